@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use xtask_core::git::Git;
 use xtask_core::tool_repo;
 
@@ -32,7 +33,7 @@ pub struct Cli {
 
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    pub color: clap::ColorChoice,
 
     /// Print the version, and the commit that the tool is of
     #[arg(short = 'V', long)]
@@ -42,24 +43,12 @@ pub struct Cli {
     pub task: Option<Task>,
 }
 
-/// When to use colours, as cargo has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ColorWhen {
-    /// Where a terminal shows them
-    Auto,
-    Always,
-    Never,
-}
-
-impl ColorWhen {
-    /// Has everything that is printed from now on follow the choice.
-    pub fn apply(self) {
-        let choice = match self {
-            Self::Auto => return,
-            Self::Always => anstream::ColorChoice::Always,
-            Self::Never => anstream::ColorChoice::Never,
-        };
-        choice.write_global();
+/// Has everything that is printed from now on use colours or not.
+pub fn set_colours(choice: clap::ColorChoice) {
+    match choice {
+        clap::ColorChoice::Auto => {}
+        clap::ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
+        clap::ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
     }
 }
 
@@ -90,29 +79,16 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// The shells that have completions here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    Bash,
-    Zsh,
-    Fish,
-}
-
 /// The completions of a shell, and the command that they are for.
 pub fn completions(shell: Shell) -> String {
-    let (kind, function) = match shell {
-        Shell::Bash => (
-            clap_complete::Shell::Bash,
-            "xtask() { cargo xtask \"$@\"; }",
-        ),
-        Shell::Zsh => (clap_complete::Shell::Zsh, "xtask() { cargo xtask \"$@\"; }"),
-        Shell::Fish => (
-            clap_complete::Shell::Fish,
-            "function xtask; cargo xtask $argv; end",
-        ),
+    let function = match shell {
+        Shell::Fish => "function xtask; cargo xtask $argv; end",
+        Shell::Elvish => "fn xtask {|@a| cargo xtask $@a }",
+        Shell::PowerShell => "function xtask { cargo xtask @args }",
+        _ => "xtask() { cargo xtask \"$@\"; }",
     };
     let mut text = Vec::new();
-    clap_complete::generate(kind, &mut Cli::command(), "xtask", &mut text);
+    clap_complete::generate(shell, &mut Cli::command(), "xtask", &mut text);
     format!(
         "{}\n{function}\n",
         String::from_utf8_lossy(&text).trim_end()
@@ -126,14 +102,14 @@ pub enum Task {
     Compare(compare::args::Args),
     BuildImage(build_image::args::Args),
     Cleanup(cleanup::args::Args),
-    Status(status::args::Args),
+    Status(status::Args),
     Test(test::args::Args),
     Completions(CompletionsArgs),
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, ValueEnum};
 
     use super::*;
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use crate::cli::{Cli, Task};
+use crate::from_here;
 use xtask_core::cli::Format;
 use xtask_core::git::Git;
 use xtask_core::outcome::{Outcome, UsageError};
@@ -25,7 +26,7 @@ const ARGUMENT: &str = "WORKER_CUDA_VERSION=";
 pub fn run(args: &migrate::args::Args) -> Result<Outcome> {
     let git = &Git::find()?;
     let root = tool_repo::repository();
-    let scratch = from_here(&root.join("target/example"))?;
+    let scratch = from_here(&root.join("target/example"));
     if scratch.exists() {
         fs_err::remove_dir_all(&scratch)?;
     }
@@ -145,12 +146,6 @@ fn leave_out(path: &Path, begin: &str) -> Result<String> {
     };
     fs_err::write(path, kept.concat())?;
     Ok(line.trim().to_owned())
-}
-
-/// A folder's path relative to the current one, if below it.
-fn from_here(folder: &Path) -> Result<PathBuf> {
-    let here = std::env::current_dir().context("finding the current folder")?;
-    Ok(folder.strip_prefix(&here).unwrap_or(folder).to_owned())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

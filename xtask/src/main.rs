@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     };
     process::set_verbose(cli.verbose);
     progress::set_quiet(cli.quiet);
-    cli.color.apply();
+    cli::set_colours(cli.color);
     let result = match cli.task {
         None if cli.version => said(&cli::version()),
         None => cli::Cli::command()

@@ -1,35 +1,86 @@
 //! `cargo xtask status`: where a repository stands, on one screen, and what to type next.
 //!
-//! Read-only: takes no lock and fetches nothing; slow answers become "unknown".
+//! Read-only: takes no lock and fetches nothing.
 
-pub mod args;
+mod next;
 mod report;
-mod repository_status;
 
-use std::path::{Path, PathBuf};
-use std::thread::ScopedJoinHandle;
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::Result;
+use serde::{Serialize, Serializer};
 
-use self::args::Args;
-use self::repository_status::{
-    BuiltImage, Known, Layout, RecordedUpstream, RepositoryStatus, UnderWay, WorkTree,
-};
-use migrate::{address, upstream::same_folder, upstream_status as upstream};
+use self::next::UnderWay;
+use migrate::upstream::same_folder;
+use migrate::{address, upstream_status};
 use transaction::journal::{Journal, Phase};
+use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
-use xtask_core::docker;
 use xtask_core::git::{Git, Repo, Status};
-use xtask_core::layout::{self, OUTDATED};
+use xtask_core::layout::{self, Layout, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::Counts;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
-/// How long docker may take.
-const DOCKER: Duration = Duration::from_secs(3);
+/// Show where this repository stands, and what to type next
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+}
+
+/// What one look came to: `None` where there is no such thing, or why it isn't known.
+type Known<T> = Result<Option<T>, String>;
+
+/// As itself, `null`, or an object with the reason.
+fn known<T: Serialize, S: Serializer>(part: &Known<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match part {
+        Ok(value) => value.serialize(serializer),
+        Err(why) => serializer.collect_map([("unknown", why)]),
+    }
+}
+
+#[derive(Serialize)]
+struct WorkTree {
+    branch: String,
+    /// `None` before the first commit.
+    head: Option<String>,
+    /// Tracked files that differ from HEAD, and records of this tool that git does not track.
+    changed: usize,
+}
+
+#[derive(Serialize)]
+struct RecordedUpstream {
+    address: String,
+    rev: Option<String>,
+    commit: Option<String>,
+    /// Commits since then that touch the worker's files.
+    #[serde(serialize_with = "known")]
+    behind: Known<usize>,
+}
+
+#[derive(Serialize)]
+struct RepositoryStatus {
+    layout: Layout,
+    #[serde(serialize_with = "known")]
+    repository: Known<WorkTree>,
+    under_way: Option<UnderWay>,
+    #[serde(serialize_with = "known")]
+    upstream: Known<RecordedUpstream>,
+    /// Whether it holds this tool and so is an upstream itself.
+    is_tools_own: bool,
+    /// Whether nothing in it names `SGLang`: it serves models with something else.
+    is_for_another_engine: bool,
+    /// Files below `outdated/`.
+    outdated: usize,
+    #[serde(serialize_with = "known")]
+    compare: Known<compare::OpenCounts>,
+    #[serde(serialize_with = "known")]
+    lint: Known<Counts>,
+}
 
 pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
     let commands = Commands::new(chosen);
@@ -44,92 +95,58 @@ pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
         Err(_) => (dir, commands),
     };
     // A git that can't even tell that is of no use: it may not read the index.
-    let repo = repo.and_then(|repo| {
-        let status = repo.status()?;
-        Ok((repo, status))
-    });
-    let standing = look(git.as_ref().ok(), &repo, &root)?;
-    report::print(&root, &standing, &commands, args.format)?;
+    let repo = repo.and_then(|repo| Ok((repo.status()?, repo)));
+    let at = look(git.as_ref().ok(), repo, &root)?;
+    report::print(&crate::from_here(&root), &at, &commands, args.format)?;
     Ok(Outcome::Done)
 }
 
-/// A repository, and what git tells of it; or why there is none.
-type Looked = Result<(Repo, Status)>;
-
-fn look(git: Option<&Git>, repo: &Looked, root: &Path) -> Result<RepositoryStatus> {
-    std::thread::scope(|scope| {
-        // The slowest first; each is a look of its own.
-        let images = scope.spawn(|| docker::images(DOCKER));
-        let compared = scope.spawn(|| compare::counts(root));
-        let linted = scope.spawn(|| {
-            let report = hub_lint::lint_directory(root)?;
-            Ok((report.files > 0).then(|| Counts::of(&report.findings)))
-        });
-        let tree = Directory::open_work_tree(root)?;
-        let outdated = tree
-            .entries()
-            .keys()
-            .filter(|path| path.is_within(OUTDATED));
-        let standing = RepositoryStatus {
-            layout: Layout::of(tree.entries()),
-            repository: repository(repo),
-            under_way: match repo {
-                Ok((repo, status)) => under_way(repo, status, &tree)?,
-                Err(_) => None,
-            },
-            upstream: upstream_of(git, &tree, root),
-            is_for_another_engine: match repo {
-                Ok((repo, _)) => !migrate::names_sglang(repo)?,
-                Err(_) => false,
-            },
-            is_tools_own: same_folder(&tool_repo::repository(), root),
-            outdated: outdated.count(),
-            compare: known(compared, "comparing failed"),
-            lint: known(linted, "linting failed"),
-            image: match images.join() {
-                Ok(Ok(images)) => image(repo, &images)?,
-                Ok(Err(why)) => Known::Unknown(why),
-                Err(_) => Known::Unknown("asking docker failed".to_owned()),
-            },
-        };
-        Ok(standing)
-    })
-}
-
-/// What a look came to that another thread took.
-fn known<T>(look: ScopedJoinHandle<Result<Option<T>>>, failed: &str) -> Known<T> {
-    match look.join() {
-        Ok(Ok(Some(found))) => Known::Is(found),
-        Ok(Ok(None)) => Known::None,
-        Ok(Err(error)) => Known::Unknown(format!("{error:#}")),
-        Err(_) => Known::Unknown(failed.to_owned()),
-    }
-}
-
-fn repository(repo: &Looked) -> Known<WorkTree> {
+fn look(git: Option<&Git>, repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositoryStatus> {
+    let tree = Directory::open_work_tree(root)?;
+    let paths = tree.entries().keys();
+    let outdated = paths.filter(|path| path.is_within(OUTDATED)).count();
+    let lint = hub_lint::lint_directory(root);
+    let mut at = RepositoryStatus {
+        layout: Layout::of(tree.entries()),
+        repository: Ok(None),
+        under_way: None,
+        upstream: upstream_of(git, &tree, root),
+        is_tools_own: same_folder(&tool_repo::repository(), root),
+        is_for_another_engine: false,
+        outdated,
+        compare: compare::counts(root).map_err(|error| format!("{error:#}")),
+        lint: lint
+            .map(|report| (report.files > 0).then(|| Counts::of(&report.findings)))
+            .map_err(|error| format!("{error:#}")),
+    };
     match repo {
-        Ok((_, status)) => {
-            // An untracked record is a change: other tasks read only committed ones.
-            let is_record =
-                |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
-            let new = status.local.iter().filter(is_record).count();
-            Known::Is(WorkTree {
-                branch: status.branch.clone(),
-                head: status.head.as_ref().map(|head| head.0.clone()),
-                changed: status.changed.len() + new,
-            })
+        Ok((status, repo)) => {
+            at.under_way = under_way(&repo, &status)?;
+            at.is_for_another_engine = !migrate::names_sglang(&repo)?;
+            at.repository = Ok(Some(work_tree(status)));
         }
         Err(error) => {
             // The command, and what git says in brackets, are too much for a line.
             let why = error.to_string();
             let why = why.split_once("` failed: ").map_or(&*why, |(_, why)| why);
-            Known::Unknown(why.split(" (").next().unwrap_or_default().to_owned())
+            at.repository = Err(why.split(" (").next().unwrap_or_default().to_owned());
         }
+    }
+    Ok(at)
+}
+
+fn work_tree(status: Status) -> WorkTree {
+    // An untracked record is a change: other tasks read only committed ones.
+    let is_record = |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
+    WorkTree {
+        changed: status.changed.len() + status.local.iter().filter(is_record).count(),
+        branch: status.branch,
+        head: status.head.map(|head| head.0),
     }
 }
 
 /// What is begun and not ended.
-fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<UnderWay>> {
+fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
     let record = match Journal::glance(repo) {
         Ok(record) => record,
         Err(error) => return Ok(Some(UnderWay::Unreadable(error))),
@@ -165,74 +182,22 @@ fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<Und
     let is_staged = status.changed.iter().any(goes)
         && !status.unstaged.iter().chain(&status.local).any(goes)
         && repo.index()?.entries.keys().all(|path| !goes(path));
-    Ok(is_staged.then(|| match cleanup::is_on_record(tree) {
-        Ok(true) => UnderWay::RemovalStaged,
-        _ => UnderWay::CleanupStaged,
-    }))
+    Ok(is_staged.then_some(UnderWay::CleanupStaged))
 }
 
 fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<RecordedUpstream> {
-    let lock = match Lock::read(tree) {
-        Ok(Some(lock)) => lock,
-        Ok(None) => return Known::None,
-        Err(error) => return Known::Unknown(format!("{error:#}")),
-    };
-    let origin = lock.upstream;
-    let standing = match git {
-        // What the lock says may be no revision at all.
-        Some(git) => upstream::standing(git, &origin, root)
-            .unwrap_or_else(|error| upstream::UpstreamStatus::Unknown(error.to_string())),
-        None => upstream::UpstreamStatus::Unknown("git is not there to look".to_owned()),
-    };
-    let behind = match standing {
-        upstream::UpstreamStatus::UpToDate => Known::Is(0),
-        upstream::UpstreamStatus::Behind(count) => Known::Is(count),
-        upstream::UpstreamStatus::Unknown(why) => Known::Unknown(why),
-    };
-    Known::Is(RecordedUpstream {
-        address: address::without_credentials(&origin.address),
-        rev: origin.rev,
-        commit: origin.commit,
-        behind,
-    })
-}
-
-/// The newest image that was made from a commit of this repository's history.
-fn image(repo: &Looked, images: &[docker::LocalImage]) -> Result<Known<BuiltImage>> {
-    let Ok((repo, _)) = repo else {
-        return Ok(Known::None);
-    };
-    for image in images {
-        if !names_commit(&image.revision) {
-            continue;
+    let lock = Lock::read(tree).map_err(|error| format!("{error:#}"))?;
+    Ok(lock.map(|lock| {
+        let origin = lock.upstream;
+        let behind = match git {
+            Some(git) => upstream_status::behind(git, &origin, root).map(Some),
+            None => Err("git is not there to look".to_owned()),
+        };
+        RecordedUpstream {
+            address: address::without_credentials(&origin.address),
+            rev: origin.rev,
+            commit: origin.commit,
+            behind,
         }
-        let range = format!("{}..HEAD", image.revision);
-        let call = repo.call();
-        let count = call.args(["rev-list", "--count", "--end-of-options", &range]);
-        if let Some(behind) = count.said()?.and_then(|count| count.parse().ok()) {
-            return Ok(Known::Is(BuiltImage {
-                name: image.name.clone(),
-                commit: image.revision.clone(),
-                dirty: image.dirty,
-                created: image.created.clone(),
-                behind,
-            }));
-        }
-    }
-    Ok(Known::None)
-}
-
-/// Whether this is a commit's name and no branch's; many an image inherits an empty label.
-fn names_commit(revision: &str) -> bool {
-    matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// A folder, as a person would type it.
-fn shown(root: &Path) -> PathBuf {
-    let here = std::env::current_dir().unwrap_or_default();
-    match root.strip_prefix(&here) {
-        Ok(below) if below.as_os_str().is_empty() => PathBuf::from("."),
-        Ok(below) => below.to_owned(),
-        Err(_) => root.to_owned(),
-    }
+    }))
 }

@@ -5,11 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::repository_status::{Known, Layout, RepositoryStatus, UnderWay};
-use super::shown;
+use super::{Known, RepositoryStatus};
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
-use xtask_core::layout::{BASELINE, LOCK, OUTDATED};
+use xtask_core::layout::{BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
 
@@ -20,34 +19,25 @@ pub fn print(
     commands: &Commands,
     format: Format,
 ) -> Result<()> {
-    let next = at.next(commands);
-    match format {
-        Format::Json => {
-            let mut value = json!({ "version": 1, "root": root.display().to_string() });
-            if let (Value::Object(all), Value::Object(parts)) =
-                (&mut value, serde_json::to_value(at)?)
-            {
-                all.extend(parts);
-                all.insert("next".to_owned(), json!(next));
-            }
-            output::print_plain(&format!("{value:#}\n"))
+    let (next, root) = (at.next(commands), root.display());
+    if format == Format::Json {
+        let mut value = json!({ "version": 1, "root": root.to_string(), "next": next });
+        if let (Value::Object(all), Value::Object(parts)) = (&mut value, json!(at)) {
+            all.extend(parts);
         }
-        Format::Text => {
-            let mut out = format!("{BOLD}{}{BOLD:#}", shown(root).display());
-            out += &repository(at);
-            out += "\n\n";
-            for (name, text) in lines(at) {
-                out += &format!("  {DIM}{name:10}{DIM:#}{text}\n");
-            }
-            out += &format!("\nNext: {}\n\n    {}\n", next.why, next.command);
-            output::print(&out)
-        }
+        return output::print_plain(&format!("{value:#}\n"));
     }
+    let mut out = format!("{BOLD}{root}{BOLD:#}{}\n\n", repository(at));
+    for (name, text) in lines(at, commands) {
+        out += &format!("  {DIM}{name:10}{DIM:#}{text}\n");
+    }
+    out += &format!("\nNext: {}\n\n    {}\n", next.why, next.command);
+    output::print(&out)
 }
 
 fn repository(at: &RepositoryStatus) -> String {
     match &at.repository {
-        Known::Is(repository) => {
+        Ok(Some(repository)) => {
             let head = match &repository.head {
                 Some(head) => format!("{} at {}", repository.branch, short(head)),
                 None => format!("{}, without a commit yet", repository.branch),
@@ -58,29 +48,44 @@ fn repository(at: &RepositoryStatus) -> String {
             };
             format!(": {head}{changed}")
         }
-        Known::None => String::new(),
-        Known::Unknown(why) => format!(": {why}"),
+        Ok(None) => String::new(),
+        Err(why) => format!(": {why}"),
     }
 }
 
-fn lines(at: &RepositoryStatus) -> Vec<(&'static str, String)> {
-    let mut lines = vec![("layout", layout(at))];
+fn lines(at: &RepositoryStatus, commands: &Commands) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("layout", layout(at, commands))];
     if at.layout == Layout::Unknown {
         return lines;
     }
-    lines.push(("upstream", upstream(at)));
     let outdated = match at.outdated {
         0 => "not there".to_owned(),
         count => counted(count, "file"),
     };
+    let none_recorded = if at.is_tools_own {
+        "none: this repository holds the tool, and is one itself".to_owned()
+    } else {
+        format!("none recorded: there is no {LOCK}")
+    };
+    let no_past = format!("nothing to compare with: neither {OUTDATED}/ nor {BASELINE}");
+    lines.push(("upstream", told(&at.upstream, none_recorded, upstream)));
     lines.push(("outdated/", outdated));
-    lines.push(("compare", compared(at)));
-    lines.push(("hub-lint", linted(at)));
-    lines.push(("image", image(at)));
+    lines.push(("compare", told(&at.compare, no_past, compared)));
+    let no_file = "no file of the Hub's is here".to_owned();
+    lines.push(("hub-lint", told(&at.lint, no_file, linted)));
     lines
 }
 
-fn layout(at: &RepositoryStatus) -> String {
+/// What is known of something, in words.
+fn told<T>(known: &Known<T>, none: String, words: impl FnOnce(&T) -> String) -> String {
+    match known {
+        Ok(Some(value)) => words(value),
+        Ok(None) => none,
+        Err(why) => why.clone(),
+    }
+}
+
+fn layout(at: &RepositoryStatus, commands: &Commands) -> String {
     let layout = match at.layout {
         Layout::Legacy | Layout::Modern if at.is_for_another_engine => format!(
             "{YELLOW}no worker for SGLang{YELLOW:#}: no import, command, base image or \
@@ -93,33 +98,13 @@ fn layout(at: &RepositoryStatus) -> String {
              src/handler.py is here"
         ),
     };
-    let state = match &at.under_way {
-        None => return layout,
-        Some(UnderWay::Interrupted) => "a migration was interrupted",
-        Some(UnderWay::Conflicts) => "conflicts of a migration wait to be resolved",
-        Some(UnderWay::Resolved) => "conflicts of a migration are resolved, and it is not finished",
-        Some(UnderWay::Marked(_)) => "conflict markers of a migration are staged",
-        Some(UnderWay::Staged) => "a migration is staged and not committed",
-        Some(UnderWay::Cleanup) => "a cleanup was interrupted",
-        Some(UnderWay::CleanupStaged) => "the removal of outdated/ is staged and not committed",
-        Some(UnderWay::RemovalStaged) => {
-            "the removal of outdated/ is staged, and was not checked by cleanup"
-        }
-        Some(UnderWay::Unreadable(record)) => &record.what(),
-        Some(UnderWay::Git(what)) => return format!("{layout}; {RED}{what} is under way{RED:#}"),
-    };
-    format!("{layout}; {RED}{state}{RED:#}")
+    match &at.under_way {
+        None => layout,
+        Some(state) => format!("{layout}; {RED}{}{RED:#}", state.told(commands).0),
+    }
 }
 
-fn upstream(at: &RepositoryStatus) -> String {
-    let upstream = match &at.upstream {
-        Known::Is(upstream) => upstream,
-        Known::None if at.is_tools_own => {
-            return "none: this repository holds the tool, and is one itself".to_owned();
-        }
-        Known::None => return format!("none recorded: there is no {LOCK}"),
-        Known::Unknown(why) => return why.clone(),
-    };
+fn upstream(upstream: &super::RecordedUpstream) -> String {
     let mut text = upstream.address.clone();
     if let Some(rev) = &upstream.rev {
         text += &format!(" ({rev})");
@@ -128,84 +113,38 @@ fn upstream(at: &RepositoryStatus) -> String {
         text += &format!(" at {}", short(commit));
     }
     let standing = match &upstream.behind {
-        Known::Is(0) => format!("{GREEN}nothing new there{GREEN:#}"),
-        Known::Is(count) => {
+        Ok(None | Some(0)) => format!("{GREEN}nothing new there{GREEN:#}"),
+        Ok(Some(count)) => {
             let commits = counted(*count, "commit");
             format!("{YELLOW}{commits} behind{YELLOW:#}")
         }
-        Known::Unknown(why) if why.ends_with("was not asked") => {
+        Err(why) if why.ends_with("was not asked") => {
             format!("{why} whether it moved on (`migrate --check` asks)")
         }
-        Known::Unknown(why) => format!("how far behind is not known: {why}"),
-        Known::None => return text,
+        Err(why) => format!("how far behind is not known: {why}"),
     };
     format!("{text}: {standing}")
 }
 
-fn compared(at: &RepositoryStatus) -> String {
-    match &at.compare {
-        Known::Is(counts) => {
-            let mut parts = vec![if counts.open == 0 {
-                format!("{GREEN}nothing open{GREEN:#}")
-            } else {
-                format!("{RED}{} open{RED:#}", counts.open)
-            }];
-            if counts.stale > 0 {
-                parts.push(format!("{RED}{} stale{RED:#}", counts.stale));
-            }
-            if counts.accepted > 0 {
-                parts.push(format!("{} accepted", counts.accepted));
-            }
-            parts.join(", ")
-        }
-        Known::None => format!("nothing to compare with: neither {OUTDATED}/ nor {BASELINE}"),
-        Known::Unknown(why) => why.clone(),
+fn compared(counts: &compare::OpenCounts) -> String {
+    let mut text = match counts.open {
+        0 => format!("{GREEN}nothing open{GREEN:#}"),
+        open => format!("{RED}{open} open{RED:#}"),
+    };
+    if counts.stale > 0 {
+        text += &format!(", {RED}{} stale{RED:#}", counts.stale);
     }
+    if counts.accepted > 0 {
+        text += &format!(", {} accepted", counts.accepted);
+    }
+    text
 }
 
-fn linted(at: &RepositoryStatus) -> String {
-    match &at.lint {
-        Known::Is(counts) if counts.errors + counts.warnings == 0 => {
-            let notes = counts.to_string();
-            let notes = if notes.is_empty() {
-                "nothing found".to_owned()
-            } else {
-                notes
-            };
-            format!("{GREEN}{notes}{GREEN:#}")
-        }
-        Known::Is(counts) => format!("{RED}{counts}{RED:#}"),
-        Known::None => "no file of the Hub's is here".to_owned(),
-        Known::Unknown(why) => why.clone(),
-    }
-}
-
-fn image(at: &RepositoryStatus) -> String {
-    match &at.image {
-        Known::Is(image) => {
-            let head = match &at.repository {
-                Known::Is(repository) => repository.head.as_deref(),
-                _ => None,
-            };
-            let age = match image.behind {
-                0 if head == Some(&*image.commit) => "HEAD".to_owned(),
-                0 => "newer than HEAD".to_owned(),
-                count => format!("{} ago", counted(count, "commit")),
-            };
-            let dirty = if image.dirty {
-                ", with changes that were not committed"
-            } else {
-                ""
-            };
-            let day = image.created.split('T').next().unwrap_or_default();
-            format!(
-                "{} of {} ({age}{dirty}), made on {day}",
-                image.name,
-                short(&image.commit)
-            )
-        }
-        Known::None => "none was built of this repository".to_owned(),
-        Known::Unknown(why) => format!("not known: {why}"),
+fn linted(counts: &output::Counts) -> String {
+    match counts.to_string() {
+        none if none.is_empty() => format!("{GREEN}nothing found{GREEN:#}"),
+        notes if counts.errors + counts.warnings == 0 => format!("{GREEN}{notes}{GREEN:#}"),
+        found => format!("{RED}{found}{RED:#}"),
     }
 }
 

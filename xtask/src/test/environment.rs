@@ -1,16 +1,14 @@
 //! The Python environment in which the worker's tests run.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::thread::JoinHandle;
+use std::process::Command;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 
-use super::file_lock::hold;
 use super::stages::{WORKER_TESTS, command};
-use super::text_of;
+use super::{finished, hold};
 use xtask_core::outcome::UserError;
 
 /// Its folder; the stamp in it lists the finished requirements.
@@ -20,22 +18,13 @@ const STAMP: &str = "requirements.installed";
 /// The lists of what is in it.
 const LISTS: [&str; 2] = ["requirements.txt", WORKER_TESTS];
 
-/// The environment of one run, which is made when the first stage asks for it, or before.
+/// The environment of one run, which is made when the first stage asks for it.
 #[derive(Default)]
 pub struct Environment {
     python: OnceCell<Option<PathBuf>>,
-    begun: Cell<Option<JoinHandle<Result<PathBuf>>>>,
 }
 
 impl Environment {
-    /// Makes it beside the stages that have no use for it: compilers leave some of a second
-    /// processor, and pip waits for its index.
-    pub fn begin(&self, root: &Path) {
-        let root = root.to_owned();
-        self.begun
-            .set(Some(std::thread::spawn(move || ready(&root))));
-    }
-
     /// Its Python. Where it can't be made it is tried once, not by each stage anew.
     pub fn python(&self, root: &Path) -> Result<PathBuf> {
         if let Some(known) = self.python.get() {
@@ -44,11 +33,7 @@ impl Environment {
                  there is none",
             );
         }
-        let made = match self.begun.take().map(JoinHandle::join) {
-            Some(Ok(made)) => made,
-            Some(Err(_)) => Err(anyhow!("making the tests' Python environment failed")),
-            None => ready(root),
-        };
+        let made = ready(root);
         self.python.get_or_init(|| made.as_ref().ok().cloned());
         made
     }
@@ -91,38 +76,27 @@ fn ready(root: &Path) -> Result<PathBuf> {
     let python = python().context("no Python with venv")?;
     // The lock is the standard input of all that is started here: where this process is killed and
     // pip lives on, the next run waits for it.
-    let run = |mut step: Command| -> Result<Output> {
-        let name = step.get_program().to_owned();
-        step.stdin(lock.try_clone().context("sharing the lock")?)
-            .output()
-            .with_context(|| format!("running {}", name.display()))
-    };
+    let lock = || lock.try_clone().context("sharing the lock");
     let mut make = command(root, &python, &["-m", "venv", "--clear"]);
-    make.arg(&venv);
-    let made = run(make)?;
-    if !made.status.success() {
-        bail!(UserError::new(
-            format!("{FOLDER} could not be made:\n{}", text_of(&made).trim_end()),
-            format!("see that `{} -m venv {FOLDER}` works", python.display())
-        ));
-    }
+    finished(make.arg(&venv).stdin(lock()?)).map_err(|error| {
+        UserError::new(
+            format!("{FOLDER} could not be made:\n{error:#}"),
+            format!("see that `{} -m venv {FOLDER}` works", python.display()),
+        )
+    })?;
     let mut install = command(root, &inside, &["-m", "pip", "install", "--quiet"]);
     install.arg("--disable-pip-version-check");
     for list in LISTS {
         install.args(["-r", list]);
     }
-    let installed = run(install)?;
-    if !installed.status.success() {
-        bail!(UserError::new(
-            format!(
-                "pip could not install into {FOLDER} what {} list:\n{}",
-                LISTS.join(" and "),
-                text_of(&installed).trim_end()
-            ),
+    finished(install.stdin(lock()?)).map_err(|error| {
+        let lists = LISTS.join(" and ");
+        UserError::new(
+            format!("pip could not install into {FOLDER} what {lists} list:\n{error:#}"),
             "pip takes packages from PyPI, or from the index that PIP_INDEX_URL or pip.conf names; \
-             HTTPS_PROXY names a proxy. Once it reaches one, run this again"
-        ));
-    }
+             HTTPS_PROXY names a proxy. Once it reaches one, run this again",
+        )
+    })?;
     let unfinished = venv.join(format!("{STAMP}.new"));
     fs_err::write(&unfinished, wanted)?;
     fs_err::rename(unfinished, stamp)?;

@@ -1,19 +1,18 @@
 //! The stage `image`: the base image that stands in for SGLang's, and the tests that build on it.
 //!
 //! All that is made on the engine carries a label (it lies in the base image, and what is made from
-//! that inherits it) and is removed by a process that outlives this one, so Ctrl-C leaves nothing
-//! either. What it added to the build cache goes at the end of a run that was not interrupted.
+//! that inherits it) and is removed at the end, or by the next run where this one was killed. So
+//! does what it added to the build cache, unless it was interrupted.
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::file_lock::hold;
-use super::stages::{cargo, command};
-use super::{StageOutcome, text_of};
-use xtask_core::docker::{Engine, Janitor, sweep};
-use xtask_core::progress::Progress;
+use super::stages::{Checkout, cargo, command};
+use super::{StageOutcome, hold, text_of};
+use xtask_core::docker::Engine;
+use xtask_core::progress;
 
 pub const NAME: &str = "image";
 
@@ -25,21 +24,21 @@ const LACKING: i32 = 2;
 const LABEL: &str = "worker-sglang.test";
 
 /// Builds base and worker and runs the tests of the tool that need docker.
-pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
+pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
+    let root = checkout.root;
     let engine = match Engine::find() {
         Ok(engine) => engine,
         Err(none) => return Ok(StageOutcome::skipped(none.to_string())),
     };
     // Its tidying included.
-    let lock = hold(root, "image-stage", "run the stage image")?;
-    // One run of a repository at a time: what carries its label now was left behind.
+    let _lock = hold(root, "image-stage", "run the stage image")?;
+    // One run of a repository at a time: what carries its label now was left by a killed one.
     let label = label(root);
-    sweep(&engine, &label)?;
-    let janitor = Janitor::start(&engine, &label, Some(&lock))?;
+    engine.sweep(&label)?;
     let cached = engine.build_cache()?;
-    let outcome = build_and_test(root, &engine, &label, progress);
-    let tidied = janitor.finish();
-    progress.detail("removing what was built");
+    let outcome = build_and_test(root, &engine, &label);
+    progress::at("removing what was built");
+    let tidied = engine.sweep(&label);
     let pruned = engine.prune_build_cache(&cached);
     let mut outcome = outcome?;
     for error in [tidied, pruned].into_iter().filter_map(Result::err) {
@@ -48,16 +47,11 @@ pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
     Ok(outcome)
 }
 
-fn build_and_test(
-    root: &Path,
-    engine: &Engine,
-    label: &str,
-    progress: &Progress,
-) -> Result<StageOutcome> {
+fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutcome> {
     let mut outcome = StageOutcome::default();
     let start = Instant::now();
     let base = format!("worker-sglang-standin:stage-{}", std::process::id());
-    progress.detail("making the base image");
+    progress::at("making the base image");
     let made = command(root, &root.join(BASE), &["--tag", &base, "--label", label])
         .env("DOCKER", &engine.program)
         .output()
@@ -82,7 +76,7 @@ fn build_and_test(
             .env("WORKER_SGLANG_BASE", &base)
             .env("WORKER_SGLANG_LABEL", label);
         let mut outcome = StageOutcome::default();
-        outcome.absorb(&mut tests, progress).map(|()| outcome)
+        outcome.absorb(&mut tests).map(|()| outcome)
     };
     // Each spends much of its time waiting for containers to start and to end.
     let halves = std::thread::scope(|scope| {

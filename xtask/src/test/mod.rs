@@ -1,9 +1,7 @@
 //! `cargo xtask test`: everything that a contribution must pass, stage by stage.
 
 pub mod args;
-mod counts;
 mod environment;
-mod file_lock;
 mod image;
 mod needs;
 mod output;
@@ -12,29 +10,32 @@ mod stages;
 mod wheel;
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anstyle::Style;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use self::args::Args;
-use counts::{TestCounts, count, described};
 use environment::Environment;
+use migrate::upstream::same_folder;
 use needs::{Foresight, judge, look};
-use stages::{Checkout, STAGES, Stage, StageRun};
+use output::{TestCounts, count, described};
+use stages::{Checkout, STAGES, Stage};
+use xtask_core::lock_file;
 use xtask_core::outcome::{Outcome, UsageError, told};
 use xtask_core::output::counted;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
-use xtask_core::progress::Progress;
+use xtask_core::progress::{self, Progress};
 use xtask_core::tool_repo;
 
 /// Runs the stages and ends with a line that counts the tests.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let root = tool_repo::repository();
-    if let Some(repo) = repo.filter(|repo| !is_same(repo, &root)) {
+    if let Some(repo) = repo.filter(|repo| !same_folder(repo, &root)) {
         bail!(UsageError(format!(
             "`test` runs the tests of the repository that holds this tool, {}; run it in {} itself \
              if that one holds the tool too",
@@ -61,16 +62,13 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         fix: args.fix,
         environment: Environment::default(),
     };
-    if stages.iter().any(|stage| stage.needs_python()) {
-        checkout.environment.begin(&root);
-    }
     let mut sum = Sum::default();
     for stage in stages {
         let start = Instant::now();
         announce(stage);
-        let skip = foresight.skips.iter().find(|skip| skip.stage == stage.name);
-        let mut outcome = match skip {
-            Some(skip) => StageOutcome::skipped(skip.reason.lines().next().unwrap_or_default()),
+        let mut skips = foresight.skips.iter();
+        let mut outcome = match skips.find(|(name, _)| *name == stage.name) {
+            Some((_, why)) => StageOutcome::skipped(why.lines().next().unwrap_or_default()),
             None => run_stage(stage, &checkout),
         };
         if ci {
@@ -94,11 +92,6 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         xtask_core::say!("    cargo xtask test --stage {name}");
     }
     Ok(Outcome::Findings)
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| std::fs::canonicalize(path).ok();
-    real(one).is_some() && real(one) == real(other)
 }
 
 /// In a log, the stage that begins; a terminal has a line of its own for that.
@@ -139,9 +132,8 @@ fn foretell(foresight: &Foresight) {
         let text = text.replace('\n', &format!("\n{:17}", ""));
         xtask_core::say!("{YELLOW}{word:<7}{YELLOW:#} {BOLD}{stage:<8}{BOLD:#} {text}");
     };
-    for skip in &foresight.skips {
-        let text = format!("will be skipped: {}", skip.reason);
-        tell("skip", skip.stage, &text);
+    for (stage, why) in &foresight.skips {
+        tell("skip", stage, &format!("will be skipped: {why}"));
     }
     for (stage, note) in &foresight.notes {
         tell("note", stage, note);
@@ -273,8 +265,8 @@ impl StageOutcome {
     }
 
     /// Runs a command whose tests are the stage's.
-    fn absorb(&mut self, command: &mut Command, progress: &Progress) -> Result<()> {
-        let (status, text) = output::followed(command, &mut |line| progress.detail(line))?;
+    fn absorb(&mut self, command: &mut Command) -> Result<()> {
+        let (status, text) = output::followed(command, &mut |line| progress::at(line))?;
         self.counts += count(&text);
         self.notes.extend(output::skipped(&text));
         if !status.success() {
@@ -287,20 +279,37 @@ impl StageOutcome {
 
 /// Runs a stage. One that can't go on has failed, and is no reason to leave out the others.
 fn run_stage(stage: &Stage, checkout: &Checkout) -> StageOutcome {
-    let mut all = StageOutcome::default();
-    let progress = Progress::begin(stage.name);
-    let done = match stage.run {
-        StageRun::Programs(commands) => commands(checkout).and_then(|mut commands| {
-            let mut commands = commands.iter_mut();
-            commands.try_for_each(|run| all.absorb(run, &progress))
-        }),
-        StageRun::Look(look) => look(checkout.root).map(|found| all.failed = found),
-        StageRun::Own(work) => work(checkout.root, &progress).map(|outcome| all = outcome),
-    };
-    if let Err(error) = done {
-        all.fail(&told(&error, Style::new(), Style::new()));
+    let _progress = Progress::begin(stage.name);
+    (stage.run)(checkout).unwrap_or_else(|error| {
+        let mut failed = StageOutcome::default();
+        failed.fail(&told(&error, Style::new(), Style::new()));
+        failed
+    })
+}
+
+/// Waits until no other run of this repository is at `work`; see [`lock_file::hold`].
+fn hold(root: &Path, name: &str, work: &str) -> Result<File> {
+    let folder = root.join("target");
+    fs_err::create_dir_all(&folder)?;
+    lock_file::hold(&folder.join(format!("{name}.lock")), work, Duration::ZERO)
+}
+
+/// Runs a program to its end; what it said is the error.
+fn finished(step: &mut Command) -> Result<()> {
+    let name = step.get_program().to_owned();
+    let output = step
+        .output()
+        .with_context(|| format!("running {}", name.display()))?;
+    if !output.status.success() {
+        let words: Vec<_> = step.get_args().map(|word| word.to_string_lossy()).collect();
+        bail!(
+            "{} {} failed:\n{}",
+            name.display(),
+            words.join(" "),
+            text_of(&output).trim_end()
+        );
     }
-    all
+    Ok(())
 }
 
 fn text_of(output: &Output) -> String {

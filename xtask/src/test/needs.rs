@@ -23,28 +23,15 @@ pub enum Need {
     BaseImage,
 }
 
-/// What a look at the machine told of a need.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    There,
-    /// Something else takes its place.
-    Instead(String),
-    /// It is missing: what is, and how to install it.
-    Missing(String),
-}
+/// What a look at the machine told of a need: it is there, perhaps with something to say of that;
+/// or what is missing, and how to install it.
+pub type Found = Result<Option<String>, String>;
 
-/// A stage that this machine can't run, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skip {
-    pub stage: &'static str,
-    pub reason: String,
-}
-
-/// What is to be said before the first stage.
+/// What is to be said before the first stage, each with the name of a stage.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Foresight {
-    pub skips: Vec<Skip>,
-    /// By the name of the stage.
+    /// Why it will be skipped.
+    pub skips: Vec<(&'static str, String)>,
     pub notes: Vec<(&'static str, String)>,
 }
 
@@ -55,13 +42,8 @@ impl Need {
     }
 
     fn look(self, root: &Path) -> Found {
-        let or = |there: bool, missing: &str| {
-            if there {
-                Found::There
-            } else {
-                Found::Missing(missing.to_owned())
-            }
-        };
+        let or =
+            |there: bool, missing: &str| there.then_some(None).ok_or_else(|| missing.to_owned());
         match self {
             Self::Rustfmt => or(
                 component("fmt", "rustfmt"),
@@ -72,16 +54,16 @@ impl Need {
                 "clippy: rustup component add clippy",
             ),
             Self::Git => match Git::find().and_then(|git| git.expect_new_enough()) {
-                Ok(()) => Found::There,
-                Err(error) => Found::Missing(format!("{error:#}")),
+                Ok(()) => Ok(None),
+                Err(error) => Err(format!("{error:#}")),
             },
             Self::Python => or(
                 python().is_some(),
                 "Python 3.10 or newer with venv: apt-get install python3 python3-venv",
             ),
             Self::Docker => match Engine::find() {
-                Ok(_) => Found::There,
-                Err(none) => Found::Missing(none.to_string()),
+                Ok(_) => Ok(None),
+                Err(none) => Err(none.to_string()),
             },
             Self::Browser => or(
                 page::browser().is_some(),
@@ -110,62 +92,38 @@ pub fn judge(
     found: &[(Need, Found)],
     may_skip: bool,
 ) -> Result<Foresight, UsageError> {
-    let is_missing = |need: Need| {
-        found.iter().find_map(|(known, found)| match found {
-            Found::Missing(what) if *known == need => Some(what.as_str()),
-            _ => None,
-        })
-    };
-    let skips: Vec<Skip> = stages
-        .iter()
-        .filter_map(|stage| {
-            let needs = stage.needs.iter().copied();
-            let lacking: Vec<&str> = needs
-                .filter(|need| need.may_lack())
-                .filter_map(is_missing)
-                .collect();
-            (!lacking.is_empty()).then(|| Skip {
-                stage: stage.name,
-                reason: lacking.join("\n"),
-            })
-        })
-        .collect();
-    let mut missing: Vec<String> = found
-        .iter()
-        .filter(|(need, _)| !need.may_lack())
-        .filter_map(|(need, _)| is_missing(*need))
-        .map(str::to_owned)
-        .collect();
-    let must_run = !skips.is_empty() && !may_skip;
-    if !missing.is_empty() || must_run {
-        missing.extend(skips.iter().map(|skip| {
-            let then = if may_skip {
-                "would be skipped"
-            } else {
-                "can't run, and where CI is set none may be skipped"
-            };
-            format!("the stage {} {then}: {}", skip.stage, skip.reason)
-        }));
-        return Err(UsageError(format!(
-            "the tests need what this machine lacks:\n{}",
-            missing
-                .iter()
-                .map(|what| format!("  {}", what.replace('\n', "\n  ")))
-                .collect::<Vec<_>>()
-                .join("\n")
-        )));
+    let mut foresight = Foresight::default();
+    for stage in stages {
+        let needs = found.iter().filter(|(need, _)| stage.needs.contains(need));
+        let mut lacking = Vec::new();
+        for (need, found) in needs {
+            match found {
+                Err(what) if need.may_lack() => lacking.push(what.as_str()),
+                Ok(Some(note)) => foresight.notes.push((stage.name, note.clone())),
+                _ => {}
+            }
+        }
+        if !lacking.is_empty() {
+            foresight.skips.push((stage.name, lacking.join("\n")));
+        }
     }
-    let notes = stages
-        .iter()
-        .flat_map(|stage| {
-            let instead = found.iter().filter_map(|(need, found)| match found {
-                Found::Instead(what) if stage.needs.contains(need) => Some(what.clone()),
-                _ => None,
-            });
-            instead.map(|what| (stage.name, what))
-        })
-        .collect();
-    Ok(Foresight { skips, notes })
+    let must = found.iter().filter(|(need, _)| !need.may_lack());
+    let mut missing: Vec<String> = must.filter_map(|(_, found)| found.clone().err()).collect();
+    if missing.is_empty() && (may_skip || foresight.skips.is_empty()) {
+        return Ok(foresight);
+    }
+    let then = if may_skip {
+        "would be skipped"
+    } else {
+        "can't run, and where CI is set none may be skipped"
+    };
+    let skips = foresight.skips.iter();
+    missing.extend(skips.map(|(stage, why)| format!("the stage {stage} {then}: {why}")));
+    let mut text = "the tests need what this machine lacks:".to_owned();
+    for what in missing {
+        text += &format!("\n  {}", what.replace('\n', "\n  "));
+    }
+    Err(UsageError(text))
 }
 
 /// Whether a part of the toolchain works, which rustup adds where it doesn't: that takes no root.
@@ -192,13 +150,13 @@ fn base_image(root: &Path) -> Found {
     match command(root, &root.join(image::BASE), &["--check"]).output() {
         Ok(output) => {
             let said = text_of(&output).trim_end().to_owned();
-            match (output.status.success(), said.is_empty()) {
-                (true, true) => Found::There,
-                (true, false) => Found::Instead(said),
-                (false, _) => Found::Missing(said),
+            if output.status.success() {
+                Ok(Some(said).filter(|said| !said.is_empty()))
+            } else {
+                Err(said)
             }
         }
-        Err(error) => Found::Missing(format!("{} can't be run: {error}", image::BASE)),
+        Err(error) => Err(format!("{} can't be run: {error}", image::BASE)),
     }
 }
 
@@ -215,7 +173,7 @@ mod tests {
     }
 
     fn missing(need: Need, what: &str) -> (Need, Found) {
-        (need, Found::Missing(what.to_owned()))
+        (need, Err(what.to_owned()))
     }
 
     #[test]
@@ -245,16 +203,13 @@ mod tests {
         let stages = stages(&["compare", "image"]);
         let found = [
             missing(Need::Docker, NO_DOCKER),
-            (Need::BaseImage, Found::Instead("another".to_owned())),
+            (Need::BaseImage, Ok(Some("another".to_owned()))),
         ];
         let foresight = judge(&stages, &found, true).unwrap();
         assert_eq!(
             foresight,
             Foresight {
-                skips: vec![Skip {
-                    stage: "image",
-                    reason: NO_DOCKER.to_owned()
-                }],
+                skips: vec![("image", NO_DOCKER.to_owned())],
                 notes: vec![("image", "another".to_owned())],
             }
         );
@@ -270,7 +225,7 @@ mod tests {
     fn where_nothing_is_missing_nothing_is_said() {
         let all: Vec<&Stage> = STAGES.iter().collect();
         let needs = all.iter().flat_map(|stage| stage.needs);
-        let found: Vec<_> = needs.map(|need| (*need, Found::There)).collect();
+        let found: Vec<_> = needs.map(|need| (*need, Ok(None))).collect();
         for may_skip in [true, false] {
             assert_eq!(judge(&all, &found, may_skip), Ok(Foresight::default()));
         }

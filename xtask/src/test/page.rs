@@ -7,12 +7,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::file_lock::hold;
-use super::stages::cargo;
-use super::{StageOutcome, text_of};
+use super::stages::{Checkout, cargo};
+use super::{StageOutcome, hold, text_of};
 use crate::example;
 use xtask_core::git::Git;
-use xtask_core::progress::Progress;
+use xtask_core::progress;
 
 pub const NAME: &str = "page";
 
@@ -40,14 +39,15 @@ pub fn browser() -> Option<PathBuf> {
     names.iter().find_map(|name| which::which(name).ok())
 }
 
-pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
+pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
+    let root = checkout.root;
     let browser = browser().context("there is no browser")?;
     let _lock = hold(root, "page-stage", "run the stage page")?;
     let folder = root.join(FOLDER);
     if folder.exists() {
         fs_err::remove_dir_all(&folder)?;
     }
-    progress.detail("migrating the example");
+    progress::at("migrating the example");
     let (worker, upstream) = example::repositories(&Git::find()?, &folder)?;
     let tool = |task: &str, codes: &[i32], words: &[&str]| -> Result<String> {
         let start = [
@@ -78,7 +78,7 @@ pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
     let report: Value = serde_json::from_str(&report)?;
     let mut outcome = StageOutcome::default();
     for width in WIDTHS {
-        progress.detail(format!("showing it at {width} pixels"));
+        progress::at(format!("showing it at {width} pixels"));
         let (seen, picture) = shown(&browser, &folder, width)?;
         for wrong in wrong(&seen, width, &report) {
             outcome.fail(&format!("at {width} pixels {wrong}\n"));

@@ -10,7 +10,6 @@ use super::environment::Environment;
 use super::needs::Need;
 use super::{StageOutcome, image, page, wheel};
 use xtask_core::layout;
-use xtask_core::progress::Progress;
 
 /// One stage: what it is called, what it needs, and what it runs.
 pub struct Stage {
@@ -20,7 +19,8 @@ pub struct Stage {
     /// A file without which there is nothing to test (a repository that carries the tool need
     /// not have the worker's tests).
     pub file: Option<&'static str>,
-    pub run: StageRun,
+    /// What it does at the root of the repository.
+    pub run: fn(&Checkout) -> Result<StageOutcome>,
 }
 
 impl Stage {
@@ -29,14 +29,10 @@ impl Stage {
         self.needs.contains(&Need::Docker) || self.name == wheel::NAME
     }
 
-    /// Whether it runs only where it is named: it takes many minutes, or room that is not everyone's.
+    /// Whether it runs only where it is named: it takes many minutes, or room that is not
+    /// everyone's.
     pub fn is_named_only(&self) -> bool {
         NAMED_ONLY.contains(&self.name)
-    }
-
-    /// Whether it asks for the tests' Python environment.
-    pub fn needs_python(&self) -> bool {
-        self.needs.contains(&Need::Python)
     }
 }
 
@@ -48,13 +44,21 @@ pub struct Checkout<'a> {
     pub environment: Environment,
 }
 
-/// What a stage does at the root of the repository.
-pub enum StageRun {
-    /// Programs to call, one after the other.
-    Programs(fn(&Checkout) -> Result<Vec<Command>>),
-    /// A look by one of the other tasks: what it found, where it found something.
-    Look(fn(&Path) -> Result<Option<String>>),
-    Own(fn(&Path, &Progress) -> Result<StageOutcome>),
+/// Runs programs, one after the other.
+fn programs(mut commands: Vec<Command>) -> Result<StageOutcome> {
+    let mut all = StageOutcome::default();
+    let mut commands = commands.iter_mut();
+    commands.try_for_each(|command| all.absorb(command))?;
+    Ok(all)
+}
+
+/// What a look by one of the other tasks came to, where it found something.
+fn looked(found: Option<String>) -> StageOutcome {
+    let failed = found;
+    StageOutcome {
+        failed,
+        ..StageOutcome::default()
+    }
 }
 
 pub const WORKER_TESTS: &str = "tests/requirements.txt";
@@ -68,148 +72,144 @@ pub const STAGES: &[Stage] = &[
         about: "Rust is formatted",
         needs: &[Need::Rustfmt],
         file: None,
-        run: StageRun::Programs(|checkout| {
+        run: |checkout| {
             let mut fmt = cargo(checkout.root, &["fmt", "--all"]);
             if !checkout.fix {
                 fmt.arg("--check");
             }
-            Ok(vec![fmt])
-        }),
+            programs(vec![fmt])
+        },
     },
     Stage {
         name: "clippy",
         about: "clippy has nothing to say",
         needs: &[Need::Clippy],
         file: None,
-        run: StageRun::Programs(|checkout| {
+        run: |checkout| {
             let words = ["clippy", "--quiet", "--workspace", "--all-targets"];
             let mut clippy = cargo(checkout.root, &words);
             if checkout.fix {
                 clippy.args(["--fix", "--allow-dirty", "--allow-staged"]);
             }
             clippy.args(["--locked", "--", "-D", "warnings"]);
-            Ok(vec![clippy])
-        }),
+            programs(vec![clippy])
+        },
     },
     Stage {
         name: "rust",
         about: "the tool's tests",
         needs: &[Need::Git],
         file: None,
-        run: StageRun::Programs(|checkout| {
+        run: |checkout| {
             let words = ["test", "--workspace", "--locked", "--no-fail-fast"];
-            Ok(vec![cargo(checkout.root, &words)])
-        }),
+            programs(vec![cargo(checkout.root, &words)])
+        },
     },
     Stage {
         name: "ruff",
         about: "Python is formatted and linted",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
-        run: StageRun::Programs(|checkout| {
+        run: |checkout| {
             let python = checkout.environment.python(checkout.root)?;
             let ruff = |args: &[&str]| {
                 let mut ruff = command(checkout.root, &python, &["-m", "ruff"]);
                 ruff.args(args);
                 ruff
             };
-            Ok(if checkout.fix {
-                vec![
-                    ruff(&["check", "--quiet", "--fix", "."]),
-                    ruff(&["format", "--quiet", "."]),
-                ]
+            let (check, format): (&[&str], &[&str]) = if checkout.fix {
+                (
+                    &["check", "--quiet", "--fix", "."],
+                    &["format", "--quiet", "."],
+                )
             } else {
-                vec![
-                    ruff(&["check", "--quiet", "."]),
-                    ruff(&["format", "--check", "--quiet", "."]),
-                ]
-            })
-        }),
+                (
+                    &["check", "--quiet", "."],
+                    &["format", "--check", "--quiet", "."],
+                )
+            };
+            programs(vec![ruff(check), ruff(format)])
+        },
     },
     Stage {
         name: "worker",
         about: "the worker's tests",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
-        run: StageRun::Programs(|checkout| {
+        run: |checkout| {
             let python = checkout.environment.python(checkout.root)?;
-            Ok(vec![command(
-                checkout.root,
-                &python,
-                &["-m", "pytest", "--quiet", "tests"],
-            )])
-        }),
+            let words = ["-m", "pytest", "--quiet", "tests"];
+            programs(vec![command(checkout.root, &python, &words)])
+        },
     },
     Stage {
         name: "compare",
         about: "nothing of the old worker is lost",
         needs: &[],
         file: Some(layout::BASELINE),
-        run: StageRun::Look(|root| {
-            let (summary, open) = compare::summary(root)?;
-            Ok((open > 0).then(|| format!("{summary}\nSee `cargo xtask compare`.")))
-        }),
+        run: |checkout| {
+            let (summary, open) = compare::summary(checkout.root)?;
+            let found = || format!("{summary}\nSee `cargo xtask compare`.");
+            Ok(looked((open > 0).then(found)))
+        },
     },
     Stage {
         name: "hub-lint",
         about: "the Hub's files are sound",
         needs: &[],
         file: Some(".runpod/hub.json"),
-        run: StageRun::Look(|root| {
-            let report = hub_lint::lint_directory(root)?;
-            Ok(hub_lint::fails(&report.findings).then(|| {
-                format!(
-                    "{}\nSee `cargo xtask hub-lint`.",
-                    hub_lint::summary(&report)
-                )
-            }))
-        }),
+        run: |checkout| {
+            let report = hub_lint::lint_directory(checkout.root)?;
+            let summary = hub_lint::summary(&report);
+            let found = || format!("{summary}\nSee `cargo xtask hub-lint`.");
+            Ok(looked(hub_lint::fails(&report.findings).then(found)))
+        },
     },
     Stage {
         name: page::NAME,
         about: "a browser shows compare's page",
         needs: &[Need::Git, Need::Browser],
         file: Some(page::FILE),
-        run: StageRun::Own(page::run),
+        run: page::run,
     },
     Stage {
         name: wheel::NAME,
         about: "hub-lint installs and runs in another worker",
         needs: &[],
         file: Some(wheel::FILE),
-        run: StageRun::Own(wheel::run),
+        run: wheel::run,
     },
     Stage {
         name: image::NAME,
         about: "the image is built and works",
         needs: &[Need::Docker, Need::BaseImage],
         file: Some(image::BASE),
-        run: StageRun::Own(image::run),
+        run: image::run,
     },
     Stage {
         name: "upgrade",
         about: "two releases of SGLang are taken",
         needs: &[Need::Python, Need::Git],
         file: Some("tests/upgrade.py"),
-        run: StageRun::Programs(|checkout| {
+        run: |checkout| {
             let python = checkout.environment.python(checkout.root)?;
             let tool = std::env::current_exe()?;
             let words = ["tests/upgrade.py", "0.5.21", "0.5.23", "--xtask"];
             let mut walk = command(checkout.root, &python, &words);
             walk.arg(tool);
-            Ok(vec![walk])
-        }),
+            programs(vec![walk])
+        },
     },
     Stage {
         name: "real-sglang",
         about: "the worker with the real SGLang",
         needs: &[Need::Python],
         file: Some("tests/real_sglang/run.py"),
-        run: StageRun::Programs(|checkout| {
+        run: |checkout| {
             let python = checkout.environment.python(checkout.root)?;
             let words = ["tests/real_sglang/run.py"];
-            Ok(vec![command(checkout.root, &python, &words)])
-        }),
+            programs(vec![command(checkout.root, &python, &words)])
+        },
     },
 ];
 

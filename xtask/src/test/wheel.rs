@@ -1,16 +1,14 @@
 //! The stage `wheel`: builds the wheel of hub-lint and runs it in another worker's folder, where
 //! neither cargo nor this repository is.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use super::environment::python;
-use super::file_lock::hold;
-use super::stages::{cargo, command};
-use super::{StageOutcome, text_of};
-use xtask_core::progress::Progress;
+use super::stages::{Checkout, cargo, command};
+use super::{StageOutcome, finished, hold, text_of};
+use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 
 pub const NAME: &str = "wheel";
@@ -18,7 +16,7 @@ pub const NAME: &str = "wheel";
 /// What says how it is built.
 pub const FILE: &str = "pyproject.toml";
 
-/// Where it is built, below the repository's root.
+/// Where it is installed, below the repository's root.
 const FOLDER: &str = "target/wheel";
 
 /// Another worker with one mistake, and what has to be said of it.
@@ -32,55 +30,35 @@ const TESTS: &str = r#"{ "tests": [{ "name": "one", "input": { "prompt": "Hi" } 
 const MISTAKE: &str = "error[HUB211 unknown-gpu]";
 const PLACE: &str = "--> .runpod/hub.json:3:68";
 
-pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
+pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
+    let root = checkout.root;
     let Some(python) = python() else {
         return Ok(StageOutcome::skipped("no Python with venv"));
     };
     let _lock = hold(root, "wheel-stage", "run the stage wheel")?;
     let folder = root.join(FOLDER);
-    progress.detail("installing maturin");
-    let tools = venv(root, &python, &folder.join("tools"), false)?;
-    let maturin = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "maturin>=1.9,<2",
-    ];
-    finished(&mut command(root, &tools, &maturin))?;
-    progress.detail("building the wheel");
-    let dist = folder.join("dist");
-    if dist.exists() {
-        fs_err::remove_dir_all(&dist)?;
-    }
-    // Unoptimized, most of it is built already, and what is tried here is the wheel and not how
-    // fast it is. Maturin calls cargo, which must not take the build of this tool for its own.
-    let words = ["-m", "maturin", "build", "--quiet", "--out"];
-    let mut build = command(root, &tools, &words);
-    for (name, _) in cargo(root, &[]).get_envs() {
-        build.env_remove(name);
-    }
-    finished(build.arg(&dist))?;
-    let wheel = fs_err::read_dir(&dist)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|end| end == "whl"))
-        .context("maturin made no wheel")?;
-    progress.detail("running it elsewhere");
-    let fresh = venv(root, &python, &folder.join("fresh"), true)?;
+    finished(command(root, &python, &["-m", "venv", "--clear"]).arg(&folder))?;
+    progress::at("building and installing the wheel");
     let words = [
         "-m",
         "pip",
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        "--no-index",
+        ".",
     ];
-    finished(command(root, &fresh, &words).arg(&wheel))?;
-    let lint = fresh.with_file_name("hub-lint");
+    let mut install = command(root, &folder.join("bin/python"), &words);
+    // Unoptimized, most of it is built already, and what is tried here is the wheel and not how
+    // fast it is. Maturin calls cargo, which must not take the build of this tool for its own.
+    install.env("MATURIN_PEP517_ARGS", "--profile dev");
+    for (name, _) in cargo(root, &[]).get_envs() {
+        install.env_remove(name);
+    }
+    finished(&mut install)?;
+    progress::at("running it elsewhere");
     let mut outcome = StageOutcome::default();
-    if let Err(error) = tried(root, &lint) {
-        outcome.fail(&format!("{}: {error:#}\n", wheel.display()));
+    if let Err(error) = tried(root, &folder.join("bin/hub-lint")) {
+        outcome.fail(&format!("{error:#}\n"));
     }
     Ok(outcome)
 }
@@ -118,32 +96,6 @@ fn tried(root: &Path, lint: &Path) -> Result<()> {
     let (code, said) = lint(&["--unsafe-fixes"])?;
     if code != Some(0) || lint(&[])?.0 != Some(0) {
         bail!("expected the mistake to be fixed, got {code:?}:\n{said}");
-    }
-    Ok(())
-}
-
-fn venv(root: &Path, python: &Path, folder: &Path, clear: bool) -> Result<PathBuf> {
-    let inside = folder.join("bin/python");
-    if clear || !inside.exists() {
-        finished(command(root, python, &["-m", "venv", "--clear"]).arg(folder))?;
-    }
-    Ok(inside)
-}
-
-/// Runs a program to its end; what it said is the error.
-fn finished(step: &mut Command) -> Result<()> {
-    let name = step.get_program().to_owned();
-    let output = step
-        .output()
-        .with_context(|| format!("running {}", name.display()))?;
-    if !output.status.success() {
-        let words: Vec<_> = step.get_args().map(|word| word.to_string_lossy()).collect();
-        bail!(
-            "{} {} failed:\n{}",
-            name.display(),
-            words.join(" "),
-            text_of(&output).trim_end()
-        );
     }
     Ok(())
 }

@@ -202,41 +202,23 @@ fn forget_record(worker: &Repo<'_>) {
 }
 
 #[test]
-fn without_a_record_the_history_vouches_for_the_files() {
+fn without_a_record_each_file_needs_a_reason() {
     let lab = Lab::new();
     let worker = ready(&lab);
     forget_record(&worker);
-    cleanup(&worker, &["--dry-run"])
-        .done()
-        .says(REMOVES.lines().next().unwrap());
-
-    // What came later, or was changed since, it does not vouch for.
-    worker.write("outdated/notes.md", "added later\n");
-    worker.append("outdated/src/engine.py", "# changed\n");
-    worker.commit("feat: go on working on the old one");
-    let named: Vec<String> = obstacles(&worker)
-        .into_iter()
-        .map(|(named, _)| named)
-        .collect();
-    assert_eq!(
-        named,
-        [
-            "changed outdated:notes.md",
-            "changed outdated:src/engine.py"
-        ]
-    );
-
-    // Neither does a history that was cut off.
-    worker.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
-    let url = format!("file://{}", worker.path.display());
-    worker.git(&["clone", "--quiet", "--depth", "1", &url, "../shallow"]);
-    let shallow = lab.at("shallow");
-    let run = cleanup(&shallow, &["--dry-run"]);
-    assert_eq!(run.code, Some(1));
-    let run = run.says("outdated:src/engine.py the history does not show that it was moved");
-    run.says("`git fetch --unshallow` brings the rest of it");
-    shallow.git(&["fetch", "--quiet", "--unshallow"]);
-    cleanup(&shallow, &["--commit"]).done();
+    let files = worker.git(&["ls-files", "outdated"]);
+    let ids = files
+        .lines()
+        .map(|path| path.replacen("outdated/", "outdated:", 1));
+    let ids: Vec<String> = ids.collect();
+    let named: Vec<String> = obstacles(&worker).into_iter().map(|one| one.0).collect();
+    let expected: Vec<String> = ids.iter().map(|id| format!("changed {id}")).collect();
+    assert_eq!(named, expected);
+    let accept = ids.iter().flat_map(|id| ["--accept", id]);
+    let accept: Vec<&str> = accept.chain(["--reason", "moved there by hand"]).collect();
+    worker.compare(&accept).done();
+    worker.commit("docs: say why");
+    cleanup(&worker, &["--commit"]).done();
 }
 
 #[test]

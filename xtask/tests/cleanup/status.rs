@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Lab, Repo};
 use crate::{accept_all, cleanup, count, ready};
 
-/// What it says, with no docker in sight.
+/// What it says.
 fn status(repo: &Repo<'_>, args: &[&str]) -> String {
     let before = repo.everything();
     let text = anywhere(repo, args);
@@ -14,17 +14,13 @@ fn status(repo: &Repo<'_>, args: &[&str]) -> String {
 }
 
 fn anywhere(repo: &Repo<'_>, args: &[&str]) -> String {
-    let run = repo
-        .task("status", args)
-        .env("DOCKER", "no-such-docker")
-        .run();
-    let text = run.done().stdout;
+    let text = repo.task("status", args).run().done().stdout;
     repo.lab.scrub(&text)
 }
 
 fn json(repo: &Repo<'_>) -> Value {
     let run = repo.task("status", &["--format", "json"]);
-    run.env("DOCKER", "no-such-docker").run().done().json()
+    run.run().done().json()
 }
 
 #[track_caller]
@@ -47,7 +43,6 @@ fn a_legacy_worker() {
   outdated/ not there
   compare   nothing to compare with: neither outdated/ nor .xtask/baseline.json
   hub-lint  no file of the Hub's is here
-  image     not known: there is no docker here
 
 Next: shows what moving to the modern layout would do
 
@@ -84,7 +79,6 @@ fn a_migrated_worker_from_its_first_day_to_its_last() {
   outdated/ 9 files
   compare   {open} open
   hub-lint  2 style notes
-  image     not known: there is no docker here
 
 Next: shows what is not decided yet
 
@@ -207,10 +201,6 @@ fn a_program_gets_values_or_the_reason_why_there_is_none() {
         found["lint"],
         json!({"errors": 0, "warnings": 0, "infos": 2})
     );
-    assert_eq!(
-        found["image"],
-        json!({"unknown": "there is no docker here"})
-    );
     worker.write(".xtask/baseline.json", "{");
     worker.write(".xtask/upstream.lock.json", "{");
     let found = json(&worker);
@@ -241,19 +231,6 @@ fn what_is_broken_is_said_and_hides_nothing_else() {
     assert!(why.contains("index"), "{why}");
     assert_eq!(found["compare"]["open"], 0);
     assert_eq!(found["next"]["command"], "git status");
-}
-
-#[test]
-fn a_removal_that_was_staged_by_hand_is_told_from_a_cleanup() {
-    let lab = Lab::new();
-    let worker = ready(&lab);
-    worker.git(&["rm", "-r", "--quiet", "outdated"]);
-    let text = status(&worker, &[]);
-    let staged = "  layout    modern; the removal of outdated/ is staged, and was not checked by \
-                  cleanup\n";
-    assert!(text.contains(staged), "{text}");
-    assert_eq!(json(&worker)["under_way"], "removal-staged");
-    expect_next(&worker, "cargo xtask cleanup -C . --dry-run");
 }
 
 #[test]
@@ -319,68 +296,6 @@ fn a_journal_that_can_not_be_read_is_one_line_among_the_others() {
     }
     cleanup(&worker, &["--commit"]).done();
     expect_next(&worker, "cargo xtask migrate -C . --check");
-}
-
-#[test]
-fn the_image_is_told_with_its_commit() {
-    let lab = Lab::new();
-    let worker = ready(&lab);
-    let old = worker.git(&["rev-parse", "HEAD~1"]);
-    worker.git(&["branch", "beef"]);
-    // Images of which one is of this repository, as docker tells them.
-    let image = |id: &str, day: u8, revision: &str| {
-        json!({
-            "Id": id, "RepoTags": [format!("{id}:dev")],
-            "Created": format!("2024-05-{day:02}T10:00:00Z"),
-            "Config": {"Labels": {"org.opencontainers.image.revision": revision}},
-        })
-    };
-    let answer = json!([
-        image("other", 9, "0123456789012345678901234567890123456789"),
-        // As one that is made from an image without a revision inherits it.
-        image("empty", 10, ""),
-        image("branch", 11, "beef"),
-        image("mine", 8, &format!("{old}-dirty")),
-    ]);
-    let answer = lab.write("answer.json", answer.to_string());
-    let docker = lab.script(
-        "bin/docker",
-        &format!(
-            "case \"$2\" in ls) echo other; echo mine;; inspect) cat '{}';; esac",
-            answer.display()
-        ),
-    );
-    let ask = |program: &std::path::Path| {
-        let run = worker.task("status", &[]).env("DOCKER", program).run();
-        lab.scrub(&run.done().stdout)
-    };
-    let text = ask(&docker);
-    let said = "  image     mine:dev of [OID] (1 commit ago, with changes that were not committed), \
-                made on 2024-05-08\n";
-    assert!(text.contains(said), "{text}");
-    // One that was removed since it was listed is an error beside the others.
-    let racing = format!(
-        "case \"$2\" in ls) echo gone; echo mine;; inspect) cat '{}'; echo 'no such image: gone' >&2; \
-         exit 1;; esac",
-        answer.display()
-    );
-    let text = ask(&lab.script("bin/racing", &racing));
-    assert!(text.contains("  image     mine:dev of [OID] ("), "{text}");
-    let text = ask(&lab.script("bin/none", "exit 0"));
-    assert!(
-        text.contains("  image     none was built of this repository\n"),
-        "{text}"
-    );
-    let text = ask(&lab.script("bin/down", "echo 'no daemon is running' >&2; exit 1"));
-    assert!(
-        text.contains("  image     not known: no daemon is running\n"),
-        "{text}"
-    );
-    let text = ask(&lab.script("bin/asleep", "exec sleep 60"));
-    assert!(
-        text.contains("  image     not known: docker did not answer in 3 s\n"),
-        "{text}"
-    );
 }
 
 #[test]

@@ -109,65 +109,27 @@ fn a_linked_work_tree_is_migrated_alone() {
 }
 
 #[test]
-fn a_work_tree_on_another_file_system_is_migrated() {
+fn a_work_tree_on_another_file_system_than_its_git_directory_is_refused() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let main = lab.legacy("main");
     let elsewhere = tempfile::tempdir().unwrap();
-    let one = std::os::unix::fs::MetadataExt::dev(&elsewhere.path().metadata().unwrap());
-    let two = std::os::unix::fs::MetadataExt::dev(&lab.path("main").metadata().unwrap());
-    if one == two {
+    let device = |path: &Path| std::os::unix::fs::MetadataExt::dev(&path.metadata().unwrap());
+    if device(elsewhere.path()) == device(&lab.path("main")) {
         eprintln!("skipped: /dev/shm and the folder for temporary files are one file system");
         return;
     }
     let path = elsewhere.path().join("linked");
-    main.git(&[
-        "worktree",
-        "add",
-        "--quiet",
-        "-b",
-        "x",
-        path.to_str().unwrap(),
-    ]);
-    let linked = crate::support::Repo {
-        lab: &lab,
-        path: path.clone(),
-    };
-    linked.link("src/current", "engine.py");
-    linked.commit("feat: a link");
-    let before = linked.state();
+    let name = path.to_str().unwrap();
+    main.git(&["worktree", "add", "--quiet", "-b", "x", name]);
+    let linked = crate::support::Repo { lab: &lab, path };
+    let before = linked.everything();
     let upstream = lab.path("upstream");
-    let options = ["--upstream", upstream.to_str().unwrap()];
-    let undisturbed = {
-        linked.migrate(&options).done();
-        let state = linked.state();
-        linked.migrate(&["--abort"]).done();
-        linked.state().expect_same(&before, "after --abort");
-        state
-    };
-    let mut at = 0;
-    loop {
-        at += 1;
-        let fault = format!("kill:{at}");
-        let run = linked.xtask(&options).env("XTASK_FAULT", &fault).run();
-        if run.code == Some(0) {
-            break;
-        }
-        // Each file that comes passes an odd number of points, so every kind of moment sees both.
-        let way = if at % 2 == 0 { "--resume" } else { "--abort" };
-        let run = linked.migrate(&[way]);
-        if run.stderr.contains("there is no migration") {
-            linked.state().expect_same(&before, &fault);
-            continue;
-        }
-        if way == "--resume" {
-            linked.state().expect_same(&undisturbed, &fault);
-            linked.migrate(&["--abort"]).done();
-        }
-        linked.state().expect_same(&before, &fault);
-    }
-    assert!(at > 20, "only {at} points");
-    linked.state().expect_same(&undisturbed, "at last");
+    let run = linked.migrate(&["--upstream", upstream.to_str().unwrap()]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let why = "is on another file system than its git directory";
+    assert!(run.stderr.contains(why), "{run:?}");
+    linked.everything().expect_same(&before, "a refusal");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn tell(docker: Option<&Docker>) {
         image::builds(&terminal, &worker, docker);
     }
     later::cleans_up(&terminal, &worker);
-    later::upstream_moves_on(&terminal, &worker, &upstream, docker);
+    later::upstream_moves_on(&terminal, &worker, &upstream);
     release::releases(&mut terminal, &worker, docker);
     terminal.cd("my-worker");
     nothing_is_left(&terminal, &worker);

@@ -18,7 +18,6 @@ pub fn migrates(terminal: &Terminal<'_>, worker: &Repo<'_>) {
   outdated/ not there
   compare   nothing to compare with: neither outdated/ nor .xtask/baseline.json
   hub-lint  no file of the Hub's is here
-  image     [..]
 
 Next: shows what moving to the modern layout would do
 

@@ -24,7 +24,7 @@ use self::repository::BuildInputs;
 use crate::args::Args;
 use xtask_core::cli::Format;
 use xtask_core::docker::{Engine, NoEngine};
-use xtask_core::outcome::{Outcome, UsageError, UserError};
+use xtask_core::outcome::{Outcome, UserError};
 use xtask_core::output;
 use xtask_core::progress::Progress;
 use xtask_core::{interrupt, tool_repo};
@@ -33,7 +33,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let repository = BuildInputs::read(tool_repo::chosen(repo)?, args)?;
     let engine = Engine::find();
     if args.print {
-        return print(&repository, &engine.map_err(UsageError::from)?, args.format);
+        return print(&repository, &engine?, args.format);
     }
     let mut report = CheckReport::new(args.format);
     if args.verify.is_none() {
@@ -52,7 +52,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             return Ok(outcome(&before));
         }
     }
-    let engine = engine.map_err(UsageError::from)?;
+    let engine = engine?;
     interrupt::listen()?;
     let mut run = Run {
         repository: &repository,

@@ -5,23 +5,17 @@
 
 pub mod args;
 mod check;
-mod differs;
 mod mentions;
 mod report;
-mod restore_point;
-mod retired;
-mod survey;
 
 use std::path::Path;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
-use self::check::{Obstacle, PassedReason};
-use self::mentions::Mention;
+use self::check::{Check, Obstacle, PassedReason};
 use self::report::{CleanupEnding, CleanupReport};
-use self::restore_point::Restore;
-use self::survey::Survey;
 use crate::args::Args;
 use compare::accepted::Accepted;
 use compare::cleanup_gate;
@@ -29,17 +23,18 @@ use migrate::preflight::{self, Preflight};
 use transaction::apply::Work;
 use transaction::files::{holds_no_file, remove_empty_below};
 use transaction::journal::{Commit, Journal, JournalRecord};
-use transaction::{Ways, steps, stopped};
-use worker_files::references::MentionKind;
+use transaction::{Ways, steps};
+use worker_files::references::{Dangling, MentionKind};
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
 use xtask_core::layout::{ACCEPTED, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
+use xtask_core::output::counted;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree};
+use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
 
 pub const TASK: &str = "cleanup";
 
@@ -75,10 +70,11 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
             if args.dry_run {
                 return report.interrupted();
             }
-            finish(repo, &journal, &mut record)?;
+            Work::resumed(repo, &journal)?.forward(&mut record)?;
+            remove_folders(repo)?;
             // With `--commit`, go on and commit what the interrupted run only staged.
             if !args.commit || record.commit.is_some() {
-                let restore = restore_point::restore(repo, &record.head)?;
+                let restore = restore(repo, &record.head)?;
                 return report.finished(&record, restore.as_ref());
             }
         } else if !args.dry_run {
@@ -88,17 +84,12 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     }
     let at = preflight::look_at_any(repo)?;
     let head = at_head(&at)?;
+    let mut check = Check::new(&at, &head, commands);
     let is_there = |entries: &Entries| entries.keys().any(|path| path.is_within(OUTDATED));
     if !is_there(head.entries()) && !is_there(at.ours.entries()) {
-        let local = survey::local(repo, &at.status.local);
-        let obstacles = local.iter().map(|one| check::local(one, commands));
-        let plan = RemovalPlan {
-            obstacles: obstacles.collect(),
-            ..RemovalPlan::default()
-        };
-        if !plan.obstacles.is_empty() {
-            report.plan(&plan)?;
-            return report.end(&plan, &CleanupEnding::Stopped);
+        check.local(&[]);
+        if !check.obstacles.is_empty() {
+            return report.stopped(&RemovalPlan::new(check, &[], None));
         }
         if !args.dry_run {
             remove_folders(repo)?;
@@ -112,17 +103,17 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let writes = writes(head.entries(), lock.as_ref(), &gate.accepted)?;
     let after = after(&scratch, head.entries(), &writes)?;
     let staged = staged(&at, &after, &writes);
-    let is_staged = !staged.is_empty() && staged.len() == at.status.changed.len();
-    let survey = Survey::make(&at, &head, lock.as_ref(), gate, &staged)?;
-    let plan = RemovalPlan::make(&survey, head.entries(), &writes, commands);
-    report.plan(&plan)?;
+    let restore = restore(repo, &at.head)?;
+    check.all(lock.as_ref(), &gate, &staged, restore.as_ref())?;
+    let plan = RemovalPlan::new(check, &writes, restore);
     if !plan.obstacles.is_empty() {
-        return report.end(&plan, &CleanupEnding::Stopped);
+        return report.stopped(&plan);
     }
+    report.plan(&plan)?;
     if args.dry_run {
         return report.end(&plan, &CleanupEnding::DryRun);
     }
-    if is_staged && !args.commit {
+    if !staged.is_empty() && staged.len() == at.status.changed.len() && !args.commit {
         return report.end(&plan, &CleanupEnding::Staged);
     }
     preflight::expect_unlocked(repo)?;
@@ -137,7 +128,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     }
     let contents = writes.iter().map(|(_, content)| content.as_slice());
     scratch.blobs(contents)?;
-    let record = remove(&journal, &at, scratch, (head.entries(), &after), commit)?;
+    let record = remove(&journal, &at, scratch, &after, commit)?;
     match record.commit.and_then(|commit| commit.tip) {
         Some(tip) => report.end(&plan, &CleanupEnding::Committed(tip)),
         None => report.end(&plan, &CleanupEnding::Staged),
@@ -149,18 +140,21 @@ fn remove(
     journal: &Journal,
     at: &Preflight,
     scratch: Scratch,
-    (before, after): (&Entries, &Entries),
+    after: &Entries,
     commit: Option<Commit>,
 ) -> Result<JournalRecord> {
     let staged = at.ours.entries();
-    // Nothing is left to do in the work tree where all of it is staged already.
-    let steps = steps::between(staged, after, &[]);
-    let from = if staged == after { staged } else { before };
-    let after_tree = steps::tree_of(&scratch, from, after)?;
-    let mut record = JournalRecord::new(TASK, &at.head, &at.head_tree, &after_tree, steps);
-    record.ends_when_staged = true;
-    record.commit = commit;
-    let edit = Work::index_edit(before, after, &record)?;
+    let record = JournalRecord {
+        task: TASK.to_owned(),
+        ends_when_staged: true,
+        head: at.head.clone(),
+        before_tree: at.head_tree.clone(),
+        after_tree: steps::tree_of(&scratch, staged, after)?,
+        // Nothing is left to do in the work tree where all of it is staged already.
+        steps: steps::between(staged, after, &[]),
+        commit,
+        ..JournalRecord::default()
+    };
     let work = Work {
         repo: &at.repo,
         journal,
@@ -168,10 +162,9 @@ fn remove(
         objects: at.objects.clone(),
         staged: staged.clone(),
     };
-    journal.begin()?;
-    let prepared = work.prepare(record, &edit);
-    let mut record = prepared.map_err(|error| stopped(journal, error))?;
-    finish(&at.repo, journal, &mut record)?;
+    journal.begin(&at.repo)?;
+    let record = work.apply(record, after)?;
+    remove_folders(&at.repo)?;
     Ok(record)
 }
 
@@ -179,12 +172,11 @@ fn remove(
 pub fn questions(root: &Path) -> Result<Vec<String>> {
     let at = preflight::look_at_any(&Repo::open(&Git::find()?, root)?)?;
     let head = at_head(&at)?;
-    let changed = survey::changed(&at, &head, Lock::read(&head)?.as_ref())?;
+    let changed = check::changed(&head, Lock::read(&head)?.as_ref());
     let mentions = mentions::find(&head, &mentions::candidates(&at.repo)?)?;
-    let changed = changed.iter().map(|one| check::changed_id(&one.below));
     let code = mentions.iter().filter(|one| one.kind == MentionKind::Code);
     let code = code.map(|one| check::mention_id(&one.path));
-    let mut ids: Vec<String> = changed.chain(code).collect();
+    let mut ids: Vec<String> = changed.into_iter().map(|(id, _)| id).chain(code).collect();
     ids.dedup();
     Ok(ids)
 }
@@ -210,12 +202,6 @@ fn writes(of: &Entries, lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<
     Ok(writes)
 }
 
-/// Whether a tree's records still have entries for the folder.
-pub fn is_on_record(tree: &dyn Tree) -> Result<bool> {
-    let accepted = Accepted::of_tree(tree)?;
-    Ok(!writes(tree.entries(), Lock::read(tree)?.as_ref(), &accepted)?.is_empty())
-}
-
 /// The paths of a removal that is already staged in full; else none.
 fn staged(at: &Preflight, after: &Entries, writes: &[Written]) -> Vec<RepoPath> {
     let concerns = |path: &RepoPath| {
@@ -234,8 +220,40 @@ fn staged(at: &Preflight, after: &Entries, writes: &[Written]) -> Vec<RepoPath> 
     changed.filter(|path| concerns(path)).cloned().collect()
 }
 
+/// A commit that has `outdated/` as it is now.
+#[derive(Serialize)]
+pub struct Restore {
+    pub commit: Oid,
+    /// The branch or tag that keeps it.
+    pub on: String,
+}
+
+impl Restore {
+    /// The command of git that brings the folder back.
+    pub fn command(&self) -> String {
+        format!("restore --source={} -- {OUTDATED}", self.commit)
+    }
+}
+
+/// Prefers the last commit that changed the folder, which is most often on the main branch; else
+/// HEAD.
+fn restore(repo: &Repo, head: &Oid) -> Result<Option<Restore>> {
+    let tree = repo.folder(head, OUTDATED)?;
+    let last = repo.last_change(head, OUTDATED)?;
+    for commit in last.iter().chain([head]) {
+        if tree.is_some()
+            && repo.folder(commit, OUTDATED)? == tree
+            && let Some(on) = repo.kept_by(commit)?
+        {
+            let commit = commit.clone();
+            return Ok(Some(Restore { commit, on }));
+        }
+    }
+    Ok(None)
+}
+
 /// What a run is about to do, or what keeps it from that.
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 pub struct RemovalPlan {
     pub restore: Option<Restore>,
     pub files: Vec<RepoPath>,
@@ -245,29 +263,39 @@ pub struct RemovalPlan {
     /// What passed for a reason on record.
     pub reasons: Vec<PassedReason>,
     /// Texts that speak of the folder.
-    pub mentions: Vec<Mention>,
+    #[serde(serialize_with = "places")]
+    pub mentions: Vec<Dangling>,
+}
+
+fn places<S: Serializer>(mentions: &[Dangling], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(mentions.iter().map(|one| {
+        json!({
+            "path": one.path,
+            "line": one.line,
+            "column": one.column,
+            "kind": one.kind,
+            "text": one.text,
+        })
+    }))
 }
 
 impl RemovalPlan {
-    fn make(survey: &Survey, head: &Entries, writes: &[Written], commands: &Commands) -> Self {
-        let (obstacles, reasons) = check::check(survey, commands);
-        let files = head.keys().filter(|path| path.is_within(OUTDATED));
-        let mut mentions = survey.mentions.clone();
-        mentions.retain(|one| one.kind == MentionKind::Prose);
+    fn new(check: Check, writes: &[Written], restore: Option<Restore>) -> Self {
+        let files = check.head.entries().keys();
+        let files = files.filter(|path| path.is_within(OUTDATED));
         Self {
-            restore: survey.restore.clone(),
+            restore,
             files: files.cloned().collect(),
             writes: writes.iter().map(|(path, _)| path.clone()).collect(),
-            obstacles,
-            reasons,
-            mentions,
+            obstacles: check.obstacles,
+            reasons: check.passed,
+            mentions: check.mentions,
         }
     }
 
     fn message(&self) -> String {
         const LISTED: usize = 60;
         let count = self.files.len();
-        let files = if count == 1 { "file" } else { "files" };
         let mut text = format!(
             "chore: remove {OUTDATED}/\n\n\
              `cargo xtask compare` has nothing open, and .xtask/baseline.json keeps what the old\n\
@@ -283,7 +311,7 @@ impl RemovalPlan {
             let words = reason.reason.split_whitespace().collect::<Vec<_>>();
             text += &format!("- {}: {}\n", reason.id, words.join(" "));
         }
-        text += &format!("\nRemoved, {count} {files}:\n");
+        text += &format!("\nRemoved, {}:\n", counted(count, "file"));
         for path in self.files.iter().take(LISTED) {
             text += &format!("- {path}\n");
         }
@@ -317,14 +345,6 @@ fn is_current(repo: &Repo, record: &JournalRecord) -> Result<bool> {
     let head = repo.commit("HEAD")?;
     let tip = record.commit.as_ref().and_then(|commit| commit.tip.clone());
     Ok(head.is_some() && (head.as_ref() == Some(&record.head) || head == tip))
-}
-
-/// Takes the steps that are left.
-fn finish(repo: &Repo, journal: &Journal, record: &mut JournalRecord) -> Result<()> {
-    let work = Work::resumed(repo, journal)?;
-    work.forward(record)
-        .map_err(|error| stopped(journal, error))?;
-    remove_folders(repo)
 }
 
 /// Removes empty folders, which git does not track.

@@ -2,30 +2,19 @@
 //! listed.
 
 use anyhow::Result;
-use serde::Serialize;
 
 use worker_files::references::{self, Dangling, MentionKind};
 use xtask_core::git::Repo;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Mode, Part, RepoPath, Tree};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Mention {
-    pub path: RepoPath,
-    pub line: usize,
-    /// From 1, in characters.
-    pub column: usize,
-    pub kind: MentionKind,
-    pub text: String,
-}
-
-/// Files that contain the word.
+/// Staged files that contain the word, even binary ones and those not checked out.
 pub fn candidates(repo: &Repo) -> Result<Vec<RepoPath>> {
-    repo.staged_with(OUTDATED, OUTDATED)
+    repo.files_with([OUTDATED], &[OUTDATED], "--cached -a")
 }
 
 /// All mentions in the files of `tree` that are `candidates`, and links that lead there.
-pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
+pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Dangling>> {
     let rest = Part::without(tree, OUTDATED);
     let rest = rest.entries();
     let mut files = Vec::new();
@@ -39,25 +28,19 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
             files.push((path.clone(), text.into_bytes()));
         }
     }
-    let dangling = references::removed(&files, OUTDATED).into_iter();
-    let mention = |one: Dangling| Mention {
-        path: one.path,
-        line: one.line,
-        column: one.column,
-        kind: one.kind,
-        text: one.text,
-    };
-    let mut found: Vec<Mention> = dangling.map(mention).collect();
+    let mut found = references::removed(&files, OUTDATED);
     for (path, _) in rest.iter().filter(|(_, entry)| entry.mode == Mode::Symlink) {
         let target = tree.read(path)?;
         let to = path.leads_to(&target);
         if to.is_some_and(|to| to.is_within(OUTDATED)) {
-            found.push(Mention {
+            found.push(Dangling {
                 path: path.clone(),
                 line: 1,
                 column: 1,
                 kind: MentionKind::Code,
                 text: format!("a link to {}", RepoPath::new(target)),
+                what: String::new(),
+                instead: String::new(),
             });
         }
     }

@@ -4,13 +4,12 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::RemovalPlan;
 use super::check::ObstacleKind;
-use super::restore_point::Restore;
+use super::{RemovalPlan, Restore};
 use transaction::journal::JournalRecord;
 use transaction::steps::PathChange;
 use xtask_core::cli::Format;
-use xtask_core::commands::Commands;
+use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::OUTDATED;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
@@ -18,8 +17,6 @@ use xtask_core::output::{counted, print};
 use xtask_core::tree::{Oid, RepoPath};
 
 pub enum CleanupEnding {
-    /// Something is in the way; nothing was changed.
-    Stopped,
     DryRun,
     Staged,
     Committed(Oid),
@@ -46,16 +43,28 @@ impl<'a> CleanupReport<'a> {
     /// Says how it ended and what to type next.
     pub fn end(&self, plan: &RemovalPlan, ending: &CleanupEnding) -> Result<Outcome> {
         let (word, commit) = match ending {
-            CleanupEnding::Stopped => ("stopped", None),
             CleanupEnding::DryRun => ("dry-run", None),
             CleanupEnding::Staged => ("staged", None),
             CleanupEnding::Committed(tip) => ("committed", Some(tip)),
         };
         self.say(word, commit, plan, || self.ended(plan, ending))?;
-        Ok(match ending {
-            CleanupEnding::Stopped => Outcome::Findings,
-            _ => Outcome::Done,
-        })
+        Ok(Outcome::Done)
+    }
+
+    /// Something is in the way; nothing was changed.
+    pub fn stopped(&self, plan: &RemovalPlan) -> Result<Outcome> {
+        self.say("stopped", None, plan, || {
+            let count = plan.obstacles.len();
+            let are = if count == 1 { "is" } else { "are" };
+            format!(
+                "{}\n{RED}{OUTDATED}/ stays: {} {are} in the way, and nothing was changed.{RED:#}\n\
+                 What is settled has to be committed too. Then:\n\n    {}\n",
+                self.text(plan),
+                counted(count, "thing"),
+                self.commands.task("cleanup", "--dry-run")
+            )
+        })?;
+        Ok(Outcome::Findings)
     }
 
     pub fn nothing(&self) -> Result<Outcome> {
@@ -82,17 +91,17 @@ impl<'a> CleanupReport<'a> {
         let tip = commit.and_then(|commit| commit.tip.as_ref());
         let word = if tip.is_some() { "committed" } else { "staged" };
         self.say(word, tip, json!({ "restore": restore }), || {
-            let back = restore.map(|restore| self.comes_back(restore) + "\n");
+            let back = restore.map(|restore| self.comes_back(restore));
             let written = record.steps.iter().filter_map(|step| match step {
                 PathChange::Write { path, .. } => Some(path),
                 _ => None,
             });
+            let finished = format!("{GREEN}Finished{GREEN:#} what was interrupted");
             let end = match tip {
-                Some(tip) => format!(", and committed as {}.\n", tip.short()),
-                None => format!("; it is staged.{}", self.staged(written)),
+                Some(tip) => format!("\n{finished}, and committed as {}.\n", tip.short()),
+                None => self.staged(&format!("{finished}; it is staged."), written),
             };
-            let back = back.unwrap_or_default();
-            format!("{back}{GREEN}Finished{GREEN:#} what was interrupted{end}")
+            back.unwrap_or_default() + &end
         })?;
         Ok(Outcome::Done)
     }
@@ -120,7 +129,7 @@ impl<'a> CleanupReport<'a> {
         if plan.obstacles.is_empty() {
             let files = counted(plan.files.len(), "file");
             out += &format!("{BOLD}Removes{BOLD:#} {OUTDATED}/, {files}\n");
-            out += &listed(&plan.files);
+            out += &format!("  {}\n", transaction::list(&plan.files));
             let restore = plan.restore.as_ref();
             let back = restore.map(|restore| format!("\n{}", self.comes_back(restore)));
             out += &back.unwrap_or_default();
@@ -158,25 +167,13 @@ impl<'a> CleanupReport<'a> {
 
     fn ended(&self, plan: &RemovalPlan, ending: &CleanupEnding) -> String {
         match ending {
-            CleanupEnding::Stopped => {
-                let count = plan.obstacles.len();
-                let (things, are) = (
-                    counted(count, "thing"),
-                    if count == 1 { "is" } else { "are" },
-                );
-                format!(
-                    "\n{RED}{OUTDATED}/ stays: {things} {are} in the way, and nothing was \
-                     changed.{RED:#}\nWhat is settled has to be committed too. Then:\n\n    {}\n",
-                    self.commands.task("cleanup", "--dry-run")
-                )
-            }
             CleanupEnding::DryRun => format!(
                 "\nNothing was changed. {OUTDATED}/ can go:\n\n    {}\n",
                 self.commands.task("cleanup", "--commit")
             ),
-            CleanupEnding::Staged => format!(
-                "\n{GREEN}Done.{GREEN:#} The removal is staged, HEAD has not moved.{}",
-                self.staged(plan.writes.iter())
+            CleanupEnding::Staged => self.staged(
+                &format!("{GREEN}Done.{GREEN:#} The removal is staged, HEAD has not moved."),
+                plan.writes.iter(),
             ),
             CleanupEnding::Committed(tip) => {
                 format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", tip.short())
@@ -192,29 +189,18 @@ impl<'a> CleanupReport<'a> {
         )
     }
 
-    fn staged<'p>(&self, written: impl Iterator<Item = &'p RepoPath>) -> String {
+    fn staged<'p>(&self, what: &str, written: impl Iterator<Item = &'p RepoPath>) -> String {
         let keep = self.commands.task("cleanup", "--commit");
         let written: String = written.map(|path| format!(" {path}")).collect();
         let back = format!("restore --staged --worktree -- {OUTDATED}{written}");
-        let back = self.commands.git(&back);
-        let width = keep.len().max(back.len()) + 4;
-        format!(
-            " Next:\n\n    {keep:<width$}# commits it, and says how to get it back\n    \
-             {back:<width$}# or takes it back\n"
-        )
+        let then = [
+            (keep, "commits it, and says how to get it back"),
+            (self.commands.git(&back), "or takes it back"),
+        ];
+        listed(&format!("{what} Next:"), &then)
     }
 }
 
 fn heading(title: &str) -> String {
     format!("\n{BOLD}{title}{BOLD:#}\n")
-}
-
-fn listed(files: &[RepoPath]) -> String {
-    const LISTED: usize = 30;
-    let shown = files.iter().take(LISTED);
-    let mut out: String = shown.map(|path| format!("  {path}\n")).collect();
-    if files.len() > LISTED {
-        out += &format!("  and {} more\n", files.len() - LISTED);
-    }
-    out
 }

@@ -63,7 +63,7 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         return reasons::withdraw(&root, &args.withdraw);
     }
     let progress = Progress::begin("comparing");
-    progress.detail("reading the old worker");
+    progress::at("reading the old worker");
     let old = old::find(&Trees::new(&root), &root, args.old.as_deref())?;
     if args.write_baseline {
         return write_baseline(&root, args, &old);

@@ -110,6 +110,20 @@ fn option(folder: &Path) -> String {
     format!("-C {} ", quoted_file(&folder))
 }
 
+/// Commands to type, a line each, with what each does.
+pub fn listed(title: &str, commands: &[(String, &str)]) -> String {
+    let width = commands.iter().map(|(command, _)| command.len()).max();
+    let width = width.unwrap_or_default() + 4;
+    let mut out = format!("\n{title}\n\n");
+    for (command, what) in commands {
+        out += &match *what {
+            "" => format!("    {command}\n"),
+            what => format!("    {command:<width$}# {what}\n"),
+        };
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,74 +80,18 @@ pub const LINT: &str = "hub-lint.json";
 
 /// Names that programs on a maintainer's machine or hosting services read automatically; an
 /// upstream's content would take effect here.
-const LIVE: &[&str] = &[
-    "agents.md",
-    "appveyor.yml",
-    "azure-pipelines.yml",
-    "bitbucket-pipelines.yml",
-    "build.rs",
-    "claude.md",
-    "clippy.toml",
-    "cloudbuild.json",
-    "cloudbuild.yaml",
-    "codecov.yml",
-    "codeowners",
-    "compose.override.yaml",
-    "compose.override.yml",
-    "compose.yaml",
-    "compose.yml",
-    "conftest.py",
-    "default.nix",
-    "devbox.json",
-    "docker-bake.json",
-    "docker-bake.override.hcl",
-    "docker-bake.override.json",
-    "docker-compose.override.yaml",
-    "docker-compose.override.yml",
-    "docker-compose.yaml",
-    "dockerfile.dockerignore",
-    "dodo.py",
-    "flake.nix",
-    "gemini.md",
-    "gnumakefile",
-    "hatch.toml",
-    "jenkinsfile",
-    "justfile",
-    "lefthook.json",
-    "lefthook.toml",
-    "lefthook.yaml",
-    "lefthook.yml",
-    "makefile",
-    "mise.toml",
-    "mypy.ini",
-    "netlify.toml",
-    "noxfile.py",
-    "package.json",
-    "poetry.toml",
-    "procfile",
-    "pylintrc",
-    "pyproject.toml",
-    "pytest.ini",
-    "renovate.json",
-    "renovate.json5",
-    "ruff.toml",
-    "rust-toolchain",
-    "rust-toolchain.toml",
-    "rustfmt.toml",
-    "setup.cfg",
-    "setup.py",
-    "shell.nix",
-    "sitecustomize.py",
-    "skaffold.yaml",
-    "taskfile.yaml",
-    "taskfile.yml",
-    "tiltfile",
-    "tox.ini",
-    "usercustomize.py",
-    "uv.toml",
-    "vagrantfile",
-    "vercel.json",
-];
+const LIVE: &str = "\
+    agents.md appveyor.yml azure-pipelines.yml bitbucket-pipelines.yml build.rs claude.md \
+    clippy.toml cloudbuild.json cloudbuild.yaml codecov.yml codeowners compose.override.yaml \
+    compose.override.yml compose.yaml compose.yml conftest.py default.nix devbox.json \
+    docker-bake.json docker-bake.override.hcl docker-bake.override.json \
+    docker-compose.override.yaml docker-compose.override.yml docker-compose.yaml \
+    dockerfile.dockerignore dodo.py flake.nix gemini.md gnumakefile hatch.toml jenkinsfile \
+    justfile lefthook.json lefthook.toml lefthook.yaml lefthook.yml makefile mise.toml mypy.ini \
+    netlify.toml noxfile.py package.json poetry.toml procfile pylintrc pyproject.toml pytest.ini \
+    renovate.json renovate.json5 ruff.toml rust-toolchain rust-toolchain.toml rustfmt.toml \
+    setup.cfg setup.py shell.nix sitecustomize.py skaffold.yaml taskfile.yaml taskfile.yml \
+    tiltfile tox.ini usercustomize.py uv.toml vagrantfile vercel.json";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -288,7 +232,10 @@ pub fn kept_out(path: &RepoPath) -> Option<&'static str> {
         Some("it is the repository's own")
     } else if folded.split('/').any(|part| part.starts_with('.')) {
         Some("its name begins with a dot")
-    } else if folded.split('/').any(|part| LIVE.contains(&part)) {
+    } else if folded
+        .split('/')
+        .any(|part| LIVE.split_whitespace().any(|name| name == part))
+    {
         Some("programs on a maintainer's machine read it by its name")
     } else {
         None

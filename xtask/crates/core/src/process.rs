@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -104,15 +104,6 @@ pub fn within(
         stderr: read(stderr)?,
     };
     Ok(Some(output.into()))
-}
-
-/// Like [`finish`], with standard error shown to the user as it comes.
-pub fn finish_with_progress(cmd: Cmd<'_>) -> Result<Finished> {
-    let output = command(cmd)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("running a program")?;
-    Ok(output.into())
 }
 
 /// A command for a child that lives on beside this process.

@@ -96,11 +96,6 @@ impl Progress {
         let drawing = Some(std::thread::spawn(draw_until_done));
         Self { drawing }
     }
-
-    /// Says more: how far it is, or the last line of a program.
-    pub fn detail(&self, text: impl Into<String>) {
-        at(text);
-    }
 }
 
 impl Drop for Progress {
@@ -175,7 +170,7 @@ mod tests {
     #[test]
     fn it_ends_with_its_value() {
         let progress = Progress::begin("nothing");
-        progress.detail("1 of 2");
+        at("1 of 2");
         drop(progress);
     }
 }

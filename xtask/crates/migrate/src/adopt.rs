@@ -4,14 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::incoming;
 use super::merge::{self, Stored};
 use super::official::{ADDRESS, Official};
 use super::plan::{Arrival, Plan, UpstreamSource, What};
 use super::planner::{self, Planned};
-use super::preflight::Preflight;
+use super::preflight::{self, Preflight};
 use super::upstream::{self, Upstream};
 use crate::args::Args;
 use transaction::steps;
@@ -51,37 +51,26 @@ pub fn make(
     };
     merge::record(&mut origin, ours);
     let lock = Lock::new(origin, None);
-    let oid = scratch
-        .blobs([lock.to_bytes()?.as_slice()])?
-        .pop()
-        .context("git stored no lock")?;
+    let oid = scratch.blob(&lock.to_bytes()?)?;
     let mut entries = ours.clone();
     entries.insert(LOCK.into(), Entry::of(Mode::File, oid));
     let after = steps::tree_of(scratch, ours, &entries)?;
     let mut notes = found.notes;
     notes.extend(left_over(ours));
     let steps = steps::between(ours, &entries, &[]);
-    planner::expect_no_obstacles(at, &steps)?;
+    preflight::expect_room(at, &steps)?;
+    let source = UpstreamSource {
+        address: upstream.address.clone(),
+        rev: lock.upstream.rev.clone(),
+        commit: found.commit.clone(),
+        shape: upstream.shape,
+    };
     let plan = Plan {
-        upstream: UpstreamSource {
-            address: upstream.address.clone(),
-            rev: lock.upstream.rev.clone(),
-            commit: found.commit.clone(),
-            shape: upstream.shape,
-        },
-        head: at.head.clone(),
-        before: at.head_tree.clone(),
         after,
-        moves: Vec::new(),
         files: files(&found.stored, ours),
-        rewrites: Vec::new(),
-        conflicts: Vec::new(),
-        taken: Vec::new(),
-        own: None,
-        dangling: Vec::new(),
-        local: Vec::new(),
         notes,
         steps,
+        ..Plan::new(at, source)
     };
     Ok(Planned {
         plan,

@@ -7,33 +7,29 @@
 pub mod address;
 mod adopt;
 pub mod args;
-mod bake_arguments;
-mod carry;
 mod context;
+mod follow_up;
 mod fork;
 mod incoming;
 pub mod merge;
 mod merge_inputs;
 mod official;
-mod options;
 mod plan;
 mod planner;
 pub mod preflight;
 mod remote;
 mod report;
-mod sparse;
 mod suggested_commands;
 mod trust;
 pub mod upstream;
 pub mod upstream_status;
 mod validate_upstream;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 pub use self::fork::names_sglang;
-use self::options::Options;
 use self::planner::{Planned, Planner};
 use self::preflight::Preflight;
 use self::report::{MigrationEnding, MigrationReport};
@@ -41,8 +37,8 @@ use self::suggested_commands::SuggestedCommands;
 use crate::args::{Args, Conflicts};
 use transaction::apply::Work;
 use transaction::journal::{Commit, Journal, JournalRecord, Phase};
-use transaction::steps::{PathChange, tree_of};
-use transaction::{Ways, expect_identity, list, stopped};
+use transaction::steps::{PathChange, between, tree_of};
+use transaction::{Ways, expect_identity, list};
 use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
@@ -51,7 +47,7 @@ use xtask_core::progress::Progress;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, Tree};
+use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
 
 pub const TASK: &str = "migrate";
 
@@ -96,16 +92,7 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
     let made = if let Some(revision) = &args.adopt {
         adopt::make(git, &at, &scratch, args, revision)?
     } else {
-        let wish = &Options {
-            upstream: args.upstream.as_deref(),
-            rev: args.rev.as_deref(),
-            carry: args.carry.as_deref(),
-            official: args.official.as_deref(),
-            take_theirs: args.conflicts == Conflicts::Upstream,
-            anyway: args.anyway,
-            embed: args.embed,
-        };
-        let (at, scratch) = (&at, &scratch);
+        let (at, scratch, wish) = (&at, &scratch, args);
         Planner {
             git,
             at,
@@ -132,7 +119,7 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
     if args.commit {
         expect_identity(repo)?;
     }
-    let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
+    let record = record_of(&at, &made, &scratch, args.commit)?;
     let work = Work {
         repo,
         journal: &journal,
@@ -140,11 +127,8 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
         objects: at.objects.clone(),
         staged: at.ours.entries().clone(),
     };
-    journal.begin()?;
-    let record = work
-        .prepare(record, &edit)
-        .and_then(|mut record| work.forward(&mut record).map(|()| record))
-        .map_err(|error| stopped(&journal, error))?;
+    journal.begin(repo)?;
+    let record = work.apply(record, &made.entries)?;
     let ending = match (&record.state, &record.commit) {
         (Phase::Conflicts, _) => MigrationEnding::Markers,
         (_, Some(commit)) if commit.wanted => MigrationEnding::Committed(commit.tip.clone()),
@@ -158,30 +142,29 @@ fn record_of(
     made: &Planned,
     scratch: &Scratch,
     commit: bool,
-) -> Result<(JournalRecord, IndexEdit)> {
+) -> Result<JournalRecord> {
     let plan = &made.plan;
-    let mut record = JournalRecord::new(
-        TASK,
-        &plan.head,
-        &plan.before,
-        &plan.after,
-        plan.steps.clone(),
-    );
-    record.conflicts.clone_from(&plan.conflicts);
-    record.stages.clone_from(&made.stages);
-    if !plan.conflicts.is_empty() {
-        record.pending = Some(String::from_utf8(made.lock.to_bytes()?)?);
-    }
+    let waits = !plan.conflicts.is_empty();
+    let lock = waits.then(|| made.lock.to_bytes()).transpose()?;
     let (moves_message, message) = planner::messages(plan, made.kind);
-    record.commit = Some(Commit {
-        wanted: commit,
-        moves_tree: planner::moves_tree(at, scratch, &plan.moves)?,
-        moves_message,
-        message,
-        tip: None,
-    });
-    let edit = Work::index_edit(at.ours.entries(), &made.entries, &record)?;
-    Ok((record, edit))
+    Ok(JournalRecord {
+        task: TASK.to_owned(),
+        head: plan.head.clone(),
+        before_tree: plan.before.clone(),
+        after_tree: plan.after.clone(),
+        steps: plan.steps.clone(),
+        conflicts: plan.conflicts.clone(),
+        stages: made.stages.clone(),
+        pending: lock.map(String::from_utf8).transpose()?,
+        commit: Some(Commit {
+            wanted: commit,
+            moves_tree: planner::moves_tree(at, scratch, &plan.moves)?,
+            moves_message,
+            message,
+            tip: None,
+        }),
+        ..JournalRecord::default()
+    })
 }
 
 /// Refuses to go on over a record that the user has not dealt with yet.
@@ -278,9 +261,7 @@ fn resume(
         // The index as it is now; the user may have changed it.
         record.state = Phase::Applying;
         record.after_tree = work.scratch.tree_from_index(&IndexEdit::default())?;
-        record = work.prepare(record, &IndexEdit::default())?;
-    } else if commit && record.state == Phase::Applying {
-        work.commit_too(&mut record)?;
+        record = work.apply(record, &work.staged)?;
     } else if record.state == Phase::Conflicts {
         if let Some(head) = committed_since(repo, &record)? {
             // The resolution is committed; only the lock is left, and only that can be aborted.
@@ -292,13 +273,14 @@ fn resume(
             record.new_folders.clear();
             journal.forget_index()?;
         }
-        let (next, edit) = resolved(repo, &work, record)?;
-        record = work
-            .prepare(next, &edit)
-            .map_err(|error| stopped(journal, error))?;
+        let (next, after) = resolved(repo, &work, record)?;
+        record = work.apply(next, &after)?;
+    } else {
+        if commit {
+            work.commit_too(&mut record)?;
+        }
+        work.forward(&mut record)?;
     }
-    work.forward(&mut record)
-        .map_err(|error| stopped(journal, error))?;
     report.resumed(&record)
 }
 
@@ -347,7 +329,7 @@ fn resolved(
     repo: &Repo,
     work: &Work,
     mut record: JournalRecord,
-) -> Result<(JournalRecord, IndexEdit)> {
+) -> Result<(JournalRecord, Entries)> {
     let unmerged = repo.unmerged()?;
     if !unmerged.is_empty() {
         bail!(UserError::new(
@@ -358,7 +340,7 @@ fn resolved(
             "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again"
         ));
     }
-    let entries = repo.index()?.entries;
+    let entries = &work.staged;
     let retired: Vec<RepoPath> = record
         .conflicts
         .iter()
@@ -375,7 +357,7 @@ fn resolved(
             "bring what is still needed to the modern files, take each off with `git rm FILE`, then run this again"
         ));
     }
-    let marked = marked(repo, &record, &entries)?;
+    let marked = marked(repo, &record, entries)?;
     if !marked.is_empty() {
         bail!(UserError::new(
             format!("conflict markers are staged in:\n  {}", list(&marked)),
@@ -386,35 +368,18 @@ fn resolved(
     let lock = record.pending.take();
     let lock = lock.context("the journal has lost the lock of this migration")?;
     let mut lock = Lock::parse(lock.as_bytes(), LOCK)?;
-    merge::record(&mut lock.upstream, &entries);
+    merge::record(&mut lock.upstream, entries);
     if let Some(tool) = &mut lock.tool {
-        merge::record(tool, &entries);
+        merge::record(tool, entries);
     }
-    let oid = work
-        .scratch
-        .blobs([lock.to_bytes()?.as_slice()])?
-        .pop()
-        .context("git stored no lock")?;
-    let path = RepoPath::from(records::place_in(&entries, LOCK)?);
-    let new = Side {
-        mode: Mode::File,
-        oid: oid.clone(),
-    };
-    let old = entries.get(&path).and_then(Entry::side);
-    let mut edit = IndexEdit::default();
-    edit.put(&path, Mode::File, &oid);
-    if old.as_ref() != Some(&new) {
-        record.steps.push(PathChange::Write {
-            path: path.clone(),
-            old,
-            new,
-        });
-    }
+    let oid = work.scratch.blob(&lock.to_bytes()?)?;
+    let path = RepoPath::from(records::place_in(entries, LOCK)?);
     let mut after = entries.clone();
     after.insert(path, Entry::of(Mode::File, oid));
-    record.after_tree = tree_of(&work.scratch, &entries, &after)?;
+    record.steps.extend(between(entries, &after, &[]));
+    record.after_tree = tree_of(&work.scratch, entries, &after)?;
     record.conflicts.clear();
-    Ok((record, edit))
+    Ok((record, after))
 }
 
 /// What to do about staged conflict markers.
@@ -451,9 +416,7 @@ fn abort(
         bail!(nothing_under_way("abort"));
     };
     let work = Work::resumed(repo, journal)?;
-    let kept: Vec<PathBuf> = work
-        .back(&record)
-        .map_err(|error| stopped(journal, error))?;
+    let kept = work.back(&record)?;
     let page = repo.git_dir.join(report::PAGE);
     let moves = |step: &PathChange| matches!(step, PathChange::Move { .. });
     if record.steps.iter().any(moves) && page.is_file() {

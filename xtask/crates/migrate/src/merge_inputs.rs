@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 
 use super::incoming;
 use super::merge::{self, Stored};
-use super::options::Options;
 use super::preflight::Preflight;
 use super::upstream::{self, Upstream};
+use crate::args::Args;
 use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{LOCK, Shape};
 use xtask_core::lock::{LockedFile, Origin};
@@ -105,7 +105,7 @@ pub fn tool_side(
     git: &Git,
     at: &Preflight,
     scratch: &Scratch,
-    wish: &Options,
+    wish: &Args,
 ) -> Result<Option<(Stored, Origin, Entries)>> {
     if !wish.embed {
         return Ok(None);

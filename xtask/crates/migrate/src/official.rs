@@ -201,7 +201,7 @@ impl Official {
             let theirs = remote.tree(&revision.commit, address)?;
             for (path, entry, oid) in lacking {
                 let content = theirs.read(path)?;
-                if scratch.blobs([&content[..]])?.first() != Some(oid) {
+                if scratch.blob(&content)? != *oid {
                     bail!("{address} gives another {path} than it is known to have");
                 }
                 let name = path.as_str().context("a path that is no text")?;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::fork::Own;
+use super::preflight::Preflight;
 use transaction::steps::{Conflict, PathChange};
 use worker_files::references::Dangling;
 use worker_files::rewrite::Change;
@@ -45,6 +46,26 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// One that changes nothing yet.
+    pub fn new(at: &Preflight, upstream: UpstreamSource) -> Self {
+        Self {
+            upstream,
+            head: at.head.clone(),
+            before: at.head_tree.clone(),
+            after: at.head_tree.clone(),
+            moves: Vec::new(),
+            files: Vec::new(),
+            rewrites: Vec::new(),
+            conflicts: Vec::new(),
+            taken: Vec::new(),
+            own: None,
+            dangling: Vec::new(),
+            local: Vec::new(),
+            notes: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
     /// Whether the repository is what the plan comes to already.
     pub fn is_empty(&self) -> bool {
         self.before == self.after && self.conflicts.is_empty()

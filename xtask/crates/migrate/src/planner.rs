@@ -1,36 +1,30 @@
 //! Making the plan: reads the repository and the upstream, and decides.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::thread::JoinHandle;
+use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::address::OWN_ADDRESS;
-use super::bake_arguments;
-use super::carry::{Carry, carry};
 use super::context;
-use super::fork::{self, Own};
+use super::follow_up;
+use super::fork::{self, Carry};
 use super::incoming::{self, Bundle};
 use super::merge::{self, MergedTree, Sides};
 use super::merge_inputs::{base, origin, tool_side};
 use super::official::{AUTO, OfficialBase};
-use super::options::Options;
-use super::plan::{self, Move, Plan, Rewrite, UpstreamSource};
-use super::preflight::Preflight;
-use super::sparse;
+use super::plan::{self, Move, Plan, UpstreamSource};
+use super::preflight::{self, Preflight};
 use super::upstream::{self, Upstream};
 use super::validate_upstream;
+use crate::args::{Args, Conflicts};
 use compare::Exposed;
-use transaction::steps::{self, ConflictStage, PathChange, PathObstacle, Remedy};
-use worker_files::references::{self, Dangling};
-use worker_files::{bake, dockerfile};
-use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
+use transaction::steps::{self, ConflictStage};
+use xtask_core::git::{Git, GitTree, Scratch};
 use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::lock::{Lock, Origin, Retired};
 use xtask_core::outcome::UserError;
-use xtask_core::output::{diff, quoted_file, quoted_path};
 use xtask_core::records;
-use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
+use xtask_core::tree::{Entries, Oid, RepoPath, Tree};
 
 /// The plan, and what it takes to apply it.
 pub struct Planned {
@@ -57,7 +51,7 @@ pub struct Planner<'a> {
     pub git: &'a Git,
     pub at: &'a Preflight,
     pub scratch: &'a Scratch,
-    pub wish: &'a Options<'a>,
+    pub wish: &'a Args,
 }
 
 /// The outer sides of the merge, and the lines of the lock, each with whether it is brought up to
@@ -75,21 +69,21 @@ impl Planner<'_> {
         let (at, scratch, wish) = (self.at, self.scratch, self.wish);
         let first = at.lock.is_none();
         self.expect_meant()?;
-        let mentions = self.mentions()?;
         let started = if first {
             fork::base(self.git, at, scratch, wish)?
         } else {
             None
         };
-        let mut recording = first.then(|| record_facts(at)).flatten();
         let upstream = self.open_upstream()?;
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
         let left = locked.filter(|origin| origin.address != upstream.address);
-        if left.is_some() {
-            // Another upstream's worker is another worker.
-            recording = record_facts(at);
-        }
         self.expect_known_past(left.is_some())?;
+        let source = UpstreamSource {
+            address: upstream.address.clone(),
+            rev: upstream.rev.clone(),
+            commit: upstream.commit.clone(),
+            shape: upstream.shape,
+        };
         let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
             upstream.sizes(entries)
         })?;
@@ -105,7 +99,9 @@ impl Planner<'_> {
         let mut own = started
             .as_ref()
             .and_then(|base| fork::own(at, base, wish.carry.is_some()));
-        let exposed = recording.and_then(|recording| recorded(recording, &mut notes));
+        // Another upstream's worker is another worker.
+        let is_recorded = first || left.is_some();
+        let exposed = is_recorded.then(|| exposed(at, &mut notes)).flatten();
         let started = match (started, left) {
             (None, Some(origin)) => OfficialBase::locked(at, origin)?,
             (started, _) => started,
@@ -131,7 +127,7 @@ impl Planner<'_> {
             carried: &carried,
             orphans: &orphans,
             renames: wish.carry.is_none(),
-            take_theirs: wish.take_theirs,
+            take_theirs: wish.conflicts == Conflicts::Upstream,
             upstream: inputs.upstream,
             tool: inputs.tool,
             retired: retired.unwrap_or_else(|| Some(Retired::new())),
@@ -152,21 +148,69 @@ impl Planner<'_> {
             let more = context::own_modules(&at.ours, &inputs.base, &bundle, &mut notes);
             modules.extend(more?);
         }
-        let drop = || bake_arguments::drop_undeclared(at, scratch, &mut built);
-        let dropped = first.then(drop).transpose()?.flatten();
-        let unfinished = Unfinished {
-            at,
-            upstream,
-            bundle,
-            mentions,
+        let mut plan = Plan {
+            local: follow_up::local_in_retired(at, &moves),
             moves,
-            modules,
-            notes,
             own,
+            notes,
+            ..Plan::new(at, source)
         };
-        let mut planned = unfinished.finish(built)?;
-        planned.plan.rewrites.extend(dropped);
-        Ok(planned)
+        self.fill(&mut plan, &mut built, &bundle, &modules)?;
+        Ok(Planned {
+            plan,
+            stages: built.stages,
+            entries: built.entries,
+            lock: built.lock,
+            kind: if first {
+                MigrationKind::First
+            } else {
+                MigrationKind::Again
+            },
+        })
+    }
+
+    /// Puts into a plan what the merged result tells. `modules` are those that upstream does not
+    /// give.
+    fn fill(
+        &self,
+        plan: &mut Plan,
+        built: &mut MergedTree,
+        bundle: &Bundle,
+        modules: &[RepoPath],
+    ) -> Result<()> {
+        let (at, first) = (self.at, self.at.lock.is_none());
+        let drop = || follow_up::drop_undeclared(at, self.scratch, built);
+        let dropped = first.then(drop).transpose()?.flatten();
+        let before = at.ours.entries();
+        let moved = plan.moves.iter().map(|it| (it.from.clone(), it.to.clone()));
+        let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
+        plan.steps = steps::between(before, &built.entries, &moved);
+        preflight::expect_room(at, &plan.steps)?;
+        if !first {
+            plan.notes.extend(strays(before));
+        }
+        // What stays as it is needs no second reading.
+        let news = |path: &RepoPath| {
+            let mut arrivals = built.arrivals.iter();
+            arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
+        };
+        plan.rewrites = follow_up::rewrites(bundle, news);
+        plan.rewrites.extend(dropped);
+        for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
+            let notes = incoming.notes.iter();
+            plan.notes
+                .extend(notes.map(|note| format!("{path}: {note}")));
+        }
+        let notes = follow_up::context_notes(at, bundle, modules, &built.entries)?;
+        plan.notes.extend(notes);
+        if !moved.is_empty() || news(&"Dockerfile".into()) {
+            plan.dangling = follow_up::dangling(at, bundle, &moved, &built.entries)?;
+        }
+        plan.after = built.after.clone();
+        plan.files = std::mem::take(&mut built.arrivals);
+        plan.conflicts = std::mem::take(&mut built.conflicts);
+        plan.taken = std::mem::take(&mut built.taken);
+        Ok(())
     }
 
     /// Refuses what can't be migrated in this way.
@@ -187,7 +231,10 @@ impl Planner<'_> {
 
     /// Refuses `--conflicts upstream` unless the old state is recorded.
     fn expect_known_past(&self, is_another_upstream: bool) -> Result<()> {
-        if self.wish.take_theirs && self.wish.carry.is_none() && !is_another_upstream {
+        if self.wish.conflicts == Conflicts::Upstream
+            && self.wish.carry.is_none()
+            && !is_another_upstream
+        {
             bail!(UserError::new(
                 "`--conflicts upstream` is for `--carry` and for another upstream, where `compare` \
                  knows what was there before",
@@ -197,16 +244,6 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Starts the search for references to the old places in the background.
-    fn mentions(&self) -> Result<Search> {
-        let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
-        let mut unseen = self.at.unseen.values();
-        let sparse = unseen.any(|why| *why == Unseen::Sparse);
-        self.at
-            .repo
-            .search(&references::candidates(), &outside, sparse)
-    }
-
     /// The changes of a fork where they are carried; what it started from goes to the inputs.
     fn carried(
         &self,
@@ -214,10 +251,10 @@ impl Planner<'_> {
         inputs: &mut Inputs,
         notes: &mut Vec<String>,
     ) -> Result<Carry> {
-        let (Some(base), Some(how)) = (started, self.wish.carry) else {
+        let (Some(base), Some(how)) = (started, &self.wish.carry) else {
             return Ok(Carry::default());
         };
-        let mut carry = carry(self.at, self.scratch, base, &inputs.theirs)?;
+        let mut carry = fork::carry(self.at, self.scratch, base, &inputs.theirs)?;
         inputs.base.append(&mut carry.base);
         if how == AUTO {
             let base = base.short();
@@ -231,8 +268,8 @@ impl Planner<'_> {
     fn open_upstream(&self) -> Result<Upstream> {
         let top = &self.at.repo.top;
         let request = upstream::Request {
-            address: self.wish.upstream,
-            rev: self.wish.rev,
+            address: self.wish.upstream.as_deref(),
+            rev: self.wish.rev.as_deref(),
             locked: self.at.lock.as_ref().map(|lock| &lock.upstream),
             repository: top,
         };
@@ -289,37 +326,23 @@ fn ignores_target(at: &Preflight) -> Result<bool> {
         .any(|line| line.trim().trim_matches('/') == "target"))
 }
 
-/// What the old worker exposes.
-type Recording = JoinHandle<Result<Exposed>>;
-
 /// What to call the old worker.
 fn name_of(at: &Preflight) -> String {
     format!("the worker at {}", at.head.short())
 }
 
-/// Begins to read what the old worker exposes, for the time when its files are gone.
-fn record_facts(at: &Preflight) -> Option<Recording> {
-    let entries = at.ours.shared();
-    let place = records::place_in(&entries, BASELINE).unwrap_or(BASELINE);
+/// What the old worker exposes, unless that is on record. One that can't be read does not stop a
+/// migration.
+fn exposed(at: &Preflight, notes: &mut Vec<String>) -> Option<Exposed> {
+    let entries = at.ours.entries();
+    let place = records::place_in(entries, BASELINE).unwrap_or(BASELINE);
     if entries.contains_key(&RepoPath::from(place)) {
         return None;
     }
-    let repo = at.repo.clone();
-    let name = name_of(at);
-    Some(std::thread::spawn(move || {
-        Exposed::read(&GitTree::new(repo.objects(), entries, name))
-    }))
-}
-
-/// An unreadable old worker does not stop a migration.
-fn recorded(recording: Recording, notes: &mut Vec<String>) -> Option<Exposed> {
-    let why = match recording.join() {
-        Ok(Ok(exposed)) => return Some(exposed),
-        Ok(Err(error)) => format!("{error:#}"),
-        Err(_) => "reading the old worker failed".to_owned(),
-    };
-    notes.push(format!("{BASELINE} is not written: {why}"));
-    None
+    let tree = GitTree::new(at.objects.clone(), entries.clone(), name_of(at));
+    let read = Exposed::read(&tree);
+    read.inspect_err(|error| notes.push(format!("{BASELINE} is not written: {error:#}")))
+        .ok()
 }
 
 /// The records of the old worker: its facts, and what upstream gives as reasons for the same.
@@ -388,90 +411,6 @@ fn expect_legacy(at: &Preflight) -> Result<()> {
     ))
 }
 
-/// A plan that lacks only the merged result.
-struct Unfinished<'a> {
-    at: &'a Preflight,
-    upstream: Upstream,
-    bundle: Bundle,
-    mentions: Search,
-    moves: Vec<Move>,
-    /// Modules that upstream does not give.
-    modules: Vec<RepoPath>,
-    notes: Vec<String>,
-    own: Option<Own>,
-}
-
-impl Unfinished<'_> {
-    fn finish(self, built: MergedTree) -> Result<Planned> {
-        let Self {
-            at,
-            upstream,
-            bundle,
-            moves,
-            mut notes,
-            ..
-        } = self;
-        let before = at.ours.entries();
-        let moved = moves
-            .iter()
-            .map(|planned| (planned.from.clone(), planned.to.clone()));
-        let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
-        let steps = steps::between(before, &built.entries, &moved);
-        expect_no_obstacles(at, &steps)?;
-        let kind = if at.lock.is_none() {
-            MigrationKind::First
-        } else {
-            MigrationKind::Again
-        };
-        if kind == MigrationKind::Again {
-            notes.extend(strays(before));
-        }
-        // What stays as it is needs no second reading.
-        let news = |path: &RepoPath| {
-            let mut arrivals = built.arrivals.iter();
-            arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
-        };
-        let rewrites = rewrites(&bundle, news);
-        for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
-            notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
-        }
-        notes.extend(context_notes(at, &bundle, &self.modules, &built.entries)?);
-        let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
-            dangling(at, &bundle, &self.mentions.files()?, &moved, &built.entries)?
-        } else {
-            Vec::new()
-        };
-        let plan = Plan {
-            upstream: UpstreamSource {
-                address: upstream.address,
-                rev: upstream.rev,
-                commit: upstream.commit,
-                shape: upstream.shape,
-            },
-            head: at.head.clone(),
-            before: at.head_tree.clone(),
-            after: built.after,
-            local: local_in_retired(at, &moves),
-            moves,
-            files: built.arrivals,
-            rewrites,
-            conflicts: built.conflicts,
-            taken: built.taken,
-            own: self.own,
-            dangling,
-            notes,
-            steps,
-        };
-        Ok(Planned {
-            plan,
-            stages: built.stages,
-            entries: built.entries,
-            lock: built.lock,
-            kind,
-        })
-    }
-}
-
 /// What an update leaves in `.runpod/` although the Hub reads nothing of it.
 fn strays(ours: &Entries) -> Option<String> {
     let strays: Vec<String> = ours
@@ -502,95 +441,6 @@ pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<O
     steps::tree_of(scratch, before, &entries).map(Some)
 }
 
-/// Refuses steps that the work tree blocks.
-pub fn expect_no_obstacles(at: &Preflight, steps: &[PathChange]) -> Result<()> {
-    let obstacles = steps::obstacles(steps, at.ours.entries(), &at.unseen, &at.repo.top)?;
-    if obstacles.is_empty() {
-        return sparse::expect_shown(at, steps);
-    }
-    let whats: Vec<&str> = obstacles.iter().map(|one| one.what.as_str()).collect();
-    bail!(UserError::new(
-        format!("these paths can't be written:\n  {}", whats.join("\n  ")),
-        way_on(&obstacles, at.repo.is_sparse()?)
-    ))
-}
-
-/// What to do about obstacles, for each kind of them.
-fn way_on(obstacles: &[PathObstacle], sparse: bool) -> String {
-    let mut kinds: BTreeMap<Remedy, BTreeSet<&RepoPath>> = BTreeMap::new();
-    for one in obstacles {
-        kinds.entry(one.way).or_default().insert(&one.path);
-    }
-    let ways: Vec<String> = kinds
-        .into_iter()
-        .map(|(way, paths)| {
-            let typed = |quoted: fn(&RepoPath) -> String| {
-                let paths: Vec<String> = paths.iter().map(|path| quoted(path)).collect();
-                paths.join(" ")
-            };
-            match way {
-                Remedy::LookAgain(Unseen::Sparse) if sparse => {
-                    "check everything out with `git sparse-checkout disable`".to_owned()
-                }
-                Remedy::LookAgain(unseen) => format!(
-                    "have git look again with `git update-index {} {}`",
-                    unseen.option(),
-                    typed(quoted_file)
-                ),
-                Remedy::TakeOut => format!(
-                    "take the submodule out with `git rm -- {}`, or move it with `git mv`, and \
-                     commit that",
-                    typed(quoted_path)
-                ),
-                Remedy::Rename => format!(
-                    "give {} another name with `git mv`, and commit that",
-                    typed(quoted_file)
-                ),
-                Remedy::MoveAway => "move what git does not track out of the way".to_owned(),
-            }
-        })
-        .collect();
-    format!("{}, then run this again", ways.join("; "))
-}
-
-fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
-    bundle
-        .files
-        .iter()
-        .filter(|(path, incoming)| incoming.given != incoming.rendered && news(path))
-        .map(|(path, incoming)| Rewrite {
-            path: path.clone(),
-            changes: incoming.changes.clone(),
-            diff: diff::unified(
-                &format!("upstream/{}", incoming.from),
-                &path.to_string(),
-                &incoming.given,
-                &incoming.rendered,
-            ),
-        })
-        .collect()
-}
-
-/// Files that git does not track in folders that retire: they stay, and the user should know.
-fn local_in_retired(at: &Preflight, moves: &[Move]) -> Vec<RepoPath> {
-    let left: BTreeSet<RepoPath> = moves
-        .iter()
-        .filter_map(|planned| planned.from.parent())
-        .collect();
-    at.status
-        .local
-        .iter()
-        .filter(|local| {
-            let folder = local.parent();
-            layout::is_retired(local)
-                || layout::is_stray_in_runpod(local)
-                || folder.is_none() && local.name().starts_with(b".env")
-                || folder.is_some_and(|folder| left.contains(&folder))
-        })
-        .cloned()
-        .collect()
-}
-
 /// The commit messages of a migration.
 pub fn messages(plan: &Plan, kind: MigrationKind) -> (String, String) {
     let upstream = match &plan.upstream.commit {
@@ -608,129 +458,4 @@ pub fn messages(plan: &Plan, kind: MigrationKind) -> (String, String) {
     };
     let content = format!("{subject}\n\nUpstream: {upstream}\n");
     (moves, content)
-}
-
-/// What a person should fix before building the new image.
-fn context_notes(
-    at: &Preflight,
-    bundle: &Bundle,
-    carried: &[RepoPath],
-    after: &Entries,
-) -> Result<Vec<String>> {
-    let content = |path: &str| match after.get(&path.into()).and_then(|file| file.oid.as_ref()) {
-        Some(oid) => at.objects.blob(oid),
-        None => Ok(None),
-    };
-    let Some(dockerfile) = content("Dockerfile")? else {
-        return Ok(Vec::new());
-    };
-    let mut notes = context::notes(&context::Context {
-        dockerfile: &dockerfile,
-        dockerignore: content(".dockerignore")?.as_deref(),
-        result: after,
-        given: bundle.files.keys().collect(),
-        carried: carried.iter().collect(),
-    });
-    if !carried.is_empty() {
-        let mut sources = Vec::new();
-        let code = |path: &&RepoPath| path.as_bytes().ends_with(b".py");
-        for path in bundle.files.keys().filter(code).chain(carried) {
-            let oid = after.get(path).and_then(|entry| entry.oid.as_ref());
-            if let Some(text) = oid.map(|oid| at.objects.blob(oid)).transpose()?.flatten() {
-                sources.push(worker_files::Source::new(path.clone(), &text));
-            }
-        }
-        notes.extend(context::unresolved(&sources, carried, at.ours.entries()));
-    }
-    Ok(notes)
-}
-
-/// The repository's symbolic links, and what each names.
-fn links(at: &Preflight) -> Result<Vec<(RepoPath, Vec<u8>)>> {
-    let links = at.ours.entries().iter();
-    links
-        .filter(|(_, entry)| entry.mode == Mode::Symlink)
-        .map(|(path, _)| Ok((path.clone(), at.ours.read(path)?)))
-        .collect()
-}
-
-/// What in the repository's own files still points at a path that moved, or passes an argument
-/// that the new Dockerfile does not declare.
-fn dangling(
-    at: &Preflight,
-    bundle: &Bundle,
-    mentions: &[RepoPath],
-    moved: &[(RepoPath, RepoPath)],
-    after: &Entries,
-) -> Result<Vec<Dangling>> {
-    let ours = at.ours.entries();
-    let mut files = Vec::new();
-    for path in mentions {
-        // Files from upstream or below `outdated/` are not the user's to fix.
-        let stays = match (ours.get(path), after.get(path)) {
-            (Some(before), Some(after)) => {
-                before.mode.is_file() && (same(before, after) || path == bake::FILE)
-            }
-            _ => false,
-        };
-        let oid = after.get(path).and_then(|entry| entry.oid.as_ref());
-        if let (true, Some(oid)) = (stays && !bundle.files.contains_key(path), oid) {
-            let content = at.objects.blob(oid)?;
-            files.push((path.clone(), content.unwrap_or_default()));
-        }
-    }
-    let dockerfile = bundle
-        .files
-        .get(&RepoPath::from("Dockerfile"))
-        .context("the upstream has no Dockerfile")?;
-    let arguments = dockerfile::arguments(&dockerfile.rendered)
-        .map_err(|error| UserError::new(format!("Dockerfile, {error}"), error.help))?;
-    let after = references::After {
-        moved,
-        result: after,
-        arguments: &arguments,
-    };
-    let mut found = references::dangling(&files, &after);
-    if !moved.is_empty() {
-        found.extend(references::links(&links(at)?, ours, &after));
-        found.sort();
-    }
-    Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_kind_of_obstacle_has_its_own_way_on() {
-        let on = |all: &[(Remedy, &str)], sparse| {
-            let obstacle = |&(way, path): &(Remedy, &str)| PathObstacle {
-                what: String::new(),
-                way,
-                path: path.into(),
-            };
-            way_on(&all.iter().map(obstacle).collect::<Vec<_>>(), sparse)
-        };
-        let hidden = Remedy::LookAgain(Unseen::Sparse);
-        assert_eq!(
-            on(
-                &[
-                    (Remedy::MoveAway, "a"),
-                    (Remedy::Rename, "b*"),
-                    (Remedy::Rename, "b*"),
-                    (hidden, "d"),
-                    (hidden, "c c"),
-                ],
-                false
-            ),
-            "have git look again with `git update-index --no-skip-worktree 'c c' d`; give \
-             'b*' another name with `git mv`, and commit that; move what git does not \
-             track out of the way, then run this again"
-        );
-        assert_eq!(
-            on(&[(hidden, "d")], true),
-            "check everything out with `git sparse-checkout disable`, then run this again"
-        );
-    }
 }

@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 
+use transaction::list;
+use transaction::steps::{self, PathChange};
 use xtask_core::git::{GitTree, Index, Objects, Repo, Status, Unseen};
-use xtask_core::layout::RECORDS;
+use xtask_core::layout::{LOCK, RECORDS};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
 use xtask_core::records;
@@ -59,8 +61,6 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
         )),
     };
     let objects = repo.objects();
-    // The next steps read objects, and git takes a moment to start.
-    objects.begin()?;
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
     for (record, _) in RECORDS {
@@ -90,7 +90,7 @@ fn expect_clean(at: &Preflight) -> Result<()> {
         bail!(UserError::new(
             format!(
                 "the work tree or the index has changes that are not committed:\n  {}",
-                transaction::list(&status.changed)
+                list(&status.changed)
             ),
             format!("commit them, or put them away with `git stash`{filters}")
         ));
@@ -109,4 +109,42 @@ pub fn expect_unlocked(repo: &Repo) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Refuses steps that the work tree blocks, or that write where a sparse checkout has no files.
+pub fn expect_room(at: &Preflight, steps: &[PathChange]) -> Result<()> {
+    steps::expect_room(&at.repo, steps, at.ours.entries(), &at.unseen)?;
+    if steps.is_empty() || !at.repo.is_sparse()? {
+        return Ok(());
+    }
+    let written = written(steps);
+    let (hidden, what) = match at.repo.hidden(&written)? {
+        Some(hidden) => (hidden, "the sparse checkout hides what would be written"),
+        // What is checked out already is not hidden.
+        None => (
+            written
+                .into_iter()
+                .filter(|path| !at.ours.entries().contains_key(path))
+                .collect(),
+            "this is a sparse checkout, and git before 2.41 can't tell whether it hides what would \
+             be written",
+        ),
+    };
+    if hidden.is_empty() {
+        return Ok(());
+    }
+    bail!(UserError::new(
+        format!("{what}:\n  {}", list(&hidden)),
+        "take these paths into it, or check all out with `git sparse-checkout disable`, then run \
+         this again"
+    ))
+}
+
+/// Every path that the steps put a file at, and the lock's, which may come later.
+fn written(steps: &[PathChange]) -> Vec<RepoPath> {
+    let mut paths = vec![RepoPath::from(LOCK)];
+    paths.extend(steps.iter().filter_map(PathChange::target).cloned());
+    paths.sort();
+    paths.dedup();
+    paths
 }

@@ -57,17 +57,9 @@ impl Remote {
     pub fn fetched(git: &Git, url: &str, rev: Option<&str>) -> Result<(Self, Oid)> {
         let wanted = rev.unwrap_or("HEAD");
         expect_name(wanted)?;
-        let is_sha256 = wanted.len() == 64 && wanted.bytes().all(|b| b.is_ascii_hexdigit());
         let login = Login::of(url);
-        let mut remote = Self::empty(git, &login, if is_sha256 { "sha256" } else { "sha1" })?;
-        let mut fetched = remote.fetch_commit(wanted);
-        if let Err(error) = &fetched
-            && !is_sha256
-            && remote.is_sha256(error)?
-        {
-            remote = Self::empty(git, &login, "sha256")?;
-            fetched = remote.fetch_commit(wanted);
-        }
+        let remote = Self::empty(git, &login)?;
+        let fetched = remote.fetch_commit(wanted);
         fetched.map_err(|error| {
             UserError::new(
                 format!(
@@ -85,9 +77,9 @@ impl Remote {
     }
 
     /// A partial copy that has nothing yet.
-    fn empty(git: &Git, login: &Login, object_format: &str) -> Result<Self> {
+    fn empty(git: &Git, login: &Login) -> Result<Self> {
         let dir = scratch_dir()?;
-        foreign::make_git_dir(dir.path(), object_format)?;
+        foreign::make_git_dir(dir.path(), "sha1")?;
         let remote = Self::new(git, dir, From::Elsewhere, login);
         for (key, value) in [
             ("remote.upstream.url", &*login.url),
@@ -99,25 +91,6 @@ impl Remote {
             remote.call().args(["config", key, value]).output()?;
         }
         Ok(remote)
-    }
-
-    /// Whether a fetch failed because the repository elsewhere names its objects by SHA-256, which
-    /// a copy has to do as well.
-    fn is_sha256(&self, error: &anyhow::Error) -> Result<bool> {
-        if !anstream::stderr().is_terminal() {
-            return Ok(format!("{error:#}").contains("server sha256"));
-        }
-        // A person has read git's words; this program has to look for itself.
-        let refs = self
-            .call()
-            .args(["ls-remote", "--quiet", "upstream"])
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .finish()?;
-        let digits = refs
-            .stdout
-            .iter()
-            .take_while(|byte| byte.is_ascii_hexdigit());
-        Ok(refs.ok && digits.count() == 64)
     }
 
     fn new(git: &Git, dir: ScratchFolder, from: From, login: &Login) -> Self {
@@ -153,14 +126,12 @@ impl Remote {
         expect_name(revision)?;
         let call = self
             .fetch()
-            .args(["--progress", "--no-tags", "--depth=1"])
+            .args(["--quiet", "--no-tags", "--depth=1"])
             .args(["--filter=blob:none", "upstream", revision]);
-        let call = if anstream::stderr().is_terminal() {
+        if anstream::stderr().is_terminal() {
             output::tell(&format!("fetching the upstream's {revision}\n"));
-            call.show_progress()
-        } else {
-            call
-        };
+        }
+        // Git may ask for what logs in.
         progress::suspended(|| call.output()).map(drop)
     }
 

@@ -14,10 +14,11 @@ use super::suggested_commands::SuggestedCommands;
 use transaction::journal::JournalRecord;
 use worker_files::references::MentionKind;
 use xtask_core::cli::Format;
+use xtask_core::commands::listed;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
-use xtask_core::output::{diff, print, quoted_file};
+use xtask_core::output::{counted, diff, print, quoted_file};
 use xtask_core::tree::{Oid, RepoPath};
 
 /// The page with both workers side by side, in the git directory.
@@ -267,8 +268,7 @@ fn moves(plan: &Plan) -> String {
     }
     for (name, (count, why)) in folders {
         let why = match why {
-            MoveReason::Retired if count == 1 => "1 file".to_owned(),
-            MoveReason::Retired => format!("{count} files"),
+            MoveReason::Retired => counted(count, "file"),
             MoveReason::NotAHubFile => "no Hub file".to_owned(),
             MoveReason::Replaced => "replaced by upstream's".to_owned(),
         };
@@ -316,10 +316,10 @@ fn files(plan: &Plan) -> String {
         *tools.entry(file.path.top()).or_default() += 1;
     }
     for (top, count) in tools {
-        let files = if count == 1 { "file" } else { "files" };
         out += &format!(
-            "  {GREEN}+{GREEN:#} {:<34} {DIM}the tool, {count} {files}{DIM:#}\n",
-            RepoPath::new(top).to_string()
+            "  {GREEN}+{GREEN:#} {:<34} {DIM}the tool, {}{DIM:#}\n",
+            RepoPath::new(top).to_string(),
+            counted(count, "file")
         );
     }
     let count = |what| plan.files.iter().filter(|file| file.what == what).count();
@@ -399,7 +399,7 @@ fn ended(
         MigrationEnding::DryRun => {
             "\nNothing was changed. Run it again without --dry-run to do this.\n".to_owned()
         }
-        MigrationEnding::WouldChange => commands(
+        MigrationEnding::WouldChange => listed(
             "This worker is not in line with its upstream. Bring it in line with:",
             &[(next.again(""), "")],
         ),
@@ -411,7 +411,7 @@ fn ended(
             } else {
                 then[0].1 = "";
             }
-            commands(
+            listed(
                 &format!(
                     "{RED}{} in conflict; nothing was written.{RED:#} To resolve them in the files:",
                     match plan.conflicts.len() {
@@ -422,7 +422,7 @@ fn ended(
                 &then,
             )
         }
-        MigrationEnding::Markers => commands(
+        MigrationEnding::Markers => listed(
             &next.fit(&format!(
                 "{YELLOW}The conflicts are written with markers.{YELLOW:#} Resolve them, stage \
                  each with `git add` or `git rm`, then:"
@@ -432,7 +432,7 @@ fn ended(
                 (next.migrate("--abort"), "or takes all back"),
             ],
         ),
-        MigrationEnding::Staged => commands(
+        MigrationEnding::Staged => listed(
             &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
             &[
                 (next.git("status"), "what has moved and what is new"),
@@ -447,11 +447,11 @@ fn ended(
                 then[0].1 = "";
             } else {
                 then.push((
-                    next.compare(),
+                    next.task("compare", ""),
                     "what became of all that the old worker exposed",
                 ));
             }
-            commands(
+            listed(
                 &format!(
                     "{GREEN}Done.{GREEN:#} Committed{}. Look at it with:",
                     tip.as_ref()
@@ -472,21 +472,7 @@ fn page(root: &Path, git_dir: &Path, next: &SuggestedCommands) -> String {
         Ok(()) => format!("\nSide by side in a browser: {name}\n"),
         Err(error) => format!(
             "\nThe page with both workers side by side was not written: {error:#}\n\n    {} --format html > {name}\n",
-            next.compare()
+            next.task("compare", "")
         ),
     }
-}
-
-/// Commands to type, a line each, with what each does.
-fn commands(title: &str, commands: &[(String, &str)]) -> String {
-    let width = commands.iter().map(|(command, _)| command.len()).max();
-    let width = width.unwrap_or_default() + 4;
-    let mut out = format!("\n{title}\n\n");
-    for (command, what) in commands {
-        out += &match *what {
-            "" => format!("    {command}\n"),
-            what => format!("    {command:<width$}# {what}\n"),
-        };
-    }
-    out
 }

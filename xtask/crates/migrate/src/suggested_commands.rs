@@ -53,16 +53,8 @@ impl SuggestedCommands {
         self
     }
 
-    pub fn git(&self, command: &str) -> String {
-        self.commands.git(command)
-    }
-
     pub fn migrate(&self, options: &str) -> String {
-        self.commands.task("migrate", options)
-    }
-
-    pub fn compare(&self) -> String {
-        self.commands.task("compare", "")
+        self.task("migrate", options)
     }
 
     /// This task with what was asked for in this run, and more.
@@ -70,14 +62,13 @@ impl SuggestedCommands {
         let options = format!("{} {options}", self.wish);
         self.migrate(options.trim_start())
     }
+}
 
-    pub fn fit(&self, text: &str) -> String {
-        self.commands.fit(text)
-    }
+impl std::ops::Deref for SuggestedCommands {
+    type Target = Commands;
 
-    /// A refusal whose way on can be typed as it stands.
-    pub fn refusal(&self, error: anyhow::Error) -> anyhow::Error {
-        self.commands.refusal(error)
+    fn deref(&self) -> &Commands {
+        &self.commands
     }
 }
 

@@ -169,12 +169,6 @@ pub(super) fn locate(
     ))
 }
 
-/// The repository that holds this tool, as an upstream of the tool itself.
-pub struct ToolUpstream {
-    pub commit: Option<String>,
-    pub tree: Box<dyn Tree>,
-}
-
 /// The tool repository's address for a repository with an embedded copy: its origin, else its
 /// folder.
 pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
@@ -187,8 +181,8 @@ pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
     })
 }
 
-/// Opens the repository that holds this tool.
-pub fn own(git: &Git, repository: &Path) -> Result<ToolUpstream> {
+/// Opens the repository that holds this tool, as an upstream of the tool itself.
+pub fn own(git: &Git, repository: &Path) -> Result<Opened> {
     let path = tool_repo::repository();
     if same_folder(&path, repository) {
         bail!(UserError::new(
@@ -196,25 +190,14 @@ pub fn own(git: &Git, repository: &Path) -> Result<ToolUpstream> {
             "leave --embed out"
         ));
     }
-    let opened = if is_git(&path) {
-        read_at(
-            Remote::local(git, &path, None)?,
-            &path.display().to_string(),
-        )?
-    } else {
-        let tree = Directory::open(&path, |folder| {
-            !layout::is_tool(folder) || folder.is_within("xtask/target")
-        })?;
-        Opened {
-            commit: None,
-            tree: Box::new(tree),
-            source: Source::Directory,
-        }
-    };
-    Ok(ToolUpstream {
-        commit: opened.commit,
-        tree: opened.tree,
-    })
+    if is_git(&path) {
+        let remote = Remote::local(git, &path, None)?;
+        return read_at(remote, &path.display().to_string());
+    }
+    let tree = Directory::open(&path, |folder| {
+        !layout::is_tool(folder) || folder.is_within("xtask/target")
+    })?;
+    Ok(Opened::directory(tree))
 }
 
 pub fn same_folder(one: &Path, other: &Path) -> bool {
@@ -247,10 +230,20 @@ fn relative(path: &Path, repository: &Path) -> String {
     }
 }
 
-struct Opened {
-    commit: Option<String>,
-    tree: Box<dyn Tree>,
+pub struct Opened {
+    pub commit: Option<String>,
+    pub tree: Box<dyn Tree>,
     source: Source,
+}
+
+impl Opened {
+    fn directory(tree: Directory) -> Self {
+        Self {
+            commit: None,
+            tree: Box::new(tree),
+            source: Source::Directory,
+        }
+    }
 }
 
 /// Reads a directory without git, and of it only what a worker consists of.
@@ -287,11 +280,7 @@ fn directory(path: &Path) -> Result<Opened> {
             tree = open(&folders)?;
         }
     }
-    Ok(Opened {
-        commit: None,
-        tree: Box::new(tree),
-        source: Source::Directory,
-    })
+    Ok(Opened::directory(tree))
 }
 
 /// A git repository, read at a commit.

@@ -5,20 +5,19 @@
 //! first. Moves are renames, so line-end and filter settings change no bytes.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
 use super::files::{
-    beside, content, copy, exists, holds_no_file, is_file, make_parents, remove_empty_below,
-    remove_empty_parents, rename, same_content, write_new,
+    content, copy, exists, holds_no_file, is_file, make_parents, remove_empty_below,
+    remove_empty_parents, rename, write_new,
 };
-use super::journal::{INDEX_NEW, INDEX_SEEN, Journal, JournalRecord, NEXT, Phase};
-use super::list;
+use super::journal::{INDEX_NEW, INDEX_SEEN, Journal, JournalRecord, NEXT, Phase, VERSION};
 use super::steps::{PathChange, edit_between};
-use xtask_core::git::{IndexEdit, Objects, Repo, Scratch};
+use super::{list, stopped};
+use xtask_core::git::{Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_path;
 use xtask_core::progress::{self, Progress};
@@ -48,10 +47,19 @@ impl<'a> Work<'a> {
 }
 
 impl Work<'_> {
+    /// Takes all steps of a record that lead from the index to `after`.
+    pub fn apply(&self, record: JournalRecord, after: &Entries) -> Result<JournalRecord> {
+        let prepared = self.prepare(record, after);
+        let mut record = prepared.map_err(|error| stopped(self.journal, error))?;
+        self.forward(&mut record)?;
+        Ok(record)
+    }
+
     /// Gathers what the steps need, then writes the record. Nothing else in the repository changes
     /// before that.
-    pub fn prepare(&self, mut record: JournalRecord, index: &IndexEdit) -> Result<JournalRecord> {
+    fn prepare(&self, mut record: JournalRecord, after: &Entries) -> Result<JournalRecord> {
         let top = &self.repo.top;
+        record.version = VERSION;
         fault::point()?;
         if !record.conflicts.is_empty() {
             // Submodules and files that are not checked out can't be resolved in a file.
@@ -78,7 +86,15 @@ impl Work<'_> {
         folders.sort_by(|one, other| other.cmp(one));
         folders.dedup();
         record.new_folders.extend(folders);
-        self.lay_out_index(index)?;
+        let mut index = edit_between(&self.staged, after)?;
+        // Those of resolved conflicts stay on record for an abort.
+        let stages = record.stages.iter();
+        let stages = stages.filter(|_| !record.conflicts.is_empty());
+        stages.clone().for_each(|stage| index.remove(&stage.path));
+        for stage in stages {
+            index.put_stage(&stage.path, stage.side.mode, &stage.side.oid, stage.stage);
+        }
+        self.lay_out_index(&index)?;
         self.make_commits(&mut record)?;
         self.journal.write(&record)?;
         Ok(record)
@@ -147,6 +163,11 @@ impl Work<'_> {
 
     /// Takes the remaining steps, then updates the index and HEAD.
     pub fn forward(&self, record: &mut JournalRecord) -> Result<()> {
+        let done = self.take_steps(record);
+        done.map_err(|error| stopped(self.journal, error))
+    }
+
+    fn take_steps(&self, record: &mut JournalRecord) -> Result<()> {
         let all = record.steps.len();
         // Steps are taken in order and undone in reverse, so a file that has been written says that
         // all moves and removals before it are done; its name may be one that they vacated.
@@ -163,7 +184,6 @@ impl Work<'_> {
             self.step_forward(number, &record.steps[number], record)
                 .with_context(|| format!("step {} of {all}", number + 1))?;
         }
-        self.sweep(record)?;
         let [new, seen] = [INDEX_NEW, INDEX_SEEN].map(|name| self.journal.file(name));
         self.install_index(&new, &seen)?;
         if !record.conflicts.is_empty() {
@@ -223,10 +243,6 @@ impl Work<'_> {
         match (exists(&source), exists(&target)) {
             (true, false) => make_parents(&target)?,
             (false, true) => return Ok(()),
-            // A copy across file systems that was killed before its last step.
-            (true, true) if same_content(&source, &target)? => {
-                return Ok(fs_err::remove_file(&source)?);
-            }
             // The way to a later file, made anew before the kill.
             (true, true) if holds_no_file(&source)? => return Ok(()),
             // Folders without files, which git does not see.
@@ -275,17 +291,17 @@ impl Work<'_> {
     fn put_aside(&self, number: usize, path: &RepoPath, record: &JournalRecord) -> Result<()> {
         let (lying, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
         let changed = || {
-            let what = format!("{path} has changed since the plan was made");
-            let first = format!(
-                "copy your version to another place and restore the file with `git checkout -- {}`",
-                quoted_path(path)
-            );
-            self.journal.ways.refuse(what, &first)
+            let quoted = quoted_path(path);
+            self.journal.ways.refuse(
+                format!("{path} has changed since the plan was made"),
+                &format!(
+                    "copy your version to another place and restore the file with `git checkout \
+                     -- {quoted}`"
+                ),
+            )
         };
         match (exists(&lying), exists(&aside)) {
             (true, false) if is_file(&lying) => rename(&lying, &aside)?,
-            // A copy across file systems whose source was not removed.
-            (true, true) if same_content(&lying, &aside)? => fs_err::remove_file(&lying)?,
             (true, _) => bail!(changed()),
             (false, false) => return Ok(()),
             (false, true) => {}
@@ -332,45 +348,6 @@ impl Work<'_> {
     pub(crate) fn hash(&self, content: &[u8]) -> Result<Oid> {
         let oids = self.scratch.hashes([content])?;
         oids.into_iter().next().context("git answered no hash")
-    }
-
-    /// Whether the journal is on another file system than the work tree, so that a rename is a copy
-    /// and a removal.
-    pub(crate) fn is_across(&self) -> Result<bool> {
-        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
-        Ok(device(&self.repo.top)? != device(&self.repo.git_dir)?)
-    }
-
-    /// Removes what a killed copy across file systems left beside its target.
-    pub(crate) fn sweep(&self, record: &JournalRecord) -> Result<()> {
-        if !self.is_across()? {
-            return Ok(());
-        }
-        for step in &record.steps {
-            if let PathChange::Write { path, .. } | PathChange::Remove { path, .. } = step {
-                let left = beside(&path.below(&self.repo.top));
-                if exists(&left) {
-                    fs_err::remove_file(&left)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The index edit that leads from one tree to another, with the sides of conflicts.
-    pub fn index_edit(
-        before: &Entries,
-        after: &Entries,
-        record: &JournalRecord,
-    ) -> Result<IndexEdit> {
-        let mut edit = edit_between(before, after)?;
-        for stage in &record.stages {
-            edit.remove(&stage.path);
-        }
-        for stage in &record.stages {
-            edit.put_stage(&stage.path, stage.side.mode, &stage.side.oid, stage.stage);
-        }
-        Ok(edit)
     }
 
     /// Another process holds the lock.

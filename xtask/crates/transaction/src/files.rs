@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
@@ -76,34 +76,17 @@ pub fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
         .with_context(|| format!("writing {}", path.display()))
 }
 
-/// Renames, across file systems too (a linked work tree may lie on another one than the git
-/// directory): then by a copy under a name of its own beside the target.
-pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    let what = || format!("renaming {} to {}", from.display(), to.display());
-    at_once(|| match rename_to_vacant(from, to) {
-        Err(Errno::XDEV) => {
-            let beside = beside(to);
-            let _ = fs_err::remove_file(&beside);
-            copy(from, &beside)?;
-            at_once(|| rename_to_vacant(&beside, to).with_context(what))?;
-            if !same_content(from, to)? {
-                fs_err::remove_file(to)?;
-                bail!("{} was saved while it was copied", from.display());
-            }
-            Ok(fs_err::remove_file(from)?)
-        }
-        done => done.with_context(what),
-    })
-}
-
 /// Renames, but never over a file that has appeared at the target.
-fn rename_to_vacant(from: &Path, to: &Path) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system knows the flag.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if exists(to) => Err(Errno::EXIST),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rustix::fs::rename(from, to),
-        done => done,
-    }
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    at_once(|| {
+        let done = match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Not every file system knows the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if exists(to) => Err(Errno::EXIST),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rustix::fs::rename(from, to),
+            done => done,
+        };
+        done.with_context(|| format!("renaming {} to {}", from.display(), to.display()))
+    })
 }
 
 /// Copies a file with its permissions, or a link as a link.
@@ -115,13 +98,6 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
         fs_err::copy(from, to)?;
     }
     Ok(())
-}
-
-/// The name of a copy that is not whole yet.
-pub fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".xtask-new");
-    name.into()
 }
 
 pub fn make_parents(path: &Path) -> Result<()> {

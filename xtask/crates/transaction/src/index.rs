@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::apply::Work;
 use super::files::{at_once, exists, same_file};
 use super::journal::{INDEX_NEW, INDEX_OLD, INDEX_SEEN, JournalRecord};
-use super::steps::put;
+use super::steps::edit_between;
 use xtask_core::fault;
 use xtask_core::git::IndexEdit;
 use xtask_core::tree::Entries;
@@ -42,17 +42,14 @@ impl Work<'_> {
         if same_file(index, next) {
             return Ok(());
         }
-        // Mostly the index is untouched, and git need not be asked.
-        if fs_err::read(index)? != fs_err::read(expected)? {
+        if !self.same_index(index, expected)? {
             if self.same_index(index, next)? {
                 return Ok(());
             }
-            if !self.same_index(index, expected)? {
-                bail!(self.journal.ways.refuse(
-                    "the index has changed since the plan was made".to_owned(),
-                    "unstage what was staged in between with `git restore --staged FILE`"
-                ));
-            }
+            bail!(self.journal.ways.refuse(
+                "the index has changed since the plan was made".to_owned(),
+                "unstage what was staged in between with `git restore --staged FILE`"
+            ));
         }
         fault::point()?;
         match fs_err::hard_link(next, &lock) {
@@ -98,18 +95,12 @@ impl Work<'_> {
         }
         // Something else was staged since; only what the transaction staged is taken back.
         let mut edit = IndexEdit::default();
-        let after = self.repo.entries(&record.after_tree)?;
-        let stages = record.stages.iter().map(|stage| &stage.path);
-        let added = after.keys().filter(|path| !before.contains_key(path));
-        stages
-            .clone()
-            .chain(added)
-            .for_each(|path| edit.remove(path));
-        for (path, entry) in before {
-            if after.get(path) != Some(entry) || stages.clone().any(|stage| stage == path) {
-                put(&mut edit, path, entry)?;
-            }
+        let mut after = self.repo.entries(&record.after_tree)?;
+        for stage in &record.stages {
+            edit.remove(&stage.path);
+            after.remove(&stage.path);
         }
+        edit.extend(edit_between(&after, before)?);
         let current = new.with_extension("current");
         fs_err::copy(index, &back)?;
         self.scratch.edit_index(&back, &edit)?;

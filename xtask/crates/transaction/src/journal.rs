@@ -14,15 +14,16 @@
 //! ```
 //!
 //! Whether a step is done is told by where its files are and by their hashes, so that no step needs
-//! a second write to be on record, and a kill between any two writes leaves a state that can be read.
+//! a second write to be on record, and a kill between any two writes leaves a state that can be
+//! read.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -36,10 +37,13 @@ use xtask_core::output::quoted_file;
 use xtask_core::tree::{Oid, RepoPath};
 use xtask_core::{fault, if_there, lock_file};
 
-const VERSION: u32 = 2;
+pub const VERSION: u32 = 2;
 
 /// The last commit of this tool that writes and reads version 1.
 const LAST_OF_VERSION_1: &str = "ac8c84b";
+
+/// How long another run is waited for without a word.
+const QUIETLY: Duration = Duration::from_secs(10);
 
 const FOLDER: &str = "xtask-migrate";
 const RECORD: &str = "journal.json";
@@ -102,26 +106,6 @@ pub struct Commit {
     pub tip: Option<Oid>,
 }
 
-impl JournalRecord {
-    pub fn new(
-        task: &str,
-        head: &Oid,
-        before_tree: &Oid,
-        after_tree: &Oid,
-        steps: Vec<PathChange>,
-    ) -> Self {
-        Self {
-            version: VERSION,
-            task: task.to_owned(),
-            head: head.clone(),
-            before_tree: before_tree.clone(),
-            after_tree: after_tree.clone(),
-            steps,
-            ..Self::default()
-        }
-    }
-}
-
 /// The journal's folder, held by one process at a time.
 #[derive(Debug)]
 pub struct Journal {
@@ -143,26 +127,11 @@ impl Drop for Journal {
 impl Journal {
     pub fn hold(repo: &Repo, ways: Ways) -> Result<Self> {
         let lock = repo.git_dir.join("xtask-migrate.lock");
-        let deadline = Instant::now() + Duration::from_secs(20);
         let held = loop {
-            let file = lock_file::open(&lock)?;
-            match file.try_lock() {
-                Ok(()) if is_file(&file, &lock) => break file,
-                // The one who held it has removed it in between.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                Err(TryLockError::WouldBlock) => bail!(UserError::new(
-                    format!(
-                        "another migrate or cleanup is at work in {}",
-                        repo.top.display()
-                    ),
-                    "wait for it to end, then run this again"
-                )),
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).context("taking hold of the journal");
-                }
+            let file = lock_file::hold(&lock, "migrate or clean up", QUIETLY)?;
+            // The one who held it may have removed it in between.
+            if is_same(&file, &lock) {
+                break file;
             }
         };
         rustix::io::fcntl_setfd(&held, rustix::io::FdFlags::empty())
@@ -196,7 +165,16 @@ impl Journal {
 
     /// Makes room for a new record. A transaction that was completed can be taken back until then:
     /// its changes may come back out of a stash, or by a reset.
-    pub fn begin(&self) -> Result<()> {
+    pub fn begin(&self, repo: &Repo) -> Result<()> {
+        let device = |path: &Path| fs_err::metadata(path).map(|data| data.dev());
+        if device(&repo.top)? != device(&repo.git_dir)? {
+            let (top, git_dir) = (repo.top.display(), repo.git_dir.display());
+            bail!(UserError::new(
+                format!("{top} is on another file system than its git directory, {git_dir}"),
+                "files can't be moved there and back in one step: run this in a clone that has \
+                 both on one file system"
+            ));
+        }
         self.remove()?;
         for folder in ["old", "ours"] {
             fs_err::create_dir_all(self.file(folder))?;
@@ -312,7 +290,7 @@ fn look(path: &Path) -> Result<Option<JournalRecord>, Unreadable> {
 }
 
 /// Whether an open file is the one at a path.
-fn is_file(file: &File, path: &Path) -> bool {
+fn is_same(file: &File, path: &Path) -> bool {
     match (file.metadata(), path.metadata()) {
         (Ok(open), Ok(there)) => open.dev() == there.dev() && open.ino() == there.ino(),
         _ => false,

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use xtask_core::git::{IndexEdit, Scratch, Unseen};
+use xtask_core::git::{IndexEdit, Repo, Scratch, Unseen};
+use xtask_core::outcome::UserError;
+use xtask_core::output::{quoted_file, quoted_path};
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
 
 /// One step in the work tree. Moves keep the bytes of the work tree, unfiltered.
@@ -139,67 +141,73 @@ pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
     Ok(edit)
 }
 
-/// What a step can't be taken for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PathObstacle {
-    /// In words, with the path.
-    pub what: String,
-    pub way: Remedy,
-    /// What is in the way.
-    pub path: RepoPath,
-}
-
-/// How an obstacle is done away with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Remedy {
-    /// Git is told to look at the file again.
-    LookAgain(Unseen),
-    /// A submodule has to go elsewhere.
-    TakeOut,
-    /// A tracked file has to go elsewhere.
-    Rename,
-    /// Git does not track it.
-    MoveAway,
-}
-
-/// What blocks the steps in the work tree at `top`: files that git does not track, links and files
-/// where a folder is needed, paths that are not checked out. A line each.
-pub fn obstacles(
+/// Refuses steps that the work tree blocks: files that git does not track, links and files where a
+/// folder is needed, paths that are not checked out. Names each, and what to do about it.
+pub fn expect_room(
+    repo: &Repo,
     steps: &[PathChange],
     tracked: &Entries,
     unseen: &BTreeMap<RepoPath, Unseen>,
-    top: &Path,
-) -> Result<Vec<PathObstacle>> {
+) -> Result<()> {
     let ground = Ground {
         vacated: steps.iter().filter_map(PathChange::vacated).collect(),
         tracked,
-        top,
+        top: &repo.top,
     };
-    let mut found = BTreeSet::new();
+    let mut found: BTreeSet<InTheWay> = BTreeSet::new();
     for &path in &ground.vacated {
-        let unseen = unseen.get(path).map(|&unseen| match unseen {
-            Unseen::Sparse => (
-                Remedy::LookAgain(unseen),
-                "is not checked out (skip-worktree)",
-            ),
-            Unseen::Assumed => (Remedy::LookAgain(unseen), "is marked assume-unchanged"),
-        });
-        let is_module = ground.mode(path) == Some(Mode::Submodule);
-        let module = is_module.then_some((Remedy::TakeOut, "is a submodule"));
-        for (way, what) in unseen.into_iter().chain(module) {
-            found.insert(PathObstacle {
-                what: format!("{path}: {what}"),
-                way,
-                path: path.clone(),
-            });
+        if let Some(&unseen) = unseen.get(path) {
+            let what = match unseen {
+                Unseen::Sparse => "is not checked out (skip-worktree)",
+                Unseen::Assumed => "is marked assume-unchanged",
+            };
+            let way = match unseen {
+                Unseen::Sparse if repo.is_sparse()? => {
+                    "check everything out with `git sparse-checkout disable`"
+                }
+                Unseen::Sparse => {
+                    "have git look again with `git update-index --no-skip-worktree PATHS`"
+                }
+                Unseen::Assumed => {
+                    "have git look again with `git update-index --no-assume-unchanged PATHS`"
+                }
+            };
+            found.insert((format!("{path}: {what}"), way, quoted_file(path)));
+        }
+        if ground.mode(path) == Some(Mode::Submodule) {
+            let what = format!("{path}: is a submodule");
+            found.insert((what, TAKE_OUT, quoted_path(path)));
         }
     }
     for target in steps.iter().filter_map(PathChange::target) {
-        let obstacle = ground.in_the_way(target)?;
-        found.extend(obstacle.map(|(path, way, what)| PathObstacle { what, way, path }));
+        found.extend(ground.in_the_way(target)?);
     }
-    Ok(found.into_iter().collect())
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut whats = Vec::new();
+    let mut by_way: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (what, way, path) in found {
+        whats.push(what);
+        let paths = by_way.entry(way).or_default();
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    let typed = |(way, paths): (&str, Vec<String>)| way.replace("PATHS", &paths.join(" "));
+    let ways: Vec<String> = by_way.into_iter().map(typed).collect();
+    bail!(UserError::new(
+        format!("these paths can't be written:\n  {}", whats.join("\n  ")),
+        format!("{}, then run this again", ways.join("; "))
+    ))
 }
+
+/// What is in the way in words, what to do about it with `PATHS` in it, and the path for that.
+type InTheWay = (String, &'static str, String);
+
+const TAKE_OUT: &str = "take the submodule out with `git rm -- PATHS`, or move it with `git mv`, \
+                        and commit that";
+const MOVE_AWAY: &str = "move what git does not track out of the way";
 
 /// The work tree that the steps change.
 struct Ground<'a> {
@@ -214,8 +222,8 @@ impl Ground<'_> {
         self.tracked.get(path).map(|entry| entry.mode)
     }
 
-    /// What keeps a file from being put at `target`.
-    fn in_the_way(&self, target: &RepoPath) -> Result<Option<(RepoPath, Remedy, String)>> {
+    /// What keeps a file from being put at `target`, and what to do about it.
+    fn in_the_way(&self, target: &RepoPath) -> Result<Option<InTheWay>> {
         let above: Vec<RepoPath> = target.ancestors().collect();
         let blocks = |above: &&RepoPath| {
             let metadata = above.below(self.top).symlink_metadata();
@@ -223,20 +231,20 @@ impl Ground<'_> {
         };
         if let Some(above) = above.iter().rev().find(blocks) {
             let (kind, way) = match self.mode(above) {
-                Some(Mode::Submodule) => ("a submodule", Remedy::TakeOut),
-                Some(_) => ("not a directory", Remedy::Rename),
-                None => (
-                    "not a directory, and git does not track it",
-                    Remedy::MoveAway,
+                Some(Mode::Submodule) => ("a submodule", TAKE_OUT),
+                Some(_) => (
+                    "not a directory",
+                    "give PATHS another name with `git mv`, and commit that",
                 ),
+                None => ("not a directory, and git does not track it", MOVE_AWAY),
             };
             let what = format!("{above}: is {kind}; {target} needs it to be one");
-            return Ok(Some((above.clone(), way, what)));
+            return Ok(Some((what, way, quoted_file(above))));
         }
         let is_module = |above: &RepoPath| self.mode(above) == Some(Mode::Submodule);
         if let Some(module) = above.into_iter().find(is_module) {
             let what = format!("{target}: is in the submodule {module}");
-            return Ok(Some((module, Remedy::TakeOut, what)));
+            return Ok(Some((what, TAKE_OUT, quoted_path(&module))));
         }
         let Ok(metadata) = target.below(self.top).symlink_metadata() else {
             return Ok(None);
@@ -244,13 +252,10 @@ impl Ground<'_> {
         if self.vacated.contains(target) || metadata.is_dir() && self.is_vacated(target)? {
             return Ok(None);
         }
-        let kind = if metadata.is_dir() {
-            "a folder"
-        } else {
-            "a file"
-        };
+        let is_folder = metadata.is_dir();
+        let kind = if is_folder { "a folder" } else { "a file" };
         let what = format!("{target}: {kind} that git does not track is in the way");
-        Ok(Some((target.clone(), Remedy::MoveAway, what)))
+        Ok(Some((what, MOVE_AWAY, quoted_file(target))))
     }
 
     /// Whether a folder will be empty once all that leaves has left.

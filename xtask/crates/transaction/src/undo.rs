@@ -9,12 +9,18 @@ use super::apply::Work;
 use super::files::{at_once, exists, is_file, make_parents, rename, same_content, write_new};
 use super::journal::{Commit, JournalRecord};
 use super::steps::PathChange;
+use super::stopped;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, RepoPath};
 
 impl Work<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
     pub fn back(&self, record: &JournalRecord) -> Result<Vec<PathBuf>> {
+        let kept = self.undo(record);
+        kept.map_err(|error| stopped(self.journal, error))
+    }
+
+    fn undo(&self, record: &JournalRecord) -> Result<Vec<PathBuf>> {
         let head = self.repo.commit("HEAD")?;
         if head.as_ref() != Some(&record.head) {
             bail!(UserError::new(
@@ -45,7 +51,6 @@ impl Work<'_> {
                 self.put_back(&copy, path, &mut kept)?;
             }
         }
-        self.sweep(record)?;
         for folder in &record.new_folders {
             // A folder that is not empty holds the user's files.
             let _ = fs_err::remove_dir(folder.below(&self.repo.top));

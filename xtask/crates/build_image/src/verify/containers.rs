@@ -1,5 +1,5 @@
-//! Short-lived containers with this run's label, always removed: a process of its own sees to that
-//! where the run is killed.
+//! Short-lived containers with this run's label, always removed; the next run removes those of a
+//! killed one.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,29 +8,34 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::token;
-use xtask_core::docker::{Engine, Janitor, LABEL};
+use xtask_core::docker::{Engine, LABEL};
 use xtask_core::{interrupt, process};
+
+/// Older containers with the label are abandoned, in seconds.
+const ABANDONED: u64 = 24 * 60 * 60;
 
 /// A run of this task, and the containers that it makes.
 pub struct Session<'a> {
     pub engine: &'a Engine,
     /// The label of its containers, with host, process and time.
     label: String,
+    names: String,
     count: Cell<usize>,
-    _janitor: Janitor,
 }
 
 impl<'a> Session<'a> {
+    /// Begins a run, and removes what dead ones left behind.
     pub fn begin(engine: &'a Engine) -> Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy().replace('/', "-");
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_nanos();
-        let label = format!("{LABEL}={host}/{}/{now}", std::process::id());
+        let process = std::process::id();
+        sweep(engine, &host, now.as_secs())?;
         Ok(Self {
             engine,
-            _janitor: Janitor::start(engine, &label, None)?,
-            label,
+            label: format!("{LABEL}={host}/{process}/{}", now.as_secs()),
+            names: format!("worker-sglang-{process}-{}", now.as_nanos()),
             count: Cell::new(0),
         })
     }
@@ -50,8 +55,7 @@ impl<'a> Session<'a> {
         command: &[&str],
     ) -> Result<Container<'_>> {
         self.count.set(self.count.get() + 1);
-        let run = self.label.rsplit('/').next().unwrap_or_default();
-        let name = format!("worker-sglang-{run}-{}", self.count.get());
+        let name = format!("{}-{}", self.names, self.count.get());
         let create = ["create", "--name", &name, "--label", &self.label];
         let secret: &[&str] = token.map_or(&[], |_| &["--env", token::NAME]);
         let words = [&create, options, secret, &[image], command].concat();
@@ -104,6 +108,40 @@ impl<'a> Session<'a> {
         let names = String::from_utf8_lossy(&listed);
         Ok(names.lines().map(str::to_owned).collect())
     }
+}
+
+/// Removes the containers of runs that are dead.
+fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
+    let filter = format!("label={LABEL}");
+    let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
+    let list = ["ps", "--all", "--no-trunc", "--filter", &filter];
+    let listed = engine.output(&[&list[..], &["--format", &format]].concat())?;
+    for line in String::from_utf8_lossy(&listed).lines() {
+        if let Some((id, mark)) = line.split_once(' ')
+            && is_dead(mark, host, now, &is_running)
+        {
+            remove(engine, id);
+        }
+    }
+    Ok(())
+}
+
+/// Whether what carries a mark belongs to no run any more.
+fn is_dead(mark: &str, host: &str, now: u64, is_running: &dyn Fn(i32) -> bool) -> bool {
+    let parts: Vec<&str> = mark.split('/').collect();
+    let [of, process, since] = parts[..] else {
+        return false;
+    };
+    let since: u64 = since.parse().unwrap_or(now);
+    let is_old = now.saturating_sub(since) > ABANDONED;
+    let runs = process.parse().is_ok_and(is_running);
+    is_old || of == host && !runs
+}
+
+fn is_running(process: i32) -> bool {
+    use rustix::io::Errno;
+    use rustix::process::{Pid, test_kill_process};
+    Pid::from_raw(process).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn remove(engine: &Engine, name: &str) {
@@ -193,6 +231,17 @@ fn read_state(text: &[u8]) -> Option<ContainerState> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_a_dead_run_of_this_host_made_is_removed_before_a_day_is_over() {
+        let runs = |process| process == 7;
+        let dead = |mark: &str| is_dead(mark, "here", 1_000_000, &runs);
+        assert!(!dead("here/7/999999"));
+        assert!(dead("here/8/999999"));
+        assert!(!dead("there/8/999999"));
+        assert!(dead("there/8/100"));
+        assert!(!dead("anything else"));
+    }
 
     #[test]
     fn a_container_s_state_is_read() {

@@ -333,7 +333,6 @@ mod tests {
     fn engine(folder: &std::path::Path, script: &str) -> Engine {
         Engine {
             program: testing::program(folder, "docker", script),
-            buildx: false,
         }
     }
 

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
 
 pub use objects::{GitTree, Objects, parse_ls_tree};
-pub use repo::{Index, Repo, Search, Status, Unseen};
+pub use repo::{Index, Repo, Status, Unseen};
 pub use scratch::{IndexEdit, Scratch};
 
 use crate::outcome::UsageError;
@@ -29,31 +29,12 @@ const OLDEST: (u32, u32) = (2, 38);
 /// Variables that tie git to another repository than the one it is asked about; git itself
 /// lists them with `rev-parse --local-env-vars`. Those of configuration stay: they may hold the
 /// way to log in.
-const LOCAL_VARIABLES: &[&str] = &[
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_ATTR_SOURCE",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_DEFAULT_HASH",
-    "GIT_DIR",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_GLOB_PATHSPECS",
-    "GIT_GRAFT_FILE",
-    "GIT_ICASE_PATHSPECS",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_LITERAL_PATHSPECS",
-    "GIT_NAMESPACE",
-    "GIT_NOGLOB_PATHSPECS",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_QUARANTINE_PATH",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-];
+const LOCAL_VARIABLES: &str = "\
+    GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_ATTR_SOURCE GIT_COMMON_DIR GIT_CONFIG GIT_DEFAULT_HASH \
+    GIT_DIR GIT_EXTERNAL_DIFF GIT_GLOB_PATHSPECS GIT_GRAFT_FILE GIT_ICASE_PATHSPECS \
+    GIT_IMPLICIT_WORK_TREE GIT_INDEX_FILE GIT_INTERNAL_SUPER_PREFIX GIT_LITERAL_PATHSPECS \
+    GIT_NAMESPACE GIT_NOGLOB_PATHSPECS GIT_NO_REPLACE_OBJECTS GIT_OBJECT_DIRECTORY GIT_PREFIX \
+    GIT_QUARANTINE_PATH GIT_REPLACE_REF_BASE GIT_SHALLOW_FILE GIT_WORK_TREE";
 
 #[derive(Debug, Clone)]
 pub struct Git {
@@ -121,7 +102,6 @@ pub struct Call {
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     input: Vec<u8>,
-    progress: bool,
 }
 
 impl Call {
@@ -186,12 +166,6 @@ impl Call {
         self
     }
 
-    /// Shows git's own progress and messages to the user.
-    pub fn show_progress(mut self) -> Self {
-        self.progress = true;
-        self
-    }
-
     /// Standard output of a call that must succeed.
     pub fn output(self) -> Result<Vec<u8>> {
         let shown = self.shown();
@@ -236,9 +210,6 @@ impl Call {
     pub fn finish(self) -> Result<Finished> {
         let shell = process::shell(self.directory.as_deref())?;
         let cmd = self.cmd(&shell);
-        if self.progress {
-            return process::finish_with_progress(cmd);
-        }
         if self.input.is_empty() {
             return process::finish(cmd);
         }
@@ -259,7 +230,9 @@ impl Call {
     fn cmd<'a>(&self, shell: &'a Shell) -> Cmd<'a> {
         let (program, arguments) = (&self.program, &self.arguments);
         let cmd = cmd!(shell, "{program} {arguments...}");
-        let cmd = LOCAL_VARIABLES.iter().fold(cmd, xshell::Cmd::env_remove);
+        let cmd = LOCAL_VARIABLES
+            .split_whitespace()
+            .fold(cmd, xshell::Cmd::env_remove);
         self.environment
             .iter()
             .fold(cmd, |cmd, (name, value)| cmd.env(name, value))

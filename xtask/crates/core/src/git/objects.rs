@@ -4,7 +4,6 @@ use std::cell::{RefCell, RefMut};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -37,11 +36,6 @@ impl Objects {
             start: Box::new(start),
             talk: RefCell::new(None),
         }
-    }
-
-    /// Begins the conversation before there is a question.
-    pub fn begin(&self) -> Result<()> {
-        self.talk().map(|_| ())
     }
 
     fn talk(&self) -> Result<RefMut<'_, Talk>> {
@@ -91,26 +85,18 @@ impl Talk {
 
 pub struct GitTree {
     objects: Rc<Objects>,
-    entries: Arc<Entries>,
+    entries: Entries,
     name: String,
 }
 
 impl GitTree {
-    pub fn new(
-        objects: Rc<Objects>,
-        entries: impl Into<Arc<Entries>>,
-        name: impl Into<String>,
-    ) -> Self {
+    pub fn new(objects: Rc<Objects>, entries: Entries, name: impl Into<String>) -> Self {
+        let name = name.into();
         Self {
             objects,
-            entries: entries.into(),
-            name: name.into(),
+            entries,
+            name,
         }
-    }
-
-    /// The files, to be looked at by another thread too.
-    pub fn shared(&self) -> Arc<Entries> {
-        self.entries.clone()
     }
 }
 

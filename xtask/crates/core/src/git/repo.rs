@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
@@ -49,37 +47,6 @@ pub struct Status {
     pub local: Vec<RepoPath>,
 }
 
-/// A search under way.
-pub struct Search(Child);
-
-impl Search {
-    /// The files that were found, once all have been looked at.
-    pub fn files(mut self) -> Result<Vec<RepoPath>> {
-        let mut output = Vec::new();
-        if let Some(mut stdout) = self.0.stdout.take() {
-            stdout.read_to_end(&mut output)?;
-        }
-        // 1: none has.
-        match self.0.wait()?.code() {
-            Some(0 | 1) => Ok(paths(&output)),
-            _ => bail!("git could not search the tracked files"),
-        }
-    }
-}
-
-impl Drop for Search {
-    fn drop(&mut self) {
-        // An early refusal does not need the result.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The paths that git lists with `-z`.
-fn paths(output: &[u8]) -> Vec<RepoPath> {
-    records(output).map(RepoPath::new).collect()
-}
-
 fn path_buf(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
@@ -102,11 +69,11 @@ pub enum Unseen {
 }
 
 impl Unseen {
-    /// The option of `git update-index` that makes git look again.
-    pub fn option(self) -> &'static str {
+    /// The word for it in the options of `git update-index`.
+    pub fn mark(self) -> &'static str {
         match self {
-            Self::Sparse => "--no-skip-worktree",
-            Self::Assumed => "--no-assume-unchanged",
+            Self::Sparse => "skip-worktree",
+            Self::Assumed => "assume-unchanged",
         }
     }
 }
@@ -233,40 +200,24 @@ impl Repo {
         Ok(index)
     }
 
-    /// Starts to look for tracked text files that hold one of `needles`, outside of some folders.
-    /// It takes a while in a large repository, so it runs beside other work.
-    ///
-    /// Of a clean work tree the index says the same, and a pack is read many times faster than as
-    /// many files. Not so where the checkout is `sparse`: the index would have git download what
-    /// a partial clone left out.
-    pub fn search(&self, needles: &[String], outside: &[&str], sparse: bool) -> Result<Search> {
-        let options = if sparse { "-I" } else { "-I --cached" };
-        let call = self.grep(needles.iter().map(String::as_str), outside, options);
-        Ok(Search(call.spawn()?))
-    }
-
-    /// The staged files outside of a folder that contain `needle`, even binary ones and those not
-    /// checked out.
-    pub fn staged_with(&self, needle: &str, outside: &str) -> Result<Vec<RepoPath>> {
-        let answer = self.grep([needle], &[outside], "--cached -a").finish()?;
-        match answer.code {
-            Some(0 | 1) => Ok(paths(&answer.stdout)),
-            _ => bail!("git could not search the index: {}", answer.message),
-        }
-    }
-
-    /// Looks for fixed strings in tracked files, outside of some folders.
-    fn grep<'n>(
+    /// The tracked files that hold one of some fixed strings, outside of some folders; `options`
+    /// say where git looks and in which files.
+    pub fn files_with<'n>(
         &self,
         needles: impl IntoIterator<Item = &'n str>,
         outside: &[&str],
         options: &'static str,
-    ) -> Call {
+    ) -> Result<Vec<RepoPath>> {
         let call = self.git("grep -l -z -F --no-textconv --full-name --no-recurse-submodules");
-        let call = call.words(options);
         let needles = needles.into_iter().flat_map(|needle| ["-e", needle]);
+        let call = call.words(options).args(needles).words("-- .");
         let outside = outside.iter().map(|path| format!(":(exclude,top){path}"));
-        call.args(needles).words("-- .").args(outside)
+        let answer = call.args(outside).finish()?;
+        match answer.code {
+            // 1: none has.
+            Some(0 | 1) => Ok(records(&answer.stdout).map(RepoPath::new).collect()),
+            _ => bail!("git could not search the tracked files: {}", answer.message),
+        }
     }
 
     /// Which of some tracked files are not as they are staged.
@@ -305,11 +256,6 @@ impl Repo {
     pub fn descends(&self, commit: &Oid, ancestor: &Oid) -> Result<bool> {
         let call = self.git("merge-base --is-ancestor");
         Ok(call.args([&ancestor.0, &commit.0]).finish()?.ok)
-    }
-
-    /// Whether the history ends where it was cut off.
-    pub fn is_shallow(&self) -> Result<bool> {
-        Ok(self.git("rev-parse --is-shallow-repository").line()? == "true")
     }
 
     /// Where git keeps something of this work tree, which is not the same in every repository.

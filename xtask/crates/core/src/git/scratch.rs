@@ -5,7 +5,6 @@
 //! objects go into the repository's database, where they stay unreachable until something names
 //! them.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -34,15 +33,6 @@ pub struct Scratch {
     of: Repo,
     /// Digits in the name of an object.
     oid_width: usize,
-    /// What the last tree was made of.
-    last: RefCell<Option<Last>>,
-}
-
-/// An index that was edited: what it held before, and how it was edited.
-#[derive(Debug)]
-struct Last {
-    before: Vec<u8>,
-    edit: IndexEdit,
 }
 
 /// A change to a list of files by which a tree or an index is derived from another.
@@ -80,8 +70,9 @@ impl IndexEdit {
         self.lines.push(Line { path, put, stage });
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+    /// Adds the lines of another edit.
+    pub fn extend(&mut self, more: Self) {
+        self.lines.extend(more.lines);
     }
 
     /// The lines for `git update-index -z --index-info`; an object's name has `width` digits.
@@ -125,7 +116,6 @@ impl Scratch {
             objects: objects.to_owned(),
             of: of.clone(),
             oid_width: if of.object_format == "sha1" { 40 } else { 64 },
-            last: RefCell::default(),
         })
     }
 
@@ -140,6 +130,12 @@ impl Scratch {
     /// Stores contents as blobs, all in one process, and gives their names in order.
     pub fn blobs<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Oid>> {
         self.hash_objects(contents, "-w")
+    }
+
+    /// Stores one content as a blob.
+    pub fn blob(&self, content: &[u8]) -> Result<Oid> {
+        let mut oids = self.blobs([content])?;
+        oids.pop().context("git stored no file")
     }
 
     /// The names that contents would have as blobs.
@@ -189,7 +185,7 @@ impl Scratch {
 
     /// Edits the index that a call is about.
     fn update(&self, call: Call, edit: &IndexEdit) -> Result<()> {
-        if !edit.is_empty() {
+        if !edit.lines.is_empty() {
             let call = call.words("update-index -z --index-info");
             call.input(edit.input(self.oid_width)).output()?;
         }
@@ -199,32 +195,16 @@ impl Scratch {
     /// The tree of the repository's index after `edit`. Uses a copy of the index, which has the
     /// folders' trees cached.
     pub fn tree_from_index(&self, edit: &IndexEdit) -> Result<Oid> {
-        let index = self.edited();
-        self.last.take();
-        let before = fs_err::read(self.of.git_dir.join("index"))?;
-        fs_err::write(&index, &before)?;
+        let index = self.dir.join("index.copy");
+        fs_err::copy(self.of.git_dir.join("index"), &index)?;
         self.edit_index(&index, edit)?;
         let call = self.of.call().env("GIT_INDEX_FILE", &index);
-        let tree = Oid(call.arg("write-tree").line()?);
-        let edit = edit.clone();
-        self.last.replace(Some(Last { before, edit }));
-        Ok(tree)
-    }
-
-    fn edited(&self) -> PathBuf {
-        self.dir.join("index.copy")
+        Ok(Oid(call.arg("write-tree").line()?))
     }
 
     /// Applies `edit` to a copy of the repository's index, in place. It may refer to a shared
     /// index in the repository's git directory, so it can't be read from here.
     pub fn edit_index(&self, index: &Path, edit: &IndexEdit) -> Result<()> {
-        if let Some(last) = &*self.last.borrow()
-            && last.edit == *edit
-            && last.before == fs_err::read(index)?
-        {
-            fs_err::copy(self.edited(), index)?;
-            return Ok(());
-        }
         self.update(self.of.call().env("GIT_INDEX_FILE", index), edit)
     }
 

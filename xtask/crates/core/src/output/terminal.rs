@@ -11,8 +11,8 @@ pub fn acts(c: char) -> bool {
             | '\u{2066}'..='\u{2069}')
 }
 
-/// The text with each of these written as `\u001b`, which means the same inside of JSON. Line breaks
-/// and tabs stay, and our colours where there are any.
+/// The text with each of these written as `\u001b`, which means the same inside of JSON. Line
+/// breaks and tabs stay, and our colours where there are any.
 pub fn harmless(text: &str, coloured: bool) -> Cow<'_, str> {
     if !text.contains(|c| acts(c) && !matches!(c, '\n' | '\t')) {
         return Cow::Borrowed(text);

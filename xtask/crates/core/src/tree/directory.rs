@@ -9,17 +9,8 @@ use anyhow::{Result, bail};
 use super::{Entries, Entry, Mode, RepoPath, Tree};
 
 /// Folders of built or installed files, which can be very large and are no part of a worker.
-const BUILT: &[&str] = &[
-    "target",
-    "node_modules",
-    "__pycache__",
-    ".venv",
-    "venv",
-    ".tox",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-];
+const BUILT: &str = "\
+    target node_modules __pycache__ .venv venv .tox .mypy_cache .pytest_cache .ruff_cache";
 
 /// A directory in the file system, without its `.git`.
 #[derive(Debug)]
@@ -32,7 +23,9 @@ impl Directory {
     /// Lists a work tree, without the folders that hold what was built or installed.
     pub fn open_work_tree(root: &Path) -> Result<Self> {
         Self::open(root, |path| {
-            BUILT.iter().any(|name| path.name() == name.as_bytes())
+            BUILT
+                .split_whitespace()
+                .any(|name| path.name() == name.as_bytes())
         })
     }
 

@@ -1,0 +1,423 @@
+//! Finding a docker engine that can build the worker, and talking to it.
+//!
+//! From 23 on a client builds with the buildx plugin and without it falls back to a builder that knows
+//! no `RUN --mount`; before that `BuildKit` is a part of the client. Both kinds can be on one PATH, so
+//! the first that is fit is taken and not just the first.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use xshell::cmd;
+
+use crate::outcome::UsageError;
+pub use crate::outcome::UsageError as NoEngine;
+use crate::process::{self, Finished};
+
+/// The variable that names the client to take.
+const VARIABLE: &str = "DOCKER";
+
+/// How long a client may take to tell what it is and what it reaches.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The first client with `BuildKit` in it, and the first that leaves it to the plugin.
+const BUILDKIT: (u32, u32) = (18, 9);
+const PLUGIN: u32 = 23;
+
+/// A client and the daemon that it reaches.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub program: PathBuf,
+}
+
+/// What every container, network and volume carries that a task makes for a moment.
+pub const LABEL: &str = "worker-sglang.xtask";
+
+impl Engine {
+    /// The first client of this machine that reaches a daemon and can build with `BuildKit`:
+    /// `$DOCKER` where that is set, else each `docker` on PATH.
+    pub fn find() -> Result<Self, NoEngine> {
+        find()
+    }
+
+    /// A command of this client for a child that lives on, BuildKit switched on.
+    pub fn command(&self, args: &[&str]) -> Result<Command> {
+        let (shell, program) = (process::shell(None)?, &self.program);
+        let cmd = cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1");
+        Ok(process::command(cmd))
+    }
+
+    /// What a one-shot command prints.
+    pub fn output(&self, args: &[&str]) -> Result<Vec<u8>> {
+        let done = self.finish(args)?;
+        anyhow::ensure!(
+            done.ok,
+            "docker {} failed: {}",
+            args.join(" "),
+            done.message
+        );
+        Ok(done.stdout)
+    }
+
+    /// Removes every container, network, volume and image that carries a label: what a run has
+    /// made, or a killed one has left.
+    pub fn sweep(&self, label: &str) -> Result<()> {
+        let filter = format!("label={label}");
+        let kinds: [(&[&str], &[&str]); 3] = [
+            (
+                &["container", "ls", "--all"],
+                &["container", "rm", "--force", "--volumes"],
+            ),
+            (&["network", "ls"], &["network", "rm"]),
+            (&["volume", "ls"], &["volume", "rm"]),
+        ];
+        for (list, remove) in kinds {
+            let ids = self.output(&[list, &["--quiet", "--filter", &filter]].concat())?;
+            let ids = String::from_utf8_lossy(&ids).into_owned();
+            let ids: Vec<&str> = ids.lines().collect();
+            if !ids.is_empty() {
+                self.output(&[remove, &ids].concat())?;
+            }
+        }
+        // Images that are made from others go first, in whatever order they are listed.
+        self.output(&["image", "prune", "--all", "--force", "--filter", &filter])?;
+        Ok(())
+    }
+
+    /// The ids of what the build cache holds.
+    pub fn build_cache(&self) -> Result<BTreeSet<String>> {
+        let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
+        let said = self.output(&["system", "df", "--verbose", "--format", format])?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        Ok(said.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Removes what the build cache holds beyond `kept`.
+    pub fn prune_build_cache(&self, kept: &BTreeSet<String>) -> Result<()> {
+        // A record goes once nothing is built on it, so each round frees the next ones.
+        const ROUNDS: usize = 40;
+        let mut before = usize::MAX;
+        for _ in 0..ROUNDS {
+            let all = self.build_cache()?;
+            let added: Vec<&String> = all.difference(kept).collect();
+            if added.is_empty() || added.len() >= before {
+                break;
+            }
+            before = added.len();
+            for id in added {
+                let filter = format!("id={id}");
+                self.output(&["builder", "prune", "--all", "--force", "--filter", &filter])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a one-shot command to its end, whatever its exit code.
+    pub fn finish(&self, args: &[&str]) -> Result<Finished> {
+        let (shell, program) = (process::shell(None)?, &self.program);
+        process::finish(cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1"))
+    }
+}
+
+/// Looks for a client, asking one after the other until one is fit. The error names each that was
+/// tried, with what is against it, and what to do.
+fn find() -> Result<Engine, UsageError> {
+    let chosen = chosen();
+    let mut tried = Vec::new();
+    for program in programs(chosen.as_deref()) {
+        match ask(&program) {
+            Ok(()) => return Ok(Engine { program }),
+            Err(against) => tried.push((program, against)),
+        }
+    }
+    let chosen = chosen.map(|name| name.to_string_lossy().into_owned());
+    Err(none(&tried, chosen.as_deref()))
+}
+
+/// What is against a client.
+#[derive(Debug, PartialEq, Eq)]
+struct Against {
+    reason: String,
+    /// Whether it reaches a daemon all the same.
+    answers: bool,
+}
+
+/// Why there is no engine to build with; `chosen` is what `$DOCKER` names.
+fn none(tried: &[(PathBuf, Against)], chosen: Option<&str>) -> UsageError {
+    let (mut text, help) = if tried.is_empty() {
+        let what = match chosen {
+            Some(name) => format!("there is no program `{name}`"),
+            None => "there is no docker on PATH".to_owned(),
+        };
+        let help = "install docker: https://docs.docker.com/engine/install/ (Debian: apt-get \
+                    install docker.io)";
+        (what, help)
+    } else if tried.iter().any(|(_, against)| against.answers) {
+        let help = "install the buildx plugin (with Docker's packages: apt-get install \
+                    docker-buildx-plugin; else https://github.com/docker/buildx#installing)";
+        ("no docker client here can build the image".to_owned(), help)
+    } else {
+        let help = "start the daemon (systemctl start docker, or Docker Desktop); where it is not \
+                    on this machine, DOCKER_HOST or `docker context use` says where";
+        ("no docker engine answers".to_owned(), help)
+    };
+    for (program, Against { reason, .. }) in tried {
+        text += &format!("\n  {}: {reason}", program.display());
+    }
+    if chosen.is_some() {
+        text += &format!("\n  (${VARIABLE} names it, so nothing else was tried)");
+    }
+    UsageError(format!("{text}\n{help}"))
+}
+
+/// What `$DOCKER` names, where it is set.
+fn chosen() -> Option<OsString> {
+    std::env::var_os(VARIABLE).filter(|name| !name.is_empty())
+}
+
+/// The clients to ask, each once although PATH may name its folder twice.
+fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
+    let name = chosen.unwrap_or(OsStr::new("docker"));
+    let found = which::which_all(name).into_iter().flatten();
+    let mut seen = HashSet::new();
+    let mut programs: Vec<PathBuf> = found
+        .filter(|program| seen.insert(place(program)))
+        .collect();
+    if chosen.is_some() {
+        programs.truncate(1);
+    }
+    programs
+}
+
+/// The folder without links, and the name in it: a link to a program is a program of its own, since
+/// some act by the name they were called by.
+fn place(program: &Path) -> PathBuf {
+    let (Some(folder), Some(name)) = (program.parent(), program.file_name()) else {
+        return program.to_owned();
+    };
+    std::fs::canonicalize(folder).map_or_else(|_| program.to_owned(), |folder| folder.join(name))
+}
+
+/// Whether `BuildKit` is a part of a client.
+fn has_buildkit(version: &str) -> bool {
+    release(version).is_some_and(|release| release >= BUILDKIT && release.0 < PLUGIN)
+}
+
+/// Major and minor of a version.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Checks that a client reaches a daemon and can build with `BuildKit`.
+fn ask(program: &Path) -> Result<(), Against> {
+    let version = match said(program, &["version", "--format", "{{json .}}"], PATIENCE) {
+        Ok(Some(said)) => understand(said.ok, &said.stdout, &said.stderr),
+        Ok(None) => Err(format!(
+            "the daemon did not answer within {} s",
+            PATIENCE.as_secs()
+        )),
+        Err(error) => Err(format!("it could not be started: {}", error.root_cause())),
+    };
+    let against = |answers| move |reason| Against { reason, answers };
+    let version = version.map_err(against(false))?;
+    let buildx = said(program, &["buildx", "version"], PATIENCE);
+    let has_buildx = matches!(buildx, Ok(Some(said))
+        if said.ok && String::from_utf8_lossy(&said.stdout).contains("buildx"));
+    if has_buildx || has_buildkit(&version) {
+        return Ok(());
+    }
+    let reason =
+        format!("client {version} has no buildx, without which it cannot run `RUN --mount`");
+    Err(against(true)(reason))
+}
+
+/// The version of a client that reaches a daemon, from what `docker version` tells; or why it is
+/// none.
+fn understand(ok: bool, stdout: &[u8], stderr: &str) -> Result<String, String> {
+    let reason = || {
+        let line = stderr.lines().map(str::trim).find(|l| !l.is_empty());
+        line.unwrap_or("it reaches no daemon and does not say why")
+            .to_owned()
+    };
+    let Ok(versions) = serde_json::from_slice::<serde_json::Value>(stdout) else {
+        return Err(if ok || stderr.trim().is_empty() {
+            "it does not answer `docker version` as a docker client does".to_owned()
+        } else {
+            reason()
+        });
+    };
+    match versions["Client"]["Version"].as_str() {
+        Some(version) if versions["Server"].is_object() => Ok(version.to_owned()),
+        Some(_) => Err(reason()),
+        None => Err("it does not tell its version".to_owned()),
+    }
+}
+
+/// What a client says; `None` where it does not end in time.
+fn said(program: &Path, args: &[&str], limit: Duration) -> Result<Option<Finished>> {
+    let mut command = Command::new(program);
+    command.args(args);
+    process::within(command, b"", Some(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_carries_a_label_is_removed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let log = scratch.path().join("log");
+        let script = format!(
+            "echo \"$@\" >> '{}'; case \"$1 $2\" in 'container ls') printf 'one\\ntwo\\n';; esac",
+            log.display()
+        );
+        let engine = |program| Engine {
+            program,
+        };
+        engine(testing::program(scratch.path(), "docker", &script))
+            .sweep("a=b")
+            .unwrap();
+        assert_eq!(
+            fs_err::read_to_string(log).unwrap(),
+            "container ls --all --quiet --filter label=a=b\n\
+             container rm --force --volumes one two\n\
+             network ls --quiet --filter label=a=b\n\
+             volume ls --quiet --filter label=a=b\n\
+             image prune --all --force --filter label=a=b\n"
+        );
+        assert!(engine("false".into()).sweep("a=b").is_err());
+    }
+
+    #[test]
+    fn a_client_of_some_ages_has_buildkit_built_in() {
+        let of = has_buildkit;
+        assert!(of("20.10.24+dfsg1") && of("22.06.0-beta.0") && of("18.09.1"));
+        assert!(!of("28.2.2") && !of("23.0.0") && !of("18.06.3-ce") && !of("dev"));
+    }
+
+    #[test]
+    fn all_that_was_tried_is_told_with_the_reason() {
+        let none = |tried: &[(&str, &str)], answers| {
+            let against = |reason: &str| Against {
+                reason: reason.to_owned(),
+                answers,
+            };
+            let tried = tried
+                .iter()
+                .map(|(it, reason)| (it.into(), against(reason)));
+            super::none(&tried.collect::<Vec<_>>(), None).0
+        };
+        assert_eq!(
+            none(
+                &[
+                    ("/usr/local/bin/docker", "client 28.2.2 has no buildx"),
+                    ("/opt/docker", "it does not tell its version"),
+                ],
+                true
+            ),
+            "no docker client here can build the image\n  \
+             /usr/local/bin/docker: client 28.2.2 has no buildx\n  \
+             /opt/docker: it does not tell its version\n\
+             install the buildx plugin (with Docker's packages: apt-get install \
+             docker-buildx-plugin; else https://github.com/docker/buildx#installing)"
+        );
+        assert_eq!(
+            none(
+                &[("/bin/docker", "Cannot connect to the Docker daemon")],
+                false
+            ),
+            "no docker engine answers\n  \
+             /bin/docker: Cannot connect to the Docker daemon\n\
+             start the daemon (systemctl start docker, or Docker Desktop); where it is not on \
+             this machine, DOCKER_HOST or `docker context use` says where"
+        );
+    }
+
+    #[test]
+    fn without_any_client_the_way_to_one_is_told() {
+        assert_eq!(
+            none(&[], None).0,
+            "there is no docker on PATH\n\
+             install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
+             docker.io)"
+        );
+        assert_eq!(
+            none(&[], Some("/opt/docker")).0,
+            "there is no program `/opt/docker`\n  \
+             ($DOCKER names it, so nothing else was tried)\n\
+             install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
+             docker.io)"
+        );
+    }
+
+    #[test]
+    fn what_a_client_prints_is_understood() {
+        let understand = |success, stdout: &str, stderr: &str| {
+            super::understand(success, stdout.as_bytes(), stderr)
+        };
+        assert_eq!(
+            understand(
+                true,
+                r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24"}}"#,
+                ""
+            ),
+            Ok("20.10.24+dfsg1".to_owned())
+        );
+        assert_eq!(
+            understand(
+                false,
+                r#"{"Client":{"Version":"28.2.2"},"Server":null}"#,
+                "\nCannot connect to the Docker daemon at unix:///x.\nMore.\n"
+            ),
+            Err("Cannot connect to the Docker daemon at unix:///x.".to_owned())
+        );
+        assert_eq!(
+            understand(false, "", "docker: not today\n"),
+            Err("docker: not today".to_owned())
+        );
+        for nonsense in ["", "Docker version 1", "[]", "{\"Server\":{}}"] {
+            assert!(understand(true, nonsense, "").is_err(), "{nonsense}");
+        }
+    }
+
+    /// A real program, so that starting, reading and ending are real.
+    #[test]
+    fn a_client_is_asked() {
+        let scratch = tempfile::tempdir().unwrap();
+        let program = scratch.path().join("docker");
+        // Written by another process: a program that is open for writing can't be started, and a
+        // test beside this one may be starting something while the file is open here.
+        let script = |text: &str| {
+            let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\"; chmod +x \"$2\"";
+            let mut sh = Command::new("sh");
+            sh.args(["-c", write, "sh", text]).arg(&program);
+            assert!(sh.status().unwrap().success());
+            ask(&program)
+        };
+        assert_eq!(
+            script(
+                r#"case $1 in version) echo '{"Client":{"Version":"28.0.0"},"Server":{}}';; *) echo github.com/docker/buildx v0.19.0;; esac"#
+            ),
+            Ok(())
+        );
+        // One that answers a command that it does not know with its help is no buildx.
+        assert_eq!(
+            script(
+                r#"case $1 in version) echo '{"Client":{"Version":"28.0.0"},"Server":{}}';; *) echo usage; exit 1;; esac"#
+            ),
+            Err(Against {
+                reason: "client 28.0.0 has no buildx, without which it cannot run `RUN --mount`"
+                    .to_owned(),
+                answers: true
+            })
+        );
+        fs_err::remove_file(&program).unwrap();
+        let reason = ask(&program).unwrap_err().reason;
+        assert!(reason.starts_with("it could not be started"), "{reason}");
+    }
+}

@@ -1,0 +1,235 @@
+//! What a person has to look at after a migration: what was rewritten, what stays, and what no
+//! longer finds what it names.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+
+use super::context;
+use super::incoming::Bundle;
+use super::merge::MergedTree;
+use super::plan::{Move, Rewrite};
+use super::preflight::Preflight;
+use transaction::steps;
+use worker_files::references::{self, Dangling};
+use worker_files::rewrite::Change;
+use worker_files::{bake, dockerfile};
+use xtask_core::git::{Scratch, Unseen};
+use xtask_core::layout::{self, OUTDATED};
+use xtask_core::outcome::UserError;
+use xtask_core::output::diff;
+use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree, same};
+
+pub fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
+    bundle
+        .files
+        .iter()
+        .filter(|(path, incoming)| incoming.given != incoming.rendered && news(path))
+        .map(|(path, incoming)| Rewrite {
+            path: path.clone(),
+            changes: incoming.changes.clone(),
+            diff: diff::unified(
+                &format!("upstream/{}", incoming.from),
+                &path.to_string(),
+                &incoming.given,
+                &incoming.rendered,
+            ),
+        })
+        .collect()
+}
+
+/// Files that git does not track in folders that retire: they stay, and the user should know.
+pub fn local_in_retired(at: &Preflight, moves: &[Move]) -> Vec<RepoPath> {
+    let left: BTreeSet<RepoPath> = moves
+        .iter()
+        .filter_map(|planned| planned.from.parent())
+        .collect();
+    at.status
+        .local
+        .iter()
+        .filter(|local| {
+            let folder = local.parent();
+            layout::is_retired(local)
+                || layout::is_stray_in_runpod(local)
+                || folder.is_none() && local.name().starts_with(b".env")
+                || folder.is_some_and(|folder| left.contains(&folder))
+        })
+        .cloned()
+        .collect()
+}
+
+/// What a person should fix before building the new image.
+pub fn context_notes(
+    at: &Preflight,
+    bundle: &Bundle,
+    carried: &[RepoPath],
+    after: &Entries,
+) -> Result<Vec<String>> {
+    let content = |path: &str| match after.get(&path.into()).and_then(|file| file.oid.as_ref()) {
+        Some(oid) => at.objects.blob(oid),
+        None => Ok(None),
+    };
+    let Some(dockerfile) = content("Dockerfile")? else {
+        return Ok(Vec::new());
+    };
+    let mut notes = context::notes(&context::Context {
+        dockerfile: &dockerfile,
+        dockerignore: content(".dockerignore")?.as_deref(),
+        result: after,
+        given: bundle.files.keys().collect(),
+        carried: carried.iter().collect(),
+    });
+    if !carried.is_empty() {
+        let mut sources = Vec::new();
+        let code = |path: &&RepoPath| path.as_bytes().ends_with(b".py");
+        for path in bundle.files.keys().filter(code).chain(carried) {
+            let oid = after.get(path).and_then(|entry| entry.oid.as_ref());
+            if let Some(text) = oid.map(|oid| at.objects.blob(oid)).transpose()?.flatten() {
+                sources.push(worker_files::Source::new(path.clone(), &text));
+            }
+        }
+        notes.extend(context::unresolved(&sources, carried, at.ours.entries()));
+    }
+    Ok(notes)
+}
+
+/// The repository's symbolic links, and what each names.
+fn links(at: &Preflight) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+    let links = at.ours.entries().iter();
+    links
+        .filter(|(_, entry)| entry.mode == Mode::Symlink)
+        .map(|(path, _)| Ok((path.clone(), at.ours.read(path)?)))
+        .collect()
+}
+
+/// The files that may refer to the old places. Of a clean work tree the index says the same, and a
+/// pack is read many times faster than as many files. Not so where the checkout is sparse: the
+/// index would have git download what a partial clone left out.
+fn mentions(at: &Preflight) -> Result<Vec<RepoPath>> {
+    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
+    let sparse = at.unseen.values().any(|why| *why == Unseen::Sparse);
+    let options = if sparse { "-I" } else { "-I --cached" };
+    let needles = references::candidates();
+    let needles = needles.iter().map(String::as_str);
+    at.repo.files_with(needles, &outside, options)
+}
+
+/// What in the repository's own files still points at a path that moved, or passes an argument
+/// that the new Dockerfile does not declare.
+pub fn dangling(
+    at: &Preflight,
+    bundle: &Bundle,
+    moved: &[(RepoPath, RepoPath)],
+    after: &Entries,
+) -> Result<Vec<Dangling>> {
+    let ours = at.ours.entries();
+    let mut files = Vec::new();
+    for path in &mentions(at)? {
+        // Files from upstream or below `outdated/` are not the user's to fix.
+        let stays = match (ours.get(path), after.get(path)) {
+            (Some(before), Some(after)) => {
+                before.mode.is_file() && (same(before, after) || path == bake::FILE)
+            }
+            _ => false,
+        };
+        let oid = after.get(path).and_then(|entry| entry.oid.as_ref());
+        if let (true, Some(oid)) = (stays && !bundle.files.contains_key(path), oid) {
+            let content = at.objects.blob(oid)?;
+            files.push((path.clone(), content.unwrap_or_default()));
+        }
+    }
+    let dockerfile = bundle
+        .files
+        .get(&RepoPath::from("Dockerfile"))
+        .context("the upstream has no Dockerfile")?;
+    let arguments = dockerfile::arguments(&dockerfile.rendered)
+        .map_err(|error| UserError::new(format!("Dockerfile, {error}"), error.help))?;
+    let after = references::After {
+        moved,
+        result: after,
+        arguments: &arguments,
+    };
+    let mut found = references::dangling(&files, &after);
+    if !moved.is_empty() {
+        found.extend(references::links(&links(at)?, ours, &after));
+        found.sort();
+    }
+    Ok(found)
+}
+
+/// Drops what the new Dockerfile does not declare from the arguments in the repository's
+/// docker-bake.hcl, and shows how.
+pub fn drop_undeclared(
+    at: &Preflight,
+    scratch: &Scratch,
+    built: &mut MergedTree,
+) -> Result<Option<Rewrite>> {
+    let path = RepoPath::from(bake::FILE);
+    let ours = at.ours.entries();
+    let is_ours = |entry: &&Entry| {
+        entry.mode.is_file() && ours.get(&path).is_some_and(|before| same(before, entry))
+    };
+    let Some(entry) = built.entries.get(&path).filter(is_ours).cloned() else {
+        return Ok(None);
+    };
+    let dockerfile = RepoPath::from("Dockerfile");
+    let is_at_odds = built.conflicts.iter().any(|one| one.path == dockerfile);
+    let dockerfile = built.entries.get(&dockerfile);
+    let dockerfile = dockerfile.and_then(|entry| entry.oid.as_ref());
+    let (Some(dockerfile), false) = (dockerfile, is_at_odds) else {
+        return Ok(None);
+    };
+    let dockerfile = at.objects.blob(dockerfile)?.unwrap_or_default();
+    let Ok(declared) = dockerfile::arguments(&dockerfile) else {
+        return Ok(None);
+    };
+    let text = at.ours.read(&path)?;
+    let Some(without) = references::without_undeclared(&text, &declared) else {
+        return Ok(None);
+    };
+    let oid = scratch.blob(without.as_bytes())?;
+    let rewrite = Rewrite {
+        diff: diff::unified(bake::FILE, bake::FILE, &text, without.as_bytes()),
+        changes: changes(&String::from_utf8_lossy(&text), &without),
+        path: path.clone(),
+    };
+    built.entries.insert(path, Entry::of(entry.mode, oid));
+    built.after = steps::tree_of(scratch, ours, &built.entries)?;
+    Ok(Some(rewrite))
+}
+
+/// What goes, line by line, and what to do about a value.
+fn changes(text: &str, without: &str) -> Vec<Change> {
+    let mut kept = without.lines().peekable();
+    let lines = text.lines().enumerate();
+    let gone = lines.filter(|(_, line)| kept.next_if_eq(line).is_none());
+    let change = |(index, line): (usize, &str)| {
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        let (name, value) = (name.trim(), value.trim().trim_matches(['"', ',']));
+        let instead = if value.is_empty() {
+            String::new()
+        } else {
+            format!("; what needs {name}={value} has to be told in another way")
+        };
+        let what = format!("the new Dockerfile declares no argument {name}{instead}");
+        let line = index + 1;
+        Change { line, what }
+    };
+    gone.map(change).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_goes_is_named() {
+        let text = "args = {\n  A = \"1\"\n  MODEL_NAME = \"org/model\"\n  B = \"\"\n}\n";
+        let changes = changes(text, "args = {\n  A = \"1\"\n}\n");
+        let said: Vec<_> = changes.iter().map(|it| (it.line, &*it.what)).collect();
+        let model = "the new Dockerfile declares no argument MODEL_NAME; what needs \
+                     MODEL_NAME=org/model has to be told in another way";
+        let empty = "the new Dockerfile declares no argument B";
+        assert_eq!(said, [(3, model), (4, empty)]);
+    }
+}

@@ -1,0 +1,345 @@
+//! What to type next: pure, so that every case can be tested.
+
+use serde::Serialize;
+
+use super::RepositoryStatus;
+use transaction::journal::Unreadable;
+use xtask_core::commands::Commands;
+use xtask_core::layout::Layout;
+use xtask_core::output::quoted_file;
+use xtask_core::tree::RepoPath;
+
+/// What this tool or git has begun and not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnderWay {
+    /// A migration was killed.
+    Interrupted,
+    /// The conflicts of a migration wait to be resolved.
+    Conflicts,
+    /// They are resolved, and the migration waits to be finished.
+    Resolved,
+    /// They are staged, and these files still have conflict markers.
+    Marked(Vec<RepoPath>),
+    Staged,
+    Cleanup,
+    /// The removal of `outdated/` is staged.
+    CleanupStaged,
+    /// Something was, and its journal can't be read.
+    Unreadable(Unreadable),
+    /// A merge, a rebase, …
+    Git(String),
+}
+
+/// A command, and what it is good for.
+#[derive(Serialize)]
+pub struct Next {
+    pub command: String,
+    pub why: String,
+}
+
+impl UnderWay {
+    /// What it is, the command that ends it, and what that does.
+    pub fn told(&self, commands: &Commands) -> (String, String, &'static str) {
+        let (state, command, why) = match self {
+            Self::Interrupted => (
+                "a migration was interrupted",
+                commands.task("migrate", "--resume"),
+                "finishes the migration (--abort takes it back)",
+            ),
+            Self::Conflicts => (
+                "conflicts of a migration wait to be resolved",
+                commands.git("status"),
+                "names the files in conflict: resolve each and stage it with `git add`",
+            ),
+            Self::Marked(paths) => {
+                let paths: Vec<String> = paths.iter().map(quoted_file).collect();
+                (
+                    "conflict markers of a migration are staged",
+                    commands.git(&format!("checkout --merge {}", paths.join(" "))),
+                    "brings the conflicts back: resolve each, stage it with `git add`, then run \
+                     `cargo xtask migrate --resume`",
+                )
+            }
+            Self::Resolved => (
+                "conflicts of a migration are resolved, and it is not finished",
+                commands.task("migrate", "--resume"),
+                "finishes the migration, of which every conflict is resolved",
+            ),
+            Self::Staged => (
+                "a migration is staged and not committed",
+                commands.git("commit"),
+                "keeps the migration that is staged (`cargo xtask migrate --abort` takes it back)",
+            ),
+            Self::Cleanup => (
+                "a cleanup was interrupted",
+                commands.task("cleanup", ""),
+                "finishes the cleanup",
+            ),
+            Self::CleanupStaged => (
+                "the removal of outdated/ is staged and not committed",
+                commands.task("cleanup", "--commit"),
+                "commits the removal of outdated/, and says how to get it back",
+            ),
+            Self::Unreadable(record) => (
+                &*record.what(),
+                record.put_aside(),
+                "puts the journal aside, where nothing in it is lost; `git status` then tells \
+                 what is half-done",
+            ),
+            Self::Git(what) => (
+                &*format!("{what} is under way"),
+                commands.git("status"),
+                "git has begun something and not ended it",
+            ),
+        };
+        (state.to_owned(), command, why)
+    }
+}
+
+impl RepositoryStatus {
+    /// The one command that is of most use now.
+    pub fn next(&self, commands: &Commands) -> Next {
+        let (command, why) = self.command(commands);
+        let why = commands.fit(why);
+        Next { command, why }
+    }
+
+    fn command(&self, commands: &Commands) -> (String, &'static str) {
+        let task = |name, options, why| (commands.task(name, options), why);
+        let git = |command, why| (commands.git(command), why);
+        if let Some(state) = &self.under_way {
+            let (_, command, why) = state.told(commands);
+            return (command, why);
+        }
+        if self.layout == Layout::Unknown {
+            let elsewhere = "cargo xtask status -C DIR".to_owned();
+            return (
+                elsewhere,
+                "looks at the worker's repository, wherever that is",
+            );
+        }
+        let repository = match &self.repository {
+            Ok(Some(repository)) => repository,
+            // A repository without a work tree, or with an owner that git does not trust.
+            Err(why) if !why.ends_with("is in no git repository") => {
+                return git("status", "everything else needs a git that works here");
+            }
+            _ => {
+                return git(
+                    "init",
+                    "everything else needs the worker in a git repository",
+                );
+            }
+        };
+        let has_upstream = !matches!(self.upstream, Ok(None));
+        if self.is_for_another_engine {
+            let why = "checks the Hub's files; the other tasks are for SGLang workers only";
+            task("hub-lint", "", why)
+        } else if self.layout == Layout::Legacy {
+            if repository.changed > 0 || repository.head.is_none() {
+                git(
+                    "status",
+                    "a migration starts from a work tree where all is committed",
+                )
+            } else {
+                let why = "shows what moving to the modern layout would do";
+                task("migrate", "--dry-run", why)
+            }
+        } else if !has_upstream && !self.is_tools_own {
+            let why = "records which upstream the files came from";
+            task("migrate", "--adopt main --upstream URL", why)
+        } else if self.compare.is_err() {
+            task(
+                "compare",
+                "",
+                "says what keeps it from comparing, and what to do",
+            )
+        } else if matches!(&self.compare, Ok(Some(it)) if it.open + it.stale > 0) {
+            task("compare", "", "shows what is not decided yet")
+        } else if matches!(&self.lint, Ok(Some(it)) if it.errors + it.warnings > 0) {
+            task("hub-lint", "", "shows what the Hub would reject")
+        } else if repository.changed > 0 {
+            git("status", "the next tasks start from what is committed")
+        } else if self.outdated > 0 {
+            let why = "nothing is open any more: outdated/ may go (`cargo xtask build-image` checks \
+                       the image first)";
+            task("cleanup", "--dry-run", why)
+        } else if matches!(&self.upstream, Ok(Some(it)) if matches!(it.behind, Ok(Some(1..)))) {
+            task("migrate", "--dry-run", "shows what upstream has changed")
+        } else if self.is_tools_own && !has_upstream {
+            let test = "cargo xtask test".to_owned();
+            (test, "runs what a contribution must pass")
+        } else {
+            let why = "nothing is left to do; this tells when upstream has something new";
+            task("migrate", "--check", why)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{Known, RecordedUpstream, WorkTree};
+    use xtask_core::output::Counts;
+
+    fn modern() -> RepositoryStatus {
+        RepositoryStatus {
+            layout: Layout::Modern,
+            repository: Ok(Some(WorkTree {
+                branch: "main".into(),
+                head: Some("aa".into()),
+                changed: 0,
+            })),
+            under_way: None,
+            upstream: Ok(Some(RecordedUpstream {
+                address: "u".into(),
+                rev: None,
+                commit: Some("bb".into()),
+                behind: Ok(Some(0)),
+            })),
+            is_tools_own: false,
+            is_for_another_engine: false,
+            outdated: 0,
+            compare: Ok(Some(compare::OpenCounts {
+                open: 0,
+                stale: 0,
+                accepted: 7,
+            })),
+            lint: Ok(Some(Counts::default())),
+        }
+    }
+
+    fn next(change: impl Fn(&mut RepositoryStatus)) -> String {
+        let mut standing = modern();
+        change(&mut standing);
+        standing.next(&Commands::default()).command
+    }
+
+    #[test]
+    fn what_is_begun_comes_first() {
+        let under_way = |state: UnderWay| {
+            next(|at| {
+                at.under_way = Some(state.clone());
+                at.outdated = 3;
+            })
+        };
+        let resume = "cargo xtask migrate --resume";
+        assert_eq!(under_way(UnderWay::Interrupted), resume);
+        assert_eq!(under_way(UnderWay::Conflicts), "git status");
+        assert_eq!(under_way(UnderWay::Resolved), resume);
+        assert_eq!(under_way(UnderWay::Staged), "git commit");
+        assert_eq!(under_way(UnderWay::Cleanup), "cargo xtask cleanup");
+        let commit = "cargo xtask cleanup --commit";
+        assert_eq!(under_way(UnderWay::CleanupStaged), commit);
+        let marked = UnderWay::Marked(vec!["engine.py".into(), "a b".into()]);
+        let back = "git checkout --merge engine.py 'a b'";
+        assert_eq!(under_way(marked), back);
+        let unreadable = UnderWay::Unreadable(Unreadable {
+            path: "/it's/.git/xtask-migrate/journal.json".into(),
+            why: "EOF".into(),
+        });
+        assert_eq!(
+            under_way(unreadable),
+            r"mv '/it'\''s/.git/xtask-migrate' '/it'\''s/.git/xtask-migrate.aside'"
+        );
+        assert_eq!(under_way(UnderWay::Git("a merge".into())), "git status");
+    }
+
+    #[test]
+    fn a_legacy_worker_is_led_to_migrate() {
+        let dry = "cargo xtask migrate --dry-run";
+        assert_eq!(next(|at| at.layout = Layout::Legacy), dry);
+        let other = next(|at| {
+            at.layout = Layout::Legacy;
+            at.is_for_another_engine = true;
+        });
+        assert_eq!(other, "cargo xtask hub-lint");
+        let dirty = next(|at| {
+            at.layout = Layout::Legacy;
+            if let Ok(Some(repository)) = &mut at.repository {
+                repository.changed = 1;
+            }
+        });
+        assert_eq!(dirty, "git status");
+        let bare = next(|at| {
+            at.layout = Layout::Legacy;
+            at.repository = Ok(None);
+        });
+        assert_eq!(bare, "git init");
+        let untrusted = next(|at| {
+            at.layout = Layout::Legacy;
+            at.repository = Err("git does not trust .: somebody else owns it".into());
+        });
+        assert_eq!(untrusted, "git status");
+    }
+
+    #[test]
+    fn what_is_no_worker_is_told_so() {
+        let elsewhere = "cargo xtask status -C DIR";
+        assert_eq!(next(|at| at.layout = Layout::Unknown), elsewhere);
+        let outside = next(|at| {
+            at.layout = Layout::Unknown;
+            at.repository = Ok(None);
+        });
+        assert_eq!(outside, elsewhere);
+    }
+
+    #[test]
+    fn a_modern_worker_is_led_on_step_by_step() {
+        let open = |at: &mut RepositoryStatus| {
+            at.outdated = 9;
+            at.compare = Ok(Some(compare::OpenCounts {
+                open: 1,
+                stale: 0,
+                accepted: 0,
+            }));
+            at.lint = Ok(Some(Counts {
+                errors: 1,
+                warnings: 0,
+                infos: 0,
+            }));
+        };
+        assert_eq!(next(open), "cargo xtask compare");
+        let lint = |at: &mut RepositoryStatus| {
+            open(at);
+            at.compare = Ok(None);
+        };
+        assert_eq!(next(lint), "cargo xtask hub-lint");
+        assert_eq!(next(|at| at.outdated = 9), "cargo xtask cleanup --dry-run");
+        let changed = next(|at| {
+            at.outdated = 9;
+            if let Ok(Some(repository)) = &mut at.repository {
+                repository.changed = 1;
+            }
+        });
+        assert_eq!(changed, "git status");
+        // What can't be compared is not ready to go.
+        let broken = next(|at| {
+            at.outdated = 9;
+            at.compare = Err("it is no JSON".into());
+        });
+        assert_eq!(broken, "cargo xtask compare");
+        let upstream = |behind: Known<usize>| {
+            next(|at| {
+                if let Ok(Some(upstream)) = &mut at.upstream {
+                    upstream.behind = behind.clone();
+                }
+            })
+        };
+        assert_eq!(upstream(Ok(Some(2))), "cargo xtask migrate --dry-run");
+        let unknown = || Err("it was not asked".into());
+        assert_eq!(upstream(unknown()), "cargo xtask migrate --check");
+        assert_eq!(
+            next(|at| at.upstream = Ok(None)),
+            "cargo xtask migrate --adopt main --upstream URL"
+        );
+        let own = next(|at| {
+            at.upstream = Ok(None);
+            at.is_tools_own = true;
+        });
+        assert_eq!(own, "cargo xtask test");
+        let carries_it = next(|at| at.is_tools_own = true);
+        assert_eq!(carries_it, "cargo xtask migrate --check");
+    }
+}
