@@ -3,7 +3,7 @@
 #
 #   xtask/bench/build.sh
 #
-# Targets: at most 30 s on two cores, at most 90 crates.
+# Targets: at most 45 s on two idle cores, at most 90 crates.
 
 source "$(dirname "$0")/lib.sh"
 cd "$root"
@@ -21,5 +21,5 @@ crates=$(cargo tree --locked --package xtask --edges normal,build --prefix none 
 here=$(cargo tree --locked --package xtask --edges normal,build --prefix none \
     --format '{p}' | sed 's/ (.*//' | sort -u | wc -l)
 echo "# $(cargo --version), $jobs jobs, $(machine)"
-echo "cold build: $((time / 1000)).$(printf '%03d' $((time % 1000))) s (≤30 s); processor time, user and system: $processor"
+echo "cold build: $((time / 1000)).$(printf '%03d' $((time % 1000))) s (≤45 s); processor time, user and system: $processor"
 echo "crates built here: $here (≤90); in the lock for all platforms: $crates"

@@ -36,7 +36,7 @@ pub enum ObstacleKind {
     Open,
     Stale,
     Lint,
-    /// Something that runs or builds speaks of `outdated/`.
+    /// Something that runs or builds mentions `outdated/`.
     Mention,
 }
 
@@ -366,7 +366,7 @@ pub fn changed(head: &GitTree, lock: Option<&Lock>) -> Vec<(String, String)> {
     files.collect()
 }
 
-/// The id by which a file is accepted that speaks of `outdated/`.
+/// The id of a file that mentions `outdated/`.
 pub fn mention_id(path: &RepoPath) -> String {
     format!("{}{path}", accepted::MENTION)
 }

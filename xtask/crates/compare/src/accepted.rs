@@ -33,7 +33,7 @@ pub struct Reason {
     /// A fact's id; `*` stands for anything.
     pub fact: String,
     pub reason: String,
-    /// Whether only running both workers shows what it speaks of.
+    /// Whether only running both workers shows its fact.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub execute: bool,
     /// The facts that it was given for, each with a digest of what it was then. Version 1 had none:
@@ -46,7 +46,7 @@ pub struct Reason {
 }
 
 /// What `cleanup` asks reasons for, besides facts: a file below `outdated/` that is not the one
-/// that migrate put there, and a file that still speaks of `outdated/`.
+/// that migrate put there, and a file that still mentions `outdated/`.
 pub const CHANGED: &str = "outdated:";
 pub const MENTION: &str = "mention:";
 
@@ -63,7 +63,7 @@ pub fn withdrawal(fact: &str) -> String {
 }
 
 impl Reason {
-    /// Whether `cleanup` may still ask for this reason: the file that it speaks of is there.
+    /// Whether `cleanup` may still ask for this reason: its file is there.
     pub fn waits_for_cleanup(&self, outdated: &dyn Tree, rest: &dyn Tree) -> bool {
         let there = |tree: &dyn Tree, path: &str| {
             RepoPath::unquote(path).is_some_and(|path| tree.entries().contains_key(&path))

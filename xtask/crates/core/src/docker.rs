@@ -276,9 +276,7 @@ mod tests {
             "echo \"$@\" >> '{}'; case \"$1 $2\" in 'container ls') printf 'one\\ntwo\\n';; esac",
             log.display()
         );
-        let engine = |program| Engine {
-            program,
-        };
+        let engine = |program| Engine { program };
         engine(testing::program(scratch.path(), "docker", &script))
             .sweep("a=b")
             .unwrap();

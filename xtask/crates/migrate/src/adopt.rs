@@ -140,7 +140,7 @@ fn left_over(ours: &Entries) -> Option<String> {
 /// A refusal with the option that names the revision here: `--rev` does not go with `--adopt`.
 fn named_by_adopt(mut error: anyhow::Error) -> anyhow::Error {
     if let Some(refusal) = error.downcast_mut::<UserError>()
-        // One that speaks of both says which is for what.
+        // A name that mentions both says which is for what.
         && !refusal.help.contains("--adopt")
     {
         refusal.help = refusal.help.replace("--rev", "--adopt");

@@ -115,6 +115,8 @@ impl Facts {
                             ("target", Some(&copy.dest)),
                             (FILES, files.as_deref()),
                             ("to", to.map(|to| format!("/{to}")).as_deref()),
+                            ("chmod", copy.mode.as_deref()),
+                            ("chown", copy.owner.as_deref()),
                         ],
                     );
                 }

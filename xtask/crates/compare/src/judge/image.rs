@@ -52,6 +52,32 @@ impl Judge<'_> {
         let help = "Copy it again, or record why not.";
         self.each_part("copy", files, missing, help);
         self.moved();
+        self.permissions("chmod", "mode");
+        self.permissions("chown", "owner");
+    }
+
+    /// Files that lose the mode or the owner that their COPY gave them, unless a step sets some.
+    fn permissions(&mut self, option: &'static str, what: &str) {
+        let (before, after) = (self.old.area("copy"), self.new);
+        let set_by_step = after.area("step").any(|(_, step)| {
+            let commands = step.get("commands").unwrap_or_default();
+            commands.split_whitespace().any(|word| word == option)
+        });
+        for (name, old) in before.filter(|_| !set_by_step) {
+            let id = format!("copy:{name}");
+            let is = after.get(&id).map(|new| new.get(option));
+            if let (Some(was), Some(is)) = (old.get(option), is)
+                && is != Some(was)
+                && let Some(item) = self.item_mut(&id).filter(|item| !item.open)
+            {
+                let why = format!(
+                    "Its {what} was `{was}`, and is {} now.",
+                    is.map_or("not set".to_owned(), |is| format!("`{is}`"))
+                );
+                let help = format!("Copy it with `--{option}={was}`, or record why not.");
+                item.change(why, &help);
+            }
+        }
     }
 
     /// Files that the image holds at another place.

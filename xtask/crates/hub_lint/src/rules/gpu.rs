@@ -261,7 +261,7 @@ fn alike(name: &str) -> Vec<&'static str> {
     found.into_iter().map(|(_, id)| id).collect()
 }
 
-/// Names the GPUs of the model that a name speaks of: all H100 for `H100 SXM` and `H100_80`.
+/// Names the GPUs of the model that a name means: all H100 for `H100 SXM` and `H100_80`.
 fn of_model(finding: Finding, name: &str) -> Finding {
     // `4090` or `h100`, and neither `80` nor `80gb`.
     let is_model = |word: &String| {

@@ -164,7 +164,7 @@ impl Check<'_> {
             if let Some(field) = table.field(&member.key) {
                 self.value(&member.value, field.shape, &format!("`{}`", member.key));
             } else if table.is(&facts::TEST) && facts::is_assertion(&member.key) {
-                // `ignored-assertion` speaks of these.
+                // `ignored-assertion` reports these.
             } else if let Some(finding) = self.unknown(node, member, table, &mut meant) {
                 self.findings.push(finding);
             } else {

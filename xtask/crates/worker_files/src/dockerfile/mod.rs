@@ -48,6 +48,9 @@ pub struct Copy {
     pub parents: bool,
     /// Patterns of what is left out.
     pub excludes: Vec<String>,
+    /// `--chmod` and `--chown`.
+    pub mode: Option<String>,
+    pub owner: Option<String>,
     pub place: Place,
 }
 

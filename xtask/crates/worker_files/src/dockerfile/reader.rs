@@ -397,6 +397,8 @@ impl Reader<'_> {
             paths,
             parents: flags.any(|flag| matches!(flag, "--parents" | "--parents=true")),
             excludes: all("--exclude"),
+            mode: all("--chmod").pop(),
+            owner: all("--chown").pop(),
             place,
         });
     }

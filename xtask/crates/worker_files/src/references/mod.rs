@@ -94,7 +94,7 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
             };
             // One line is one thing to do.
             if let Some(at) = all.find(is_meant) {
-                let what = format!("speaks of `{folder}/`, which is to go");
+                let what = format!("mentions `{folder}/`, which is to go");
                 file.hit(start + at, what, String::new());
             }
         }

@@ -14,7 +14,7 @@ use xtask_core::tree::{RepoPath, Tree};
 
 rules! {
     /// A queue worker takes jobs once it has called `runpod.serverless.start`. Where nothing in the
-    /// repository speaks of RunPod's SDK, no job is ever taken and every test waits for its timeout.
+    /// repository mentions RunPod's SDK, no job is ever taken and every test waits for its timeout.
     /// Load balancers (`endpointType`), pods, and images that bring code of their own are not meant.
     ///
     /// ```diff Dockerfile
