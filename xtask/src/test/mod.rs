@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anstyle::Style;
 use anyhow::{Context, Result, bail};
@@ -291,7 +291,7 @@ fn run_stage(stage: &Stage, checkout: &Checkout) -> StageOutcome {
 fn hold(root: &Path, name: &str, work: &str) -> Result<File> {
     let folder = root.join("target");
     fs_err::create_dir_all(&folder)?;
-    lock_file::hold(&folder.join(format!("{name}.lock")), work, Duration::ZERO)
+    lock_file::hold(&folder.join(format!("{name}.lock")), work, None)
 }
 
 /// Runs a program to its end; what it said is the error.

@@ -201,6 +201,41 @@ fn a_removal_that_was_staged_by_hand() {
     cleanup(&kept, &[]).done().says("Nothing to clean up");
 }
 
+/// A restore of the whole folder would remove what is in no commit.
+#[test]
+fn a_file_that_is_only_staged_is_not_restored_away() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.remove("outdated");
+    worker.write("outdated/new.py", "# mine\n");
+    worker.git(&["add", "outdated/new.py"]);
+    let found = obstacles(&worker);
+    let new = "uncommitted outdated/new.py";
+    assert!(found.iter().any(|(named, _)| named == new), "{found:?}");
+    let whole = |settle: &str| settle.ends_with("-- outdated");
+    assert!(!found.iter().any(|(_, settle)| whole(settle)), "{found:?}");
+}
+
+#[test]
+fn a_conflict_whose_file_is_gone_is_not_restored_away() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let file = "outdated/src/engine.py";
+    worker.append(file, "# theirs\n");
+    worker.git(&["stash", "--quiet"]);
+    worker.append(file, "# ours\n");
+    worker.git(&["commit", "--quiet", "--all", "-m", "fix: ours"]);
+    worker.try_git(&["stash", "pop", "--quiet"]);
+    worker.remove(file);
+    let found = obstacles(&worker);
+    let settle = found.iter().find(|(named, _)| named.ends_with(file));
+    assert_eq!(
+        settle.map(|(_, settle)| &**settle),
+        Some("git status"),
+        "{found:?}"
+    );
+}
+
 #[test]
 fn what_this_has_staged_is_not_in_its_own_way() {
     let lab = Lab::new();

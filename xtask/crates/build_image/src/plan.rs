@@ -15,12 +15,11 @@ pub const TAG: &str = "worker-sglang:dev";
 const PLATFORM: &str = "linux/amd64";
 
 /// The settings of a bake target that `docker build` is handed, or that are meant for bake alone.
-const HANDED_ON: [&str; 9] = [
+const HANDED_ON: [&str; 8] = [
     "args",
     "context",
     "dockerfile",
     "labels",
-    "output",
     "platforms",
     "secret",
     "tags",

@@ -152,11 +152,16 @@ impl<'a> Check<'a> {
         let is_gone = |path: &RepoPath| {
             let is_staged = || index.get(path).is_none_or(|it| head.get(path) == Some(it));
             let mut above = path.ancestors();
-            !exists(&path.below(top)) && is_staged() && !above.any(|one| is_file(&one.below(top)))
+            let is_free = !exists(&path.below(top)) && !above.any(|one| is_file(&one.below(top)));
+            is_free && is_staged() && !status.unmerged.contains(path)
         };
         let gone = |path: &&&RepoPath| below(path) && head.contains_key(**path) && is_gone(path);
         let all = head.keys().filter(|path| below(path)).count();
-        let is_all_gone = all > 0 && changed.iter().filter(gone).count() == all;
+        // A restore of the whole folder would remove a file that is only staged.
+        let is_new = |path: &&&RepoPath| below(path) && !head.contains_key(**path);
+        let is_all_gone = all > 0
+            && changed.iter().filter(gone).count() == all
+            && !changed.iter().any(|path| is_new(&path));
         if is_all_gone {
             let why = self.commands.fit(
                 "is gone, and nothing was checked for that: bring it back and this removes it, or \

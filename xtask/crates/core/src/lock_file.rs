@@ -11,23 +11,32 @@ use rustix::fs::OFlags;
 use crate::outcome::UserError;
 use crate::output;
 
-/// Takes the lock, and keeps others waiting while the file lives, be it in this process or in one
-/// that it started with it. Where another run of `work` has it this waits for its end, and says so
-/// after a while.
-pub fn hold(path: &Path, work: &str, quietly: Duration) -> Result<File> {
+/// Takes the lock, which others wait for while the file is open, in this process or in one that
+/// inherited it. Where another run has it, this waits: without a limit for `None`, and says so.
+/// Behind the limit it gives up.
+pub fn hold(path: &Path, work: &str, limit: Option<Duration>) -> Result<File> {
     let file = open(path)?;
     let begun = Instant::now();
     let locked = loop {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) if begun.elapsed() < quietly => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            Err(TryLockError::WouldBlock) => {
+        match (file.try_lock(), limit) {
+            (Ok(()), _) => break Ok(()),
+            (Err(TryLockError::Error(error)), _) => break Err(error),
+            (Err(TryLockError::WouldBlock), None) => {
                 output::tell(&format!("waiting for another run here to {work}\n"));
                 break file.lock();
             }
-            Err(TryLockError::Error(error)) => break Err(error),
-            Ok(()) => break Ok(()),
+            (Err(TryLockError::WouldBlock), Some(limit)) if begun.elapsed() > limit => {
+                bail!(UserError::new(
+                    format!(
+                        "another run here is about to {work}: it holds {}",
+                        path.display()
+                    ),
+                    "wait for it to end, then run this again"
+                ))
+            }
+            (Err(TryLockError::WouldBlock), Some(_)) => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
         }
     };
     locked.with_context(|| format!("locking {}", path.display()))?;

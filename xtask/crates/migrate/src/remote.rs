@@ -61,14 +61,17 @@ impl Remote {
         let remote = Self::empty(git, &login)?;
         let fetched = remote.fetch_commit(wanted);
         fetched.map_err(|error| {
-            UserError::new(
-                format!(
-                    "{wanted} could not be fetched from {}: {error:#}",
-                    login.url
-                ),
+            let what = format!(
+                "{wanted} could not be fetched from {}: {error:#}",
+                login.url
+            );
+            let help = if what.contains("mismatched algorithms") {
+                "its objects are named by SHA-256: clone it, and name the clone as the upstream"
+            } else {
                 "check the address and the revision; a commit is named by all of its digits, a \
-                 pull request is refs/pull/N/head",
-            )
+                 pull request is refs/pull/N/head"
+            };
+            UserError::new(what, help)
         })?;
         let commit = remote
             .resolve("FETCH_HEAD")?

@@ -42,8 +42,8 @@ pub const VERSION: u32 = 2;
 /// The last commit of this tool that writes and reads version 1.
 const LAST_OF_VERSION_1: &str = "ac8c84b";
 
-/// How long another run is waited for without a word.
-const QUIETLY: Duration = Duration::from_secs(10);
+/// How long another run is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const FOLDER: &str = "xtask-migrate";
 const RECORD: &str = "journal.json";
@@ -128,7 +128,7 @@ impl Journal {
     pub fn hold(repo: &Repo, ways: Ways) -> Result<Self> {
         let lock = repo.git_dir.join("xtask-migrate.lock");
         let held = loop {
-            let file = lock_file::hold(&lock, "migrate or clean up", QUIETLY)?;
+            let file = lock_file::hold(&lock, "migrate or clean up", Some(PATIENCE))?;
             // The one who held it may have removed it in between.
             if is_same(&file, &lock) {
                 break file;

@@ -295,14 +295,26 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
 
 /// `${NAME}` as `$NAME`, so that both spellings are one value.
 fn braces(value: &str) -> String {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut parts = value.split("${");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        out += &match part.split_once('}') {
-            Some((name, rest)) if name.chars().all(is_name) => format!("${name}{rest}"),
-            _ => format!("${{{part}"),
-        };
+    let mut out = String::new();
+    let mut rest = value;
+    while let Some(at) = rest.find("${") {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 2..];
+        let end = rest.find('}').unwrap_or(rest.len());
+        let inside = &rest[..end];
+        let plain = inside
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if plain {
+            out.push('$');
+            out.push_str(inside);
+        } else {
+            out.push_str("${");
+            out.push_str(inside);
+            out.push('}');
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
     }
+    out.push_str(rest);
     out
 }

@@ -1,6 +1,6 @@
 //! The image and its packages.
 
-use super::super::facts::{FILES, Fact};
+use super::super::facts::{FILES, Fact, Facts};
 use super::variables::show;
 use super::{Item, Judge, Verdict, difference, few};
 use worker_files::is_one_of;
@@ -56,24 +56,19 @@ impl Judge<'_> {
         self.permissions("chown", "owner");
     }
 
-    /// Files that lose the mode or the owner that their COPY gave them, unless a step sets some.
+    /// Files that lose the mode or the owner that their COPY gave them, unless a step sets it.
     fn permissions(&mut self, option: &'static str, what: &str) {
         let (before, after) = (self.old.area("copy"), self.new);
-        let set_by_step = after.area("step").any(|(_, step)| {
-            let commands = step.get("commands").unwrap_or_default();
-            commands.split_whitespace().any(|word| word == option)
-        });
-        for (name, old) in before.filter(|_| !set_by_step) {
+        for (name, old) in before {
             let id = format!("copy:{name}");
             let is = after.get(&id).map(|new| new.get(option));
             if let (Some(was), Some(is)) = (old.get(option), is)
                 && is != Some(was)
+                && !sets(after, option, name)
                 && let Some(item) = self.item_mut(&id).filter(|item| !item.open)
             {
-                let why = format!(
-                    "Its {what} was `{was}`, and is {} now.",
-                    is.map_or("not set".to_owned(), |is| format!("`{is}`"))
-                );
+                let is = is.map_or("not set".to_owned(), |is| format!("`{is}`"));
+                let why = format!("Its {what} was `{was}`, and is {is} now.");
                 let help = format!("Copy it with `--{option}={was}`, or record why not.");
                 item.change(why, &help);
             }
@@ -224,4 +219,17 @@ fn files(name: &str, fact: &Fact) -> Vec<String> {
 fn commands(_: &str, fact: &Fact) -> Vec<String> {
     let commands = fact.get("commands").unwrap_or_default().lines();
     commands.map(str::to_owned).collect()
+}
+
+/// Whether a step of the build runs this program on a file, or on all of a folder.
+fn sets(facts: &Facts, program: &str, file: &str) -> bool {
+    let own = file.rsplit('/').next().unwrap_or(file);
+    let commands = facts
+        .area("step")
+        .filter_map(|(_, step)| step.get("commands"));
+    commands.flat_map(str::lines).any(|line| {
+        let words = || line.split_whitespace();
+        let is_meant = |word: &str| word.ends_with(own) || word.contains('*') || word == "-R";
+        words().any(|word| word == program) && words().any(is_meant)
+    })
 }

@@ -151,7 +151,8 @@ impl Parser<'_> {
             return;
         }
         command.start = command::start(&command.words);
-        let all = command.words.iter().find(|word| word.text == "$@");
+        let is_all = |text: &str| matches!(text, "$@" | "${@}" | "$*" | "${*}");
+        let all = command.words.iter().find(|word| is_all(&word.text));
         if let Some(all) = all.filter(|_| !self.functions.is_empty())
             && !is_one_of(command::SPEAKS, command.program())
         {
