@@ -27,7 +27,7 @@ pub enum Need {
 /// or what is missing, and how to install it.
 pub type Found = Result<Option<String>, String>;
 
-/// What is to be said before the first stage, each with the name of a stage.
+/// Messages before the first stage, each with the name of a stage.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Foresight {
     /// Why it will be skipped.

@@ -13,7 +13,7 @@ use crate::output;
 
 /// Takes the lock, which others wait for while the file is open, in this process or in one that
 /// inherited it. Where another run has it, this waits: without a limit for `None`, and says so.
-/// Behind the limit it gives up.
+/// Past the limit it gives up.
 pub fn hold(path: &Path, work: &str, limit: Option<Duration>) -> Result<File> {
     let file = open(path)?;
     let begun = Instant::now();
@@ -63,5 +63,22 @@ fn open(path: &Path) -> Result<File> {
             format!("{} is not a regular file", path.display()),
             "remove it; this tool makes its own"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_run_is_not_waited_for_without_end() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("lock");
+        let limit = Some(Duration::from_millis(1));
+        let held = hold(&path, "migrate", limit).unwrap();
+        let error = hold(&path, "migrate", limit).unwrap_err().to_string();
+        assert!(error.contains("another run here"), "{error}");
+        drop(held);
+        hold(&path, "migrate", limit).unwrap();
     }
 }

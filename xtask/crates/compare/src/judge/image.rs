@@ -65,12 +65,12 @@ impl Judge<'_> {
             if let (Some(was), Some(is)) = (old.get(option), is)
                 && is != Some(was)
                 && !sets(after, option, name)
-                && let Some(item) = self.item_mut(&id).filter(|item| !item.open)
+                && let Some(item) = self.item_mut(&id)
             {
                 let is = is.map_or("not set".to_owned(), |is| format!("`{is}`"));
                 let why = format!("Its {what} was `{was}`, and is {is} now.");
                 let help = format!("Copy it with `--{option}={was}`, or record why not.");
-                item.change(why, &help);
+                item.change_too(why, &help);
             }
         }
     }

@@ -140,6 +140,15 @@ impl Item {
         self.why = why.into();
     }
 
+    /// Opens it for this reason, beside the one that it is open for already.
+    pub fn change_too(&mut self, why: String, help: &str) {
+        if self.open {
+            self.why = format!("{} {why}", self.why);
+        } else {
+            self.change(why, help);
+        }
+    }
+
     /// Opens what another look shows to differ.
     pub fn change(&mut self, why: String, help: &str) {
         self.verdict = Verdict::Changed;

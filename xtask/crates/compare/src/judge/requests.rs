@@ -27,12 +27,14 @@ impl Judge<'_> {
                     .why("Jobs without it worked and fail now.")
                     .help("Give it a default.")
             }
-            Some(new) => match lost_words(old, new) {
-                Some(lost) => Item::new(id, Verdict::Changed, Some(old), Some(new))
-                    .why(format!("The new handler no longer knows {lost}."))
-                    .help("Handle it again, or record what jobs have to say instead."),
-                None => Self::kept_or_changed(id, old, new, Some(&["default", "set"])),
-            },
+            Some(new) => {
+                let mut item = Self::kept_or_changed(id, old, new, Some(&["default", "set"]));
+                if let Some(lost) = lost_words(old, new) {
+                    let help = "Handle it again, or record what jobs have to say instead.";
+                    item.change_too(format!("The new handler no longer knows {lost}."), help);
+                }
+                item
+            }
             None if old.get("set").is_some() => Item::new(id, Verdict::Missing, Some(old), None)
                 .why("The old handler puts it into the job's input or takes it out; the new one does not.")
                 .help("Do that again, or record why not."),

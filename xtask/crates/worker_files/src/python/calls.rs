@@ -174,7 +174,7 @@ impl<'t> Reader<'t> {
             return None;
         }
         let mut all = Val::any([old.clone(), new]);
-        // Otherwise texts that are built up from call to call would grow for ever.
+        // Otherwise texts that are built up from call to call would grow without end.
         let envs = all.each().iter().filter(|one| matches!(one, Val::Env(..)));
         if self.late || envs.count() > FEW / 8 || all.each().len() > FEW {
             all = all.widened();

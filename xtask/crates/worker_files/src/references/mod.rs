@@ -263,7 +263,7 @@ enum Form {
     Hcl,
     /// Lists of paths from the root: `.gitignore`, CODEOWNERS.
     Paths,
-    /// Scripts, Dockerfiles, settings and all else.
+    /// Scripts, Dockerfiles, settings and all other files.
     Code,
 }
 
