@@ -146,7 +146,12 @@ fn the_forks_own_losses_lead_the_comparison() {
         "    \"MODEL_NAME\": \"--model-path\",\n",
         "    \"MODEL_NAME\": \"--model-path\",\n    \"KV_CACHE_DTYPE\": \"--kv-cache-dtype\",\n",
     );
-    worker.commit("feat: KV_CACHE_DTYPE");
+    worker.edit(
+        "src/handler.py",
+        "import runpod\n",
+        "import runpod\n\nprint('a fork starts')\n",
+    );
+    worker.commit("feat: KV_CACHE_DTYPE, and a line that is no fact");
     worker.migrate(&with(&["--commit"])).done();
     let run = worker.compare(&[]).finds();
     let at = |words: &str| run.stdout.find(words).unwrap_or_else(|| panic!("{run:#?}"));
@@ -155,6 +160,11 @@ fn the_forks_own_losses_lead_the_comparison() {
     let theirs = at("Upstream's decisions\n");
     let renamed = at("renamed env:MODEL_NAME");
     assert!(own < lost && lost < theirs && theirs < renamed, "{run:#?}");
+    let code = at("missing code:src/handler.py\n");
+    let told = at(
+        "The new worker lacks 1 of the 1 statements that this fork added here: `print(\"a fork starts\")`.",
+    );
+    assert!(lost < code && code < told && told < theirs, "{run:#?}");
     let entries = worker.compare(&["--format", "json"]).finds().json();
     let entries = entries["entries"].as_array().unwrap().clone();
     assert_eq!(entries[0]["id"], "env:KV_CACHE_DTYPE");

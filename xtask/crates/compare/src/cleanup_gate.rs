@@ -8,7 +8,8 @@ use anyhow::Result;
 use super::accepted::{Accepted, Reason};
 use super::baseline;
 use super::facts::{Fact, Facts};
-use super::judge::{Item, few, judge};
+use super::judge::{Item, few};
+use super::own_changes::judge_all;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::records;
 use xtask_core::tree::{Part, Tree};
@@ -60,23 +61,27 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
         old.complete(record.facts.clone(), &outdated);
     }
     let new = Facts::read(&rest)?;
-    let compare = |old: &Facts| {
-        let mut items = judge(old, &new);
+    let base = record
+        .as_ref()
+        .ok()
+        .and_then(|record| record.origin.base.clone());
+    let compare = |old: &Facts| -> Result<_> {
+        let mut items = judge_all(old, base.as_ref(), &new, &rest)?;
         let mut stale = accepted.apply(&mut items);
         stale.retain(|entry| !entry.needs_run() && !entry.waits_for_cleanup(&outdated, &rest));
         items.retain(|item| item.open);
-        (items, stale)
+        Ok((items, stale))
     };
-    let (open, stale) = compare(&old);
+    let (open, stale) = compare(&old)?;
     let baseline = match record {
         Err(unfit) => Some(unfit),
         Ok(record) if record.facts.older.is_some() => Some(Unfit::new(
             "was made by an older reader, which saw less than this one".to_owned(),
         )),
-        Ok(baseline::Record { facts: record, .. }) => lacking(&record, &old, &outdated)
-            .or_else(|| {
+        Ok(baseline::Record { facts: record, .. }) => {
+            let (after, stale_after) = compare(&record)?;
+            let says_otherwise = || {
                 // It may know more than the files tell; that has to be settled as well.
-                let (after, stale_after) = compare(&record);
                 let news: Vec<&str> = after
                     .iter()
                     .map(|item| item.id.as_str())
@@ -88,8 +93,10 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
                     let ids = few(&news, 3);
                     format!("says otherwise than {OUTDATED}/ of {ids}")
                 })
-            })
-            .map(Unfit::new),
+            };
+            let lacking = lacking(&record, &old, &outdated);
+            lacking.or_else(says_otherwise).map(Unfit::new)
+        }
     };
     Ok(CleanupGate {
         open,

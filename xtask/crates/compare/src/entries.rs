@@ -109,6 +109,7 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
             Some(place) => format!("copy:{}:{}", place.file, place.line),
             None => item.id.clone(),
         },
+        "code" => format!("code:{}", name.split(':').next().unwrap_or(name)),
         "unread" => format!(
             "unread:{}",
             name.rsplit_once(':').map_or(name, |(file, _)| file)
@@ -127,7 +128,7 @@ fn harm(item: &Item) -> (usize, usize, bool, &str) {
         // Only builds are told otherwise; endpoints go on.
         "env" if only_builds_read(item) => 4,
         _ if area.is_some() && is_lost => 0,
-        "run" => 1,
+        "run" | "code" => 1,
         _ if area.is_some() => 1,
         "unread" => 2,
         "hub" | "tests" => 3,

@@ -27,9 +27,9 @@ use anyhow::{Context, Result, bail};
 use self::accepted::Accepted;
 use self::baseline::OldCommit;
 use self::facts::Facts;
-use self::judge::judge;
 use self::old::Old;
 pub use self::origin::{Exposed, ForkChange, OFFERED_IN};
+use self::own_changes::judge_all;
 use self::pairs::{OldFiles, Pair};
 use self::report::Report;
 use self::trees::Trees;
@@ -201,7 +201,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         None => None,
     };
     progress::at("judging");
-    let mut items = judge(&old, &new);
+    let mut items = judge_all(&old, base.as_ref(), &new, new_tree.as_ref())?;
     let executed = if args.execute {
         let trees = [old_tree.as_deref(), Some(new_tree.as_ref())];
         Some(executed(trees, [&old, &new], &mut items)?)

@@ -10,13 +10,13 @@ use super::accepted::{self, Accepted};
 use super::baseline;
 use super::facts::{Fact, Facts, WORDING, value};
 use super::judge::{Item, Verdict, judge};
-use super::own_changes::OwnChanges;
+use super::own_changes::{Code, OwnChanges, code_of};
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::records;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// What a worker exposes: the input of a migration.
-pub struct Exposed(Facts);
+pub struct Exposed(Facts, Code);
 
 /// A change of a fork's, and what the new worker has for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,7 +47,7 @@ impl ForkChange {
 
 impl Exposed {
     pub fn read(tree: &dyn Tree) -> Result<Self> {
-        Facts::read(tree).map(Self)
+        Ok(Self(Facts::read(tree)?, code_of(tree)?))
     }
 
     /// The text of the baseline, and how many facts that is. `of` says in words which worker it
@@ -61,7 +61,9 @@ impl Exposed {
         let origin = baseline::OldCommit {
             of: of.to_owned(),
             commit: commit.map(str::to_owned),
-            base: base.map(|(base, commit)| OwnChanges::of(&base.0, &self.0, commit)),
+            base: base.map(|(base, commit)| {
+                OwnChanges::of(&base.0, &self.0, commit).with_code(&base.1, &self.1, &self.0)
+            }),
         };
         (baseline::write(&self.0, &origin), self.0.all.len())
     }

@@ -1,10 +1,16 @@
-//! What a fork changed itself, since the revision that it started from.
+//! What a fork changed itself, since the revision that it started from: facts, and code that is
+//! behind no fact.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::facts::Facts;
+use super::facts::{Fact, Facts};
+use super::judge::{Item, Verdict, judge};
+use worker_files::python::{Statement, statements};
+use worker_files::{Place, Source};
+use xtask_core::tree::{RepoPath, Tree};
 
 /// The revision that a fork started from, and which of its facts are not that revision's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +18,36 @@ pub struct OwnChanges {
     pub commit: String,
     /// The ids of what the fork added, changed or removed.
     pub own: BTreeSet<String>,
+    /// The fork's own statements, by `code:PATH:FUNCTION`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub code: BTreeMap<String, OwnCode>,
+}
+
+/// What a fork added to a function of the revision that it started from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnCode {
+    /// The line of the first, from 1.
+    pub line: usize,
+    pub statements: Vec<String>,
+}
+
+/// The statements of a worker's Python, by file.
+pub type Code = BTreeMap<RepoPath, Vec<Statement>>;
+
+/// The statements of all Python files of a tree but its tests.
+pub fn code_of(tree: &dyn Tree) -> Result<Code> {
+    let is_python = |path: &&RepoPath| {
+        let name = path.name();
+        let is_test = name.starts_with(b"test_") || path.as_bytes().starts_with(b"tests/");
+        name.ends_with(b".py") && !is_test
+    };
+    let files = tree.entries().keys().filter(is_python);
+    files
+        .map(|path| {
+            let source = Source::new(path.clone(), &tree.read(path)?);
+            Ok((path.clone(), statements(&source)))
+        })
+        .collect()
 }
 
 impl OwnChanges {
@@ -30,7 +66,47 @@ impl OwnChanges {
                 .chain(unread.map(|gap| &gap.id))
                 .cloned()
                 .collect(),
+            code: BTreeMap::new(),
         }
+    }
+
+    /// Adds the fork's own statements in files that it started from. Those that hold or name one of
+    /// its facts are judged with that, and whole files of its own by what copies and imports them.
+    #[must_use]
+    pub fn with_code(mut self, base: &Code, fork: &Code, facts: &Facts) -> Self {
+        let own = self.own.iter().filter_map(|id| facts.get(id));
+        let places: Vec<&Place> = own.flat_map(|fact| &fact.places).collect();
+        let areas = ["env:", "flag:", "input:", "route:"];
+        let named = |id: &&String| areas.iter().any(|area| id.starts_with(area));
+        let names = self.own.iter().filter(named);
+        let mut names: Vec<String> = names
+            .filter_map(|id| Some(format!("\"{}\"", id.split_once(':')?.1)))
+            .collect();
+        names.extend(["environ".to_owned(), "getenv".to_owned()]);
+        let is_fact = |one: &Statement| {
+            let lines = one.place.line..=one.last_line;
+            let mut places = places.iter();
+            places.any(|at| at.file == one.place.file && lines.contains(&at.line))
+                || names.iter().any(|name| one.text.contains(name))
+        };
+        for (path, before) in base {
+            let before: BTreeSet<&str> = before.iter().map(|one| one.text.as_str()).collect();
+            let after = fork.get(path).into_iter().flatten();
+            for one in after.filter(|one| !before.contains(one.text.as_str()) && !is_fact(one)) {
+                let function = match one.function.as_str() {
+                    "" => String::new(),
+                    function => format!(":{function}"),
+                };
+                let id = format!("code:{path}{function}");
+                let known = self.code.entry(id.clone()).or_insert_with(|| OwnCode {
+                    line: one.place.line,
+                    statements: Vec::new(),
+                });
+                known.statements.push(one.text.clone());
+                self.own.insert(id);
+            }
+        }
+        self
     }
 
     /// Whether the fork's own changes are in an entry. What only a run shows is the fork's where
@@ -46,5 +122,122 @@ impl OwnChanges {
         members
             .iter()
             .any(|id| self.own.contains(id) || of_a_run(id))
+    }
+}
+
+/// Judges every fact of both workers and, where it is known what the old one started from, its own
+/// code. `tree` is the new worker's.
+pub fn judge_all(
+    old: &Facts,
+    base: Option<&OwnChanges>,
+    new: &Facts,
+    tree: &dyn Tree,
+) -> Result<Vec<Item>> {
+    let mut items = judge(old, new);
+    if let Some(base) = base.filter(|base| !base.code.is_empty()) {
+        let code = code_of(tree)?;
+        let there = code.values().flatten().map(|one| one.text.as_str());
+        let there = there.collect::<Vec<_>>().join("\n");
+        items.extend(base.code.iter().map(|(id, code)| code.judged(id, &there)));
+    }
+    Ok(items)
+}
+
+impl OwnCode {
+    /// `there` are the statements of the new worker, a line each.
+    fn judged(&self, id: &str, there: &str) -> Item {
+        const SHOWN: usize = 3;
+        let path = id.split(':').nth(1).unwrap_or_default();
+        let fact = Fact {
+            value: BTreeMap::from([("statements".to_owned(), self.statements.join("\n"))]),
+            places: vec![Place {
+                line: self.line,
+                ..Place::start_of(&path.into())
+            }],
+        };
+        let lost = self.statements.iter();
+        let lost: Vec<&String> = lost.filter(|one| !there.contains(work(one))).collect();
+        if lost.is_empty() {
+            return Item::new(id, Verdict::Kept, Some(&fact), None);
+        }
+        let shown = lost.iter().take(SHOWN);
+        let shown: Vec<String> = shown.map(|one| format!("`{}`", short(one))).collect();
+        let more = if lost.len() > SHOWN { ", …" } else { "" };
+        Item::new(id, Verdict::Missing, Some(&fact), None)
+            .why(format!(
+                "The new worker lacks {} of the {} statements that this fork added here: {}{more}.",
+                lost.len(),
+                self.statements.len(),
+                shown.join(", ")
+            ))
+            .help("Write them where the new worker does this now, or record why it does not need them.")
+    }
+}
+
+/// What a statement computes, without where that goes: `f(x)` of `y=f(x)` and of `return f(x)`.
+fn work(statement: &str) -> &str {
+    let words = [
+        "return ",
+        "yield from ",
+        "yield ",
+        "await ",
+        "if ",
+        "elif ",
+        "while ",
+    ];
+    let target = statement.split_once('=').filter(|(target, rest)| {
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+        target.chars().all(is_name) && !rest.starts_with('=')
+    });
+    let rest = target.map_or(statement, |(_, rest)| rest);
+    words
+        .iter()
+        .find_map(|word| rest.strip_prefix(word))
+        .unwrap_or(rest)
+}
+
+/// The beginning of a statement.
+fn short(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xtask_core::tree::Memory;
+
+    const BASE: &str =
+        "import os\n\n\ndef handler(job):\n    value = os.getenv('A', '1')\n    yield ask(job)\n";
+    const FORK: &str = "import os\n\n\ndef handler(job):\n    value = os.getenv('A', '2')\n    for part in ask(\n        job,\n    ):\n        yield {'part': part}\n";
+
+    fn lost(new: &str) -> Vec<String> {
+        let [base, fork, new] =
+            [BASE, FORK, new].map(|text| Memory::new().with("src/handler.py", text));
+        let facts = [&base, &fork].map(|tree| Facts::read(tree).unwrap());
+        let code = [&base, &fork].map(|tree| code_of(tree).unwrap());
+        let own = OwnChanges::of(&facts[0], &facts[1], "abc");
+        let own = own.with_code(&code[0], &code[1], &facts[1]);
+        let none = Facts::default();
+        let items = judge_all(&none, Some(&own), &none, &new).unwrap();
+        let open = items.iter().filter(|item| item.open);
+        open.map(|item| format!("{} {}", item.id, item.why))
+            .collect()
+    }
+
+    #[test]
+    fn a_forks_own_statements_are_looked_for_in_all_of_the_new_worker() {
+        assert_eq!(lost(FORK), [""; 0]);
+        let moved = "def parts(job):\n    for part in ask(job):\n        send({\"part\": part})\n";
+        assert_eq!(lost(moved), [""; 0]);
+        assert_eq!(
+            lost(BASE),
+            [
+                "code:src/handler.py:handler The new worker lacks 2 of the 2 statements that this fork added here: `for part in ask(job)`, `yield {\"part\": part}`."
+            ]
+        );
     }
 }

@@ -9,7 +9,8 @@ use super::accepted::{self, Accepted};
 use super::args::Args;
 use super::entries;
 use super::facts::Facts;
-use super::judge::{self, judge};
+use super::judge;
+use super::own_changes::judge_all;
 use super::trees::Trees;
 use super::{Questions, command, executed, old};
 use xtask_core::layout::ACCEPTED;
@@ -50,7 +51,8 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     let old = old::find(&trees, root, args.old.as_deref())?;
     let new_tree = trees.open(args.new.as_deref())?;
     let new = Facts::read(new_tree.as_ref())?;
-    let mut items = judge(&old.facts, &new);
+    let base = old.base.as_ref();
+    let mut items = judge_all(&old.facts, base, &new, new_tree.as_ref())?;
     let asked = if args.accept.iter().any(|fact| accepted::is_cleanups(fact)) {
         questions(root)?
     } else {
@@ -71,7 +73,7 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     }
     let mut known = read(root)?;
     known.bind(&items, args.execute);
-    let entries = entries::of(&items, old.base.as_ref());
+    let entries = entries::of(&items, base);
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
         if open == 0 {
@@ -118,8 +120,10 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
 pub fn accept_upstream(root: &Path, args: &Args) -> Result<Outcome> {
     let trees = Trees::new(root);
     let old = old::find(&trees, root, args.old.as_deref())?;
-    let new = Facts::read(trees.open(None)?.as_ref())?;
-    let mut items = judge(&old.facts, &new);
+    let new_tree = trees.open(None)?;
+    let new = Facts::read(new_tree.as_ref())?;
+    let base = old.base.as_ref();
+    let mut items = judge_all(&old.facts, base, &new, new_tree.as_ref())?;
     let mut known = read(root)?;
     known.bind(&items, false);
     known.apply(&mut items);

@@ -1,5 +1,6 @@
 //! Both workers in, a command, the words out.
 
+use super::judge::judge;
 use super::*;
 use xtask_core::tree::Memory;
 

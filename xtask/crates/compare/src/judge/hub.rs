@@ -174,7 +174,8 @@ impl<'a> Judge<'a> {
         let item = if kind == "default" {
             self.default(&id, &owner_id, &flag, old, new)
         } else {
-            self.options(&id, &flag, old, new)
+            let was_free = self.old.get(&owner_id).is_some_and(is_listed);
+            self.options(&id, &flag, old, new, was_free)
         };
         self.push(item);
     }
@@ -224,7 +225,15 @@ impl<'a> Judge<'a> {
             .help("New endpoints start with another value: set the old one, or record why not.")
     }
 
-    fn options(&self, id: &str, flag: &str, old: Option<&Fact>, new: Option<&Fact>) -> Item {
+    /// `was_free` says that the old listing had a field for any text, where it had no options.
+    fn options(
+        &self,
+        id: &str,
+        flag: &str,
+        old: Option<&Fact>,
+        new: Option<&Fact>,
+        was_free: bool,
+    ) -> Item {
         fn list(fact: Option<&Fact>) -> Vec<&str> {
             let values = fact.and_then(|fact| fact.get("values")).unwrap_or_default();
             values.split('\n').filter(|v| !v.is_empty()).collect()
@@ -250,6 +259,9 @@ impl<'a> Judge<'a> {
                 .help("Take it out of the options.");
         }
         match (old, new) {
+            (None, _) if was_free => Item::new(id, Verdict::Changed, None, new)
+                .why("Any text could be entered; now only these can be chosen.")
+                .help("Offer what else endpoints have set, or record why not."),
             (None, _) => Item::new(id, Verdict::Added, None, new),
             (_, None) => Item::new(id, Verdict::Kept, old, None)
                 .why("Any text can be entered now, these options too."),

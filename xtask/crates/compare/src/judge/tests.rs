@@ -479,3 +479,22 @@ fn what_only_the_image_s_build_reads_comes_after_what_endpoints_set() {
     let ids: Vec<&str> = entries.iter().map(|entry| &*entry.id).collect();
     assert_eq!(ids, ["env:Z_RUN", "env:A_BUILD"]);
 }
+
+#[test]
+fn options_in_place_of_any_text_are_a_change() {
+    let on = |options: &str| {
+        let hub = format!(
+            r#"{{"config": {{"env": [{{"key": "A", "input": {{"name": "a", "type": "string"{options}}}}}]}}}}"#
+        );
+        modern().with(".runpod/hub.json", hub)
+    };
+    let choice = r#", "options": [{"label": "x", "value": "x"}]"#;
+    let items = compared(&on(""), &on(choice));
+    expect(&items, "hub:A.options", Verdict::Changed, true);
+    expect(
+        &compared(&on(choice), &on("")),
+        "hub:A.options",
+        Verdict::Kept,
+        false,
+    );
+}

@@ -94,6 +94,7 @@ impl Report {
             ("route", "routes"),
             ("input", "job input"),
             ("serverless", "serverless settings"),
+            ("code", "the fork's own code"),
             ("python", "Python API"),
             ("image", "image"),
             ("arg", "build arguments"),

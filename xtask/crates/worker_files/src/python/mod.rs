@@ -34,6 +34,7 @@ mod relevant_files;
 mod requests;
 mod scope;
 mod settings;
+mod statements;
 mod summaries;
 mod syntax;
 mod text;
@@ -55,6 +56,7 @@ use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
+pub use statements::{Statement, statements};
 
 /// In the order of insertion, so that one program is read in the same way each time.
 type Map<K, V> = indexmap::IndexMap<K, V, FxBuildHasher>;

@@ -1,0 +1,100 @@
+//! The statements of a file, one by one, so that a fork's own code can be looked for elsewhere.
+
+use super::api::normal;
+use super::syntax::{self, Node};
+use crate::{Place, Source};
+
+/// A simple statement, or the first line of a compound one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// The function that it stands in: `Engine.start`, empty at the file's top level.
+    pub function: String,
+    /// Its text as a formatter would leave it: see [`normal`].
+    pub text: String,
+    pub place: Place,
+    /// Its last line, from 1.
+    pub last_line: usize,
+}
+
+/// The statements that do something: no imports, docstrings, definitions and `pass`. A file that is
+/// not Python has none; the reader says so.
+pub fn statements(source: &Source) -> Vec<Statement> {
+    let Ok(syntax) = syntax::parse(&source.text) else {
+        return Vec::new();
+    };
+    let statement = |node: Node<'_>| {
+        let range = node.range().start..end(node)?;
+        let text = source
+            .text
+            .get(range.clone())?
+            .trim_end()
+            .trim_end_matches(':');
+        Some(Statement {
+            function: function(node),
+            text: normal(text),
+            last_line: source.place(range.start..range.start).line + text.matches('\n').count(),
+            place: source.place(range),
+        })
+    };
+    syntax.nodes().filter_map(statement).collect()
+}
+
+/// Where a statement ends, or the line of a compound one; `None` for anything else.
+fn end(node: Node<'_>) -> Option<usize> {
+    let start_of = |part| Some(node.field(part)?.range().start);
+    match node.kind() {
+        "if_statement" | "elif_clause" => start_of("consequence"),
+        "for_statement" | "while_statement" | "with_statement" => start_of("body"),
+        "except_clause" => node
+            .children()
+            .find(|child| child.kind() == "block")
+            .map(|block| block.range().start),
+        "case_clause" => start_of("consequence"),
+        "expression_statement" if node.child(0)?.kind() == "string" => None,
+        "expression_statement"
+        | "return_statement"
+        | "raise_statement"
+        | "delete_statement"
+        | "assert_statement" => Some(node.range().end),
+        _ => None,
+    }
+}
+
+fn function(node: Node<'_>) -> String {
+    let around = node
+        .ancestors()
+        .filter(|above| matches!(above.kind(), "function_definition" | "class_definition"));
+    let mut names: Vec<&str> = around.map(|above| above.text_of("name")).collect();
+    names.reverse();
+    names.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_told_without_their_format() {
+        let text = "import os\n\n\nclass A:\n    '''No.'''\n\n    def go(self, x):\n        # why\n        if x and \\\n                x > 1:\n            return call(\n                x,\n                'a',\n            )\n        for y in x: print(y)\n        pass\n\n\ntry:\n    A().go(1)\nexcept (ValueError, KeyError) as e:\n    raise\n";
+        let found = statements(&Source::new("a.py".into(), text.as_bytes()));
+        let told: Vec<String> = found
+            .iter()
+            .map(|one| {
+                let lines = (one.place.line, one.last_line);
+                format!("{} {lines:?} {}", one.function, one.text)
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "A.go (9, 10) if x and \\ x > 1",
+                "A.go (11, 14) return call(x, \"a\")",
+                "A.go (15, 15) for y in x",
+                "A.go (15, 15) print(y)",
+                " (20, 20) A().go(1)",
+                " (21, 21) except (ValueError, KeyError) as e",
+                " (22, 22) raise",
+            ]
+        );
+    }
+}
