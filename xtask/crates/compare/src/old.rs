@@ -90,17 +90,10 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
 }
 
 fn read(root: &Path) -> Result<Option<Record>> {
-    let file = records::file(root, BASELINE)?;
-    if !file.is_file() {
-        return Ok(None);
-    }
-    let text = fs_err::read_to_string(&file)?;
-    let place = file
-        .strip_prefix(root)
-        .unwrap_or(&file)
-        .display()
-        .to_string();
-    Ok(Some(baseline::of_repository(&text, &place)?))
+    let record = records::read_file(root, BASELINE)?;
+    record
+        .map(|(text, place)| baseline::of_repository(&text, place))
+        .transpose()
 }
 
 /// A record that an older reader made is made again from its commit, where that is reachable.
