@@ -106,12 +106,11 @@ Rewritten on the way
     line 11: what was `.runpod` is copied by name
     --- upstream/.runpod/Dockerfile
     +++ Dockerfile
-    @@ -9,5 +9,7 @@
+    @@ -9,5 +9,6 @@
      
      # Everything that the worker is made of
     -COPY .runpod/ ./
-    +COPY Dockerfile docker-compose.yml download_model.py engine.py handler.py requirements.txt \
-    +    test_input.json utils.py .runpod/hub.json .runpod/tests.json ./
+    +COPY Dockerfile docker-compose.yml download_model.py engine.py handler.py requirements.txt test_input.json utils.py .runpod/hub.json .runpod/tests.json ./
     +COPY public/ ./public/
      RUN --mount=type=cache,target=/root/.cache/uv \
          UV_LINK_MODE=copy uv pip install --system --break-system-packages -r requirements.txt

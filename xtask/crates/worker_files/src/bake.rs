@@ -12,7 +12,7 @@ use hcl_edit::structure::{Body, Structure};
 use super::dockerfile::Named;
 use super::{Hides, Place, Reading, Source, too_deep};
 
-pub use resolve::{FILE, Resolved, ordered, resolve};
+pub use resolve::{FILE, Resolved, resolve};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bake {

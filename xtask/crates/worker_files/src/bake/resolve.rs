@@ -15,19 +15,6 @@ use crate::Source;
 /// The bake file's name, beside the Dockerfile at the root.
 pub const FILE: &str = "docker-bake.hcl";
 
-/// The settings in the order in which bake prints them; others follow.
-const ORDER: [&str; 9] = [
-    "context",
-    "dockerfile",
-    "args",
-    "labels",
-    "tags",
-    "target",
-    "secret",
-    "platforms",
-    "output",
-];
-
 /// So deep may one definition lead to another.
 const DEEPEST: usize = 20;
 
@@ -53,20 +40,6 @@ impl Resolved {
             _ => return None,
         };
         self.targets.get_key_value(name).map(|(k, v)| (&**k, v))
-    }
-
-    /// What is built when no target is named, as `docker buildx bake --print` shows it.
-    pub fn json(&self) -> Value {
-        let names: Vec<&String> = match (self.groups.get("default"), self.target()) {
-            (Some(names), _) => names.iter().collect(),
-            (None, Some((one, _))) => self.targets.keys().filter(|name| *name == one).collect(),
-            (None, None) => Vec::new(),
-        };
-        let targets: Map<String, Value> = names
-            .iter()
-            .filter_map(|name| Some(((*name).clone(), self.targets.get(*name)?.clone().into())))
-            .collect();
-        serde_json::json!({ "group": { "default": { "targets": names } }, "target": targets })
     }
 }
 
@@ -97,7 +70,7 @@ pub fn resolve(
             }
             "target" => {
                 let settings = file.target(block, &mut resolved.unresolved, 0);
-                resolved.targets.insert(name, printed(settings));
+                resolved.targets.insert(name, spelled(settings));
             }
             _ => {}
         }
@@ -107,10 +80,9 @@ pub fn resolve(
     Ok(resolved)
 }
 
-/// A target's settings in bake's order and spelling.
-fn printed(mut settings: Map<String, Value>) -> Map<String, Value> {
+/// A target's settings with bake's own defaults, and in its spelling.
+fn spelled(mut settings: Map<String, Value>) -> Map<String, Value> {
     settings.remove("inherits");
-    // Bake's own defaults.
     for (key, value) in [("context", "."), ("dockerfile", "Dockerfile")] {
         settings.entry(key).or_insert_with(|| value.into());
     }
@@ -134,15 +106,7 @@ fn printed(mut settings: Map<String, Value>) -> Map<String, Value> {
             }
         }
     }
-    ordered(settings)
-}
-
-/// Settings in the order in which bake prints them.
-pub fn ordered(settings: Map<String, Value>) -> Map<String, Value> {
-    let mut all: Vec<_> = settings.into_iter().collect();
-    let place = |key: &str| ORDER.iter().position(|known| *known == key);
-    all.sort_by_key(|(key, _)| place(key).unwrap_or(ORDER.len()));
-    all.into_iter().collect()
+    settings
 }
 
 /// `id=A,env=B` as an object.
@@ -362,23 +326,19 @@ target "worker" {
 "#;
         let said = resolved(text, &[("TAG", "v1"), ("FAST", "true")]);
         assert_eq!(said.unresolved, [""; 0]);
+        let (name, target) = said.target().unwrap();
+        assert_eq!(name, "worker");
         assert_eq!(
-            said.json(),
+            Value::Object(target.clone()),
             serde_json::json!({
-                "group": { "default": { "targets": ["worker"] } },
-                "target": {
-                    "worker": {
-                        "context": ".",
-                        "dockerfile": "Dockerfile",
-                        "args": { "A": "base", "B": "worker", "C": "fast", "D": "2" },
-                        "tags": ["worker:v1", "x/worker"],
-                        "secret": [{ "id": "HF_TOKEN", "env": "HF_TOKEN" }],
-                        "platforms": ["linux/amd64"],
-                    }
-                }
+                "context": ".",
+                "dockerfile": "Dockerfile",
+                "args": { "A": "base", "B": "worker", "C": "fast", "D": "2" },
+                "tags": ["worker:v1", "x/worker"],
+                "secret": [{ "id": "HF_TOKEN", "env": "HF_TOKEN" }],
+                "platforms": ["linux/amd64"],
             })
         );
-        assert_eq!(said.target().unwrap().0, "worker");
     }
 
     #[test]

@@ -10,9 +10,6 @@ use crate::glob::{head, is_pattern};
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text, listed};
 use xtask_core::tree::RepoPath;
 
-/// Lines of named sources are broken before they get longer than this.
-const WIDTH: usize = 100;
-
 /// Something that the build takes from its context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
@@ -238,7 +235,7 @@ fn anew(
             let names: String = names.iter().map(|name| quoted(name) + ", ").collect();
             return format!("[{names}{}]", quoted(&to));
         }
-        format!("{} {to}", row(text, instruction, names, from))
+        format!("{} {to}", names.join(" "))
     };
     let lines: Vec<String> = places.iter().map(line).collect();
     let keyword = &text.body[start..from];
@@ -250,29 +247,6 @@ fn anew(
     let separator = format!("{}{}{keyword}", text.newline(start), text.indent(start));
     edits.push((from..end, lines.join(&separator)));
     Ok(edits)
-}
-
-/// The names in a row that begins at an offset, broken where the line would get long.
-fn row(text: &Text<'_>, instruction: &Instruction, names: &[&str], from: usize) -> String {
-    let start = instruction.range.start;
-    let indent = text.indent(start);
-    let mut column = text.place(from).1;
-    let mut out = String::new();
-    for name in names {
-        let width = name.chars().count();
-        if out.is_empty() {
-        } else if column + width + 2 > WIDTH {
-            let escape = char::from(instruction.escape);
-            out += &format!(" {escape}{}{indent}    ", text.newline(start));
-            column = indent.chars().count() + 5;
-        } else {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(name);
-        column += width;
-    }
-    out
 }
 
 fn quoted(text: &str) -> String {
