@@ -233,12 +233,9 @@ impl Facts {
             self.add(id.clone(), &requested.place, &[]);
             if let Some(fact) = self.all.get_mut(&id) {
                 let methods = fact.value.entry("method".to_owned()).or_default();
-                let mut known: Vec<&str> = methods.split_whitespace().collect();
-                if !known.contains(&requested.method.as_str()) {
-                    known.push(&requested.method);
-                    known.sort_unstable();
-                    *methods = known.join(" ");
-                }
+                let mut known: BTreeSet<&str> = methods.split_whitespace().collect();
+                known.insert(&requested.method);
+                *methods = known.into_iter().collect::<Vec<_>>().join(" ");
             }
         }
         for input in &interface.python.inputs {

@@ -331,13 +331,14 @@ impl<'a> Judge<'a> {
         Item::by_differences(id, old, new, &differences)
     }
 
-    /// Areas without rules of their own: there or not there, the same or not.
+    /// What has no rules of its own: there or not there, the same or not, or it follows a variable.
     fn simple(&mut self, area: &'a str, missing: &str, help: &str) {
-        self.each(area, |_, _, id, old, new| match new {
+        self.each(area, |judge, name, id, old, new| match new {
             Some(new) => Self::kept_or_changed(id, old, new, None),
-            None => Item::new(id, Verdict::Missing, Some(old), None)
-                .why(missing)
-                .help(help),
+            None => judge.renamed_fact(area, name).unwrap_or_else(|| {
+                let gone = Item::new(id, Verdict::Missing, Some(old), None);
+                gone.why(missing).help(help)
+            }),
         });
     }
 }

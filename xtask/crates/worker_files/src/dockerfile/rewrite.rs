@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::landing::Landing;
 use super::reader::part;
 use super::{Instruction, Word, split, try_expand};
-use crate::glob::{head, is_pattern};
+use crate::glob::{clean, head, is_pattern};
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text, listed};
 use xtask_core::tree::RepoPath;
 
@@ -96,11 +96,9 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
         if sources.is_empty() {
             return Ok(());
         }
-        output.edits.extend(if instruction.keyword == "RUN" {
-            mounted(&text, &sources, &landings)?
-        } else {
-            copied(&text, instruction, &sources, &landings)?
-        });
+        output
+            .edits
+            .extend(edits(&text, instruction, &sources, &landings)?);
         let what = match sources.as_slice() {
             [(path, _)] if landings[0].only().is_none() => {
                 format!("what was `{path}` is copied by name")
@@ -117,33 +115,17 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
 type ContextSource = (String, Range<usize>);
 type Edits = Vec<(Range<usize>, String)>;
 
-/// The sources of bind mounts, each of which stays one.
-fn mounted(
-    text: &Text<'_>,
-    sources: &[ContextSource],
-    landings: &[Landing],
-) -> Result<Edits, NotUnderstood> {
-    let edit = |((path, span), landing): (&ContextSource, &Landing)| {
-        let name = landing.only().ok_or_else(|| {
-            let what = format!("`{path}` is mounted, whose files no longer lie together");
-            let help = "mount single files, or folders that come along as they are";
-            text.refuse(span.start, what, help)
-        })?;
-        Ok((span.clone(), name.to_owned()))
-    };
-    sources.iter().zip(landings).map(edit).collect()
-}
-
-/// `COPY` or `ADD` with as little change as the files allow: its words, or where files land in
+/// An instruction with as little change as the files allow: its words, or where files land in
 /// several folders, an instruction for each.
-fn copied(
+fn edits(
     text: &Text<'_>,
     instruction: &Instruction,
     sources: &[ContextSource],
     landings: &[Landing],
 ) -> Result<Edits, NotUnderstood> {
     let (options, at) = instruction.options();
-    for option in &options {
+    let is_mount = instruction.keyword == "RUN";
+    for option in options.iter().filter(|_| !is_mount) {
         let name = option.text.split('=').next().unwrap_or_default();
         if !["--chown", "--chmod", "--link"].contains(&name) {
             let what = format!("`{name}` beside sources that move");
@@ -152,20 +134,25 @@ fn copied(
         }
     }
     let is_json = instruction.json(at).is_some();
-    let only = landings.iter().map(Landing::only);
-    if let Some(names) = only.collect::<Option<Vec<&str>>>()
-        && (is_json || !names.iter().any(|name| name.contains(' ')))
-    {
+    let only = |landing: &Landing| {
+        let name = landing.only()?;
+        Some(match is_json {
+            true => quoted(name).trim_matches('"').to_owned(),
+            false => name.to_owned(),
+        })
+        .filter(|name| is_json || !name.contains(' '))
+    };
+    let names = landings.iter().map(only);
+    if let Some(names) = names.collect::<Option<Vec<String>>>() {
         let spans = sources.iter().map(|(_, span)| span.clone());
-        let quoted = |name: &str| quoted(name).trim_matches('"').to_owned();
-        let written = |name: &str| {
-            if is_json {
-                quoted(name)
-            } else {
-                name.to_owned()
-            }
-        };
-        return Ok(spans.zip(names.into_iter().map(written)).collect());
+        return Ok(spans.zip(names).collect());
+    }
+    if is_mount {
+        let torn = landings.iter().position(|landing| only(landing).is_none());
+        let (path, span) = &sources[torn.unwrap_or_default()];
+        let what = format!("`{path}` is mounted, whose files no longer lie together");
+        let help = "mount single files, or folders that come along as they are";
+        return Err(text.refuse(span.start, what, help));
     }
     anew(text, instruction, sources, landings)
 }
@@ -355,14 +342,12 @@ impl<'t> Walk<'t> {
                 "write the path itself, or give the variable a literal default in this stage";
             return Err(self.text.refuse(at, what, help));
         };
-        let parts = filled.split('/').filter(|part| !matches!(*part, "" | "."));
-        let parts: Vec<&str> = parts.collect();
-        if parts.contains(&"..") {
+        if filled.split('/').any(|part| part == "..") {
             let what = format!("the source `{filled}` climbs with `..`");
             let help = "write the path from the root of the build context";
             return Err(self.text.refuse(at, what, help));
         }
-        Ok(parts.join("/"))
+        Ok(clean(&filled))
     }
 
     /// What an instruction takes from the build context: the sources of COPY and ADD, and those of

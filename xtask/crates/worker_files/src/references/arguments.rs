@@ -90,21 +90,13 @@ fn command(text: &str, at: usize) -> String {
 }
 
 fn builds_the_dockerfile(command: &str, dockerfile: &str) -> bool {
-    let mut words = command.split_whitespace();
-    let mut file = None;
-    while let Some(word) = words.next()
-        && file.is_none()
-    {
-        let inline = || {
-            word.strip_prefix("--file=")
-                .or_else(|| word.strip_prefix("-f="))
-        };
-        file = if matches!(word, "-f" | "--file") {
-            words.next()
-        } else {
-            inline()
-        };
-    }
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let file = words.iter().enumerate().find_map(|(at, word)| match *word {
+        "-f" | "--file" => words.get(at + 1).copied(),
+        word => word
+            .strip_prefix("--file=")
+            .or_else(|| word.strip_prefix("-f=")),
+    });
     is_the_dockerfile(file, dockerfile)
 }
 
