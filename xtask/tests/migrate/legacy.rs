@@ -794,12 +794,6 @@ fn links_that_no_longer_lead_anywhere_are_told() {
             "engine.py",
         ),
         link(
-            "outdated/src/up",
-            "../README.md",
-            "was `src/up`, and its target is no longer found from here",
-            "../../README.md",
-        ),
-        link(
             "srclink",
             "src",
             "`src` is now `outdated/src`",
@@ -821,7 +815,6 @@ fn links_that_no_longer_lead_anywhere_are_told() {
         assert!(worker.file(path).exists(), "{path}");
     }
     assert_eq!(worker.read("eng"), worker.read("engine.py"));
-    assert_eq!(worker.read("outdated/src/up"), worker.read("README.md"));
     assert!(worker.has("srclink/engine.py"));
     assert_eq!(
         worker.read("outdated/src/current"),

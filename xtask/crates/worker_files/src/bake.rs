@@ -143,15 +143,9 @@ pub fn read(source: &Source) -> Reading<Bake> {
     Reading::new(bake, unread)
 }
 
-/// The file without those arguments of targets whose names begin at these places. One that shares
-/// its line with something else stays.
-pub fn without_arguments(text: &str, places: &[usize]) -> String {
-    let source = Source::new(FILE.into(), text.as_bytes());
-    let (bake, _) = read(&source).split();
-    let args = bake.targets.iter().flat_map(|target| &target.args);
+/// The file without these arguments of targets. One that shares its line with something else stays.
+pub fn without_arguments(text: &str, mut gone: Vec<Named>) -> String {
     let mut out = text.to_owned();
-    let mut gone: Vec<&Named> = args.collect();
-    gone.retain(|arg| places.contains(&arg.place.start));
     gone.sort_by_key(|arg| std::cmp::Reverse(arg.place.start));
     for arg in gone {
         let start = text[..arg.place.start].rfind('\n').map_or(0, |at| at + 1);
