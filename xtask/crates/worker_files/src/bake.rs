@@ -196,15 +196,18 @@ mod tests {
 
     #[test]
     fn arguments_are_dropped_with_their_lines() {
-        let all = |text: &str| -> Vec<usize> { (0..text.len()).collect() };
+        let all = |text: &str| -> Vec<Named> {
+            let (bake, _) = read(&Source::new(FILE.into(), text.as_bytes())).split();
+            bake.targets.into_iter().flat_map(|it| it.args).collect()
+        };
         let text = "target \"t\" {\n  args = {\n    A = \"1\"\n    \"B\" = \"${X}\",\n    C = { a = 1 }\n  }\n}\ntarget \"u\" {\n  args = { A = 1, D = 2 }\n}\n";
         assert_eq!(
-            without_arguments(text, &all(text)),
+            without_arguments(text, all(text)),
             "target \"t\" {\n  args = {\n    C = { a = 1 }\n  }\n}\ntarget \"u\" {\n  args = { A = 1, D = 2 }\n}\n"
                 .replace("    C = { a = 1 }\n", "")
         );
-        assert_eq!(without_arguments(text, &[]), text);
-        assert_eq!(without_arguments("target {", &[0]), "target {");
+        assert_eq!(without_arguments(text, Vec::new()), text);
+        assert_eq!(without_arguments("target {", all("target {")), "target {");
     }
 
     #[test]

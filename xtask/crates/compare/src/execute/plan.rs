@@ -12,7 +12,7 @@ use xtask_core::tree::Tree;
 /// The run without any variable but the model's.
 pub const BASE: &str = "(nothing else set)";
 
-const MODEL: [&str; 2] = ["MODEL_NAME", "MODEL_PATH"];
+pub const MODEL: [&str; 2] = ["MODEL_NAME", "MODEL_PATH"];
 
 /// The runs to make with both workers: for every variable that either of them reads.
 pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[Job]) -> Vec<Scenario> {
