@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{Fact, Facts};
-use super::super::judge::{Item, Verdict, same_value};
+use super::super::judge::{Item, Verdict, few, same_value};
 use super::plan::{BASE, MODEL};
 use super::{Played, PlayedJob, Scenario};
 use serde_json::Value;
 use worker_files::Hides;
+use xtask_core::output::cut;
 use xtask_core::sglang::{self, Table};
 
 /// What the runs came to.
@@ -377,20 +378,16 @@ const STAND_IN: &str = "stand-in";
 fn told(values: &[Value]) -> String {
     const LONGEST: usize = 120;
     let one = |value: &Value| match value {
-        Value::String(text) => format!("the text `{text}`"),
+        Value::String(text) => format!("the text `{}`", cut(text, LONGEST)),
         Value::Null => "no value".to_owned(),
-        other => format!("`{other}`"),
-    };
-    let short = |text: String| match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…`", &text[..end]),
-        None => text,
+        other => format!("`{}`", cut(&other.to_string(), LONGEST)),
     };
     match values {
         [] => "nothing".to_owned(),
-        [value] => short(one(value)),
+        [value] => one(value),
         several => {
             let all: Vec<String> = several.iter().map(one).collect();
-            format!("{} pieces: {}", all.len(), short(all.join(", ")))
+            format!("{} pieces: {}", all.len(), few(&all, 3))
         }
     }
 }

@@ -14,6 +14,7 @@ use worker_files::python::FlagValue;
 use worker_files::{
     ALSO, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_inherited, is_one_of,
 };
+use xtask_core::output::cut;
 use xtask_core::secret::masked;
 use xtask_core::tree::Tree;
 
@@ -407,11 +408,7 @@ pub fn value(fact: &Fact) -> String {
             _ => parts.push(format!("{key} {value}")),
         }
     }
-    let line = parts.join(", ");
-    match line.char_indices().nth(LONGEST_VALUE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    cut(&parts.join(", "), LONGEST_VALUE)
 }
 
 #[cfg(test)]

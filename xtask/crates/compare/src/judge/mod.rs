@@ -23,6 +23,7 @@ pub use item::{Item, Verdict};
 pub use variables::same_value;
 
 use super::facts::{ALONE, Fact, Facts, WORDING};
+use xtask_core::output::cut;
 use xtask_core::sglang::{self, Flag, Table};
 
 /// Both workers' facts and what is known of `SGLang`.
@@ -356,14 +357,7 @@ pub fn few<Name: Borrow<str>>(names: &[Name], most: usize) -> String {
 fn difference(key: &str, old: Option<&str>, new: Option<&str>) -> String {
     let show = |value: Option<&str>| match value {
         None => "nothing".to_owned(),
-        Some(value) => {
-            const LONGEST: usize = 100;
-            let line = value.replace('\n', ", ");
-            match line.char_indices().nth(LONGEST) {
-                Some((end, _)) => format!("`{}…`", &line[..end]),
-                None => format!("`{line}`"),
-            }
-        }
+        Some(value) => format!("`{}`", cut(&value.replace('\n', ", "), 100)),
     };
     format!("{key} was {}, is {}", show(old), show(new))
 }
