@@ -192,18 +192,11 @@ impl File<'_> {
     }
 
     fn place(&self, id: usize) -> Place {
-        self.source.place(self.span(id))
-    }
-
-    fn span(&self, id: usize) -> std::ops::Range<usize> {
-        match self.yaml.node(id) {
-            Node::Scalar { span, .. } => span.clone(),
-            _ => 0..0,
-        }
+        self.source.place(self.yaml.span(id))
     }
 
     fn not_read(&mut self, id: usize, what: &str) {
-        let unread = self.source.unread(self.span(id), what, &HIDES);
+        let unread = self.source.unread(self.yaml.span(id), what, &HIDES);
         if !self.unread.contains(&unread) {
             self.unread.push(unread);
         }

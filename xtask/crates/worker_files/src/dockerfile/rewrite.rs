@@ -35,7 +35,7 @@ impl Taken {
 pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
     let text = Text::new(dockerfile)?;
     let mut found = Vec::new();
-    Walk::new(&text).each(|walk, instruction| {
+    Walk::each(&text, |walk, instruction| {
         let sources = walk.sources(instruction)?.into_iter();
         found.extend(sources.map(|(path, span)| Taken {
             path,
@@ -50,7 +50,7 @@ pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
 pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
     let text = Text::new(dockerfile)?;
     let mut names: Vec<String> = Vec::new();
-    Walk::new(&text).each(|_, instruction| {
+    Walk::each(&text, |_, instruction| {
         let assignments = instruction.assignments().into_iter();
         for (name, _) in assignments.filter(|_| instruction.keyword == "ARG") {
             if !names.contains(&name.text) {
@@ -70,7 +70,7 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
                         fix its Dockerfile there";
     let text = Text::new(dockerfile)?;
     let mut output = Output::default();
-    Walk::new(&text).each(|walk, instruction| {
+    Walk::each(&text, |walk, instruction| {
         let inner = instruction.line().to_ascii_uppercase();
         let copies = inner.starts_with("COPY") || inner.starts_with("ADD");
         if instruction.keyword == "ONBUILD" && copies && !inner.contains("--FROM=") {
@@ -136,11 +136,11 @@ fn edits(
     let is_json = instruction.json(at).is_some();
     let only = |landing: &Landing| {
         let name = landing.only()?;
-        Some(match is_json {
-            true => quoted(name).trim_matches('"').to_owned(),
-            false => name.to_owned(),
-        })
-        .filter(|name| is_json || !name.contains(' '))
+        if is_json {
+            Some(quoted(name).trim_matches('"').to_owned())
+        } else {
+            (!name.contains(' ')).then(|| name.to_owned())
+        }
     };
     let names = landings.iter().map(only);
     if let Some(names) = names.collect::<Option<Vec<String>>>() {
@@ -253,50 +253,48 @@ struct Walk<'t> {
 }
 
 impl<'t> Walk<'t> {
-    fn new(text: &'t Text<'t>) -> Self {
-        Self {
+    /// Sees each instruction with what is known of the variables there.
+    fn each(
+        text: &'t Text<'t>,
+        mut see: impl FnMut(&Self, &Instruction) -> Result<(), NotUnderstood>,
+    ) -> Result<(), NotUnderstood> {
+        const HELP: &str =
+            "fix the upstream's Dockerfile; `docker build --check` reads it the same way";
+        let mut walk = Self {
             text,
             global: BTreeMap::new(),
             values: BTreeMap::new(),
             env: BTreeSet::new(),
             in_stage: false,
-        }
-    }
-
-    fn each(
-        mut self,
-        mut see: impl FnMut(&Self, &Instruction) -> Result<(), NotUnderstood>,
-    ) -> Result<(), NotUnderstood> {
-        const HELP: &str =
-            "fix the upstream's Dockerfile; `docker build --check` reads it the same way";
-        for instruction in &split(self.text.body) {
+        };
+        for instruction in &split(text.body) {
             let start = instruction.range.start;
             let keyword = instruction.keyword.as_str();
             if !is_keyword(keyword) {
                 let what = format!("unknown instruction `{keyword}`");
-                return Err(self.text.refuse(start, what, HELP));
+                return Err(text.refuse(start, what, HELP));
             }
             if instruction.documents.iter().any(|document| !document.ends) {
                 let help = "end it with a line that holds nothing but its name";
                 let what = "a here-document that never ends";
-                return Err(self.text.refuse(start, what, help));
+                return Err(text.refuse(start, what, help));
             }
             match keyword {
                 "FROM" => {
-                    let values = std::mem::take(&mut self.values);
-                    if !self.in_stage {
-                        self.global = values;
+                    let values = std::mem::take(&mut walk.values);
+                    if !walk.in_stage {
+                        walk.global = values;
                     }
-                    self.env.clear();
-                    self.in_stage = true;
+                    walk.env.clear();
+                    walk.in_stage = true;
                 }
-                "ENV" | "ARG" => self.set(instruction),
+                "ENV" | "ARG" => walk.set(instruction),
                 _ => {}
             }
-            see(&self, instruction)?;
+            see(&walk, instruction)?;
         }
-        if !self.in_stage {
-            return Err(self.text.refuse(0, "no base image: FROM is missing", HELP));
+        if !walk.in_stage {
+            return Err(text.refuse(0, "no base image: FROM is missing", HELP));
         }
         Ok(())
     }
