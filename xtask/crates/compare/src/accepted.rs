@@ -275,26 +275,26 @@ impl Accepted {
     pub fn apply(&self, items: &mut [Item]) -> Vec<Reason> {
         let mut used = vec![false; self.entries.len()];
         for item in items.iter_mut().filter(|item| item.open) {
-            // The most particular entry speaks: the longest.
-            let mut best: Option<&Reason> = None;
-            let mut outgrown: Option<&Reason> = None;
             let fits = |(_, entry): &(usize, &Reason)| matches(&entry.fact, &item.id);
-            for (index, entry) in self.entries.iter().enumerate().filter(fits) {
-                let mut of = entry.of.iter();
-                if of.any(|of| of.get(&item.id).is_none_or(|held| !holds(held, item))) {
-                    outgrown = outgrown.or(Some(entry));
-                    continue;
-                }
-                used[index] = true;
-                if best.is_none_or(|old| entry.fact.len() > old.fact.len()) {
-                    best = Some(entry);
-                }
+            let stands = |entry: &Reason| {
+                let of = entry.of.as_ref();
+                of.is_none_or(|of| of.get(&item.id).is_some_and(|held| holds(held, item)))
+            };
+            let entries = self.entries.iter().enumerate().filter(fits);
+            let (standing, outgrown): (Vec<_>, Vec<_>) = entries.partition(|it| stands(it.1));
+            for (index, _) in &standing {
+                used[*index] = true;
             }
-            if let Some(entry) = best {
+            // The most particular entry speaks: the longest, of several the first.
+            let best = standing
+                .iter()
+                .rev()
+                .max_by_key(|(_, entry)| entry.fact.len());
+            if let Some((_, entry)) = best {
                 item.open = false;
                 item.verdict = Verdict::Accepted;
                 item.reason = Some(entry.reason.clone());
-            } else if let Some(entry) = outgrown {
+            } else if let Some((_, entry)) = outgrown.first() {
                 let _ = write!(
                     item.why,
                     " The reason on record ({}) was given for another value or other facts.",

@@ -33,7 +33,7 @@ pub struct OldCommit {
     pub base: Option<OwnChanges>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
     pub origin: OldCommit,
     pub facts: Facts,

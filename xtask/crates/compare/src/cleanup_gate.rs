@@ -82,13 +82,13 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
             let (after, stale_after) = compare(&record)?;
             let says_otherwise = || {
                 // It may know more than the files tell; that has to be settled as well.
-                let news: Vec<&str> = after
+                let more = after
                     .iter()
-                    .map(|item| item.id.as_str())
-                    .filter(|id| open.iter().all(|item| item.id != *id))
-                    .chain(stale_after.iter().map(|entry| entry.fact.as_str()))
-                    .filter(|id| stale.iter().all(|entry| entry.fact != *id))
-                    .collect();
+                    .filter(|it| open.iter().all(|one| one.id != it.id));
+                let more = more.map(|item| item.id.as_str());
+                let known = |fact: &&str| stale.iter().any(|entry| entry.fact == **fact);
+                let gone = stale_after.iter().map(|entry| entry.fact.as_str());
+                let news: Vec<&str> = more.chain(gone).filter(|id| !known(id)).collect();
                 (!news.is_empty()).then(|| {
                     let ids = few(&news, 3);
                     format!("says otherwise than {OUTDATED}/ of {ids}")

@@ -269,7 +269,7 @@ fn with_past(root: &Path) -> Result<Compared> {
 /// it from being clean, for whoever shows the task's result among others.
 pub fn summary(root: &Path) -> Result<(String, usize)> {
     let report = with_past(root)?.report;
-    Ok((report.summary_text(), report.failures()))
+    Ok((report.summary(), report.failures()))
 }
 
 /// Writes the page of a comparison of the work tree at `root` with its past.

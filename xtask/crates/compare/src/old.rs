@@ -53,54 +53,39 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
     let record = read(root)?
         .map(|record| seen_again(record, trees, &mut notes))
         .transpose()?;
-    if !root.join(OUTDATED).is_dir() {
-        let Some(record) = record else {
-            bail!(UserError::new(
-                format!("there is neither {OUTDATED}/ nor {BASELINE} to compare with"),
-                "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
-            ));
-        };
-        let name = BASELINE.to_owned();
-        return Ok(Old {
-            facts: record.facts,
-            name,
-            tree: None,
-            commit: record.origin.commit,
-            base: record.origin.base,
-            notes,
-        });
+    let is_there = root.join(OUTDATED).is_dir();
+    if !is_there && record.is_none() {
+        bail!(UserError::new(
+            format!("there is neither {OUTDATED}/ nor {BASELINE} to compare with"),
+            "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
+        ));
     }
-    let tree = trees.open(Some(OUTDATED))?;
-    let mut facts = Facts::read(tree.as_ref())?;
-    let (mut commit, mut base) = (None, None);
-    // What the old worker kept in files that didn't retire (its README, its bake file) is on
-    // record only.
-    if let Some(record) = record {
-        facts.complete(record.facts, tree.as_ref());
-        (commit, base) = (record.origin.commit, record.origin.base);
-    }
-    Ok(Old {
+    let Record { origin, facts } = record.unwrap_or_default();
+    let mut old = Old {
         facts,
-        name: tree.describe(),
-        tree: Some(tree),
-        commit,
-        base,
+        name: BASELINE.to_owned(),
+        tree: None,
+        commit: origin.commit,
+        base: origin.base,
         notes,
-    })
+    };
+    if is_there {
+        let tree = trees.open(Some(OUTDATED))?;
+        // What the old worker kept in files that didn't retire (its README, its bake file) is on
+        // record only.
+        let record = std::mem::replace(&mut old.facts, Facts::read(tree.as_ref())?);
+        old.facts.complete(record, tree.as_ref());
+        old.name = tree.describe();
+        old.tree = Some(tree);
+    }
+    Ok(old)
 }
 
 fn read(root: &Path) -> Result<Option<Record>> {
-    let file = records::file(root, BASELINE)?;
-    if !file.is_file() {
-        return Ok(None);
-    }
-    let text = fs_err::read_to_string(&file)?;
-    let place = file
-        .strip_prefix(root)
-        .unwrap_or(&file)
-        .display()
-        .to_string();
-    Ok(Some(baseline::of_repository(&text, &place)?))
+    let record = records::read_file(root, BASELINE)?;
+    record
+        .map(|(text, place)| baseline::of_repository(&text, place))
+        .transpose()
 }
 
 /// A record that an older reader made is made again from its commit, where that is reachable.

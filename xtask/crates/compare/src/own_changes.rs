@@ -10,6 +10,7 @@ use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict, judge};
 use worker_files::python::{Statement, statements};
 use worker_files::{Place, Source};
+use xtask_core::output::cut;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// The revision that a fork started from, and which of its facts are not that revision's.
@@ -147,6 +148,7 @@ impl OwnCode {
     /// `there` are the statements of the new worker, a line each.
     fn judged(&self, id: &str, there: &str) -> Item {
         const SHOWN: usize = 3;
+        const LONGEST: usize = 60;
         let path = id.split(':').nth(1).unwrap_or_default();
         let fact = Fact {
             value: BTreeMap::from([("statements".to_owned(), self.statements.join("\n"))]),
@@ -161,7 +163,9 @@ impl OwnCode {
             return Item::new(id, Verdict::Kept, Some(&fact), None);
         }
         let shown = lost.iter().take(SHOWN);
-        let shown: Vec<String> = shown.map(|one| format!("`{}`", short(one))).collect();
+        let shown: Vec<String> = shown
+            .map(|one| format!("`{}`", cut(one, LONGEST)))
+            .collect();
         let more = if lost.len() > SHOWN { ", …" } else { "" };
         Item::new(id, Verdict::Missing, Some(&fact), None)
             .why(format!(
@@ -194,15 +198,6 @@ fn work(statement: &str) -> &str {
         .iter()
         .find_map(|word| rest.strip_prefix(word))
         .unwrap_or(rest)
-}
-
-/// The beginning of a statement.
-fn short(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -117,6 +117,7 @@ fn leaders(before: &Files, after: &Files, items: &[Item]) -> BTreeMap<RepoPath, 
         .collect();
     let retired = before.iter().filter(|(_, path)| layout::is_retired(path));
     shown.extend(retired.map(|(place, _)| place.clone()));
+    let ways = |to: &RepoPath| [Some(to.clone()), to.parent()].into_iter().flatten();
     // How many facts went from one file to another, and to a folder.
     let mut moved: BTreeMap<RepoPath, BTreeMap<RepoPath, usize>> = BTreeMap::new();
     for item in items {
@@ -124,13 +125,9 @@ fn leaders(before: &Files, after: &Files, items: &[Item]) -> BTreeMap<RepoPath, 
         shown.extend(from.iter().chain(&to).cloned());
         for to in to.iter().filter(|to| is_module(to)) {
             for from in from.iter().filter(|from| is_module(from)) {
-                let ways = [Some(to.clone()), to.parent()];
-                for way in ways.into_iter().flatten() {
-                    *moved
-                        .entry(way)
-                        .or_default()
-                        .entry(from.clone())
-                        .or_default() += 1;
+                for way in ways(to) {
+                    let files = moved.entry(way).or_default();
+                    *files.entry(from.clone()).or_default() += 1;
                 }
             }
         }
@@ -145,14 +142,13 @@ fn leaders(before: &Files, after: &Files, items: &[Item]) -> BTreeMap<RepoPath, 
         if !is_module(place) || before.contains_key(place) {
             return place.clone();
         }
-        let ways = [Some(place.clone()), place.parent()];
-        let most = ways.iter().flatten().find_map(|way| {
-            let files = moved.get(way)?.iter();
+        let most = ways(place).find_map(|way| {
+            let files = moved.get(&way)?.iter();
             files
                 .filter(|(file, _)| before.contains_key(*file))
                 .max_by_key(|(_, count)| **count)
         });
-        most.map_or_else(|| place.clone(), |(file, _)| file.clone())
+        most.map_or(place, |(file, _)| file).clone()
     };
     shown
         .iter()

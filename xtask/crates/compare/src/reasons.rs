@@ -22,13 +22,10 @@ use xtask_core::records;
 const MANY: usize = 20;
 
 pub fn read(root: &Path) -> Result<Accepted> {
-    let file = records::file(root, ACCEPTED)?;
-    if !file.is_file() {
-        return Ok(Accepted::default());
+    match records::read_file(root, ACCEPTED)? {
+        None => Ok(Accepted::default()),
+        Some((text, place)) => Accepted::of_repository(&text, place),
     }
-    let text = fs_err::read_to_string(&file)?;
-    let place = file.strip_prefix(root).unwrap_or(&file);
-    Accepted::of_repository(&text, &place.display().to_string())
 }
 
 /// Records reasons. Facts that are not open are refused, because a reason for nothing hides

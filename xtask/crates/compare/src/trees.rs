@@ -30,13 +30,7 @@ impl<'a> Trees<'a> {
                 "OLD and NEW are directories or revisions; one of them is empty".to_owned()
             ));
         }
-        let inside = self.root.join(name);
-        let dir = if inside.is_dir() {
-            inside
-        } else {
-            PathBuf::from(name)
-        };
-        if dir.is_dir() {
+        if let Some(dir) = self.directory(name) {
             return Ok(Box::new(Directory::open_work_tree(&dir)?));
         }
         let git = Git::find()?;
@@ -52,23 +46,34 @@ impl<'a> Trees<'a> {
         Ok(Box::new(GitTree::new(repo.objects(), entries, name)))
     }
 
+    /// The directory that a name stands for, where it is one.
+    fn directory(&self, name: &str) -> Option<PathBuf> {
+        let mut places = [self.root.join(name), PathBuf::from(name)].into_iter();
+        places.find(|place| place.is_dir())
+    }
+
     /// The commit that a name stands for, where it is a revision.
     pub fn commit(&self, name: &str) -> Result<Option<String>> {
-        let inside = self.root.join(name);
-        if inside.is_dir() || Path::new(name).is_dir() {
+        if self.directory(name).is_some() {
             return Ok(None);
         }
-        let git = Git::find()?;
-        let commit = Repo::open(&git, self.root)?.commit(name)?;
+        let commit = Repo::open(&Git::find()?, self.root)?.commit(name)?;
         Ok(commit.map(|oid| oid.0))
+    }
+
+    /// The repository, where there is one and git to ask.
+    fn repo(&self) -> Result<Option<Repo>> {
+        match Git::find() {
+            Ok(git) if self.root.join(".git").exists() => Ok(Some(Repo::open(&git, self.root)?)),
+            _ => Ok(None),
+        }
     }
 
     /// The tree of a commit, where it is in this repository.
     pub fn revision(&self, commit: &str) -> Result<Option<Box<dyn Tree>>> {
-        let (Ok(git), true) = (Git::find(), self.root.join(".git").exists()) else {
+        let Some(repo) = self.repo()? else {
             return Ok(None);
         };
-        let repo = Repo::open(&git, self.root)?;
         let Some(commit) = repo.commit(commit)? else {
             return Ok(None);
         };
@@ -80,13 +85,10 @@ impl<'a> Trees<'a> {
     /// The upstream that a migrated worker records, put together from the object database by the
     /// hashes in its lock; nothing where the lock or one of the objects isn't there.
     pub fn locked(&self, of: &dyn Tree) -> Result<Option<Box<dyn Tree>>> {
-        let Some(lock) = Lock::read(of)? else {
+        let (Some(lock), Some(repo)) = (Lock::read(of)?, self.repo()?) else {
             return Ok(None);
         };
-        let (Ok(git), true) = (Git::find(), self.root.join(".git").exists()) else {
-            return Ok(None);
-        };
-        let objects = Repo::open(&git, self.root)?.objects();
+        let objects = repo.objects();
         let mut entries = Entries::new();
         for (path, file) in &lock.upstream.files {
             let oid = file.rendered();

@@ -44,6 +44,16 @@ pub fn file(root: &Path, record: &'static str) -> Result<PathBuf> {
     Ok(root.join(place(record, |path| root.join(path).is_file())?))
 }
 
+/// A record of a work tree, with the place where it is.
+pub fn read_file(root: &Path, record: &'static str) -> Result<Option<(String, &'static str)>> {
+    let place = place(record, |path| root.join(path).is_file())?;
+    let file = root.join(place);
+    if !file.is_file() {
+        return Ok(None);
+    }
+    Ok(Some((fs_err::read_to_string(file)?, place)))
+}
+
 /// Writes a record to its place in a work tree, and takes it away from its older one.
 pub fn write(root: &Path, record: &'static str, text: &str) -> Result<()> {
     let (before, now) = (file(root, record)?, root.join(record));

@@ -12,7 +12,7 @@ use hcl_edit::structure::{Body, Structure};
 use super::dockerfile::Named;
 use super::{Hides, Place, Reading, Source, too_deep};
 
-pub use resolve::{FILE, Resolved, ordered, resolve};
+pub use resolve::{FILE, Resolved, resolve};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bake {
@@ -143,15 +143,9 @@ pub fn read(source: &Source) -> Reading<Bake> {
     Reading::new(bake, unread)
 }
 
-/// The file without those arguments of targets whose names begin at these places. One that shares
-/// its line with something else stays.
-pub fn without_arguments(text: &str, places: &[usize]) -> String {
-    let source = Source::new(FILE.into(), text.as_bytes());
-    let (bake, _) = read(&source).split();
-    let args = bake.targets.iter().flat_map(|target| &target.args);
+/// The file without these arguments of targets. One that shares its line with something else stays.
+pub fn without_arguments(text: &str, mut gone: Vec<Named>) -> String {
     let mut out = text.to_owned();
-    let mut gone: Vec<&Named> = args.collect();
-    gone.retain(|arg| places.contains(&arg.place.start));
     gone.sort_by_key(|arg| std::cmp::Reverse(arg.place.start));
     for arg in gone {
         let start = text[..arg.place.start].rfind('\n').map_or(0, |at| at + 1);
@@ -202,15 +196,18 @@ mod tests {
 
     #[test]
     fn arguments_are_dropped_with_their_lines() {
-        let all = |text: &str| -> Vec<usize> { (0..text.len()).collect() };
+        let all = |text: &str| -> Vec<Named> {
+            let (bake, _) = read(&Source::new(FILE.into(), text.as_bytes())).split();
+            bake.targets.into_iter().flat_map(|it| it.args).collect()
+        };
         let text = "target \"t\" {\n  args = {\n    A = \"1\"\n    \"B\" = \"${X}\",\n    C = { a = 1 }\n  }\n}\ntarget \"u\" {\n  args = { A = 1, D = 2 }\n}\n";
         assert_eq!(
-            without_arguments(text, &all(text)),
+            without_arguments(text, all(text)),
             "target \"t\" {\n  args = {\n    C = { a = 1 }\n  }\n}\ntarget \"u\" {\n  args = { A = 1, D = 2 }\n}\n"
                 .replace("    C = { a = 1 }\n", "")
         );
-        assert_eq!(without_arguments(text, &[]), text);
-        assert_eq!(without_arguments("target {", &[0]), "target {");
+        assert_eq!(without_arguments(text, Vec::new()), text);
+        assert_eq!(without_arguments("target {", all("target {")), "target {");
     }
 
     #[test]

@@ -162,6 +162,7 @@ impl File<'_> {
         found
     }
 
+    /// A value, or those of a list.
     fn lines(&self, id: usize) -> Vec<String> {
         match self.yaml.node(id) {
             Node::Sequence(items) => items.iter().map(|&id| self.line(id, 0)).collect(),
@@ -171,14 +172,13 @@ impl File<'_> {
 
     /// `env_file`: a path, or a list of paths or of mappings with one.
     fn env_files(&self, id: usize) -> Vec<String> {
-        let path = |id: usize| {
-            let id = self.yaml.get(id, "path").unwrap_or(id);
-            expand(&self.line(id, 0), &BTreeMap::new())
+        let members = match self.yaml.members(id) {
+            [] => &[id],
+            members => members,
         };
-        match self.yaml.node(id) {
-            Node::Sequence(items) => items.iter().map(|&id| path(id)).collect(),
-            _ => vec![path(id)],
-        }
+        let path = |&id: &usize| self.line(self.yaml.get(id, "path").unwrap_or(id), 0);
+        let at_default = |path: String| expand(&path, &BTreeMap::new());
+        members.iter().map(path).map(at_default).collect()
     }
 
     /// A mapping's keys and values; its own win over those that `<<` merges in.
@@ -192,18 +192,11 @@ impl File<'_> {
     }
 
     fn place(&self, id: usize) -> Place {
-        self.source.place(self.span(id))
-    }
-
-    fn span(&self, id: usize) -> std::ops::Range<usize> {
-        match self.yaml.node(id) {
-            Node::Scalar { span, .. } => span.clone(),
-            _ => 0..0,
-        }
+        self.source.place(self.yaml.span(id))
     }
 
     fn not_read(&mut self, id: usize, what: &str) {
-        let unread = self.source.unread(self.span(id), what, &HIDES);
+        let unread = self.source.unread(self.yaml.span(id), what, &HIDES);
         if !self.unread.contains(&unread) {
             self.unread.push(unread);
         }

@@ -34,21 +34,6 @@ impl PathMap {
     }
 }
 
-#[cfg(test)]
-impl PathMap {
-    /// For tests: the files `names` of `.runpod` come to the root, `left` stay behind.
-    pub(crate) fn of_worker(names: &[&str], left: &[&str]) -> Self {
-        let inside = |name: &str| RepoPath::from(name).inside(".runpod");
-        let moved = names.iter().map(|name| (inside(name), (*name).into()));
-        let hub = inside("hub.json");
-        Self::new(
-            ".runpod",
-            moved.chain([(hub.clone(), hub)]),
-            left.iter().map(|name| inside(name)),
-        )
-    }
-}
-
 /// A file after rewriting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewritten {

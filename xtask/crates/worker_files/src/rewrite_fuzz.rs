@@ -7,6 +7,20 @@ use crate::yaml::Yaml;
 use crate::{compose, dockerfile};
 use testing::Random;
 
+impl PathMap {
+    /// For tests: the files `names` of `.runpod` come to the root, `left` stay behind.
+    pub(crate) fn of_worker(names: &[&str], left: &[&str]) -> Self {
+        let inside = |name: &str| RepoPath::from(name).inside(".runpod");
+        let moved = names.iter().map(|name| (inside(name), (*name).into()));
+        let hub = inside("hub.json");
+        Self::new(
+            ".runpod",
+            moved.chain([(hub.clone(), hub)]),
+            left.iter().map(|name| inside(name)),
+        )
+    }
+}
+
 const DOCKERFILES: &[&str] = &[
     "# escape=`\r\nFROM a\r\nCOPY .runpod/ ./\r\nRUN x `\r\n  y\r\n",
     "\u{feff}FROM a AS b\nARG D=.runpod\nCOPY --link --chown=1 [\".runpod/\", \"./ü\"]\nCOPY $D/*.py ${D}/public /x\n",

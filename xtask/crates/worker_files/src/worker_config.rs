@@ -57,11 +57,7 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
         let categories = version.list("categories").iter();
         form.categories = categories
             .filter_map(|category| {
-                let title = category.get("title")?;
-                let title = Text {
-                    text: title.scalar().unwrap_or_default(),
-                    place: source.place(title.span.clone()),
-                };
+                let title = text(source, category.get("title")?)?;
                 let settings = category.list("settings").iter();
                 Some((title, settings.filter_map(Node::scalar).collect()))
             })

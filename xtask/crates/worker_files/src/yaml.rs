@@ -147,6 +147,14 @@ impl Yaml {
         }
     }
 
+    /// Where a scalar stands; the start of the file for anything else.
+    pub fn span(&self, id: usize) -> Range<usize> {
+        match self.node(id) {
+            Node::Scalar { span, .. } => span.clone(),
+            _ => 0..0,
+        }
+    }
+
     /// Members of a sequence; none for anything else.
     pub fn members(&self, id: usize) -> &[usize] {
         match self.node(id) {

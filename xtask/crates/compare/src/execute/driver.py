@@ -12,6 +12,7 @@ stand-in that accepts whatever is done with it.
 """
 
 import asyncio
+import copy
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -28,14 +29,9 @@ import types
 
 REAL = {name: getattr(os, name) for name in ("fork", "kill", "_exit", "waitpid", "write", "pipe")}
 FOLDER = ""
-LOG = {
-    "reads": [],
-    "commands": [],
-    "requests": [],
-    "settings": {},
-    "jobs": [],
-    "error": None,
-}
+#: What a run that does nothing is told as.
+NOTHING = {"reads": [], "commands": [], "requests": [], "settings": {}, "jobs": []}
+LOG = {**copy.deepcopy(NOTHING), "error": None}
 
 
 #: What no worker says by itself: whatever holds it comes from here.
@@ -606,7 +602,7 @@ def load_the_dice():
 # ---- scenarios ----
 
 
-def play(folder, scenario, limit, out):
+def play(folder, scenario, out):
     """Runs one scenario in this process and writes down how it went."""
     global FOLDER
     FOLDER = folder
@@ -654,7 +650,7 @@ def begin(folder, scenario, limit):
     if child == 0:
         os.close(read_end)
         try:
-            play(folder, scenario, limit, write_end)
+            play(folder, scenario, write_end)
         finally:
             REAL["_exit"](1)
     os.close(write_end)
@@ -690,12 +686,8 @@ def watch(folder, scenarios, limit):
                 results[index] = json.loads(state["data"])
             except ValueError:
                 why = f"no end within {limit} s" if late else "it ended without a word"
-                results[index] = {"name": state["name"], "error": why, **empty()}
+                results[index] = {"name": state["name"], "error": why, **NOTHING}
     return results
-
-
-def empty():
-    return {"reads": [], "commands": [], "requests": [], "settings": {}, "jobs": []}
 
 
 def load_the_library():

@@ -12,7 +12,7 @@ use xtask_core::tree::Tree;
 /// The run without any variable but the model's.
 pub const BASE: &str = "(nothing else set)";
 
-const MODEL: [&str; 2] = ["MODEL_NAME", "MODEL_PATH"];
+pub const MODEL: [&str; 2] = ["MODEL_NAME", "MODEL_PATH"];
 
 /// The runs to make with both workers: for every variable that either of them reads.
 pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[Job]) -> Vec<Scenario> {
@@ -20,45 +20,29 @@ pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[Job]) -> Vec<Sc
         .iter()
         .map(|name| ((*name).to_owned(), "org/model".to_owned()))
         .collect();
-    let mut all = vec![Scenario {
-        name: BASE.to_owned(),
-        env: base.clone(),
-        jobs: jobs.to_vec(),
-    }];
-    let names: BTreeSet<&str> = old
-        .area("env")
-        .chain(new.area("env"))
-        .map(|(name, _)| name)
-        .collect();
-    for name in names {
+    let scenario = |name: String, set: Option<(&str, String)>, jobs: &[Job]| {
         let mut env = base.clone();
-        if MODEL.contains(&name) {
-            env.clear();
-        }
-        env.insert(name.to_owned(), value(name, old, new, table));
-        all.push(Scenario {
-            name: name.to_owned(),
-            env,
-            jobs: Vec::new(),
-        });
+        env.extend(set.map(|(name, value)| (name.to_owned(), value)));
+        let jobs = jobs.to_vec();
+        Scenario { name, env, jobs }
+    };
+    let mut all = vec![scenario(BASE.to_owned(), None, jobs)];
+    let names = old.area("env").chain(new.area("env"));
+    for name in names.map(|(name, _)| name).collect::<BTreeSet<_>>() {
+        let set = Some((name, value(name, old, new, table)));
+        let mut scenario = scenario(name.to_owned(), set, &[]);
+        // Alone, each name of the model counts.
+        let is_model = MODEL.contains(&name);
+        scenario.env.retain(|other, _| !is_model || other == name);
+        all.push(scenario);
     }
     for (name, fact) in old.area("env") {
         // What is empty, and what is written in another case, has its own way of being read.
         let is_word = fact.get("how") == Some("switch") || fact.get("interpreted").is_some();
-        let values: &[&str] = if is_word {
-            &["", "True", "TRUE"]
-        } else {
-            &[""]
-        };
-        for value in values {
-            let mut env = base.clone();
-            env.insert(name.to_owned(), (*value).to_owned());
-            let name = format!("{name}={value}");
-            all.push(Scenario {
-                name,
-                env,
-                jobs: Vec::new(),
-            });
+        let values = ["", "True", "TRUE"];
+        for value in &values[..if is_word { 3 } else { 1 }] {
+            let set = Some((name, (*value).to_owned()));
+            all.push(scenario(format!("{name}={value}"), set, &[]));
         }
     }
     all

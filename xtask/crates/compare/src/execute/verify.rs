@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{Fact, Facts};
-use super::super::judge::{Item, Verdict, same_value};
-use super::plan::BASE;
+use super::super::judge::{Item, Verdict, few, same_value};
+use super::plan::{BASE, MODEL};
 use super::{Played, PlayedJob, Scenario};
 use serde_json::Value;
 use worker_files::Hides;
+use xtask_core::output::cut;
 use xtask_core::sglang::{self, Table};
 
 /// What the runs came to.
@@ -270,7 +271,7 @@ fn show(flags: &Flags) -> String {
 /// What a variable changes in the server's command line.
 pub(super) fn effect(base: &Played, run: &Played, name: &str, table: Table) -> Flags {
     let mut plain = flags(base, table);
-    if matches!(name, "MODEL_NAME" | "MODEL_PATH") {
+    if MODEL.contains(&name) {
         plain.remove("--model-path");
     }
     let mut with = flags(run, table);
@@ -377,20 +378,16 @@ const STAND_IN: &str = "stand-in";
 fn told(values: &[Value]) -> String {
     const LONGEST: usize = 120;
     let one = |value: &Value| match value {
-        Value::String(text) => format!("the text `{text}`"),
+        Value::String(text) => format!("the text `{}`", cut(text, LONGEST)),
         Value::Null => "no value".to_owned(),
-        other => format!("`{other}`"),
-    };
-    let short = |text: String| match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…`", &text[..end]),
-        None => text,
+        other => format!("`{}`", cut(&other.to_string(), LONGEST)),
     };
     match values {
         [] => "nothing".to_owned(),
-        [value] => short(one(value)),
+        [value] => one(value),
         several => {
             let all: Vec<String> = several.iter().map(one).collect();
-            format!("{} pieces: {}", all.len(), short(all.join(", ")))
+            format!("{} pieces: {}", all.len(), few(&all, 3))
         }
     }
 }
@@ -407,12 +404,11 @@ fn same_results(was: &PlayedJob, is: &PlayedJob) -> bool {
 /// Settings of `runpod.serverless.start`, and how many jobs are taken at once.
 fn settings(old: &Played, new: &Played, items: &mut Vec<Item>) {
     for (name, was) in &old.settings {
-        let Some(is) = new.settings.get(name).filter(|is| *is != was) else {
+        let is_known = |value: &&Value| value.as_str() != Some("…");
+        let is = new.settings.get(name).filter(|is| *is != was);
+        let Some(is) = is.filter(is_known).filter(|_| is_known(&was)) else {
             continue;
         };
-        if was.as_str() == Some("…") || is.as_str() == Some("…") {
-            continue;
-        }
         let mut item = Item::found(
             &format!("run:serverless.{name}"),
             format!(
@@ -437,11 +433,8 @@ fn unseen_reads(side: &str, played: &[Played], facts: &Facts, items: &mut Vec<It
     let loops = asked.contains("*");
     for name in asked {
         let own = matches!(name, "*" | "PATH" | "HOME" | "LANG");
-        let given = loops && played.iter().any(|one| one.name == name);
-        if own || given || facts.get(&format!("env:{name}")).is_some() {
-            continue;
-        }
-        if matches!(name, "MODEL_NAME" | "MODEL_PATH") && loops {
+        let is_set = || MODEL.contains(&name) || played.iter().any(|one| one.name == name);
+        if own || loops && is_set() || facts.get(&format!("env:{name}")).is_some() {
             continue;
         }
         items.push(Item::found(

@@ -295,26 +295,17 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
 
 /// `${NAME}` as `$NAME`, so that both spellings are one value.
 fn braces(value: &str) -> String {
-    let mut out = String::new();
-    let mut rest = value;
-    while let Some(at) = rest.find("${") {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 2..];
-        let end = rest.find('}').unwrap_or(rest.len());
-        let inside = &rest[..end];
-        let plain = inside
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if plain {
-            out.push('$');
-            out.push_str(inside);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (mut out, mut rest) = (String::new(), value);
+    while let Some((before, after)) = rest.split_once("${") {
+        let (name, behind) = after.split_once('}').unwrap_or((after, ""));
+        let marks = if name.chars().all(is_part) {
+            ["$", ""]
         } else {
-            out.push_str("${");
-            out.push_str(inside);
-            out.push('}');
-        }
-        rest = rest.get(end + 1..).unwrap_or_default();
+            ["${", "}"]
+        };
+        out.extend([before, marks[0], name, marks[1]]);
+        rest = behind;
     }
-    out.push_str(rest);
-    out
+    out + rest
 }

@@ -14,6 +14,7 @@ use worker_files::python::FlagValue;
 use worker_files::{
     ALSO, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_inherited, is_one_of,
 };
+use xtask_core::output::cut;
 use xtask_core::secret::masked;
 use xtask_core::tree::Tree;
 
@@ -233,12 +234,9 @@ impl Facts {
             self.add(id.clone(), &requested.place, &[]);
             if let Some(fact) = self.all.get_mut(&id) {
                 let methods = fact.value.entry("method".to_owned()).or_default();
-                let mut known: Vec<&str> = methods.split_whitespace().collect();
-                if !known.contains(&requested.method.as_str()) {
-                    known.push(&requested.method);
-                    known.sort_unstable();
-                    *methods = known.join(" ");
-                }
+                let mut known: BTreeSet<&str> = methods.split_whitespace().collect();
+                known.insert(&requested.method);
+                *methods = known.into_iter().collect::<Vec<_>>().join(" ");
             }
         }
         for input in &interface.python.inputs {
@@ -410,11 +408,7 @@ pub fn value(fact: &Fact) -> String {
             _ => parts.push(format!("{key} {value}")),
         }
     }
-    let line = parts.join(", ");
-    match line.char_indices().nth(LONGEST_VALUE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    cut(&parts.join(", "), LONGEST_VALUE)
 }
 
 #[cfg(test)]

@@ -336,14 +336,11 @@ impl<'a> Judge<'a> {
                         Some(old) => Self::kept_or_changed(&id, old, new, None),
                         None => Item::new(&id, Verdict::Added, None, Some(new)),
                     };
-                    if name.contains('.') || item.open {
-                        self.push(item);
-                        continue;
-                    }
-                    let read = self.new.get(&format!("env:{name}")).is_some();
+                    let env = format!("env:{name}");
                     // It was no use before, either.
-                    let as_before = self.old.get(&format!("env:{name}")).is_none() && old.is_some();
-                    if read || as_before || is_outside(name) {
+                    let as_before = old.is_some() && self.old.get(&env).is_none();
+                    let is_read = self.new.get(&env).is_some() || is_outside(name) || as_before;
+                    if item.open || is_read || name.contains('.') {
                         item
                     } else {
                         item.open()

@@ -18,22 +18,22 @@ const BROUGHT_APT: &str = "python3 python3-pip build-essential ca-certificates c
 impl Judge<'_> {
     /// What the Dockerfile says.
     pub fn image(&mut self) {
-        self.each("image", |judge, name, id, old, new| match new {
-            Some(new) => Self::image_both(name, id, old, new),
-            None => judge.renamed_fact("image", name).unwrap_or_else(|| {
-                Item::new(id, Verdict::Missing, Some(old), None)
-                    .why("The new image doesn't set it.")
-                    .help("Set it again, or record why not.")
-            }),
-        });
-        self.each("arg", |judge, name, id, old, new| match new {
-            Some(new) => Self::kept_or_changed(id, old, new, None),
-            None => judge.renamed_fact("arg", name).unwrap_or_else(|| {
-                Item::new(id, Verdict::Missing, Some(old), None)
-                    .why("Builds that give it are told that it does nothing.")
-                    .help("Take it again, or record what to give instead.")
-            }),
-        });
+        for (name, old) in self.old.area("image") {
+            let id = format!("image:{name}");
+            if let Some(new) = self.new.get(&id) {
+                self.push(Self::image_both(name, &id, old, new));
+            }
+        }
+        self.simple(
+            "image",
+            "The new image doesn't set it.",
+            "Set it again, or record why not.",
+        );
+        self.simple(
+            "arg",
+            "Builds that give it are told that it does nothing.",
+            "Take it again, or record what to give instead.",
+        );
         self.simple(
             "mount",
             "No step of the new build mounts it.",

@@ -23,6 +23,7 @@ pub use item::{Item, Verdict};
 pub use variables::same_value;
 
 use super::facts::{ALONE, Fact, Facts, WORDING};
+use xtask_core::output::cut;
 use xtask_core::sglang::{self, Flag, Table};
 
 /// Both workers' facts and what is known of `SGLang`.
@@ -331,13 +332,14 @@ impl<'a> Judge<'a> {
         Item::by_differences(id, old, new, &differences)
     }
 
-    /// Areas without rules of their own: there or not there, the same or not.
+    /// What has no rules of its own: there or not there, the same or not, or it follows a variable.
     fn simple(&mut self, area: &'a str, missing: &str, help: &str) {
-        self.each(area, |_, _, id, old, new| match new {
+        self.each(area, |judge, name, id, old, new| match new {
             Some(new) => Self::kept_or_changed(id, old, new, None),
-            None => Item::new(id, Verdict::Missing, Some(old), None)
-                .why(missing)
-                .help(help),
+            None => judge.renamed_fact(area, name).unwrap_or_else(|| {
+                let gone = Item::new(id, Verdict::Missing, Some(old), None);
+                gone.why(missing).help(help)
+            }),
         });
     }
 }
@@ -355,14 +357,7 @@ pub fn few<Name: Borrow<str>>(names: &[Name], most: usize) -> String {
 fn difference(key: &str, old: Option<&str>, new: Option<&str>) -> String {
     let show = |value: Option<&str>| match value {
         None => "nothing".to_owned(),
-        Some(value) => {
-            const LONGEST: usize = 100;
-            let line = value.replace('\n', ", ");
-            match line.char_indices().nth(LONGEST) {
-                Some((end, _)) => format!("`{}…`", &line[..end]),
-                None => format!("`{line}`"),
-            }
-        }
+        Some(value) => format!("`{}`", cut(&value.replace('\n', ", "), 100)),
     };
     format!("{key} was {}, is {}", show(old), show(new))
 }

@@ -129,45 +129,38 @@ impl<'a> Columns<'a> {
             }
             out.push_str("<tr>");
             let new = row[last].map(|cell| self.line(last, cell).text);
-            // The new line with the words that it does not have from the first other side.
-            let mut after = None;
-            let mut cells = String::new();
-            let (mut is_changed, mut is_own) = (last == 0, false);
-            for (side, cell) in row[..last].iter().enumerate() {
-                let letter = &self.sides[side].0[..1];
-                let line = cell.map(|cell| self.line(side, cell));
-                let is_equal = line.map(|line| line.text) == new;
-                is_changed |= side == 0 && !is_equal;
-                is_own |= letter == "u" && !is_equal;
-                let Some(line) = line else {
-                    let _ = write!(cells, "<td class=\"{letter} x\"></td>");
+            let equals = |side: usize| row[side].map(|cell| self.line(side, cell).text) == new;
+            let others = 0..last;
+            let is_changed = last == 0 || !equals(0);
+            let is_own = others
+                .clone()
+                .any(|side| self.sides[side].0 == "upstream" && !equals(side));
+            // The words that the new line does not have from the first other side that differs.
+            let differing = others
+                .filter(|side| row[*side].is_some() && !equals(*side))
+                .min();
+            for (side, cell) in row.iter().enumerate() {
+                let name = self.sides[side].0;
+                let Some(line) = cell.map(|cell| self.line(side, cell)) else {
+                    let _ = write!(out, "<td class=\"{} x\"></td>", &name[..1]);
                     continue;
                 };
-                let html = match new {
-                    Some(new) if !is_equal => {
-                        let (before, marked) = words(line.text, new);
-                        after.get_or_insert(marked);
-                        before
-                    }
+                let before = differing.and_then(|side| Some(self.line(side, row[side]?).text));
+                let html = match (new, before) {
+                    (Some(new), Some(before)) if side == last => words(before, new).1,
+                    (Some(new), _) if !equals(side) => words(line.text, new).0,
                     _ => whole(line.text),
                 };
-                let class = if is_equal { "e" } else { "c" };
-                cells += &td(self.sides[side].0, class, line, &html, linked);
+                let differs = if side == last {
+                    is_changed
+                } else {
+                    !equals(side)
+                };
+                let own = if side == last && is_own { " own" } else { "" };
+                let class = format!("{}{own}", if differs { "c" } else { "e" });
+                *out += &td(name, &class, line, &html, linked);
             }
-            match row[last].map(|cell| self.line(last, cell)) {
-                None => cells.push_str("<td class=\"n x\"></td>"),
-                Some(line) => {
-                    let class = match (is_changed, is_own) {
-                        (true, true) => "c own",
-                        (true, false) => "c",
-                        (false, true) => "e own",
-                        (false, false) => "e",
-                    };
-                    let html = after.unwrap_or_else(|| whole(line.text));
-                    cells += &td(self.sides[last].0, class, line, &html, linked);
-                }
-            }
-            let _ = writeln!(out, "{cells}</tr>");
+            out.push_str("</tr>\n");
         }
     }
 }

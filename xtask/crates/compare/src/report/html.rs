@@ -293,9 +293,12 @@ impl Page<'_> {
                 RowKind::Alone(_) if to - from > SHOWN => (CONTEXT, CONTEXT),
                 _ => (to - from, 0),
             };
-            let (begin, end) = (from + head, to.saturating_sub(tail));
-            if begin + 1 < end {
-                columns.write(out, from..begin, &self.linked);
+            let (mut begin, mut end) = (from + head, to.saturating_sub(tail));
+            if begin + 1 >= end {
+                (begin, end) = (to, to);
+            }
+            columns.write(out, from..begin, &self.linked);
+            if begin < end {
                 let what = match kind {
                     RowKind::Alone(side) => format!("only {}", columns.sides[side].0),
                     _ => "unchanged".to_owned(),
@@ -308,8 +311,6 @@ impl Page<'_> {
                 columns.write(out, begin..end, &self.linked);
                 let _ = writeln!(out, "</table></details>{OPEN}");
                 columns.write(out, end..to, &self.linked);
-            } else {
-                columns.write(out, from..to, &self.linked);
             }
             from = to;
         }

@@ -18,6 +18,34 @@ use super::unread::UnreadFact;
 use worker_files::{Place, Unread};
 use xtask_core::commands::Commands;
 
+/// Areas in order of what matters, with their names for people.
+const AREAS: [(&str, &str); 24] = [
+    ("env", "environment variables"),
+    ("flag", "server flags"),
+    ("route", "routes"),
+    ("input", "job input"),
+    ("serverless", "serverless settings"),
+    ("code", "the fork's own code"),
+    ("python", "Python API"),
+    ("image", "image"),
+    ("arg", "build arguments"),
+    ("mount", "build mounts"),
+    ("copy", "copied files"),
+    ("pip", "pip packages"),
+    ("constraint", "pip constraints"),
+    ("apt", "apt packages"),
+    ("conda", "conda packages"),
+    ("apk", "apk packages"),
+    ("step", "build steps"),
+    ("compose", "compose"),
+    ("bake", "bake"),
+    ("hub", "Hub form"),
+    ("tests", "Hub tests"),
+    ("readme", "README"),
+    ("unread", "not read"),
+    ("run", "runs"),
+];
+
 /// The whole result.
 pub struct Report {
     pub old: String,
@@ -86,39 +114,6 @@ impl Report {
         format!("{open} open{entries}{stale}.")
     }
 
-    /// Areas in order of what matters, with their names for people.
-    fn areas(&self) -> Vec<(&'static str, &'static str)> {
-        let known = [
-            ("env", "environment variables"),
-            ("flag", "server flags"),
-            ("route", "routes"),
-            ("input", "job input"),
-            ("serverless", "serverless settings"),
-            ("code", "the fork's own code"),
-            ("python", "Python API"),
-            ("image", "image"),
-            ("arg", "build arguments"),
-            ("mount", "build mounts"),
-            ("copy", "copied files"),
-            ("pip", "pip packages"),
-            ("constraint", "pip constraints"),
-            ("apt", "apt packages"),
-            ("conda", "conda packages"),
-            ("apk", "apk packages"),
-            ("step", "build steps"),
-            ("compose", "compose"),
-            ("bake", "bake"),
-            ("hub", "Hub form"),
-            ("tests", "Hub tests"),
-            ("readme", "README"),
-            ("unread", "not read"),
-            ("run", "runs"),
-        ];
-        let mut known = known.to_vec();
-        known.retain(|(area, _)| self.items.iter().any(|item| item.area() == *area));
-        known
-    }
-
     /// How many facts of each area came to what: the words, and a row of counts for each name.
     fn sums(&self) -> ([&'static str; 6], Vec<(&'static str, [usize; 6])>) {
         let column = |item: &Item| match item.verdict {
@@ -139,7 +134,8 @@ impl Report {
         };
         let mut rows = Vec::new();
         let mut rest = [0; 6];
-        for (area, name) in self.areas() {
+        let is_there = |area: &str| self.items.iter().any(|item| item.area() == area);
+        for (area, name) in AREAS.into_iter().filter(|(area, _)| is_there(area)) {
             let row = counts(Some(area));
             if self.all || row[..4].iter().any(|count| *count > 0) {
                 rows.push((name, row));

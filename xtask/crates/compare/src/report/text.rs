@@ -29,7 +29,7 @@ impl Report {
     pub fn text(&self) -> String {
         let mut out = String::new();
         let _ = writeln!(out, "{BOLD}{} → {}{BOLD:#}\n", self.old, self.new);
-        self.summary(&mut out);
+        out += &self.summary();
         self.entries(&mut out);
         self.instead(&mut out);
         for entry in &self.stale {
@@ -59,15 +59,9 @@ impl Report {
     }
 
     /// The counts alone.
-    pub fn summary_text(&self) -> String {
-        let mut out = String::new();
-        self.summary(&mut out);
-        out
-    }
-
-    fn summary(&self, out: &mut String) {
+    pub fn summary(&self) -> String {
         let (words, rows) = self.sums();
-        let _ = write!(out, "{:22}", "");
+        let mut out = " ".repeat(22);
         for word in words {
             let _ = write!(out, "{word:>9}");
         }
@@ -84,6 +78,7 @@ impl Report {
             }
             let _ = writeln!(out, "{style:#}");
         }
+        out
     }
 
     /// What is open, the most harmful first: ten entries in full, a line for each of the others. Of

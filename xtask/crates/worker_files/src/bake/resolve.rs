@@ -1,11 +1,11 @@
 //! docker-bake.hcl as `docker buildx bake` sees it: variables from the environment or their
 //! defaults, targets with what they inherit. Pure. What is not understood here (a function, a
-//! loop) is told and left out, never guessed.
+//! condition) is told and left out, never guessed.
 
 use std::collections::BTreeMap;
 
 use hcl_edit::Span;
-use hcl_edit::expr::{BinaryOperator, Expression, UnaryOperator};
+use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, Body, Structure};
 use hcl_edit::template::Element;
 use serde_json::{Map, Value};
@@ -14,19 +14,6 @@ use crate::Source;
 
 /// The bake file's name, beside the Dockerfile at the root.
 pub const FILE: &str = "docker-bake.hcl";
-
-/// The settings in the order in which bake prints them; others follow.
-const ORDER: [&str; 9] = [
-    "context",
-    "dockerfile",
-    "args",
-    "labels",
-    "tags",
-    "target",
-    "secret",
-    "platforms",
-    "output",
-];
 
 /// So deep may one definition lead to another.
 const DEEPEST: usize = 20;
@@ -53,20 +40,6 @@ impl Resolved {
             _ => return None,
         };
         self.targets.get_key_value(name).map(|(k, v)| (&**k, v))
-    }
-
-    /// What is built when no target is named, as `docker buildx bake --print` shows it.
-    pub fn json(&self) -> Value {
-        let names: Vec<&String> = match (self.groups.get("default"), self.target()) {
-            (Some(names), _) => names.iter().collect(),
-            (None, Some((one, _))) => self.targets.keys().filter(|name| *name == one).collect(),
-            (None, None) => Vec::new(),
-        };
-        let targets: Map<String, Value> = names
-            .iter()
-            .filter_map(|name| Some(((*name).clone(), self.targets.get(*name)?.clone().into())))
-            .collect();
-        serde_json::json!({ "group": { "default": { "targets": names } }, "target": targets })
     }
 }
 
@@ -97,7 +70,7 @@ pub fn resolve(
             }
             "target" => {
                 let settings = file.target(block, &mut resolved.unresolved, 0);
-                resolved.targets.insert(name, printed(settings));
+                resolved.targets.insert(name, spelled(settings));
             }
             _ => {}
         }
@@ -107,10 +80,9 @@ pub fn resolve(
     Ok(resolved)
 }
 
-/// A target's settings in bake's order and spelling.
-fn printed(mut settings: Map<String, Value>) -> Map<String, Value> {
+/// A target's settings with bake's own defaults, and in its spelling.
+fn spelled(mut settings: Map<String, Value>) -> Map<String, Value> {
     settings.remove("inherits");
-    // Bake's own defaults.
     for (key, value) in [("context", "."), ("dockerfile", "Dockerfile")] {
         settings.entry(key).or_insert_with(|| value.into());
     }
@@ -134,15 +106,7 @@ fn printed(mut settings: Map<String, Value>) -> Map<String, Value> {
             }
         }
     }
-    ordered(settings)
-}
-
-/// Settings in the order in which bake prints them.
-pub fn ordered(settings: Map<String, Value>) -> Map<String, Value> {
-    let mut all: Vec<_> = settings.into_iter().collect();
-    let place = |key: &str| ORDER.iter().position(|known| *known == key);
-    all.sort_by_key(|(key, _)| place(key).unwrap_or(ORDER.len()));
-    all.into_iter().collect()
+    settings
 }
 
 /// `id=A,env=B` as an object.
@@ -273,32 +237,11 @@ impl File<'_> {
                 }
                 Value::Object(object)
             }
-            Expression::Conditional(choice) => match inside(&choice.cond_expr)? {
-                Value::Bool(true) => inside(&choice.true_expr)?,
-                Value::Bool(false) => inside(&choice.false_expr)?,
-                _ => return Err("a condition that is neither true nor false".to_owned()),
-            },
-            Expression::UnaryOp(op) => match (*op.operator.value(), inside(&op.expr)?) {
-                (UnaryOperator::Not, Value::Bool(value)) => Value::Bool(!value),
-                _ => return Err("an operation that only docker resolves".to_owned()),
-            },
-            Expression::BinaryOp(op) => {
-                let (left, right) = (inside(&op.lhs_expr)?, inside(&op.rhs_expr)?);
-                match (*op.operator.value(), &left, &right) {
-                    (BinaryOperator::Eq, ..) => Value::Bool(left == right),
-                    (BinaryOperator::NotEq, ..) => Value::Bool(left != right),
-                    (BinaryOperator::And, Value::Bool(a), Value::Bool(b)) => Value::Bool(*a && *b),
-                    (BinaryOperator::Or, Value::Bool(a), Value::Bool(b)) => Value::Bool(*a || *b),
-                    _ => return Err("an operation that only docker resolves".to_owned()),
-                }
-            }
             Expression::FuncCall(call) => {
                 let name = call.name.name.as_str();
                 return Err(format!("the function `{name}`, which only docker resolves"));
             }
-            Expression::HeredocTemplate(_) | Expression::Traversal(_) | Expression::ForExpr(_) => {
-                return Err("an expression that only docker resolves".to_owned());
-            }
+            _ => return Err("an expression that only docker resolves".to_owned()),
         })
     }
 }
@@ -355,44 +298,41 @@ target "base" {
 }
 target "worker" {
   inherits = ["base"]
-  args = { B = NAME, C = FAST ? "fast" : "slow", D = NAME != "" && !FAST ? 1 : 2 }
+  args = { B = NAME, C = FAST }
   tags = [FULL, "x/${NAME}"]
   secret = ["id=HF_TOKEN,env=HF_TOKEN"]
 }
 "#;
         let said = resolved(text, &[("TAG", "v1"), ("FAST", "true")]);
         assert_eq!(said.unresolved, [""; 0]);
+        let (name, target) = said.target().unwrap();
+        assert_eq!(name, "worker");
         assert_eq!(
-            said.json(),
+            Value::Object(target.clone()),
             serde_json::json!({
-                "group": { "default": { "targets": ["worker"] } },
-                "target": {
-                    "worker": {
-                        "context": ".",
-                        "dockerfile": "Dockerfile",
-                        "args": { "A": "base", "B": "worker", "C": "fast", "D": "2" },
-                        "tags": ["worker:v1", "x/worker"],
-                        "secret": [{ "id": "HF_TOKEN", "env": "HF_TOKEN" }],
-                        "platforms": ["linux/amd64"],
-                    }
-                }
+                "context": ".",
+                "dockerfile": "Dockerfile",
+                "args": { "A": "base", "B": "worker", "C": "true" },
+                "tags": ["worker:v1", "x/worker"],
+                "secret": [{ "id": "HF_TOKEN", "env": "HF_TOKEN" }],
+                "platforms": ["linux/amd64"],
             })
         );
-        assert_eq!(said.target().unwrap().0, "worker");
     }
 
     #[test]
     fn what_only_docker_resolves_is_told_and_left_out() {
         let said = resolved(
-            "variable \"A\" { default = \"${A}\" }\ntarget \"t\" {\n  args = { X = upper(\"x\") }\n  tags = [A]\n  context = \".\"\n  target = NONE\n}\n",
+            "variable \"A\" { default = \"${A}\" }\ntarget \"t\" {\n  args = { X = upper(\"x\") }\n  labels = { A = true ? 1 : 2 }\n  tags = [A]\n  context = \".\"\n  target = NONE\n}\n",
             &[],
         );
         assert_eq!(
             said.unresolved,
             [
                 "line 3: `args`: the function `upper`, which only docker resolves",
-                "line 4: `tags`: variables that lead to themselves",
-                "line 6: `target`: there is no variable `NONE`",
+                "line 4: `labels`: an expression that only docker resolves",
+                "line 5: `tags`: variables that lead to themselves",
+                "line 7: `target`: there is no variable `NONE`",
             ]
         );
         let (_, target) = said.target().unwrap();

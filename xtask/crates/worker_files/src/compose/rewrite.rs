@@ -125,7 +125,7 @@ impl Editor<'_> {
         if let Some(inline) = inline {
             let what = format!("a Dockerfile inside of the compose file that names `{root}`");
             let help = "move it to a file of its own in the upstream";
-            return Err(self.text.refuse(self.offset(inline), what, help));
+            return Err(self.text.refuse(self.yaml.span(inline).start, what, help));
         }
         if is_elsewhere(context) {
             return Ok(());
@@ -143,7 +143,7 @@ impl Editor<'_> {
             self.output.notes.push(format!(
                 "line {}: the build names no Dockerfile, which meant the one in `{context}`; now \
                  it means the worker's",
-                self.text.line(self.offset(written))
+                self.text.line(self.yaml.span(written).start)
             ));
         }
         self.scalar(written, |editor, path| editor.anew(path, written))
@@ -177,7 +177,7 @@ impl Editor<'_> {
             if path.contains("../") || path.contains(&self.map.root) {
                 let what = format!("the path `{path}` depends on a variable");
                 let help = "write the path itself in the upstream";
-                return Err(self.text.refuse(self.offset(id), what, help));
+                return Err(self.text.refuse(self.yaml.span(id).start, what, help));
             }
             return Ok(None);
         }
@@ -205,13 +205,6 @@ impl Editor<'_> {
         let below = || old.strip_prefix(&self.map.root).map(RepoPath::new);
         let file = self.map.moved.get(old).cloned();
         file.or_else(below).unwrap_or_else(|| old.clone())
-    }
-
-    fn offset(&self, id: usize) -> usize {
-        match self.yaml.node(id) {
-            Node::Scalar { span, .. } => span.start,
-            _ => 0,
-        }
     }
 
     fn scalar(

@@ -24,7 +24,7 @@ type Context = BTreeMap<String, String>;
 fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
     let text = Text::new(dockerfile).unwrap();
     let mut copies = Vec::new();
-    let walked = Walk::new(&text).each(|walk, instruction| {
+    let walked = Walk::each(&text, |walk, instruction| {
         let sources = walk.sources(instruction)?;
         if let Some(dest) = instruction.words(instruction.options().1).pop() {
             copies.push((dest.text, sources));

@@ -8,6 +8,7 @@ use super::stages::Stages;
 use super::{Copy, Hides, Image, Mount, Named, Reading, Run, Source, Step, Text, Unread};
 use super::{Instruction, Word, clean, split};
 use crate::shell::{self, Script};
+use xtask_core::output::cut;
 
 /// Instructions that mean nothing without arguments.
 const ABOUT_SOMETHING: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME \
@@ -210,7 +211,7 @@ impl Reader<'_> {
             }
             "MAINTAINER" => {}
             keyword => {
-                let what = format!("`{}` is no instruction of a Dockerfile", short(keyword));
+                let what = format!("`{}` is no instruction of a Dockerfile", cut(keyword, 40));
                 self.not_read(instruction.range.clone(), what, &BUILD);
             }
         }
@@ -278,7 +279,7 @@ impl Reader<'_> {
             let what = format!(
                 "{} sets no value for {}",
                 instruction.keyword,
-                short(&name.text)
+                cut(&name.text, 40)
             );
             self.not_read(instruction.range.clone(), what, &[Hides::Image]);
             return Vec::new();
@@ -415,7 +416,7 @@ impl Reader<'_> {
             .iter()
             .filter(|document| !document.ends)
         {
-            let what = format!("the here-document {} never ends", short(&document.name));
+            let what = format!("the here-document {} never ends", cut(&document.name, 40));
             self.not_read(document.body.clone(), what, &[Hides::Packages]);
         }
         let shell = self.image.shell.as_ref();
@@ -424,7 +425,7 @@ impl Reader<'_> {
             shell::exec(&words, &(at..instruction.line_end))
         } else if ["powershell", "cmd", "pwsh"]
             .iter()
-            .any(|other| shell.contains(other))
+            .any(|it| shell.contains(it))
         {
             let what = "this shell's language is not read";
             return self.not_read(instruction.range.clone(), what, &[Hides::Packages]);
@@ -464,10 +465,6 @@ pub(super) fn part(value: &str, keys: &[&str]) -> Option<String> {
     let find = |key: &&str| fields.clone().find(|(name, _)| name == key);
     let (_, value) = keys.iter().find_map(find)?;
     Some(value.to_owned())
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(40).collect()
 }
 
 /// A path of the image without the first slash, dots taken out. A slash at the end stays.

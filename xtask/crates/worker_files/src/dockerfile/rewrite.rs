@@ -6,12 +6,9 @@ use std::ops::Range;
 use super::landing::Landing;
 use super::reader::part;
 use super::{Instruction, Word, split, try_expand};
-use crate::glob::{head, is_pattern};
+use crate::glob::{clean, head, is_pattern};
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text, listed};
 use xtask_core::tree::RepoPath;
-
-/// Lines of named sources are broken before they get longer than this.
-const WIDTH: usize = 100;
 
 /// Something that the build takes from its context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +35,7 @@ impl Taken {
 pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
     let text = Text::new(dockerfile)?;
     let mut found = Vec::new();
-    Walk::new(&text).each(|walk, instruction| {
+    Walk::each(&text, |walk, instruction| {
         let sources = walk.sources(instruction)?.into_iter();
         found.extend(sources.map(|(path, span)| Taken {
             path,
@@ -53,7 +50,7 @@ pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
 pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
     let text = Text::new(dockerfile)?;
     let mut names: Vec<String> = Vec::new();
-    Walk::new(&text).each(|_, instruction| {
+    Walk::each(&text, |_, instruction| {
         let assignments = instruction.assignments().into_iter();
         for (name, _) in assignments.filter(|_| instruction.keyword == "ARG") {
             if !names.contains(&name.text) {
@@ -73,7 +70,7 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
                         fix its Dockerfile there";
     let text = Text::new(dockerfile)?;
     let mut output = Output::default();
-    Walk::new(&text).each(|walk, instruction| {
+    Walk::each(&text, |walk, instruction| {
         let inner = instruction.line().to_ascii_uppercase();
         let copies = inner.starts_with("COPY") || inner.starts_with("ADD");
         if instruction.keyword == "ONBUILD" && copies && !inner.contains("--FROM=") {
@@ -99,11 +96,9 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
         if sources.is_empty() {
             return Ok(());
         }
-        output.edits.extend(if instruction.keyword == "RUN" {
-            mounted(&text, &sources, &landings)?
-        } else {
-            copied(&text, instruction, &sources, &landings)?
-        });
+        output
+            .edits
+            .extend(edits(&text, instruction, &sources, &landings)?);
         let what = match sources.as_slice() {
             [(path, _)] if landings[0].only().is_none() => {
                 format!("what was `{path}` is copied by name")
@@ -120,33 +115,17 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
 type ContextSource = (String, Range<usize>);
 type Edits = Vec<(Range<usize>, String)>;
 
-/// The sources of bind mounts, each of which stays one.
-fn mounted(
-    text: &Text<'_>,
-    sources: &[ContextSource],
-    landings: &[Landing],
-) -> Result<Edits, NotUnderstood> {
-    let edit = |((path, span), landing): (&ContextSource, &Landing)| {
-        let name = landing.only().ok_or_else(|| {
-            let what = format!("`{path}` is mounted, whose files no longer lie together");
-            let help = "mount single files, or folders that come along as they are";
-            text.refuse(span.start, what, help)
-        })?;
-        Ok((span.clone(), name.to_owned()))
-    };
-    sources.iter().zip(landings).map(edit).collect()
-}
-
-/// `COPY` or `ADD` with as little change as the files allow: its words, or where files land in
+/// An instruction with as little change as the files allow: its words, or where files land in
 /// several folders, an instruction for each.
-fn copied(
+fn edits(
     text: &Text<'_>,
     instruction: &Instruction,
     sources: &[ContextSource],
     landings: &[Landing],
 ) -> Result<Edits, NotUnderstood> {
     let (options, at) = instruction.options();
-    for option in &options {
+    let is_mount = instruction.keyword == "RUN";
+    for option in options.iter().filter(|_| !is_mount) {
         let name = option.text.split('=').next().unwrap_or_default();
         if !["--chown", "--chmod", "--link"].contains(&name) {
             let what = format!("`{name}` beside sources that move");
@@ -155,20 +134,25 @@ fn copied(
         }
     }
     let is_json = instruction.json(at).is_some();
-    let only = landings.iter().map(Landing::only);
-    if let Some(names) = only.collect::<Option<Vec<&str>>>()
-        && (is_json || !names.iter().any(|name| name.contains(' ')))
-    {
+    let only = |landing: &Landing| {
+        let name = landing.only()?;
+        if is_json {
+            Some(quoted(name).trim_matches('"').to_owned())
+        } else {
+            (!name.contains(' ')).then(|| name.to_owned())
+        }
+    };
+    let names = landings.iter().map(only);
+    if let Some(names) = names.collect::<Option<Vec<String>>>() {
         let spans = sources.iter().map(|(_, span)| span.clone());
-        let quoted = |name: &str| quoted(name).trim_matches('"').to_owned();
-        let written = |name: &str| {
-            if is_json {
-                quoted(name)
-            } else {
-                name.to_owned()
-            }
-        };
-        return Ok(spans.zip(names.into_iter().map(written)).collect());
+        return Ok(spans.zip(names).collect());
+    }
+    if is_mount {
+        let torn = landings.iter().position(|landing| only(landing).is_none());
+        let (path, span) = &sources[torn.unwrap_or_default()];
+        let what = format!("`{path}` is mounted, whose files no longer lie together");
+        let help = "mount single files, or folders that come along as they are";
+        return Err(text.refuse(span.start, what, help));
     }
     anew(text, instruction, sources, landings)
 }
@@ -238,7 +222,7 @@ fn anew(
             let names: String = names.iter().map(|name| quoted(name) + ", ").collect();
             return format!("[{names}{}]", quoted(&to));
         }
-        format!("{} {to}", row(text, instruction, names, from))
+        format!("{} {to}", names.join(" "))
     };
     let lines: Vec<String> = places.iter().map(line).collect();
     let keyword = &text.body[start..from];
@@ -250,29 +234,6 @@ fn anew(
     let separator = format!("{}{}{keyword}", text.newline(start), text.indent(start));
     edits.push((from..end, lines.join(&separator)));
     Ok(edits)
-}
-
-/// The names in a row that begins at an offset, broken where the line would get long.
-fn row(text: &Text<'_>, instruction: &Instruction, names: &[&str], from: usize) -> String {
-    let start = instruction.range.start;
-    let indent = text.indent(start);
-    let mut column = text.place(from).1;
-    let mut out = String::new();
-    for name in names {
-        let width = name.chars().count();
-        if out.is_empty() {
-        } else if column + width + 2 > WIDTH {
-            let escape = char::from(instruction.escape);
-            out += &format!(" {escape}{}{indent}    ", text.newline(start));
-            column = indent.chars().count() + 5;
-        } else {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(name);
-        column += width;
-    }
-    out
 }
 
 fn quoted(text: &str) -> String {
@@ -292,50 +253,48 @@ struct Walk<'t> {
 }
 
 impl<'t> Walk<'t> {
-    fn new(text: &'t Text<'t>) -> Self {
-        Self {
+    /// Sees each instruction with what is known of the variables there.
+    fn each(
+        text: &'t Text<'t>,
+        mut see: impl FnMut(&Self, &Instruction) -> Result<(), NotUnderstood>,
+    ) -> Result<(), NotUnderstood> {
+        const HELP: &str =
+            "fix the upstream's Dockerfile; `docker build --check` reads it the same way";
+        let mut walk = Self {
             text,
             global: BTreeMap::new(),
             values: BTreeMap::new(),
             env: BTreeSet::new(),
             in_stage: false,
-        }
-    }
-
-    fn each(
-        mut self,
-        mut see: impl FnMut(&Self, &Instruction) -> Result<(), NotUnderstood>,
-    ) -> Result<(), NotUnderstood> {
-        const HELP: &str =
-            "fix the upstream's Dockerfile; `docker build --check` reads it the same way";
-        for instruction in &split(self.text.body) {
+        };
+        for instruction in &split(text.body) {
             let start = instruction.range.start;
             let keyword = instruction.keyword.as_str();
             if !is_keyword(keyword) {
                 let what = format!("unknown instruction `{keyword}`");
-                return Err(self.text.refuse(start, what, HELP));
+                return Err(text.refuse(start, what, HELP));
             }
             if instruction.documents.iter().any(|document| !document.ends) {
                 let help = "end it with a line that holds nothing but its name";
                 let what = "a here-document that never ends";
-                return Err(self.text.refuse(start, what, help));
+                return Err(text.refuse(start, what, help));
             }
             match keyword {
                 "FROM" => {
-                    let values = std::mem::take(&mut self.values);
-                    if !self.in_stage {
-                        self.global = values;
+                    let values = std::mem::take(&mut walk.values);
+                    if !walk.in_stage {
+                        walk.global = values;
                     }
-                    self.env.clear();
-                    self.in_stage = true;
+                    walk.env.clear();
+                    walk.in_stage = true;
                 }
-                "ENV" | "ARG" => self.set(instruction),
+                "ENV" | "ARG" => walk.set(instruction),
                 _ => {}
             }
-            see(&self, instruction)?;
+            see(&walk, instruction)?;
         }
-        if !self.in_stage {
-            return Err(self.text.refuse(0, "no base image: FROM is missing", HELP));
+        if !walk.in_stage {
+            return Err(text.refuse(0, "no base image: FROM is missing", HELP));
         }
         Ok(())
     }
@@ -381,14 +340,12 @@ impl<'t> Walk<'t> {
                 "write the path itself, or give the variable a literal default in this stage";
             return Err(self.text.refuse(at, what, help));
         };
-        let parts = filled.split('/').filter(|part| !matches!(*part, "" | "."));
-        let parts: Vec<&str> = parts.collect();
-        if parts.contains(&"..") {
+        if filled.split('/').any(|part| part == "..") {
             let what = format!("the source `{filled}` climbs with `..`");
             let help = "write the path from the root of the build context";
             return Err(self.text.refuse(at, what, help));
         }
-        Ok(parts.join("/"))
+        Ok(clean(&filled))
     }
 
     /// What an instruction takes from the build context: the sources of COPY and ADD, and those of

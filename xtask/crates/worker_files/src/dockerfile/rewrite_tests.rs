@@ -45,8 +45,8 @@ fn refused(body: &str) -> NotUnderstood {
 #[test]
 fn the_whole_folder_becomes_named_copies() {
     let after = "\
-COPY Dockerfile docker-compose.yml download_model.py engine.py handler.py requirements.txt \\
-    utils.py .runpod/hub.json .runpod/tests.json ./
+COPY Dockerfile docker-compose.yml download_model.py engine.py handler.py requirements.txt \
+utils.py .runpod/hub.json .runpod/tests.json ./
 COPY public/ ./public/
 ";
     for before in [
@@ -145,7 +145,7 @@ fn line_endings_the_escape_directive_and_a_byte_order_mark_stay() {
     assert_eq!(
         String::from_utf8(after).unwrap(),
         "\u{feff}# escape=`\r\nFROM a\r\nCOPY Dockerfile docker-compose.yml download_model.py \
-         engine.py handler.py requirements.txt `\r\n    utils.py .runpod/hub.json \
+         engine.py handler.py requirements.txt utils.py .runpod/hub.json \
          .runpod/tests.json ./\r\nCOPY public/ ./public/\r\nRUN dir\r\n"
     );
 }
@@ -318,6 +318,6 @@ fn the_bundled_upstream_is_understood() {
     assert!(!after.contains(".runpod/ "));
     assert_eq!(
         after.lines().count(),
-        text.iter().filter(|&&b| b == b'\n').count() + 2
+        text.iter().filter(|&&b| b == b'\n').count() + 1
     );
 }

@@ -45,11 +45,7 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     let mut parser = Parser {
         text,
         bytes,
-        at: 0,
-        line: 0,
-        open: Vec::new(),
-        askew: None,
-        problems: Vec::new(),
+        ..Parser::default()
     };
     let root = parser.document();
     let mut problems = parser.problems;
@@ -66,6 +62,7 @@ struct Open {
     closer: u8,
 }
 
+#[derive(Default)]
 struct Parser<'a> {
     text: &'a str,
     bytes: &'a [u8],

@@ -1,4 +1,4 @@
-//! Project files: pyproject.toml with its lock, Pipfile, setup.py, setup.cfg and conda's environment.yml.
+//! Project files: pyproject.toml with its lock, Pipfile, setup.py and conda's environment.yml.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,12 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
         match source.path.name() {
             b"pyproject.toml" | b"Pipfile" => pyproject(source, &mut packages, &mut unread),
             b"setup.py" => setup_py(source, &mut packages, &mut unread),
-            b"setup.cfg" => setup_cfg(source, &mut packages, &mut unread),
+            b"setup.cfg" => {
+                if let Some(at) = source.text.find("install_requires") {
+                    let what = "the packages that setup.cfg asks for are not read";
+                    unread.push(source.unread(at..at, what, &[Hides::Packages]));
+                }
+            }
             _ => {}
         }
     }
@@ -111,24 +116,6 @@ fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<U
         if !is_list || value.rest.contains(|c| !"[],".contains(c)) {
             let what = "the packages that this project needs are computed, or some of them";
             unread.push(source.unread(at..value.end, what, &[Hides::Packages]));
-        }
-    }
-}
-
-/// `install_requires =` with a line a package.
-fn setup_cfg(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
-    let mut inside = false;
-    for (start, line) in source.lines() {
-        let indented = line.starts_with([' ', '\t']);
-        let mut text = line;
-        if !indented {
-            let key = line.split_once('=').map(|(key, value)| (key.trim(), value));
-            inside = key.is_some_and(|(key, _)| key == "install_requires");
-            text = key.map_or("", |(_, value)| value);
-        }
-        let text = text.split('#').next().unwrap_or_default().trim();
-        if inside && !text.is_empty() {
-            listed(source, text, start..start + line.len(), packages, unread);
         }
     }
 }

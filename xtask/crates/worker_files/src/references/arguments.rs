@@ -1,7 +1,7 @@
 //! Build arguments that the new Dockerfile does not declare.
 
 use super::{File, Form};
-use crate::dockerfile::is_predefined;
+use crate::dockerfile::{Named, is_predefined};
 use crate::yaml::{Node, Yaml};
 use crate::{Source, bake};
 
@@ -10,7 +10,10 @@ pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
     let mut passed = on_command_lines(file, dockerfile);
     match file.form {
         Form::Yaml => passed.extend(in_yaml(file.text, dockerfile)),
-        Form::Hcl => passed.extend(in_bake(file.text, dockerfile)),
+        Form::Hcl => {
+            let args = in_bake(file.text, dockerfile).into_iter();
+            passed.extend(args.map(|arg| (arg.place.start, arg.name)));
+        }
         _ => {}
     }
     let instead = match declared {
@@ -90,21 +93,13 @@ fn command(text: &str, at: usize) -> String {
 }
 
 fn builds_the_dockerfile(command: &str, dockerfile: &str) -> bool {
-    let mut words = command.split_whitespace();
-    let mut file = None;
-    while let Some(word) = words.next()
-        && file.is_none()
-    {
-        let inline = || {
-            word.strip_prefix("--file=")
-                .or_else(|| word.strip_prefix("-f="))
-        };
-        file = if matches!(word, "-f" | "--file") {
-            words.next()
-        } else {
-            inline()
-        };
-    }
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let file = words.iter().enumerate().find_map(|(at, word)| match *word {
+        "-f" | "--file" => words.get(at + 1).copied(),
+        word => word
+            .strip_prefix("--file=")
+            .or_else(|| word.strip_prefix("-f=")),
+    });
     is_the_dockerfile(file, dockerfile)
 }
 
@@ -168,18 +163,13 @@ fn passed(yaml: &Yaml, text: &str, value: usize, found: &mut Vec<(usize, String)
 }
 
 /// `args = { … }` of a bake file's targets.
-pub(super) fn in_bake(text: &str, ours: &str) -> Vec<(usize, String)> {
-    let source = Source::new("docker-bake.hcl".into(), text.as_bytes());
+pub(super) fn in_bake(text: &str, ours: &str) -> Vec<Named> {
+    let source = Source::new(bake::FILE.into(), text.as_bytes());
     let (bake, _) = bake::read(&source).split();
-    let mut found = Vec::new();
-    for target in &bake.targets {
+    let is_ours = |target: &&bake::Target| {
         let context = bake.setting(target, "context");
-        if is_the_dockerfile(bake.setting(target, "dockerfile"), ours)
-            && context.is_none_or(is_root)
-        {
-            let args = target.args.iter();
-            found.extend(args.map(|arg| (arg.place.start, arg.name.clone())));
-        }
-    }
-    found
+        is_the_dockerfile(bake.setting(target, "dockerfile"), ours) && context.is_none_or(is_root)
+    };
+    let targets = bake.targets.iter().filter(is_ours);
+    targets.flat_map(|target| target.args.clone()).collect()
 }

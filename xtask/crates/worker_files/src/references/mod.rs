@@ -156,13 +156,9 @@ struct File<'a> {
 /// stands on a line of its own.
 pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
     let text = std::str::from_utf8(bake).ok()?;
-    let undeclared = arguments::in_bake(text, "Dockerfile");
-    let undeclared: Vec<usize> = undeclared
-        .into_iter()
-        .filter(|(_, name)| arguments::is_undeclared(name, declared))
-        .map(|(offset, _)| offset)
-        .collect();
-    let without = bake::without_arguments(text, &undeclared);
+    let mut undeclared = arguments::in_bake(text, "Dockerfile");
+    undeclared.retain(|arg| arguments::is_undeclared(&arg.name, declared));
+    let without = bake::without_arguments(text, undeclared);
     (without != text).then_some(without)
 }
 
