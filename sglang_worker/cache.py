@@ -30,14 +30,14 @@ SAFE, OTHERS = "*.safetensors", ("*.bin", "*.pt", "*.pth", "*.gguf")
 
 @dataclass(frozen=True)
 class CachedModel:
-    """A copy of a model: where it is when it is to be served, and a line for the log."""
+    """A copy of a model: where it is when it is served, and a line for the log."""
 
     path: str = ""
     note: str = ""
 
 
 def find(cache: str, name: str, revision: str | None, env: Mapping[str, str]) -> CachedModel:
-    """The copy of a model below `cache` that is to be served."""
+    """The copy of a model below `cache` to serve."""
     if not MODEL_NAME.fullmatch(name) or os.path.exists(name):
         return CachedModel()
     folder = Path(cache) / f"models--{name.replace('/', '--')}"

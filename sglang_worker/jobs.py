@@ -54,7 +54,7 @@ JOB_KEYS = frozenset({"id", "input", "policy", "s3Config", "webhook"})
 #: Native routes whose text goes to the scheduler as it is.
 NATIVE_ROUTES = frozenset({"/generate", "/encode", "/classify"})
 
-#: How a request asks for the likeliest tokens at each place, of which there can't be more than all.
+#: How a request asks for the likeliest tokens at each place, at most as many as there are tokens.
 LOGPROBS = ("top_logprobs_num", "top_logprobs", "logprobs")
 
 LARGEST_TOP_K = 2**31 - 1  #: SGLang keeps it in 32 bits

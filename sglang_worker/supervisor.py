@@ -133,7 +133,7 @@ class Supervisor:
         self.jobs_in_progress: Callable[[], int] = lambda: 0
         self._stop_taking_jobs: Callable[[], None] = lambda: None
         self._process: subprocess.Popen[bytes] | None = None
-        self._fate = threading.Lock()  # whoever has it ends the worker
+        self._fate = threading.Lock()  # its holder ends the worker
         self._started = time.monotonic()
         #: Held while a process is being started, which must not happen while the worker ends.
         self._starting = threading.Lock()
@@ -367,7 +367,7 @@ class Supervisor:
     def _reap_adopted(self) -> None:
         """Collects orphans that ended up here, as PID 1 or as their subreaper.
 
-        Children of the worker's own process group belong to whoever started them.
+        Children of the worker's own process group belong to the process that started them.
         """
         try:
             if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:

@@ -1,6 +1,6 @@
 //! The stage `image`: the base image that stands in for SGLang's, and the tests that build on it.
 //!
-//! All that is made on the engine carries a label (it lies in the base image, and what is made from
+//! All that is made on the engine carries a label (it is on the base image, and what is made from
 //! that inherits it) and is removed at the end, or by the next run where this one was killed. So
 //! does what it added to the build cache, unless it was interrupted.
 

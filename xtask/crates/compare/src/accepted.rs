@@ -57,7 +57,7 @@ pub fn is_cleanups(id: &str) -> bool {
 
 /// The option of `compare` that takes an entry off the record.
 pub fn withdrawal(fact: &str) -> String {
-    // Whoever wrote the file by hand may have begun with anything.
+    // A file that was written by hand may begin with anything.
     let joint = if fact.starts_with('-') { '=' } else { ' ' };
     format!("--withdraw{joint}{}", quoted(fact))
 }

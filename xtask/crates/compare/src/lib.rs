@@ -266,7 +266,7 @@ fn with_past(root: &Path) -> Result<Compared> {
 }
 
 /// The summary of a comparison of the work tree at `root` with its past, and how many things keep
-/// it from being clean, for whoever shows the task's result among others.
+/// it from being clean, for a task that shows this result among others.
 pub fn summary(root: &Path) -> Result<(String, usize)> {
     let report = with_past(root)?.report;
     Ok((report.summary(), report.failures()))

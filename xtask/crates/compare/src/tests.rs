@@ -366,7 +366,7 @@ fn a_whole_session_from_outdated_to_accepted_and_without_the_old_files() {
     all.extend(["--reason", "a test"]);
     compare(&all).unwrap();
     assert_eq!(compare(&[]).unwrap(), Outcome::Done);
-    // Whoever compares a worker with itself finds nothing.
+    // A worker that is compared with itself has nothing open.
     fs_err::remove_file(root.join(xtask_core::layout::ACCEPTED)).unwrap();
     assert_eq!(compare(&[".", "."]).unwrap(), Outcome::Done);
 }

@@ -98,7 +98,7 @@ impl Unread {
     }
 }
 
-/// What a reader found, and what it did not understand: neither is to be had without the other.
+/// What a reader found, and what it did not understand: neither can be taken without the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Reading<Facts> {

@@ -138,7 +138,7 @@ def judge(result: Any, parts: list[Any]) -> str | None:
         return f"the worker answered with an error: {error}"
     if says_something(outputs):
         return None
-    return "the answer is empty: expected some text, a list of vectors or the like"
+    return "the answer is empty: expected text or a list of vectors"
 
 
 def outcome(job: dict[str, Any]) -> dict[str, Any]:

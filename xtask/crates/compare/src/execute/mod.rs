@@ -2,9 +2,9 @@
 //! outside of it, once for each variable, and what it would have started and requested is
 //! compared.
 //!
-//! This runs code of both trees, so it is done only when asked. `driver.py` keeps the doors shut:
-//! no process, no socket, no signal leaves it. It is a fence against accidents and not against
-//! an attacker: whoever doubts a tree must not run it, here or anywhere.
+//! This runs code of both trees, so it is done only when asked. `driver.py` starts
+//! no process, opens no socket and sends no signal. It protects against accidents and not against
+//! an attacker: do not run a tree that you doubt, here or anywhere.
 
 mod plan;
 mod verify;

@@ -200,7 +200,7 @@ impl Editor<'_> {
         Ok(Some(text))
     }
 
-    /// Where an upstream place lies in the result.
+    /// Where the result has what upstream has at a place.
     fn moved(&self, old: &RepoPath) -> RepoPath {
         let below = || old.strip_prefix(&self.map.root).map(RepoPath::new);
         let file = self.map.moved.get(old).cloned();

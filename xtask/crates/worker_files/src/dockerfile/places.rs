@@ -20,7 +20,7 @@ const LEFT: &[&str] = &[".runpod/README.md", ".runpod/torn/e.md"];
 /// Files of a context: path, and what marks the content.
 type Context = BTreeMap<String, String>;
 
-/// Where each content lies in the image.
+/// Where the image has each content.
 fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
     let text = Text::new(dockerfile).unwrap();
     let mut copies = Vec::new();

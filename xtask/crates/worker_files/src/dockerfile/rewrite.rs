@@ -62,7 +62,7 @@ pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
     Ok(names)
 }
 
-/// The Dockerfile with every path of the build context where it lies in the result. The image gets
+/// The Dockerfile with every path of the build context as it is in the result. The image gets
 /// the same files at the same places as before, without those that do not come along: these are in
 /// the notes.
 pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {

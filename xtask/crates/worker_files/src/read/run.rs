@@ -27,7 +27,7 @@ pub enum When {
     Never,
 }
 
-/// A script that is to be read.
+/// A script to read.
 pub struct Job {
     pub file: RepoPath,
     pub script: Script,

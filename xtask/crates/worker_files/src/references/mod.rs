@@ -66,7 +66,7 @@ pub fn candidates() -> Vec<String> {
 }
 
 /// Everything in `files` that dangles after the migration, in the order of paths and lines. What
-/// lies in `outdated/` and what records the past (a change log) is passed over.
+/// is in `outdated/` and what records the past (a change log) is passed over.
 pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let mut found = Vec::new();
@@ -80,8 +80,8 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
     found
 }
 
-/// Everything in `files` that names `folder`, which is to be removed with all that is in it: whoever
-/// writes the folder and a slash means it, even where no file of that name is known.
+/// Everything in `files` that names `folder`, which will be removed with all that is in it. A path that
+/// begins with the folder and a slash counts even where no file of that name is known.
 pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
     let mut found = Vec::new();
     for mut file in files.iter().filter_map(File::open) {
@@ -136,7 +136,7 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
 }
 
 /// Whether a line of a file that runs only tells something: a comment, or an entry in a list of
-/// what is to be passed over, which loses its meaning and breaks nothing.
+/// what is passed over, which loses its meaning and breaks nothing.
 fn is_aside(path: &RepoPath, line: &str) -> bool {
     let is_comment = line.starts_with('#') && !line.starts_with("#!")
         || ["//", "<!--"].iter().any(|mark| line.starts_with(mark));
