@@ -203,7 +203,9 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
     progress::at("judging");
     let mut items = judge_all(&old, base.as_ref(), &new, new_tree.as_ref())?;
     let executed = if args.execute {
-        let trees = [old_tree.as_deref(), Some(new_tree.as_ref())];
+        let recorded = recorded(&trees, commit.as_deref())?;
+        let old_tree = old_tree.as_deref().or(recorded.as_deref());
+        let trees = [old_tree, Some(new_tree.as_ref())];
         Some(executed(trees, [&old, &new], &mut items)?)
     } else {
         None
@@ -310,6 +312,11 @@ fn command(repo: Option<&Path>, args: &Args) -> String {
     Commands::new(repo).task("compare", &words.join(" "))
 }
 
+/// The files of the commit that a record names, where that is in this repository.
+fn recorded(trees: &Trees, commit: Option<&str>) -> Result<Option<Box<dyn Tree>>> {
+    commit.map_or(Ok(None), |commit| trees.revision(commit))
+}
+
 /// Runs both workers, the old one first, and takes what that shows into the items.
 fn executed(
     trees: [Option<&dyn Tree>; 2],
@@ -318,7 +325,9 @@ fn executed(
 ) -> Result<execute::Summary> {
     let [Some(old_tree), Some(new_tree)] = trees else {
         bail!(UserError::new(
-            format!("{BASELINE} holds facts, and no Python that could be run"),
+            format!(
+                "{BASELINE} holds facts and no Python, and its commit is not in this repository"
+            ),
             "name the old worker: `cargo xtask compare OLD --execute`"
         ));
     };
