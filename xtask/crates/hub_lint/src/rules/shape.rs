@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{shape_env, shape_tests};
+use super::{allowed_values, shape_env, shape_tests};
 use crate::document::{HubDocument, Which, begin, short};
 use crate::edit::{self, safety};
 use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
@@ -237,6 +237,8 @@ impl Check<'_> {
                 .push(wrong_type(self.document, node, shape, key));
             return;
         }
+        let value = allowed_values::check(self.document, node, shape, key);
+        self.findings.extend(value);
         match (shape, &node.kind) {
             (ValueShape::Object(table), _) => self.object(node, table),
             (ValueShape::List(item), Kind::Array(items)) => {
@@ -366,13 +368,15 @@ fn misplaced(document: &HubDocument, node: &Node, member: &Member, home: &FieldT
 fn fits(node: &Node, shape: ValueShape) -> bool {
     match (shape, &node.kind) {
         (_, Kind::Null)
-        | (ValueShape::Text | ValueShape::Word(_), Kind::String(_))
+        | (ValueShape::Text | ValueShape::Limited(_) | ValueShape::Word(_), Kind::String(_))
         | (ValueShape::Flag, Kind::Bool(_))
         | (ValueShape::Number, Kind::Number(_))
         | (ValueShape::Scalar, Kind::String(_) | Kind::Number(_) | Kind::Bool(_))
         | (ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values, Kind::Object(_))
         | (ValueShape::List(_), Kind::Array(_)) => true,
-        (ValueShape::Whole, Kind::Number(_)) => node.as_f64().is_some_and(|n| n.fract() == 0.0),
+        (ValueShape::Whole | ValueShape::Count, Kind::Number(_)) => {
+            node.as_f64().is_some_and(|n| n.fract() == 0.0)
+        }
         _ => false,
     }
 }
@@ -380,9 +384,9 @@ fn fits(node: &Node, shape: ValueShape) -> bool {
 /// The shape in words.
 fn wanted(shape: ValueShape) -> &'static str {
     match shape {
-        ValueShape::Text | ValueShape::Word(_) => "a string",
+        ValueShape::Text | ValueShape::Limited(_) | ValueShape::Word(_) => "a string",
         ValueShape::Flag => "true or false",
-        ValueShape::Whole => "a whole number",
+        ValueShape::Whole | ValueShape::Count => "a whole number",
         ValueShape::Number => "a number",
         ValueShape::Scalar => "a string, a number or a boolean",
         ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values => "an object",
@@ -392,7 +396,7 @@ fn wanted(shape: ValueShape) -> &'static str {
 
 fn wrong_type(document: &HubDocument, node: &Node, shape: ValueShape, key: &str) -> Finding {
     let found = match (shape, &node.kind) {
-        (ValueShape::Whole, Kind::Number(text)) => format!("`{}`", short(text)),
+        (ValueShape::Whole | ValueShape::Count, Kind::Number(text)) => format!("`{}`", short(text)),
         _ => node.what().to_owned(),
     };
     // A scalar as a whole, of something larger the first byte.
@@ -411,7 +415,7 @@ fn wrong_type(document: &HubDocument, node: &Node, shape: ValueShape, key: &str)
 /// The same value in the right shape, where that is plain.
 fn converted(document: &HubDocument, node: &Node, shape: ValueShape) -> Option<String> {
     match (shape, &node.kind) {
-        (ValueShape::Whole | ValueShape::Number, Kind::String(text)) => {
+        (ValueShape::Whole | ValueShape::Count | ValueShape::Number, Kind::String(text)) => {
             let text = text.trim();
             let parsed = json::parse(text.as_bytes());
             let number = parsed.root.filter(|_| parsed.problems.is_empty())?;

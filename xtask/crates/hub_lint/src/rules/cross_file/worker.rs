@@ -1,14 +1,12 @@
-//! The worker's own files: what the Dockerfile starts, what lies in `.runpod/`, and what the
-//! handler makes of the tests.
+//! The worker's own files: what the Dockerfile starts, and what the handler makes of the tests.
 
 use super::{Worker, is_sglang, place};
-use crate::document::{Which, begin, short};
+use crate::document::{begin, short};
 use crate::facts;
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use worker_files::{Hides, WorkerInterface};
-use xtask_core::finding::{Finding, Location, Span};
-use xtask_core::tree::{RepoPath, Tree};
+use xtask_core::finding::{Finding, Span};
 
 rules! {
     /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
@@ -33,20 +31,6 @@ rules! {
     NO_HANDLER = "HUB314" "no-handler" Error Never
         "the Dockerfile starts a file that is not in the repository"
         from "the Hub's publishing guide";
-    /// In the modern layout `.runpod/` holds hub.json and tests.json and nothing else: a Dockerfile
-    /// or README there takes precedence over the one at the root, unseen. Said of repositories that
-    /// `cargo xtask migrate` has moved (they have an `.xtask/upstream.lock.json`).
-    ///
-    /// Bad:
-    /// ```json .xtask/upstream.lock.json
-    /// {}
-    /// ```
-    /// ```dockerfile .runpod/Dockerfile
-    /// FROM scratch
-    /// ```
-    STRAY = "HUB315" "stray-file" Warning Never
-        "something else in `.runpod/` of a modern worker"
-        from "the modern layout";
     /// The handler refuses this input, or SGLang does, so that the Hub's test fails. A job is
     /// `openai_route` with `openai_input`, a bare chat completion with `messages` where the handler
     /// knows it, or what SGLang's `/generate` takes.
@@ -67,7 +51,6 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     if worker.hub.is_some() {
         handler(worker, findings);
     }
-    strays(worker.tree, findings);
     if let Some(tests) = worker.tests.filter(|_| is_sglang(&worker.facts)) {
         for input in tests
             .root
@@ -123,27 +106,6 @@ fn handler(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
                 findings.push(Finding::at(&NO_HANDLER, place(&start.place), what).help(help));
             }
         }
-    }
-}
-
-/// What else lies in `.runpod/`, where the modern layout has two files.
-fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
-    if !tree
-        .entries()
-        .contains_key(&RepoPath::from(".xtask/upstream.lock.json"))
-    {
-        return;
-    }
-    let paths = tree.entries().keys();
-    for path in paths.filter(|path| {
-        path.strip_prefix(".runpod")
-            .is_some_and(|inner| Which::of(path).is_none() || inner != path.name())
-    }) {
-        let what =
-            format!("{path}: `.runpod/` of a modern worker holds hub.json and tests.json alone");
-        let help = "the Hub prefers the files there over the root; `cargo xtask migrate --check` says where it belongs";
-        let place = Location::new(path.clone(), 0..0);
-        findings.push(Finding::at(&STRAY, place, what).help(help));
     }
 }
 
