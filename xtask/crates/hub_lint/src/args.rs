@@ -53,10 +53,6 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: LintFormat,
 
-    /// With `-`: the path that standard input would be saved at
-    #[arg(long, value_name = "PATH")]
-    pub stdin_name: Option<PathBuf>,
-
     /// Write the generated files of this tool's repository anew
     #[arg(long, value_name = "DIR", hide = true)]
     pub write_generated: Option<PathBuf>,
@@ -74,6 +70,4 @@ pub enum LintFormat {
     Sarif,
     /// Annotations in GitHub Actions
     Github,
-    /// For a step's summary or a pull request
-    Markdown,
 }

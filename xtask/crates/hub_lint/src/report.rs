@@ -78,7 +78,6 @@ pub fn print(report: &LintReport, args: &Args) -> Result<()> {
             format!("{log:#}\n")
         }
         LintFormat::Github => output::github::render(findings, sources),
-        LintFormat::Markdown => output::markdown::render(findings, sources),
     };
     output::print_plain(&text)
 }

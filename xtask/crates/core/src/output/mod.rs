@@ -6,7 +6,6 @@
 pub mod diff;
 pub mod github;
 pub mod json;
-pub mod markdown;
 pub mod sarif;
 pub mod style;
 pub mod terminal;

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use crate::document::{HubDocument, Which, short};
-use crate::edit;
 use crate::facts;
 use crate::model;
 use crate::rule::rules;
@@ -53,23 +52,15 @@ rules! {
     POOL_AS_GPU = "HUB213" "pool-as-gpu" Error Never
         "a pool where one GPU has to be named"
         from "the Hub's publishing guide; two published tests.json";
-    /// CUDA versions are written with a dot and in quotes: `"12.8"`.
+    /// CUDA versions are written with a dot and in quotes: `"12.8"`. This is none, or one that is not
+    /// known to exist (then it is a warning): no host has it.
     ///
     /// ```diff config
     /// - "allowedCudaVersions": ["12", "cuda12.8"]
     /// + "allowedCudaVersions": ["12.8"]
     /// ```
-    CUDA_FORM = "HUB214" "odd-cuda-version" Error Never
-        "text that is no CUDA version"
-        from "the Hub's publishing guide";
-    /// A version of CUDA that is not known to exist: no host has it.
-    ///
-    /// ```diff config
-    /// - "allowedCudaVersions": ["12.8", "12.11"]
-    /// + "allowedCudaVersions": ["12.8", "12.9"]
-    /// ```
-    CUDA_UNKNOWN = "HUB215" "unknown-cuda-version" Warning Never
-        "a CUDA version that nobody has seen"
+    CUDA = "HUB215" "unknown-cuda-version" Error Never
+        "a CUDA version that does not exist"
         from "the versions in published listings: 11.8, 12.0 to 12.9, 13.0 to 13.2";
     /// `gpuIds` is one text: names, separated by commas, each once. An empty text names nothing.
     ///
@@ -307,21 +298,17 @@ fn gpu_type(document: &HubDocument, node: &Node) -> Option<Finding> {
 fn cuda(document: &HubDocument, node: &Node) -> Option<Finding> {
     let known = facts::CUDA_VERSIONS;
     let text = node.as_str().filter(|text| !known.contains(text))?;
-    let Some(version) = model::version(text).filter(|_| text.trim() == text) else {
-        let digits = text.replace(|c: char| !c.is_ascii_digit() && c != '.', "");
-        let what = format!("`{}` is no CUDA version", short(text));
-        let help = match known.iter().find(|known| **known == digits) {
-            Some(right) => format!("write {}", edit::quote(right)),
-            None => "they are written like \"12.8\"".to_owned(),
-        };
-        return Some(document.at(&CUDA_FORM, &node.span, what).help(help));
-    };
-    // What is older or newer than all of them may well exist.
-    let oldest = known.first().and_then(|text| model::version(text))?;
-    let newest = known.last().and_then(|text| model::version(text))?;
-    (oldest..=newest).contains(&version).then(|| {
-        let what = format!("no host has CUDA {}", short(text));
-        let help = format!("known are {}", suggest::all_of(known));
-        document.at(&CUDA_UNKNOWN, &node.span, what).help(help)
-    })
+    let help = format!("known are {}", suggest::all_of(known));
+    let what = format!("`{}` is no CUDA version", short(text));
+    let mut finding = document.at(&CUDA, &node.span, what).help(help);
+    if let Some(version) = model::version(text).filter(|_| text.trim() == text) {
+        // What is older or newer than all of them may well exist.
+        let oldest = known.first().and_then(|text| model::version(text))?;
+        let newest = known.last().and_then(|text| model::version(text))?;
+        if !(oldest..=newest).contains(&version) {
+            return None;
+        }
+        finding.severity = Severity::Warning;
+    }
+    Some(finding)
 }

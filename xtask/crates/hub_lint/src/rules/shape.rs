@@ -86,8 +86,9 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     let mut shape = Check { document, findings };
     match document.which {
         Which::Hub if is_foreign(root) => {
+            let what = "this is no listing of the Hub: it has no `config`";
             let help = "a listing has `title`, `description`, `type`, `category` and `config`";
-            let finding = document.at(&OTHER_SCHEMA, &begin(root), foreign_message(root));
+            let finding = document.at(&OTHER_SCHEMA, &begin(root), what);
             shape.findings.push(finding.help(help));
             return false;
         }
@@ -104,24 +105,6 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
         }
     }
     true
-}
-
-fn foreign_message(root: &Node) -> String {
-    let is_object = matches!(root.kind, Kind::Object(_));
-    if root.members().is_empty() {
-        return if is_object {
-            "the listing is empty".to_owned()
-        } else {
-            format!("the file holds {} where a listing has to be", root.what())
-        };
-    }
-    let keys = root.members().iter().map(|member| member.key.as_str());
-    let strange = keys.filter(|key| facts::LISTING.field(key).is_none());
-    let has = match strange.take(4).collect::<Vec<&str>>().as_slice() {
-        [] => "no".to_owned(),
-        keys => format!("{} and no", suggest::all_of(keys)),
-    };
-    format!("this is no listing of the Hub: it has {has} `config`")
 }
 
 /// Keys that only the Hub's `config` has.
@@ -436,22 +419,6 @@ fn converted(document: &HubDocument, node: &Node, shape: ValueShape) -> Option<S
         (ValueShape::List(ValueShape::Text | ValueShape::Word(_)), Kind::String(text)) => {
             let parts = text.split(',').map(|part| edit::quote(part.trim()));
             Some(format!("[{}]", parts.collect::<Vec<_>>().join(", ")))
-        }
-        (ValueShape::List(ValueShape::Object(table)), Kind::Object(members)) => {
-            if members.iter().any(|m| table.field(&m.key).is_some()) {
-                return Some(format!("[{}]", document.source(node)));
-            }
-            // A map from names to values, where a list of entries has to be.
-            table.field("key").and(table.field("value"))?;
-            let mut values = members.iter().map(|member| &member.value);
-            if members.is_empty() || !values.all(|value| fits(value, ValueShape::Scalar)) {
-                return None;
-            }
-            let entries = members.iter().map(|member| {
-                let (key, value) = (edit::quote(&member.key), document.source(&member.value));
-                format!("{{ \"key\": {key}, \"value\": {value} }}")
-            });
-            Some(format!("[{}]", entries.collect::<Vec<_>>().join(", ")))
         }
         _ => None,
     }

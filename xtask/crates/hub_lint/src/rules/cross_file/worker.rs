@@ -1,12 +1,10 @@
-//! The worker's own files: what the Dockerfile starts, and what the handler makes of the tests.
+//! What the Dockerfile starts.
 
-use super::{Worker, is_sglang, place};
-use crate::document::{begin, short};
-use crate::facts;
+use super::{Worker, place};
+use crate::document::short;
 use crate::rule::rules;
-use worker_files::json::{Kind, Node};
-use worker_files::{Hides, WorkerInterface};
-use xtask_core::finding::{Finding, Span};
+use worker_files::Hides;
+use xtask_core::finding::Finding;
 
 rules! {
     /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
@@ -31,41 +29,11 @@ rules! {
     NO_HANDLER = "HUB314" "no-handler" Error Never
         "the Dockerfile starts a file that is not in the repository"
         from "the Hub's publishing guide";
-    /// The handler refuses this input, or SGLang does, so that the Hub's test fails. A job is
-    /// `openai_route` with `openai_input`, a bare chat completion with `messages` where the handler
-    /// knows it, or what SGLang's `/generate` takes.
-    ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "openai_route": "/v1/chat/completions",
-    ///   "openai_input": { "prompt": "Hi" } } }], "config": { "gpuCount": 1 } }
-    /// ```
-    /// ```sglang v0.5.19-cu129
-    /// ```
-    REFUSED = "HUB316" "test-input-refused" Error Never
-        "a test's input that the handler or SGLang refuses"
-        from "the official worker's handler and a real server's answers";
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     if worker.hub.is_some() {
         handler(worker, findings);
-    }
-    if let Some(tests) = worker.tests.filter(|_| is_sglang(&worker.facts)) {
-        for input in tests
-            .root
-            .list("tests")
-            .iter()
-            .filter_map(|test| test.get("input"))
-        {
-            if let Some((span, message, help)) = refused(input, &worker.facts) {
-                let finding = tests.at(&REFUSED, &span, message);
-                findings.push(Finding {
-                    help: help.map(str::to_owned).into_iter().collect(),
-                    ..finding
-                });
-            }
-        }
     }
 }
 
@@ -107,82 +75,4 @@ fn handler(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
-}
-
-/// Routes that answer to GET, without a body: those of `GET_ROUTES` in the worker's relay.py.
-pub const READING: &str = "\
-    /v1/models /models /health /health_generate /ping /model_info /get_model_info /server_info \
-    /get_server_info /get_load /v1/loads /metrics /weight_version /get_weight_version";
-
-/// One of these is what `/generate` makes something of.
-const GENERATE: &[&str] = &["text", "input_ids", "input_embeds"];
-
-/// Why an input is refused: where, what is wrong, and what helps.
-type Refusal = (Span, String, Option<&'static str>);
-
-fn refused(input: &Node, interface: &WorkerInterface) -> Option<Refusal> {
-    let Kind::Object(members) = &input.kind else {
-        return None;
-    };
-    if let Some(route) = input.member("openai_route") {
-        let value = route.value.span.clone();
-        let body = input.member("openai_input");
-        let Some(text) = route.value.as_str() else {
-            let what = format!("`openai_route` is {}, not a path", route.value.what());
-            return Some((value, what, None));
-        };
-        let shown = short(text);
-        let path = text.split('?').next().unwrap_or(text);
-        let (span, what) = if !text.starts_with('/') {
-            (
-                value,
-                format!("the route `{shown}` does not begin with `/`"),
-            )
-        } else if text.starts_with("//") {
-            (value, format!("the route `{shown}` names another host"))
-        } else if let Some(body) = body {
-            let needed = match path.strip_prefix("/v1").unwrap_or(path) {
-                "/chat/completions" => "messages",
-                "/completions" => "prompt",
-                "/embeddings" => "input",
-                _ => return None,
-            };
-            if body.value.get(needed).is_some() {
-                return None;
-            }
-            (
-                body.key_span.clone(),
-                format!("`{shown}` answers 400 without `{needed}`"),
-            )
-        } else if facts::lists(READING, path.trim_end_matches('/'))
-            || path.starts_with("/v1/models/")
-        {
-            return None;
-        } else {
-            let what = format!("`{shown}` takes a body, and there is no `openai_input`");
-            (route.key_span.clone(), what)
-        };
-        return Some((span, what, None));
-    }
-    // Keys that the handler itself looks at make it a form of its own.
-    let inputs = &interface.python.inputs;
-    let looked_at = |key: &str| {
-        inputs
-            .iter()
-            .any(|own| (own.needed || own.asked) && own.path.split('.').next() == Some(key))
-    };
-    let mut keys = members.iter().map(|member| member.key.as_str());
-    let known = keys.any(|key| GENERATE.contains(&key) || looked_at(key));
-    // Without inputs, nothing is known of how this handler reads its jobs.
-    if known || inputs.is_empty() {
-        return None;
-    }
-    let first = members.first();
-    let span = first.map_or_else(|| begin(input), |member| member.key_span.clone());
-    let what = "this goes to `/generate`, which takes `text` or `input_ids`".to_owned();
-    Some((
-        span,
-        what,
-        Some("a chat is `openai_route` with `openai_input`"),
-    ))
 }
