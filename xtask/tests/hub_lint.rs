@@ -89,7 +89,6 @@ error[HUB211 unknown-gpu]: RunPod has no GPU with the id `RTX A4000`
   |                ^^^^^^^^^
   |
   = help: did you mean `NVIDIA RTX A4000`?
-  = help: the Hub guide's own template says `RTX A4000`, which its table does not have
   = help: `--unsafe-fixes` will write `NVIDIA RTX A4000`
 
 hub-lint: 2 errors in 2 files; 1 to fix with `--fix`; 1 to fix with `--unsafe-fixes`; `--explain RULE` says why

@@ -23,7 +23,8 @@ rules! {
     OTHER_SCHEMA = "HUB100" "not-a-listing" Error Never
         "the file is not a listing of the Hub"
         from "the Hub's publishing guide; 13 published files";
-    /// The Hub needs this key and rejects or ignores the file without it.
+    /// The Hub needs this key and rejects or ignores the file without it. A test needs a name and an
+    /// input, a preset needs `defaults`, or it sets nothing.
     ///
     /// Bad:
     /// ```json hub
@@ -107,20 +108,13 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     true
 }
 
-/// Keys that only the Hub's `config` has.
-const TELLING: &str = "\
-    runsOn containerDiskInGb gpuIds gpuCount cpuFlavor presets endpointType";
-
 /// Whether a file has too little in common with a listing for its parts to be worth a word.
 fn is_foreign(root: &Node) -> bool {
     if root.members().is_empty() || !root.object("config").is_empty() {
         return root.members().is_empty();
     }
-    let has = |key: &str| root.get(key).is_some();
-    let documented = |field: &&FieldRule| field.need != Presence::Seen && has(field.key);
-    let own = facts::LISTING.fields.iter().filter(documented).count();
-    let nested = TELLING.split_whitespace().filter(|key| has(key)).count();
-    own < 4 && nested < 2
+    let here = |field: &&FieldRule| field.need != Presence::Seen && root.get(field.key).is_some();
+    facts::LISTING.fields.iter().filter(here).count() < 4
 }
 
 /// A walk through a document along the tables.
@@ -251,15 +245,18 @@ impl Check<'_> {
 }
 
 fn missing(document: &HubDocument, node: &Node, table: &FieldTable, field: &FieldRule) -> Finding {
-    let rule: &Rule = match (table.what, field.key) {
-        ("a preset", "defaults") => &shape_env::PRESET_WITHOUT_DEFAULTS,
-        ("tests.json", "tests") => &shape_tests::NO_TESTS,
-        ("a test", _) => &shape_tests::INCOMPLETE_TEST,
+    let rule: &Rule = match field.key {
+        "tests" => &shape_tests::NO_TESTS,
         _ => &MISSING_KEY,
     };
     let what = format!("{} has no `{}`", named(table, node), field.key);
     let help = format!("`{}`: {}", field.key, field.about);
-    document.at(rule, &begin(node), what).help(help)
+    let mut finding = document.at(rule, &begin(node), what).help(help);
+    // A preset that sets nothing does no harm.
+    if table.is(&facts::PRESET) {
+        finding.severity = Severity::Warning;
+    }
+    finding
 }
 
 /// The table's name, with the object's own name where it has one.

@@ -89,7 +89,7 @@ fn what_is_ignored_with_a_reason_is_left_out() {
         ignore(r#"{ "rule": "HUB211", "resaon": "x" }"#),
         [
             found,
-            "HUB391 unknown field `resaon`, expected one of `rule`, `path`, `reason`"
+            "HUB391 unknown field `resaon`, expected one of `rule`, `path`, `reason` at line 1 column 41"
         ]
     );
 }
