@@ -8,8 +8,7 @@ use clap::ValueEnum;
 ///
 /// Also looks at what they have to agree on with each other and with the rest
 /// of the repository. Works on any worker repository. What a repository
-/// accepts is listed in its hub-lint.json. Ends with 1 if there is an error or
-/// a warning.
+/// accepts is listed in its hub-lint.json. Ends with 1 if there is any.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Repositories or single files; `-` reads standard input [default: the
@@ -46,7 +45,7 @@ pub struct Args {
     pub ignore: Vec<String>,
 
     /// Leave out what is less bad
-    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "info")]
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "warning")]
     pub min_severity: xtask_core::finding::Severity,
 
     /// Who reads the output

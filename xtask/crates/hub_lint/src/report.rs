@@ -8,20 +8,15 @@ use crate::args::{Args, LintFormat};
 use crate::lint::LintReport;
 use crate::targets::LintTarget;
 use crate::{pages, rule};
-use xtask_core::finding::{self, Finding, Severity};
+use xtask_core::finding::{self, Finding};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::{self, Counts};
 
-/// Style notes alone are no failure.
-pub fn fails(findings: &[Finding]) -> bool {
-    findings.iter().any(|f| f.severity > Severity::Info)
-}
-
 pub fn outcome(findings: &[Finding]) -> Outcome {
-    if fails(findings) {
-        Outcome::Findings
-    } else {
+    if findings.is_empty() {
         Outcome::Done
+    } else {
+        Outcome::Findings
     }
 }
 

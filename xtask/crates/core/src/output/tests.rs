@@ -155,7 +155,6 @@ fn a_summary_counts() {
     let counts = Counts {
         errors: 1,
         warnings: 2,
-        infos: 0,
     };
     assert_eq!(counts.to_string(), "1 error, 2 warnings");
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use super::files::some_of;
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::{HubDocument, short};
 use crate::edit;
@@ -31,16 +30,6 @@ rules! {
     NOT_READ = "HUB320" "variable-not-read" Warning Never
         "a declared variable that nothing reads"
         from "the move of the official worker to its modern layout";
-    /// Users can't set what hub.json does not declare, short of adding the variable by hand. Flags
-    /// that a table of all of SGLang's flags makes settable are not meant, nor places of files.
-    ///
-    /// Bad:
-    /// ```sglang v0.5.19-cu129
-    /// --model-path $MODEL_NAME
-    /// ```
-    NOT_DECLARED = "HUB321" "variable-not-declared" Info Never
-        "the worker reads variables that hub.json doesn't declare"
-        from "the official worker, whose hub.json lost six variables of worker-config.json";
     /// hub.json and the worker spell a variable in two ways, so that setting it does nothing.
     ///
     /// Bad:
@@ -110,7 +99,6 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
     if let Some(hub) = hub {
         unread(hub, &declared, &names, &read, interface, findings);
-        findings.extend(undeclared(hub, &names, &read, interface));
     }
     let mut guesses = suggest::Guesses::default();
     for (tests, own) in tests.iter().flat_map(|tests| {
@@ -192,45 +180,6 @@ pub fn not_read(hub: &HubDocument, key: &str, span: &xtask_core::finding::Span) 
     let what = format!("nothing in the worker reads `{}`", short(key));
     hub.at(&NOT_READ, span, what)
         .help("users who set it will see no effect")
-}
-
-fn undeclared(
-    hub: &HubDocument,
-    names: &BTreeSet<&str>,
-    read: &BTreeSet<&str>,
-    interface: &WorkerInterface,
-) -> Option<Finding> {
-    let image = interface.image.iter();
-    let baked = image.flat_map(|image| image.env.iter().chain(&image.args));
-    let baked: BTreeSet<&str> = baked.map(|named| named.name.as_str()).collect();
-    let free: Vec<&str> = names.difference(read).copied().collect();
-    // The image's build leaves files for the worker there, and no endpoint has a reason to set it.
-    let is_path = |read: &EnvRead| {
-        let default = read.default.as_ref();
-        default.is_some_and(|text| text.starts_with('/'))
-    };
-    let mut missing: Vec<&EnvRead> = Vec::new();
-    for own in &interface.env {
-        let name = own.name.as_str();
-        let settled = names.contains(name)
-            || is_foreign(name)
-            || baked.contains(name)
-            || own.place.file.name() == b"sglang_flags.json"
-            || interface.reads(name).any(is_path)
-            // The other spelling has its own finding.
-            || suggest::nearest(name, free.iter().copied()).is_some();
-        if !settled && !missing.iter().any(|other| other.name == own.name) {
-            missing.push(own);
-        }
-    }
-    let first = missing.first()?;
-    let names: Vec<&str> = missing.iter().map(|own| own.name.as_str()).collect();
-    let what = format!("the worker reads {}, not declared here", some_of(&names));
-    let finding = hub.at(&NOT_DECLARED, &hub.env(), what);
-    Some(finding.related(
-        place(&first.place),
-        format!("`{}` is read here", first.name),
-    ))
 }
 
 /// A default in a form that can be compared; nothing where it says nothing or is computed.

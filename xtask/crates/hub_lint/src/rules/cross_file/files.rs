@@ -152,16 +152,6 @@ fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>
     }
 }
 
-/// The first names, and how many more there are.
-pub fn some_of(names: &[&str]) -> String {
-    const MOST: usize = 6;
-    let shown = suggest::all_of(&names[..names.len().min(MOST)]);
-    match names.len().saturating_sub(MOST) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 /// Looks for the files that the Hub needs beside hub.json.
 pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding>) -> Result<()> {
     let entries = tree.entries();
