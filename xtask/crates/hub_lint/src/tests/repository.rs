@@ -160,7 +160,7 @@ fn options_are_judged_by_the_release_that_the_dockerfile_pins() {
     assert_eq!(
         says("lmsysorg/sglang:v0.5.10"),
         [
-            "HUB330 `LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` \
+            "HUB330 `LOAD_BALANCE_METHOD` may be `shortest_queue`, which `--load-balance-method` \
           of SGLang 0.5.10 does not take"
         ]
     );
@@ -178,7 +178,7 @@ fn options_are_judged_by_the_release_that_the_dockerfile_pins() {
         ),
         (
             Severity::Warning,
-            "`LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` of \
+            "`LOAD_BALANCE_METHOD` may be `shortest_queue`, which `--load-balance-method` of \
              SGLang 0.5.12 (not known here; judged by 0.5.10 and 0.5.15) does not take",
             0
         )
