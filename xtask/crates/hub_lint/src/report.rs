@@ -54,18 +54,8 @@ pub fn print(report: &LintReport, args: &Args) -> Result<()> {
     let (findings, sources) = (&report.findings, &report.sources);
     let text = match args.format {
         LintFormat::Text => {
-            // Cheaper than stripping the colour afterwards.
-            let coloured = output::is_coloured();
-            let mut text = if coloured {
-                output::text::render(findings, sources)
-            } else {
-                output::text::plain(findings, sources)
-            };
-            let _ = writeln!(text, "{}", summary(report));
-            if coloured {
-                return output::print(&text);
-            }
-            text
+            let text = output::text::render(findings, sources);
+            return output::print(&format!("{text}{}\n", summary(report)));
         }
         LintFormat::Json => format!("{:#}\n", output::json::render(findings, sources)),
         LintFormat::Sarif => {

@@ -469,7 +469,7 @@ fn two_dockerfiles_have_to_say_the_same() {
     );
     assert_eq!(
         said(&tree.with(".runpod/Dockerfile", "FROM scratch\nLABEL a=b\n")),
-        ["HUB312 `.runpod/Dockerfile` takes precedence over this one, and they differ"]
+        ["HUB312 `.runpod/Dockerfile` takes precedence over this file"]
     );
 }
 

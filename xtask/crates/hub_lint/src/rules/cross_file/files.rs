@@ -158,22 +158,20 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
     let has = |path: &str| entries.contains_key(&path.into());
     let has_either = |name: &str| has(name) || has(&format!(".runpod/{name}"));
     let place = || Location::new(hub.path.clone(), begin(&hub.root));
-    for (rule, name, what, help) in [
+    for (rule, name, help) in [
         (
             &NO_DOCKERFILE,
             "Dockerfile",
-            "the repository has no Dockerfile",
             "the Hub builds the one at the root or in `.runpod/`",
         ),
         (
             &NO_README,
             "README.md",
-            "the repository has no README.md",
             "the Hub shows the one at the root or in `.runpod/`",
         ),
     ] {
         if !has_either(name) {
-            findings.push(Finding::at(rule, place(), what).help(help));
+            findings.push(Finding::at(rule, place(), rule.summary).help(help));
         }
     }
     if !has_either("tests.json") {
@@ -188,26 +186,20 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
             None => Finding::at(&NO_TESTS_FILE, place(), "the repository has no tests.json"),
         });
     }
-    let shadowed = |name: &str, what: String, help: &str| {
-        Finding::at(&SHADOWED, Location::new(name, 0..1), what).help(help)
-    };
-    if let Some(root) = tree.read_file("Dockerfile")?
-        && let Some(inner) = tree.read_file(".runpod/Dockerfile")?
-        && root != inner
-    {
-        let what = "`.runpod/Dockerfile` takes precedence over this one, and they differ";
-        let help = "keep the one that the Hub should build";
-        findings.push(shadowed("Dockerfile", what.to_owned(), help));
-    }
+    let (root, inner) = ("Dockerfile", ".runpod/Dockerfile");
+    let both = tree.read_file(root)?.zip(tree.read_file(inner)?);
+    let differ = both.is_some_and(|(root, inner)| root != inner);
     // A tests.json at the root is the Hub's where a hub.json is there too.
-    for name in ["hub.json", "tests.json"]
-        .iter()
-        .filter(|_| has("hub.json"))
-    {
-        let inner = format!(".runpod/{name}");
-        if has(name) && has(&inner) {
-            let what = format!("`{inner}` takes precedence over this file");
-            findings.push(shadowed(name, what, "delete the one that is not meant"));
+    let both = |name: &str| has("hub.json") && has(name) && has(&format!(".runpod/{name}"));
+    for (name, is_shadowed) in [
+        ("Dockerfile", differ),
+        ("hub.json", both("hub.json")),
+        ("tests.json", both("tests.json")),
+    ] {
+        if is_shadowed {
+            let what = format!("`.runpod/{name}` takes precedence over this file");
+            let finding = Finding::at(&SHADOWED, Location::new(name, 0..1), what);
+            findings.push(finding.help("keep the one that is meant"));
         }
     }
     Ok(())
