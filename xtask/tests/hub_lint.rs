@@ -89,7 +89,6 @@ error[HUB211 unknown-gpu]: RunPod has no GPU with the id `RTX A4000`
   |                ^^^^^^^^^
   |
   = help: did you mean `NVIDIA RTX A4000`?
-  = help: the Hub guide's own template says `RTX A4000`, which its table does not have
   = help: `--unsafe-fixes` will write `NVIDIA RTX A4000`
 
 hub-lint: 2 errors in 2 files; 1 to fix with `--fix`; 1 to fix with `--unsafe-fixes`; `--explain RULE` says why
@@ -177,19 +176,6 @@ fn standard_input_is_for_editors() {
     let output = with_input(&["-"], br#"{ "tests": [] }"#);
     assert!(words(&output).contains("HUB121 no-tests"));
 
-    // Under a name, it is judged among the files beside it.
-    let folder = repository(LISTING);
-    let name = folder.path().join(".runpod/tests.json");
-    let name = name.to_str().unwrap();
-    let input = r#"{ "tests": [{ "name": "t", "input": {}, "timeout": 30 }], "config": {} }"#;
-    let output = with_input(&["-", "--stdin-name", name], input.as_bytes());
-    let text = words(&output);
-    assert!(
-        text.contains("HUB250") && !text.contains("HUB211"),
-        "{text}"
-    );
-    assert!(text.contains(&format!("--> {name}:1:")), "{text}");
-
     // A fix goes through, as a formatter's does; what is left is told beside it.
     let output = with_input(&["-", "--fix"], LISTING.as_bytes());
     assert_eq!(
@@ -255,10 +241,7 @@ fn wrong_usage_ends_with_two_and_says_what_to_do() {
             "error: . has no .runpod/hub.json: there is nothing to lint\n".to_owned()
         )
     );
-    assert_eq!(
-        said(&["a", "b"]),
-        (2, "error: there is no a, no b\n".to_owned())
-    );
+    assert_eq!(said(&["a", "b"]), (2, "error: there is no a\n".to_owned()));
     assert_eq!(
         said(&["--explain", "wraped-input"]),
         (
@@ -276,7 +259,6 @@ fn wrong_usage_ends_with_two_and_says_what_to_do() {
             "error: standard input can be read only once\n".to_owned()
         )
     );
-    assert_eq!(said(&[".", "--stdin-name", "hub.json"]).0, 2);
 }
 
 #[test]
@@ -300,11 +282,6 @@ fn programs_get_their_formats() {
     assert_eq!(
         result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
         ".runpod/hub.json"
-    );
-    let markdown = words(&lint(folder.path(), &[".", "--format", "markdown"]));
-    assert!(
-        markdown.contains("| error HUB211 | `.runpod/hub.json:9` |"),
-        "{markdown}"
     );
 }
 

@@ -297,7 +297,6 @@ mod tests {
             at.lint = Ok(Some(Counts {
                 errors: 1,
                 warnings: 0,
-                infos: 0,
             }));
         };
         assert_eq!(next(open), "cargo xtask compare");

@@ -143,7 +143,6 @@ fn compared(counts: &compare::OpenCounts) -> String {
 fn linted(counts: &output::Counts) -> String {
     match counts.to_string() {
         none if none.is_empty() => format!("{GREEN}nothing found{GREEN:#}"),
-        notes if counts.errors + counts.warnings == 0 => format!("{GREEN}{notes}{GREEN:#}"),
         found => format!("{RED}{found}{RED:#}"),
     }
 }

@@ -162,7 +162,7 @@ pub const STAGES: &[Stage] = &[
             let report = hub_lint::lint_directory(checkout.root)?;
             let summary = hub_lint::summary(&report);
             let found = || format!("{summary}\nSee `cargo xtask hub-lint`.");
-            Ok(looked(hub_lint::fails(&report.findings).then(found)))
+            Ok(looked((!report.findings.is_empty()).then(found)))
         },
     },
     Stage {

@@ -185,7 +185,7 @@ fn nothing_that_others_wrote_acts_on_a_terminal() {
         harmless(&run);
         assert!(run.stdout.contains("2J.sh"), "{run:?}");
     }
-    for format in ["text", "github", "json", "markdown", "sarif"] {
+    for format in ["text", "github", "json", "sarif"] {
         let run = worker.task("hub-lint", &["--format", format]).run();
         harmless(&run);
         assert_eq!(run.code, Some(1), "{run:?}");

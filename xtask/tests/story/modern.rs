@@ -190,7 +190,7 @@ error[HUB206 unknown-input-type]: `HF_TOKEN` has the input type `password`; the 
 ...
    = help: `--fix` will write `string`
 ...
-hub-lint: 1 error, 1 warning, 2 style notes in 2 files; 2 to fix with `--fix`; `--explain RULE` says why
+hub-lint: 1 error, 1 warning in 2 files; 2 to fix with `--fix`; `--explain RULE` says why
 
 "]],
     );
@@ -198,7 +198,7 @@ hub-lint: 1 error, 1 warning, 2 style notes in 2 files; 2 to fix with `--fix`; `
         &terminal.types("cargo xtask hub-lint --fix").done(),
         str![[r"
 ...
-hub-lint: 2 style notes in 2 files; `--explain RULE` says why
+hub-lint: nothing found in 2 files
 hub-lint: fixed 2 findings
 
 "]],

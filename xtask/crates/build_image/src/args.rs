@@ -22,7 +22,7 @@ pub struct Args {
     pub check: bool,
 
     /// Print the command, and build nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub print: bool,
 
     /// Check this image, and build nothing

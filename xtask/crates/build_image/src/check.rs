@@ -250,7 +250,7 @@ fn hub(of: &BuildInputs) -> Result<Check> {
         Check::judged(NAME, errors, &summary, "")
     } else if report.files == 0 {
         Check::skipped(NAME, "there is no hub.json and no tests.json")
-    } else if hub_lint::fails(&report.findings) {
+    } else if !report.findings.is_empty() {
         Check::warning(NAME, format!("{summary}; see `cargo xtask hub-lint`"))
     } else {
         Check::passed(NAME, summary)

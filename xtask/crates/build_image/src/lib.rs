@@ -22,7 +22,6 @@ use serde_json::json;
 use self::report::{Check, CheckReport, CheckStatus};
 use self::repository::BuildInputs;
 use crate::args::Args;
-use xtask_core::cli::Format;
 use xtask_core::docker::{Engine, NoEngine};
 use xtask_core::outcome::{Outcome, UserError};
 use xtask_core::output;
@@ -33,7 +32,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let repository = BuildInputs::read(tool_repo::chosen(repo)?, args)?;
     let engine = Engine::find();
     if args.print {
-        return print(&repository, &engine?, args.format);
+        return print(&repository, &engine?);
     }
     let mut report = CheckReport::new(args.format);
     if args.verify.is_none() {
@@ -98,29 +97,20 @@ fn engine_check(engine: &Result<Engine, NoEngine>) -> Check {
 }
 
 /// `--print`: the command as it can be typed.
-fn print(repository: &BuildInputs, engine: &Engine, format: Format) -> Result<Outcome> {
+fn print(repository: &BuildInputs, engine: &Engine) -> Result<Outcome> {
     let (call, token) = (repository.plan.call(), repository.token.as_ref());
-    let shell = plan::shell(&engine.program, &call, &repository.root);
-    let mut text = String::new();
-    if format == Format::Json {
-        let all = json!({
-            "program": engine.program.to_string_lossy(),
-            "arguments": call.concat(),
-            "environment": { "DOCKER_BUILDKIT": "1" },
-            "folder": repository.root.to_string_lossy(),
-            "token": token.map(|token| token.from),
-            "shell": shell,
-        });
-        text += &format!("{all:#}\n");
-    } else {
-        let (name, file) = (token::NAME, token::FILE);
-        if token.is_some_and(|token| token.from == file) {
-            text += &format!("# {name} stands in {file}: export it before you run this\n");
+    let mut text = plan::shell(&engine.program, &call, &repository.root) + "\n";
+    let (name, file) = (token::NAME, token::FILE);
+    if let Some(token) = token {
+        // Never show the token, even where the build would leak it.
+        text = token.hidden(&text);
+        if token.from == file {
+            text.insert_str(
+                0,
+                &format!("# {name} stands in {file}: export it before you run this\n"),
+            );
         }
-        text += &format!("{shell}\n");
     }
-    // Never show the token, even where the build would leak it.
-    let text = token.map_or_else(|| text.clone(), |token| token.hidden(&text));
     output::print_plain(&text)?;
     Ok(Outcome::Done)
 }

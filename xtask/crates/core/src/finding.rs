@@ -15,8 +15,6 @@ pub type Span = Range<usize>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Style: works all the same.
-    Info,
     /// Will surprise somebody.
     Warning,
     /// Rejected, or can't work.
@@ -27,7 +25,6 @@ impl Severity {
     /// The word that people and programs read.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Info => "info",
             Self::Warning => "warning",
             Self::Error => "error",
         }

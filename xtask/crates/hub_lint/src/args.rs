@@ -8,8 +8,7 @@ use clap::ValueEnum;
 ///
 /// Also looks at what they have to agree on with each other and with the rest
 /// of the repository. Works on any worker repository. What a repository
-/// accepts is listed in its hub-lint.json. Ends with 1 if there is an error or
-/// a warning.
+/// accepts is listed in its hub-lint.json. Ends with 1 if there is any.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Repositories or single files; `-` reads standard input [default: the
@@ -46,16 +45,12 @@ pub struct Args {
     pub ignore: Vec<String>,
 
     /// Leave out what is less bad
-    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "info")]
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "warning")]
     pub min_severity: xtask_core::finding::Severity,
 
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: LintFormat,
-
-    /// With `-`: the path that standard input would be saved at
-    #[arg(long, value_name = "PATH")]
-    pub stdin_name: Option<PathBuf>,
 
     /// Write the generated files of this tool's repository anew
     #[arg(long, value_name = "DIR", hide = true)]
@@ -74,6 +69,4 @@ pub enum LintFormat {
     Sarif,
     /// Annotations in GitHub Actions
     Github,
-    /// For a step's summary or a pull request
-    Markdown,
 }

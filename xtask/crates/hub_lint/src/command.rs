@@ -28,7 +28,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             return Err(unknown_rule(pattern).into());
         }
     }
-    let mut targets = targets::resolve(repo, &args.paths, args.stdin_name.as_deref())?;
+    let mut targets = targets::resolve(repo, &args.paths)?;
     if matches!(args.format, LintFormat::Github | LintFormat::Sarif) {
         // GitHub shows findings by their paths in the whole repository.
         targets

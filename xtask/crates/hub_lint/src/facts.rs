@@ -10,7 +10,11 @@ pub enum ValueShape {
     Text,
     /// One of some words; what they are is judged by a rule of its own.
     Word(&'static [&'static str]),
+    /// A text of at most so many characters.
+    Limited(usize),
     Flag,
+    /// A whole number from 1 on.
+    Count,
     Whole,
     Number,
     /// A string, number or boolean; null where it says nothing.
@@ -63,7 +67,9 @@ impl FieldTable {
 }
 
 use Presence::{Optional, Required, Seen};
-use ValueShape::{Flag, List, Number, Object, Payload, Scalar, Text, Values, Whole, Word};
+use ValueShape::{
+    Count, Flag, Limited, List, Number, Object, Payload, Scalar, Text, Values, Whole, Word,
+};
 
 /// The Hub stores a description in so many characters and rejects a longer one.
 pub const DESCRIPTION_LIMIT: usize = 191;
@@ -74,33 +80,10 @@ pub const RUNS_ON: &[&str] = &["GPU", "CPU"];
 pub const ENDPOINT_TYPES: &[&str] = &["LB"];
 pub const INPUT_TYPES: &[&str] = &["string", "number", "boolean", "huggingface"];
 
-/// Words, each with others that people write for it, in lower case.
-pub type Aliases = &'static [(&'static str, &'static [&'static str])];
-
-/// The word that another one means.
-pub fn meaning(aliases: Aliases, other: &str) -> Option<&'static str> {
-    let mut aliases = aliases.iter();
-    let (word, _) = aliases.find(|(_, others)| others.contains(&other))?;
-    Some(word)
-}
-
 /// Whether a list of words has this one.
 pub fn lists(words: &str, word: &str) -> bool {
     words.split_whitespace().any(|listed| listed == word)
 }
-
-/// What people write for an input type, and what it is called.
-pub const INPUT_TYPE_ALIASES: Aliases = &[
-    ("boolean", &["bool", "checkbox", "toggle"]),
-    (
-        "string",
-        &[
-            "dropdown", "enum", "password", "secret", "select", "str", "text", "textarea", "url",
-        ],
-    ),
-    ("number", &["float", "int", "integer"]),
-    ("huggingface", &["model"]),
-];
 
 /// CUDA versions in use, the oldest first.
 pub const CUDA_VERSIONS: &[&str] = &[
@@ -235,7 +218,7 @@ tables! {
     LISTING = "the listing" {
         "$schema": Text, Seen, "The schema that editors check this file with.";
         "title": Text, Required, "The listing's name in the Hub." ["name", "displayName"];
-        "description": Text, Required,
+        "description": Limited(DESCRIPTION_LIMIT), Required,
             "What the worker does, in at most 191 characters." ["summary"];
         "type": Word(LISTING_TYPES), Required,
             "`serverless`, or `pod`. A load-balancing endpoint is `config.endpointType`.";
@@ -249,11 +232,11 @@ tables! {
         "runsOn": Word(RUNS_ON), Required, "`GPU` or `CPU`.";
         "endpointType": Word(ENDPOINT_TYPES), Optional,
             "`LB` makes it a load-balancing endpoint; without it, jobs come through the queue.";
-        "containerDiskInGb": Whole, Required,
+        "containerDiskInGb": Count, Required,
             "Disk for the container, in gigabytes." ["containerDisk", "containerDiskSizeGb", "diskSizeGb"];
         "cpuFlavor": Text, Optional,
             "For `CPU`: the kind of machine, as `cpu3g-4-16`." ["cpuType", "instanceId"];
-        "gpuCount": Whole, Optional, "For `GPU`: how many a worker has." ["gpus", "numGpus"];
+        "gpuCount": Count, Optional, "For `GPU`: how many a worker has." ["gpus", "numGpus"];
         "gpuIds": Text, Optional,
             "For `GPU`: pools or GPU ids, separated by commas; `-` before a GPU id leaves it out." ["gpuTypeIds", "gpuTypes", "gpuTypeId"];
         "allowedCudaVersions": List(&Word(CUDA_VERSIONS)), Optional,
@@ -311,15 +294,15 @@ tables! {
         "description": Text, Seen, "What it is for.";
     }
     TESTS_CONFIG = "`config`" {
-        "gpuTypeId": Text, Optional, "One GPU id." ["gpuType", "gpuTypeIds", "gpuIds", "gpuId"];
-        "gpuCount": Whole, Optional, "How many GPUs." ["gpus"];
+        "gpuTypeId": Word(GPU_IDS), Optional, "One GPU id." ["gpuType", "gpuTypeIds", "gpuIds", "gpuId"];
+        "gpuCount": Count, Optional, "How many GPUs." ["gpus"];
         "cpuFlavor": Text, Optional,
             "For a worker without a GPU: the kind of machine, as `cpu3g-4-16`." ["cpuType"];
         "env": List(&Object(&TESTS_VARIABLE)), Optional,
             "The environment of the tests. The Hub takes no default from hub.json." ["environment", "envVars"];
         "allowedCudaVersions": List(&Word(CUDA_VERSIONS)), Optional,
             "CUDA versions of the hosts that the tests may run on." ["cudaVersions"];
-        "containerDiskInGb": Whole, Seen, "Disk for the container, in gigabytes.";
+        "containerDiskInGb": Count, Seen, "Disk for the container, in gigabytes.";
     }
     TESTS_VARIABLE = "an `env` entry" {
         "key": Text, Required, "The name of the environment variable." ["name"];

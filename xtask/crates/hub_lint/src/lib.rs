@@ -25,5 +25,5 @@ mod tests;
 
 pub use command::run;
 pub use lint::{LintReport, lint, lint_directory};
-pub use report::{fails, summary};
+pub use report::summary;
 pub use suppressions::FILE as SUPPRESSIONS;

@@ -24,8 +24,8 @@ pub struct Input<'a> {
     pub required: bool,
     /// The values to choose from.
     pub options: Vec<&'a Node>,
-    pub min: Option<(f64, &'a Node)>,
-    pub max: Option<(f64, &'a Node)>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
 }
 
 /// A value that says something.
@@ -62,10 +62,7 @@ pub fn variables(root: &Node) -> Vec<EnvVariable<'_>> {
 }
 
 fn input(node: &Node) -> Input<'_> {
-    let number = |key| {
-        let value = node.get(key)?;
-        Some((value.as_f64()?, value))
-    };
+    let number = |key| node.get(key)?.as_f64();
     let options = node.list("options").iter();
     let options = options.filter_map(|option| match option.kind {
         Kind::Object(_) => option.get("value"),

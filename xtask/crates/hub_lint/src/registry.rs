@@ -27,7 +27,6 @@ pub fn all() -> &'static [&'static Rule] {
             cross_file::env::RULES,
             cross_file::image::RULES,
             cross_file::sglang::RULES,
-            cross_file::worker::RULES,
             suppressions::RULES,
         ]
         .concat();

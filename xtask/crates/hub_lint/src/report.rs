@@ -8,20 +8,15 @@ use crate::args::{Args, LintFormat};
 use crate::lint::LintReport;
 use crate::targets::LintTarget;
 use crate::{pages, rule};
-use xtask_core::finding::{self, Finding, Severity};
+use xtask_core::finding::{self, Finding};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::{self, Counts};
 
-/// Style notes alone are no failure.
-pub fn fails(findings: &[Finding]) -> bool {
-    findings.iter().any(|f| f.severity > Severity::Info)
-}
-
 pub fn outcome(findings: &[Finding]) -> Outcome {
-    if fails(findings) {
-        Outcome::Findings
-    } else {
+    if findings.is_empty() {
         Outcome::Done
+    } else {
+        Outcome::Findings
     }
 }
 
@@ -59,18 +54,8 @@ pub fn print(report: &LintReport, args: &Args) -> Result<()> {
     let (findings, sources) = (&report.findings, &report.sources);
     let text = match args.format {
         LintFormat::Text => {
-            // Cheaper than stripping the colour afterwards.
-            let coloured = output::is_coloured();
-            let mut text = if coloured {
-                output::text::render(findings, sources)
-            } else {
-                output::text::plain(findings, sources)
-            };
-            let _ = writeln!(text, "{}", summary(report));
-            if coloured {
-                return output::print(&text);
-            }
-            text
+            let text = output::text::render(findings, sources);
+            return output::print(&format!("{text}{}\n", summary(report)));
         }
         LintFormat::Json => format!("{:#}\n", output::json::render(findings, sources)),
         LintFormat::Sarif => {
@@ -78,7 +63,6 @@ pub fn print(report: &LintReport, args: &Args) -> Result<()> {
             format!("{log:#}\n")
         }
         LintFormat::Github => output::github::render(findings, sources),
-        LintFormat::Markdown => output::markdown::render(findings, sources),
     };
     output::print_plain(&text)
 }

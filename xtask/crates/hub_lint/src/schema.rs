@@ -39,7 +39,7 @@ fn root(id: &str, title: &str, table: &'static FieldTable) -> Value {
 fn object(table: &'static FieldTable) -> Value {
     let mut properties = Map::new();
     for field in table.fields {
-        properties.insert(field.key.to_owned(), property(table, field));
+        properties.insert(field.key.to_owned(), property(field));
     }
     let required: Vec<&str> = table
         .fields
@@ -57,26 +57,11 @@ fn object(table: &'static FieldTable) -> Value {
     schema
 }
 
-fn property(table: &'static FieldTable, field: &'static FieldRule) -> Value {
+fn property(field: &'static FieldRule) -> Value {
     let mut schema = shape(&field.shape, field.need == Presence::Required);
     schema["description"] = field.about.into();
-    match (table.what, field.key) {
-        ("the listing", "description") => {
-            schema["maxLength"] = facts::DESCRIPTION_LIMIT.into();
-        }
-        (_, "containerDiskInGb" | "gpuCount") => schema["minimum"] = 1.into(),
-        ("`config`", "gpuTypeId") => {
-            schema["enum"] = facts::GPU_IDS
-                .iter()
-                .map(|id| Value::from(*id))
-                .chain([Value::Null])
-                .collect();
-        }
-        ("`config`", "gpuIds") => {
-            let known: Vec<&str> = [facts::GPU_POOLS, facts::GPU_IDS].concat();
-            schema["examples"] = known.into();
-        }
-        _ => {}
+    if field.key == "gpuIds" {
+        schema["examples"] = [facts::GPU_POOLS, facts::GPU_IDS].concat().into();
     }
     schema
 }
@@ -99,6 +84,16 @@ fn shape(shape_of: &ValueShape, required: bool) -> Value {
                 .chain((!required).then_some(Value::Null))
                 .collect();
             json!({ "enum": words })
+        }
+        ValueShape::Limited(most) => {
+            let mut schema = kind("string");
+            schema["maxLength"] = (*most).into();
+            schema
+        }
+        ValueShape::Count => {
+            let mut schema = kind("integer");
+            schema["minimum"] = 1.into();
+            schema
         }
         ValueShape::Flag => kind("boolean"),
         ValueShape::Whole => kind("integer"),

@@ -6,7 +6,7 @@ use crate::document::begin;
 use crate::rule::rules;
 use anyhow::Result;
 use serde::Deserialize;
-use worker_files::json::{self, Kind, Member};
+use worker_files::json;
 use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::Tree;
 
@@ -55,60 +55,54 @@ struct Entry {
     used: Cell<bool>,
 }
 
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    ignore: Vec<Entry>,
+    #[serde(rename = "$schema")]
+    _schema: Option<String>,
+}
+
 /// Reads `hub-lint.json`, where there is one. What is wrong with it becomes findings.
 pub fn read(
     tree: &dyn Tree,
     is_rule: &dyn Fn(&str) -> bool,
     findings: &mut Vec<Finding>,
 ) -> Result<(Suppressions, Option<Vec<u8>>)> {
-    let Some(bytes) = tree.read_file(FILE)? else {
-        return Ok((Suppressions::default(), None));
-    };
     let mut ignored = Suppressions::default();
-    let parsed = json::parse(&bytes);
-    let mut bad = |span: &Span, message: &str| {
-        findings.push(
-            Finding::at(&BAD_ENTRY, Location::new(FILE, span.clone()), message).help(
-                "it looks like { \"ignore\": [{ \"rule\": \"HUB250\", \"path\": \".runpod/tests.json\", \"reason\": \"…\" }] }",
-            ),
-        );
+    let Some(bytes) = tree.read_file(FILE)? else {
+        return Ok((ignored, None));
     };
+    let mut bad = |span: Span, message: &str| {
+        let finding = Finding::at(&BAD_ENTRY, Location::new(FILE, span), message);
+        findings.push(finding.help(
+            "it looks like { \"ignore\": [{ \"rule\": \"HUB250\", \"path\": \".runpod/tests.json\", \"reason\": \"…\" }] }",
+        ));
+    };
+    let parsed = json::parse(&bytes);
     for problem in &parsed.problems {
-        bad(&problem.span, &problem.message);
+        bad(problem.span.clone(), &problem.message);
     }
     let Some(root) = parsed.root.filter(|_| parsed.problems.is_empty()) else {
         return Ok((ignored, Some(bytes)));
     };
-    let known = |member: &&Member| matches!(member.key.as_str(), "ignore" | "$schema");
-    for member in root.members().iter().filter(|member| !known(member)) {
-        bad(
-            &member.key_span,
-            &format!("there is no key `{}`", member.key),
-        );
-    }
-    if !root
-        .get("ignore")
-        .is_some_and(|list| matches!(list.kind, Kind::Array(_)))
-    {
-        bad(&(0..1), "there is no list `ignore`");
-    }
-    for node in root.list("ignore") {
-        match serde_json::from_slice::<Entry>(&bytes[node.span.clone()]) {
-            Ok(entry) if !is_rule(&entry.rule) => {
-                bad(&begin(node), &format!("there is no rule `{}`", entry.rule));
-            }
-            Ok(entry) if entry.reason.trim().is_empty() => {
-                let what = format!("the entry for `{}` gives no `reason`", entry.rule);
-                bad(&begin(node), &what);
-            }
-            Ok(entry) => ignored.entries.push(Entry {
-                span: node.span.clone(),
-                ..entry
-            }),
-            Err(error) => {
-                let said = error.to_string();
-                bad(&begin(node), said.split(" at line").next().unwrap_or(&said));
-            }
+    let entries = match serde_json::from_slice::<File>(&bytes) {
+        Ok(file) => file.ignore,
+        Err(error) => {
+            bad(begin(&root), &error.to_string());
+            Vec::new()
+        }
+    };
+    for (node, entry) in root.list("ignore").iter().zip(entries) {
+        if !is_rule(&entry.rule) {
+            bad(begin(node), &format!("there is no rule `{}`", entry.rule));
+        } else if entry.reason.trim().is_empty() {
+            let what = format!("the entry for `{}` gives no `reason`", entry.rule);
+            bad(begin(node), &what);
+        } else {
+            let span = node.span.clone();
+            ignored.entries.push(Entry { span, ..entry });
         }
     }
     Ok((ignored, Some(bytes)))

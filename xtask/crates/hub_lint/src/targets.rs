@@ -11,7 +11,7 @@ use crate::lint::{LintReport, alone, lint};
 use xtask_core::finding::Finding;
 use xtask_core::outcome::UsageError;
 use xtask_core::output::{SourceText, Sources};
-use xtask_core::tree::{Directory, Entries, Entry, Mode, RepoPath, Tree};
+use xtask_core::tree::{Directory, Entries, RepoPath, Tree};
 
 /// Files whose bytes are others than on disk.
 type Changed = BTreeMap<RepoPath, Vec<u8>>;
@@ -23,30 +23,20 @@ pub struct LintTarget {
     root: PathBuf,
     /// What stands before the paths of findings.
     prefix: String,
-    /// Findings of these files only; all where it is empty.
-    only: Vec<RepoPath>,
-    /// The kind of a file that is linted by itself: the one of `only`.
+    /// Findings of this file only.
+    only: Option<RepoPath>,
+    /// The kind of that file, where it is linted by itself.
     alone: Option<Which>,
-    /// Standard input, in the place of the file of `only`.
+    /// Standard input, in the place of that file.
     input: Option<Vec<u8>>,
     /// What was fixed, in memory.
     pub fixed: Changed,
 }
 
 /// Finds out what the command line means.
-pub fn resolve(
-    repo: Option<&Path>,
-    paths: &[PathBuf],
-    stdin_name: Option<&Path>,
-) -> Result<Vec<LintTarget>> {
-    let refuse = |words: &str| Err(UsageError(words.to_owned()).into());
-    match paths.iter().filter(|path| path.as_os_str() == "-").count() {
-        0 if stdin_name.is_some() => {
-            let words = "--stdin-name says where standard input is from, and `-` is not asked for";
-            return refuse(words);
-        }
-        0 | 1 => {}
-        _ => return refuse("standard input can be read only once"),
+pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>> {
+    if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+        return Err(UsageError("standard input can be read only once".to_owned()).into());
     }
     if paths.is_empty() {
         return Ok(vec![match repo {
@@ -54,31 +44,22 @@ pub fn resolve(
             None => around().and_then(|root| folder(&root, prefix(&root)))?,
         }]);
     }
-    let mut targets: Vec<LintTarget> = Vec::new();
-    let mut missing = Vec::new();
-    for shown in paths {
+    let target = |shown: &PathBuf| {
         if shown.as_os_str() == "-" {
-            targets.push(standard_input(stdin_name)?);
-            continue;
+            return standard_input();
         }
         let path = repo.map_or_else(|| shown.clone(), |repo| repo.join(shown));
-        if path.is_dir() {
-            let inside = path.file_name().is_some_and(|name| name == ".runpod");
-            targets.push(if inside {
-                folder(&above(&path), prefix(&above(shown)))?
-            } else {
-                folder(&path, prefix(shown))?
-            });
-        } else if path.is_file() {
-            add_file(&mut targets, &path, shown)?;
-        } else {
-            missing.push(shown.display().to_string());
+        if path.is_file() {
+            return file(&path, shown);
+        } else if !path.exists() {
+            return Err(UsageError(format!("there is no {}", shown.display())).into());
         }
-    }
-    if !missing.is_empty() {
-        return Err(UsageError(format!("there is no {}", missing.join(", no "))).into());
-    }
-    Ok(targets)
+        if path.file_name().is_some_and(|name| name == ".runpod") {
+            return folder(&above(&path), prefix(&above(shown)));
+        }
+        folder(&path, prefix(shown))
+    };
+    paths.iter().map(target).collect()
 }
 
 /// The folder above; of a single name, the working directory.
@@ -141,40 +122,29 @@ fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
 }
 
 /// A file: of its repository where it has the Hub's name, else by itself.
-fn add_file(targets: &mut Vec<LintTarget>, path: &Path, shown: &Path) -> Result<()> {
+fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
     let name = RepoPath::new(path.file_name().unwrap_or_default().as_encoded_bytes());
-    let Some(which) = Which::of(&name) else {
-        let which = match name.as_bytes() {
-            name if name.starts_with(b"hub") => Which::Hub,
-            name if name.starts_with(b"tests") => Which::Tests,
-            _ => guess(&fs_err::read(path)?),
-        };
-        targets.push(LintTarget {
-            root: above(path),
-            prefix: prefix(&above(shown)),
-            only: vec![name],
-            alone: Some(which),
+    if let Some(which) = Which::of(&name) {
+        let (root, inner) = repository_of(path, which);
+        return Ok(LintTarget {
+            root,
+            prefix: prefix(&repository_of(shown, which).0),
+            only: Some(inner),
             ..LintTarget::default()
         });
-        return Ok(());
-    };
-    let (root, inner) = repository_of(path, which);
-    // Two files of one repository are linted once.
-    let is_same = |target: &&mut LintTarget| {
-        let by_file = target.input.is_none() && target.alone.is_none() && !target.only.is_empty();
-        by_file && target.root == root
-    };
-    if let Some(target) = targets.iter_mut().find(is_same) {
-        target.only.push(inner);
-        return Ok(());
     }
-    targets.push(LintTarget {
-        root,
-        prefix: prefix(&repository_of(shown, which).0),
-        only: vec![inner],
+    let which = match name.as_bytes() {
+        name if name.starts_with(b"hub") => Which::Hub,
+        name if name.starts_with(b"tests") => Which::Tests,
+        _ => guess(&fs_err::read(path)?),
+    };
+    Ok(LintTarget {
+        root: above(path),
+        prefix: prefix(&above(shown)),
+        only: Some(name),
+        alone: Some(which),
         ..LintTarget::default()
-    });
-    Ok(())
+    })
 }
 
 /// The repository that one of the Hub's files belongs to, and the file's path in there.
@@ -195,27 +165,14 @@ fn guess(bytes: &[u8]) -> Which {
     }
 }
 
-fn standard_input(name: Option<&Path>) -> Result<LintTarget> {
+fn standard_input() -> Result<LintTarget> {
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut bytes);
     read.context("could not read standard input")?;
-    let named = name.map(|name| RepoPath::new(name.as_os_str().as_encoded_bytes()));
-    let which = named.and_then(|file| Which::of(&file));
-    let which = which.unwrap_or_else(|| guess(&bytes));
-    let Some(name) = name else {
-        return Ok(LintTarget {
-            only: vec![which.name().into()],
-            alone: Some(which),
-            input: Some(bytes),
-            ..LintTarget::default()
-        });
-    };
-    let (root, path) = repository_of(name, which);
+    let which = guess(&bytes);
     Ok(LintTarget {
-        prefix: prefix(&root),
-        only: vec![path],
-        alone: (!root.is_dir()).then_some(which),
-        root,
+        only: Some(which.name().into()),
+        alone: Some(which),
         input: Some(bytes),
         ..LintTarget::default()
     })
@@ -224,20 +181,16 @@ fn standard_input(name: Option<&Path>) -> Result<LintTarget> {
 impl LintTarget {
     /// Lints it with what was fixed so far; paths are those of its own tree.
     pub fn lint(&self) -> Result<LintReport> {
-        let mut report = if let Some(which) = self.alone {
-            alone(&self.only[0], which, &self.read(&self.only[0])?)
-        } else {
-            let input = self
-                .input()
-                .map(|(path, bytes)| (path.clone(), bytes.to_vec()));
-            let changed = input.into_iter().chain(self.fixed.clone()).collect();
-            let tree = Overlay::new(Directory::open_work_tree(&self.root)?, changed);
-            lint(&tree, self.only.is_empty())?
-        };
-        if !self.only.is_empty() {
-            let only = |finding: &Finding| self.only.contains(&finding.place.path);
-            report.findings.retain(only);
-            report.files = self.only.len();
+        if let (Some(which), Some(path)) = (self.alone, &self.only) {
+            return Ok(alone(path, which, &self.read(path)?));
+        }
+        let below = Directory::open_work_tree(&self.root)?;
+        let changed = &self.fixed;
+        let mut report = lint(&Overlay { below, changed }, self.only.is_none())?;
+        if let Some(only) = &self.only {
+            let is_of_it = |finding: &Finding| finding.place.path == *only;
+            report.findings.retain(is_of_it);
+            report.files = 1;
         }
         Ok(report)
     }
@@ -255,17 +208,17 @@ impl LintTarget {
 
     /// The finding with its paths as the command line has them.
     pub fn shown(&self, finding: Finding) -> Finding {
-        match self.prefix.as_str() {
-            "" => finding,
-            prefix => finding.inside(prefix),
+        if self.prefix.is_empty() {
+            return finding;
         }
+        finding.inside(&self.prefix)
     }
 
     pub fn shown_path(&self, path: &RepoPath) -> RepoPath {
-        match self.prefix.as_str() {
-            "" => path.clone(),
-            prefix => path.inside(prefix),
+        if self.prefix.is_empty() {
+            return path.clone();
         }
+        path.inside(&self.prefix)
     }
 
     /// The texts under the paths of [`Self::shown`].
@@ -298,38 +251,19 @@ impl LintTarget {
 
     /// The file in whose place standard input is linted, with its bytes.
     pub fn input(&self) -> Option<(&RepoPath, &[u8])> {
-        let bytes = self.input.as_deref()?;
-        Some((&self.only[0], bytes))
+        Some((self.only.as_ref()?, self.input.as_deref()?))
     }
 }
 
 /// A folder some of whose files are others than on disk.
-struct Overlay {
+struct Overlay<'a> {
     below: Directory,
-    entries: Entries,
-    changed: Changed,
+    changed: &'a Changed,
 }
 
-impl Overlay {
-    fn new(below: Directory, changed: Changed) -> Self {
-        let mut entries = below.entries().clone();
-        let entry = Entry {
-            mode: Mode::File,
-            size: None,
-            oid: None,
-        };
-        entries.extend(changed.keys().map(|path| (path.clone(), entry.clone())));
-        Self {
-            below,
-            entries,
-            changed,
-        }
-    }
-}
-
-impl Tree for Overlay {
+impl Tree for Overlay<'_> {
     fn entries(&self) -> &Entries {
-        &self.entries
+        self.below.entries()
     }
 
     fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {

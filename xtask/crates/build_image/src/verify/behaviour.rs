@@ -148,7 +148,7 @@ fn server(session: &Session, image: &InspectedImage, name: &str) -> Result<Resul
     }
     let alone = ["--network", "none", "--entrypoint", "python3"];
     let with_gpu = [&["--gpus", "all"], &alone[..]].concat();
-    let container = session.create(name, &with_gpu, &["-c", ""]);
+    let container = session.create(None, name, &with_gpu, &["-c", ""]);
     Ok(match container.and_then(|container| container.start()) {
         Ok(()) => Ok(SGLANG),
         Err(error) if error.is::<Interrupted>() => return Err(error),
@@ -172,7 +172,7 @@ impl<'s> Api<'s> {
     fn start(session: &'s Session, image: &str, network: &str) -> Result<Self> {
         let options = ["--interactive", "--network", network];
         let options = [&options[..], &["--entrypoint", "python3"]].concat();
-        let container = session.create(image, &options, &["-c", RUNPOD])?;
+        let container = session.create(None, image, &options, &["-c", RUNPOD])?;
         let mut child = session
             .engine
             .command(&["start", "--attach", "--interactive", &container.name])?
@@ -310,7 +310,7 @@ fn create<'s>(
         options.extend(["--gpus", "all"]);
         token = plan.token;
     }
-    session.create_with(token, image, &options, &[])
+    session.create(token, image, &options, &[])
 }
 
 /// A worker that is looked at.

@@ -33,31 +33,34 @@ fn command(seen: &Seen) -> Check {
     };
     // An ENTRYPOINT of the Dockerfile's takes the base image's CMD away.
     let cmd = base.filter(|_| made.entrypoint.is_none());
-    let own = [&made.cmd, &made.entrypoint, &made.workdir, &made.user];
-    let inherited = [
-        cmd.map(|base| line(&base.cmd)),
-        base.map(|base| line(&base.entrypoint)),
-        base.map(|base| base.workdir.clone()),
-        base.map(|base| base.user.clone()),
-    ];
-    let has = [
-        line(&image.cmd),
-        line(&image.entrypoint),
-        folder(&image.workdir),
-        image.user.clone(),
-    ];
-    let names = ["CMD", "ENTRYPOINT", "WORKDIR", "USER"];
     let mut wrong = Vec::new();
-    for (((name, own), inherited), is) in names.into_iter().zip(own).zip(inherited).zip(has) {
-        let wanted = own.clone().or(inherited);
-        let wanted = wanted.map(|wanted| {
-            if name == "WORKDIR" {
-                folder(&wanted)
-            } else {
-                wanted
-            }
-        });
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
+    for (name, own, inherited, is) in [
+        (
+            "CMD",
+            made.cmd.clone(),
+            cmd.map(|base| line(&base.cmd)),
+            line(&image.cmd),
+        ),
+        (
+            "ENTRYPOINT",
+            made.entrypoint.clone(),
+            base.map(|base| line(&base.entrypoint)),
+            line(&image.entrypoint),
+        ),
+        (
+            "WORKDIR",
+            made.workdir.as_deref().map(folder),
+            base.map(|base| folder(&base.workdir)),
+            folder(&image.workdir),
+        ),
+        (
+            "USER",
+            made.user.clone(),
+            base.map(|base| base.user.clone()),
+            image.user.clone(),
+        ),
+    ] {
+        if let Some(wanted) = own.or(inherited).filter(|wanted| *wanted != is) {
             wrong.push(format!(
                 "{name} is `{is}`, and by the Dockerfile it is `{wanted}`"
             ));

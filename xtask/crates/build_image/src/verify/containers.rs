@@ -41,13 +41,8 @@ impl<'a> Session<'a> {
     }
 
     /// Makes a container, without starting it. `options` go before the image, `command` behind.
-    pub fn create(&self, image: &str, options: &[&str], command: &[&str]) -> Result<Container<'_>> {
-        self.create_with(None, image, options, command)
-    }
-
-    /// The same, with `HF_TOKEN` set in it. Docker takes it from its environment: everybody reads
-    /// its arguments.
-    pub fn create_with(
+    /// Docker takes `HF_TOKEN` from its environment: everybody reads its arguments.
+    pub fn create(
         &self,
         token: Option<&str>,
         image: &str,
@@ -84,7 +79,7 @@ impl<'a> Session<'a> {
     ) -> Result<Result<String, String>> {
         let alone = ["--interactive", "--network", "none", "--workdir", folder];
         let options = [&alone[..], &["--entrypoint", "python3"]].concat();
-        let container = self.create(image, &options, &["-c", script])?;
+        let container = self.create(None, image, &options, &["-c", script])?;
         let start = ["start", "--attach", "--interactive", &container.name];
         let start = self.engine.command(&start)?;
         let Some(done) = process::within(start, input.as_bytes(), Some(limit))? else {

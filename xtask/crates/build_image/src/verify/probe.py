@@ -213,26 +213,35 @@ def made_table(asked: dict[str, Any]) -> str:
 def differences(table: dict[str, Any], made: dict[str, Any]) -> list[str]:
     """How the flags that a parser takes differ from a table's: what is added, gone and changed."""
 
-    def changes(old: dict[str, Any], new: dict[str, Any]) -> str:
-        def shown(flag: dict[str, Any], field: str) -> str:
-            text = json.dumps(flag[field], ensure_ascii=False) if field in flag else "nothing"
-            return text if len(text) <= 40 else text[:39] + "…"
+    def shown(flag: dict[str, Any], field: str) -> str:
+        return json.dumps(flag.get(field), ensure_ascii=False)[:40]
 
+    changed = []
+    for name, new in made.items():
+        old = table.get(name, new)
         fields = [field for field in SAID if old.get(field) != new.get(field)]
-        return ", ".join(f"{field}: {shown(old, field)} → {shown(new, field)}" for field in fields)
-
-    both = [name for name in made if name in table]
-    changed = {name: changes(table[name], made[name]) for name in both}
+        changes = [f"{field}: {shown(old, field)} → {shown(new, field)}" for field in fields]
+        changed += [f"{name} ({', '.join(changes)})"] if changes else []
     kinds = {
         "added": [name for name in made if name not in table],
         "gone": [name for name in table if name not in made],
-        "changed": [f"{name} ({change})" for name, change in changed.items() if change],
+        "changed": changed,
     }
-    lines = []
-    for kind, flags in kinds.items():
-        more = f" and {len(flags) - 12} more" if len(flags) > 12 else ""
-        lines += [f"{len(flags)} {kind}: {', '.join(flags[:12])}{more}"] if flags else []
-    return lines
+    return [f"{len(some)} {kind}: {', '.join(some[:12])}" for kind, some in kinds.items() if some]
+
+
+def unlike(text: str | None, release: str, takes: dict[str, Any]) -> tuple[str, list[str]]:
+    """The release that a table of flags is for, and how it is not what SGLang's parser takes."""
+    if text is None:
+        return release, ["missing, and engine.py reads it"]
+    try:
+        table = json.loads(text)
+        version, lines = table["version"], differences(table["flags"], takes)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return release, ["no table of flags"]
+    if version != release:
+        return version, [f"for SGLang {version}, and the image has {release}:", *lines]
+    return release, [f"not what its SGLang {release} takes:", *lines] if lines else []
 
 
 def flags(asked: dict[str, Any]) -> dict[str, Any]:
@@ -247,52 +256,25 @@ def flags(asked: dict[str, Any]) -> dict[str, Any]:
         release, takes = made["version"], made["flags"]
     except (ValueError, KeyError, TypeError) as error:
         return check("flags", [f"SGLang's parser can't be read in the image: {error}"], "", "")
+    own = place.read_text("utf-8") if place.is_file() else None
+    _, in_image = unlike(own, release, takes)
+    version, here = unlike(asked["table"], release, takes)
     if asked["update"]:
-        return update(asked, text) | {"table": text}
+        words = [f"{TABLE} is SGLang {release}'s already"]
+        if asked["table"] != text:
+            before = [f"before, it was {here[0]}", *here[1:]] if here else []
+            words = [f"{TABLE} is written, for SGLang {release}", *before]
+        if in_image:
+            words.append("the image still has another table: build it again")
+        return told("flags", "warning" if in_image else "passed", *words) | {"table": text}
     wrong, notes = [], []
-    tables = {
-        "the image": place.read_text("utf-8") if place.is_file() else None,
-        "the repository": asked["table"],
-    }
-    for whose, text in tables.items():
-        if text is None:
-            wrong.append(f"{whose} has no {TABLE}, which engine.py reads")
-            continue
-        try:
-            table = json.loads(text)
-            version, lines = table["version"], differences(table["flags"], takes)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            wrong.append(f"{whose}'s {TABLE} can't be read: it is no table of flags")
-            continue
-        if version == release:
-            head = f"{whose}'s {TABLE} is not what its SGLang {release} takes:"
-            wrong += [head, *lines] if lines else []
-        elif whose == "the repository":
-            # The build writes the table of a base image with another SGLang.
-            notes.append(
-                f"the repository's {TABLE} is SGLang {version}'s; --update-flags writes {release}'s"
-            )
-        else:
-            wrong.append(f"{whose}'s {TABLE} is SGLang {version}'s, and its SGLang is {release}")
+    # The build writes the table of a base image with another SGLang.
+    into = notes if version != release else wrong
+    for whose, lines, all_of in (("image", in_image, wrong), ("repository", here, into)):
+        all_of += [f"the {whose}'s {TABLE} is {line}" for line in lines[:1]] + lines[1:]
     helps = "`cargo xtask build-image --update-flags` writes the repository's; then build again"
     fine = f"{len(takes)} flags of SGLang {release}, as its own parser has them"
     return check("flags", wrong, helps, fine, *notes)
-
-
-def update(asked: dict[str, Any], text: str) -> dict[str, Any]:
-    """What `--update-flags` writes into the repository, and what that changes."""
-    made, place = json.loads(text), Path(TABLE)
-    release, old = made["version"], json.loads(asked["table"] or "{}")
-    words = [f"{TABLE} is SGLang {release}'s already"]
-    if asked["table"] != text:
-        before = old.get("version", release)
-        words = [f"{TABLE} is written, for SGLang {release}:"]
-        words += [f"it was SGLang {before}'s"] if before != release else []
-        words += differences(old.get("flags", {}), made["flags"]) or ["the flags are the same"]
-    own = json.loads(place.read_text("utf-8")) if place.is_file() else {}
-    if own.get("version") == release and not differences(own["flags"], made["flags"]):
-        return told("flags", "passed", *words)
-    return told("flags", "warning", *words, "the image still has another table: build it again")
 
 
 def main() -> None:

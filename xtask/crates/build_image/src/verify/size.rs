@@ -24,13 +24,8 @@ pub fn check(seen: &Seen, budget: u64) -> Check {
     }];
     let mut steps: Vec<&HistoryStep> = seen.history.iter().filter(|step| step.size > 0).collect();
     steps.sort_by_key(|step| std::cmp::Reverse(step.size));
-    let smaller = steps.split_off(steps.len().min(LISTED));
-    let line = |size: u64, what: &str| format!("{:>10}  {what}", bytes(size));
-    lines.extend(steps.iter().map(|step| line(step.size, &instruction(step))));
-    if !smaller.is_empty() {
-        let sum = smaller.iter().map(|step| step.size).sum();
-        lines.push(line(sum, &format!("in {} smaller steps", smaller.len())));
-    }
+    let line = |step: &&HistoryStep| format!("{:>10}  {}", bytes(step.size), instruction(step));
+    lines.extend(steps.iter().take(LISTED).map(line));
     if over <= budget {
         return Check::new("size", CheckStatus::Passed, lines);
     }

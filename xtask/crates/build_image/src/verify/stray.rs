@@ -37,25 +37,11 @@ impl<'a> Sought<'a> {
         let Some(below) = path.strip_prefix(&self.workdir) else {
             return false;
         };
-        if self.made.files.contains_key(path) || below.contains("__pycache__") {
-            return false;
-        }
-        let entries = self.tree.entries();
-        let is_here = entries.contains_key(&RepoPath::from(below));
-        if self.workdir.is_empty() {
-            // The root holds much with names that a repository has, too.
-            return is_here || NEVER.contains(&below);
-        }
         let top = below.split('/').next().unwrap_or_default();
-        let comes_below = |folder: &str| {
-            let folder = format!("{folder}/");
-            self.made.files.keys().any(|file| file.starts_with(&folder))
-        };
-        let is_folder_here = || entries.keys().any(|file| file.is_within(top));
-        let top_place = format!("{}{top}", self.workdir);
-        // A folder above a copied file comes with it.
-        !comes_below(path)
-            && (is_here || NEVER.contains(&top) || is_folder_here() && !comes_below(&top_place))
+        // The root of an image holds folders with such names, too.
+        let never = if self.workdir.is_empty() { below } else { top };
+        let is_here = || self.tree.entries().contains_key(&RepoPath::from(below));
+        !self.made.files.contains_key(path) && (NEVER.contains(&never) || is_here())
     }
 }
 

@@ -11,7 +11,6 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
         let command = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
-            Severity::Info => "notice",
         };
         let path = &finding.place.path;
         let path = path

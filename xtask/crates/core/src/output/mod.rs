@@ -6,7 +6,6 @@
 pub mod diff;
 pub mod github;
 pub mod json;
-pub mod markdown;
 pub mod sarif;
 pub mod style;
 pub mod terminal;
@@ -179,7 +178,6 @@ impl SourceText {
 pub struct Counts {
     pub errors: usize,
     pub warnings: usize,
-    pub infos: usize,
 }
 
 impl Counts {
@@ -188,7 +186,6 @@ impl Counts {
         Self {
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
-            infos: count(Severity::Info),
         }
     }
 }
@@ -267,12 +264,7 @@ pub fn counted(count: usize, one: &str) -> String {
 /// "2 errors, 1 warning"; empty where there is nothing.
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (errors, warnings, infos) = (self.errors, self.warnings, self.infos);
-        let all = [
-            (errors, "error"),
-            (warnings, "warning"),
-            (infos, "style note"),
-        ];
+        let all = [(self.errors, "error"), (self.warnings, "warning")];
         let some = all.iter().filter(|(count, _)| *count > 0);
         let parts: Vec<String> = some.map(|(count, word)| counted(*count, word)).collect();
         f.write_str(&parts.join(", "))

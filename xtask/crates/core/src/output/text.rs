@@ -36,7 +36,6 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
-        Severity::Info => Level::INFO,
     };
     let title = level
         .primary_title(finding.message.replace(['\r', '\n'], " "))

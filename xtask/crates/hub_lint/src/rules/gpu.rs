@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use crate::document::{HubDocument, Which, short};
-use crate::edit;
 use crate::facts;
 use crate::model;
 use crate::rule::rules;
@@ -53,23 +52,15 @@ rules! {
     POOL_AS_GPU = "HUB213" "pool-as-gpu" Error Never
         "a pool where one GPU has to be named"
         from "the Hub's publishing guide; two published tests.json";
-    /// CUDA versions are written with a dot and in quotes: `"12.8"`.
+    /// CUDA versions are written with a dot and in quotes: `"12.8"`. This is none, or one that is not
+    /// known to exist (then it is a warning): no host has it.
     ///
     /// ```diff config
     /// - "allowedCudaVersions": ["12", "cuda12.8"]
     /// + "allowedCudaVersions": ["12.8"]
     /// ```
-    CUDA_FORM = "HUB214" "odd-cuda-version" Error Never
-        "text that is no CUDA version"
-        from "the Hub's publishing guide";
-    /// A version of CUDA that is not known to exist: no host has it.
-    ///
-    /// ```diff config
-    /// - "allowedCudaVersions": ["12.8", "12.11"]
-    /// + "allowedCudaVersions": ["12.8", "12.9"]
-    /// ```
-    CUDA_UNKNOWN = "HUB215" "unknown-cuda-version" Warning Never
-        "a CUDA version that nobody has seen"
+    CUDA = "HUB215" "unknown-cuda-version" Error Never
+        "a CUDA version that does not exist"
         from "the versions in published listings: 11.8, 12.0 to 12.9, 13.0 to 13.2";
     /// `gpuIds` is one text: names, separated by commas, each once. An empty text names nothing.
     ///
@@ -211,70 +202,61 @@ fn separated(text: &str) -> Option<String> {
 fn unknown_pool(document: &HubDocument, node: &Node, choice: &Choice<'_>) -> Finding {
     let name = choice.name;
     let what = format!("RunPod has no GPU pool `{}`", short(name));
-    let mut finding = document.at(&POOL, &choice.span, what);
-    if let Some(right) = nearest_pool(name) {
-        finding = meant(finding, node, &choice.span, right);
-    } else if let [right] = alike(name)[..] {
-        finding = finding.help(format!("the GPU's id is `{right}`"));
-        finding = replace(finding, node, &choice.span, right);
-    } else {
-        finding = of_model(finding, name);
-    }
+    let finding = document.at(&POOL, &choice.span, what);
+    let finding = match nearest_pool(name) {
+        Some(right) => meant(finding, node, &choice.span, right),
+        None => of_model(finding, node, &choice.span, name),
+    };
     let pools = suggest::all_of(facts::GPU_POOLS);
     finding.help(format!("the pools are {pools}"))
 }
 
-/// The pool that a name means: by its letters, or by its memory where the rest begins alike.
+/// The pool that a name means: by its letters, or the only one of its memory whose family begins alike.
 fn nearest_pool(name: &str) -> Option<&'static str> {
-    if let Some((pool, _)) = suggest::nearest(name, facts::GPU_POOLS.iter().copied()) {
-        return Some(pool);
-    }
+    let near = suggest::nearest(name, facts::GPU_POOLS.iter().copied());
     let (family, memory) = name.rsplit_once('_')?;
     let mut fitting = facts::GPU_POOLS.iter().filter(|pool| {
         let mut parts = pool.split('_');
         let own = parts.next().unwrap_or_default();
         parts.next() == Some(memory) && (own.starts_with(family) || family.starts_with(own))
     });
-    let pool = fitting.next()?;
-    fitting.next().is_none().then_some(pool)
+    let only = fitting.next().filter(|_| fitting.next().is_none());
+    near.map(|(pool, _)| pool).or(only.copied())
 }
 
-/// The words of a GPU's name, in lower case.
-fn words(name: &str) -> Vec<String> {
-    let words = name.split(|c: char| !c.is_alphanumeric());
-    let words = words.filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect()
-}
-
-/// The GPU ids that hold every word of a name.
-fn alike(name: &str) -> Vec<&'static str> {
-    let wanted: Vec<String> = words(name);
-    let ids = facts::GPU_IDS.iter().map(|id| (words(id), *id));
-    let ids = ids.filter(|(have, _)| wanted.iter().all(|word| have.contains(word)));
-    let mut found: Vec<(usize, &str)> = ids.map(|(have, id)| (have.len(), id)).collect();
-    // The id that adds least is meant: `RTX 3080` is no `3080 Ti`.
-    found.sort_unstable();
-    let ties = found.iter().filter(|(n, _)| *n == found[0].0).count();
-    if wanted.len() > 1 && ties == 1 {
-        found.truncate(1);
-    }
-    found.into_iter().map(|(_, id)| id).collect()
-}
-
-/// Names the GPUs of the model that a name means: all H100 for `H100 SXM` and `H100_80`.
-fn of_model(finding: Finding, name: &str) -> Finding {
+/// Names the GPUs of the model that a name means: all H100 for `H100 SXM` and `H100_80`. Those that
+/// have more of its words come before the others, and the one that adds least is meant: `RTX 3080`
+/// is no `3080 Ti`.
+fn of_model(finding: Finding, node: &Node, span: &Span, name: &str) -> Finding {
+    let words = |name: &str| -> Vec<String> {
+        let words = name.split(|c: char| !c.is_alphanumeric());
+        words.map(str::to_lowercase).collect()
+    };
     // `4090` or `h100`, and neither `80` nor `80gb`.
-    let is_model = |word: &String| {
+    let is_model = |word: &&String| {
         let digits = word.bytes().filter(u8::is_ascii_digit).count();
         digits > 0 && (digits == 4 || digits < word.len()) && !word.ends_with("gb")
     };
-    let wanted: Vec<String> = words(name).into_iter().filter(is_model).collect();
-    let is_meant = |id: &&str| words(id).iter().any(|word| wanted.contains(word));
-    let models: Vec<&str> = facts::GPU_IDS.iter().copied().filter(is_meant).collect();
-    finding.help(match models.as_slice() {
-        [] => "`--explain unknown-gpu` lists the ids".to_owned(),
-        models => format!("there are {}", suggest::all_of(models)),
-    })
+    let wanted = words(name);
+    let models: Vec<&String> = wanted.iter().filter(is_model).collect();
+    let mut ids: Vec<(usize, usize, &str)> = Vec::new();
+    for id in facts::GPU_IDS {
+        let have = words(id);
+        if !models.is_empty() && models.iter().all(|model| have.contains(model)) {
+            let shared = have.iter().filter(|word| wanted.contains(word)).count();
+            ids.push((wanted.len() - shared, have.len(), id));
+        }
+    }
+    ids.sort_unstable();
+    let names: Vec<&str> = ids.iter().map(|(.., id)| *id).collect();
+    match ids.as_slice() {
+        [] => finding.help("`--explain unknown-gpu` lists the ids"),
+        [(.., id)] => meant(finding, node, span, id),
+        [best, next, ..] if models.len() < wanted.len() && best.0 == 0 && best.1 < next.1 => {
+            meant(finding, node, span, best.2)
+        }
+        _ => finding.help(format!("there are {}", suggest::all_of(&names))),
+    }
 }
 
 fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> Finding {
@@ -285,37 +267,12 @@ fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> 
         finding.message = format!("`{name}` is an id of RunPod's REST API alone");
         return finding.help("the Hub's list of GPUs does not have it");
     }
-    // A slip in `GeForce` is one; another model is another GPU, however near it is written.
-    let models = |text: &str| -> Vec<String> {
-        let has_digit = |word: &String| word.contains(|c: char| c.is_ascii_digit());
-        words(text).into_iter().filter(has_digit).collect()
-    };
-    let wanted = models(name);
-    let same = facts::GPU_IDS.iter().copied().filter(|id| {
-        let have = models(id);
-        wanted.iter().all(|word| have.contains(word))
-    });
-    let nearest = suggest::nearest(name, same).map(|(right, _)| right);
-    finding = match (alike(name).as_slice(), nearest) {
-        (&[right], _) | (&[], Some(right)) => meant(finding, node, span, right),
-        (&[], None) => of_model(finding, name),
-        (several, _) => finding.help(format!("there are {}", suggest::all_of(several))),
-    };
-    if name == "RTX A4000" {
-        finding = finding
-            .help("the Hub guide's own template says `RTX A4000`, which its table does not have");
-    }
-    finding
+    of_model(finding, node, span, name)
 }
 
-/// Names what was meant, and how to write it.
+/// Names what was meant, and how to write it where the name's own place is known.
 fn meant(finding: Finding, node: &Node, span: &Span, right: &str) -> Finding {
     let finding = finding.help(format!("did you mean `{right}`?"));
-    replace(finding, node, span, right)
-}
-
-fn replace(finding: Finding, node: &Node, span: &Span, right: &str) -> Finding {
-    // Only where the name's own place is known.
     if *span == node.span {
         return finding;
     }
@@ -341,21 +298,17 @@ fn gpu_type(document: &HubDocument, node: &Node) -> Option<Finding> {
 fn cuda(document: &HubDocument, node: &Node) -> Option<Finding> {
     let known = facts::CUDA_VERSIONS;
     let text = node.as_str().filter(|text| !known.contains(text))?;
-    let Some(version) = model::version(text).filter(|_| text.trim() == text) else {
-        let digits = text.replace(|c: char| !c.is_ascii_digit() && c != '.', "");
-        let what = format!("`{}` is no CUDA version", short(text));
-        let help = match known.iter().find(|known| **known == digits) {
-            Some(right) => format!("write {}", edit::quote(right)),
-            None => "they are written like \"12.8\"".to_owned(),
-        };
-        return Some(document.at(&CUDA_FORM, &node.span, what).help(help));
-    };
-    // What is older or newer than all of them may well exist.
-    let oldest = known.first().and_then(|text| model::version(text))?;
-    let newest = known.last().and_then(|text| model::version(text))?;
-    (oldest..=newest).contains(&version).then(|| {
-        let what = format!("no host has CUDA {}", short(text));
-        let help = format!("known are {}", suggest::all_of(known));
-        document.at(&CUDA_UNKNOWN, &node.span, what).help(help)
-    })
+    let help = format!("known are {}", suggest::all_of(known));
+    let what = format!("`{}` is no CUDA version", short(text));
+    let mut finding = document.at(&CUDA, &node.span, what).help(help);
+    if let Some(version) = model::version(text).filter(|_| text.trim() == text) {
+        // What is older or newer than all of them may well exist.
+        let oldest = known.first().and_then(|text| model::version(text))?;
+        let newest = known.last().and_then(|text| model::version(text))?;
+        if !(oldest..=newest).contains(&version) {
+            return None;
+        }
+        finding.severity = Severity::Warning;
+    }
+    Some(finding)
 }

@@ -32,7 +32,6 @@ pub fn check_file(
     }
     let variables = model::variables(&document.root);
     shape_env::check_twice(&document, &variables, findings);
-    allowed_values::check(&document, &variables, findings);
     gpu::check(&document, findings);
     values::check(&document, &variables, findings);
     secrets::check(&document, &variables, findings);

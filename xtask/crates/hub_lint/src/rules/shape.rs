@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{shape_env, shape_tests};
+use super::{allowed_values, shape_env, shape_tests};
 use crate::document::{HubDocument, Which, begin, short};
 use crate::edit::{self, safety};
 use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
@@ -23,7 +23,8 @@ rules! {
     OTHER_SCHEMA = "HUB100" "not-a-listing" Error Never
         "the file is not a listing of the Hub"
         from "the Hub's publishing guide; 13 published files";
-    /// The Hub needs this key and rejects or ignores the file without it.
+    /// The Hub needs this key and rejects or ignores the file without it. A test needs a name and an
+    /// input, a preset needs `defaults`, or it sets nothing.
     ///
     /// Bad:
     /// ```json hub
@@ -86,8 +87,9 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     let mut shape = Check { document, findings };
     match document.which {
         Which::Hub if is_foreign(root) => {
+            let what = "this is no listing of the Hub: it has no `config`";
             let help = "a listing has `title`, `description`, `type`, `category` and `config`";
-            let finding = document.at(&OTHER_SCHEMA, &begin(root), foreign_message(root));
+            let finding = document.at(&OTHER_SCHEMA, &begin(root), what);
             shape.findings.push(finding.help(help));
             return false;
         }
@@ -106,38 +108,13 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     true
 }
 
-fn foreign_message(root: &Node) -> String {
-    let is_object = matches!(root.kind, Kind::Object(_));
-    if root.members().is_empty() {
-        return if is_object {
-            "the listing is empty".to_owned()
-        } else {
-            format!("the file holds {} where a listing has to be", root.what())
-        };
-    }
-    let keys = root.members().iter().map(|member| member.key.as_str());
-    let strange = keys.filter(|key| facts::LISTING.field(key).is_none());
-    let has = match strange.take(4).collect::<Vec<&str>>().as_slice() {
-        [] => "no".to_owned(),
-        keys => format!("{} and no", suggest::all_of(keys)),
-    };
-    format!("this is no listing of the Hub: it has {has} `config`")
-}
-
-/// Keys that only the Hub's `config` has.
-const TELLING: &str = "\
-    runsOn containerDiskInGb gpuIds gpuCount cpuFlavor presets endpointType";
-
 /// Whether a file has too little in common with a listing for its parts to be worth a word.
 fn is_foreign(root: &Node) -> bool {
     if root.members().is_empty() || !root.object("config").is_empty() {
         return root.members().is_empty();
     }
-    let has = |key: &str| root.get(key).is_some();
-    let documented = |field: &&FieldRule| field.need != Presence::Seen && has(field.key);
-    let own = facts::LISTING.fields.iter().filter(documented).count();
-    let nested = TELLING.split_whitespace().filter(|key| has(key)).count();
-    own < 4 && nested < 2
+    let here = |field: &&FieldRule| field.need != Presence::Seen && root.get(field.key).is_some();
+    facts::LISTING.fields.iter().filter(here).count() < 4
 }
 
 /// A walk through a document along the tables.
@@ -237,6 +214,8 @@ impl Check<'_> {
                 .push(wrong_type(self.document, node, shape, key));
             return;
         }
+        let value = allowed_values::check(self.document, node, shape, key);
+        self.findings.extend(value);
         match (shape, &node.kind) {
             (ValueShape::Object(table), _) => self.object(node, table),
             (ValueShape::List(item), Kind::Array(items)) => {
@@ -266,15 +245,18 @@ impl Check<'_> {
 }
 
 fn missing(document: &HubDocument, node: &Node, table: &FieldTable, field: &FieldRule) -> Finding {
-    let rule: &Rule = match (table.what, field.key) {
-        ("a preset", "defaults") => &shape_env::PRESET_WITHOUT_DEFAULTS,
-        ("tests.json", "tests") => &shape_tests::NO_TESTS,
-        ("a test", _) => &shape_tests::INCOMPLETE_TEST,
+    let rule: &Rule = match field.key {
+        "tests" => &shape_tests::NO_TESTS,
         _ => &MISSING_KEY,
     };
     let what = format!("{} has no `{}`", named(table, node), field.key);
     let help = format!("`{}`: {}", field.key, field.about);
-    document.at(rule, &begin(node), what).help(help)
+    let mut finding = document.at(rule, &begin(node), what).help(help);
+    // A preset that sets nothing does no harm.
+    if table.is(&facts::PRESET) {
+        finding.severity = Severity::Warning;
+    }
+    finding
 }
 
 /// The table's name, with the object's own name where it has one.
@@ -366,13 +348,15 @@ fn misplaced(document: &HubDocument, node: &Node, member: &Member, home: &FieldT
 fn fits(node: &Node, shape: ValueShape) -> bool {
     match (shape, &node.kind) {
         (_, Kind::Null)
-        | (ValueShape::Text | ValueShape::Word(_), Kind::String(_))
+        | (ValueShape::Text | ValueShape::Limited(_) | ValueShape::Word(_), Kind::String(_))
         | (ValueShape::Flag, Kind::Bool(_))
         | (ValueShape::Number, Kind::Number(_))
         | (ValueShape::Scalar, Kind::String(_) | Kind::Number(_) | Kind::Bool(_))
         | (ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values, Kind::Object(_))
         | (ValueShape::List(_), Kind::Array(_)) => true,
-        (ValueShape::Whole, Kind::Number(_)) => node.as_f64().is_some_and(|n| n.fract() == 0.0),
+        (ValueShape::Whole | ValueShape::Count, Kind::Number(_)) => {
+            node.as_f64().is_some_and(|n| n.fract() == 0.0)
+        }
         _ => false,
     }
 }
@@ -380,9 +364,9 @@ fn fits(node: &Node, shape: ValueShape) -> bool {
 /// The shape in words.
 fn wanted(shape: ValueShape) -> &'static str {
     match shape {
-        ValueShape::Text | ValueShape::Word(_) => "a string",
+        ValueShape::Text | ValueShape::Limited(_) | ValueShape::Word(_) => "a string",
         ValueShape::Flag => "true or false",
-        ValueShape::Whole => "a whole number",
+        ValueShape::Whole | ValueShape::Count => "a whole number",
         ValueShape::Number => "a number",
         ValueShape::Scalar => "a string, a number or a boolean",
         ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values => "an object",
@@ -392,7 +376,7 @@ fn wanted(shape: ValueShape) -> &'static str {
 
 fn wrong_type(document: &HubDocument, node: &Node, shape: ValueShape, key: &str) -> Finding {
     let found = match (shape, &node.kind) {
-        (ValueShape::Whole, Kind::Number(text)) => format!("`{}`", short(text)),
+        (ValueShape::Whole | ValueShape::Count, Kind::Number(text)) => format!("`{}`", short(text)),
         _ => node.what().to_owned(),
     };
     // A scalar as a whole, of something larger the first byte.
@@ -411,7 +395,7 @@ fn wrong_type(document: &HubDocument, node: &Node, shape: ValueShape, key: &str)
 /// The same value in the right shape, where that is plain.
 fn converted(document: &HubDocument, node: &Node, shape: ValueShape) -> Option<String> {
     match (shape, &node.kind) {
-        (ValueShape::Whole | ValueShape::Number, Kind::String(text)) => {
+        (ValueShape::Whole | ValueShape::Count | ValueShape::Number, Kind::String(text)) => {
             let text = text.trim();
             let parsed = json::parse(text.as_bytes());
             let number = parsed.root.filter(|_| parsed.problems.is_empty())?;
@@ -432,22 +416,6 @@ fn converted(document: &HubDocument, node: &Node, shape: ValueShape) -> Option<S
         (ValueShape::List(ValueShape::Text | ValueShape::Word(_)), Kind::String(text)) => {
             let parts = text.split(',').map(|part| edit::quote(part.trim()));
             Some(format!("[{}]", parts.collect::<Vec<_>>().join(", ")))
-        }
-        (ValueShape::List(ValueShape::Object(table)), Kind::Object(members)) => {
-            if members.iter().any(|m| table.field(&m.key).is_some()) {
-                return Some(format!("[{}]", document.source(node)));
-            }
-            // A map from names to values, where a list of entries has to be.
-            table.field("key").and(table.field("value"))?;
-            let mut values = members.iter().map(|member| &member.value);
-            if members.is_empty() || !values.all(|value| fits(value, ValueShape::Scalar)) {
-                return None;
-            }
-            let entries = members.iter().map(|member| {
-                let (key, value) = (edit::quote(&member.key), document.source(&member.value));
-                format!("{{ \"key\": {key}, \"value\": {value} }}")
-            });
-            Some(format!("[{}]", entries.collect::<Vec<_>>().join(", ")))
         }
         _ => None,
     }

@@ -60,15 +60,6 @@ rules! {
     BARE_OPTION = "HUB114" "bare-option" Error Safely
         "an option without label and value"
         from "the Hub's publishing guide; one published listing";
-    /// A preset without `defaults` sets nothing.
-    ///
-    /// Bad:
-    /// ```json config
-    /// "presets": [{ "name": "Small" }]
-    /// ```
-    PRESET_WITHOUT_DEFAULTS = "HUB115" "preset-without-defaults" Warning Never
-        "a preset that sets nothing"
-        from "the Hub's publishing guide; two published listings";
 }
 
 /// What an entry is, beyond its keys one by one. `meant` are keys that stand there misspelt.

@@ -38,15 +38,6 @@ rules! {
     NO_CONFIG = "HUB122" "tests-without-config" Warning Never
         "tests.json has no `config`"
         from "the Hub's publishing guide; eleven published files";
-    /// A test has a name and the input of a job.
-    ///
-    /// ```diff test
-    /// - { "name": "health" }
-    /// + { "name": "health", "input": { "prompt": "Hi" } }
-    /// ```
-    INCOMPLETE_TEST = "HUB123" "incomplete-test" Error Never
-        "a test without name or input"
-        from "the Hub's publishing guide; four published files";
 }
 
 /// Looks at the root. False where nothing more can be said of the file.
@@ -74,36 +65,28 @@ pub fn check_root(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
 
 /// What makes a file none of the Hub's tests.
 fn not_tests(document: &HubDocument, root: &Node) -> Option<Finding> {
-    match &root.kind {
+    const READS: &str =
+        "the Hub reads `{ \"tests\": [{ \"name\": …, \"input\": {…} }], \"config\": {…} }`";
+    if matches!(root.kind, Kind::Object(_)) {
         // A single test at the root: one finding for the wrapping that it lacks.
-        Kind::Object(_) => {
-            let input = root
-                .member("input")
-                .filter(|_| root.get("tests").is_none())?;
-            let what = "tests.json has no `tests`: it is a single job's input";
-            let help =
-                "the Hub reads `{ \"tests\": [{ \"name\": …, \"input\": {…} }], \"config\": {…} }`";
-            Some(document.at(&NO_TESTS, &input.key_span, what).help(help))
-        }
-        Kind::Array(items) => {
-            let what = "tests.json is a list and has to be an object with `tests`";
-            let finding = document.at(&ROOT, &begin(root), what);
-            let finding = finding.help("the Hub reads `{ \"tests\": […], \"config\": {…} }`");
-            let is_test = |item: &Node| item.get("name").or(item.get("input")).is_some();
-            if items.is_empty() || !items.iter().all(is_test) {
-                return Some(finding);
-            }
-            let (start, end) = (root.span.start, root.span.end);
-            let edits = [
-                (start..start, "{ \"tests\": ".to_owned()),
-                (end..end, " }".to_owned()),
-            ];
-            Some(finding.fix(Safety::Unsafe, "put the list into `tests`", edits))
-        }
-        _ => {
-            let is = root.what();
-            let what = format!("tests.json is {is} where an object with `tests` has to be");
-            Some(document.at(&ROOT, &begin(root), what))
-        }
+        let input = root.member("input")?;
+        let what = "tests.json has no `tests`: it is a single job's input";
+        let finding = document.at(&NO_TESTS, &input.key_span, what).help(READS);
+        return root.get("tests").is_none().then_some(finding);
     }
+    let what = format!(
+        "tests.json is {} and has to be an object with `tests`",
+        root.what()
+    );
+    let finding = document.at(&ROOT, &begin(root), what).help(READS);
+    let is_test = |item: &Node| item.get("name").or(item.get("input")).is_some();
+    if root.items().is_empty() || !root.items().iter().all(is_test) {
+        return Some(finding);
+    }
+    let (start, end) = (root.span.start, root.span.end);
+    let edits = [
+        (start..start, "{ \"tests\": ".to_owned()),
+        (end..end, " }".to_owned()),
+    ];
+    Some(finding.fix(Safety::Unsafe, "put the list into `tests`", edits))
 }

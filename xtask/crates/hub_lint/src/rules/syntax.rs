@@ -28,12 +28,6 @@ rules! {
     BYTE_ORDER_MARK = "HUB003" "byte-order-mark" Error Safely
         "the file begins with a byte-order mark"
         from "JSON (RFC 8259)";
-    /// A byte of value 0, mostly from a file that was written in part or in another encoding.
-    ///
-    /// Bad: a zero byte anywhere in the file.
-    NUL = "HUB004" "nul-byte" Error Never
-        "the file holds a NUL byte"
-        from "JSON (RFC 8259)";
     /// The Hub reads strict JSON, which has no comments.
     ///
     /// Bad:
@@ -107,7 +101,8 @@ rules! {
     BAD_VALUE = "HUB011" "bad-value" Error Safely
         "a word or number that JSON doesn't have"
         from "JSON (RFC 8259)";
-    /// There is something other than what JSON needs at this place.
+    /// There is something other than what JSON needs at this place: another character, a NUL byte, or
+    /// brackets that are nested more than 127 levels deep, which common parsers refuse.
     ///
     /// Bad:
     /// ```json hub
@@ -116,12 +111,6 @@ rules! {
     UNEXPECTED = "HUB012" "unexpected-text" Error Never
         "text that does not belong there"
         from "JSON (RFC 8259)";
-    /// Common parsers refuse JSON that is nested more than 127 levels deep; a listing needs seven.
-    ///
-    /// Bad: `[[[[…` 128 times.
-    TOO_DEEP = "HUB013" "too-deep" Error Never
-        "nested too deep"
-        from "the limit of common JSON parsers";
     /// Parsers take the last of two values for one key, without a word. Whoever edits the first
     /// one wonders why nothing changes.
     ///
@@ -141,7 +130,6 @@ fn rule(kind: ProblemKind) -> (&'static Rule, &'static str) {
         ProblemKind::Empty => (&EMPTY, REWRITE),
         ProblemKind::Encoding => (&NOT_UTF8, REWRITE),
         ProblemKind::ByteOrderMark => (&BYTE_ORDER_MARK, "remove the mark"),
-        ProblemKind::Nul => (&NUL, REWRITE),
         ProblemKind::Comment => (&COMMENT, "remove the comment"),
         ProblemKind::TrailingComma => (&TRAILING_COMMA, "remove the comma"),
         ProblemKind::MissingComma => (&MISSING_COMMA, "add a comma"),
@@ -149,8 +137,10 @@ fn rule(kind: ProblemKind) -> (&'static Rule, &'static str) {
         ProblemKind::Unclosed | ProblemKind::Mismatched => (&BRACKETS, REWRITE),
         ProblemKind::BadString => (&BAD_STRING, REWRITE),
         ProblemKind::BadValue => (&BAD_VALUE, REWRITE),
-        ProblemKind::Unexpected | ProblemKind::Trailing => (&UNEXPECTED, REWRITE),
-        ProblemKind::TooDeep => (&TOO_DEEP, REWRITE),
+        ProblemKind::Unexpected
+        | ProblemKind::Trailing
+        | ProblemKind::Nul
+        | ProblemKind::TooDeep => (&UNEXPECTED, REWRITE),
         ProblemKind::DuplicateKey => (&DUPLICATE_KEY, REWRITE),
     }
 }

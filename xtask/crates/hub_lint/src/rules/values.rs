@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::model::{self, EnvVariable, Input};
-use crate::rule::{Rule, rules};
+use crate::rule::rules;
 use worker_files::json::{Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
@@ -21,34 +21,16 @@ rules! {
     QUOTED = "HUB220" "default-in-quotes" Warning Safely
         "a default is written as another type than its own"
         from "the Hub's publishing guide; one published listing";
-    /// The default can't be a value of the input's type.
+    /// A default, or a value of a preset, that the form refuses: it is no value of the input's type,
+    /// not among its options, or outside of `min` and `max`. An empty default is fine: it means that
+    /// nothing is chosen. In presets, numbers and booleans in quotes are fine, too.
     ///
     /// ```diff env
     /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "auto" } }
     /// + { "key": "MAX", "input": { "name": "Max", "type": "string", "default": "auto" } }
     /// ```
-    DEFAULT_TYPE = "HUB221" "default-of-wrong-type" Error Never
-        "a default that is no value of its type"
-        from "the Hub's publishing guide";
-    /// The form offers the options alone, so a default outside of them is not there to be seen.
-    /// An empty default is fine: it means that nothing is chosen.
-    ///
-    /// ```diff env
-    /// - { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "fp16",
-    /// + { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "half",
-    ///     "options": [{ "label": "half", "value": "half" }] } }
-    /// ```
-    NOT_AN_OPTION = "HUB222" "default-not-an-option" Warning Never
-        "a default that is not among the options"
-        from "the Hub's publishing guide";
-    /// The form refuses what is below `min` or above `max`, the default included.
-    ///
-    /// ```diff env
-    /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 0, "min": 1 } }
-    /// + { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 1, "min": 1 } }
-    /// ```
-    OUT_OF_RANGE = "HUB223" "default-out-of-range" Warning Never
-        "a default outside of `min` and `max`, or no room between the two"
+    DOES_NOT_FIT = "HUB221" "value-does-not-fit" Warning Never
+        "a default or a preset's value that its input can't have"
         from "the Hub's publishing guide";
     /// A preset sets a variable that the listing doesn't have, so the value goes nowhere.
     ///
@@ -75,17 +57,6 @@ rules! {
     PRESET_FIXED = "HUB231" "preset-of-fixed-value" Warning Never
         "a preset sets a variable whose value is fixed"
         from "the Hub's publishing guide; six published listings";
-    /// A preset's value does not fit its variable: not a number, not among the options, out of
-    /// range. Numbers and booleans in quotes are fine.
-    ///
-    /// ```diff config
-    ///   "env": [{ "key": "MAX", "input": { "name": "Max", "type": "number" } }],
-    /// - "presets": [{ "name": "Small", "defaults": { "MAX": "many" } }]
-    /// + "presets": [{ "name": "Small", "defaults": { "MAX": "100" } }]
-    /// ```
-    PRESET_VALUE = "HUB232" "preset-value-does-not-fit" Warning Never
-        "a preset's value does not fit its variable"
-        from "the Hub's publishing guide";
 }
 
 pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
@@ -100,23 +71,7 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
     presets(document, variables, findings);
 }
 
-/// What keeps a value from its variable.
-struct Misfit<'a> {
-    rule: &'static Rule,
-    words: String,
-    /// The bound that it breaks.
-    bound: Option<&'a Node>,
-}
-
 fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
-    if let (Some((min, min_node)), Some((max, max_node))) = (input.min, input.max)
-        && min > max
-    {
-        let what = format!("`min` of `{key}` is above its `max`");
-        let finding = document.at(&OUT_OF_RANGE, &min_node.span, what);
-        findings.push(finding.related(document.place(&max_node.span), "the `max`"));
-        return;
-    }
     let Some(node) = input.default else {
         return;
     };
@@ -141,14 +96,9 @@ fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut 
         let finding = document.at(&QUOTED, &node.span, what);
         findings.push(finding.write(Safety::Safe, &node.span, &short(&with), with.as_str()));
     }
-    if let Some(Misfit { rule, words, bound }) = misfit(document, input, node) {
+    if let Some(words) = misfit(document, input, node) {
         let what = format!("the default of `{key}` is {words}");
-        let finding = document.at(rule, &node.span, what);
-        findings.push(match bound {
-            Some(bound) => finding.related(document.place(&bound.span), "the bound"),
-            None if rule.code == NOT_AN_OPTION.code => finding.help(options_help(input)),
-            None => finding,
-        });
+        findings.push(document.at(&DOES_NOT_FIT, &node.span, what));
     }
 }
 
@@ -172,44 +122,27 @@ fn is_switch(input: &Input<'_>, text: &str) -> bool {
 }
 
 /// What keeps a value from being its variable's: its type, the options, the bounds.
-fn misfit<'a>(document: &HubDocument, input: &Input<'a>, node: &Node) -> Option<Misfit<'a>> {
+fn misfit(document: &HubDocument, input: &Input<'_>, node: &Node) -> Option<String> {
     let text = node.scalar()?;
-    let shown = short(document.source(node));
-    let misfit = |rule, words, bound| Some(Misfit { rule, words, bound });
+    let number = is_number(text.trim()).then(|| text.trim().parse::<f64>().unwrap_or_default());
     let is_it = |option: &&Node| option.scalar().as_ref() == Some(&text);
-    match input.kind {
-        Some("number") if !is_number(text.trim()) => {
-            return misfit(&DEFAULT_TYPE, format!("{shown}, which is no number"), None);
-        }
-        Some("boolean") if !is_switch(input, &text) => {
-            return misfit(&DEFAULT_TYPE, format!("{shown}, which is no boolean"), None);
-        }
+    let why = match (input.kind, number) {
+        (Some("number"), None) => "which is no number".to_owned(),
+        (Some("boolean"), _) if !is_switch(input, &text) => "which is no boolean".to_owned(),
         _ if !input.options.is_empty() && !input.options.iter().any(is_it) => {
-            let words = format!("{shown}, which is not among its options");
-            return misfit(&NOT_AN_OPTION, words, None);
+            let values = input.options.iter().filter_map(|option| option.scalar());
+            let values: Vec<String> = values.take(12).collect();
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            format!("which is not one of {}", suggest::all_of(&values))
         }
-        Some("number") => {}
+        (Some("number"), Some(number)) => match (input.min, input.max) {
+            (Some(min), _) if number < min => format!("below its `min` of {min}"),
+            (_, Some(max)) if number > max => format!("above its `max` of {max}"),
+            _ => return None,
+        },
         _ => return None,
-    }
-    let number: f64 = text.trim().parse().ok()?;
-    match (input.min, input.max) {
-        (Some((min, bound)), _) if number < min => {
-            let words = format!("{number}, below its `min` of {min}");
-            misfit(&OUT_OF_RANGE, words, Some(bound))
-        }
-        (_, Some((max, bound))) if number > max => {
-            let words = format!("{number}, above its `max` of {max}");
-            misfit(&OUT_OF_RANGE, words, Some(bound))
-        }
-        _ => None,
-    }
-}
-
-fn options_help(input: &Input<'_>) -> String {
-    let values = input.options.iter().filter_map(|option| option.scalar());
-    let values: Vec<String> = values.take(12).collect();
-    let values: Vec<&str> = values.iter().map(String::as_str).collect();
-    format!("the options are {}", suggest::all_of(&values))
+    };
+    Some(format!("{}, {why}", short(document.source(node))))
 }
 
 fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
@@ -277,7 +210,7 @@ fn preset_value(
         return Some(finding.help("an `input` with a `default` can be set"));
     }
     let node = model::said(&member.value)?;
-    let words = misfit(document, variable.input.as_ref()?, node)?.words;
+    let words = misfit(document, variable.input.as_ref()?, node)?;
     let what = format!("the value of `{key}` in the preset `{preset}` is {words}");
-    Some(document.at(&PRESET_VALUE, &node.span, what))
+    Some(document.at(&DOES_NOT_FIT, &node.span, what))
 }

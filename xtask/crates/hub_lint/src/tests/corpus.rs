@@ -71,11 +71,10 @@ fn every_known_mistake_is_found() {
         ("HUB104", 2),  // required, advanced, description beside input
         ("HUB111", 1),  // value and input
         ("HUB114", 1),  // options as bare strings
-        ("HUB115", 1),  // a preset without defaults; the other one has `env` instead
         ("HUB120", 4),  // a bare list at the root
         ("HUB121", 2),  // no tests
         ("HUB122", 11), // no config
-        ("HUB123", 4),  // a test without input (3) or name (1)
+        ("HUB101", 5),  // tests without input (3) or name (1), a preset without defaults
         ("HUB204", 1),  // type LB
         ("HUB206", 3),  // type select
         ("HUB210", 6),  // invented pools

@@ -145,8 +145,6 @@ fn made_example(code: &str) -> Option<Memory> {
     Some(match code {
         "HUB002" => no("").with(".runpod/hub.json", b"\xff\xfe{\0}\0".to_vec()),
         "HUB003" => no("").with(".runpod/hub.json", format!("\u{feff}{}", good())),
-        "HUB004" => no("").with(".runpod/hub.json", good().replace("Worker", "Work\0er")),
-        "HUB013" => no("").with(".runpod/hub.json", "[".repeat(128)),
         "HUB201" => {
             let long = "x".repeat(192);
             no("").with(".runpod/hub.json", good().replace("Does things.", &long))

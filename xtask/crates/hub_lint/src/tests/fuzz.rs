@@ -103,7 +103,6 @@ fn one(which: Which, bytes: &[u8]) {
     let (findings, sources) = (&report.findings, &report.sources);
     let shown = output::text::render(findings, sources).len()
         + output::github::render(findings, sources).len()
-        + output::markdown::render(findings, sources).len()
         + output::json::render(findings, sources).to_string().len()
         + output::sarif::render("t", &[], findings, sources)
             .to_string()

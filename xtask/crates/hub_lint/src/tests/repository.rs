@@ -89,7 +89,7 @@ fn what_is_ignored_with_a_reason_is_left_out() {
         ignore(r#"{ "rule": "HUB211", "resaon": "x" }"#),
         [
             found,
-            "HUB391 unknown field `resaon`, expected one of `rule`, `path`, `reason`"
+            "HUB391 unknown field `resaon`, expected one of `rule`, `path`, `reason` at line 1 column 41"
         ]
     );
 }
@@ -160,7 +160,7 @@ fn options_are_judged_by_the_release_that_the_dockerfile_pins() {
     assert_eq!(
         says("lmsysorg/sglang:v0.5.10"),
         [
-            "HUB330 `LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` \
+            "HUB330 `LOAD_BALANCE_METHOD` may be `shortest_queue`, which `--load-balance-method` \
           of SGLang 0.5.10 does not take"
         ]
     );
@@ -178,7 +178,7 @@ fn options_are_judged_by_the_release_that_the_dockerfile_pins() {
         ),
         (
             Severity::Warning,
-            "`LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` of \
+            "`LOAD_BALANCE_METHOD` may be `shortest_queue`, which `--load-balance-method` of \
              SGLang 0.5.12 (not known here; judged by 0.5.10 and 0.5.15) does not take",
             0
         )
@@ -469,7 +469,7 @@ fn two_dockerfiles_have_to_say_the_same() {
     );
     assert_eq!(
         said(&tree.with(".runpod/Dockerfile", "FROM scratch\nLABEL a=b\n")),
-        ["HUB312 `.runpod/Dockerfile` takes precedence over this one, and they differ"]
+        ["HUB312 `.runpod/Dockerfile` takes precedence over this file"]
     );
 }
 
@@ -546,77 +546,6 @@ fn what_the_present_template_leaves_is_told_in_both_files() {
 }
 
 #[test]
-fn inputs_that_are_refused_are_told_and_others_are_not() {
-    let handler = r#"
-import runpod
-def handler(job):
-    job_input = job["input"]
-    route = job_input.get("openai_route")
-    body = job_input.get("openai_input")
-    return [route, body, job_input.get("messages")]
-runpod.serverless.start({"handler": handler})
-"#;
-    let says = |input: &str| {
-        let tests = TESTS.replace(r#"{ "prompt": "Hi" }"#, input);
-        let env = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" }"#;
-        let tree = worker("lmsysorg/sglang:v0.4.6.post4-cu124", env, &tests);
-        said(&tree.with("handler.py", handler)).join("\n")
-    };
-    for fine in [
-        r#"{ "text": "Hi" }"#,
-        r#"{ "messages": [] }"#,
-        r#"{ "openai_route": "/v1/models" }"#,
-        r#"{ "openai_route": "/v1/models/a?x=1" }"#,
-        r#"{ "openai_route": "/get_load/" }"#,
-        r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "messages": [] } }"#,
-        r#"{ "openai_route": "/v1/completions", "openai_input": { "prompt": "Hi" } }"#,
-        r#"{ "openai_route": "/v1/anything", "openai_input": {} }"#,
-    ] {
-        assert_eq!(says(fine), "", "{fine}");
-    }
-    for (input, words) in [
-        (
-            r#"{ "prompt": "Hi" }"#,
-            "this goes to `/generate`, which takes `text` or `input_ids`",
-        ),
-        (
-            r#"{ "openai_route": "v1/models" }"#,
-            "the route `v1/models` does not begin with `/`",
-        ),
-        (
-            r#"{ "openai_route": "//127.0.0.1/v1/models" }"#,
-            "the route `//127.0.0.1/v1/models` names another host",
-        ),
-        (
-            r#"{ "openai_route": 1 }"#,
-            "`openai_route` is a number, not a path",
-        ),
-        (
-            r#"{ "openai_route": "/v1/completions" }"#,
-            "`/v1/completions` takes a body, and there is no `openai_input`",
-        ),
-        (
-            r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "prompt": "Hi" } }"#,
-            "`/v1/chat/completions` answers 400 without `messages`",
-        ),
-    ] {
-        assert_eq!(says(input), format!("HUB316 {words}"));
-    }
-}
-
-#[test]
-fn only_the_modern_layout_minds_other_files_in_runpod() {
-    let tree = repository_of(&listing("", ""), TESTS).with(".runpod/notes.txt", "x");
-    assert_eq!(said(&tree), [""; 0]);
-    let words =
-        ".runpod/notes.txt: `.runpod/` of a modern worker holds hub.json and tests.json alone";
-    assert_eq!(
-        said(&tree.with(".xtask/upstream.lock.json", "{}")),
-        [format!("HUB315 {words}")]
-    );
-}
-
-#[test]
 fn another_tools_tests_json_is_left_alone() {
     let tree = Memory::new()
         .with("Dockerfile", "FROM scratch\n")
@@ -645,24 +574,6 @@ fn a_worker_that_loops_over_its_environment_is_believed() {
     // What can't be read may read it.
     let unread = format!("{ENGINE}\nfor name in sys.argv:\n    os.environ.get(name + \"_X\")\n");
     assert_eq!(said(&tree.with("engine.py", unread)), [""; 0]);
-}
-
-#[test]
-fn nobody_declares_where_the_build_leaves_the_models_facts() {
-    let tree = worker("lmsysorg/sglang:v0.5.19-cu129", BALANCE, TESTS);
-    let dockerfile = "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY engine.py download_model.py /\nRUN python3 /download_model.py\nCMD [\"python3\", \"/engine.py\"]\n";
-    let reads = |name: &str| format!("{ENGINE}\nopen(os.getenv(\"{name}\", \"/facts.json\"))\n");
-    let writes = "import os\nopen(os.getenv(\"LOCAL_MODEL_ARGS\", \"/facts.json\"), \"w\")\n";
-    let with = |name: &str| {
-        let tree = tree.clone().with("Dockerfile", dockerfile);
-        let tree = tree.with("download_model.py", writes);
-        let told = said(&tree.with("engine.py", reads(name)));
-        told.into_iter()
-            .filter(|one| one.starts_with("HUB321"))
-            .count()
-    };
-    assert_eq!(with("LOCAL_MODEL_ARGS"), 0);
-    assert_eq!(with("OUR_OWN_FACTS"), 1);
 }
 
 #[test]
@@ -695,26 +606,16 @@ fn what_the_tests_leave_out_is_told_where_it_matters() {
     };
     let other = r#"{ "key": "HF_HUB_OFFLINE", "value": "1" }"#;
     let own = r#"{ "key": "A", "value": "a/b" }"#;
-    let left_out = "HUB305 the tests run without `A`, which hub.json gives no default";
     let required = "HUB303 `A` is required, and the tests don't set it";
     for env in ["", other] {
-        assert_eq!(says(r#""type": "string""#, env), left_out);
-        // Required is more than not given, and a default is no help to the tests.
+        // A default is no help to the tests.
         for also in ["", r#", "default": "a/b""#] {
             let input = format!(r#""type": "string", "required": true{also}"#);
             assert_eq!(says(&input, env), required);
             assert_eq!(says(&input, own), "");
         }
-        for quiet in [
-            r#""type": "string", "default": """#,
-            r#""type": "number", "default": null"#,
-            r#""type": "string", "advanced": true"#,
-            r#""type": "boolean""#,
-        ] {
-            assert_eq!(says(quiet, env), "", "{quiet}");
-        }
+        assert_eq!(says(r#""type": "string""#, env), "");
     }
-    assert_eq!(says(r#""type": "string""#, own), "");
 }
 
 #[test]
@@ -741,25 +642,8 @@ fn a_model_that_is_no_pool_or_id_is_shown_its_ids() {
     assert_eq!(help("A100_80"), format!("there are {all}"));
     assert_eq!(help("A100 NVL"), format!("there are {all}"));
     assert_eq!(help("AMP_16"), "did you mean `AMPERE_16`?");
-    assert_eq!(
-        help("RTX_4090"),
-        "the GPU's id is `NVIDIA GeForce RTX 4090`"
-    );
+    assert_eq!(help("RTX_4090"), "did you mean `NVIDIA GeForce RTX 4090`?");
     assert_eq!(help("GTX 80GB"), "`--explain unknown-gpu` lists the ids");
-}
-
-#[test]
-fn the_worker_knows_the_same_routes_without_a_body() {
-    let relay = xtask_core::tool_repo::repository().join("sglang_worker/jobs.py");
-    let Ok(text) = std::fs::read_to_string(relay) else {
-        println!("skipped: no jobs.py beside the tool");
-        return;
-    };
-    let list = text.split_once("GET_ROUTES = frozenset(").unwrap().1;
-    let list = list.split_once(')').unwrap().0;
-    let own: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
-    let reading = rules::cross_file::worker::READING;
-    assert_eq!(own, reading.split_whitespace().collect::<Vec<_>>());
 }
 
 #[test]

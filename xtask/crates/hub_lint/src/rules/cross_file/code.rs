@@ -4,15 +4,38 @@ use std::collections::HashSet;
 
 use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::HubDocument;
+use crate::document::{HubDocument, short};
 use crate::rule::rules;
 use crate::{facts, model};
 use anyhow::Result;
 use worker_files::Hides;
+use worker_files::dockerfile::Text;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::tree::{RepoPath, Tree};
 
 rules! {
+    /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
+    /// ends at once. Said only of images that copy their files from the repository, onto a base that
+    /// brings no programs of its own.
+    ///
+    /// Bad:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY src /src
+    /// CMD ["python3", "-u", "/src/handler.py"]
+    /// ```
+    /// Good:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY src /src
+    /// CMD ["python3", "-u", "/src/handler.py"]
+    /// ```
+    /// ```python src/handler.py
+    /// import runpod
+    /// ```
+    NO_HANDLER = "HUB314" "no-handler" Error Never
+        "the Dockerfile starts a file that is not in the repository"
+        from "the Hub's publishing guide";
     /// A queue worker takes jobs once it has called `runpod.serverless.start`. Where nothing in the
     /// repository mentions RunPod's SDK, no job is ever taken and every test waits for its timeout.
     /// Load balancers (`endpointType`), pods, and images that bring code of their own are not meant.
@@ -167,7 +190,7 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
         if !is_sglang(&worker.facts) {
             unread(worker, &code, hub, findings);
         }
-        findings.extend(starts(worker, &code, hub));
+        started(worker, &code, hub, findings);
         findings.extend(idle_gpus(worker, hub));
     }
     if let Some(tests) = worker.tests {
@@ -200,35 +223,58 @@ const TAKES_JOBS: &[&str] = &[
     "RUNPOD_WEBHOOK_GET_JOB",
 ];
 
-fn starts(worker: &Worker<'_>, code: &Code, hub: &HubDocument) -> Option<Finding> {
+/// The Python files that the image starts have to be in the repository, unless the image may have
+/// them from elsewhere; and something in it has to take jobs.
+fn started(worker: &Worker<'_>, code: &Code, hub: &HubDocument, findings: &mut Vec<Finding>) {
+    let Some(image) = &worker.facts.image else {
+        return;
+    };
+    if worker.brings_code() || worker.may_hide(Hides::Image) {
+        return;
+    }
+    let copies = image.copies.iter().any(|copy| copy.from.is_none());
+    let mut here = None;
+    for start in image.starts() {
+        let between = |c: char| c.is_whitespace() || "\"'[],".contains(c);
+        let words = start.text.split(between).filter(|word| word.len() > 3);
+        for word in words.filter(|word| word.strip_suffix(".py").is_some()) {
+            let name = word.rsplit('/').next().unwrap_or(word);
+            let mut paths = worker.tree.entries().keys();
+            if paths.any(|path| path.name() == name.as_bytes()) {
+                here = Some(start);
+            } else if copies && !word.contains(['$', '*', '=']) && !is_written(worker, start, name)
+            {
+                let shown = short(word);
+                let what = format!("the image starts `{shown}`, which is not in the repository");
+                let help = "the Hub builds from what is committed; is it ignored by git?";
+                findings.push(Finding::at(&NO_HANDLER, place(&start.place), what).help(help));
+            }
+        }
+    }
     let is = |text: Option<&str>, word: &str| text.is_some_and(|t| t.eq_ignore_ascii_case(word));
     let config = hub.root.get("config");
     let balancer = is(config.and_then(|config| config.text("endpointType")), "LB")
         || hub.root.get("endpointType").is_some();
-    let start = worker.facts.image.as_ref()?.starts().last()?;
-    if balancer
-        || !is(hub.root.text("type"), "serverless")
-        || worker.brings_code()
-        || worker.may_hide(Hides::Image)
-        || code.says(TAKES_JOBS)
+    if let Some(start) = here
+        && !balancer
+        && is(hub.root.text("type"), "serverless")
+        && !code.says(TAKES_JOBS)
     {
-        return None;
+        let what =
+            "nothing in the repository calls `runpod.serverless.start`: no job is ever taken";
+        let help = "a load balancer says so: `\"endpointType\": \"LB\"` in hub.json's `config`";
+        findings.push(Finding::at(&NO_START, place(&start.place), what).help(help));
     }
-    // A file that is not here has its own finding.
-    let words = start
-        .text
-        .split(|c: char| !(c.is_alphanumeric() || "._-".contains(c)));
-    let mut python = words.filter(|word| word.strip_suffix(".py").is_some());
-    let is_here = |name: &str| {
-        code.0
-            .iter()
-            .any(|(path, _)| path.name() == name.as_bytes())
-    };
-    let what = "nothing in the repository calls `runpod.serverless.start`: no job is ever taken";
-    let help = "a load balancer says so: `\"endpointType\": \"LB\"` in hub.json's `config`";
-    python
-        .any(is_here)
-        .then(|| Finding::at(&NO_START, place(&start.place), what).help(help))
+}
+
+/// Whether a step of the build may write a file.
+fn is_written(worker: &Worker<'_>, start: &Text, name: &str) -> bool {
+    let source = worker.facts.sources.get(&start.place.file);
+    let mut lines = source.map_or("", |source| source.text.as_str()).lines();
+    lines.any(|line| {
+        let mut takes = ["COPY", "ADD", "CMD", "ENTRYPOINT"].iter();
+        line.contains(name) && !takes.any(|word| line.trim_start().starts_with(word))
+    })
 }
 
 /// Libraries that load models.

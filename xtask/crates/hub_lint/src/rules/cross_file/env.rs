@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use super::files::some_of;
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::{HubDocument, short};
 use crate::edit;
@@ -13,7 +12,6 @@ use crate::rules::secrets::shown;
 use worker_files::{EnvRead, Hides, WorkerInterface};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
-use xtask_core::tree::RepoPath;
 
 rules! {
     /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of
@@ -32,16 +30,6 @@ rules! {
     NOT_READ = "HUB320" "variable-not-read" Warning Never
         "a declared variable that nothing reads"
         from "the move of the official worker to its modern layout";
-    /// Users can't set what hub.json does not declare, short of adding the variable by hand. Flags
-    /// that a table of all of SGLang's flags makes settable are not meant.
-    ///
-    /// Bad:
-    /// ```sglang v0.5.19-cu129
-    /// --model-path $MODEL_NAME
-    /// ```
-    NOT_DECLARED = "HUB321" "variable-not-declared" Info Never
-        "the worker reads variables that hub.json doesn't declare"
-        from "the official worker, whose hub.json lost six variables of worker-config.json";
     /// hub.json and the worker spell a variable in two ways, so that setting it does nothing.
     ///
     /// Bad:
@@ -111,7 +99,6 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
     if let Some(hub) = hub {
         unread(hub, &declared, &names, &read, interface, findings);
-        findings.extend(undeclared(hub, &names, &read, interface));
     }
     let mut guesses = suggest::Guesses::default();
     for (tests, own) in tests.iter().flat_map(|tests| {
@@ -193,89 +180,6 @@ pub fn not_read(hub: &HubDocument, key: &str, span: &xtask_core::finding::Span) 
     let what = format!("nothing in the worker reads `{}`", short(key));
     hub.at(&NOT_READ, span, what)
         .help("users who set it will see no effect")
-}
-
-fn undeclared(
-    hub: &HubDocument,
-    names: &BTreeSet<&str>,
-    read: &BTreeSet<&str>,
-    interface: &WorkerInterface,
-) -> Option<Finding> {
-    let image = interface.image.iter();
-    let baked = image.flat_map(|image| image.env.iter().chain(&image.args));
-    let baked: BTreeSet<&str> = baked.map(|named| named.name.as_str()).collect();
-    let free: Vec<&str> = names.difference(read).copied().collect();
-    let built: BTreeSet<&RepoPath> = build_scripts(interface);
-    let in_build = |read: &EnvRead| built.contains(&read.place.file);
-    // Both the build and the worker know the file that the one writes and the other reads by its
-    // default, and no endpoint has a reason to set it.
-    let is_path = |read: &EnvRead| {
-        read.default
-            .as_ref()
-            .is_some_and(|text| text.starts_with('/'))
-    };
-    let left_by_the_build =
-        |name: &str| interface.reads(name).any(in_build) && interface.reads(name).any(is_path);
-    let mut missing: Vec<&EnvRead> = Vec::new();
-    for own in &interface.env {
-        let name = own.name.as_str();
-        let settled = names.contains(name)
-            || is_foreign(name)
-            || baked.contains(name)
-            || own.place.file.name() == b"sglang_flags.json"
-            || interface.reads(name).all(in_build)
-            || left_by_the_build(name)
-            // The other spelling has its own finding.
-            || suggest::nearest(name, free.iter().copied()).is_some();
-        if !settled && !missing.iter().any(|other| other.name == own.name) {
-            missing.push(own);
-        }
-    }
-    let first = missing.first()?;
-    let names: Vec<&str> = missing.iter().map(|own| own.name.as_str()).collect();
-    let what = format!("the worker reads {}, not declared here", some_of(&names));
-    let finding = hub.at(&NOT_DECLARED, &hub.env(), what);
-    Some(finding.related(
-        place(&first.place),
-        format!("`{}` is read here", first.name),
-    ))
-}
-
-/// The scripts that the image's build runs and the worker doesn't: nobody sets their variables in
-/// an endpoint.
-fn build_scripts(interface: &WorkerInterface) -> BTreeSet<&RepoPath> {
-    let Some(image) = &interface.image else {
-        return BTreeSet::new();
-    };
-    let dockerfile = image.base.as_ref().map(|base| &base.place.file);
-    let Some(dockerfile) = dockerfile.and_then(|path| interface.sources.get(path)) else {
-        return BTreeSet::new();
-    };
-    let python = interface.sources.iter().filter_map(|(path, source)| {
-        let stem = path.as_str()?.rsplit('/').next()?.strip_suffix(".py")?;
-        Some((path, stem, source))
-    });
-    let only_built = |(_, stem, _): &(&RepoPath, &str, _)| {
-        let name = format!("{stem}.py");
-        // Most are not even named there, which is sooner seen than who imports them.
-        let runs = |(program, script): (&str, &str)| {
-            let script = script.trim_matches(|c: char| "\"',;])".contains(c));
-            program.contains("python") && script.rsplit('/').next() == Some(&*name)
-        };
-        let words = || dockerfile.text.split_whitespace();
-        if !dockerfile.text.contains(&name) || !words().zip(words().skip(1)).any(runs) {
-            return false;
-        }
-        let imports = [format!("import {stem}"), format!("from {stem} ")];
-        let imported = |text: &str| imports.iter().any(|words| text.contains(words));
-        !image.starts().any(|start| start.text.contains(&name))
-            && !python.clone().any(|(_, _, other)| imported(&other.text))
-    };
-    python
-        .clone()
-        .filter(only_built)
-        .map(|(path, ..)| path)
-        .collect()
 }
 
 /// A default in a form that can be compared; nothing where it says nothing or is computed.

@@ -3,10 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::document::{HubDocument, begin, short};
-use crate::facts;
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
-use crate::rules::gpu;
 use anyhow::Result;
 use xtask_core::finding::{Finding, Location};
 use xtask_core::secret::is_secret;
@@ -33,18 +31,6 @@ rules! {
     /// ```
     CUDA_LISTS = "HUB301" "cuda-lists-differ" Warning Never
         "the tests allow a CUDA version that the listing does not"
-        from "the Hub's publishing guide";
-    /// The tests run on a GPU that the listing leaves out.
-    ///
-    /// ```diff config
-    ///   "gpuIds": "NVIDIA L4,NVIDIA L40S"
-    /// ```
-    /// ```diff tests
-    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA A40" } }
-    /// + { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA L4" } }
-    /// ```
-    GPU_LEFT_OUT = "HUB302" "test-gpu-left-out" Warning Never
-        "the tests' GPU is not one of the listing's"
         from "the Hub's publishing guide";
     /// The Hub's build and test inject none of hub.json's defaults. A variable that is `required`
     /// and not in tests.json is simply not set while the tests run.
@@ -73,21 +59,6 @@ rules! {
     TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
         "a variable of tests.json is spelled differently in hub.json"
         from "published tests.json with a variable of an older release";
-    /// The tests run without these variables, which have no default to fall back on. That is fine
-    /// where the worker does without them; then an empty `default` says so. Booleans, secrets and
-    /// what is `advanced` are not meant.
-    ///
-    /// ```diff env
-    ///   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
-    /// ```
-    /// ```diff tests
-    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
-    /// + { "tests": [{ "name": "one", "input": {} }],
-    /// +   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
-    /// ```
-    UNTESTED = "HUB305" "no-default-not-in-tests" Info Never
-        "the tests leave out variables that have no default"
-        from "the Hub's build and test, which take no default from hub.json";
     /// The Hub builds the image from the repository's Dockerfile, at the root or in `.runpod/`.
     ///
     /// Bad: a repository with `.runpod/hub.json` and no `Dockerfile`.
@@ -124,7 +95,6 @@ rules! {
 
 pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>) {
     findings.extend(cuda(hub, tests));
-    findings.extend(gpus(hub, tests));
     variables(hub, tests, findings);
 }
 
@@ -140,27 +110,6 @@ fn cuda(hub: &HubDocument, tests: &HubDocument) -> Option<Finding> {
     let list = hub.config("allowedCudaVersions")?;
     let finding = tests.at(&CUDA_LISTS, &first.span, what);
     Some(finding.related(hub.place(&begin(list)), "the listing's versions"))
-}
-
-fn gpus(hub: &HubDocument, tests: &HubDocument) -> Option<Finding> {
-    let (ids, kind) = (hub.config("gpuIds")?, tests.config("gpuTypeId")?);
-    let gpu = kind.as_str().filter(|gpu| facts::GPU_IDS.contains(gpu))?;
-    let choices = gpu::choices(hub, ids, ids.as_str()?);
-    let left_out = choices.iter().find(|c| c.excluded && c.name == gpu);
-    // Which GPUs a pool holds, RunPod's own pages disagree on: only ids are compared.
-    let only_ids = !choices.is_empty() && choices.iter().all(|c| facts::GPU_IDS.contains(&c.name));
-    let named = choices.iter().any(|c| !c.excluded && c.name == gpu);
-    let (span, words) = match left_out {
-        Some(choice) => (&choice.span, "left out here"),
-        None if only_ids && !named => (&ids.span, "the listing's GPUs"),
-        None => return None,
-    };
-    let what = format!(
-        "the tests run on `{}`, which the listing does not",
-        short(gpu)
-    );
-    let finding = tests.at(&GPU_LEFT_OUT, &kind.span, what);
-    Some(finding.related(hub.place(span), words))
 }
 
 fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>) {
@@ -184,7 +133,6 @@ fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>
             let finding = tests.at(&REQUIRED_UNTESTED, &tests.env(), what);
             findings.push(finding.related(here(variable), "required here").help(help));
         }
-        findings.extend(untested(tests, hub, &declared, &set));
     }
     // Only the same letters: a name that is merely near may well be another variable.
     let unset = declared
@@ -204,67 +152,26 @@ fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>
     }
 }
 
-fn untested(
-    tests: &HubDocument,
-    hub: &HubDocument,
-    declared: &[EnvVariable<'_>],
-    set: &[EnvVariable<'_>],
-) -> Option<Finding> {
-    let set: HashSet<String> = set.iter().map(|own| suggest::letters(own.key)).collect();
-    let is_open = |variable: &&EnvVariable<'_>| {
-        variable.input.as_ref().is_some_and(|input| {
-            // An empty default is one, and so is null: the worker is meant to do without.
-            variable.value.is_none()
-                // One that is spelled differently has its own finding.
-                && !set.contains(&suggest::letters(variable.key))
-                && input.node.get("default").is_none()
-                && !input.required
-                && input.kind != Some("boolean")
-                && !input.node.is_true("advanced")
-                && !is_secret(variable.key)
-        })
-    };
-    let open: Vec<&EnvVariable<'_>> = declared.iter().filter(is_open).collect();
-    let first = open.first()?;
-    let names: Vec<&str> = open.iter().map(|variable| variable.key).collect();
-    let names = some_of(&names);
-    let what = format!("the tests run without {names}, which hub.json gives no default");
-    let finding = tests.at(&UNTESTED, &tests.env(), what);
-    Some(finding.related(hub.place(first.key_span), "declared here"))
-}
-
-/// The first names, and how many more there are.
-pub fn some_of(names: &[&str]) -> String {
-    const MOST: usize = 6;
-    let shown = suggest::all_of(&names[..names.len().min(MOST)]);
-    match names.len().saturating_sub(MOST) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 /// Looks for the files that the Hub needs beside hub.json.
 pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding>) -> Result<()> {
     let entries = tree.entries();
     let has = |path: &str| entries.contains_key(&path.into());
     let has_either = |name: &str| has(name) || has(&format!(".runpod/{name}"));
     let place = || Location::new(hub.path.clone(), begin(&hub.root));
-    for (rule, name, what, help) in [
+    for (rule, name, help) in [
         (
             &NO_DOCKERFILE,
             "Dockerfile",
-            "the repository has no Dockerfile",
             "the Hub builds the one at the root or in `.runpod/`",
         ),
         (
             &NO_README,
             "README.md",
-            "the repository has no README.md",
             "the Hub shows the one at the root or in `.runpod/`",
         ),
     ] {
         if !has_either(name) {
-            findings.push(Finding::at(rule, place(), what).help(help));
+            findings.push(Finding::at(rule, place(), rule.summary).help(help));
         }
     }
     if !has_either("tests.json") {
@@ -279,26 +186,20 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
             None => Finding::at(&NO_TESTS_FILE, place(), "the repository has no tests.json"),
         });
     }
-    let shadowed = |name: &str, what: String, help: &str| {
-        Finding::at(&SHADOWED, Location::new(name, 0..1), what).help(help)
-    };
-    if let Some(root) = tree.read_file("Dockerfile")?
-        && let Some(inner) = tree.read_file(".runpod/Dockerfile")?
-        && root != inner
-    {
-        let what = "`.runpod/Dockerfile` takes precedence over this one, and they differ";
-        let help = "keep the one that the Hub should build";
-        findings.push(shadowed("Dockerfile", what.to_owned(), help));
-    }
+    let (root, inner) = ("Dockerfile", ".runpod/Dockerfile");
+    let both = tree.read_file(root)?.zip(tree.read_file(inner)?);
+    let differ = both.is_some_and(|(root, inner)| root != inner);
     // A tests.json at the root is the Hub's where a hub.json is there too.
-    for name in ["hub.json", "tests.json"]
-        .iter()
-        .filter(|_| has("hub.json"))
-    {
-        let inner = format!(".runpod/{name}");
-        if has(name) && has(&inner) {
-            let what = format!("`{inner}` takes precedence over this file");
-            findings.push(shadowed(name, what, "delete the one that is not meant"));
+    let both = |name: &str| has("hub.json") && has(name) && has(&format!(".runpod/{name}"));
+    for (name, is_shadowed) in [
+        ("Dockerfile", differ),
+        ("hub.json", both("hub.json")),
+        ("tests.json", both("tests.json")),
+    ] {
+        if is_shadowed {
+            let what = format!("`.runpod/{name}` takes precedence over this file");
+            let finding = Finding::at(&SHADOWED, Location::new(name, 0..1), what);
+            findings.push(finding.help("keep the one that is meant"));
         }
     }
     Ok(())

@@ -5,7 +5,6 @@ pub mod env;
 pub mod files;
 pub mod image;
 pub mod sglang;
-pub mod worker;
 
 use anyhow::Result;
 
@@ -44,7 +43,6 @@ pub fn check(
         env::check(&worker, findings);
         image::check(&worker, findings);
         sglang::check(&worker, findings);
-        worker::check(&worker, findings);
         if whole {
             code::check(&worker, findings)?;
         }

@@ -1,10 +1,10 @@
 //! What the two files give to SGLang, against the release that the worker runs.
 
 use super::{Worker, is_sglang, place};
-use crate::document::{HubDocument, short};
+use crate::document::{HubDocument, Which, short};
 use crate::edit;
-use crate::model;
-use crate::rule::{Rule, rules};
+use crate::model::{self, EnvVariable};
+use crate::rule::rules;
 use worker_files::json::Node;
 use worker_files::{EnvRead, WorkerInterface};
 use xtask_core::finding::{Finding, Safety, Severity};
@@ -12,8 +12,9 @@ use xtask_core::sglang::{self, Exactness, Flag, Table};
 use xtask_core::suggest;
 
 rules! {
-    /// SGLang ends at start with "invalid choice" when this option is chosen. The list is that of
-    /// the release that the Dockerfile pins. Of a release that is not known here, only what the known
+    /// SGLang ends at start with "invalid choice" when this option is chosen, or with this default,
+    /// fixed value, preset's or test's value. The list is that of the release that the Dockerfile
+    /// pins. Of a release that is not known here, only what the known
     /// releases before and after it both refuse is told, as a warning.
     ///
     /// Bad:
@@ -26,22 +27,9 @@ rules! {
     /// --model-path $MODEL_NAME
     /// --reasoning-parser $REASONING_PARSER
     /// ```
-    OPTION = "HUB330" "option-not-of-flag" Error Unsafely
-        "an option that SGLang doesn't take"
-        from "SGLang's own command lines; the official worker's REASONING_PARSER, TOOL_CALL_PARSER and QUANTIZATION";
-    /// A default, a fixed value, a preset's or a test's value that SGLang refuses, so that the
-    /// worker ends at start.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "fp16" } }
-    /// ```
-    /// ```sglang v0.5.10
-    /// --dtype $DTYPE
-    /// ```
-    VALUE = "HUB331" "value-not-of-flag" Error Never
+    VALUE = "HUB330" "value-not-of-flag" Error Unsafely
         "a value that SGLang doesn't take"
-        from "SGLang's own command lines";
+        from "SGLang's own command lines; the official worker's REASONING_PARSER, TOOL_CALL_PARSER and QUANTIZATION";
     /// The variable drives a flag that the pinned release does not have. SGLang ends with exit
     /// code 2 when it is set.
     ///
@@ -58,90 +46,44 @@ rules! {
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
-    let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
+    let interface = &worker.facts;
     let version = interface.sglang().filter(|_| is_sglang(interface));
     let Some((version, _)) = version else {
         return;
     };
     let release = Release::of(&version);
-    if release.judges.is_empty() {
-        return;
-    }
-    for setting in settings(hub, tests) {
-        if let Some((_, Driven::Flag(name, flags))) = release.driven(setting.key, interface) {
-            findings.extend(release.judge(&setting, name, &flags));
-        }
-    }
-    for (hub, variable) in hub.iter().flat_map(|hub| {
-        let variables = model::variables(&hub.root).into_iter();
-        variables.map(move |variable| (hub, variable))
-    }) {
-        if let Some((read, Driven::Gone(flag))) = release.driven(variable.key, interface) {
-            let (key, words) = (variable.key, &release.words);
-            let what = format!("`{key}` drives `{flag}`, which {words} does not have");
-            let finding = hub.at(&FLAG_GONE, variable.key_span, what);
-            let finding = finding.help(format!("`{flag}` is {}", sglang::history(flag)));
-            let finding = finding.related(place(&read.place), "it is passed on here");
-            findings.push(release.told(finding));
-        }
-    }
-}
-
-/// One value that a variable may have.
-struct Setting<'a> {
-    document: &'a HubDocument,
-    rule: &'static Rule,
-    key: &'a str,
-    verb: &'static str,
-    node: &'a Node,
-}
-
-fn settings<'a>(hub: Option<&'a HubDocument>, tests: Option<&'a HubDocument>) -> Vec<Setting<'a>> {
-    let mut settings = Vec::new();
-    let mut add = |document, rule, key, verb, node: Option<&'a Node>| {
-        settings.extend(node.map(|node| Setting {
-            document,
-            rule,
-            key,
-            verb,
-            node,
-        }));
-    };
-    if let Some(hub) = hub {
-        for variable in model::variables(&hub.root) {
+    for document in [worker.hub, worker.tests].into_iter().flatten() {
+        let mut values: Vec<(&str, &Node)> = Vec::new();
+        for variable in model::variables(&document.root) {
             let key = variable.key;
-            add(hub, &VALUE, key, "is set to", variable.value);
-            let Some(input) = variable.input else {
-                continue;
-            };
-            for option in &input.options {
-                add(hub, &OPTION, key, "offers", Some(option));
+            values.extend(variable.value.map(|node| (key, node)));
+            if let Some(input) = &variable.input {
+                values.extend(input.options.iter().map(|option| (key, *option)));
+                // A default that is an option has been told as that.
+                let is_it = |node: &Node| {
+                    let text = node.scalar();
+                    input.options.iter().any(|option| option.scalar() == text)
+                };
+                let default = input.default.filter(|node| !is_it(node));
+                values.extend(default.map(|node| (key, node)));
             }
-            // A default that is an option has been told as that.
-            let listed = |node: &&Node| {
-                let text = node.scalar();
-                input.options.iter().any(|option| option.scalar() == text)
-            };
-            let default = input.default.filter(|node| !listed(node));
-            add(hub, &VALUE, key, "has as its default", default);
+            if document.which == Which::Hub {
+                findings.extend(release.gone(document, &variable, interface));
+            }
         }
-        let presets = model::list(&hub.root, "presets").iter();
-        for member in presets.flat_map(|preset| preset.object("defaults")) {
-            add(hub, &VALUE, &member.key, "is set to", Some(&member.value));
+        let presets = model::list(&document.root, "presets").iter();
+        let defaults = presets.flat_map(|preset| preset.object("defaults"));
+        values.extend(defaults.map(|member| (member.key.as_str(), &member.value)));
+        for (key, node) in values {
+            findings.extend(release.judge(document, key, node, interface));
         }
     }
-    if let Some(tests) = tests {
-        for own in model::variables(&tests.root) {
-            add(tests, &VALUE, own.key, "is set to", own.value);
-        }
-    }
-    settings
 }
 
-/// What a variable drives, in all releases that judge.
-enum Driven<'a> {
-    Flag(&'static str, Vec<&'static Flag>),
-    Gone(&'a str),
+/// The flag that a variable drives, and the place that passes it on.
+fn drives<'a>(key: &'a str, interface: &'a WorkerInterface) -> Option<(&'a str, &'a EnvRead)> {
+    let mut reads = interface.reads(key);
+    reads.find_map(|read| Some((read.drives.as_ref()?.flag.as_str(), read)))
 }
 
 /// The release that the worker runs.
@@ -173,25 +115,14 @@ impl Release {
         }
     }
 
-    /// What a variable drives, and the place that passes it on.
-    fn driven<'a>(
-        &self,
-        name: &'a str,
-        interface: &'a WorkerInterface,
-    ) -> Option<(&'a EnvRead, Driven<'a>)> {
-        let mut reads = interface.reads(name);
-        let (read, drive) = reads.find_map(|read| Some((read, read.drives.as_ref()?)))?;
+    /// A flag in all releases that judge; nothing where one does not have it.
+    fn flag(&self, flag: &str) -> Option<(&'static str, Vec<&'static Flag>)> {
         let judges = self.judges.iter();
-        let known: Vec<_> = judges.filter_map(|table| table.flag(&drive.flag)).collect();
-        let driven = match known.first() {
-            Some((name, _)) if known.len() == self.judges.len() => {
-                Driven::Flag(name, known.into_iter().map(|(_, flag)| flag).collect())
-            }
-            // Of a flag that no release ever had, nothing is known.
-            None if sglang::history(&drive.flag).seen.is_some() => Driven::Gone(&drive.flag),
-            _ => return None,
-        };
-        Some((read, driven))
+        let all: Vec<_> = judges
+            .map(|table| table.flag(flag))
+            .collect::<Option<_>>()?;
+        let (name, _) = all.first()?;
+        Some((name, all.iter().map(|(_, flag)| *flag).collect()))
     }
 
     fn told(&self, mut finding: Finding) -> Finding {
@@ -201,29 +132,52 @@ impl Release {
         finding
     }
 
-    fn judge(&self, setting: &Setting<'_>, name: &str, flags: &[&Flag]) -> Option<Finding> {
-        let node = setting.node;
+    /// A variable whose flag none of the releases has. Of a flag that no release ever had, nothing is
+    /// known.
+    fn gone(
+        &self,
+        hub: &HubDocument,
+        variable: &EnvVariable<'_>,
+        interface: &WorkerInterface,
+    ) -> Option<Finding> {
+        let (flag, read) = drives(variable.key, interface)?;
+        let has = self.judges.iter().any(|table| table.flag(flag).is_some());
+        if has || self.judges.is_empty() || sglang::history(flag).seen.is_none() {
+            return None;
+        }
+        let (key, words) = (variable.key, &self.words);
+        let what = format!("`{key}` drives `{flag}`, which {words} does not have");
+        let finding = hub.at(&FLAG_GONE, variable.key_span, what);
+        let finding = finding.help(format!("`{flag}` is {}", sglang::history(flag)));
+        Some(self.told(finding.related(place(&read.place), "it is passed on here")))
+    }
+
+    fn judge(
+        &self,
+        document: &HubDocument,
+        key: &str,
+        node: &Node,
+        interface: &WorkerInterface,
+    ) -> Option<Finding> {
+        let (name, flags) = self.flag(drives(key, interface)?.0)?;
         let text = model::said(node)?.scalar()?;
         if flags.iter().any(|flag| takes(flag, &text)) {
             return None;
         }
-        let (key, verb, shown) = (short(setting.key), setting.verb, short(&text));
-        let words = &self.words;
-        let what = format!("`{key}` {verb} `{shown}`, which `{name}` of {words} does not take");
-        let mut finding = setting.document.at(setting.rule, &node.span, what);
+        let (key, shown, words) = (short(key), short(&text), &self.words);
+        let what = format!("`{key}` may be `{shown}`, which `{name}` of {words} does not take");
+        let finding = document.at(&VALUE, &node.span, what);
         if !self.exact {
             return Some(self.told(finding));
         }
         let choices = flags.iter().flat_map(|flag| flag.choices.iter().flatten());
         let choices: Vec<&str> = choices.filter_map(|choice| choice.as_str()).collect();
-        finding = finding.help(format!("it takes {}", suggest::one_of(&choices)));
-        if let Some((right, _)) = suggest::nearest(&text, choices.iter().copied()) {
-            finding = finding.help(format!("did you mean `{right}`?"));
-            if setting.rule.code == OPTION.code {
-                finding = finding.write(Safety::Unsafe, &node.span, right, edit::quote(right));
-            }
-        }
-        Some(finding)
+        let finding = finding.help(format!("it takes {}", suggest::one_of(&choices)));
+        let Some((right, _)) = suggest::nearest(&text, choices.iter().copied()) else {
+            return Some(finding);
+        };
+        let finding = finding.help(format!("did you mean `{right}`?"));
+        Some(finding.write(Safety::Unsafe, &node.span, right, edit::quote(right)))
     }
 }
 
