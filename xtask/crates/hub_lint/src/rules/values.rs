@@ -7,7 +7,7 @@ use crate::edit;
 use crate::model::{self, EnvVariable, Input};
 use crate::rule::rules;
 use worker_files::json::{Kind, Member, Node};
-use xtask_core::finding::{Finding, Safety};
+use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
 rules! {
@@ -23,13 +23,14 @@ rules! {
         from "the Hub's publishing guide; one published listing";
     /// A default, or a value of a preset, that the form refuses: it is no value of the input's type,
     /// not among its options, or outside of `min` and `max`. An empty default is fine: it means that
-    /// nothing is chosen. In presets, numbers and booleans in quotes are fine, too.
+    /// nothing is chosen. In presets, numbers and booleans in quotes are fine, too. All but a default
+    /// of another type is a warning.
     ///
     /// ```diff env
     /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "auto" } }
     /// + { "key": "MAX", "input": { "name": "Max", "type": "string", "default": "auto" } }
     /// ```
-    DOES_NOT_FIT = "HUB221" "value-does-not-fit" Warning Never
+    DOES_NOT_FIT = "HUB221" "value-does-not-fit" Error Never
         "a default or a preset's value that its input can't have"
         from "the Hub's publishing guide";
     /// A preset sets a variable that the listing doesn't have, so the value goes nowhere.
@@ -96,9 +97,11 @@ fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut 
         let finding = document.at(&QUOTED, &node.span, what);
         findings.push(finding.write(Safety::Safe, &node.span, &short(&with), with.as_str()));
     }
-    if let Some(words) = misfit(document, input, node) {
+    if let Some((words, severity)) = misfit(document, input, node) {
         let what = format!("the default of `{key}` is {words}");
-        findings.push(document.at(&DOES_NOT_FIT, &node.span, what));
+        let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
+        finding.severity = severity;
+        findings.push(finding);
     }
 }
 
@@ -122,8 +125,9 @@ fn is_switch(input: &Input<'_>, text: &str) -> bool {
 }
 
 /// What keeps a value from being its variable's: its type, the options, the bounds.
-fn misfit(document: &HubDocument, input: &Input<'_>, node: &Node) -> Option<String> {
+fn misfit(document: &HubDocument, input: &Input<'_>, node: &Node) -> Option<(String, Severity)> {
     let text = node.scalar()?;
+    let mut severity = Severity::Error;
     let number = is_number(text.trim()).then(|| text.trim().parse::<f64>().unwrap_or_default());
     let is_it = |option: &&Node| option.scalar().as_ref() == Some(&text);
     let why = match (input.kind, number) {
@@ -133,16 +137,21 @@ fn misfit(document: &HubDocument, input: &Input<'_>, node: &Node) -> Option<Stri
             let values = input.options.iter().filter_map(|option| option.scalar());
             let values: Vec<String> = values.take(12).collect();
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            severity = Severity::Warning;
             format!("which is not one of {}", suggest::all_of(&values))
         }
-        (Some("number"), Some(number)) => match (input.min, input.max) {
-            (Some(min), _) if number < min => format!("below its `min` of {min}"),
-            (_, Some(max)) if number > max => format!("above its `max` of {max}"),
-            _ => return None,
-        },
+        (Some("number"), Some(number)) => {
+            severity = Severity::Warning;
+            match (input.min, input.max) {
+                (Some(min), _) if number < min => format!("below its `min` of {min}"),
+                (_, Some(max)) if number > max => format!("above its `max` of {max}"),
+                _ => return None,
+            }
+        }
         _ => return None,
     };
-    Some(format!("{}, {why}", short(document.source(node))))
+    let words = format!("{}, {why}", short(document.source(node)));
+    Some((words, severity))
 }
 
 fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
@@ -210,7 +219,9 @@ fn preset_value(
         return Some(finding.help("an `input` with a `default` can be set"));
     }
     let node = model::said(&member.value)?;
-    let words = misfit(document, variable.input.as_ref()?, node)?;
+    let (words, _) = misfit(document, variable.input.as_ref()?, node)?;
     let what = format!("the value of `{key}` in the preset `{preset}` is {words}");
-    Some(document.at(&DOES_NOT_FIT, &node.span, what))
+    let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
+    finding.severity = Severity::Warning;
+    Some(finding)
 }
