@@ -23,6 +23,9 @@ const VARIABLE: &str = "DOCKER";
 /// How long a client may take to tell what it is and what it reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+const INSTALL: &str = "install docker: https://docs.docker.com/engine/install/ (Debian: apt-get \
+                       install docker.io)";
+
 /// The first client with `BuildKit` in it, and the first that leaves it to the plugin.
 const BUILDKIT: (u32, u32) = (18, 9);
 const PLUGIN: u32 = 23;
@@ -39,8 +42,18 @@ pub const LABEL: &str = "worker-sglang.xtask";
 impl Engine {
     /// The first client of this machine that reaches a daemon and can build with `BuildKit`:
     /// `$DOCKER` where that is set, else each `docker` on PATH.
+    /// The error names each that was tried, with what is against it, and what to do.
     pub fn find() -> Result<Self, NoEngine> {
-        find()
+        let chosen = chosen();
+        let mut tried = Vec::new();
+        for program in programs(chosen.as_deref()) {
+            match ask(&program) {
+                Ok(()) => return Ok(Self { program }),
+                Err(against) => tried.push((program, against)),
+            }
+        }
+        let chosen = chosen.map(|name| name.to_string_lossy().into_owned());
+        Err(none(&tried, chosen.as_deref()))
     }
 
     /// A command of this client for a child that lives on, BuildKit switched on.
@@ -122,49 +135,21 @@ impl Engine {
     }
 }
 
-/// Looks for a client, asking one after the other until one is fit. The error names each that was
-/// tried, with what is against it, and what to do.
-fn find() -> Result<Engine, UsageError> {
-    let chosen = chosen();
-    let mut tried = Vec::new();
-    for program in programs(chosen.as_deref()) {
-        match ask(&program) {
-            Ok(()) => return Ok(Engine { program }),
-            Err(against) => tried.push((program, against)),
-        }
-    }
-    let chosen = chosen.map(|name| name.to_string_lossy().into_owned());
-    Err(none(&tried, chosen.as_deref()))
-}
-
-/// What is against a client.
-#[derive(Debug, PartialEq, Eq)]
-struct Against {
-    reason: String,
-    /// Whether it reaches a daemon all the same.
-    answers: bool,
-}
-
-/// Why there is no engine to build with; `chosen` is what `$DOCKER` names.
-fn none(tried: &[(PathBuf, Against)], chosen: Option<&str>) -> UsageError {
-    let (mut text, help) = if tried.is_empty() {
-        let what = match chosen {
-            Some(name) => format!("there is no program `{name}`"),
-            None => "there is no docker on PATH".to_owned(),
-        };
-        let help = "install docker: https://docs.docker.com/engine/install/ (Debian: apt-get \
-                    install docker.io)";
-        (what, help)
-    } else if tried.iter().any(|(_, against)| against.answers) {
-        let help = "install the buildx plugin (with Docker's packages: apt-get install \
-                    docker-buildx-plugin; else https://github.com/docker/buildx#installing)";
-        ("no docker client here can build the image".to_owned(), help)
-    } else {
-        let help = "start the daemon (systemctl start docker, or Docker Desktop); where it is not \
-                    on this machine, DOCKER_HOST or `docker context use` says where";
-        ("no docker engine answers".to_owned(), help)
+/// Why there is no engine to build with: what is against each client that was tried; `chosen` is what
+/// `$DOCKER` names.
+fn none(tried: &[(PathBuf, String)], chosen: Option<&str>) -> UsageError {
+    let (mut text, help) = match chosen {
+        _ if !tried.is_empty() => (
+            "no docker client here can build the image".to_owned(),
+            "install the buildx plugin (with Docker's packages: apt-get install \
+             docker-buildx-plugin; else https://github.com/docker/buildx#installing), or start the \
+             daemon (systemctl start docker, or Docker Desktop); DOCKER_HOST or `docker context \
+             use` names one elsewhere",
+        ),
+        Some(name) => (format!("there is no program `{name}`"), INSTALL),
+        None => ("there is no docker on PATH".to_owned(), INSTALL),
     };
-    for (program, Against { reason, .. }) in tried {
+    for (program, reason) in tried {
         text += &format!("\n  {}: {reason}", program.display());
     }
     if chosen.is_some() {
@@ -178,27 +163,11 @@ fn chosen() -> Option<OsString> {
     std::env::var_os(VARIABLE).filter(|name| !name.is_empty())
 }
 
-/// The clients to ask, each once although PATH may name its folder twice.
+/// The clients to ask.
 fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
-    let name = chosen.unwrap_or(OsStr::new("docker"));
-    let found = which::which_all(name).into_iter().flatten();
-    let mut seen = HashSet::new();
-    let mut programs: Vec<PathBuf> = found
-        .filter(|program| seen.insert(place(program)))
-        .collect();
-    if chosen.is_some() {
-        programs.truncate(1);
-    }
-    programs
-}
-
-/// The folder without links, and the name in it: a link to a program is a program of its own, since
-/// some act by the name they were called by.
-fn place(program: &Path) -> PathBuf {
-    let (Some(folder), Some(name)) = (program.parent(), program.file_name()) else {
-        return program.to_owned();
-    };
-    std::fs::canonicalize(folder).map_or_else(|_| program.to_owned(), |folder| folder.join(name))
+    let found = which::which_all(chosen.unwrap_or(OsStr::new("docker")));
+    let most = if chosen.is_some() { 1 } else { usize::MAX };
+    found.into_iter().flatten().take(most).collect()
 }
 
 /// Whether `BuildKit` is a part of a client.
@@ -213,26 +182,24 @@ fn release(version: &str) -> Option<(u32, u32)> {
 }
 
 /// Checks that a client reaches a daemon and can build with `BuildKit`.
-fn ask(program: &Path) -> Result<(), Against> {
+fn ask(program: &Path) -> Result<(), String> {
     let version = match said(program, &["version", "--format", "{{json .}}"], PATIENCE) {
-        Ok(Some(said)) => understand(said.ok, &said.stdout, &said.stderr),
-        Ok(None) => Err(format!(
-            "the daemon did not answer within {} s",
-            PATIENCE.as_secs()
-        )),
-        Err(error) => Err(format!("it could not be started: {}", error.root_cause())),
+        Ok(Some(said)) => understand(said.ok, &said.stdout, &said.stderr)?,
+        Ok(None) => {
+            let limit = PATIENCE.as_secs();
+            return Err(format!("the daemon did not answer within {limit} s"));
+        }
+        Err(error) => return Err(format!("it could not be started: {}", error.root_cause())),
     };
-    let against = |answers| move |reason| Against { reason, answers };
-    let version = version.map_err(against(false))?;
     let buildx = said(program, &["buildx", "version"], PATIENCE);
     let has_buildx = matches!(buildx, Ok(Some(said))
         if said.ok && String::from_utf8_lossy(&said.stdout).contains("buildx"));
     if has_buildx || has_buildkit(&version) {
         return Ok(());
     }
-    let reason =
-        format!("client {version} has no buildx, without which it cannot run `RUN --mount`");
-    Err(against(true)(reason))
+    Err(format!(
+        "client {version} has no buildx, without which it cannot run `RUN --mount`"
+    ))
 }
 
 /// The version of a client that reaches a daemon, from what `docker version` tells; or why it is
@@ -300,40 +267,17 @@ mod tests {
 
     #[test]
     fn all_that_was_tried_is_told_with_the_reason() {
-        let none = |tried: &[(&str, &str)], answers| {
-            let against = |reason: &str| Against {
-                reason: reason.to_owned(),
-                answers,
-            };
-            let tried = tried
-                .iter()
-                .map(|(it, reason)| (it.into(), against(reason)));
-            super::none(&tried.collect::<Vec<_>>(), None).0
-        };
-        assert_eq!(
-            none(
-                &[
-                    ("/usr/local/bin/docker", "client 28.2.2 has no buildx"),
-                    ("/opt/docker", "it does not tell its version"),
-                ],
-                true
-            ),
-            "no docker client here can build the image\n  \
-             /usr/local/bin/docker: client 28.2.2 has no buildx\n  \
-             /opt/docker: it does not tell its version\n\
-             install the buildx plugin (with Docker's packages: apt-get install \
-             docker-buildx-plugin; else https://github.com/docker/buildx#installing)"
-        );
-        assert_eq!(
-            none(
-                &[("/bin/docker", "Cannot connect to the Docker daemon")],
-                false
-            ),
-            "no docker engine answers\n  \
-             /bin/docker: Cannot connect to the Docker daemon\n\
-             start the daemon (systemctl start docker, or Docker Desktop); where it is not on \
-             this machine, DOCKER_HOST or `docker context use` says where"
-        );
+        let tried = [
+            ("/usr/local/bin/docker", "client 28.2.2 has no buildx"),
+            ("/opt/docker", "it does not tell its version"),
+        ];
+        let tried = tried.map(|(it, reason)| (it.into(), reason.to_owned()));
+        let told = none(&tried, None).0;
+        let lines = "no docker client here can build the image\n  \
+                     /usr/local/bin/docker: client 28.2.2 has no buildx\n  \
+                     /opt/docker: it does not tell its version\n\
+                     install the buildx plugin (";
+        assert!(told.starts_with(lines), "{told}");
     }
 
     #[test]
@@ -408,14 +352,12 @@ mod tests {
             script(
                 r#"case $1 in version) echo '{"Client":{"Version":"28.0.0"},"Server":{}}';; *) echo usage; exit 1;; esac"#
             ),
-            Err(Against {
-                reason: "client 28.0.0 has no buildx, without which it cannot run `RUN --mount`"
-                    .to_owned(),
-                answers: true
-            })
+            Err(
+                "client 28.0.0 has no buildx, without which it cannot run `RUN --mount`".to_owned()
+            )
         );
         fs_err::remove_file(&program).unwrap();
-        let reason = ask(&program).unwrap_err().reason;
+        let reason = ask(&program).unwrap_err();
         assert!(reason.starts_with("it could not be started"), "{reason}");
     }
 }
