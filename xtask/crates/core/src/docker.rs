@@ -4,7 +4,7 @@
 //! no `RUN --mount`; before that `BuildKit` is a part of the client. Both kinds can be on one PATH, so
 //! the first that is fit is taken and not just the first.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
