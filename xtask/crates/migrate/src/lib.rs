@@ -270,6 +270,7 @@ fn resume(
             record.undo_from = record.steps.len();
             record.stages.clear();
             record.ours.clear();
+            record.new_folders.clear();
             journal.forget_index()?;
         }
         let (next, after) = resolved(repo, &work, record)?;

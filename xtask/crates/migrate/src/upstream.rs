@@ -14,7 +14,7 @@ use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tool_repo;
-use xtask_core::tree::{Directory, Entries, Oid, Tree};
+use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
 
 const LEFT_OUT: &str = "the user name and password in the upstream's address were used to fetch and \
                         are not recorded; later runs get them from git's credential helper";
@@ -194,7 +194,10 @@ pub fn own(git: &Git, repository: &Path) -> Result<Opened> {
         let remote = Remote::local(git, &path, None)?;
         return read_at(remote, &path.display().to_string());
     }
-    directory(&path)
+    let tree = Directory::open(&path, |folder| {
+        !layout::is_tool(folder) || folder.is_within("xtask/target")
+    })?;
+    Ok(Opened::directory(tree))
 }
 
 pub fn same_folder(one: &Path, other: &Path) -> bool {
@@ -233,19 +236,51 @@ pub struct Opened {
     source: Source,
 }
 
-/// Reads a directory without git.
+impl Opened {
+    fn directory(tree: Directory) -> Self {
+        Self {
+            commit: None,
+            tree: Box::new(tree),
+            source: Source::Directory,
+        }
+    }
+}
+
+/// Reads a directory without git, and of it only what a worker consists of.
 fn directory(path: &Path) -> Result<Opened> {
-    let tree = Directory::open_work_tree(path).map_err(|error| {
-        UserError::new(
-            format!("the upstream can't be read: {error:#}"),
-            "remove it there, or name another upstream",
-        )
-    })?;
-    Ok(Opened {
-        commit: None,
-        tree: Box::new(tree),
-        source: Source::Directory,
-    })
+    let wanted = |folder: &RepoPath| {
+        layout::CORE_OPTIONAL
+            .iter()
+            .chain([&layout::RUNPOD, &layout::KEPT])
+            .any(|wanted| folder.is_within(wanted))
+    };
+    let open = |extra: &[RepoPath]| {
+        Directory::open(path, |folder| {
+            !wanted(folder)
+                && !extra.iter().any(|extra| {
+                    folder == extra
+                        || extra.ancestors().any(|above| above == *folder)
+                        || folder.ancestors().any(|above| above == *extra)
+                })
+        })
+        .map_err(|error| {
+            anyhow::Error::from(UserError::new(
+                format!("the upstream can't be read: {error:#}"),
+                "remove it there, or name another upstream",
+            ))
+        })
+    };
+    let mut tree = open(&[])?;
+    // A Dockerfile may copy further folders.
+    if Shape::of(tree.entries()) == Some(Shape::Root)
+        && let Some(dockerfile) = tree.read_file("Dockerfile")?
+    {
+        let folders = super::incoming::copied_folders(&dockerfile)?;
+        if !folders.is_empty() {
+            tree = open(&folders)?;
+        }
+    }
+    Ok(Opened::directory(tree))
 }
 
 /// A git repository, read at a commit.

@@ -77,6 +77,15 @@ impl Work<'_> {
         let oids = self.scratch.hashes(contents.iter().map(Vec::as_slice))?;
         self.expect_same(&record.head, replaced.iter().copied())?;
         record.found.extend(replaced.into_iter().cloned().zip(oids));
+        let targets = left.iter().filter_map(PathChange::target);
+        let mut folders: Vec<RepoPath> = targets.flat_map(RepoPath::ancestors).collect();
+        // A link to a folder has to make room for one.
+        let is_folder = |path: &Path| path.is_dir() && !path.is_symlink();
+        folders.retain(|folder| !is_folder(&folder.below(top)));
+        // The deepest first, as they have to be removed.
+        folders.sort_by(|one, other| other.cmp(one));
+        folders.dedup();
+        record.new_folders.extend(folders);
         let mut index = edit_between(&self.staged, after)?;
         // Those of resolved conflicts stay on record for an abort.
         let stages = record.stages.iter();

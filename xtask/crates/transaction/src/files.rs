@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-use xtask_core::fault;
 use xtask_core::git::Objects;
 use xtask_core::tree::{Mode, RepoPath, Side};
+use xtask_core::{fault, if_there};
 
 /// Makes a change between two fault points.
 pub fn at_once<T, E: Into<anyhow::Error>>(change: impl FnOnce() -> Result<T, E>) -> Result<T> {
@@ -107,12 +107,18 @@ pub fn make_parents(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes empty folders above a path. One that is not empty holds somebody's files.
+/// Removes empty folders above a path.
 pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
     for folder in path.ancestors() {
-        if fs_err::remove_dir(folder.below(top)).is_ok() {
-            fault::point()?;
+        let folder = folder.below(top);
+        let Some(mut items) = if_there(fs_err::read_dir(&folder))? else {
+            continue;
+        };
+        if items.next().is_some() {
+            break;
         }
+        fault::point()?;
+        fs_err::remove_dir(&folder)?;
     }
     Ok(())
 }

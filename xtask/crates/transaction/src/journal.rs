@@ -82,6 +82,8 @@ pub struct JournalRecord {
     pub undo_from: usize,
     /// The hashes of the replaced files in the work tree, unfiltered.
     pub found: BTreeMap<RepoPath, Oid>,
+    /// Folders that were not there before.
+    pub new_folders: Vec<RepoPath>,
     pub conflicts: Vec<Conflict>,
     pub stages: Vec<ConflictStage>,
     /// Files in conflict that stay as they are until a person resolves it.

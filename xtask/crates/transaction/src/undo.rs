@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
-use super::files::{
-    at_once, exists, is_file, make_parents, remove_empty_parents, rename, same_content, write_new,
-};
+use super::files::{at_once, exists, is_file, make_parents, rename, same_content, write_new};
 use super::journal::{Commit, JournalRecord};
 use super::steps::PathChange;
 use super::stopped;
@@ -53,8 +51,9 @@ impl Work<'_> {
                 self.put_back(&copy, path, &mut kept)?;
             }
         }
-        for path in record.steps.iter().filter_map(PathChange::target) {
-            remove_empty_parents(path, &self.repo.top)?;
+        for folder in &record.new_folders {
+            // A folder that is not empty holds the user's files.
+            let _ = fs_err::remove_dir(folder.below(&self.repo.top));
         }
         self.index_back(record, &before)?;
         self.journal.remove()?;
@@ -90,8 +89,11 @@ impl Work<'_> {
                 } else if is_file(&target) && self.is_vacated(number, record) {
                     kept.push(self.keep(path, &target)?);
                 }
-                // What is put back may be a link or file in the place of a folder.
-                remove_empty_parents(path, top)?;
+                let is_new = |folder: &RepoPath| record.new_folders.contains(folder);
+                for folder in path.ancestors().take_while(is_new) {
+                    // A folder that is not empty holds the user's files.
+                    let _ = fs_err::remove_dir(folder.below(top));
+                }
             }
             PathChange::Remove { .. } => {}
         }
