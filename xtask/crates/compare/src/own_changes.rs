@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict, judge};
 use worker_files::python::{Statement, statements};
+use worker_files::source::LARGEST;
 use worker_files::{Place, Source};
 use xtask_core::output::cut;
-use xtask_core::tree::{RepoPath, Tree};
+use xtask_core::secret::masked;
+use xtask_core::tree::{Mode, RepoPath, Tree};
 
 /// The revision that a fork started from, and which of its facts are not that revision's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,20 +37,26 @@ pub struct OwnCode {
 /// The statements of a worker's Python, by file.
 pub type Code = BTreeMap<RepoPath, Vec<Statement>>;
 
-/// The statements of all Python files of a tree but its tests.
+/// The statements of all Python files of a tree but its tests. They are recorded and shown, so they
+/// hold no secret.
 pub fn code_of(tree: &dyn Tree) -> Result<Code> {
-    let is_python = |path: &&RepoPath| {
+    let mut all = Code::new();
+    for (path, entry) in tree.entries() {
         let name = path.name();
         let is_test = name.starts_with(b"test_") || path.as_bytes().starts_with(b"tests/");
-        name.ends_with(b".py") && !is_test
-    };
-    let files = tree.entries().keys().filter(is_python);
-    files
-        .map(|path| {
-            let source = Source::new(path.clone(), &tree.read(path)?);
-            Ok((path.clone(), statements(&source)))
-        })
-        .collect()
+        if entry.mode == Mode::Symlink || !name.ends_with(b".py") || is_test {
+            continue;
+        }
+        let content = tree.read(path)?;
+        if content.len() <= LARGEST {
+            let mut found = statements(&Source::new(path.clone(), &content));
+            for one in &mut found {
+                one.text = masked(&one.text).into_owned();
+            }
+            all.insert(path.clone(), found);
+        }
+    }
+    Ok(all)
 }
 
 impl OwnChanges {
@@ -228,6 +236,11 @@ mod tests {
         assert_eq!(lost(FORK), [""; 0]);
         let moved = "def parts(job):\n    for part in ask(job):\n        send({\"part\": part})\n";
         assert_eq!(lost(moved), [""; 0]);
+        let secret = format!("print('hf_{}')\n", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z");
+        assert_eq!(lost(&format!("{FORK}{secret}")), [""; 0]);
+        let tree = Memory::new().with("a.py", secret.as_str());
+        let shown = format!("{:?}", code_of(&tree).unwrap());
+        assert!(!shown.contains("aB3dE5"), "{shown}");
         assert_eq!(
             lost(BASE),
             [
