@@ -352,21 +352,6 @@ mod tests {
     }
 
     #[test]
-    fn notes_of_style_fail_here_no_more_than_in_hub_lint() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("example/upstream");
-        let report = hub_lint::lint_directory(&root).unwrap();
-        assert!(!report.findings.is_empty(), "so notes are no failure");
-        let stages = chosen(&args(&["hub-lint"], false)).unwrap();
-        let checkout = Checkout {
-            root: &root,
-            fix: false,
-            environment: Environment::default(),
-        };
-        let outcome = run_stage(stages[0], &checkout);
-        assert_eq!(outcome.failed, None);
-    }
-
-    #[test]
     fn the_help_names_every_stage() {
         let command = <Args as clap::Args>::augment_args(clap::Command::new("test"));
         let stage = command.get_arguments().find(|arg| arg.get_id() == "stage");

@@ -185,7 +185,7 @@ Once that is committed, see whether outdated/ can go:
         &terminal.types("cargo xtask hub-lint").finds(),
         str![[r"
 ...
-error[HUB206 unknown-input-type]: `HF_TOKEN` has the input type `password`; the Hub knows `string`, `number`, `boolean` or `huggingface`
+error[HUB206 unknown-input-type]: `type` is `password`; the Hub knows `string`, `number`, `boolean` or `huggingface`
   --> .runpod/hub.json:25:62
 ...
    = help: `--fix` will write `string`
