@@ -247,7 +247,7 @@ fn secrets_and_files_that_do_not_belong_there_are_found_in_every_layer() {
     found.failed(
         "repository",
         &[
-            "/worker/tests is the repository's",
+            "/worker/tests/test_jobs.py is the repository's",
             "/worker/.git is the repository's",
         ],
     );
