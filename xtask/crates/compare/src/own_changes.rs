@@ -83,19 +83,20 @@ impl OwnChanges {
     /// its facts are judged with that, and whole files of its own by what copies and imports them.
     #[must_use]
     pub fn with_code(mut self, base: &Code, fork: &Code, facts: &Facts) -> Self {
-        let own = self.own.iter().filter_map(|id| facts.get(id));
+        // Python's functions are facts that are never open.
+        let judged = self.own.iter().filter(|id| !id.starts_with("python:"));
+        let own = judged.filter_map(|id| facts.get(id));
         let places: Vec<&Place> = own.flat_map(|fact| &fact.places).collect();
-        let areas = ["env:", "flag:", "input:", "route:"];
-        let named = |id: &&String| areas.iter().any(|area| id.starts_with(area));
-        let names = self.own.iter().filter(named);
-        let mut names: Vec<String> = names
-            .filter_map(|id| Some(format!("\"{}\"", id.split_once(':')?.1)))
-            .collect();
-        names.extend(["environ".to_owned(), "getenv".to_owned()]);
+        // A table names a variable or flag on a line that holds no fact.
+        let there = self.own.iter().filter(|id| facts.get(id).is_some());
+        let names = there.filter_map(|id| id.strip_prefix("env:").or(id.strip_prefix("flag:")));
+        let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
         let is_fact = |one: &Statement| {
             let lines = one.place.line..=one.last_line;
             let mut places = places.iter();
+            let mut words = one.text.split(|c| !is_of_a_name(c));
             places.any(|at| at.file == one.place.file && lines.contains(&at.line))
+                || words.any(|word| matches!(word, "environ" | "getenv"))
                 || names.iter().any(|name| one.text.contains(name))
         };
         for (path, before) in base {
@@ -146,15 +147,15 @@ pub fn judge_all(
     if let Some(base) = base.filter(|base| !base.code.is_empty()) {
         let code = code_of(tree)?;
         let there = code.values().flatten().map(|one| one.text.as_str());
-        let there = there.collect::<Vec<_>>().join("\n");
+        let there: BTreeSet<&str> = there.collect();
         items.extend(base.code.iter().map(|(id, code)| code.judged(id, &there)));
     }
     Ok(items)
 }
 
 impl OwnCode {
-    /// `there` are the statements of the new worker, a line each.
-    fn judged(&self, id: &str, there: &str) -> Item {
+    /// `there` are the statements of the new worker.
+    fn judged(&self, id: &str, there: &BTreeSet<&str>) -> Item {
         const SHOWN: usize = 3;
         const LONGEST: usize = 60;
         let path = id.split(':').nth(1).unwrap_or_default();
@@ -166,7 +167,7 @@ impl OwnCode {
             }],
         };
         let lost = self.statements.iter();
-        let lost: Vec<&String> = lost.filter(|one| !there.contains(work(one))).collect();
+        let lost: Vec<&String> = lost.filter(|one| !is_there(one, there)).collect();
         if lost.is_empty() {
             return Item::new(id, Verdict::Kept, Some(&fact), None);
         }
@@ -186,6 +187,23 @@ impl OwnCode {
     }
 }
 
+/// Whether the new worker has a statement. A call counts wherever its value goes; anything else is
+/// too short to be told from other code by a part of it.
+fn is_there(statement: &str, there: &BTreeSet<&str>) -> bool {
+    let work = work(statement);
+    let is_whole = |text: &str, at: usize| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + work.len()..].chars().next();
+        ![before, after].into_iter().flatten().any(is_of_a_name)
+    };
+    let holds = |text: &&str| text.match_indices(work).any(|(at, _)| is_whole(text, at));
+    there.contains(statement) || work.contains('(') && there.iter().any(holds)
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 /// What a statement computes, without where that goes: `f(x)` of `y=f(x)` and of `return f(x)`.
 fn work(statement: &str) -> &str {
     let words = [
@@ -198,8 +216,7 @@ fn work(statement: &str) -> &str {
         "while ",
     ];
     let target = statement.split_once('=').filter(|(target, rest)| {
-        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
-        target.chars().all(is_name) && !rest.starts_with('=')
+        target.chars().all(|c| is_of_a_name(c) || c == '.') && !rest.starts_with('=')
     });
     let rest = target.map_or(statement, |(_, rest)| rest);
     words
@@ -215,11 +232,12 @@ mod tests {
 
     const BASE: &str =
         "import os\n\n\ndef handler(job):\n    value = os.getenv('A', '1')\n    yield ask(job)\n";
-    const FORK: &str = "import os\n\n\ndef handler(job):\n    value = os.getenv('A', '2')\n    for part in ask(\n        job,\n    ):\n        yield {'part': part}\n";
 
-    fn lost(new: &str) -> Vec<String> {
-        let [base, fork, new] =
-            [BASE, FORK, new].map(|text| Memory::new().with("src/handler.py", text));
+    /// What is open of a fork with these lines in its handler, against a new worker.
+    fn lost(own: &str, new: &str) -> Vec<String> {
+        let fork = BASE.replace("'1'", "'2'") + own;
+        let tree = |text: &str| Memory::new().with("src/handler.py", text);
+        let [base, fork, new] = [BASE, &fork, new].map(tree);
         let facts = [&base, &fork].map(|tree| Facts::read(tree).unwrap());
         let code = [&base, &fork].map(|tree| code_of(tree).unwrap());
         let own = OwnChanges::of(&facts[0], &facts[1], "abc");
@@ -233,19 +251,47 @@ mod tests {
 
     #[test]
     fn a_forks_own_statements_are_looked_for_in_all_of_the_new_worker() {
-        assert_eq!(lost(FORK), [""; 0]);
-        let moved = "def parts(job):\n    for part in ask(job):\n        send({\"part\": part})\n";
-        assert_eq!(lost(moved), [""; 0]);
-        let secret = format!("print('hf_{}')\n", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z");
-        assert_eq!(lost(&format!("{FORK}{secret}")), [""; 0]);
-        let tree = Memory::new().with("a.py", secret.as_str());
-        let shown = format!("{:?}", code_of(&tree).unwrap());
-        assert!(!shown.contains("aB3dE5"), "{shown}");
+        let own =
+            "    for part in ask(\n        job,\n    ):\n        yield send({'part': part})\n";
+        let moved =
+            "def parts(job):\n    for part in ask(job):\n        x = send({\"part\": part})\n";
+        assert_eq!(lost(own, moved), [""; 0]);
         assert_eq!(
-            lost(BASE),
+            lost(own, BASE),
             [
-                "code:src/handler.py:handler The new worker lacks 2 of the 2 statements that this fork added here: `for part in ask(job)`, `yield {\"part\": part}`."
+                "code:src/handler.py:handler The new worker lacks 2 of the 2 statements that this fork added here: `for part in ask(job)`, `yield send({\"part\": part})`."
             ]
         );
+    }
+
+    #[test]
+    fn a_statement_is_not_found_in_a_part_of_another() {
+        for (own, new) in [
+            ("    retries = 3\n", "port = 30000\n"),
+            ("    return None\n", "x = None\n"),
+            ("    if stream:\n        pass\n", "upstream = 1\n"),
+            ("    clean(job)\n", "unclean(job)\n"),
+            ("    prepare_environment(job)\n", "x = 1\n"),
+            ("    limit(3)\n", "limit(30)\n"),
+            ("\n\n@retry(3)\ndef ask(job): ...\n", "def ask(job): ...\n"),
+            ("\n\ndef ask(job, most=3): ...\n", "def ask(job): ...\n"),
+        ] {
+            assert_eq!(lost(own, new).len(), 1, "{own}");
+            let same = format!("def handler(job):\n{own}");
+            assert_eq!(lost(own, &same), [""; 0], "{own}");
+        }
+        // These are judged with the variable that they read.
+        assert_eq!(
+            lost("    more = os.environ\n    x = {'A': 1}\n", ""),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn statements_hold_no_secret() {
+        let secret = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z";
+        let told = lost(&format!("    login('hf_{secret}')\n"), "");
+        assert_eq!(told.len(), 1);
+        assert!(!told[0].contains(secret), "{told:?}");
     }
 }

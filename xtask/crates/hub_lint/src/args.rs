@@ -8,7 +8,7 @@ use clap::ValueEnum;
 ///
 /// Also looks at what they have to agree on with each other and with the rest
 /// of the repository. Works on any worker repository. What a repository
-/// accepts is listed in its hub-lint.json. Ends with 1 if there is any.
+/// accepts is listed in its hub-lint.json. Ends with 1 if it finds anything.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Repositories or single files; `-` reads standard input [default: the

@@ -55,11 +55,11 @@ struct Entry {
     used: Cell<bool>,
 }
 
-/// The whole file.
+/// The whole file. Entries are read one by one, so that one mistake leaves the others in force.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    ignore: Vec<Entry>,
+    ignore: Vec<serde_json::Value>,
     #[serde(rename = "$schema")]
     _schema: Option<String>,
 }
@@ -95,14 +95,19 @@ pub fn read(
         }
     };
     for (node, entry) in root.list("ignore").iter().zip(entries) {
-        if !is_rule(&entry.rule) {
-            bad(begin(node), &format!("there is no rule `{}`", entry.rule));
-        } else if entry.reason.trim().is_empty() {
-            let what = format!("the entry for `{}` gives no `reason`", entry.rule);
-            bad(begin(node), &what);
-        } else {
-            let span = node.span.clone();
-            ignored.entries.push(Entry { span, ..entry });
+        match serde_json::from_value::<Entry>(entry) {
+            Err(error) => bad(begin(node), &error.to_string()),
+            Ok(entry) if !is_rule(&entry.rule) => {
+                bad(begin(node), &format!("there is no rule `{}`", entry.rule));
+            }
+            Ok(entry) if entry.reason.trim().is_empty() => {
+                let what = format!("the entry for `{}` gives no `reason`", entry.rule);
+                bad(begin(node), &what);
+            }
+            Ok(entry) => {
+                let span = node.span.clone();
+                ignored.entries.push(Entry { span, ..entry });
+            }
         }
     }
     Ok((ignored, Some(bytes)))

@@ -7,7 +7,7 @@ use crate::{Place, Source};
 /// A simple statement, or the first line of a compound one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// The function that it stands in: `Engine.start`, empty at the file's top level.
+    /// The function that it stands in or defines: `Engine.start`, empty at the file's top level.
     pub function: String,
     /// Its text as a formatter would leave it: see [`normal`].
     pub text: String,
@@ -16,19 +16,15 @@ pub struct Statement {
     pub last_line: usize,
 }
 
-/// The statements that do something: no imports, docstrings, definitions and `pass`. A file that is
-/// not Python has none; the reader says so.
+/// The statements that do something, functions with their parameters and decorators: no imports,
+/// docstrings, classes and `pass`. A file that is not Python has none; the reader says so.
 pub fn statements(source: &Source) -> Vec<Statement> {
     let Ok(syntax) = syntax::parse(&source.text) else {
         return Vec::new();
     };
     let statement = |node: Node<'_>| {
         let range = node.range().start..end(node)?;
-        let text = source
-            .text
-            .get(range.clone())?
-            .trim_end()
-            .trim_end_matches(':');
+        let text = source.text.get(range.clone())?;
         Some(Statement {
             function: function(node),
             text: normal(text),
@@ -41,17 +37,21 @@ pub fn statements(source: &Source) -> Vec<Statement> {
 
 /// Where a statement ends, or the line of a compound one; `None` for anything else.
 fn end(node: Node<'_>) -> Option<usize> {
-    let start_of = |part| Some(node.field(part)?.range().start);
     match node.kind() {
-        "if_statement" | "elif_clause" => start_of("consequence"),
-        "for_statement" | "while_statement" | "with_statement" => start_of("body"),
-        "except_clause" => node
-            .children()
-            .find(|child| child.kind() == "block")
-            .map(|block| block.range().start),
-        "case_clause" => start_of("consequence"),
+        "if_statement"
+        | "elif_clause"
+        | "for_statement"
+        | "while_statement"
+        | "with_statement"
+        | "except_clause"
+        | "case_clause"
+        | "function_definition" => {
+            let line = node.children().take_while(|child| child.kind() != "block");
+            Some(line.last()?.range().end)
+        }
         "expression_statement" if node.child(0)?.kind() == "string" => None,
         "expression_statement"
+        | "decorator"
         | "return_statement"
         | "raise_statement"
         | "delete_statement"
@@ -61,9 +61,9 @@ fn end(node: Node<'_>) -> Option<usize> {
 }
 
 fn function(node: Node<'_>) -> String {
-    let around = node
-        .ancestors()
-        .filter(|above| matches!(above.kind(), "function_definition" | "class_definition"));
+    let around = std::iter::once(node).chain(node.ancestors());
+    let around =
+        around.filter(|above| matches!(above.kind(), "function_definition" | "class_definition"));
     let mut names: Vec<&str> = around.map(|above| above.text_of("name")).collect();
     names.reverse();
     names.join(".")
@@ -87,6 +87,7 @@ mod tests {
         assert_eq!(
             told,
             [
+                "A.go (7, 7) def go(self, x)",
                 "A.go (9, 10) if x and \\ x > 1",
                 "A.go (11, 14) return call(x, \"a\")",
                 "A.go (15, 15) for y in x",
