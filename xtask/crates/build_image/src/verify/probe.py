@@ -214,7 +214,8 @@ def differences(table: dict[str, Any], made: dict[str, Any]) -> list[str]:
     """How the flags that a parser takes differ from a table's: what is added, gone and changed."""
 
     def shown(flag: dict[str, Any], field: str) -> str:
-        return json.dumps(flag.get(field), ensure_ascii=False)[:40]
+        text = json.dumps(flag.get(field), ensure_ascii=False)
+        return text if len(text) <= 40 else text[:39] + "…"
 
     changed = []
     for name, new in made.items():
@@ -227,7 +228,8 @@ def differences(table: dict[str, Any], made: dict[str, Any]) -> list[str]:
         "gone": [name for name in table if name not in made],
         "changed": changed,
     }
-    return [f"{len(some)} {kind}: {', '.join(some[:12])}" for kind, some in kinds.items() if some]
+    told = {kind: some[:12] + ["…"] * (len(some) > 12) for kind, some in kinds.items() if some}
+    return [f"{len(kinds[kind])} {kind}: {', '.join(some)}" for kind, some in told.items()]
 
 
 def unlike(text: str | None, release: str, takes: dict[str, Any]) -> tuple[str, list[str]]:
