@@ -46,6 +46,7 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
+            (_, PASSED) | ("input", "limits") => 6,
             ("input", "default") => 2,
             ("input", "words") | ("copy", "chmod" | "chown") => 5,
             ("hub", key) if !is_one_of(HUB_KEYS, key) => 4,
@@ -92,6 +93,9 @@ pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
 /// Attributes of the Hub's facts that have a name here; all others are as `hub.json` calls them.
 const HUB_KEYS: &str = "type required fixed min max true false title description value values \
     defaults variables from list";
+
+/// How a variable reaches the server's command whose words are arguments of it.
+pub const PASSED: &str = "passed";
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
@@ -251,6 +255,7 @@ impl Facts {
                     ("default", input.default.as_deref()),
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
+                    ("limits", input.limits.as_deref()),
                 ],
             );
         }
@@ -311,6 +316,7 @@ impl Facts {
         let is_bare = default.is_some() && reads.iter().any(|read| is_bare(read));
         let by_table = reads.iter().any(|read| read.by_table);
         let required = reads.iter().any(|read| read.required);
+        let passed = flag.is_none() && interface.python.passed.contains(name);
         let value = [
             ("flag", flag),
             ("how", how),
@@ -321,6 +327,7 @@ impl Facts {
             ("required", required.then_some("yes")),
             ("interpreted", interpreted.as_deref()),
             ("fallbacks", fallbacks.as_deref()),
+            (PASSED, passed.then_some("as arguments")),
             ("reached", (!reached).then_some("no")),
         ];
         for read in &reads {

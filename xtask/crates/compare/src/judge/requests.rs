@@ -13,7 +13,7 @@ impl Judge<'_> {
                 Item::new(id, Verdict::Kept, Some(old), Some(new))
             }
             Some(new) => Self::kept_or_changed(id, old, new, Some(&["method"])),
-            None if api::serves(route) && judge.reachable(old) => {
+            None if api::serves(route) && judge.still_reachable(old) => {
                 Item::new(id, Verdict::Kept, Some(old), None)
                     .why("The worker doesn't ask for it by itself any more; jobs can.")
             }
@@ -29,6 +29,12 @@ impl Judge<'_> {
             }
             Some(new) => {
                 let mut item = Self::kept_or_changed(id, old, new, Some(&["default", "set"]));
+                if let (Some(was), Some(is)) = (old.get("limits"), new.get("limits"))
+                    && was != is
+                {
+                    let why = format!("Its value had to be `{was}`, has to be `{is}`.");
+                    item.change_too(why, "Take what was taken before, or record why not.");
+                }
                 if let Some(lost) = lost_words(old, new) {
                     let help = "Handle it again, or record what jobs have to say instead.";
                     item.change_too(format!("The new handler no longer knows {lost}."), help);
@@ -83,6 +89,14 @@ impl Judge<'_> {
         let open = routes.filter(|(route, _)| route.starts_with('{'));
         let open: Vec<&str> = open.flat_map(|(_, fact)| methods(fact)).collect();
         !open.is_empty() && methods(old).all(|m| open.contains(&m) || open.contains(&"*"))
+    }
+
+    /// Whether jobs can still do all that the old worker asked for by itself. Where they could name
+    /// any route before, too, its own posts were for jobs that name none.
+    fn still_reachable(&self, old: &Fact) -> bool {
+        let mut before = self.old.area("route");
+        let named = before.any(|(route, _)| route.starts_with('{'));
+        self.reachable(old) && !(named && methods(old).any(|method| method == "POST"))
     }
 
     /// Classes, functions and signatures.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact};
+use super::super::facts::{ALONE, Fact, PASSED};
 use super::{Item, Judge, Verdict, difference};
 use worker_files::is_inherited;
 use xtask_core::sglang;
@@ -106,6 +106,13 @@ impl<'a> Judge<'a> {
             (None, Some(is)) => notes.push(format!("It drives {is} now.")),
             _ => {}
         }
+        let takes_over = ["flag", "by", PASSED]
+            .iter()
+            .any(|key| new.get(key).is_some());
+        if old.get(PASSED).is_some() && !takes_over {
+            differences
+                .push("its words were arguments of SGLang's command, and are not now".to_owned());
+        }
         if old.get("required").is_none() && new.get("required").is_some() {
             differences.push("the worker fails now where it is not set".to_owned());
         }
@@ -185,7 +192,7 @@ impl<'a> Judge<'a> {
             return gone.note().why("Only code that nothing ran read it.");
         }
         // What the worker looks for by the beginning of its name is its own business.
-        if !name.contains('*') && is_inherited(name) {
+        if !name.contains('*') && is_inherited(name) && old.get(PASSED).is_none() {
             return match old.get("default") {
                 None => Item::new(id, Verdict::Kept, Some(old), None)
                     .why("SGLang inherits it from the worker's environment."),
@@ -269,6 +276,7 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     let (was, is) = (old.get("interpreted"), new.get("interpreted"));
     let words = |fact: &Fact| -> Option<BTreeSet<String>> {
         let words = |text: &str, by: char| -> BTreeSet<String> {
+            let text = text.trim_end_matches(" any case");
             text.split(by)
                 .map(|word| word.trim().to_lowercase())
                 .filter(|w| !w.is_empty())
@@ -277,10 +285,13 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
         match fact.get("interpreted") {
             None => fact.get("on").map(|on| words(on, ' ')),
             Some(text) => {
-                let list = text
-                    .strip_prefix("in [")
-                    .and_then(|rest| rest.split(']').next());
-                list.map(|list| words(list, ','))
+                let lists = text
+                    .split('[')
+                    .skip(1)
+                    .filter_map(|list| list.split(']').next());
+                let lists = lists.flat_map(|list| words(list, ','));
+                text.starts_with("in [")
+                    .then(|| lists.collect())
                     .or_else(|| text.strip_prefix("== ").map(|word| words(word, '|')))
             }
         }
@@ -291,8 +302,13 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
         if !lost.is_empty() {
             return Some(format!("{} no longer switches it on", lost.join(" or ")));
         }
-        return (any_case(was) && !any_case(is))
-            .then(|| "it is switched on in lower case only now".to_owned());
+        if any_case(was) && !any_case(is) {
+            return Some("it is switched on in lower case only now".to_owned());
+        }
+        // Words of several cases, each with its own effect.
+        let grouped = |text: Option<&str>| text.is_some_and(|text| text.contains("] ["));
+        let regrouped = grouped(was) && grouped(is) && was != is;
+        return regrouped.then(|| difference("what its words do", was, is));
     }
     // What the program sets itself is what counts, whatever the endpoint says.
     let always = |text: Option<&str>| text.is_some_and(|text| text.contains("always "));

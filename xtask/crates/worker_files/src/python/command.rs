@@ -4,8 +4,9 @@ use super::Set;
 use super::Start;
 use super::calls::Site;
 use super::eval::Reader;
+use super::flags::is_flag;
 use super::scope::Bound;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use crate::Hides;
 use crate::shell::started_through;
@@ -32,6 +33,13 @@ pub fn starts(callee: &Val<'_>) -> bool {
     })
 }
 
+/// Whether a program starts the server with the arguments that it was given itself.
+pub fn hands_on(text: &str) -> bool {
+    let own = ["sys.argv", "runpy.run_"];
+    (is_server(text) || text.contains("launch_server"))
+        && own.iter().any(|word| text.contains(word))
+}
+
 pub fn is_server(text: &str) -> bool {
     [
         "sglang.launch_server",
@@ -40,6 +48,51 @@ pub fn is_server(text: &str) -> bool {
     ]
     .iter()
     .any(|word| text.contains(word))
+}
+
+/// What makes a command of a text or of another command.
+const SPLITTING: &str = "split strip format copy list tuple chain";
+
+/// The tuple or list whose elements are what a comprehension gives.
+fn listed<'t>(comprehension: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
+    let last = comprehension
+        .children()
+        .filter(|child| child.kind() == "for_in_clause")
+        .last()?;
+    let words = last.field("right")?;
+    (matches!(words.kind(), "tuple" | "list") && last.text_of("left") == body.text())
+        .then_some(words)
+}
+
+/// The outermost call that makes a text of this one: a default, a path.
+fn given_to(node: Node<'_>) -> Node<'_> {
+    const MAKERS: [&str; 9] = [
+        "getenv",
+        "get",
+        "str",
+        "Path",
+        "join",
+        "with_name",
+        "joinpath",
+        "abspath",
+        "resolve",
+    ];
+    let mut outer = node;
+    while let Some(parent) = outer.parent() {
+        let makes = |call: &Node<'_>| MAKERS.contains(&call.callee_name());
+        match parent.kind() {
+            "argument_list" => match parent.parent().filter(makes) {
+                Some(call) => outer = call,
+                None => break,
+            },
+            "attribute" => match parent.parent().filter(makes) {
+                Some(call) => outer = call,
+                None => break,
+            },
+            _ => break,
+        }
+    }
+    outer
 }
 
 /// The expressions that were seen to be part of a command.
@@ -55,7 +108,9 @@ impl<'t> Reader<'t> {
                 self.server(node);
             }
         } else if matches!(node.bare(), "serve" | "launch_server")
-            && parent.is_some_and(|p| p.text().contains("sglang"))
+            && given_to(node)
+                .parent()
+                .is_some_and(|p| p.text().contains("sglang"))
         {
             self.server(node);
         }
@@ -68,6 +123,9 @@ impl<'t> Reader<'t> {
             || path.ends_with("ServerArgs") && path.contains("sglang")
         {
             return self.engine(node);
+        }
+        if path.ends_with("prepare_server_args") || path.starts_with("runpy.run_") {
+            return self.arguments_of_program(node);
         }
         if !starts(callee) {
             return;
@@ -104,6 +162,21 @@ impl<'t> Reader<'t> {
             self.started_by(node, &words.collect::<Vec<_>>());
         }
         let text = |at: usize| words.get(at).and_then(Val::as_str).unwrap_or_default();
+        let program = match (text(0), text(1)) {
+            ("", _) => 0,
+            (name, "-m") if name.contains("python") => 2,
+            (name, _) if name.contains("python") => 1,
+            _ => 0,
+        };
+        let not_known = |word: &Val<'_>| match word {
+            Val::Env(_, under) => under.as_str().is_none(),
+            word => matches!(word, Val::Unknown | Val::Lost),
+        };
+        if words.get(program).is_some_and(not_known)
+            && let Some(flag) = words.iter().find(|word| is_flag(word))
+        {
+            self.unknown_programs.push((node, flag.clone()));
+        }
         if text(0).ends_with("printenv") {
             for name in words.iter().skip(1).filter_map(Val::as_str) {
                 self.plain_read(node, name, None);
@@ -111,6 +184,50 @@ impl<'t> Reader<'t> {
         } else if text(1).starts_with('-') && text(1).ends_with('c') && text(0).ends_with("sh") {
             let script = words.get(2).cloned().unwrap_or(Val::Unknown);
             self.shell_reads(node, &script);
+        }
+    }
+
+    /// Programs that are not known, and that take flags which no command of the server has.
+    pub fn unknown_programs(&mut self) {
+        for (call, flag) in std::mem::take(&mut self.unknown_programs) {
+            let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+            let first = flag.pieces().first().and_then(Val::as_str).map(name);
+            let flags = &self.facts.flags;
+            if !flags
+                .iter()
+                .any(|given| Some(&given.flag) == first.as_ref())
+            {
+                let what = "the program that takes these flags is not known";
+                self.not_read(call, what, &[Hides::Flags]);
+            }
+        }
+    }
+
+    /// What a program that parses its own command line is given: a list, or `sys.argv`.
+    fn arguments_of_program(&mut self, call: Node<'t>) {
+        let Some(first) = call.values().first().copied() else {
+            return;
+        };
+        let name = self.value(first);
+        let runs = self.program.starts_server(first.text())
+            || name.as_str().is_some_and(is_server)
+            || call.callee_name() == "prepare_server_args";
+        if !runs {
+            return;
+        }
+        self.facts.launches = true;
+        let mut seen = Seen::default();
+        if !call.callee_name().starts_with("run_") && !first.text().contains("sys.argv") {
+            return self.parts(first, &mut seen);
+        }
+        let file = call.ancestors().last().unwrap_or(call);
+        let sets = file.below().filter(|node| {
+            let target = node.text_of("left");
+            target.starts_with("sys.argv") && node.kind().ends_with("assignment")
+                || node.kind() == "call" && node.text_of("function").starts_with("sys.argv.")
+        });
+        for change in sets.collect::<Vec<_>>() {
+            self.change_parts(change, &mut seen);
         }
     }
 
@@ -201,7 +318,18 @@ impl<'t> Reader<'t> {
                 _ => break,
             }
         }
-        self.parts(root, &mut seen);
+        match given_to(root) {
+            same if same == root => self.parts(root, &mut seen),
+            // `os.getenv("NAME", "sglang.launch_server")`, `str(Path("launcher.py"))`
+            call => {
+                if let Some(list) = call.parent().filter(|parent| parent.kind() == "list") {
+                    self.parts(list, &mut seen);
+                    return self.flows(list, &mut seen);
+                }
+                seen.insert(call);
+                root = call;
+            }
+        }
         self.flows(root, &mut seen);
     }
 
@@ -223,6 +351,11 @@ impl<'t> Reader<'t> {
             | "binary_operator"
             | "conditional_expression"
             | "tuple" => self.flows(parent, seen),
+            "attribute" if is_among(SPLITTING, parent.text_of("attribute")) => {
+                if let Some(call) = parent.parent() {
+                    self.flows(call, seen);
+                }
+            }
             "return_statement" => {
                 let sites = parent
                     .function()
@@ -236,6 +369,12 @@ impl<'t> Reader<'t> {
                 }
             }
             "argument_list" => {
+                if let Some(call) = parent
+                    .parent()
+                    .filter(|c| is_among(SPLITTING, c.callee_name()))
+                {
+                    self.flows(call, seen);
+                }
                 let callee = parent.parent().and_then(|call| call.field("function"));
                 let callee = callee.map_or(Val::Unknown, |f| self.value(f));
                 let at = parent
@@ -334,10 +473,12 @@ impl<'t> Reader<'t> {
                 let next = change.parent().and_then(|statement| {
                     let mut after = statement.parent()?.children();
                     after.find(|other| *other == statement)?;
-                    let call = after
-                        .next()?
-                        .child(0)
-                        .filter(|call| call.kind() == "call")?;
+                    let mut next = after.next()?;
+                    // `if value is not True: command.append(value)`
+                    if next.kind() == "if_statement" {
+                        next = next.field("consequence")?.child(0)?;
+                    }
+                    let call = next.child(0).filter(|call| call.kind() == "call")?;
                     let same = call.text_of("function") == change.text_of("function");
                     same.then(|| call.values().last().copied()).flatten()
                 });
@@ -387,6 +528,8 @@ impl<'t> Reader<'t> {
             }
             "call" => self.parts_of_call(node, seen),
             kind if node.is_comprehension() || kind == "pair" => match node.field("body") {
+                // `word for … for word in ("--flag", value)`
+                Some(body) if let Some(words) = listed(node, body) => self.parts(words, seen),
                 Some(body) if matches!(body.kind(), "tuple" | "list") => self.parts(body, seen),
                 Some(body) => {
                     self.sequence_of(&[body], seen);
@@ -425,6 +568,7 @@ impl<'t> Reader<'t> {
                 if let Some(object) = function.field("object") {
                     match self.value(object) {
                         Val::Str(..) | Val::Pieces(_) => self.text_of_command(object),
+                        value @ Val::Env(..) => self.passes(&value),
                         _ => self.parts(object, seen),
                     }
                 }

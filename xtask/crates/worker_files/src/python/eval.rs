@@ -60,6 +60,8 @@ pub struct Reader<'t> {
     /// Whether contexts of calls were joined because there were too many.
     pub blurred: bool,
     pub returns: Map<Node<'t>, Rc<[Node<'t>]>>,
+    /// Calls that start a program that is not known, each with a flag that it takes.
+    pub unknown_programs: Vec<(Node<'t>, Val<'t>)>,
     /// Functions without a call site.
     pub uncalled: Vec<Node<'t>>,
     /// Whether summaries that still grow are widened to "too much to follow".
@@ -102,6 +104,7 @@ impl<'t> Reader<'t> {
             frames: Map::default(),
             blurred: false,
             returns: Map::default(),
+            unknown_programs: Vec::new(),
             uncalled: Vec::new(),
             widening: false,
             late: false,

@@ -7,14 +7,15 @@ use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
 use crate::{FlagKind, Hides, shell};
 
-/// A flag: two dashes and a word.
-fn is_flag(value: &Val<'_>) -> bool {
-    let rest = value
-        .pieces()
-        .first()
-        .and_then(Val::as_str)
-        .and_then(|t| t.strip_prefix("--"));
-    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+/// A flag: two dashes and a word, which may be computed.
+pub fn is_flag(value: &Val<'_>) -> bool {
+    let pieces = value.pieces();
+    let first = pieces.first().and_then(Val::as_str);
+    let rest = first.and_then(|text| text.strip_prefix("--"));
+    rest.is_some_and(|rest| match rest.chars().next() {
+        Some(first) => first.is_ascii_alphabetic(),
+        None => pieces.len() > 1,
+    })
 }
 
 impl<'t> Reader<'t> {
@@ -49,6 +50,7 @@ impl<'t> Reader<'t> {
         for (at, item) in items.iter().enumerate() {
             match item {
                 Val::List(inner) => self.pairs(node, inner, way),
+                Val::Env(..) if at == 0 || !is_flag(&items[at - 1]) => self.passes(item),
                 item if is_flag(item) => {
                     let next = items.get(at + 1).filter(|next| !is_flag(next));
                     self.flag(node, item, next, way);
@@ -56,6 +58,12 @@ impl<'t> Reader<'t> {
                 _ => {}
             }
         }
+    }
+
+    /// The words of variables are arguments of the command.
+    pub fn passes(&mut self, value: &Val<'t>) {
+        let names = value.envs().into_iter().map(|name| name.to_string());
+        self.facts.passed.extend(names);
     }
 
     /// A command in a single text.

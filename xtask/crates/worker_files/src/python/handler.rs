@@ -3,7 +3,7 @@
 use super::api::normal;
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
-use super::value::{Args, Ctx, Val};
+use super::value::{Args, Val};
 use super::{InputKey, Setting};
 use crate::{Hides, add_value};
 use std::collections::BTreeSet;
@@ -13,14 +13,6 @@ const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dump
     float frozenset get id info int isinstance itemgetter iter keys len list loads log post \
     print progress_update put repr request set setdefault sorted str stream tuple type \
     validate warning ws_connect";
-
-/// A field of a class whose objects are made from variables or from a job's input.
-pub struct Field {
-    pub default: Option<String>,
-    /// The aliases that replace its own name.
-    pub aliases: Option<Vec<String>>,
-    pub needed: bool,
-}
 
 impl<'t> Reader<'t> {
     /// What `runpod.serverless.start` is given.
@@ -181,7 +173,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes a read of a key. One that may be missing counts as asked for.
-    fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
+    pub fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
         if let Some(known) = self.noted(node, path) {
             known.needed |= needed;
             known.asked |= !needed;
@@ -207,6 +199,7 @@ impl<'t> Reader<'t> {
                 asked: false,
                 set: BTreeSet::new(),
                 words: BTreeSet::new(),
+                limits: None,
                 place: self.place(node),
             });
             self.facts.inputs.len() - 1
@@ -301,129 +294,6 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// `f(**input)`: each parameter is a key.
-    fn splat(&mut self, function: Node<'t>, inner: Node<'t>) {
-        let paths = self.input_paths(inner);
-        for (name, default, stars) in function.parameters().collect::<Vec<_>>() {
-            if stars > 0 || matches!(name, "self" | "cls") {
-                continue;
-            }
-            let text = default.and_then(|node| self.value(node).default_text());
-            for path in &paths {
-                let place = default.unwrap_or(inner);
-                self.key(
-                    place,
-                    &path.item(&Val::text(name)),
-                    text.clone(),
-                    default.is_none(),
-                );
-            }
-        }
-    }
-
-    /// A model made of the input: each field is a key.
-    fn model(&mut self, class: Node<'t>, inner: Node<'t>) {
-        let paths = self.input_paths(inner);
-        if paths.is_empty() {
-            return;
-        }
-        if let Val::Func(init, ..) = self.class_member(class, "__init__") {
-            return self.splat(init, inner);
-        }
-        for (name, value, kind) in self.fields(class) {
-            if name == "model_config" || kind.is_empty() || kind.starts_with("ClassVar") {
-                continue;
-            }
-            let field = self.field(value);
-            let needed = field.needed && !(value.is_none() && kind.contains("Optional"));
-            for alias in field.aliases.unwrap_or_else(|| vec![name.to_owned()]) {
-                for path in &paths {
-                    let key = path.item(&Val::text(&alias));
-                    self.key(value.unwrap_or(inner), &key, field.default.clone(), needed);
-                }
-            }
-        }
-    }
-
-    /// The default, aliases and need of a class's field.
-    pub fn field(&mut self, value: Option<Node<'t>>) -> Field {
-        let Some(value) = value else {
-            return Field {
-                default: None,
-                aliases: None,
-                needed: true,
-            };
-        };
-        let known = self.value(value);
-        if value.kind() != "call" || !value.callee_name().to_lowercase().ends_with("field") {
-            let written = Some(normal(value.text())).filter(|text| text != "None");
-            let default = known.display().or(written).filter(|text| text != "None");
-            return Field {
-                default,
-                aliases: None,
-                needed: false,
-            };
-        }
-        let args = self.args(value, &Ctx::default());
-        let keys = ["validation_alias", "alias", "env"];
-        let alias = keys.iter().find_map(|key| args.named(key));
-        let choices = value.text().split_once("AliasChoices(");
-        let choices = choices.and_then(|(_, rest)| rest.split(')').next());
-        let aliases = match (alias, choices) {
-            (Some(_), Some(choices)) => {
-                let each = choices
-                    .split(',')
-                    .map(|one| one.trim().trim_matches(['"', '\'']));
-                Some(each.map(str::to_owned).collect())
-            }
-            (Some(alias), None) => {
-                let each = alias.elements().unwrap_or_else(|| vec![alias.clone()]);
-                Some(
-                    each.iter()
-                        .filter_map(|a| a.as_str().map(str::to_owned))
-                        .collect(),
-                )
-            }
-            (None, _) => None,
-        };
-        let first = if value.callee_name() == "Field" {
-            0
-        } else {
-            usize::MAX
-        };
-        let given = args.get(first, "default").or(args.named("default_factory"));
-        let needed = given.is_none() || value.text().contains("(...");
-        Field {
-            default: known.default_text(),
-            aliases,
-            needed,
-        }
-    }
-
-    /// RunPod's `validate(input, SCHEMA)`.
-    fn schema(&mut self, node: Node<'t>, args: &[Node<'t>]) {
-        let (Some(input), Some(schema)) = (args.first(), args.get(1)) else {
-            return;
-        };
-        let paths = self.input_paths(*input);
-        if paths.is_empty() {
-            return;
-        }
-        let Val::Dict(items) = self.value(*schema) else {
-            let what = "the schema of the job's input was not followed";
-            return self.not_read(node, what, &[Hides::JobInput]);
-        };
-        for (key, rules) in items.iter() {
-            let default = rules
-                .entry(&Val::text("default"))
-                .and_then(|v| v.default_text());
-            let needed = rules.entry(&Val::text("required")) == Some(Val::Bool(true));
-            for path in &paths {
-                self.key(node, &path.item(key), default.clone(), needed);
-            }
-        }
-    }
-
     /// Notes the words that a value of the input is compared with, or the keys of a dict that it is
     /// looked up in.
     pub fn input_word(&mut self, node: Node<'t>, against: Node<'t>) {
@@ -437,7 +307,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn note_words(&mut self, paths: &[Val<'t>], words: &[Val<'t>]) {
+    pub fn note_words(&mut self, paths: &[Val<'t>], words: &[Val<'t>]) {
         for path in paths {
             let Val::Input(path) = path else { continue };
             for word in words {

@@ -65,6 +65,20 @@ impl<'t> Reader<'t> {
     }
 
     fn put_pair(&mut self, object: Node<'t>, pair: Node<'t>, under: bool) {
+        if pair.kind() == "dictionary_splat"
+            && let Some(inner) = pair.child(0)
+            && let Val::Dict(items) = self.value(inner)
+        {
+            for (name, value) in items.iter() {
+                let text = value.display().unwrap_or_else(|| self.shown(inner));
+                match under {
+                    true => self.input_paths(object).iter().for_each(|path| {
+                        self.key(inner, &path.item(name), Some(text.clone()), false);
+                    }),
+                    false => self.puts(inner, object, name, Some(text)),
+                }
+            }
+        }
         if let Some((key, value)) = pair.field("key").zip(pair.field("value")) {
             match under {
                 true => self.taken(key, object, key, Some(value), false),

@@ -27,6 +27,7 @@ mod handler;
 pub mod imports;
 mod input_writes;
 mod leads_to_fact;
+mod models;
 mod names;
 mod objects;
 mod reachability;
@@ -55,6 +56,7 @@ use rustc_hash::FxBuildHasher;
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
+pub use command::hands_on;
 pub use data::LARGEST as LARGEST_DATA;
 pub use statements::{Statement, statements};
 
@@ -85,6 +87,8 @@ pub struct PythonFacts {
     pub api: Vec<ApiItem>,
     /// Names of files in texts of reached code: tables that it may open.
     pub opens: BTreeSet<String>,
+    /// Variables whose words are arguments of the server's command.
+    pub passed: BTreeSet<String>,
     /// Dicts from a variable's name to a flag: name, flag, and the name's place.
     pub tables: Vec<(String, String, Place)>,
     /// Whether a command line for `SGLang`'s server was seen.
@@ -141,6 +145,8 @@ pub struct InputKey {
     pub set: BTreeSet<String>,
     /// The words that the program compares its value with.
     pub words: BTreeSet<String>,
+    /// The type and the limits that a model gives it: `int, le 10`.
+    pub limits: Option<String>,
     pub place: Place,
 }
 
@@ -267,6 +273,7 @@ impl<'t> Reader<'t> {
             let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
             self.not_read(root.child(0).unwrap_or(root), what, &hides);
         }
+        self.unknown_programs();
         self.broken();
     }
 

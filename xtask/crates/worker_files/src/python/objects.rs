@@ -97,11 +97,23 @@ impl<'t> Reader<'t> {
             Val::Dict(_) => object
                 .entry(&Val::text(name))
                 .unwrap_or_else(|| method(object)),
+            Val::Made(path) if path.ends_with(".parse_args") => self.option(name),
             Val::Str(..) | Val::Int(_) if name == "value" => object.clone(),
             // An attribute of something unknown is unknown, too.
             Val::Method(inner, _) if **inner == Val::Unknown => method(inner),
             object => method(object),
         }
+    }
+
+    /// What an option of argparse is where the command line does not give it.
+    fn option(&mut self, name: &str) -> Val<'t> {
+        let options = self.program.options.get(name).cloned().unwrap_or_default();
+        let default = |option: Node<'t>| match option.keyword("default") {
+            Some(default) => self.value(default),
+            None if option.text().contains("store_true") => Val::Bool(false),
+            None => Val::Unknown,
+        };
+        Val::any(options.into_iter().map(default).collect::<Vec<_>>())
     }
 
     fn object_member(

@@ -66,6 +66,8 @@ pub struct Program<'t> {
     by_path: Map<String, usize>,
     by_end: Map<String, Vec<usize>>,
     launchers: BTreeSet<String>,
+    /// argparse's options, by the name of the attribute that holds their value.
+    pub options: Map<String, Vec<Node<'t>>>,
 }
 
 /// Methods that change a list or a dict.
@@ -85,6 +87,7 @@ impl<'t> Program<'t> {
             by_path: Map::default(),
             by_end: Map::default(),
             launchers: reach.launchers.clone(),
+            options: Map::default(),
         };
         for (index, (source, syntax)) in parsed.into_iter().enumerate() {
             let stem = stem(source);
@@ -156,6 +159,15 @@ impl<'t> Program<'t> {
                     self.bind(left, &Bound::Element(node), Vec::new());
                 }
             }
+            // `case {"key": value, **rest}`
+            "splat_pattern" => {
+                let of = node
+                    .above("match_statement")
+                    .and_then(|of| of.field("subject"));
+                if let Some((of, rest)) = of.zip(node.child(0)) {
+                    self.bind(rest, &Bound::Value(of), Vec::new());
+                }
+            }
             "as_pattern" => {
                 if let (Some(value), Some(alias)) = (node.child(0), node.field("alias")) {
                     let target = alias.child(0).unwrap_or(alias);
@@ -176,6 +188,14 @@ impl<'t> Program<'t> {
                     .field("function")
                     .and_then(|callee| callee.field("object"));
                 changing.extend(object.map(|object| (object, node)));
+            }
+            "call" if node.callee_name() == "add_argument" => {
+                let long = node.values().into_iter().map(Node::bare);
+                let name = long.max_by_key(|name| name.starts_with("--"));
+                let dest = node.keyword("dest").map(Node::bare).or(name);
+                let dest = dest.unwrap_or_default().trim_start_matches('-');
+                let of = self.options.entry(dest.replace('-', "_")).or_default();
+                of.push(node);
             }
             _ => {}
         }

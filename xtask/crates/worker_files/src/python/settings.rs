@@ -2,6 +2,7 @@
 
 use super::environment::Asked;
 use super::eval::Reader;
+use super::models::limits;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use crate::EnvRead;
@@ -41,8 +42,7 @@ impl<'t> Reader<'t> {
             let field = self.field(value);
             let own = format!("{}{name}", prefix.unwrap_or_default()).to_uppercase();
             let names = field.aliases.unwrap_or_else(|| vec![own]);
-            let kind = kind.split(['|', '[']).next().unwrap_or_default().trim();
-            let interpreted = matches!(kind, "int" | "float" | "bool").then(|| kind.to_owned());
+            let interpreted = limits(kind, value);
             let default = field.default.filter(|text| !text.is_empty());
             let place = self.place(value.unwrap_or(class));
             let reached = self.program.runs(class);

@@ -434,7 +434,9 @@ impl<'t> Reader<'t> {
             let names = node
                 .below()
                 .filter(|n| n.kind() == "identifier" && n.part() != "attribute");
-            for bound in names.flat_map(|name| self.bound_to(name)) {
+            let bound = names.flat_map(|name| self.bound_to(name));
+            let bound = bound.flat_map(|bound| self.used_of(bound, at));
+            for bound in bound.collect::<Vec<_>>() {
                 if from.len() < MOST && bound != at && !from.contains(&bound) {
                     from.push(bound);
                     todo.push(bound);
@@ -455,7 +457,22 @@ impl<'t> Reader<'t> {
         let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
-        format!("{text}, made in the way {:04x}", mark & 0xffff)
+        format!(
+            "{text}, computed by code with the mark {:04x}",
+            mark & 0xffff
+        )
+    }
+
+    /// Of a class only what sets the attributes that an expression mentions, where that is known.
+    fn used_of(&self, bound: Node<'t>, at: Node<'t>) -> Vec<Node<'t>> {
+        let attributes = at.below().filter(|node| node.kind() == "attribute");
+        let names = attributes.map(|node| node.text_of("attribute"));
+        let sets = names.flat_map(|name| self.program.attribute(&[bound], name).0);
+        let sets: Vec<Node<'t>> = sets.map(|(value, _)| value).collect();
+        if bound.kind() == "class_definition" && !sets.is_empty() {
+            return sets;
+        }
+        vec![bound]
     }
 
     /// The expressions and functions that a name is bound to.

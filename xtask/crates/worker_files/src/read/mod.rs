@@ -264,9 +264,33 @@ impl Reader<'_> {
         let mut flags = std::mem::take(&mut self.interface.python.flags);
         facts.launches |= self.interface.python.launches;
         facts.flags.append(&mut flags);
+        facts.passed.append(&mut self.interface.python.passed);
         self.interface.python = facts;
         self.interface.sources = sources;
+        self.configurations();
         Ok(())
+    }
+
+    /// Files of the repository that `SGLang` reads flags from itself.
+    fn configurations(&mut self) {
+        for given in self
+            .interface
+            .python
+            .flags
+            .iter()
+            .filter(|given| given.flag == "--config")
+        {
+            let python::FlagValue::Fixed(file) = &given.value else {
+                continue;
+            };
+            let name = file.rsplit('/').next().unwrap_or(file);
+            if self.names.contains_key(name.as_bytes()) {
+                let mut unread =
+                    Unread::new("SGLang reads flags from this file", given.place.clone());
+                unread.text = format!("--config {file}");
+                self.unread.push(unread.hiding(&[Hides::Flags]));
+            }
+        }
     }
 }
 

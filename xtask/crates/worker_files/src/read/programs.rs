@@ -40,9 +40,12 @@ impl Reader<'_> {
         }
     }
 
-    /// Scripts that Python may start and that hand their arguments on to the server.
+    /// Scripts and programs that Python may start and that hand their arguments on to the server.
     pub fn launchers(&self, sources: &BTreeMap<RepoPath, Source>) -> BTreeSet<String> {
         let hands_on = |source: &&Source| {
+            if source.path.name().ends_with(b".py") {
+                return python::hands_on(&source.text);
+            }
             shell::parse(&source.text).commands.iter().any(|command| {
                 let all = |word: &shell::Word| matches!(&*word.text, "$@" | "$*");
                 command.sglang().is_some() && command.words.iter().any(all)

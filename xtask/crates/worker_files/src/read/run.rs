@@ -307,6 +307,9 @@ impl Reader<'_> {
                 continue;
             };
             self.interface.python.launches |= starts;
+            if starts {
+                self.interface.python.passed.extend(command.passed());
+            }
             let through = command.started_through();
             if let Some(first) = command
                 .run()

@@ -70,7 +70,7 @@ impl Command {
         let words = self.run();
         let text = |index: usize| self.word(index);
         let module = (0..words.len()).find(|&i| {
-            text(i) == "-m" && matches!(text(i + 1), "sglang.launch_server" | "sglang")
+            text(i) == "-m" && matches!(by_default(text(i + 1)), "sglang.launch_server" | "sglang")
                 || text(i).ends_with("sglang/launch_server.py")
         });
         let from = match module {
@@ -111,6 +111,33 @@ impl Command {
             }
         }
         Some(given)
+    }
+}
+
+/// `${NAME:-default}` is its default.
+fn by_default(word: &str) -> &str {
+    let inner = word
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'));
+    inner
+        .and_then(|inner| inner.split_once('-'))
+        .map_or(word, |(_, default)| default)
+}
+
+impl Command {
+    /// The variables whose words are arguments of the server's command.
+    pub fn passed(&self) -> Vec<String> {
+        if self.sglang().is_none() {
+            return Vec::new();
+        }
+        let is_argument = |pair: &&[Word]| {
+            let [before, word] = pair else { return false };
+            let takes = before.text.starts_with("--") && !before.text.contains('=');
+            word.text.starts_with('$') && !takes
+        };
+        let words = self.run().windows(2).filter(is_argument);
+        let names = words.flat_map(|pair| variables(&pair[1].text));
+        names.map(|(name, _)| name).collect()
     }
 }
 

@@ -1,0 +1,214 @@
+//! Models of a job's input: pydantic's and dataclasses, parameters, and RunPod's schemas.
+
+use super::api::normal;
+use super::eval::Reader;
+use super::syntax::Node;
+use super::value::{Ctx, Val};
+use crate::Hides;
+
+/// A field of a class whose objects are made from variables or from a job's input.
+pub struct Field {
+    pub default: Option<String>,
+    /// The aliases that replace its own name.
+    pub aliases: Option<Vec<String>>,
+    pub needed: bool,
+}
+
+/// The type of a field and the limits of its value: `int, le 10`, `in [fast,slow]`.
+pub fn limits(kind: &str, value: Option<Node<'_>>) -> Option<String> {
+    const LIMITS: [&str; 7] = [
+        "ge",
+        "gt",
+        "le",
+        "lt",
+        "multiple_of",
+        "pattern",
+        "max_length",
+    ];
+    let words = kind
+        .split_once("Literal[")
+        .and_then(|(_, rest)| rest.split(']').next());
+    let words = words.map(|words| format!("in [{}]", words.replace([' ', '"', '\''], "")));
+    let plain = kind.split(['|', '[']).next().unwrap_or_default().trim();
+    let plain = matches!(plain, "int" | "float" | "bool").then(|| plain.to_owned());
+    let limit = |key: &&str| Some(format!("{key} {}", value?.keyword(key)?.text()));
+    let limits = LIMITS.iter().filter_map(limit);
+    let parts: Vec<String> = words.or(plain).into_iter().chain(limits).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+impl<'t> Reader<'t> {
+    /// `f(**input)`: each parameter is a key.
+    pub fn splat(&mut self, function: Node<'t>, inner: Node<'t>) {
+        let paths = self.input_paths(inner);
+        for (name, default, stars) in function.parameters().collect::<Vec<_>>() {
+            if stars > 0 || matches!(name, "self" | "cls") {
+                continue;
+            }
+            let text = default.and_then(|node| self.value(node).default_text());
+            for path in &paths {
+                let place = default.unwrap_or(inner);
+                self.key(
+                    place,
+                    &path.item(&Val::text(name)),
+                    text.clone(),
+                    default.is_none(),
+                );
+            }
+        }
+    }
+
+    /// A model made of the input: each field is a key.
+    pub fn model(&mut self, class: Node<'t>, inner: Node<'t>) {
+        let paths = self.input_paths(inner);
+        if paths.is_empty() {
+            return;
+        }
+        if let Val::Func(init, ..) = self.class_member(class, "__init__") {
+            return self.splat(init, inner);
+        }
+        self.fields_of_model(class, inner, &paths);
+    }
+
+    fn fields_of_model(&mut self, class: Node<'t>, inner: Node<'t>, paths: &[Val<'t>]) {
+        for (name, value, kind) in self.fields(class) {
+            if name == "model_config" || kind.is_empty() || kind.starts_with("ClassVar") {
+                continue;
+            }
+            let field = self.field(value);
+            let needed = field.needed && !(value.is_none() && kind.contains("Optional"));
+            for alias in field.aliases.unwrap_or_else(|| vec![name.to_owned()]) {
+                let keys: Vec<_> = paths
+                    .iter()
+                    .map(|path| path.item(&Val::text(&alias)))
+                    .collect();
+                for key in &keys {
+                    self.key(value.unwrap_or(inner), key, field.default.clone(), needed);
+                    self.limit(key, limits(kind, value));
+                }
+                if let Some(nested) = self.nested(class, name) {
+                    self.fields_of_model(nested, inner, &keys);
+                }
+            }
+        }
+    }
+
+    /// The model that a field holds. A model that holds itself ends where paths are too long.
+    fn nested(&mut self, class: Node<'t>, name: &str) -> Option<Node<'t>> {
+        let families = self.family(class).into_iter();
+        let kinds = families
+            .flat_map(Node::below)
+            .filter(|node| node.kind() == "assignment" && node.text_of("left") == name);
+        let kinds: Vec<_> = kinds.filter_map(|node| node.field("type")).collect();
+        let is_list = |kind: &Node<'t>| kind.text().to_lowercase().contains("list[");
+        let names = kinds
+            .into_iter()
+            .filter(|kind| !is_list(kind))
+            .flat_map(Node::below);
+        let names: Vec<_> = names.filter(|node| node.kind() == "identifier").collect();
+        names.into_iter().find_map(|name| match self.value(name) {
+            Val::Class(inner) if inner != class => Some(inner),
+            _ => None,
+        })
+    }
+
+    /// Notes the type and the limits of a value of the input.
+    fn limit(&mut self, key: &Val<'t>, limits: Option<String>) {
+        let Val::Input(path) = key else { return };
+        let mut inputs = self.facts.inputs.iter_mut();
+        if let Some(known) = inputs.find(|input| input.path == **path) {
+            known.limits = limits.or_else(|| known.limits.take());
+        }
+    }
+
+    /// The default, aliases and need of a class's field.
+    pub fn field(&mut self, value: Option<Node<'t>>) -> Field {
+        let Some(value) = value else {
+            return Field {
+                default: None,
+                aliases: None,
+                needed: true,
+            };
+        };
+        let known = self.value(value);
+        if value.kind() != "call" || !value.callee_name().to_lowercase().ends_with("field") {
+            let written = Some(normal(value.text())).filter(|text| text != "None");
+            let default = known.display().or(written).filter(|text| text != "None");
+            return Field {
+                default,
+                aliases: None,
+                needed: false,
+            };
+        }
+        let args = self.args(value, &Ctx::default());
+        let keys = ["validation_alias", "alias", "env"];
+        let alias = keys.iter().find_map(|key| args.named(key));
+        let choices = value.text().split_once("AliasChoices(");
+        let choices = choices.and_then(|(_, rest)| rest.split(')').next());
+        let aliases = match (alias, choices) {
+            (Some(_), Some(choices)) => {
+                let each = choices
+                    .split(',')
+                    .map(|one| one.trim().trim_matches(['"', '\'']));
+                Some(each.map(str::to_owned).collect())
+            }
+            (Some(alias), None) => {
+                let each = alias.elements().unwrap_or_else(|| vec![alias.clone()]);
+                Some(
+                    each.iter()
+                        .filter_map(|a| a.as_str().map(str::to_owned))
+                        .collect(),
+                )
+            }
+            (None, _) => None,
+        };
+        let first = if value.callee_name() == "Field" {
+            0
+        } else {
+            usize::MAX
+        };
+        let given = args.get(first, "default").or(args.named("default_factory"));
+        let needed = given.is_none() || value.text().contains("(...");
+        Field {
+            default: known.default_text(),
+            aliases,
+            needed,
+        }
+    }
+
+    /// RunPod's `validate(input, SCHEMA)`.
+    pub fn schema(&mut self, node: Node<'t>, args: &[Node<'t>]) {
+        let (Some(input), Some(schema)) = (args.first(), args.get(1)) else {
+            return;
+        };
+        let paths = self.input_paths(*input);
+        if paths.is_empty() {
+            return;
+        }
+        let Val::Dict(items) = self.value(*schema) else {
+            let what = "the schema of the job's input was not followed";
+            return self.not_read(node, what, &[Hides::JobInput]);
+        };
+        for (key, rules) in items.iter() {
+            let default = rules
+                .entry(&Val::text("default"))
+                .and_then(|v| v.default_text());
+            let needed = rules.entry(&Val::text("required")) == Some(Val::Bool(true));
+            let limits = ["type", "constraints"].into_iter().filter_map(|name| {
+                Some(match rules.entry(&Val::text(name))? {
+                    Val::Func(node, ..) => normal(node.text()),
+                    value => value.path().to_owned(),
+                })
+            });
+            let limits: Vec<String> = limits
+                .filter(|text| !matches!(&**text, "" | "str"))
+                .collect();
+            let limits = (!limits.is_empty()).then(|| limits.join(", "));
+            for path in &paths {
+                let key = path.item(key);
+                self.key(node, &key, default.clone(), needed);
+                self.limit(&key, limits.clone());
+            }
+        }
+    }
+}
