@@ -51,7 +51,7 @@ pub fn is_server(text: &str) -> bool {
 }
 
 /// What makes a command of a text or of another command.
-const SPLITTING: &str = "split strip format copy list tuple chain";
+const SPLITTING: &str = "split strip format copy list tuple chain join";
 
 /// The tuple or list whose elements are what a comprehension gives.
 fn listed<'t>(comprehension: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
@@ -326,6 +326,9 @@ impl<'t> Reader<'t> {
                     self.parts(list, &mut seen);
                     return self.flows(list, &mut seen);
                 }
+                if call.callee_name() == "join" {
+                    self.parts(call, &mut seen);
+                }
                 seen.insert(call);
                 root = call;
             }
@@ -410,6 +413,9 @@ impl<'t> Reader<'t> {
                 let name = target.text_of("attribute");
                 let class = target.function().and_then(Node::class);
                 let classes: Vec<_> = class.into_iter().collect();
+                for class in &classes {
+                    self.name_parts(*class, name, seen);
+                }
                 let (sets, changes) = self.program.attribute(&classes, name);
                 sets.into_iter()
                     .for_each(|(value, _)| self.parts(value, seen));
@@ -572,6 +578,9 @@ impl<'t> Reader<'t> {
                         _ => self.parts(object, seen),
                     }
                 }
+            }
+            "join" if matches!(self.value(node), Val::Str(..) | Val::Pieces(_)) => {
+                self.text_of_command(node);
             }
             "list" | "tuple" | "chain" | "from_iterable" | "sorted" | "join" | "filter" | "map"
             | "copy" | "deepcopy" | "set" => {

@@ -38,7 +38,11 @@ impl<'t> Reader<'t> {
             for way in self.each_context(*item, &of, Hides::Flags) {
                 let pair: Vec<_> = of.iter().map(|node| self.at(*node, &way)).collect();
                 for one in pair[0].each().iter().filter(|one| is_flag(one)) {
-                    let value = pair.get(1).filter(|value| !is_flag(value));
+                    // What is no text is no word: the flag stands alone.
+                    let is_word = |value: &Val<'_>| !matches!(value, Val::None | Val::Bool(true));
+                    let value = pair
+                        .get(1)
+                        .filter(|value| !is_flag(value) && is_word(value));
                     self.flag(*item, one, value, &way);
                 }
             }
