@@ -13,8 +13,6 @@ enum Test {
     Unset,
     /// True where the value is set.
     Set,
-    /// Always true, or always false.
-    Always(bool),
     Other,
 }
 
@@ -23,21 +21,7 @@ impl Test {
         match self {
             Self::Unset => Self::Set,
             Self::Set => Self::Unset,
-            Self::Always(holds) => Self::Always(!holds),
             Self::Other => Self::Other,
-        }
-    }
-
-    /// Two tests joined by `and`, whose neutral element is true, or by `or`.
-    fn with(self, other: Self, neutral: bool) -> Self {
-        match (self, other) {
-            (Self::Always(holds), test) | (test, Self::Always(holds)) => match holds == neutral {
-                true => test,
-                false => Self::Always(holds),
-            },
-            (Self::Other, test) | (test, Self::Other) => test,
-            (a, b) if a == b => a,
-            _ => Self::Other,
         }
     }
 }
@@ -46,30 +30,20 @@ impl<'t> Reader<'t> {
     /// Notes the defaults that a condition gives where the value `node` is unset. Returns whether
     /// `node` is part of such a condition.
     pub fn decided(&mut self, node: Node<'t>, usage: &mut Use<'t>) -> bool {
-        let mut above = node.ancestors();
-        let parts = [
-            "not_operator",
-            "parenthesized_expression",
-            "comparison_operator",
-            "boolean_operator",
-            "named_expression",
-        ];
-        let holder = above.find(|a| !parts.contains(&a.kind()));
-        let Some(holder) = holder.filter(|a| matches!(a.kind(), "if_statement" | "elif_clause"))
-        else {
-            return false;
-        };
-        let Some(condition) = holder
-            .field("condition")
-            .filter(|c| c.range().contains(&node.range().start))
+        let holder = node.ancestors().find(|above| is_condition(*above));
+        let start = node.range().start;
+        let Some((holder, condition)) = holder
+            .and_then(|holder| Some((holder, holder.field("condition")?)))
+            .filter(|(_, condition)| condition.range().contains(&start))
+            .filter(|(_, condition)| is_plain(node, *condition))
         else {
             return false;
         };
         let way = usage.way.clone();
         let seen = usage.seen.clone();
         let test = self.test(condition, &|one| seen.contains(&one), &way);
-        let named = std::iter::successors(Some(node), |one| one.child(0))
-            .find(|one| one.kind() != "parenthesized_expression");
+        let mut inner = std::iter::successors(Some(node), |one| one.child(0));
+        let named = inner.find(|one| one.kind() != "parenthesized_expression");
         let name = named.map_or("", |one| match one.kind() {
             "identifier" => one.text(),
             "named_expression" => one.text_of("name"),
@@ -83,31 +57,26 @@ impl<'t> Reader<'t> {
     /// The same for a read inside a condition that tests for its variable.
     pub fn guard_decides(&mut self, node: Node<'t>, name: &Val<'t>, usage: &mut Use<'t>) {
         let way = usage.way.clone();
-        let around: Vec<_> = node
-            .ancestors()
-            .take_while(|a| a.kind() != "function_definition")
-            .collect();
-        for holder in around {
-            let condition = holder
-                .field("condition")
-                .filter(|_| matches!(holder.kind(), "if_statement" | "elif_clause"));
-            let Some(condition) = condition.filter(|c| !c.range().contains(&node.range().start))
-            else {
+        let start = node.range().start;
+        let within = |above: &Node<'t>| above.kind() != "function_definition";
+        let around: Vec<_> = node.ancestors().take_while(within).collect();
+        for holder in around.into_iter().filter(|one| is_condition(*one)) {
+            let condition = holder.field("condition");
+            let Some(condition) = condition.filter(|c| !c.range().contains(&start)) else {
                 continue;
             };
-            let asks: Vec<_> = condition
-                .below()
-                .filter(|one| {
-                    one.kind() == "comparison_operator" && one.text_of("operators").ends_with("in")
-                })
-                .filter(|one| {
-                    let both = one.child(0).zip(one.child(1));
-                    both.is_some_and(|(left, right)| {
-                        self.at(left, &way).as_str() == name.as_str()
-                            && self.value(right).is_environ()
+            let asks = |reader: &mut Self, one: Node<'t>| {
+                let both = one.child(0).zip(one.child(1));
+                one.text_of("operators").ends_with("in")
+                    && both.is_some_and(|(left, right)| {
+                        reader.at(left, &way).as_str() == name.as_str()
+                            && reader.value(right).is_environ()
                     })
-                })
-                .collect();
+            };
+            let tests = condition
+                .below()
+                .filter(|one| one.kind() == "comparison_operator");
+            let asks: Vec<_> = tests.filter(|one| asks(self, *one)).collect();
             if !asks.is_empty() {
                 let test = self.test(condition, &|one| asks.contains(&one), &way);
                 self.taken_instead(holder, test, "", &|one| one == node, usage);
@@ -115,86 +84,40 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The value of a condition that depends on no variable.
-    pub fn always(&mut self, condition: Node<'t>, way: &Ctx<'t>) -> Option<bool> {
-        match self.test(condition, &|_| false, way) {
-            Test::Always(holds) => Some(holds),
-            _ => None,
-        }
-    }
-
     fn test(&mut self, node: Node<'t>, is_value: &dyn Fn(Node<'t>) -> bool, way: &Ctx<'t>) -> Test {
-        let first = node.child(0);
+        let mut of = |inner: Option<Node<'t>>| {
+            inner.map_or(Test::Other, |inner| self.test(inner, is_value, way))
+        };
         match node.kind() {
-            "parenthesized_expression" => {
-                first.map_or(Test::Other, |inner| self.test(inner, is_value, way))
-            }
-            "not_operator" => node
-                .field("argument")
-                .map_or(Test::Other, |inner| self.test(inner, is_value, way))
-                .not(),
-            "boolean_operator" => {
-                let mut both = ["left", "right"]
-                    .into_iter()
-                    .filter_map(|part| node.field(part));
-                let mut one = || {
-                    both.next()
-                        .map_or(Test::Other, |side| self.test(side, is_value, way))
-                };
-                one().with(one(), node.text_of("operator") == "and")
-            }
+            "parenthesized_expression" => of(node.child(0)),
+            "not_operator" => of(node.field("argument")).not(),
+            "boolean_operator" => match (of(node.field("left")), of(node.field("right"))) {
+                (Test::Other, test) | (test, Test::Other) => test,
+                (a, b) if a == b => a,
+                _ => Test::Other,
+            },
             "comparison_operator" => {
                 let operators: Vec<_> = node.fields("operators").map(Node::text).collect();
                 let operator = operators.join(" ");
-                let negative = operator.contains("not") || operator == "!=";
-                let found = match first.zip(node.child(1)) {
+                let both = node.child(0).map(bare).zip(node.child(1).map(bare));
+                let other = both.and_then(|(left, right)| match is_value(left) {
+                    true => Some(right),
+                    false => Some(left).filter(|_| is_value(right)),
+                });
+                let found = match other.map(|other| self.at(other, way)) {
                     _ if is_value(node) => Test::Set,
-                    Some((left, right)) => self.comparison((left, right), &operator, is_value, way),
-                    None => Test::Other,
+                    Some(Val::None) => Test::Unset,
+                    Some(Val::Str(text, _)) if text.is_empty() && !operator.contains("in") => {
+                        Test::Unset
+                    }
+                    _ => Test::Other,
                 };
-                if negative { found.not() } else { found }
+                match operator.contains("not") || operator == "!=" {
+                    true => found.not(),
+                    false => found,
+                }
             }
             _ if is_value(node) => Test::Set,
-            _ => Test::Other,
-        }
-    }
-
-    /// The result of `==`, `is` or `in`; `!=`, `is not` and `not in` give the opposite.
-    fn comparison(
-        &mut self,
-        (left, right): (Node<'t>, Node<'t>),
-        operator: &str,
-        is_value: &dyn Fn(Node<'t>) -> bool,
-        way: &Ctx<'t>,
-    ) -> Test {
-        let bare = |mut node: Node<'t>| {
-            while let Some(inner) = node
-                .child(0)
-                .filter(|_| node.kind() == "parenthesized_expression" && !is_value(node))
-            {
-                node = inner;
-            }
-            node
-        };
-        let value = |reader: &mut Self, node| reader.at(node, way);
-        let other = match (is_value(bare(left)), is_value(bare(right))) {
-            (true, false) => right,
-            (false, true) => left,
-            _ => {
-                let (a, b) = (value(self, left), value(self, right));
-                let same = match operator.ends_with("in") {
-                    true => b.elements().zip(a.display()).and_then(|(all, a)| {
-                        let all: Option<Vec<_>> = all.iter().map(Val::display).collect();
-                        Some(all?.contains(&a))
-                    }),
-                    false => a.display().zip(b.display()).map(|(a, b)| a == b),
-                };
-                return same.map_or(Test::Other, Test::Always);
-            }
-        };
-        match value(self, other) {
-            Val::None => Test::Unset,
-            Val::Str(text, _) if text.is_empty() && !operator.contains("in") => Test::Unset,
             _ => Test::Other,
         }
     }
@@ -209,116 +132,101 @@ impl<'t> Reader<'t> {
         is_value: &dyn Fn(Node<'t>) -> bool,
         usage: &mut Use<'t>,
     ) -> bool {
-        let (yes, no) = branches(holder);
-        let after: Vec<_> = match holder.parent() {
-            Some(block) => block
-                .children()
-                .skip_while(|one| *one != holder)
-                .skip(1)
-                .collect(),
-            None => Vec::new(),
-        };
-        let ends = |branch: &[Node<'t>]| {
-            branch
-                .iter()
-                .any(|one| one.below().any(|n| n.kind() == "return_statement"))
-        };
+        let yes: Vec<_> = holder.field("consequence").into_iter().collect();
         let (mut with, mut without) = match test {
-            Test::Set => (yes, no),
-            Test::Unset => (no, yes),
-            _ => return false,
+            Test::Set => (yes, otherwise(holder)),
+            Test::Unset => (otherwise(holder), yes),
+            Test::Other => return false,
         };
+        let block: Vec<_> = holder
+            .parent()
+            .into_iter()
+            .flat_map(Node::children)
+            .collect();
+        let at = block.iter().position(|one| *one == holder);
+        let (before, after) = block.split_at(at.unwrap_or_default());
+        let all = |branch: &[Node<'t>]| -> Vec<Node<'t>> {
+            branch.iter().flat_map(|one| one.below()).collect()
+        };
+        let ends = |branch: &[Node<'t>]| all(branch).iter().any(|n| n.kind() == "return_statement");
         // Statements after the `if` belong to the branch that does not return.
         if ends(&with) {
-            without.extend(&after);
+            without.extend(after.iter().skip(1));
         } else if ends(&without) {
-            with.extend(&after);
+            with.extend(after.iter().skip(1));
         }
         let speaks = |one: Node<'t>| one.below().any(is_value);
+        let sets = |one: Node<'t>| {
+            let right = one.field("right").filter(|_| one.kind() == "assignment");
+            right.map(|right| (one.text_of("left"), right))
+        };
+        let (with, rest) = (all(&with), all(&without));
         let mut names = vec![name];
-        let mut returns = false;
-        for one in with.iter().flat_map(|branch| branch.below()) {
-            match one.kind() {
-                "assignment" if one.field("right").is_some_and(speaks) => {
-                    names.push(one.text_of("left"));
-                }
-                "return_statement" => returns |= speaks(one),
-                _ => {}
-            }
+        let given = with.iter().filter_map(|one| sets(*one));
+        names.extend(
+            given
+                .filter(|(_, right)| speaks(*right))
+                .map(|(name, _)| name),
+        );
+        let is_return = |one: &&Node<'t>| one.kind() == "return_statement";
+        let returns = with.iter().filter(is_return).any(|one| speaks(*one));
+        let own = rest.iter().filter_map(|one| sets(*one));
+        let own = own.filter(|(name, _)| names.contains(name));
+        let mut found: Vec<Node<'t>> = own.map(|(_, right)| right).collect();
+        let other = rest
+            .iter()
+            .filter(is_return)
+            .filter(|one| returns && !speaks(**one));
+        found.extend(other.filter_map(|one| one.child(0)));
+        if without.is_empty() {
+            let earlier = before.iter().rev();
+            let mut earlier = earlier.filter_map(|one| sets(one.child(0)?));
+            let first = earlier.find(|(own, _)| names[1..].contains(own) && *own != name);
+            found.extend(first.map(|(_, right)| right).filter(|one| !speaks(*one)));
         }
-        let mut found: Vec<Node<'t>> = Vec::new();
-        for one in without.iter().flat_map(|branch| branch.below()) {
-            match one.kind() {
-                "assignment" if names.contains(&one.text_of("left")) => {
-                    found.extend(one.field("right"));
-                }
-                "return_statement" if returns && !speaks(one) => found.extend(one.child(0)),
-                _ => {}
-            }
-        }
-        if without.is_empty()
-            && let Some(block) = holder.parent()
-        {
-            let before: Vec<_> = block.children().take_while(|one| *one != holder).collect();
-            let sets = before
-                .iter()
-                .rev()
-                .filter_map(|one| one.child(0))
-                .filter(|one| one.kind() == "assignment");
-            let mut sets = sets.filter(|one| {
-                names[1..].contains(&one.text_of("left")) && one.text_of("left") != name
-            });
-            found.extend(
-                sets.next()
-                    .and_then(|one| one.field("right"))
-                    .filter(|one| !speaks(*one)),
-            );
-        }
-        let way = usage.way.clone();
-        found.retain(|one| self.happens(*one, &way));
         for one in &found {
             self.default(*one, usage);
         }
         !found.is_empty()
     }
-
-    /// Whether no condition around a node is always false in this context.
-    fn happens(&mut self, node: Node<'t>, way: &Ctx<'t>) -> bool {
-        let mut inner = node;
-        let around: Vec<_> = node
-            .ancestors()
-            .take_while(|a| a.kind() != "function_definition")
-            .collect();
-        for above in around {
-            let condition = above
-                .field("condition")
-                .filter(|_| matches!(above.kind(), "if_statement" | "elif_clause"));
-            if let Some(condition) = condition
-                && let Some(holds) = self.always(condition, way)
-                && holds == (inner.part() == "alternative")
-            {
-                return false;
-            }
-            inner = above;
-        }
-        true
-    }
 }
 
-/// The branches of an `if` or `elif`: condition true, condition false.
-fn branches(holder: Node<'_>) -> (Vec<Node<'_>>, Vec<Node<'_>>) {
-    let yes = holder.field("consequence").into_iter().collect();
-    let no = match holder.kind() {
-        "elif_clause" => {
-            let all = holder
-                .parent()
-                .into_iter()
-                .flat_map(|whole| whole.fields("alternative"));
-            all.skip_while(|one| *one != holder).skip(1).collect()
-        }
-        _ => holder.fields("alternative").collect(),
+/// Whether between a value and its condition there are only operators.
+fn is_plain(node: Node<'_>, condition: Node<'_>) -> bool {
+    const PARTS: [&str; 5] = [
+        "not_operator",
+        "parenthesized_expression",
+        "comparison_operator",
+        "boolean_operator",
+        "named_expression",
+    ];
+    let mut between = node.ancestors().take_while(|above| {
+        condition.range().contains(&above.range().start) && !is_condition(*above)
+    });
+    between.all(|above| PARTS.contains(&above.kind()))
+}
+
+fn is_condition(node: Node<'_>) -> bool {
+    matches!(node.kind(), "if_statement" | "elif_clause")
+}
+
+/// What runs where the condition of an `if` or `elif` does not hold.
+fn otherwise(holder: Node<'_>) -> Vec<Node<'_>> {
+    let whole = match holder.kind() {
+        "elif_clause" => holder.parent().unwrap_or(holder),
+        _ => holder,
     };
-    (yes, no)
+    let all: Vec<_> = whole.fields("alternative").collect();
+    let at = all.iter().position(|one| *one == holder);
+    all[at.map_or(0, |at| at + 1)..].to_vec()
+}
+
+/// An expression without its parentheses.
+fn bare(node: Node<'_>) -> Node<'_> {
+    match node.kind() {
+        "parenthesized_expression" => node.child(0).map_or(node, bare),
+        _ => node,
+    }
 }
 
 fn is_name(node: Node<'_>, name: &str) -> bool {

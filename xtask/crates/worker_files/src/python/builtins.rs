@@ -9,7 +9,7 @@ use super::syntax::{Node, is_among};
 use super::value::{Args, Val};
 
 const COLLECTIONS: &str = "dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
-    reversed iter copy deepcopy cast next min max enumerate range zip chain from_iterable map filter";
+    reversed iter copy deepcopy next min max enumerate zip";
 
 impl<'t> Reader<'t> {
     /// The result of a library's function.
@@ -46,39 +46,14 @@ impl<'t> Reader<'t> {
                 Val::any(first.each().iter().map(partial))
             }
             "__import__" | "import_module" => self.imported(0, first.as_str()?, None),
-            "getattr" => match second? {
-                Val::Str(text, Some(node)) if **text == *content(*node) => {
-                    self.attribute(&first, content(*node))
-                }
-                // Any of its functions, also one that nothing else names.
-                _ if first.may_be(|one| match one {
-                    Val::Class(class) | Val::Object(class, _) => self.may_lead_to_fact(*class),
-                    Val::Module(_) => true,
-                    _ => false,
-                }) =>
-                {
-                    Val::Lost
-                }
-                _ => return None,
-            },
+            // Any of its functions, also one that nothing else names.
+            "getattr" | "vars" if first.has_members() => Val::Lost,
+            "globals" | "locals" | "vars" if given.is_none() => Val::Lost,
             "str" | "repr" => match &first {
-                Val::Str(..)
-                | Val::Env(..)
-                | Val::Input(_)
-                | Val::Pieces(_)
-                | Val::Any(_)
-                | Val::Made(_) => first,
-                one => Val::text(&one.display()?),
+                Val::Int(_) | Val::Float(_) | Val::Bool(_) => Val::text(&first.display()?),
+                _ => first,
             },
-            "int" | "float" | "bool" | "abs" | "round" => return number(name, first),
-            "vars" if matches!(first, Val::Module(_)) => first,
-            "get_type_hints" | "get_annotations" | "vars" => match &first {
-                Val::Class(class) | Val::Object(class, _) => match self.annotated(*class) {
-                    Val::Dict(fields) if fields.is_empty() => self.attribute(&first, "__dict__"),
-                    fields => fields,
-                },
-                _ => return None,
-            },
+            "int" | "float" | "bool" => first,
             "fields" if path.contains("dataclass") => match &first {
                 Val::Class(class) | Val::Object(class, _) => {
                     let fields = self.fields(*class);
@@ -102,27 +77,16 @@ impl<'t> Reader<'t> {
                 parts.reduce(|a, b| a.join(&Val::text("/")).join(&b))?
             }
             "open" => self.opened(&first),
-            "with_name" | "joinpath" if first.as_str().is_some() => Val::text("/").join(&first),
-            "Path" | "PurePath" | "fspath" | "abspath" | "expanduser" | "realpath"
-            | "TextIOWrapper" | "run_in_executor" => first,
-            "load" | "loads" | "safe_load" | "full_load" if first != Val::Unknown => {
-                self.loaded(path, &first)
-            }
-            "split" if path.contains("shlex") => match &first {
-                Val::Str(text, _) => {
-                    let commands = crate::shell::parse(text).commands;
-                    let words = commands.iter().flat_map(|command| &command.words);
-                    Val::list(words.map(|word| Val::text(&word.text)).collect())
-                }
-                other => other.clone(),
-            },
+            "Path" | "PurePath" | "abspath" | "expanduser" | "realpath" => first,
+            "load" | "loads" if path.starts_with("json") => self.loaded(&first),
+            "split" if path.contains("shlex") => first,
+            "AliasChoices" => Val::list(args.positional.clone()),
             "urljoin" => second.map_or(first.clone(), |route| first.join(route)),
             "validate" if path.contains("rp_validator") || path == "validate" => match first {
                 Val::Input(_) => Val::Dict([(Val::text("validated_input"), first)].into()),
                 _ => return None,
             },
             "dotenv_values" => Val::Environ(Rc::from([])),
-            "Munch" | "SimpleNamespace" | "parse_obj_as" if matches!(first, Val::Input(_)) => first,
             _ if is_among(COLLECTIONS, name) => return self.collection(name, args),
             _ if path.starts_with(char::is_lowercase) && path.contains('.')
                 || name.starts_with(char::is_uppercase) =>
@@ -149,14 +113,9 @@ impl<'t> Reader<'t> {
                 self.elements(&first).map_or(first, Val::list)
             }
             "copy" | "deepcopy" => first,
-            "cast" => second?.clone(),
-            "next" => {
-                let items = first.elements().unwrap_or_default();
-                Val::any(items.into_iter().chain(second.cloned()))
-            }
+            "next" => Val::any(first.elements()?.into_iter().chain(second.cloned())),
             "min" | "max" if second.is_some() => Val::any(args.positional.iter().cloned()),
-            "min" | "max" => self.elements(&first).map_or(first, Val::list),
-            "enumerate" | "range" => {
+            "enumerate" => {
                 let items = (0..).zip(self.elements(&first)?);
                 let pair = |(at, item)| Val::list(vec![Val::Int(at), item]);
                 Val::list(items.map(pair).collect())
@@ -168,28 +127,6 @@ impl<'t> Reader<'t> {
                 let row = |at: usize| Val::list(all.iter().map(|list| list[at].clone()).collect());
                 Val::list((0..len).map(row).collect())
             }
-            "chain" | "from_iterable" => {
-                let lists = match name {
-                    "chain" => args.positional.clone(),
-                    _ => first.elements()?,
-                };
-                let parts = lists
-                    .iter()
-                    .map(|list| list.elements().unwrap_or(vec![Val::Unknown]));
-                Val::list(parts.flatten().collect())
-            }
-            "map" => match second?.elements() {
-                None => {
-                    return second
-                        .filter(|value| matches!(value, Val::Input(_)))
-                        .cloned();
-                }
-                Some(items) => {
-                    let one = |item| self.result(&first, &Args::of(vec![item]), None);
-                    Val::list(items.into_iter().map(one).collect())
-                }
-            },
-            "filter" => Val::list(second?.elements()?),
             _ => return None,
         })
     }
@@ -206,13 +143,7 @@ impl<'t> Reader<'t> {
             }
             (Val::Env(..), "split") => Val::list(vec![object.clone()]),
             (Val::Input(_) | Val::Env(..), _) => object.clone(),
-            (Val::Str(..) | Val::Pieces(_), "open") => self.opened(object),
-            (Val::Str(..) | Val::Pieces(_), "read_text" | "read_bytes") => {
-                whole(&self.opened(object))
-            }
-            (Val::Str(..) | Val::Pieces(_), "joinpath") => {
-                object.join(&Val::text("/")).join(&first)
-            }
+            (Val::Str(..) | Val::Pieces(_), "open" | "read_text") => self.opened(object),
             (Val::Str(text, _), "format") => Val::format(text, args),
             (Val::Str(text, _), "join") => {
                 let between = Val::text(text);
@@ -220,13 +151,8 @@ impl<'t> Reader<'t> {
                 let whole = items.reduce(|a, b| a.join(&between).join(&b));
                 whole.unwrap_or_else(|| Val::text(""))
             }
-            (Val::Str(..), "resolve" | "absolute" | "expanduser") => object.clone(),
+            (Val::Str(..), "resolve" | "absolute" | "expanduser" | "read") => object.clone(),
             (Val::Str(text, at), _) => text_method(text, *at, name, args)?,
-            (Val::File(_), "read") => whole(object),
-            (Val::File(_), "readlines") => Val::list(object.elements()?),
-            (Val::Made(_), "joinpath" | "with_name") if first.as_str().is_some() => {
-                object.join(&Val::text("/")).join(&first)
-            }
             (Val::Pieces(_), _) => object.clone(),
             (Val::Dict(items), "items") => {
                 let pair = |(k, v): &(Val<'t>, Val<'t>)| Val::list(vec![k.clone(), v.clone()]);
@@ -250,58 +176,10 @@ impl<'t> Reader<'t> {
                 };
                 self.result(object, &given, None)
             }
-            (Val::Object(..), "dict" | "model_dump" | "copy" | "model_copy") => object.clone(),
-            (Val::Any(all), _) => {
-                let of = |one: &Val<'t>| Val::Method(Rc::new(one.clone()), name.into());
-                Val::any(all.iter().map(|one| self.result(&of(one), args, None)))
-            }
-            (of, "get" | "pop" | "__getitem__") if is_namespace(of) => self.item(of, &first),
-            (of, "values" | "items") if is_namespace(of) => Val::Lost,
             (Val::Made(path), _) => Val::Made(format!("{path}.{name}").into()),
             _ => return None,
         })
     }
-}
-
-/// `int(value)`, `float(value)`.
-fn number<'t>(name: &str, value: Val<'t>) -> Option<Val<'t>> {
-    Some(match (&value, name) {
-        (Val::Str(text, _), "int") => Val::Int(text.trim().parse().ok()?),
-        (Val::Str(text, _), "float") => {
-            let _: f64 = text.trim().parse().ok()?;
-            Val::Float(text.clone())
-        }
-        (Val::Float(text), "int") => Val::text(&format!("{:.0}", text.parse::<f64>().ok()?)),
-        _ => value,
-    })
-}
-
-/// Whether it is the namespace of a module, a class or a function.
-fn is_namespace(value: &Val<'_>) -> bool {
-    match value {
-        Val::Module(_) => true,
-        Val::Made(path) => &**path == "locals",
-        Val::Method(_, name) => &**name == "__dict__",
-        _ => false,
-    }
-}
-
-/// The result of `globals()`, `locals()` and `vars()`.
-pub fn namespace<'t>(callee: &Val<'t>, args: &Args<'t>, call: Node<'t>) -> Option<Val<'t>> {
-    let here = call.function().is_some() && callee.path() != "globals";
-    let known = matches!(callee.path(), "globals" | "locals" | "vars");
-    (known && args.positional.is_empty()).then(|| match here {
-        true => Val::Made("locals".into()),
-        false => Val::Module(call.file()),
-    })
-}
-
-/// The content of a string without interpolations.
-fn content(string: Node<'_>) -> &str {
-    let mut parts = string.children();
-    parts
-        .find(|part| part.kind() == "string_content")
-        .map_or("", Node::text)
 }
 
 /// `dict(…)`. A copy of the environment or of a job's input stays what it is.
@@ -328,14 +206,6 @@ fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
     Val::Dict(items.into())
 }
 
-/// The whole text of an open file. An unknown path stands for the content.
-fn whole<'t>(file: &Val<'t>) -> Val<'t> {
-    match file {
-        Val::File(text) => Val::Str(text.clone(), None),
-        other => other.clone(),
-    }
-}
-
 /// A method of text.
 fn text_method<'t>(
     text: &str,
@@ -348,27 +218,20 @@ fn text_method<'t>(
     let changed = match name {
         "upper" => text.to_uppercase(),
         "lower" | "casefold" => text.to_lowercase(),
-        "title" | "capitalize" | "encode" | "decode" => text.to_owned(),
+        "encode" | "decode" => text.to_owned(),
         "replace" => text.replace(word(0)?, word(1)?),
         "strip" => text.trim_matches(&set[..]).to_owned(),
         "lstrip" => text.trim_start_matches(&set[..]).to_owned(),
         "rstrip" => text.trim_end_matches(&set[..]).to_owned(),
         "removeprefix" => text.strip_prefix(word(0)?).unwrap_or(text).to_owned(),
-        "removesuffix" => text.strip_suffix(word(0)?).unwrap_or(text).to_owned(),
-        "split" | "rsplit" | "splitlines" | "partition" => {
+        "split" | "splitlines" => {
             let part = |part: &str| Val::Str(part.into(), at);
             return Some(Val::list(match (name, word(0)) {
                 ("splitlines", _) => text.lines().map(part).collect(),
-                ("partition", Some(by)) => match text.split_once(by) {
-                    Some((a, b)) => vec![part(a), part(by), part(b)],
-                    None => vec![part(text), part(""), part("")],
-                },
                 (_, Some(by)) if !by.is_empty() => text.split(by).map(part).collect(),
                 _ => text.split_whitespace().map(part).collect(),
             }));
         }
-        "startswith" => return Some(Val::Bool(text.starts_with(word(0)?))),
-        "endswith" => return Some(Val::Bool(text.ends_with(word(0)?))),
         _ => return None,
     };
     Some(Val::Str(changed.into(), at))

@@ -9,11 +9,10 @@
 use std::rc::Rc;
 
 use super::Set;
-use super::builtins::namespace;
 use super::eval::{MOST_CONTEXTS, Reader};
-use super::reachability::HARMLESS;
+use super::reachability::registered;
 use super::summaries::Uses;
-use super::syntax::{Node, is_among};
+use super::syntax::Node;
 use super::value::{Args, Ctx, Frame, Val};
 
 /// The longest chain of calls whose contexts are told apart.
@@ -53,6 +52,12 @@ impl<'t> Reader<'t> {
     /// Computes all summaries and call sites.
     pub fn sweep_all(&mut self, nodes: &[Node<'t>]) {
         let mut all: Vec<Swept<'t>> = nodes.iter().copied().map(Swept::new).collect();
+        // Whoever gets a function from a decorator may call it with anything.
+        let functions = nodes
+            .iter()
+            .filter(|node| node.kind() == "function_definition");
+        self.uncalled
+            .extend(functions.filter(|node| registered(**node)));
         let mut settled = self.sweep_until_settled(&mut all);
         // A function without a call site may be called by a library.
         let spoken: Set<&str> = nodes.iter().map(|node| node.callee_name()).collect();
@@ -78,7 +83,6 @@ impl<'t> Reader<'t> {
     /// Sweeps until no summary grows, or the limit is reached. Returns whether it is a fixpoint.
     fn sweep_until_settled(&mut self, all: &mut [Swept<'t>]) -> bool {
         let mut settled = false;
-        self.late = false;
         self.sites.clear();
         for function in self.uncalled.clone() {
             self.call_from_elsewhere(function);
@@ -86,7 +90,6 @@ impl<'t> Reader<'t> {
         let elsewhere = std::mem::take(&mut self.sites);
         for turn in 0..SWEEPS {
             let before = self.summaries.clock;
-            self.late = turn >= SWEEPS / 2;
             self.forget_bound();
             for at in 0..all.len() {
                 let at = if turn % 2 == 0 {
@@ -155,13 +158,6 @@ impl<'t> Reader<'t> {
             *self.summaries.result(function, &mut Uses::default()) = new;
             self.summaries.grew(function, true);
         }
-        for decorator in function.decorators() {
-            let value = self.value(decorator);
-            if value.may_be(|one| matches!(one, Val::Func(..) | Val::Class(_))) {
-                let args = Args::of(vec![Val::Func(function, Ctx::default(), None)]);
-                self.called(&value, &args, None);
-            }
-        }
     }
 
     /// The joined and, where needed, widened value of a summary; `None` where it stays the same.
@@ -176,11 +172,11 @@ impl<'t> Reader<'t> {
         let mut all = Val::any([old.clone(), new]);
         // Otherwise texts that are built up from call to call would grow without end.
         let envs = all.each().iter().filter(|one| matches!(one, Val::Env(..)));
-        if self.late || envs.count() > FEW / 8 || all.each().len() > FEW {
+        if envs.count() > FEW / 8 || all.each().len() > FEW {
             all = all.widened();
         }
         if self.widening || all.is_heavy() {
-            all = all.widest(&|function| self.may_lead_to_fact(function));
+            all = all.widest();
         }
         (all != *old).then_some(all)
     }
@@ -190,14 +186,8 @@ impl<'t> Reader<'t> {
             return;
         };
         let callee = self.value(function);
-        let own = |one: &Val<'t>| {
-            matches!(
-                one,
-                Val::Func(..) | Val::Class(_) | Val::Partial(..) | Val::Object(..)
-            )
-        };
         let none = Ctx::default();
-        if callee.may_be(own) {
+        if callee.is_own() {
             let args = self.args(call, &none);
             return self.called(&callee, &args, Some(call));
         }
@@ -212,7 +202,7 @@ impl<'t> Reader<'t> {
         let handed = call.values().into_iter().any(|value| match value.kind() {
             "lambda" => true,
             "string" | "integer" | "float" | "true" | "false" | "none" => false,
-            _ => self.value(value).may_be(own),
+            _ => self.value(value).is_own(),
         });
         if handed && !callee.path().ends_with("partial") {
             let args = self.args(call, &none);
@@ -324,13 +314,6 @@ impl<'t> Reader<'t> {
                 Some((*class, Ctx::default().with(*class, frame)))
             }
             Val::Partial(function, first) => self.bind(function, &first.then(args), call),
-            Val::Object(class, _) => match self.class_member(*class, "__call__") {
-                Val::Func(function, outer, _) => {
-                    let bound = Some(Rc::new(callee.clone()));
-                    self.bind(&Val::Func(function, outer, bound), args, call)
-                }
-                _ => None,
-            },
             _ => None,
         }
     }
@@ -374,28 +357,6 @@ impl<'t> Reader<'t> {
         values
     }
 
-    /// A function after its decorators.
-    pub fn decorated(&mut self, function: Node<'t>, value: Val<'t>) -> Val<'t> {
-        let decorators: Vec<_> = function.decorators().collect();
-        decorators
-            .into_iter()
-            .rev()
-            .fold(value, |value, decorator| {
-                if is_among(HARMLESS, decorator.last_name()) {
-                    return value;
-                }
-                let asked = self.once(decorator, |reader| {
-                    reader.settled(|reader| reader.eval(decorator, &Ctx::default()))
-                });
-                match asked {
-                    Some(maker @ (Val::Func(..) | Val::Class(_))) => {
-                        self.result(&maker, &Args::of(vec![value]), None)
-                    }
-                    _ => value,
-                }
-            })
-    }
-
     /// The result of a call.
     pub fn result(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Option<Node<'t>>) -> Val<'t> {
         match callee {
@@ -430,17 +391,7 @@ impl<'t> Reader<'t> {
             }
             Val::Class(class) => self.made(*class, args, call),
             Val::Partial(function, first) => self.result(function, &first.then(args), call),
-            Val::Object(class, _) => match self.class_member(*class, "__call__") {
-                Val::Func(function, outer, _) => {
-                    let bound = Some(Rc::new(callee.clone()));
-                    self.result(&Val::Func(function, outer, bound), args, call)
-                }
-                _ => Val::Unknown,
-            },
-            callee => {
-                let own = call.and_then(|call| namespace(callee, args, call));
-                own.unwrap_or_else(|| self.known_call(callee, args))
-            }
+            callee => self.known_call(callee, args),
         }
     }
 

@@ -34,30 +34,29 @@ const LIBRARIES: &str =
 
 /// What a call asks the environment for, if it does.
 pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
-    let keys = || {
-        args.get(0, "key")
-            .or_else(|| args.get(0, "name"))
-            .or_else(|| args.get(0, "var"))
+    let keys = ["key", "name", "var"];
+    let name = keys.iter().find_map(|key| args.get(0, key)).cloned();
+    let name = name.unwrap_or(Val::Unknown);
+    let at = match callee {
+        Val::Made(made) if made.starts_with("starlette") => 2,
+        _ => 1,
     };
-    let name = keys().cloned().unwrap_or(Val::Unknown);
-    let default = args.get(1, "default").cloned();
+    let default = args.get(at, "default").cloned();
+    let asked = |required, interpreted| {
+        Some(Asked {
+            name: name.clone(),
+            default: default.clone(),
+            required,
+            interpreted,
+        })
+    };
     let required = default.is_none();
-    let interpreted = args.get(2, "cast").and_then(|how| cast(how));
+    let cast = args.named("cast").and_then(|how| cast(how));
     match callee {
         Val::Ext(path) => match &**path {
-            "os.getenv" | "os.getenvb" | "environ.get" | "getenv" => Some(Asked {
-                default,
-                ..Asked::named(name)
-            }),
-            "decouple.config" | "decouple.AutoConfig" => Some(Asked {
-                name,
-                default,
-                required,
-                interpreted,
-            }),
-            "dotenv.get_key" => Some(Asked::named(
-                args.get(1, "key_to_get").cloned().unwrap_or(Val::Unknown),
-            )),
+            "os.getenv" | "os.getenvb" | "environ.get" | "getenv" => asked(false, None),
+            "decouple.config" | "decouple.AutoConfig" => asked(required, cast),
+            "dotenv.get_key" => Some(Asked::named(args.get(1, "key_to_get")?.clone())),
             _ => None,
         },
         Val::Method(object, method) => match &**object {
@@ -72,36 +71,19 @@ pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
                     ..Asked::named(name)
                 })
             }
-            Val::Made(made) if is_among(LIBRARIES, made) => {
-                let interpreted = match &**method {
-                    "prefixed" | "seal" | "dump" | "add_parser" | "parser_for" | "read_envfile"
-                    | "read_env" | "export" => return None,
-                    "json" | "dict" => Some("json"),
-                    method => ["int", "float", "bool", "list"]
-                        .into_iter()
-                        .find(|own| *own == method),
-                };
-                Some(Asked {
-                    name,
-                    default,
-                    required,
-                    interpreted,
-                })
-            }
+            Val::Made(made) if is_among(LIBRARIES, made) => match &**method {
+                "prefixed" | "seal" | "dump" | "add_parser" | "parser_for" | "read_envfile"
+                | "read_env" | "export" => None,
+                "json" | "dict" => asked(required, Some("json")),
+                method => {
+                    let mut kinds = ["int", "float", "bool", "list"].into_iter();
+                    asked(required, kinds.find(|own| *own == method))
+                }
+            },
             _ => None,
         },
-        Val::Made(made) if is_among(LIBRARIES, made) => {
-            let at = if made.starts_with("starlette") { 2 } else { 1 };
-            let default = args.get(at, "default").cloned();
-            let interpreted = args.named("cast").and_then(|how| cast(how));
-            Some(Asked {
-                name,
-                required: default.is_none(),
-                default,
-                interpreted,
-            })
-        }
-        Val::Partial(function, first) => asked(function, &first.then(args)),
+        Val::Made(made) if is_among(LIBRARIES, made) => asked(required, cast),
+        Val::Partial(function, first) => self::asked(function, &first.then(args)),
         _ => None,
     }
 }
@@ -142,11 +124,8 @@ impl<'t> Reader<'t> {
                 }
                 return;
             }
-            "getattr"
-                if first.is_some_and(|first| self.value(first).path() == "os")
-                    && args.get(1).is_none_or(|name| name.kind() != "string") =>
-            {
-                return self.variables(node, "what is taken from `os` is computed");
+            "getattr" if first.is_some_and(|first| self.value(first).path() == "os") => {
+                return self.variables(node, "what is taken from `os` by its name is not followed");
             }
             "putenv" => return self.writes(node, &args),
             "unsetenv" if args.len() == 1 => return self.write(node, args[0], None),
@@ -165,8 +144,9 @@ impl<'t> Reader<'t> {
             && let Some(given) = node.keyword("env")
         {
             for (name, value) in more.iter() {
-                let at = self.entry_of(given, name);
-                self.assigns(node, name, value, at);
+                if let Some(name) = name.as_str() {
+                    self.assigns(node, name, value, given);
+                }
             }
         }
         let none = Args::default();
@@ -194,7 +174,7 @@ impl<'t> Reader<'t> {
                     continue;
                 };
                 self.read(node, &asked, &way);
-                if matches!(one, Val::Method(_, name) if &**name == "setdefault") {
+                if node.callee_name() == "setdefault" {
                     let place = self.place(node);
                     let names = asked.name.each().iter().filter_map(Val::as_str);
                     let set = names.map(|name| (name.to_owned(), place.clone()));
@@ -202,20 +182,6 @@ impl<'t> Reader<'t> {
                 }
             }
         }
-    }
-
-    /// The expression of a key's value in a dict, or the dict where it is not written out.
-    fn entry_of(&mut self, dict: Node<'t>, name: &Val<'t>) -> Node<'t> {
-        let entries: Vec<_> = dict
-            .below()
-            .filter(|one| matches!(one.kind(), "pair" | "keyword_argument"))
-            .collect();
-        let own = |reader: &mut Self, entry: Node<'t>| match entry.field("key") {
-            Some(key) => reader.value(key).as_str() == name.as_str(),
-            None => Some(entry.text_of("name")) == name.as_str(),
-        };
-        let found = entries.into_iter().find(|entry| own(self, *entry));
-        found.and_then(|entry| entry.field("value")).unwrap_or(dict)
     }
 
     pub fn variables(&mut self, node: Node<'t>, why: &str) {
@@ -228,7 +194,7 @@ impl<'t> Reader<'t> {
             && self.value(left).is_environ()
         {
             let more = self.value(right);
-            self.set_pairs(node, Self::pairs_of(&more));
+            self.set_pairs(node, pairs_of(&more));
         }
     }
 
@@ -283,58 +249,47 @@ impl<'t> Reader<'t> {
             return self.write(node, args[0], Some(args[1]));
         }
         let all = self.args(node, &Ctx::default());
-        let named = all
-            .named
-            .iter()
-            .map(|(name, value)| (Val::Str(name.clone(), None), value));
-        let mut pairs: Vec<_> = named.map(|(name, value)| (name, value.clone())).collect();
-        pairs.extend(all.positional.first().into_iter().flat_map(Self::pairs_of));
-        self.set_pairs(node, pairs);
-    }
-
-    /// The items of a dict; of any other collection, its elements as names without values.
-    fn pairs_of(all: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
-        if let Val::Dict(more) = all {
-            return more.to_vec();
-        }
-        let names = all.elements().unwrap_or_else(|| vec![Val::Unknown]);
-        names.into_iter().map(|name| (name, Val::Unknown)).collect()
+        let named = all.named.iter();
+        let named = named.map(|(name, value)| (Val::Str(name.clone(), None), value.clone()));
+        let more = all.positional.first().into_iter().flat_map(pairs_of);
+        self.set_pairs(node, named.chain(more).collect());
     }
 
     fn set_pairs(&mut self, node: Node<'t>, pairs: Vec<(Val<'t>, Val<'t>)>) {
-        for (name, value) in &pairs {
-            self.assigns(node, name, value, node);
-            if let Val::Str(name, _) = name {
-                let value = value.display().unwrap_or_else(|| node.text().to_owned());
-                self.written.push((name.clone(), node, value.into()));
-            }
-        }
-        let names: Vec<_> = pairs.into_iter().map(|(name, _)| name).collect();
-        self.sets(node, &names);
-    }
-
-    /// Notes variables that are set together.
-    pub fn sets(&mut self, node: Node<'t>, names: &[Val<'t>]) {
-        if names.is_empty() || names.iter().any(|name| name.as_str().is_none()) {
+        if pairs.is_empty() {
             self.variables(node, "which variables are set here is computed");
         }
-        let place = self.place(node);
-        let names = names.iter().filter_map(Val::as_str);
-        self.facts
-            .set
-            .extend(names.map(|name| (name.to_owned(), place.clone())));
+        for (name, value) in &pairs {
+            let text = value.display().unwrap_or_else(|| node.text().to_owned());
+            self.sets(node, name, (value, node), &text);
+        }
+    }
+
+    /// Notes a variable that is set, with its value and where that is written.
+    fn sets(&mut self, node: Node<'t>, name: &Val<'t>, value: (&Val<'t>, Node<'t>), text: &str) {
+        match name {
+            Val::Str(name, _) => {
+                self.assigns(node, name, value.0, value.1);
+                let place = self.place(node);
+                self.facts.set.push((name.to_string(), place));
+                self.written.push((name.clone(), node, text.into()));
+            }
+            Val::Input(_) => {
+                let what = "the job's input sets variables of the environment";
+                self.not_read(node, what, &[Hides::JobInput, Hides::Variables]);
+            }
+            _ => self.variables(node, "the name of the variable that is set is computed"),
+        }
     }
 
     /// Notes a variable that reached code sets, whatever the endpoint sets. A value that is not
     /// known is told by its source text `at` a place.
-    pub fn assigns(&mut self, node: Node<'t>, name: &Val<'t>, value: &Val<'t>, at: Node<'t>) {
-        if let Val::Str(name, _) = name
-            && self.program.runs(node)
-        {
+    fn assigns(&mut self, node: Node<'t>, name: &str, value: &Val<'t>, at: Node<'t>) {
+        if self.program.runs(node) {
             let made = || format!("$({})", self.computed(at));
             let value = value.display().unwrap_or_else(made);
             let place = self.place(node);
-            self.facts.assigned.push((name.to_string(), value, place));
+            self.facts.assigned.push((name.to_owned(), value, place));
         }
     }
 
@@ -342,23 +297,10 @@ impl<'t> Reader<'t> {
         for way in self.each_context(node, &[key], Hides::Variables) {
             let key = self.at(key, &way);
             for name in key.each() {
-                match name {
-                    Val::Str(text, _) => {
-                        let removed = || Val::text("(removed)");
-                        let fixed = value.map_or_else(removed, |value| self.value(value));
-                        self.assigns(node, name, &fixed, value.unwrap_or(node));
-                        let place = self.place(node);
-                        self.facts.set.push((text.to_string(), place));
-                        let value = value.unwrap_or(node).text().into();
-                        self.written.push((text.clone(), node, value));
-                    }
-                    Val::Input(_) => self.not_read(
-                        node,
-                        "the job's input sets variables of the environment",
-                        &[Hides::JobInput, Hides::Variables],
-                    ),
-                    _ => self.variables(node, "the name of the variable that is set is computed"),
-                }
+                let removed = || Val::text("(removed)");
+                let fixed = value.map_or_else(removed, |value| self.value(value));
+                let at = value.unwrap_or(node);
+                self.sets(node, name, (&fixed, at), at.text());
             }
         }
     }
@@ -444,7 +386,11 @@ impl<'t> Reader<'t> {
         let given = given.map(|value| (value, written.unwrap_or(node)));
         let mut found: Vec<String> = Vec::new();
         for (value, at) in given.iter().chain(&usage.defaults) {
-            self.add_default(value, *at, &mut read, &mut found);
+            if is_chosen_by_name(node, *at) {
+                self.variables(node, "which default this has depends on its name");
+            } else {
+                self.add_default(value, *at, &mut read, &mut found);
+            }
         }
         read.fallbacks.retain(|own| **own != **name);
         read.default = found.into_iter().next();
@@ -454,4 +400,35 @@ impl<'t> Reader<'t> {
         }
         self.facts.env.push(read);
     }
+}
+
+/// The items of a dict; of any other collection, its elements as names without values.
+fn pairs_of<'t>(all: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
+    if let Val::Dict(more) = all {
+        return more.to_vec();
+    }
+    let names = all.elements().unwrap_or_else(|| vec![Val::Unknown]);
+    names.into_iter().map(|name| (name, Val::Unknown)).collect()
+}
+
+/// Whether a default stands under a condition, or holds one, that looks at the name that is read.
+fn is_chosen_by_name(read: Node<'_>, default: Node<'_>) -> bool {
+    let first = || read.values().first().copied();
+    let key = read.field("subscript").or_else(first);
+    let Some(key) = key.filter(|key| key.kind() == "identifier") else {
+        return false;
+    };
+    let says = |one: Node<'_>| {
+        let condition = match one.kind() {
+            "conditional_expression" => one.child(1),
+            _ => one.field("condition"),
+        };
+        let own = |condition: &Node<'_>| !condition.range().contains(&read.range().start);
+        let all = condition.filter(own).into_iter().flat_map(Node::below);
+        let mut names = all.filter(|one| one.kind() == "identifier");
+        names.any(|one| one.text() == key.text())
+    };
+    let within = |above: &Node<'_>| above.kind() != "function_definition";
+    let mut around = default.ancestors().take_while(within);
+    around.any(says) || default.below().any(says)
 }

@@ -4,7 +4,6 @@
 //! the summaries in `summaries`. [`Reader::at`] evaluates in one context, a [`Ctx`] that binds
 //! loops and calls; `contexts` finds the contexts.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -66,10 +65,6 @@ pub struct Reader<'t> {
     pub uncalled: Vec<Node<'t>>,
     /// Whether summaries that still grow are widened to "too much to follow".
     pub widening: bool,
-    /// Whether texts in summaries are widened, in the later sweeps.
-    pub late: bool,
-    /// Functions and classes that may lead to a fact. Computed when it is needed first.
-    pub leads_to_fact: OnceCell<Set<Node<'t>>>,
     /// Writes to the environment: name, place, and value.
     pub written: Vec<(Rc<str>, Node<'t>, Rc<str>)>,
     /// The words that keys of the job's input are compared with, by path.
@@ -107,8 +102,6 @@ impl<'t> Reader<'t> {
             unknown_programs: Vec::new(),
             uncalled: Vec::new(),
             widening: false,
-            late: false,
-            leads_to_fact: OnceCell::new(),
             written: Vec::new(),
             words: BTreeMap::new(),
         }
@@ -290,20 +283,13 @@ impl<'t> Reader<'t> {
                 let right = self.part(node.field("right"), ctx);
                 match (node.text_of("operator"), left) {
                     ("or", Val::Env(name, _)) if self.exact => Val::Env(name, Rc::new(right)),
-                    ("or", Val::None | Val::Bool(false)) | ("and", Val::Bool(true)) => right,
-                    ("or", Val::Str(text, _)) if text.is_empty() => right,
+                    ("or", Val::None) => right,
                     ("or", Val::Dict(_) | Val::List(_)) if matches!(right, Val::Input(_)) => right,
                     ("and", Val::Unknown) => right,
                     (_, left) => Val::any([left, right]),
                 }
             }
             "conditional_expression" => {
-                if self.exact
-                    && let Some(condition) = node.child(1)
-                    && let Some(holds) = self.always(condition, ctx)
-                {
-                    return self.part(node.child(if holds { 0 } else { 2 }), ctx);
-                }
                 let both = [self.part(node.child(0), ctx), self.part(node.child(2), ctx)];
                 Val::any(both)
             }
@@ -456,9 +442,6 @@ impl<'t> Reader<'t> {
             };
         }
         let key = self.eval(key, ctx);
-        if object.path() == "sys.modules" && key.path() == "__name__" {
-            return Val::Module(node.file());
-        }
         self.item(&object, &key)
     }
 

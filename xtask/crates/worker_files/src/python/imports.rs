@@ -28,20 +28,25 @@ pub fn unresolved(sources: &[Source], gone: &BTreeSet<String>) -> Vec<Unresolved
         };
         let mut names = Some(BTreeSet::new());
         for node in syntax.nodes() {
+            let unresolved = |module: &str, name: Option<&str>| Unresolved {
+                module: module.to_owned(),
+                name: name.map(str::to_owned),
+                place: source.place(node.range()),
+            };
             if node.kind() == "import_from_statement" {
-                wanted.extend(imported(source, node));
+                let module = node.text_of("module_name");
+                wanted.extend(
+                    node.imports()
+                        .map(|(name, _)| unresolved(module, Some(name))),
+                );
             }
             let modules = modules(node).filter(|module| gone.contains(*module));
-            lost.extend(modules.map(|module| Unresolved {
-                module: module.to_owned(),
-                name: None,
-                place: source.place(node.range()),
-            }));
+            lost.extend(modules.map(|module| unresolved(module, None)));
             if node.kind() == "wildcard_import" {
                 names = None;
             }
             if let Some(names) = &mut names {
-                names.extend(bound(node).map(str::to_owned));
+                names.extend(bound(node).into_iter().map(str::to_owned));
             }
         }
         defined.insert(module, names);
@@ -60,56 +65,29 @@ pub fn unresolved(sources: &[Source], gone: &BTreeSet<String>) -> Vec<Unresolved
 
 /// The modules that an import names, each by the first part of its name.
 fn modules(node: Node<'_>) -> impl Iterator<Item = &str> {
-    let names: Vec<&str> = match node.kind() {
-        "import_from_statement" => vec![node.text_of("module_name")],
-        "import_statement" => node
-            .fields("name")
-            .map(|name| match name.kind() {
-                "aliased_import" => name.text_of("name"),
-                _ => name.text(),
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
-    let first = |name: &'_ str| name.split('.').next().unwrap_or_default().len();
-    names.into_iter().map(move |name| &name[..first(name)])
+    let from = node.field("module_name").map(Node::text);
+    let plain = node.imports().map(|(name, _)| name);
+    let plain = plain.filter(move |_| node.kind() == "import_statement");
+    from.into_iter().chain(plain).map(|name| first(name))
 }
 
-/// The names that an import takes of a module.
-fn imported(source: &Source, node: Node<'_>) -> Vec<Unresolved> {
-    let module = node.text_of("module_name");
-    let names = node.fields("name").map(|name| match name.kind() {
-        "aliased_import" => name.text_of("name"),
-        _ => name.text(),
-    });
-    names
-        .map(|name| Unresolved {
-            module: module.to_owned(),
-            name: Some(name.to_owned()),
-            place: source.place(node.range()),
-        })
-        .collect()
+fn first(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
 }
 
 /// Names that a node binds, in whatever scope: rather one too many than a false alarm.
-fn bound(node: Node<'_>) -> impl Iterator<Item = &str> {
-    let names: Vec<&str> = match node.kind() {
+fn bound(node: Node<'_>) -> Vec<&str> {
+    match node.kind() {
         "function_definition" | "class_definition" => vec![node.text_of("name")],
-        "assignment" => node
-            .field("left")
-            .into_iter()
-            .flat_map(|left| left.text().split([',', '(', ')', ' ']))
-            .collect(),
-        "import_statement" | "import_from_statement" => node
-            .fields("name")
-            .map(|name| match name.kind() {
-                "aliased_import" => name.text_of("alias"),
-                _ => name.text().split('.').next().unwrap_or_default(),
-            })
-            .collect(),
+        "assignment" => node.text_of("left").split([',', '(', ')', ' ']).collect(),
+        "import_statement" | "import_from_statement" => {
+            let names = node.imports();
+            names
+                .map(|(name, alias)| alias.unwrap_or(first(name)))
+                .collect()
+        }
         _ => Vec::new(),
-    };
-    names.into_iter()
+    }
 }
 
 #[cfg(test)]

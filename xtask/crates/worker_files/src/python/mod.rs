@@ -26,7 +26,6 @@ mod flags;
 mod handler;
 pub mod imports;
 mod input_writes;
-mod leads_to_fact;
 mod models;
 mod names;
 mod objects;

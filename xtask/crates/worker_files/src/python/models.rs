@@ -143,25 +143,11 @@ impl<'t> Reader<'t> {
         let args = self.args(value, &Ctx::default());
         let keys = ["validation_alias", "alias", "env"];
         let alias = keys.iter().find_map(|key| args.named(key));
-        let choices = value.text().split_once("AliasChoices(");
-        let choices = choices.and_then(|(_, rest)| rest.split(')').next());
-        let aliases = match (alias, choices) {
-            (Some(_), Some(choices)) => {
-                let each = choices
-                    .split(',')
-                    .map(|one| one.trim().trim_matches(['"', '\'']));
-                Some(each.map(str::to_owned).collect())
-            }
-            (Some(alias), None) => {
-                let each = alias.elements().unwrap_or_else(|| vec![alias.clone()]);
-                Some(
-                    each.iter()
-                        .filter_map(|a| a.as_str().map(str::to_owned))
-                        .collect(),
-                )
-            }
-            (None, _) => None,
-        };
+        let aliases = alias.map(|alias| {
+            let each = alias.elements().unwrap_or_else(|| vec![alias.clone()]);
+            let texts = each.iter().filter_map(|one| Some(one.as_str()?.to_owned()));
+            texts.collect()
+        });
         let first = if value.callee_name() == "Field" {
             0
         } else {

@@ -48,7 +48,7 @@ impl<'t> Reader<'t> {
                         "module" => Ctx::default(),
                         _ => self.closure(ctx),
                     };
-                    self.decorated(node, Val::Func(node, outer, None))
+                    Val::Func(node, outer, None)
                 }
                 Bound::Class(node) => Val::Class(node),
                 Bound::Import(module, item) => self.imported(at.file(), &module, item),

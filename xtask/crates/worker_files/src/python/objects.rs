@@ -27,36 +27,9 @@ impl<'t> Reader<'t> {
         match object {
             Val::Environ(_) => self.env_value(key, object.entry(key)),
             Val::Any(all) => Val::any(all.iter().map(|one| self.item(one, key))),
-            Val::Ext(path) if &**path == "sys.modules" => key
-                .as_str()
-                .map_or(Val::Unknown, |name| self.imported(0, name, None)),
-            // Any function of the file, also one that nothing else names.
-            Val::Module(index) => match key.as_str() {
-                Some(name) => self.member(*index, name),
-                None => Val::Lost,
-            },
-            Val::Made(path) if &**path == "locals" => Val::Lost,
-            Val::Method(of, name) if &**name == "__dict__" => match (&**of, key.as_str()) {
-                (Val::Class(class) | Val::Object(class, _), Some(name)) => {
-                    self.class_member(*class, name)
-                }
-                (Val::Class(class) | Val::Object(class, _), None)
-                    if self.may_lead_to_fact(*class) =>
-                {
-                    Val::Lost
-                }
-                _ => Val::Unknown,
-            },
-            Val::Class(class) => key
-                .as_str()
-                .map_or(Val::Unknown, |name| self.class_member(*class, name)),
-            Val::Object(..) => {
-                let method = self.attribute(object, "__getitem__");
-                match method {
-                    Val::Func(..) => self.result(&method, &Args::of(vec![key.clone()]), None),
-                    _ => Val::Unknown,
-                }
-            }
+            // Any module, and any function of it.
+            Val::Ext(path) if &**path == "sys.modules" => Val::Lost,
+            Val::Class(_) | Val::Object(..) => Val::Unknown,
             object => object.item(key),
         }
     }
@@ -68,7 +41,12 @@ impl<'t> Reader<'t> {
             Val::Never | Val::Lost => object.clone(),
             Val::Any(all) => Val::any(all.iter().map(|one| self.attribute(one, name))),
             Val::Ext(path) => external(&format!("{path}.{name}")),
-            Val::Module(_) if name == "__dict__" => object.clone(),
+            object if name == "__dict__" && object.has_members() => Val::Lost,
+            Val::Class(class) | Val::Object(class, _) if name == "__annotations__" => {
+                let fields = self.fields(*class).into_iter();
+                let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
+                Val::list(fields.map(|(name, ..)| Val::text(name)).collect())
+            }
             Val::Module(index) => {
                 let found = self.member(*index, name);
                 if found != Val::Unknown {
@@ -77,21 +55,12 @@ impl<'t> Reader<'t> {
                 let path = self.program.files[*index].source.path.to_string();
                 let folder = path.strip_suffix("/__init__.py").unwrap_or_default();
                 let inner = self.program.module(*index, &format!("/{folder}/{name}"));
-                match (inner, name) {
-                    (Some(inner), _) => Val::Module(inner),
-                    (None, "get" | "pop" | "__getitem__" | "values" | "items") => method(object),
-                    _ => Val::Unknown,
-                }
+                inner.map_or(Val::Unknown, Val::Module)
             }
-            Val::Class(class) => match (self.class_member(*class, name), name) {
-                (Val::Unknown, "__members__") => self.members(*class),
-                (Val::Unknown, "__annotations__" | "__dataclass_fields__" | "model_fields") => {
-                    self.annotated(*class)
-                }
-                (Val::Unknown, _) => method(object),
-                (value, _) => value,
+            Val::Class(class) => match self.class_member(*class, name) {
+                Val::Unknown => method(object),
+                value => value,
             },
-            Val::Object(class, _) if name == "__annotations__" => self.annotated(*class),
             Val::Object(class, made) => self.object_member(object, *class, made, name),
             // A field of a namespace.
             Val::Dict(_) => object
@@ -207,9 +176,7 @@ impl<'t> Reader<'t> {
                     self.once(node, |reader| reader.settled(ask))
                         .unwrap_or(Val::Never)
                 }
-                Bound::Function(node) => {
-                    self.decorated(node, Val::Func(node, Ctx::default(), None))
-                }
+                Bound::Function(node) => Val::Func(node, Ctx::default(), None),
                 Bound::Class(node) => Val::Class(node),
                 _ => Val::Unknown,
             });
@@ -239,35 +206,14 @@ impl<'t> Reader<'t> {
         all
     }
 
-    /// A class's annotated fields, as the keys of a dict.
-    pub fn annotated(&mut self, class: Node<'t>) -> Val<'t> {
-        let fields = self.fields(class).into_iter();
-        let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
-        Val::Dict(
-            fields
-                .map(|(name, ..)| (Val::text(name), Val::Unknown))
-                .collect(),
-        )
-    }
-
-    /// The members of an enumeration.
-    fn members(&mut self, class: Node<'t>) -> Val<'t> {
-        let fields = self.fields(class).into_iter();
-        let member = |(name, value, _): (&str, Option<Node<'t>>, _)| {
-            let value = value?;
-            let value = self.settled(|reader| reader.eval(value, &Ctx::default()));
-            Some((Val::text(name), value))
-        };
-        Val::Dict(fields.filter_map(member).collect())
-    }
-
     /// The elements that a loop takes; of an enumeration, its members.
     pub fn elements(&mut self, value: &Val<'t>) -> Option<Vec<Val<'t>>> {
         match value {
-            Val::Class(class) => match self.members(*class) {
-                Val::Dict(items) => Some(items.iter().map(|(_, value)| value.clone()).collect()),
-                _ => None,
-            },
+            Val::Class(class) => {
+                let fields = self.fields(*class).into_iter();
+                let values: Vec<_> = fields.filter_map(|(_, value, _)| value).collect();
+                Some(values.into_iter().map(|value| self.value(value)).collect())
+            }
             Val::Never => Some(Vec::new()),
             value => value.elements(),
         }
@@ -275,9 +221,6 @@ impl<'t> Reader<'t> {
 
     /// An object of a class.
     pub fn made(&mut self, class: Node<'t>, args: &Args<'t>, call: Option<Node<'t>>) -> Val<'t> {
-        if class.text_of("superclasses").contains("Enum") && args.positional.len() == 1 {
-            return args.positional[0].clone();
-        }
         let made = match self.exact {
             true => self.bind(&Val::Class(class), args, call),
             false => None,

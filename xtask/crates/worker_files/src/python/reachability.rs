@@ -31,17 +31,14 @@ impl<'t> Program<'t> {
         let mut names: Vec<String> = Vec::new();
         for node in self.files[index].syntax.nodes() {
             match node.kind() {
-                "import_statement" => names.extend(
-                    node.fields("name")
-                        .map(|name| name.field("name").unwrap_or(name).text().to_owned()),
-                ),
+                "import_statement" => names.extend(node.imports().map(|(name, _)| name.to_owned())),
                 "import_from_statement" => {
                     let module = self.full_module(index, node.text_of("module_name"));
                     let joint = if module.starts_with('/') { "/" } else { "." };
-                    for name in node.fields("name") {
-                        let name = name.field("name").unwrap_or(name).text();
-                        names.push(format!("{module}{joint}{name}"));
-                    }
+                    let inner = node
+                        .imports()
+                        .map(|(name, _)| format!("{module}{joint}{name}"));
+                    names.extend(inner);
                     names.push(module);
                 }
                 "call"
@@ -121,20 +118,8 @@ impl<'t> Program<'t> {
                     "dotted_name" if parent.kind() == "aliased_import" => {
                         say(node.text().rsplit('.').next().unwrap_or_default());
                     }
-                    "string" => {
-                        let call = parent.parent();
-                        let function = call.map_or("", |call| call.text_of("function"));
-                        let of = function
-                            .strip_suffix(".get")
-                            .unwrap_or(parent.text_of("value"));
-                        let ends = ["globals()", "locals()", "vars()", "__dict__"];
-                        if function == "getattr"
-                            || of.starts_with("vars(")
-                            || ends.iter().any(|end| of.ends_with(end))
-                        {
-                            say(node.bare());
-                        }
-                    }
+                    // What `getattr` or `globals()` may be asked for.
+                    "string" => say(node.bare()),
                     _ => {}
                 }
             }
@@ -189,11 +174,11 @@ fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
 }
 
 /// Decorators that hand the function to nobody.
-pub const HARMLESS: &str = "property staticmethod classmethod lru_cache cache cached_property wraps contextmanager \
+const HARMLESS: &str = "property staticmethod classmethod lru_cache cache cached_property wraps contextmanager \
     asynccontextmanager dataclass override abstractmethod";
 
 /// Whether a decorator hands the function to somebody else, who may call it.
-fn registered(function: Node<'_>) -> bool {
+pub fn registered(function: Node<'_>) -> bool {
     let name = |one: Node<'_>| match one.kind() {
         "call" => is_among(HARMLESS, one.callee_name()),
         _ => is_among(HARMLESS, one.last_name()),

@@ -333,9 +333,7 @@ impl<'t> Program<'t> {
         let scope = node.scope();
         let module = node.field("module_name");
         let module = module.map(|name| self.full_module(node.file(), name.text()));
-        for name in node.fields("name") {
-            let alias = name.field("alias").map(Node::text);
-            let dotted = name.field("name").unwrap_or(name).text();
+        for (dotted, alias) in node.imports() {
             let first = dotted.split('.').next().unwrap_or(dotted);
             let (own, what) = match &module {
                 Some(module) => (dotted, Bound::Import(module.as_str().into(), Some(dotted))),

@@ -90,9 +90,7 @@ impl<'t> Reader<'t> {
     /// An import of such a library is unread.
     pub fn foreign_import(&mut self, node: Node<'t>) {
         let module = node.field("module_name").map(Node::text);
-        let names = node
-            .fields("name")
-            .map(|name| name.field("name").unwrap_or(name).text());
+        let names = node.imports().map(|(name, _)| name);
         let mut all = module.into_iter().chain(names.filter(|_| module.is_none()));
         if all.any(|name| is_among(FOREIGN, name.split('.').next().unwrap_or(name))) {
             self.variables(node, "this library reads the environment in its own way");
@@ -107,11 +105,7 @@ impl<'t> Reader<'t> {
                 node,
                 "a command line option reads a variable in a way that was not followed",
             ),
-            "environ" | "environb" | "getenv"
-                if node
-                    .above("call")
-                    .is_none_or(|call| call.callee_name() != "getattr") =>
-            {
+            "environ" | "environb" | "getenv" => {
                 self.variables(node, "the environment is reached by its name");
             }
             _ => {}
@@ -127,12 +121,12 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub fn omega(&mut self, node: Node<'t>, path: Option<Node<'t>>) {
-        let path = path.map_or(Val::Unknown, |path| self.value(path));
-        match path.as_str().and_then(|path| self.data_file(path)) {
-            Some(source) => self.omega_text(node, &source.text),
-            None if matches!(path, Val::Dict(_)) => {}
-            None => self.variables(node, "OmegaConf may read variables in what it loads"),
+    /// `OmegaConf.create(…)` of what is written there; anything else is loaded.
+    pub fn omega(&mut self, node: Node<'t>, given: Option<Node<'t>>) {
+        let is_text = given.is_some_and(|given| given.kind() == "string");
+        let given = given.map_or(Val::Unknown, |given| self.value(given));
+        if node.callee_name() == "load" || !is_text && !matches!(given, Val::Dict(_)) {
+            self.variables(node, "OmegaConf may read variables in what it loads");
         }
     }
 }

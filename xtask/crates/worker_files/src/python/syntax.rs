@@ -357,6 +357,14 @@ impl<'t> Node<'t> {
         self.decorators().any(|one| one.last_name() == name)
     }
 
+    /// What an import names, each with its alias.
+    pub fn imports(self) -> impl Iterator<Item = (&'t str, Option<&'t str>)> {
+        self.fields("name").map(|name| {
+            let own = name.field("name").unwrap_or(name);
+            (own.text(), name.field("alias").map(Node::text))
+        })
+    }
+
     /// The text of a string between its quotes, with its escapes.
     pub fn bare(self) -> &'t str {
         let text = self.text();

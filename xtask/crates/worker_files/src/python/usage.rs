@@ -341,31 +341,22 @@ impl<'t> Reader<'t> {
 
     /// Whether a condition around a read tests for the same variable.
     pub fn guarded(node: Node<'t>, name: &str) -> bool {
-        let key = node
-            .field("subscript")
-            .or_else(|| node.values().first().copied());
-        let says = |condition: Option<Node<'t>>| {
-            condition.is_some_and(|c| {
-                let text = c.text();
-                ["environ", "getenv", "env", " in "]
-                    .iter()
-                    .any(|word| text.contains(word))
-                    && !c.range().contains(&node.range().start)
-                    && (text.contains(name) || key.is_some_and(|key| text.contains(key.text())))
+        let first = || node.values().first().copied();
+        let key = node.field("subscript").or_else(first);
+        let key = key.map_or(name, Node::text);
+        let within = |above: &Node<'t>| above.kind() != "function_definition";
+        node.ancestors().take_while(within).any(|above| {
+            let clause = || above.children().find(|c| c.kind() == "if_clause");
+            let condition = match above.kind() {
+                "conditional_expression" => above.child(1),
+                "boolean_operator" => above.field("left"),
+                _ => above.field("condition").or_else(clause),
+            };
+            condition.is_some_and(|condition| {
+                let text = condition.text();
+                !condition.range().contains(&node.range().start)
+                    && (text.contains(name) || text.contains(key))
             })
-        };
-        let mut above = node
-            .ancestors()
-            .take_while(|a| a.kind() != "function_definition");
-        above.any(|above| match above.kind() {
-            "conditional_expression" => says(above.child(1)),
-            "boolean_operator" => says(above.field("left")),
-            "if_statement" | "elif_clause" | "while_statement" => says(above.field("condition")),
-            _ if above.is_comprehension() => {
-                let mut clauses = above.children().filter(|c| c.kind() == "if_clause");
-                clauses.any(|c| says(c.child(0)))
-            }
-            _ => false,
         })
     }
 

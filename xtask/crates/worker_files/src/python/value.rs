@@ -18,8 +18,6 @@ pub enum Val<'t> {
     Float(Rc<str>),
     /// Text, and where it is written.
     Str(Rc<str>, Option<Node<'t>>),
-    /// An open file, by what is in it.
-    File(Rc<str>),
     /// Text with parts that are not known, or not fixed.
     Pieces(Rc<[Val<'t>]>),
     List(Rc<[Val<'t>]>),
@@ -193,6 +191,17 @@ impl<'t> Val<'t> {
         self.each().iter().any(is)
     }
 
+    /// Whether it may be a module, class or object of the program.
+    pub fn has_members(&self) -> bool {
+        let own = |one: &Self| matches!(one, Self::Module(_) | Self::Class(_) | Self::Object(..));
+        self.is_lost() || self.may_be(own)
+    }
+
+    /// Whether it may be something of the program that can be called.
+    pub fn is_own(&self) -> bool {
+        self.may_be(|one| matches!(one, Self::Func(..) | Self::Class(_) | Self::Partial(..)))
+    }
+
     pub fn is_environ(&self) -> bool {
         self.may_be(|one| matches!(one, Self::Environ(_)))
     }
@@ -267,35 +276,20 @@ impl<'t> Val<'t> {
         false
     }
 
-    /// The widest value that keeps accounting sound: functions, classes, the environment and the
-    /// job stay; a container that holds one that `tells` becomes `Lost`; anything else is unknown.
-    pub fn widest(&self, tells: &dyn Fn(Node<'t>) -> bool) -> Self {
+    /// The widest value that keeps accounting sound: a container may hold a function, the
+    /// environment or the job, so that it becomes `Lost`.
+    pub fn widest(&self) -> Self {
         match self {
-            Self::Any(all) => Self::any(all.iter().map(|one| one.widest(tells))),
+            Self::Any(all) => Self::any(all.iter().map(Self::widest)),
             Self::Environ(_) => Self::Environ(Rc::from([])),
             Self::Func(function, _, object) => {
                 Self::Func(*function, Ctx::default(), object.clone())
             }
-            Self::Job
-            | Self::Input(_)
-            | Self::Class(_)
-            | Self::Object(..)
-            | Self::Module(_)
-            | Self::Ext(_)
-            | Self::Never
-            | Self::Lost => self.clone(),
-            other if other.holds(tells) => Self::Lost,
+            Self::List(_) | Self::Dict(_) | Self::Partial(..) | Self::Method(..) => Self::Lost,
+            Self::Job | Self::Input(_) | Self::Class(_) | Self::Object(..) => self.clone(),
+            Self::Module(_) | Self::Ext(_) | Self::Never | Self::Lost => self.clone(),
             _ => Self::Unknown,
         }
-    }
-
-    fn holds(&self, tells: &dyn Fn(Node<'t>) -> bool) -> bool {
-        let own = match self {
-            Self::Environ(_) | Self::Job | Self::Input(_) | Self::Lost => true,
-            Self::Func(node, ..) | Self::Class(node) | Self::Object(node, _) => tells(*node),
-            value => matches!(value.path(), "os" | "os.getenv"),
-        };
-        own || self.inner().into_iter().any(|inner| inner.holds(tells))
     }
 
     pub fn as_str(&self) -> Option<&str> {
@@ -448,7 +442,6 @@ impl<'t> Val<'t> {
     pub fn elements(&self) -> Option<Vec<Self>> {
         match self {
             Self::List(items) => Some(items.to_vec()),
-            Self::File(text) => Some(text.split_inclusive('\n').map(Self::text).collect()),
             Self::Dict(items) => Some(items.iter().map(|(key, _)| key.clone()).collect()),
             Self::Any(all) => {
                 let some = all.iter().filter(|one| !matches!(one, Self::None));
