@@ -58,9 +58,8 @@ impl<'t> Reader<'t> {
     pub fn guard_decides(&mut self, node: Node<'t>, name: &Val<'t>, usage: &mut Use<'t>) {
         let way = usage.way.clone();
         let start = node.range().start;
-        let within = |above: &Node<'t>| above.kind() != "function_definition";
-        let around: Vec<_> = node.ancestors().take_while(within).collect();
-        for holder in around.into_iter().filter(|one| is_condition(*one)) {
+        let around: Vec<_> = node.inside().filter(|one| is_condition(*one)).collect();
+        for holder in around {
             let condition = holder.field("condition");
             let Some(condition) = condition.filter(|c| !c.range().contains(&start)) else {
                 continue;

@@ -9,7 +9,7 @@ use super::syntax::{Node, is_among};
 use super::value::{Args, Val};
 
 const COLLECTIONS: &str = "dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
-    reversed iter copy deepcopy next min max enumerate zip";
+    reversed iter copy deepcopy cast next min max enumerate zip";
 
 impl<'t> Reader<'t> {
     /// The result of a library's function.
@@ -46,26 +46,28 @@ impl<'t> Reader<'t> {
                 Val::any(first.each().iter().map(partial))
             }
             "__import__" | "import_module" => self.imported(0, first.as_str()?, None),
-            // Any of its functions, also one that nothing else names.
-            "getattr" | "vars" if first.has_members() => Val::Lost,
-            "globals" | "locals" | "vars" if given.is_none() => Val::Lost,
-            "str" | "repr" => match &first {
-                Val::Int(_) | Val::Float(_) | Val::Bool(_) => Val::text(&first.display()?),
-                _ => first,
-            },
-            "int" | "float" | "bool" => first,
-            "fields" if path.contains("dataclass") => match &first {
-                Val::Class(class) | Val::Object(class, _) => {
-                    let fields = self.fields(*class);
-                    let one = |(name, default, _): (&str, Option<Node<'t>>, _)| {
-                        let name = (Val::text("name"), Val::text(name));
-                        let default = default.map_or(Val::Unknown, |node| self.value(node));
-                        Val::Dict([name, (Val::text("default"), default)].into())
-                    };
-                    Val::list(fields.into_iter().map(one).collect())
+            "getattr" => match second? {
+                Val::Str(text, Some(node)) if **text == *content(*node) => {
+                    self.attribute(&first, content(*node))
+                }
+                // Any of its functions, also one that nothing else names.
+                _ if first.may_be(|one| match one {
+                    Val::Class(class) | Val::Object(class, _) => self.may_lead_to_fact(*class),
+                    one => matches!(one, Val::Module(_)),
+                }) =>
+                {
+                    Val::Lost
                 }
                 _ => return None,
             },
+            "vars" if first.has_members() => Val::Lost,
+            "globals" | "locals" | "vars" if given.is_none() => Val::Lost,
+            "str" | "repr" => match &first {
+                Val::Str(..) | Val::Env(..) | Val::Input(_) | Val::Pieces(_) => first,
+                Val::Any(_) | Val::Made(_) => first,
+                one => Val::text(&one.display()?),
+            },
+            "int" | "float" | "bool" => first,
             "field" | "Field" => match args.named("default_factory") {
                 Some(make) => self.result(&make.clone(), &Args::default(), None),
                 None => args
@@ -113,6 +115,7 @@ impl<'t> Reader<'t> {
                 self.elements(&first).map_or(first, Val::list)
             }
             "copy" | "deepcopy" => first,
+            "cast" => second?.clone(),
             "next" => Val::any(first.elements()?.into_iter().chain(second.cloned())),
             "min" | "max" if second.is_some() => Val::any(args.positional.iter().cloned()),
             "enumerate" => {
@@ -180,6 +183,14 @@ impl<'t> Reader<'t> {
             _ => return None,
         })
     }
+}
+
+/// The content of a string without interpolations.
+fn content(string: Node<'_>) -> &str {
+    let mut parts = string.children();
+    parts
+        .find(|part| part.kind() == "string_content")
+        .map_or("", Node::text)
 }
 
 /// `dict(…)`. A copy of the environment or of a job's input stays what it is.

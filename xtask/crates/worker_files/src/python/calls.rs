@@ -83,6 +83,7 @@ impl<'t> Reader<'t> {
     /// Sweeps until no summary grows, or the limit is reached. Returns whether it is a fixpoint.
     fn sweep_until_settled(&mut self, all: &mut [Swept<'t>]) -> bool {
         let mut settled = false;
+        self.late = false;
         self.sites.clear();
         for function in self.uncalled.clone() {
             self.call_from_elsewhere(function);
@@ -90,6 +91,7 @@ impl<'t> Reader<'t> {
         let elsewhere = std::mem::take(&mut self.sites);
         for turn in 0..SWEEPS {
             let before = self.summaries.clock;
+            self.late = turn >= SWEEPS / 2;
             self.forget_bound();
             for at in 0..all.len() {
                 let at = if turn % 2 == 0 {
@@ -172,11 +174,11 @@ impl<'t> Reader<'t> {
         let mut all = Val::any([old.clone(), new]);
         // Otherwise texts that are built up from call to call would grow without end.
         let envs = all.each().iter().filter(|one| matches!(one, Val::Env(..)));
-        if envs.count() > FEW / 8 || all.each().len() > FEW {
+        if self.late || envs.count() > FEW / 8 || all.each().len() > FEW {
             all = all.widened();
         }
         if self.widening || all.is_heavy() {
-            all = all.widest();
+            all = all.widest(&|function| self.may_lead_to_fact(function));
         }
         (all != *old).then_some(all)
     }

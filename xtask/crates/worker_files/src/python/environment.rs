@@ -13,7 +13,6 @@ pub struct Asked<'t> {
     pub name: Val<'t>,
     pub default: Option<Val<'t>>,
     pub required: bool,
-    pub interpreted: Option<&'static str>,
 }
 
 impl<'t> Asked<'t> {
@@ -22,76 +21,40 @@ impl<'t> Asked<'t> {
             name,
             default: None,
             required: false,
-            interpreted: None,
         }
     }
 }
 
 pub const READING: &str = "get pop setdefault __getitem__ __contains__";
-/// Objects that are called with a variable's name, or have a method for each kind of value.
-const LIBRARIES: &str =
-    "environs.Env environ.Env starlette.config.Config decouple.Config decouple.AutoConfig";
 
 /// What a call asks the environment for, if it does.
 pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
-    let keys = ["key", "name", "var"];
-    let name = keys.iter().find_map(|key| args.get(0, key)).cloned();
-    let name = name.unwrap_or(Val::Unknown);
-    let at = match callee {
-        Val::Made(made) if made.starts_with("starlette") => 2,
-        _ => 1,
-    };
-    let default = args.get(at, "default").cloned();
-    let asked = |required, interpreted| {
-        Some(Asked {
-            name: name.clone(),
-            default: default.clone(),
-            required,
-            interpreted,
-        })
-    };
-    let required = default.is_none();
-    let cast = args.named("cast").and_then(|how| cast(how));
+    let name = args.get(0, "key").cloned().unwrap_or(Val::Unknown);
+    let default = args.get(1, "default").cloned();
     match callee {
         Val::Ext(path) => match &**path {
-            "os.getenv" | "os.getenvb" | "environ.get" | "getenv" => asked(false, None),
-            "decouple.config" | "decouple.AutoConfig" => asked(required, cast),
+            "os.getenv" | "os.getenvb" | "environ.get" | "getenv" => Some(Asked {
+                default,
+                ..Asked::named(name)
+            }),
             "dotenv.get_key" => Some(Asked::named(args.get(1, "key_to_get")?.clone())),
             _ => None,
         },
-        Val::Method(object, method) => match &**object {
-            Val::Environ(_) if is_among(READING, method) => {
-                let default = default.or_else(|| object.entry(&name));
-                let fails =
-                    &**method == "__getitem__" || &**method == "pop" && args.positional.len() < 2;
-                let required = fails && default.is_none();
-                Some(Asked {
-                    default,
-                    required,
-                    ..Asked::named(name)
-                })
-            }
-            Val::Made(made) if is_among(LIBRARIES, made) => match &**method {
-                "prefixed" | "seal" | "dump" | "add_parser" | "parser_for" | "read_envfile"
-                | "read_env" | "export" => None,
-                "json" | "dict" => asked(required, Some("json")),
-                method => {
-                    let mut kinds = ["int", "float", "bool", "list"].into_iter();
-                    asked(required, kinds.find(|own| *own == method))
-                }
-            },
-            _ => None,
-        },
-        Val::Made(made) if is_among(LIBRARIES, made) => asked(required, cast),
-        Val::Partial(function, first) => self::asked(function, &first.then(args)),
+        Val::Method(object, method) if is_among(READING, method) => {
+            let default = default.or_else(|| object.entry(&name));
+            let fails =
+                &**method == "__getitem__" || &**method == "pop" && args.positional.len() < 2;
+            let required = fails && default.is_none();
+            let environ = object.is_environ();
+            environ.then_some(Asked {
+                name,
+                default,
+                required,
+            })
+        }
+        Val::Partial(function, first) => asked(function, &first.then(args)),
         _ => None,
     }
-}
-
-fn cast(how: &Val<'_>) -> Option<&'static str> {
-    ["int", "float", "bool"]
-        .into_iter()
-        .find(|own| *own == how.path())
 }
 
 impl<'t> Reader<'t> {
@@ -117,19 +80,16 @@ impl<'t> Reader<'t> {
         match path.rsplit('.').next().unwrap_or(path) {
             "exec" | "eval" if !path.contains('.') => return self.executed(node, first),
             "expandvars" => {
-                let Some(text) = first else { return };
-                for way in self.each_context(node, &[text], Hides::Variables) {
-                    let value = self.at(text, &way);
-                    self.shell_reads(node, &value);
-                }
-                return;
+                return first.map_or((), |text| self.shell_text(node, text));
             }
-            "getattr" if first.is_some_and(|first| self.value(first).path() == "os") => {
-                return self.variables(node, "what is taken from `os` by its name is not followed");
+            "getattr"
+                if first.is_some_and(|first| self.value(first).path() == "os")
+                    && args.get(1).is_none_or(|name| name.kind() != "string") =>
+            {
+                return self.variables(node, "what is taken from `os` is computed");
             }
             "putenv" => return self.writes(node, &args),
             "unsetenv" if args.len() == 1 => return self.write(node, args[0], None),
-            "load" | "create" if path.contains("OmegaConf") => return self.omega(node, first),
             _ => {}
         }
         if let Val::Method(object, method) = callee
@@ -138,6 +98,7 @@ impl<'t> Reader<'t> {
         {
             return self.writes(node, &args);
         }
+        self.foreign_call(node, callee);
         let joined = self.args(node, &Ctx::default());
         // The environment of a child process, besides what it inherits.
         if let Some(Val::Environ(more) | Val::Dict(more)) = joined.named("env")
@@ -327,6 +288,17 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// The variables that the text of an expression names, in each context.
+    pub fn shell_text(&mut self, node: Node<'t>, text: Node<'t>) {
+        for way in self.each_context(node, &[text], Hides::Variables) {
+            let value = self.at(text, &way);
+            value
+                .each()
+                .iter()
+                .for_each(|one| self.shell_reads(node, one));
+        }
+    }
+
     /// The variables that a text names as a shell does.
     pub fn shell_reads(&mut self, node: Node<'t>, text: &Val<'t>) {
         if matches!(text, Val::Unknown | Val::Ext(_) | Val::Lost) {
@@ -428,7 +400,5 @@ fn is_chosen_by_name(read: Node<'_>, default: Node<'_>) -> bool {
         let mut names = all.filter(|one| one.kind() == "identifier");
         names.any(|one| one.text() == key.text())
     };
-    let within = |above: &Node<'_>| above.kind() != "function_definition";
-    let mut around = default.ancestors().take_while(within);
-    around.any(says) || default.below().any(says)
+    default.inside().any(says) || default.below().any(says)
 }

@@ -4,6 +4,7 @@
 //! the summaries in `summaries`. [`Reader::at`] evaluates in one context, a [`Ctx`] that binds
 //! loops and calls; `contexts` finds the contexts.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -65,6 +66,10 @@ pub struct Reader<'t> {
     pub uncalled: Vec<Node<'t>>,
     /// Whether summaries that still grow are widened to "too much to follow".
     pub widening: bool,
+    /// Whether texts in summaries are widened, in the later sweeps.
+    pub late: bool,
+    /// Functions and classes that may lead to a fact. Computed when it is needed first.
+    pub leads_to_fact: OnceCell<Set<Node<'t>>>,
     /// Writes to the environment: name, place, and value.
     pub written: Vec<(Rc<str>, Node<'t>, Rc<str>)>,
     /// The words that keys of the job's input are compared with, by path.
@@ -102,6 +107,8 @@ impl<'t> Reader<'t> {
             unknown_programs: Vec::new(),
             uncalled: Vec::new(),
             widening: false,
+            late: false,
+            leads_to_fact: OnceCell::new(),
             written: Vec::new(),
             words: BTreeMap::new(),
         }
@@ -480,7 +487,6 @@ pub fn external<'t>(path: &str) -> Val<'t> {
         "os.environ" | "os.environb" | "posix.environ" | "starlette.config.environ" => {
             Val::Environ(Rc::from([]))
         }
-        "environs.env" => Val::Made("environs.Env".into()),
         path => Val::Ext(path.into()),
     }
 }

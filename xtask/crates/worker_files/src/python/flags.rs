@@ -186,10 +186,7 @@ impl<'t> Reader<'t> {
 fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
     let mut all = Vec::new();
     let mut inner = node;
-    for above in node
-        .ancestors()
-        .take_while(|a| a.kind() != "function_definition")
-    {
+    for above in node.inside() {
         match above.kind() {
             "if_statement" | "elif_clause" if inner.part() == "consequence" => {
                 all.extend(above.field("condition"));

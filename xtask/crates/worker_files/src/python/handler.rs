@@ -213,46 +213,28 @@ impl<'t> Reader<'t> {
             return;
         };
         let args = node.values();
-        let object = function
-            .field("object")
-            .filter(|_| function.kind() == "attribute");
-        if let Some(object) = object
-            && let ("get", Some(key)) = (function.text_of("attribute"), args.first())
-            && matches!(self.value(object), Val::Dict(_))
-        {
-            self.input_word(*key, object);
-        }
-        if let Some(object) = object
-            && is_input(&self.value(object))
-        {
-            let method = function.text_of("attribute");
-            if let ("startswith" | "endswith", Some(word)) = (method, args.first()) {
-                self.input_word(object, *word);
+        let text = function.text();
+        let name = text.rsplit('.').next().unwrap_or(text);
+        let object = function.field("object");
+        if let Some(object) = object.filter(|_| function.kind() == "attribute") {
+            let whole = self.value(object);
+            if let ("get", Some(key), Val::Dict(_)) = (name, args.first(), &whole) {
+                self.input_word(*key, object);
             }
-            if let ("get" | "pop" | "setdefault" | "__getitem__", Some(key)) =
-                (method, args.first())
-            {
-                let needed = method == "pop" && args.len() < 2 || method == "__getitem__";
-                self.taken(node, object, *key, args.get(1).copied(), needed);
-                if method == "pop" {
-                    self.put(node, object, *key, None);
-                }
-            } else if method == "update" {
-                self.updated(node, object);
+            if is_input(&whole) {
+                return self.input_method(node, object, name, &args);
             }
-            return;
         }
-        let splat = node
-            .arguments()
-            .find(|argument| argument.kind() == "dictionary_splat");
-        let splat = splat.and_then(|splat| splat.child(0));
-        let own = |one: &Val<'t>| matches!(one, Val::Func(..) | Val::Class(_) | Val::Partial(..));
-        if callee.may_be(own) || matches!(callee, Val::Object(..)) {
-            for one in callee.each() {
-                match (one, splat) {
-                    (Val::Class(class), Some(inner)) => self.model(*class, inner),
-                    (Val::Func(function, ..), Some(inner)) => self.splat(*function, inner),
-                    _ => {}
+        if callee.is_own() || matches!(callee, Val::Object(..)) {
+            let mut all = node.arguments();
+            let splat = all.find(|argument| argument.kind() == "dictionary_splat");
+            for inner in splat.into_iter().flat_map(Node::children) {
+                for one in callee.each() {
+                    match one {
+                        Val::Class(class) => self.model(*class, inner),
+                        Val::Func(function, ..) => self.splat(*function, inner),
+                        _ => {}
+                    }
                 }
             }
             return;
@@ -261,12 +243,11 @@ impl<'t> Reader<'t> {
             && let Val::Class(class) = **object
             && matches!(&**method, "model_validate" | "parse_obj" | "from_dict")
         {
-            if let Some(first) = args.first() {
-                self.model(class, *first);
-            }
-            return;
+            return args
+                .iter()
+                .take(1)
+                .for_each(|first| self.model(class, *first));
         }
-        let name = function.text().rsplit('.').next().unwrap_or_default();
         if name == "validate" {
             return self.schema(node, &args);
         }
@@ -274,7 +255,7 @@ impl<'t> Reader<'t> {
             return;
         }
         // A function of the program that is handed on with it is followed.
-        if matches!(callee, Val::Ext(_)) && args.iter().any(|arg| self.value(*arg).may_be(own)) {
+        if matches!(callee, Val::Ext(_)) && args.iter().any(|arg| self.value(*arg).is_own()) {
             return;
         }
         for arg in args {
@@ -291,6 +272,26 @@ impl<'t> Reader<'t> {
                 let what = format!("the job's input goes into `{}`", function.text());
                 self.not_read(node, what, &[Hides::JobInput]);
             }
+        }
+    }
+
+    /// A call of one of the input's methods.
+    fn input_method(&mut self, node: Node<'t>, object: Node<'t>, method: &str, args: &[Node<'t>]) {
+        match (method, args.first()) {
+            ("startswith" | "endswith", Some(word)) => self.input_word(object, *word),
+            ("get" | "pop" | "setdefault" | "__getitem__", Some(key)) => {
+                let needed = method == "pop" && args.len() < 2 || method == "__getitem__";
+                self.taken(node, object, *key, args.get(1).copied(), needed);
+                if method == "pop" {
+                    self.put(node, object, *key, None);
+                }
+            }
+            ("update", _) => {
+                let list = node.field("arguments");
+                list.into_iter()
+                    .for_each(|list| self.put_all(object, list, false));
+            }
+            _ => {}
         }
     }
 

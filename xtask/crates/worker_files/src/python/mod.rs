@@ -26,6 +26,7 @@ mod flags;
 mod handler;
 pub mod imports;
 mod input_writes;
+mod leads_to_fact;
 mod models;
 mod names;
 mod objects;

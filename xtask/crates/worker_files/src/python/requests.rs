@@ -30,7 +30,7 @@ impl<'t> Reader<'t> {
         if function.kind() == "attribute" && matches!(callee, Val::Func(..)) {
             return;
         }
-        let Some((methods, url)) = self.method_and_url(node, function) else {
+        let Some((methods, url)) = self.method_and_url(node, function, callee) else {
             return;
         };
         let object = function
@@ -64,6 +64,7 @@ impl<'t> Reader<'t> {
         &mut self,
         node: Node<'t>,
         function: Node<'t>,
+        callee: &Val<'t>,
     ) -> Option<(Vec<String>, Node<'t>)> {
         let args = node.values();
         let first = args.first().copied();
@@ -87,6 +88,10 @@ impl<'t> Reader<'t> {
                 Some((one(method), first.or(node.keyword("url"))?))
             }
             "urlopen" | "ws_connect" => Some((one("GET"), first?)),
+            // A class of the program's own.
+            "Request" if matches!(callee, Val::Class(_)) => {
+                Some((words(first, "GET"), *args.get(1)?))
+            }
             "request" | "stream" | "Request" => {
                 let by_place = first.filter(|_| name != "Request");
                 let at = usize::from(name != "Request");

@@ -419,6 +419,16 @@ impl<'t> Program<'t> {
         all.get(&(scope, name)).map(Vec::as_slice)
     }
 
+    /// The uses of a variable.
+    pub fn uses_of(&self, scope: Node<'t>, name: &'t str) -> Vec<Node<'t>> {
+        let all = self.uses.get(&(scope.file(), name)).into_iter().flatten();
+        let own = |one: &&Node<'t>| {
+            let found = || self.lookup(**one, name);
+            one.scope() == scope || found().is_some_and(|(own, _)| own == scope)
+        };
+        all.filter(own).copied().collect()
+    }
+
     /// The bindings that reach a node: a later one in the same block, or the loop around the node,
     /// replaces those before.
     pub fn reaching(at: Node<'t>, scope: Node<'t>, all: &[Binding<'t>]) -> Vec<Binding<'t>> {

@@ -1,15 +1,21 @@
-//! Variables that libraries read: pydantic-settings, click, typer, `OmegaConf`.
+//! Variables that libraries read: pydantic-settings; any other library is unread.
 
-use super::environment::Asked;
 use super::eval::Reader;
 use super::models::limits;
-use super::syntax::{Node, is_among};
-use super::value::{Ctx, Val};
+use super::syntax::Node;
+use super::value::Val;
 use crate::EnvRead;
 
 /// Libraries that read the environment and are not understood.
-pub const FOREIGN: &str =
-    "dynaconf hydra prettyconf everett confz goodconf environ_config pydantic_config";
+pub const FOREIGN: &str = "dynaconf hydra omegaconf prettyconf everett confz goodconf \
+    environ_config pydantic_config environs environ decouple starlette.config";
+
+/// Whether a name belongs to such a library.
+fn is_foreign(name: &str) -> bool {
+    let rest = |own| name.strip_prefix(own);
+    let mut all = FOREIGN.split(' ').filter_map(rest);
+    all.any(|rest| rest.is_empty() || rest.starts_with('.'))
+}
 
 impl<'t> Reader<'t> {
     /// A class of pydantic-settings: each field is a variable.
@@ -59,31 +65,23 @@ impl<'t> Reader<'t> {
 
     /// `envvar="A"` of click and typer.
     pub fn envvar(&mut self, node: Node<'t>) {
-        let Some(value) = node.field("value") else {
-            return;
+        if matches!(node.text_of("name"), "auto_envvar_prefix" | "envvar") {
+            self.variables(node, "a command line option reads a variable here");
+        }
+    }
+
+    /// A call of such a library, or of an object of it.
+    pub fn foreign_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        let own = |one: &Val<'t>| match one {
+            Val::Ext(path) | Val::Made(path) => is_foreign(path),
+            Val::Method(object, _) => match &**object {
+                Val::Ext(path) | Val::Made(path) => is_foreign(path),
+                _ => false,
+            },
+            _ => false,
         };
-        match node.text_of("name") {
-            "auto_envvar_prefix" => {
-                self.variables(node, "click makes the names of these variables");
-            }
-            "envvar" => {
-                let call = node.above("call");
-                let default = call.and_then(|call| call.keyword("default"));
-                let default = default.map(|node| self.value(node));
-                let names = self.value(value);
-                for name in names.elements().unwrap_or_else(|| vec![names.clone()]) {
-                    let default = default.clone();
-                    self.read(
-                        value,
-                        &Asked {
-                            default,
-                            ..Asked::named(name)
-                        },
-                        &Ctx::default(),
-                    );
-                }
-            }
-            _ => {}
+        if callee.may_be(own) {
+            self.variables(node, "this library reads the environment in its own way");
         }
     }
 
@@ -92,41 +90,28 @@ impl<'t> Reader<'t> {
         let module = node.field("module_name").map(Node::text);
         let names = node.imports().map(|(name, _)| name);
         let mut all = module.into_iter().chain(names.filter(|_| module.is_none()));
-        if all.any(|name| is_among(FOREIGN, name.split('.').next().unwrap_or(name))) {
+        if all.any(is_foreign) {
             self.variables(node, "this library reads the environment in its own way");
         }
     }
 
     /// Text that names variables: `${oc.env:A,d}`, or the environment itself by name.
     pub fn environment_string(&mut self, node: Node<'t>) {
-        self.omega_text(node, node.text());
         match node.bare() {
-            "envvar" => self.variables(
-                node,
-                "a command line option reads a variable in a way that was not followed",
-            ),
-            "environ" | "environb" | "getenv" => {
+            text if text == "envvar" || text.contains("oc.env:") => {
+                self.variables(
+                    node,
+                    "a library reads variables in a way that was not followed",
+                );
+            }
+            "environ" | "environb" | "getenv"
+                if node
+                    .above("call")
+                    .is_none_or(|call| call.callee_name() != "getattr") =>
+            {
                 self.variables(node, "the environment is reached by its name");
             }
             _ => {}
-        }
-    }
-
-    pub fn omega_text(&mut self, node: Node<'t>, text: &str) {
-        for part in text.split("oc.env:").skip(1) {
-            let end = part.find('}').unwrap_or(part.len());
-            let (name, default) = part[..end].split_once(',').unwrap_or((&part[..end], ""));
-            let default = Some(default.trim().to_owned()).filter(|text| !text.is_empty());
-            self.plain_read(node, name.trim(), default);
-        }
-    }
-
-    /// `OmegaConf.create(…)` of what is written there; anything else is loaded.
-    pub fn omega(&mut self, node: Node<'t>, given: Option<Node<'t>>) {
-        let is_text = given.is_some_and(|given| given.kind() == "string");
-        let given = given.map_or(Val::Unknown, |given| self.value(given));
-        if node.callee_name() == "load" || !is_text && !matches!(given, Val::Dict(_)) {
-            self.variables(node, "OmegaConf may read variables in what it loads");
         }
     }
 }

@@ -216,6 +216,12 @@ impl<'t> Node<'t> {
         std::iter::successors(self.parent(), |node| node.parent())
     }
 
+    /// Its ancestors within its function, from the inside out.
+    pub fn inside(self) -> impl Iterator<Item = Node<'t>> {
+        let all = self.ancestors();
+        all.take_while(|above| above.kind() != "function_definition")
+    }
+
     /// The name of its field in the parent.
     pub fn part(self) -> &'static str {
         self.data().part.unwrap_or_default()

@@ -48,9 +48,6 @@ impl<'t> Reader<'t> {
             way: way.clone(),
             ..Use::default()
         };
-        if let Some(how) = asked.interpreted {
-            usage.says(how);
-        }
         self.used(node, &mut usage, false);
         // Whether it is there has no default.
         if node.kind() == "comparison_operator" {
@@ -115,10 +112,9 @@ impl<'t> Reader<'t> {
             },
             "comparison_operator" => self.compared(node, parent, usage, any_case),
             "match_statement" if node.part() == "subject" => {
-                let words = cases(parent);
-                if !words.is_empty() {
-                    usage.says(format!("in {words}{}", case(any_case)));
-                }
+                let all = parent.below().filter(|one| one.kind() == "case_pattern");
+                let words: Vec<_> = all.map(|one| normal(one.text())).collect();
+                usage.says(format!("in {}{}", words.join(" "), case(any_case)));
             }
             "attribute" => {
                 let Some(call) = parent.parent().filter(|call| call.kind() == "call") else {
@@ -209,10 +205,10 @@ impl<'t> Reader<'t> {
     /// Arithmetic with a constant: `* 60`.
     fn reckoned(&mut self, node: Node<'t>, parent: Node<'t>, usage: &Use<'t>) -> Option<String> {
         let other = parent.children().find(|child| *child != node)?;
-        let number = match self.at(other, &usage.way) {
-            value @ (Val::Int(_) | Val::Float(_)) => value.display()?,
-            _ => return None,
-        };
+        let number = Some(self.at(other, &usage.way));
+        let number = number
+            .filter(|one| matches!(one, Val::Int(_) | Val::Float(_)))?
+            .display()?;
         let operator = parent.text_of("operator");
         let turned = parent.field("right") == Some(node) && !matches!(operator, "+" | "*");
         Some(match turned {
@@ -285,27 +281,12 @@ impl<'t> Reader<'t> {
 
     /// Follows the uses of a variable.
     fn used_name(&mut self, target: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
-        let scope = target.scope();
-        let name = target.text();
-        let all = self
-            .program
-            .uses
-            .get(&(target.file(), name))
-            .cloned()
-            .unwrap_or_default();
+        let all = self.program.uses_of(target.scope(), target.text());
         self.steps += all.len();
         for one in all {
-            let same = one.scope() == scope
-                || self
-                    .program
-                    .lookup(one, name)
-                    .is_some_and(|(own, _)| own == scope);
-            if one == target || !same {
-                continue;
-            }
             let parent = one.parent();
             let sets = parent.is_some_and(|p| p.kind() == "assignment" && one.part() == "left");
-            if one.range().start >= target.range().start && !sets {
+            if one.range().start > target.range().start && !sets {
                 self.used(one, usage, any_case);
             }
         }
@@ -315,10 +296,7 @@ impl<'t> Reader<'t> {
     fn caught(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
         let mut inner = node;
         let target = node.above("assignment").map_or("", |a| a.text_of("left"));
-        for above in node
-            .ancestors()
-            .take_while(|a| a.kind() != "function_definition")
-        {
+        for above in node.inside() {
             let body = above.kind() == "try_statement" && inner.part() == "body";
             for clause in above
                 .children()
@@ -344,8 +322,7 @@ impl<'t> Reader<'t> {
         let first = || node.values().first().copied();
         let key = node.field("subscript").or_else(first);
         let key = key.map_or(name, Node::text);
-        let within = |above: &Node<'t>| above.kind() != "function_definition";
-        node.ancestors().take_while(within).any(|above| {
+        node.inside().any(|above| {
             let clause = || above.children().find(|c| c.kind() == "if_clause");
             let condition = match above.kind() {
                 "conditional_expression" => above.child(1),
@@ -486,21 +463,4 @@ impl<'t> Reader<'t> {
 
 fn case(any: bool) -> &'static str {
     if any { " any case" } else { "" }
-}
-
-/// The words of each case that holds a value against texts: `[1,true] [auto]`.
-fn cases(of: Node<'_>) -> String {
-    let clauses = of.below().filter(|node| node.kind() == "case_clause");
-    let each = clauses.filter_map(|clause| {
-        let patterns = clause
-            .children()
-            .filter(|part| part.kind() == "case_pattern");
-        let strings = patterns
-            .flat_map(Node::below)
-            .filter(|node| node.kind() == "string");
-        let words: BTreeSet<&str> = strings.map(Node::bare).collect();
-        let words: Vec<&str> = words.into_iter().collect();
-        (!words.is_empty()).then(|| format!("[{}]", words.join(",")))
-    });
-    each.collect::<Vec<_>>().join(" ")
 }

@@ -276,20 +276,31 @@ impl<'t> Val<'t> {
         false
     }
 
-    /// The widest value that keeps accounting sound: a container may hold a function, the
-    /// environment or the job, so that it becomes `Lost`.
-    pub fn widest(&self) -> Self {
+    /// The widest value that keeps accounting sound: functions, classes, the environment and the
+    /// job stay; a container that holds one that `tells` becomes `Lost`; anything else is unknown.
+    pub fn widest(&self, tells: &dyn Fn(Node<'t>) -> bool) -> Self {
         match self {
-            Self::Any(all) => Self::any(all.iter().map(Self::widest)),
+            Self::Any(all) => Self::any(all.iter().map(|one| one.widest(tells))),
             Self::Environ(_) => Self::Environ(Rc::from([])),
             Self::Func(function, _, object) => {
                 Self::Func(*function, Ctx::default(), object.clone())
             }
-            Self::List(_) | Self::Dict(_) | Self::Partial(..) | Self::Method(..) => Self::Lost,
-            Self::Job | Self::Input(_) | Self::Class(_) | Self::Object(..) => self.clone(),
-            Self::Module(_) | Self::Ext(_) | Self::Never | Self::Lost => self.clone(),
+            Self::Class(_) | Self::Object(..) | Self::Module(_) | Self::Ext(_) | Self::Never => {
+                self.clone()
+            }
+            Self::Job | Self::Input(_) | Self::Lost => self.clone(),
+            other if other.holds(tells) => Self::Lost,
             _ => Self::Unknown,
         }
+    }
+
+    fn holds(&self, tells: &dyn Fn(Node<'t>) -> bool) -> bool {
+        let own = match self {
+            Self::Environ(_) | Self::Job | Self::Input(_) | Self::Lost => true,
+            Self::Func(node, ..) | Self::Class(node) | Self::Object(node, _) => tells(*node),
+            value => matches!(value.path(), "os" | "os.getenv"),
+        };
+        own || self.inner().into_iter().any(|inner| inner.holds(tells))
     }
 
     pub fn as_str(&self) -> Option<&str> {

@@ -4,6 +4,7 @@ use super::environment::{Asked, READING};
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
+use crate::EnvRead;
 
 /// Functions that may get the whole environment and read no variable of it.
 const HARMLESS: &str = "dict copy deepcopy ChainMap len isinstance type bool MappingProxyType partial map filter \
@@ -96,12 +97,14 @@ impl<'t> Reader<'t> {
             return;
         };
         let callee = self.value(function);
-        let own =
-            callee.may_be(|one| matches!(one, Val::Func(..) | Val::Class(_) | Val::Partial(..)));
         let child = outer.kind() == "keyword_argument"
             && matches!(outer.text_of("name"), "env" | "environ" | "default_factory");
         let name = function.text().rsplit('.').next().unwrap_or_default();
-        if own || is_among(HARMLESS, name) || child && is_whole || super::command::starts(&callee) {
+        if callee.is_own()
+            || is_among(HARMLESS, name)
+            || child && is_whole
+            || super::command::starts(&callee)
+        {
             return;
         }
         self.variables(
@@ -133,10 +136,8 @@ impl<'t> Reader<'t> {
         let mut names: Vec<Val<'t>> = Vec::new();
         for inner in scope.below() {
             if inner.kind() == "call" && inner.text_of("function") == format!("{key}.startswith") {
-                let begin = inner
-                    .values()
-                    .first()
-                    .map_or(Val::Unknown, |node| self.value(*node));
+                let begin = inner.values().first().copied();
+                let begin = begin.map_or(Val::Unknown, |node| self.value(node));
                 let each = begin.elements().unwrap_or_else(|| begin.each().to_vec());
                 names.extend(each.iter().map(|one| one.join(&Val::text("*"))));
             } else if inner.kind() == "comparison_operator"
@@ -148,12 +149,49 @@ impl<'t> Reader<'t> {
             }
         }
         if names.is_empty() {
+            let picks = picked(scope, left, key);
+            if let Some(picks) = picks.filter(|picks| self.value(picks.0).is_own()) {
+                let name = format!("{}(*)", picks.0.last_name());
+                let interpreted = Some(self.computed(picks.1));
+                let reached = self.program.runs(node);
+                let read = EnvRead::new(name, None, self.place(node));
+                return self.facts.env.push(EnvRead {
+                    interpreted,
+                    reached,
+                    ..read
+                });
+            }
             names.push(Val::Unknown);
         }
         for name in names {
             self.read(node, &Asked::named(name), &Ctx::default());
         }
     }
+}
+
+/// The predicate that picks names, and its call, where a loop does nothing else with a name.
+fn picked<'t>(scope: Node<'t>, left: Option<Node<'t>>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
+    let bound = left.map(Node::range)?;
+    let names = scope
+        .below()
+        .filter(|one| one.kind() == "identifier" && one.text() == key);
+    let mut uses = names.filter(|one| !bound.contains(&one.range().start));
+    let one = uses.next().filter(|_| uses.next().is_none())?;
+    let call = one
+        .parent()?
+        .parent()
+        .filter(|call| call.kind() == "call")?;
+    let mut above = call.ancestors().take_while(|above| *above != scope);
+    let alone = call.arguments().count() == 1;
+    let asks = above.any(|above| {
+        above.kind() == "if_clause"
+            || above
+                .field("condition")
+                .is_some_and(|c| c.range().contains(&one.range().start))
+    });
+    call.field("function")
+        .filter(|_| alone && asks)
+        .map(|function| (function, call))
 }
 
 /// Whether a name is a target of an assignment, not a use.
