@@ -92,7 +92,8 @@ impl<'t> Reader<'t> {
         for turn in 0..SWEEPS {
             let before = self.summaries.clock;
             self.late = turn >= SWEEPS / 2;
-            self.forget_bound();
+            self.bound.clear();
+            self.given.clear();
             for at in 0..all.len() {
                 let at = if turn % 2 == 0 {
                     at

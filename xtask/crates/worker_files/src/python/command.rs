@@ -1,7 +1,6 @@
 //! The commands that start `SGLang`'s server, put together from their parts.
 
 use super::Set;
-use super::Start;
 use super::calls::Site;
 use super::eval::Reader;
 use super::flags::is_flag;
@@ -130,8 +129,6 @@ impl<'t> Reader<'t> {
         if !starts(callee) {
             return;
         }
-        let place = self.place(node);
-        self.facts.starts.push(Start { place });
         let args = node.values();
         let Some(first) = args.first().copied() else {
             return;

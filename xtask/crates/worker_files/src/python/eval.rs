@@ -23,9 +23,10 @@ pub const DEEPEST: usize = 80;
 /// The most contexts of one mention.
 pub const MOST_CONTEXTS: usize = 700;
 
+#[derive(Default)]
 pub struct Reader<'t> {
     pub program: Program<'t>,
-    pub data: &'t BTreeMap<String, &'t Source>,
+    pub data: BTreeMap<String, &'t Source>,
     pub facts: PythonFacts,
     pub unread: Vec<Unread>,
     /// Steps taken, and the most that may be taken.
@@ -47,7 +48,7 @@ pub struct Reader<'t> {
     pub inside: usize,
     joined: Map<(Node<'t>, bool), Known<'t>>,
     /// Values by context. The context is kept, so that its address, the key, is not used again.
-    bound: Map<(Node<'t>, usize, bool), (Ctx<'t>, Known<'t>)>,
+    pub bound: Map<(Node<'t>, usize, bool), (Ctx<'t>, Known<'t>)>,
     /// Results of functions in one context, with the depth of calls at that time.
     pub given: Map<Ctx<'t>, (usize, Val<'t>)>,
     /// The summaries of functions, and those that the present evaluation uses.
@@ -77,40 +78,13 @@ pub struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    pub fn new(program: Program<'t>, data: &'t BTreeMap<String, &'t Source>) -> Self {
+    pub fn new(program: Program<'t>, data: &BTreeMap<String, &'t Source>) -> Self {
         let sources = program.files.iter().map(|file| file.source.text.len());
-        let limit = super::steps_for(sources.sum());
         Self {
+            limit: super::steps_for(sources.sum()),
+            data: data.clone(),
             program,
-            data,
-            facts: PythonFacts::default(),
-            unread: Vec::new(),
-            steps: 0,
-            limit,
-            depth: 0,
-            exact: false,
-            forking: false,
-            need: None,
-            gave_up: false,
-            cut: false,
-            doing: Set::default(),
-            inside: 0,
-            joined: Map::default(),
-            bound: Map::default(),
-            given: Map::default(),
-            summaries: Summaries::default(),
-            uses: Uses::default(),
-            sites: Map::default(),
-            frames: Map::default(),
-            blurred: false,
-            returns: Map::default(),
-            unknown_programs: Vec::new(),
-            uncalled: Vec::new(),
-            widening: false,
-            late: false,
-            leads_to_fact: OnceCell::new(),
-            written: Vec::new(),
-            words: BTreeMap::new(),
+            ..Default::default()
         }
     }
 
@@ -186,14 +160,9 @@ impl<'t> Reader<'t> {
     pub fn forget_ways(&mut self) {
         const MOST: usize = 50_000;
         if self.bound.len() > MOST {
-            self.forget_bound();
+            self.bound.clear();
+            self.given.clear();
         }
-    }
-
-    /// Drops the cached values of single contexts.
-    pub fn forget_bound(&mut self) {
-        self.bound.clear();
-        self.given.clear();
     }
 
     pub fn eval(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {

@@ -83,7 +83,6 @@ pub struct PythonFacts {
     pub routes: Vec<Requested>,
     pub inputs: Vec<InputKey>,
     pub serverless: Vec<Setting>,
-    pub starts: Vec<Start>,
     pub api: Vec<ApiItem>,
     /// Names of files in texts of reached code: tables that it may open.
     pub opens: BTreeSet<String>,
@@ -157,12 +156,6 @@ pub struct Setting {
     pub value: String,
     /// Whether the value is a constant, and not the name of a function.
     pub is_constant: bool,
-    pub place: Place,
-}
-
-/// A process that the program starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
     pub place: Place,
 }
 

@@ -47,6 +47,7 @@ pub struct File<'t> {
 /// A map by scope and name.
 type ByName<'t, T> = Map<(Node<'t>, &'t str), Vec<T>>;
 
+#[derive(Default)]
 pub struct Program<'t> {
     pub files: Vec<File<'t>>,
     bindings: ByName<'t, Binding<'t>>,
@@ -76,18 +77,8 @@ const CHANGING: &str = "append extend insert add update setdefault";
 impl<'t> Program<'t> {
     pub fn new(parsed: Vec<(&'t Source, &'t Syntax<'t>)>, reach: &Reach) -> Self {
         let mut program = Self {
-            files: Vec::new(),
-            bindings: Map::default(),
-            attributes: Map::default(),
-            changes: Map::default(),
-            loose: Map::default(),
-            uses: Map::default(),
-            live: Set::default(),
-            globals: Set::default(),
-            by_path: Map::default(),
-            by_end: Map::default(),
             launchers: reach.launchers.clone(),
-            options: Map::default(),
+            ..Self::default()
         };
         for (index, (source, syntax)) in parsed.into_iter().enumerate() {
             let stem = stem(source);
@@ -107,10 +98,8 @@ impl<'t> Program<'t> {
             let syntax = program.files[index].syntax;
             for node in syntax.nodes() {
                 if matches!(node.kind(), "global_statement" | "nonlocal_statement") {
-                    let scope = node.scope();
-                    program
-                        .globals
-                        .extend(node.children().map(|name| (scope, name.text())));
+                    let names = node.children().map(|name| (node.scope(), name.text()));
+                    program.globals.extend(names);
                 }
             }
             for node in syntax.nodes() {
@@ -174,19 +163,21 @@ impl<'t> Program<'t> {
                     self.bind(target, &Bound::Value(value), Vec::new());
                 }
             }
-            "function_definition" => {
-                self.parameters(node);
-                self.add(node.scope(), node.text_of("name"), Bound::Function(node));
+            "function_definition" | "lambda" => {
+                for (name, _, _) in node.parameters() {
+                    self.add(node, name, Bound::Parameter(node));
+                }
+                if let Some(name) = node.field("name") {
+                    self.add(node.scope(), name.text(), Bound::Function(node));
+                }
             }
             "class_definition" => {
                 self.add(node.scope(), node.text_of("name"), Bound::Class(node));
             }
-            "lambda" => self.parameters(node),
             "import_statement" | "import_from_statement" => self.import(node),
             "call" if is_among(CHANGING, node.callee_name()) => {
-                let object = node
-                    .field("function")
-                    .and_then(|callee| callee.field("object"));
+                let callee = node.field("function");
+                let object = callee.and_then(|callee| callee.field("object"));
                 changing.extend(object.map(|object| (object, node)));
             }
             "call" if node.callee_name() == "add_argument" => {
@@ -201,32 +192,20 @@ impl<'t> Program<'t> {
         }
     }
 
-    pub fn parameters(&mut self, function: Node<'t>) {
-        for (name, _, _) in function.parameters() {
-            self.add(function, name, Bound::Parameter(function));
-        }
-    }
-
-    pub fn add(&mut self, scope: Node<'t>, name: &'t str, what: Bound<'t>) {
+    fn add(&mut self, scope: Node<'t>, name: &'t str, what: Bound<'t>) {
         let path = Vec::new();
-        self.add_binding(
-            scope,
-            name,
-            Binding {
-                what,
-                path,
-                at: None,
-            },
-        );
+        let at = None;
+        self.add_binding(scope, name, Binding { what, path, at });
     }
 
-    pub fn add_binding(&mut self, scope: Node<'t>, name: &'t str, binding: Binding<'t>) {
+    fn add_binding(&mut self, scope: Node<'t>, name: &'t str, binding: Binding<'t>) {
         let is_global = self.globals.contains(&(scope, name));
-        let scope = if is_global { root(scope) } else { scope };
-        self.bindings
-            .entry((scope, name))
-            .or_default()
-            .push(binding);
+        let scope = match is_global {
+            true => scope.ancestors().last().unwrap_or(scope),
+            false => scope,
+        };
+        let all = self.bindings.entry((scope, name)).or_default();
+        all.push(binding);
     }
 
     pub fn bind(&mut self, target: Node<'t>, what: &Bound<'t>, mut path: Vec<i64>) {
@@ -282,10 +261,9 @@ impl<'t> Program<'t> {
     pub fn change(&mut self, object: Node<'t>, by: Node<'t>) {
         match object.kind() {
             "identifier" => {
-                let Some((scope, name)) = self.variable(object) else {
-                    return;
-                };
-                self.changes.entry((scope, name)).or_default().push(by);
+                if let Some(of) = self.variable(object) {
+                    self.changes.entry(of).or_default().push(by);
+                }
             }
             "attribute" => {
                 let name = object.text_of("attribute");
@@ -381,13 +359,10 @@ impl<'t> Program<'t> {
             .or_else(|| {
                 // The image may hold `src/` under another name, or put it on the path.
                 let all = self.by_end.get(path.rsplit('/').next()?)?;
-                let ends = |long: &str, short: &str| {
-                    long.strip_suffix(short)
-                        .is_some_and(|head| head.ends_with('/'))
-                };
                 let fits = |index: &&usize| {
-                    let stem = stem(self.files[**index].source);
-                    ends(&stem, &path) || ends(&path, &stem)
+                    let stem = format!("/{}", stem(self.files[**index].source));
+                    let path = format!("/{path}");
+                    stem.ends_with(&path) || path.ends_with(&stem)
                 };
                 all.iter().find(fits).copied()
             })
@@ -478,8 +453,4 @@ fn stem(source: &Source) -> String {
     let path = source.path.to_string();
     let stem = path.strip_suffix(".py").unwrap_or(&path);
     stem.strip_suffix("/__init__").unwrap_or(stem).to_owned()
-}
-
-fn root(node: Node<'_>) -> Node<'_> {
-    node.ancestors().last().unwrap_or(node)
 }

@@ -412,18 +412,13 @@ impl<'t> Val<'t> {
                 item.cloned().unwrap_or(Self::Unknown)
             }
             (Self::List(items), _) => Self::any(items.iter().cloned()),
-            (Self::Dict(_), Self::Str(..)) => self.entry(key).unwrap_or(Self::Unknown),
-            (Self::Dict(items), Self::Unknown | Self::Input(_) | Self::Env(..) | Self::Any(_)) => {
-                Self::any(items.iter().map(|(_, value)| value.clone()))
+            (Self::Dict(_), Self::Str(..) | Self::Int(_) | Self::Bool(_) | Self::None) => {
+                self.entry(key).unwrap_or(Self::Unknown)
             }
-            (
-                Self::Dict(items),
-                Self::Pieces(_) | Self::Made(_) | Self::Method(..) | Self::Lost,
-            ) => {
+            (Self::Dict(items), key) => {
                 let all = || Self::any(items.iter().map(|(_, value)| value.clone()));
                 self.entry(key).unwrap_or_else(all)
             }
-            (Self::Dict(_), key) => self.entry(key).unwrap_or(Self::Unknown),
             (Self::Input(path), Self::Str(key, _)) => match path.rsplit('.').next() {
                 // A job that is wrapped twice (`input.input`) is unwrapped once.
                 Some(last) if last == &**key => Self::Input(path.clone()),
