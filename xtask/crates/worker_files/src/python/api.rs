@@ -51,58 +51,36 @@ fn definition(
     node: Node<'_>,
     found: &mut Vec<ApiItem>,
 ) {
-    let node = match node.kind() {
-        "decorated_definition" => match node.field("definition") {
-            Some(inner) => inner,
-            None => return,
-        },
-        _ => node,
-    };
-    let text = |node: Node<'_>| source.text.get(node.range()).unwrap_or_default();
-    let Some(name) = node.field("name").map(text) else {
+    // Below its decorators.
+    let node = node.field("definition").unwrap_or(node);
+    let Some(name) = node.field("name") else {
         return;
     };
-    if name.starts_with('_') && name != "__init__" {
+    let own = name.text();
+    if own.starts_with('_') && own != "__init__" {
         return;
     }
-    let full = if owner.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{owner}.{name}")
-    };
-    let place = node.field("name").map_or_else(
-        || Place::start_of(&source.path),
-        |name| source.place(name.range()),
-    );
     let (kind, signature) = match node.kind() {
-        "class_definition" => {
-            let bases = node.field("superclasses").map_or("", text);
-            (ApiKind::Class, normal(bases))
+        "class_definition" => (ApiKind::Class, "superclasses"),
+        "function_definition" if node.text().starts_with("async") => {
+            (ApiKind::AsyncFunction, "parameters")
         }
-        "function_definition" => {
-            let asynchronous = text(node).starts_with("async");
-            let kind = if asynchronous {
-                ApiKind::AsyncFunction
-            } else {
-                ApiKind::Function
-            };
-            (kind, normal(node.field("parameters").map_or("()", text)))
-        }
+        "function_definition" => (ApiKind::Function, "parameters"),
         _ => return,
     };
     found.push(ApiItem {
         module: module.to_owned(),
-        name: full,
+        name: match owner {
+            "" => own.to_owned(),
+            owner => format!("{owner}.{own}"),
+        },
         kind,
-        signature,
-        place,
+        signature: normal(node.text_of(signature)),
+        place: source.place(name.range()),
     });
-    if node.kind() == "class_definition"
-        && owner.is_empty()
-        && let Some(body) = node.field("body")
-    {
-        for member in body.children() {
-            definition(source, module, name, member, found);
+    if kind == ApiKind::Class && owner.is_empty() {
+        for member in node.field("body").into_iter().flat_map(Node::children) {
+            definition(source, module, own, member, found);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! `return` below it, `if "A" in os.environ: … else: …`.
 
 use super::eval::Reader;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::usage::Use;
 use super::value::{Ctx, Val};
 
@@ -192,17 +192,12 @@ impl<'t> Reader<'t> {
 
 /// Whether between a value and its condition there are only operators.
 fn is_plain(node: Node<'_>, condition: Node<'_>) -> bool {
-    const PARTS: [&str; 5] = [
-        "not_operator",
-        "parenthesized_expression",
-        "comparison_operator",
-        "boolean_operator",
-        "named_expression",
-    ];
+    const PARTS: &str = "not_operator parenthesized_expression comparison_operator boolean_operator \
+        named_expression";
     let mut between = node.ancestors().take_while(|above| {
         condition.range().contains(&above.range().start) && !is_condition(*above)
     });
-    between.all(|above| PARTS.contains(&above.kind()))
+    between.all(|above| is_among(PARTS, above.kind()))
 }
 
 fn is_condition(node: Node<'_>) -> bool {

@@ -235,14 +235,12 @@ impl<'t> Reader<'t> {
         }
         if let Some(target) = args.named("target").cloned() {
             let mut given = Args::default();
-            if let Some(Val::List(items)) = args.named("args") {
-                given.positional = items.to_vec();
-            }
-            if let Some(Val::Dict(items)) = args.named("kwargs") {
-                let named = items.iter();
-                let named = named.filter_map(|(k, v)| Some((k.as_str()?.into(), v.clone())));
-                given.named = named.collect();
-            }
+            args.named("args")
+                .into_iter()
+                .for_each(|list| given.spread(list));
+            args.named("kwargs")
+                .into_iter()
+                .for_each(|dict| given.spread(dict));
             self.called(&target, &given, None);
         }
     }
@@ -347,9 +345,7 @@ impl<'t> Reader<'t> {
                         let mut inputs = args.more.iter().filter(|m| matches!(m, Val::Input(_)));
                         match (inputs.next(), args.more.is_empty()) {
                             (Some(input), _) => input.item(&Val::text(name)),
-                            (None, true) => default.map_or(Val::Unknown, |node| {
-                                self.settled(|reader| reader.eval(node, &Ctx::default()))
-                            }),
+                            (None, true) => default.map_or(Val::Unknown, |node| self.fixed(node)),
                             (None, false) => Val::Unknown,
                         }
                     }

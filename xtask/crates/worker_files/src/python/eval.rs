@@ -156,6 +156,11 @@ impl<'t> Reader<'t> {
         answer
     }
 
+    /// The value of an expression that is the same in each context.
+    pub fn fixed(&mut self, node: Node<'t>) -> Val<'t> {
+        self.settled(|reader| reader.eval(node, &Ctx::default()))
+    }
+
     /// Drops the cached values of single contexts, where they are many.
     pub fn forget_ways(&mut self) {
         const MOST: usize = 50_000;
@@ -430,19 +435,9 @@ impl<'t> Reader<'t> {
                     let value = self.part(argument.field("value"), ctx);
                     args.named.push((argument.text_of("name").into(), value));
                 }
-                "list_splat" => match self.part(argument.child(0), ctx) {
-                    Val::List(items) => args.positional.extend(items.iter().cloned()),
-                    other => args.more.push(other),
-                },
-                "dictionary_splat" => match self.part(argument.child(0), ctx) {
-                    Val::Dict(items) => {
-                        let named = items.iter();
-                        let named =
-                            named.filter_map(|(k, v)| Some((k.as_str()?.into(), v.clone())));
-                        args.named.extend(named);
-                    }
-                    other => args.more.push(other),
-                },
+                "list_splat" | "dictionary_splat" => {
+                    args.spread(&self.part(argument.child(0), ctx));
+                }
                 _ => args.positional.push(self.eval(argument, ctx)),
             }
         }

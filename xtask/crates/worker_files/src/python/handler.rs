@@ -30,12 +30,7 @@ impl<'t> Reader<'t> {
         for (key, value) in items.iter() {
             let Val::Str(name, at) = key else { continue };
             let place = self.place(at.unwrap_or(node));
-            let is_function = |one: &Val<'t>| {
-                matches!(
-                    one,
-                    Val::Func(..) | Val::Partial(..) | Val::Class(_) | Val::Object(..)
-                )
-            };
+            let is_function = |one: &Val<'t>| one.is_own() || matches!(one, Val::Object(..));
             if &**name == "handler" && !value.each().iter().all(is_function) {
                 let what = "which function the handler is was not followed";
                 self.not_read(node, what, &[Hides::JobInput]);
@@ -145,28 +140,19 @@ impl<'t> Reader<'t> {
         let of: Vec<_> = [object, key].into_iter().chain(default).collect();
         for way in self.each_context(node, &of, Hides::JobInput) {
             let name = self.at(key, &way);
-            for one in self.at(object, &way).each() {
-                if !matches!(one, Val::Input(_)) {
-                    continue;
-                }
-                for name in name.each() {
-                    match name {
-                        Val::Str(..) => {
-                            let text = default.and_then(|default| {
-                                let value = self.at(default, &way);
-                                let text =
-                                    value.display().unwrap_or_else(|| normal(default.text()));
-                                Some(text).filter(|text| text != "None")
-                            });
-                            self.key(node, &one.item(name), text, needed);
-                        }
-                        Val::Int(_) | Val::Never => {}
-                        _ => self.not_read(
-                            node,
-                            "the name of what is taken from the job's input is computed",
-                            &[Hides::JobInput],
-                        ),
-                    }
+            let whole = self.at(object, &way);
+            let inputs = whole.each().iter().filter(|one| is_input(one));
+            for (one, name) in inputs.flat_map(|one| name.each().iter().map(move |n| (one, n))) {
+                if let Val::Str(..) = name {
+                    let text = default.and_then(|default| {
+                        let value = self.at(default, &way);
+                        let text = value.display().unwrap_or_else(|| normal(default.text()));
+                        Some(text).filter(|text| text != "None")
+                    });
+                    self.key(node, &one.item(name), text, needed);
+                } else if !matches!(name, Val::Int(_) | Val::Never) {
+                    let what = "the name of what is taken from the job's input is computed";
+                    self.not_read(node, what, &[Hides::JobInput]);
                 }
             }
         }

@@ -123,43 +123,33 @@ impl<'t> Reader<'t> {
 
     /// The default, aliases and need of a class's field.
     pub fn field(&mut self, value: Option<Node<'t>>) -> Field {
-        let Some(value) = value else {
-            return Field {
-                default: None,
-                aliases: None,
-                needed: true,
-            };
+        let mut field = Field {
+            default: None,
+            aliases: None,
+            needed: value.is_none(),
         };
+        let Some(value) = value else { return field };
         let known = self.value(value);
         if value.kind() != "call" || !value.callee_name().to_lowercase().ends_with("field") {
-            let written = Some(normal(value.text())).filter(|text| text != "None");
-            let default = known.display().or(written).filter(|text| text != "None");
-            return Field {
-                default,
-                aliases: None,
-                needed: false,
-            };
+            let default = known.display().unwrap_or_else(|| normal(value.text()));
+            field.default = Some(default).filter(|text| text != "None");
+            return field;
         }
         let args = self.args(value, &Ctx::default());
         let keys = ["validation_alias", "alias", "env"];
         let alias = keys.iter().find_map(|key| args.named(key));
-        let aliases = alias.map(|alias| {
+        field.aliases = alias.map(|alias| {
             let each = alias.elements().unwrap_or_else(|| vec![alias.clone()]);
             let texts = each.iter().filter_map(|one| Some(one.as_str()?.to_owned()));
             texts.collect()
         });
-        let first = if value.callee_name() == "Field" {
-            0
-        } else {
-            usize::MAX
-        };
-        let given = args.get(first, "default").or(args.named("default_factory"));
-        let needed = given.is_none() || value.text().contains("(...");
-        Field {
-            default: known.default_text(),
-            aliases,
-            needed,
-        }
+        let first = args.positional.first();
+        let first = first.filter(|_| value.callee_name() == "Field");
+        let keys = ["default", "default_factory"];
+        let given = first.or(keys.iter().find_map(|key| args.named(key)));
+        field.needed = given.is_none() || value.text().contains("(...");
+        field.default = known.default_text();
+        field
     }
 
     /// RunPod's `validate(input, SCHEMA)`.

@@ -36,7 +36,7 @@ impl<'t> Reader<'t> {
                     // Outside of loops, a module's variable is the same in each context.
                     let fixed = scope.kind() == "module" && node.above("for_statement").is_none();
                     let value = self.once(node, |reader| match fixed {
-                        true => reader.settled(|reader| reader.eval(node, &Ctx::default())),
+                        true => reader.fixed(node),
                         false => reader.eval(node, ctx),
                     });
                     value.unwrap_or(Val::Never)
@@ -100,7 +100,9 @@ impl<'t> Reader<'t> {
                             }
                             pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
                         }
-                        "setdefault" => pairs.push((args.positional[0].clone(), last)),
+                        "setdefault" => {
+                            pairs.extend(args.positional.first().map(|key| (key.clone(), last)));
+                        }
                         _ => items.extend(last.each().iter().cloned()),
                     }
                 }

@@ -149,8 +149,7 @@ impl<'t> Reader<'t> {
                 .into_iter()
                 .flat_map(Node::children)
             {
-                let value = self.settled(|reader| reader.eval(base, &Ctx::default()));
-                if let Val::Class(base) = value
+                if let Val::Class(base) = self.fixed(base)
                     && !all.contains(&base)
                 {
                     all.push(base);
@@ -166,15 +165,11 @@ impl<'t> Reader<'t> {
             let Some(bindings) = self.program.bound_in(own, name) else {
                 continue;
             };
-            let found: Vec<_> = bindings
-                .iter()
-                .map(|binding| binding.what.clone())
-                .collect();
-            let values = found.into_iter().map(|what| match what {
+            let found = bindings.to_vec().into_iter();
+            let values = found.map(|binding| match binding.what {
                 Bound::Value(node) => {
-                    let ask = |reader: &mut Self| reader.eval(node, &Ctx::default());
-                    self.once(node, |reader| reader.settled(ask))
-                        .unwrap_or(Val::Never)
+                    let value = self.once(node, |reader| reader.fixed(node));
+                    value.unwrap_or(Val::Never)
                 }
                 Bound::Function(node) => Val::Func(node, Ctx::default(), None),
                 Bound::Class(node) => Val::Class(node),

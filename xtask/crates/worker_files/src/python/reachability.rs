@@ -157,20 +157,14 @@ impl<'t> Program<'t> {
 
 /// Whether a condition keeps the program from ever coming to this part of a statement.
 fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
+    const OFF: &str = "False 0 None TYPE_CHECKING typing.TYPE_CHECKING";
     if parent.kind() != "if_statement" || node.part() != "consequence" {
         return false;
     }
     let condition = parent.text_of("condition");
     let words = ["__name__", "__main__", "=="];
     let main = words.iter().all(|word| condition.contains(word));
-    let off = [
-        "False",
-        "0",
-        "None",
-        "TYPE_CHECKING",
-        "typing.TYPE_CHECKING",
-    ];
-    off.contains(&condition) || main && !is_root
+    is_among(OFF, condition) || main && !is_root
 }
 
 /// Decorators that hand the function to nobody.

@@ -1,7 +1,7 @@
 //! The statements of a file, one by one, so that a fork's own code can be looked for elsewhere.
 
 use super::api::normal;
-use super::syntax::{self, Node};
+use super::syntax::{self, Node, is_among};
 use crate::{Place, Source};
 
 /// A simple statement, or the first line of a compound one.
@@ -37,26 +37,17 @@ pub fn statements(source: &Source) -> Vec<Statement> {
 
 /// Where a statement ends, or the line of a compound one; `None` for anything else.
 fn end(node: Node<'_>) -> Option<usize> {
+    const COMPOUND: &str = "if_statement elif_clause for_statement while_statement with_statement \
+        except_clause case_clause function_definition";
+    const SIMPLE: &str = "expression_statement decorator return_statement raise_statement \
+        delete_statement assert_statement";
     match node.kind() {
-        "if_statement"
-        | "elif_clause"
-        | "for_statement"
-        | "while_statement"
-        | "with_statement"
-        | "except_clause"
-        | "case_clause"
-        | "function_definition" => {
+        kind if is_among(COMPOUND, kind) => {
             let line = node.children().take_while(|child| child.kind() != "block");
             Some(line.last()?.range().end)
         }
         "expression_statement" if node.child(0)?.kind() == "string" => None,
-        "expression_statement"
-        | "decorator"
-        | "return_statement"
-        | "raise_statement"
-        | "delete_statement"
-        | "assert_statement" => Some(node.range().end),
-        _ => None,
+        kind => is_among(SIMPLE, kind).then(|| node.range().end),
     }
 }
 

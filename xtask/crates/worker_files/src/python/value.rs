@@ -74,6 +74,19 @@ impl<'t> Args<'t> {
         self.get(usize::MAX, name)
     }
 
+    /// Adds the arguments of `*value` or `**value`.
+    pub fn spread(&mut self, value: &Val<'t>) {
+        match value {
+            Val::List(items) => self.positional.extend(items.iter().cloned()),
+            Val::Dict(items) => {
+                let named = items.iter();
+                let named = named.filter_map(|(k, v)| Some((k.as_str()?.into(), v.clone())));
+                self.named.extend(named);
+            }
+            other => self.more.push(other.clone()),
+        }
+    }
+
     /// The arguments of a partial call with those that come later.
     pub fn then(&self, later: &Self) -> Self {
         let mut all = self.clone();

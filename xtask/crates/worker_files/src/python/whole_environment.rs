@@ -10,6 +10,9 @@ use crate::EnvRead;
 const HARMLESS: &str = "dict copy deepcopy ChainMap len isinstance type bool MappingProxyType partial map filter \
     OrderedDict cast id hash";
 
+/// Methods whose calls or results are followed.
+const FOLLOWED: &str = "copy update __setitem__ __delitem__ clear __len__";
+
 const LISTING: &str = "items keys values __iter__";
 
 impl<'t> Reader<'t> {
@@ -49,17 +52,9 @@ impl<'t> Reader<'t> {
         match outer.kind() {
             "attribute" => {
                 let method = outer.text_of("attribute");
-                let own = [
-                    "copy",
-                    "update",
-                    "__setitem__",
-                    "__delitem__",
-                    "clear",
-                    "__len__",
-                ];
                 if is_among(LISTING, method) {
                     self.scanned(outer);
-                } else if !is_among(READING, method) && !own.contains(&method) {
+                } else if !is_among(READING, method) && !is_among(FOLLOWED, method) {
                     let what = "what is done with the whole environment is not understood";
                     self.variables(outer, what);
                 }
