@@ -194,11 +194,15 @@ impl Source {
 
     /// The lines of the text with where each starts, line ends not included.
     pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.lines.iter().enumerate().map(|(index, &start)| {
-            let end = self.lines.get(index + 1).map_or(self.text.len(), |n| n - 1);
-            let line = &self.text[start..end];
-            (start, line.strip_suffix('\r').unwrap_or(line))
-        })
+        (0..self.lines.len()).map(|index| self.line(index))
+    }
+
+    /// One of them, from 0.
+    pub fn line(&self, index: usize) -> (usize, &str) {
+        let start = self.lines[index];
+        let end = self.lines.get(index + 1).map_or(self.text.len(), |n| n - 1);
+        let line = &self.text[start..end];
+        (start, line.strip_suffix('\r').unwrap_or(line))
     }
 
     /// The nearest character boundary at or before `at`.

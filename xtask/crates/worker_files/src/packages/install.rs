@@ -23,16 +23,36 @@ pub enum Wanted {
         name: String,
         spec: String,
     },
-    Requirements(String),
-    Constraints(String),
-    /// A file that lists packages a word each.
-    List(String),
-    /// A conda environment file.
-    Environment(String),
-    /// The project in a folder.
-    Project(String),
+    /// What a file or a folder lists.
+    Listed(Listing, String),
     /// A name that only the build knows.
     Computed(String),
+}
+
+/// How a file or a folder lists packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    Requirements,
+    Constraints,
+    /// A word each.
+    Words,
+    /// A conda environment file.
+    Environment,
+    /// The project in a folder.
+    Project,
+}
+
+impl Listing {
+    /// What stands for a file that is not in the repository, in front of its path.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Requirements => "-r ",
+            Self::Constraints => "-c ",
+            Self::Words => "the names in ",
+            Self::Environment => "-f ",
+            Self::Project => "",
+        }
+    }
 }
 
 impl Install {
@@ -49,6 +69,10 @@ impl Install {
         self.wanted.push((wanted, word.range.clone()));
     }
 
+    fn list(&mut self, listing: Listing, path: impl Into<String>, word: &Word) {
+        self.want(Wanted::Listed(listing, path.into()), word);
+    }
+
     fn index(&mut self, option: &str) {
         super::add_option(&mut self.index, option);
     }
@@ -58,11 +82,12 @@ impl Install {
     }
 
     /// The file whose lines the command is given as its arguments.
-    fn listed(mut self, command: &Command, wanted: fn(String) -> Wanted) -> Self {
+    fn listed(mut self, command: &Command, listing: Listing) -> Self {
         if let Some(file) = &command.list {
             let first = command.run().first();
             let range = first.map_or(0..0, |word| word.range.clone());
-            self.wanted.push((wanted(file.clone()), range));
+            self.wanted
+                .push((Wanted::Listed(listing, file.clone()), range));
         }
         self
     }
@@ -91,7 +116,7 @@ const SPEED: &str = "DEBIAN_FRONTEND MAX_JOBS PYTHONUNBUFFERED PYTHONDONTWRITEBY
     PIP_PROGRESS_BAR PIP_RETRIES CMAKE_BUILD_PARALLEL_LEVEL";
 
 /// Options that decide where packages come from.
-pub(super) const PIP_INDEX: &str = "-i --index-url --extra-index-url -f --find-links -c \
+const PIP_INDEX: &str = "-i --index-url --extra-index-url -f --find-links -c \
     --constraint --constraints --index --default-index";
 
 /// What a command installs; `None` where it is no install command.
@@ -150,7 +175,7 @@ fn by_words(command: &Command) -> Option<Install> {
                     install.wanted.clear();
                     let files = words.iter().skip(from);
                     for word in files.filter(|word| !word.text.starts_with('-')) {
-                        install.want(Wanted::Requirements(word.text.clone()), word);
+                        install.list(Listing::Requirements, &word.text, word);
                     }
                     Some(install)
                 }
@@ -195,9 +220,16 @@ fn whole_project(command: &Command) -> Install {
     let folder = folder.map_or(".", |(_, value)| &value.text);
     let mut install = Install::new(Manager::Pip);
     if let Some(first) = words.first() {
-        install.want(Wanted::Project(folder.to_owned()), first);
+        install.list(Listing::Project, folder, first);
     }
     install
+}
+
+/// What a line of options asks for that stands in a requirements file.
+pub(super) fn options(words: &[String]) -> Install {
+    let script = crate::shell::exec(words, &(0..0));
+    let command = script.commands.first();
+    command.map_or_else(|| Install::new(Manager::Pip), |command| pip(command, 0))
 }
 
 fn pip(command: &Command, from: usize) -> Install {
@@ -217,19 +249,20 @@ fn pip(command: &Command, from: usize) -> Install {
         };
         match option {
             "-r" | "--requirement" | "--requirements" => {
-                install.want(Wanted::Requirements(value()), word);
+                install.list(Listing::Requirements, value(), word);
             }
             "-e" | "--editable" => {
                 let value = value();
                 let named = requirement(&value).filter(|_| value.contains("://"));
                 let package = |(name, spec)| Wanted::Package { name, spec };
-                install.want(named.map_or(Wanted::Project(value), package), word);
+                let project = Wanted::Listed(Listing::Project, value);
+                install.want(named.map_or(project, package), word);
             }
             _ if is_one_of(PIP_INDEX, option) => {
                 let value = value();
                 install.index(&format!("{option} {value}"));
                 if matches!(option, "-c" | "--constraint" | "--constraints") {
-                    install.want(Wanted::Constraints(value), word);
+                    install.list(Listing::Constraints, value, word);
                 }
             }
             "--pre" => install.index(option),
@@ -249,7 +282,7 @@ fn pip(command: &Command, from: usize) -> Install {
                 value();
             }
             _ if option.starts_with("-r") => {
-                install.want(Wanted::Requirements(option[2..].to_owned()), word);
+                install.list(Listing::Requirements, &option[2..], word);
             }
             _ if option.starts_with('-') => {}
             _ => {
@@ -259,14 +292,14 @@ fn pip(command: &Command, from: usize) -> Install {
             }
         }
     }
-    install.listed(command, Wanted::Requirements)
+    install.listed(command, Listing::Requirements)
 }
 
 /// A word of `pip install` that is no option.
 fn python_word(word: &Word) -> Option<Wanted> {
     let text = word.text.as_str();
     if let Some(file) = printed_file(text) {
-        return Some(Wanted::Requirements(file));
+        return Some(Wanted::Listed(Listing::Requirements, file));
     }
     if text.starts_with(['$', '`']) {
         return Some(Wanted::Computed(text.to_owned()));
@@ -274,7 +307,7 @@ fn python_word(word: &Word) -> Option<Wanted> {
     if is_path(text) && archive_name(text).is_none() {
         // `./lib[extra]`
         let folder = text.split('[').next().unwrap_or(text);
-        return Some(Wanted::Project(folder.to_owned()));
+        return Some(Wanted::Listed(Listing::Project, folder.to_owned()));
     }
     match requirement(text) {
         // Upgrading the installer installs nothing for the worker.
@@ -315,7 +348,7 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
         if is_one_of(valued, text) {
             let value = words.next().map_or("", |word| word.text.as_str());
             match text {
-                "--file" | "-f" => install.want(Wanted::List(value.to_owned()), word),
+                "--file" | "-f" => install.list(Listing::Words, value, word),
                 "-t" if manager != Manager::Apt => {}
                 "-c" | "--channel" | "-X" | "--repository" | "-t" | "--target-release" => {
                     install.index(&format!("{text} {value}"));
@@ -324,7 +357,7 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
             }
         } else if !is_argument(text) {
         } else if let Some(file) = printed_file(text) {
-            install.want(Wanted::List(file), word);
+            install.list(Listing::Words, file, word);
         } else if text.contains('$') || text.starts_with('`') {
             install.want(Wanted::Computed(text.to_owned()), word);
         } else if manager == Manager::Apt && is_path(text) {
@@ -334,7 +367,7 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
             install.want(Wanted::Package { name, spec }, word);
         }
     }
-    install.listed(command, Wanted::List)
+    install.listed(command, Listing::Words)
 }
 
 /// `name=1.2`, `name>=1`, `channel::name`; a `-` at the end takes an apt package away.
@@ -364,7 +397,7 @@ fn conda(command: &Command) -> Option<Install> {
                 ),
                 None => ("environment.yml", &words[0]),
             };
-            install.want(Wanted::Environment(file.to_owned()), word);
+            install.list(Listing::Environment, file, word);
             Some(install)
         }
         _ => None,

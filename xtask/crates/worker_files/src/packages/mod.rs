@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{Hides, Place, Reading, Source, Unread};
 
-pub use install::{BREAKS_SYSTEM, Install, Wanted, installed};
+pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, installed};
 pub use project::{environment, project};
 
 /// Who installs a package.
@@ -48,17 +48,10 @@ pub struct Requirement {
 pub struct Requirements {
     pub packages: Vec<Requirement>,
     /// Other files and folders that it names: `-r more.txt`, `-e .`
-    pub includes: Vec<(Include, String, Place)>,
-    /// Options that decide where packages come from.
+    pub includes: Vec<(Listing, String, Place)>,
+    /// Options that decide where packages come from, and what of them is installed.
     pub index: Option<String>,
-}
-
-/// What an included path is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Include {
-    Requirements,
-    Constraints,
-    Project,
+    pub options: Option<String>,
 }
 
 pub fn requirements(source: &Source) -> Reading<Requirements> {
@@ -66,48 +59,38 @@ pub fn requirements(source: &Source) -> Reading<Requirements> {
     let mut unread = Vec::new();
     for (range, text) in logical_lines(source) {
         let place = source.place(range.clone());
+        let mut computed = None;
         if text.starts_with('-') {
-            option(&mut found, &text, place);
+            // An option means what it means on pip's command line.
+            let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            let line = install::options(&words);
+            for (wanted, _) in line.wanted {
+                let place = place.clone();
+                match wanted {
+                    Wanted::Package { name, spec } => {
+                        found.packages.push(Requirement { name, spec, place });
+                    }
+                    Wanted::Listed(listing, path) => found.includes.push((listing, path, place)),
+                    Wanted::Computed(text) => computed = Some(text),
+                }
+            }
+            let index = line.index.iter();
+            index.for_each(|option| add_option(&mut found.index, option));
+            let options = line.options.iter();
+            options.for_each(|option| add_option(&mut found.options, option));
         } else if let Some((name, spec)) = requirement(&text) {
             found.packages.push(Requirement { name, spec, place });
         } else if is_path(&text) {
-            found.includes.push((Include::Project, text, place));
+            found.includes.push((Listing::Project, text, place));
         } else {
+            computed = Some(text);
+        }
+        if let Some(text) = computed {
             let what = format!("{text}: the name of this requirement is not written here");
             unread.push(source.unread(range, what, &[Hides::Packages]));
         }
     }
     Reading::new(found, unread)
-}
-
-/// An option line of a requirements file.
-fn option(found: &mut Requirements, text: &str, place: Place) {
-    let end = text.find([' ', '=']).unwrap_or(text.len());
-    let (name, value) = text.split_at(end);
-    let value = value.trim_start_matches([' ', '=']).to_owned();
-    let included = match name {
-        "-r" | "--requirement" => Some((Include::Requirements, value)),
-        "-c" | "--constraint" => Some((Include::Constraints, value)),
-        "-e" | "--editable" => match url_name(&value) {
-            Some((name, spec)) => {
-                let place = place.clone();
-                found.packages.push(Requirement { name, spec, place });
-                None
-            }
-            None => Some((Include::Project, value)),
-        },
-        // `-rmore.txt`
-        _ if name.len() > 2 && name.starts_with("-r") => {
-            Some((Include::Requirements, text[2..].trim().to_owned()))
-        }
-        _ => None,
-    };
-    found
-        .includes
-        .extend(included.map(|(include, path)| (include, path, place)));
-    if crate::is_one_of(install::PIP_INDEX, name) || name == "--pre" {
-        add_option(&mut found.index, text);
-    }
 }
 
 /// Adds an option that decides where packages come from.

@@ -11,12 +11,10 @@ fn install(text: &str) -> Vec<String> {
         for (wanted, _) in install.wanted {
             let text = match wanted {
                 Wanted::Package { name, spec } => format!("{name}{spec}"),
-                Wanted::Requirements(path) => format!("-r {path}"),
                 // Told as options, and by the tests of whole workers.
-                Wanted::Constraints(_) => continue,
-                Wanted::List(path) => format!("list {path}"),
-                Wanted::Environment(path) => format!("env {path}"),
-                Wanted::Project(path) => format!("project {path}"),
+                Wanted::Listed(Listing::Constraints, _) => continue,
+                Wanted::Listed(Listing::Project, path) => format!("project {path}"),
+                Wanted::Listed(listing, path) => format!("{}{path}", listing.word()),
                 Wanted::Computed(text) => format!("? {text}"),
             };
             let index = install
@@ -80,14 +78,20 @@ fn installs_are_found_by_meaning() {
         ("pip install $NAME", "pip:? $NAME"),
         ("pip install $(cat r.txt)", "pip:-r r.txt"),
         ("apt-get -y -qq install a=1 b- -o D::P=0 c", "apt:a=1 apt:c"),
-        ("apt install --yes $(grep -v '#' p.txt)", "apt:list p.txt"),
-        ("cat p.txt | xargs apt-get install -y", "apt:list p.txt"),
+        (
+            "apt install --yes $(grep -v '#' p.txt)",
+            "apt:the names in p.txt",
+        ),
+        (
+            "cat p.txt | xargs apt-get install -y",
+            "apt:the names in p.txt",
+        ),
         ("apk add --no-cache --virtual .b a", "apk:a"),
         (
             "conda install -y -c conda-forge a=1.2",
             "conda:a=1.2 [-c conda-forge]",
         ),
-        ("mamba env create -f env.yml", "conda:env env.yml"),
+        ("mamba env create -f env.yml", "conda:-f env.yml"),
         ("micromamba create -n x f::a", "conda:a"),
         ("for p in a b; do pip install $p; done", "pip:a pip:b"),
         ("P=\"a b\"; apt-get install -y $P", "apt:a apt:b"),

@@ -1,14 +1,12 @@
 //! The packages that commands install, and the files that list them.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 
 use super::run::{Job, When, offset};
 use super::{Hides, Manager, Package, Place, Reader, RepoPath, Source, folder_of, packages};
 use crate::glob::clean;
 use crate::is_one_of;
-use crate::packages::{Include, Install, Requirement, Wanted};
+use crate::packages::{Install, Listing, Requirement, Wanted};
 
 /// Variables by which pip and uv are given constraint files.
 const CONSTRAINTS: &str = "PIP_CONSTRAINT UV_CONSTRAINT";
@@ -29,39 +27,76 @@ impl Reader<'_> {
             };
             match wanted {
                 Wanted::Package { name, spec } => {
-                    let place = package.place.clone();
-                    self.take(vec![Requirement { name, spec, place }], &package);
+                    let named = Package {
+                        name,
+                        spec,
+                        ..package
+                    };
+                    self.interface.packages.push(named);
                 }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
                     let unread = source.unread(at, what, &[Hides::Packages]);
                     self.unread.push(unread);
                 }
-                Wanted::Project(path) => {
-                    self.project(&path, workdir, &package)?;
-                    self.missing(path, package);
-                }
-                Wanted::Constraints(path) => self.constraints(&path, workdir, &package)?,
-                Wanted::Requirements(path) => match self.listed(&path, workdir)? {
-                    Some(file) => self.requirements(&file, &package)?,
-                    None => self.missing(format!("-r {path}"), package),
-                },
-                Wanted::List(path) => match self.listed(&path, workdir)? {
-                    Some(file) => self.list(&file, &package),
-                    None => self.missing(format!("the names in {path}"), package),
-                },
-                Wanted::Environment(path) => match self.listed(&path, workdir)? {
-                    Some(file) => self.environment(&file, &package),
-                    None => self.missing(format!("-f {path}"), package),
-                },
+                Wanted::Listed(listing, path) => self.named(listing, &path, workdir, package)?,
             }
         }
         Ok(())
     }
 
-    /// A folder, or a file that is not in the repository, stands for what is in it.
-    fn missing(&mut self, name: String, package: Package) {
-        self.interface.packages.push(Package { name, ..package });
+    /// Takes what the file lists that a command names.
+    fn named(
+        &mut self,
+        listing: Listing,
+        path: &str,
+        workdir: Option<&str>,
+        like: Package,
+    ) -> Result<()> {
+        if listing == Listing::Project {
+            self.project(path, workdir, &like)?;
+            return self.listed(listing, path, None, like);
+        }
+        let found = self.resolve(path, workdir).into_iter().next();
+        let file = found.unwrap_or_else(|| RepoPath::from(clean(path).as_str()));
+        let file = self.source(&file)?;
+        self.including.clear();
+        self.listed(listing, path, file, like)
+    }
+
+    /// Takes what a file lists. One that is not in the repository, or a folder, stands for what is
+    /// in it.
+    fn listed(
+        &mut self,
+        listing: Listing,
+        path: &str,
+        file: Option<Source>,
+        mut like: Package,
+    ) -> Result<()> {
+        if listing == Listing::Constraints {
+            (like.manager, like.index, like.options) = (Manager::Constraint, None, None);
+        }
+        let Some(file) = file else {
+            let name = format!("{}{path}", listing.word());
+            self.interface.packages.push(Package { name, ..like });
+            return Ok(());
+        };
+        self.taken.insert(file.path.clone());
+        match listing {
+            Listing::Words => self.words(&file, &like),
+            Listing::Environment => {
+                let found = packages::environment(&file).collect_unread(&mut self.unread);
+                for (manager, requirement) in found {
+                    let like = Package {
+                        manager,
+                        ..like.clone()
+                    };
+                    self.take(vec![requirement], &like);
+                }
+            }
+            _ => self.requirements(&file, &like)?,
+        }
+        Ok(())
     }
 
     /// Constraint files that a script names by a variable.
@@ -79,56 +114,17 @@ impl Reader<'_> {
             };
             let package = unnamed(Manager::Pip, job.when != When::Never, source.place(at));
             for path in value.unwrap_or_default().split_whitespace() {
-                self.constraints(path, job.workdir.as_deref(), &package)?;
+                let (workdir, package) = (job.workdir.as_deref(), package.clone());
+                self.named(Listing::Constraints, path, workdir, package)?;
             }
         }
         Ok(())
     }
 
-    /// The constraints of a file.
-    fn constraints(&mut self, path: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
-        let like = Package {
-            manager: Manager::Constraint,
-            index: None,
-            options: None,
-            ..like.clone()
-        };
-        match self.listed(path, workdir)? {
-            Some(file) => self.requirements(&file, &like)?,
-            None => self.missing(format!("-c {path}"), like),
-        }
-        Ok(())
-    }
-
-    /// The file that a path of an install command means.
-    fn listed(&mut self, path: &str, workdir: Option<&str>) -> Result<Option<Source>> {
-        let found = self.resolve(path, workdir).into_iter().next();
-        let found = found.or_else(|| {
-            let plain = RepoPath::from(clean(path).as_str());
-            self.tree.entries().contains_key(&plain).then_some(plain)
-        });
-        let Some(path) = found else { return Ok(None) };
-        let source = self.source(&path)?;
-        if source.is_some() {
-            self.listed.insert(path);
-        }
-        Ok(source)
-    }
-
     fn requirements(&mut self, source: &Source, like: &Package) -> Result<()> {
-        self.requirements_of(source, like, &mut BTreeSet::new())
-    }
-
-    fn requirements_of(
-        &mut self,
-        source: &Source,
-        like: &Package,
-        seen: &mut BTreeSet<RepoPath>,
-    ) -> Result<()> {
-        if !seen.insert(source.path.clone()) {
+        if !self.including.insert(source.path.clone()) {
             return Ok(());
         }
-        self.listed.insert(source.path.clone());
         let name = source.path.name();
         if name.ends_with(b".toml") || name.ends_with(b".lock") {
             let found = packages::project(&[source]).collect_unread(&mut self.unread);
@@ -136,38 +132,34 @@ impl Reader<'_> {
             return Ok(());
         }
         let found = packages::requirements(source).collect_unread(&mut self.unread);
-        let index: Vec<String> = like.index.iter().cloned().chain(found.index).collect();
+        let both = |one: &Option<String>, more: Option<String>| {
+            let all: Vec<String> = one.iter().cloned().chain(more).collect();
+            (!all.is_empty()).then(|| all.join(" "))
+        };
         let like = Package {
-            index: (!index.is_empty()).then(|| index.join(" ")),
+            index: both(&like.index, found.index),
+            options: both(&like.options, found.options),
             ..like.clone()
         };
         self.take(found.packages, &like);
         let folder = folder_of(&source.path);
-        for (include, name, place) in found.includes {
-            let mut like = Package {
+        for (listing, name, place) in found.includes {
+            let like = Package {
                 place,
                 ..like.clone()
             };
-            if include == Include::Project {
-                self.project(&name, Some(&folder), &like)?;
-                self.missing(name, like);
+            if listing == Listing::Project {
+                self.named(listing, &name, Some(&folder), like)?;
                 continue;
             }
-            let mut option = "-r";
-            if include == Include::Constraints {
-                (like.manager, like.index, like.options) = (Manager::Constraint, None, None);
-                option = "-c";
-            }
             let path = RepoPath::from(clean(&format!("{folder}/{name}")).as_str());
-            match self.source(&path)? {
-                Some(other) => self.requirements_of(&other, &like, seen)?,
-                None => self.missing(format!("{option} {name}"), like),
-            }
+            let file = self.source(&path)?;
+            self.listed(listing, &name, file, like)?;
         }
         Ok(())
     }
 
-    fn list(&mut self, source: &Source, like: &Package) {
+    fn words(&mut self, source: &Source, like: &Package) {
         for (start, line) in source.lines() {
             let line = line.split('#').next().unwrap_or_default();
             for word in line.split_whitespace() {
@@ -180,17 +172,6 @@ impl Reader<'_> {
                     ..like.clone()
                 });
             }
-        }
-    }
-
-    fn environment(&mut self, source: &Source, like: &Package) {
-        let found = packages::environment(source).collect_unread(&mut self.unread);
-        for (manager, requirement) in found {
-            let like = Package {
-                manager,
-                ..like.clone()
-            };
-            self.take(vec![requirement], &like);
         }
     }
 
@@ -221,7 +202,7 @@ impl Reader<'_> {
             let held = self.in_image(&path, workdir);
             let path = held.unwrap_or_else(|| RepoPath::from(relative.as_str()));
             if let Some(source) = self.source(&path)? {
-                self.listed.insert(path);
+                self.taken.insert(path);
                 found.push(source);
             }
         }
@@ -239,13 +220,13 @@ impl Reader<'_> {
         for named in set.cloned().collect::<Vec<_>>() {
             let package = unnamed(Manager::Pip, true, named.place);
             for path in named.value.split_whitespace() {
-                self.constraints(path, None, &package)?;
+                self.named(Listing::Constraints, path, None, package.clone())?;
             }
         }
         let is_loose = |source: &&Source| {
             let name = String::from_utf8_lossy(source.path.name()).to_lowercase();
             name.contains("requirements")
-                && !self.listed.contains(&source.path)
+                && !self.taken.contains(&source.path)
                 && !source.path.name().ends_with(b".py")
         };
         let sources = self.interface.sources.values();
@@ -253,6 +234,7 @@ impl Reader<'_> {
         for source in loose {
             let place = Place::start_of(&source.path);
             let like = unnamed(Manager::Pip, self.copied.is_none(), place);
+            self.including.clear();
             self.requirements(&source, &like)?;
         }
         Ok(())

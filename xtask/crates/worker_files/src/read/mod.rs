@@ -44,7 +44,8 @@ impl WorkerInterface {
             jobs: Vec::new(),
             names: BTreeMap::new(),
             inline: Vec::new(),
-            listed: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            including: BTreeSet::new(),
             mentions: BTreeSet::new(),
         };
         reader.declared()?;
@@ -86,8 +87,9 @@ struct Reader<'t> {
     names: BTreeMap<Vec<u8>, Vec<RepoPath>>,
     /// Python programs inside scripts.
     inline: Vec<Source>,
-    /// Files whose packages were taken.
-    listed: BTreeSet<RepoPath>,
+    /// Files whose packages were taken, and those of the install that is being read.
+    taken: BTreeSet<RepoPath>,
+    including: BTreeSet<RepoPath>,
     /// Files that the Python names in quotes.
     mentions: BTreeSet<RepoPath>,
 }

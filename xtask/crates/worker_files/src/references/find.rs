@@ -1,6 +1,6 @@
 //! What names something gone: a path that is written out, a folder by a bare word, a Python module.
 
-use super::{File, Form, Gone};
+use super::{File, Form, Gone, Hit};
 use crate::is_one_of;
 use xtask_core::tree::RepoPath;
 
@@ -12,29 +12,30 @@ const TOOLS: &str = "ADD COPY bandit black cat cd chmod compileall coverage cp f
 const KEYS: &str = "context dir directory folder include mypy_path package-dir packages path \
     paths pythonpath source src testpaths where working-directory";
 
-pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
-    for (start, line) in file.lines() {
+pub fn find(file: &File, gone: &Gone<'_>) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    for (start, line) in file.source.lines() {
         for (at, word) in words(line, file.form) {
             if let Some((what, instead)) = path(file, gone, line, at, word) {
-                file.hit(start + at, what, instead);
+                hits.push((start + at, what, instead));
             }
         }
-        if file.form != Form::Prose {
-            let tops = gone.folders.iter().filter(|folder| !folder.contains('/'));
-            for folder in tops {
-                for (at, _) in line.match_indices(*folder) {
-                    if is_folder(file.form, &line[..at], &line[at + folder.len()..])
-                        && let Some((what, instead)) = gone.lookup(folder)
-                    {
-                        file.hit(start + at, what, instead);
+        let tops = gone.folders.iter().filter(|folder| !folder.contains('/'));
+        for folder in tops.filter(|_| file.form != Form::Prose) {
+            for (at, _) in line.match_indices(*folder) {
+                let head = &line[..at];
+                if is_folder(file.form, head, &line[at + folder.len()..])
+                    && let Some((what, mut instead)) = gone.lookup(folder)
+                {
+                    if is_import(file.form, head) {
+                        instead = "import the modules by their own names".to_owned();
                     }
+                    hits.push((start + at, what, instead));
                 }
             }
         }
-        for folder in &gone.packages {
-            modules(file, gone, folder, start, line);
-        }
     }
+    hits
 }
 
 fn is_name(c: char) -> bool {
@@ -82,7 +83,7 @@ fn words(line: &str, form: Form) -> Vec<(usize, &str)> {
 
 /// What became of a path that is gone, and what to write.
 fn path(
-    file: &File<'_>,
+    file: &File,
     gone: &Gone<'_>,
     line: &str,
     at: usize,
@@ -99,24 +100,25 @@ fn path(
     }
     if let Some(rooted) = word.strip_prefix('/') {
         // Lists in which a leading slash means the repository's root.
-        let is_list = file.form == Form::Paths || file.path.name().starts_with(b"dependabot.");
+        let is_list =
+            file.form == Form::Paths || file.source.path.name().starts_with(b"dependabot.");
         let (what, instead) = gone.lookup(rooted).filter(|_| is_list)?;
         let instead = if instead == "." { "" } else { &instead };
         return Some((what, format!("/{instead}")));
     }
-    // A word without a slash is a path only if it is a file that is gone.
+    // A word without a slash is a path only if it is a file that is gone, or a Python module.
     if !word.contains('/') && !gone.files.contains_key(word) {
-        return None;
+        return module(gone, word);
     }
-    if file.path.parent().is_some()
-        && let Some(path) = file.path.leads_to(word.as_bytes())
+    if file.source.path.parent().is_some()
+        && let Some(path) = file.source.path.leads_to(word.as_bytes())
         && let Some(path) = path.as_str()
     {
         if gone.exists(path) {
             return None;
         }
         if let Some((what, instead)) = gone.lookup(path) {
-            let instead = file.path.link_to(&RepoPath::from(instead.as_str()));
+            let instead = file.source.path.link_to(&RepoPath::from(instead.as_str()));
             return Some((what, instead.to_string()));
         }
     }
@@ -158,7 +160,7 @@ pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
         Form::Paths => head.is_empty() && rest.trim().is_empty(),
         Form::Python => {
             let line = format!("{head}{rest}").to_lowercase();
-            is_quoted && (line.contains("path") || line.contains("join("))
+            is_quoted && (line.contains("path") || line.contains("join(")) || is_import(form, head)
         }
         _ => {
             let bare = head.trim_end_matches(['"', '\'', '[', ' ']);
@@ -181,50 +183,22 @@ pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
     }
 }
 
-/// `from src.engine import …`, `python -m src.handler`, `patch("src.utils.x")`, `import src`.
-fn modules(file: &mut File<'_>, gone: &Gone<'_>, folder: &str, start: usize, line: &str) {
-    for (at, _) in line.match_indices(&format!("{folder}.")) {
-        let before = line[..at].chars().next_back();
-        let rest = &line[at..];
-        let end = rest.find(|c: char| !is_name(c) && c != '.');
-        let (dotted, rest) = rest.split_at(end.unwrap_or(rest.len()));
-        let is_part = before.is_some_and(|c| is_name(c) || "./-\\$@".contains(c));
-        if !is_part
-            && !rest.starts_with(['/', '-'])
-            && let Some((module, instead)) = module(gone, dotted)
-        {
-            let what = format!("the module `{module}` is gone");
-            file.hit(start + at, what, instead);
-        }
-    }
-    let code = line.trim_start();
-    for word in ["import ", "from "] {
-        let rest = code
-            .strip_prefix(word)
-            .and_then(|rest| rest.strip_prefix(folder));
-        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ','])) {
-            let at = line.len() - code.len() + word.len();
-            let instead = "import the modules by their own names".to_owned();
-            file.hit(
-                start + at,
-                format!("the package `{folder}` is gone"),
-                instead,
-            );
-        }
-    }
+/// `import src`, `from src import …`
+fn is_import(form: Form, head: &str) -> bool {
+    form == Form::Python && matches!(head.trim(), "import" | "from")
 }
 
-/// The longest head of a dotted name that is a module which is gone, and its name now.
+/// `src.engine.Engine`: the longest head that is a module which is gone, and its name now.
 fn module(gone: &Gone<'_>, dotted: &str) -> Option<(String, String)> {
     let parts: Vec<&str> = dotted.split('.').collect();
     (2..=parts.len()).rev().find_map(|count| {
         let path = parts[..count].join("/");
         let files = [format!("{path}.py"), format!("{path}/__init__.py")];
-        let file = files
-            .iter()
-            .find(|file| gone.files.contains_key(file.as_str()))?;
+        let mut files = files.iter().map(String::as_str);
+        let file = files.find(|file| gone.files.contains_key(file))?;
         let now = gone.instead(file);
         let now = now.trim_end_matches(".py").trim_end_matches("/__init__");
-        Some((parts[..count].join("."), now.replace('/', ".")))
+        let what = format!("the module `{}` is gone", parts[..count].join("."));
+        Some((what, now.replace('/', ".")))
     })
 }

@@ -5,20 +5,16 @@
 
 mod arguments;
 mod find;
-mod links;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::path::Path;
 
 use serde::Serialize;
 
-pub use links::links;
-
-use crate::bake;
+use crate::{Source, bake};
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::output::cut;
-use xtask_core::tree::{Entries, RepoPath};
+use xtask_core::tree::{Entries, RepoPath, same};
 
 /// The repository as the migration leaves it.
 pub struct After<'a> {
@@ -70,13 +66,49 @@ pub fn candidates() -> Vec<String> {
 pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let mut found = Vec::new();
-    for mut file in files.iter().filter_map(File::open) {
-        find::find(&mut file, &gone);
-        arguments::find(&mut file, "Dockerfile", after.arguments);
-        found.extend(file.into_findings());
+    for file in files.iter().filter_map(File::open) {
+        let mut hits = find::find(&file, &gone);
+        hits.extend(arguments::find(&file, "Dockerfile", after.arguments));
+        found.extend(file.findings(hits));
     }
     found.sort();
     found.dedup();
+    found
+}
+
+/// Every symbolic link in `links` (its path, and what it names) that stays and no longer leads where
+/// it led, because that moved.
+pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>) -> Vec<Dangling> {
+    let gone = Gone::new(after);
+    let stays = |path: &RepoPath| {
+        let entries = (before.get(path), after.result.get(path));
+        matches!(entries, (Some(before), Some(after)) if same(before, after))
+    };
+    let check = |(link, target): &(RepoPath, Vec<u8>)| {
+        if link.is_within(OUTDATED) || target.starts_with(b"/") || !stays(link) {
+            return None;
+        }
+        let named = link.leads_to(target)?;
+        let named = named.as_str()?;
+        let instead = if gone.files.contains_key(named) {
+            gone.instead(named)
+        } else if gone.folders.contains(named) {
+            gone.folder_now(named)
+        } else {
+            return None;
+        };
+        Some(Dangling {
+            path: link.clone(),
+            line: 1,
+            column: 1,
+            kind: MentionKind::Code,
+            text: format!("a link to {}", RepoPath::new(target.as_slice())),
+            what: gone.lookup(named)?.0,
+            instead: link.link_to(&RepoPath::from(&*instead)).to_string(),
+        })
+    };
+    let mut found: Vec<Dangling> = links.iter().filter_map(check).collect();
+    found.sort();
     found
 }
 
@@ -84,9 +116,9 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
 /// begins with the folder and a slash counts even where no file of that name is known.
 pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
     let mut found = Vec::new();
-    for mut file in files.iter().filter_map(File::open) {
-        let path = file.path;
-        for (start, line) in file.lines() {
+    for file in files.iter().filter_map(File::open) {
+        let mut hits = Vec::new();
+        for (start, line) in file.source.lines() {
             let mut all = line.match_indices(folder).map(|(at, _)| at);
             let is_meant = |at: &usize| {
                 let (before, after) = (&line[..*at], &line[at + folder.len()..]);
@@ -95,11 +127,11 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
             // One line is one thing to do.
             if let Some(at) = all.find(is_meant) {
                 let what = format!("mentions `{folder}/`, which is to go");
-                file.hit(start + at, what, String::new());
+                hits.push((start + at, what, String::new()));
             }
         }
-        for mut one in file.into_findings() {
-            if is_aside(path, &one.text) {
+        for mut one in file.findings(hits) {
+            if is_aside(&one.path, &one.text) {
                 one.kind = MentionKind::Prose;
             }
             found.push(one);
@@ -144,19 +176,20 @@ fn is_aside(path: &RepoPath, line: &str) -> bool {
 }
 
 /// A file under examination.
-struct File<'a> {
-    path: &'a RepoPath,
-    text: &'a str,
+struct File {
+    source: Source,
     form: Form,
-    /// By offset: what is wrong, and what to write instead.
-    hits: BTreeMap<usize, (String, String)>,
 }
+
+/// A place in a file's text, what is wrong there, and what to write instead.
+type Hit = (usize, String, String);
 
 /// A bake file without the arguments that the worker's Dockerfile does not declare, as far as each
 /// stands on a line of its own.
 pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
     let text = std::str::from_utf8(bake).ok()?;
-    let mut undeclared = arguments::in_bake(text, "Dockerfile");
+    let source = Source::new(bake::FILE.into(), bake);
+    let mut undeclared = arguments::in_bake(&source, "Dockerfile");
     undeclared.retain(|arg| arguments::is_undeclared(&arg.name, declared));
     let without = bake::without_arguments(text, undeclared);
     (without != text).then_some(without)
@@ -169,85 +202,50 @@ pub fn undeclared(
     dockerfile: &str,
     declared: &[String],
 ) -> Vec<Dangling> {
-    let mut found = Vec::new();
-    for (path, bytes) in files {
-        if let Ok(text) = std::str::from_utf8(bytes) {
-            let mut file = File::new(path, text);
-            arguments::find(&mut file, dockerfile, declared);
-            found.extend(file.into_findings());
-        }
-    }
-    found
+    let files = files.iter().map(|(path, bytes)| File::new(path, bytes));
+    let found = |file: File| file.findings(arguments::find(&file, dockerfile, declared));
+    files.flat_map(found).collect()
 }
 
-impl<'a> File<'a> {
+impl File {
     /// Text that is no record of the past and lies outside of `outdated/`.
-    fn open((path, bytes): &'a (RepoPath, Vec<u8>)) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?;
-        let passed_over = path.is_within(OUTDATED) || text.contains('\0') || is_record(path);
-        (!passed_over).then(|| Self::new(path, text))
+    fn open((path, bytes): &(RepoPath, Vec<u8>)) -> Option<Self> {
+        let passed_over = path.is_within(OUTDATED)
+            || is_record(path)
+            || bytes.contains(&0)
+            || std::str::from_utf8(bytes).is_err();
+        (!passed_over).then(|| Self::new(path, bytes))
     }
 
-    fn new(path: &'a RepoPath, text: &'a str) -> Self {
+    fn new(path: &RepoPath, bytes: &[u8]) -> Self {
         Self {
-            path,
-            text,
+            source: Source::new(path.clone(), bytes),
             form: Form::of(path),
-            hits: BTreeMap::new(),
         }
     }
 
-    /// The first finding at a place stands.
-    fn hit(&mut self, offset: usize, what: String, instead: String) {
-        self.hits.entry(offset).or_insert((what, instead));
-    }
-
-    /// Each line with its offset.
-    fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + use<'a> {
-        let mut offset = 0;
-        self.text.split_inclusive('\n').map(move |line| {
-            let start = offset;
-            offset += line.len();
-            (start, line.trim_end_matches(['\n', '\r']))
-        })
-    }
-
-    fn into_findings(self) -> Vec<Dangling> {
+    /// What is said of the file. The first hit at a place stands.
+    fn findings(&self, mut hits: Vec<Hit>) -> Vec<Dangling> {
+        hits.sort_by_key(|(offset, ..)| *offset);
+        hits.dedup_by_key(|(offset, ..)| *offset);
         let kind = match self.form {
             Form::Prose => MentionKind::Prose,
             _ => MentionKind::Code,
         };
-        let mut found = Vec::new();
-        // The hits are in order, so no text is counted twice.
-        let (mut line, mut column, mut counted) = (1, 1, 0);
-        let mut text = shown(self.text);
-        for (offset, (what, instead)) in self.hits {
-            let between = &self.text[counted..offset];
-            if let Some(end) = between.rfind('\n') {
-                line += between.matches('\n').count();
-                column = 1;
-                counted += end + 1;
-                text = shown(&self.text[counted..]);
-            }
-            column += self.text[counted..offset].chars().count();
-            counted = offset;
-            found.push(Dangling {
-                path: self.path.clone(),
-                line,
-                column,
+        let finding = |(offset, what, instead)| {
+            let place = self.source.place(offset..offset);
+            Dangling {
+                path: place.file,
+                line: place.line,
+                column: place.column,
                 kind,
-                text: text.clone(),
+                text: cut(self.source.line(place.line - 1).1.trim(), 160),
                 what,
                 instead,
-            });
-        }
-        found
+            }
+        };
+        hits.into_iter().map(finding).collect()
     }
-}
-
-/// The first line of a text as a finding shows it.
-fn shown(text: &str) -> String {
-    cut(text.lines().next().unwrap_or_default().trim(), 160)
 }
 
 /// What a file is written in, as far as it matters here.
@@ -302,8 +300,6 @@ struct Gone<'a> {
     files: BTreeMap<&'a str, &'a str>,
     /// Folders of which nothing is left.
     folders: BTreeSet<&'a str>,
-    /// Those at the top that held Python.
-    packages: BTreeSet<&'a str>,
     result: &'a Entries,
 }
 
@@ -338,17 +334,8 @@ impl<'a> Gone<'a> {
             }
         }
         folders.retain(|folder| !has(after.result, &RepoPath::from(*folder)));
-        let tops = files
-            .iter()
-            .filter(|(old, _)| Path::new(old).extension().is_some_and(|end| end == "py"));
-        let packages = tops
-            .filter_map(|(old, _)| old.split_once('/'))
-            .map(|(top, _)| top)
-            .filter(|top| folders.contains(top) && !top.contains('.'))
-            .collect();
         Self {
             files: files.into_iter().collect(),
-            packages,
             folders,
             result: after.result,
         }
