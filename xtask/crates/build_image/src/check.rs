@@ -173,9 +173,7 @@ fn builds(path: &RepoPath) -> bool {
     };
     let name = text.strip_prefix(".runpod/").unwrap_or(text);
     let yaml = matches!(text.rsplit_once('.'), Some((_, "yml" | "yaml")));
-    name == bake::FILE
-        || yaml && text.starts_with(".github/workflows/")
-        || yaml && !name.contains('/') && name.contains("compose")
+    name == bake::FILE || yaml && !name.contains('/') && name.contains("compose")
 }
 
 /// The SGLang of the base image against the flag table's.

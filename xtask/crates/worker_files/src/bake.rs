@@ -2,7 +2,6 @@
 
 mod resolve;
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use hcl_edit::Span;
@@ -36,27 +35,6 @@ impl Target {
     pub fn setting(&self, name: &str) -> Option<&str> {
         let mut settings = self.settings.iter().filter(|setting| setting.name == name);
         settings.next().map(|setting| setting.value.as_str())
-    }
-}
-
-impl Bake {
-    /// A target's setting as written, its own or that of one which it inherits from.
-    pub fn setting<'a>(&'a self, target: &'a Target, name: &str) -> Option<&'a str> {
-        let mut seen = BTreeSet::new();
-        let mut open = vec![target];
-        while let Some(target) = open.pop() {
-            if let Some(value) = target.setting(name) {
-                return Some(value);
-            }
-            let bases = target.setting("inherits").unwrap_or_default();
-            let names: Vec<&str> = bases.split('"').skip(1).step_by(2).collect();
-            // The first that is named is asked first.
-            for name in names.into_iter().rev() {
-                let base = self.targets.iter().find(|target| target.name == name);
-                open.extend(base.filter(|base| seen.insert(&base.name)));
-            }
-        }
-        None
     }
 }
 

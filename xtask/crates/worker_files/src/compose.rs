@@ -250,36 +250,22 @@ pub fn env_file(source: &Source) -> Vec<Named> {
 /// A value without its quotes and without a comment behind it. In single quotes everything stands
 /// for itself; in double quotes a backslash escapes; a bare `#` begins a comment behind a space.
 fn unquoted(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some('\'') => match chars.as_str().split_once('\'') {
-            Some((inside, _)) => inside.to_owned(),
-            None => text.to_owned(),
-        },
-        Some('"') => {
-            let mut value = String::new();
-            loop {
-                match chars.next() {
-                    Some('"') => return value,
-                    Some('\\') => match chars.next() {
-                        Some('n') => value.push('\n'),
-                        Some('t') => value.push('\t'),
-                        Some('r') => value.push('\r'),
-                        Some(c @ ('"' | '\\' | '$')) => value.push(c),
-                        Some(c) => value.extend(['\\', c]),
-                        None => return text.to_owned(),
-                    },
-                    Some(c) => value.push(c),
-                    None => return text.to_owned(),
-                }
-            }
-        }
-        Some('#') => String::new(),
-        _ => {
-            let comment = text.find(" #").or_else(|| text.find("\t#"));
-            text[..comment.unwrap_or(text.len())].trim_end().to_owned()
+    if text.starts_with('"') {
+        // JSON has the same escapes, but for the dollar sign.
+        let json = text.replace("\\$", "$");
+        let mut strings = serde_json::Deserializer::from_str(&json).into_iter::<String>();
+        if let Some(Ok(string)) = strings.next() {
+            return string;
         }
     }
+    if let Some(rest) = text.strip_prefix(['"', '\''])
+        && let Some((inside, _)) = rest.split_once(&text[..1])
+    {
+        return inside.to_owned();
+    }
+    let comment = text.find(" #").or_else(|| text.find("\t#"));
+    let end = if text.starts_with('#') { 0 } else { text.len() };
+    text[..comment.unwrap_or(end)].trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -353,7 +339,8 @@ mod tests {
             ("plain  # a comment", "plain"),
             ("# only a comment", ""),
             ("'it # is $HERE \\n' # a comment", "it # is $HERE \\n"),
-            ("\"a \\\"b\\\" \\n\\x\" # a comment", "a \"b\" \n\\x"),
+            ("\"a \\\"b\\\" \\n\\$x\" # a comment", "a \"b\" \n$x"),
+            ("\"a\\x\" # a comment", "a\\x"),
             ("\"never ends", "\"never ends"),
             ("", ""),
             ("''", ""),

@@ -77,32 +77,18 @@ impl Ignore {
         against
     }
 
-    /// Whether all that lies below `folder` is left out, so that there is no need to look.
+    /// Whether all that lies below `folder` is left out, so that there is no need to look: no line
+    /// takes back what may lie in it, by the first folder of both.
     pub fn excludes_all_of(&self, folder: &RepoPath) -> bool {
-        let path = String::from_utf8_lossy(folder.as_bytes());
-        self.excludes(folder)
-            && !self
-                .lines
-                .iter()
-                .any(|line| !line.takes_out && may_lie_below(&line.text, &path))
+        let top = String::from_utf8_lossy(folder.top()).into_owned();
+        let may_lie_there = |line: &Line| {
+            let first = line.text.split('/').next().unwrap_or_default();
+            let glob = Glob::new(first, true);
+            line.text.contains("**") || glob.is_some_and(|glob| glob.matches(&top))
+        };
+        let mut taken_back = self.lines.iter().filter(|line| !line.takes_out);
+        self.excludes(folder) && !taken_back.any(may_lie_there)
     }
-}
-
-/// Whether a pattern could match something below a folder.
-fn may_lie_below(pattern: &str, folder: &str) -> bool {
-    let mut parts = pattern.split('/');
-    for name in folder.split('/') {
-        match parts.next() {
-            // It names a folder above: that this one is left out all the same is a later line's.
-            None => return false,
-            Some(part) if part.contains("**") => return true,
-            Some(part) if !Glob::new(part, true).is_some_and(|glob| glob.matches(name)) => {
-                return false;
-            }
-            Some(_) => {}
-        }
-    }
-    parts.next().is_some()
 }
 
 /// The pattern without `.`, `..`, doubled and outer slashes; `None` when it names nothing inside
@@ -173,12 +159,11 @@ mod tests {
         assert!(all_of("*\n!handler.py\n!scripts/a.py\n", "target"));
         assert!(!all_of("*\n!scripts/a.py\n", "scripts"));
         assert!(!all_of("*\n!scripts/sub/a.py\n", "scripts/sub"));
-        assert!(all_of("*\n!scripts/sub/a.py\n", "scripts/other"));
+        assert!(!all_of("*\n!scripts/sub/a.py\n", "scripts/other"));
         assert!(!all_of("*\n!**/a.py\n", "target"));
         assert!(!all_of("*\n!t*/a.py\n", "target"));
         assert!(all_of("*\n!s*/a.py\n", "target"));
         assert!(!all_of("*\n!target\n", "target"));
-        assert!(all_of("*\n!target\ntarget/debug\n", "target/debug"));
         assert!(!all_of("", "target"));
     }
 }

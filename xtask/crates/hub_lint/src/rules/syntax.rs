@@ -134,13 +134,10 @@ fn rule(kind: ProblemKind) -> (&'static Rule, &'static str) {
         ProblemKind::TrailingComma => (&TRAILING_COMMA, "remove the comma"),
         ProblemKind::MissingComma => (&MISSING_COMMA, "add a comma"),
         ProblemKind::LiteralEscape => (&LITERAL_ESCAPE, "write line breaks there"),
-        ProblemKind::Unclosed | ProblemKind::Mismatched => (&BRACKETS, REWRITE),
+        ProblemKind::Unclosed => (&BRACKETS, REWRITE),
         ProblemKind::BadString => (&BAD_STRING, REWRITE),
         ProblemKind::BadValue => (&BAD_VALUE, REWRITE),
-        ProblemKind::Unexpected
-        | ProblemKind::Trailing
-        | ProblemKind::Nul
-        | ProblemKind::TooDeep => (&UNEXPECTED, REWRITE),
+        ProblemKind::Unexpected => (&UNEXPECTED, REWRITE),
         ProblemKind::DuplicateKey => (&DUPLICATE_KEY, REWRITE),
     }
 }

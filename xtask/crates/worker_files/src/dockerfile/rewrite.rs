@@ -157,7 +157,7 @@ fn edits(
     anew(text, instruction, sources, landings)
 }
 
-/// The sources and the destination written from scratch, an instruction for each destination.
+/// The instruction written from scratch, once for each destination.
 fn anew(
     text: &Text<'_>,
     instruction: &Instruction,
@@ -167,73 +167,58 @@ fn anew(
     let (start, first) = (instruction.range.start, sources[0].1.start);
     let refuse = |at: usize, what: &str, help: &str| Err(text.refuse(at, what, help));
     let at = instruction.options().1;
-    let words = instruction.words(at);
+    let mut words = instruction.words(at);
     if words.len() != sources.len() + 1 {
         let what = "files of the context beside a here-document or an address";
         let help = "give the files of the context an instruction of their own";
         return refuse(first, what, help);
     }
-    let mut edits = Vec::new();
+    if text.body[instruction.range.clone()].contains('\n') {
+        let what = "a copy over several lines, of files that no longer lie together";
+        return refuse(first, what, "write the instruction on one line");
+    }
+    let mut head = text.body[start..instruction.start + at].to_owned();
     if instruction.keyword == "ADD" && landings.iter().any(|landing| landing.folder) {
         if landings.len() > 1 || is_pattern(&sources[0].0) {
             let what = "ADD with a folder beside files, which it would unpack";
             return refuse(first, what, "give each source an instruction of its own");
         }
         // ADD does not unpack archives inside of a folder, but it would unpack one named alone.
-        edits.push((start..start + "ADD".len(), "COPY".to_owned()));
+        head.replace_range(.."ADD".len(), "COPY");
     }
-    let dest = &words[sources.len()];
-    let mut to = text.body[dest.range.clone()].to_owned();
+    let dest = words.swap_remove(sources.len());
+    if dest.text.contains(['\\', '`', '"', '\'']) {
+        let what = format!("the destination `{}`", dest.text);
+        return refuse(
+            dest.range.start,
+            &what,
+            "write it without quotes and backslashes",
+        );
+    }
     // The destination of several files must end in a slash.
-    if !to.ends_with('/') {
-        let plain = |c: char| !c.is_whitespace() && !"\"'\\`".contains(c);
-        if !to.chars().all(plain) {
-            let what = format!("the destination `{to}`");
-            let help = "write it without quotes and with a slash at the end";
-            return refuse(dest.range.start, &what, help);
-        }
-        to.push('/');
-    }
-    let mut end = dest.range.end;
-    if text.body[first..end].contains('#') {
-        let what = "a comment among the sources of a copy that must be split";
-        return refuse(first, what, "move the comment above the instruction");
-    }
-    let mut from = first;
-    if instruction.json(at).is_some() {
-        from = text.body[..first].rfind('[').unwrap_or(first);
-        end += text.body[end..].find(']').map_or(0, |at| at + 1);
-    }
-    if !text.body[end..instruction.range.end].trim().is_empty() {
-        let what = "an instruction that goes on after its destination";
-        return refuse(end, what, "end the line with the destination");
-    }
+    let to = format!("{}/", dest.text.trim_end_matches('/'));
     let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (place, names) in landings.iter().flat_map(|landing| &landing.places) {
         let known = places.entry(place).or_default();
         known.extend(names.iter().map(String::as_str));
         known.sort_by_key(|name| (name.starts_with(".runpod/"), *name));
     }
-    let mut names = places.values().flatten();
-    let is_json = instruction.json(at).is_some() || names.any(|name| name.contains(' '));
+    let has_space = |name: &&str| name.contains(' ');
+    let is_json = instruction.json(at).is_some()
+        || has_space(&to.as_str())
+        || places.values().flatten().any(has_space);
     let line = |(place, names): (&&str, &Vec<&str>)| {
-        let to = format!("{to}{place}");
+        let mut words: Vec<String> = names.iter().map(ToString::to_string).collect();
+        words.push(format!("{to}{place}"));
         if is_json {
-            let names: String = names.iter().map(|name| quoted(name) + ", ").collect();
-            return format!("[{names}{}]", quoted(&to));
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            return format!("{head}[{}]", words.join(", "));
         }
-        format!("{} {to}", names.join(" "))
+        format!("{head}{}", words.join(" "))
     };
     let lines: Vec<String> = places.iter().map(line).collect();
-    let keyword = &text.body[start..from];
-    let keyword = if edits.is_empty() {
-        keyword.to_owned()
-    } else {
-        format!("COPY{}", &keyword["ADD".len()..])
-    };
-    let separator = format!("{}{}{keyword}", text.newline(start), text.indent(start));
-    edits.push((from..end, lines.join(&separator)));
-    Ok(edits)
+    let separator = format!("{}{}", text.newline(start), text.indent(start));
+    Ok(vec![(instruction.range.clone(), lines.join(&separator))])
 }
 
 fn quoted(text: &str) -> String {

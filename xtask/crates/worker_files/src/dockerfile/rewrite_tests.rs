@@ -238,7 +238,7 @@ fn what_is_not_understood_is_refused_with_its_place() {
         ("RUN cat <<EOF\nx\n", "never ends"),
         ("COPY .runpod/\n", "at least two arguments"),
         ("NONSENSE x\n", "unknown instruction"),
-        ("COPY .runpod/ ./ \\\n\n# x\n", "goes on after"),
+        ("COPY .runpod/ \\\n ./\n", "over several lines"),
         ("COPY <<A .runpod/ ./\nA\n", "beside a here-document"),
     ] {
         let fault = refused(body);

@@ -123,7 +123,7 @@ impl Parser<'_> {
             };
             let end = root.span.end;
             let related = (end.saturating_sub(1)..end, "the value ends here".to_owned());
-            self.note(ProblemKind::Trailing, rest, message).related = Some(related);
+            self.note(ProblemKind::Unexpected, rest, message).related = Some(related);
             return None;
         }
         Some(root)
@@ -174,7 +174,7 @@ impl Parser<'_> {
         let start = self.at;
         if self.open.len() >= MAX_DEPTH {
             let message = format!("nested more than {MAX_DEPTH} levels deep");
-            return self.stop(ProblemKind::TooDeep, start..start + 1, message);
+            return self.stop(ProblemKind::Unexpected, start..start + 1, message);
         }
         let line = self.line;
         self.open.push(Open { at: start, closer });
@@ -319,14 +319,14 @@ impl Parser<'_> {
             && found != char::from(open.closer)
         {
             let message = format!("expected `{}`, found `{found}`", char::from(open.closer));
-            return self.unclosed(ProblemKind::Mismatched, span, message, open.at);
+            return self.unclosed(ProblemKind::Unclosed, span, message, open.at);
         }
         let (kind, message) = match found {
             '\'' | '‘' | '’' | '“' | '”' | '„' | '`' => (
                 ProblemKind::BadString,
                 format!("strings stand in double quotes (\"), not in {found}"),
             ),
-            '\0' => (ProblemKind::Nul, "a NUL byte".to_owned()),
+            '\0' => (ProblemKind::Unexpected, "a NUL byte".to_owned()),
             c if c.is_control() || c.is_whitespace() => {
                 let code = u32::from(c);
                 let message = format!("the character U+{code:04X} stands where {wanted} has to");

@@ -139,22 +139,18 @@ pub enum ProblemKind {
     Empty,
     Encoding,
     ByteOrderMark,
-    Nul,
     Comment,
     TrailingComma,
     MissingComma,
     LiteralEscape,
+    /// A bracket that is not closed, or closed by the other kind.
     Unclosed,
-    Mismatched,
     /// A string: no end, an unknown escape, a raw control character, the wrong quotes.
     BadString,
     /// A number or word that JSON doesn't have: `01`, `NaN`, `True`.
     BadValue,
     /// Anything else that stands where something else has to.
     Unexpected,
-    /// More after the end.
-    Trailing,
-    TooDeep,
     /// Every reader takes the last one.
     DuplicateKey,
 }

@@ -56,8 +56,8 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
                 "1:1 ByteOrderMark: the file begins with a byte-order mark, which JSON parsers refuse",
             ],
         ),
-        ("{\0}", &["1:2 Nul: a NUL byte"]),
-        ("[\"a\0\"]", &["1:4 Nul: a NUL byte"]),
+        ("{\0}", &["1:2 Unexpected: a NUL byte"]),
+        ("[\"a\0\"]", &["1:4 Unexpected: a NUL byte"]),
         (
             "{ // one\n \"a\": 1 /* two */ # three\n}",
             &[
@@ -95,7 +95,7 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
         ),
         (
             "{\n  \"a\": [\n    1\n}",
-            &["4:1 Mismatched: expected `]`, found `}` [2:8 this `[` is not closed]"],
+            &["4:1 Unclosed: expected `]`, found `}` [2:8 this `[` is not closed]"],
         ),
         (
             "{\\n  \"a\": 1\\n}",
@@ -103,12 +103,12 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
         ),
         (
             "{\"a\": 1}}",
-            &["1:9 Trailing: one closing bracket too many [1:8 the value ends here]"],
+            &["1:9 Unexpected: one closing bracket too many [1:8 the value ends here]"],
         ),
         (
             "{} {}",
             &[
-                "1:4 Trailing: there is more text after the end of the value [1:2 the value ends here]",
+                "1:4 Unexpected: there is more text after the end of the value [1:2 the value ends here]",
             ],
         ),
         (

@@ -107,7 +107,7 @@ impl Parser<'_> {
                     strict.extend(['\\', escape]);
                     self.at = span.end;
                 }
-                Some(0) => return self.stop(ProblemKind::Nul, here, "a NUL byte"),
+                Some(0) => return self.stop(ProblemKind::Unexpected, here, "a NUL byte"),
                 Some(control) => {
                     let with = match control {
                         b'\t' => "\\t".to_owned(),

@@ -73,22 +73,22 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
         }
     }
     // Those in `docker/`, then those beside the first ones.
-    let all = tree.entries().keys().map(|path| {
+    let rank = |path: &&RepoPath| {
         let name = String::from_utf8_lossy(path.name()).to_lowercase();
         let is_other = (name.starts_with("dockerfile.") || name.ends_with(".dockerfile"))
             && !name.ends_with(".dockerignore");
-        (path, name == "dockerfile", is_other)
-    });
-    for (path, is_plain, is_other) in all.clone() {
-        if (is_plain || is_other) && path.is_within("docker") {
-            add(path.clone());
-        }
-    }
-    for (path, _, is_other) in all {
-        if is_other && (path.parts().count() == 1 || path.is_within(".runpod")) {
-            add(path.clone());
-        }
-    }
+        let is_beside = path.parts().count() == 1 || path.is_within(".runpod");
+        let is_in_docker = path.is_within("docker") && (is_other || name == "dockerfile");
+        let ranks = [is_in_docker, is_other && is_beside];
+        ranks.iter().position(|is| *is)
+    };
+    let mut others: Vec<&RepoPath> = tree
+        .entries()
+        .keys()
+        .filter(|path| rank(path).is_some())
+        .collect();
+    others.sort_by_key(rank);
+    others.into_iter().cloned().for_each(add);
     Ok(found)
 }
 

@@ -17,9 +17,9 @@ impl Reader<'_> {
         if job.when == When::Part && matches!(manager, Manager::Apt | Manager::Apk) {
             return Ok(());
         }
-        let workdir = job.workdir.as_deref();
+        let workdir = job.run.workdir.as_deref();
         for (wanted, range) in install.wanted {
-            let at = offset(&range, job.base);
+            let at = offset(&range, job.run.base);
             let package = Package {
                 index: install.index.clone(),
                 options: install.options.clone(),
@@ -101,9 +101,9 @@ impl Reader<'_> {
 
     /// Constraint files that a script names by a variable.
     pub fn constrained(&mut self, job: &Job, source: &Source) -> Result<()> {
-        let sets = job.script.sets.iter();
+        let sets = job.run.script.sets.iter();
         for (name, range) in sets.filter(|(name, _)| is_one_of(CONSTRAINTS, name)) {
-            let at = offset(range, job.base);
+            let at = offset(range, job.run.base);
             let text = source.text.get(at.clone()).unwrap_or_default();
             let value = text
                 .split_once(&format!("{name}="))
@@ -114,7 +114,7 @@ impl Reader<'_> {
             };
             let package = unnamed(Manager::Pip, job.when != When::Never, source.place(at));
             for path in value.unwrap_or_default().split_whitespace() {
-                let (workdir, package) = (job.workdir.as_deref(), package.clone());
+                let (workdir, package) = (job.run.workdir.as_deref(), package.clone());
                 self.named(Listing::Constraints, path, workdir, package)?;
             }
         }

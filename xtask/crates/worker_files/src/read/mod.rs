@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::copied::Copied;
-use super::dockerfile::{self, Step};
+use super::dockerfile::{self, Run, Step};
 use super::ignore::Ignore;
 use super::packages::Manager;
 use super::{

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::run::{Job, When};
-use super::{Reader, RepoPath, Source, python, shell};
+use super::{Reader, RepoPath, Run, Source, python, shell};
 
 impl Reader<'_> {
     /// Finds them.
@@ -132,14 +132,14 @@ impl Reader<'_> {
                 }
             }
             script.unread.clear();
-            self.jobs.push(Job {
-                file: source.path.clone(),
+            let run = Run {
                 script,
                 base: 0,
                 workdir: None,
-                when,
                 place: source.place(range),
-            });
+            };
+            let file = source.path.clone();
+            self.jobs.push(Job { file, run, when });
         }
     }
 }

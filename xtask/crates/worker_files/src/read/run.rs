@@ -7,11 +7,11 @@ use std::ops::Range;
 use anyhow::Result;
 
 use super::{
-    EnvRead, FlagKind, FlagMapping, Hides, Place, Reader, RepoPath, Source, Step, files, packages,
-    python, shell,
+    EnvRead, FlagKind, FlagMapping, Hides, Place, Reader, RepoPath, Run, Source, Step, files,
+    packages, python, shell,
 };
 use crate::glob::clean;
-use crate::shell::{Command, Script};
+use crate::shell::Command;
 use crate::{is_one_of, steps};
 
 /// When a script runs.
@@ -27,28 +27,29 @@ pub enum When {
     Never,
 }
 
-/// A script to read.
+/// A script to read, and when it runs.
 pub struct Job {
     pub file: RepoPath,
-    pub script: Script,
-    /// Where the script begins in the file.
-    pub base: usize,
-    pub workdir: Option<String>,
+    pub run: Run,
     pub when: When,
-    pub place: Place,
 }
 
 impl Job {
     /// A file that is a script.
     fn of(source: &Source, when: When, workdir: Option<String>) -> Self {
-        Self {
-            file: source.path.clone(),
+        let run = Run {
             script: shell::parse(&source.text),
             base: 0,
             workdir,
-            when,
             place: Place::start_of(&source.path),
-        }
+        };
+        let file = source.path.clone();
+        Self { file, run, when }
+    }
+
+    /// A place in the script.
+    pub fn place(&self, source: &Source, range: &Range<usize>) -> Place {
+        source.place(offset(range, self.run.base))
     }
 }
 
@@ -74,7 +75,7 @@ impl Reader<'_> {
                 let Some(source) = self.source(&path)? else {
                     continue;
                 };
-                let opened = Job::of(&source, job.when, job.workdir.clone());
+                let opened = Job::of(&source, job.when, job.run.workdir.clone());
                 self.hand_over(&opened);
                 jobs.push(opened);
             }
@@ -94,14 +95,8 @@ impl Reader<'_> {
         let parts = parts.map(|run| (run, When::Part));
         // The last job is read first.
         for (run, when) in started.rev().chain(runs.rev()).chain(parts.rev()) {
-            jobs.push(Job {
-                file: file.clone(),
-                script: run.script.clone(),
-                base: run.base,
-                workdir: run.workdir.clone(),
-                when,
-                place: run.place.clone(),
-            });
+            let (file, run) = (file.clone(), run.clone());
+            jobs.push(Job { file, run, when });
         }
         jobs
     }
@@ -132,12 +127,12 @@ impl Reader<'_> {
     /// Reports what a script that runs doesn't tell, and takes Python out of it.
     fn hand_over(&mut self, job: &Job) {
         let source = &self.interface.sources[&job.file];
-        for (range, what) in &job.script.unread {
+        for (range, what) in &job.run.script.unread {
             let hides = [Hides::Variables, Hides::Flags, Hides::Packages];
             let unread = source.unread(range.clone(), *what, &hides);
             self.unread.push(unread);
         }
-        for command in &job.script.commands {
+        for command in &job.run.script.commands {
             if let Some((_, range)) = &command.input
                 && command.program().starts_with("python")
             {
@@ -153,13 +148,8 @@ impl Reader<'_> {
         };
         let in_build = matches!(job.when, When::Build | When::Part);
         if in_build {
-            let reads = job.script.reads.iter();
-            let reads = reads.map(|read| {
-                (
-                    read.name.clone(),
-                    source.place(offset(&read.range, job.base)),
-                )
-            });
+            let reads = job.run.script.reads.iter();
+            let reads = reads.map(|read| (read.name.clone(), job.place(&source, &read.range)));
             self.interface.build_reads.extend(reads);
         } else {
             self.flags_and_reads(job, &source);
@@ -171,7 +161,7 @@ impl Reader<'_> {
             self.exports(job, &source);
         }
         self.constrained(job, &source)?;
-        for command in &job.script.commands {
+        for command in &job.run.script.commands {
             if command.program() == "supervisord" {
                 self.supervisors(command, job.when)?;
             }
@@ -179,7 +169,7 @@ impl Reader<'_> {
                 self.install(job, &source, install)?;
                 continue;
             }
-            let started = self.started_by(command, job.workdir.as_deref())?;
+            let started = self.started_by(command, job.run.workdir.as_deref())?;
             let runs_shell = started.iter().any(|(_, kind)| *kind == Kind::Shell);
             let is_known = if in_build {
                 runs_shell
@@ -214,13 +204,13 @@ impl Reader<'_> {
                 let program = command.program();
                 program.starts_with(['$', '"']) || matches!(program, "source" | "." | "eval")
             };
-            let commands = &job.script.commands;
+            let commands = &job.run.script.commands;
             self.starts_other |= !left.is_empty() || commands.iter().any(hands_over);
         }
         if (in_build || is_script) && !left.is_empty() {
             self.interface.steps.push(Step {
                 commands: left,
-                place: job.place.clone(),
+                place: job.run.place.clone(),
             });
         }
         if job.when == When::Never {
@@ -231,14 +221,14 @@ impl Reader<'_> {
 
     /// `python3 -c "…"` that asks the environment.
     fn inline_programs(&mut self, job: &Job, source: &Source) {
-        for command in &job.script.commands {
+        for command in &job.run.script.commands {
             let option = command.run().iter().position(|word| word.text == "-c");
             let code = option.and_then(|at| command.run().get(at + 1));
             let asks = |text: &str| text.contains("environ") || text.contains("getenv");
             if let Some(code) = code.filter(|code| asks(&code.text))
                 && command.program().starts_with("python")
             {
-                let at = offset(&code.range, job.base);
+                let at = offset(&code.range, job.run.base);
                 let what = "a Python program inside of a command reads the environment";
                 let hides = [Hides::Variables, Hides::Flags];
                 self.unread.push(source.unread(at, what, &hides));
@@ -264,16 +254,16 @@ impl Reader<'_> {
 
     /// What the script's programs find in their environment, and commands that see all of it.
     fn exports(&mut self, job: &Job, source: &Source) {
-        for (name, value, range) in &job.script.exports {
+        for (name, value, range) in &job.run.script.exports {
             // `export NAME=${NAME:-default}` is a read with a default.
             let own = [format!("${name}"), format!("${{{name}")];
             if name == "PATH" || !own.iter().any(|own| value.contains(own)) {
-                let place = source.place(offset(range, job.base));
+                let place = job.place(source, range);
                 let export = (name.clone(), value.clone(), place);
                 self.interface.exports.push(export);
             }
         }
-        for command in &job.script.commands {
+        for command in &job.run.script.commands {
             let words = command.run();
             let what = match command.program() {
                 "awk" | "gawk" if words.iter().any(|word| word.text.contains("ENVIRON")) => {
@@ -292,7 +282,7 @@ impl Reader<'_> {
             let (Some(first), Some(last)) = (words.first(), words.last()) else {
                 continue;
             };
-            let at = offset(&(first.range.start..last.range.end), job.base);
+            let at = offset(&(first.range.start..last.range.end), job.run.base);
             let unread = source.unread(at, what, &[Hides::Variables]);
             self.unread.push(unread);
         }
@@ -302,7 +292,7 @@ impl Reader<'_> {
     fn flags_and_reads(&mut self, job: &Job, source: &Source) {
         let starts = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
-        for command in &job.script.commands {
+        for command in &job.run.script.commands {
             let Some(given) = command.sglang() else {
                 continue;
             };
@@ -316,7 +306,7 @@ impl Reader<'_> {
                 .first()
                 .filter(|_| starts && !through.is_empty())
             {
-                let place = source.place(offset(&first.range, job.base));
+                let place = job.place(source, &first.range);
                 self.interface.started_through.push((through, place));
             }
             for given in given {
@@ -337,13 +327,13 @@ impl Reader<'_> {
                     value,
                     flag: given.flag,
                     from: from.collect(),
-                    place: source.place(offset(&given.range, job.base)),
+                    place: job.place(source, &given.range),
                     runs: starts,
                 });
             }
         }
-        let reads = job.script.reads.iter().map(|variable| {
-            let place = source.place(offset(&variable.range, job.base));
+        let reads = job.run.script.reads.iter().map(|variable| {
+            let place = job.place(source, &variable.range);
             EnvRead {
                 required: variable.required,
                 reached: starts,

@@ -56,7 +56,7 @@ pub enum MentionKind {
 pub fn candidates() -> Vec<String> {
     layout::RETIRED
         .iter()
-        .chain(&[layout::RUNPOD, "build-arg", "args"])
+        .chain(&[layout::RUNPOD, "args"])
         .map(|&needle| needle.to_owned())
         .collect()
 }
