@@ -63,9 +63,9 @@ pub struct Script {
     pub commands: Vec<Command>,
     /// Variables that the script uses and does not set before.
     pub reads: Vec<Variable>,
-    /// Variables that it sets, with the place of the assignment.
-    pub sets: Vec<(String, Range<usize>)>,
-    /// Those of them that the programs see which it starts, with their values.
+    /// Variables that it sets, with their values.
+    pub sets: Vec<(String, String, Range<usize>)>,
+    /// Those of them that the programs see which it starts.
     pub exports: Vec<(String, String, Range<usize>)>,
     /// What was not understood: where, and why.
     pub unread: Vec<(Range<usize>, &'static str)>,

@@ -102,18 +102,10 @@ impl Reader<'_> {
     /// Constraint files that a script names by a variable.
     pub fn constrained(&mut self, job: &Job, source: &Source) -> Result<()> {
         let sets = job.run.script.sets.iter();
-        for (name, range) in sets.filter(|(name, _)| is_one_of(CONSTRAINTS, name)) {
-            let at = offset(range, job.run.base);
-            let text = source.text.get(at.clone()).unwrap_or_default();
-            let value = text
-                .split_once(&format!("{name}="))
-                .map_or("", |(_, value)| value);
-            let value = match value.chars().next() {
-                Some(quote @ ('"' | '\'')) => value[1..].split(quote).next(),
-                _ => value.split([' ', '\t', '\n', '"', '\'', ';']).next(),
-            };
-            let package = unnamed(Manager::Pip, job.when != When::Never, source.place(at));
-            for path in value.unwrap_or_default().split_whitespace() {
+        for (_, value, range) in sets.filter(|(name, ..)| is_one_of(CONSTRAINTS, name)) {
+            let place = job.place(source, range);
+            let package = unnamed(Manager::Pip, job.when != When::Never, place);
+            for path in value.split_whitespace() {
                 let (workdir, package) = (job.run.workdir.as_deref(), package.clone());
                 self.named(Listing::Constraints, path, workdir, package)?;
             }

@@ -25,12 +25,11 @@ pub fn find(file: &File, gone: &Gone<'_>) -> Vec<Hit> {
             for (at, _) in line.match_indices(*folder) {
                 let head = &line[..at];
                 if is_folder(file.form, head, &line[at + folder.len()..])
-                    && let Some((what, mut instead)) = gone.lookup(folder)
+                    && let Some((what, instead)) = gone.lookup(folder)
                 {
-                    if is_import(file.form, head) {
-                        instead = "import the modules by their own names".to_owned();
-                    }
-                    hits.push((start + at, what, instead));
+                    let modules = || "import the modules by their own names".to_owned();
+                    let is_import = is_import(file.form, head).then(modules);
+                    hits.push((start + at, what, is_import.unwrap_or(instead)));
                 }
             }
         }

@@ -119,12 +119,9 @@ impl Parser<'_> {
             self.read(&read.name, read.default, place(read.range));
         }
         let script = &mut self.script;
-        for (name, at) in inner.sets {
-            script.sets.push((name, place(at)));
-        }
-        for (name, value, at) in inner.exports {
-            script.exports.push((name, value, place(at)));
-        }
+        let placed = |(name, value, at)| (name, value, place(at));
+        script.sets.extend(inner.sets.into_iter().map(placed));
+        script.exports.extend(inner.exports.into_iter().map(placed));
         for (at, what) in inner.unread {
             script.unread.push((place(at), what));
         }

@@ -86,9 +86,10 @@ impl Parser<'_> {
             if self.command.words.is_empty() {
                 self.command.sets.push((name.clone(), value.clone()));
             }
+            let set = (name.clone(), value.clone(), start..self.at);
+            self.script.sets.push(set);
             self.assign(&name, value, appends, element);
         }
-        self.script.sets.push((name, start..self.at));
         true
     }
 
