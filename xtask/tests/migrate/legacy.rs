@@ -796,7 +796,7 @@ fn links_that_no_longer_lead_anywhere_are_told() {
         link(
             "srclink",
             "src",
-            "`src` is now `outdated/src`",
+            "`src/` is now `outdated/src/`",
             "outdated/src",
         ),
     ];

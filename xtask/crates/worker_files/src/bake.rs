@@ -102,7 +102,10 @@ pub fn read(source: &Source) -> Reading<Bake> {
                             named(name, written(value.expr()), key.span())
                         }));
                     } else {
-                        let setting = named(&item.key, written(&item.value), item.key.span());
+                        // Of the Dockerfile's stages, and no target of this file.
+                        let key = item.key.as_str();
+                        let key = if key == "target" { "stage" } else { key };
+                        let setting = named(key, written(&item.value), item.key.span());
                         target.settings.push(setting);
                     }
                 }

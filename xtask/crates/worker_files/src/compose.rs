@@ -59,14 +59,17 @@ pub fn read(source: &Source) -> Reading<Vec<Service>> {
     };
     let mut found = Vec::new();
     for (key, value) in yaml.root().map(|root| file.pairs(root)).unwrap_or_default() {
-        match file.line(key, 0).as_str() {
+        match file.line(key).as_str() {
             "services" => {
                 for (name, service) in file.pairs(value) {
                     found.push(file.service(name, service));
                 }
             }
             "include" => file.not_read(key, "what other files include is not read"),
-            _ => {}
+            "version" | "name" => {}
+            other if other.starts_with("x-") => {}
+            // Networks, volumes and the like.
+            _ => found.push(file.service(key, value)),
         }
     }
     Reading::new(found, file.unread)
@@ -84,12 +87,12 @@ impl File<'_> {
     fn service(&mut self, name: usize, service: usize) -> Service {
         let members = self.pairs(service).into_iter();
         let keys: BTreeMap<String, (usize, usize)> =
-            members.map(|pair| (self.line(pair.0, 0), pair)).collect();
+            members.map(|pair| (self.line(pair.0), pair)).collect();
         if let Some((key, _)) = keys.get("extends") {
             self.not_read(*key, "the service that this one extends is not read");
         }
         let get = |name: &str| keys.get(name).map(|(_, value)| *value);
-        let one = |name: &str| get(name).map(|id| self.line(id, 0));
+        let one = |name: &str| get(name).map(|id| self.line(id));
         let lines = |name: &str| get(name).map(|id| self.lines(id)).unwrap_or_default();
         let (image, command, entrypoint) = (one("image"), one("command"), one("entrypoint"));
         let (ports, volumes) = (lines("ports"), lines("volumes"));
@@ -100,12 +103,16 @@ impl File<'_> {
             .map(|id| self.named(id))
             .unwrap_or_default();
         let others = keys.iter().filter(|(key, _)| !is_one_of(KEYS, key));
-        let settings = others
-            .map(|(key, (_, value))| format!("{key}: {}", self.line(*value, 0)))
+        let mut settings: Vec<String> = others
+            .map(|(key, (_, value))| format!("{key}: {}", self.line(*value)))
             .collect();
+        for part in ["args", "target"] {
+            let value = get("build").and_then(|build| self.yaml.get(build, part));
+            settings.extend(value.map(|value| format!("build {part}: {}", self.line(value))));
+        }
         Service {
             settings,
-            name: self.line(name, 0),
+            name: self.line(name),
             image,
             build: get("build").map(|id| self.build(id)),
             environment,
@@ -129,9 +136,9 @@ impl File<'_> {
             build.context = at_default(context);
         }
         for (key, value) in self.pairs(id) {
-            match self.line(key, 0).as_str() {
-                "context" => build.context = at_default(&self.line(value, 0)),
-                "dockerfile" => build.dockerfile = at_default(&self.line(value, 0)),
+            match self.line(key).as_str() {
+                "context" => build.context = at_default(&self.line(value)),
+                "dockerfile" => build.dockerfile = at_default(&self.line(value)),
                 "args" => build.args = self.named(value),
                 "dockerfile_inline" => self.not_read(key, "a Dockerfile inside of this file"),
                 _ => {}
@@ -145,13 +152,13 @@ impl File<'_> {
         let mut found = Vec::new();
         for (key, value) in self.pairs(id) {
             found.push(Named {
-                name: self.line(key, 0),
-                value: self.line(value, 0),
+                name: self.line(key),
+                value: self.line(value),
                 place: self.place(key),
             });
         }
         for &item in self.yaml.members(id) {
-            let text = self.line(item, 0);
+            let text = self.line(item);
             let (name, value) = text.split_once('=').unwrap_or((&text, ""));
             found.push(Named {
                 name: name.to_owned(),
@@ -165,8 +172,8 @@ impl File<'_> {
     /// A value, or those of a list.
     fn lines(&self, id: usize) -> Vec<String> {
         match self.yaml.node(id) {
-            Node::Sequence(items) => items.iter().map(|&id| self.line(id, 0)).collect(),
-            _ => vec![self.line(id, 0)],
+            Node::Sequence(items) => items.iter().map(|&id| self.line(id)).collect(),
+            _ => vec![self.line(id)],
         }
     }
 
@@ -176,7 +183,7 @@ impl File<'_> {
             [] => &[id],
             members => members,
         };
-        let path = |&id: &usize| self.line(self.yaml.get(id, "path").unwrap_or(id), 0);
+        let path = |&id: &usize| self.line(self.yaml.get(id, "path").unwrap_or(id));
         let at_default = |path: String| expand(&path, &BTreeMap::new());
         members.iter().map(path).map(at_default).collect()
     }
@@ -203,25 +210,36 @@ impl File<'_> {
     }
 
     /// A value in one line. Aliases may make a value as large as one likes: it is cut short.
-    fn line(&self, id: usize, depth: usize) -> String {
-        const DEEPEST: usize = 4;
-        const MOST: usize = 32;
-        if depth > DEEPEST {
-            return "…".to_owned();
+    fn line(&self, id: usize) -> String {
+        let mut line = String::new();
+        self.write(id, &mut line, 0);
+        line
+    }
+
+    fn write(&self, id: usize, line: &mut String, depth: usize) {
+        const DEEPEST: usize = 20;
+        const LONGEST: usize = 4096;
+        if depth > DEEPEST || line.len() > LONGEST {
+            if !line.ends_with('…') {
+                line.push('…');
+            }
+            return;
         }
-        let inside = |id: usize| self.line(id, depth + 1);
         match self.yaml.node(id) {
-            Node::Scalar { value, .. } => value.clone(),
+            Node::Scalar { value, .. } => line.push_str(value),
             Node::Sequence(items) => {
-                let items: Vec<_> = items.iter().take(MOST).map(|&id| inside(id)).collect();
-                items.join(" ")
+                for (number, &item) in items.iter().enumerate() {
+                    line.push_str(if number > 0 { " " } else { "" });
+                    self.write(item, line, depth + 1);
+                }
             }
             Node::Mapping(pairs) => {
-                let pairs = pairs.iter().take(MOST);
-                let pairs: Vec<_> = pairs
-                    .map(|&(k, v)| format!("{}={}", inside(k), inside(v)))
-                    .collect();
-                pairs.join(",")
+                for (number, &(key, value)) in pairs.iter().enumerate() {
+                    line.push_str(if number > 0 { "," } else { "" });
+                    self.write(key, line, depth + 1);
+                    line.push('=');
+                    self.write(value, line, depth + 1);
+                }
             }
         }
     }

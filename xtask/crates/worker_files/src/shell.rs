@@ -8,7 +8,7 @@ mod value;
 use std::ops::Range;
 
 pub use command::{Given, started_through};
-pub use parse::{exec, parse, parse_with};
+pub use parse::{exec, parse, parse_called, parse_with};
 
 /// A word of a command, quotes removed and known variables filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Command {
     pub list: Option<String>,
     /// Whether it reads what the command before it prints.
     piped: bool,
+    /// Whether what it sets is seen by all programs: `set -a; . ./.env`.
+    pub exports: bool,
 }
 
 /// `$NAME` or `${NAME…}`.

@@ -14,6 +14,9 @@ use xtask_core::output::cut;
 const ABOUT_SOMETHING: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME \
                                HEALTHCHECK COPY ADD RUN";
 
+/// What ADD unpacks.
+const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
+
 /// What an instruction may hide.
 const BUILD: [Hides; 2] = [Hides::Image, Hides::Packages];
 
@@ -40,6 +43,8 @@ pub fn read_on(
         image: Image::default(),
         values: given,
         exhausted: false,
+        stages: &stages,
+        stage: 0,
         starts: Starts::default(),
         unread: Vec::new(),
     };
@@ -48,6 +53,7 @@ pub fn read_on(
     let global = reader.values.clone();
     let chain = stages.chain();
     for &stage in &chain {
+        reader.stage = stage;
         reader.read(&instructions[stages.all[stage].range.clone()]);
     }
     if chain.is_empty() && !source.text.trim().is_empty() {
@@ -58,6 +64,7 @@ pub fn read_on(
     let mut image = std::mem::take(&mut reader.image);
     let mut workdirs: BTreeMap<usize, Option<Text>> = BTreeMap::new();
     for stage in stages.parts(&chain) {
+        reader.stage = stage;
         reader.values.clone_from(&global);
         let below = stages.below(stage);
         reader.image.workdir = below.and_then(|below| workdirs.get(&below).cloned()?);
@@ -100,6 +107,9 @@ struct Reader<'s> {
     values: BTreeMap<String, String>,
     /// Whether values grew beyond all measure: from then on none is filled in.
     exhausted: bool,
+    stages: &'s Stages,
+    /// The stage that is read.
+    stage: usize,
     starts: Starts,
     unread: Vec<Unread>,
 }
@@ -168,7 +178,12 @@ impl Reader<'_> {
                 self.image.shell = Some(self.text(words, range));
             }
             "EXPOSE" => {
-                let ports: Vec<Text> = self.texts(instruction.words(0)).collect();
+                let mut words = instruction.words(0);
+                for word in &mut words {
+                    // It is what a port without a protocol means.
+                    word.text = word.text.trim_end_matches("/tcp").to_owned();
+                }
+                let ports: Vec<Text> = self.texts(words).collect();
                 self.image.expose.extend(ports);
             }
             "VOLUME" => {
@@ -371,12 +386,27 @@ impl Reader<'_> {
         let place = self.source.place(instruction.span());
         let from = all("--from").into_iter().next();
         let is_url = |source: &String| source.contains("://") || source.starts_with("git@");
-        if from.is_some() || sources.iter().any(is_url) || !instruction.documents.is_empty() {
+        let is_archive = |source: &String| ARCHIVES.iter().any(|end| source.ends_with(end));
+        let unpacks = instruction.keyword == "ADD" && sources.iter().any(is_archive);
+        let documents = &instruction.documents;
+        if from.is_some() || unpacks || sources.iter().any(is_url) || !documents.is_empty() {
             let mut words = vec![instruction.keyword.clone()];
-            words.extend(from.iter().map(|from| format!("--from={from}")));
+            // A stage goes by what it is built on, whatever it is called.
+            let origin = |from: &String| self.stages.origin(from, self.stage);
+            let from = from
+                .iter()
+                .map(|from| origin(from).unwrap_or_else(|| from.clone()));
+            words.extend(from.map(|from| format!("--from={from}")));
+            let others = options.iter().map(|option| option.text.clone());
+            let is_told = |option: &str| option.starts_with("--from=") || option == "--link";
+            words.extend(others.filter(|option| !is_told(option)));
             words.extend(sources.iter().chain([&dest]).cloned());
+            let bodies = documents
+                .iter()
+                .map(|document| &self.source.text[document.body.clone()]);
+            let bodies = bodies.map(|body| format!("<< {}", body.trim()));
             self.image.steps.push(Step {
-                commands: vec![words.join(" ")],
+                commands: [words.join(" ")].into_iter().chain(bodies).collect(),
                 place: place.clone(),
             });
         }

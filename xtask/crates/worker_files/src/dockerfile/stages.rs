@@ -81,6 +81,13 @@ impl Stages {
         self.called(&self.all[stage].base, stage)
     }
 
+    /// The image that a stage is built on in the end, by its name as COPY has it.
+    pub fn origin(&self, name: &str, before: usize) -> Option<String> {
+        let stage = self.named(name, before);
+        let last = std::iter::successors(stage, |&stage| self.below(stage)).last()?;
+        Some(self.all[last].base.clone())
+    }
+
     /// The last stage behind those that it is built on.
     pub fn chain(&self) -> Vec<usize> {
         let last = self.all.len().checked_sub(1);

@@ -96,15 +96,21 @@ impl Install {
 /// Options of pip and uv that take a value of no interest here.
 const PIP_VALUES: &str = "--python -o -p --trusted-host --timeout --retries --cache-dir \
     --progress-bar --src --upgrade-strategy --log --proxy --cert --client-cert --exists-action \
-    --root-user-action --link-mode --group --extra";
+    --root-user-action --link-mode";
 
 /// Options that decide what of a package is installed, and where to. These take a value.
 const PIP_CHOICES: &str = "-t --target --prefix --root --platform --python-version --abi \
     --implementation --no-binary --only-binary --config-settings -C --global-option \
-    --index-strategy --resolution --prerelease --torch-backend --build-constraint -b";
+    --index-strategy --resolution --prerelease --torch-backend --build-constraint -b --group --extra";
 
 /// The same without a value.
 const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes";
+
+/// Options that say which of a project's groups of packages are installed; the first ones take a
+/// value.
+const GROUPS: &str = "--extra -E --extras --group --only-group --no-group --with --without --only";
+const GROUP_SWITCHES: &str = "--all-extras --all-groups --no-dev --dev --only-dev \
+    --no-default-groups";
 
 /// Lets pip and uv change the packages of the system's own Python.
 pub const BREAKS_SYSTEM: &str = "--break-system-packages";
@@ -169,8 +175,8 @@ fn by_words(command: &Command) -> Option<Install> {
         "uv" => match verb(1, "--directory --project --cache-dir --color") {
             ("pip", from) => match verb(from, &valued) {
                 ("install", from) => Some(pip(command, from)),
-                // What it syncs with are files.
-                ("sync", from) => {
+                // What it reads are files.
+                ("sync" | "compile", from) => {
                     let mut install = pip(command, from);
                     install.wanted.clear();
                     let files = words.iter().skip(from);
@@ -181,7 +187,7 @@ fn by_words(command: &Command) -> Option<Install> {
                 }
                 _ => None,
             },
-            ("sync", _) => Some(whole_project(command)),
+            ("sync" | "export", _) => Some(whole_project(command)),
             ("add", from) => Some(pip(command, from)),
             _ => None,
         },
@@ -190,7 +196,7 @@ fn by_words(command: &Command) -> Option<Install> {
                 ("install", from) if program == "pipenv" && is_argument(text(from)) => {
                     Some(pip(command, from))
                 }
-                ("install" | "sync", _) => Some(whole_project(command)),
+                ("install" | "sync" | "export", _) => Some(whole_project(command)),
                 ("add", from) => Some(pip(command, from)),
                 _ => None,
             }
@@ -221,6 +227,19 @@ fn whole_project(command: &Command) -> Install {
     let mut install = Install::new(Manager::Pip);
     if let Some(first) = words.first() {
         install.list(Listing::Project, folder, first);
+    }
+    for (word, next) in words
+        .iter()
+        .zip(words.iter().skip(1).map(Some).chain([None]))
+    {
+        let option = word.text.split('=').next().unwrap_or_default();
+        if is_one_of(GROUP_SWITCHES, option) {
+            install.option(option);
+        } else if !option.is_empty() && is_one_of(GROUPS, option) {
+            let inline = word.text.split_once('=').map(|(_, value)| value);
+            let value = inline.or(next.map(|next| &*next.text)).unwrap_or_default();
+            install.option(&format!("{option} {value}"));
+        }
     }
     install
 }

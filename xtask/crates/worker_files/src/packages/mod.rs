@@ -147,7 +147,28 @@ pub fn requirement(text: &str) -> Option<(String, String)> {
         return None;
     }
     let spec: String = spec.chars().filter(|c| !c.is_whitespace()).collect();
-    Some((normal(name), spec))
+    Some((normal(name), in_order(&spec)))
+}
+
+/// A specifier with its extras and its bounds in one order: `[a,b]>=1,!=2,<3`.
+fn in_order(spec: &str) -> String {
+    let (rest, marker) = spec.split_at(spec.find(';').unwrap_or(spec.len()));
+    let extras = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (extras, bounds) = extras.unwrap_or(("", rest));
+    let mut extras: Vec<&str> = extras
+        .split(',')
+        .filter(|extra| !extra.is_empty())
+        .collect();
+    extras.sort_unstable();
+    let mut bounds: Vec<&str> = bounds.split(',').collect();
+    bounds.sort_by_key(|bound| (bound.starts_with('<'), bound.starts_with('!'), *bound));
+    let extras = extras.join(",");
+    let extras = if extras.is_empty() {
+        extras
+    } else {
+        format!("[{extras}]")
+    };
+    format!("{extras}{}{marker}", bounds.join(","))
 }
 
 /// The package that a URL names: by `#egg=`, by its repository, or by its archive.

@@ -101,10 +101,28 @@ impl Reader<'_> {
             let Some((key, value)) = line.split_once('=') else {
                 continue;
             };
+            let range = start..start + line.len();
+            if key.trim() == "files" && when == When::Start {
+                let what = "what the files say that are included here is not read";
+                let hides = [super::Hides::Variables, super::Hides::Flags];
+                let unread = source.unread(range.clone(), what, &hides);
+                self.unread.push(unread);
+            }
             if !matches!(key.trim(), "command" | "environment" | "directory" | "user") {
                 continue;
             }
-            let range = start..start + line.len();
+            let (before, behind) = source.text.split_at(start);
+            let section = before
+                .rsplit("\n[")
+                .next()
+                .into_iter()
+                .chain(behind.split("\n[").next());
+            let says_never = |text: &str| text.replace(' ', "").contains("autostart=false");
+            let when = if section.into_iter().any(says_never) {
+                When::Never
+            } else {
+                when
+            };
             let mut text = value.replace("%%", "%");
             while let Some(at) = text.find("%(ENV_") {
                 let Some(length) = text[at..].find(")s") else {

@@ -11,7 +11,7 @@ use super::{
     packages, python, shell,
 };
 use crate::glob::clean;
-use crate::shell::Command;
+use crate::shell::{Command, Word};
 use crate::{is_one_of, steps};
 
 /// When a script runs.
@@ -35,10 +35,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// A file that is a script.
-    fn of(source: &Source, when: When, workdir: Option<String>) -> Self {
+    /// A file that is a script, called with these words.
+    fn of(source: &Source, when: When, workdir: Option<String>, arguments: &[Word]) -> Self {
         let run = Run {
-            script: shell::parse(&source.text),
+            script: shell::parse_called(&source.text, arguments),
             base: 0,
             workdir,
             place: Place::start_of(&source.path),
@@ -66,16 +66,26 @@ impl Reader<'_> {
     /// Follows what runs from the Dockerfile and compose into the files that they start.
     pub fn scripts(&mut self) -> Result<()> {
         let mut jobs = self.first_jobs();
-        let mut done: BTreeSet<(RepoPath, When)> = BTreeSet::new();
+        /// A script that calls itself is read so often.
+        const MOST_CALLS: usize = 6;
+        let mut done: BTreeMap<(RepoPath, When), BTreeSet<String>> = BTreeMap::new();
         while let Some(job) = jobs.pop() {
-            for path in self.job(&job)? {
-                if !done.insert((path.clone(), job.when)) {
-                    continue;
-                }
-                let Some(source) = self.source(&path)? else {
+            for started in self.job(&job)? {
+                let Some(source) = self.source(&started.path)? else {
                     continue;
                 };
-                let opened = Job::of(&source, job.when, job.run.workdir.clone());
+                let calls = done.entry((started.path, job.when)).or_default();
+                let texts = started.arguments.iter().map(|word| &*word.text);
+                let call = texts.collect::<Vec<_>>().join("\0");
+                if calls.len() == MOST_CALLS || !calls.insert(call) {
+                    continue;
+                }
+                let workdir = job.run.workdir.clone();
+                let mut opened = Job::of(&source, job.when, workdir, &started.arguments);
+                if started.exports {
+                    let script = &mut opened.run.script;
+                    script.exports.extend(script.sets.iter().cloned());
+                }
                 self.hand_over(&opened);
                 jobs.push(opened);
             }
@@ -103,10 +113,10 @@ impl Reader<'_> {
 
     /// Scripts that nothing starts. Without a Dockerfile, or where the base image decides what
     /// runs, any of them may be.
-    fn other_scripts(&mut self, done: &BTreeSet<(RepoPath, When)>) -> Result<()> {
+    fn other_scripts(&mut self, done: &BTreeMap<(RepoPath, When), BTreeSet<String>>) -> Result<()> {
         let image = self.interface.image.as_ref();
         let unknown = image.is_none_or(|image| image.started.is_empty());
-        let done: BTreeSet<&RepoPath> = done.iter().map(|(path, _)| path).collect();
+        let done: BTreeSet<&RepoPath> = done.keys().map(|(path, _)| path).collect();
         let scripts = self.interface.sources.values().filter(|source| {
             let name = source.path.name();
             (name.ends_with(b".sh") || name.ends_with(b".bash")) && !done.contains(&source.path)
@@ -115,7 +125,7 @@ impl Reader<'_> {
             let starts =
                 self.holds(&source.path) && (unknown || self.mentions.contains(&source.path));
             let when = if starts { When::Start } else { When::Never };
-            let job = Job::of(&source, when, None);
+            let job = Job::of(&source, when, None, &[]);
             if starts {
                 self.hand_over(&job);
             }
@@ -142,7 +152,7 @@ impl Reader<'_> {
     }
 
     /// Takes the facts of a script, and returns the scripts that it starts.
-    fn job(&mut self, job: &Job) -> Result<Vec<RepoPath>> {
+    fn job(&mut self, job: &Job) -> Result<Vec<Started>> {
         let Some(source) = self.interface.sources.get(&job.file).cloned() else {
             return Ok(Vec::new());
         };
@@ -170,7 +180,10 @@ impl Reader<'_> {
                 continue;
             }
             let started = self.started_by(command, job.run.workdir.as_deref())?;
-            let runs_shell = started.iter().any(|(_, kind)| *kind == Kind::Shell);
+            let runs_shell = started.iter().any(|one| one.kind == Kind::Shell);
+            if job.when == When::Start && (command.sglang().is_some() || !started.is_empty()) {
+                self.set_for_it(job, &source, command);
+            }
             let is_known = if in_build {
                 runs_shell
             } else {
@@ -186,11 +199,11 @@ impl Reader<'_> {
                         .map(|(text, _)| format!("<< {}", text.trim())),
                 );
             }
-            for (path, kind) in started {
-                match kind {
-                    Kind::Shell => starts.push(path),
+            for started in started {
+                match started.kind {
+                    Kind::Shell => starts.push(started),
                     Kind::Python if job.when != When::Never => {
-                        self.roots.insert(path);
+                        self.roots.insert(started.path);
                     }
                     Kind::Python => {}
                 }
@@ -198,7 +211,8 @@ impl Reader<'_> {
         }
         // What a script does before it starts the server counts like a step of the build.
         let is_script = job.when == When::Start && source.text.starts_with("#!");
-        self.starts_script |= is_script;
+        let by_supervisor = job.when == When::Start && is_supervisor(&source);
+        self.starts_script |= is_script || by_supervisor;
         if job.when == When::Start {
             let hands_over = |command: &Command| {
                 let program = command.program();
@@ -217,6 +231,21 @@ impl Reader<'_> {
             starts.clear();
         }
         Ok(starts)
+    }
+
+    /// What a script sets for one program alone: `NAME=value python3 handler.py`.
+    fn set_for_it(&mut self, job: &Job, source: &Source, command: &Command) {
+        let range = command
+            .words
+            .first()
+            .map_or(0..0, |word| word.range.clone());
+        for (name, value) in command.set_for_it() {
+            if !value.contains(&format!("${name}")) && !value.contains(&format!("${{{name}")) {
+                let place = job.place(source, &range);
+                let export = (name.to_owned(), value.to_owned(), place);
+                self.interface.exports.push(export);
+            }
+        }
     }
 
     /// `python3 -c "…"` that asks the environment.
@@ -345,11 +374,7 @@ impl Reader<'_> {
     }
 
     /// The files that a command starts.
-    fn started_by(
-        &mut self,
-        command: &Command,
-        workdir: Option<&str>,
-    ) -> Result<Vec<(RepoPath, Kind)>> {
+    fn started_by(&mut self, command: &Command, workdir: Option<&str>) -> Result<Vec<Started>> {
         let program = command.program();
         let python = program.starts_with("python");
         let shell = is_one_of(SHELLS, program);
@@ -377,11 +402,19 @@ impl Reader<'_> {
                 }
                 let first = files::shebang(&self.interface.sources[&path].text);
                 let name = path.name();
-                if name.ends_with(b".py") || first.contains("python") {
-                    found.push((path, Kind::Python));
+                let kind = if name.ends_with(b".py") || first.contains("python") {
+                    Kind::Python
                 } else if name.ends_with(b".sh") || shell || first.contains("sh") {
-                    found.push((path, Kind::Shell));
-                }
+                    Kind::Shell
+                } else {
+                    continue;
+                };
+                found.push(Started {
+                    path,
+                    kind,
+                    arguments: words[index + 1..].to_vec(),
+                    exports: command.exports,
+                });
             }
             if python && !text.starts_with('-') && index > 0 {
                 break;
@@ -443,6 +476,21 @@ impl Reader<'_> {
     }
 }
 
+fn is_supervisor(source: &Source) -> bool {
+    let name = source.path.name();
+    name.ends_with(b".conf") || name.ends_with(b".ini")
+}
+
+/// A file that a command starts.
+struct Started {
+    path: RepoPath,
+    kind: Kind,
+    /// The words behind it.
+    arguments: Vec<Word>,
+    /// Whether programs see all that it sets.
+    exports: bool,
+}
+
 /// What a started file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -452,11 +500,10 @@ enum Kind {
 
 /// The command with the files that it writes. The repository's own files go by their names: where
 /// they are in the image is the layout's business.
-fn full_line(command: &Command, started: &[(RepoPath, Kind)]) -> String {
+fn full_line(command: &Command, started: &[Started]) -> String {
     let is_own = |name: &str| {
-        started
-            .iter()
-            .any(|(path, _)| path.name() == name.as_bytes())
+        let mut started = started.iter();
+        started.any(|one| one.path.name() == name.as_bytes())
     };
     let words = command.run().iter().map(|word| {
         let name = word.text.rsplit('/').next().unwrap_or_default();

@@ -46,6 +46,20 @@ pub fn parse_with(text: &str, given: &BTreeMap<String, String>) -> Script {
     parser.finish()
 }
 
+/// Reads a script that is called with these words.
+pub fn parse_called(text: &str, arguments: &[Word]) -> Script {
+    let mut parser = Parser::new(text, Values::default(), 0);
+    if !arguments.is_empty() {
+        parser.values.put("@", Value::Array(arguments.to_vec()));
+        for (number, word) in arguments.iter().enumerate().take(9) {
+            let name = (number + 1).to_string();
+            parser.values.put(&name, Value::one(&*word.text));
+        }
+    }
+    parser.commands(None);
+    parser.finish()
+}
+
 /// Reads a command that is given as words, and for which no shell fills in variables.
 pub fn exec(words: &[String], range: &Range<usize>) -> Script {
     let mut parser = Parser::new("", Values::default(), 0);
@@ -81,6 +95,8 @@ struct Parser<'a> {
     loops: Option<String>,
     /// Where in the script's reads each variable is.
     seen: BTreeMap<String, Vec<usize>>,
+    /// Whether programs see all that is set: `set -a`.
+    exports_all: bool,
     /// Whether a backtick ends what is read.
     ticks: bool,
     /// How many bytes were filled in for variables.
@@ -427,6 +443,8 @@ impl<'a> Parser<'a> {
                 };
                 let (name, at) = (written.to_owned(), start..self.at);
                 self.script.exports.push((name, value, at));
+            } else if opener == "export" {
+                self.exported(&words, start..self.at);
             }
         }
         if self.loops.as_deref() == Some(written) && self.command.words.len() == 1 {

@@ -157,6 +157,7 @@ impl Parser<'_> {
             self.unread(all.range.clone(), what);
         }
         self.builtin(&command);
+        command.exports = self.exports_all;
         self.xargs(&mut command);
         let nested = nested(&command);
         let range = command.words.first().zip(command.words.last());
@@ -186,6 +187,17 @@ impl Parser<'_> {
                     .filter(|_| asks)
                     .map(|(name, _)| (name, empty != negated));
             }
+            "shift" => {
+                for name in "@ 1 2 3 4 5 6 7 8 9".split(' ') {
+                    if self.values.is_set(name) {
+                        self.values.forget(name);
+                    }
+                }
+            }
+            "set" if texts().any(|text| matches!(text, "-a" | "allexport")) => {
+                self.exports_all = command.word(1) != "+o";
+            }
+            "set" if command.word(1) == "+a" => self.exports_all = false,
             "set" if command.word(1) == "--" => {
                 self.values.put("@", Value::Array(words[2..].to_vec()));
             }
@@ -210,9 +222,7 @@ impl Parser<'_> {
         let (list, said) = before.map_or((None, Vec::new()), printed);
         if command.program() != "xargs" {
             // What only filters passes the list on.
-            if command.list.is_none() && printed(command).0.is_none() {
-                command.list = list;
-            }
+            command.list = command.list.take().or(list);
             return;
         }
         let mut at = command.start + 1;

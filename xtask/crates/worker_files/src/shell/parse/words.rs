@@ -93,10 +93,29 @@ impl Parser<'_> {
         true
     }
 
+    /// `export "NAME=$VALUE"`, or names that only running shows.
+    pub(super) fn exported(&mut self, words: &[Word], range: Range<usize>) {
+        for word in words {
+            match word.text.split_once('=') {
+                Some((name, value)) if is_name(name) => {
+                    let export = (name.to_owned(), value.to_owned(), range.clone());
+                    self.script.exports.push(export);
+                    self.assign(name, value.to_owned(), false, false);
+                }
+                _ if word.text.contains(['$', '`']) => {
+                    let what = "the names of what this exports are computed";
+                    self.unread(range.clone(), what);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Whether what is being declared is for the programs that the script starts.
     pub(super) fn exports(&self) -> bool {
         let words = &self.command.words;
-        words.first().is_some_and(|first| first.text == "export")
+        self.exports_all
+            || words.first().is_some_and(|first| first.text == "export")
             || words
                 .get(1)
                 .is_some_and(|option| option.text.starts_with('-') && option.text.contains('x'))
@@ -407,7 +426,11 @@ impl Parser<'_> {
         has_quotes: bool,
     ) -> Vec<Word> {
         const MOST: usize = 64;
-        let known = |part: &Part| self.values.get(&part.name);
+        // A function has arguments of its own.
+        let known = |part: &Part| {
+            let value = self.values.get(&part.name);
+            value.filter(|_| self.functions.is_empty() || is_name(&part.name))
+        };
         let mut is_choice = true;
         let mut texts = vec![String::new()];
         if let [alone] = parts
