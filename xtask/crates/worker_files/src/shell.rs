@@ -57,6 +57,8 @@ pub struct Variable {
     pub default: Option<String>,
     /// Whether the script ends where it is unset: `${NAME:?why}`.
     pub required: bool,
+    /// The words that it is compared with: `== true`, `in [a,b]`.
+    pub compared: Option<String>,
     pub range: Range<usize>,
 }
 

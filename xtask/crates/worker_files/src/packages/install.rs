@@ -324,9 +324,7 @@ fn python_word(word: &Word) -> Option<Wanted> {
         return Some(Wanted::Computed(text.to_owned()));
     }
     if is_path(text) && archive_name(text).is_none() {
-        // `./lib[extra]`
-        let folder = text.split('[').next().unwrap_or(text);
-        return Some(Wanted::Listed(Listing::Project, folder.to_owned()));
+        return Some(Wanted::Listed(Listing::Project, text.to_owned()));
     }
     match requirement(text) {
         // Upgrading the installer installs nothing for the worker.

@@ -39,6 +39,14 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
     for range in broken {
         unread.push(source.unread(range, "this line is no TOML", &[Hides::Packages]));
     }
+    // Where packages come from is part of what is asked for.
+    let sources = entries
+        .iter()
+        .filter(|entry| entry.table == "tool.uv.sources");
+    let sources: BTreeMap<String, String> = sources
+        .map(|entry| (normal(&entry.key), entry.value.replace(' ', "")))
+        .collect();
+    let begin = packages.len();
     for entry in &entries {
         let (table, key) = (entry.table.as_str(), entry.key.as_str());
         let (value, range) = (&entry.value, entry.range.clone());
@@ -61,11 +69,30 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
                     .unwrap_or_default(),
                 place: source.place(range),
             });
+        } else if is_index(table) && key == "url" && !value.contains("//pypi.org/") {
+            packages.push(Requirement {
+                name: format!("--index {value}"),
+                spec: String::new(),
+                place: source.place(range),
+            });
         } else if table == "project" && key == "dynamic" && value == "dependencies" {
             let what = "the project's dependencies are computed";
             unread.push(source.unread(range, what, &[Hides::Packages]));
         }
     }
+    for package in &mut packages[begin..] {
+        if let Some(from) = sources.get(&package.name) {
+            package.spec += &format!("@{from}");
+        }
+    }
+}
+
+/// Whether a table says where packages come from.
+fn is_index(table: &str) -> bool {
+    matches!(
+        table,
+        "tool.uv.index" | "tool.poetry.source" | "tool.pdm.source" | "source"
+    )
 }
 
 /// A lock file gives the project's own dependencies their versions. Without a project file all of
@@ -103,6 +130,10 @@ fn locked(source: &Source, packages: &mut Vec<Requirement>) {
 /// The strings of `install_requires=[…]`.
 fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
     let text = &source.text;
+    if let Some(at) = text.find("extras_require") {
+        let what = "the packages that extras ask for are not read";
+        unread.push(source.unread(at..at, what, &[Hides::Packages]));
+    }
     for (at, name) in text.match_indices("install_requires") {
         let rest = text[at + name.len()..].trim_start();
         let Some(rest) = rest.strip_prefix('=') else {
@@ -134,7 +165,20 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
     let mut found = Vec::new();
     let list = |id: Option<usize>| id.map(|id| yaml.members(id)).unwrap_or_default();
     let root = yaml.root();
-    for &item in list(root.and_then(|root| yaml.get(root, "dependencies"))) {
+    let get = |key: &str| root.and_then(|root| yaml.get(root, key));
+    for &item in list(get("channels")) {
+        if let Node::Scalar { value, span, .. } = yaml.node(item) {
+            let (name, spec) = (format!("-c {value}"), String::new());
+            let place = source.place(span.clone());
+            found.push((Manager::Conda, Requirement { name, spec, place }));
+        }
+    }
+    if let Some(Node::Mapping(pairs)) = get("variables").map(|id| yaml.node(id)) {
+        let at = pairs.first().map_or(0..0, |(key, _)| yaml.span(*key));
+        let what = "what the environment sets is not read";
+        unread.push(source.unread(at, what, &[Hides::Variables]));
+    }
+    for &item in list(get("dependencies")) {
         if let Node::Scalar { value, span, .. } = yaml.node(item) {
             if let Some((name, spec)) = versioned(value) {
                 let place = source.place(span.clone());

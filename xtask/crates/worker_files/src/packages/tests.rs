@@ -177,8 +177,7 @@ fn project_files_are_read() {
         .1,
         1
     );
-    let pipfile =
-        "[[source]]\nurl = \"https://x\"\n[packages]\nfoo = \"*\"\n[dev-packages]\nno = \"*\"\n";
+    let pipfile = "[[source]]\nurl = \"https://pypi.org/simple\"\n[packages]\nfoo = \"*\"\n[dev-packages]\nno = \"*\"\n";
     assert_eq!(of(&[("Pipfile", pipfile)]), ("foo".into(), 0));
     let setup = "setup(name='w', install_requires=['foo==1', # x\n  \"bar\", *more])\n";
     assert_eq!(of(&[("setup.py", setup)]), ("foo==1 bar".into(), 1));

@@ -1,12 +1,15 @@
 //! The packages that commands install, and the files that list them.
 
+use std::ops::Range;
+
 use anyhow::Result;
 
-use super::run::{Job, When, offset};
+use super::run::{Job, When, offset, only};
 use super::{Hides, Manager, Package, Place, Reader, RepoPath, Source, folder_of, packages};
 use crate::glob::clean;
 use crate::is_one_of;
 use crate::packages::{Install, Listing, Requirement, Wanted};
+use crate::shell::{Command, Word};
 
 /// Variables by which pip and uv are given constraint files.
 const CONSTRAINTS: &str = "PIP_CONSTRAINT UV_CONSTRAINT";
@@ -54,7 +57,9 @@ impl Reader<'_> {
         like: Package,
     ) -> Result<()> {
         if listing == Listing::Project {
-            self.project(path, workdir, &like)?;
+            // `./lib[extra]`
+            let folder = path.split('[').next().unwrap_or(path);
+            self.project(folder, workdir, &like)?;
             return self.listed(listing, path, None, like);
         }
         let found = self.resolve(path, workdir).into_iter().next();
@@ -111,6 +116,28 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Requirements that a here-document gives: `pip install -r /dev/stdin <<EOF`.
+    pub fn given(
+        &mut self,
+        job: &Job,
+        source: &Source,
+        command: &Command,
+        range: &Range<usize>,
+    ) -> Result<()> {
+        let is_input = |word: &Word| matches!(&*word.text, "/dev/stdin" | "-" | "-r/dev/stdin");
+        if !command.words.iter().any(is_input) {
+            return Ok(());
+        }
+        let at = offset(range, job.run.base);
+        let package = unnamed(
+            Manager::Pip,
+            job.when != When::Never,
+            job.place(source, range),
+        );
+        self.including.clear();
+        self.requirements(&only(source, &at), &package)
     }
 
     fn requirements(&mut self, source: &Source, like: &Package) -> Result<()> {

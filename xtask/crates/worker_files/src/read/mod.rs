@@ -13,6 +13,7 @@ use anyhow::Result;
 
 use super::copied::Copied;
 use super::dockerfile::{self, Run, Step};
+use super::glob::{clean, head, is_pattern};
 use super::ignore::Ignore;
 use super::packages::Manager;
 use super::{
@@ -217,7 +218,7 @@ impl Reader<'_> {
             self.unread
                 .push(unread.hiding(&[Hides::Image, Hides::Packages]));
         }
-        let image = dockerfile::read(&source).collect_unread(&mut self.unread);
+        let mut image = dockerfile::read(&source).collect_unread(&mut self.unread);
         let ignore = match self.tree.read_file(&format!("{first}.dockerignore"))? {
             Some(bytes) => Some(bytes),
             None => self.tree.read_file(".dockerignore")?,
@@ -226,6 +227,23 @@ impl Reader<'_> {
         let copied = Copied::new(self.tree, &ignore, &image, &folder_of(first));
         self.interface.held = (!copied.any).then(|| copied.held());
         self.interface.landed.clone_from(&copied.files);
+        // What a pattern takes goes by its name.
+        let held = copied.held();
+        for copy in &mut image.copies {
+            let names = |source: &String| {
+                let heads = held.iter().filter_map(|path| {
+                    let path = path.as_str()?;
+                    Some(path[..head(&clean(source), path)?].to_owned())
+                });
+                let heads: BTreeSet<String> = heads.filter(|_| is_pattern(source)).collect();
+                if heads.is_empty() {
+                    [source.clone()].into()
+                } else {
+                    heads
+                }
+            };
+            copy.sources = copy.sources.iter().flat_map(names).collect();
+        }
         self.copied = Some(copied);
         self.interface.image = Some(image);
         self.interface.dockerfile = Some(first.clone());

@@ -7,8 +7,8 @@ use std::ops::Range;
 use anyhow::Result;
 
 use super::{
-    EnvRead, FlagKind, FlagMapping, Hides, Place, Reader, RepoPath, Run, Source, Step, files,
-    packages, python, shell,
+    EnvRead, FlagKind, FlagMapping, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread,
+    files, packages, python, shell,
 };
 use crate::glob::clean;
 use crate::shell::{Command, Word};
@@ -177,7 +177,13 @@ impl Reader<'_> {
             }
             if let Some(install) = packages::installed(command) {
                 self.install(job, &source, install)?;
+                if let Some((_, range)) = &command.input {
+                    self.given(job, &source, command, range)?;
+                }
                 continue;
+            }
+            if in_build {
+                self.makes(command);
             }
             let started = self.started_by(command, job.run.workdir.as_deref())?;
             let runs_shell = started.iter().any(|one| one.kind == Kind::Shell);
@@ -189,7 +195,8 @@ impl Reader<'_> {
             } else {
                 !started.is_empty() || command.sglang().is_some() || steps::only_watches(command)
             };
-            if !is_known && !steps::has_no_effect(command) {
+            let hides = job.when == When::Start && command.program() == "unset";
+            if !is_known && (hides || !steps::has_no_effect(command)) {
                 left.push(full_line(command, &started));
                 // Two programs are told apart by their text.
                 left.extend(
@@ -203,6 +210,9 @@ impl Reader<'_> {
                 match started.kind {
                     Kind::Shell => starts.push(started),
                     Kind::Python if job.when != When::Never => {
+                        if in_build {
+                            self.may_install(&started.path);
+                        }
                         self.roots.insert(started.path);
                     }
                     Kind::Python => {}
@@ -231,6 +241,36 @@ impl Reader<'_> {
             starts.clear();
         }
         Ok(starts)
+    }
+
+    /// `make`, whose rules may install anything.
+    fn makes(&mut self, command: &Command) {
+        if command.program() != "make" {
+            return;
+        }
+        let files = ["Makefile", "makefile", "GNUmakefile"].map(str::as_bytes);
+        let files = files.iter().filter_map(|name| self.names.get(*name));
+        let files = files.flatten().filter(|file| self.holds(file));
+        let unread = files.map(|file| {
+            let what = "what `make` runs is not read";
+            Unread::new(what, Place::start_of(file)).hiding(&[Hides::Packages])
+        });
+        let unread: Vec<Unread> = unread.collect();
+        self.unread.extend(unread);
+    }
+
+    /// A Python program of the build that calls an installer.
+    fn may_install(&mut self, path: &RepoPath) {
+        let source = &self.interface.sources[path];
+        let is_pip = |text: &str| text.contains("pip") || text.contains("apt");
+        let found = source
+            .lines()
+            .find(|(_, line)| line.contains("install") && is_pip(line));
+        if let Some((at, line)) = found {
+            let what = "what this program installs is not read";
+            let unread = source.unread(at..at + line.len(), what, &[Hides::Packages]);
+            self.unread.push(unread);
+        }
     }
 
     /// What a script sets for one program alone: `NAME=value python3 handler.py`.
@@ -348,6 +388,8 @@ impl Reader<'_> {
                 let value = match given.value {
                     None => python::FlagValue::Alone,
                     Some(_) if !given.from.is_empty() => python::FlagValue::Env,
+                    // What a command prints is told by its text.
+                    Some(value) if value.contains("$(") => python::FlagValue::Fixed(value),
                     Some(value) if value.contains('$') => python::FlagValue::Computed,
                     Some(value) => python::FlagValue::Fixed(value),
                 };
@@ -365,6 +407,7 @@ impl Reader<'_> {
             let place = job.place(source, &variable.range);
             EnvRead {
                 required: variable.required,
+                interpreted: variable.compared.clone(),
                 reached: starts,
                 drives: drives.get(&variable.name).cloned(),
                 ..EnvRead::new(&variable.name, variable.default.clone(), place)
@@ -521,7 +564,7 @@ pub fn offset(range: &Range<usize>, by: usize) -> Range<usize> {
 }
 
 /// A file of which only this part is left; the rest is blank, so that places stay true.
-fn only(source: &Source, range: &Range<usize>) -> Source {
+pub fn only(source: &Source, range: &Range<usize>) -> Source {
     let before = source.text.get(..range.start).unwrap_or_default();
     let blank = before
         .bytes()

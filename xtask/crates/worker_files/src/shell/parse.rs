@@ -91,6 +91,8 @@ struct Parser<'a> {
     functions: Vec<usize>,
     braces: usize,
     cases: Vec<bool>,
+    /// What each `case` that is open asks for.
+    subjects: Vec<String>,
     /// `for NAME in`, until its words are over.
     loops: Option<String>,
     /// Where in the script's reads each variable is.
@@ -307,9 +309,14 @@ impl<'a> Parser<'a> {
         if self.peek() == Some(b'(') {
             self.at += 1;
         }
+        let from = self.at;
         while let Some(byte) = self.peek() {
             match byte {
                 b')' => {
+                    let words = self.slice(from..self.at).replace(['"', '\'', ' '], "");
+                    if let Some(subject) = self.subjects.last().cloned() {
+                        self.compares(&subject, format!("in [{}]", words.replace('|', ",")));
+                    }
                     self.at += 1;
                     break;
                 }
@@ -424,7 +431,9 @@ impl<'a> Parser<'a> {
                 }
             }
             if opener == "case" && written == "in" {
-                self.command = Command::default();
+                let subject = std::mem::take(&mut self.command).words.into_iter().nth(1);
+                self.subjects
+                    .push(subject.map(|word| word.text).unwrap_or_default());
                 self.cases.push(true);
                 self.conditions += 1;
                 return;
@@ -475,6 +484,7 @@ impl<'a> Parser<'a> {
             }
             "esac" => {
                 self.cases.pop();
+                self.subjects.pop();
                 self.conditions = self.conditions.saturating_sub(1);
             }
             "then" | "do" | "!" => {}

@@ -172,6 +172,19 @@ impl Parser<'_> {
         }
     }
 
+    /// Notes which words a variable is compared with.
+    pub(super) fn compares(&mut self, text: &str, how: String) {
+        let name = variables(text).into_iter().next();
+        let reads = name.and_then(|(name, _)| self.seen.get(&name)?.last());
+        if let Some(&read) = reads {
+            let known = &mut self.script.reads[read].compared;
+            match known {
+                Some(known) => *known += &format!(", {how}"),
+                None => *known = Some(how),
+            }
+        }
+    }
+
     /// What a command does to variables.
     pub(super) fn builtin(&mut self, command: &Command) {
         let words = command.run();
@@ -181,6 +194,15 @@ impl Parser<'_> {
                 let empty = texts().any(|text| text == "-z") || texts().any(str::is_empty);
                 let negated = texts().any(|text| text == "!" || text == "!=");
                 let asks = empty || words.len() <= 3 || texts().any(|text| text == "-n");
+                for three in words.windows(3) {
+                    if let [left, operator, right] = three
+                        && matches!(&*operator.text, "=" | "==" | "!=")
+                        && !right.text.is_empty()
+                        && !right.text.contains('$')
+                    {
+                        self.compares(&left.text, format!("== {}", right.text));
+                    }
+                }
                 let mut names = words.iter().flat_map(|word| variables(&word.text));
                 self.guard = names
                     .next()

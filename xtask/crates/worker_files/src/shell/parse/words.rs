@@ -399,6 +399,7 @@ impl Parser<'_> {
                 name: name.to_owned(),
                 default,
                 required: false,
+                compared: None,
                 range,
             });
         }
