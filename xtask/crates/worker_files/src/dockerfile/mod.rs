@@ -1,5 +1,6 @@
 //! The Dockerfile: what the image is made from, what it sets, holds and starts.
 
+mod copy;
 mod expand;
 mod image;
 mod landing;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::expand::try_expand;
 use super::stages::Stages;
-use super::{Copy, Hides, Image, Mount, Named, Reading, Run, Source, Step, Text, Unread};
+use super::{Hides, Image, Mount, Named, Reading, Run, Source, Step, Text, Unread};
 use super::{Instruction, Word, clean, split};
 use crate::shell::{self, Script};
 use xtask_core::output::cut;
@@ -13,9 +13,6 @@ use xtask_core::output::cut;
 /// Instructions that mean nothing without arguments.
 const ABOUT_SOMETHING: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME \
                                HEALTHCHECK COPY ADD RUN";
-
-/// What ADD unpacks.
-const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
 
 /// What an instruction may hide.
 const BUILD: [Hides; 2] = [Hides::Image, Hides::Packages];
@@ -100,16 +97,16 @@ impl Start {
     }
 }
 
-struct Reader<'s> {
-    source: &'s Source,
-    image: Image,
+pub struct Reader<'s> {
+    pub source: &'s Source,
+    pub image: Image,
     /// What ARG and ENV hold so far.
     values: BTreeMap<String, String>,
     /// Whether values grew beyond all measure: from then on none is filled in.
     exhausted: bool,
-    stages: &'s Stages,
+    pub stages: &'s Stages,
     /// The stage that is read.
-    stage: usize,
+    pub stage: usize,
     starts: Starts,
     unread: Vec<Unread>,
 }
@@ -134,12 +131,12 @@ impl Reader<'_> {
             .map(|word| self.text(word.text, word.range))
     }
 
-    fn not_read(&mut self, range: Range<usize>, what: impl Into<String>, hides: &[Hides]) {
+    pub fn not_read(&mut self, range: Range<usize>, what: impl Into<String>, hides: &[Hides]) {
         self.unread.push(self.source.unread(range, what, hides));
     }
 
     /// The text with variables filled in. What cannot be is reported once.
-    fn expand(&mut self, text: &str, instruction: &Instruction) -> String {
+    pub fn expand(&mut self, text: &str, instruction: &Instruction) -> String {
         if self.exhausted {
             return text.to_owned();
         }
@@ -208,7 +205,9 @@ impl Reader<'_> {
                 self.image.cmd = Some(self.command(instruction));
             }
             "HEALTHCHECK" => {
-                self.image.healthcheck = Some(self.trimmed(instruction));
+                let mut text = self.trimmed(instruction);
+                text.text = text.text.split_whitespace().collect::<Vec<_>>().join(" ");
+                self.image.healthcheck = Some(text);
                 let at = instruction.options().1;
                 let word = instruction.text[at..].get(..3);
                 let is_command = word.is_some_and(|word| word.eq_ignore_ascii_case("CMD"));
@@ -319,7 +318,7 @@ impl Reader<'_> {
         self.image.workdir = Some(self.text(path, range));
     }
 
-    fn folder(&self) -> Option<String> {
+    pub fn folder(&self) -> Option<String> {
         self.image.workdir.as_ref().map(|text| text.text.clone())
     }
 
@@ -366,72 +365,6 @@ impl Reader<'_> {
             workdir: self.folder(),
             place: self.source.place(at),
         }
-    }
-
-    fn copy(&mut self, instruction: &Instruction) {
-        let (options, at) = instruction.options();
-        let all = |name: &str| {
-            let values = options.iter();
-            let values = values.filter_map(|o| o.text.strip_prefix(name)?.strip_prefix('='));
-            values.map(str::to_owned).collect::<Vec<String>>()
-        };
-        let words = instruction.words(at).into_iter();
-        let mut sources: Vec<String> = words.map(|word| word.text).collect();
-        let Some(dest) = sources.pop().filter(|_| !sources.is_empty()) else {
-            let what = format!("{} names no source or no target", instruction.keyword);
-            return self.not_read(instruction.range.clone(), what, &[Hides::Image]);
-        };
-        let digit = |c: char| c.is_ascii_digit();
-        sources.retain(|source| !source.trim_start_matches(digit).starts_with("<<"));
-        let place = self.source.place(instruction.span());
-        let from = all("--from").into_iter().next();
-        let is_url = |source: &String| source.contains("://") || source.starts_with("git@");
-        let is_archive = |source: &String| ARCHIVES.iter().any(|end| source.ends_with(end));
-        let unpacks = instruction.keyword == "ADD" && sources.iter().any(is_archive);
-        let documents = &instruction.documents;
-        if from.is_some() || unpacks || sources.iter().any(is_url) || !documents.is_empty() {
-            let mut words = vec![instruction.keyword.clone()];
-            // A stage goes by what it is built on, whatever it is called.
-            let origin = |from: &String| self.stages.origin(from, self.stage);
-            let from = from
-                .iter()
-                .map(|from| origin(from).unwrap_or_else(|| from.clone()));
-            words.extend(from.map(|from| format!("--from={from}")));
-            let others = options.iter().map(|option| option.text.clone());
-            let is_told = |option: &str| option.starts_with("--from=") || option == "--link";
-            words.extend(others.filter(|option| !is_told(option)));
-            words.extend(sources.iter().chain([&dest]).cloned());
-            let bodies = documents
-                .iter()
-                .map(|document| &self.source.text[document.body.clone()]);
-            let bodies = bodies.map(|body| format!("<< {}", body.trim()));
-            self.image.steps.push(Step {
-                commands: [words.join(" ")].into_iter().chain(bodies).collect(),
-                place: place.clone(),
-            });
-        }
-        sources.retain(|source| !is_url(source));
-        if sources.is_empty() && from.is_none() {
-            return;
-        }
-        let paths = sources
-            .iter()
-            .map(|source| self.expand(source, instruction))
-            .collect();
-        let target = self.expand(&dest, instruction);
-        let mut flags = options.iter().map(|option| option.text.as_str());
-        self.image.copies.push(Copy {
-            sources,
-            dest,
-            from,
-            target: in_image(&target, self.folder().as_deref()),
-            paths,
-            parents: flags.any(|flag| matches!(flag, "--parents" | "--parents=true")),
-            excludes: all("--exclude"),
-            mode: all("--chmod").pop(),
-            owner: all("--chown").pop(),
-            place,
-        });
     }
 
     fn run(&mut self, instruction: &Instruction) {
@@ -495,17 +428,4 @@ pub(super) fn part(value: &str, keys: &[&str]) -> Option<String> {
     let find = |key: &&str| fields.clone().find(|(name, _)| name == key);
     let (_, value) = keys.iter().find_map(find)?;
     Some(value.to_owned())
-}
-
-/// A path of the image without the first slash, dots taken out. A slash at the end stays.
-fn in_image(path: &str, workdir: Option<&str>) -> String {
-    let folder = workdir
-        .filter(|_| !path.starts_with('/'))
-        .unwrap_or_default();
-    let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
-    let mut plain = crate::glob::clean(&format!("{folder}/{path}"));
-    if is_folder && !plain.is_empty() {
-        plain.push('/');
-    }
-    plain
 }

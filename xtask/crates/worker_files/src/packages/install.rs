@@ -279,6 +279,13 @@ fn pip(command: &Command, from: usize) -> Install {
             }
             _ if is_one_of(PIP_INDEX, option) => {
                 let value = value();
+                let long = [
+                    ("-i", "--index-url"),
+                    ("-f", "--find-links"),
+                    ("--constraint", "-c"),
+                ];
+                let long = long.iter().find(|(short, _)| *short == option);
+                let option = long.map_or(option, |(_, long)| long);
                 install.index(&format!("{option} {value}"));
                 if matches!(option, "-c" | "--constraint" | "--constraints") {
                     install.list(Listing::Constraints, value, word);
@@ -365,6 +372,9 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
         if is_one_of(valued, text) {
             let value = words.next().map_or("", |word| word.text.as_str());
             match text {
+                "--file" | "-f" if [".yml", ".yaml"].iter().any(|end| value.ends_with(end)) => {
+                    install.list(Listing::Environment, value, word);
+                }
                 "--file" | "-f" => install.list(Listing::Words, value, word),
                 "-t" if manager != Manager::Apt => {}
                 "-c" | "--channel" | "-X" | "--repository" | "-t" | "--target-release" => {

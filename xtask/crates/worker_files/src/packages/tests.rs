@@ -73,7 +73,7 @@ fn installs_are_found_by_meaning() {
         ("pip install --target /x --no-deps a", "pip:a"),
         (
             "pip install a -i https://x --extra-index-url=https://y -c c.txt",
-            "pip:a [-i https://x --extra-index-url https://y -c c.txt]",
+            "pip:a [--index-url https://x --extra-index-url https://y -c c.txt]",
         ),
         ("pip install $NAME", "pip:? $NAME"),
         ("pip install $(cat r.txt)", "pip:-r r.txt"),
@@ -136,7 +136,7 @@ fn a_requirements_file_is_read() {
         .map(|(_, path, place)| (path.as_str(), place.line))
         .collect();
     assert_eq!(includes, [("more.txt", 7), ("./local", 13)]);
-    assert_eq!(found.index.as_deref(), Some("-i https://x"));
+    assert_eq!(found.index.as_deref(), Some("--index-url https://x"));
     assert_eq!(
         unread.iter().map(|u| u.place.line).collect::<Vec<_>>(),
         [15]

@@ -5,6 +5,7 @@ mod files;
 mod installs;
 mod programs;
 mod run;
+mod started;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};

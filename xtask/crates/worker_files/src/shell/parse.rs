@@ -3,7 +3,7 @@
 mod run;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use self::run::Announced;
@@ -87,6 +87,8 @@ struct Parser<'a> {
     guard: Option<(String, bool)>,
     /// Here-documents whose text begins behind the line.
     documents: Vec<Announced>,
+    /// The names of functions.
+    defined: BTreeSet<String>,
     /// How many braces are open around each function that is being read.
     functions: Vec<usize>,
     braces: usize,
@@ -283,7 +285,8 @@ impl<'a> Parser<'a> {
         self.at = inside;
         self.pass(|b| matches!(b, b' ' | b'\t'));
         if self.peek() == Some(b')') && self.command.words.len() == 1 {
-            self.command = Command::default();
+            let name = std::mem::take(&mut self.command).words.pop();
+            self.defined.extend(name.map(|word| word.text));
             self.functions.push(self.braces);
             self.at += 1;
             return;
@@ -439,6 +442,7 @@ impl<'a> Parser<'a> {
                 return;
             }
             if opener == "function" {
+                self.defined.insert(written.to_owned());
                 self.functions.push(self.braces);
                 self.command = Command::default();
                 return;

@@ -156,6 +156,13 @@ impl Parser<'_> {
             let what = "what this function is called with is not followed";
             self.unread(all.range.clone(), what);
         }
+        // What a function does was read where it is written.
+        let arguments = command.run().iter().skip(1);
+        if self.defined.contains(command.program())
+            && arguments.clone().all(|word| is_all(&word.text))
+        {
+            return;
+        }
         self.builtin(&command);
         command.exports = self.exports_all;
         self.xargs(&mut command);

@@ -1,0 +1,88 @@
+//! COPY and ADD: what they take, and where it goes.
+
+use super::reader::Reader;
+use super::{Copy, Hides, Instruction, Step};
+
+/// What ADD unpacks.
+const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
+
+impl Reader<'_> {
+    pub(super) fn copy(&mut self, instruction: &Instruction) {
+        let (options, at) = instruction.options();
+        let all = |name: &str| {
+            let values = options.iter();
+            let values = values.filter_map(|o| o.text.strip_prefix(name)?.strip_prefix('='));
+            values.map(str::to_owned).collect::<Vec<String>>()
+        };
+        let words = instruction.words(at).into_iter();
+        let mut sources: Vec<String> = words.map(|word| word.text).collect();
+        let Some(dest) = sources.pop().filter(|_| !sources.is_empty()) else {
+            let what = format!("{} names no source or no target", instruction.keyword);
+            return self.not_read(instruction.range.clone(), what, &[Hides::Image]);
+        };
+        let digit = |c: char| c.is_ascii_digit();
+        sources.retain(|source| !source.trim_start_matches(digit).starts_with("<<"));
+        let place = self.source.place(instruction.span());
+        let from = all("--from").into_iter().next();
+        let is_url = |source: &String| source.contains("://") || source.starts_with("git@");
+        let is_archive = |source: &String| ARCHIVES.iter().any(|end| source.ends_with(end));
+        let unpacks = instruction.keyword == "ADD" && sources.iter().any(is_archive);
+        let documents = &instruction.documents;
+        if from.is_some() || unpacks || sources.iter().any(is_url) || !documents.is_empty() {
+            let mut words = vec![instruction.keyword.clone()];
+            // A stage goes by what it is built on, whatever it is called.
+            let origin = |from: &String| self.stages.origin(from, self.stage);
+            let from = from
+                .iter()
+                .map(|from| origin(from).unwrap_or_else(|| from.clone()));
+            words.extend(from.map(|from| format!("--from={from}")));
+            let others = options.iter().map(|option| option.text.clone());
+            let is_told = |option: &str| option.starts_with("--from=") || option == "--link";
+            words.extend(others.filter(|option| !is_told(option)));
+            words.extend(sources.iter().chain([&dest]).cloned());
+            let bodies = documents
+                .iter()
+                .map(|document| &self.source.text[document.body.clone()]);
+            let bodies = bodies.map(|body| format!("<< {}", body.trim()));
+            self.image.steps.push(Step {
+                commands: [words.join(" ")].into_iter().chain(bodies).collect(),
+                place: place.clone(),
+            });
+        }
+        sources.retain(|source| !is_url(source));
+        if sources.is_empty() && from.is_none() {
+            return;
+        }
+        let paths = sources
+            .iter()
+            .map(|source| self.expand(source, instruction))
+            .collect();
+        let target = self.expand(&dest, instruction);
+        let mut flags = options.iter().map(|option| option.text.as_str());
+        self.image.copies.push(Copy {
+            sources,
+            dest,
+            from,
+            target: in_image(&target, self.folder().as_deref()),
+            paths,
+            parents: flags.any(|flag| matches!(flag, "--parents" | "--parents=true")),
+            excludes: all("--exclude"),
+            mode: all("--chmod").pop(),
+            owner: all("--chown").pop(),
+            place,
+        });
+    }
+}
+
+/// A path of the image without the first slash, dots taken out. A slash at the end stays.
+fn in_image(path: &str, workdir: Option<&str>) -> String {
+    let folder = workdir
+        .filter(|_| !path.starts_with('/'))
+        .unwrap_or_default();
+    let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
+    let mut plain = crate::glob::clean(&format!("{folder}/{path}"));
+    if is_folder && !plain.is_empty() {
+        plain.push('/');
+    }
+    plain
+}

@@ -1,0 +1,138 @@
+//! The repository's files that a command starts.
+
+use anyhow::Result;
+
+use super::{Reader, RepoPath, files};
+use crate::glob::clean;
+use crate::shell::{Command, Word};
+use crate::{is_one_of, steps};
+
+/// Programs whose arguments are files that they run.
+const RUNNERS: &str = "torchrun accelerate deepspeed uvicorn gunicorn hypercorn granian fastapi \
+                       supervisord streamlit";
+const SHELLS: &str = "sh bash dash ash zsh ksh source .";
+
+/// Programs that take files from here to there, or change them, and run none.
+const MOVERS: &str = "chmod chown cp mv ln touch install dos2unix tee tar unzip zip wget curl git \
+                      sed patch rsync diff";
+
+/// A file that a command starts.
+pub struct Started {
+    pub path: RepoPath,
+    pub kind: Kind,
+    /// The words behind it.
+    pub arguments: Vec<Word>,
+    /// Whether programs see all that it sets.
+    pub exports: bool,
+}
+
+/// What a started file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Python,
+    Shell,
+}
+
+impl Reader<'_> {
+    /// The files that a command starts.
+    pub fn started_by(&mut self, command: &Command, workdir: Option<&str>) -> Result<Vec<Started>> {
+        let program = command.program();
+        let python = program.starts_with("python");
+        let shell = is_one_of(SHELLS, program);
+        let runs = python || shell || is_one_of(RUNNERS, program);
+        let may_run = runs || !steps::has_no_effect(command) && !is_one_of(MOVERS, program);
+        let mut found = Vec::new();
+        let words = command.run();
+        for (index, word) in words.iter().enumerate() {
+            let text = word.text.as_str();
+            let module = index > 0 && words[index - 1].text == "-m" && python;
+            let script = [".py", ".sh"].iter().any(|end| text.ends_with(end));
+            if index > 0 && !runs && !(script && may_run) {
+                continue;
+            }
+            let paths = match text.split_once(':') {
+                _ if module => self.module(text, workdir),
+                Some((module, name)) if runs && !module.contains('/') && !name.starts_with('/') => {
+                    self.module(module, workdir)
+                }
+                _ => self.resolve(text, workdir),
+            };
+            for path in paths {
+                if !self.open(&path)? {
+                    continue;
+                }
+                let first = files::shebang(&self.interface.sources[&path].text);
+                let name = path.name();
+                let kind = if name.ends_with(b".py") || first.contains("python") {
+                    Kind::Python
+                } else if name.ends_with(b".sh") || shell || first.contains("sh") {
+                    Kind::Shell
+                } else {
+                    continue;
+                };
+                found.push(Started {
+                    path,
+                    kind,
+                    arguments: words[index + 1..].to_vec(),
+                    exports: command.exports,
+                });
+            }
+            if python && !text.starts_with('-') && index > 0 {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The repository's files that a word of a command names.
+    pub fn resolve(&self, word: &str, workdir: Option<&str>) -> Vec<RepoPath> {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        if name.is_empty() || name.contains(['$', ' ', '*', '\n']) || word.contains("://") {
+            return Vec::new();
+        }
+        if let Some(path) = self.in_image(word, workdir) {
+            return vec![path];
+        }
+        let path = RepoPath::from(clean(word).as_str());
+        let entry = self.tree.entries().get(&path);
+        if self.copied.is_none() && entry.is_some_and(|entry| entry.mode.is_file()) {
+            return vec![path];
+        }
+        if !name.contains('.') && !word.contains('/') {
+            return Vec::new();
+        }
+        let paths = self.names.get(name.as_bytes()).into_iter().flatten();
+        paths.filter(|path| self.holds(path)).cloned().collect()
+    }
+
+    /// The file at a path of the image.
+    pub fn in_image(&self, path: &str, workdir: Option<&str>) -> Option<RepoPath> {
+        let copied = self.copied.as_ref()?;
+        let workdir = workdir.filter(|_| !path.starts_with('/'));
+        let full = clean(&format!("{}/{path}", workdir.unwrap_or_default()));
+        copied.files.get(&full).cloned()
+    }
+
+    /// The files of a module: `a.b` is `a/b.py` or `a/b/__main__.py`.
+    fn module(&self, module: &str, workdir: Option<&str>) -> Vec<RepoPath> {
+        let path = module.replace('.', "/");
+        let names = [
+            format!("{path}.py"),
+            format!("{path}/__main__.py"),
+            format!("{path}/__init__.py"),
+        ];
+        let files = |name: &String| {
+            if let Some(path) = self.in_image(name, workdir) {
+                return vec![path];
+            }
+            let last = name.rsplit('/').next().unwrap_or(name);
+            let same = self.names.get(last.as_bytes()).into_iter().flatten();
+            let same = same.filter(|path| {
+                let text = path.to_string();
+                self.holds(path) && (text == *name || text.ends_with(&format!("/{name}")))
+            });
+            same.cloned().collect()
+        };
+        names.iter().flat_map(files).collect()
+    }
+}
