@@ -805,7 +805,7 @@ fn links_that_no_longer_lead_anywhere_are_told() {
         .migrate(&["--upstream", "../upstream"])
         .done()
         .says("\nTo fix by hand: these no longer find what they name\n")
-        .says("\n  srclink:1:1 `src` is now `outdated/src`\n    a link to src\n    instead: outdated/src\n");
+        .says("\n  srclink:1:1 `src/` is now `outdated/src/`\n    a link to src\n    instead: outdated/src\n");
     // Done as it says, each leads to a file of the same name again.
     for one in dangling.iter().filter(|one| links.contains(one)) {
         let path = one["path"].as_str().unwrap();

@@ -104,7 +104,8 @@ const PIP_CHOICES: &str = "-t --target --prefix --root --platform --python-versi
     --index-strategy --resolution --prerelease --torch-backend --build-constraint -b --group --extra";
 
 /// The same without a value.
-const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes";
+const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes --user \
+    --force-reinstall --ignore-installed -I";
 
 /// Options that say which of a project's groups of packages are installed; the first ones take a
 /// value.
@@ -369,16 +370,21 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
     let mut words = command.run().iter().skip(from);
     while let Some(word) = words.next() {
         let text = word.text.as_str();
-        if is_one_of(valued, text) {
-            let value = words.next().map_or("", |word| word.text.as_str());
-            match text {
+        let (option, inline) = match text.split_once('=') {
+            Some((option, value)) if text.starts_with("--") => (option, Some(value)),
+            _ => (text, None),
+        };
+        if is_one_of(valued, option) {
+            let mut next = || words.next().map_or("", |word| word.text.as_str());
+            let value = inline.unwrap_or_else(|| next());
+            match option {
                 "--file" | "-f" if [".yml", ".yaml"].iter().any(|end| value.ends_with(end)) => {
                     install.list(Listing::Environment, value, word);
                 }
                 "--file" | "-f" => install.list(Listing::Words, value, word),
                 "-t" if manager != Manager::Apt => {}
                 "-c" | "--channel" | "-X" | "--repository" | "-t" | "--target-release" => {
-                    install.index(&format!("{text} {value}"));
+                    install.index(&format!("{option} {value}"));
                 }
                 _ => {}
             }

@@ -6,11 +6,12 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::started::{Kind, Started};
+use super::started::{Kind, RUNNERS, Started};
 use super::{
     EnvRead, FlagKind, FlagMapping, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread,
     packages, python, shell,
 };
+use crate::is_one_of;
 use crate::shell::{Command, Word};
 use crate::steps;
 
@@ -157,6 +158,8 @@ impl Reader<'_> {
         }
         let mut starts = Vec::new();
         let mut left = Vec::new();
+        // Programs of the repository that are called with arguments.
+        let mut told = Vec::new();
         if job.when == When::Start {
             self.inline_programs(job, &source);
             self.exports(job, &source);
@@ -197,6 +200,12 @@ impl Reader<'_> {
                         .map(|(text, _)| format!("<< {}", text.trim())),
                 );
             }
+            let arguments = started.last().map(|one| one.arguments.as_slice());
+            if arguments.is_some_and(|words| words.iter().any(|word| word.text != "$@"))
+                || !started.is_empty() && is_one_of(RUNNERS, command.program())
+            {
+                told.push(full_line(command, &started));
+            }
             for started in started {
                 match started.kind {
                     Kind::Shell => starts.push(started),
@@ -221,6 +230,9 @@ impl Reader<'_> {
             };
             let commands = &job.run.script.commands;
             self.starts_other |= !left.is_empty() || commands.iter().any(hands_over);
+        }
+        if is_script {
+            left.append(&mut told);
         }
         if (in_build || is_script) && !left.is_empty() {
             self.interface.steps.push(Step {
@@ -388,8 +400,10 @@ impl Reader<'_> {
                 let value = match given.value {
                     None => python::FlagValue::Alone,
                     Some(_) if !given.from.is_empty() => python::FlagValue::Env,
-                    // What a command prints is told by its text.
-                    Some(value) if value.contains("$(") => python::FlagValue::Fixed(value),
+                    // What a command prints, or the script is called with, is told by its text.
+                    Some(value) if ["$(", "${1", "${2"].iter().any(|own| value.contains(own)) => {
+                        python::FlagValue::Fixed(value)
+                    }
                     Some(value) if value.contains('$') => python::FlagValue::Computed,
                     Some(value) => python::FlagValue::Fixed(value),
                 };

@@ -8,7 +8,7 @@ use crate::shell::{Command, Word};
 use crate::{is_one_of, steps};
 
 /// Programs whose arguments are files that they run.
-const RUNNERS: &str = "torchrun accelerate deepspeed uvicorn gunicorn hypercorn granian fastapi \
+pub const RUNNERS: &str = "torchrun accelerate deepspeed uvicorn gunicorn hypercorn granian fastapi \
                        supervisord streamlit";
 const SHELLS: &str = "sh bash dash ash zsh ksh source .";
 

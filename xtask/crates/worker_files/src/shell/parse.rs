@@ -79,7 +79,6 @@ struct Parser<'a> {
     shells: usize,
     script: Script,
     command: Command,
-    /// Words in front of the command that set variables for it.
     values: Values,
     /// Conditions and loops that are open.
     conditions: usize,
@@ -206,7 +205,9 @@ impl<'a> Parser<'a> {
     }
 
     fn token(&mut self, byte: u8) {
-        let in_test = self.command.words.first().is_some_and(|w| w.text == "[[");
+        let words = &self.command.words;
+        let is = |word: Option<&Word>, text: &str| word.is_some_and(|word| word.text == text);
+        let in_test = is(words.first(), "[[") && !is(words.last(), "]]");
         match byte {
             b'\\' if self.continues() => {}
             _ if is_blank(byte) => self.at += 1,
