@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, PASSED};
+use worker_files::ALSO;
 use super::{Item, Judge, Verdict, difference};
 use worker_files::is_inherited;
 use xtask_core::sglang;
@@ -292,7 +293,11 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
                 let lists = lists.flat_map(|list| words(list, ','));
                 text.starts_with("in [")
                     .then(|| lists.collect())
-                    .or_else(|| text.strip_prefix("== ").map(|word| words(word, '|')))
+                    // Each of several places may hold it against another word.
+                    .or_else(|| {
+                        let all = text.replace(ALSO, "|").replace("| == ", "|").replace("|== ", "|");
+                        all.strip_prefix("== ").map(|all| words(all, '|'))
+                    })
             }
         }
     };
