@@ -95,7 +95,10 @@ impl File<'_> {
         let one = |name: &str| get(name).map(|id| self.line(id));
         let lines = |name: &str| get(name).map(|id| self.lines(id)).unwrap_or_default();
         let (image, command, entrypoint) = (one("image"), one("command"), one("entrypoint"));
-        let (ports, volumes) = (lines("ports"), lines("volumes"));
+        let volumes = get("volumes").map(|id| self.yaml.members(id).to_vec());
+        let volumes = volumes.into_iter().flatten();
+        let volumes = volumes.map(|id| self.volume(id)).collect();
+        let ports = lines("ports");
         let env_files = get("env_file")
             .map(|id| self.env_files(id))
             .unwrap_or_default();
@@ -241,6 +244,25 @@ impl File<'_> {
                     self.write(value, line, depth + 1);
                 }
             }
+        }
+    }
+
+    /// `SOURCE:TARGET`, which may be written as a mapping too.
+    fn volume(&self, id: usize) -> String {
+        let Node::Mapping(pairs) = self.yaml.node(id) else {
+            return self.line(id);
+        };
+        let get = |name: &str| self.yaml.get(id, name).map(|id| self.line(id));
+        match (
+            get("source"),
+            get("target"),
+            get("type").as_deref(),
+            pairs.len(),
+        ) {
+            (Some(source), Some(target), Some("bind" | "volume"), 3) => {
+                format!("{source}:{target}")
+            }
+            _ => self.line(id),
         }
     }
 }

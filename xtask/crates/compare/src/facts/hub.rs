@@ -60,7 +60,9 @@ impl Facts {
             const LOOKS: [&str; 4] = ["title", "description", "iconUrl", "category"];
             for (name, text) in &hub.settings {
                 if !LOOKS.contains(&name.as_str()) {
-                    self.add_value(format!("hub:{name}"), &text.place, &text.text);
+                    // Lists in a text, as `gpuIds` is one, are told apart by commas.
+                    let parts: Vec<&str> = text.text.split(',').map(str::trim).collect();
+                    self.add_value(format!("hub:{name}"), &text.place, &parts.join(","));
                 }
             }
         }
@@ -72,7 +74,8 @@ impl Facts {
             }
             for test in &tests.tests {
                 let input = test.input_text.as_deref().and_then(|text| {
-                    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+                    let mut value: serde_json::Value = serde_json::from_str(text).ok()?;
+                    value.sort_all_objects();
                     Some(value.to_string())
                 });
                 let value = [

@@ -49,7 +49,7 @@ impl Facts {
         ];
         for (name, text) in single {
             if let Some(text) = text {
-                self.add_value(format!("image:{name}"), &text.place, &text.text);
+                self.add_value(format!("image:{name}"), &text.place, started(&text.text));
             }
         }
         self.add_named("image:LABEL.", &image.labels);
@@ -194,10 +194,15 @@ impl Facts {
                     ("command", service.command.as_deref()),
                     ("ports", Some(&service.ports.join(" "))),
                     ("volumes", Some(&service.volumes.join(" "))),
+                    ("entrypoint", service.entrypoint.as_deref()),
                     ("settings", Some(&service.settings.join("\n"))),
                 ],
             );
             self.add_named(&format!("{id}."), &service.environment);
+            let args = service.build.iter().flat_map(|build| &build.args);
+            for Named { name, value, place } in args {
+                self.add(&id, place, &[("args", Some(&format!("{name}={value}")))]);
+            }
         }
         let Some(bake) = &interface.bake else {
             return;
@@ -209,14 +214,33 @@ impl Facts {
         self.add_named("bake:group.", &bake.groups);
         for target in &bake.targets {
             let id = format!("bake:{}", target.name);
-            let settings: Vec<_> = target
-                .settings
-                .iter()
-                .map(|s| (s.name.as_str(), Some(s.value.as_str())))
+            // What it inherits is filled in; its stage is more than wording.
+            let settings = target.settings.iter().filter(|s| s.name != "inherits");
+            let settings: Vec<_> = settings
+                .map(|s| match s.name.as_str() {
+                    "target" => ("stage", Some(s.value.as_str())),
+                    name => (name, Some(s.value.as_str())),
+                })
                 .collect();
             self.add(id.clone(), &target.place, &settings);
             self.add_named(&format!("{id}.args."), &target.args);
         }
+    }
+}
+
+/// A command without the `exec` that changes nothing, and without the server's flags, which are
+/// facts of their own.
+fn started(command: &str) -> &str {
+    let command = command.strip_prefix("exec ").unwrap_or(command);
+    let starts = ["sglang.launch_server", "sglang serve"];
+    let (program, flags) = command.split_once(" --").unwrap_or((command, ""));
+    let is_short = |word: &str| word.starts_with('-') && !word.starts_with("--");
+    let is_more = flags.contains(['&', ';', '|', '<', '>', '(', '`', '\n'])
+        || flags.split_whitespace().any(is_short);
+    if starts.iter().any(|start| program.ends_with(start)) && !is_more {
+        program
+    } else {
+        command
     }
 }
 

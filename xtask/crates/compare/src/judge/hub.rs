@@ -1,7 +1,7 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
 use super::super::facts::{Fact, Facts, WORDING};
-use super::variables::same_value;
+use super::variables::{same_value, show};
 use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 
@@ -20,10 +20,8 @@ impl<'a> Judge<'a> {
             }
             let item = match (name, old, new) {
                 ("cuda", old, new) => self.cuda(&id, old, new),
-                (_, Some(old), None) if name.starts_with("category.") => {
-                    Item::new(&id, Verdict::Retired, Some(old), None)
-                        .why("The Hub's form has no categories.")
-                        .help("Mark what few people need as advanced.")
+                (_, Some(old), new) if name.starts_with("category.") => {
+                    self.category(&id, old, new)
                 }
                 ("imageName", Some(old), None) => Item::new(&id, Verdict::Retired, Some(old), None)
                     .why("The Hub builds the image from the repository itself.")
@@ -35,7 +33,13 @@ impl<'a> Judge<'a> {
                 }
                 (_, Some(old), None) => self.variable_undeclared(name, &id, old),
                 (_, Some(old), Some(new)) => Self::variable_declared(&id, old, new),
-                (_, None, new) => Item::new(&id, Verdict::Added, None, new),
+                ("config.endpointType", None, Some(new)) => {
+                    Item::new(&id, Verdict::Added, None, Some(new))
+                        .open()
+                        .why("New endpoints balance load: they take no jobs from a queue any more.")
+                        .help("Take endpointType out of hub.json, or record why.")
+                }
+                (_, None, new) => self.newly_declared(name, &id, new),
             };
             self.push(item);
         }
@@ -44,6 +48,54 @@ impl<'a> Judge<'a> {
         }
         self.tests();
         self.readme();
+    }
+
+    /// What only the new listing has: a fixed value is what all new endpoints get.
+    fn newly_declared(&self, name: &str, id: &str, new: Option<&'a Fact>) -> Item {
+        let item = Item::new(id, Verdict::Added, None, new);
+        let read = self.old.get(&format!("env:{name}"));
+        let (Some(fixed), Some(read)) = (new.and_then(|fact| fact.get("fixed")), read) else {
+            return item;
+        };
+        let before = read.get("default").unwrap_or_default();
+        if same_value(before, fixed) {
+            return item;
+        }
+        let before = show(Some(before));
+        item.open()
+            .why(format!(
+                "New endpoints get `{fixed}`; before, {before} held."
+            ))
+            .help("Let the form ask for it, or record why.")
+    }
+
+    /// A category of the old form: it shows no variable that is in none.
+    fn category(&self, id: &str, old: &'a Fact, new: Option<&'a Fact>) -> Item {
+        fn names(fact: &Fact) -> impl Iterator<Item = &str> {
+            fact.get("variables").unwrap_or_default().split(' ')
+        }
+        let mut all = self.new.area("hub");
+        if !all.any(|(name, _)| name.starts_with("category.")) {
+            return Item::new(id, Verdict::Retired, Some(old), None)
+                .why("The Hub's form has no categories.")
+                .help("Mark what few people need as advanced.");
+        }
+        let shown = self.new.area("hub");
+        let shown = shown.filter(|(name, _)| name.starts_with("category."));
+        let shown: Vec<&str> = shown.flat_map(|(_, fact)| names(fact)).collect();
+        let hidden =
+            |name: &&str| !shown.contains(name) && self.new.get(&format!("hub:{name}")).is_some();
+        let hidden: Vec<&str> = names(old).filter(hidden).collect();
+        if hidden.is_empty() {
+            return Item::new(id, Verdict::Kept, Some(old), new);
+        }
+        let why = format!(
+            "The form shows {} no more: no category has it.",
+            hidden.join(", ")
+        );
+        Item::new(id, Verdict::Changed, Some(old), new)
+            .why(why)
+            .help("List it in a category again, or record why not.")
     }
 
     /// The token for gated models: builds take it as a secret, and the libraries that load
@@ -113,7 +165,8 @@ impl<'a> Judge<'a> {
         let mut differences = Vec::new();
         let (was, is) = (old.get("type"), new.get("type"));
         // A field for a model's name is still a field for text.
-        let same_type = was == is || (was == Some("string") && is == Some("huggingface"));
+        let is_text = |kind: Option<&str>| matches!(kind, Some("string" | "huggingface"));
+        let same_type = was == is || is_text(was) && is_text(is);
         if !same_type {
             differences.push(difference("type", was, is));
         }
@@ -202,8 +255,10 @@ impl<'a> Judge<'a> {
         // A form without a default leaves it to SGLang.
         let own = self.own_default(flag);
         let is_own = |value: &str| own.as_deref().is_some_and(|own| same_value(value, own));
+        let number = |text: &str| text.parse::<f64>().ok();
+        let same = was == is || number(was).is_some_and(|was| number(is) == Some(was));
         let verdict = match (old, new) {
-            _ if was == is || is.is_empty() && is_own(was) => Verdict::Kept,
+            _ if same || is.is_empty() && is_own(was) => Verdict::Kept,
             (None, _) => Verdict::Added,
             _ => Verdict::Changed,
         };
@@ -216,6 +271,23 @@ impl<'a> Judge<'a> {
                     self.sglang
                 ))
                 .help("Set a default that the flag takes, or none.");
+        }
+        // Where the old form left it empty, the old worker's own default held.
+        let name = owner.trim_start_matches("hub:");
+        let before = self.old.get(&format!("env:{name}"));
+        let before = before.and_then(|fact| fact.get("default"));
+        let is_new = item.verdict == Verdict::Added
+            && !is.is_empty()
+            && self.old.get(owner).is_some()
+            && !is_own(is)
+            && !before.is_some_and(|before| same_value(before, is));
+        if is_new {
+            return item
+                .open()
+                .why(format!(
+                    "New endpoints start with `{is}`; the old form left it empty."
+                ))
+                .help("Take the default out of hub.json, or record why.");
         }
         if item.verdict != Verdict::Changed {
             return item;
@@ -362,7 +434,8 @@ impl<'a> Judge<'a> {
             return renamed;
         }
         let is_variable = !name.contains('.');
-        if is_variable && self.new.get(&format!("env:{name}")).is_none() {
+        let is_read = self.new.get(&format!("env:{name}")).is_some();
+        if is_variable && !is_read && !is_outside(name) {
             return gone
                 .note()
                 .why("The new worker doesn't read it, so that its tests need not set it.");

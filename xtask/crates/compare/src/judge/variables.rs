@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, PASSED};
-use worker_files::ALSO;
 use super::{Item, Judge, Verdict, difference};
+use worker_files::ALSO;
 use worker_files::is_inherited;
 use xtask_core::sglang;
 
@@ -295,7 +295,10 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
                     .then(|| lists.collect())
                     // Each of several places may hold it against another word.
                     .or_else(|| {
-                        let all = text.replace(ALSO, "|").replace("| == ", "|").replace("|== ", "|");
+                        let all = text
+                            .replace(ALSO, "|")
+                            .replace("| == ", "|")
+                            .replace("|== ", "|");
                         all.strip_prefix("== ").map(|all| words(all, '|'))
                     })
             }

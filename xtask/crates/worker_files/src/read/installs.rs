@@ -15,6 +15,20 @@ use crate::shell::{Command, Word};
 const CONSTRAINTS: &str = "PIP_CONSTRAINT UV_CONSTRAINT";
 
 impl Reader<'_> {
+    /// `pip uninstall NAME`: what was installed before is not in the image.
+    pub fn uninstall(&mut self, command: &Command) {
+        let words: Vec<&str> = command.run().iter().map(|word| &*word.text).collect();
+        let is_pip = |word: &str| matches!(word.rsplit('/').next(), Some("pip" | "pip3"));
+        let at = words
+            .windows(2)
+            .position(|two| is_pip(two[0]) && two[1] == "uninstall");
+        let names = words.iter().skip(at.map_or(words.len(), |at| at + 2));
+        let names: Vec<String> = names.map(|name| packages::normal(name)).collect();
+        let is_gone =
+            |package: &Package| package.manager == Manager::Pip && names.contains(&package.name);
+        self.interface.packages.retain(|package| !is_gone(package));
+    }
+
     pub fn install(&mut self, job: &Job, source: &Source, install: Install) -> Result<()> {
         let manager = install.manager;
         if job.when == When::Part && matches!(manager, Manager::Apt | Manager::Apk) {

@@ -169,6 +169,7 @@ impl Reader<'_> {
             if command.program() == "supervisord" {
                 self.supervisors(command, job.when)?;
             }
+            self.uninstall(command);
             if let Some(install) = packages::installed(command) {
                 self.install(job, &source, install)?;
                 if let Some((_, range)) = &command.input {
