@@ -346,12 +346,16 @@ impl Facts {
             // A value that variables only let through is not that of those variables.
             let through = value.filter(|_| !from.is_empty());
             // What no variable decides on and no text says.
-            let is_computed = given.value == FlagValue::Computed && from.is_empty();
+            let computed = match &given.value {
+                FlagValue::Computed(how) if from.is_empty() => Some(how),
+                _ => None,
+            };
+            let computed = computed.map(|how| if how.is_empty() { "yes" } else { how });
             let value = [
                 ("value", value),
                 ("from", Some(&*from)),
                 ("through", through),
-                ("computed", is_computed.then_some("yes")),
+                ("computed", computed),
             ];
             self.add(format!("flag:{}", given.flag), &given.place, &value);
         }

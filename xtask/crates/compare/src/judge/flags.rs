@@ -29,6 +29,17 @@ impl Judge<'_> {
                 .why("The old worker works its value out by itself; the new one does not.")
                 .help("Work it out again, set it where it is needed, or record why not.");
         }
+        let computed = [old, new].map(|fact| fact.get("computed").filter(|how| *how != "yes"));
+        if let [Some(was), Some(is)] = computed
+            && was != is
+        {
+            return Item::new(id, Verdict::Changed, Some(old), Some(new))
+                .why(format!(
+                    "{}.",
+                    difference("how its value is worked out", Some(was), Some(is))
+                ))
+                .help("Work it out as before, or record why not.");
+        }
         // What a variable decides on is judged with that, but for a value that it only lets through.
         let Some(was) = old.get("value") else {
             return kept;

@@ -188,6 +188,41 @@ impl<'t> Reader<'t> {
         }
         !found.is_empty()
     }
+
+    /// Whether a condition always holds, or never, in this context.
+    pub fn always(&mut self, condition: Node<'t>, way: &Ctx<'t>) -> Option<bool> {
+        match condition.kind() {
+            "parenthesized_expression" => self.always(condition.child(0)?, way),
+            "not_operator" => Some(!self.always(condition.field("argument")?, way)?),
+            "identifier" | "true" | "false" => match self.at(condition, way) {
+                Val::Bool(holds) => Some(holds),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether no condition around a node is always false in this context.
+    pub fn happens(&mut self, node: Node<'t>, way: &Ctx<'t>) -> bool {
+        let mut inner = node;
+        let around: Vec<_> = node
+            .ancestors()
+            .take_while(|a| a.kind() != "function_definition")
+            .collect();
+        for above in around {
+            let condition = above
+                .field("condition")
+                .filter(|_| matches!(above.kind(), "if_statement" | "elif_clause"));
+            if let Some(condition) = condition
+                && let Some(holds) = self.always(condition, way)
+                && holds == (inner.part() == "alternative")
+            {
+                return false;
+            }
+            inner = above;
+        }
+        true
+    }
 }
 
 /// Whether between a value and its condition there are only operators.

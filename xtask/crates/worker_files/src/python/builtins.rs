@@ -201,7 +201,15 @@ fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
     let more = more.map(|(k, v)| (Val::Str(k.clone(), None), v.clone()));
     if let Some(found) = whole.next() {
         return match found {
-            Val::Environ(items) => Val::Environ(items.iter().cloned().chain(more).collect()),
+            Val::Environ(items) => {
+                // `ChainMap(os.environ, DEFAULTS)`
+                let under = args.positional.iter().skip(1).filter_map(|one| match one {
+                    Val::Dict(items) => Some(items.iter().cloned()),
+                    _ => None,
+                });
+                let items = items.iter().cloned().chain(under.flatten());
+                Val::Environ(items.chain(more).collect())
+            }
             found => found.clone(),
         };
     }

@@ -7,10 +7,12 @@ use super::flags::is_flag;
 use super::scope::Bound;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
-use crate::Hides;
 use crate::shell::started_through;
+use crate::{Hides, is_one_of};
 
 const NOT_FOLLOWED: &str = "what this adds to the server's command was not followed";
+/// Functions that make one list of others.
+const JOINS: &str = "list tuple chain from_iterable copy deepcopy sorted";
 /// The most expressions that one command is put together from.
 const MOST_PARTS: usize = 3_000;
 
@@ -368,6 +370,7 @@ impl<'t> Reader<'t> {
                     }
                 }
             }
+            "subscript" if parent.field("value") == Some(node) => self.flows(parent, seen),
             "argument_list" => {
                 if let Some(call) = parent
                     .parent()
@@ -375,8 +378,19 @@ impl<'t> Reader<'t> {
                 {
                     self.flows(call, seen);
                 }
-                let callee = parent.parent().and_then(|call| call.field("function"));
+                let call = parent.parent();
+                let callee = call.and_then(|call| call.field("function"));
                 let callee = callee.map_or(Val::Unknown, |f| self.value(f));
+                // Copies and joins: what stands beside it is part of the command too.
+                let path = callee.path();
+                if is_one_of(JOINS, path.rsplit('.').next().unwrap_or(path))
+                    && let Some(call) = call.filter(|call| seen.insert(*call))
+                {
+                    parent
+                        .children()
+                        .for_each(|beside| self.parts(beside, seen));
+                    return self.flows(call, seen);
+                }
                 let at = parent
                     .children()
                     .position(|child| child == node)
@@ -505,7 +519,14 @@ impl<'t> Reader<'t> {
                 children.iter().for_each(|child| self.parts(*child, seen));
             }
             "conditional_expression" => {
+                let holds = children
+                    .get(1)
+                    .and_then(|one| self.always(*one, &Ctx::default()));
                 let branches = [children.first(), children.get(2)];
+                let branches = match holds {
+                    Some(holds) => [branches[usize::from(!holds)], None],
+                    None => branches,
+                };
                 branches
                     .into_iter()
                     .flatten()

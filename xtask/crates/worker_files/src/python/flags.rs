@@ -44,6 +44,17 @@ impl<'t> Reader<'t> {
                         .get(1)
                         .filter(|value| !is_flag(value) && is_word(value));
                     self.flag(*item, one, value, &way);
+                    if let Some(FlagValue::Computed(_)) =
+                        self.facts.flags.last().map(|last| &last.value)
+                        && let Some(value) = of.get(1)
+                    {
+                        let computed = FlagValue::Computed(self.computed(*value));
+                        self.facts
+                            .flags
+                            .last_mut()
+                            .into_iter()
+                            .for_each(|last| last.value = computed.clone());
+                    }
                 }
             }
         }
@@ -89,6 +100,9 @@ impl<'t> Reader<'t> {
     }
 
     pub fn flag(&mut self, node: Node<'t>, flag: &Val<'t>, value: Option<&Val<'t>>, way: &Ctx<'t>) {
+        if !self.happens(node, way) {
+            return;
+        }
         let parts = flag.pieces();
         let Some(Val::Str(first, at)) = parts.first() else {
             return;
@@ -131,7 +145,7 @@ impl<'t> Reader<'t> {
             Some(_) if !envs.is_empty() => FlagValue::Env,
             Some(value) => value
                 .display()
-                .map_or(FlagValue::Computed, FlagValue::Fixed),
+                .map_or(FlagValue::Computed(String::new()), FlagValue::Fixed),
         };
         let from = envs.iter().map(|name| (name.to_string(), FlagKind::Value));
         self.facts.flags.push(FlagGiven {
@@ -148,6 +162,9 @@ impl<'t> Reader<'t> {
     pub fn guards(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
         let mut found: Vec<(String, Vec<String>)> = Vec::new();
         for condition in conditions(node) {
+            if self.always(condition, way) == Some(true) {
+                continue;
+            }
             let mut names = Vec::new();
             let mut words = Vec::new();
             for part in condition.below() {
@@ -160,6 +177,10 @@ impl<'t> Reader<'t> {
                             continue;
                         };
                         let value = self.at(right, way);
+                        // Of a fixed word it says nothing: `name in NAMES`.
+                        if self.at(left, way).display().is_some() && !value.is_environ() {
+                            continue;
+                        }
                         let all = value.elements().unwrap_or_else(|| vec![value.clone()]);
                         let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
                         words.extend(all.map(str::to_owned));

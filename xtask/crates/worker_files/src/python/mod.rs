@@ -30,6 +30,7 @@ mod leads_to_fact;
 mod models;
 mod names;
 mod objects;
+mod passed;
 mod reachability;
 mod relevant_files;
 mod requests;
@@ -117,7 +118,8 @@ pub enum FlagValue {
     /// What an environment variable holds.
     Env,
     /// Something that is not known statically.
-    Computed,
+    /// What the program works out, in its own words.
+    Computed(String),
 }
 
 /// A route that the program requests from the server.

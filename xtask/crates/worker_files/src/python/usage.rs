@@ -20,7 +20,7 @@ pub struct Use<'t> {
     pub defaults: Vec<(Val<'t>, Node<'t>)>,
     how: BTreeSet<String>,
     /// Whether it is used as plain text somewhere.
-    plain: bool,
+    pub plain: bool,
     pub seen: Vec<Node<'t>>,
     /// The context of the mention.
     pub way: Ctx<'t>,
@@ -37,7 +37,7 @@ impl Use<'_> {
         (!how.is_empty()).then(|| how.into_iter().collect::<Vec<_>>().join(", "))
     }
 
-    fn says(&mut self, how: impl Into<String>) {
+    pub fn says(&mut self, how: impl Into<String>) {
         self.how.insert(how.into());
     }
 }
@@ -62,11 +62,25 @@ impl<'t> Reader<'t> {
 
     pub fn default(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
         let way = usage.way.clone();
-        usage.defaults.push((self.at(node, &way), node));
+        let value = match self.at(node, &way) {
+            Val::Unknown => self.given(node, &way).unwrap_or(Val::Unknown),
+            value => value,
+        };
+        usage.defaults.push((value, node));
+    }
+
+    /// What the only call of a function gives for a parameter: numbers are not joined.
+    fn given(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Option<Val<'t>> {
+        let call = self.call_of(node.function()?, way)?;
+        let around = way.around(call);
+        let callee = self.at(call.field("function")?, &around);
+        let args = self.exactly(|reader| reader.args(call, &around));
+        let (_, inner) = self.exactly(|reader| reader.bind(&callee, &args, Some(call)))?;
+        Some(self.at(node, &inner))
     }
 
     /// How the value of an expression is used, followed through names, calls and returns.
-    fn used(&mut self, node: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+    pub fn used(&mut self, node: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
         if usage.seen.len() >= MOST_USES || usage.seen.contains(&node) || self.steps > self.limit {
             return;
         }
@@ -215,68 +229,6 @@ impl<'t> Reader<'t> {
             true => format!("{number} {operator}"),
             false => format!("{operator} {number}"),
         })
-    }
-
-    /// A value that a call is given.
-    fn passed(&mut self, node: Node<'t>, parent: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
-        let by_name = parent.kind() == "keyword_argument";
-        let call = if by_name {
-            parent.above("call")
-        } else {
-            parent.parent()
-        };
-        let Some((call, function)) = call.and_then(|call| Some((call, call.field("function")?)))
-        else {
-            return;
-        };
-        let text = function.text();
-        match text.rsplit('.').next().unwrap_or(text) {
-            kind @ ("int" | "float") => {
-                usage.says(kind);
-                self.used(call, usage, any_case);
-            }
-            "loads" => usage.says("json"),
-            kind @ ("min" | "max") if call.values().len() > 1 => {
-                for bound in call.values().into_iter().filter(|value| *value != node) {
-                    let value = self.at(bound, &usage.way.clone());
-                    let text = value.display().unwrap_or_else(|| self.computed(bound));
-                    usage.says(format!("{kind} {text}"));
-                }
-                self.used(call, usage, any_case);
-            }
-            "bool" => usage.says("truthy"),
-            "str" => self.used(call, usage, any_case),
-            _ => {
-                usage.plain = true;
-                let way = usage.way.clone();
-                let callee = self.at(function, &way);
-                let args = self.exactly(|reader| reader.args(call, &way));
-                let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(call)));
-                let (Some((own, inner)), Val::Func(_, _, object)) = (bound, &callee) else {
-                    return;
-                };
-                let at = call
-                    .values()
-                    .iter()
-                    .position(|a| *a == node)
-                    .unwrap_or_default();
-                let mut names = own.parameters().skip(at + usize::from(object.is_some()));
-                let name = match by_name {
-                    true => Some(parent.text_of("name")),
-                    false => names.next().map(|(name, ..)| name),
-                };
-                if let (Some(name), Some(body)) = (name, own.field("body")) {
-                    usage.plain = false;
-                    self.steps += body.range().len() / 16;
-                    let all = body.below().filter(|n| n.kind() == "identifier");
-                    let way = std::mem::replace(&mut usage.way, inner);
-                    for one in all.filter(|n| n.text() == name) {
-                        self.used(one, usage, any_case);
-                    }
-                    usage.way = way;
-                }
-            }
-        }
     }
 
     /// Follows the uses of a variable.

@@ -405,7 +405,7 @@ impl Reader<'_> {
                     Some(value) if ["$(", "${1", "${2"].iter().any(|own| value.contains(own)) => {
                         python::FlagValue::Fixed(value)
                     }
-                    Some(value) if value.contains('$') => python::FlagValue::Computed,
+                    Some(value) if value.contains('$') => python::FlagValue::Computed(value),
                     Some(value) => python::FlagValue::Fixed(value),
                 };
                 let from = given.from.into_iter().map(|name| (name, FlagKind::Value));

@@ -1,0 +1,121 @@
+//! Values of variables that calls are given: types, limits, choices, and the program's functions.
+
+use super::eval::Reader;
+use super::syntax::Node;
+use super::usage::Use;
+use super::value::Val;
+
+impl<'t> Reader<'t> {
+    /// A value that a call is given.
+    pub fn passed(
+        &mut self,
+        node: Node<'t>,
+        parent: Node<'t>,
+        usage: &mut Use<'t>,
+        any_case: bool,
+    ) {
+        let by_name = parent.kind() == "keyword_argument";
+        let call = if by_name {
+            parent.above("call")
+        } else {
+            parent.parent()
+        };
+        let Some((call, function)) = call.and_then(|call| Some((call, call.field("function")?)))
+        else {
+            return;
+        };
+        // A parameter may hold the type: `cast(value)`.
+        let callee = self.at(function, &usage.way.clone());
+        let text = match callee.path() {
+            "" => function.text(),
+            path => path,
+        };
+        match text.rsplit('.').next().unwrap_or(text) {
+            kind @ ("int" | "float") => {
+                usage.says(kind);
+                self.used(call, usage, any_case);
+            }
+            "loads" => usage.says("json"),
+            kind @ ("min" | "max") if call.values().len() > 1 => {
+                for bound in call.values().into_iter().filter(|value| *value != node) {
+                    let value = self.at(bound, &usage.way.clone());
+                    let text = value.display().unwrap_or_else(|| self.computed(bound));
+                    usage.says(format!("{kind} {text}"));
+                }
+                self.used(call, usage, any_case);
+            }
+            "bool" => usage.says("truthy"),
+            "str" => self.used(call, usage, any_case),
+            _ => {
+                usage.plain = true;
+                self.limited(parent, call, &callee, usage);
+                let way = usage.way.clone();
+                let args = self.exactly(|reader| reader.args(call, &way));
+                let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(call)));
+                let (Some((own, inner)), Val::Func(_, _, object)) = (bound, &callee) else {
+                    // What is made of it may have a default beside it.
+                    let beside = ["conditional_expression", "boolean_operator"];
+                    if call
+                        .parent()
+                        .is_some_and(|parent| beside.contains(&parent.kind()))
+                    {
+                        self.used(call, usage, any_case);
+                    }
+                    return;
+                };
+                let at = call
+                    .values()
+                    .iter()
+                    .position(|a| *a == node)
+                    .unwrap_or_default();
+                let mut names = own.parameters().skip(at + usize::from(object.is_some()));
+                let name = match by_name {
+                    true => Some(parent.text_of("name")),
+                    false => names.next().map(|(name, ..)| name),
+                };
+                if let (Some(name), Some(body)) = (name, own.field("body")) {
+                    usage.plain = false;
+                    self.steps += body.range().len() / 16;
+                    let all = body.below().filter(|n| n.kind() == "identifier");
+                    let way = std::mem::replace(&mut usage.way, inner);
+                    for one in all.filter(|n| n.text() == name) {
+                        self.used(one, usage, any_case);
+                    }
+                    usage.way = way;
+                }
+            }
+        }
+    }
+
+    /// The values that an enumeration or an option of the command line lets through.
+    fn limited(
+        &mut self,
+        argument: Node<'t>,
+        call: Node<'t>,
+        callee: &Val<'t>,
+        usage: &mut Use<'t>,
+    ) {
+        let is_default =
+            argument.kind() == "keyword_argument" && argument.text_of("name") == "default";
+        let choices = match callee {
+            Val::Class(class) if class.text_of("superclasses").contains("Enum") => {
+                Some(callee.clone())
+            }
+            _ if is_default && call.callee_name() == "add_argument" => {
+                let kind = call.keyword("type").map(|kind| self.value(kind));
+                if let Some(kind) = kind.filter(|kind| matches!(kind.path(), "int" | "float")) {
+                    usage.says(kind.path());
+                }
+                call.keyword("choices").map(|choices| self.value(choices))
+            }
+            _ => None,
+        };
+        let choices = choices.and_then(|choices| self.elements(&choices));
+        let words: Option<Vec<String>> =
+            choices.and_then(|all| all.iter().map(Val::display).collect());
+        if let Some(mut words) = words {
+            words.sort();
+            usage.says(format!("in [{}]", words.join(",")));
+        }
+    }
+}
