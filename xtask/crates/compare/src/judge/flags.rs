@@ -31,7 +31,7 @@ impl Judge<'_> {
         }
         let computed = [old, new].map(|fact| fact.get("computed").filter(|how| *how != "yes"));
         if let [Some(was), Some(is)] = computed
-            && was != is
+            && shape(was) != shape(is)
         {
             return Item::new(id, Verdict::Changed, Some(old), Some(new))
                 .why(format!(
@@ -205,6 +205,25 @@ impl Judge<'_> {
             _ => String::new(),
         }
     }
+}
+
+/// How a value is worked out, without the names that the program gives to its parts, where a
+/// digest tells what those are.
+fn shape(how: &str) -> String {
+    let Some((text, made)) = how.split_once(", made in the way ") else {
+        return how.to_owned();
+    };
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut shape = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(is_part) {
+        let after = rest[at..].trim_start_matches(is_part);
+        let name = &rest[at..rest.len() - after.len()];
+        let is_kept = after.starts_with('(') || name.starts_with(|c: char| c.is_ascii_digit());
+        shape.extend([&rest[..at], if is_kept { name } else { "_" }]);
+        rest = after;
+    }
+    shape + rest + made
 }
 
 /// What the server is started through: `numactl`, `nice`, …

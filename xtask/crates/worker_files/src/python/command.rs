@@ -391,6 +391,15 @@ impl<'t> Reader<'t> {
                         .for_each(|beside| self.parts(beside, seen));
                     return self.flows(call, seen);
                 }
+                if !callee.may_be(|one| matches!(one, Val::Func(..))) {
+                    // The words around it, where they start something: `[*command, "--flag"]`.
+                    return match starts(&callee) {
+                        true => parent
+                            .children()
+                            .for_each(|beside| self.parts(beside, seen)),
+                        false => self.parts(node, seen),
+                    };
+                }
                 let at = parent
                     .children()
                     .position(|child| child == node)
@@ -438,6 +447,16 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Whether the object's own methods set or change the attribute.
+    fn is_set_by_object(&self, attribute: Node<'t>) -> bool {
+        let class = attribute.function().and_then(Node::class);
+        let classes: Vec<_> = class.into_iter().collect();
+        let (sets, changes) = self
+            .program
+            .attribute(&classes, attribute.text_of("attribute"));
+        !sets.is_empty() || !changes.is_empty()
+    }
+
     pub fn name_parts(&mut self, scope: Node<'t>, name: &'t str, seen: &mut Seen<'t>) {
         let bindings = self
             .program
@@ -467,7 +486,9 @@ impl<'t> Reader<'t> {
         for one in uses {
             let found = self.program.lookup(one, name);
             let same = found.is_some_and(|(own, _)| own == scope);
-            if same && one.part() != "left" && seen.insert(one) {
+            let is_sum = |parent: Node<'_>| parent.kind() == "binary_operator";
+            let is_read = one.part() != "left" || one.parent().is_some_and(is_sum);
+            if same && is_read && seen.insert(one) {
                 self.flows(one, seen);
             }
         }
@@ -540,6 +561,10 @@ impl<'t> Reader<'t> {
             "identifier" | "attribute" => {
                 self.variable_parts(node, seen);
                 let value = self.value(node);
+                if node.kind() == "attribute" && !self.is_set_by_object(node) {
+                    // A constant of the class.
+                    self.pairs(node, &value.elements().unwrap_or_default(), &Ctx::default());
+                }
                 let value_only = |bound: &Bound<'_>| matches!(bound, Bound::Value(_));
                 if matches!(value, Val::Unknown | Val::Ext(_) | Val::Lost) {
                     self.not_read(node, NOT_FOLLOWED, &[Hides::Flags]);

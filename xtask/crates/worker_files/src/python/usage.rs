@@ -69,6 +69,21 @@ impl<'t> Reader<'t> {
         usage.defaults.push((value, node));
     }
 
+    /// The default that `or`, a condition or an `if` beside a value gives, as text.
+    pub fn default_beside(
+        &mut self,
+        node: Node<'t>,
+        name: &Val<'t>,
+        way: &Ctx<'t>,
+    ) -> Option<String> {
+        let usage = self.usage(node, &Asked::named(name.clone()), way);
+        let mut defaults = usage.defaults.iter();
+        defaults.find_map(|(value, at)| match value {
+            Val::None => None,
+            value => Some(value.display().unwrap_or_else(|| self.computed(*at))),
+        })
+    }
+
     /// What the only call of a function gives for a parameter: numbers are not joined.
     fn given(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Option<Val<'t>> {
         let call = self.call_of(node.function()?, way)?;
