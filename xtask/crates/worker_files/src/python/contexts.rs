@@ -66,15 +66,7 @@ impl<'t> Reader<'t> {
     /// The contexts in which a function is called.
     pub fn call_contexts(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
         let sites = self.sites.get(&function).cloned().unwrap_or_default();
-        let outside = sites.iter().all(|site| match site {
-            Site::Call(call) => ctx.around(*call).number() == 0,
-            Site::Handed(_) => true,
-        });
-        if let Some(known) = self.frames.get(&function).filter(|_| outside) {
-            return known.iter().map(|given| ctx.and(given)).collect();
-        }
         let deep = self.inside >= CALLS && sites.iter().any(|site| matches!(site, Site::Call(_)));
-        let blurred = std::mem::take(&mut self.blurred);
         let found = self.once_in(function, |reader| {
             reader.inside += 1;
             let all = sites.iter().filter(|_| !deep);
@@ -85,16 +77,11 @@ impl<'t> Reader<'t> {
             all
         });
         let found = found.filter(|_| !deep);
-        self.blurred |= found.is_none();
         // In a circle, or after too many calls: the joined arguments.
         let found = found.unwrap_or_else(|| {
             let all = self.summaries.params(function, &mut self.uses).clone();
             vec![Ctx::default().with(function, Frame::Call(all.into(), None))]
         });
-        if outside && !self.blurred && !self.gave_up {
-            self.frames.insert(function, found.clone().into());
-        }
-        self.blurred |= blurred;
         found.iter().map(|given| ctx.and(given)).collect()
     }
 

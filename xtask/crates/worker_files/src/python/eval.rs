@@ -56,10 +56,6 @@ pub struct Reader<'t> {
     pub uses: Uses,
     /// Call sites by function; during a sweep, only those that the present call or function adds.
     pub sites: Map<Node<'t>, Vec<Site<'t>>>,
-    /// Contexts of functions whose call sites depend on no outer context.
-    pub frames: Map<Node<'t>, Rc<[Ctx<'t>]>>,
-    /// Whether contexts of calls were joined because there were too many.
-    pub blurred: bool,
     pub returns: Map<Node<'t>, Rc<[Node<'t>]>>,
     /// Calls that start a program that is not known, each with a flag that it takes.
     pub unknown_programs: Vec<(Node<'t>, Val<'t>)>,

@@ -112,9 +112,8 @@ impl<'t> Reader<'t> {
             Some((name, begin)) => match &parts[1..] {
                 [only] if begin.is_empty() => (name, Some(only.clone())),
                 rest => {
-                    let whole = rest
-                        .iter()
-                        .fold(Val::text(begin), |all, part| all.join(part));
+                    let rest = rest.iter();
+                    let whole = rest.fold(Val::text(begin), |all, part| all.join(part));
                     (name, Some(whole))
                 }
             },
@@ -181,7 +180,7 @@ impl<'t> Reader<'t> {
                         if self.at(left, way).display().is_some() && !value.is_environ() {
                             continue;
                         }
-                        let all = value.elements().unwrap_or_else(|| vec![value.clone()]);
+                        let all = value.all();
                         let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
                         words.extend(all.map(str::to_owned));
                         if value.is_environ()

@@ -1,9 +1,8 @@
 //! The only code that knows of tree-sitter's parser: text in, syntax tree out.
 //!
-//! tree-sitter reads whatever it is given and marks what it could not make sense of, so that a
-//! file with a syntax error still tells most of what it holds. What it gives is copied once into
-//! a tree of our own, because a program is followed through its loops: the same nodes are asked
-//! for their kind and their children many times over, and tree-sitter's own take a while to say.
+//! A file with a syntax error still tells most of what it holds. What tree-sitter gives is copied
+//! once into a tree of our own, because the same nodes are asked for their kind and their children
+//! many times over, and tree-sitter's own take a while to say.
 
 use indexmap::IndexSet;
 use std::ops::{ControlFlow, Range};
@@ -66,19 +65,18 @@ pub struct Node<'t> {
 }
 
 impl<'s> Syntax<'s> {
+    fn node(&'s self, at: usize) -> Node<'s> {
+        let at = u32::try_from(at).unwrap_or_default();
+        Node { syntax: self, at }
+    }
+
     pub fn root(&'s self) -> Node<'s> {
-        Node {
-            syntax: self,
-            at: 0,
-        }
+        self.node(0)
     }
 
     /// Every node, in the order of the text.
     pub fn nodes(&'s self) -> impl Iterator<Item = Node<'s>> {
-        (0..self.nodes.len()).map(|at| Node {
-            syntax: self,
-            at: u32::try_from(at).unwrap_or_default(),
-        })
+        (0..self.nodes.len()).map(|at| self.node(at))
     }
 
     /// Copies the tree below the cursor.
@@ -174,6 +172,10 @@ impl<'t> Node<'t> {
         &self.syntax.nodes[self.at as usize]
     }
 
+    fn other(self, at: u32) -> Node<'t> {
+        Node { at, ..self }
+    }
+
     pub fn file(self) -> usize {
         self.syntax.file as usize
     }
@@ -197,18 +199,12 @@ impl<'t> Node<'t> {
     }
 
     pub fn parent(self) -> Option<Node<'t>> {
-        (self.at != NONE).then(|| Node {
-            at: self.data().parent,
-            ..self
-        })
+        (self.at != NONE).then(|| self.other(self.data().parent))
     }
 
     /// The scope that its names are looked up in: the file, for what is in none.
     pub fn scope(self) -> Node<'t> {
-        Node {
-            at: self.data().scope,
-            ..self
-        }
+        self.other(self.data().scope)
     }
 
     /// Its ancestors, from the inside out.
@@ -228,7 +224,7 @@ impl<'t> Node<'t> {
     }
 
     fn all(self) -> impl Iterator<Item = Node<'t>> {
-        let node = move |at: u32| (at != NONE).then_some(Node { at, ..self });
+        let node = move |at: u32| (at != NONE).then(|| self.other(at));
         std::iter::successors(node(self.data().first_child), move |child| {
             node(child.data().next)
         })
@@ -380,15 +376,9 @@ impl<'t> Node<'t> {
 
     /// The node and everything below it, in the order of the text.
     pub fn below(self) -> impl Iterator<Item = Node<'t>> {
-        let (start, end) = (self.at as usize, self.range().end);
-        (start..self.syntax.nodes.len())
-            .map(move |at| Node {
-                at: u32::try_from(at).unwrap_or_default(),
-                ..self
-            })
-            .take_while(move |node| {
-                node.at == self.at || node.data().start < u32::try_from(end).unwrap_or(u32::MAX)
-            })
+        let all = self.number()..self.syntax.nodes.len();
+        all.map(move |at| self.syntax.node(at))
+            .take_while(move |node| node.at == self.at || node.data().start < self.data().end)
     }
 }
 
@@ -485,10 +475,9 @@ fn tree(text: &str) -> Option<Syntax<'_>> {
     let mut steps = 0usize;
     let mut stop = |_: &tree_sitter::ParseState| {
         steps += 1;
-        if steps > PATIENCE {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+        match steps > PATIENCE {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
     };
     let options = ParseOptions::new().progress_callback(&mut stop);

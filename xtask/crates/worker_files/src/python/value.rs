@@ -471,6 +471,11 @@ impl<'t> Val<'t> {
         }
     }
 
+    /// The elements of a collection, or each value that it may be.
+    pub fn all(&self) -> Vec<Self> {
+        self.elements().unwrap_or_else(|| self.each().to_vec())
+    }
+
     /// A value from a JSON file.
     pub fn from_json(json: &serde_json::Value) -> Self {
         use serde_json::Value as Json;

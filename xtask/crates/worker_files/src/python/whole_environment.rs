@@ -133,14 +133,12 @@ impl<'t> Reader<'t> {
             if inner.kind() == "call" && inner.text_of("function") == format!("{key}.startswith") {
                 let begin = inner.values().first().copied();
                 let begin = begin.map_or(Val::Unknown, |node| self.value(node));
-                let each = begin.elements().unwrap_or_else(|| begin.each().to_vec());
-                names.extend(each.iter().map(|one| one.join(&Val::text("*"))));
+                names.extend(begin.all().iter().map(|one| one.join(&Val::text("*"))));
             } else if inner.kind() == "comparison_operator"
                 && let Some((left, right)) = inner.child(0).zip(inner.child(1))
                 && left.text() == key
             {
-                let value = self.value(right);
-                names.extend(value.elements().unwrap_or_else(|| value.each().to_vec()));
+                names.extend(self.value(right).all());
             }
         }
         if names.is_empty() {
