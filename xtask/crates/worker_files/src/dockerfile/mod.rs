@@ -88,12 +88,9 @@ pub struct Step {
 
 /// Arguments that every build takes.
 pub fn is_predefined(name: &str) -> bool {
+    const OTHERS: &str = "SOURCE_DATE_EPOCH HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY ALL_PROXY";
     let upper = name.to_uppercase();
-    upper.starts_with("BUILDKIT_")
-        || upper == "SOURCE_DATE_EPOCH"
-        || ["HTTP", "HTTPS", "FTP", "NO", "ALL"]
-            .iter()
-            .any(|kind| upper == format!("{kind}_PROXY"))
+    upper.starts_with("BUILDKIT_") || crate::is_one_of(OTHERS, &upper)
 }
 
 #[cfg(test)]

@@ -293,11 +293,16 @@ impl Reader<'_> {
             .first()
             .map_or(0..0, |word| word.range.clone());
         for (name, value) in command.set_for_it() {
-            if !value.contains(&format!("${name}")) && !value.contains(&format!("${{{name}")) {
-                let place = job.place(source, &range);
-                let export = (name.to_owned(), value.to_owned(), place);
-                self.interface.exports.push(export);
-            }
+            self.export(name, value, job.place(source, &range));
+        }
+    }
+
+    /// `export NAME=${NAME:-default}` is a read with a default.
+    fn export(&mut self, name: &str, value: &str, place: Place) {
+        let own = [format!("${name}"), format!("${{{name}")];
+        if name == "PATH" || !own.iter().any(|own| value.contains(own)) {
+            let export = (name.to_owned(), value.to_owned(), place);
+            self.interface.exports.push(export);
         }
     }
 
@@ -337,13 +342,7 @@ impl Reader<'_> {
     /// What the script's programs find in their environment, and commands that see all of it.
     fn exports(&mut self, job: &Job, source: &Source) {
         for (name, value, range) in &job.run.script.exports {
-            // `export NAME=${NAME:-default}` is a read with a default.
-            let own = [format!("${name}"), format!("${{{name}")];
-            if name == "PATH" || !own.iter().any(|own| value.contains(own)) {
-                let place = job.place(source, range);
-                let export = (name.clone(), value.clone(), place);
-                self.interface.exports.push(export);
-            }
+            self.export(name, value, job.place(source, range));
         }
         for command in &job.run.script.commands {
             let words = command.run();

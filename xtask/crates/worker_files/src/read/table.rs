@@ -1,7 +1,7 @@
 //! The flag table, and the variables that count as read because of it.
 
 use super::{Reader, Source, hub};
-use crate::{EnvRead, FlagKind, FlagMapping, FlagTable, Place, TableFlag, json, python};
+use crate::{EnvRead, FlagKind, FlagMapping, FlagTable, Place, TableFlag, is_one_of, json, python};
 use xtask_core::sglang;
 
 const TABLE: &str = "sglang_flags.json";
@@ -32,29 +32,24 @@ impl Reader<'_> {
             version: root.text("version").map(str::to_owned),
             flags: Vec::new(),
         };
+        let texts = |nodes: &[json::Node]| -> Vec<String> {
+            let texts = nodes.iter().filter_map(json::Node::as_str);
+            texts.map(str::to_owned).collect()
+        };
         for member in root.object("flags") {
-            let kind = member.value.text("kind").unwrap_or("value");
-            let aliases = member.value.list("aliases").iter();
+            let text = |key: &str| member.value.text(key).unwrap_or_default();
+            let switches = "store_true no_value boolean_optional";
             table.flags.push(TableFlag {
                 flag: member.key.clone(),
-                aliases: aliases
-                    .filter_map(|alias| alias.as_str().map(str::to_owned))
-                    .collect(),
-                is_refused: member
-                    .value
-                    .get("effect")
-                    .and_then(json::Node::as_str)
-                    .is_some_and(|effect| effect.starts_with("raises")),
-                is_switch: matches!(kind, "store_true" | "no_value" | "boolean_optional"),
+                aliases: texts(member.value.list("aliases")),
+                is_refused: text("effect").starts_with("raises"),
+                is_switch: is_one_of(switches, text("kind")),
                 place: source.place(member.key_span.clone()),
             });
         }
         if opens && root.is_true("environment_interface") {
-            let words = root.list("true_words").iter();
-            let words = words.filter_map(|word| word.as_str().map(str::to_owned));
-            let switch = FlagKind::Switch {
-                words: words.collect(),
-            };
+            let words = texts(root.list("true_words"));
+            let switch = FlagKind::Switch { words };
             let how = |is_switch: bool| {
                 if is_switch {
                     switch.clone()
@@ -102,12 +97,8 @@ impl Reader<'_> {
             how,
         };
         let mut known = false;
-        for read in self
-            .interface
-            .env
-            .iter_mut()
-            .filter(|read| read.name == name)
-        {
+        let reads = self.interface.env.iter_mut();
+        for read in reads.filter(|read| read.name == name) {
             known = true;
             if read.drives.is_none() {
                 read.drives = Some(drives.clone());

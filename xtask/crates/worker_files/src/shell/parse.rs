@@ -49,12 +49,12 @@ pub fn parse_with(text: &str, given: &BTreeMap<String, String>) -> Script {
 /// Reads a script that is called with these words.
 pub fn parse_called(text: &str, arguments: &[Word]) -> Script {
     let mut parser = Parser::new(text, Values::default(), 0);
+    let numbers = (1..10).map(|number: usize| number.to_string());
+    for (name, word) in numbers.zip(arguments) {
+        parser.values.put(&name, Value::one(&*word.text));
+    }
     if !arguments.is_empty() {
         parser.values.put("@", Value::Array(arguments.to_vec()));
-        for (number, word) in arguments.iter().enumerate().take(9) {
-            let name = (number + 1).to_string();
-            parser.values.put(&name, Value::one(&*word.text));
-        }
     }
     parser.commands(None);
     parser.finish()
