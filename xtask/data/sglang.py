@@ -62,7 +62,8 @@ def compact(flag: dict) -> dict:
         "effect": flag.get("effect"),
         "nargs": flag.get("nargs"),
     }
-    return {k: v for k, v in short.items() if v not in (None, False, [], "")}
+    # 0 is a default, though it equals False.
+    return {k: v for k, v in short.items() if v is not False and v not in (None, [], "")}
 
 
 def extractor() -> ModuleType:

@@ -149,7 +149,7 @@ impl<'t> Reader<'t> {
                         let text = value.display().unwrap_or_else(|| normal(default.text()));
                         Some(text).filter(|text| text != "None")
                     });
-                    let text = text.or_else(|| self.default_beside(node, name, &way));
+                    let text = text.or_else(|| self.default_beside(node, name, needed, &way));
                     self.key(node, &one.item(name), text, needed);
                 } else if !matches!(name, Val::Int(_) | Val::Never) {
                     let what = "the name of what is taken from the job's input is computed";

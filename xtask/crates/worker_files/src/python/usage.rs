@@ -74,12 +74,16 @@ impl<'t> Reader<'t> {
         &mut self,
         node: Node<'t>,
         name: &Val<'t>,
+        needed: bool,
         way: &Ctx<'t>,
     ) -> Option<String> {
         let usage = self.usage(node, &Asked::named(name.clone()), way);
         let mut defaults = usage.defaults.iter();
+        // Elsewhere a value that is needed was looked at already.
+        let is_elsewhere = |at: Node<'t>| needed && at.function() != node.function();
         defaults.find_map(|(value, at)| match value {
             Val::None => None,
+            _ if is_elsewhere(*at) => None,
             value => Some(value.display().unwrap_or_else(|| self.computed(*at))),
         })
     }
