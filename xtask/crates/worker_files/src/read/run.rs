@@ -36,10 +36,16 @@ pub struct Job {
 }
 
 impl Job {
-    /// A file that is a script, called with these words.
-    fn of(source: &Source, when: When, workdir: Option<String>, arguments: &[Word]) -> Self {
+    /// A file that is a script, called with these words, and the texts that it sources.
+    fn of(
+        source: &Source,
+        when: When,
+        workdir: Option<String>,
+        arguments: &[Word],
+        sourced: &[String],
+    ) -> Self {
         let run = Run {
-            script: shell::parse_called(&source.text, arguments),
+            script: shell::parse_called(&source.text, arguments, sourced),
             base: 0,
             workdir,
             place: Place::start_of(&source.path),
@@ -73,7 +79,8 @@ impl Reader<'_> {
                     continue;
                 }
                 let workdir = job.run.workdir.clone();
-                let mut opened = Job::of(&source, job.when, workdir, &started.arguments);
+                let sourced = self.sourced(&source, workdir.as_deref())?;
+                let mut opened = Job::of(&source, job.when, workdir, &started.arguments, &sourced);
                 if started.exports {
                     let script = &mut opened.run.script;
                     script.exports.extend(script.sets.iter().cloned());
@@ -84,6 +91,21 @@ impl Reader<'_> {
             jobs.append(&mut self.jobs);
         }
         self.other_scripts(&done)
+    }
+
+    /// The texts of the repository's files that a script sources.
+    fn sourced(&mut self, source: &Source, workdir: Option<&str>) -> Result<Vec<String>> {
+        let mut texts = Vec::new();
+        if source.text.contains("source ") || source.text.contains(". ") {
+            let script = shell::parse(&source.text);
+            let commands = script.commands.iter();
+            for command in commands.filter(|one| matches!(one.program(), "." | "source")) {
+                for path in self.resolve(command.word(1), workdir) {
+                    texts.extend(self.source(&path)?.map(|source| source.text));
+                }
+            }
+        }
+        Ok(texts)
     }
 
     fn first_jobs(&mut self) -> Vec<Job> {
@@ -117,7 +139,7 @@ impl Reader<'_> {
             let starts =
                 self.holds(&source.path) && (unknown || self.mentions.contains(&source.path));
             let when = if starts { When::Start } else { When::Never };
-            let job = Job::of(&source, when, None, &[]);
+            let job = Job::of(&source, when, None, &[], &[]);
             if starts {
                 self.hand_over(&job);
             }

@@ -46,9 +46,15 @@ pub fn parse_with(text: &str, given: &BTreeMap<String, String>) -> Script {
     parser.finish()
 }
 
-/// Reads a script that is called with these words.
-pub fn parse_called(text: &str, arguments: &[Word]) -> Script {
-    let mut parser = Parser::new(text, Values::default(), 0);
+/// Reads a script that is called with these words, with what the files that it sources set.
+pub fn parse_called(text: &str, arguments: &[Word], sourced: &[String]) -> Script {
+    let mut values = Values::default();
+    for before in sourced {
+        let mut parser = Parser::new(before, values, 1);
+        parser.commands(None);
+        values = parser.values;
+    }
+    let mut parser = Parser::new(text, values, 0);
     let numbers = (1..10).map(|number: usize| number.to_string());
     for (name, word) in numbers.zip(arguments) {
         parser.values.put(&name, Value::one(&*word.text));

@@ -309,7 +309,7 @@ impl Parser<'_> {
         let takes_default = [":-", ":=", "-", "="]
             .iter()
             .any(|mark| rest.starts_with(mark));
-        let default = Some(operand).filter(|text| takes_default && !text.is_empty());
+        let default = Some(operand.clone()).filter(|text| takes_default && !text.is_empty());
         self.read(&name, default, start..end);
         if rest.starts_with(":?") || rest.starts_with('?') {
             let read = self.script.reads.last_mut();
@@ -322,6 +322,10 @@ impl Parser<'_> {
             || rest.starts_with([':', '-']) && !rest.starts_with(":+");
         if plain {
             parts.push(&name, written, quoted && !rest.starts_with('['));
+        } else if rest.starts_with('+') || rest.starts_with(":+") {
+            // What stands there where the variable is set counts.
+            self.values.put(written, Value::one(operand));
+            parts.push(written, written, quoted);
         } else {
             parts.text(written);
         }
@@ -329,7 +333,8 @@ impl Parser<'_> {
 
     /// What follows the name in `${NAME…}`, up to the bracket: the text behind the operator.
     pub(super) fn operand(&mut self) -> String {
-        self.pass(|b| matches!(b, b':' | b'-' | b'=' | b'+' | b'?'));
+        self.at += usize::from(self.peek() == Some(b':'));
+        self.at += usize::from(matches!(self.peek(), Some(b'-' | b'=' | b'+' | b'?')));
         let mut parts = Parts::default();
         while let Some(byte) = self.peek() {
             match byte {
