@@ -11,15 +11,14 @@ use xtask_core::tree::Memory;
 type Files = BTreeMap<String, String>;
 
 /// Reported, and not read: what `exec` runs is text to the reader, a `namedtuple` no class, a table
-/// of names in TOML and a configuration that `OmegaConf` loads files like any other. The fields of a dataclass as names, options of click and a `match` on the
-/// job's input are not followed.
-const UNREAD: [&str; 8] = [
+/// of names in TOML and a configuration that `OmegaConf` loads files like any other. The fields of a
+/// dataclass as names and options of click are not followed.
+const UNREAD: [&str; 7] = [
     "53-toml-config",
     "59-dataclass-fields-loop",
     "83-exec",
     "89-hydra-omegaconf",
     "90-click-envvar",
-    "h04-input-match",
     "namedtuple-table",
     "toml-list",
 ];
