@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::data::loaded;
 use super::environment::asked;
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
@@ -80,7 +81,7 @@ impl<'t> Reader<'t> {
             }
             "open" => self.opened(&first),
             "Path" | "PurePath" | "abspath" | "expanduser" | "realpath" => first,
-            "load" | "loads" if path.starts_with("json") => self.loaded(&first),
+            "load" | "loads" if path.starts_with("json") => loaded(&first),
             "split" if path.contains("shlex") => first,
             "AliasChoices" => Val::list(args.positional.clone()),
             "urljoin" => second.map_or(first.clone(), |route| first.join(route)),

@@ -195,10 +195,8 @@ impl<'t> Reader<'t> {
             return self.called(&callee, &args, Some(call));
         }
         if callee.path().ends_with("serverless.start") {
-            let config = call
-                .values()
-                .first()
-                .map_or(Val::Unknown, |config| self.value(*config));
+            let first = call.values().first().copied();
+            let config = first.map_or(Val::Unknown, |config| self.value(config));
             let handler = config.item(&Val::text("handler"));
             return self.called(&handler, &Args::of(vec![Val::Job]), None);
         }

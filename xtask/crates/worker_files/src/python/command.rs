@@ -3,7 +3,7 @@
 use super::Set;
 use super::calls::Site;
 use super::eval::Reader;
-use super::flags::is_flag;
+use super::process::starts;
 use super::scope::Bound;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
@@ -15,41 +15,6 @@ const NOT_FOLLOWED: &str = "what this adds to the server's command was not follo
 const JOINS: &str = "list tuple chain from_iterable copy deepcopy sorted";
 /// The most expressions that one command is put together from.
 const MOST_PARTS: usize = 3_000;
-
-/// Whether a function starts a process.
-pub fn starts(callee: &Val<'_>) -> bool {
-    const BEGINS: [&str; 6] = [
-        "subprocess.",
-        "os.exec",
-        "os.spawn",
-        "os.posix_spawn",
-        "pexpect.",
-        "pty.spawn",
-    ];
-    callee.may_be(|one| {
-        let path = one.path();
-        BEGINS.iter().any(|begin| path.starts_with(begin))
-            || path.contains("create_subprocess_")
-            || matches!(path, "os.system" | "os.popen" | "Popen")
-    })
-}
-
-/// Whether a program starts the server with the arguments that it was given itself.
-pub fn hands_on(text: &str) -> bool {
-    let own = ["sys.argv", "runpy.run_"];
-    (is_server(text) || text.contains("launch_server"))
-        && own.iter().any(|word| text.contains(word))
-}
-
-pub fn is_server(text: &str) -> bool {
-    [
-        "sglang.launch_server",
-        "sglang serve",
-        "sglang.srt.entrypoints",
-    ]
-    .iter()
-    .any(|word| text.contains(word))
-}
 
 /// What makes a command of a text or of another command.
 const SPLITTING: &str = "split strip format copy list tuple chain join";
@@ -117,148 +82,6 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A call that starts a process, or the server as a part of the program.
-    pub fn process(&mut self, node: Node<'t>, callee: &Val<'t>) {
-        let path = callee.path();
-        if path.ends_with("sglang.Engine")
-            || path.ends_with("ServerArgs") && path.contains("sglang")
-        {
-            return self.engine(node);
-        }
-        if path.ends_with("prepare_server_args") || path.starts_with("runpy.run_") {
-            return self.arguments_of_program(node);
-        }
-        if !starts(callee) {
-            return;
-        }
-        let args = node.values();
-        let Some(first) = args.first().copied() else {
-            return;
-        };
-        let shells = [
-            "os.system",
-            "os.popen",
-            "subprocess.getoutput",
-            "subprocess.getstatusoutput",
-        ];
-        let shell = node.text_of("arguments").contains("shell=True")
-            || path.ends_with("_shell")
-            || shells.contains(&path);
-        if shell {
-            for way in self.each_context(node, &[first], Hides::Variables) {
-                let value = self.at(first, &way);
-                value
-                    .each()
-                    .iter()
-                    .for_each(|one| self.shell_reads(first, one));
-            }
-            return;
-        }
-        let words = self.value(first).elements();
-        let words = words.unwrap_or_else(|| args.iter().map(|arg| self.value(*arg)).collect());
-        if words.iter().filter_map(Val::as_str).any(is_server) {
-            let words = words.iter().map(|word| word.display().unwrap_or_default());
-            self.started_by(node, &words.collect::<Vec<_>>());
-        }
-        let text = |at: usize| words.get(at).and_then(Val::as_str).unwrap_or_default();
-        let program = match (text(0), text(1)) {
-            ("", _) => 0,
-            (name, "-m") if name.contains("python") => 2,
-            (name, _) if name.contains("python") => 1,
-            _ => 0,
-        };
-        let not_known = |word: &Val<'_>| match word {
-            Val::Env(_, under) => under.as_str().is_none(),
-            word => matches!(word, Val::Unknown | Val::Lost),
-        };
-        if words.get(program).is_some_and(not_known)
-            && let Some(flag) = words.iter().find(|word| is_flag(word))
-        {
-            self.unknown_programs.push((node, flag.clone()));
-        }
-        if text(0).ends_with("printenv") {
-            for name in words.iter().skip(1).filter_map(Val::as_str) {
-                self.plain_read(node, name, None);
-            }
-        } else if text(1).starts_with('-') && text(1).ends_with('c') && text(0).ends_with("sh") {
-            let script = words.get(2).cloned().unwrap_or(Val::Unknown);
-            self.shell_reads(node, &script);
-        }
-    }
-
-    /// Programs that are not known, and that take flags which no command of the server has.
-    pub fn unknown_programs(&mut self) {
-        for (call, flag) in std::mem::take(&mut self.unknown_programs) {
-            let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
-            let first = flag.pieces().first().and_then(Val::as_str).map(name);
-            let flags = &self.facts.flags;
-            if !flags
-                .iter()
-                .any(|given| Some(&given.flag) == first.as_ref())
-            {
-                let what = "the program that takes these flags is not known";
-                self.not_read(call, what, &[Hides::Flags]);
-            }
-        }
-    }
-
-    /// What a program that parses its own command line is given: a list, or `sys.argv`.
-    fn arguments_of_program(&mut self, call: Node<'t>) {
-        let Some(first) = call.values().first().copied() else {
-            return;
-        };
-        let name = self.value(first);
-        let runs = self.program.starts_server(first.text())
-            || name.as_str().is_some_and(is_server)
-            || call.callee_name() == "prepare_server_args";
-        if !runs {
-            return;
-        }
-        self.facts.launches = true;
-        let mut seen = Seen::default();
-        if !call.callee_name().starts_with("run_") && !first.text().contains("sys.argv") {
-            return self.parts(first, &mut seen);
-        }
-        let file = call.ancestors().last().unwrap_or(call);
-        let sets = file.below().filter(|node| {
-            let target = node.text_of("left");
-            target.starts_with("sys.argv") && node.kind().ends_with("assignment")
-                || node.kind() == "call" && node.text_of("function").starts_with("sys.argv.")
-        });
-        for change in sets.collect::<Vec<_>>() {
-            self.change_parts(change, &mut seen);
-        }
-    }
-
-    /// `sglang.Engine(model_path=…)`: its arguments are the server's.
-    pub fn engine(&mut self, node: Node<'t>) {
-        self.facts.launches = true;
-        let flag = |name: &str| format!("--{}", name.replace('_', "-"));
-        for argument in node.arguments().collect::<Vec<_>>() {
-            match (argument.kind(), argument.field("value")) {
-                ("keyword_argument", Some(value)) => {
-                    for way in self.each_context(argument, &[value], Hides::Flags) {
-                        let value = self.at(value, &way);
-                        self.give(argument, &flag(argument.text_of("name")), Some(&value));
-                    }
-                }
-                ("dictionary_splat", _) => {
-                    let inner = argument.child(0).map(|inner| self.value(inner));
-                    let Some(Val::Dict(items)) = inner else {
-                        let what = "these arguments of the engine were not followed";
-                        self.not_read(argument, what, &[Hides::Flags]);
-                        continue;
-                    };
-                    for (key, value) in items.iter() {
-                        let flag = flag(key.as_str().unwrap_or_default());
-                        self.give(argument, &flag, Some(value));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
     /// What the server is started through: the words before it in its list or text.
     fn through(&mut self, node: Node<'t>) {
         let parent = node
@@ -279,7 +102,7 @@ impl<'t> Reader<'t> {
         self.started_by(node, &words);
     }
 
-    fn started_by(&mut self, node: Node<'t>, words: &[String]) {
+    pub fn started_by(&mut self, node: Node<'t>, words: &[String]) {
         let through = started_through(words);
         if !through.is_empty() {
             let place = self.place(node);
@@ -458,15 +281,13 @@ impl<'t> Reader<'t> {
     }
 
     pub fn name_parts(&mut self, scope: Node<'t>, name: &'t str, seen: &mut Seen<'t>) {
-        let bindings = self
-            .program
-            .bound_in(scope, name)
-            .unwrap_or_default()
-            .to_vec();
-        for binding in bindings {
-            if let Bound::Value(value) = binding.what {
-                self.parts(value, seen);
-            }
+        let bindings = self.program.bound_in(scope, name).unwrap_or_default();
+        let values = bindings.iter().filter_map(|binding| match binding.what {
+            Bound::Value(value) => Some(value),
+            _ => None,
+        });
+        for value in values.collect::<Vec<_>>() {
+            self.parts(value, seen);
         }
         let changes = self
             .program

@@ -40,14 +40,14 @@ impl<'t> Reader<'t> {
         let first = named.next()?;
         named.next().is_none().then_some(*first.1)
     }
+}
 
-    /// The result of `json.load`, of a file's text or of its path.
-    pub fn loaded(&self, from: &Val<'t>) -> Val<'t> {
-        let json = match from {
-            Val::Str(text, _) => serde_json::from_str(text).ok(),
-            Val::Input(_) | Val::Env(..) => return from.clone(),
-            _ => None,
-        };
-        json.map_or(Val::Unknown, |json| Val::from_json(&json))
-    }
+/// The result of `json.load`, of a file's text.
+pub fn loaded<'t>(from: &Val<'t>) -> Val<'t> {
+    let json = match from {
+        Val::Str(text, _) => serde_json::from_str(text).ok(),
+        Val::Input(_) | Val::Env(..) => return from.clone(),
+        _ => None,
+    };
+    json.map_or(Val::Unknown, |json| Val::from_json(&json))
 }

@@ -155,7 +155,7 @@ impl<'t> Reader<'t> {
             && self.value(left).is_environ()
         {
             let more = self.value(right);
-            self.set_pairs(node, pairs_of(&more));
+            self.set_pairs(node, &pairs_of(&more));
         }
     }
 
@@ -213,14 +213,14 @@ impl<'t> Reader<'t> {
         let named = all.named.iter();
         let named = named.map(|(name, value)| (Val::Str(name.clone(), None), value.clone()));
         let more = all.positional.first().into_iter().flat_map(pairs_of);
-        self.set_pairs(node, named.chain(more).collect());
+        self.set_pairs(node, &named.chain(more).collect::<Vec<_>>());
     }
 
-    fn set_pairs(&mut self, node: Node<'t>, pairs: Vec<(Val<'t>, Val<'t>)>) {
+    fn set_pairs(&mut self, node: Node<'t>, pairs: &[(Val<'t>, Val<'t>)]) {
         if pairs.is_empty() {
             self.variables(node, "which variables are set here is computed");
         }
-        for (name, value) in &pairs {
+        for (name, value) in pairs {
             let text = value.display().unwrap_or_else(|| node.text().to_owned());
             self.sets(node, name, (value, node), &text);
         }

@@ -68,7 +68,7 @@ fn modules(node: Node<'_>) -> impl Iterator<Item = &str> {
     let from = node.field("module_name").map(Node::text);
     let plain = node.imports().map(|(name, _)| name);
     let plain = plain.filter(move |_| node.kind() == "import_statement");
-    from.into_iter().chain(plain).map(|name| first(name))
+    from.into_iter().chain(plain).map(first)
 }
 
 fn first(name: &str) -> &str {

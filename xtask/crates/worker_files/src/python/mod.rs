@@ -31,6 +31,7 @@ mod models;
 mod names;
 mod objects;
 mod passed;
+mod process;
 mod reachability;
 mod relevant_files;
 mod requests;
@@ -57,8 +58,8 @@ use rustc_hash::FxBuildHasher;
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
-pub use command::hands_on;
 pub use data::LARGEST as LARGEST_DATA;
+pub use process::hands_on;
 pub use statements::{Statement, statements};
 
 /// In the order of insertion, so that one program is read in the same way each time.

@@ -165,8 +165,8 @@ impl<'t> Reader<'t> {
             let Some(bindings) = self.program.bound_in(own, name) else {
                 continue;
             };
-            let found = bindings.to_vec().into_iter();
-            let values = found.map(|binding| match binding.what {
+            let found: Vec<_> = bindings.iter().map(|one| one.what.clone()).collect();
+            let values = found.into_iter().map(|what| match what {
                 Bound::Value(node) => {
                     let value = self.once(node, |reader| reader.fixed(node));
                     value.unwrap_or(Val::Never)

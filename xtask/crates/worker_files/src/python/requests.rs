@@ -36,18 +36,11 @@ impl<'t> Reader<'t> {
         let object = function
             .field("object")
             .filter(|_| function.kind() == "attribute");
-        let no_client = |one: &Val<'t>| {
-            matches!(
-                one,
-                Val::Dict(_)
-                    | Val::Environ(_)
-                    | Val::Input(_)
-                    | Val::Job
-                    | Val::Env(..)
-                    | Val::List(_)
-            )
+        let is_data = |one: &Val<'t>| {
+            matches!(one, Val::Dict(_) | Val::List(_) | Val::Environ(_))
+                || matches!(one, Val::Env(..) | Val::Input(_) | Val::Job)
         };
-        if object.is_some_and(|object| self.value(object).may_be(no_client)) {
+        if object.is_some_and(|object| self.value(object).may_be(is_data)) {
             return;
         }
         for way in self.each_context(node, &[url], Hides::Flags) {

@@ -120,7 +120,7 @@ impl<'t> Program<'t> {
             let before = text.trim_end_matches(['"', '\'']).strip_suffix(&**name);
             before.is_some_and(|before| before.ends_with(['"', '\'', '/']))
         };
-        super::command::is_server(text) || self.launchers.iter().any(named)
+        super::process::is_server(text) || self.launchers.iter().any(named)
     }
 
     pub fn bind_node(&mut self, node: Node<'t>, changing: &mut Vec<(Node<'t>, Node<'t>)>) {

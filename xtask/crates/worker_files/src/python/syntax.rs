@@ -172,10 +172,6 @@ impl<'t> Node<'t> {
         &self.syntax.nodes[self.at as usize]
     }
 
-    fn other(self, at: u32) -> Node<'t> {
-        Node { at, ..self }
-    }
-
     pub fn file(self) -> usize {
         self.syntax.file as usize
     }
@@ -199,12 +195,14 @@ impl<'t> Node<'t> {
     }
 
     pub fn parent(self) -> Option<Node<'t>> {
-        (self.at != NONE).then(|| self.other(self.data().parent))
+        let at = self.data().parent;
+        (self.at != NONE).then_some(Node { at, ..self })
     }
 
     /// The scope that its names are looked up in: the file, for what is in none.
     pub fn scope(self) -> Node<'t> {
-        self.other(self.data().scope)
+        let at = self.data().scope;
+        Node { at, ..self }
     }
 
     /// Its ancestors, from the inside out.
@@ -224,7 +222,7 @@ impl<'t> Node<'t> {
     }
 
     fn all(self) -> impl Iterator<Item = Node<'t>> {
-        let node = move |at: u32| (at != NONE).then(|| self.other(at));
+        let node = move |at: u32| (at != NONE).then_some(Node { at, ..self });
         std::iter::successors(node(self.data().first_child), move |child| {
             node(child.data().next)
         })
@@ -376,9 +374,10 @@ impl<'t> Node<'t> {
 
     /// The node and everything below it, in the order of the text.
     pub fn below(self) -> impl Iterator<Item = Node<'t>> {
+        let end = self.data().end;
         let all = self.number()..self.syntax.nodes.len();
         all.map(move |at| self.syntax.node(at))
-            .take_while(move |node| node.at == self.at || node.data().start < self.data().end)
+            .take_while(move |node| node.at == self.at || node.data().start < end)
     }
 }
 

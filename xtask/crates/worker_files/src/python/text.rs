@@ -108,20 +108,16 @@ pub fn binary<'t>(operator: &str, left: &Val<'t>, right: &Val<'t>) -> Val<'t> {
 /// A part of a text: `[a:b]`.
 pub fn slice(range: &str, text: &str) -> Option<String> {
     let chars: Vec<char> = text.chars().collect();
-    let (from, to) = range.split_once(':')?;
     let len = i64::try_from(chars.len()).ok()?;
-    let at = |text: &str, default: i64| -> Option<usize> {
-        let number: i64 = match text.trim() {
+    let at = |text: &str, default: i64| {
+        let number = match text.trim() {
             "" => default,
             text => text.parse().ok()?,
         };
-        let from_end = if number < 0 {
-            (number + len).max(0)
-        } else {
-            number.min(len)
-        };
-        usize::try_from(from_end).ok()
+        let from_end = if number < 0 { number + len } else { number };
+        usize::try_from(from_end.clamp(0, len)).ok()
     };
+    let (from, to) = range.split_once(':')?;
     let part = chars.get(at(from, 0)?..at(to, len)?)?;
     Some(part.iter().collect())
 }

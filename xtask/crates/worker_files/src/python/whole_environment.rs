@@ -98,7 +98,7 @@ impl<'t> Reader<'t> {
         if callee.is_own()
             || is_among(HARMLESS, name)
             || child && is_whole
-            || super::command::starts(&callee)
+            || super::process::starts(&callee)
         {
             return;
         }

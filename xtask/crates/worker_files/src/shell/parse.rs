@@ -29,10 +29,7 @@ fn is_blank(byte: u8) -> bool {
 }
 
 fn ends_word(byte: u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>'
-    )
+    b" \t\n\r;&|()<>".contains(&byte)
 }
 
 pub fn parse(text: &str) -> Script {
