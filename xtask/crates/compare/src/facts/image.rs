@@ -230,7 +230,7 @@ impl Facts {
 
 /// A command without the `exec` that changes nothing, and without the server's flags, which are
 /// facts of their own.
-fn started(command: &str) -> &str {
+pub(super) fn started(command: &str) -> &str {
     let command = command.strip_prefix("exec ").unwrap_or(command);
     let starts = ["sglang.launch_server", "sglang serve"];
     let (program, flags) = command.split_once(" --").unwrap_or((command, ""));

@@ -46,7 +46,10 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
-            (_, PASSED) | ("input", "limits") => 6,
+            (_, PASSED)
+            | ("input", "limits")
+            | ("compose", "entrypoint" | "args")
+            | ("bake", "stage") => 6,
             ("input", "default") => 2,
             ("input", "words") | ("copy", "chmod" | "chown") => 5,
             ("hub", key) if !is_one_of(HUB_KEYS, key) => 4,
@@ -70,8 +73,44 @@ impl Fact {
         }
     }
 
+    /// Leaves out what readers before 6 saw less of, and spells the rest in one way.
+    fn blur(&mut self, id: &str) {
+        let area = id.split(':').next().unwrap_or_default();
+        let keys = match area {
+            "env" => "interpreted",
+            "input" => "default set",
+            "tests" => "input",
+            "compose" => "settings volumes",
+            "bake" => "inherits target",
+            _ => "",
+        };
+        self.value.retain(|key, _| !is_one_of(keys, key));
+        for (key, value) in &mut self.value {
+            *value = spelling(area, key, value);
+        }
+    }
+
     pub fn get(&self, key: &str) -> Option<&str> {
         self.value.get(key).map(String::as_str)
+    }
+}
+
+/// A value whose spelling is another since reader 6, in one that both spellings have.
+fn spelling(area: &str, key: &str, value: &str) -> String {
+    const MARKS: [&str; 2] = [", made in the way ", " (computed, fingerprint "];
+    match (area, key) {
+        ("hub", "value") => value.replace(", ", ","),
+        ("image", "value") => image::started(value).to_owned(),
+        ("pip" | "constraint", "index") => value.replace("-i ", "--index-url "),
+        ("pip" | "constraint", "spec") => {
+            let mut limits: Vec<&str> = value.split(',').collect();
+            limits.sort_unstable();
+            limits.join(",")
+        }
+        _ => {
+            let mut marks = MARKS.iter().filter_map(|mark| value.find(mark));
+            value[..marks.next().unwrap_or(value.len())].to_owned()
+        }
     }
 }
 
@@ -155,6 +194,9 @@ impl Facts {
         let mut facts = self.clone();
         for (id, fact) in &mut facts.all {
             fact.forget(id, reader);
+            if reader < 6 {
+                fact.blur(id);
+            }
         }
         facts
     }

@@ -74,8 +74,13 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
 }
 
 fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
-    let as_then = old.older.map(|reader| new.as_read_by(reader));
-    let new = as_then.as_ref().unwrap_or(new);
+    let recorded = old;
+    let as_then = old
+        .older
+        .map(|reader| [old, new].map(|facts| facts.as_read_by(reader)));
+    let [old, new] = as_then
+        .as_ref()
+        .map_or([old, new], |then| [&then[0], &then[1]]);
     let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();
     let newest = Table::newest().release();
     let is_newer = new
@@ -113,6 +118,10 @@ fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
     judge.unread();
     let mut items: Vec<Item> = judge.items.into_values().collect();
     close_parts(&mut items);
+    // Reasons were given for what is on record, not for what is left of it.
+    for item in items.iter_mut().filter(|item| item.old.is_some()) {
+        item.old = recorded.get(&item.id).cloned().or(item.old.take());
+    }
     items
 }
 

@@ -69,7 +69,8 @@ impl<'t> Reader<'t> {
         usage.defaults.push((value, node));
     }
 
-    /// The default that `or`, a condition or an `if` beside a value gives, as text.
+    /// The default that `or`, a condition or an `if` beside a value gives, as text. One that is
+    /// computed may be what another kind of job gets, and an empty one is none.
     pub fn default_beside(
         &mut self,
         node: Node<'t>,
@@ -78,14 +79,11 @@ impl<'t> Reader<'t> {
         way: &Ctx<'t>,
     ) -> Option<String> {
         let usage = self.usage(node, &Asked::named(name.clone()), way);
-        let mut defaults = usage.defaults.iter();
         // Elsewhere a value that is needed was looked at already.
-        let is_elsewhere = |at: Node<'t>| needed && at.function() != node.function();
-        defaults.find_map(|(value, at)| match value {
-            Val::None => None,
-            _ if is_elsewhere(*at) => None,
-            value => Some(value.display().unwrap_or_else(|| self.computed(*at))),
-        })
+        let is_beside = |at: &Node<'t>| !needed || at.function() == node.function();
+        let mut defaults = usage.defaults.iter().filter(|(_, at)| is_beside(at));
+        let empty = ["None", "False", "0", "{}", "[]", ""];
+        defaults.find_map(|(value, _)| value.display().filter(|text| !empty.contains(&&**text)))
     }
 
     /// What the only call of a function gives for a parameter: numbers are not joined.
@@ -396,10 +394,7 @@ impl<'t> Reader<'t> {
         let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
-        format!(
-            "{text}, computed by code with the mark {:04x}",
-            mark & 0xffff
-        )
+        format!("{text} (computed, fingerprint {:04x})", mark & 0xffff)
     }
 
     /// Of a class only what sets the attributes that an expression mentions, where that is known.
