@@ -35,6 +35,9 @@ pub use source::{Hides, Place, Reading, Source, Unread};
 
 use xtask_core::tree::RepoPath;
 
+/// What stands between a computed value's source text and the fingerprint of what it depends on.
+pub const COMPUTED: &str = " (computed, fingerprint ";
+
 /// What stands between the values that one name has in several places.
 pub const ALSO: &str = " or else ";
 

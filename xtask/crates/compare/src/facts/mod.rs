@@ -12,7 +12,7 @@ use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::python::FlagValue;
 use worker_files::{
-    ALSO, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_inherited, is_one_of,
+    ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_inherited, is_one_of,
 };
 use xtask_core::output::cut;
 use xtask_core::secret::masked;
@@ -97,7 +97,7 @@ impl Fact {
 
 /// A value whose spelling is another since reader 6, in one that both spellings have.
 fn spelling(area: &str, key: &str, value: &str) -> String {
-    const MARKS: [&str; 2] = [", made in the way ", " (computed, fingerprint "];
+    const MARKS: [&str; 2] = [", made in the way ", COMPUTED];
     match (area, key) {
         ("hub", "value") => value.replace(", ", ","),
         ("image", "value") => image::started(value).to_owned(),

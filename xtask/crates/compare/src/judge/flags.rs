@@ -3,6 +3,7 @@
 use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
 use super::variables::{same_value, show};
 use super::{Item, Judge, Verdict, difference};
+use worker_files::COMPUTED;
 use xtask_core::sglang;
 
 impl Judge<'_> {
@@ -210,7 +211,7 @@ impl Judge<'_> {
 /// How a value is worked out, without the names that the program gives to its parts, where a
 /// digest tells what those are.
 fn shape(how: &str) -> String {
-    let Some((text, made)) = how.split_once(", made in the way ") else {
+    let Some((text, made)) = how.split_once(COMPUTED) else {
         return how.to_owned();
     };
     let is_part = |c: char| c.is_alphanumeric() || c == '_';

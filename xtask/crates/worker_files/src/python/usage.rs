@@ -8,6 +8,7 @@ use super::eval::Reader;
 use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Ctx, Frame, Val};
+use crate::COMPUTED;
 use crate::EnvRead;
 
 /// The most expressions that a value is followed through.
@@ -394,7 +395,7 @@ impl<'t> Reader<'t> {
         let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
-        format!("{text} (computed, fingerprint {:04x})", mark & 0xffff)
+        format!("{text}{COMPUTED}{:04x})", mark & 0xffff)
     }
 
     /// Of a class only what sets the attributes that an expression mentions, where that is known.
