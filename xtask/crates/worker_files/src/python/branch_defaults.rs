@@ -198,6 +198,23 @@ impl<'t> Reader<'t> {
                 Val::Bool(holds) => Some(holds),
                 _ => None,
             },
+            "boolean_operator" => {
+                let sides = [condition.field("left")?, condition.field("right")?];
+                let decides = condition.text_of("operator") == "or";
+                let both = sides.map(|side| self.always(side, way));
+                match both.contains(&Some(decides)) {
+                    true => Some(decides),
+                    false => both[0].and(both[1]),
+                }
+            }
+            // `name in NAMES`
+            "comparison_operator" if condition.text_of("operators") == "in" => {
+                let name = self.at(condition.child(0)?, way);
+                let names = self.at(condition.child(1)?, way).elements()?;
+                let name = name.as_str()?;
+                let names: Option<Vec<&str>> = names.iter().map(Val::as_str).collect();
+                Some(names?.contains(&name))
+            }
             _ => None,
         }
     }
