@@ -68,7 +68,7 @@ pub fn read(source: &Source) -> Reading<Vec<Service>> {
             "include" => file.not_read(key, "what other files include is not read"),
             "version" | "name" => {}
             other if other.starts_with("x-") => {}
-            // Networks, volumes and the like.
+            // Other keys, such as networks and volumes, are compared as text.
             _ => found.push(file.service(key, value)),
         }
     }

@@ -77,8 +77,8 @@ impl Ignore {
         against
     }
 
-    /// Whether all that lies below `folder` is left out, so that there is no need to look: no line
-    /// takes back what may lie in it, by the first folder of both.
+    /// Whether all files below `folder` are left out, so nobody has to list them. No line may bring
+    /// back a file in it; only the first folder of both paths is compared.
     pub fn excludes_all_of(&self, folder: &RepoPath) -> bool {
         let top = String::from_utf8_lossy(folder.top()).into_owned();
         let may_lie_there = |line: &Line| {

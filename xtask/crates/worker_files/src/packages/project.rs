@@ -69,7 +69,7 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
                     .unwrap_or_default(),
                 place: source.place(range),
             });
-        } else if is_index(table) && key == "url" && !value.contains("//pypi.org/") {
+        } else if is_index(table) && key == "url" {
             packages.push(Requirement {
                 name: format!("--index {value}"),
                 spec: String::new(),

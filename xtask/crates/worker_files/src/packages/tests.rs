@@ -177,8 +177,11 @@ fn project_files_are_read() {
         .1,
         1
     );
-    let pipfile = "[[source]]\nurl = \"https://pypi.org/simple\"\n[packages]\nfoo = \"*\"\n[dev-packages]\nno = \"*\"\n";
-    assert_eq!(of(&[("Pipfile", pipfile)]), ("foo".into(), 0));
+    let pipfile = "[[source]]\nurl = \"https://index.example/simple\"\n[packages]\nfoo = \"*\"\n[dev-packages]\nno = \"*\"\n";
+    assert_eq!(
+        of(&[("Pipfile", pipfile)]),
+        ("--index https://index.example/simple foo".into(), 0)
+    );
     let setup = "setup(name='w', install_requires=['foo==1', # x\n  \"bar\", *more])\n";
     assert_eq!(of(&[("setup.py", setup)]), ("foo==1 bar".into(), 1));
     assert_eq!(of(&[("setup.py", "setup(install_requires=read())")]).1, 1);

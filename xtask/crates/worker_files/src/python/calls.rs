@@ -52,7 +52,7 @@ impl<'t> Reader<'t> {
     /// Computes all summaries and call sites.
     pub fn sweep_all(&mut self, nodes: &[Node<'t>]) {
         let mut all: Vec<Swept<'t>> = nodes.iter().copied().map(Swept::new).collect();
-        // Whoever gets a function from a decorator may call it with anything.
+        // A decorator may pass the function on, and its caller may give any arguments.
         let functions = nodes
             .iter()
             .filter(|node| node.kind() == "function_definition");
