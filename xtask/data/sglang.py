@@ -1,4 +1,5 @@
-"""Writes what the tool knows of SGLang's releases: sglang.json and sglang.flags beside this file.
+"""Writes what the tool knows of SGLang's releases: sglang.json, sglang.flags and sglang.variables
+beside this file.
 
     pip download --no-deps --dest WHEELS sglang==0.5.23
     python3 xtask/data/sglang.py WHEELS/*.whl
@@ -8,7 +9,9 @@ the worker's own reader (sglang_worker/extract.py), without installing anything;
 other releases stays. The result holds each distinct definition once, with the releases that it
 applies to, so that all releases fit into a fraction of the space. The definitions lie in
 sglang.flags, a flag a line, so that a name can be looked up without reading any of them; for the
-same reason aliases have a table of their own. "history", which says for the flags that the first
+same reason aliases have a table of their own. sglang.variables holds the names of the environment
+variables in the sources, of all releases together; a name that ends in `_` is what others begin
+with. "history", which says for the flags that the first
 workers used in which of many older releases they existed, stays as it is.
 """
 
@@ -76,6 +79,14 @@ def extractor() -> ModuleType:
     return module
 
 
+def variables(wheel: Path) -> set[str]:
+    """The names of SGLang's own environment variables in the sources of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        files = [name for name in archive.namelist() if name.endswith(".py")]
+        texts = (archive.read(name).decode("utf-8", "replace") for name in files)
+        return {name for text in texts for name in re.findall(r"\b(?:SGLANG|SGL)_[A-Z0-9_]+\b", text)}
+
+
 def read(wheel: Path) -> tuple[str, dict[str, dict]]:
     """The release of a wheel, and the definition of each of its flags."""
     extract = extractor()
@@ -136,6 +147,9 @@ def main() -> None:
     (HERE / "sglang.flags").write_text(
         "".join(f"{name} {line(value)}\n" for name, value in sorted(flags.items()))
     )
+    names = set((HERE / "sglang.variables").read_text("utf-8").split())
+    names = names.union(*(variables(Path(wheel)) for wheel in sys.argv[1:]))
+    (HERE / "sglang.variables").write_text("".join(f"{name}\n" for name in sorted(names)))
 
 
 main()

@@ -307,6 +307,14 @@ static DATA: LazyLock<Data> = LazyLock::new(|| {
     data
 });
 
+/// Whether `SGLang` itself reads an environment variable: one of its own, or one of NCCL's.
+pub fn reads(variable: &str) -> bool {
+    let is_begin = |name: &str| name.ends_with('_') && variable.starts_with(name);
+    let known = |name: &str| variable == name || is_begin(name);
+    let mut names = include_str!("../../../data/sglang.variables").lines();
+    variable.starts_with("NCCL_") || names.any(known)
+}
+
 /// Every flag with what stands behind its name.
 fn definitions() -> impl Iterator<Item = (&'static str, Definitions)> {
     let lines = include_str!("../../../data/sglang.flags").lines();

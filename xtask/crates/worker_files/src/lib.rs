@@ -52,12 +52,6 @@ pub fn add_value(known: &mut String, value: &str) {
     }
 }
 
-/// Whether `SGLang` itself reads a variable, which it inherits from the worker.
-pub fn is_inherited(name: &str) -> bool {
-    const BEGINS: [&str; 3] = ["SGLANG_", "SGL_", "NCCL_"];
-    BEGINS.iter().any(|begin| name.starts_with(begin))
-}
-
 /// How an environment variable reaches `SGLang`'s command line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlagMapping {
@@ -197,6 +191,8 @@ pub struct WorkerInterface {
     pub exports: Vec<(String, String, Place)>,
     /// The programs through which scripts start `SGLang`, with their options.
     pub started_through: Vec<(String, Place)>,
+    /// The Python files that the image's start runs, and where it does.
+    pub starts: BTreeMap<RepoPath, Place>,
     /// `$NAME` in RUN lines.
     pub build_reads: Vec<(String, Place)>,
     pub packages: Vec<Package>,

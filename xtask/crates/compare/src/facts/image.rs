@@ -124,6 +124,43 @@ impl Facts {
         }
     }
 
+    /// What the build and the start do besides installing.
+    fn steps(&mut self, interface: &WorkerInterface) {
+        let drives = interface.env.iter().any(|read| read.drives.is_some());
+        if interface.python.launches || drives {
+            let step = self.all.entry("step:start SGLang".to_owned()).or_default();
+            step.value
+                .insert("commands".to_owned(), "start SGLang".to_owned());
+        }
+        for (path, place) in &interface.starts {
+            let name = String::from_utf8_lossy(path.name());
+            let commands = format!("start {name}");
+            self.add(
+                format!("step:{commands}"),
+                place,
+                &[("commands", Some(&commands))],
+            );
+        }
+        let in_image = interface.image.iter().flat_map(|image| &image.steps);
+        for step in in_image.chain(&interface.steps) {
+            let name: String = masked(&step.commands[0]).chars().take(80).collect();
+            let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+            let id = format!("step:{name}");
+            self.add(id.clone(), &step.place, &[]);
+            // Two RUN lines may begin with the same command.
+            let fact = self.all.entry(id).or_default();
+            let known = fact.value.entry("commands".to_owned()).or_default();
+            for command in &step.commands {
+                let command = masked(command).replace('\n', " ");
+                if known.is_empty() {
+                    *known = command;
+                } else if !known.lines().any(|line| line == command) {
+                    *known += &format!("\n{command}");
+                }
+            }
+        }
+    }
+
     pub(super) fn build(&mut self, interface: &WorkerInterface) {
         // What one place installs is installed, whatever other places there are.
         let installed: BTreeSet<(Manager, &str)> = interface
@@ -160,30 +197,7 @@ impl Facts {
                 ],
             );
         }
-        let drives = interface.env.iter().any(|read| read.drives.is_some());
-        if interface.python.launches || drives {
-            let step = self.all.entry("step:start SGLang".to_owned()).or_default();
-            step.value
-                .insert("commands".to_owned(), "start SGLang".to_owned());
-        }
-        let in_image = interface.image.iter().flat_map(|image| &image.steps);
-        for step in in_image.chain(&interface.steps) {
-            let name: String = masked(&step.commands[0]).chars().take(80).collect();
-            let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-            let id = format!("step:{name}");
-            self.add(id.clone(), &step.place, &[]);
-            // Two RUN lines may begin with the same command.
-            let fact = self.all.entry(id).or_default();
-            let known = fact.value.entry("commands".to_owned()).or_default();
-            for command in &step.commands {
-                let command = masked(command).replace('\n', " ");
-                if known.is_empty() {
-                    *known = command;
-                } else if !known.lines().any(|line| line == command) {
-                    *known += &format!("\n{command}");
-                }
-            }
-        }
+        self.steps(interface);
         for service in &interface.compose {
             let id = format!("compose:{}", service.name);
             self.add(

@@ -12,10 +12,11 @@ use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::python::FlagValue;
 use worker_files::{
-    ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_inherited, is_one_of,
+    ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_one_of,
 };
 use xtask_core::output::cut;
 use xtask_core::secret::masked;
+use xtask_core::sglang;
 use xtask_core::tree::Tree;
 
 /// One thing that a worker exposes.
@@ -46,6 +47,7 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
+            ("route" | "input" | "flag", "reached") => 7,
             (_, PASSED)
             | ("input", "limits")
             | ("compose", "entrypoint" | "args")
@@ -61,6 +63,16 @@ impl Fact {
             _ => 1,
         };
         self.value.retain(|key, _| seen(key) <= reader);
+        if reader < 7 && area == "step" {
+            let seen = |line: &&str| {
+                !["[ ", "[[ ", "test ", "export "]
+                    .iter()
+                    .any(|own| line.starts_with(own))
+            };
+            for value in self.value.values_mut() {
+                *value = value.lines().filter(seen).collect::<Vec<_>>().join("\n");
+            }
+        }
         if reader < 4 {
             for (key, value) in &mut self.value {
                 value.truncate(value.find(ALSO).unwrap_or(value.len()));
@@ -270,14 +282,17 @@ impl Facts {
         // What the server inherits of the worker is as if the image set it.
         let assigned = &interface.python.assigned;
         let own = |name: &String| interface.env.iter().any(|read| read.name == *name);
-        let outside = |(name, ..): &&(String, _, _)| is_inherited(name) || !own(name);
+        let outside = |(name, ..): &&(String, _, _)| sglang::reads(name) || !own(name);
         let assigned = assigned.iter().filter(outside);
         for (name, value, place) in assigned.chain(&interface.exports) {
             self.add_value(format!("image:{name}"), place, value);
         }
+        let live = interface.python.routes.iter().filter(|one| one.reached);
+        let live: BTreeSet<&str> = live.map(|one| one.route.as_str()).collect();
         for requested in &interface.python.routes {
+            let unreached = (!live.contains(&*requested.route)).then_some("no");
             let id = format!("route:{}", requested.route);
-            self.add(id.clone(), &requested.place, &[]);
+            self.add(id.clone(), &requested.place, &[("reached", unreached)]);
             if let Some(fact) = self.all.get_mut(&id) {
                 let methods = fact.value.entry("method".to_owned()).or_default();
                 let mut known: BTreeSet<&str> = methods.split_whitespace().collect();
@@ -298,6 +313,7 @@ impl Facts {
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
                     ("limits", input.limits.as_deref()),
+                    ("reached", (!input.reached).then_some("no")),
                 ],
             );
         }
@@ -378,7 +394,11 @@ impl Facts {
     }
 
     fn flags(&mut self, interface: &WorkerInterface) {
-        for given in interface.python.flags.iter().filter(|given| given.runs) {
+        let given = || interface.python.flags.iter().filter(|given| given.runs);
+        let live = given().filter(|given| given.reached);
+        let live: BTreeSet<&str> = live.map(|given| given.flag.as_str()).collect();
+        for given in given() {
+            let unreached = (!live.contains(&*given.flag)).then_some("no");
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {
                 FlagValue::Fixed(value) => (Some(value.as_str()), from.join(" ")),
@@ -398,6 +418,7 @@ impl Facts {
                 ("from", Some(&*from)),
                 ("through", through),
                 ("computed", computed),
+                ("reached", unreached),
             ];
             self.add(format!("flag:{}", given.flag), &given.place, &value);
         }

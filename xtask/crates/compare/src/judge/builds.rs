@@ -1,8 +1,9 @@
 //! Compose and bake: the other ways to build a worker and to start it.
 
+use xtask_core::sglang;
+
 use super::super::facts::{Fact, Facts};
 use super::{Item, Judge, Verdict};
-use worker_files::is_inherited;
 
 impl<'a> Judge<'a> {
     pub fn rest(&mut self) {
@@ -73,7 +74,7 @@ impl<'a> Judge<'a> {
             };
             return item.why(why).part_of(env);
         }
-        let read = self.new.get(&env).is_some() || is_inherited(variable);
+        let read = self.new.get(&env).is_some() || sglang::reads(variable);
         match self.item(&env) {
             Some(owner) if !read && owner.verdict != Verdict::Kept => gone
                 .why(format!("It goes with the variable {variable}."))

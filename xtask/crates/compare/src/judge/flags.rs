@@ -121,6 +121,7 @@ impl Judge<'_> {
         let other = self
             .new
             .area("flag")
+            .filter(|(_, fact)| fact.get("reached").is_none())
             .find(|(other, _)| self.same_flag(flag, other));
         let item = if let Some((other, fact)) = other {
             let verdict = if self.canonical(flag) == self.canonical(other) {

@@ -167,8 +167,13 @@ impl<'a> Judge<'a> {
         for (id, fact) in self.new.area(area) {
             all.entry(id).or_default().1 = Some(fact);
         }
+        // What only code does that nothing runs is not done any more. Variables say so themselves.
+        let is_live = |fact: &&Fact| fact.get("reached").is_none();
+        let still = |old: Option<&Fact>, new: &&Fact| {
+            area == "env" || is_live(new) || !old.is_some_and(|old| is_live(&old))
+        };
         all.into_iter()
-            .map(|(id, (old, new))| (id, old, new))
+            .map(|(id, (old, new))| (id, old, new.filter(|new| still(old, new))))
             .collect()
     }
 

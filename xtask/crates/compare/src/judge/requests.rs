@@ -62,8 +62,8 @@ impl Judge<'_> {
         }
         self.simple(
             "serverless",
-            "The new worker doesn't hand it to runpod.serverless.start.",
-            "Hand it over again, or record why not.",
+            "The new worker doesn't give it to runpod.serverless.start.",
+            "Give it again, or record why not.",
         );
     }
 
@@ -86,7 +86,8 @@ impl Judge<'_> {
     /// Whether jobs can name the route of a request that is made with the same method.
     fn reachable(&self, old: &Fact) -> bool {
         let routes = self.new.area("route");
-        let open = routes.filter(|(route, _)| route.starts_with('{'));
+        let open =
+            routes.filter(|(route, fact)| route.starts_with('{') && fact.get("reached").is_none());
         let open: Vec<&str> = open.flat_map(|(_, fact)| methods(fact)).collect();
         !open.is_empty() && methods(old).all(|m| open.contains(&m) || open.contains(&"*"))
     }

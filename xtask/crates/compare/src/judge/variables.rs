@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::super::facts::{ALONE, Fact, PASSED};
 use super::{Item, Judge, Verdict, difference};
 use worker_files::ALSO;
-use worker_files::is_inherited;
 use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
@@ -193,7 +192,7 @@ impl<'a> Judge<'a> {
             return gone.note().why("Only code that nothing ran read it.");
         }
         // What the worker looks for by the beginning of its name is its own business.
-        if !name.contains('*') && is_inherited(name) && old.get(PASSED).is_none() {
+        if !name.contains('*') && sglang::reads(name) && old.get(PASSED).is_none() {
             return match old.get("default") {
                 None => Item::new(id, Verdict::Kept, Some(old), None)
                     .why("SGLang inherits it from the worker's environment."),

@@ -149,6 +149,7 @@ impl<'t> Reader<'t> {
         let from = envs.iter().map(|name| (name.to_string(), FlagKind::Value));
         self.facts.flags.push(FlagGiven {
             runs: self.program.files[node.file()].reached,
+            reached: self.program.runs(node),
             flag: flag.to_owned(),
             value: given,
             from: from.collect(),

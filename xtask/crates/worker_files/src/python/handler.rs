@@ -35,6 +35,14 @@ impl<'t> Reader<'t> {
                 let what = "which function the handler is was not followed";
                 self.not_read(node, what, &[Hides::JobInput]);
             }
+            if &**name == "handler" && value.may_be(yields) {
+                self.facts.serverless.push(Setting {
+                    name: "handler.yields".into(),
+                    value: "True".into(),
+                    is_constant: true,
+                    place: place.clone(),
+                });
+            }
             let label = match value {
                 Val::Func(own, ..) => own.text_of("name"),
                 _ => "",
@@ -176,6 +184,7 @@ impl<'t> Reader<'t> {
         if path.is_empty() || path.len() >= 200 {
             return None;
         }
+        let reached = self.program.runs(node);
         let mut all = self.facts.inputs.iter();
         let at = all.position(|input| *input.path == **path);
         let at = at.unwrap_or_else(|| {
@@ -188,10 +197,13 @@ impl<'t> Reader<'t> {
                 words: BTreeSet::new(),
                 limits: None,
                 place: self.place(node),
+                reached,
             });
             self.facts.inputs.len() - 1
         });
-        self.facts.inputs.get_mut(at)
+        let known = self.facts.inputs.get_mut(at)?;
+        known.reached |= reached;
+        Some(known)
     }
 
     /// A call of one of the input's methods, or with the input.
@@ -339,6 +351,15 @@ impl<'t> Reader<'t> {
             }
         }
     }
+}
+
+/// Whether a handler gives its results one by one.
+fn yields(handler: &Val<'_>) -> bool {
+    let Val::Func(own, ..) = handler else {
+        return false;
+    };
+    let mut all = own.below().filter(|node| node.kind() == "yield");
+    all.any(|node| node.function() == Some(*own))
 }
 
 pub fn is_input(value: &Val<'_>) -> bool {

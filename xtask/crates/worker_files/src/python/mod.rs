@@ -108,6 +108,8 @@ pub struct FlagGiven {
     pub place: Place,
     /// Whether it stands in a file that the image runs.
     pub runs: bool,
+    /// Whether it stands in code that runs.
+    pub reached: bool,
 }
 
 /// What follows a flag.
@@ -130,6 +132,8 @@ pub struct Requested {
     pub route: String,
     pub method: String,
     pub place: Place,
+    /// Whether it stands in code that runs.
+    pub reached: bool,
 }
 
 /// A key of the job's input that the handler looks at.
@@ -150,6 +154,8 @@ pub struct InputKey {
     /// The type and the limits that a model gives it: `int, le 10`.
     pub limits: Option<String>,
     pub place: Place,
+    /// Whether code that runs looks at it.
+    pub reached: bool,
 }
 
 /// A setting of `runpod.serverless.start`.

@@ -106,6 +106,7 @@ impl<'t> Reader<'t> {
             route,
             method: method.to_owned(),
             place,
+            reached: self.program.runs(node),
         };
         if !self.facts.routes.contains(&requested) {
             self.facts.routes.push(requested);

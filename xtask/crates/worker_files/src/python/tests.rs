@@ -291,6 +291,7 @@ runpod.serverless.start({"handler": handler, "concurrency_modifier": concurrency
     assert_eq!(
         settings,
         [
+            "handler.yields=True",
             "handler=handler",
             "concurrency_modifier=concurrency",
             "return_aggregate_stream=True"

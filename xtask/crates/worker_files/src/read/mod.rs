@@ -41,6 +41,7 @@ impl WorkerInterface {
             unread: Vec::new(),
             copied: None,
             roots: BTreeSet::new(),
+            starts_python: false,
             starts_script: false,
             starts_other: false,
             jobs: Vec::new(),
@@ -79,8 +80,9 @@ struct Reader<'t> {
     copied: Option<Copied>,
     /// Python files that something starts.
     roots: BTreeSet<RepoPath>,
-    /// Whether a script of the worker's runs at the start, and whether one starts something else
-    /// than the worker's files, which may start them in its turn.
+    /// Whether a Python file or a script of the worker's runs at the start, and whether a script
+    /// starts something else than the worker's files, which may start them in its turn.
+    starts_python: bool,
     starts_script: bool,
     starts_other: bool,
     /// Scripts that are yet to be read.
@@ -271,12 +273,10 @@ impl Reader<'_> {
         let program: Vec<&Source> = own.chain(&self.inline).collect();
         // Where nothing that starts is known, everything that the image holds may run.
         let reach = python::Reach {
-            roots: (!self.roots.is_empty() || self.starts_script && !self.starts_other).then(
-                || {
-                    let mentioned = self.mentions.iter().filter(|path| self.holds(path));
-                    self.roots.iter().chain(mentioned).cloned().collect()
-                },
-            ),
+            roots: (self.starts_python || self.starts_script && !self.starts_other).then(|| {
+                let mentioned = self.mentions.iter().filter(|path| self.holds(path));
+                self.roots.iter().chain(mentioned).cloned().collect()
+            }),
             held: self.interface.held.clone(),
             launchers: self.launchers(&sources),
         };

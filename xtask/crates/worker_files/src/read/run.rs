@@ -12,7 +12,7 @@ use super::{
     packages, python, shell,
 };
 use crate::is_one_of;
-use crate::shell::{Command, Word};
+use crate::shell::{Command, Script, Word};
 use crate::steps;
 
 /// When a script runs.
@@ -161,6 +161,8 @@ impl Reader<'_> {
                 && command.program().starts_with("python")
             {
                 self.inline.push(only(source, range));
+                self.starts_python |= job.when == When::Start;
+                self.roots.insert(job.file.clone());
             }
         }
     }
@@ -232,15 +234,13 @@ impl Reader<'_> {
             for started in started {
                 match started.kind {
                     Kind::Shell => starts.push(started),
-                    Kind::Python if job.when != When::Never => {
-                        if in_build {
-                            self.may_install(&started.path);
-                        }
-                        self.roots.insert(started.path);
-                    }
+                    Kind::Python if job.when != When::Never => self.program(job, started.path),
                     Kind::Python => {}
                 }
             }
+        }
+        if in_build {
+            left.extend(conditions(&job.run.script));
         }
         // What a script does before it starts the server counts like a step of the build.
         let is_script = job.when == When::Start && source.text.starts_with("#!");
@@ -267,6 +267,18 @@ impl Reader<'_> {
             starts.clear();
         }
         Ok(starts)
+    }
+
+    /// A Python file that a script or a step of the build runs.
+    fn program(&mut self, job: &Job, path: RepoPath) {
+        if job.when == When::Start {
+            self.starts_python = true;
+            let place = job.run.place.clone();
+            self.interface.starts.insert(path.clone(), place);
+        } else {
+            self.may_install(&path);
+        }
+        self.roots.insert(path);
     }
 
     /// `make` and others that do what a file says, which is not read.
@@ -436,6 +448,7 @@ impl Reader<'_> {
                     from: from.collect(),
                     place: job.place(source, &given.range),
                     runs: starts,
+                    reached: true,
                 });
             }
         }
@@ -489,4 +502,21 @@ pub fn only(source: &Source, range: &Range<usize>) -> Source {
     let mut text: String = blank.collect();
     text.push_str(source.text.get(range.clone()).unwrap_or_default());
     Source::new(source.path.clone(), text.as_bytes())
+}
+
+/// What decides on the commands of a build step, and what is worked out for them. A secret that is
+/// mounted may as well be read by the program itself.
+fn conditions(script: &Script) -> impl Iterator<Item = String> {
+    let asks = |command: &&Command| {
+        matches!(command.program(), "[" | "[[" | "test")
+            && command.words.iter().any(|word| word.text.contains('$'))
+    };
+    let tests = script.commands.iter().filter(asks).map(Command::line);
+    let exports = script.exports.iter();
+    let made =
+        exports.filter(|(_, value, _)| value.contains("$(") && !value.contains("/run/secrets/"));
+    let made = made.map(|(name, value, _)| format!("export {name}={value}"));
+    tests
+        .chain(made)
+        .map(|line| line.replace("${", "$").replace('}', ""))
 }
