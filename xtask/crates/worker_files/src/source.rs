@@ -131,7 +131,7 @@ pub struct Source {
     /// Where each line starts in `text`.
     lines: Vec<usize>,
     /// Bytes in front of `text`: a byte order mark.
-    skipped: usize,
+    pub(crate) skipped: usize,
     /// Whether the bytes were not UTF-8.
     lossy: bool,
 }

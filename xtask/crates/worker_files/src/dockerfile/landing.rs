@@ -28,11 +28,10 @@ impl PathMap {
             return Err(what.to_owned());
         }
         let pattern = is_pattern(path);
-        if pattern && path.contains("**") {
-            return Err(format!("the pattern `{path}` spans folders"));
-        }
-        if pattern && !RepoPath::from(path).is_within(root) {
-            return Err(format!("the pattern `{path}` reaches outside of `{root}/`"));
+        if pattern && (path.contains("**") || !RepoPath::from(path).is_within(root)) {
+            let what =
+                format!("the pattern `{path}` spans folders or reaches outside of `{root}/`");
+            return Err(what);
         }
         if Glob::new(path, false).is_none() {
             return Err(format!("`{path}` is a bad pattern"));

@@ -28,6 +28,13 @@ pub struct Named {
     pub place: Place,
 }
 
+impl Named {
+    pub fn new(name: impl Into<String>, value: impl Into<String>, place: Place) -> Self {
+        let (name, value) = (name.into(), value.into());
+        Self { name, value, place }
+    }
+}
+
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {

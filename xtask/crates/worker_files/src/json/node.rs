@@ -31,6 +31,10 @@ pub struct Member {
 }
 
 impl Node {
+    pub fn new(span: Span, kind: Kind) -> Self {
+        Self { span, kind }
+    }
+
     /// The value of a key; of several, the last, as every reader takes it.
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.member(key).map(|member| &member.value)

@@ -43,6 +43,13 @@ pub struct Requirement {
     pub place: Place,
 }
 
+impl Requirement {
+    fn new(name: impl Into<String>, spec: impl Into<String>, place: Place) -> Self {
+        let (name, spec) = (name.into(), spec.into());
+        Self { name, spec, place }
+    }
+}
+
 /// What a requirements file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Requirements {
