@@ -25,13 +25,11 @@ pub struct Bake {
 pub struct Target {
     pub name: String,
     pub args: Vec<Named>,
-    /// Other settings, as written.
     pub settings: Vec<Named>,
     pub place: Place,
 }
 
 impl Target {
-    /// A setting as written, by its name.
     pub fn setting(&self, name: &str) -> Option<&str> {
         let mut settings = self.settings.iter().filter(|setting| setting.name == name);
         settings.next().map(|setting| setting.value.as_str())

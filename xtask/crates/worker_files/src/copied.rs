@@ -7,7 +7,6 @@ use super::glob::{Glob, clean, head, is_pattern};
 use super::ignore::Ignore;
 use xtask_core::tree::{RepoPath, Tree};
 
-/// The files that a Dockerfile copies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copied {
     /// By their path in the image, without the first slash.
@@ -19,7 +18,6 @@ pub struct Copied {
     pub any: bool,
 }
 
-/// The context that a Dockerfile copies from.
 struct Context<'a> {
     tree: &'a dyn Tree,
     ignore: &'a Ignore,
@@ -53,7 +51,6 @@ impl Copied {
         context.copied
     }
 
-    /// The repository's files that the image holds.
     pub fn held(&self) -> BTreeSet<RepoPath> {
         self.files.values().cloned().collect()
     }

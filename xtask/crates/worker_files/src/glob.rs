@@ -3,7 +3,6 @@
 
 enum Token {
     Literal(char),
-    /// `?`
     One,
     /// `*`: anything but `/`.
     Part,
@@ -18,7 +17,6 @@ enum Token {
 }
 
 impl Token {
-    /// Whether the token takes exactly the character `c`.
     fn takes(&self, c: char) -> bool {
         match self {
             Self::Literal(literal) => *literal == c,
@@ -31,7 +29,6 @@ impl Token {
     }
 }
 
-/// A pattern, ready to match.
 pub struct Glob(Vec<Token>);
 
 impl Glob {

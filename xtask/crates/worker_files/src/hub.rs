@@ -12,7 +12,6 @@ pub struct Preset {
     pub place: Place,
 }
 
-/// The Hub's listing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hub {
     pub env: Vec<Declared>,
@@ -98,7 +97,6 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
 const TOLD: &str = "name description placeholder hint advanced type default options required \
     trueValue falseValue min max";
 
-/// What else an input says.
 fn others(source: &Source, input: &Node) -> Vec<(String, String)> {
     let others = input.members().iter();
     let others = others.filter(|member| !is_one_of(TOLD, &member.key));

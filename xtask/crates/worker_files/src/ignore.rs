@@ -12,7 +12,6 @@ pub struct Ignore {
 }
 
 struct Line {
-    /// From 1.
     number: usize,
     takes_out: bool,
     /// The pattern, cleaned, for what is asked of it besides matching.
@@ -58,7 +57,6 @@ impl Ignore {
         &self.bad
     }
 
-    /// Whether the build context leaves `path` out.
     pub fn excludes(&self, path: &RepoPath) -> bool {
         self.line_against(path).is_some()
     }
@@ -99,7 +97,6 @@ fn clean(pattern: &str) -> Option<String> {
     path.map(str::to_owned)
 }
 
-/// The path and each folder above it.
 fn above(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.rfind('/').map(|end| &path[..end]))
 }

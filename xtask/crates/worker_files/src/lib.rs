@@ -66,13 +66,13 @@ pub struct FlagMapping {
     pub how: FlagKind,
 }
 
-/// What of the variable is passed on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FlagKind {
-    /// Its value follows the flag.
     Value,
     /// The flag stands alone when the variable holds one of these words.
-    Switch { words: Vec<String> },
+    Switch {
+        words: Vec<String>,
+    },
 }
 
 /// An environment variable that the running worker reads.
@@ -92,7 +92,6 @@ pub struct EnvRead {
     pub fallbacks: Vec<String>,
     /// Whether code that runs reads it.
     pub reached: bool,
-    /// The flag it drives, if it drives one.
     pub drives: Option<FlagMapping>,
     /// Whether it is read because `sglang_flags.json` lists its flag: what it defaults to is
     /// then decided in code that was not followed.
@@ -144,7 +143,6 @@ pub struct Declared {
     pub default_place: Option<Place>,
 }
 
-/// A package that the worker installs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
     pub manager: packages::Manager,
@@ -167,7 +165,6 @@ pub struct FlagTable {
     pub flags: Vec<TableFlag>,
 }
 
-/// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableFlag {
     pub flag: String,
@@ -184,7 +181,6 @@ pub struct WorkerInterface {
     /// `sglang_flags.json` where the Python loads it.
     pub env: Vec<EnvRead>,
     pub python: python::PythonFacts,
-    /// From the Dockerfile.
     pub image: Option<dockerfile::Image>,
     pub dockerfile: Option<RepoPath>,
     /// What the build does beside setting, copying and installing: an entry a RUN line.
@@ -202,21 +198,15 @@ pub struct WorkerInterface {
     pub packages: Vec<Package>,
     pub compose: Vec<compose::Service>,
     pub bake: Option<bake::Bake>,
-    /// From `.runpod/hub.json`.
     pub hub: Option<hub::Hub>,
-    /// From `.runpod/tests.json`.
     pub tests: Option<tests_json::Tests>,
-    /// From `worker-config.json`.
     pub form: Option<worker_config::WorkerConfig>,
     pub readme: Vec<readme::Documented>,
-    /// From `sglang_flags.json`.
     pub flag_table: Option<FlagTable>,
-    /// The files that were read.
     pub sources: BTreeMap<RepoPath, Source>,
 }
 
 impl WorkerInterface {
-    /// Every place that reads the variable of that name.
     pub fn reads<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a EnvRead> {
         self.env.iter().filter(move |read| read.name == name)
     }
@@ -237,7 +227,6 @@ impl WorkerInterface {
     }
 }
 
-/// Whether a word is one of a list's, which spaces separate.
 pub fn is_one_of(words: &str, word: &str) -> bool {
     words.split(' ').any(|one| one == word)
 }

@@ -2,7 +2,6 @@
 
 use super::{Place, Source};
 
-/// A variable that the README documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Documented {
     pub name: String,
@@ -11,7 +10,6 @@ pub struct Documented {
     pub place: Place,
 }
 
-/// Reads every table row that begins with the name of a variable.
 pub fn read(source: &Source) -> Vec<Documented> {
     tables(source, |_| true)
 }

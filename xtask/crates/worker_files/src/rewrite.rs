@@ -35,7 +35,6 @@ impl PathMap {
     }
 }
 
-/// A file after rewriting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewritten {
     pub bytes: Vec<u8>,
@@ -55,13 +54,10 @@ pub struct Change {
 /// A file that cannot be rewritten without guessing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotUnderstood {
-    /// From 1.
     pub line: usize,
-    /// From 1, in characters.
     pub column: usize,
     /// What is there, without a full stop.
     pub what: String,
-    /// What to do about it.
     pub help: String,
 }
 
@@ -77,7 +73,6 @@ impl fmt::Display for NotUnderstood {
 
 impl std::error::Error for NotUnderstood {}
 
-/// The text of a file that is to be rewritten.
 pub(crate) fn open(bytes: &[u8]) -> Result<Source, NotUnderstood> {
     let source = Source::new(RepoPath::from(""), bytes);
     let Err(error) = std::str::from_utf8(bytes) else {
@@ -110,7 +105,6 @@ impl Source {
     }
 }
 
-/// What a rewrite gathers on its way.
 #[derive(Default)]
 pub(crate) struct Output {
     pub edits: Vec<(Range<usize>, String)>,

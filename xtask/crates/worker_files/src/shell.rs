@@ -75,13 +75,11 @@ pub struct Script {
     pub unread: Vec<(Range<usize>, &'static str)>,
 }
 
-/// Whether a text can be the name of a variable.
 pub fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The variables that a piece of text uses.
 pub fn variables(text: &str) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices('$') {

@@ -9,17 +9,13 @@ use xtask_core::tree::RepoPath;
 /// only cost time and memory.
 pub const LARGEST: usize = 4 * 1024 * 1024;
 
-/// A place in a file.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub struct Place {
     pub file: RepoPath,
-    /// From 1.
     pub line: usize,
-    /// In characters, from 1.
     pub column: usize,
-    /// In bytes of the file.
     #[serde(skip)]
     pub start: usize,
     /// In bytes of the file, exclusive.
@@ -52,7 +48,6 @@ impl std::fmt::Display for Place {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Hides {
-    /// Environment variables and their defaults.
     Variables,
     /// Flags of `SGLang`'s command line.
     Flags,
@@ -90,7 +85,6 @@ impl Unread {
         }
     }
 
-    /// Only these may be hidden.
     #[must_use]
     pub fn hiding(mut self, may_hide: &[Hides]) -> Self {
         self.may_hide = may_hide.iter().copied().collect();
@@ -123,16 +117,13 @@ impl<Facts> Reading<Facts> {
     }
 }
 
-/// A file's text.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub path: RepoPath,
     pub text: String,
-    /// Where each line starts in `text`.
     lines: Vec<usize>,
     /// Bytes in front of `text`: a byte order mark.
     pub(crate) skipped: usize,
-    /// Whether the bytes were not UTF-8.
     lossy: bool,
 }
 
@@ -160,7 +151,6 @@ impl Source {
             .then(|| Unread::new(what, Place::start_of(&self.path)))
     }
 
-    /// The place of a range of `text`.
     pub fn place(&self, range: Range<usize>) -> Place {
         let start = self.floor(range.start);
         let end = self.floor(range.end.max(start));
@@ -175,7 +165,6 @@ impl Source {
         }
     }
 
-    /// A construct of this file that was not understood.
     pub fn unread(
         &self,
         range: Range<usize>,
@@ -197,7 +186,6 @@ impl Source {
         (0..self.lines.len()).map(|index| self.line(index))
     }
 
-    /// One of them, from 0.
     pub fn line(&self, index: usize) -> (usize, &str) {
         let start = self.lines[index];
         let end = self.lines.get(index + 1).map_or(self.text.len(), |n| n - 1);

@@ -6,7 +6,6 @@ use super::json::{Member, Node};
 use super::{Declared, Source, Unread};
 use xtask_core::sglang;
 
-/// The old form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WorkerConfig {
     pub env: Vec<Declared>,

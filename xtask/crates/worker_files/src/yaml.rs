@@ -18,7 +18,6 @@ pub struct Fault {
     pub what: String,
 }
 
-/// Reads a file for its facts.
 pub fn read(source: &Source, may_hide: &[Hides]) -> Result<Node, Unread> {
     parse(&source.text).map_err(|fault| {
         let what = format!("not YAML: {}", fault.what);
@@ -26,7 +25,6 @@ pub fn read(source: &Source, may_hide: &[Hides]) -> Result<Node, Unread> {
     })
 }
 
-/// Reads the one document of a text.
 pub fn parse(text: &str) -> Result<Node, Fault> {
     // The parser counts characters.
     let mut offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();

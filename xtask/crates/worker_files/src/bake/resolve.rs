@@ -12,7 +12,6 @@ use serde_json::{Map, Value};
 
 use crate::Source;
 
-/// The bake file's name, beside the Dockerfile at the root.
 pub const FILE: &str = "docker-bake.hcl";
 
 /// So deep may one definition lead to another.
@@ -21,7 +20,6 @@ const DEEPEST: usize = 20;
 /// A bake file with its variables filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Resolved {
-    /// The targets of each group.
     pub groups: BTreeMap<String, Vec<String>>,
     pub targets: BTreeMap<String, Map<String, Value>>,
     /// What could not be resolved, each with its line.
@@ -246,7 +244,6 @@ impl File<'_> {
     }
 }
 
-/// A value inside a text.
 fn word(value: Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text),

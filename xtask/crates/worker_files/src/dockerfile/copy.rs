@@ -3,7 +3,6 @@
 use super::reader::Reader;
 use super::{Copy, Hides, Instruction, Step};
 
-/// What ADD unpacks.
 const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
 
 impl Reader<'_> {

@@ -6,7 +6,6 @@ use crate::glob::{Glob, head, is_pattern};
 use crate::rewrite::PathMap;
 use xtask_core::tree::RepoPath;
 
-/// What takes the place of one source.
 #[derive(Debug, Default)]
 pub struct Landing {
     /// The new sources by the folder below the destination that they land in, which is empty for

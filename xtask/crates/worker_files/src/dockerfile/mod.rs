@@ -35,7 +35,6 @@ impl Named {
     }
 }
 
-/// A value with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     pub text: String,
@@ -46,15 +45,12 @@ pub struct Text {
 pub struct Copy {
     pub sources: Vec<String>,
     pub dest: String,
-    /// Another stage or image that it copies from.
     pub from: Option<String>,
-    /// The sources with variables filled in.
     pub paths: Vec<String>,
     /// Where they go in the image, from its root; a slash at the end stays.
     pub target: String,
     /// Whether the folders of a source's path are kept.
     pub parents: bool,
-    /// Patterns of what is left out.
     pub excludes: Vec<String>,
     /// `--chmod` and `--chown`.
     pub mode: Option<String>,
@@ -62,7 +58,6 @@ pub struct Copy {
     pub place: Place,
 }
 
-/// `RUN --mount=type=…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// `cache` or `secret`, or another of `BuildKit`'s.
@@ -74,7 +69,6 @@ pub struct Mount {
     pub place: Place,
 }
 
-/// A RUN line, or a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub script: Script,
@@ -88,7 +82,6 @@ pub struct Run {
 /// Something that the build does beside setting, copying and installing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// The commands, each as one line.
     pub commands: Vec<String>,
     pub place: Place,
 }

@@ -14,7 +14,6 @@ use xtask_core::output::cut;
 const ABOUT_SOMETHING: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME \
                                HEALTHCHECK COPY ADD RUN";
 
-/// What an instruction may hide.
 const BUILD: [Hides; 2] = [Hides::Image, Hides::Packages];
 
 /// Reads a Dockerfile, with every argument at its default.
@@ -78,7 +77,6 @@ struct Starts {
     entrypoint: Option<Start>,
     cmd: Option<Start>,
     healthcheck: Option<Start>,
-    /// Whether CMD stands in the stage that is read.
     own_cmd: bool,
 }
 
@@ -100,12 +98,10 @@ impl Start {
 pub struct Reader<'s> {
     pub source: &'s Source,
     pub image: Image,
-    /// What ARG and ENV hold so far.
     values: BTreeMap<String, String>,
     /// Whether values grew beyond all measure: from then on none is filled in.
     exhausted: bool,
     pub stages: &'s Stages,
-    /// The stage that is read.
     pub stage: usize,
     starts: Starts,
     unread: Vec<Unread>,
@@ -282,7 +278,6 @@ impl Reader<'_> {
         }
     }
 
-    /// What ARG, ENV or LABEL sets.
     fn pairs(&mut self, instruction: &Instruction) -> Vec<Named> {
         let assignments = instruction.assignments();
         let is_old_form = !instruction.line().contains('=');
@@ -330,7 +325,6 @@ impl Reader<'_> {
         text
     }
 
-    /// What the container runs, as scripts.
     fn started(&mut self) {
         let starts = std::mem::take(&mut self.starts);
         let runs: Vec<Start> = match (starts.entrypoint, starts.cmd) {

@@ -20,7 +20,6 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Whether the build takes the whole context.
     pub fn is_everything(&self) -> bool {
         self.path.is_empty()
     }

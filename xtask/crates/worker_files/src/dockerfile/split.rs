@@ -7,11 +7,9 @@ use std::ops::Range;
 /// An instruction with everything that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
-    /// In capitals.
     pub keyword: String,
     /// From the keyword to the end, here-documents included.
     pub range: Range<usize>,
-    /// Where the arguments begin.
     pub start: usize,
     /// The arguments, byte for byte as long as in the file: what continues a line, and comments
     /// inside, are zero bytes. Here-documents follow behind a line end.
@@ -23,7 +21,6 @@ pub struct Instruction {
     pub escape: u8,
 }
 
-/// A here-document of RUN, COPY or ADD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     pub name: String,
@@ -37,7 +34,6 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     pub text: String,
-    /// In bytes of the file.
     pub range: Range<usize>,
 }
 
@@ -157,7 +153,6 @@ pub fn split(text: &str) -> Vec<Instruction> {
 
 struct Line<'a> {
     start: usize,
-    /// Without what ends it.
     text: &'a str,
     /// How many bytes end it.
     end: usize,
@@ -276,7 +271,6 @@ fn announced(text: &str, escape: u8) -> Vec<(String, bool)> {
         .collect()
 }
 
-/// The text without what continues lines.
 pub fn clean(text: &str) -> String {
     text.replace('\0', "")
 }

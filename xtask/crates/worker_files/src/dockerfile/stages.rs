@@ -15,9 +15,7 @@ pub struct Stage {
 
 pub struct Stages {
     pub all: Vec<Stage>,
-    /// How many instructions stand before the first one.
     pub first: usize,
-    /// The stages of each name, in order.
     names: BTreeMap<String, Vec<usize>>,
 }
 
@@ -76,7 +74,6 @@ impl Stages {
         self.called(&lower, before).or_else(number)
     }
 
-    /// The stage that this one is built on.
     pub fn below(&self, stage: usize) -> Option<usize> {
         self.called(&self.all[stage].base, stage)
     }

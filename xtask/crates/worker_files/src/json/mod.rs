@@ -23,7 +23,6 @@ pub const MAX_DEPTH: usize = 127;
 /// Bytes of the text.
 pub type Span = Range<usize>;
 
-/// Reads a text. Never panics, whatever the bytes are.
 pub fn parse(bytes: &[u8]) -> Parsed {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -56,7 +55,6 @@ pub fn parse(bytes: &[u8]) -> Parsed {
 /// Stops the parser: the problem is noted already.
 struct Stop;
 
-/// A bracket that is not closed yet.
 struct Open {
     at: usize,
     closer: u8,
@@ -103,7 +101,6 @@ impl Parser<'_> {
         self.bytes.get(self.at).copied()
     }
 
-    /// The character at a byte, for a message.
     fn char_at(&self, at: usize) -> char {
         self.text[at..].chars().next().unwrap_or('\u{fffd}')
     }
@@ -226,7 +223,6 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    /// A key and its colon.
     fn key(&mut self) -> Result<(String, Span), Stop> {
         let start = self.at;
         let key = match self.peek() {

@@ -2,7 +2,6 @@
 
 use super::Span;
 
-/// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     pub span: Span,
@@ -13,7 +12,6 @@ pub struct Node {
 pub enum Kind {
     Null,
     Bool(bool),
-    /// As it is written.
     Number(String),
     /// With its escapes resolved.
     String(String),
@@ -21,7 +19,6 @@ pub enum Kind {
     Object(Vec<Member>),
 }
 
-/// A key with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     pub key: String,
@@ -44,7 +41,6 @@ impl Node {
         self.members().iter().rfind(|member| member.key == key)
     }
 
-    /// An object's members; nothing where it is no object.
     pub fn members(&self) -> &[Member] {
         match &self.kind {
             Kind::Object(members) => members,
@@ -52,7 +48,6 @@ impl Node {
         }
     }
 
-    /// An array's items; nothing where it is no array.
     pub fn items(&self) -> &[Self] {
         match &self.kind {
             Kind::Array(items) => items,
@@ -60,7 +55,6 @@ impl Node {
         }
     }
 
-    /// The items of the array at a key; nothing where there is none.
     pub fn list(&self, key: &str) -> &[Self] {
         self.get(key).map_or(&[], Self::items)
     }
@@ -70,7 +64,6 @@ impl Node {
         self.get(key).map_or(&[], Self::members)
     }
 
-    /// The string at a key.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(Self::as_str)
     }
@@ -116,7 +109,6 @@ impl Node {
     }
 }
 
-/// What a text turned out to be.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parsed {
     /// The value, where the text could be read to its end.
@@ -130,7 +122,6 @@ pub struct Parsed {
 pub struct Problem {
     pub kind: ProblemKind,
     pub span: Span,
-    /// What is wrong, in words.
     pub message: String,
     /// Another place that explains it, and how.
     pub related: Option<(Span, String)>,

@@ -75,7 +75,6 @@ impl Parser<'_> {
         self.fix(ProblemKind::LiteralEscape, span, message, with);
     }
 
-    /// A string, from its opening quote.
     pub(super) fn string(&mut self) -> Result<String, Stop> {
         let start = self.at;
         self.at += 1;

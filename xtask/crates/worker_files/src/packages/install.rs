@@ -6,7 +6,6 @@ use super::{Manager, archive_name, is_path, requirement};
 use crate::is_one_of;
 use crate::shell::{Command, Word, variables};
 
-/// What an install command asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Install {
     pub manager: Manager,
@@ -29,16 +28,12 @@ pub enum Wanted {
     Computed(String),
 }
 
-/// How a file or a folder lists packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
     Requirements,
     Constraints,
-    /// A word each.
     Words,
-    /// A conda environment file.
     Environment,
-    /// The project in a folder.
     Project,
 }
 
@@ -103,7 +98,6 @@ const PIP_CHOICES: &str = "-t --target --prefix --root --platform --python-versi
     --implementation --no-binary --only-binary --config-settings -C --global-option \
     --index-strategy --resolution --prerelease --torch-backend --build-constraint -b --group --extra";
 
-/// The same without a value.
 const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes --user \
     --force-reinstall --ignore-installed -I";
 
@@ -122,7 +116,6 @@ const SPEED: &str = "DEBIAN_FRONTEND MAX_JOBS PYTHONUNBUFFERED PYTHONDONTWRITEBY
     PIP_NO_CACHE_DIR PIP_DEFAULT_TIMEOUT PIP_ROOT_USER_ACTION PIP_DISABLE_PIP_VERSION_CHECK \
     PIP_PROGRESS_BAR PIP_RETRIES CMAKE_BUILD_PARALLEL_LEVEL";
 
-/// Options that decide where packages come from.
 const PIP_INDEX: &str = "-i --index-url --extra-index-url -f --find-links -c \
     --constraint --constraints --index --default-index";
 

@@ -11,7 +11,6 @@ use super::{Hides, Place, Reading, Source, Unread};
 pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, installed};
 pub use project::{environment, project};
 
-/// Who installs a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manager {
     Pip,
@@ -50,7 +49,6 @@ impl Requirement {
     }
 }
 
-/// What a requirements file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Requirements {
     pub packages: Vec<Requirement>,
@@ -100,7 +98,6 @@ pub fn requirements(source: &Source) -> Reading<Requirements> {
     Reading::new(found, unread)
 }
 
-/// Adds an option that decides where packages come from.
 fn add_option(index: &mut Option<String>, option: &str) {
     let options = index.get_or_insert_default();
     if !options.is_empty() {
@@ -228,7 +225,6 @@ fn is_path(text: &str) -> bool {
     text.starts_with(['.', '/', '~']) || text.contains('/') && !text.contains("://")
 }
 
-/// The normal form of a package's name.
 pub fn normal(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {

@@ -78,7 +78,6 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
     }
 }
 
-/// Whether a table says where packages come from.
 fn is_index(table: &str) -> bool {
     matches!(
         table,

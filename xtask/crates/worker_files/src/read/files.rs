@@ -17,7 +17,6 @@ const OUTSIDE: [&str; 10] = [
 /// Folders of tools, of other layouts, and of what is installed.
 const NEVER: [&str; 4] = ["xtask", "outdated", "target", "node_modules"];
 
-/// What a file is, by its name.
 fn wanted(path: &RepoPath) -> bool {
     let name = path.name();
     let ends = |end: &[u8]| name.len() > end.len() && name.ends_with(end);
@@ -93,7 +92,6 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
 }
 
 impl Reader<'_> {
-    /// Opens every file that may belong to the worker.
     pub fn load(&mut self) -> Result<()> {
         let entries = self.tree.entries().keys();
         let mut outside = Vec::new();

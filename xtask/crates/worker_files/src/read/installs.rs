@@ -218,7 +218,6 @@ impl Reader<'_> {
         self.interface.packages.extend(found);
     }
 
-    /// The packages that a project in a folder needs.
     fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
         let names = [
             "pyproject.toml",
@@ -274,7 +273,6 @@ impl Reader<'_> {
     }
 }
 
-/// A package whose name is yet to come.
 fn unnamed(manager: Manager, in_image: bool, place: Place) -> Package {
     Package {
         manager,

@@ -77,17 +77,13 @@ struct Reader<'t> {
     unread: Vec<Unread>,
     /// The files that the image holds; without a Dockerfile, any.
     copied: Option<Copied>,
-    /// Python files that something starts.
     roots: BTreeSet<RepoPath>,
     /// Whether a script of the worker's runs at the start, and whether one starts something else
     /// than the worker's files, which may start them in its turn.
     starts_script: bool,
     starts_other: bool,
-    /// Scripts that are yet to be read.
     jobs: Vec<run::Job>,
-    /// The files of the tree by their names.
     names: BTreeMap<Vec<u8>, Vec<RepoPath>>,
-    /// Python programs inside scripts.
     inline: Vec<Source>,
     /// Files whose packages were taken, and those of the install that is being read.
     taken: BTreeSet<RepoPath>,
@@ -123,7 +119,6 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// The same with its text.
     fn source(&mut self, path: &RepoPath) -> Result<Option<Source>> {
         let is_open = self.open(path)?;
         let source = self.interface.sources.get(path);
@@ -139,7 +134,6 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// What the files declare that each have a form of their own.
     fn declared(&mut self) -> Result<()> {
         if let Some(source) = self.first(&["docker-bake.hcl"])? {
             self.interface.bake = Some(bake::read(&source).collect_unread(&mut self.unread));
@@ -179,7 +173,6 @@ impl Reader<'_> {
         result.map_err(|unread| self.unread.push(unread)).ok()
     }
 
-    /// The variables of compose's `env_file`s.
     fn environment_files(&mut self, compose: &RepoPath) -> Result<()> {
         let folder = folder_of(compose);
         for service in &mut self.interface.compose {
@@ -204,7 +197,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The Dockerfile, and what the image holds.
     fn image(&mut self) -> Result<()> {
         let found = files::dockerfiles(self.tree, &self.interface)?;
         let Some((first, others)) = found.split_first() else {
@@ -292,7 +284,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Files of the repository that `SGLang` reads flags from itself.
     fn configurations(&mut self) {
         for given in self
             .interface

@@ -8,7 +8,6 @@ use super::run::{Job, When};
 use super::{Reader, RepoPath, Run, Source, python, shell};
 
 impl Reader<'_> {
-    /// Finds them.
     pub fn programs(&mut self) {
         self.names();
         let sources = self.interface.sources.values().filter(|source| {
@@ -85,7 +84,6 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// The files of the tree by their names.
     fn names(&mut self) {
         for (path, entry) in self.tree.entries() {
             if entry.mode.is_file() {

@@ -15,20 +15,15 @@ use crate::is_one_of;
 use crate::shell::{Command, Word};
 use crate::steps;
 
-/// When a script runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
-    /// In the container.
     Start,
-    /// While the image is built.
     Build,
     /// While a stage is built that the image only copies files from.
     Part,
-    /// Nothing runs it.
     Never,
 }
 
-/// A script to read, and when it runs.
 pub struct Job {
     pub file: RepoPath,
     pub run: Run,
@@ -54,7 +49,6 @@ impl Job {
         Self { file, run, when }
     }
 
-    /// A place in the script.
     pub fn place(&self, source: &Source, range: &Range<usize>) -> Place {
         source.place(offset(range, self.run.base))
     }

@@ -7,7 +7,6 @@ use crate::glob::clean;
 use crate::shell::{Command, Word};
 use crate::{is_one_of, steps};
 
-/// Programs whose arguments are files that they run.
 pub const RUNNERS: &str = "torchrun accelerate deepspeed uvicorn gunicorn hypercorn granian fastapi \
                        supervisord streamlit";
 const SHELLS: &str = "sh bash dash ash zsh ksh source .";
@@ -16,17 +15,14 @@ const SHELLS: &str = "sh bash dash ash zsh ksh source .";
 const MOVERS: &str = "chmod chown cp mv ln touch install dos2unix tee tar unzip zip wget curl git \
                       sed patch rsync diff";
 
-/// A file that a command starts.
 pub struct Started {
     pub path: RepoPath,
     pub kind: Kind,
-    /// The words behind it.
     pub arguments: Vec<Word>,
     /// Whether programs see all that it sets.
     pub exports: bool,
 }
 
-/// What a started file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Python,
@@ -34,7 +30,6 @@ pub enum Kind {
 }
 
 impl Reader<'_> {
-    /// The files that a command starts.
     pub fn started_by(&mut self, command: &Command, workdir: Option<&str>) -> Result<Vec<Started>> {
         let program = command.program();
         let python = program.starts_with("python");
@@ -105,7 +100,6 @@ impl Reader<'_> {
         paths.filter(|path| self.holds(path)).cloned().collect()
     }
 
-    /// The file at a path of the image.
     pub fn in_image(&self, path: &str, workdir: Option<&str>) -> Option<RepoPath> {
         let copied = self.copied.as_ref()?;
         let workdir = workdir.filter(|_| !path.starts_with('/'));

@@ -90,7 +90,6 @@ impl Reader<'_> {
         self.interface.flag_table = Some(table);
     }
 
-    /// Notes that a variable is read because a table names it.
     fn table_read(&mut self, name: &str, flag: &str, how: FlagKind, place: &Place) {
         let drives = FlagMapping {
             flag: flag.to_owned(),

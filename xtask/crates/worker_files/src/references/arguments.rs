@@ -43,7 +43,6 @@ fn in_compose(source: &Source, ours: &str) -> Vec<Named> {
     builds.flat_map(|build| build.args).collect()
 }
 
-/// `args = { … }` of a bake file's targets.
 pub(super) fn in_bake(source: &Source, ours: &str) -> Vec<Named> {
     let (bake, _) = bake::read(source).split();
     let resolved = bake::resolve(source, &|_| None).unwrap_or_default();

@@ -80,7 +80,6 @@ fn words(line: &str, form: Form) -> Vec<(usize, &str)> {
     found
 }
 
-/// What became of a path that is gone, and what to write.
 fn path(
     file: &File,
     gone: &Gone<'_>,

@@ -16,10 +16,8 @@ use xtask_core::layout::{self, OUTDATED};
 use xtask_core::output::cut;
 use xtask_core::tree::{Entries, RepoPath, same};
 
-/// The repository as the migration leaves it.
 pub struct After<'a> {
     pub moved: &'a [(RepoPath, RepoPath)],
-    /// Every path of the result.
     pub result: &'a Entries,
     /// The build arguments that the new Dockerfile declares.
     pub arguments: &'a [String],
@@ -29,14 +27,11 @@ pub struct After<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Dangling {
     pub path: RepoPath,
-    /// From 1.
     pub line: usize,
-    /// From 1, in characters.
     pub column: usize,
     pub kind: MentionKind,
     /// The line, without the space around it; a long one is cut.
     pub text: String,
-    /// What is wrong with it.
     pub what: String,
     /// What to write instead: the bare text where one replaces the other, else what to do.
     pub instead: String,
@@ -141,7 +136,6 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
     found
 }
 
-/// Whether a folder's name between these parts of a line means the folder.
 fn is_meant(form: Form, before: &str, after: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
     if before.ends_with(word) {
@@ -175,7 +169,6 @@ fn is_aside(path: &RepoPath, line: &str) -> bool {
     is_comment || Form::of(path) == Form::Paths
 }
 
-/// A file under examination.
 struct File {
     source: Source,
     form: Form,
@@ -294,11 +287,9 @@ fn has(entries: &Entries, path: &RepoPath) -> bool {
     next.is_some_and(|(path, _)| path.as_bytes().starts_with(&first))
 }
 
-/// What the migration took away.
 struct Gone<'a> {
     /// Files that are no longer where they were, and where they went.
     files: BTreeMap<&'a str, &'a str>,
-    /// Folders of which nothing is left.
     folders: BTreeSet<&'a str>,
     result: &'a Entries,
 }
@@ -393,7 +384,6 @@ impl<'a> Gone<'a> {
         Some((what, instead))
     }
 
-    /// Where a folder's files went.
     fn folder_now(&self, folder: &str) -> String {
         let first = format!("{folder}/");
         self.files

@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::{Command, Word, is_name, variables};
 use crate::is_one_of;
 
-/// A flag of a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
     pub flag: String,
@@ -29,7 +28,6 @@ impl Command {
         }
     }
 
-    /// The program and its arguments.
     pub fn run(&self) -> &[Word] {
         self.words.get(self.start..).unwrap_or_default()
     }
@@ -54,7 +52,6 @@ impl Command {
         own.chain(by_env)
     }
 
-    /// The command's words as one line.
     pub fn line(&self) -> String {
         let words: Vec<&str> = self.run().iter().map(|word| word.text.as_str()).collect();
         words.join(" ")
@@ -147,7 +144,6 @@ impl AsRef<str> for Word {
     }
 }
 
-/// What the program of a command is started through, with its options.
 pub fn started_through(words: &[impl AsRef<str>]) -> String {
     const CHANGE_NOTHING: &str = "exec command builtin time nohup";
     let words = words[..start(words)].iter().map(AsRef::as_ref);

@@ -23,7 +23,6 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// What stands between words on a line.
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0)
 }
@@ -78,18 +77,15 @@ struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: usize,
-    /// How many shells are around this one.
     shells: usize,
     script: Script,
     command: Command,
     values: Values,
-    /// Conditions and loops that are open.
     conditions: usize,
     /// The variable that the condition before asks for, and whether it holds where that is empty.
     guard: Option<(String, bool)>,
     /// Here-documents whose text begins behind the line.
     documents: Vec<Announced>,
-    /// The names of functions.
     defined: BTreeSet<String>,
     /// How many braces are open around each function that is being read.
     functions: Vec<usize>,
@@ -105,7 +101,6 @@ struct Parser<'a> {
     exports_all: bool,
     /// Whether a backtick ends what is read.
     ticks: bool,
-    /// How many bytes were filled in for variables.
     filled: usize,
 }
 

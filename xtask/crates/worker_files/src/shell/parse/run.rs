@@ -192,7 +192,6 @@ impl Parser<'_> {
         }
     }
 
-    /// What a command does to variables.
     pub(super) fn builtin(&mut self, command: &Command) {
         let words = command.run();
         let texts = || words.iter().map(|word| word.text.as_str());

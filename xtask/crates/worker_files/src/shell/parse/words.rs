@@ -10,12 +10,10 @@ use super::{FILLED, Parser, Variable, Word, ends_word, is_blank, is_name_byte};
 pub(super) struct Part {
     /// Empty where the text is plain, or where only running shows what it becomes.
     name: String,
-    /// As it is written.
     text: String,
     quoted: bool,
 }
 
-/// The parts of a word.
 #[derive(Default)]
 pub(super) struct Parts(Vec<Part>);
 
@@ -209,7 +207,6 @@ impl Parser<'_> {
         parts.text(self.slice(from..self.at));
     }
 
-    /// Text in single quotes.
     pub(super) fn quoted(&mut self) -> String {
         let from = self.at + 1;
         let rest = self.bytes.get(from..).unwrap_or_default();
@@ -222,7 +219,6 @@ impl Parser<'_> {
         self.slice(from..end).replace('\0', "")
     }
 
-    /// Text in double quotes.
     pub(super) fn double(&mut self, parts: &mut Parts) {
         let start = self.at;
         self.at += 1;
@@ -249,7 +245,6 @@ impl Parser<'_> {
         self.unread(start..self.bytes.len(), "this quote never ends");
     }
 
-    /// What begins with a dollar sign.
     pub(super) fn dollar(&mut self, parts: &mut Parts, quoted: bool) {
         let start = self.at;
         self.at += 1;
