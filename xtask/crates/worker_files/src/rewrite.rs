@@ -51,7 +51,7 @@ pub struct Change {
     pub what: String,
 }
 
-/// A file that cannot be rewritten without guessing.
+/// A file that cannot be rewritten without guessing: where (both from 1), why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotUnderstood {
     pub line: usize,

@@ -9,6 +9,7 @@ use xtask_core::tree::RepoPath;
 /// only cost time and memory.
 pub const LARGEST: usize = 4 * 1024 * 1024;
 
+/// A place in a file: line and column from 1, the column in characters, `start..end` in bytes.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -18,7 +19,6 @@ pub struct Place {
     pub column: usize,
     #[serde(skip)]
     pub start: usize,
-    /// In bytes of the file, exclusive.
     #[serde(skip)]
     pub end: usize,
 }
@@ -26,13 +26,7 @@ pub struct Place {
 impl Place {
     /// The start of a file, for what is said of the file as a whole.
     pub fn start_of(file: &RepoPath) -> Self {
-        Self {
-            file: file.clone(),
-            line: 1,
-            column: 1,
-            start: 0,
-            end: 0,
-        }
+        Source::new(file.clone(), b"").place(0..0)
     }
 }
 

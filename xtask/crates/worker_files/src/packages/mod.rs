@@ -43,7 +43,7 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    fn new(name: impl Into<String>, spec: impl Into<String>, place: Place) -> Self {
+    pub fn new(name: impl Into<String>, spec: impl Into<String>, place: Place) -> Self {
         let (name, spec) = (name.into(), spec.into());
         Self { name, spec, place }
     }

@@ -44,12 +44,12 @@ impl Reader<'_> {
             };
             match wanted {
                 Wanted::Package { name, spec } => {
-                    let named = Package {
+                    let packages = &mut self.interface.packages;
+                    packages.push(Package {
                         name,
                         spec,
                         ..package
-                    };
-                    self.interface.packages.push(named);
+                    });
                 }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
@@ -106,10 +106,7 @@ impl Reader<'_> {
             Listing::Environment => {
                 let found = packages::environment(&file).collect_unread(&mut self.unread);
                 for (manager, requirement) in found {
-                    let like = Package {
-                        manager,
-                        ..like.clone()
-                    };
+                    like.manager = manager;
                     self.take(vec![requirement], &like);
                 }
             }
@@ -145,11 +142,8 @@ impl Reader<'_> {
             return Ok(());
         }
         let at = offset(range, job.run.base);
-        let package = unnamed(
-            Manager::Pip,
-            job.when != When::Never,
-            job.place(source, range),
-        );
+        let in_image = job.when != When::Never;
+        let package = unnamed(Manager::Pip, in_image, source.place(at.clone()));
         self.including.clear();
         self.requirements(&only(source, &at), &package)
     }
@@ -198,12 +192,8 @@ impl Reader<'_> {
             for word in line.split_whitespace() {
                 let at = start + (word.as_ptr() as usize - line.as_ptr() as usize);
                 let (name, spec) = word.split_once('=').unwrap_or((word, ""));
-                self.interface.packages.push(Package {
-                    name: name.to_owned(),
-                    spec: spec.to_owned(),
-                    place: source.place(at..at + word.len()),
-                    ..like.clone()
-                });
+                let place = source.place(at..at + word.len());
+                self.take(vec![Requirement::new(name, spec, place)], like);
             }
         }
     }
@@ -219,16 +209,9 @@ impl Reader<'_> {
     }
 
     fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
-        let names = [
-            "pyproject.toml",
-            "Pipfile",
-            "setup.py",
-            "setup.cfg",
-            "uv.lock",
-            "poetry.lock",
-        ];
+        let names = "pyproject.toml Pipfile setup.py setup.cfg uv.lock poetry.lock";
         let mut found = Vec::new();
-        for name in names {
+        for name in names.split(' ') {
             let path = format!("{}/{name}", folder.trim_end_matches('/'));
             let relative = clean(&path);
             let held = self.in_image(&path, workdir);

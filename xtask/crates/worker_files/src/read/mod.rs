@@ -125,6 +125,12 @@ impl Reader<'_> {
         Ok(source.filter(|_| is_open).cloned())
     }
 
+    /// Notes that a file as a whole was not understood.
+    fn file_not_read(&mut self, file: &RepoPath, what: impl Into<String>, hides: &[Hides]) {
+        let unread = Unread::new(what, Place::start_of(file));
+        self.unread.push(unread.hiding(hides));
+    }
+
     fn first(&mut self, names: &[&str]) -> Result<Option<Source>> {
         for name in names {
             if let Some(source) = self.source(&RepoPath::from(*name))? {
@@ -153,18 +159,16 @@ impl Reader<'_> {
             self.interface.form = self.kept(worker_config::read(&source));
         }
         if let Some(source) = self.first(&["README.md", ".runpod/README.md"])? {
-            self.interface.readme = readme::read(&source);
+            let mut known = readme::read(&source);
             for page in readme::pages(&source) {
-                let Some(page) = self.first(&[page.as_str()])? else {
-                    continue;
-                };
-                for documented in readme::read_page(&page) {
-                    let known = &mut self.interface.readme;
+                let page = self.first(&[page.as_str()])?;
+                for documented in page.iter().flat_map(readme::read_page) {
                     if known.iter().all(|other| other.name != documented.name) {
                         known.push(documented);
                     }
                 }
             }
+            self.interface.readme = known;
         }
         Ok(())
     }
@@ -207,9 +211,7 @@ impl Reader<'_> {
         };
         for other in others {
             let what = format!("not read: the image is built from {first}");
-            let unread = Unread::new(what, Place::start_of(other));
-            self.unread
-                .push(unread.hiding(&[Hides::Image, Hides::Packages]));
+            self.file_not_read(other, what, &[Hides::Image, Hides::Packages]);
         }
         let mut image = dockerfile::read(&source).collect_unread(&mut self.unread);
         let ignore = match self.tree.read_file(&format!("{first}.dockerignore"))? {
@@ -223,19 +225,21 @@ impl Reader<'_> {
         // What a pattern takes goes by its name.
         let held = copied.held();
         for copy in &mut image.copies {
-            let names = |source: &String| {
+            let names = |source: String| {
                 let heads = held.iter().filter_map(|path| {
                     let path = path.as_str()?;
-                    Some(path[..head(&clean(source), path)?].to_owned())
+                    Some(path[..head(&clean(&source), path)?].to_owned())
                 });
-                let heads: BTreeSet<String> = heads.filter(|_| is_pattern(source)).collect();
+                let mut heads: BTreeSet<String> = heads.filter(|_| is_pattern(&source)).collect();
                 if heads.is_empty() {
-                    [source.clone()].into()
-                } else {
-                    heads
+                    heads.insert(source);
                 }
+                heads
             };
-            copy.sources = copy.sources.iter().flat_map(names).collect();
+            copy.sources = std::mem::take(&mut copy.sources)
+                .into_iter()
+                .flat_map(names)
+                .collect();
         }
         self.copied = Some(copied);
         self.interface.image = Some(image);
@@ -251,10 +255,8 @@ impl Reader<'_> {
 
     fn python(&mut self) -> Result<()> {
         let files = self.data()?;
-        let data = files
-            .iter()
-            .map(|source| (source.path.to_string(), source))
-            .collect();
+        let named = files.iter().map(|source| (source.path.to_string(), source));
+        let data = named.collect();
         let sources = std::mem::take(&mut self.interface.sources);
         let is_python = |source: &&Source| {
             source.path.name().ends_with(b".py") || files::shebang(&source.text).contains("python")
@@ -262,13 +264,11 @@ impl Reader<'_> {
         let own = sources.values().filter(is_python);
         let program: Vec<&Source> = own.chain(&self.inline).collect();
         // Where nothing that starts is known, everything that the image holds may run.
+        let is_known = !self.roots.is_empty() || self.starts_script && !self.starts_other;
+        let mentioned = self.mentions.iter().filter(|path| self.holds(path));
+        let roots = self.roots.iter().chain(mentioned).cloned();
         let reach = python::Reach {
-            roots: (!self.roots.is_empty() || self.starts_script && !self.starts_other).then(
-                || {
-                    let mentioned = self.mentions.iter().filter(|path| self.holds(path));
-                    self.roots.iter().chain(mentioned).cloned().collect()
-                },
-            ),
+            roots: is_known.then(|| roots.collect()),
             held: self.interface.held.clone(),
             launchers: self.launchers(&sources),
         };
@@ -285,25 +285,25 @@ impl Reader<'_> {
     }
 
     fn configurations(&mut self) {
-        for given in self
-            .interface
-            .python
-            .flags
-            .iter()
-            .filter(|given| given.flag == "--config")
-        {
-            let python::FlagValue::Fixed(file) = &given.value else {
-                continue;
-            };
-            let name = file.rsplit('/').next().unwrap_or(file);
-            if self.names.contains_key(name.as_bytes()) {
-                let mut unread =
-                    Unread::new("SGLang reads flags from this file", given.place.clone());
-                unread.text = format!("--config {file}");
-                self.unread.push(unread.hiding(&[Hides::Flags]));
+        for given in &self.interface.python.flags {
+            if given.flag == "--config"
+                && let python::FlagValue::Fixed(file) = &given.value
+                && self.names.contains_key(last_part(file).as_bytes())
+            {
+                let what = "SGLang reads flags from this file";
+                let unread = Unread::new(what, given.place.clone());
+                self.unread.push(Unread {
+                    text: format!("--config {file}"),
+                    ..unread.hiding(&[Hides::Flags])
+                });
             }
         }
     }
+}
+
+/// A path's last part.
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// The folder that holds a file; empty for the root.

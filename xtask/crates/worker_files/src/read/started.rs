@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Reader, RepoPath, files};
+use super::{Reader, RepoPath, files, last_part};
 use crate::glob::clean;
 use crate::shell::{Command, Word};
 use crate::{is_one_of, steps};
@@ -81,7 +81,7 @@ impl Reader<'_> {
 
     /// The repository's files that a word of a command names.
     pub fn resolve(&self, word: &str, workdir: Option<&str>) -> Vec<RepoPath> {
-        let name = word.rsplit('/').next().unwrap_or(word);
+        let name = last_part(word);
         if name.is_empty() || name.contains(['$', ' ', '*', '\n']) || word.contains("://") {
             return Vec::new();
         }
@@ -110,16 +110,13 @@ impl Reader<'_> {
     /// The files of a module: `a.b` is `a/b.py` or `a/b/__main__.py`.
     fn module(&self, module: &str, workdir: Option<&str>) -> Vec<RepoPath> {
         let path = module.replace('.', "/");
-        let names = [
-            format!("{path}.py"),
-            format!("{path}/__main__.py"),
-            format!("{path}/__init__.py"),
-        ];
+        let ends = [".py", "/__main__.py", "/__init__.py"];
+        let names = ends.map(|end| format!("{path}{end}"));
         let files = |name: &String| {
             if let Some(path) = self.in_image(name, workdir) {
                 return vec![path];
             }
-            let last = name.rsplit('/').next().unwrap_or(name);
+            let last = last_part(name);
             let same = self.names.get(last.as_bytes()).into_iter().flatten();
             let same = same.filter(|path| {
                 let text = path.to_string();

@@ -49,13 +49,13 @@ impl Reader<'_> {
         }
         if opens && root.is_true("environment_interface") {
             let words = texts(root.list("true_words"));
-            let switch = FlagKind::Switch { words };
             let how = |is_switch: bool| {
-                if is_switch {
-                    switch.clone()
-                } else {
-                    FlagKind::Value
-                }
+                let switch = FlagKind::Switch {
+                    words: words.clone(),
+                };
+                Some(switch)
+                    .filter(|_| is_switch)
+                    .unwrap_or(FlagKind::Value)
             };
             for flag in table.flags.iter().filter(|flag| !flag.is_refused) {
                 let names = std::iter::once(&flag.flag).chain(&flag.aliases);
@@ -80,10 +80,10 @@ impl Reader<'_> {
             // Those names are what the code beside the table computes.
             let folder = source.path.parent();
             self.unread.retain(|unread| {
-                let beside = match &folder {
-                    Some(folder) => unread.place.file.ancestors().any(|above| above == *folder),
-                    None => true,
-                };
+                let mut above = unread.place.file.ancestors();
+                let beside = folder
+                    .as_ref()
+                    .is_none_or(|folder| above.any(|it| it == *folder));
                 !beside || unread.what != python::COMPUTED_NAME
             });
         }

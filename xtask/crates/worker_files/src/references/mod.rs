@@ -23,7 +23,7 @@ pub struct After<'a> {
     pub arguments: &'a [String],
 }
 
-/// A place that the migration leaves behind pointing at nothing.
+/// A place that the migration leaves behind pointing at nothing; line and column count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Dangling {
     pub path: RepoPath,
