@@ -54,15 +54,16 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
     hub.cuda = texts(source, config.list("allowedCudaVersions"));
     let env = config.list("env").iter();
     hub.env = env.filter_map(|entry| declared(source, entry)).collect();
-    for preset in config.list("presets") {
+    let presets = config.list("presets").iter().map(|preset| {
         let defaults = preset.object("defaults").iter();
         let defaults = defaults.filter_map(|it| Some((it.key.clone(), it.value.scalar()?)));
-        hub.presets.push(Preset {
+        Preset {
             name: preset.text("name").unwrap_or_default().to_owned(),
             defaults: defaults.collect(),
             place: source.place(preset.span.clone()),
-        });
-    }
+        }
+    });
+    hub.presets = presets.collect();
     Ok(hub)
 }
 
@@ -112,9 +113,10 @@ fn others(source: &Source, input: &Node) -> Vec<(String, String)> {
 /// What an input lets people choose from: objects with a `value`, or the values themselves.
 pub fn options(source: &Source, input: &Node) -> Vec<(String, Place)> {
     let options = input.list("options").iter();
-    let values = options.map(|option| option.get("value").unwrap_or(option));
+    let values = options.map(|option| text(source, option.get("value").unwrap_or(option)));
     values
-        .filter_map(|value| Some((value.scalar()?, source.place(value.span.clone()))))
+        .flatten()
+        .map(|text| (text.text, text.place))
         .collect()
 }
 
@@ -123,22 +125,15 @@ pub const READ_BY_PARTS: &str = "config env presets allowedCudaVersions tests";
 
 /// A setting's value: a scalar's text, or the JSON of something larger.
 pub fn as_written(source: &Source, node: &Node) -> Text {
-    let json = || {
-        source.text[node.span.clone()]
-            .split_whitespace()
-            .collect::<Vec<_>>()
-    };
-    Text {
-        text: node.scalar().unwrap_or_else(|| json().join(" ")),
-        place: source.place(node.span.clone()),
-    }
+    text(source, node).unwrap_or_else(|| {
+        let words = source.text[node.span.clone()].split_whitespace();
+        let json = words.collect::<Vec<_>>().join(" ");
+        Text::new(json, source.place(node.span.clone()))
+    })
 }
 
 pub fn text(source: &Source, node: &Node) -> Option<Text> {
-    Some(Text {
-        text: node.scalar()?,
-        place: source.place(node.span.clone()),
-    })
+    Some(Text::new(node.scalar()?, source.place(node.span.clone())))
 }
 
 pub fn texts(source: &Source, nodes: &[Node]) -> Vec<Text> {

@@ -39,15 +39,16 @@ impl Ignore {
             let Some(text) = clean(pattern) else {
                 continue;
             };
-            match Glob::new(&text, true) {
-                Some(pattern) => ignore.lines.push(Line {
-                    number,
-                    takes_out,
-                    text,
-                    pattern,
-                }),
-                None => ignore.bad.push((number, line.to_owned())),
-            }
+            let Some(pattern) = Glob::new(&text, true) else {
+                ignore.bad.push((number, line.to_owned()));
+                continue;
+            };
+            ignore.lines.push(Line {
+                number,
+                takes_out,
+                text,
+                pattern,
+            });
         }
         ignore
     }

@@ -214,10 +214,8 @@ impl WorkerInterface {
     /// The release of `SGLang` that the worker runs, and where that is said: the base image's tag,
     /// or a pinned pip package.
     pub fn sglang(&self) -> Option<(String, Place)> {
-        let base = self
-            .image
-            .as_ref()
-            .and_then(|image| Some((image.sglang()?, image.base.as_ref()?.place.clone())));
+        let image = self.image.as_ref();
+        let base = image.and_then(|it| Some((it.sglang()?, it.base.as_ref()?.place.clone())));
         base.or_else(|| {
             self.packages.iter().find_map(|package| {
                 let (_, version) = package.spec.split_once("==")?;
@@ -238,12 +236,8 @@ pub fn too_deep(text: &str) -> bool {
     let mut depth = 0usize;
     for byte in text.bytes() {
         match byte {
-            b'[' | b'{' | b'(' => {
-                depth += 1;
-                if depth > DEEPEST {
-                    return true;
-                }
-            }
+            b'[' | b'{' | b'(' if depth == DEEPEST => return true,
+            b'[' | b'{' | b'(' => depth += 1,
             b']' | b'}' | b')' => depth = depth.saturating_sub(1),
             _ => {}
         }

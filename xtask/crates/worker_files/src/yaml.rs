@@ -122,11 +122,7 @@ fn members(nodes: Vec<Node>, text: &str) -> Vec<Member> {
             merged.extend_from_slice(value.members());
             merged.extend(value.items().iter().flat_map(Node::members).cloned());
         } else {
-            own.push(Member {
-                key,
-                key_span,
-                value,
-            });
+            own.push(Member::new(key, key_span, value));
         }
     }
     own.append(&mut merged);

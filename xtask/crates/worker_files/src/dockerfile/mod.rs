@@ -15,7 +15,7 @@ use super::{Hides, Place, Reading, Source, Unread};
 pub use expand::expand;
 use expand::try_expand;
 pub use image::Image;
-pub use reader::{read, read_on, read_with};
+pub use reader::{read, read_on};
 pub use rewrite::{Taken, arguments, rewrite, taken};
 use split::{Instruction, Word, clean, split};
 
@@ -26,6 +26,13 @@ pub struct Named {
     /// As written, quotes removed.
     pub value: String,
     pub place: Place,
+}
+
+impl Text {
+    pub fn new(text: impl Into<String>, place: Place) -> Self {
+        let text = text.into();
+        Self { text, place }
+    }
 }
 
 impl Named {

@@ -27,6 +27,16 @@ pub struct Member {
     pub value: Node,
 }
 
+impl Member {
+    pub fn new(key: String, key_span: Span, value: Node) -> Self {
+        Self {
+            key,
+            key_span,
+            value,
+        }
+    }
+}
+
 impl Node {
     pub fn new(span: Span, kind: Kind) -> Self {
         Self { span, kind }
@@ -69,8 +79,7 @@ impl Node {
     }
 
     pub fn is_true(&self, key: &str) -> bool {
-        self.get(key)
-            .is_some_and(|value| value.kind == Kind::Bool(true))
+        self.get(key).is_some_and(|it| it.kind == Kind::Bool(true))
     }
 
     pub fn as_str(&self) -> Option<&str> {

@@ -49,11 +49,8 @@ pub enum MentionKind {
 /// and of what leaves `.runpod/`, and how build arguments are passed. A file that upstream's
 /// replaces is still found under its name.
 pub fn candidates() -> Vec<String> {
-    layout::RETIRED
-        .iter()
-        .chain(&[layout::RUNPOD, "args"])
-        .map(|&needle| needle.to_owned())
-        .collect()
+    let needles = layout::RETIRED.iter().chain(&[layout::RUNPOD, "args"]);
+    needles.map(|&needle| needle.to_owned()).collect()
 }
 
 /// Everything in `files` that dangles after the migration, in the order of paths and lines. What
@@ -85,13 +82,9 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
         }
         let named = link.leads_to(target)?;
         let named = named.as_str()?;
-        let instead = if gone.files.contains_key(named) {
-            gone.instead(named)
-        } else if gone.folders.contains(named) {
-            gone.folder_now(named)
-        } else {
-            return None;
-        };
+        let folder = || gone.folders.contains(named).then(|| gone.folder_now(named));
+        let file = gone.files.contains_key(named).then(|| gone.instead(named));
+        let instead = file.or_else(folder)?;
         Some(Dangling {
             path: link.clone(),
             line: 1,
@@ -125,12 +118,13 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
                 hits.push((start + at, what, String::new()));
             }
         }
-        for mut one in file.findings(hits) {
-            if is_aside(&one.path, &one.text) {
-                one.kind = MentionKind::Prose;
-            }
-            found.push(one);
-        }
+        found.extend(file.findings(hits));
+    }
+    for one in found
+        .iter_mut()
+        .filter(|one| is_aside(&one.path, &one.text))
+    {
+        one.kind = MentionKind::Prose;
     }
     found.sort();
     found
@@ -145,9 +139,8 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
     let context = before.contains("docker") && before.ends_with(' ') && after.trim().is_empty();
     // `from outdated.src import engine`, `patch("outdated.src.utils")`.
     let quote = before.ends_with(['"', '\'']);
-    let dotted = after
-        .strip_prefix('.')
-        .is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+    let rest = after.strip_prefix('.');
+    let dotted = rest.is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
     let import = ["from ", "import "].contains(&before.trim_start());
     let module = form == Form::Python && (import || quote && dotted);
     let quoted = quote && after.starts_with(['"', '\'']);
@@ -348,17 +341,13 @@ impl<'a> Gone<'a> {
 
     /// The folder among those that are gone that holds `path`, or is it; the topmost one.
     fn folder<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
-        let ends = path
-            .match_indices('/')
-            .map(|(at, _)| at)
-            .chain([path.len()]);
-        for end in ends {
+        let slashes = path.match_indices('/').map(|(at, _)| at);
+        let is_gone = |end: &usize| {
             looked_up();
-            if self.folders.contains(&path[..end]) {
-                return Some((&path[..end], path[end..].trim_start_matches('/')));
-            }
-        }
-        None
+            self.folders.contains(&path[..*end])
+        };
+        let end = slashes.chain([path.len()]).find(is_gone)?;
+        Some((&path[..end], path[end..].trim_start_matches('/')))
     }
 
     /// What took the place of what is gone: `None` if nothing by that path went away. `below` is
@@ -386,12 +375,13 @@ impl<'a> Gone<'a> {
 
     fn folder_now(&self, folder: &str) -> String {
         let first = format!("{folder}/");
-        self.files
-            .range::<str, _>((Bound::Included(&*first), Bound::Unbounded))
-            .inspect(|_| looked_up())
-            .map_while(|(from, to)| from.starts_with(&first).then_some((from, to)))
-            .find_map(|(from, to)| to.strip_suffix(&from[folder.len()..]))
-            .map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)
+        let files = self
+            .files
+            .range::<str, _>((Bound::Included(&*first), Bound::Unbounded));
+        let files = files.inspect(|_| looked_up());
+        let mut below = files.take_while(|(from, _)| from.starts_with(&first));
+        let to = below.find_map(|(from, to)| to.strip_suffix(&from[folder.len()..]));
+        to.map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)
     }
 }
 
@@ -403,9 +393,8 @@ fn counterpart(file: &str) -> Option<&str> {
     if file == "worker-config.json" {
         return Some(".runpod/hub.json");
     }
-    ["src/", "builder/", ".runpod/"]
-        .iter()
-        .find_map(|folder| file.strip_prefix(folder))
+    let mut folders = ["src/", "builder/", ".runpod/"].iter();
+    folders.find_map(|folder| file.strip_prefix(folder))
 }
 
 #[cfg(test)]
