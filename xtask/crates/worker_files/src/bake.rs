@@ -21,7 +21,7 @@ pub struct Bake {
     pub groups: Vec<Named>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     pub name: String,
     pub args: Vec<Named>,
@@ -85,9 +85,8 @@ pub fn read(source: &Source) -> Reading<Bake> {
             "target" => {
                 let mut target = Target {
                     name: name.to_owned(),
-                    args: Vec::new(),
-                    settings: Vec::new(),
                     place: source.place(span.unwrap_or_default()),
+                    ..Target::default()
                 };
                 for item in block.body.iter().filter_map(Structure::as_attribute) {
                     if let ("args", Expression::Object(args)) = (item.key.as_str(), &item.value) {

@@ -110,20 +110,15 @@ impl File<'_> {
             self.not_read(inline, "a Dockerfile inside of this file");
         }
         let text = |key: &str| build.get(key).map(line);
-        let context = build
-            .as_str()
-            .map(str::to_owned)
-            .or_else(|| text("context"));
+        let own = build.as_str().map(str::to_owned);
+        let context = own.or_else(|| text("context"));
         let at_default = |text: Option<String>, default: &str| {
             text.map_or_else(|| default.to_owned(), |text| expand(&text, &[].into()))
         };
         Build {
             context: at_default(context, "."),
             dockerfile: at_default(text("dockerfile"), "Dockerfile"),
-            args: build
-                .get("args")
-                .map(|node| self.named(node))
-                .unwrap_or_default(),
+            args: build.get("args").map_or_else(Vec::new, |it| self.named(it)),
         }
     }
 
@@ -167,9 +162,7 @@ fn line(node: &Node) -> String {
 fn write(node: &Node, line: &mut String) {
     const LONGEST: usize = 4096;
     if line.len() > LONGEST {
-        if !line.ends_with('…') {
-            line.push('…');
-        }
+        line.push_str(if line.ends_with('…') { "" } else { "…" });
         return;
     }
     for (number, item) in node.items().iter().enumerate() {

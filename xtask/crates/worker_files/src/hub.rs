@@ -114,10 +114,8 @@ fn others(source: &Source, input: &Node) -> Vec<(String, String)> {
 pub fn options(source: &Source, input: &Node) -> Vec<(String, Place)> {
     let options = input.list("options").iter();
     let values = options.map(|option| text(source, option.get("value").unwrap_or(option)));
-    values
-        .flatten()
-        .map(|text| (text.text, text.place))
-        .collect()
+    let values = values.flatten();
+    values.map(|text| (text.text, text.place)).collect()
 }
 
 /// What of a listing and its tests has readers of its own.

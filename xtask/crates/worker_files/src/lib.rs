@@ -76,7 +76,7 @@ pub enum FlagKind {
 }
 
 /// An environment variable that the running worker reads.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvRead {
     pub name: String,
     /// What the program uses when nothing is set, as text.
@@ -105,20 +105,15 @@ impl EnvRead {
         Self {
             name: name.into(),
             default,
-            required: false,
-            asked: false,
-            interpreted: None,
-            fallbacks: Vec::new(),
             reached: true,
-            drives: None,
-            by_table: false,
             place,
+            ..Self::default()
         }
     }
 }
 
 /// An environment variable that a Hub file or the old template form declares.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declared {
     pub name: String,
     pub title: Option<String>,
@@ -143,7 +138,7 @@ pub struct Declared {
     pub default_place: Option<Place>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Package {
     pub manager: packages::Manager,
     pub name: String,

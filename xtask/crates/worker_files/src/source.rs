@@ -26,7 +26,17 @@ pub struct Place {
 impl Place {
     /// The start of a file, for what is said of the file as a whole.
     pub fn start_of(file: &RepoPath) -> Self {
-        Source::new(file.clone(), b"").place(0..0)
+        let file = file.clone();
+        Self {
+            file,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Source::new(RepoPath::from(""), b"").place(0..0)
     }
 }
 
@@ -126,9 +136,8 @@ impl Source {
     pub fn new(path: RepoPath, bytes: &[u8]) -> Self {
         let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = String::from_utf8_lossy(body);
-        let lines = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
         Self {
             path,
             lossy: text.len() != body.len(),

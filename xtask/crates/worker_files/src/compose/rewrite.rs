@@ -127,11 +127,7 @@ impl Editor<'_> {
         // `${VAR:-x}` holds colons of its own.
         let mut depth = 0;
         let end = value.find(|c| {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
+            depth += i32::from(c == '{') - i32::from(c == '}');
             c == ':' && depth == 0
         });
         let (host, rest) = value.split_at(end.unwrap_or_default());

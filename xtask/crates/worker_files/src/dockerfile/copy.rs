@@ -71,9 +71,12 @@ impl Reader<'_> {
 
 /// A path of the image without the first slash, dots taken out. A slash at the end stays.
 fn in_image(path: &str, workdir: Option<&str>) -> String {
-    let folder = workdir
-        .filter(|_| !path.starts_with('/'))
-        .unwrap_or_default();
+    let is_absolute = path.starts_with('/');
+    let folder = if is_absolute {
+        ""
+    } else {
+        workdir.unwrap_or_default()
+    };
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
     let mut plain = crate::glob::clean(&format!("{folder}/{path}"));
     if is_folder && !plain.is_empty() {

@@ -70,9 +70,8 @@ impl PathMap {
     ) -> Result<(), String> {
         // Spaces can stand in a COPY line, in the JSON form.
         let odd = |c: char| c.is_control() || "*?[]\\$\"'`<".contains(c);
-        let names = file
-            .as_str()
-            .zip(to.as_str().filter(|to| !to.contains(odd)));
+        let plain = to.as_str().filter(|to| !to.contains(odd));
+        let names = file.as_str().zip(plain);
         let (text, to) = names.ok_or_else(|| {
             format!("the name of {file} has characters that a COPY line cannot say plainly")
         })?;

@@ -97,15 +97,12 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
             return Ok(());
         }
         let edits = edits(&text, instruction, &sources, &landings);
-        output
-            .edits
-            .extend(edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY))?);
-        let what = match sources.as_slice() {
-            [(path, _)] if landings[0].only().is_none() => {
-                format!("what was `{path}` is copied by name")
-            }
-            _ => "the files are taken from where they now lie".to_owned(),
-        };
+        let edits = edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY));
+        output.edits.extend(edits?);
+        let by_name = sources.len() == 1 && landings[0].only().is_none();
+        let by_name = by_name.then(|| format!("what was `{}` is copied by name", sources[0].0));
+        let elsewhere = || "the files are taken from where they now lie".to_owned();
+        let what = by_name.unwrap_or_else(elsewhere);
         output.change(text.line_of(start), what);
         Ok(())
     })?;
@@ -114,6 +111,7 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
 
 /// A source that the context holds: its cleaned path, and where it is written.
 type ContextSource = (String, Range<usize>);
+type Sources = Vec<ContextSource>;
 /// The edits, or what is in their way and where.
 type Edits = Result<Vec<(Range<usize>, String)>, (usize, String)>;
 
@@ -169,26 +167,19 @@ fn anew(
     let mut words = instruction.words(at);
     let dest = words.pop().map(|word| word.text).unwrap_or_default();
     let unpacks = instruction.keyword == "ADD" && landings.iter().any(|landing| landing.folder);
-    let troubles = [
-        (
-            words.len() != sources.len(),
-            "files of the context beside a here-document or an address",
-        ),
-        (
-            text.text[instruction.range.clone()].contains('\n'),
-            "a copy over several lines, of files that no longer lie together",
-        ),
-        (
-            unpacks && (landings.len() > 1 || is_pattern(&sources[0].0)),
-            "ADD with a folder beside files, which it would unpack",
-        ),
-        (
-            dest.contains(['\\', '`', '"', '\'']),
-            "a destination with quotes or backslashes",
-        ),
-    ];
-    if let Some((_, what)) = troubles.iter().find(|(is_so, _)| *is_so) {
-        return Err((start, (*what).to_owned()));
+    let trouble = if words.len() != sources.len() {
+        "files of the context beside a here-document or an address"
+    } else if text.text[instruction.range.clone()].contains('\n') {
+        "a copy over several lines, of files that no longer lie together"
+    } else if unpacks && (landings.len() > 1 || is_pattern(&sources[0].0)) {
+        "ADD with a folder beside files, which it would unpack"
+    } else if dest.contains(['\\', '`', '"', '\'']) {
+        "a destination with quotes or backslashes"
+    } else {
+        ""
+    };
+    if !trouble.is_empty() {
+        return Err((start, trouble.to_owned()));
     }
     let mut head = text.text[start..instruction.start + at].to_owned();
     if unpacks {
@@ -324,23 +315,17 @@ impl<'t> Walk<'t> {
 
     /// A source as the build cleans it.
     fn source(&self, word: &str, at: usize) -> Result<String, NotUnderstood> {
-        match self.expand(word) {
-            None => self.refuse(
-                at,
-                format!(
-                    "the source `{word}` depends on a variable whose value is not in the Dockerfile"
-                ),
-            ),
-            Some(path) if path.split('/').any(|part| part == "..") => {
-                self.refuse(at, format!("the source `{path}` climbs with `..`"))
-            }
-            Some(path) => Ok(clean(&path)),
-        }
+        let why = match self.expand(word) {
+            None => "depends on a variable whose value is not in the Dockerfile",
+            Some(path) if path.split('/').any(|part| part == "..") => "climbs with `..`",
+            Some(path) => return Ok(clean(&path)),
+        };
+        self.refuse(at, format!("the source `{word}` {why}"))
     }
 
     /// What an instruction takes from the build context: the sources of COPY and ADD, and those of
     /// bind mounts.
-    fn sources(&self, instruction: &Instruction) -> Result<Vec<ContextSource>, NotUnderstood> {
+    fn sources(&self, instruction: &Instruction) -> Result<Sources, NotUnderstood> {
         let (options, at) = instruction.options();
         let from_elsewhere = |option: &Word| option.text.starts_with("--from=");
         match instruction.keyword.as_str() {
@@ -353,11 +338,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn copied(
-        &self,
-        instruction: &Instruction,
-        at: usize,
-    ) -> Result<Vec<ContextSource>, NotUnderstood> {
+    fn copied(&self, instruction: &Instruction, at: usize) -> Result<Sources, NotUnderstood> {
         let keyword = instruction.keyword.as_str();
         let mut all = instruction.words(at);
         if all.pop().is_none() || all.is_empty() {
@@ -418,9 +399,8 @@ fn is_keyword(word: &str) -> bool {
 /// What `ADD` fetches instead of reading it from the context.
 fn is_remote(source: &str) -> bool {
     let lower = source.to_ascii_lowercase();
-    ["http://", "https://", "git://", "ssh://", "git@"]
-        .iter()
-        .any(|scheme| lower.starts_with(scheme))
+    let schemes = ["http://", "https://", "git://", "ssh://", "git@"];
+    schemes.iter().any(|scheme| lower.starts_with(scheme))
 }
 
 #[cfg(test)]

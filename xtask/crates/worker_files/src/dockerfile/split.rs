@@ -166,9 +166,9 @@ impl Splitter<'_> {
         }
         let (start, first) = (self.lines[self.next].start, self.lines[self.next].text);
         let indent = first.len() - first.trim_start().len();
-        let keyword_end = first[indent..]
-            .find(|c: char| c.is_whitespace() || u32::from(c) == u32::from(self.escape))
-            .map_or(first.len(), |n| indent + n);
+        let ends = |c: char| c.is_whitespace() || u32::from(c) == u32::from(self.escape);
+        let keyword_end = first[indent..].find(ends);
+        let keyword_end = keyword_end.map_or(first.len(), |n| indent + n);
         let mut text = String::new();
         let mut end = start + first.len();
         let mut from = keyword_end;

@@ -25,10 +25,8 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
             _ => {}
         }
     }
-    for source in files
-        .iter()
-        .filter(|source| source.path.name().ends_with(b".lock"))
-    {
+    let is_lock = |source: &&&Source| source.path.name().ends_with(b".lock");
+    for source in files.iter().filter(is_lock) {
         locked(source, &mut packages);
     }
     Reading::new(packages, unread)
@@ -43,18 +41,19 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
     let sources = entries
         .iter()
         .filter(|entry| entry.table == "tool.uv.sources");
-    let sources: BTreeMap<String, String> = sources
-        .map(|entry| (normal(&entry.key), entry.value.replace(' ', "")))
-        .collect();
+    let from = |entry: &Entry| (normal(&entry.key), entry.value.replace(' ', ""));
+    let sources: BTreeMap<String, String> = sources.map(from).collect();
     let begin = packages.len();
     for entry in &entries {
         let (table, key) = (entry.table.as_str(), entry.key.as_str());
         let (value, range) = (&entry.value, entry.range.clone());
         let in_list = entry.listed
-            && (table == "project" && key == "dependencies"
-                || table == "project.optional-dependencies"
-                || table == "dependency-groups"
-                || table == "tool.uv" && key == "dev-dependencies");
+            && matches!(
+                (table, key),
+                ("project", "dependencies")
+                    | ("project.optional-dependencies" | "dependency-groups", _)
+                    | ("tool.uv", "dev-dependencies")
+            );
         let poetry = table == "tool.poetry.dependencies"
             || source.path.name() == b"Pipfile" && table == "packages"
             || table.starts_with("tool.poetry.group.") && table.ends_with(".dependencies");
@@ -89,20 +88,18 @@ fn is_index(table: &str) -> bool {
 /// its packages count.
 fn locked(source: &Source, packages: &mut Vec<Requirement>) {
     let (entries, _) = toml::entries(&source.text);
-    let of_packages = |key: &'static str| {
+    let of_packages = |key: &'static str| -> BTreeMap<usize, &Entry> {
         let entries = entries.iter();
-        entries.filter(move |entry| entry.table == "package" && entry.key == key)
+        let found = entries.filter(move |entry| entry.table == "package" && entry.key == key);
+        found.map(|entry| (entry.number, entry)).collect()
     };
-    let versions: BTreeMap<usize, &str> = of_packages("version")
-        .map(|entry| (entry.number, entry.value.as_str()))
-        .collect();
-    let names: BTreeMap<usize, &Entry> = of_packages("name")
-        .map(|entry| (entry.number, entry))
-        .collect();
+    let (names, versions) = (of_packages("name"), of_packages("version"));
     let alone = packages.is_empty();
     for (number, entry) in names {
         let name = normal(&entry.value);
-        let spec = versions.get(&number).map(|version| format!("=={version}"));
+        let spec = versions
+            .get(&number)
+            .map(|version| format!("=={}", version.value));
         if alone {
             let place = source.place(entry.range.clone());
             packages.push(Requirement::new(name, spec.unwrap_or_default(), place));
@@ -150,9 +147,8 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
         (Manager::Conda, Requirement::new(name, spec, place))
     };
     for node in root.list("channels") {
-        let channel = node
-            .as_str()
-            .map(|value| (format!("-c {value}"), String::new()));
+        let named = |value: &str| (format!("-c {value}"), String::new());
+        let channel = node.as_str().map(named);
         found.extend(channel.map(|channel| conda(channel, node)));
     }
     if let Some(first) = root.object("variables").first() {

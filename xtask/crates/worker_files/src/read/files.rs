@@ -53,11 +53,7 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
         let dockerfile = target.setting("dockerfile").unwrap_or("Dockerfile");
         add(named(&format!("{context}/{dockerfile}")));
     }
-    for build in interface
-        .compose
-        .iter()
-        .filter_map(|service| service.build.as_ref())
-    {
+    for build in interface.compose.iter().flat_map(|service| &service.build) {
         add(named(&format!("{}/{}", build.context, build.dockerfile)));
     }
     let workflows = tree.entries().keys().filter(|path| {

@@ -259,11 +259,8 @@ impl Reader<'_> {
 fn unnamed(manager: Manager, in_image: bool, place: Place) -> Package {
     Package {
         manager,
-        name: String::new(),
-        spec: String::new(),
-        index: None,
-        options: None,
         in_image,
         place,
+        ..Package::default()
     }
 }

@@ -149,15 +149,9 @@ impl Reader<'_> {
             self.environment_files(&source.path)?;
         }
         // `.runpod/` takes precedence over the root.
-        if let Some(source) = self.first(&[".runpod/hub.json", "hub.json"])? {
-            self.interface.hub = self.kept(hub::read(&source));
-        }
-        if let Some(source) = self.first(&[".runpod/tests.json"])? {
-            self.interface.tests = self.kept(tests_json::read(&source));
-        }
-        if let Some(source) = self.first(&["worker-config.json"])? {
-            self.interface.form = self.kept(worker_config::read(&source));
-        }
+        self.interface.hub = self.json(&[".runpod/hub.json", "hub.json"], hub::read)?;
+        self.interface.tests = self.json(&[".runpod/tests.json"], tests_json::read)?;
+        self.interface.form = self.json(&["worker-config.json"], worker_config::read)?;
         if let Some(source) = self.first(&["README.md", ".runpod/README.md"])? {
             let mut known = readme::read(&source);
             for page in readme::pages(&source) {
@@ -173,8 +167,17 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn kept<T>(&mut self, result: Result<T, Unread>) -> Option<T> {
-        result.map_err(|unread| self.unread.push(unread)).ok()
+    /// What the first of these files holds.
+    fn json<T>(
+        &mut self,
+        names: &[&str],
+        read: impl Fn(&Source) -> Result<T, Unread>,
+    ) -> Result<Option<T>> {
+        let found = self.first(names)?.map(|source| read(&source)).transpose();
+        Ok(found.unwrap_or_else(|unread| {
+            self.unread.push(unread);
+            None
+        }))
     }
 
     fn environment_files(&mut self, compose: &RepoPath) -> Result<()> {
@@ -236,10 +239,8 @@ impl Reader<'_> {
                 }
                 heads
             };
-            copy.sources = std::mem::take(&mut copy.sources)
-                .into_iter()
-                .flat_map(names)
-                .collect();
+            let sources = std::mem::take(&mut copy.sources).into_iter();
+            copy.sources = sources.flat_map(names).collect();
         }
         self.copied = Some(copied);
         self.interface.image = Some(image);

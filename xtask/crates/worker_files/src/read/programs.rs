@@ -68,11 +68,12 @@ impl Reader<'_> {
             .flat_map(|source| source.text.split(|c| !is_word(c)))
             .filter(|word| word.split_once('.').is_some_and(|(_, end)| end != "py"))
             .collect();
-        let names = words
-            .iter()
-            .filter_map(|word| self.names.get(word.as_bytes()));
         let mut found = Vec::new();
-        for path in names.flatten() {
+        for path in words
+            .iter()
+            .filter_map(|word| self.names.get(word.as_bytes()))
+            .flatten()
+        {
             let size = self.tree.entries().get(path).and_then(|entry| entry.size);
             let most = python::LARGEST_DATA;
             if !self.holds(path) || size.is_some_and(|size| size > most as u64) {

@@ -459,9 +459,8 @@ pub fn offset(range: &Range<usize>, by: usize) -> Range<usize> {
 /// A file of which only this part is left; the rest is blank, so that places stay true.
 pub fn only(source: &Source, range: &Range<usize>) -> Source {
     let before = source.text.get(..range.start).unwrap_or_default();
-    let blank = before
-        .bytes()
-        .map(|byte| if byte == b'\n' { '\n' } else { ' ' });
+    let blank = before.bytes();
+    let blank = blank.map(|byte| if byte == b'\n' { '\n' } else { ' ' });
     let mut text: String = blank.collect();
     text.push_str(source.text.get(range.clone()).unwrap_or_default());
     Source::new(source.path.clone(), text.as_bytes())

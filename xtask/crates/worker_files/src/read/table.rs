@@ -12,10 +12,8 @@ impl Reader<'_> {
     /// in it. That counts where code that runs opens the table and the image holds it.
     pub fn table(&mut self) {
         let sources = std::mem::take(&mut self.interface.sources);
-        if let Some(source) = sources
-            .values()
-            .find(|source| source.path.name() == TABLE.as_bytes())
-        {
+        let is_table = |source: &&Source| source.path.name() == TABLE.as_bytes();
+        if let Some(source) = sources.values().find(is_table) {
             let opens = self.holds(&source.path) && self.interface.python.opens.contains(TABLE);
             self.read_table(source, opens);
         }
@@ -50,12 +48,9 @@ impl Reader<'_> {
         if opens && root.is_true("environment_interface") {
             let words = texts(root.list("true_words"));
             let how = |is_switch: bool| {
-                let switch = FlagKind::Switch {
-                    words: words.clone(),
-                };
-                Some(switch)
-                    .filter(|_| is_switch)
-                    .unwrap_or(FlagKind::Value)
+                let words = words.clone();
+                let switch = is_switch.then_some(FlagKind::Switch { words });
+                switch.unwrap_or(FlagKind::Value)
             };
             for flag in table.flags.iter().filter(|flag| !flag.is_refused) {
                 let names = std::iter::once(&flag.flag).chain(&flag.aliases);
@@ -81,9 +76,8 @@ impl Reader<'_> {
             let folder = source.path.parent();
             self.unread.retain(|unread| {
                 let mut above = unread.place.file.ancestors();
-                let beside = folder
-                    .as_ref()
-                    .is_none_or(|folder| above.any(|it| it == *folder));
+                let folder = folder.as_ref();
+                let beside = folder.is_none_or(|folder| above.any(|it| it == *folder));
                 !beside || unread.what != python::COMPUTED_NAME
             });
         }

@@ -120,11 +120,10 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
         }
         found.extend(file.findings(hits));
     }
-    for one in found
-        .iter_mut()
-        .filter(|one| is_aside(&one.path, &one.text))
-    {
-        one.kind = MentionKind::Prose;
+    for one in &mut found {
+        if is_aside(&one.path, &one.text) {
+            one.kind = MentionKind::Prose;
+        }
     }
     found.sort();
     found
@@ -375,9 +374,8 @@ impl<'a> Gone<'a> {
 
     fn folder_now(&self, folder: &str) -> String {
         let first = format!("{folder}/");
-        let files = self
-            .files
-            .range::<str, _>((Bound::Included(&*first), Bound::Unbounded));
+        let from = (Bound::Included(&*first), Bound::Unbounded);
+        let files = self.files.range::<str, _>(from);
         let files = files.inspect(|_| looked_up());
         let mut below = files.take_while(|(from, _)| from.starts_with(&first));
         let to = below.find_map(|(from, to)| to.strip_suffix(&from[folder.len()..]));

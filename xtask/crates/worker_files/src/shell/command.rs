@@ -78,14 +78,10 @@ impl Command {
         let mut given = Vec::new();
         let mut rest = words[from.min(words.len())..].iter().peekable();
         while let Some(word) = rest.next() {
-            let Some(flag) = word
-                .text
-                .split('=')
-                .next()
-                .filter(|flag| flag.starts_with("--"))
-            else {
+            let flag = word.text.split('=').next().unwrap_or_default();
+            if !flag.starts_with("--") {
                 continue;
-            };
+            }
             let mut add = |value: Option<&str>| {
                 let names = value.map(variables).unwrap_or_default();
                 given.push(Given {
@@ -101,27 +97,13 @@ impl Command {
             }
             let first = rest.next_if(|next| !next.text.starts_with("--") && next.text != "$@");
             add(first.map(|first| first.text.as_str()));
-            while first.is_some()
-                && let Some(other) = rest.next_if(|next| next.choice)
-            {
+            while let Some(other) = rest.next_if(|next| first.is_some() && next.choice) {
                 add(Some(&other.text));
             }
         }
         Some(given)
     }
-}
 
-/// `${NAME:-default}` is its default.
-fn by_default(word: &str) -> &str {
-    let inner = word
-        .strip_prefix("${")
-        .and_then(|rest| rest.strip_suffix('}'));
-    inner
-        .and_then(|inner| inner.split_once('-'))
-        .map_or(word, |(_, default)| default)
-}
-
-impl Command {
     /// The variables whose words are arguments of the server's command.
     pub fn passed(&self) -> Vec<String> {
         if self.sglang().is_none() {
@@ -136,6 +118,13 @@ impl Command {
         let names = words.flat_map(|pair| variables(&pair[1].text));
         names.map(|(name, _)| name).collect()
     }
+}
+
+/// `${NAME:-default}` is its default.
+fn by_default(word: &str) -> &str {
+    let inner = word.strip_prefix("${").and_then(|it| it.strip_suffix('}'));
+    let parts = inner.and_then(|inner| inner.split_once('-'));
+    parts.map_or(word, |(_, default)| default)
 }
 
 impl AsRef<str> for Word {

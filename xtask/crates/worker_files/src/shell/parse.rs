@@ -257,9 +257,7 @@ impl<'a> Parser<'a> {
                 *empty = !*empty;
             }
         } else if byte == b'|' {
-            if self.peek() == Some(b'&') {
-                self.at += 1;
-            }
+            self.at += usize::from(self.peek() == Some(b'&'));
             self.command.piped = true;
         }
     }
@@ -302,15 +300,12 @@ impl<'a> Parser<'a> {
             self.skip_line();
             return;
         }
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if rest.starts_with(b"esac") {
+        if self.bytes[self.at.min(self.bytes.len())..].starts_with(b"esac") {
             self.at += 4;
             self.keyword("esac");
             return;
         }
-        if self.peek() == Some(b'(') {
-            self.at += 1;
-        }
+        self.at += usize::from(self.peek() == Some(b'('));
         let from = self.at;
         while let Some(byte) = self.peek() {
             match byte {
@@ -365,9 +360,7 @@ impl<'a> Parser<'a> {
             }
             return;
         }
-        if self.peek() == Some(b'&') {
-            self.at += 1;
-        }
+        self.at += usize::from(self.peek() == Some(b'&'));
         self.blanks();
         let from = self.at;
         if matches!(self.peek(), Some(b'<' | b'>')) {
@@ -404,10 +397,8 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let opener = self.command.words.first().map(|word| word.text.as_str());
         let first = opener.is_none();
-        let declares = matches!(
-            opener,
-            Some("export" | "local" | "declare" | "typeset" | "readonly")
-        );
+        let declarations = "export local declare typeset readonly";
+        let declares = opener.is_some_and(|opener| crate::is_one_of(declarations, opener));
         if (first || declares) && self.assignment() {
             return;
         }
@@ -433,9 +424,9 @@ impl<'a> Parser<'a> {
                 }
             }
             if opener == "case" && written == "in" {
-                let subject = std::mem::take(&mut self.command).words.into_iter().nth(1);
-                self.subjects
-                    .push(subject.map(|word| word.text).unwrap_or_default());
+                let command = std::mem::take(&mut self.command);
+                let subject = command.words.get(1).map_or("", |word| &word.text);
+                self.subjects.push(subject.to_owned());
                 self.cases.push(true);
                 self.conditions += 1;
                 return;
@@ -453,8 +444,8 @@ impl<'a> Parser<'a> {
                     Some(value @ Value::Any(_)) => value.texts().join(" or "),
                     _ => String::new(),
                 };
-                let (name, at) = (written.to_owned(), start..self.at);
-                self.script.exports.push((name, value, at));
+                let export = (written.to_owned(), value, start..self.at);
+                self.script.exports.push(export);
             } else if opener == "export" {
                 self.exported(&words, start..self.at);
             }

@@ -80,16 +80,11 @@ impl Values {
 
     pub fn put(&mut self, name: &str, value: Value) {
         self.set.insert(name.to_owned());
-        let too_long = match &value {
-            Value::Any(texts) => match texts.as_slice() {
-                [one] => one.len() > LONGEST,
-                all => all.len() > MOST,
-            },
-            Value::Array(words) => {
-                words.len() > MOST || words.iter().map(|w| w.text.len()).sum::<usize>() > LONGEST
-            }
-        };
-        self.exhausted |= too_long;
+        let texts = value.texts();
+        let is_long = || texts.iter().map(|text| text.len()).sum::<usize>() > LONGEST;
+        // Each of several choices was looked at alone.
+        let adds_up = matches!(value, Value::Array(_)) || texts.len() == 1;
+        self.exhausted |= texts.len() > MOST || adds_up && is_long();
         if self.exhausted {
             self.known.remove(name);
         } else {
