@@ -77,9 +77,7 @@ impl Editor<'_> {
         }
         for node in found(root, "services * build additional_contexts []") {
             self.scalar(node, |editor, value| {
-                let Some((name, path)) = value.split_once('=') else {
-                    return Ok(None);
-                };
+                let (name, path) = value.split_once('=').unwrap_or((value, ""));
                 let new = editor.anew(path, node)?;
                 Ok(new.map(|path| format!("{name}={path}")))
             })?;
@@ -94,8 +92,8 @@ impl Editor<'_> {
         let root = &self.map.root;
         let written = build.get("context").unwrap_or(build);
         let context = written.as_str().unwrap_or(".");
-        let inline = build.get("dockerfile_inline");
-        if let Some(inline) = inline.filter(|one| one.as_str().is_some_and(|it| it.contains(root)))
+        if let Some(inline) = build.get("dockerfile_inline")
+            && inline.as_str().is_some_and(|text| text.contains(root))
         {
             let what = format!("a Dockerfile inside of the compose file that names `{root}`");
             let help = "move it to a file of its own in the upstream";

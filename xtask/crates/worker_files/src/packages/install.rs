@@ -67,11 +67,11 @@ impl Install {
     }
 
     fn index(&mut self, option: &str) {
-        super::add_option(&mut self.index, option);
+        super::add_options(&mut self.index, Some(option));
     }
 
     fn option(&mut self, option: &str) {
-        super::add_option(&mut self.options, option);
+        super::add_options(&mut self.options, Some(option));
     }
 
     /// The file whose lines the command is given as its arguments.

@@ -80,14 +80,8 @@ pub fn requirements(source: &Source) -> Reading<Requirements> {
                     Wanted::Computed(text) => computed = Some(text),
                 }
             }
-            for (found, more) in [
-                (&mut found.index, line.index),
-                (&mut found.options, line.options),
-            ] {
-                if let Some(option) = more {
-                    add_option(found, &option);
-                }
-            }
+            add_options(&mut found.index, line.index.as_deref());
+            add_options(&mut found.options, line.options.as_deref());
         } else if let Some((name, spec)) = requirement(&text) {
             found.packages.push(Requirement { name, spec, place });
         } else if is_path(&text) {
@@ -103,12 +97,10 @@ pub fn requirements(source: &Source) -> Reading<Requirements> {
     Reading::new(found, unread)
 }
 
-fn add_option(index: &mut Option<String>, option: &str) {
-    let options = index.get_or_insert_default();
-    if !options.is_empty() {
-        options.push(' ');
-    }
-    options.push_str(option);
+/// Adds options to those that are known.
+pub fn add_options(known: &mut Option<String>, more: Option<&str>) {
+    let all: Vec<&str> = known.as_deref().into_iter().chain(more).collect();
+    *known = (!all.is_empty()).then(|| all.join(" "));
 }
 
 /// Lines without comments, joined where they are continued, with their places.

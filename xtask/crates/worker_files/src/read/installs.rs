@@ -159,15 +159,9 @@ impl Reader<'_> {
             return Ok(());
         }
         let found = packages::requirements(source).collect_unread(&mut self.unread);
-        let both = |one: &Option<String>, more: Option<String>| {
-            let all: Vec<String> = one.iter().cloned().chain(more).collect();
-            (!all.is_empty()).then(|| all.join(" "))
-        };
-        let like = Package {
-            index: both(&like.index, found.index),
-            options: both(&like.options, found.options),
-            ..like.clone()
-        };
+        let mut like = like.clone();
+        packages::add_options(&mut like.index, found.index.as_deref());
+        packages::add_options(&mut like.options, found.options.as_deref());
         self.take(found.packages, &like);
         let folder = folder_of(&source.path);
         for (listing, name, place) in found.includes {

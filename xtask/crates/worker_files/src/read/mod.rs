@@ -102,13 +102,12 @@ impl Reader<'_> {
         let Some(entry) = entry.filter(|entry| entry.mode.is_file()) else {
             return Ok(false);
         };
-        let mut size = usize::try_from(entry.size.unwrap_or_default()).unwrap_or(usize::MAX);
-        let mut bytes = Vec::new();
-        if size <= source::LARGEST {
-            bytes = self.tree.read(path)?;
-            size = size.max(bytes.len());
-        }
-        if size > source::LARGEST {
+        let told = entry.size.unwrap_or_default();
+        let is_small = told <= source::LARGEST as u64;
+        let bytes = is_small.then(|| self.tree.read(path)).transpose()?;
+        let bytes = bytes.unwrap_or_default();
+        let size = told.max(bytes.len() as u64);
+        if size > source::LARGEST as u64 {
             let what = format!("not read: {size} bytes are more than any source file has");
             self.unread.push(Unread::new(what, Place::start_of(path)));
             return Ok(false);

@@ -12,7 +12,7 @@ use super::{
     packages, python, shell,
 };
 use crate::is_one_of;
-use crate::shell::{Command, Word};
+use crate::shell::{Command, Script};
 use crate::steps;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,16 +31,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// A file that is a script, called with these words, and the texts that it sources.
-    fn of(
-        source: &Source,
-        when: When,
-        workdir: Option<String>,
-        arguments: &[Word],
-        sourced: &[String],
-    ) -> Self {
+    /// A file that is a script.
+    fn of(source: &Source, when: When, workdir: Option<String>, script: Script) -> Self {
         let run = Run {
-            script: shell::parse_called(&source.text, arguments, sourced),
+            script,
             base: 0,
             workdir,
             place: Place::start_of(&source.path),
@@ -74,11 +68,11 @@ impl Reader<'_> {
                 }
                 let workdir = job.run.workdir.clone();
                 let sourced = self.sourced(&source, workdir.as_deref())?;
-                let mut opened = Job::of(&source, job.when, workdir, &started.arguments, &sourced);
+                let mut script = shell::parse_called(&source.text, &started.arguments, &sourced);
                 if started.exports {
-                    let script = &mut opened.run.script;
                     script.exports.extend(script.sets.iter().cloned());
                 }
+                let opened = Job::of(&source, job.when, workdir, script);
                 self.hand_over(&opened);
                 jobs.push(opened);
             }
@@ -133,7 +127,7 @@ impl Reader<'_> {
             let starts =
                 self.holds(&source.path) && (unknown || self.mentions.contains(&source.path));
             let when = if starts { When::Start } else { When::Never };
-            let job = Job::of(&source, when, None, &[], &[]);
+            let job = Job::of(&source, when, None, shell::parse(&source.text));
             if starts {
                 self.hand_over(&job);
             }
@@ -220,15 +214,13 @@ impl Reader<'_> {
                 told.push(full_line(command, &started));
             }
             for started in started {
-                match started.kind {
-                    Kind::Shell => starts.push(started),
-                    Kind::Python if job.when != When::Never => {
-                        if in_build {
-                            self.may_install(&started.path);
-                        }
-                        self.roots.insert(started.path);
+                if started.kind == Kind::Shell {
+                    starts.push(started);
+                } else if job.when != When::Never {
+                    if in_build {
+                        self.may_install(&started.path);
                     }
-                    Kind::Python => {}
+                    self.roots.insert(started.path);
                 }
             }
         }

@@ -195,11 +195,9 @@ pub fn undeclared(
 impl File {
     /// Text that is no record of the past and lies outside of `outdated/`.
     fn open((path, bytes): &(RepoPath, Vec<u8>)) -> Option<Self> {
-        let passed_over = path.is_within(OUTDATED)
-            || is_record(path)
-            || bytes.contains(&0)
-            || std::str::from_utf8(bytes).is_err();
-        (!passed_over).then(|| Self::new(path, bytes))
+        let is_text = !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok();
+        let counts = is_text && !path.is_within(OUTDATED) && !is_record(path);
+        counts.then(|| Self::new(path, bytes))
     }
 
     fn new(path: &RepoPath, bytes: &[u8]) -> Self {

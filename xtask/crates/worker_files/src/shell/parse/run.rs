@@ -157,10 +157,8 @@ impl Parser<'_> {
             self.unread(all.range.clone(), what);
         }
         // What a function does was read where it is written.
-        let arguments = command.run().iter().skip(1);
-        if self.defined.contains(command.program())
-            && arguments.clone().all(|word| is_all(&word.text))
-        {
+        let mut arguments = command.run().iter().skip(1);
+        if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word.text)) {
             return;
         }
         self.builtin(&command);
