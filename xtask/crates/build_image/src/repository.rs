@@ -121,7 +121,7 @@ impl BuildInputs {
         let given = self.plan.arguments().into_iter();
         let given = given.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
         let source = Source::new(path.as_str().into(), bytes);
-        Some(dockerfile::read_with(&source, given.collect()).split())
+        Some(dockerfile::read_on(&source, given.collect(), None).split())
     }
 
     pub fn base(&self) -> String {

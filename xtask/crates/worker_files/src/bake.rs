@@ -21,17 +21,15 @@ pub struct Bake {
     pub groups: Vec<Named>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     pub name: String,
     pub args: Vec<Named>,
-    /// Other settings, as written.
     pub settings: Vec<Named>,
     pub place: Place,
 }
 
 impl Target {
-    /// A setting as written, by its name.
     pub fn setting(&self, name: &str) -> Option<&str> {
         let mut settings = self.settings.iter().filter(|setting| setting.name == name);
         settings.next().map(|setting| setting.value.as_str())
@@ -64,10 +62,8 @@ pub fn read(source: &Source) -> Reading<Bake> {
         let span = expression.span().unwrap_or_default();
         plain(source.text.get(span).unwrap_or_default())
     };
-    let named = |name: &str, value: String, span: Option<Range<usize>>| Named {
-        name: name.to_owned(),
-        value,
-        place: source.place(span.unwrap_or_default()),
+    let named = |name: &str, value: String, span: Option<Range<usize>>| {
+        Named::new(name, value, source.place(span.unwrap_or_default()))
     };
     for attribute in body.iter().filter_map(Structure::as_attribute) {
         // A constant that other expressions name.
@@ -89,9 +85,8 @@ pub fn read(source: &Source) -> Reading<Bake> {
             "target" => {
                 let mut target = Target {
                     name: name.to_owned(),
-                    args: Vec::new(),
-                    settings: Vec::new(),
                     place: source.place(span.unwrap_or_default()),
+                    ..Target::default()
                 };
                 for item in block.body.iter().filter_map(Structure::as_attribute) {
                     if let ("args", Expression::Object(args)) = (item.key.as_str(), &item.value) {
@@ -103,9 +98,9 @@ pub fn read(source: &Source) -> Reading<Bake> {
                         }));
                     } else {
                         // Of the Dockerfile's stages, and no target of this file.
-                        let key = item.key.as_str();
-                        let key = if key == "target" { "stage" } else { key };
-                        let setting = named(key, written(&item.value), item.key.span());
+                        let key = Some(item.key.as_str()).filter(|key| *key != "target");
+                        let value = written(&item.value);
+                        let setting = named(key.unwrap_or("stage"), value, item.key.span());
                         target.settings.push(setting);
                     }
                 }
@@ -146,10 +141,13 @@ pub fn without_arguments(text: &str, mut gone: Vec<Named>) -> String {
 /// Source text in one line, a plain string without its quotes.
 fn plain(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    text.strip_prefix('"')
-        .and_then(|t| t.strip_suffix('"'))
-        .filter(|t| !t.contains('"'))
-        .map_or(text.clone(), str::to_owned)
+    let inside = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let inside = inside
+        .filter(|inside| !inside.contains('"'))
+        .map(str::to_owned);
+    inside.unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -2,11 +2,9 @@
 
 mod rewrite;
 
-use std::collections::BTreeMap;
-
 use super::dockerfile::{Named, expand};
-use super::yaml::{Node, Yaml};
-use super::{Hides, Place, Reading, Source, Unread, is_one_of};
+use super::json::{self, Member, Node};
+use super::{Hides, Place, Reading, Source, Unread, is_one_of, yaml};
 
 pub use rewrite::rewrite;
 
@@ -29,7 +27,7 @@ pub struct Service {
 
 /// The keys of a service that have a field of their own, or do nothing to its container.
 const KEYS: &str = "image build environment env_file ports volumes command entrypoint extends \
-    container_name profiles labels depends_on << restart";
+    container_name profiles labels depends_on restart";
 
 /// What a service's image is built from, with variables at their defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,227 +41,151 @@ pub struct Build {
 const HIDES: [Hides; 2] = [Hides::Settings, Hides::Variables];
 
 pub fn read(source: &Source) -> Reading<Vec<Service>> {
-    let yaml = match Yaml::parse(&source.text) {
-        Ok(yaml) => yaml,
-        Err(fault) => {
-            let at = fault.offset..fault.offset;
-            let what = format!("not YAML: {}", fault.what);
-            return Reading::new(Vec::new(), vec![source.unread(at, what, &HIDES)]);
-        }
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    let root = match yaml::read(source, &HIDES) {
+        Ok(root) => root,
+        Err(fault) => return Reading::new(found, vec![fault]),
     };
     let mut file = File {
         source,
-        yaml: &yaml,
-        unread: Vec::new(),
-        budget: 100_000,
+        unread: &mut unread,
     };
-    let mut found = Vec::new();
-    for (key, value) in yaml.root().map(|root| file.pairs(root)).unwrap_or_default() {
-        match file.line(key).as_str() {
+    for member in root.members() {
+        match member.key.as_str() {
             "services" => {
-                for (name, service) in file.pairs(value) {
-                    found.push(file.service(name, service));
-                }
+                let services = member.value.members().iter();
+                found.extend(services.map(|service| file.service(service)));
             }
-            "include" => file.not_read(key, "what other files include is not read"),
+            "include" => file.not_read(member, "what other files include is not read"),
             "version" | "name" => {}
             other if other.starts_with("x-") => {}
             // Other keys, such as networks and volumes, are compared as text.
-            _ => found.push(file.service(key, value)),
+            _ => found.push(file.service(member)),
         }
     }
-    Reading::new(found, file.unread)
+    Reading::new(found, unread)
 }
 
 struct File<'a> {
     source: &'a Source,
-    yaml: &'a Yaml,
-    unread: Vec<Unread>,
-    /// Aliases may make a file as large as one likes: so many members are looked at.
-    budget: usize,
+    unread: &'a mut Vec<Unread>,
 }
 
 impl File<'_> {
-    fn service(&mut self, name: usize, service: usize) -> Service {
-        let members = self.pairs(service).into_iter();
-        let keys: BTreeMap<String, (usize, usize)> =
-            members.map(|pair| (self.line(pair.0), pair)).collect();
-        if let Some((key, _)) = keys.get("extends") {
-            self.not_read(*key, "the service that this one extends is not read");
+    fn service(&mut self, member: &Member) -> Service {
+        let service = &member.value;
+        if let Some(extends) = service.member("extends") {
+            self.not_read(extends, "the service that this one extends is not read");
         }
-        let get = |name: &str| keys.get(name).map(|(_, value)| *value);
-        let one = |name: &str| get(name).map(|id| self.line(id));
-        let lines = |name: &str| get(name).map(|id| self.lines(id)).unwrap_or_default();
-        let (image, command, entrypoint) = (one("image"), one("command"), one("entrypoint"));
-        let volumes = get("volumes").map(|id| self.yaml.members(id).to_vec());
-        let volumes = volumes.into_iter().flatten();
-        let volumes = volumes.map(|id| self.volume(id)).collect();
-        let ports = lines("ports");
-        let env_files = get("env_file")
-            .map(|id| self.env_files(id))
-            .unwrap_or_default();
-        let environment = get("environment")
-            .map(|id| self.named(id))
-            .unwrap_or_default();
-        let others = keys.iter().filter(|(key, _)| !is_one_of(KEYS, key));
-        let mut settings: Vec<String> = others
-            .map(|(key, (_, value))| format!("{key}: {}", self.line(*value)))
-            .collect();
+        let one = |name: &str| service.get(name).map(line);
+        let build = service.get("build");
+        let mut others: Vec<&Member> = service.members().iter().collect();
+        others.retain(|member| !is_one_of(KEYS, &member.key));
+        others.sort_by_key(|member| &member.key);
+        let setting = |member: &Member| format!("{}: {}", member.key, line(&member.value));
+        let mut settings: Vec<String> = others.into_iter().map(setting).collect();
         for part in ["args", "target"] {
-            let value = get("build").and_then(|build| self.yaml.get(build, part));
-            settings.extend(value.map(|value| format!("build {part}: {}", self.line(value))));
+            let member = build.and_then(|build| build.member(part));
+            settings.extend(member.map(|member| format!("build {}", setting(member))));
         }
+        let named = |key: &str| service.get(key).map(|node| self.named(node));
+        let path = |node: &Node| expand(&line(node.get("path").unwrap_or(node)), &[].into());
         Service {
             settings,
-            name: self.line(name),
-            image,
-            build: get("build").map(|id| self.build(id)),
-            environment,
-            env_files,
-            ports,
-            volumes,
-            command,
-            entrypoint,
-            place: self.place(name),
+            name: member.key.clone(),
+            image: one("image"),
+            environment: named("environment").unwrap_or_default(),
+            env_files: each(service.get("env_file")).iter().map(path).collect(),
+            ports: each(service.get("ports")).iter().map(line).collect(),
+            volumes: service.list("volumes").iter().map(volume).collect(),
+            command: one("command"),
+            entrypoint: one("entrypoint"),
+            place: self.source.place(member.key_span.clone()),
+            build: build.map(|build| self.build(build)),
         }
     }
 
-    fn build(&mut self, id: usize) -> Build {
-        let at_default = |text: &str| expand(text, &BTreeMap::new());
-        let mut build = Build {
-            context: ".".to_owned(),
-            dockerfile: "Dockerfile".to_owned(),
-            args: Vec::new(),
+    fn build(&mut self, build: &Node) -> Build {
+        if let Some(inline) = build.member("dockerfile_inline") {
+            self.not_read(inline, "a Dockerfile inside of this file");
+        }
+        let text = |key: &str| build.get(key).map(line);
+        let own = build.as_str().map(str::to_owned);
+        let context = own.or_else(|| text("context"));
+        let at_default = |text: Option<String>, default: &str| {
+            text.map_or_else(|| default.to_owned(), |text| expand(&text, &[].into()))
         };
-        if let Some(context) = self.yaml.text(id) {
-            build.context = at_default(context);
+        Build {
+            context: at_default(context, "."),
+            dockerfile: at_default(text("dockerfile"), "Dockerfile"),
+            args: build.get("args").map_or_else(Vec::new, |it| self.named(it)),
         }
-        for (key, value) in self.pairs(id) {
-            match self.line(key).as_str() {
-                "context" => build.context = at_default(&self.line(value)),
-                "dockerfile" => build.dockerfile = at_default(&self.line(value)),
-                "args" => build.args = self.named(value),
-                "dockerfile_inline" => self.not_read(key, "a Dockerfile inside of this file"),
-                _ => {}
-            }
-        }
-        build
     }
 
     /// Names with values, as a mapping or as a list of `NAME=value`.
-    fn named(&mut self, id: usize) -> Vec<Named> {
-        let mut found = Vec::new();
-        for (key, value) in self.pairs(id) {
-            found.push(Named {
-                name: self.line(key),
-                value: self.line(value),
-                place: self.place(key),
-            });
-        }
-        for &item in self.yaml.members(id) {
-            let text = self.line(item);
+    fn named(&self, node: &Node) -> Vec<Named> {
+        let place = |span: &json::Span| self.source.place(span.clone());
+        let members = node.members().iter();
+        let members = members.map(|m| Named::new(&*m.key, line(&m.value), place(&m.key_span)));
+        let items = node.items().iter().map(|item| {
+            let text = line(item);
             let (name, value) = text.split_once('=').unwrap_or((&text, ""));
-            found.push(Named {
-                name: name.to_owned(),
-                value: value.to_owned(),
-                place: self.place(item),
-            });
-        }
-        found
+            Named::new(name, value, place(&item.span))
+        });
+        members.chain(items).collect()
     }
 
-    /// A value, or those of a list.
-    fn lines(&self, id: usize) -> Vec<String> {
-        match self.yaml.node(id) {
-            Node::Sequence(items) => items.iter().map(|&id| self.line(id)).collect(),
-            _ => vec![self.line(id)],
-        }
-    }
-
-    /// `env_file`: a path, or a list of paths or of mappings with one.
-    fn env_files(&self, id: usize) -> Vec<String> {
-        let members = match self.yaml.members(id) {
-            [] => &[id],
-            members => members,
-        };
-        let path = |&id: &usize| self.line(self.yaml.get(id, "path").unwrap_or(id));
-        let at_default = |path: String| expand(&path, &BTreeMap::new());
-        members.iter().map(path).map(at_default).collect()
-    }
-
-    /// A mapping's keys and values; its own win over those that `<<` merges in.
-    fn pairs(&mut self, id: usize) -> Vec<(usize, usize)> {
-        let pairs = self.yaml.merged(id, &mut self.budget);
-        if self.budget == 0 {
-            let at = pairs.last().map_or(id, |(key, _)| *key);
-            self.not_read(at, "this file unfolds to more than can be read");
-        }
-        pairs
-    }
-
-    fn place(&self, id: usize) -> Place {
-        self.source.place(self.yaml.span(id))
-    }
-
-    fn not_read(&mut self, id: usize, what: &str) {
-        let unread = self.source.unread(self.yaml.span(id), what, &HIDES);
+    fn not_read(&mut self, member: &Member, what: &str) {
+        let unread = self.source.unread(member.key_span.clone(), what, &HIDES);
         if !self.unread.contains(&unread) {
             self.unread.push(unread);
         }
     }
+}
 
-    /// A value in one line. Aliases may make a value as large as one likes: it is cut short.
-    fn line(&self, id: usize) -> String {
-        let mut line = String::new();
-        self.write(id, &mut line, 0);
-        line
+/// The members of a list, or a value alone.
+fn each(node: Option<&Node>) -> &[Node] {
+    match node {
+        Some(node) if node.items().is_empty() => std::slice::from_ref(node),
+        Some(node) => node.items(),
+        None => &[],
     }
+}
 
-    fn write(&self, id: usize, line: &mut String, depth: usize) {
-        const DEEPEST: usize = 20;
-        const LONGEST: usize = 4096;
-        if depth > DEEPEST || line.len() > LONGEST {
-            if !line.ends_with('…') {
-                line.push('…');
-            }
-            return;
-        }
-        match self.yaml.node(id) {
-            Node::Scalar { value, .. } => line.push_str(value),
-            Node::Sequence(items) => {
-                for (number, &item) in items.iter().enumerate() {
-                    line.push_str(if number > 0 { " " } else { "" });
-                    self.write(item, line, depth + 1);
-                }
-            }
-            Node::Mapping(pairs) => {
-                for (number, &(key, value)) in pairs.iter().enumerate() {
-                    line.push_str(if number > 0 { "," } else { "" });
-                    self.write(key, line, depth + 1);
-                    line.push('=');
-                    self.write(value, line, depth + 1);
-                }
-            }
-        }
+/// A value in one line, which is cut short where it is very long.
+fn line(node: &Node) -> String {
+    let mut line = String::new();
+    write(node, &mut line);
+    line
+}
+
+fn write(node: &Node, line: &mut String) {
+    const LONGEST: usize = 4096;
+    if line.len() > LONGEST {
+        line.push_str(if line.ends_with('…') { "" } else { "…" });
+        return;
     }
+    for (number, item) in node.items().iter().enumerate() {
+        line.push_str(if number > 0 { " " } else { "" });
+        write(item, line);
+    }
+    for (number, member) in node.members().iter().enumerate() {
+        line.push_str(if number > 0 { "," } else { "" });
+        line.push_str(&member.key);
+        line.push('=');
+        write(&member.value, line);
+    }
+    line.push_str(node.as_str().unwrap_or_default());
+}
 
-    /// `SOURCE:TARGET`, which may be written as a mapping too.
-    fn volume(&self, id: usize) -> String {
-        let Node::Mapping(pairs) = self.yaml.node(id) else {
-            return self.line(id);
-        };
-        let get = |name: &str| self.yaml.get(id, name).map(|id| self.line(id));
-        match (
-            get("source"),
-            get("target"),
-            get("type").as_deref(),
-            pairs.len(),
-        ) {
-            (Some(source), Some(target), Some("bind" | "volume"), 3) => {
-                format!("{source}:{target}")
-            }
-            _ => self.line(id),
+/// `SOURCE:TARGET`, which may be written as a mapping too.
+fn volume(node: &Node) -> String {
+    let text = |key: &str| node.text(key);
+    match (text("source"), text("target"), text("type")) {
+        (Some(source), Some(target), Some("bind" | "volume")) if node.members().len() == 3 => {
+            format!("{source}:{target}")
         }
+        _ => line(node),
     }
 }
 
@@ -277,11 +199,8 @@ pub fn env_file(source: &Source) -> Vec<Named> {
             && !trimmed.starts_with('#')
         {
             let at = start + line.find(name).unwrap_or(0);
-            found.push(Named {
-                name: name.trim().to_owned(),
-                value: unquoted(value.trim()),
-                place: source.place(at..at + name.len()),
-            });
+            let place = source.place(at..at + name.len());
+            found.push(Named::new(name.trim(), unquoted(value.trim()), place));
         }
     }
     found

@@ -7,7 +7,6 @@ use super::glob::{Glob, clean, head, is_pattern};
 use super::ignore::Ignore;
 use xtask_core::tree::{RepoPath, Tree};
 
-/// The files that a Dockerfile copies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copied {
     /// By their path in the image, without the first slash.
@@ -19,7 +18,6 @@ pub struct Copied {
     pub any: bool,
 }
 
-/// The context that a Dockerfile copies from.
 struct Context<'a> {
     tree: &'a dyn Tree,
     ignore: &'a Ignore,
@@ -31,11 +29,12 @@ struct Context<'a> {
 impl Copied {
     /// The files of the image's own stages and of those that it copies from.
     pub fn new(tree: &dyn Tree, ignore: &Ignore, image: &Image, beside: &str) -> Self {
+        let copied = Self::default();
         let mut context = Context {
             tree,
             ignore,
             beside,
-            copied: Self::default(),
+            copied,
         };
         for part in image.parts.iter().chain([image]) {
             for copy in part.copies.iter().filter(|copy| copy.from.is_none()) {
@@ -53,7 +52,6 @@ impl Copied {
         context.copied
     }
 
-    /// The repository's files that the image holds.
     pub fn held(&self) -> BTreeSet<RepoPath> {
         self.files.values().cloned().collect()
     }
@@ -74,11 +72,8 @@ impl Context<'_> {
         let taken = if is_pattern(&source) {
             self.pattern(&source, folder)
         } else {
-            let target = if copy.parents {
-                under(folder, &source)
-            } else {
-                self.target(&source, folder, is_folder)
-            };
+            let kept = copy.parents.then(|| under(folder, &source));
+            let target = kept.unwrap_or_else(|| self.target(&source, folder, is_folder));
             self.take(&source, &target, &excludes)
         };
         if !taken && !self.beside.is_empty() && !source.is_empty() {
@@ -109,18 +104,15 @@ impl Context<'_> {
             let Some(rest) = text.strip_prefix(source) else {
                 break;
             };
-            let below = if source.is_empty() {
-                Some(rest)
-            } else {
-                rest.strip_prefix('/')
-            };
+            let below = rest.strip_prefix('/');
+            let below = if source.is_empty() { Some(rest) } else { below };
             let place = match below {
                 _ if rest.is_empty() => target.to_owned(),
                 Some(below) => under(target, below),
                 None => continue,
             };
-            let left_out =
-                below.is_some_and(|below| excludes.iter().any(|glob| glob.matches(below)));
+            let is_excluded = |below: &str| excludes.iter().any(|glob| glob.matches(below));
+            let left_out = below.is_some_and(is_excluded);
             if entry.mode.is_file() && !left_out && !self.ignore.excludes(path) {
                 self.copied.files.insert(place, path.clone());
                 taken = true;
@@ -146,11 +138,8 @@ impl Context<'_> {
 }
 
 fn under(folder: &str, below: &str) -> String {
-    if folder.is_empty() {
-        below.to_owned()
-    } else {
-        format!("{folder}/{below}")
-    }
+    let slash = if folder.is_empty() { "" } else { "/" };
+    format!("{folder}{slash}{below}")
 }
 
 #[cfg(test)]

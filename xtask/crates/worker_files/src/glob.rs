@@ -3,7 +3,6 @@
 
 enum Token {
     Literal(char),
-    /// `?`
     One,
     /// `*`: anything but `/`.
     Part,
@@ -18,7 +17,6 @@ enum Token {
 }
 
 impl Token {
-    /// Whether the token takes exactly the character `c`.
     fn takes(&self, c: char) -> bool {
         match self {
             Self::Literal(literal) => *literal == c,
@@ -31,7 +29,6 @@ impl Token {
     }
 }
 
-/// A pattern, ready to match.
 pub struct Glob(Vec<Token>);
 
 impl Glob {
@@ -41,16 +38,10 @@ impl Glob {
         let mut chars = pattern.chars().peekable();
         while let Some(c) = chars.next() {
             tokens.push(match c {
-                '*' if deep && chars.peek() == Some(&'*') => {
-                    chars.next();
-                    if chars.peek() == Some(&'/') {
-                        chars.next();
-                    }
-                    if chars.peek().is_none() {
-                        Token::All
-                    } else {
-                        Token::Folders
-                    }
+                '*' if deep && chars.next_if_eq(&'*').is_some() => {
+                    chars.next_if_eq(&'/');
+                    let is_last = chars.peek().is_none();
+                    if is_last { Token::All } else { Token::Folders }
                 }
                 '*' => Token::Part,
                 '?' => Token::One,
@@ -58,22 +49,10 @@ impl Glob {
                 '[' => {
                     let negated = chars.next_if_eq(&'^').is_some();
                     let mut ranges = Vec::new();
-                    loop {
-                        let low = match chars.next()? {
-                            ']' if !ranges.is_empty() => break,
-                            '\\' => chars.next()?,
-                            '-' | ']' => return None,
-                            c => c,
-                        };
-                        let high = if chars.next_if_eq(&'-').is_some() {
-                            match chars.next()? {
-                                '\\' => chars.next()?,
-                                '-' | ']' => return None,
-                                c => c,
-                            }
-                        } else {
-                            low
-                        };
+                    while ranges.is_empty() || chars.next_if_eq(&']').is_none() {
+                        let low = end_of(&mut chars)?;
+                        let is_range = chars.next_if_eq(&'-').is_some();
+                        let high = if is_range { end_of(&mut chars)? } else { low };
                         ranges.push((low, high));
                     }
                     Token::Class { negated, ranges }
@@ -115,6 +94,15 @@ impl Glob {
             open = next;
         }
         open[chars.len()]
+    }
+}
+
+/// A character of a class.
+fn end_of(chars: &mut impl Iterator<Item = char>) -> Option<char> {
+    match chars.next()? {
+        '\\' => chars.next(),
+        '-' | ']' => None,
+        c => Some(c),
     }
 }
 

@@ -12,7 +12,6 @@ pub struct Preset {
     pub place: Place,
 }
 
-/// The Hub's listing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hub {
     pub env: Vec<Declared>,
@@ -55,15 +54,16 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
     hub.cuda = texts(source, config.list("allowedCudaVersions"));
     let env = config.list("env").iter();
     hub.env = env.filter_map(|entry| declared(source, entry)).collect();
-    for preset in config.list("presets") {
+    let presets = config.list("presets").iter().map(|preset| {
         let defaults = preset.object("defaults").iter();
         let defaults = defaults.filter_map(|it| Some((it.key.clone(), it.value.scalar()?)));
-        hub.presets.push(Preset {
+        Preset {
             name: preset.text("name").unwrap_or_default().to_owned(),
             defaults: defaults.collect(),
             place: source.place(preset.span.clone()),
-        });
-    }
+        }
+    });
+    hub.presets = presets.collect();
     Ok(hub)
 }
 
@@ -98,7 +98,6 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
 const TOLD: &str = "name description placeholder hint advanced type default options required \
     trueValue falseValue min max";
 
-/// What else an input says.
 fn others(source: &Source, input: &Node) -> Vec<(String, String)> {
     let others = input.members().iter();
     let others = others.filter(|member| !is_one_of(TOLD, &member.key));
@@ -114,10 +113,9 @@ fn others(source: &Source, input: &Node) -> Vec<(String, String)> {
 /// What an input lets people choose from: objects with a `value`, or the values themselves.
 pub fn options(source: &Source, input: &Node) -> Vec<(String, Place)> {
     let options = input.list("options").iter();
-    let values = options.map(|option| option.get("value").unwrap_or(option));
-    values
-        .filter_map(|value| Some((value.scalar()?, source.place(value.span.clone()))))
-        .collect()
+    let values = options.map(|option| text(source, option.get("value").unwrap_or(option)));
+    let values = values.flatten();
+    values.map(|text| (text.text, text.place)).collect()
 }
 
 /// What of a listing and its tests has readers of its own.
@@ -125,22 +123,15 @@ pub const READ_BY_PARTS: &str = "config env presets allowedCudaVersions tests";
 
 /// A setting's value: a scalar's text, or the JSON of something larger.
 pub fn as_written(source: &Source, node: &Node) -> Text {
-    let json = || {
-        source.text[node.span.clone()]
-            .split_whitespace()
-            .collect::<Vec<_>>()
-    };
-    Text {
-        text: node.scalar().unwrap_or_else(|| json().join(" ")),
-        place: source.place(node.span.clone()),
-    }
+    text(source, node).unwrap_or_else(|| {
+        let words = source.text[node.span.clone()].split_whitespace();
+        let json = words.collect::<Vec<_>>().join(" ");
+        Text::new(json, source.place(node.span.clone()))
+    })
 }
 
 pub fn text(source: &Source, node: &Node) -> Option<Text> {
-    Some(Text {
-        text: node.scalar()?,
-        place: source.place(node.span.clone()),
-    })
+    Some(Text::new(node.scalar()?, source.place(node.span.clone())))
 }
 
 pub fn texts(source: &Source, nodes: &[Node]) -> Vec<Text> {

@@ -12,7 +12,6 @@ pub struct Ignore {
 }
 
 struct Line {
-    /// From 1.
     number: usize,
     takes_out: bool,
     /// The pattern, cleaned, for what is asked of it besides matching.
@@ -40,15 +39,16 @@ impl Ignore {
             let Some(text) = clean(pattern) else {
                 continue;
             };
-            match Glob::new(&text, true) {
-                Some(pattern) => ignore.lines.push(Line {
-                    number,
-                    takes_out,
-                    text,
-                    pattern,
-                }),
-                None => ignore.bad.push((number, line.to_owned())),
-            }
+            let Some(pattern) = Glob::new(&text, true) else {
+                ignore.bad.push((number, line.to_owned()));
+                continue;
+            };
+            ignore.lines.push(Line {
+                number,
+                takes_out,
+                text,
+                pattern,
+            });
         }
         ignore
     }
@@ -58,7 +58,6 @@ impl Ignore {
         &self.bad
     }
 
-    /// Whether the build context leaves `path` out.
     pub fn excludes(&self, path: &RepoPath) -> bool {
         self.line_against(path).is_some()
     }
@@ -99,7 +98,6 @@ fn clean(pattern: &str) -> Option<String> {
     path.map(str::to_owned)
 }
 
-/// The path and each folder above it.
 fn above(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.rfind('/').map(|end| &path[..end]))
 }

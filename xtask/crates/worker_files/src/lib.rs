@@ -60,17 +60,17 @@ pub struct FlagMapping {
     pub how: FlagKind,
 }
 
-/// What of the variable is passed on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FlagKind {
-    /// Its value follows the flag.
     Value,
     /// The flag stands alone when the variable holds one of these words.
-    Switch { words: Vec<String> },
+    Switch {
+        words: Vec<String>,
+    },
 }
 
 /// An environment variable that the running worker reads.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvRead {
     pub name: String,
     /// What the program uses when nothing is set, as text.
@@ -86,7 +86,6 @@ pub struct EnvRead {
     pub fallbacks: Vec<String>,
     /// Whether code that runs reads it.
     pub reached: bool,
-    /// The flag it drives, if it drives one.
     pub drives: Option<FlagMapping>,
     /// Whether it is read because `sglang_flags.json` lists its flag: what it defaults to is
     /// then decided in code that was not followed.
@@ -100,20 +99,15 @@ impl EnvRead {
         Self {
             name: name.into(),
             default,
-            required: false,
-            asked: false,
-            interpreted: None,
-            fallbacks: Vec::new(),
             reached: true,
-            drives: None,
-            by_table: false,
             place,
+            ..Self::default()
         }
     }
 }
 
 /// An environment variable that a Hub file or the old template form declares.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declared {
     pub name: String,
     pub title: Option<String>,
@@ -138,8 +132,7 @@ pub struct Declared {
     pub default_place: Option<Place>,
 }
 
-/// A package that the worker installs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Package {
     pub manager: packages::Manager,
     pub name: String,
@@ -161,7 +154,6 @@ pub struct FlagTable {
     pub flags: Vec<TableFlag>,
 }
 
-/// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableFlag {
     pub flag: String,
@@ -178,7 +170,6 @@ pub struct WorkerInterface {
     /// `sglang_flags.json` where the Python loads it.
     pub env: Vec<EnvRead>,
     pub python: python::PythonFacts,
-    /// From the Dockerfile.
     pub image: Option<dockerfile::Image>,
     pub dockerfile: Option<RepoPath>,
     /// What the build does beside setting, copying and installing: an entry a RUN line.
@@ -198,21 +189,15 @@ pub struct WorkerInterface {
     pub packages: Vec<Package>,
     pub compose: Vec<compose::Service>,
     pub bake: Option<bake::Bake>,
-    /// From `.runpod/hub.json`.
     pub hub: Option<hub::Hub>,
-    /// From `.runpod/tests.json`.
     pub tests: Option<tests_json::Tests>,
-    /// From `worker-config.json`.
     pub form: Option<worker_config::WorkerConfig>,
     pub readme: Vec<readme::Documented>,
-    /// From `sglang_flags.json`.
     pub flag_table: Option<FlagTable>,
-    /// The files that were read.
     pub sources: BTreeMap<RepoPath, Source>,
 }
 
 impl WorkerInterface {
-    /// Every place that reads the variable of that name.
     pub fn reads<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a EnvRead> {
         self.env.iter().filter(move |read| read.name == name)
     }
@@ -220,10 +205,8 @@ impl WorkerInterface {
     /// The release of `SGLang` that the worker runs, and where that is said: the base image's tag,
     /// or a pinned pip package.
     pub fn sglang(&self) -> Option<(String, Place)> {
-        let base = self
-            .image
-            .as_ref()
-            .and_then(|image| Some((image.sglang()?, image.base.as_ref()?.place.clone())));
+        let image = self.image.as_ref();
+        let base = image.and_then(|it| Some((it.sglang()?, it.base.as_ref()?.place.clone())));
         base.or_else(|| {
             self.packages.iter().find_map(|package| {
                 let (_, version) = package.spec.split_once("==")?;
@@ -233,7 +216,6 @@ impl WorkerInterface {
     }
 }
 
-/// Whether a word is one of a list's, which spaces separate.
 pub fn is_one_of(words: &str, word: &str) -> bool {
     words.split(' ').any(|one| one == word)
 }
@@ -245,12 +227,8 @@ pub fn too_deep(text: &str) -> bool {
     let mut depth = 0usize;
     for byte in text.bytes() {
         match byte {
-            b'[' | b'{' | b'(' => {
-                depth += 1;
-                if depth > DEEPEST {
-                    return true;
-                }
-            }
+            b'[' | b'{' | b'(' if depth == DEEPEST => return true,
+            b'[' | b'{' | b'(' => depth += 1,
             b']' | b'}' | b')' => depth = depth.saturating_sub(1),
             _ => {}
         }

@@ -2,7 +2,6 @@
 
 use super::{Place, Source};
 
-/// A variable that the README documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Documented {
     pub name: String,
@@ -11,7 +10,6 @@ pub struct Documented {
     pub place: Place,
 }
 
-/// Reads every table row that begins with the name of a variable.
 pub fn read(source: &Source) -> Vec<Documented> {
     tables(source, |_| true)
 }
@@ -50,9 +48,8 @@ fn tables(source: &Source, counts: impl Fn(Option<usize>) -> bool) -> Vec<Docume
         let cells = cells(trimmed);
         if !in_table {
             in_table = true;
-            default_column = cells
-                .iter()
-                .position(|c| c.to_lowercase().contains("default"));
+            let is_default = |cell: &&str| cell.to_lowercase().contains("default");
+            default_column = cells.iter().position(is_default);
         }
         let Some(name) = cells.first().and_then(|cell| name(cell)) else {
             continue;
@@ -61,9 +58,8 @@ fn tables(source: &Source, counts: impl Fn(Option<usize>) -> bool) -> Vec<Docume
             continue;
         }
         let at = start + line.find(&name).unwrap_or_default();
-        let default = default_column
-            .and_then(|column| cells.get(column))
-            .map(|c| plain(c));
+        let default = default_column.and_then(|column| cells.get(column));
+        let default = default.map(|cell| plain(cell));
         found.push(Documented {
             place: source.place(at..at + name.len()),
             name,
@@ -92,11 +88,9 @@ fn cells(line: &str) -> Vec<&str> {
 /// The variable that a cell names: capital letters, digits and underscores alone.
 fn name(cell: &str) -> Option<String> {
     let text = cell.trim_matches(['`', '*', ' ']);
-    let fits = text.len() > 1
-        && text.starts_with(|c: char| c.is_ascii_uppercase())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let begins = text.starts_with(|c: char| c.is_ascii_uppercase());
+    let fits = text.len() > 1 && begins && text.chars().all(fits);
     fits.then(|| text.to_owned())
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
+use crate::Source;
 use xtask_core::tree::RepoPath;
 
 /// Which file of the upstream becomes which file of the worker.
@@ -34,7 +35,6 @@ impl PathMap {
     }
 }
 
-/// A file after rewriting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewritten {
     pub bytes: Vec<u8>,
@@ -51,16 +51,13 @@ pub struct Change {
     pub what: String,
 }
 
-/// A file that cannot be rewritten without guessing.
+/// A file that cannot be rewritten without guessing: where (both from 1), why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotUnderstood {
-    /// From 1.
     pub line: usize,
-    /// From 1, in characters.
     pub column: usize,
     /// What is there, without a full stop.
     pub what: String,
-    /// What to do about it.
     pub help: String,
 }
 
@@ -76,93 +73,38 @@ impl fmt::Display for NotUnderstood {
 
 impl std::error::Error for NotUnderstood {}
 
-/// The text of a file, without a byte order mark, and where its lines begin.
-pub(crate) struct Text<'a> {
-    mark: &'a str,
-    pub body: &'a str,
+pub(crate) fn open(bytes: &[u8]) -> Result<Source, NotUnderstood> {
+    let source = Source::new(RepoPath::from(""), bytes);
+    let Err(error) = std::str::from_utf8(bytes) else {
+        return Ok(source);
+    };
+    let at = error.valid_up_to().saturating_sub(source.skipped);
+    let help = "save the file as UTF-8 in the upstream";
+    Err(source.refuse(at, "a byte that is not UTF-8", help))
 }
 
-impl<'a> Text<'a> {
-    pub fn new(bytes: &'a [u8]) -> Result<Self, NotUnderstood> {
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let (line, column) = place(&good, good.len());
-            NotUnderstood {
-                line,
-                column,
-                what: "a byte that is not UTF-8".to_owned(),
-                help: "save the file as UTF-8 in the upstream".to_owned(),
-            }
-        })?;
-        let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mark = &text[..text.len() - body.len()];
-        Ok(Self { mark, body })
-    }
-
-    /// Line and column, both from 1.
-    pub fn place(&self, offset: usize) -> (usize, usize) {
-        place(self.body, offset)
-    }
-
-    pub fn line(&self, offset: usize) -> usize {
-        self.place(offset).0
-    }
-
-    pub fn refuse(
+impl Source {
+    pub(crate) fn refuse(
         &self,
         offset: usize,
         what: impl Into<String>,
-        help: impl Into<String>,
+        help: &str,
     ) -> NotUnderstood {
-        let (line, column) = self.place(offset);
+        let place = self.place(offset..offset);
         NotUnderstood {
-            line,
-            column,
+            line: place.line,
+            column: place.column,
             what: what.into(),
-            help: help.into(),
+            help: help.to_owned(),
         }
     }
 
-    /// What stands before an offset in its line.
-    pub fn indent(&self, offset: usize) -> &'a str {
-        let before = &self.body[..offset];
-        &before[before.rfind('\n').map_or(0, |at| at + 1)..]
-    }
-
-    /// The line ending in use at `offset`: that of the line which holds it, else of the one before.
-    pub fn newline(&self, offset: usize) -> &'static str {
-        let rest = self.body.get(offset..).unwrap_or_default();
-        let end = rest.find('\n').map(|at| offset + at);
-        match end.or_else(|| self.body.rfind('\n')) {
-            Some(at) if self.body[..at].ends_with('\r') => "\r\n",
-            _ => "\n",
-        }
-    }
-
-    /// The body after the edits, or the place where two of them meet.
-    pub fn edited(&self, mut edits: Vec<(Range<usize>, String)>) -> Result<Vec<u8>, NotUnderstood> {
-        edits.sort_by_key(|(range, _)| (range.start, range.end));
-        edits.dedup();
-        let mut out = self.mark.to_owned();
-        let mut done = 0;
-        for (range, text) in edits {
-            let Some(between) = self.body.get(done..range.start) else {
-                return Err(self.refuse(
-                    range.start,
-                    "a place that is used with two meanings",
-                    "write the value out at each place that uses it",
-                ));
-            };
-            out.push_str(between);
-            out.push_str(&text);
-            done = range.end;
-        }
-        out.push_str(self.body.get(done..).unwrap_or_default());
-        Ok(out.into_bytes())
+    /// The number of the line that holds an offset, from 1.
+    pub(crate) fn line_of(&self, offset: usize) -> usize {
+        self.place(offset..offset).line
     }
 }
 
-/// What a rewrite gathers on its way.
 #[derive(Default)]
 pub(crate) struct Output {
     pub edits: Vec<(Range<usize>, String)>,
@@ -176,24 +118,31 @@ impl Output {
         self.changes.push(Change { line, what });
     }
 
-    pub fn finish(self, text: &Text<'_>) -> Result<Rewritten, NotUnderstood> {
+    /// The text after the edits, or the place where two of them meet.
+    pub fn finish(mut self, source: &Source) -> Result<Rewritten, NotUnderstood> {
+        self.edits
+            .sort_by_key(|(range, _)| (range.start, range.end));
+        self.edits.dedup();
+        let mark = if source.skipped > 0 { "\u{feff}" } else { "" };
+        let mut out = mark.to_owned();
+        let mut done = 0;
+        for (range, text) in self.edits {
+            let Some(between) = source.text.get(done..range.start) else {
+                let what = "a place that is used with two meanings";
+                let help = "write the value out at each place that uses it";
+                return Err(source.refuse(range.start, what, help));
+            };
+            out.push_str(between);
+            out.push_str(&text);
+            done = range.end;
+        }
+        out.push_str(source.text.get(done..).unwrap_or_default());
         Ok(Rewritten {
-            bytes: text.edited(self.edits)?,
+            bytes: out.into_bytes(),
             changes: self.changes,
             notes: self.notes,
         })
     }
-}
-
-/// Line and column of a byte offset, both from 1, the column in characters.
-pub fn place(text: &str, offset: usize) -> (usize, usize) {
-    let offset = offset.min(text.len());
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-    (
-        before.bytes().filter(|&b| b == b'\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
 }
 
 /// The paths as a sentence says them: `a`, `b` and `c`.

@@ -3,8 +3,7 @@
 use super::*;
 use crate::glob::Glob;
 use crate::ignore::Ignore;
-use crate::yaml::Yaml;
-use crate::{compose, dockerfile};
+use crate::{compose, dockerfile, yaml};
 use testing::Random;
 
 impl PathMap {
@@ -157,7 +156,7 @@ fn a_compose_file_is_rewritten_or_refused() {
                 let text = String::from_utf8(result.bytes).unwrap();
                 let body = text.trim_start_matches('\u{feff}');
                 assert!(
-                    Yaml::parse(body).is_ok(),
+                    yaml::parse(body).is_ok(),
                     "{}",
                     String::from_utf8_lossy(&bytes)
                 );
@@ -180,6 +179,6 @@ fn the_rest_never_panics() {
         );
         let _ = Glob::new(&text, true).map(|glob| glob.matches("a/b"));
         let _ = dockerfile::arguments(&bytes);
-        let _ = Yaml::parse(&text);
+        let _ = yaml::parse(&text);
     }
 }

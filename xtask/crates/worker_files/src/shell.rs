@@ -22,10 +22,11 @@ pub struct Word {
 
 impl Word {
     fn new(text: impl Into<String>, range: &Range<usize>) -> Self {
+        let (text, range, choice) = (text.into(), range.clone(), false);
         Self {
-            text: text.into(),
-            range: range.clone(),
-            choice: false,
+            text,
+            range,
+            choice,
         }
     }
 }
@@ -50,7 +51,7 @@ pub struct Command {
 }
 
 /// `$NAME` or `${NAME…}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Variable {
     pub name: String,
     /// Behind `:-`, `-`, `:=` or `=`, or what the script sets it to where it is empty.
@@ -75,18 +76,15 @@ pub struct Script {
     pub unread: Vec<(Range<usize>, &'static str)>,
 }
 
-/// Whether a text can be the name of a variable.
 pub fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The variables that a piece of text uses.
 pub fn variables(text: &str) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices('$') {
-        let braced = text[at + 1..].starts_with('{');
-        let from = at + 1 + usize::from(braced);
+        let from = at + 1 + usize::from(text[at + 1..].starts_with('{'));
         let after =
             text[from..].trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
         let end = text.len() - after.len();

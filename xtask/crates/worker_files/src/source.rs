@@ -9,20 +9,16 @@ use xtask_core::tree::RepoPath;
 /// only cost time and memory.
 pub const LARGEST: usize = 4 * 1024 * 1024;
 
-/// A place in a file.
+/// A place in a file: line and column from 1, the column in characters, `start..end` in bytes.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub struct Place {
     pub file: RepoPath,
-    /// From 1.
     pub line: usize,
-    /// In characters, from 1.
     pub column: usize,
-    /// In bytes of the file.
     #[serde(skip)]
     pub start: usize,
-    /// In bytes of the file, exclusive.
     #[serde(skip)]
     pub end: usize,
 }
@@ -30,13 +26,17 @@ pub struct Place {
 impl Place {
     /// The start of a file, for what is said of the file as a whole.
     pub fn start_of(file: &RepoPath) -> Self {
+        let file = file.clone();
         Self {
-            file: file.clone(),
-            line: 1,
-            column: 1,
-            start: 0,
-            end: 0,
+            file,
+            ..Self::default()
         }
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Source::new(RepoPath::from(""), b"").place(0..0)
     }
 }
 
@@ -52,7 +52,6 @@ impl std::fmt::Display for Place {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Hides {
-    /// Environment variables and their defaults.
     Variables,
     /// Flags of `SGLang`'s command line.
     Flags,
@@ -90,7 +89,6 @@ impl Unread {
         }
     }
 
-    /// Only these may be hidden.
     #[must_use]
     pub fn hiding(mut self, may_hide: &[Hides]) -> Self {
         self.may_hide = may_hide.iter().copied().collect();
@@ -123,16 +121,13 @@ impl<Facts> Reading<Facts> {
     }
 }
 
-/// A file's text.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub path: RepoPath,
     pub text: String,
-    /// Where each line starts in `text`.
     lines: Vec<usize>,
     /// Bytes in front of `text`: a byte order mark.
-    skipped: usize,
-    /// Whether the bytes were not UTF-8.
+    pub(crate) skipped: usize,
     lossy: bool,
 }
 
@@ -141,9 +136,8 @@ impl Source {
     pub fn new(path: RepoPath, bytes: &[u8]) -> Self {
         let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = String::from_utf8_lossy(body);
-        let lines = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
         Self {
             path,
             lossy: text.len() != body.len(),
@@ -160,7 +154,6 @@ impl Source {
             .then(|| Unread::new(what, Place::start_of(&self.path)))
     }
 
-    /// The place of a range of `text`.
     pub fn place(&self, range: Range<usize>) -> Place {
         let start = self.floor(range.start);
         let end = self.floor(range.end.max(start));
@@ -175,7 +168,6 @@ impl Source {
         }
     }
 
-    /// A construct of this file that was not understood.
     pub fn unread(
         &self,
         range: Range<usize>,
@@ -197,7 +189,6 @@ impl Source {
         (0..self.lines.len()).map(|index| self.line(index))
     }
 
-    /// One of them, from 0.
     pub fn line(&self, index: usize) -> (usize, &str) {
         let start = self.lines[index];
         let end = self.lines.get(index + 1).map_or(self.text.len(), |n| n - 1);

@@ -55,11 +55,8 @@ pub fn has_no_effect(command: &Command) -> bool {
 pub fn only_watches(command: &Command) -> bool {
     const WATCHES: &str = "pkill pgrep killall logger clear tee xargs seq timeout supervisord";
     let program = command.program();
-    let asks_itself = |word: &crate::shell::Word| {
-        ["localhost", "127.0.0.1", "0.0.0.0"]
-            .iter()
-            .any(|host| word.text.contains(host))
-    };
+    let own = ["localhost", "127.0.0.1", "0.0.0.0"];
+    let asks_itself = |word: &crate::shell::Word| own.iter().any(|host| word.text.contains(host));
     program.starts_with(['$', '"'])
         || is_one_of(WATCHES, program)
         || is_one_of("curl wget nc", program) && command.run().iter().any(asks_itself)

@@ -52,12 +52,15 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
     };
     let variable = |entry: &Node| {
         let key = entry.get("key")?;
-        let value = entry.get("value").and_then(Node::scalar);
-        Some(Named {
-            name: key.as_str()?.to_owned(),
-            value: value.unwrap_or_default(),
-            place: source.place(key.span.clone()),
-        })
+        let value = entry
+            .get("value")
+            .and_then(Node::scalar)
+            .unwrap_or_default();
+        Some(Named::new(
+            key.as_str()?,
+            value,
+            source.place(key.span.clone()),
+        ))
     };
     let settings = root.members().iter();
     let settings = settings.chain(config.map(Node::members).unwrap_or_default());

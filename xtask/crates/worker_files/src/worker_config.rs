@@ -6,7 +6,6 @@ use super::json::{Member, Node};
 use super::{Declared, Source, Unread};
 use xtask_core::sglang;
 
-/// The old form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WorkerConfig {
     pub env: Vec<Declared>,
@@ -37,14 +36,9 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
             default: value.and_then(Node::scalar).filter(|v| !v.is_empty()),
             options: options(source, entry),
             required: entry.get("required").and_then(Node::scalar).as_deref() == Some("true"),
-            true_value: None,
-            others: Vec::new(),
-            false_value: None,
-            min: None,
-            max: None,
-            fixed: None,
             default_place: value.map(|v| source.place(v.span.clone())),
             place: source.place(member.key_span.clone()),
+            ..Declared::default()
         });
     }
     // The highest counts, wherever it stands.

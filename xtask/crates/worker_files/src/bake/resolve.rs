@@ -12,25 +12,25 @@ use serde_json::{Map, Value};
 
 use crate::Source;
 
-/// The bake file's name, beside the Dockerfile at the root.
 pub const FILE: &str = "docker-bake.hcl";
 
 /// So deep may one definition lead to another.
 const DEEPEST: usize = 20;
 
+type Settings = Map<String, Value>;
+
 /// A bake file with its variables filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Resolved {
-    /// The targets of each group.
     pub groups: BTreeMap<String, Vec<String>>,
-    pub targets: BTreeMap<String, Map<String, Value>>,
+    pub targets: BTreeMap<String, Settings>,
     /// What could not be resolved, each with its line.
     pub unresolved: Vec<String>,
 }
 
 impl Resolved {
     /// The one target that is built when none is named; `None` where there are several or none.
-    pub fn target(&self) -> Option<(&str, &Map<String, Value>)> {
+    pub fn target(&self) -> Option<(&str, &Settings)> {
         let group = self.groups.get("default").map(Vec::as_slice);
         let name = match group {
             Some([one]) => one.as_str(),
@@ -48,11 +48,11 @@ pub fn resolve(
     source: &Source,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Resolved, String> {
-    let body = super::parse(source)
+    let body = &super::parse(source)
         .map_err(|(why, at)| format!("line {}: {why}", source.place(at..at).line))?;
     let file = File {
         source,
-        body: &body,
+        body,
         environment,
     };
     let mut resolved = Resolved::default();
@@ -81,7 +81,7 @@ pub fn resolve(
 }
 
 /// A target's settings with bake's own defaults, and in its spelling.
-fn spelled(mut settings: Map<String, Value>) -> Map<String, Value> {
+fn spelled(mut settings: Settings) -> Settings {
     settings.remove("inherits");
     for (key, value) in [("context", "."), ("dockerfile", "Dockerfile")] {
         settings.entry(key).or_insert_with(|| value.into());
@@ -127,12 +127,7 @@ struct File<'a> {
 
 impl File<'_> {
     /// A target with what it inherits: of arguments and labels each, of all else the nearest.
-    fn target(
-        &self,
-        block: &Block,
-        unresolved: &mut Vec<String>,
-        depth: usize,
-    ) -> Map<String, Value> {
+    fn target(&self, block: &Block, unresolved: &mut Vec<String>, depth: usize) -> Settings {
         let own = self.settings(block, unresolved);
         let mut all = Map::new();
         let bases = own.get("inherits").and_then(Value::as_array);
@@ -149,7 +144,7 @@ impl File<'_> {
     }
 
     /// The settings of a block that can be resolved.
-    fn settings(&self, block: &Block, unresolved: &mut Vec<String>) -> Map<String, Value> {
+    fn settings(&self, block: &Block, unresolved: &mut Vec<String>) -> Settings {
         let mut settings = Map::new();
         for item in block.body.iter().filter_map(Structure::as_attribute) {
             let key = item.key.as_str();
@@ -158,11 +153,8 @@ impl File<'_> {
                     settings.insert(key.to_owned(), value);
                 }
                 Err(what) => {
-                    let line = self
-                        .source
-                        .place(item.value.span().unwrap_or_default())
-                        .line;
-                    unresolved.push(format!("line {line}: `{key}`: {what}"));
+                    let place = self.source.place(item.value.span().unwrap_or_default());
+                    unresolved.push(format!("line {}: `{key}`: {what}", place.line));
                 }
             }
         }
@@ -202,12 +194,10 @@ impl File<'_> {
         Ok(match expression {
             Expression::Null(_) => Value::Null,
             Expression::Bool(value) => Value::Bool(*value.value()),
-            Expression::Number(number) => number
-                .value()
-                .to_string()
-                .parse()
-                .map(Value::Number)
-                .map_err(|_| "a number that is none".to_owned())?,
+            Expression::Number(number) => {
+                let number = number.value().to_string().parse();
+                Value::Number(number.map_err(|_| "a number that is none".to_owned())?)
+            }
             Expression::String(text) => Value::String(text.as_str().to_owned()),
             Expression::Parenthesis(inner) => inside(inner.inner())?,
             Expression::Variable(name) => self.variable(name.as_str(), depth + 1)?,
@@ -246,7 +236,6 @@ impl File<'_> {
     }
 }
 
-/// A value inside a text.
 fn word(value: Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text),
@@ -256,7 +245,7 @@ fn word(value: Value) -> Result<String, String> {
     }
 }
 
-fn merge(into: &mut Map<String, Value>, over: Map<String, Value>) {
+fn merge(into: &mut Settings, over: Settings) {
     for (key, value) in over {
         match (key.as_str(), into.get_mut(&key), value) {
             ("args" | "labels", Some(Value::Object(below)), Value::Object(above)) => {

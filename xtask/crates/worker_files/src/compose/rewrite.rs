@@ -1,8 +1,10 @@
 //! The compose file: relative paths in it are seen from the folder that holds it, so each must be
 //! said anew when the file moves up to the root.
 
-use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text};
-use crate::yaml::{Node, Yaml};
+use crate::Source;
+use crate::json::Node;
+use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, open};
+use crate::yaml;
 use xtask_core::tree::RepoPath;
 
 /// The compose file of the upstream's worker folder, with every path that it names where that lies
@@ -10,27 +12,22 @@ use xtask_core::tree::RepoPath;
 /// repository (`./data`) stay beside the compose file; a path out of the worker folder means the
 /// same place in the worker's repository as it did in the upstream's.
 pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
-    let text = Text::new(compose)?;
-    let yaml = Yaml::parse(text.body).map_err(|fault| {
-        text.refuse(
-            fault.offset,
-            format!(
-                "no compose file that can be rewritten safely: {}",
-                fault.what
-            ),
-            "fix the upstream's file; `docker compose config` reads it the same way",
-        )
+    let text = open(compose)?;
+    let root = yaml::parse(&text.text).map_err(|fault| {
+        let what = format!(
+            "no compose file that can be rewritten safely: {}",
+            fault.what
+        );
+        let help = "fix the upstream's file; `docker compose config` reads it the same way";
+        text.refuse(fault.offset, what, help)
     })?;
     let mut editor = Editor {
         text: &text,
-        yaml: &yaml,
         map,
         old: RepoPath::from("docker-compose.yml").inside(&map.root),
         output: Output::default(),
     };
-    if let Some(root) = yaml.root() {
-        editor.file(root)?;
-    }
+    editor.file(&root)?;
     let mut output = editor.output;
     output.changes.sort_by_key(|change| change.line);
     output.changes.dedup();
@@ -61,8 +58,7 @@ const PATHS: &[&str] = &[
 ];
 
 struct Editor<'a> {
-    text: &'a Text<'a>,
-    yaml: &'a Yaml,
+    text: &'a Source,
     map: &'a PathMap,
     /// Where the upstream has the file.
     old: RepoPath,
@@ -70,70 +66,46 @@ struct Editor<'a> {
 }
 
 impl Editor<'_> {
-    fn file(&mut self, root: usize) -> Result<(), NotUnderstood> {
+    fn file(&mut self, root: &Node) -> Result<(), NotUnderstood> {
         for keys in PATHS {
-            for id in self.found(root, keys) {
-                self.scalar(id, |editor, path| editor.anew(path, id))?;
+            for node in found(root, keys) {
+                self.scalar(node, |editor, path| editor.anew(path, node))?;
             }
         }
-        for id in self.found(root, "services * build") {
-            self.build(id)?;
+        for node in found(root, "services * build") {
+            self.build(node)?;
         }
-        for id in self.found(root, "services * build additional_contexts []") {
-            self.scalar(id, |editor, value| {
-                let Some((name, path)) = value.split_once('=') else {
-                    return Ok(None);
-                };
-                let new = editor.anew(path, id)?;
+        for node in found(root, "services * build additional_contexts []") {
+            self.scalar(node, |editor, value| {
+                let (name, path) = value.split_once('=').unwrap_or((value, ""));
+                let new = editor.anew(path, node)?;
                 Ok(new.map(|path| format!("{name}={path}")))
             })?;
         }
-        for id in self.found(root, "services * volumes []") {
-            self.scalar(id, |editor, value| editor.volume(value, id))?;
+        for node in found(root, "services * volumes []") {
+            self.scalar(node, |editor, value| editor.volume(value, node))?;
         }
         Ok(())
     }
 
-    /// The values at a place: `*` is each value of a mapping, `[]` each member of a list.
-    fn found(&self, root: usize, keys: &str) -> Vec<usize> {
-        let mut found = vec![root];
-        for key in keys.split(' ') {
-            let inside = |id: usize| -> Vec<usize> {
-                match key {
-                    "*" => self.yaml.pairs(id).into_iter().map(|pair| pair.1).collect(),
-                    "[]" => self.yaml.members(id).to_vec(),
-                    key => self.yaml.get(id, key).into_iter().collect(),
-                }
-            };
-            found = found.into_iter().flat_map(inside).collect();
-            // What aliases lead to more than once is one value.
-            found.sort_unstable();
-            found.dedup();
-        }
-        found
-    }
-
-    fn build(&mut self, build: usize) -> Result<(), NotUnderstood> {
+    fn build(&mut self, build: &Node) -> Result<(), NotUnderstood> {
         let root = &self.map.root;
-        let get = |key: &str| self.yaml.get(build, key);
-        let (written, dockerfile) = (get("context").unwrap_or(build), get("dockerfile"));
-        let context = self.yaml.text(written).unwrap_or(".");
-        let inline = get("dockerfile_inline").filter(|id| {
-            let text = self.yaml.text(*id);
-            text.is_some_and(|text| text.contains(root))
-        });
-        if let Some(inline) = inline {
+        let written = build.get("context").unwrap_or(build);
+        let context = written.as_str().unwrap_or(".");
+        if let Some(inline) = build.get("dockerfile_inline")
+            && inline.as_str().is_some_and(|text| text.contains(root))
+        {
             let what = format!("a Dockerfile inside of the compose file that names `{root}`");
             let help = "move it to a file of its own in the upstream";
-            return Err(self.text.refuse(self.yaml.span(inline).start, what, help));
+            return Err(self.text.refuse(inline.span.start, what, help));
         }
         if is_elsewhere(context) {
             return Ok(());
         }
         let old = self.old.leads_to(context.as_bytes());
-        if let (Some(id), Some(old)) = (dockerfile, &old) {
+        if let (Some(node), Some(old)) = (build.get("dockerfile"), &old) {
             let inside = |folder: &RepoPath| RepoPath::from("x").inside(&folder.to_string());
-            self.scalar(id, |editor, path| {
+            self.scalar(node, |editor, path| {
                 let to = inside(old).leads_to(path.as_bytes());
                 let to = to.and_then(|to| editor.map.moved.get(&to));
                 Ok(to.map(|to| inside(&editor.moved(old)).link_to(to).to_string()))
@@ -143,33 +115,29 @@ impl Editor<'_> {
             self.output.notes.push(format!(
                 "line {}: the build names no Dockerfile, which meant the one in `{context}`; now \
                  it means the worker's",
-                self.text.line(self.yaml.span(written).start)
+                self.text.line_of(written.span.start)
             ));
         }
         self.scalar(written, |editor, path| editor.anew(path, written))
     }
 
-    fn volume(&self, value: &str, id: usize) -> Result<Option<String>, NotUnderstood> {
+    fn volume(&self, value: &str, node: &Node) -> Result<Option<String>, NotUnderstood> {
         // `${VAR:-x}` holds colons of its own.
         let mut depth = 0;
         let end = value.find(|c| {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
+            depth += i32::from(c == '{') - i32::from(c == '}');
             c == ':' && depth == 0
         });
         let (host, rest) = value.split_at(end.unwrap_or_default());
         if !host.starts_with(['.', '$']) {
             return Ok(None);
         }
-        let new = self.anew(host, id)?;
+        let new = self.anew(host, node)?;
         Ok(new.map(|host| format!("{host}{rest}")))
     }
 
     /// The path as it must read after the move; `None` if it stays.
-    fn anew(&self, path: &str, id: usize) -> Result<Option<String>, NotUnderstood> {
+    fn anew(&self, path: &str, node: &Node) -> Result<Option<String>, NotUnderstood> {
         if is_elsewhere(path) || path.is_empty() {
             return Ok(None);
         }
@@ -177,7 +145,7 @@ impl Editor<'_> {
             if path.contains("../") || path.contains(&self.map.root) {
                 let what = format!("the path `{path}` depends on a variable");
                 let help = "write the path itself in the upstream";
-                return Err(self.text.refuse(self.yaml.span(id).start, what, help));
+                return Err(self.text.refuse(node.span.start, what, help));
             }
             return Ok(None);
         }
@@ -209,29 +177,43 @@ impl Editor<'_> {
 
     fn scalar(
         &mut self,
-        id: usize,
+        node: &Node,
         anew: impl FnOnce(&Self, &str) -> Result<Option<String>, NotUnderstood>,
     ) -> Result<(), NotUnderstood> {
-        let Node::Scalar { value, span, style } = self.yaml.node(id) else {
+        let Some(value) = node.as_str() else {
             return Ok(());
         };
         let Some(new) = anew(self, value)? else {
             return Ok(());
         };
-        let inner = match style {
-            '\'' | '"' => span.start + 1..span.end - 1,
-            _ => span.clone(),
-        };
-        if self.text.body.get(inner.clone()) != Some(value) || *style == '|' {
+        let span = node.span.clone();
+        let is_quoted = self.text.text[span.clone()].starts_with(['"', '\'']);
+        let quote = usize::from(is_quoted);
+        let inner = span.start + quote..span.end - quote;
+        if self.text.text.get(inner.clone()) != Some(value) {
             let what = format!("the path `{value}` is written with escapes or over several lines");
             let help = "write it plainly on one line in the upstream";
             return Err(self.text.refuse(span.start, what, help));
         }
         let what = format!("`{value}` is `{new}` from the root");
-        self.output.change(self.text.line(span.start), what);
+        self.output.change(self.text.line_of(span.start), what);
         self.output.edits.push((inner, new));
         Ok(())
     }
+}
+
+/// The values at a place: `*` is each value of a mapping, `[]` each member of a list.
+fn found<'n>(root: &'n Node, keys: &str) -> Vec<&'n Node> {
+    keys.split(' ').fold(vec![root], |found, key| {
+        let inside = |node: &'n Node| -> Vec<&'n Node> {
+            match key {
+                "*" => node.members().iter().map(|member| &member.value).collect(),
+                "[]" => node.items().iter().collect(),
+                key => node.get(key).into_iter().collect(),
+            }
+        };
+        found.into_iter().flat_map(inside).collect()
+    })
 }
 
 /// Absolute, in the home folder, or an address.

@@ -3,7 +3,6 @@
 use super::reader::Reader;
 use super::{Copy, Hides, Instruction, Step};
 
-/// What ADD unpacks.
 const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
 
 impl Reader<'_> {
@@ -31,32 +30,28 @@ impl Reader<'_> {
         if from.is_some() || unpacks || sources.iter().any(is_url) || !documents.is_empty() {
             let mut words = vec![instruction.keyword.clone()];
             // A stage goes by what it is built on, whatever it is called.
-            let origin = |from: &String| self.stages.origin(from, self.stage);
-            let from = from
-                .iter()
-                .map(|from| origin(from).unwrap_or_else(|| from.clone()));
-            words.extend(from.map(|from| format!("--from={from}")));
+            words.extend(from.iter().map(|from| {
+                let origin = self.stages.origin(from, self.stage);
+                format!("--from={}", origin.unwrap_or_else(|| from.clone()))
+            }));
             let others = options.iter().map(|option| option.text.clone());
             let is_told = |option: &str| option.starts_with("--from=") || option == "--link";
             words.extend(others.filter(|option| !is_told(option)));
             words.extend(sources.iter().chain([&dest]).cloned());
+            let mut commands = vec![words.join(" ")];
             let bodies = documents
                 .iter()
-                .map(|document| &self.source.text[document.body.clone()]);
-            let bodies = bodies.map(|body| format!("<< {}", body.trim()));
-            self.image.steps.push(Step {
-                commands: [words.join(" ")].into_iter().chain(bodies).collect(),
-                place: place.clone(),
-            });
+                .map(|one| &self.source.text[one.body.clone()]);
+            commands.extend(bodies.map(|body| format!("<< {}", body.trim())));
+            let place = place.clone();
+            self.image.steps.push(Step { commands, place });
         }
         sources.retain(|source| !is_url(source));
         if sources.is_empty() && from.is_none() {
             return;
         }
-        let paths = sources
-            .iter()
-            .map(|source| self.expand(source, instruction))
-            .collect();
+        let paths = sources.iter().map(|path| self.expand(path, instruction));
+        let paths = paths.collect();
         let target = self.expand(&dest, instruction);
         let mut flags = options.iter().map(|option| option.text.as_str());
         self.image.copies.push(Copy {
@@ -76,9 +71,12 @@ impl Reader<'_> {
 
 /// A path of the image without the first slash, dots taken out. A slash at the end stays.
 fn in_image(path: &str, workdir: Option<&str>) -> String {
-    let folder = workdir
-        .filter(|_| !path.starts_with('/'))
-        .unwrap_or_default();
+    let is_absolute = path.starts_with('/');
+    let folder = if is_absolute {
+        ""
+    } else {
+        workdir.unwrap_or_default()
+    };
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
     let mut plain = crate::glob::clean(&format!("{folder}/{path}"));
     if is_folder && !plain.is_empty() {

@@ -7,7 +7,6 @@ use super::{Copy, Mount, Named, Run, Step, Text};
 pub struct Image {
     /// The base image with its arguments' defaults filled in.
     pub base: Option<Text>,
-    /// The platform that FROM asks for.
     pub platform: Option<String>,
     pub env: Vec<Named>,
     pub args: Vec<Named>,

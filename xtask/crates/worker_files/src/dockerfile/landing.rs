@@ -6,7 +6,6 @@ use crate::glob::{Glob, head, is_pattern};
 use crate::rewrite::PathMap;
 use xtask_core::tree::RepoPath;
 
-/// What takes the place of one source.
 #[derive(Debug, Default)]
 pub struct Landing {
     /// The new sources by the folder below the destination that they land in, which is empty for
@@ -22,20 +21,20 @@ impl PathMap {
     /// What the source `path` (already cleaned) becomes; `Err` says what is in the way.
     pub(super) fn land(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
         let root = &self.root;
-        if path.is_empty() {
-            let what = "the whole build context is copied, and upstream's other files are not in a \
-                        worker's repository";
-            return Err(what.to_owned());
-        }
         let pattern = is_pattern(path);
-        if pattern && path.contains("**") {
-            return Err(format!("the pattern `{path}` spans folders"));
-        }
-        if pattern && !RepoPath::from(path).is_within(root) {
-            return Err(format!("the pattern `{path}` reaches outside of `{root}/`"));
-        }
-        if Glob::new(path, false).is_none() {
-            return Err(format!("`{path}` is a bad pattern"));
+        let is_outside = || path.contains("**") || !RepoPath::from(path).is_within(root);
+        let trouble = if path.is_empty() {
+            "the whole build context is copied, and upstream's other files are not in a worker's \
+             repository"
+        } else if pattern && is_outside() {
+            &format!("the pattern `{path}` spans folders or reaches outside of `{root}/`")
+        } else if Glob::new(path, false).is_none() {
+            &format!("`{path}` is a bad pattern")
+        } else {
+            ""
+        };
+        if !trouble.is_empty() {
+            return Err(trouble.to_owned());
         }
         let mut landing = Landing::default();
         let moved = self.moved.iter().map(|(from, to)| (from, Some(to)));
@@ -51,13 +50,12 @@ impl PathMap {
                 Some(to) => self.place(file, end, to, folder_mark || pattern, &mut landing)?,
             }
         }
-        match (landing.places.is_empty(), landing.left.is_empty()) {
-            (true, true) => Err(format!(
-                "`{path}` is copied, which a worker's repository does not hold"
-            )),
-            (true, false) => Err(format!("`{path}` is copied, which does not come along")),
-            (false, _) => Ok(landing),
-        }
+        let why = match landing.left.is_empty() {
+            _ if !landing.places.is_empty() => return Ok(landing),
+            true => "a worker's repository does not hold",
+            false => "does not come along",
+        };
+        Err(format!("`{path}` is copied, which {why}"))
     }
 
     /// Where a file lands whose path is taken up to `end`: alone, or with the topmost folder that
@@ -72,9 +70,8 @@ impl PathMap {
     ) -> Result<(), String> {
         // Spaces can stand in a COPY line, in the JSON form.
         let odd = |c: char| c.is_control() || "*?[]\\$\"'`<".contains(c);
-        let names = file
-            .as_str()
-            .zip(to.as_str().filter(|to| !to.contains(odd)));
+        let plain = to.as_str().filter(|to| !to.contains(odd));
+        let names = file.as_str().zip(plain);
         let (text, to) = names.ok_or_else(|| {
             format!("the name of {file} has characters that a COPY line cannot say plainly")
         })?;

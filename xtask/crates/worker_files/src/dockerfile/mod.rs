@@ -15,7 +15,7 @@ use super::{Hides, Place, Reading, Source, Unread};
 pub use expand::expand;
 use expand::try_expand;
 pub use image::Image;
-pub use reader::{read, read_on, read_with};
+pub use reader::{read, read_on};
 pub use rewrite::{Taken, arguments, rewrite, taken};
 use split::{Instruction, Word, clean, split};
 
@@ -28,7 +28,20 @@ pub struct Named {
     pub place: Place,
 }
 
-/// A value with its place.
+impl Text {
+    pub fn new(text: impl Into<String>, place: Place) -> Self {
+        let text = text.into();
+        Self { text, place }
+    }
+}
+
+impl Named {
+    pub fn new(name: impl Into<String>, value: impl Into<String>, place: Place) -> Self {
+        let (name, value) = (name.into(), value.into());
+        Self { name, value, place }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     pub text: String,
@@ -39,15 +52,12 @@ pub struct Text {
 pub struct Copy {
     pub sources: Vec<String>,
     pub dest: String,
-    /// Another stage or image that it copies from.
     pub from: Option<String>,
-    /// The sources with variables filled in.
     pub paths: Vec<String>,
     /// Where they go in the image, from its root; a slash at the end stays.
     pub target: String,
     /// Whether the folders of a source's path are kept.
     pub parents: bool,
-    /// Patterns of what is left out.
     pub excludes: Vec<String>,
     /// `--chmod` and `--chown`.
     pub mode: Option<String>,
@@ -55,7 +65,6 @@ pub struct Copy {
     pub place: Place,
 }
 
-/// `RUN --mount=type=…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// `cache` or `secret`, or another of `BuildKit`'s.
@@ -67,7 +76,6 @@ pub struct Mount {
     pub place: Place,
 }
 
-/// A RUN line, or a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub script: Script,
@@ -81,7 +89,6 @@ pub struct Run {
 /// Something that the build does beside setting, copying and installing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// The commands, each as one line.
     pub commands: Vec<String>,
     pub place: Place,
 }

@@ -22,7 +22,7 @@ type Context = BTreeMap<String, String>;
 
 /// Where the image has each content.
 fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
-    let text = Text::new(dockerfile).unwrap();
+    let text = open(dockerfile).unwrap();
     let mut copies = Vec::new();
     let walked = Walk::each(&text, |walk, instruction| {
         let sources = walk.sources(instruction)?;
@@ -66,7 +66,7 @@ fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
                 };
                 image.insert(place, content.clone());
             }
-            assert!(found, "nothing at {source} for\n{}", text.body);
+            assert!(found, "nothing at {source} for\n{}", text.text);
         }
     }
     image

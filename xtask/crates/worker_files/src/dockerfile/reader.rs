@@ -14,20 +14,14 @@ use xtask_core::output::cut;
 const ABOUT_SOMETHING: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME \
                                HEALTHCHECK COPY ADD RUN";
 
-/// What an instruction may hide.
 const BUILD: [Hides; 2] = [Hides::Image, Hides::Packages];
 
 /// Reads a Dockerfile, with every argument at its default.
 pub fn read(source: &Source) -> Reading<Image> {
-    read_with(source, BTreeMap::new())
+    read_on(source, BTreeMap::new(), None)
 }
 
-/// Reads a Dockerfile as a build with these arguments would.
-pub fn read_with(source: &Source, given: BTreeMap<String, String>) -> Reading<Image> {
-    read_on(source, given, None)
-}
-
-/// The same on a base image whose WORKDIR is known.
+/// Reads a Dockerfile as a build with these arguments would, on a base image with this WORKDIR.
 pub fn read_on(
     source: &Source,
     given: BTreeMap<String, String>,
@@ -78,7 +72,6 @@ struct Starts {
     entrypoint: Option<Start>,
     cmd: Option<Start>,
     healthcheck: Option<Start>,
-    /// Whether CMD stands in the stage that is read.
     own_cmd: bool,
 }
 
@@ -100,12 +93,10 @@ impl Start {
 pub struct Reader<'s> {
     pub source: &'s Source,
     pub image: Image,
-    /// What ARG and ENV hold so far.
     values: BTreeMap<String, String>,
     /// Whether values grew beyond all measure: from then on none is filled in.
     exhausted: bool,
     pub stages: &'s Stages,
-    /// The stage that is read.
     pub stage: usize,
     starts: Starts,
     unread: Vec<Unread>,
@@ -119,16 +110,7 @@ impl Reader<'_> {
     }
 
     fn text(&self, text: impl Into<String>, range: Range<usize>) -> Text {
-        Text {
-            text: text.into(),
-            place: self.source.place(range),
-        }
-    }
-
-    fn texts(&self, words: Vec<Word>) -> impl Iterator<Item = Text> {
-        words
-            .into_iter()
-            .map(|word| self.text(word.text, word.range))
+        Text::new(text, self.source.place(range))
     }
 
     pub fn not_read(&mut self, range: Range<usize>, what: impl Into<String>, hides: &[Hides]) {
@@ -175,21 +157,18 @@ impl Reader<'_> {
                 self.image.shell = Some(self.text(words, range));
             }
             "EXPOSE" => {
-                let mut words = instruction.words(0);
-                for word in &mut words {
-                    // It is what a port without a protocol means.
-                    word.text = word.text.trim_end_matches("/tcp").to_owned();
+                for word in instruction.words(0) {
+                    // A port without a protocol is one of TCP.
+                    let port = self.text(word.text.trim_end_matches("/tcp"), word.range);
+                    self.image.expose.push(port);
                 }
-                let ports: Vec<Text> = self.texts(words).collect();
-                self.image.expose.extend(ports);
             }
             "VOLUME" => {
-                let mut words = instruction.words(0);
-                for word in words.iter_mut().filter(|_| json.is_some()) {
-                    word.range = range.clone();
+                for word in instruction.words(0) {
+                    let whole = json.is_some().then(|| range.clone());
+                    let volume = self.text(word.text, whole.unwrap_or(word.range));
+                    self.image.volumes.push(volume);
                 }
-                let volumes: Vec<Text> = self.texts(words).collect();
-                self.image.volumes.extend(volumes);
             }
             "ENTRYPOINT" => {
                 self.starts.entrypoint = Some(Start::new(instruction, 0));
@@ -217,11 +196,9 @@ impl Reader<'_> {
             "RUN" => self.run(instruction),
             // For images that are built on this one.
             "ONBUILD" => {
-                let line = format!("ONBUILD {}", instruction.line());
-                self.image.steps.push(Step {
-                    commands: vec![line],
-                    place: self.source.place(range),
-                });
+                let commands = vec![format!("ONBUILD {}", instruction.line())];
+                let place = self.source.place(range);
+                self.image.steps.push(Step { commands, place });
             }
             "MAINTAINER" => {}
             keyword => {
@@ -282,7 +259,6 @@ impl Reader<'_> {
         }
     }
 
-    /// What ARG, ENV or LABEL sets.
     fn pairs(&mut self, instruction: &Instruction) -> Vec<Named> {
         let assignments = instruction.assignments();
         let is_old_form = !instruction.line().contains('=');
@@ -290,18 +266,14 @@ impl Reader<'_> {
             && is_old_form
             && value.is_empty()
         {
-            let what = format!(
-                "{} sets no value for {}",
-                instruction.keyword,
-                cut(&name.text, 40)
-            );
+            let name = cut(&name.text, 40);
+            let what = format!("{} sets no value for {name}", instruction.keyword);
             self.not_read(instruction.range.clone(), what, &[Hides::Image]);
             return Vec::new();
         }
-        let named = |(name, value): (Word, Option<String>)| Named {
-            name: name.text,
-            value: value.unwrap_or_default(),
-            place: self.source.place(name.range),
+        let named = |(name, value): (Word, Option<String>)| {
+            let place = self.source.place(name.range);
+            Named::new(name.text, value.unwrap_or_default(), place)
         };
         assignments.into_iter().map(named).collect()
     }
@@ -330,7 +302,6 @@ impl Reader<'_> {
         text
     }
 
-    /// What the container runs, as scripts.
     fn started(&mut self) {
         let starts = std::mem::take(&mut self.starts);
         let runs: Vec<Start> = match (starts.entrypoint, starts.cmd) {
@@ -374,33 +345,24 @@ impl Reader<'_> {
                 self.mount(value, option.range.clone());
             }
         }
-        for document in instruction
-            .documents
-            .iter()
-            .filter(|document| !document.ends)
-        {
+        let documents = instruction.documents.iter();
+        for document in documents.filter(|document| !document.ends) {
             let what = format!("the here-document {} never ends", cut(&document.name, 40));
             self.not_read(document.body.clone(), what, &[Hides::Packages]);
         }
-        let shell = self.image.shell.as_ref();
-        let shell = shell.map_or("sh", |shell| shell.text.as_str());
+        let shell = self.image.shell.as_ref().map_or("sh", |shell| &*shell.text);
+        let mut others = ["powershell", "cmd", "pwsh"].iter();
         let script = if let Some(words) = instruction.json(at) {
             shell::exec(&words, &(at..instruction.line_end))
-        } else if ["powershell", "cmd", "pwsh"]
-            .iter()
-            .any(|it| shell.contains(it))
-        {
+        } else if others.any(|other| shell.contains(other)) {
             let what = "this shell's language is not read";
             return self.not_read(instruction.range.clone(), what, &[Hides::Packages]);
         } else {
             let text = format!("{}{}", " ".repeat(at), &instruction.text[at..]);
-            let used = shell::variables(&text);
-            let known = used
-                .iter()
-                .filter_map(|(name, _)| self.values.get_key_value(name));
-            let known = known.filter(|(_, value)| !value.is_empty());
-            let known = known.map(|(name, value)| (name.clone(), value.clone()));
-            shell::parse_with(&text, &known.collect())
+            let used = shell::variables(&text).into_iter();
+            let known = used.filter_map(|(name, _)| Some((self.values.get(&name)?.clone(), name)));
+            let known = known.filter(|(value, _)| !value.is_empty());
+            shell::parse_with(&text, &known.map(|(value, name)| (name, value)).collect())
         };
         let at = instruction.start..instruction.start + instruction.line_end;
         let mut run = self.script(script, at, &[Hides::Packages]);

@@ -6,8 +6,9 @@ use std::ops::Range;
 use super::landing::Landing;
 use super::reader::part;
 use super::{Instruction, Word, split, try_expand};
+use crate::Source;
 use crate::glob::{clean, head, is_pattern};
-use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text, listed};
+use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, listed, open};
 use xtask_core::tree::RepoPath;
 
 /// Something that the build takes from its context.
@@ -19,7 +20,6 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Whether the build takes the whole context.
     pub fn is_everything(&self) -> bool {
         self.path.is_empty()
     }
@@ -33,14 +33,13 @@ impl Taken {
 
 /// Every path that `COPY`, `ADD` and bind mounts take from the build context.
 pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
-    let text = Text::new(dockerfile)?;
+    let text = open(dockerfile)?;
     let mut found = Vec::new();
     Walk::each(&text, |walk, instruction| {
-        let sources = walk.sources(instruction)?.into_iter();
-        found.extend(sources.map(|(path, span)| Taken {
-            path,
-            line: text.line(span.start),
-        }));
+        for (path, span) in walk.sources(instruction)? {
+            let line = text.line_of(span.start);
+            found.push(Taken { path, line });
+        }
         Ok(())
     })?;
     Ok(found)
@@ -48,7 +47,7 @@ pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
 
 /// The names of the build arguments that a Dockerfile declares, in order.
 pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
-    let text = Text::new(dockerfile)?;
+    let text = open(dockerfile)?;
     let mut names: Vec<String> = Vec::new();
     Walk::each(&text, |_, instruction| {
         let assignments = instruction.assignments().into_iter();
@@ -62,32 +61,33 @@ pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
     Ok(names)
 }
 
+/// What to do about a copy that cannot be rewritten.
+const COPY_PLAINLY: &str = "in the upstream's Dockerfile, copy paths of its worker folder only, \
+                            each written plainly, with an instruction on one line";
+
 /// The Dockerfile with every path of the build context as it is in the result. The image gets
 /// the same files at the same places as before, without those that do not come along: these are in
 /// the notes.
 pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
-    const HELP: &str = "take an upstream whose Dockerfile copies from its worker folder only, or \
-                        fix its Dockerfile there";
-    let text = Text::new(dockerfile)?;
+    let text = open(dockerfile)?;
     let mut output = Output::default();
     Walk::each(&text, |walk, instruction| {
-        let inner = instruction.line().to_ascii_uppercase();
+        let (start, inner) = (instruction.range.start, instruction.line());
+        let inner = inner.to_ascii_uppercase();
         let copies = inner.starts_with("COPY") || inner.starts_with("ADD");
         if instruction.keyword == "ONBUILD" && copies && !inner.contains("--FROM=") {
             let what = "ONBUILD copies from the context of another build";
-            let help = "copy the files in the Dockerfile that builds on this image";
-            return Err(text.refuse(instruction.range.start, what, help));
+            return Err(text.refuse(start, what, COPY_PLAINLY));
         }
         let sources = walk.sources(instruction)?;
         let mut landings = Vec::new();
         for (path, span) in &sources {
-            let folder_mark = text.body[span.clone()].ends_with('/');
-            let landing = map.land(path, folder_mark);
-            let landing = landing.map_err(|what| text.refuse(span.start, what, HELP))?;
+            let landing = map.land(path, text.text[span.clone()].ends_with('/'));
+            let landing = landing.map_err(|what| text.refuse(span.start, what, COPY_PLAINLY))?;
             if !landing.left.is_empty() {
                 output.notes.push(format!(
                     "line {}: the image no longer gets {}, which the worker does not take over",
-                    text.line(instruction.range.start),
+                    text.line_of(start),
                     listed(&landing.left)
                 ));
             }
@@ -96,16 +96,14 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
         if sources.is_empty() {
             return Ok(());
         }
-        output
-            .edits
-            .extend(edits(&text, instruction, &sources, &landings)?);
-        let what = match sources.as_slice() {
-            [(path, _)] if landings[0].only().is_none() => {
-                format!("what was `{path}` is copied by name")
-            }
-            _ => "the files are taken from where they now lie".to_owned(),
-        };
-        output.change(text.line(instruction.range.start), what);
+        let edits = edits(&text, instruction, &sources, &landings);
+        let edits = edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY));
+        output.edits.extend(edits?);
+        let by_name = sources.len() == 1 && landings[0].only().is_none();
+        let by_name = by_name.then(|| format!("what was `{}` is copied by name", sources[0].0));
+        let elsewhere = || "the files are taken from where they now lie".to_owned();
+        let what = by_name.unwrap_or_else(elsewhere);
+        output.change(text.line_of(start), what);
         Ok(())
     })?;
     output.finish(&text)
@@ -113,24 +111,27 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
 
 /// A source that the context holds: its cleaned path, and where it is written.
 type ContextSource = (String, Range<usize>);
-type Edits = Vec<(Range<usize>, String)>;
+type Sources = Vec<ContextSource>;
+/// The edits, or what is in their way and where.
+type Edits = Result<Vec<(Range<usize>, String)>, (usize, String)>;
 
 /// An instruction with as little change as the files allow: its words, or where files land in
 /// several folders, an instruction for each.
 fn edits(
-    text: &Text<'_>,
+    text: &Source,
     instruction: &Instruction,
     sources: &[ContextSource],
     landings: &[Landing],
-) -> Result<Edits, NotUnderstood> {
+) -> Edits {
     let (options, at) = instruction.options();
     let is_mount = instruction.keyword == "RUN";
     for option in options.iter().filter(|_| !is_mount) {
         let name = option.text.split('=').next().unwrap_or_default();
         if !["--chown", "--chmod", "--link"].contains(&name) {
-            let what = format!("`{name}` beside sources that move");
-            let help = "copy the files without it, or from a stage";
-            return Err(text.refuse(option.range.start, what, help));
+            return Err((
+                option.range.start,
+                format!("`{name}` beside sources that move"),
+            ));
         }
     }
     let is_json = instruction.json(at).is_some();
@@ -148,55 +149,45 @@ fn edits(
         return Ok(spans.zip(names).collect());
     }
     if is_mount {
-        let torn = landings.iter().position(|landing| only(landing).is_none());
-        let (path, span) = &sources[torn.unwrap_or_default()];
-        let what = format!("`{path}` is mounted, whose files no longer lie together");
-        let help = "mount single files, or folders that come along as they are";
-        return Err(text.refuse(span.start, what, help));
+        let what = "a mount of files that no longer lie together";
+        return Err((instruction.range.start, what.to_owned()));
     }
     anew(text, instruction, sources, landings)
 }
 
 /// The instruction written from scratch, once for each destination.
 fn anew(
-    text: &Text<'_>,
+    text: &Source,
     instruction: &Instruction,
     sources: &[ContextSource],
     landings: &[Landing],
-) -> Result<Edits, NotUnderstood> {
-    let (start, first) = (instruction.range.start, sources[0].1.start);
-    let refuse = |at: usize, what: &str, help: &str| Err(text.refuse(at, what, help));
+) -> Edits {
+    let start = instruction.range.start;
     let at = instruction.options().1;
     let mut words = instruction.words(at);
-    if words.len() != sources.len() + 1 {
-        let what = "files of the context beside a here-document or an address";
-        let help = "give the files of the context an instruction of their own";
-        return refuse(first, what, help);
+    let dest = words.pop().map(|word| word.text).unwrap_or_default();
+    let unpacks = instruction.keyword == "ADD" && landings.iter().any(|landing| landing.folder);
+    let trouble = if words.len() != sources.len() {
+        "files of the context beside a here-document or an address"
+    } else if text.text[instruction.range.clone()].contains('\n') {
+        "a copy over several lines, of files that no longer lie together"
+    } else if unpacks && (landings.len() > 1 || is_pattern(&sources[0].0)) {
+        "ADD with a folder beside files, which it would unpack"
+    } else if dest.contains(['\\', '`', '"', '\'']) {
+        "a destination with quotes or backslashes"
+    } else {
+        ""
+    };
+    if !trouble.is_empty() {
+        return Err((start, trouble.to_owned()));
     }
-    if text.body[instruction.range.clone()].contains('\n') {
-        let what = "a copy over several lines, of files that no longer lie together";
-        return refuse(first, what, "write the instruction on one line");
-    }
-    let mut head = text.body[start..instruction.start + at].to_owned();
-    if instruction.keyword == "ADD" && landings.iter().any(|landing| landing.folder) {
-        if landings.len() > 1 || is_pattern(&sources[0].0) {
-            let what = "ADD with a folder beside files, which it would unpack";
-            return refuse(first, what, "give each source an instruction of its own");
-        }
+    let mut head = text.text[start..instruction.start + at].to_owned();
+    if unpacks {
         // ADD does not unpack archives inside of a folder, but it would unpack one named alone.
         head.replace_range(.."ADD".len(), "COPY");
     }
-    let dest = words.swap_remove(sources.len());
-    if dest.text.contains(['\\', '`', '"', '\'']) {
-        let what = format!("the destination `{}`", dest.text);
-        return refuse(
-            dest.range.start,
-            &what,
-            "write it without quotes and backslashes",
-        );
-    }
     // The destination of several files must end in a slash.
-    let to = format!("{}/", dest.text.trim_end_matches('/'));
+    let to = format!("{}/", dest.trim_end_matches('/'));
     let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (place, names) in landings.iter().flat_map(|landing| &landing.places) {
         let known = places.entry(place).or_default();
@@ -208,16 +199,22 @@ fn anew(
         || has_space(&to.as_str())
         || places.values().flatten().any(has_space);
     let line = |(place, names): (&&str, &Vec<&str>)| {
-        let mut words: Vec<String> = names.iter().map(ToString::to_string).collect();
-        words.push(format!("{to}{place}"));
+        let dest = format!("{to}{place}");
+        let words = names.iter().copied().chain([dest.as_str()]);
         if is_json {
-            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            let words: Vec<String> = words.map(quoted).collect();
             return format!("{head}[{}]", words.join(", "));
         }
-        format!("{head}{}", words.join(" "))
+        format!("{head}{}", words.collect::<Vec<_>>().join(" "))
     };
     let lines: Vec<String> = places.iter().map(line).collect();
-    let separator = format!("{}{}", text.newline(start), text.indent(start));
+    let line_start = text.line(text.line_of(start) - 1).0;
+    let newline = if text.text.contains("\r\n") {
+        "\r\n"
+    } else {
+        "\n"
+    };
+    let separator = format!("{newline}{}", &text.text[line_start..start]);
     Ok(vec![(instruction.range.clone(), lines.join(&separator))])
 }
 
@@ -227,7 +224,7 @@ fn quoted(text: &str) -> String {
 
 /// A way through the instructions that knows the variables which each sees.
 struct Walk<'t> {
-    text: &'t Text<'t>,
+    text: &'t Source,
     /// Arguments before the first FROM, which a stage sees once it declares them.
     global: BTreeMap<String, String>,
     /// Those whose values stand in the file.
@@ -240,7 +237,7 @@ struct Walk<'t> {
 impl<'t> Walk<'t> {
     /// Sees each instruction with what is known of the variables there.
     fn each(
-        text: &'t Text<'t>,
+        text: &'t Source,
         mut see: impl FnMut(&Self, &Instruction) -> Result<(), NotUnderstood>,
     ) -> Result<(), NotUnderstood> {
         const HELP: &str =
@@ -252,7 +249,7 @@ impl<'t> Walk<'t> {
             env: BTreeSet::new(),
             in_stage: false,
         };
-        for instruction in &split(text.body) {
+        for instruction in &split(&text.text) {
             let start = instruction.range.start;
             let keyword = instruction.keyword.as_str();
             if !is_keyword(keyword) {
@@ -260,9 +257,7 @@ impl<'t> Walk<'t> {
                 return Err(text.refuse(start, what, HELP));
             }
             if instruction.documents.iter().any(|document| !document.ends) {
-                let help = "end it with a line that holds nothing but its name";
-                let what = "a here-document that never ends";
-                return Err(text.refuse(start, what, help));
+                return Err(text.refuse(start, "a here-document that never ends", HELP));
             }
             match keyword {
                 "FROM" => {
@@ -286,7 +281,6 @@ impl<'t> Walk<'t> {
 
     /// What ENV or ARG changes in the variables.
     fn set(&mut self, instruction: &Instruction) {
-        let is_env = instruction.keyword == "ENV";
         let pairs = instruction.assignments().into_iter();
         // All values of a line see what was set before it.
         let expanded = pairs.map(|(name, value)| {
@@ -298,7 +292,7 @@ impl<'t> Walk<'t> {
             (name.text, value)
         });
         for (name, value) in expanded.collect::<Vec<_>>() {
-            if is_env {
+            if instruction.keyword == "ENV" {
                 self.env.insert(name.clone());
             } else if self.env.contains(&name) {
                 continue;
@@ -315,27 +309,23 @@ impl<'t> Walk<'t> {
         try_expand(text, &self.values).filter(|text| !text.contains('$'))
     }
 
+    fn refuse<T>(&self, at: usize, what: impl Into<String>) -> Result<T, NotUnderstood> {
+        Err(self.text.refuse(at, what, COPY_PLAINLY))
+    }
+
     /// A source as the build cleans it.
     fn source(&self, word: &str, at: usize) -> Result<String, NotUnderstood> {
-        let Some(filled) = self.expand(word) else {
-            let what = format!(
-                "the source `{word}` depends on a variable whose value is not in the Dockerfile"
-            );
-            let help =
-                "write the path itself, or give the variable a literal default in this stage";
-            return Err(self.text.refuse(at, what, help));
+        let why = match self.expand(word) {
+            None => "depends on a variable whose value is not in the Dockerfile",
+            Some(path) if path.split('/').any(|part| part == "..") => "climbs with `..`",
+            Some(path) => return Ok(clean(&path)),
         };
-        if filled.split('/').any(|part| part == "..") {
-            let what = format!("the source `{filled}` climbs with `..`");
-            let help = "write the path from the root of the build context";
-            return Err(self.text.refuse(at, what, help));
-        }
-        Ok(clean(&filled))
+        self.refuse(at, format!("the source `{word}` {why}"))
     }
 
     /// What an instruction takes from the build context: the sources of COPY and ADD, and those of
     /// bind mounts.
-    fn sources(&self, instruction: &Instruction) -> Result<Vec<ContextSource>, NotUnderstood> {
+    fn sources(&self, instruction: &Instruction) -> Result<Sources, NotUnderstood> {
         let (options, at) = instruction.options();
         let from_elsewhere = |option: &Word| option.text.starts_with("--from=");
         match instruction.keyword.as_str() {
@@ -348,17 +338,12 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn copied(
-        &self,
-        instruction: &Instruction,
-        at: usize,
-    ) -> Result<Vec<ContextSource>, NotUnderstood> {
+    fn copied(&self, instruction: &Instruction, at: usize) -> Result<Sources, NotUnderstood> {
         let keyword = instruction.keyword.as_str();
         let mut all = instruction.words(at);
         if all.pop().is_none() || all.is_empty() {
             let what = format!("{keyword} needs at least two arguments");
-            let help = "name what is copied and where to";
-            return Err(self.text.refuse(instruction.range.start, what, help));
+            return self.refuse(instruction.range.start, what);
         }
         let is_json = instruction.json(at).is_some();
         let is_remote = |source: &str| keyword == "ADD" && is_remote(source);
@@ -368,11 +353,10 @@ impl<'t> Walk<'t> {
             if !is_json && digits.starts_with("<<") || is_remote(&word.text) {
                 continue;
             }
-            let written = &self.text.body[word.range.clone()];
+            let written = &self.text.text[word.range.clone()];
             if !is_json && written.contains(char::from(instruction.escape)) {
                 let what = format!("escapes or a line end inside of the source `{written}`");
-                let help = "write the source plainly on one line, or the arguments as a JSON array";
-                return Err(self.text.refuse(word.range.start, what, help));
+                return self.refuse(word.range.start, what);
             }
             let path = self.source(&word.text, word.range.start)?;
             if !is_remote(&path) {
@@ -391,21 +375,17 @@ impl<'t> Walk<'t> {
         if !is_bind || part(value, &["from"]).is_some() {
             return Ok(None);
         }
-        let (start, written) = (option.range.start, &self.text.body[option.range.clone()]);
+        let (start, written) = (option.range.start, &self.text.text[option.range.clone()]);
         // What is written is found by its text, so each byte must stand for itself.
         if written != option.text {
-            let what = "a mount with quotes or over several lines";
-            let help = "write the mount in one piece without quotes";
-            return Err(self.text.refuse(start, what, help));
+            return self.refuse(start, "a mount with quotes or over several lines");
         }
         let source = part(value, &["source", "src"]).unwrap_or_default();
-        let keys = ["source=", "src="].into_iter();
-        let mut at =
-            keys.filter_map(|key| Some(written.find(&format!("{key}{source}"))? + key.len()));
-        let span = match at.next() {
-            Some(at) => start + at..start + at + source.len(),
-            None => option.range.clone(),
-        };
+        let at = ["source=", "src="].iter().find_map(|key| {
+            let at = written.find(&format!("{key}{source}"))?;
+            Some(start + at + key.len())
+        });
+        let span = at.map_or(option.range.clone(), |at| at..at + source.len());
         Ok(Some((self.source(&source, span.start)?, span)))
     }
 }
@@ -419,9 +399,8 @@ fn is_keyword(word: &str) -> bool {
 /// What `ADD` fetches instead of reading it from the context.
 fn is_remote(source: &str) -> bool {
     let lower = source.to_ascii_lowercase();
-    ["http://", "https://", "git://", "ssh://", "git@"]
-        .iter()
-        .any(|scheme| lower.starts_with(scheme))
+    let schemes = ["http://", "https://", "git://", "ssh://", "git@"];
+    schemes.iter().any(|scheme| lower.starts_with(scheme))
 }
 
 #[cfg(test)]

@@ -7,11 +7,9 @@ use std::ops::Range;
 /// An instruction with everything that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
-    /// In capitals.
     pub keyword: String,
     /// From the keyword to the end, here-documents included.
     pub range: Range<usize>,
-    /// Where the arguments begin.
     pub start: usize,
     /// The arguments, byte for byte as long as in the file: what continues a line, and comments
     /// inside, are zero bytes. Here-documents follow behind a line end.
@@ -23,7 +21,6 @@ pub struct Instruction {
     pub escape: u8,
 }
 
-/// A here-document of RUN, COPY or ADD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     pub name: String,
@@ -37,7 +34,6 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     pub text: String,
-    /// In bytes of the file.
     pub range: Range<usize>,
 }
 
@@ -54,36 +50,17 @@ impl Instruction {
 
     /// The strings of the JSON form, if the arguments from `at` on are one.
     pub fn json(&self, at: usize) -> Option<Vec<String>> {
-        let text = clean(&self.text[at..self.line_end]);
-        let text = text.trim();
-        text.starts_with('[')
-            .then(|| serde_json::from_str(text).ok())
-            .flatten()
+        serde_json::from_str(&clean(&self.text[at..self.line_end])).ok()
     }
 
     /// The arguments from `at` on: the strings of the JSON form, or the words.
     pub fn words(&self, at: usize) -> Vec<Word> {
+        let (text, base) = (&self.text[at..self.line_end], self.start + at);
         let Some(strings) = self.json(at) else {
-            return self.plain_words(at);
+            return words(text, self.escape, base);
         };
-        let spans = quoted_spans(&self.text[at..self.line_end]);
-        let words = strings.into_iter().zip(spans);
-        words
-            .map(|(text, range)| self.word(text, range, at))
-            .collect()
-    }
-
-    fn plain_words(&self, at: usize) -> Vec<Word> {
-        let words = words(&self.text[at..self.line_end], self.escape).into_iter();
-        words
-            .map(|(text, range)| self.word(text, range, at))
-            .collect()
-    }
-
-    fn word(&self, text: String, range: Range<usize>, at: usize) -> Word {
-        let base = self.start + at;
-        let range = range.start + base..range.end + base;
-        Word { text, range }
+        let words = strings.into_iter().zip(quoted_spans(text, base));
+        words.map(|(text, range)| Word { text, range }).collect()
     }
 
     /// What ARG, ENV or LABEL sets, with the places of the names: `A=1 B="x y"`, the old form
@@ -112,7 +89,7 @@ impl Instruction {
 
     /// Options in front of the arguments, `--name=value`, and where the rest begins.
     pub fn options(&self) -> (Vec<Word>, usize) {
-        let mut options = self.plain_words(0);
+        let mut options = words(&self.text[..self.line_end], self.escape, self.start);
         let rest = options.iter().position(|word| !word.text.starts_with("--"));
         let rest = options.split_off(rest.unwrap_or(options.len()));
         let at = match (rest.first(), options.last()) {
@@ -147,17 +124,17 @@ pub fn split(text: &str) -> Vec<Instruction> {
             _ => break,
         }
     }
+    let next = 0;
     let mut splitter = Splitter {
         lines,
         escape,
-        next: 0,
+        next,
     };
     std::iter::from_fn(|| splitter.instruction()).collect()
 }
 
 struct Line<'a> {
     start: usize,
-    /// Without what ends it.
     text: &'a str,
     /// How many bytes end it.
     end: usize,
@@ -187,13 +164,11 @@ impl Splitter<'_> {
         while self.lines.get(self.next)?.is_empty() {
             self.next += 1;
         }
-        let Line {
-            start, text: first, ..
-        } = self.lines[self.next];
+        let (start, first) = (self.lines[self.next].start, self.lines[self.next].text);
         let indent = first.len() - first.trim_start().len();
-        let keyword_end = first[indent..]
-            .find(|c: char| c.is_whitespace() || u32::from(c) == u32::from(self.escape))
-            .map_or(first.len(), |n| indent + n);
+        let ends = |c: char| c.is_whitespace() || u32::from(c) == u32::from(self.escape);
+        let keyword_end = first[indent..].find(ends);
+        let keyword_end = keyword_end.map_or(first.len(), |n| indent + n);
         let mut text = String::new();
         let mut end = start + first.len();
         let mut from = keyword_end;
@@ -262,27 +237,24 @@ fn announced(text: &str, escape: u8) -> Vec<(String, bool)> {
     if !text.contains("<<") {
         return Vec::new();
     }
-    let delimiter = |(word, _): (String, _)| {
-        let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
+    let delimiter = |word: Word| {
+        let rest = word.text.trim_start_matches(|c: char| c.is_ascii_digit());
         let rest = rest.strip_prefix("<<")?;
         let name = rest.strip_prefix('-').unwrap_or(rest);
-        let end = name.find([';', '&', '|', ')', '>', '<']);
-        let end = end.unwrap_or(name.len());
-        (end > 0).then(|| (name[..end].to_owned(), name.len() < rest.len()))
+        let strips = name.len() < rest.len();
+        let name = name.split([';', '&', '|', ')', '>', '<']).next()?;
+        (!name.is_empty()).then(|| (name.to_owned(), strips))
     };
-    words(text, escape)
-        .into_iter()
-        .filter_map(delimiter)
-        .collect()
+    let words = words(text, escape, 0).into_iter();
+    words.filter_map(delimiter).collect()
 }
 
-/// The text without what continues lines.
 pub fn clean(text: &str) -> String {
     text.replace('\0', "")
 }
 
 /// Where the strings of a JSON array stand, without their quotes.
-fn quoted_spans(text: &str) -> Vec<Range<usize>> {
+fn quoted_spans(text: &str, base: usize) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     let mut open = None;
     let mut bytes = text.bytes().enumerate();
@@ -290,7 +262,7 @@ fn quoted_spans(text: &str) -> Vec<Range<usize>> {
         match (byte, open) {
             (b'"', None) => open = Some(at + 1),
             (b'"', Some(start)) => {
-                spans.push(start..at);
+                spans.push(base + start..base + at);
                 open = None;
             }
             (b'\\', Some(_)) => {
@@ -303,7 +275,7 @@ fn quoted_spans(text: &str) -> Vec<Range<usize>> {
 }
 
 /// The words of a line, as Docker splits it, with their places in the line.
-fn words(text: &str, escape: u8) -> Vec<(String, Range<usize>)> {
+fn words(text: &str, escape: u8, base: usize) -> Vec<Word> {
     let mut out = Vec::new();
     let mut chars = text.char_indices().peekable();
     let blank = |&(_, c): &(usize, char)| c.is_whitespace() || c == '\0';
@@ -335,6 +307,9 @@ fn words(text: &str, escape: u8) -> Vec<(String, Range<usize>)> {
                 (c, _) => word.push(c),
             }
         }
-        out.push((word, start..end));
+        out.push(Word {
+            text: word,
+            range: base + start..base + end,
+        });
     }
 }

@@ -15,9 +15,7 @@ pub struct Stage {
 
 pub struct Stages {
     pub all: Vec<Stage>,
-    /// How many instructions stand before the first one.
     pub first: usize,
-    /// The stages of each name, in order.
     names: BTreeMap<String, Vec<usize>>,
 }
 
@@ -35,10 +33,8 @@ impl Stages {
                 let words = instruction.words(0).into_iter();
                 let words = words.filter(|word| !word.text.starts_with("--"));
                 let words: Vec<String> = words.map(|word| word.text.to_lowercase()).collect();
-                if let [_, mark, name, ..] = words.as_slice()
-                    && mark == "as"
-                {
-                    let same = stages.names.entry(name.clone()).or_default();
+                if words.get(1).is_some_and(|mark| mark == "as") && words.len() > 2 {
+                    let same = stages.names.entry(words[2].clone()).or_default();
                     same.push(stages.all.len());
                 }
                 stages.all.push(Stage {
@@ -76,7 +72,6 @@ impl Stages {
         self.called(&lower, before).or_else(number)
     }
 
-    /// The stage that this one is built on.
     pub fn below(&self, stage: usize) -> Option<usize> {
         self.called(&self.all[stage].base, stage)
     }
@@ -91,27 +86,26 @@ impl Stages {
     /// The last stage behind those that it is built on.
     pub fn chain(&self) -> Vec<usize> {
         let last = self.all.len().checked_sub(1);
-        let mut chain: Vec<usize> =
-            std::iter::successors(last, |&stage| self.below(stage)).collect();
+        let chain = std::iter::successors(last, |&stage| self.below(stage));
+        let mut chain: Vec<usize> = chain.collect();
         chain.reverse();
         chain
     }
 
     /// The other stages that the image's files come from, in order.
     pub fn parts(&self, chain: &[usize]) -> BTreeSet<usize> {
-        let in_chain: BTreeSet<usize> = chain.iter().copied().collect();
-        let mut parts = BTreeSet::new();
+        let mut parts: BTreeSet<usize> = chain.iter().copied().collect();
         let mut open = chain.to_vec();
         while let Some(stage) = open.pop() {
             let copied = self.all[stage].copied.iter();
             let copied = copied.filter_map(|name| self.named(name, stage));
-            let below = self.below(stage).filter(|_| !in_chain.contains(&stage));
-            for next in copied.chain(below) {
-                if !in_chain.contains(&next) && parts.insert(next) {
+            for next in copied.chain(self.below(stage)) {
+                if parts.insert(next) {
                     open.push(next);
                 }
             }
         }
+        parts.retain(|stage| !chain.contains(stage));
         parts
     }
 }

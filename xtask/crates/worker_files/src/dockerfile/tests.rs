@@ -213,7 +213,7 @@ fn arguments_reach_the_names_of_packages() {
     let source = Source::new("Dockerfile".into(), b"ARG B=x:1\nFROM ${B}\n");
     let given = BTreeMap::from([("B".to_owned(), "y:2".to_owned())]);
     assert_eq!(
-        read_with(&source, given).split().0.base.unwrap().text,
+        read_on(&source, given, None).split().0.base.unwrap().text,
         "y:2"
     );
 }

@@ -23,7 +23,6 @@ pub const MAX_DEPTH: usize = 127;
 /// Bytes of the text.
 pub type Span = Range<usize>;
 
-/// Reads a text. Never panics, whatever the bytes are.
 pub fn parse(bytes: &[u8]) -> Parsed {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -56,7 +55,6 @@ pub fn parse(bytes: &[u8]) -> Parsed {
 /// Stops the parser: the problem is noted already.
 struct Stop;
 
-/// A bracket that is not closed yet.
 struct Open {
     at: usize,
     closer: u8,
@@ -83,12 +81,7 @@ impl Parser<'_> {
         &mut self.problems[index]
     }
 
-    fn stop<T>(
-        &mut self,
-        kind: ProblemKind,
-        span: Span,
-        message: impl Into<String>,
-    ) -> Result<T, Stop> {
+    fn stop<T>(&mut self, kind: ProblemKind, span: Span, message: &str) -> Result<T, Stop> {
         self.note(kind, span, message);
         Err(Stop)
     }
@@ -103,7 +96,6 @@ impl Parser<'_> {
         self.bytes.get(self.at).copied()
     }
 
-    /// The character at a byte, for a message.
     fn char_at(&self, at: usize) -> char {
         self.text[at..].chars().next().unwrap_or('\u{fffd}')
     }
@@ -137,13 +129,9 @@ impl Parser<'_> {
             Some(b'{') => {
                 let mut members = Vec::new();
                 self.collection(b'}', |parser| {
-                    let (key, key_span) = parser.key()?;
-                    let value = parser.value()?;
-                    members.push(Member {
-                        key,
-                        key_span,
-                        value,
-                    });
+                    let mut member = parser.key()?;
+                    member.value = parser.value()?;
+                    members.push(member);
                     Ok(())
                 })?;
                 self.duplicates(&members);
@@ -159,10 +147,7 @@ impl Parser<'_> {
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => self.word()?,
             Some(_) => return self.unexpected("a value"),
         };
-        Ok(Node {
-            span: start..self.at,
-            kind,
-        })
+        Ok(Node::new(start..self.at, kind))
     }
 
     /// What stands between two brackets, each part read by `part`.
@@ -174,7 +159,7 @@ impl Parser<'_> {
         let start = self.at;
         if self.open.len() >= MAX_DEPTH {
             let message = format!("nested more than {MAX_DEPTH} levels deep");
-            return self.stop(ProblemKind::Unexpected, start..start + 1, message);
+            return self.stop(ProblemKind::Unexpected, start..start + 1, &message);
         }
         let line = self.line;
         self.open.push(Open { at: start, closer });
@@ -226,8 +211,7 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    /// A key and its colon.
-    fn key(&mut self) -> Result<(String, Span), Stop> {
+    fn key(&mut self) -> Result<Member, Stop> {
         let start = self.at;
         let key = match self.peek() {
             Some(b'"') => self.string()?,
@@ -249,7 +233,8 @@ impl Parser<'_> {
             None => return self.end_of_file(),
             Some(_) => return self.unexpected(&format!("`:` after the key `{}`", short(&key))),
         }
-        Ok((key, span))
+        let value = Node::new(span.clone(), Kind::Null);
+        Ok(Member::new(key, span, value))
     }
 
     /// Whether a closing bracket that begins its line stands further in or out than the line that
@@ -284,31 +269,19 @@ impl Parser<'_> {
         };
         let open = self.askew.unwrap_or(last.at);
         let closers = self.open.iter().rev().take(8);
-        let closers: Vec<_> = closers
-            .map(|open| format!("`{}`", char::from(open.closer)))
-            .collect();
+        let closers = closers.map(|open| format!("`{}`", char::from(open.closer)));
+        let closers = closers.collect::<Vec<_>>().join(" ");
         let are = if self.open.len() == 1 { "is" } else { "are" };
-        let closers = closers.join(" ");
         let message = format!("the file ends before it is complete: {closers} {are} missing");
         let text = self.text.trim_end().len();
-        self.unclosed(
-            ProblemKind::Unclosed,
-            text.saturating_sub(1)..text,
-            message,
-            open,
-        )
+        self.unclosed(text.saturating_sub(1)..text, message, open)
     }
 
     /// A problem because of a bracket that is not closed.
-    fn unclosed<T>(
-        &mut self,
-        kind: ProblemKind,
-        span: Span,
-        message: String,
-        open: usize,
-    ) -> Result<T, Stop> {
+    fn unclosed<T>(&mut self, span: Span, message: String, open: usize) -> Result<T, Stop> {
         let words = format!("this `{}` is not closed", char::from(self.bytes[open]));
-        self.note(kind, span, message).related = Some((open..open + 1, words));
+        let problem = self.note(ProblemKind::Unclosed, span, message);
+        problem.related = Some((open..open + 1, words));
         Err(Stop)
     }
 
@@ -319,25 +292,21 @@ impl Parser<'_> {
             && found != char::from(open.closer)
         {
             let message = format!("expected `{}`, found `{found}`", char::from(open.closer));
-            return self.unclosed(ProblemKind::Unclosed, span, message, open.at);
+            return self.unclosed(span, message, open.at);
         }
-        let (kind, message) = match found {
-            '\'' | '‘' | '’' | '“' | '”' | '„' | '`' => (
-                ProblemKind::BadString,
-                format!("strings stand in double quotes (\"), not in {found}"),
-            ),
-            '\0' => (ProblemKind::Unexpected, "a NUL byte".to_owned()),
+        let code = u32::from(found);
+        let message = match found {
+            '\'' | '‘' | '’' | '“' | '”' | '„' | '`' => {
+                let message = format!("strings stand in double quotes (\"), not in {found}");
+                return self.stop(ProblemKind::BadString, span, &message);
+            }
+            '\0' => "a NUL byte".to_owned(),
             c if c.is_control() || c.is_whitespace() => {
-                let code = u32::from(c);
-                let message = format!("the character U+{code:04X} stands where {wanted} has to");
-                (ProblemKind::Unexpected, message)
+                format!("the character U+{code:04X} stands where {wanted} has to")
             }
-            c => {
-                let message = format!("expected {wanted}, found `{c}`");
-                (ProblemKind::Unexpected, message)
-            }
+            c => format!("expected {wanted}, found `{c}`"),
         };
-        self.stop(kind, span, message)
+        self.stop(ProblemKind::Unexpected, span, &message)
     }
 }
 

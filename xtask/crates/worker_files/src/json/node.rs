@@ -2,7 +2,6 @@
 
 use super::Span;
 
-/// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     pub span: Span,
@@ -13,7 +12,6 @@ pub struct Node {
 pub enum Kind {
     Null,
     Bool(bool),
-    /// As it is written.
     Number(String),
     /// With its escapes resolved.
     String(String),
@@ -21,7 +19,6 @@ pub enum Kind {
     Object(Vec<Member>),
 }
 
-/// A key with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     pub key: String,
@@ -30,7 +27,21 @@ pub struct Member {
     pub value: Node,
 }
 
+impl Member {
+    pub fn new(key: String, key_span: Span, value: Node) -> Self {
+        Self {
+            key,
+            key_span,
+            value,
+        }
+    }
+}
+
 impl Node {
+    pub fn new(span: Span, kind: Kind) -> Self {
+        Self { span, kind }
+    }
+
     /// The value of a key; of several, the last, as every reader takes it.
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.member(key).map(|member| &member.value)
@@ -40,7 +51,6 @@ impl Node {
         self.members().iter().rfind(|member| member.key == key)
     }
 
-    /// An object's members; nothing where it is no object.
     pub fn members(&self) -> &[Member] {
         match &self.kind {
             Kind::Object(members) => members,
@@ -48,7 +58,6 @@ impl Node {
         }
     }
 
-    /// An array's items; nothing where it is no array.
     pub fn items(&self) -> &[Self] {
         match &self.kind {
             Kind::Array(items) => items,
@@ -56,7 +65,6 @@ impl Node {
         }
     }
 
-    /// The items of the array at a key; nothing where there is none.
     pub fn list(&self, key: &str) -> &[Self] {
         self.get(key).map_or(&[], Self::items)
     }
@@ -66,14 +74,12 @@ impl Node {
         self.get(key).map_or(&[], Self::members)
     }
 
-    /// The string at a key.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(Self::as_str)
     }
 
     pub fn is_true(&self, key: &str) -> bool {
-        self.get(key)
-            .is_some_and(|value| value.kind == Kind::Bool(true))
+        self.get(key).is_some_and(|it| it.kind == Kind::Bool(true))
     }
 
     pub fn as_str(&self) -> Option<&str> {
@@ -112,7 +118,6 @@ impl Node {
     }
 }
 
-/// What a text turned out to be.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parsed {
     /// The value, where the text could be read to its end.
@@ -126,7 +131,6 @@ pub struct Parsed {
 pub struct Problem {
     pub kind: ProblemKind,
     pub span: Span,
-    /// What is wrong, in words.
     pub message: String,
     /// Another place that explains it, and how.
     pub related: Option<(Span, String)>,

@@ -75,7 +75,6 @@ impl Parser<'_> {
         self.fix(ProblemKind::LiteralEscape, span, message, with);
     }
 
-    /// A string, from its opening quote.
     pub(super) fn string(&mut self) -> Result<String, Stop> {
         let start = self.at;
         self.at += 1;
@@ -102,7 +101,7 @@ impl Parser<'_> {
                         let message = format!(
                             "strings have no escape `\\{shown}`; a backslash is written `\\\\`"
                         );
-                        return self.stop(ProblemKind::BadString, span, message);
+                        return self.stop(ProblemKind::BadString, span, &message);
                     }
                     strict.extend(['\\', escape]);
                     self.at = span.end;
@@ -147,12 +146,12 @@ impl Parser<'_> {
             "null" | "None" | "NULL" | "Null" | "undefined" | "nil" => ("null", Kind::Null),
             "NaN" | "Infinity" => {
                 let message = format!("JSON has no `{word}`");
-                return self.stop(ProblemKind::BadValue, span, message);
+                return self.stop(ProblemKind::BadValue, span, &message);
             }
             _ => {
                 let shown = short(word);
                 let message = format!("`{shown}` is no JSON value; text stands in double quotes");
-                return self.stop(ProblemKind::BadValue, span, message);
+                return self.stop(ProblemKind::BadValue, span, &message);
             }
         };
         self.at = span.end;
@@ -171,14 +170,14 @@ impl Parser<'_> {
         // Beyond what a reader can hold, parsers disagree: some refuse it, some say infinity.
         if text.parse::<f64>().is_ok_and(f64::is_infinite) {
             let message = format!("`{shown}` is too large a number");
-            return self.stop(ProblemKind::BadValue, span, message);
+            return self.stop(ProblemKind::BadValue, span, &message);
         }
         if serde_json::from_str::<serde_json::Number>(text).is_err() {
             let message = format!(
                 "`{shown}` is no JSON number: one has no `+` and no zero in front, and digits on \
                  both sides of a point"
             );
-            return self.stop(ProblemKind::BadValue, span, message);
+            return self.stop(ProblemKind::BadValue, span, &message);
         }
         self.at = span.end;
         Ok(Kind::Number(text.to_owned()))

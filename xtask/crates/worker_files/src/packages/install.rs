@@ -6,8 +6,7 @@ use super::{Manager, archive_name, is_path, requirement};
 use crate::is_one_of;
 use crate::shell::{Command, Word, variables};
 
-/// What an install command asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Install {
     pub manager: Manager,
     pub wanted: Vec<(Wanted, Range<usize>)>,
@@ -29,16 +28,12 @@ pub enum Wanted {
     Computed(String),
 }
 
-/// How a file or a folder lists packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
     Requirements,
     Constraints,
-    /// A word each.
     Words,
-    /// A conda environment file.
     Environment,
-    /// The project in a folder.
     Project,
 }
 
@@ -59,9 +54,7 @@ impl Install {
     fn new(manager: Manager) -> Self {
         Self {
             manager,
-            wanted: Vec::new(),
-            index: None,
-            options: None,
+            ..Self::default()
         }
     }
 
@@ -74,20 +67,17 @@ impl Install {
     }
 
     fn index(&mut self, option: &str) {
-        super::add_option(&mut self.index, option);
+        super::add_options(&mut self.index, Some(option));
     }
 
     fn option(&mut self, option: &str) {
-        super::add_option(&mut self.options, option);
+        super::add_options(&mut self.options, Some(option));
     }
 
     /// The file whose lines the command is given as its arguments.
     fn listed(mut self, command: &Command, listing: Listing) -> Self {
-        if let Some(file) = &command.list {
-            let first = command.run().first();
-            let range = first.map_or(0..0, |word| word.range.clone());
-            self.wanted
-                .push((Wanted::Listed(listing, file.clone()), range));
+        if let (Some(file), Some(first)) = (&command.list, command.run().first()) {
+            self.list(listing, file, first);
         }
         self
     }
@@ -103,7 +93,6 @@ const PIP_CHOICES: &str = "-t --target --prefix --root --platform --python-versi
     --implementation --no-binary --only-binary --config-settings -C --global-option \
     --index-strategy --resolution --prerelease --torch-backend --build-constraint -b --group --extra";
 
-/// The same without a value.
 const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes --user \
     --force-reinstall --ignore-installed -I";
 
@@ -122,7 +111,6 @@ const SPEED: &str = "DEBIAN_FRONTEND MAX_JOBS PYTHONUNBUFFERED PYTHONDONTWRITEBY
     PIP_NO_CACHE_DIR PIP_DEFAULT_TIMEOUT PIP_ROOT_USER_ACTION PIP_DISABLE_PIP_VERSION_CHECK \
     PIP_PROGRESS_BAR PIP_RETRIES CMAKE_BUILD_PARALLEL_LEVEL";
 
-/// Options that decide where packages come from.
 const PIP_INDEX: &str = "-i --index-url --extra-index-url -f --find-links -c \
     --constraint --constraints --index --default-index";
 
@@ -219,28 +207,30 @@ fn is_argument(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-')
 }
 
+/// `--name=value` as its two parts.
+fn option(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('=') {
+        Some((option, value)) if text.starts_with("--") => (option, Some(value)),
+        _ => (text, None),
+    }
+}
+
 fn whole_project(command: &Command) -> Install {
     let words = command.run();
-    let mut pairs = words.iter().zip(words.iter().skip(1));
-    let is_folder = |option: &str| matches!(option, "--directory" | "--project" | "-C");
-    let folder = pairs.find(|(option, _)| is_folder(&option.text));
-    let folder = folder.map_or(".", |(_, value)| &value.text);
     let mut install = Install::new(Manager::Pip);
+    let mut folder = ".";
+    for (index, word) in words.iter().enumerate() {
+        let (option, inline) = option(&word.text);
+        let value = inline.unwrap_or_else(|| command.word(index + 1));
+        match option {
+            "--directory" | "--project" | "-C" if folder == "." => folder = value,
+            _ if is_one_of(GROUP_SWITCHES, option) => install.option(option),
+            _ if is_one_of(GROUPS, option) => install.option(&format!("{option} {value}")),
+            _ => {}
+        }
+    }
     if let Some(first) = words.first() {
         install.list(Listing::Project, folder, first);
-    }
-    for (word, next) in words
-        .iter()
-        .zip(words.iter().skip(1).map(Some).chain([None]))
-    {
-        let option = word.text.split('=').next().unwrap_or_default();
-        if is_one_of(GROUP_SWITCHES, option) {
-            install.option(option);
-        } else if !option.is_empty() && is_one_of(GROUPS, option) {
-            let inline = word.text.split_once('=').map(|(_, value)| value);
-            let value = inline.or(next.map(|next| &*next.text)).unwrap_or_default();
-            install.option(&format!("{option} {value}"));
-        }
     }
     install
 }
@@ -256,37 +246,28 @@ fn pip(command: &Command, from: usize) -> Install {
     let mut install = Install::new(Manager::Pip);
     let mut words = command.run().iter().skip(from);
     while let Some(word) = words.next() {
-        let (option, inline) = match word.text.split_once('=') {
-            Some((option, value)) if word.text.starts_with("--") => (option, Some(value)),
-            _ => (word.text.as_str(), None),
-        };
-        let mut value = || match inline {
-            Some(value) => value.to_owned(),
-            None => words
-                .next()
-                .map(|word| word.text.clone())
-                .unwrap_or_default(),
-        };
+        let (option, inline) = option(&word.text);
+        let mut next = || words.next().map_or("", |word| &word.text);
+        let mut value = || inline.unwrap_or_else(&mut next);
         match option {
             "-r" | "--requirement" | "--requirements" => {
                 install.list(Listing::Requirements, value(), word);
             }
             "-e" | "--editable" => {
                 let value = value();
-                let named = requirement(&value).filter(|_| value.contains("://"));
+                let named = requirement(value).filter(|_| value.contains("://"));
                 let package = |(name, spec)| Wanted::Package { name, spec };
-                let project = Wanted::Listed(Listing::Project, value);
+                let project = Wanted::Listed(Listing::Project, value.to_owned());
                 install.want(named.map_or(project, package), word);
             }
             _ if is_one_of(PIP_INDEX, option) => {
                 let value = value();
-                let long = [
-                    ("-i", "--index-url"),
-                    ("-f", "--find-links"),
-                    ("--constraint", "-c"),
-                ];
-                let long = long.iter().find(|(short, _)| *short == option);
-                let option = long.map_or(option, |(_, long)| long);
+                let option = match option {
+                    "-i" => "--index-url",
+                    "-f" => "--find-links",
+                    "--constraint" => "-c",
+                    option => option,
+                };
                 install.index(&format!("{option} {value}"));
                 if matches!(option, "-c" | "--constraint" | "--constraints") {
                     install.list(Listing::Constraints, value, word);
@@ -294,7 +275,7 @@ fn pip(command: &Command, from: usize) -> Install {
             }
             "--pre" => install.index(option),
             // uv's word for `--pre`.
-            "--prerelease" => match value().as_str() {
+            "--prerelease" => match value() {
                 "allow" => install.index("--pre"),
                 other => install.option(&format!("{option} {other}")),
             },
@@ -313,9 +294,8 @@ fn pip(command: &Command, from: usize) -> Install {
             }
             _ if option.starts_with('-') => {}
             _ => {
-                if let Some(wanted) = python_word(word) {
-                    install.want(wanted, word);
-                }
+                let wanted = python_word(&word.text).into_iter();
+                wanted.for_each(|wanted| install.want(wanted, word));
             }
         }
     }
@@ -323,8 +303,7 @@ fn pip(command: &Command, from: usize) -> Install {
 }
 
 /// A word of `pip install` that is no option.
-fn python_word(word: &Word) -> Option<Wanted> {
-    let text = word.text.as_str();
+fn python_word(text: &str) -> Option<Wanted> {
     if let Some(file) = printed_file(text) {
         return Some(Wanted::Listed(Listing::Requirements, file));
     }
@@ -370,10 +349,7 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
     let mut words = command.run().iter().skip(from);
     while let Some(word) = words.next() {
         let text = word.text.as_str();
-        let (option, inline) = match text.split_once('=') {
-            Some((option, value)) if text.starts_with("--") => (option, Some(value)),
-            _ => (text, None),
-        };
+        let (option, inline) = option(text);
         if is_one_of(valued, option) {
             let mut next = || words.next().map_or("", |word| word.text.as_str());
             let value = inline.unwrap_or_else(|| next());
@@ -406,9 +382,8 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
 /// `name=1.2`, `name>=1`, `channel::name`; a `-` at the end takes an apt package away.
 pub(super) fn versioned(text: &str) -> Option<(String, String)> {
     let text = text.rsplit("::").next().unwrap_or(text);
-    let end = text
-        .find(['=', '<', '>', '~', '!', '['])
-        .unwrap_or(text.len());
+    let end = text.find(['=', '<', '>', '~', '!', '[']);
+    let end = end.unwrap_or(text.len());
     let (name, spec) = text.split_at(end);
     let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == '*');
     (begins && !name.ends_with('-')).then(|| (name.trim().to_owned(), spec.replace(' ', "")))
@@ -422,15 +397,11 @@ fn conda(command: &Command) -> Option<Install> {
         "install" | "create" => Some(system(command, verb + 1, Manager::Conda)),
         "env" if matches!(text(verb + 1), "create" | "update") => {
             let mut install = Install::new(Manager::Conda);
-            let is_file = |&i: &usize| matches!(text(i).split('=').next(), Some("-f" | "--file"));
-            let (file, word) = match (verb + 2..words.len()).find(is_file) {
-                Some(at) => (
-                    text(at).strip_prefix("--file=").unwrap_or(text(at + 1)),
-                    &words[at],
-                ),
-                None => ("environment.yml", &words[0]),
-            };
-            install.list(Listing::Environment, file, word);
+            let is_file = |&i: &usize| matches!(option(text(i)).0, "-f" | "--file");
+            let at = (verb + 2..words.len()).find(is_file);
+            let file = at.map(|at| option(text(at)).1.unwrap_or(text(at + 1)));
+            let file = file.unwrap_or("environment.yml");
+            install.list(Listing::Environment, file, &words[at.unwrap_or_default()]);
             Some(install)
         }
         _ => None,

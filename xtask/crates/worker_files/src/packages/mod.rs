@@ -11,9 +11,9 @@ use super::{Hides, Place, Reading, Source, Unread};
 pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, installed};
 pub use project::{environment, project};
 
-/// Who installs a package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manager {
+    #[default]
     Pip,
     /// pip's constraint files: they install nothing, and say which versions may be.
     Constraint,
@@ -43,7 +43,13 @@ pub struct Requirement {
     pub place: Place,
 }
 
-/// What a requirements file holds.
+impl Requirement {
+    pub fn new(name: impl Into<String>, spec: impl Into<String>, place: Place) -> Self {
+        let (name, spec) = (name.into(), spec.into());
+        Self { name, spec, place }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Requirements {
     pub packages: Vec<Requirement>,
@@ -74,10 +80,8 @@ pub fn requirements(source: &Source) -> Reading<Requirements> {
                     Wanted::Computed(text) => computed = Some(text),
                 }
             }
-            let index = line.index.iter();
-            index.for_each(|option| add_option(&mut found.index, option));
-            let options = line.options.iter();
-            options.for_each(|option| add_option(&mut found.options, option));
+            add_options(&mut found.index, line.index.as_deref());
+            add_options(&mut found.options, line.options.as_deref());
         } else if let Some((name, spec)) = requirement(&text) {
             found.packages.push(Requirement { name, spec, place });
         } else if is_path(&text) {
@@ -93,13 +97,10 @@ pub fn requirements(source: &Source) -> Reading<Requirements> {
     Reading::new(found, unread)
 }
 
-/// Adds an option that decides where packages come from.
-fn add_option(index: &mut Option<String>, option: &str) {
-    let options = index.get_or_insert_default();
-    if !options.is_empty() {
-        options.push(' ');
-    }
-    options.push_str(option);
+/// Adds options to those that are known.
+pub fn add_options(known: &mut Option<String>, more: Option<&str>) {
+    let all: Vec<&str> = known.as_deref().into_iter().chain(more).collect();
+    *known = (!all.is_empty()).then(|| all.join(" "));
 }
 
 /// Lines without comments, joined where they are continued, with their places.
@@ -108,11 +109,8 @@ fn logical_lines(source: &Source) -> Vec<(Range<usize>, String)> {
     let mut continued = false;
     for (start, line) in source.lines() {
         let comment = line.find(" #").or_else(|| line.find("\t#"));
-        let body = if line.trim_start().starts_with('#') {
-            ""
-        } else {
-            &line[..comment.unwrap_or(line.len())]
-        };
+        let whole = line.trim_start().starts_with('#').then_some(0);
+        let body = &line[..whole.or(comment).unwrap_or(line.len())];
         let continues = body.trim_end().ends_with('\\');
         let text = body.trim().trim_end_matches('\\').trim_end();
         let indent = body.len() - body.trim_start().len();
@@ -155,20 +153,18 @@ fn in_order(spec: &str) -> String {
     let (rest, marker) = spec.split_at(spec.find(';').unwrap_or(spec.len()));
     let extras = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let (extras, bounds) = extras.unwrap_or(("", rest));
-    let mut extras: Vec<&str> = extras
-        .split(',')
-        .filter(|extra| !extra.is_empty())
-        .collect();
+    let mut extras: Vec<&str> = extras.split(',').collect();
+    extras.retain(|extra| !extra.is_empty());
     extras.sort_unstable();
     let mut bounds: Vec<&str> = bounds.split(',').collect();
     bounds.sort_by_key(|bound| (bound.starts_with('<'), bound.starts_with('!'), *bound));
-    let extras = extras.join(",");
-    let extras = if extras.is_empty() {
-        extras
+    let (extras, bounds) = (extras.join(","), bounds.join(","));
+    let (open, close) = if extras.is_empty() {
+        ("", "")
     } else {
-        format!("[{extras}]")
+        ("[", "]")
     };
-    format!("{extras}{}{marker}", bounds.join(","))
+    format!("{open}{extras}{close}{bounds}{marker}")
 }
 
 /// The package that a URL names: by `#egg=`, by its repository, or by its archive.
@@ -205,14 +201,13 @@ fn archive_name(path: &str) -> Option<(String, String)> {
     let wheel = file.strip_suffix(".whl");
     let mut ends = [".tar.gz", ".zip", ".tar.bz2"].iter();
     let stem = wheel.or_else(|| ends.find_map(|end| file.strip_suffix(end)))?;
-    let name = if wheel.is_some() {
-        stem.split('-').next()?
-    } else {
-        let version = stem
-            .rmatch_indices('-')
-            .find(|(at, _)| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
-        version.map_or(stem, |(at, _)| &stem[..at])
+    let is_version = |at: &usize| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+    let mut dashes = stem.match_indices('-').map(|(at, _)| at);
+    let end = match wheel {
+        Some(_) => dashes.next(),
+        None => dashes.rfind(is_version),
     };
+    let name = &stem[..end.unwrap_or(stem.len())];
     plain_name(name).map(|name| (name, format!("@{path}")))
 }
 
@@ -221,16 +216,13 @@ fn is_path(text: &str) -> bool {
     text.starts_with(['.', '/', '~']) || text.contains('/') && !text.contains("://")
 }
 
-/// The normal form of a package's name.
 pub fn normal(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
-        if matches!(c, '-' | '_' | '.') {
-            if !out.ends_with('-') {
-                out.push('-');
-            }
-        } else {
-            out.push(c.to_ascii_lowercase());
+        match c {
+            '-' | '_' | '.' if out.ends_with('-') => {}
+            '-' | '_' | '.' => out.push('-'),
+            c => out.push(c.to_ascii_lowercase()),
         }
     }
     out

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::yaml::{Node, Yaml};
-use super::super::{Hides, Reading, Source, Unread};
 use super::install::versioned;
 use super::toml::{self, Entry};
 use super::{Manager, Requirement, listed, normal};
+use crate::json::Node;
+use crate::{Hides, Reading, Source, Unread, yaml};
 
 /// What a project asks for, from whichever of its files are given.
 pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
@@ -25,10 +25,8 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
             _ => {}
         }
     }
-    for source in files
-        .iter()
-        .filter(|source| source.path.name().ends_with(b".lock"))
-    {
+    let is_lock = |source: &&&Source| source.path.name().ends_with(b".lock");
+    for source in files.iter().filter(is_lock) {
         locked(source, &mut packages);
     }
     Reading::new(packages, unread)
@@ -43,38 +41,30 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
     let sources = entries
         .iter()
         .filter(|entry| entry.table == "tool.uv.sources");
-    let sources: BTreeMap<String, String> = sources
-        .map(|entry| (normal(&entry.key), entry.value.replace(' ', "")))
-        .collect();
+    let from = |entry: &Entry| (normal(&entry.key), entry.value.replace(' ', ""));
+    let sources: BTreeMap<String, String> = sources.map(from).collect();
     let begin = packages.len();
     for entry in &entries {
         let (table, key) = (entry.table.as_str(), entry.key.as_str());
         let (value, range) = (&entry.value, entry.range.clone());
         let in_list = entry.listed
-            && (table == "project" && key == "dependencies"
-                || table == "project.optional-dependencies"
-                || table == "dependency-groups"
-                || table == "tool.uv" && key == "dev-dependencies");
+            && matches!(
+                (table, key),
+                ("project", "dependencies")
+                    | ("project.optional-dependencies" | "dependency-groups", _)
+                    | ("tool.uv", "dev-dependencies")
+            );
         let poetry = table == "tool.poetry.dependencies"
             || source.path.name() == b"Pipfile" && table == "packages"
             || table.starts_with("tool.poetry.group.") && table.ends_with(".dependencies");
         if in_list {
             listed(source, value, range, packages, unread);
         } else if poetry && key != "python" && !entry.listed {
-            packages.push(Requirement {
-                name: normal(key),
-                spec: Some(value)
-                    .filter(|value| *value != "*")
-                    .cloned()
-                    .unwrap_or_default(),
-                place: source.place(range),
-            });
+            let spec = if value == "*" { "" } else { value };
+            packages.push(Requirement::new(normal(key), spec, source.place(range)));
         } else if is_index(table) && key == "url" {
-            packages.push(Requirement {
-                name: format!("--index {value}"),
-                spec: String::new(),
-                place: source.place(range),
-            });
+            let name = format!("--index {value}");
+            packages.push(Requirement::new(name, "", source.place(range)));
         } else if table == "project" && key == "dynamic" && value == "dependencies" {
             let what = "the project's dependencies are computed";
             unread.push(source.unread(range, what, &[Hides::Packages]));
@@ -87,7 +77,6 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
     }
 }
 
-/// Whether a table says where packages come from.
 fn is_index(table: &str) -> bool {
     matches!(
         table,
@@ -99,26 +88,21 @@ fn is_index(table: &str) -> bool {
 /// its packages count.
 fn locked(source: &Source, packages: &mut Vec<Requirement>) {
     let (entries, _) = toml::entries(&source.text);
-    let of_packages = |key: &'static str| {
+    let of_packages = |key: &'static str| -> BTreeMap<usize, &Entry> {
         let entries = entries.iter();
-        entries.filter(move |entry| entry.table == "package" && entry.key == key)
+        let found = entries.filter(move |entry| entry.table == "package" && entry.key == key);
+        found.map(|entry| (entry.number, entry)).collect()
     };
-    let versions: BTreeMap<usize, &str> = of_packages("version")
-        .map(|entry| (entry.number, entry.value.as_str()))
-        .collect();
-    let names: BTreeMap<usize, &Entry> = of_packages("name")
-        .map(|entry| (entry.number, entry))
-        .collect();
+    let (names, versions) = (of_packages("name"), of_packages("version"));
     let alone = packages.is_empty();
     for (number, entry) in names {
         let name = normal(&entry.value);
-        let spec = versions.get(&number).map(|version| format!("=={version}"));
+        let spec = versions
+            .get(&number)
+            .map(|version| format!("=={}", version.value));
         if alone {
-            packages.push(Requirement {
-                name,
-                spec: spec.unwrap_or_default(),
-                place: source.place(entry.range.clone()),
-            });
+            let place = source.place(entry.range.clone());
+            packages.push(Requirement::new(name, spec.unwrap_or_default(), place));
         } else if let Some(package) = packages.iter_mut().find(|p| p.name == name)
             && let Some(spec) = spec
         {
@@ -153,43 +137,31 @@ fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<U
 
 /// conda's environment file: its own packages, and pip's.
 pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
-    let mut unread = Vec::new();
-    let yaml = match Yaml::parse(&source.text) {
-        Ok(yaml) => yaml,
-        Err(fault) => {
-            let at = fault.offset..fault.offset;
-            unread.push(source.unread(at, format!("not YAML: {}", fault.what), &[Hides::Packages]));
-            return Reading::new(Vec::new(), unread);
-        }
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    let root = match yaml::read(source, &[Hides::Packages]) {
+        Ok(root) => root,
+        Err(fault) => return Reading::new(found, vec![fault]),
     };
-    let mut found = Vec::new();
-    let list = |id: Option<usize>| id.map(|id| yaml.members(id)).unwrap_or_default();
-    let root = yaml.root();
-    let get = |key: &str| root.and_then(|root| yaml.get(root, key));
-    for &item in list(get("channels")) {
-        if let Node::Scalar { value, span, .. } = yaml.node(item) {
-            let (name, spec) = (format!("-c {value}"), String::new());
-            let place = source.place(span.clone());
-            found.push((Manager::Conda, Requirement { name, spec, place }));
-        }
+    let conda = |(name, spec), node: &Node| {
+        let place = source.place(node.span.clone());
+        (Manager::Conda, Requirement::new(name, spec, place))
+    };
+    for node in root.list("channels") {
+        let named = |value: &str| (format!("-c {value}"), String::new());
+        let channel = node.as_str().map(named);
+        found.extend(channel.map(|channel| conda(channel, node)));
     }
-    if let Some(Node::Mapping(pairs)) = get("variables").map(|id| yaml.node(id)) {
-        let at = pairs.first().map_or(0..0, |(key, _)| yaml.span(*key));
+    if let Some(first) = root.object("variables").first() {
         let what = "what the environment sets is not read";
-        unread.push(source.unread(at, what, &[Hides::Variables]));
+        unread.push(source.unread(first.key_span.clone(), what, &[Hides::Variables]));
     }
-    for &item in list(get("dependencies")) {
-        if let Node::Scalar { value, span, .. } = yaml.node(item) {
-            if let Some((name, spec)) = versioned(value) {
-                let place = source.place(span.clone());
-                found.push((Manager::Conda, Requirement { name, spec, place }));
-            }
-            continue;
-        }
+    for node in root.list("dependencies") {
+        let package = node.as_str().and_then(versioned);
+        found.extend(package.map(|package| conda(package, node)));
         let mut packages = Vec::new();
-        for &line in list(yaml.get(item, "pip")) {
-            if let Node::Scalar { value, span, .. } = yaml.node(line) {
-                listed(source, value, span.clone(), &mut packages, &mut unread);
+        for line in node.list("pip") {
+            if let Some(value) = line.as_str() {
+                listed(source, value, line.span.clone(), &mut packages, &mut unread);
             }
         }
         found.extend(packages.into_iter().map(|package| (Manager::Pip, package)));

@@ -82,11 +82,8 @@ pub fn value(text: &str, mut at: usize) -> Value<'_> {
             }
             '"' | '\'' => {
                 let long = c.to_string().repeat(3);
-                let mark = if text[at..].starts_with(&long) {
-                    &long
-                } else {
-                    &long[..1]
-                };
+                let is_long = text[at..].starts_with(&long);
+                let mark = if is_long { &long } else { &long[..1] };
                 let inside = at + mark.len();
                 let mut end = inside;
                 while let Some(next) = text[end..].chars().next()

@@ -17,17 +17,17 @@ const OUTSIDE: [&str; 10] = [
 /// Folders of tools, of other layouts, and of what is installed.
 const NEVER: [&str; 4] = ["xtask", "outdated", "target", "node_modules"];
 
-/// What a file is, by its name.
 fn wanted(path: &RepoPath) -> bool {
-    let name = path.name();
-    let ends = |end: &[u8]| name.len() > end.len() && name.ends_with(end);
-    let text = String::from_utf8_lossy(name).to_lowercase();
-    ends(b".py")
-        || ends(b".sh")
-        || ends(b".bash")
-        || text.contains("requirements") && (ends(b".txt") || ends(b".in"))
-        || text.contains("supervisor") && (ends(b".conf") || ends(b".ini"))
-        || name == b"sglang_flags.json"
+    let name = String::from_utf8_lossy(path.name());
+    let Some((stem, end)) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()) else {
+        return false;
+    };
+    match end {
+        "py" | "sh" | "bash" => true,
+        "txt" | "in" => stem.to_lowercase().contains("requirements"),
+        "conf" | "ini" => stem.to_lowercase().contains("supervisor"),
+        _ => name == "sglang_flags.json",
+    }
 }
 
 /// The first line of a script, if it says which program reads it.
@@ -53,11 +53,7 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
         let dockerfile = target.setting("dockerfile").unwrap_or("Dockerfile");
         add(named(&format!("{context}/{dockerfile}")));
     }
-    for build in interface
-        .compose
-        .iter()
-        .filter_map(|service| service.build.as_ref())
-    {
+    for build in interface.compose.iter().flat_map(|service| &service.build) {
         add(named(&format!("{}/{}", build.context, build.dockerfile)));
     }
     let workflows = tree.entries().keys().filter(|path| {
@@ -82,18 +78,14 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
         let ranks = [is_in_docker, is_other && is_beside];
         ranks.iter().position(|is| *is)
     };
-    let mut others: Vec<&RepoPath> = tree
-        .entries()
-        .keys()
-        .filter(|path| rank(path).is_some())
-        .collect();
+    let paths = tree.entries().keys();
+    let mut others: Vec<&RepoPath> = paths.filter(|path| rank(path).is_some()).collect();
     others.sort_by_key(rank);
     others.into_iter().cloned().for_each(add);
     Ok(found)
 }
 
 impl Reader<'_> {
-    /// Opens every file that may belong to the worker.
     pub fn load(&mut self) -> Result<()> {
         let entries = self.tree.entries().keys();
         let mut outside = Vec::new();
@@ -109,17 +101,14 @@ impl Reader<'_> {
         // A folder of such a name counts where code imports it.
         let sources = self.interface.sources.values();
         let python = sources.filter(|source| source.path.name().ends_with(b".py"));
-        let imported = python
-            .flat_map(|source| source.text.lines())
-            .filter_map(|line| {
-                let line = line.trim_start();
-                let from = line.strip_prefix("from ");
-                let rest = from.or_else(|| line.strip_prefix("import "))?;
-                let name = rest
-                    .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-                    .next();
-                name.map(str::to_owned)
-            });
+        let lines = python.flat_map(|source| source.text.lines());
+        let imported = lines.filter_map(|line| {
+            let line = line.trim_start();
+            let from = line.strip_prefix("from ");
+            let rest = from.or_else(|| line.strip_prefix("import "))?;
+            let ends = |c: char| !(c.is_alphanumeric() || c == '_');
+            rest.split(ends).next().map(str::to_owned)
+        });
         let imported: BTreeSet<String> = imported.collect();
         for path in outside {
             if imported.contains(&*String::from_utf8_lossy(path.top())) {
@@ -134,9 +123,9 @@ impl Reader<'_> {
         let parts: Vec<_> = path.parts().map(String::from_utf8_lossy).collect();
         let (name, folders) = parts.split_last()?;
         let is = |names: &[&str]| folders.iter().any(|folder| names.contains(&&**folder));
-        let hidden = folders
-            .iter()
-            .any(|folder| folder.starts_with('.') && folder != ".runpod");
+        let is_hidden =
+            |folder: &std::borrow::Cow<str>| folder.starts_with('.') && folder != ".runpod";
+        let hidden = folders.iter().any(is_hidden);
         let copied = self.copied.as_ref().is_some_and(|copied| {
             let mut above = std::iter::once(path.clone()).chain(path.ancestors());
             above.any(|folder| copied.folders.contains(&*folder.to_string()))

@@ -44,12 +44,12 @@ impl Reader<'_> {
             };
             match wanted {
                 Wanted::Package { name, spec } => {
-                    let named = Package {
+                    let packages = &mut self.interface.packages;
+                    packages.push(Package {
                         name,
                         spec,
                         ..package
-                    };
-                    self.interface.packages.push(named);
+                    });
                 }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
@@ -106,10 +106,7 @@ impl Reader<'_> {
             Listing::Environment => {
                 let found = packages::environment(&file).collect_unread(&mut self.unread);
                 for (manager, requirement) in found {
-                    let like = Package {
-                        manager,
-                        ..like.clone()
-                    };
+                    like.manager = manager;
                     self.take(vec![requirement], &like);
                 }
             }
@@ -145,11 +142,8 @@ impl Reader<'_> {
             return Ok(());
         }
         let at = offset(range, job.run.base);
-        let package = unnamed(
-            Manager::Pip,
-            job.when != When::Never,
-            job.place(source, range),
-        );
+        let in_image = job.when != When::Never;
+        let package = unnamed(Manager::Pip, in_image, source.place(at.clone()));
         self.including.clear();
         self.requirements(&only(source, &at), &package)
     }
@@ -165,15 +159,9 @@ impl Reader<'_> {
             return Ok(());
         }
         let found = packages::requirements(source).collect_unread(&mut self.unread);
-        let both = |one: &Option<String>, more: Option<String>| {
-            let all: Vec<String> = one.iter().cloned().chain(more).collect();
-            (!all.is_empty()).then(|| all.join(" "))
-        };
-        let like = Package {
-            index: both(&like.index, found.index),
-            options: both(&like.options, found.options),
-            ..like.clone()
-        };
+        let mut like = like.clone();
+        packages::add_options(&mut like.index, found.index.as_deref());
+        packages::add_options(&mut like.options, found.options.as_deref());
         self.take(found.packages, &like);
         let folder = folder_of(&source.path);
         for (listing, name, place) in found.includes {
@@ -198,12 +186,8 @@ impl Reader<'_> {
             for word in line.split_whitespace() {
                 let at = start + (word.as_ptr() as usize - line.as_ptr() as usize);
                 let (name, spec) = word.split_once('=').unwrap_or((word, ""));
-                self.interface.packages.push(Package {
-                    name: name.to_owned(),
-                    spec: spec.to_owned(),
-                    place: source.place(at..at + word.len()),
-                    ..like.clone()
-                });
+                let place = source.place(at..at + word.len());
+                self.take(vec![Requirement::new(name, spec, place)], like);
             }
         }
     }
@@ -218,18 +202,10 @@ impl Reader<'_> {
         self.interface.packages.extend(found);
     }
 
-    /// The packages that a project in a folder needs.
     fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
-        let names = [
-            "pyproject.toml",
-            "Pipfile",
-            "setup.py",
-            "setup.cfg",
-            "uv.lock",
-            "poetry.lock",
-        ];
+        let names = "pyproject.toml Pipfile setup.py setup.cfg uv.lock poetry.lock";
         let mut found = Vec::new();
-        for name in names {
+        for name in names.split(' ') {
             let path = format!("{}/{name}", folder.trim_end_matches('/'));
             let relative = clean(&path);
             let held = self.in_image(&path, workdir);
@@ -274,15 +250,11 @@ impl Reader<'_> {
     }
 }
 
-/// A package whose name is yet to come.
 fn unnamed(manager: Manager, in_image: bool, place: Place) -> Package {
     Package {
         manager,
-        name: String::new(),
-        spec: String::new(),
-        index: None,
-        options: None,
         in_image,
         place,
+        ..Package::default()
     }
 }

@@ -78,18 +78,14 @@ struct Reader<'t> {
     unread: Vec<Unread>,
     /// The files that the image holds; without a Dockerfile, any.
     copied: Option<Copied>,
-    /// Python files that something starts.
     roots: BTreeSet<RepoPath>,
     /// Whether a Python file or a script of the worker's runs at the start, and whether a script
     /// starts something else than the worker's files, which may start them in its turn.
     starts_python: bool,
     starts_script: bool,
     starts_other: bool,
-    /// Scripts that are yet to be read.
     jobs: Vec<run::Job>,
-    /// The files of the tree by their names.
     names: BTreeMap<Vec<u8>, Vec<RepoPath>>,
-    /// Python programs inside scripts.
     inline: Vec<Source>,
     /// Files whose packages were taken, and those of the install that is being read.
     taken: BTreeSet<RepoPath>,
@@ -108,13 +104,12 @@ impl Reader<'_> {
         let Some(entry) = entry.filter(|entry| entry.mode.is_file()) else {
             return Ok(false);
         };
-        let mut size = usize::try_from(entry.size.unwrap_or_default()).unwrap_or(usize::MAX);
-        let mut bytes = Vec::new();
-        if size <= source::LARGEST {
-            bytes = self.tree.read(path)?;
-            size = size.max(bytes.len());
-        }
-        if size > source::LARGEST {
+        let told = entry.size.unwrap_or_default();
+        let is_small = told <= source::LARGEST as u64;
+        let bytes = is_small.then(|| self.tree.read(path)).transpose()?;
+        let bytes = bytes.unwrap_or_default();
+        let size = told.max(bytes.len() as u64);
+        if size > source::LARGEST as u64 {
             let what = format!("not read: {size} bytes are more than any source file has");
             self.unread.push(Unread::new(what, Place::start_of(path)));
             return Ok(false);
@@ -125,11 +120,16 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// The same with its text.
     fn source(&mut self, path: &RepoPath) -> Result<Option<Source>> {
         let is_open = self.open(path)?;
         let source = self.interface.sources.get(path);
         Ok(source.filter(|_| is_open).cloned())
+    }
+
+    /// Notes that a file as a whole was not understood.
+    fn file_not_read(&mut self, file: &RepoPath, what: impl Into<String>, hides: &[Hides]) {
+        let unread = Unread::new(what, Place::start_of(file));
+        self.unread.push(unread.hiding(hides));
     }
 
     fn first(&mut self, names: &[&str]) -> Result<Option<Source>> {
@@ -141,7 +141,6 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// What the files declare that each have a form of their own.
     fn declared(&mut self) -> Result<()> {
         if let Some(source) = self.first(&["docker-bake.hcl"])? {
             self.interface.bake = Some(bake::read(&source).collect_unread(&mut self.unread));
@@ -151,37 +150,37 @@ impl Reader<'_> {
             self.environment_files(&source.path)?;
         }
         // `.runpod/` takes precedence over the root.
-        if let Some(source) = self.first(&[".runpod/hub.json", "hub.json"])? {
-            self.interface.hub = self.kept(hub::read(&source));
-        }
-        if let Some(source) = self.first(&[".runpod/tests.json"])? {
-            self.interface.tests = self.kept(tests_json::read(&source));
-        }
-        if let Some(source) = self.first(&["worker-config.json"])? {
-            self.interface.form = self.kept(worker_config::read(&source));
-        }
+        self.interface.hub = self.json(&[".runpod/hub.json", "hub.json"], hub::read)?;
+        self.interface.tests = self.json(&[".runpod/tests.json"], tests_json::read)?;
+        self.interface.form = self.json(&["worker-config.json"], worker_config::read)?;
         if let Some(source) = self.first(&["README.md", ".runpod/README.md"])? {
-            self.interface.readme = readme::read(&source);
+            let mut known = readme::read(&source);
             for page in readme::pages(&source) {
-                let Some(page) = self.first(&[page.as_str()])? else {
-                    continue;
-                };
-                for documented in readme::read_page(&page) {
-                    let known = &mut self.interface.readme;
+                let page = self.first(&[page.as_str()])?;
+                for documented in page.iter().flat_map(readme::read_page) {
                     if known.iter().all(|other| other.name != documented.name) {
                         known.push(documented);
                     }
                 }
             }
+            self.interface.readme = known;
         }
         Ok(())
     }
 
-    fn kept<T>(&mut self, result: Result<T, Unread>) -> Option<T> {
-        result.map_err(|unread| self.unread.push(unread)).ok()
+    /// What the first of these files holds.
+    fn json<T>(
+        &mut self,
+        names: &[&str],
+        read: impl Fn(&Source) -> Result<T, Unread>,
+    ) -> Result<Option<T>> {
+        let found = self.first(names)?.map(|source| read(&source)).transpose();
+        Ok(found.unwrap_or_else(|unread| {
+            self.unread.push(unread);
+            None
+        }))
     }
 
-    /// The variables of compose's `env_file`s.
     fn environment_files(&mut self, compose: &RepoPath) -> Result<()> {
         let folder = folder_of(compose);
         for service in &mut self.interface.compose {
@@ -206,7 +205,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The Dockerfile, and what the image holds.
     fn image(&mut self) -> Result<()> {
         let found = files::dockerfiles(self.tree, &self.interface)?;
         let Some((first, others)) = found.split_first() else {
@@ -217,9 +215,7 @@ impl Reader<'_> {
         };
         for other in others {
             let what = format!("not read: the image is built from {first}");
-            let unread = Unread::new(what, Place::start_of(other));
-            self.unread
-                .push(unread.hiding(&[Hides::Image, Hides::Packages]));
+            self.file_not_read(other, what, &[Hides::Image, Hides::Packages]);
         }
         let mut image = dockerfile::read(&source).collect_unread(&mut self.unread);
         let ignore = match self.tree.read_file(&format!("{first}.dockerignore"))? {
@@ -233,19 +229,19 @@ impl Reader<'_> {
         // What a pattern takes goes by its name.
         let held = copied.held();
         for copy in &mut image.copies {
-            let names = |source: &String| {
+            let names = |source: String| {
                 let heads = held.iter().filter_map(|path| {
                     let path = path.as_str()?;
-                    Some(path[..head(&clean(source), path)?].to_owned())
+                    Some(path[..head(&clean(&source), path)?].to_owned())
                 });
-                let heads: BTreeSet<String> = heads.filter(|_| is_pattern(source)).collect();
+                let mut heads: BTreeSet<String> = heads.filter(|_| is_pattern(&source)).collect();
                 if heads.is_empty() {
-                    [source.clone()].into()
-                } else {
-                    heads
+                    heads.insert(source);
                 }
+                heads
             };
-            copy.sources = copy.sources.iter().flat_map(names).collect();
+            let sources = std::mem::take(&mut copy.sources).into_iter();
+            copy.sources = sources.flat_map(names).collect();
         }
         self.copied = Some(copied);
         self.interface.image = Some(image);
@@ -261,10 +257,8 @@ impl Reader<'_> {
 
     fn python(&mut self) -> Result<()> {
         let files = self.data()?;
-        let data = files
-            .iter()
-            .map(|source| (source.path.to_string(), source))
-            .collect();
+        let named = files.iter().map(|source| (source.path.to_string(), source));
+        let data = named.collect();
         let sources = std::mem::take(&mut self.interface.sources);
         let is_python = |source: &&Source| {
             source.path.name().ends_with(b".py") || files::shebang(&source.text).contains("python")
@@ -272,11 +266,11 @@ impl Reader<'_> {
         let own = sources.values().filter(is_python);
         let program: Vec<&Source> = own.chain(&self.inline).collect();
         // Where nothing that starts is known, everything that the image holds may run.
+        let is_known = self.starts_python || self.starts_script && !self.starts_other;
+        let mentioned = self.mentions.iter().filter(|path| self.holds(path));
+        let roots = self.roots.iter().chain(mentioned).cloned();
         let reach = python::Reach {
-            roots: (self.starts_python || self.starts_script && !self.starts_other).then(|| {
-                let mentioned = self.mentions.iter().filter(|path| self.holds(path));
-                self.roots.iter().chain(mentioned).cloned().collect()
-            }),
+            roots: is_known.then(|| roots.collect()),
             held: self.interface.held.clone(),
             launchers: self.launchers(&sources),
         };
@@ -292,27 +286,26 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Files of the repository that `SGLang` reads flags from itself.
     fn configurations(&mut self) {
-        for given in self
-            .interface
-            .python
-            .flags
-            .iter()
-            .filter(|given| given.flag == "--config")
-        {
-            let python::FlagValue::Fixed(file) = &given.value else {
-                continue;
-            };
-            let name = file.rsplit('/').next().unwrap_or(file);
-            if self.names.contains_key(name.as_bytes()) {
-                let mut unread =
-                    Unread::new("SGLang reads flags from this file", given.place.clone());
-                unread.text = format!("--config {file}");
-                self.unread.push(unread.hiding(&[Hides::Flags]));
+        for given in &self.interface.python.flags {
+            if given.flag == "--config"
+                && let python::FlagValue::Fixed(file) = &given.value
+                && self.names.contains_key(last_part(file).as_bytes())
+            {
+                let what = "SGLang reads flags from this file";
+                let unread = Unread::new(what, given.place.clone());
+                self.unread.push(Unread {
+                    text: format!("--config {file}"),
+                    ..unread.hiding(&[Hides::Flags])
+                });
             }
         }
     }
+}
+
+/// A path's last part.
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// The folder that holds a file; empty for the root.

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::run::{Job, When};
-use super::{Reader, RepoPath, Run, Source, python, shell};
+use super::{Hides, Reader, RepoPath, Run, Source, python, shell};
 
 impl Reader<'_> {
-    /// Finds them.
     pub fn programs(&mut self) {
-        self.names();
+        for (path, entry) in self.tree.entries() {
+            if entry.mode.is_file() {
+                let same = self.names.entry(path.name().to_vec()).or_default();
+                same.push(path.clone());
+            }
+        }
         let sources = self.interface.sources.values().filter(|source| {
             let name = source.path.name();
             name.ends_with(b".conf") || name.ends_with(b".ini")
@@ -52,10 +56,8 @@ impl Reader<'_> {
             })
         };
         let mentioned = self.mentions.iter().filter_map(|path| sources.get(path));
-        let found = mentioned.filter(hands_on).map(|source| source.path.name());
-        found
-            .map(|name| String::from_utf8_lossy(name).into_owned())
-            .collect()
+        let name = |source: &Source| String::from_utf8_lossy(source.path.name()).into_owned();
+        mentioned.filter(hands_on).map(name).collect()
     }
 
     /// Files that a Python program names and that it may read its tables from.
@@ -66,11 +68,12 @@ impl Reader<'_> {
             .flat_map(|source| source.text.split(|c| !is_word(c)))
             .filter(|word| word.split_once('.').is_some_and(|(_, end)| end != "py"))
             .collect();
-        let names = words
-            .iter()
-            .filter_map(|word| self.names.get(word.as_bytes()));
         let mut found = Vec::new();
-        for path in names.flatten() {
+        for path in words
+            .iter()
+            .filter_map(|word| self.names.get(word.as_bytes()))
+            .flatten()
+        {
             let size = self.tree.entries().get(path).and_then(|entry| entry.size);
             let most = python::LARGEST_DATA;
             if !self.holds(path) || size.is_some_and(|size| size > most as u64) {
@@ -85,16 +88,6 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// The files of the tree by their names.
-    fn names(&mut self) {
-        for (path, entry) in self.tree.entries() {
-            if entry.mode.is_file() {
-                let same = self.names.entry(path.name().to_vec()).or_default();
-                same.push(path.clone());
-            }
-        }
-    }
-
     /// `command=` of each program; `%(ENV_NAME)s` is the variable NAME.
     pub fn supervisor(&mut self, source: &Source, when: When) {
         for (start, line) in source.lines() {
@@ -104,21 +97,19 @@ impl Reader<'_> {
             let range = start..start + line.len();
             if key.trim() == "files" && when == When::Start {
                 let what = "what the files say that are included here is not read";
-                let hides = [super::Hides::Variables, super::Hides::Flags];
-                let unread = source.unread(range.clone(), what, &hides);
-                self.unread.push(unread);
+                let hides = [Hides::Variables, Hides::Flags];
+                self.unread.push(source.unread(range.clone(), what, &hides));
             }
             if !matches!(key.trim(), "command" | "environment" | "directory" | "user") {
                 continue;
             }
             let (before, behind) = source.text.split_at(start);
-            let section = before
-                .rsplit("\n[")
-                .next()
-                .into_iter()
-                .chain(behind.split("\n[").next());
             let says_never = |text: &str| text.replace(' ', "").contains("autostart=false");
-            let when = if section.into_iter().any(says_never) {
+            let mut section = before
+                .rsplit("\n[")
+                .take(1)
+                .chain(behind.split("\n[").take(1));
+            let when = if section.any(says_never) {
                 When::Never
             } else {
                 when

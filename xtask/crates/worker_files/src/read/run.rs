@@ -8,27 +8,22 @@ use anyhow::Result;
 
 use super::started::{Kind, RUNNERS, Started};
 use super::{
-    EnvRead, FlagKind, FlagMapping, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread,
+    EnvRead, FlagKind, FlagMapping, Hides, Place, Reader, RepoPath, Run, Source, Step, last_part,
     packages, python, shell,
 };
 use crate::is_one_of;
-use crate::shell::{Command, Script, Word};
+use crate::shell::{Command, Script};
 use crate::steps;
 
-/// When a script runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
-    /// In the container.
     Start,
-    /// While the image is built.
     Build,
     /// While a stage is built that the image only copies files from.
     Part,
-    /// Nothing runs it.
     Never,
 }
 
-/// A script to read, and when it runs.
 pub struct Job {
     pub file: RepoPath,
     pub run: Run,
@@ -36,16 +31,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// A file that is a script, called with these words, and the texts that it sources.
-    fn of(
-        source: &Source,
-        when: When,
-        workdir: Option<String>,
-        arguments: &[Word],
-        sourced: &[String],
-    ) -> Self {
+    /// A file that is a script.
+    fn of(source: &Source, when: When, workdir: Option<String>, script: Script) -> Self {
         let run = Run {
-            script: shell::parse_called(&source.text, arguments, sourced),
+            script,
             base: 0,
             workdir,
             place: Place::start_of(&source.path),
@@ -54,7 +43,6 @@ impl Job {
         Self { file, run, when }
     }
 
-    /// A place in the script.
     pub fn place(&self, source: &Source, range: &Range<usize>) -> Place {
         source.place(offset(range, self.run.base))
     }
@@ -80,11 +68,11 @@ impl Reader<'_> {
                 }
                 let workdir = job.run.workdir.clone();
                 let sourced = self.sourced(&source, workdir.as_deref())?;
-                let mut opened = Job::of(&source, job.when, workdir, &started.arguments, &sourced);
+                let mut script = shell::parse_called(&source.text, &started.arguments, &sourced);
                 if started.exports {
-                    let script = &mut opened.run.script;
                     script.exports.extend(script.sets.iter().cloned());
                 }
+                let opened = Job::of(&source, job.when, workdir, script);
                 self.hand_over(&opened);
                 jobs.push(opened);
             }
@@ -139,7 +127,7 @@ impl Reader<'_> {
             let starts =
                 self.holds(&source.path) && (unknown || self.mentions.contains(&source.path));
             let when = if starts { When::Start } else { When::Never };
-            let job = Job::of(&source, when, None, &[], &[]);
+            let job = Job::of(&source, when, None, shell::parse(&source.text));
             if starts {
                 self.hand_over(&job);
             }
@@ -153,8 +141,8 @@ impl Reader<'_> {
         let source = &self.interface.sources[&job.file];
         for (range, what) in &job.run.script.unread {
             let hides = [Hides::Variables, Hides::Flags, Hides::Packages];
-            let unread = source.unread(range.clone(), *what, &hides);
-            self.unread.push(unread);
+            self.unread
+                .push(source.unread(range.clone(), *what, &hides));
         }
         for command in &job.run.script.commands {
             if let Some((_, range)) = &command.input
@@ -218,12 +206,8 @@ impl Reader<'_> {
             if !is_known && (hides || !steps::has_no_effect(command)) {
                 left.push(full_line(command, &started));
                 // Two programs are told apart by their text.
-                left.extend(
-                    command
-                        .input
-                        .iter()
-                        .map(|(text, _)| format!("<< {}", text.trim())),
-                );
+                let input = command.input.iter();
+                left.extend(input.map(|(text, _)| format!("<< {}", text.trim())));
             }
             let arguments = started.last().map(|one| one.arguments.as_slice());
             if arguments.is_some_and(|words| words.iter().any(|word| word.text != "$@"))
@@ -232,10 +216,10 @@ impl Reader<'_> {
                 told.push(full_line(command, &started));
             }
             for started in started {
-                match started.kind {
-                    Kind::Shell => starts.push(started),
-                    Kind::Python if job.when != When::Never => self.program(job, started.path),
-                    Kind::Python => {}
+                if started.kind == Kind::Shell {
+                    starts.push(started);
+                } else if job.when != When::Never {
+                    self.program(job, started.path);
                 }
             }
         }
@@ -283,37 +267,30 @@ impl Reader<'_> {
 
     /// `make` and others that do what a file says, which is not read.
     fn makes(&mut self, command: &Command) {
-        const MAKE: [(&str, &str); 9] = [
-            ("make", "Makefile"),
-            ("make", "makefile"),
-            ("make", "GNUmakefile"),
-            ("npm", "package.json"),
-            ("yarn", "package.json"),
-            ("pnpm", "package.json"),
-            ("bundle", "Gemfile"),
-            ("cargo", "Cargo.toml"),
-            ("go", "go.mod"),
-        ];
         let program = command.program();
-        let files = MAKE.iter().filter(|(made, _)| *made == program);
-        let files = files.filter_map(|(_, name)| self.names.get(name.as_bytes()));
+        let files = match program {
+            "make" => "Makefile makefile GNUmakefile",
+            "npm" | "yarn" | "pnpm" => "package.json",
+            "bundle" => "Gemfile",
+            "cargo" => "Cargo.toml",
+            "go" => "go.mod",
+            _ => return,
+        };
+        let files = files.split(' ');
+        let files = files.filter_map(|name| self.names.get(name.as_bytes()));
         let files = files.flatten().filter(|file| self.holds(file));
-        let unread = files.map(|file| {
+        for file in files.cloned().collect::<Vec<_>>() {
             let what = format!("what `{program}` does with this file is not read");
-            Unread::new(what, Place::start_of(file)).hiding(&[Hides::Packages])
-        });
-        let unread: Vec<Unread> = unread.collect();
-        self.unread.extend(unread);
+            self.file_not_read(&file, what, &[Hides::Packages]);
+        }
     }
 
     /// A Python program of the build that calls an installer.
     fn may_install(&mut self, path: &RepoPath) {
         let source = &self.interface.sources[path];
-        let is_pip = |text: &str| text.contains("pip") || text.contains("apt");
-        let found = source
-            .lines()
-            .find(|(_, line)| line.contains("install") && is_pip(line));
-        if let Some((at, line)) = found {
+        let has = |line: &str, word: &str| line.contains(word);
+        let installs = |line: &str| has(line, "install") && (has(line, "pip") || has(line, "apt"));
+        if let Some((at, line)) = source.lines().find(|(_, line)| installs(line)) {
             let what = "what this program installs is not read";
             let unread = source.unread(at..at + line.len(), what, &[Hides::Packages]);
             self.unread.push(unread);
@@ -322,12 +299,10 @@ impl Reader<'_> {
 
     /// What a script sets for one program alone: `NAME=value python3 handler.py`.
     fn set_for_it(&mut self, job: &Job, source: &Source, command: &Command) {
-        let range = command
-            .words
-            .first()
-            .map_or(0..0, |word| word.range.clone());
+        let range = command.words.first().map(|word| word.range.clone());
         for (name, value) in command.set_for_it() {
-            self.export(name, value, job.place(source, &range));
+            let place = job.place(source, &range.clone().unwrap_or_default());
+            self.export(name, value, place);
         }
     }
 
@@ -361,7 +336,7 @@ impl Reader<'_> {
     fn supervisors(&mut self, command: &Command, when: When) -> Result<()> {
         let words = command.run().iter();
         let mut files = words.skip_while(|word| !matches!(&*word.text, "-c" | "--configuration"));
-        let name = files.nth(1).and_then(|word| word.text.rsplit('/').next());
+        let name = files.nth(1).map(|word| last_part(&word.text));
         let paths = name.and_then(|name| self.names.get(name.as_bytes()));
         for path in paths.cloned().unwrap_or_default() {
             if !self.interface.sources.contains_key(&path)
@@ -384,23 +359,22 @@ impl Reader<'_> {
                 "awk" | "gawk" if words.iter().any(|word| word.text.contains("ENVIRON")) => {
                     "a program inside of a command reads the environment"
                 }
-                "." | "source"
-                    if words.get(1).is_some_and(|file| {
-                        let name = file.text.rsplit('/').next().unwrap_or_default();
-                        !self.names.contains_key(name.as_bytes()) && name != "activate"
-                    }) =>
-                {
+                "." | "source" if words.len() > 1 && !self.has_file(command.word(1)) => {
                     "what this file sets is not known: it is not in the repository"
                 }
                 _ => continue,
             };
-            let (Some(first), Some(last)) = (words.first(), words.last()) else {
-                continue;
-            };
-            let at = offset(&(first.range.start..last.range.end), job.run.base);
-            let unread = source.unread(at, what, &[Hides::Variables]);
-            self.unread.push(unread);
+            let (first, last) = (&words[0].range, &words[words.len() - 1].range);
+            let at = offset(&(first.start..last.end), job.run.base);
+            self.unread
+                .push(source.unread(at, what, &[Hides::Variables]));
         }
+    }
+
+    /// Whether the repository, or an environment of Python's, has a file of that name.
+    fn has_file(&self, path: &str) -> bool {
+        let name = last_part(path);
+        self.names.contains_key(name.as_bytes()) || name == "activate"
     }
 
     /// The flags that a script gives to `SGLang`, and the variables that it reads.
@@ -416,12 +390,8 @@ impl Reader<'_> {
                 self.interface.python.passed.extend(command.passed());
             }
             let through = command.started_through();
-            if let Some(first) = command
-                .run()
-                .first()
-                .filter(|_| starts && !through.is_empty())
-            {
-                let place = job.place(source, &first.range);
+            if starts && !through.is_empty() {
+                let place = job.place(source, &command.run()[0].range);
                 self.interface.started_through.push((through, place));
             }
             for given in given {
@@ -479,7 +449,7 @@ fn full_line(command: &Command, started: &[Started]) -> String {
         started.any(|one| one.path.name() == name.as_bytes())
     };
     let words = command.run().iter().map(|word| {
-        let name = word.text.rsplit('/').next().unwrap_or_default();
+        let name = last_part(&word.text);
         if is_own(name) { name } else { &word.text }
     });
     let mut line = words.collect::<Vec<_>>().join(" ");
@@ -496,9 +466,8 @@ pub fn offset(range: &Range<usize>, by: usize) -> Range<usize> {
 /// A file of which only this part is left; the rest is blank, so that places stay true.
 pub fn only(source: &Source, range: &Range<usize>) -> Source {
     let before = source.text.get(..range.start).unwrap_or_default();
-    let blank = before
-        .bytes()
-        .map(|byte| if byte == b'\n' { '\n' } else { ' ' });
+    let blank = before.bytes();
+    let blank = blank.map(|byte| if byte == b'\n' { '\n' } else { ' ' });
     let mut text: String = blank.collect();
     text.push_str(source.text.get(range.clone()).unwrap_or_default());
     Source::new(source.path.clone(), text.as_bytes())

@@ -2,12 +2,11 @@
 
 use anyhow::Result;
 
-use super::{Reader, RepoPath, files};
+use super::{Reader, RepoPath, files, last_part};
 use crate::glob::clean;
 use crate::shell::{Command, Word};
 use crate::{is_one_of, steps};
 
-/// Programs whose arguments are files that they run.
 pub const RUNNERS: &str = "torchrun accelerate deepspeed uvicorn gunicorn hypercorn granian fastapi \
                        supervisord streamlit";
 const SHELLS: &str = "sh bash dash ash zsh ksh source .";
@@ -16,17 +15,14 @@ const SHELLS: &str = "sh bash dash ash zsh ksh source .";
 const MOVERS: &str = "chmod chown cp mv ln touch install dos2unix tee tar unzip zip wget curl git \
                       sed patch rsync diff";
 
-/// A file that a command starts.
 pub struct Started {
     pub path: RepoPath,
     pub kind: Kind,
-    /// The words behind it.
     pub arguments: Vec<Word>,
     /// Whether programs see all that it sets.
     pub exports: bool,
 }
 
-/// What a started file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Python,
@@ -34,7 +30,6 @@ pub enum Kind {
 }
 
 impl Reader<'_> {
-    /// The files that a command starts.
     pub fn started_by(&mut self, command: &Command, workdir: Option<&str>) -> Result<Vec<Started>> {
         let program = command.program();
         let python = program.starts_with("python");
@@ -86,7 +81,7 @@ impl Reader<'_> {
 
     /// The repository's files that a word of a command names.
     pub fn resolve(&self, word: &str, workdir: Option<&str>) -> Vec<RepoPath> {
-        let name = word.rsplit('/').next().unwrap_or(word);
+        let name = last_part(word);
         if name.is_empty() || name.contains(['$', ' ', '*', '\n']) || word.contains("://") {
             return Vec::new();
         }
@@ -105,7 +100,6 @@ impl Reader<'_> {
         paths.filter(|path| self.holds(path)).cloned().collect()
     }
 
-    /// The file at a path of the image.
     pub fn in_image(&self, path: &str, workdir: Option<&str>) -> Option<RepoPath> {
         let copied = self.copied.as_ref()?;
         let workdir = workdir.filter(|_| !path.starts_with('/'));
@@ -116,16 +110,13 @@ impl Reader<'_> {
     /// The files of a module: `a.b` is `a/b.py` or `a/b/__main__.py`.
     fn module(&self, module: &str, workdir: Option<&str>) -> Vec<RepoPath> {
         let path = module.replace('.', "/");
-        let names = [
-            format!("{path}.py"),
-            format!("{path}/__main__.py"),
-            format!("{path}/__init__.py"),
-        ];
+        let ends = [".py", "/__main__.py", "/__init__.py"];
+        let names = ends.map(|end| format!("{path}{end}"));
         let files = |name: &String| {
             if let Some(path) = self.in_image(name, workdir) {
                 return vec![path];
             }
-            let last = name.rsplit('/').next().unwrap_or(name);
+            let last = last_part(name);
             let same = self.names.get(last.as_bytes()).into_iter().flatten();
             let same = same.filter(|path| {
                 let text = path.to_string();

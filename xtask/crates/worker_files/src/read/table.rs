@@ -12,10 +12,8 @@ impl Reader<'_> {
     /// in it. That counts where code that runs opens the table and the image holds it.
     pub fn table(&mut self) {
         let sources = std::mem::take(&mut self.interface.sources);
-        if let Some(source) = sources
-            .values()
-            .find(|source| source.path.name() == TABLE.as_bytes())
-        {
+        let is_table = |source: &&Source| source.path.name() == TABLE.as_bytes();
+        if let Some(source) = sources.values().find(is_table) {
             let opens = self.holds(&source.path) && self.interface.python.opens.contains(TABLE);
             self.read_table(source, opens);
         }
@@ -49,13 +47,10 @@ impl Reader<'_> {
         }
         if opens && root.is_true("environment_interface") {
             let words = texts(root.list("true_words"));
-            let switch = FlagKind::Switch { words };
             let how = |is_switch: bool| {
-                if is_switch {
-                    switch.clone()
-                } else {
-                    FlagKind::Value
-                }
+                let words = words.clone();
+                let switch = is_switch.then_some(FlagKind::Switch { words });
+                switch.unwrap_or(FlagKind::Value)
             };
             for flag in table.flags.iter().filter(|flag| !flag.is_refused) {
                 let names = std::iter::once(&flag.flag).chain(&flag.aliases);
@@ -80,17 +75,15 @@ impl Reader<'_> {
             // Those names are what the code beside the table computes.
             let folder = source.path.parent();
             self.unread.retain(|unread| {
-                let beside = match &folder {
-                    Some(folder) => unread.place.file.ancestors().any(|above| above == *folder),
-                    None => true,
-                };
+                let mut above = unread.place.file.ancestors();
+                let folder = folder.as_ref();
+                let beside = folder.is_none_or(|folder| above.any(|it| it == *folder));
                 !beside || unread.what != python::COMPUTED_NAME
             });
         }
         self.interface.flag_table = Some(table);
     }
 
-    /// Notes that a variable is read because a table names it.
     fn table_read(&mut self, name: &str, flag: &str, how: FlagKind, place: &Place) {
         let drives = FlagMapping {
             flag: flag.to_owned(),

@@ -12,12 +12,10 @@ pub(super) fn find(file: &File, dockerfile: &str, declared: &[String]) -> Vec<Hi
         _ => Vec::new(),
     };
     passed.retain(|arg| is_undeclared(&arg.name, declared));
+    let all = declared.join(", ");
     let instead = match declared {
         [] => "leave it out: the Dockerfile declares no argument".to_owned(),
-        all => format!(
-            "leave it out, or pass one that is declared: {}",
-            all.join(", ")
-        ),
+        _ => format!("leave it out, or pass one that is declared: {all}"),
     };
     let hit = |arg: Named| {
         let what = format!("the Dockerfile declares no argument `{}`", arg.name);
@@ -43,7 +41,6 @@ fn in_compose(source: &Source, ours: &str) -> Vec<Named> {
     builds.flat_map(|build| build.args).collect()
 }
 
-/// `args = { … }` of a bake file's targets.
 pub(super) fn in_bake(source: &Source, ours: &str) -> Vec<Named> {
     let (bake, _) = bake::read(source).split();
     let resolved = bake::resolve(source, &|_| None).unwrap_or_default();

@@ -16,7 +16,7 @@ pub fn find(file: &File, gone: &Gone<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for (start, line) in file.source.lines() {
         for (at, word) in words(line, file.form) {
-            if let Some((what, instead)) = path(file, gone, line, at, word) {
+            if let Some((what, instead)) = path(file, gone, &line[..at], word) {
                 hits.push((start + at, what, instead));
             }
         }
@@ -48,15 +48,13 @@ fn is_path_char(c: char) -> bool {
 
 /// The words of a line that could be paths, with their offsets; those in addresses left out.
 fn words(line: &str, form: Form) -> Vec<(usize, &str)> {
-    let addresses: Vec<_> = line
-        .match_indices("://")
-        .map(|(at, _)| {
-            let scheme = |c: char| c.is_ascii_alphanumeric() || c == '+';
-            let start = line[..at].trim_end_matches(scheme).len();
-            let ends = |c: char| c.is_whitespace() || "\"'`)>]".contains(c);
-            start..line[at..].find(ends).map_or(line.len(), |end| at + end)
-        })
-        .collect();
+    let addresses = line.match_indices("://").map(|(at, _)| {
+        let scheme = |c: char| c.is_ascii_alphanumeric() || c == '+';
+        let start = line[..at].trim_end_matches(scheme).len();
+        let ends = |c: char| c.is_whitespace() || "\"'`)>]".contains(c);
+        start..line[at..].find(ends).map_or(line.len(), |end| at + end)
+    });
+    let addresses: Vec<_> = addresses.collect();
     let mut found = Vec::new();
     for part in line.split(|c| !is_path_char(c)) {
         let mut from = part.as_ptr() as usize - line.as_ptr() as usize;
@@ -80,15 +78,8 @@ fn words(line: &str, form: Form) -> Vec<(usize, &str)> {
     found
 }
 
-/// What became of a path that is gone, and what to write.
-fn path(
-    file: &File,
-    gone: &Gone<'_>,
-    line: &str,
-    at: usize,
-    word: &str,
-) -> Option<(String, String)> {
-    let before = line[..at].chars().next_back();
+fn path(file: &File, gone: &Gone<'_>, head: &str, word: &str) -> Option<(String, String)> {
+    let before = head.chars().next_back();
     // `$ROOT/src/a.py`, `${{ github.workspace }}/src/a.py`: only whole files are sure enough.
     if before.is_some_and(|c| "$})".contains(c)) {
         let (_, path) = word.split_once('/')?;
@@ -130,28 +121,22 @@ fn path(
     if prefix.contains("..") && !gone.files.contains_key(path) {
         return None;
     }
-    match instead.as_str() {
-        "." if file.form == Form::Prose => {
-            let now = gone.folder_now(path.trim_end_matches('/'));
-            Some((what, format!("{prefix}{now}")))
-        }
-        _ => Some((what, format!("{prefix}{instead}"))),
-    }
+    let is_prose = file.form == Form::Prose && instead == ".";
+    let folder = is_prose.then(|| gone.folder_now(path.trim_end_matches('/')));
+    Some((what, format!("{prefix}{}", folder.unwrap_or(instead))))
 }
 
 /// Whether a folder's name between these parts of a line means the folder. `src` and `builder` are
 /// words of many other things too (a build stage, an attribute of a picture), so the word counts
 /// only where a path is expected.
 pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
-    let stands_alone = head
-        .chars()
-        .next_back()
-        .is_none_or(|c| c.is_whitespace() || "\"'[,=(".contains(c));
+    let stands_behind = |c: char| c.is_whitespace() || "\"'[,=(".contains(c);
     let goes_on = |c: char| is_path_char(c) || ":(".contains(c);
-    let is_comment = ["#", ";", "//"]
-        .iter()
-        .any(|mark| head.trim_start().starts_with(mark));
-    if !stands_alone || rest.starts_with(goes_on) || is_comment {
+    let (line, marks) = (head.trim_start(), ["#", ";", "//"]);
+    if !head.is_empty() && !head.ends_with(stands_behind)
+        || rest.starts_with(goes_on)
+        || marks.iter().any(|mark| line.starts_with(mark))
+    {
         return false;
     }
     let is_quoted = head.ends_with(['"', '\'']) && rest.starts_with(['"', '\'']);
@@ -165,19 +150,15 @@ pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
             let bare = head.trim_end_matches(['"', '\'', '[', ' ']);
             let command = head.rsplit(['|', ';', '&']).next().unwrap_or(head);
             let mut words = command.split_whitespace();
-            let is_option = |word: &str| word.starts_with("--");
-            let key = head
-                .trim_start()
-                .trim_start_matches("- ")
-                .split([':', '='])
-                .next();
-            let key = key.map(|key| key.trim().trim_matches(['"', '\'']));
-            if words.clone().next_back().is_some_and(is_option) {
-                return false;
-            }
-            head.contains([':', '=']) && key.is_some_and(|key| is_one_of(KEYS, key))
-                || form == Form::Code && bare.ends_with('=')
-                || words.any(|word| is_one_of(TOOLS, word.trim_matches(['"', '\'', '@', '`', '('])))
+            let key = line.trim_start_matches("- ").split_once([':', '=']);
+            let key = key.map(|(key, _)| key.trim().trim_matches(['"', '\'']));
+            let last = words.clone().next_back().unwrap_or_default();
+            !last.starts_with("--")
+                && (key.is_some_and(|key| is_one_of(KEYS, key))
+                    || form == Form::Code && bare.ends_with('=')
+                    || words.any(|word| {
+                        is_one_of(TOOLS, word.trim_matches(['"', '\'', '@', '`', '(']))
+                    }))
         }
     }
 }

@@ -16,27 +16,22 @@ use xtask_core::layout::{self, OUTDATED};
 use xtask_core::output::cut;
 use xtask_core::tree::{Entries, RepoPath, same};
 
-/// The repository as the migration leaves it.
 pub struct After<'a> {
     pub moved: &'a [(RepoPath, RepoPath)],
-    /// Every path of the result.
     pub result: &'a Entries,
     /// The build arguments that the new Dockerfile declares.
     pub arguments: &'a [String],
 }
 
-/// A place that the migration leaves behind pointing at nothing.
+/// A place that the migration leaves behind pointing at nothing; line and column count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Dangling {
     pub path: RepoPath,
-    /// From 1.
     pub line: usize,
-    /// From 1, in characters.
     pub column: usize,
     pub kind: MentionKind,
     /// The line, without the space around it; a long one is cut.
     pub text: String,
-    /// What is wrong with it.
     pub what: String,
     /// What to write instead: the bare text where one replaces the other, else what to do.
     pub instead: String,
@@ -54,11 +49,8 @@ pub enum MentionKind {
 /// and of what leaves `.runpod/`, and how build arguments are passed. A file that upstream's
 /// replaces is still found under its name.
 pub fn candidates() -> Vec<String> {
-    layout::RETIRED
-        .iter()
-        .chain(&[layout::RUNPOD, "args"])
-        .map(|&needle| needle.to_owned())
-        .collect()
+    let needles = layout::RETIRED.iter().chain(&[layout::RUNPOD, "args"]);
+    needles.map(|&needle| needle.to_owned()).collect()
 }
 
 /// Everything in `files` that dangles after the migration, in the order of paths and lines. What
@@ -90,13 +82,9 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
         }
         let named = link.leads_to(target)?;
         let named = named.as_str()?;
-        let instead = if gone.files.contains_key(named) {
-            gone.instead(named)
-        } else if gone.folders.contains(named) {
-            gone.folder_now(named)
-        } else {
-            return None;
-        };
+        let folder = || gone.folders.contains(named).then(|| gone.folder_now(named));
+        let file = gone.files.contains_key(named).then(|| gone.instead(named));
+        let instead = file.or_else(folder)?;
         Some(Dangling {
             path: link.clone(),
             line: 1,
@@ -130,18 +118,17 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
                 hits.push((start + at, what, String::new()));
             }
         }
-        for mut one in file.findings(hits) {
-            if is_aside(&one.path, &one.text) {
-                one.kind = MentionKind::Prose;
-            }
-            found.push(one);
+        found.extend(file.findings(hits));
+    }
+    for one in &mut found {
+        if is_aside(&one.path, &one.text) {
+            one.kind = MentionKind::Prose;
         }
     }
     found.sort();
     found
 }
 
-/// Whether a folder's name between these parts of a line means the folder.
 fn is_meant(form: Form, before: &str, after: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
     if before.ends_with(word) {
@@ -151,9 +138,8 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
     let context = before.contains("docker") && before.ends_with(' ') && after.trim().is_empty();
     // `from outdated.src import engine`, `patch("outdated.src.utils")`.
     let quote = before.ends_with(['"', '\'']);
-    let dotted = after
-        .strip_prefix('.')
-        .is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+    let rest = after.strip_prefix('.');
+    let dotted = rest.is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
     let import = ["from ", "import "].contains(&before.trim_start());
     let module = form == Form::Python && (import || quote && dotted);
     let quoted = quote && after.starts_with(['"', '\'']);
@@ -175,7 +161,6 @@ fn is_aside(path: &RepoPath, line: &str) -> bool {
     is_comment || Form::of(path) == Form::Paths
 }
 
-/// A file under examination.
 struct File {
     source: Source,
     form: Form,
@@ -210,11 +195,9 @@ pub fn undeclared(
 impl File {
     /// Text that is no record of the past and lies outside of `outdated/`.
     fn open((path, bytes): &(RepoPath, Vec<u8>)) -> Option<Self> {
-        let passed_over = path.is_within(OUTDATED)
-            || is_record(path)
-            || bytes.contains(&0)
-            || std::str::from_utf8(bytes).is_err();
-        (!passed_over).then(|| Self::new(path, bytes))
+        let is_text = !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok();
+        let counts = is_text && !path.is_within(OUTDATED) && !is_record(path);
+        counts.then(|| Self::new(path, bytes))
     }
 
     fn new(path: &RepoPath, bytes: &[u8]) -> Self {
@@ -294,11 +277,9 @@ fn has(entries: &Entries, path: &RepoPath) -> bool {
     next.is_some_and(|(path, _)| path.as_bytes().starts_with(&first))
 }
 
-/// What the migration took away.
 struct Gone<'a> {
     /// Files that are no longer where they were, and where they went.
     files: BTreeMap<&'a str, &'a str>,
-    /// Folders of which nothing is left.
     folders: BTreeSet<&'a str>,
     result: &'a Entries,
 }
@@ -357,17 +338,13 @@ impl<'a> Gone<'a> {
 
     /// The folder among those that are gone that holds `path`, or is it; the topmost one.
     fn folder<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
-        let ends = path
-            .match_indices('/')
-            .map(|(at, _)| at)
-            .chain([path.len()]);
-        for end in ends {
+        let slashes = path.match_indices('/').map(|(at, _)| at);
+        let is_gone = |end: &usize| {
             looked_up();
-            if self.folders.contains(&path[..end]) {
-                return Some((&path[..end], path[end..].trim_start_matches('/')));
-            }
-        }
-        None
+            self.folders.contains(&path[..*end])
+        };
+        let end = slashes.chain([path.len()]).find(is_gone)?;
+        Some((&path[..end], path[end..].trim_start_matches('/')))
     }
 
     /// What took the place of what is gone: `None` if nothing by that path went away. `below` is
@@ -393,15 +370,14 @@ impl<'a> Gone<'a> {
         Some((what, instead))
     }
 
-    /// Where a folder's files went.
     fn folder_now(&self, folder: &str) -> String {
         let first = format!("{folder}/");
-        self.files
-            .range::<str, _>((Bound::Included(&*first), Bound::Unbounded))
-            .inspect(|_| looked_up())
-            .map_while(|(from, to)| from.starts_with(&first).then_some((from, to)))
-            .find_map(|(from, to)| to.strip_suffix(&from[folder.len()..]))
-            .map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)
+        let from = (Bound::Included(&*first), Bound::Unbounded);
+        let files = self.files.range::<str, _>(from);
+        let files = files.inspect(|_| looked_up());
+        let mut below = files.take_while(|(from, _)| from.starts_with(&first));
+        let to = below.find_map(|(from, to)| to.strip_suffix(&from[folder.len()..]));
+        to.map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)
     }
 }
 
@@ -413,9 +389,8 @@ fn counterpart(file: &str) -> Option<&str> {
     if file == "worker-config.json" {
         return Some(".runpod/hub.json");
     }
-    ["src/", "builder/", ".runpod/"]
-        .iter()
-        .find_map(|folder| file.strip_prefix(folder))
+    let mut folders = ["src/", "builder/", ".runpod/"].iter();
+    folders.find_map(|folder| file.strip_prefix(folder))
 }
 
 #[cfg(test)]

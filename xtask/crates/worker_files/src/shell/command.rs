@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::{Command, Word, is_name, variables};
 use crate::is_one_of;
 
-/// A flag of a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
     pub flag: String,
@@ -29,7 +28,6 @@ impl Command {
         }
     }
 
-    /// The program and its arguments.
     pub fn run(&self) -> &[Word] {
         self.words.get(self.start..).unwrap_or_default()
     }
@@ -54,7 +52,6 @@ impl Command {
         own.chain(by_env)
     }
 
-    /// The command's words as one line.
     pub fn line(&self) -> String {
         let words: Vec<&str> = self.run().iter().map(|word| word.text.as_str()).collect();
         words.join(" ")
@@ -81,14 +78,10 @@ impl Command {
         let mut given = Vec::new();
         let mut rest = words[from.min(words.len())..].iter().peekable();
         while let Some(word) = rest.next() {
-            let Some(flag) = word
-                .text
-                .split('=')
-                .next()
-                .filter(|flag| flag.starts_with("--"))
-            else {
+            let flag = word.text.split('=').next().unwrap_or_default();
+            if !flag.starts_with("--") {
                 continue;
-            };
+            }
             let mut add = |value: Option<&str>| {
                 let names = value.map(variables).unwrap_or_default();
                 given.push(Given {
@@ -104,27 +97,13 @@ impl Command {
             }
             let first = rest.next_if(|next| !next.text.starts_with("--") && next.text != "$@");
             add(first.map(|first| first.text.as_str()));
-            while first.is_some()
-                && let Some(other) = rest.next_if(|next| next.choice)
-            {
+            while let Some(other) = rest.next_if(|next| first.is_some() && next.choice) {
                 add(Some(&other.text));
             }
         }
         Some(given)
     }
-}
 
-/// `${NAME:-default}` is its default.
-fn by_default(word: &str) -> &str {
-    let inner = word
-        .strip_prefix("${")
-        .and_then(|rest| rest.strip_suffix('}'));
-    inner
-        .and_then(|inner| inner.split_once('-'))
-        .map_or(word, |(_, default)| default)
-}
-
-impl Command {
     /// The variables whose words are arguments of the server's command.
     pub fn passed(&self) -> Vec<String> {
         if self.sglang().is_none() {
@@ -141,13 +120,19 @@ impl Command {
     }
 }
 
+/// `${NAME:-default}` is its default.
+fn by_default(word: &str) -> &str {
+    let inner = word.strip_prefix("${").and_then(|it| it.strip_suffix('}'));
+    let parts = inner.and_then(|inner| inner.split_once('-'));
+    parts.map_or(word, |(_, default)| default)
+}
+
 impl AsRef<str> for Word {
     fn as_ref(&self) -> &str {
         &self.text
     }
 }
 
-/// What the program of a command is started through, with its options.
 pub fn started_through(words: &[impl AsRef<str>]) -> String {
     const CHANGE_NOTHING: &str = "exec command builtin time nohup";
     let words = words[..start(words)].iter().map(AsRef::as_ref);

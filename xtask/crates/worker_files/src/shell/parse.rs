@@ -23,7 +23,6 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// What stands between words on a line.
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0)
 }
@@ -78,18 +77,15 @@ struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: usize,
-    /// How many shells are around this one.
     shells: usize,
     script: Script,
     command: Command,
     values: Values,
-    /// Conditions and loops that are open.
     conditions: usize,
     /// The variable that the condition before asks for, and whether it holds where that is empty.
     guard: Option<(String, bool)>,
     /// Here-documents whose text begins behind the line.
     documents: Vec<Announced>,
-    /// The names of functions.
     defined: BTreeSet<String>,
     /// How many braces are open around each function that is being read.
     functions: Vec<usize>,
@@ -105,7 +101,6 @@ struct Parser<'a> {
     exports_all: bool,
     /// Whether a backtick ends what is read.
     ticks: bool,
-    /// How many bytes were filled in for variables.
     filled: usize,
 }
 
@@ -262,9 +257,7 @@ impl<'a> Parser<'a> {
                 *empty = !*empty;
             }
         } else if byte == b'|' {
-            if self.peek() == Some(b'&') {
-                self.at += 1;
-            }
+            self.at += usize::from(self.peek() == Some(b'&'));
             self.command.piped = true;
         }
     }
@@ -307,15 +300,12 @@ impl<'a> Parser<'a> {
             self.skip_line();
             return;
         }
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if rest.starts_with(b"esac") {
+        if self.bytes[self.at.min(self.bytes.len())..].starts_with(b"esac") {
             self.at += 4;
             self.keyword("esac");
             return;
         }
-        if self.peek() == Some(b'(') {
-            self.at += 1;
-        }
+        self.at += usize::from(self.peek() == Some(b'('));
         let from = self.at;
         while let Some(byte) = self.peek() {
             match byte {
@@ -370,9 +360,7 @@ impl<'a> Parser<'a> {
             }
             return;
         }
-        if self.peek() == Some(b'&') {
-            self.at += 1;
-        }
+        self.at += usize::from(self.peek() == Some(b'&'));
         self.blanks();
         let from = self.at;
         if matches!(self.peek(), Some(b'<' | b'>')) {
@@ -409,10 +397,8 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let opener = self.command.words.first().map(|word| word.text.as_str());
         let first = opener.is_none();
-        let declares = matches!(
-            opener,
-            Some("export" | "local" | "declare" | "typeset" | "readonly")
-        );
+        let declarations = "export local declare typeset readonly";
+        let declares = opener.is_some_and(|opener| crate::is_one_of(declarations, opener));
         if (first || declares) && self.assignment() {
             return;
         }
@@ -438,9 +424,9 @@ impl<'a> Parser<'a> {
                 }
             }
             if opener == "case" && written == "in" {
-                let subject = std::mem::take(&mut self.command).words.into_iter().nth(1);
-                self.subjects
-                    .push(subject.map(|word| word.text).unwrap_or_default());
+                let command = std::mem::take(&mut self.command);
+                let subject = command.words.get(1).map_or("", |word| &word.text);
+                self.subjects.push(subject.to_owned());
                 self.cases.push(true);
                 self.conditions += 1;
                 return;
@@ -458,8 +444,8 @@ impl<'a> Parser<'a> {
                     Some(value @ Value::Any(_)) => value.texts().join(" or "),
                     _ => String::new(),
                 };
-                let (name, at) = (written.to_owned(), start..self.at);
-                self.script.exports.push((name, value, at));
+                let export = (written.to_owned(), value, start..self.at);
+                self.script.exports.push(export);
             } else if opener == "export" {
                 self.exported(&words, start..self.at);
             }

@@ -9,7 +9,6 @@ const LONGEST: usize = 4 * 1024;
 /// No loop or condition gives more values than this.
 const MOST: usize = 256;
 
-/// The value of a variable.
 #[derive(Debug, Clone)]
 pub enum Value {
     /// Any of these: one text, or the words of a loop, or what the branches of a condition set.
@@ -31,7 +30,6 @@ impl Value {
     }
 }
 
-/// The variables that a script sets.
 #[derive(Debug, Clone, Default)]
 pub struct Values {
     known: BTreeMap<String, Value>,
@@ -70,7 +68,6 @@ impl Values {
         self.known.get(name)
     }
 
-    /// Whether the script itself sets the variable.
     pub fn is_set(&self, name: &str) -> bool {
         self.set.contains(name)
     }
@@ -83,16 +80,11 @@ impl Values {
 
     pub fn put(&mut self, name: &str, value: Value) {
         self.set.insert(name.to_owned());
-        let too_long = match &value {
-            Value::Any(texts) => match texts.as_slice() {
-                [one] => one.len() > LONGEST,
-                all => all.len() > MOST,
-            },
-            Value::Array(words) => {
-                words.len() > MOST || words.iter().map(|w| w.text.len()).sum::<usize>() > LONGEST
-            }
-        };
-        self.exhausted |= too_long;
+        let texts = value.texts();
+        let is_long = || texts.iter().map(|text| text.len()).sum::<usize>() > LONGEST;
+        // Each of several choices was looked at alone.
+        let adds_up = matches!(value, Value::Array(_)) || texts.len() == 1;
+        self.exhausted |= texts.len() > MOST || adds_up && is_long();
         if self.exhausted {
             self.known.remove(name);
         } else {
@@ -112,7 +104,6 @@ impl Values {
         self.put(name, Value::Any(all));
     }
 
-    /// `NAME+=text`.
     pub fn append(&mut self, name: &str, text: &str) {
         let before = match self.known.get(name) {
             Some(Value::Any(old)) if old.len() == 1 => old[0].as_str(),
@@ -121,7 +112,6 @@ impl Values {
         self.put(name, Value::one(format!("{before}{text}")));
     }
 
-    /// `NAME+=(words)`.
     pub fn extend(&mut self, name: &str, words: Vec<Word>) {
         let mut all = match self.known.remove(name) {
             Some(Value::Array(old)) => old,

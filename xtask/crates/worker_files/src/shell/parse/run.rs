@@ -79,9 +79,9 @@ impl Parser<'_> {
         {
             let words = first[2..].split_whitespace();
             let words = words.map(|text| Word::new(text, &range));
-            let mut command = Command::new(words.collect());
-            command.input = Some((body, range));
-            self.script.commands.push(command);
+            let command = Command::new(words.collect());
+            let input = Some((body, range));
+            self.script.commands.push(Command { input, ..command });
             return;
         }
         let inner = self.inner(&body);
@@ -157,10 +157,8 @@ impl Parser<'_> {
             self.unread(all.range.clone(), what);
         }
         // What a function does was read where it is written.
-        let arguments = command.run().iter().skip(1);
-        if self.defined.contains(command.program())
-            && arguments.clone().all(|word| is_all(&word.text))
-        {
+        let mut arguments = command.run().iter().skip(1);
+        if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word.text)) {
             return;
         }
         self.builtin(&command);
@@ -184,15 +182,12 @@ impl Parser<'_> {
         let name = variables(text).into_iter().next();
         let reads = name.and_then(|(name, _)| self.seen.get(&name)?.last());
         if let Some(&read) = reads {
-            let known = &mut self.script.reads[read].compared;
-            match known {
-                Some(known) => *known += &format!(", {how}"),
-                None => *known = Some(how),
-            }
+            let known = self.script.reads[read].compared.iter().cloned();
+            let all: Vec<String> = known.chain([how]).collect();
+            self.script.reads[read].compared = Some(all.join(", "));
         }
     }
 
-    /// What a command does to variables.
     pub(super) fn builtin(&mut self, command: &Command) {
         let words = command.run();
         let texts = || words.iter().map(|word| word.text.as_str());
@@ -211,10 +206,8 @@ impl Parser<'_> {
                     }
                 }
                 let mut names = words.iter().flat_map(|word| variables(&word.text));
-                self.guard = names
-                    .next()
-                    .filter(|_| asks)
-                    .map(|(name, _)| (name, empty != negated));
+                let name = names.next().filter(|_| asks);
+                self.guard = name.map(|(name, _)| (name, empty != negated));
             }
             "shift" => {
                 for name in "@ 1 2 3 4 5 6 7 8 9".split(' ') {
@@ -261,17 +254,13 @@ impl Parser<'_> {
             let option = word.text.as_str();
             let value = command.words.get(at + 1).map(|word| word.text.clone());
             at += 1;
-            match option {
-                "-a" | "--arg-file" => {
-                    at += 1;
-                    command.list = value;
-                }
-                "-n" | "-P" | "-L" | "-I" | "-d" | "-s" | "--max-args" => at += 1,
-                _ => {
-                    if let Some(file) = option.strip_prefix("--arg-file=") {
-                        command.list = Some(file.to_owned());
-                    }
-                }
+            let takes_value = "-a --arg-file -n -P -L -I -d -s --max-args";
+            if let Some(file) = option.strip_prefix("--arg-file=") {
+                command.list = Some(file.to_owned());
+            } else if is_one_of(takes_value, option) {
+                let is_file = matches!(option, "-a" | "--arg-file");
+                command.list = if is_file { value } else { command.list.take() };
+                at += 1;
             }
         }
         command.list = command.list.take().or(list);

@@ -10,12 +10,10 @@ use super::{FILLED, Parser, Variable, Word, ends_word, is_blank, is_name_byte};
 pub(super) struct Part {
     /// Empty where the text is plain, or where only running shows what it becomes.
     name: String,
-    /// As it is written.
     text: String,
     quoted: bool,
 }
 
-/// The parts of a word.
 #[derive(Default)]
 pub(super) struct Parts(Vec<Part>);
 
@@ -52,15 +50,13 @@ impl Parser<'_> {
         let rest = self.slice(start..self.bytes.len());
         let mut after = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
         let name = &rest[..rest.len() - after.len()];
-        let mut element = false;
-        if after.starts_with('[') {
-            // A subscript is short.
-            let close = after.as_bytes().iter().take(200).position(|&b| b == b']');
-            if let Some(rest) = close.and_then(|close| after.get(close + 1..)) {
-                after = rest;
-                element = true;
-            }
-        }
+        // A subscript is short.
+        let mut subscript = after.bytes().take(200);
+        let close = subscript.position(|b| b == b']');
+        let behind = close.and_then(|close| after.get(close + 1..));
+        let behind = behind.filter(|_| after.starts_with('['));
+        let element = behind.is_some();
+        after = behind.unwrap_or(after);
         let appends = after.starts_with("+=");
         if !is_name(name) || !(appends || after.starts_with('=')) {
             return false;
@@ -77,16 +73,15 @@ impl Parser<'_> {
             }
         } else {
             let words = self.pieces();
-            let texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+            let texts: Vec<&str> = words.iter().map(|word| &*word.text).collect();
             let value = texts.join(" ");
+            let set = (name.clone(), value.clone(), start..self.at);
             if self.exports() && !self.is_default_of(&name) {
-                let export = (name.clone(), value.clone(), start..self.at);
-                self.script.exports.push(export);
+                self.script.exports.push(set.clone());
             }
             if self.command.words.is_empty() {
                 self.command.sets.push((name.clone(), value.clone()));
             }
-            let set = (name.clone(), value.clone(), start..self.at);
             self.script.sets.push(set);
             self.assign(&name, value, appends, element);
         }
@@ -113,12 +108,9 @@ impl Parser<'_> {
 
     /// Whether what is being declared is for the programs that the script starts.
     pub(super) fn exports(&self) -> bool {
-        let words = &self.command.words;
-        self.exports_all
-            || words.first().is_some_and(|first| first.text == "export")
-            || words
-                .get(1)
-                .is_some_and(|option| option.text.starts_with('-') && option.text.contains('x'))
+        let word = |at: usize| self.command.words.get(at).map_or("", |word| &word.text);
+        let option = word(1);
+        self.exports_all || word(0) == "export" || option.starts_with('-') && option.contains('x')
     }
 
     /// Whether this stands where a variable from outside is empty: what it is set to is its default.
@@ -209,7 +201,6 @@ impl Parser<'_> {
         parts.text(self.slice(from..self.at));
     }
 
-    /// Text in single quotes.
     pub(super) fn quoted(&mut self) -> String {
         let from = self.at + 1;
         let rest = self.bytes.get(from..).unwrap_or_default();
@@ -222,7 +213,6 @@ impl Parser<'_> {
         self.slice(from..end).replace('\0', "")
     }
 
-    /// Text in double quotes.
     pub(super) fn double(&mut self, parts: &mut Parts) {
         let start = self.at;
         self.at += 1;
@@ -249,7 +239,6 @@ impl Parser<'_> {
         self.unread(start..self.bytes.len(), "this quote never ends");
     }
 
-    /// What begins with a dollar sign.
     pub(super) fn dollar(&mut self, parts: &mut Parts, quoted: bool) {
         let start = self.at;
         self.at += 1;
@@ -306,26 +295,20 @@ impl Parser<'_> {
             return;
         }
         let rest = self.slice(operator..end.saturating_sub(1).max(operator));
-        let takes_default = [":-", ":=", "-", "="]
-            .iter()
-            .any(|mark| rest.starts_with(mark));
+        let operator = rest.strip_prefix(':').unwrap_or(rest);
+        let takes_default = operator.starts_with(['-', '=']);
         let default = Some(operand.clone()).filter(|text| takes_default && !text.is_empty());
         self.read(&name, default, start..end);
-        if rest.starts_with(":?") || rest.starts_with('?') {
-            let read = self.script.reads.last_mut();
-            if let Some(read) = read.filter(|read| read.range == (start..end)) {
-                read.required = true;
-            }
+        let last = self.script.reads.last_mut();
+        if let Some(read) = last.filter(|read| read.range == (start..end)) {
+            read.required = rest.starts_with(":?") || rest.starts_with('?');
         }
-        let plain = rest.is_empty()
-            || matches!(rest, "[@]" | "[*]")
-            || rest.starts_with([':', '-']) && !rest.starts_with(":+");
-        if plain {
-            parts.push(&name, written, quoted && !rest.starts_with('['));
-        } else if rest.starts_with('+') || rest.starts_with(":+") {
+        if operator.starts_with('+') {
             // What stands there where the variable is set counts.
             self.values.put(written, Value::one(operand));
             parts.push(written, written, quoted);
+        } else if matches!(rest, "" | "[@]" | "[*]") || rest.starts_with([':', '-']) {
+            parts.push(&name, written, quoted && !rest.starts_with('['));
         } else {
             parts.text(written);
         }
@@ -403,9 +386,8 @@ impl Parser<'_> {
             self.script.reads.push(Variable {
                 name: name.to_owned(),
                 default,
-                required: false,
-                compared: None,
                 range,
+                ..Variable::default()
             });
         }
     }
@@ -470,19 +452,17 @@ impl Parser<'_> {
                     }
                     continue;
                 }
-                let joined = texts
-                    .iter()
-                    .flat_map(|text| choices.iter().map(move |choice| format!("{text}{choice}")));
-                texts = joined.collect();
+                let with = |text: String| choices.iter().map(move |it| format!("{text}{it}"));
+                let before = std::mem::take(&mut texts).into_iter();
+                texts = before.flat_map(with).collect();
             }
             if texts.iter().all(String::is_empty) && !has_quotes {
                 return Vec::new();
             }
         }
-        let words = texts.into_iter().enumerate().map(|(number, text)| Word {
-            choice: is_choice && number > 0,
-            ..Word::new(text, &range)
-        });
-        words.collect()
+        let mut words: Vec<Word> = texts.iter().map(|text| Word::new(text, &range)).collect();
+        let others = words.iter_mut().skip(1);
+        others.for_each(|word| word.choice = is_choice);
+        words
     }
 }
