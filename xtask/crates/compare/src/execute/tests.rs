@@ -131,6 +131,48 @@ fn verified(old: &str, new: &str) -> Vec<Item> {
     items
 }
 
+#[test]
+fn what_running_contradicts_is_closed_or_marked() {
+    let answer = "return {'a': 1}";
+    let old = handler(
+        "if os.getenv('DTYPE'): cmd += ['--dtype', os.getenv('DTYPE')]\ncmd += ['--port', '3000']",
+        answer,
+    );
+    // What the reader can't follow.
+    let new = handler(
+        "get = getattr(os, 'get' + 'env')\nif get('DTYPE'): cmd += ['--dtype', get('DTYPE')]\ncmd += ['--port', str(3 * 10 ** 3)]",
+        answer,
+    );
+    let items = verified(&old, &new);
+    let open: Vec<&Item> = items.iter().filter(|item| item.open).collect();
+    assert!(open.is_empty(), "{open:#?}");
+    let dtype = items.iter().find(|item| item.id == "env:DTYPE").unwrap();
+    assert!(dtype.why.contains("both workers pass --dtype"));
+    assert_eq!(dtype.help, "");
+}
+
+#[test]
+fn a_result_in_pieces_is_another_than_one_value() {
+    let one = handler("pass", "return {'a': 1}");
+    let pieces = handler("pass", "yield {'a': 1}");
+    assert!(verified(&pieces, &pieces).iter().all(|item| !item.open));
+    let items = verified(&one, &pieces);
+    let job = items.iter().find(|item| item.id == "run:job.chat").unwrap();
+    assert!(
+        job.open
+            && job
+                .why
+                .contains("as one value, and gives it as a generator")
+    );
+    // All jobs show the same thing.
+    let entries = super::super::entries::of(&items, None);
+    let runs: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.id.starts_with("run:"))
+        .collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+}
+
 /// A handler that starts the server with this before it, and answers with this.
 fn handler(command: &str, answer: &str) -> String {
     format!(

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
-use worker_files::python::FlagValue;
+use worker_files::python::{FlagGiven, FlagValue};
 use worker_files::{
     ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_inherited, is_one_of,
 };
@@ -378,7 +378,20 @@ impl Facts {
     }
 
     fn flags(&mut self, interface: &WorkerInterface) {
-        for given in interface.python.flags.iter().filter(|given| given.runs) {
+        let given = interface.python.flags.iter().filter(|given| given.runs);
+        let given: Vec<&FlagGiven> = given.collect();
+        let fixed = |given: &FlagGiven| {
+            given.from.is_empty() && matches!(given.value, FlagValue::Fixed(_) | FlagValue::Alone)
+        };
+        // Of a flag that stands twice in one command, SGLang takes the last.
+        let is_taken = |one: &&&FlagGiven| {
+            let mut others = given.iter();
+            !fixed(one)
+                || !others.any(|other| {
+                    other.flag == one.flag && fixed(other) && is_repeated(interface, one, other)
+                })
+        };
+        for given in given.iter().filter(is_taken) {
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {
                 FlagValue::Fixed(value) => (Some(value.as_str()), from.join(" ")),
@@ -444,6 +457,37 @@ impl Facts {
             );
         }
     }
+}
+
+/// Whether a flag stands again behind its place in the same list of words or line of a script.
+fn is_repeated(interface: &WorkerInterface, one: &FlagGiven, other: &FlagGiven) -> bool {
+    let file = &one.place.file;
+    let source = interface.sources.get(file);
+    let between = source.and_then(|source| source.text.get(one.place.end..other.place.start));
+    let Some(between) = between.filter(|_| *file == other.place.file) else {
+        return false;
+    };
+    let ends = if file.name().ends_with(b".py") {
+        [].as_slice()
+    } else {
+        &['\n', ';', '&', '|']
+    };
+    let mut depth = 0_usize;
+    let joined = between.replace("\\\n", " ");
+    joined.chars().all(|c| match c {
+        '(' | '[' | '{' => {
+            depth += 1;
+            true
+        }
+        ')' | ']' | '}' => match depth.checked_sub(1) {
+            Some(less) => {
+                depth = less;
+                true
+            }
+            None => false,
+        },
+        c => !ends.contains(&c),
+    })
 }
 
 /// Characters of a value that a line shows.
