@@ -152,6 +152,36 @@ fn what_running_contradicts_is_closed_or_marked() {
 }
 
 #[test]
+fn a_handler_that_fails_with_every_job_shows_nothing() {
+    let fails = handler("pass", "raise ValueError(job)");
+    let items = verified(&fails, &fails);
+    let old = items.iter().find(|item| item.id == "run:old").unwrap();
+    assert!(old.open && old.why.contains("its handler fails with every job"));
+}
+
+#[test]
+fn a_value_that_stops_the_new_worker_is_told() {
+    let port = |read: &str| {
+        handler(
+            &format!("port = {read}\nif port: cmd += ['--port', port]"),
+            "return {}",
+        )
+    };
+    let old = port("os.getenv('PORT')");
+    let items = verified(
+        &old,
+        &port("os.getenv('PORT') is not None and str(int(os.getenv('PORT')))"),
+    );
+    let item = items.iter().find(|item| item.id == "env:PORT").unwrap();
+    assert!(
+        item.why
+            .contains("the old worker goes on, the new one stops"),
+        "{}",
+        item.why
+    );
+}
+
+#[test]
 fn a_result_in_pieces_is_another_than_one_value() {
     let one = handler("pass", "return {'a': 1}");
     let pieces = handler("pass", "yield {'a': 1}");

@@ -159,6 +159,7 @@ fn variable(
     let [before, after] =
         [(was, &effects[0]), (is, &effects[1])].map(|(run, effect)| match &run.error {
             Some(error) => format!("stops ({error})"),
+            None if effects[0] == effects[1] && same_jobs => "goes on".to_owned(),
             None if effects[0] == effects[1] => format!("takes {} jobs", at_once(run)),
             None => format!("passes {}", show(effect)),
         });
@@ -178,6 +179,10 @@ fn could_not_run(side: &str, base: &Played, runs: &Runs<'_>) -> Option<Item> {
         Some(error) => error.clone(),
         None if !base.started => "it never calls runpod.serverless.start".to_owned(),
         None if wanted && base.jobs.is_empty() => "its handler never ran".to_owned(),
+        // The new one's failures are told job by job.
+        None if side == "old" && wanted && base.jobs.iter().all(|job| job.error.is_some()) => {
+            "its handler fails with every job".to_owned()
+        }
         None => return None,
     };
     Some(Item::found(
