@@ -467,26 +467,11 @@ fn is_repeated(interface: &WorkerInterface, one: &FlagGiven, other: &FlagGiven) 
     let Some(between) = between.filter(|_| *file == other.place.file) else {
         return false;
     };
-    let ends = if file.name().ends_with(b".py") {
-        [].as_slice()
-    } else {
-        &['\n', ';', '&', '|']
-    };
-    let mut depth = 0_usize;
-    let joined = between.replace("\\\n", " ");
-    joined.chars().all(|c| match c {
-        '(' | '[' | '{' => {
-            depth += 1;
-            true
-        }
-        ')' | ']' | '}' => match depth.checked_sub(1) {
-            Some(less) => {
-                depth = less;
-                true
-            }
-            None => false,
-        },
-        c => !ends.contains(&c),
+    let is_script = !file.name().ends_with(b".py");
+    let mut depth = 0;
+    between.replace("\\\n", " ").chars().all(|c| {
+        depth += i32::from("([{".contains(c)) - i32::from(")]}".contains(c));
+        depth >= 0 && !(is_script && "\n;&|".contains(c))
     })
 }
 
