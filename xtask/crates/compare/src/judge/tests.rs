@@ -202,6 +202,16 @@ fn a_release_without_a_table_is_judged_by_both_its_neighbours() {
         why.contains("judged by the flags of 0.5.19 and 0.5.21"),
         "{why}"
     );
+    // Where they disagree, that is told and decides nothing.
+    let passes = "if os.getenv('A_ONE'): command += ['--enable-flashinfer-mla']";
+    let on = |python: &str| starting("lmsysorg/sglang:v0.5.1", python);
+    let disagree = "--enable-flashinfer-mla, which SGLang 0.4.6.post4 takes and 0.5.2 does not";
+    for (new, verdict) in [(passes, Verdict::Kept), ("", Verdict::Missing)] {
+        let items = compared(&on(passes), &on(new));
+        expect(&items, "env:A_ONE", verdict, verdict == Verdict::Missing);
+        let why = &of(&items, "env:A_ONE").why;
+        assert!(why.contains(disagree), "{why}");
+    }
 }
 
 #[test]
