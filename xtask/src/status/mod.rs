@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use self::next::UnderWay;
 use migrate::upstream::same_folder;
-use migrate::{address, upstream_status};
+use migrate::{Unsettled, address, upstream_status};
 use transaction::journal::{Journal, Phase};
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
@@ -159,11 +159,10 @@ fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
             (cleanup::TASK, _) => UnderWay::Cleanup,
             (_, Phase::Applying) => UnderWay::Interrupted,
             (_, Phase::Conflicts) if status.unmerged.is_empty() => {
-                let marked = migrate::marked(repo, &record, &repo.index()?.entries)?;
-                if marked.is_empty() {
-                    UnderWay::Resolved
-                } else {
-                    UnderWay::Marked(marked)
+                match migrate::unsettled(repo, &record, &repo.index()?.entries)? {
+                    Some(Unsettled::Marked(paths)) => UnderWay::Marked(paths),
+                    Some(Unsettled::Retired(paths)) => UnderWay::Retired(paths),
+                    None => UnderWay::Resolved,
                 }
             }
             (_, Phase::Conflicts) => UnderWay::Conflicts,

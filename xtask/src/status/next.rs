@@ -21,6 +21,8 @@ pub enum UnderWay {
     Resolved,
     /// They are staged, and these files still have conflict markers.
     Marked(Vec<RepoPath>),
+    /// They are staged, and these files have no place in the modern layout.
+    Retired(Vec<RepoPath>),
     Staged,
     Cleanup,
     /// The removal of `outdated/` is staged.
@@ -41,6 +43,10 @@ pub struct Next {
 impl UnderWay {
     /// What it is, the command that ends it, and what that does.
     pub fn told(&self, commands: &Commands) -> (String, String, &'static str) {
+        let git = |what: &str, paths: &[RepoPath]| {
+            let paths: Vec<String> = paths.iter().map(quoted_file).collect();
+            commands.git(&format!("{what} {}", paths.join(" ")))
+        };
         let (state, command, why) = match self {
             Self::Interrupted => (
                 "a migration was interrupted",
@@ -52,15 +58,18 @@ impl UnderWay {
                 commands.git("status"),
                 "names the files in conflict: resolve each and stage it with `git add`",
             ),
-            Self::Marked(paths) => {
-                let paths: Vec<String> = paths.iter().map(quoted_file).collect();
-                (
-                    "conflict markers of a migration are staged",
-                    commands.git(&format!("checkout --merge {}", paths.join(" "))),
-                    "brings the conflicts back: resolve each, stage it with `git add`, then run \
-                     `cargo xtask migrate --resume`",
-                )
-            }
+            Self::Marked(paths) => (
+                "conflict markers of a migration are staged",
+                git("checkout --merge", paths),
+                "brings the conflicts back: resolve each, stage it with `git add`, then run \
+                 `cargo xtask migrate --resume`",
+            ),
+            Self::Retired(paths) => (
+                "files of a migration are staged that have no place in the modern layout",
+                git("rm", paths),
+                "takes them off, once what is still needed is in the modern files; then run \
+                 `cargo xtask migrate --resume`",
+            ),
             Self::Resolved => (
                 "conflicts of a migration are resolved, and it is not finished",
                 commands.task("migrate", "--resume"),

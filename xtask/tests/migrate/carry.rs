@@ -192,6 +192,8 @@ fn changes_without_a_counterpart_are_conflicts_with_a_reason() {
     // Kept at the root they would be neither in the old layout nor in the modern one.
     let kept = worker.copied("kept");
     kept.git(&["add", "builder", "worker-config.json"]);
+    let next = "git rm builder/extra.sh builder/setup.sh worker-config.json";
+    assert_eq!(kept.task("status", &[]).run().done().next(), [next]);
     kept.migrate(&["--resume"]).refused(
         "these have no place in the modern layout, and are below outdated/ already:\n  \
          builder/extra.sh\n  builder/setup.sh\n  worker-config.json",

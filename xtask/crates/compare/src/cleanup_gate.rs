@@ -7,16 +7,17 @@ use anyhow::Result;
 
 use super::accepted::{Accepted, Reason};
 use super::baseline;
+use super::entries;
 use super::facts::{Fact, Facts};
 use super::judge::{Item, few};
-use super::own_changes::judge_all;
+use super::own_changes::{OwnChanges, judge_all};
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::records;
 use xtask_core::tree::{Part, Tree};
 
 #[derive(Debug)]
 pub struct CleanupGate {
-    /// Facts that nobody has decided on.
+    /// Facts that nobody has decided on: the first of each entry.
     pub open: Vec<Item>,
     /// Reasons on record that match nothing any more.
     pub stale: Vec<Reason>,
@@ -99,11 +100,27 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
         }
     };
     Ok(CleanupGate {
-        open,
+        open: by_cause(open, base.as_ref()),
         stale,
         baseline,
         accepted,
     })
+}
+
+/// The first fact of each entry, with what goes with it: one reason answers for all of them.
+fn by_cause(mut open: Vec<Item>, base: Option<&OwnChanges>) -> Vec<Item> {
+    let entries = entries::of(&open, base).into_iter();
+    let first = entries.filter_map(|entry| {
+        let at = open.iter().position(|item| item.id == entry.id)?;
+        let mut item = open.swap_remove(at);
+        if let [_, more @ ..] = entry.members.as_slice()
+            && !more.is_empty()
+        {
+            item.why += &format!(" With it: {}.", few(more, 3));
+        }
+        Some(item)
+    });
+    first.collect()
 }
 
 /// What the record lacks of the old worker's facts. It may have known a fact from more files than

@@ -94,7 +94,8 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     };
     let (area, name) = item.id.split_once(':').unwrap_or((&item.id, ""));
     // What the base image brings comes and goes with it.
-    let is_brought = area == "pip" && item.verdict == Verdict::Changed && item.new.is_none();
+    let is_brought = area == "pip" && item.verdict == Verdict::Changed && item.new.is_none()
+        || area == "apt" && is_python(name) && is_open("image:FROM");
     let base = "image:FROM image:cuda image:sglang hub:cuda tests:cuda";
     if is_brought || is_one_of(base, &item.id) {
         return "image:FROM".to_owned();
@@ -120,6 +121,12 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
             });
             owner.unwrap_or_else(|| item.id.clone())
         }
+        // Jobs that lead to other requests in one way.
+        "run" if name.starts_with("job.") => {
+            let sides = [&item.old, &item.new].map(|fact| fact.as_ref().map(super::facts::value));
+            let kind = item.why.split('`').next();
+            format!("run:{sides:?}{kind:?}")
+        }
         "bake" if item.verdict == Verdict::Missing => "bake:".to_owned(),
         "compose" => format!("compose:{}", name.split('.').next().unwrap_or(name)),
         "copy" => match item.old.as_ref().and_then(|fact| fact.places.first()) {
@@ -133,6 +140,15 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         ),
         _ => item.id.clone(),
     }
+}
+
+/// Whether a package of the distribution is its Python, which another base image replaces.
+fn is_python(package: &str) -> bool {
+    let rest = package.strip_prefix("python3");
+    rest.is_some_and(|rest| {
+        let rest = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+        ["", "-dev", "-distutils", "-minimal", "-venv", "-pip"].contains(&rest)
+    })
 }
 
 /// How much harm a fact does: what breaks existing endpoints, then what changes their results,
@@ -171,6 +187,28 @@ fn only_builds_read(item: &Item) -> bool {
 mod tests {
     use super::super::tests::{compared, legacy, modern};
     use super::*;
+
+    #[test]
+    fn the_distributions_python_goes_with_the_base_image() {
+        let image = |from: &str, install: &str| {
+            let text = format!("FROM {from}\n{install}COPY a.py /\nCMD [\"python3\", \"/a.py\"]\n");
+            let worker = xtask_core::tree::Memory::new().with("Dockerfile", text);
+            worker.with("a.py", "import os\nos.getenv(\"A\")\n")
+        };
+        let old = "RUN apt-get install -y python3.10 python3.10-dev vim\n";
+        let old = image("nvidia/cuda:12.1.0-base-ubuntu22.04", old);
+        let new = |from| entries_of(&old, &image(from, ""));
+        let entries = new("lmsysorg/sglang:v0.5.19-cu129");
+        let ids: Vec<&str> = entries.iter().map(|entry| &*entry.id).collect();
+        assert_eq!(ids, ["image:FROM", "apt:vim"]);
+        assert!(entries[0].members.contains(&"apt:python3.10".to_owned()));
+        // On the same base image it is a loss of its own.
+        assert_eq!(new("nvidia/cuda:12.1.0-base-ubuntu22.04").len(), 3);
+    }
+
+    fn entries_of(old: &xtask_core::tree::Memory, new: &xtask_core::tree::Memory) -> Vec<Entry> {
+        of(&compared(old, new), None)
+    }
 
     #[test]
     fn one_cause_is_one_entry_and_the_model_comes_first() {

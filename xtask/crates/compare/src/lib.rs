@@ -203,10 +203,9 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
     progress::at("judging");
     let mut items = judge_all(&old, base.as_ref(), &new, new_tree.as_ref())?;
     let executed = if args.execute {
-        let recorded = recorded(&trees, commit.as_deref())?;
-        let old_tree = old_tree.as_deref().or(recorded.as_deref());
-        let trees = [old_tree, Some(new_tree.as_ref())];
-        Some(executed(trees, [&old, &new], &mut items)?)
+        let from = (old_tree.as_deref(), commit.as_deref());
+        let new = (new_tree.as_ref(), &new);
+        Some(executed(&trees, from, &old, new, &mut items)?)
     } else {
         None
     };
@@ -312,18 +311,17 @@ fn command(repo: Option<&Path>, args: &Args) -> String {
     Commands::new(repo).task("compare", &words.join(" "))
 }
 
-/// The files of the commit that a record names, where that is in this repository.
-fn recorded(trees: &Trees, commit: Option<&str>) -> Result<Option<Box<dyn Tree>>> {
-    commit.map_or(Ok(None), |commit| trees.revision(commit))
-}
-
-/// Runs both workers, the old one first, and takes what that shows into the items.
+/// Runs both workers, the old one first, and takes what that shows into the items. The old one's
+/// files are given, or those of its commit are taken.
 fn executed(
-    trees: [Option<&dyn Tree>; 2],
-    [old, new]: [&Facts; 2],
+    trees: &Trees,
+    (old_tree, commit): (Option<&dyn Tree>, Option<&str>),
+    old: &Facts,
+    (new_tree, new): (&dyn Tree, &Facts),
     items: &mut Vec<judge::Item>,
 ) -> Result<execute::Summary> {
-    let [Some(old_tree), Some(new_tree)] = trees else {
+    let recorded = commit.map_or(Ok(None), |commit| trees.revision(commit))?;
+    let Some(old_tree) = old_tree.or(recorded.as_deref()) else {
         bail!(UserError::new(
             format!(
                 "{BASELINE} holds facts and no Python, and its commit is not in this repository"

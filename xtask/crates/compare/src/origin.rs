@@ -208,6 +208,16 @@ fn now(
             return set(&name, value);
         }
     }
+    if let Some(Item {
+        verdict: Verdict::Renamed,
+        why,
+        now: Some(now),
+        ..
+    }) = item
+        && let (Some(name), Some(default)) = (now.strip_prefix("env:"), after.get("default"))
+    {
+        return format!("{why} For its default, {}", set(name, default));
+    }
     match item {
         Some(item) if item.verdict == Verdict::Kept => "the new worker has it too".to_owned(),
         Some(item) if !item.help.is_empty() => format!("{} {}", item.why, item.help),

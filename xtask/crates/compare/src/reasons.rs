@@ -12,7 +12,7 @@ use super::facts::Facts;
 use super::judge;
 use super::own_changes::judge_all;
 use super::trees::Trees;
-use super::{Questions, command, executed, old, recorded};
+use super::{Questions, command, executed, old};
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
@@ -65,10 +65,9 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     };
     let as_read: Vec<usize> = args.accept.iter().map(|fact| open(fact, &items)).collect();
     if args.execute {
-        let recorded = recorded(&trees, old.commit.as_deref())?;
-        let old_tree = old.tree.as_deref().or(recorded.as_deref());
-        let trees = [old_tree, Some(new_tree.as_ref())];
-        executed(trees, [&old.facts, &new], &mut items)?;
+        let from = (old.tree.as_deref(), old.commit.as_deref());
+        let new = (new_tree.as_ref(), &new);
+        executed(&trees, from, &old.facts, new, &mut items)?;
     }
     let mut known = read(root)?;
     known.bind(&items, args.execute);

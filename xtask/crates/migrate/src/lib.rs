@@ -341,28 +341,19 @@ fn resolved(
         ));
     }
     let entries = &work.staged;
-    let retired: Vec<RepoPath> = record
-        .conflicts
-        .iter()
-        .filter(|conflict| layout::is_retired(&conflict.path))
-        .map(|conflict| conflict.path.clone())
-        .filter(|path| entries.contains_key(path))
-        .collect();
-    if !retired.is_empty() {
-        bail!(UserError::new(
+    match unsettled(repo, &record, entries)? {
+        Some(Unsettled::Marked(paths)) => bail!(UserError::new(
+            format!("conflict markers are staged in:\n  {}", list(&paths)),
+            MARKED_HELP
+        )),
+        Some(Unsettled::Retired(paths)) => bail!(UserError::new(
             format!(
                 "these have no place in the modern layout, and are below {OUTDATED}/ already:\n  {}",
-                list(&retired)
+                list(&paths)
             ),
             "bring what is still needed to the modern files, take each off with `git rm FILE`, then run this again"
-        ));
-    }
-    let marked = marked(repo, &record, entries)?;
-    if !marked.is_empty() {
-        bail!(UserError::new(
-            format!("conflict markers are staged in:\n  {}", list(&marked)),
-            MARKED_HELP
-        ));
+        )),
+        None => {}
     }
     record.state = Phase::Applying;
     let lock = record.pending.take();
@@ -386,23 +377,37 @@ fn resolved(
 pub const MARKED_HELP: &str = "bring each conflict back with `git checkout --merge FILE`, resolve it, \
                                stage it with `git add FILE`, then run `cargo xtask migrate --resume`";
 
-/// The files of a migration that are staged with conflict markers in them.
-pub fn marked(repo: &Repo, record: &JournalRecord, staged: &Entries) -> Result<Vec<RepoPath>> {
+/// What keeps a migration from being finished whose conflicts are all staged.
+pub enum Unsettled {
+    /// Files that are staged with conflict markers in them.
+    Marked(Vec<RepoPath>),
+    /// Files that are staged where they have no place any more.
+    Retired(Vec<RepoPath>),
+}
+
+pub fn unsettled(
+    repo: &Repo,
+    record: &JournalRecord,
+    staged: &Entries,
+) -> Result<Option<Unsettled>> {
     let objects = repo.objects();
-    let mut marked = Vec::new();
-    for conflict in &record.conflicts {
-        let oid = staged
-            .get(&conflict.path)
-            .and_then(|entry| entry.oid.as_ref());
-        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten()
-            && content
-                .split(|&b| b == b'\n')
-                .any(|line| line.starts_with(b"<<<<<<< ours"))
-        {
-            marked.push(conflict.path.clone());
+    let (mut marked, mut retired) = (Vec::new(), Vec::new());
+    let paths = record.conflicts.iter().map(|conflict| &conflict.path);
+    for path in paths.filter(|path| staged.contains_key(*path)) {
+        let oid = staged.get(path).and_then(|entry| entry.oid.as_ref());
+        let content = oid.map(|oid| objects.blob(oid)).transpose()?.flatten();
+        let mut lines = content.iter().flat_map(|text| text.split(|&b| b == b'\n'));
+        if layout::is_retired(path) {
+            retired.push(path.clone());
+        } else if lines.any(|line| line.starts_with(b"<<<<<<< ours")) {
+            marked.push(path.clone());
         }
     }
-    Ok(marked)
+    Ok(match (marked.is_empty(), retired.is_empty()) {
+        (false, _) => Some(Unsettled::Marked(marked)),
+        (_, false) => Some(Unsettled::Retired(retired)),
+        _ => None,
+    })
 }
 
 /// Takes back what is not committed.

@@ -407,28 +407,30 @@ def start(config=None, *_args, **_kwargs):
         before = len(LOG["requests"])
         error = None
         results = []
+        streams = None
         try:
-            asyncio.run(asyncio.wait_for(one_job(handler, job["input"], results), 5))
+            streams = asyncio.run(asyncio.wait_for(one_job(handler, job["input"], results), 5))
         except Exception as raised:  # noqa: BLE001
             error = type(raised).__name__
         probes = {"/health", "/health_generate", "/ping"}
         requests = [r for r in LOG["requests"][before:] if r[1] not in probes]
-        LOG["jobs"].append({"name": job["name"], "requests": requests, "results": results, "error": error})
+        LOG["jobs"].append({"name": job["name"], "requests": requests, "results": results, "streams": streams, "error": error})
     raise Finished
 
 
 async def one_job(handler, job_input, results):
+    """Whether the handler gave its results one by one."""
     outputs = handler({"id": "job", "input": job_input})
     if inspect.isasyncgen(outputs) or hasattr(outputs, "__aiter__"):
         async for output in outputs:
             results.append(plain(output))
-    elif inspect.isawaitable(outputs):
-        results.append(plain(await outputs))
-    elif inspect.isgenerator(outputs):
+        return True
+    if inspect.isgenerator(outputs):
         for output in outputs:
             results.append(plain(output))
-    else:
-        results.append(plain(outputs))
+        return True
+    results.append(plain(await outputs if inspect.isawaitable(outputs) else outputs))
+    return False
 
 
 def plain(value):

@@ -67,6 +67,8 @@ pub struct PlayedJob {
     /// What the handler gave back; `…` for what came from a stand-in.
     #[serde(default)]
     pub results: Vec<serde_json::Value>,
+    /// Whether the handler gave them one by one.
+    pub streams: Option<bool>,
     pub error: Option<String>,
 }
 

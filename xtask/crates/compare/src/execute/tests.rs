@@ -131,6 +131,78 @@ fn verified(old: &str, new: &str) -> Vec<Item> {
     items
 }
 
+#[test]
+fn what_running_contradicts_is_closed_or_marked() {
+    let answer = "return {'a': 1}";
+    let old = handler(
+        "if os.getenv('DTYPE'): cmd += ['--dtype', os.getenv('DTYPE')]\ncmd += ['--port', '3000']",
+        answer,
+    );
+    // What the reader can't follow.
+    let new = handler(
+        "get = getattr(os, 'get' + 'env')\nif get('DTYPE'): cmd += ['--dtype', get('DTYPE')]\ncmd += ['--port', str(3 * 10 ** 3)]",
+        answer,
+    );
+    let items = verified(&old, &new);
+    let open: Vec<&Item> = items.iter().filter(|item| item.open).collect();
+    assert!(open.is_empty(), "{open:#?}");
+    let dtype = items.iter().find(|item| item.id == "env:DTYPE").unwrap();
+    assert!(dtype.why.contains("both workers pass --dtype"));
+    assert_eq!(dtype.help, "");
+}
+
+#[test]
+fn a_handler_that_fails_with_every_job_shows_nothing() {
+    let fails = handler("pass", "raise ValueError(job)");
+    let items = verified(&fails, &fails);
+    let old = items.iter().find(|item| item.id == "run:old").unwrap();
+    assert!(old.open && old.why.contains("its handler fails with every job"));
+}
+
+#[test]
+fn a_value_that_stops_the_new_worker_is_told() {
+    let port = |read: &str| {
+        handler(
+            &format!("port = {read}\nif port: cmd += ['--port', port]"),
+            "return {}",
+        )
+    };
+    let old = port("os.getenv('PORT')");
+    let items = verified(
+        &old,
+        &port("os.getenv('PORT') is not None and str(int(os.getenv('PORT')))"),
+    );
+    let item = items.iter().find(|item| item.id == "env:PORT").unwrap();
+    assert!(
+        item.why
+            .contains("the old worker goes on, the new one stops"),
+        "{}",
+        item.why
+    );
+}
+
+#[test]
+fn a_result_in_pieces_is_another_than_one_value() {
+    let one = handler("pass", "return {'a': 1}");
+    let pieces = handler("pass", "yield {'a': 1}");
+    assert!(verified(&pieces, &pieces).iter().all(|item| !item.open));
+    let items = verified(&one, &pieces);
+    let job = items.iter().find(|item| item.id == "run:job.chat").unwrap();
+    assert!(
+        job.open
+            && job
+                .why
+                .contains("as one value, and gives it as a generator")
+    );
+    // All jobs show the same thing.
+    let entries = super::super::entries::of(&items, None);
+    let runs: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.id.starts_with("run:"))
+        .collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+}
+
 /// A handler that starts the server with this before it, and answers with this.
 fn handler(command: &str, answer: &str) -> String {
     format!(

@@ -76,7 +76,9 @@ pub fn verify(
         ("old", runs.old, old_base, old),
         ("new", runs.new, new_base, new),
     ] {
-        unseen_reads(side, played, facts, items);
+        // What the old worker reads too is compared by what it does.
+        let known = [facts, old];
+        unseen_reads(side, played, known, items);
         static_drives(side, played, base, facts, table, items);
     }
     let (others, plain): (Vec<&Scenario>, Vec<&Scenario>) = runs
@@ -134,11 +136,16 @@ fn variable(
     let refused = was.error.is_some() && (is.error.is_some() || !is_plain);
     if refused || same || !is_plain && at_once(was).starts_with("error") {
         let is_lost = matches!(item.verdict, Verdict::Missing | Verdict::Renamed);
-        if same && is_plain && is_lost && !effects[0].is_empty() {
-            item.keep(format!(
-                "Its reading says it is lost, but run with {name}={value} both workers pass {}.",
-                show(&effects[0])
-            ));
+        if same && is_plain && !effects[0].is_empty() {
+            let passed = show(&effects[0]);
+            if is_lost {
+                item.keep(format!(
+                    "Its reading says it is lost, but run with {name}={value} both workers pass {passed}."
+                ));
+            } else if item.open {
+                let same = format!(" Run with {name}={value}, both workers pass {passed}.");
+                item.why.push_str(&same);
+            }
         }
         summary.alike += usize::from(is_plain);
         return;
@@ -152,6 +159,7 @@ fn variable(
     let [before, after] =
         [(was, &effects[0]), (is, &effects[1])].map(|(run, effect)| match &run.error {
             Some(error) => format!("stops ({error})"),
+            None if effects[0] == effects[1] && same_jobs => "goes on".to_owned(),
             None if effects[0] == effects[1] => format!("takes {} jobs", at_once(run)),
             None => format!("passes {}", show(effect)),
         });
@@ -171,6 +179,10 @@ fn could_not_run(side: &str, base: &Played, runs: &Runs<'_>) -> Option<Item> {
         Some(error) => error.clone(),
         None if !base.started => "it never calls runpod.serverless.start".to_owned(),
         None if wanted && base.jobs.is_empty() => "its handler never ran".to_owned(),
+        // The new one's failures are told job by job.
+        None if side == "old" && wanted && base.jobs.iter().all(|job| job.error.is_some()) => {
+            "its handler fails with every job".to_owned()
+        }
         None => return None,
     };
     Some(Item::found(
@@ -183,6 +195,18 @@ fn could_not_run(side: &str, base: &Played, runs: &Runs<'_>) -> Option<Item> {
 /// What both pass with nothing set but the model, against SGLang's own defaults.
 fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
     let (was, is) = (flags(old, table), flags(new, table));
+    for item in items.iter_mut().filter(|item| item.open) {
+        let fact = item.old.as_ref().filter(|fact| fact.get("value").is_some());
+        let flag = fact.and_then(|_| item.id.strip_prefix("flag:"));
+        let flag = flag.map(|flag| canonical(flag, table).0);
+        if let Some(value) =
+            flag.and_then(|flag| was.get(&flag).filter(|v| is.get(&flag) == Some(*v)))
+        {
+            item.keep(format!(
+                "Its reading says otherwise, but with nothing set both workers pass `{value}`."
+            ));
+        }
+    }
     let own = |flag: &str| {
         table.flag(flag).map(|(_, flag)| match &flag.default {
             Value::String(text) => text.clone(),
@@ -357,6 +381,16 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
                 told(&bodies(was)),
                 told(&bodies(is))
             );
+        } else if before == now && was.streams.is_some() && was.streams != is.streams {
+            let told = |job: &PlayedJob| match job.streams {
+                Some(true) => "as a generator, piece by piece",
+                _ => "as one value",
+            };
+            item.why = format!(
+                "Given this job, the handler gave back its result {}, and gives it {}.",
+                told(was),
+                told(is)
+            );
         } else if before == now && !same_results(was, is) {
             item.why = format!(
                 "Given this job, the handler gave back {}, and gives {}.",
@@ -365,7 +399,6 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
             );
         } else if before == now {
             item.keep("");
-            item.help.clear();
         }
         items.push(item);
     }
@@ -423,7 +456,7 @@ fn settings(old: &Played, new: &Played, items: &mut Vec<Item>) {
 }
 
 /// Variables that a run asked for and the reading did not find.
-fn unseen_reads(side: &str, played: &[Played], facts: &Facts, items: &mut Vec<Item>) {
+fn unseen_reads(side: &str, played: &[Played], known: [&Facts; 2], items: &mut Vec<Item>) {
     let asked: BTreeSet<&str> = played
         .iter()
         .flat_map(|one| &one.reads)
@@ -434,7 +467,8 @@ fn unseen_reads(side: &str, played: &[Played], facts: &Facts, items: &mut Vec<It
     for name in asked {
         let own = matches!(name, "*" | "PATH" | "HOME" | "LANG");
         let is_set = || MODEL.contains(&name) || played.iter().any(|one| one.name == name);
-        if own || loops && is_set() || facts.get(&format!("env:{name}")).is_some() {
+        let id = format!("env:{name}");
+        if own || loops && is_set() || known.iter().any(|facts| facts.get(&id).is_some()) {
             continue;
         }
         items.push(Item::found(

@@ -74,6 +74,10 @@ impl<'a> Judge<'a> {
             };
             return item.why(why).part_of(env);
         }
+        let set = format!("compose:{service}.");
+        if let Some(other) = self.stand_in(&set, variable, id, old) {
+            return other;
+        }
         let read = self.new.get(&env).is_some() || sglang::reads(variable);
         match self.item(&env) {
             Some(owner) if !read && owner.verdict != Verdict::Kept => gone

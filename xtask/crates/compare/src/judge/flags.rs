@@ -204,8 +204,27 @@ impl Judge<'_> {
     pub fn still(&self, flag: &str) -> String {
         match self.takes(flag) {
             Some(true) => format!(", which {} still takes", self.sglang),
-            _ => String::new(),
+            _ => self
+                .disputed(flag)
+                .map_or_else(String::new, |who| format!(", which {who}")),
         }
+    }
+
+    /// `SGLang X takes and Y does not`, where the pinned release between them is not known.
+    pub fn disputed(&self, flag: &str) -> Option<String> {
+        let [older, newer] = self.tables.as_slice() else {
+            return None;
+        };
+        let (takes, lacks) = match [older, newer].map(|table| table.flag(flag).is_some()) {
+            [true, false] => (older, newer),
+            [false, true] => (newer, older),
+            _ => return None,
+        };
+        Some(format!(
+            "SGLang {} takes and {} does not",
+            takes.release(),
+            lacks.release()
+        ))
     }
 }
 

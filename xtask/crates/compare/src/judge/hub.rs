@@ -127,18 +127,8 @@ impl<'a> Judge<'a> {
                 .why(format!("It follows the variable {name} itself."))
                 .part_of(env);
         }
-        let flag = self.new.get(&env).and_then(|fact| fact.get("flag"));
-        let offered = self.new.area("env").find(|(other, fact)| {
-            let same = flag.is_some_and(|flag| fact.get("flag") == Some(flag));
-            same && self.new.get(&format!("hub:{other}")).is_some()
-        });
-        if let Some((other, _)) = offered {
-            let now = format!("hub:{other}");
-            let why = format!("The form offers it as {other}; the worker reads {name} too.");
-            return Item::new(id, Verdict::Renamed, Some(old), self.new.get(&now))
-                .now(now)
-                .why(why)
-                .note();
+        if let Some(other) = self.stand_in("hub:", name, id, old) {
+            return other;
         }
         let declare = format!("Declare {name} in hub.json, or record why not.");
         let (why, help) = if self.new.get(&env).is_some() {
@@ -430,8 +420,9 @@ impl<'a> Judge<'a> {
     /// one again that the new worker doesn't read.
     fn test_variable_gone(&self, name: &str, id: &str, old: &Fact) -> Item {
         let gone = Item::new(id, Verdict::Missing, Some(old), None);
-        if let Some(renamed) = self.renamed_fact("tests", name) {
-            return renamed;
+        let renamed = self.renamed_fact("tests", name);
+        if let Some(item) = renamed.or_else(|| self.stand_in("tests:", name, id, old)) {
+            return item;
         }
         let is_variable = !name.contains('.');
         let is_read = self.new.get(&format!("env:{name}")).is_some();
@@ -448,6 +439,9 @@ impl<'a> Judge<'a> {
         self.each("readme", |judge, name, id, old, new| {
             if new.is_some() {
                 return Item::new(id, Verdict::Kept, Some(old), new);
+            }
+            if let Some(other) = judge.stand_in("readme:", name, id, old) {
+                return other;
             }
             let env = format!("env:{name}");
             match judge.item(&env) {

@@ -1,5 +1,7 @@
 //! The image and its packages.
 
+use std::collections::HashSet;
+
 use super::super::facts::{FILES, Fact, Facts};
 use super::variables::show;
 use super::{Item, Judge, Verdict, difference, few};
@@ -51,6 +53,7 @@ impl Judge<'_> {
         };
         let help = "Copy it again, or record why not.";
         self.each_part("copy", files, missing, help);
+        self.requirements();
         self.moved();
         self.permissions("chmod", "mode");
         self.permissions("chown", "owner");
@@ -71,6 +74,25 @@ impl Judge<'_> {
                 let why = format!("Its {what} was `{was}`, and is {is} now.");
                 let help = format!("Copy it with `--{option}={was}`, or record why not.");
                 item.change_too(why, &help);
+            }
+        }
+    }
+
+    /// A list of requirements is judged by what it installs, whatever it is called.
+    fn requirements(&mut self) {
+        let installed = self.old.area("pip");
+        let installed = installed.filter(|(_, fact)| fact.get("unused").is_none());
+        let lists: HashSet<&[u8]> = installed
+            .flat_map(|(_, fact)| fact.places.iter().map(|place| place.file.name()))
+            .filter(|name| name.ends_with(b".txt"))
+            .collect();
+        for (name, _) in self.old.area("copy") {
+            let file = name.rsplit('/').next().unwrap_or(name);
+            if lists.contains(file.as_bytes())
+                && let Some(item) = self.item_mut(&format!("copy:{name}"))
+                && item.open
+            {
+                item.keep("What it lists is judged package by package.");
             }
         }
     }

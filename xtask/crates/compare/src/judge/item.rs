@@ -138,6 +138,7 @@ impl Item {
         self.verdict = Verdict::Kept;
         self.open = false;
         self.why = why.into();
+        self.help.clear();
     }
 
     /// Opens it for this reason, beside the one that it is open for already.

@@ -239,6 +239,21 @@ impl<'a> Judge<'a> {
         )
     }
 
+    /// What names a variable that the new worker still reads names another for the same flag now,
+    /// with the same value. `area` stands in front of their names.
+    fn stand_in(&self, area: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
+        let flag = self.new.get(&format!("env:{name}"))?.get("flag")?;
+        let same = |(_, fact): &(&str, &Fact)| fact.get("flag") == Some(flag);
+        let (other, now, new) = self.new.area("env").filter(same).find_map(|(other, _)| {
+            let now = format!("{area}{other}");
+            let new = self.new.get(&now)?;
+            (new.get("value") == old.get("value")).then_some((other, now, new))
+        })?;
+        let why = format!("It is {other} there now; the worker reads {name} too.");
+        let item = Item::new(id, Verdict::Renamed, Some(old), Some(new));
+        Some(item.now(now).why(why).note())
+    }
+
     /// The new worker's variable that sets a flag.
     fn driver(&self, flag: &str) -> Option<&str> {
         let mut variables = self.new.area("env");

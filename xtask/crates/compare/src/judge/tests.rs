@@ -202,6 +202,45 @@ fn a_release_without_a_table_is_judged_by_both_its_neighbours() {
         why.contains("judged by the flags of 0.5.19 and 0.5.21"),
         "{why}"
     );
+    // Where they disagree, that is told and decides nothing.
+    let passes = "if os.getenv('A_ONE'): command += ['--enable-flashinfer-mla']";
+    let on = |python: &str| starting("lmsysorg/sglang:v0.5.1", python);
+    let disagree = "--enable-flashinfer-mla, which SGLang 0.4.6.post4 takes and 0.5.2 does not";
+    for (new, verdict) in [(passes, Verdict::Kept), ("", Verdict::Missing)] {
+        let items = compared(&on(passes), &on(new));
+        expect(&items, "env:A_ONE", verdict, verdict == Verdict::Missing);
+        let why = &of(&items, "env:A_ONE").why;
+        assert!(why.contains(disagree), "{why}");
+    }
+}
+
+#[test]
+fn nobody_is_told_to_set_an_older_name_again() {
+    let worker = |name: &str, value: &str, read: &str| {
+        let env =
+            format!(r#"{{"tests":[],"config":{{"env":[{{"key":"{name}","value":"{value}"}}]}}}}"#);
+        let service = format!("services:\n  w:\n    environment:\n      - {name}={value}\n");
+        let row = format!("| Variable | Default |\n| --- | --- |\n| `{name}` | x |\n");
+        let python = format!("model = {read}\nif model: command += ['--model-path', model]");
+        let worker = starting(PINNED, &python).with("README.md", row);
+        worker
+            .with(".runpod/tests.json", env)
+            .with("docker-compose.yml", service)
+    };
+    let both = "os.getenv('MODEL_PATH') or os.getenv('MODEL_NAME')";
+    let old = worker("MODEL_PATH", "m", "os.getenv('MODEL_PATH')");
+    let items = compared(&old, &worker("MODEL_NAME", "m", both));
+    assert!(items.iter().all(|item| !item.open), "{items:#?}");
+    for id in [
+        "tests:MODEL_PATH",
+        "compose:w.MODEL_PATH",
+        "readme:MODEL_PATH",
+    ] {
+        expect(&items, id, Verdict::Renamed, false);
+    }
+    // Another value is another matter.
+    let items = compared(&old, &worker("MODEL_NAME", "n", both));
+    expect(&items, "tests:MODEL_PATH", Verdict::Missing, true);
 }
 
 /// A worker that starts SGLang on an image, with this Python before the last line.

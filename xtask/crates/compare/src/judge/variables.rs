@@ -106,6 +106,9 @@ impl<'a> Judge<'a> {
             (None, Some(is)) => notes.push(format!("It drives {is} now.")),
             _ => {}
         }
+        if let Some((flag, who)) = new.get("flag").and_then(|f| Some((f, self.disputed(f)?))) {
+            notes.push(format!("It passes {flag}, which {who}."));
+        }
         let takes_over = ["flag", "by", PASSED]
             .iter()
             .any(|key| new.get(key).is_some());
