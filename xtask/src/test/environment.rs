@@ -1,7 +1,6 @@
 //! The Python environment in which the worker's tests run.
 
 use std::cell::OnceCell;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::stages::{WORKER_TESTS, command};
 use super::{finished, hold};
+use xtask_core::if_there;
 use xtask_core::outcome::UserError;
 
 /// Its folder; the stamp in it lists the finished requirements.
@@ -69,10 +69,7 @@ fn ready(root: &Path) -> Result<PathBuf> {
         return Ok(inside);
     }
     // Goes first and comes last, so that nothing between is taken for finished.
-    match fs_err::remove_file(&stamp) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
+    if_there(fs_err::remove_file(&stamp))?;
     let python = python().context("no Python with venv")?;
     // The lock is the standard input of all that is started here: where this process is killed and
     // pip lives on, the next run waits for it.

@@ -102,12 +102,9 @@ fn announce(stage: &Stage) {
 }
 
 fn chosen(args: &Args) -> Result<Vec<&'static Stage>> {
-    if let Some(unknown) = args
-        .stage
-        .iter()
-        .find(|name| !STAGES.iter().any(|stage| stage.name == *name))
-    {
-        let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
+    let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
+    let mut asked = args.stage.iter();
+    if let Some(unknown) = asked.find(|name| !names.contains(&name.as_str())) {
         bail!(UsageError(format!(
             "there is no stage {unknown:?}; the stages are {}",
             names.join(", ")
@@ -187,15 +184,14 @@ impl Sum {
             .extend(outcome.failed_tests.iter().cloned());
         if outcome.failed.is_some() {
             self.failed.push(name);
-        } else if outcome.skipped.is_none() {
-            self.passed += 1;
         } else if outcome.skipped.is_some() {
             self.skipped.push(name);
+        } else {
+            self.passed += 1;
         }
         self.image |= name == image::NAME && outcome.counts.ran() > 0;
     }
 
-    /// How many stages ran, and which did not.
     fn stages(&self) -> String {
         let all = self.passed + self.failed.len() + self.skipped.len();
         let mut line = format!("{} of {} passed", self.passed, counted(all, "stage"));
@@ -233,7 +229,6 @@ struct StageOutcome {
 }
 
 impl StageOutcome {
-    /// One that did not run.
     fn skipped(reason: impl Into<String>) -> Self {
         Self {
             skipped: Some(reason.into()),

@@ -127,7 +127,6 @@ fn shown(browser: &Path, folder: &Path, width: u64) -> Result<(Value, PathBuf)> 
     Ok((seen, picture))
 }
 
-/// What is not as it should be.
 fn wrong(seen: &Value, width: u64, report: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     if seen["width"] != width || seen["scroll"].as_u64().is_none_or(|scroll| scroll > width) {

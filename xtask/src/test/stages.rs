@@ -44,7 +44,6 @@ pub struct Checkout<'a> {
     pub environment: Environment,
 }
 
-/// Runs programs, one after the other.
 fn programs(mut commands: Vec<Command>) -> Result<StageOutcome> {
     let mut all = StageOutcome::default();
     let mut commands = commands.iter_mut();
@@ -112,23 +111,20 @@ pub const STAGES: &[Stage] = &[
         file: Some(WORKER_TESTS),
         run: |checkout| {
             let python = checkout.environment.python(checkout.root)?;
-            let ruff = |args: &[&str]| {
-                let mut ruff = command(checkout.root, &python, &["-m", "ruff"]);
-                ruff.args(args);
-                ruff
-            };
-            let (check, format): (&[&str], &[&str]) = if checkout.fix {
-                (
-                    &["check", "--quiet", "--fix", "."],
-                    &["format", "--quiet", "."],
+            let ruff = |task| {
+                command(
+                    checkout.root,
+                    &python,
+                    &["-m", "ruff", task, "--quiet", "."],
                 )
+            };
+            let (mut check, mut format) = (ruff("check"), ruff("format"));
+            if checkout.fix {
+                check.arg("--fix");
             } else {
-                (
-                    &["check", "--quiet", "."],
-                    &["format", "--check", "--quiet", "."],
-                )
-            };
-            programs(vec![ruff(check), ruff(format)])
+                format.arg("--check");
+            }
+            programs(vec![check, format])
         },
     },
     Stage {

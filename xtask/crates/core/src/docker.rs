@@ -63,7 +63,6 @@ impl Engine {
         Ok(process::command(cmd))
     }
 
-    /// What a one-shot command prints.
     pub fn output(&self, args: &[&str]) -> Result<Vec<u8>> {
         let done = self.finish(args)?;
         anyhow::ensure!(
@@ -100,7 +99,6 @@ impl Engine {
         Ok(())
     }
 
-    /// The ids of what the build cache holds.
     pub fn build_cache(&self) -> Result<BTreeSet<String>> {
         let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
         let said = self.output(&["system", "df", "--verbose", "--format", format])?;
@@ -158,12 +156,10 @@ fn none(tried: &[(PathBuf, String)], chosen: Option<&str>) -> UsageError {
     UsageError(format!("{text}\n{help}"))
 }
 
-/// What `$DOCKER` names, where it is set.
 fn chosen() -> Option<OsString> {
     std::env::var_os(VARIABLE).filter(|name| !name.is_empty())
 }
 
-/// The clients to ask.
 fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
     let found = which::which_all(chosen.unwrap_or(OsStr::new("docker")));
     let most = if chosen.is_some() { 1 } else { usize::MAX };
@@ -175,7 +171,6 @@ fn has_buildkit(version: &str) -> bool {
     release(version).is_some_and(|release| release >= BUILDKIT && release.0 < PLUGIN)
 }
 
-/// Major and minor of a version.
 fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

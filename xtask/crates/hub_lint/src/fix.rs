@@ -159,7 +159,6 @@ fn touch(a: &Span, b: &Span) -> bool {
     }
 }
 
-/// Whether an edit broke the JSON.
 fn breaks(old: &[u8], new: &[u8]) -> bool {
     let problems = |bytes: &[u8]| json::parse(bytes).problems.len();
     problems(new) > problems(old)

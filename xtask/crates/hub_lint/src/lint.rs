@@ -100,7 +100,6 @@ fn shorten(findings: &mut Vec<Finding>) {
     }
 }
 
-/// Lints the work tree at `root`.
 pub fn lint_directory(root: &Path) -> Result<LintReport> {
     lint(&Directory::open_work_tree(root)?, true)
 }

@@ -247,7 +247,7 @@ fn started(worker: &Worker<'_>, code: &Code, hub: &HubDocument, findings: &mut V
                 let shown = short(word);
                 let what = format!("the image starts `{shown}`, which is not in the repository");
                 let help = "the Hub builds from what is committed; is it ignored by git?";
-                findings.push(Finding::at(&NO_HANDLER, place(&start.place), what).help(help));
+                findings.push(NO_HANDLER.at(place(&start.place), what).help(help));
             }
         }
     }
@@ -263,7 +263,7 @@ fn started(worker: &Worker<'_>, code: &Code, hub: &HubDocument, findings: &mut V
         let what =
             "nothing in the repository calls `runpod.serverless.start`: no job is ever taken";
         let help = "a load balancer says so: `\"endpointType\": \"LB\"` in hub.json's `config`";
-        findings.push(Finding::at(&NO_START, place(&start.place), what).help(help));
+        findings.push(NO_START.at(place(&start.place), what).help(help));
     }
 }
 
