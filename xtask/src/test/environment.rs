@@ -15,6 +15,8 @@ use xtask_core::outcome::UserError;
 const FOLDER: &str = "target/venv";
 const STAMP: &str = "requirements.installed";
 
+pub const PIP_INSTALL: &str = "-m pip install --quiet --disable-pip-version-check";
+
 /// The lists of what is in it.
 const LISTS: [&str; 2] = ["requirements.txt", WORKER_TESTS];
 
@@ -74,18 +76,15 @@ fn ready(root: &Path) -> Result<PathBuf> {
     // The lock is the standard input of all that is started here: where this process is killed and
     // pip lives on, the next run waits for it.
     let lock = || lock.try_clone().context("sharing the lock");
-    let mut make = command(root, &python, &["-m", "venv", "--clear"]);
+    let mut make = command(root, &python, "-m venv --clear");
     finished(make.arg(&venv).stdin(lock()?)).map_err(|error| {
         UserError::new(
             format!("{FOLDER} could not be made:\n{error:#}"),
             format!("see that `{} -m venv {FOLDER}` works", python.display()),
         )
     })?;
-    let mut install = command(root, &inside, &["-m", "pip", "install", "--quiet"]);
-    install.arg("--disable-pip-version-check");
-    for list in LISTS {
-        install.args(["-r", list]);
-    }
+    let mut install = command(root, &inside, PIP_INSTALL);
+    install.args(LISTS.iter().flat_map(|list| ["-r", list]));
     finished(install.stdin(lock()?)).map_err(|error| {
         let lists = LISTS.join(" and ");
         UserError::new(

@@ -24,7 +24,7 @@ use environment::Environment;
 use migrate::upstream::same_folder;
 use needs::{Foresight, judge, look};
 use output::{TestCounts, count, described};
-use stages::{Checkout, STAGES, Stage};
+use stages::{Checkout, STAGES, TestStage};
 use xtask_core::lock_file;
 use xtask_core::outcome::{Outcome, UsageError, told};
 use xtask_core::output::counted;
@@ -44,7 +44,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         )));
     }
     let stages = chosen(args)?;
-    let (stages, nothing): (Vec<&Stage>, Vec<&Stage>) = stages
+    let (stages, nothing): (Vec<&TestStage>, Vec<&TestStage>) = stages
         .into_iter()
         .partition(|stage| stage.file.is_none_or(|file| root.join(file).exists()));
     for stage in nothing {
@@ -95,13 +95,13 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
 }
 
 /// In a log, the stage that begins; a terminal has a line of its own for that.
-fn announce(stage: &Stage) {
+fn announce(stage: &TestStage) {
     if !std::io::stderr().is_terminal() {
         xtask_core::say!("run     {BOLD}{:<8}{BOLD:#} {}", stage.name, stage.about);
     }
 }
 
-fn chosen(args: &Args) -> Result<Vec<&'static Stage>> {
+fn chosen(args: &Args) -> Result<Vec<&'static TestStage>> {
     let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
     let mut asked = args.stage.iter();
     if let Some(unknown) = asked.find(|name| !names.contains(&name.as_str())) {
@@ -110,7 +110,7 @@ fn chosen(args: &Args) -> Result<Vec<&'static Stage>> {
             names.join(", ")
         )));
     }
-    let asked = |stage: &Stage| {
+    let asked = |stage: &TestStage| {
         let named = args.stage.iter().any(|name| name == stage.name);
         let everyday = args.stage.is_empty() && !stage.is_named_only();
         (named || everyday) && !(args.fast && stage.is_slow())
@@ -137,7 +137,7 @@ fn foretell(foresight: &Foresight) {
     }
 }
 
-fn print(stage: &Stage, outcome: &StageOutcome, seconds: f32) {
+fn print(stage: &TestStage, outcome: &StageOutcome, seconds: f32) {
     let (style, word) = match (&outcome.failed, &outcome.skipped) {
         (Some(_), _) => (RED, "failed "),
         (None, Some(_)) => (YELLOW, "skipped"),
@@ -273,7 +273,7 @@ impl StageOutcome {
 }
 
 /// Runs a stage. One that can't go on has failed, and is no reason to leave out the others.
-fn run_stage(stage: &Stage, checkout: &Checkout) -> StageOutcome {
+fn run_stage(stage: &TestStage, checkout: &Checkout) -> StageOutcome {
     let _progress = Progress::begin(stage.name);
     (stage.run)(checkout).unwrap_or_else(|error| {
         let mut failed = StageOutcome::default();

@@ -79,7 +79,7 @@ pub struct PassedReason {
 }
 
 /// Fills a plan with what is in the way of removing `outdated/`.
-pub struct Check<'a> {
+pub struct ObstacleCheck<'a> {
     pub at: &'a Preflight,
     /// The files of HEAD, which decide.
     pub head: &'a GitTree,
@@ -87,7 +87,7 @@ pub struct Check<'a> {
     pub plan: RemovalPlan,
 }
 
-impl Check<'_> {
+impl ObstacleCheck<'_> {
     /// Looks at everything. `lock` is the commit's, as a staged removal has changed the index;
     /// `staged` are the paths that this task has staged.
     pub fn all(

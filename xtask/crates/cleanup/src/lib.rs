@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use self::check::Check;
+use self::check::ObstacleCheck;
 use self::report::{CleanupReport, RemovalPlan, Restore};
 use crate::args::Args;
 use compare::accepted::Accepted;
@@ -68,7 +68,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let at = preflight::look_at_any(repo)?;
     let head = at_head(&at)?;
     let restore = restore(repo, &at.head)?;
-    let mut check = Check {
+    let mut check = ObstacleCheck {
         at: &at,
         head: &head,
         commands,

@@ -78,20 +78,17 @@ impl Engine {
     /// made, or a killed one has left.
     pub fn sweep(&self, label: &str) -> Result<()> {
         let filter = format!("label={label}");
-        let kinds: [(&[&str], &[&str]); 3] = [
-            (
-                &["container", "ls", "--all"],
-                &["container", "rm", "--force", "--volumes"],
-            ),
-            (&["network", "ls"], &["network", "rm"]),
-            (&["volume", "ls"], &["volume", "rm"]),
-        ];
-        for (list, remove) in kinds {
-            let ids = self.output(&[list, &["--quiet", "--filter", &filter]].concat())?;
-            let ids = String::from_utf8_lossy(&ids).into_owned();
-            let ids: Vec<&str> = ids.lines().collect();
-            if !ids.is_empty() {
-                self.output(&[remove, &ids].concat())?;
+        for (list, remove) in [
+            ("container ls --all", "container rm --force --volumes"),
+            ("network ls", "network rm"),
+            ("volume ls", "volume rm"),
+        ] {
+            let list = list.split(' ').chain(["--quiet", "--filter", &filter]);
+            let ids = self.output(&list.collect::<Vec<_>>())?;
+            let ids = String::from_utf8_lossy(&ids);
+            if !ids.trim().is_empty() {
+                let remove = remove.split(' ').chain(ids.lines());
+                self.output(&remove.collect::<Vec<_>>())?;
             }
         }
         // Images that are made from others go first, in whatever order they are listed.
