@@ -11,8 +11,9 @@ use xtask_core::cli::Format;
 use xtask_core::git::Git;
 use xtask_core::outcome::{Outcome, UsageError};
 use xtask_core::output;
+use xtask_core::output::style::BOLD;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Directory, Mode, Tree};
+use xtask_core::tree::{Directory, Tree};
 
 /// The image of the migrated worker.
 const IMAGE: &str = "worker-sglang-example:dev";
@@ -68,8 +69,7 @@ pub fn repositories(git: &Git, folder: &Path) -> Result<(PathBuf, PathBuf)> {
 /// Builds the migrated worker's image and checks it: on the base image that its Dockerfile names,
 /// or on another.
 fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
-    let bold = anstyle::Style::new().bold();
-    output::print(&format!("\n{bold}What is fixed by hand{bold:#}\n\n"))?;
+    output::print(&format!("\n{BOLD}What is fixed by hand{BOLD:#}\n\n"))?;
     output::print(&format!(
         "  {WORKFLOW}: without {}\n",
         leave_out(&worker.join(WORKFLOW), ARGUMENT)?
@@ -78,7 +78,7 @@ fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
     let mut words = vec!["build-image", "--tag", IMAGE];
     words.extend(base.iter().flat_map(|base| ["--base-image", base]));
     output::print(&format!(
-        "\n{bold}Its image{bold:#}\n\n    cargo xtask {} -C {}\n\n",
+        "\n{BOLD}Its image{BOLD:#}\n\n    cargo xtask {} -C {}\n\n",
         words.join(" "),
         worker.display()
     ))?;
@@ -93,9 +93,8 @@ fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
 
 /// What the other tasks say of the result.
 fn next(worker: &Path) -> Result<()> {
-    let bold = anstyle::Style::new().bold();
     // What is gone for a reason is said once, and is no loss from then on.
-    output::print(&format!("\n{bold}What is gone for a reason{bold:#}\n\n"))?;
+    output::print(&format!("\n{BOLD}What is gone for a reason{BOLD:#}\n\n"))?;
     accept(
         worker,
         "arg:WORKER_CUDA_VERSION",
@@ -105,9 +104,9 @@ fn next(worker: &Path) -> Result<()> {
     let (summary, open) = compare::summary(worker)?;
     let lint = hub_lint::lint_directory(worker)?;
     output::print(&format!(
-        "\n{bold}What became of what the old worker exposed{bold:#}\n\n{summary}\n\
+        "\n{BOLD}What became of what the old worker exposed{BOLD:#}\n\n{summary}\n\
          {open} are open. Each, with what to do: cargo xtask compare -C {here}\n\
-         \n{bold}Hub lint{bold:#}\n\n{}\n\
+         \n{BOLD}Hub lint{BOLD:#}\n\n{}\n\
          Each, with its place: cargo xtask hub-lint -C {here}\n",
         hub_lint::summary(&lint)
     ))
@@ -150,16 +149,12 @@ fn leave_out(path: &Path, begin: &str) -> Result<String> {
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let tree = Directory::open(from, |_| false)?;
-    for (path, entry) in tree.entries() {
+    for path in tree.entries().keys() {
         let target = path.below(to);
         if let Some(parent) = target.parent() {
             fs_err::create_dir_all(parent)?;
         }
-        fs_err::write(&target, tree.read(path)?)?;
-        if entry.mode == Mode::Executable {
-            use std::os::unix::fs::PermissionsExt;
-            fs_err::set_permissions(&target, std::fs::Permissions::from_mode(0o755))?;
-        }
+        fs_err::copy(path.below(from), &target)?;
     }
     Ok(())
 }

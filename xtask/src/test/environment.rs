@@ -1,7 +1,6 @@
 //! The Python environment in which the worker's tests run.
 
 use std::cell::OnceCell;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,11 +8,14 @@ use anyhow::{Context, Result};
 
 use super::stages::{WORKER_TESTS, command};
 use super::{finished, hold};
+use xtask_core::if_there;
 use xtask_core::outcome::UserError;
 
 /// Its folder; the stamp in it lists the finished requirements.
 const FOLDER: &str = "target/venv";
 const STAMP: &str = "requirements.installed";
+
+pub const PIP_INSTALL: &str = "-m pip install --quiet --disable-pip-version-check";
 
 /// The lists of what is in it.
 const LISTS: [&str; 2] = ["requirements.txt", WORKER_TESTS];
@@ -69,26 +71,20 @@ fn ready(root: &Path) -> Result<PathBuf> {
         return Ok(inside);
     }
     // Goes first and comes last, so that nothing between is taken for finished.
-    match fs_err::remove_file(&stamp) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
+    if_there(fs_err::remove_file(&stamp))?;
     let python = python().context("no Python with venv")?;
     // The lock is the standard input of all that is started here: where this process is killed and
     // pip lives on, the next run waits for it.
     let lock = || lock.try_clone().context("sharing the lock");
-    let mut make = command(root, &python, &["-m", "venv", "--clear"]);
+    let mut make = command(root, &python, "-m venv --clear");
     finished(make.arg(&venv).stdin(lock()?)).map_err(|error| {
         UserError::new(
             format!("{FOLDER} could not be made:\n{error:#}"),
             format!("see that `{} -m venv {FOLDER}` works", python.display()),
         )
     })?;
-    let mut install = command(root, &inside, &["-m", "pip", "install", "--quiet"]);
-    install.arg("--disable-pip-version-check");
-    for list in LISTS {
-        install.args(["-r", list]);
-    }
+    let mut install = command(root, &inside, PIP_INSTALL);
+    install.args(LISTS.iter().flat_map(|list| ["-r", list]));
     finished(install.stdin(lock()?)).map_err(|error| {
         let lists = LISTS.join(" and ");
         UserError::new(

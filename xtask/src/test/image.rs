@@ -52,7 +52,8 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
     let start = Instant::now();
     let base = format!("worker-sglang-standin:stage-{}", std::process::id());
     progress::at("making the base image");
-    let made = command(root, &root.join(BASE), &["--tag", &base, "--label", label])
+    let made = command(root, &root.join(BASE), "")
+        .args(["--tag", &base, "--label", label])
         .env("DOCKER", &engine.program)
         .output()
         .with_context(|| format!("running {BASE}"))?;
@@ -68,7 +69,7 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
         start.elapsed().as_secs_f32()
     ));
     let run = |targets: &[&str]| {
-        let mut tests = cargo(root, &["test", "--workspace", "--locked"]);
+        let mut tests = cargo(root, "test --workspace --locked");
         tests.args(targets.iter().flat_map(|target| ["--test", target]));
         tests
             .args(["--", "--ignored"])

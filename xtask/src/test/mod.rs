@@ -24,7 +24,7 @@ use environment::Environment;
 use migrate::upstream::same_folder;
 use needs::{Foresight, judge, look};
 use output::{TestCounts, count, described};
-use stages::{Checkout, STAGES, Stage};
+use stages::{Checkout, STAGES, TestStage};
 use xtask_core::lock_file;
 use xtask_core::outcome::{Outcome, UsageError, told};
 use xtask_core::output::counted;
@@ -44,7 +44,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         )));
     }
     let stages = chosen(args)?;
-    let (stages, nothing): (Vec<&Stage>, Vec<&Stage>) = stages
+    let (stages, nothing): (Vec<&TestStage>, Vec<&TestStage>) = stages
         .into_iter()
         .partition(|stage| stage.file.is_none_or(|file| root.join(file).exists()));
     for stage in nothing {
@@ -95,25 +95,22 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
 }
 
 /// In a log, the stage that begins; a terminal has a line of its own for that.
-fn announce(stage: &Stage) {
+fn announce(stage: &TestStage) {
     if !std::io::stderr().is_terminal() {
         xtask_core::say!("run     {BOLD}{:<8}{BOLD:#} {}", stage.name, stage.about);
     }
 }
 
-fn chosen(args: &Args) -> Result<Vec<&'static Stage>> {
-    if let Some(unknown) = args
-        .stage
-        .iter()
-        .find(|name| !STAGES.iter().any(|stage| stage.name == *name))
-    {
-        let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
+fn chosen(args: &Args) -> Result<Vec<&'static TestStage>> {
+    let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
+    let mut asked = args.stage.iter();
+    if let Some(unknown) = asked.find(|name| !names.contains(&name.as_str())) {
         bail!(UsageError(format!(
             "there is no stage {unknown:?}; the stages are {}",
             names.join(", ")
         )));
     }
-    let asked = |stage: &Stage| {
+    let asked = |stage: &TestStage| {
         let named = args.stage.iter().any(|name| name == stage.name);
         let everyday = args.stage.is_empty() && !stage.is_named_only();
         (named || everyday) && !(args.fast && stage.is_slow())
@@ -140,7 +137,7 @@ fn foretell(foresight: &Foresight) {
     }
 }
 
-fn print(stage: &Stage, outcome: &StageOutcome, seconds: f32) {
+fn print(stage: &TestStage, outcome: &StageOutcome, seconds: f32) {
     let (style, word) = match (&outcome.failed, &outcome.skipped) {
         (Some(_), _) => (RED, "failed "),
         (None, Some(_)) => (YELLOW, "skipped"),
@@ -187,15 +184,14 @@ impl Sum {
             .extend(outcome.failed_tests.iter().cloned());
         if outcome.failed.is_some() {
             self.failed.push(name);
-        } else if outcome.skipped.is_none() {
-            self.passed += 1;
         } else if outcome.skipped.is_some() {
             self.skipped.push(name);
+        } else {
+            self.passed += 1;
         }
         self.image |= name == image::NAME && outcome.counts.ran() > 0;
     }
 
-    /// How many stages ran, and which did not.
     fn stages(&self) -> String {
         let all = self.passed + self.failed.len() + self.skipped.len();
         let mut line = format!("{} of {} passed", self.passed, counted(all, "stage"));
@@ -233,7 +229,6 @@ struct StageOutcome {
 }
 
 impl StageOutcome {
-    /// One that did not run.
     fn skipped(reason: impl Into<String>) -> Self {
         Self {
             skipped: Some(reason.into()),
@@ -278,7 +273,7 @@ impl StageOutcome {
 }
 
 /// Runs a stage. One that can't go on has failed, and is no reason to leave out the others.
-fn run_stage(stage: &Stage, checkout: &Checkout) -> StageOutcome {
+fn run_stage(stage: &TestStage, checkout: &Checkout) -> StageOutcome {
     let _progress = Progress::begin(stage.name);
     (stage.run)(checkout).unwrap_or_else(|error| {
         let mut failed = StageOutcome::default();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::environment::python;
-use super::stages::{Stage, cargo, command};
+use super::stages::{TestStage, cargo, command};
 use super::{image, page, text_of};
 use xtask_core::docker::Engine;
 use xtask_core::git::Git;
@@ -75,7 +75,7 @@ impl Need {
 }
 
 /// Looks at all that the stages need, each thing once.
-pub fn look(stages: &[&Stage], root: &Path) -> Vec<(Need, Found)> {
+pub fn look(stages: &[&TestStage], root: &Path) -> Vec<(Need, Found)> {
     let mut found: Vec<(Need, Found)> = Vec::new();
     for need in stages.iter().flat_map(|stage| stage.needs) {
         if !found.iter().any(|(known, _)| known == need) {
@@ -88,7 +88,7 @@ pub fn look(stages: &[&Stage], root: &Path) -> Vec<(Need, Found)> {
 /// What comes of it: everything that is missing at once where the stages can't run without it, or
 /// else what to say of those that will be skipped.
 pub fn judge(
-    stages: &[&Stage],
+    stages: &[&TestStage],
     found: &[(Need, Found)],
     may_skip: bool,
 ) -> Result<Foresight, UsageError> {
@@ -130,7 +130,7 @@ pub fn judge(
 /// Looking for the program is not enough, because rustup puts one in place of each part.
 fn component(subcommand: &str, name: &str) -> bool {
     let works = || {
-        let said = cargo(Path::new("."), &[subcommand, "--version"]).output();
+        let said = cargo(Path::new("."), &format!("{subcommand} --version")).output();
         said.is_ok_and(|output| output.status.success())
     };
     let add = || {
@@ -147,7 +147,7 @@ fn component(subcommand: &str, name: &str) -> bool {
 }
 
 fn base_image(root: &Path) -> Found {
-    match command(root, &root.join(image::BASE), &["--check"]).output() {
+    match command(root, &root.join(image::BASE), "--check").output() {
         Ok(output) => {
             let said = text_of(&output).trim_end().to_owned();
             if output.status.success() {
@@ -167,8 +167,8 @@ mod tests {
 
     const NO_DOCKER: &str = "there is no docker on PATH\ninstall docker: …";
 
-    fn stages(names: &[&str]) -> Vec<&'static Stage> {
-        let named = |stage: &&Stage| names.contains(&stage.name);
+    fn stages(names: &[&str]) -> Vec<&'static TestStage> {
+        let named = |stage: &&TestStage| names.contains(&stage.name);
         STAGES.iter().filter(named).collect()
     }
 
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn where_nothing_is_missing_nothing_is_said() {
-        let all: Vec<&Stage> = STAGES.iter().collect();
+        let all: Vec<&TestStage> = STAGES.iter().collect();
         let needs = all.iter().flat_map(|stage| stage.needs);
         let found: Vec<_> = needs.map(|need| (*need, Ok(None))).collect();
         for may_skip in [true, false] {

@@ -133,7 +133,6 @@ impl std::ops::AddAssign for TestCounts {
     }
 }
 
-/// A stage's tests, in a few words.
 pub fn described(counts: TestCounts) -> String {
     let mut words = Vec::new();
     if counts.ran() + counts.skipped > 0 {

@@ -2,12 +2,11 @@
 //! migration, on a telephone and on a desk.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::stages::{Checkout, cargo};
+use super::stages::{Checkout, cargo, command};
 use super::{StageOutcome, hold, text_of};
 use crate::example;
 use xtask_core::git::Git;
@@ -50,17 +49,8 @@ pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     progress::at("migrating the example");
     let (worker, upstream) = example::repositories(&Git::find()?, &folder)?;
     let tool = |task: &str, codes: &[i32], words: &[&str]| -> Result<String> {
-        let start = [
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "xtask",
-            "--",
-            task,
-        ];
-        let mut tool = cargo(root, &start);
-        let output = tool.arg("-C").arg(&worker).args(words).output()?;
+        let mut tool = cargo(root, "run --quiet --locked --package xtask --");
+        let output = tool.args([task, "-C"]).arg(&worker).args(words).output()?;
         if !output
             .status
             .code()
@@ -94,16 +84,10 @@ fn shown(browser: &Path, folder: &Path, width: u64) -> Result<(Value, PathBuf)> 
     fs_err::write(&probe, PROBE.replace("WIDTH", &width.to_string()))?;
     let picture = folder.join(format!("{width}.png"));
     let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
-    let output = Command::new(browser)
-        // The page is our own, and containers have no namespaces for a sandbox.
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-        ])
-        .args(["--allow-file-access-from-files", "--enable-logging=stderr"])
-        .args(["--timeout=60000", "--dump-dom"])
+    // The page is our own, and containers have no namespaces for a sandbox.
+    let options = "--headless --no-sandbox --disable-gpu --hide-scrollbars --timeout=60000 \
+                   --allow-file-access-from-files --enable-logging=stderr --dump-dom";
+    let output = command(folder, browser, options)
         .arg(format!("--window-size={width},2000"))
         .arg(option("user-data-dir", &folder.join("profile")))
         .arg(option("screenshot", &picture))
@@ -127,7 +111,6 @@ fn shown(browser: &Path, folder: &Path, width: u64) -> Result<(Value, PathBuf)> 
     Ok((seen, picture))
 }
 
-/// What is not as it should be.
 fn wrong(seen: &Value, width: u64, report: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     if seen["width"] != width || seen["scroll"].as_u64().is_none_or(|scroll| scroll > width) {

@@ -12,7 +12,7 @@ use super::{StageOutcome, image, page, wheel};
 use xtask_core::layout;
 
 /// One stage: what it is called, what it needs, and what it runs.
-pub struct Stage {
+pub struct TestStage {
     pub name: &'static str,
     pub about: &'static str,
     pub needs: &'static [Need],
@@ -23,7 +23,7 @@ pub struct Stage {
     pub run: fn(&Checkout) -> Result<StageOutcome>,
 }
 
-impl Stage {
+impl TestStage {
     /// Whether `--fast` leaves it out: it needs docker, or builds everything once more.
     pub fn is_slow(&self) -> bool {
         self.needs.contains(&Need::Docker) || self.name == wheel::NAME
@@ -44,7 +44,6 @@ pub struct Checkout<'a> {
     pub environment: Environment,
 }
 
-/// Runs programs, one after the other.
 fn programs(mut commands: Vec<Command>) -> Result<StageOutcome> {
     let mut all = StageOutcome::default();
     let mut commands = commands.iter_mut();
@@ -66,28 +65,27 @@ pub const WORKER_TESTS: &str = "tests/requirements.txt";
 /// The stages that are no part of the everyday run.
 const NAMED_ONLY: &[&str] = &["upgrade", "real-sglang"];
 
-pub const STAGES: &[Stage] = &[
-    Stage {
+pub const STAGES: &[TestStage] = &[
+    TestStage {
         name: "format",
         about: "Rust is formatted",
         needs: &[Need::Rustfmt],
         file: None,
         run: |checkout| {
-            let mut fmt = cargo(checkout.root, &["fmt", "--all"]);
+            let mut fmt = cargo(checkout.root, "fmt --all");
             if !checkout.fix {
                 fmt.arg("--check");
             }
             programs(vec![fmt])
         },
     },
-    Stage {
+    TestStage {
         name: "clippy",
         about: "clippy has nothing to say",
         needs: &[Need::Clippy],
         file: None,
         run: |checkout| {
-            let words = ["clippy", "--quiet", "--workspace", "--all-targets"];
-            let mut clippy = cargo(checkout.root, &words);
+            let mut clippy = cargo(checkout.root, "clippy --quiet --workspace --all-targets");
             if checkout.fix {
                 clippy.args(["--fix", "--allow-dirty", "--allow-staged"]);
             }
@@ -95,54 +93,46 @@ pub const STAGES: &[Stage] = &[
             programs(vec![clippy])
         },
     },
-    Stage {
+    TestStage {
         name: "rust",
         about: "the tool's tests",
         needs: &[Need::Git],
         file: None,
         run: |checkout| {
-            let words = ["test", "--workspace", "--locked", "--no-fail-fast"];
-            programs(vec![cargo(checkout.root, &words)])
+            let words = "test --workspace --locked --no-fail-fast";
+            programs(vec![cargo(checkout.root, words)])
         },
     },
-    Stage {
+    TestStage {
         name: "ruff",
         about: "Python is formatted and linted",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
         run: |checkout| {
             let python = checkout.environment.python(checkout.root)?;
-            let ruff = |args: &[&str]| {
-                let mut ruff = command(checkout.root, &python, &["-m", "ruff"]);
-                ruff.args(args);
-                ruff
-            };
-            let (check, format): (&[&str], &[&str]) = if checkout.fix {
-                (
-                    &["check", "--quiet", "--fix", "."],
-                    &["format", "--quiet", "."],
-                )
+            let ruff = |words| command(checkout.root, &python, words);
+            let mut check = ruff("-m ruff check --quiet .");
+            let mut format = ruff("-m ruff format --quiet .");
+            if checkout.fix {
+                check.arg("--fix");
             } else {
-                (
-                    &["check", "--quiet", "."],
-                    &["format", "--check", "--quiet", "."],
-                )
-            };
-            programs(vec![ruff(check), ruff(format)])
+                format.arg("--check");
+            }
+            programs(vec![check, format])
         },
     },
-    Stage {
+    TestStage {
         name: "worker",
         about: "the worker's tests",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
         run: |checkout| {
             let python = checkout.environment.python(checkout.root)?;
-            let words = ["-m", "pytest", "--quiet", "tests"];
-            programs(vec![command(checkout.root, &python, &words)])
+            let words = "-m pytest --quiet tests";
+            programs(vec![command(checkout.root, &python, words)])
         },
     },
-    Stage {
+    TestStage {
         name: "compare",
         about: "nothing of the old worker is lost",
         needs: &[],
@@ -153,7 +143,7 @@ pub const STAGES: &[Stage] = &[
             Ok(looked((open > 0).then(found)))
         },
     },
-    Stage {
+    TestStage {
         name: "hub-lint",
         about: "the Hub's files are sound",
         needs: &[],
@@ -165,28 +155,28 @@ pub const STAGES: &[Stage] = &[
             Ok(looked((!report.findings.is_empty()).then(found)))
         },
     },
-    Stage {
+    TestStage {
         name: page::NAME,
         about: "a browser shows compare's page",
         needs: &[Need::Git, Need::Browser],
         file: Some(page::FILE),
         run: page::run,
     },
-    Stage {
+    TestStage {
         name: wheel::NAME,
         about: "hub-lint installs and runs in another worker",
         needs: &[],
         file: Some(wheel::FILE),
         run: wheel::run,
     },
-    Stage {
+    TestStage {
         name: image::NAME,
         about: "the image is built and works",
         needs: &[Need::Docker, Need::BaseImage],
         file: Some(image::BASE),
         run: image::run,
     },
-    Stage {
+    TestStage {
         name: "upgrade",
         about: "two releases of SGLang are taken",
         needs: &[Need::Python, Need::Git],
@@ -194,34 +184,35 @@ pub const STAGES: &[Stage] = &[
         run: |checkout| {
             let python = checkout.environment.python(checkout.root)?;
             let tool = std::env::current_exe()?;
-            let words = ["tests/upgrade.py", "0.5.21", "0.5.23", "--xtask"];
-            let mut walk = command(checkout.root, &python, &words);
+            let words = "tests/upgrade.py 0.5.21 0.5.23 --xtask";
+            let mut walk = command(checkout.root, &python, words);
             walk.arg(tool);
             programs(vec![walk])
         },
     },
-    Stage {
+    TestStage {
         name: "real-sglang",
         about: "the worker with the real SGLang",
         needs: &[Need::Python],
         file: Some("tests/real_sglang/run.py"),
         run: |checkout| {
             let python = checkout.environment.python(checkout.root)?;
-            let words = ["tests/real_sglang/run.py"];
-            programs(vec![command(checkout.root, &python, &words)])
+            let words = "tests/real_sglang/run.py";
+            programs(vec![command(checkout.root, &python, words)])
         },
     },
 ];
 
-pub fn command(root: &Path, program: &Path, args: &[&str]) -> Command {
+/// A command at the root; `words` are written here, divided by spaces.
+pub fn command(root: &Path, program: &Path, words: &str) -> Command {
     let mut command = Command::new(program);
-    command.args(args).current_dir(root);
+    command.args(words.split_whitespace()).current_dir(root);
     command
 }
 
-pub fn cargo(root: &Path, args: &[&str]) -> Command {
+pub fn cargo(root: &Path, words: &str) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = command(root, Path::new(&program), args);
+    let mut command = command(root, Path::new(&program), words);
     // The tests must not see this build's cargo variables.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

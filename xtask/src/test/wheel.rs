@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::environment::python;
+use super::environment::{PIP_INSTALL, python};
 use super::stages::{Checkout, cargo, command};
 use super::{StageOutcome, finished, hold, text_of};
 use xtask_core::progress;
@@ -37,21 +37,14 @@ pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     };
     let _lock = hold(root, "wheel-stage", "run the stage wheel")?;
     let folder = root.join(FOLDER);
-    finished(command(root, &python, &["-m", "venv", "--clear"]).arg(&folder))?;
+    finished(command(root, &python, "-m venv --clear").arg(&folder))?;
     progress::at("building and installing the wheel");
-    let words = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        ".",
-    ];
-    let mut install = command(root, &folder.join("bin/python"), &words);
+    let mut install = command(root, &folder.join("bin/python"), PIP_INSTALL);
+    install.arg(".");
     // Unoptimized, most of it is built already, and what is tried here is the wheel and not how
     // fast it is. Maturin calls cargo, which must not take the build of this tool for its own.
     install.env("MATURIN_PEP517_ARGS", "--profile dev");
-    for (name, _) in cargo(root, &[]).get_envs() {
+    for (name, _) in cargo(root, "").get_envs() {
         install.env_remove(name);
     }
     finished(&mut install)?;
@@ -84,17 +77,17 @@ fn tried(root: &Path, lint: &Path) -> Result<()> {
     ] {
         fs_err::write(worker.path().join(path), text)?;
     }
-    let lint = |words: &[&str]| -> Result<(Option<i32>, String)> {
+    let lint = |words: &str| -> Result<(Option<i32>, String)> {
         let mut lint = command(worker.path(), lint, words);
         let output = lint.env_clear().output().context("running hub-lint")?;
         Ok((output.status.code(), text_of(&output)))
     };
-    let (code, said) = lint(&[])?;
+    let (code, said) = lint("")?;
     if code != Some(1) || !said.contains(MISTAKE) || !said.contains(PLACE) {
         bail!("expected exit code 1, `{MISTAKE}` and `{PLACE}`, got {code:?}:\n{said}");
     }
-    let (code, said) = lint(&["--unsafe-fixes"])?;
-    if code != Some(0) || lint(&[])?.0 != Some(0) {
+    let (code, said) = lint("--unsafe-fixes")?;
+    if code != Some(0) || lint("")?.0 != Some(0) {
         bail!("expected the mistake to be fixed, got {code:?}:\n{said}");
     }
     Ok(())

@@ -11,7 +11,6 @@ use xtask_core::tree::RepoPath;
 /// The time that a reproducible build sets.
 pub const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// The label with the build time.
 pub const CREATED: &str = "org.opencontainers.image.created";
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

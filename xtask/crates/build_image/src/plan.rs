@@ -15,16 +15,7 @@ pub const TAG: &str = "worker-sglang:dev";
 const PLATFORM: &str = "linux/amd64";
 
 /// The settings of a bake target that `docker build` is handed, or that are meant for bake alone.
-const HANDED_ON: [&str; 8] = [
-    "args",
-    "context",
-    "dockerfile",
-    "labels",
-    "platforms",
-    "secret",
-    "tags",
-    "target",
-];
+const HANDED_ON: &str = "args context dockerfile labels platforms secret tags target";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildPlan {
@@ -99,7 +90,8 @@ impl BuildPlan {
     pub fn not_handed_on(&self) -> Vec<&str> {
         let settings = self.target.iter().flat_map(|(_, settings)| settings.keys());
         let settings = settings.map(String::as_str);
-        let mut left: Vec<&str> = settings.filter(|key| !HANDED_ON.contains(key)).collect();
+        let is_handed_on = |key: &str| HANDED_ON.split(' ').any(|known| known == key);
+        let mut left: Vec<&str> = settings.filter(|key| !is_handed_on(key)).collect();
         if self.list("secret").any(|one| one["id"] != token::NAME) {
             left.push("secret");
         }

@@ -10,7 +10,6 @@ use xtask_core::cli::Format;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
 
-/// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
@@ -68,7 +67,6 @@ impl Check {
         Self::new(name, CheckStatus::Failed, wrong).and(help)
     }
 
-    /// With more lines.
     #[must_use]
     pub fn and(mut self, words: impl IntoIterator<Item = String>) -> Self {
         self.words.extend(words);
@@ -123,7 +121,6 @@ impl CheckReport {
         Ok(())
     }
 
-    /// Prints the JSON.
     pub fn end(&self) -> Result<()> {
         if self.is_text() {
             return Ok(());

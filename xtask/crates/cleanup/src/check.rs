@@ -3,18 +3,19 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::Restore;
 use super::mentions;
+use super::report::RemovalPlan;
 use compare::accepted;
 use compare::cleanup_gate::CleanupGate;
 use migrate::preflight::Preflight;
 use transaction::files::{exists, is_file};
-use worker_files::references::{Dangling, MentionKind};
+use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
-use xtask_core::finding::{Finding, Safety, Severity};
+use xtask_core::finding::{Finding, Severity};
 use xtask_core::git::{GitTree, Unseen};
 use xtask_core::layout::{self, BASELINE, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
+use xtask_core::output::text::how_to_fix;
 use xtask_core::output::{quoted, quoted_file, quoted_path};
 use xtask_core::tree::{Mode, Part, RepoPath, Tree};
 
@@ -77,70 +78,76 @@ pub struct PassedReason {
     pub reason: String,
 }
 
-/// A repository whose `outdated/` is to go, and what was found in the way of that.
-pub struct Check<'a> {
-    at: &'a Preflight,
+/// Fills a plan with what is in the way of removing `outdated/`.
+pub struct ObstacleCheck<'a> {
+    pub at: &'a Preflight,
     /// The files of HEAD, which decide.
     pub head: &'a GitTree,
-    commands: &'a Commands,
-    pub obstacles: Vec<Obstacle>,
-    pub passed: Vec<PassedReason>,
-    pub mentions: Vec<Dangling>,
+    pub commands: &'a Commands,
+    pub plan: RemovalPlan,
 }
 
-impl<'a> Check<'a> {
-    pub fn new(at: &'a Preflight, head: &'a GitTree, commands: &'a Commands) -> Self {
-        Self {
-            at,
-            head,
-            commands,
-            obstacles: Vec::new(),
-            passed: Vec::new(),
-            mentions: Vec::new(),
-        }
-    }
-
+impl ObstacleCheck<'_> {
     /// Looks at everything. `lock` is the commit's, as a staged removal has changed the index;
     /// `staged` are the paths that this task has staged.
     pub fn all(
-        &mut self,
+        mut self,
         lock: Option<&Lock>,
         gate: &CleanupGate,
         staged: &[RepoPath],
-        restore: Option<&Restore>,
-    ) -> Result<()> {
+    ) -> Result<RemovalPlan> {
         let changed = self.at.status.changed.iter();
         let changed: Vec<&RepoPath> = changed.filter(|path| !staged.contains(path)).collect();
         self.not_committed(&changed);
         self.records_unseen();
         self.local(&changed);
         self.not_plain()?;
-        if restore.is_none() && self.head.entries().keys().any(below) {
+        if self.plan.restore.is_none() && self.head.entries().keys().any(below) {
             let commit = &self.at.head;
             // A branch name that is free.
             let settle = format!("branch legacy-{} {commit}", commit.short());
             let why = "HEAD is on no branch, and no branch or tag has this folder";
-            self.add(ObstacleKind::Unreachable, &OUTDATED, why, &Git(settle));
+            self.add_git(ObstacleKind::Unreachable, &OUTDATED, why, &settle);
         }
-        self.changed(lock, gate);
+        for (id, why) in changed_since(self.head, lock) {
+            self.ask(ObstacleKind::Changed, &id, &id, &why, gate);
+        }
         self.mentioned(gate)?;
         self.facts(gate);
         self.lint()?;
-        self.obstacles.sort_by_key(|one| one.kind);
-        Ok(())
+        self.plan.obstacles.sort_by_key(|one| one.kind);
+        Ok(self.plan)
     }
 
-    fn add(&mut self, kind: ObstacleKind, subject: &impl ToString, why: &str, settle: &Settle) {
-        let settle = match settle {
-            Git(command) => self.commands.git(command),
-            Task(task, options) => self.commands.task(task, options),
-        };
-        self.obstacles.push(Obstacle {
+    fn add(&mut self, kind: ObstacleKind, subject: &impl ToString, why: &str, settle: String) {
+        self.plan.obstacles.push(Obstacle {
             kind,
             subject: subject.to_string(),
             why: why.to_owned(),
             settle,
         });
+    }
+
+    /// Adds what a command of git settles.
+    fn add_git(&mut self, kind: ObstacleKind, subject: &impl ToString, why: &str, settle: &str) {
+        self.add(kind, subject, why, self.commands.git(settle));
+    }
+
+    fn accept(&self, id: &str) -> String {
+        let options = format!("--accept {} --reason \"…\"", quoted(id));
+        self.commands.task("compare", &options)
+    }
+
+    /// Adds what a reason would let pass, unless there is one on record.
+    fn ask(&mut self, kind: ObstacleKind, id: &str, subject: &str, why: &str, gate: &CleanupGate) {
+        let Some(reason) = gate.accepted.reason(id) else {
+            return self.add(kind, &subject, why, self.accept(id));
+        };
+        let (id, reason) = (id.to_owned(), reason.to_owned());
+        // One reason stands for all places of a file.
+        if self.plan.reasons.iter().all(|passed| passed.id != id) {
+            self.plan.reasons.push(PassedReason { id, reason });
+        }
     }
 
     fn not_committed(&mut self, changed: &[&RepoPath]) {
@@ -167,8 +174,8 @@ impl<'a> Check<'a> {
                 "is gone, and nothing was checked for that: bring it back and this removes it, or \
                  keep it so with `git commit`",
             );
-            let back = Git(format!("{BACK} {OUTDATED}"));
-            self.add(ObstacleKind::Uncommitted, &OUTDATED, &why, &back);
+            let back = format!("{BACK} {OUTDATED}");
+            self.add_git(ObstacleKind::Uncommitted, &OUTDATED, &why, &back);
         }
         for &path in changed.iter().filter(|path| !is_all_gone || !below(path)) {
             let is_plain = is_file(&path.below(top)) && index.contains_key(path);
@@ -180,7 +187,7 @@ impl<'a> Check<'a> {
                 "status".to_owned()
             };
             let why = "differs from HEAD";
-            self.add(ObstacleKind::Uncommitted, path, why, &Git(settle));
+            self.add_git(ObstacleKind::Uncommitted, path, why, &settle);
         }
     }
 
@@ -190,9 +197,9 @@ impl<'a> Check<'a> {
             |path: &RepoPath| layout::is_record(path) || *path == hub_lint::SUPPRESSIONS;
         for path in self.at.status.local.iter().filter(|path| is_record(path)) {
             // It may be ignored.
-            let settle = Git(format!("add --force -- {}", quoted_path(path)));
+            let settle = format!("add --force -- {}", quoted_path(path));
             let why = "only what is committed counts";
-            self.add(ObstacleKind::Uncommitted, path, why, &settle);
+            self.add_git(ObstacleKind::Uncommitted, path, why, &settle);
         }
         for (path, unseen) in self.at.unseen.iter().filter(|(path, _)| is_record(path)) {
             self.overlooked(ObstacleKind::Uncommitted, path, *unseen);
@@ -204,7 +211,7 @@ impl<'a> Check<'a> {
         let mark = unseen.mark();
         let why = format!("is marked {mark}, so git does not tell whether it is committed");
         let settle = format!("update-index --no-{mark} {}", quoted_file(path));
-        self.add(kind, path, &why, &Git(settle));
+        self.add_git(kind, path, &why, &settle);
     }
 
     /// What git does not track below the folder, except what `changed` names already.
@@ -219,7 +226,7 @@ impl<'a> Check<'a> {
             };
             let why = format!("{what}move it to where it belongs, or let git ask about it");
             let settle = format!("{clean} -- {}", quoted_path(path));
-            self.add(ObstacleKind::Local, path, &why, &Git(settle));
+            self.add_git(ObstacleKind::Local, path, &why, &settle);
         }
     }
 
@@ -242,47 +249,20 @@ impl<'a> Check<'a> {
                 None if *path == OUTDATED => ("is not a directory", remove),
                 None => continue,
             };
-            self.add(ObstacleKind::NotPlain, path, why, &Git(settle));
+            self.add_git(ObstacleKind::NotPlain, path, why, &settle);
         }
         Ok(())
     }
 
-    /// Whether a reason on record lets something pass.
-    fn is_answered(&mut self, id: &str, gate: &CleanupGate) -> bool {
-        let Some(reason) = gate.accepted.reason(id) else {
-            return false;
-        };
-        if self.passed.iter().all(|passed| passed.id != id) {
-            self.passed.push(PassedReason {
-                id: id.to_owned(),
-                reason: reason.to_owned(),
-            });
-        }
-        true
-    }
-
-    fn changed(&mut self, lock: Option<&Lock>, gate: &CleanupGate) {
-        for (id, why) in changed(self.head, lock) {
-            if !self.is_answered(&id, gate) {
-                self.add(ObstacleKind::Changed, &id, &why, &accept(&id));
-            }
-        }
-    }
-
-    /// One reason stands for all places of a file.
     fn mentioned(&mut self, gate: &CleanupGate) -> Result<()> {
-        let found = mentions::find(self.head, &mentions::candidates(&self.at.repo)?)?;
-        for mention in found {
-            let id = mention_id(&mention.path);
+        for mention in mentions::find(self.head, &self.at.repo)? {
             if mention.kind == MentionKind::Prose {
-                self.mentions.push(mention);
-            } else if !self.is_answered(&id, gate) {
-                let Dangling {
-                    path, line, column, ..
-                } = &mention;
-                let place = format!("{path}:{line}:{column}");
-                self.add(ObstacleKind::Mention, &place, &mention.text, &accept(&id));
+                self.plan.mentions.push(mention);
+                continue;
             }
+            let place = format!("{}:{}:{}", mention.path, mention.line, mention.column);
+            let id = mention_id(&mention.path);
+            self.ask(ObstacleKind::Mention, &id, &place, &mention.text, gate);
         }
         Ok(())
     }
@@ -293,23 +273,24 @@ impl<'a> Check<'a> {
             if !item.why.is_empty() {
                 why += &format!(": {}", item.why);
             }
-            self.add(ObstacleKind::Open, &item.id, &why, &accept(&item.id));
+            self.add(ObstacleKind::Open, &item.id, &why, self.accept(&item.id));
         }
         if let Some(unfit) = &gate.baseline {
             // With the old worker named, compare does not read the broken baseline.
             let old = if unfit.is_unreadable { "outdated " } else { "" };
-            let settle = Task("compare", format!("{old}--write-baseline"));
-            self.add(ObstacleKind::Baseline, &BASELINE, &unfit.why, &settle);
+            let options = format!("{old}--write-baseline");
+            let settle = self.commands.task("compare", &options);
+            self.add(ObstacleKind::Baseline, &BASELINE, &unfit.why, settle);
         }
         let stale: Vec<&str> = gate.stale.iter().map(|entry| entry.fact.as_str()).collect();
         // The file is there, but needs no reason.
-        let passed: Vec<String> = self.passed.iter().map(|one| one.id.clone()).collect();
+        let passed: Vec<String> = self.plan.reasons.iter().map(|it| it.id.clone()).collect();
         let idle = gate.accepted.of_cleanup();
         let idle = idle.filter(|id| !passed.iter().any(|it| it == id) && !stale.contains(id));
         for id in stale.iter().copied().chain(idle) {
-            let settle = Task("compare", accepted::withdrawal(id));
+            let settle = self.commands.task("compare", &accepted::withdrawal(id));
             let why = "matches nothing that is open";
-            self.add(ObstacleKind::Stale, &id, why, &settle);
+            self.add(ObstacleKind::Stale, &id, why, settle);
         }
     }
 
@@ -318,38 +299,24 @@ impl<'a> Check<'a> {
         let is_error = |finding: &&Finding| finding.severity == Severity::Error;
         for finding in report.findings.iter().filter(is_error) {
             let options = match finding.fix.as_ref().map(|fix| fix.safety) {
-                Some(Safety::Safe) => "--fix".to_owned(),
-                Some(Safety::Unsafe) => "--unsafe-fixes".to_owned(),
+                Some(safety) => how_to_fix(safety).to_owned(),
                 None => format!("--explain {}", finding.code),
             };
             let subject = format!("{} {}: {}", finding.code, finding.name, finding.place.path);
-            let settle = Task("hub-lint", options);
-            self.add(ObstacleKind::Lint, &subject, &finding.message, &settle);
+            let settle = self.commands.task("hub-lint", &options);
+            self.add(ObstacleKind::Lint, &subject, &finding.message, settle);
         }
         Ok(())
     }
 }
 
-/// The command that settles something.
-enum Settle {
-    /// One of git's, without the word `git`.
-    Git(String),
-    Task(&'static str, String),
-}
-use Settle::{Git, Task};
-
 fn below(path: &RepoPath) -> bool {
     path.is_within(OUTDATED)
 }
 
-fn accept(id: &str) -> Settle {
-    let options = format!("--accept {} --reason \"…\"", quoted(id));
-    Task("compare", options)
-}
-
 /// The files below the folder that are not those that migrate put there, by the record of what
 /// retired: the id by which each is accepted, and why. A submodule stops the removal anyway.
-pub fn changed(head: &GitTree, lock: Option<&Lock>) -> Vec<(String, String)> {
+pub fn changed_since(head: &GitTree, lock: Option<&Lock>) -> Vec<(String, String)> {
     let record = lock.and_then(|lock| lock.retired.as_ref());
     let files = head.entries().iter().filter_map(|(path, entry)| {
         let inside = path.strip_prefix(OUTDATED).filter(|it| !it.is_empty())?;

@@ -11,11 +11,9 @@ mod report;
 use std::path::Path;
 
 use anyhow::Result;
-use serde::{Serialize, Serializer};
-use serde_json::json;
 
-use self::check::{Check, Obstacle, PassedReason};
-use self::report::{CleanupEnding, CleanupReport};
+use self::check::ObstacleCheck;
+use self::report::{CleanupReport, RemovalPlan, Restore};
 use crate::args::Args;
 use compare::accepted::Accepted;
 use compare::cleanup_gate;
@@ -24,13 +22,12 @@ use transaction::apply::Work;
 use transaction::files::{holds_no_file, remove_empty_below};
 use transaction::journal::{Commit, Journal, JournalRecord};
 use transaction::{Ways, steps};
-use worker_files::references::{Dangling, MentionKind};
+use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
 use xtask_core::layout::{ACCEPTED, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
-use xtask_core::output::counted;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
@@ -63,33 +60,24 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
 fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let journal = Journal::hold(repo, WAYS)?;
     let report = CleanupReport::new(args.format, commands);
-    if let Some(mut record) = journal.read()? {
-        if record.task != TASK {
-            migrate::expect_dealt_with(repo, &record)?;
-        } else if is_current(repo, &record)? {
-            if args.dry_run {
-                return report.interrupted();
-            }
-            Work::resumed(repo, &journal)?.forward(&mut record)?;
-            remove_folders(repo)?;
-            // With `--commit`, go on and commit what the interrupted run only staged.
-            if !args.commit || record.commit.is_some() {
-                let restore = restore(repo, &record.head)?;
-                return report.finished(&record, restore.as_ref());
-            }
-        } else if !args.dry_run {
-            // The removed files are committed, and HEAD has moved on.
-            journal.remove()?;
-        }
+    if let Some(record) = journal.read()?
+        && let Some(outcome) = take_up(repo, &journal, record, args, &report)?
+    {
+        return Ok(outcome);
     }
     let at = preflight::look_at_any(repo)?;
     let head = at_head(&at)?;
-    let mut check = Check::new(&at, &head, commands);
-    let is_there = |entries: &Entries| entries.keys().any(|path| path.is_within(OUTDATED));
-    if !is_there(head.entries()) && !is_there(at.ours.entries()) {
+    let restore = restore(repo, &at.head)?;
+    let mut check = ObstacleCheck {
+        at: &at,
+        head: &head,
+        commands,
+        plan: RemovalPlan::new(head.entries(), restore),
+    };
+    if check.plan.files.is_empty() && !at.ours.entries().keys().any(is_outdated) {
         check.local(&[]);
-        if !check.obstacles.is_empty() {
-            return report.stopped(&RemovalPlan::new(check, &[], None));
+        if !check.plan.obstacles.is_empty() {
+            return report.stopped(&check.plan);
         }
         if !args.dry_run {
             remove_folders(repo)?;
@@ -103,18 +91,15 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let writes = writes(head.entries(), lock.as_ref(), &gate.accepted)?;
     let after = after(&scratch, head.entries(), &writes)?;
     let staged = staged(&at, &after, &writes);
-    let restore = restore(repo, &at.head)?;
-    check.all(lock.as_ref(), &gate, &staged, restore.as_ref())?;
-    let plan = RemovalPlan::new(check, &writes, restore);
+    check.plan.writes = writes.iter().map(|(path, _)| path.clone()).collect();
+    let plan = check.all(lock.as_ref(), &gate, &staged)?;
     if !plan.obstacles.is_empty() {
         return report.stopped(&plan);
     }
     report.plan(&plan)?;
-    if args.dry_run {
-        return report.end(&plan, &CleanupEnding::DryRun);
-    }
-    if !staged.is_empty() && staged.len() == at.status.changed.len() && !args.commit {
-        return report.end(&plan, &CleanupEnding::Staged);
+    let is_all_staged = !staged.is_empty() && staged.len() == at.status.changed.len();
+    if args.dry_run || is_all_staged && !args.commit {
+        return report.end(&plan, args.dry_run, None);
     }
     preflight::expect_unlocked(repo)?;
     let mut commit = None;
@@ -126,13 +111,40 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
             ..Commit::default()
         });
     }
-    let contents = writes.iter().map(|(_, content)| content.as_slice());
-    scratch.blobs(contents)?;
+    scratch.blobs(writes.iter().map(|(_, content)| content.as_slice()))?;
     let record = remove(&journal, &at, scratch, &after, commit)?;
-    match record.commit.and_then(|commit| commit.tip) {
-        Some(tip) => report.end(&plan, &CleanupEnding::Committed(tip)),
-        None => report.end(&plan, &CleanupEnding::Staged),
+    report.end(&plan, false, record.tip())
+}
+
+/// Deals with the record of an earlier run, and ends there unless there is more to do.
+fn take_up(
+    repo: &Repo,
+    journal: &Journal,
+    mut record: JournalRecord,
+    args: &Args,
+    report: &CleanupReport,
+) -> Result<Option<Outcome>> {
+    let head = repo.commit("HEAD")?;
+    if record.task != TASK {
+        migrate::expect_dealt_with(repo, &record)?;
+    } else if head.is_some()
+        && (head.as_ref() == Some(&record.head) || head.as_ref() == record.tip())
+    {
+        if args.dry_run {
+            return report.interrupted().map(Some);
+        }
+        Work::resumed(repo, journal)?.forward(&mut record)?;
+        remove_folders(repo)?;
+        // With `--commit`, go on and commit what the interrupted run only staged.
+        if !args.commit || record.commit.is_some() {
+            let restore = restore(repo, &record.head)?;
+            return report.finished(&record, restore.as_ref()).map(Some);
+        }
+    } else if !args.dry_run {
+        // The removed files are committed, and HEAD has moved on.
+        journal.remove()?;
     }
+    Ok(None)
 }
 
 /// Applies the removal, and commits it if asked to.
@@ -172,11 +184,11 @@ fn remove(
 pub fn questions(root: &Path) -> Result<Vec<String>> {
     let at = preflight::look_at_any(&Repo::open(&Git::find()?, root)?)?;
     let head = at_head(&at)?;
-    let changed = check::changed(&head, Lock::read(&head)?.as_ref());
-    let mentions = mentions::find(&head, &mentions::candidates(&at.repo)?)?;
-    let code = mentions.iter().filter(|one| one.kind == MentionKind::Code);
-    let code = code.map(|one| check::mention_id(&one.path));
-    let mut ids: Vec<String> = changed.into_iter().map(|(id, _)| id).chain(code).collect();
+    let changed = check::changed_since(&head, Lock::read(&head)?.as_ref());
+    let mut ids: Vec<String> = changed.into_iter().map(|(id, _)| id).collect();
+    let mut mentions = mentions::find(&head, &at.repo)?;
+    mentions.retain(|one| one.kind == MentionKind::Code);
+    ids.extend(mentions.iter().map(|one| check::mention_id(&one.path)));
     ids.dedup();
     Ok(ids)
 }
@@ -194,7 +206,7 @@ fn writes(of: &Entries, lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<
     if let Some(kept) = &mut kept
         && let Some(retired) = &mut kept.retired
     {
-        retired.retain(|path, _| !path.is_within(OUTDATED));
+        retired.retain(|path, _| !is_outdated(path));
         if Some(&*kept) != lock {
             writes.push((place(LOCK)?, kept.to_bytes()?));
         }
@@ -204,9 +216,8 @@ fn writes(of: &Entries, lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<
 
 /// The paths of a removal that is already staged in full; else none.
 fn staged(at: &Preflight, after: &Entries, writes: &[Written]) -> Vec<RepoPath> {
-    let concerns = |path: &RepoPath| {
-        path.is_within(OUTDATED) || writes.iter().any(|(written, _)| written == path)
-    };
+    let concerns =
+        |path: &RepoPath| is_outdated(path) || writes.iter().any(|(written, _)| written == path);
     let concerned = |entries: &Entries| {
         let mut entries = entries.clone();
         entries.retain(|path, _| concerns(path));
@@ -218,21 +229,6 @@ fn staged(at: &Preflight, after: &Entries, writes: &[Written]) -> Vec<RepoPath> 
     }
     let changed = status.changed.iter();
     changed.filter(|path| concerns(path)).cloned().collect()
-}
-
-/// A commit that has `outdated/` as it is now.
-#[derive(Serialize)]
-pub struct Restore {
-    pub commit: Oid,
-    /// The branch or tag that keeps it.
-    pub on: String,
-}
-
-impl Restore {
-    /// The command of git that brings the folder back.
-    pub fn command(&self) -> String {
-        format!("restore --source={} -- {OUTDATED}", self.commit)
-    }
 }
 
 /// Prefers the last commit that changed the folder, which is most often on the main branch; else
@@ -252,74 +248,9 @@ fn restore(repo: &Repo, head: &Oid) -> Result<Option<Restore>> {
     Ok(None)
 }
 
-/// What a run is about to do, or what keeps it from that.
-#[derive(Serialize)]
-pub struct RemovalPlan {
-    pub restore: Option<Restore>,
-    pub files: Vec<RepoPath>,
-    /// What is written because it spoke of these.
-    pub writes: Vec<RepoPath>,
-    pub obstacles: Vec<Obstacle>,
-    /// What passed for a reason on record.
-    pub reasons: Vec<PassedReason>,
-    /// Texts that speak of the folder.
-    #[serde(serialize_with = "places")]
-    pub mentions: Vec<Dangling>,
-}
-
-fn places<S: Serializer>(mentions: &[Dangling], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(mentions.iter().map(|one| {
-        json!({
-            "path": one.path,
-            "line": one.line,
-            "column": one.column,
-            "kind": one.kind,
-            "text": one.text,
-        })
-    }))
-}
-
-impl RemovalPlan {
-    fn new(check: Check, writes: &[Written], restore: Option<Restore>) -> Self {
-        let files = check.head.entries().keys();
-        let files = files.filter(|path| path.is_within(OUTDATED));
-        Self {
-            restore,
-            files: files.cloned().collect(),
-            writes: writes.iter().map(|(path, _)| path.clone()).collect(),
-            obstacles: check.obstacles,
-            reasons: check.passed,
-            mentions: check.mentions,
-        }
-    }
-
-    fn message(&self) -> String {
-        const LISTED: usize = 60;
-        let count = self.files.len();
-        let mut text = format!(
-            "chore: remove {OUTDATED}/\n\n\
-             `cargo xtask compare` has nothing open, and .xtask/baseline.json keeps what the old\n\
-             worker exposed.\n"
-        );
-        if let Some(restore) = &self.restore {
-            text += &format!("\nGet it back with:\n    git {}\n", restore.command());
-        }
-        if !self.reasons.is_empty() {
-            text += "\nAccepted:\n";
-        }
-        for reason in &self.reasons {
-            let words = reason.reason.split_whitespace().collect::<Vec<_>>();
-            text += &format!("- {}: {}\n", reason.id, words.join(" "));
-        }
-        text += &format!("\nRemoved, {}:\n", counted(count, "file"));
-        for path in self.files.iter().take(LISTED) {
-            text += &format!("- {path}\n");
-        }
-        if count > LISTED {
-            text += &format!("- and {} more\n", count - LISTED);
-        }
-        text
-    }
+/// Whether a path is `outdated/` or lies below it.
+fn is_outdated(path: &RepoPath) -> bool {
+    path.is_within(OUTDATED)
 }
 
 /// The committed files, which decide everything.
@@ -331,20 +262,13 @@ fn at_head(at: &Preflight) -> Result<GitTree> {
 /// The files after the removal. Stores no object, since a dry run needs only the hashes.
 fn after(scratch: &Scratch, before: &Entries, writes: &[Written]) -> Result<Entries> {
     let mut after = before.clone();
-    after.retain(|path, _| !path.is_within(OUTDATED));
+    after.retain(|path, _| !is_outdated(path));
     let oids = scratch.hashes(writes.iter().map(|(_, content)| content.as_slice()))?;
     for ((path, _), oid) in writes.iter().zip(oids) {
         let mode = after.get(path).map_or(Mode::File, |entry| entry.mode);
         after.insert(path.clone(), Entry::of(mode, oid));
     }
     Ok(after)
-}
-
-/// Whether HEAD is where the cleanup began, or where it leads to.
-fn is_current(repo: &Repo, record: &JournalRecord) -> Result<bool> {
-    let head = repo.commit("HEAD")?;
-    let tip = record.commit.as_ref().and_then(|commit| commit.tip.clone());
-    Ok(head.is_some() && (head.as_ref() == Some(&record.head) || head == tip))
 }
 
 /// Removes empty folders, which git does not track.

@@ -8,13 +8,16 @@ use xtask_core::git::Repo;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Mode, Part, RepoPath, Tree};
 
-/// Staged files that contain the word, even binary ones and those not checked out.
-pub fn candidates(repo: &Repo) -> Result<Vec<RepoPath>> {
-    repo.files_with([OUTDATED], &[OUTDATED], "--cached -a")
+/// All mentions in the files of `tree`, which is a commit of `repo`, and links that lead there.
+pub fn find(tree: &dyn Tree, repo: &Repo) -> Result<Vec<Dangling>> {
+    // Even binary files, and those that are not checked out.
+    find_in(
+        tree,
+        &repo.files_with([OUTDATED], &[OUTDATED], "--cached -a")?,
+    )
 }
 
-/// All mentions in the files of `tree` that are `candidates`, and links that lead there.
-pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Dangling>> {
+fn find_in(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Dangling>> {
     let rest = Part::without(tree, OUTDATED);
     let rest = rest.entries();
     let mut files = Vec::new();
@@ -70,7 +73,7 @@ mod tests {
             .with_mode("docs/old", Mode::Symlink, "../outdated/src")
             .with_mode("docs/new", Mode::Symlink, "../src/outdated");
         let candidates: Vec<RepoPath> = tree.entries().keys().cloned().collect();
-        let found = find(&tree, &candidates).unwrap();
+        let found = find_in(&tree, &candidates).unwrap();
         let shown: Vec<String> = found
             .iter()
             .map(|one| format!("{}:{} {:?} {}", one.path, one.line, one.kind, one.text))

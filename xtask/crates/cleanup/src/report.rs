@@ -1,25 +1,105 @@
 //! What cleanup says: what goes or what keeps it from going, and what to type next.
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::check::ObstacleKind;
-use super::{RemovalPlan, Restore};
+use super::check::{Obstacle, ObstacleKind, PassedReason};
+use super::is_outdated;
 use transaction::journal::JournalRecord;
 use transaction::steps::PathChange;
+use worker_files::references::Dangling;
 use xtask_core::cli::Format;
 use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::OUTDATED;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{counted, print};
-use xtask_core::tree::{Oid, RepoPath};
+use xtask_core::tree::{Entries, Oid, RepoPath};
 
-pub enum CleanupEnding {
-    DryRun,
-    Staged,
-    Committed(Oid),
+/// A commit that has `outdated/` as it is now.
+#[derive(Serialize)]
+pub struct Restore {
+    pub commit: Oid,
+    /// The branch or tag that keeps it.
+    pub on: String,
+}
+
+impl Restore {
+    /// The command of git that brings the folder back.
+    fn command(&self) -> String {
+        format!("restore --source={} -- {OUTDATED}", self.commit)
+    }
+}
+
+/// What a run is about to do, or what keeps it from that.
+#[derive(Serialize)]
+pub struct RemovalPlan {
+    pub restore: Option<Restore>,
+    pub files: Vec<RepoPath>,
+    /// The records that have entries for the folder.
+    pub writes: Vec<RepoPath>,
+    pub obstacles: Vec<Obstacle>,
+    /// What passed for a reason on record.
+    pub reasons: Vec<PassedReason>,
+    /// Texts that refer to the folder.
+    #[serde(serialize_with = "places")]
+    pub mentions: Vec<Dangling>,
+}
+
+fn places<S: Serializer>(mentions: &[Dangling], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(mentions.iter().map(|one| {
+        json!({
+            "path": one.path,
+            "line": one.line,
+            "column": one.column,
+            "kind": one.kind,
+            "text": one.text,
+        })
+    }))
+}
+
+impl RemovalPlan {
+    pub fn new(head: &Entries, restore: Option<Restore>) -> Self {
+        let files = head.keys().filter(|path| is_outdated(path));
+        Self {
+            restore,
+            files: files.cloned().collect(),
+            writes: Vec::new(),
+            obstacles: Vec::new(),
+            reasons: Vec::new(),
+            mentions: Vec::new(),
+        }
+    }
+
+    /// The message of the commit.
+    pub fn message(&self) -> String {
+        const LISTED: usize = 60;
+        let count = self.files.len();
+        let mut text = format!(
+            "chore: remove {OUTDATED}/\n\n\
+             `cargo xtask compare` has nothing open, and .xtask/baseline.json keeps what the old\n\
+             worker exposed.\n"
+        );
+        if let Some(restore) = &self.restore {
+            text += &format!("\nGet it back with:\n    git {}\n", restore.command());
+        }
+        if !self.reasons.is_empty() {
+            text += "\nAccepted:\n";
+        }
+        for reason in &self.reasons {
+            let words = reason.reason.split_whitespace().collect::<Vec<_>>();
+            text += &format!("- {}: {}\n", reason.id, words.join(" "));
+        }
+        text += &format!("\nRemoved, {}:\n", counted(count, "file"));
+        for path in self.files.iter().take(LISTED) {
+            text += &format!("- {path}\n");
+        }
+        if count > LISTED {
+            text += &format!("- and {} more\n", count - LISTED);
+        }
+        text
+    }
 }
 
 pub struct CleanupReport<'a> {
@@ -40,69 +120,81 @@ impl<'a> CleanupReport<'a> {
         }
     }
 
-    /// Says how it ended and what to type next.
-    pub fn end(&self, plan: &RemovalPlan, ending: &CleanupEnding) -> Result<Outcome> {
-        let (word, commit) = match ending {
-            CleanupEnding::DryRun => ("dry-run", None),
-            CleanupEnding::Staged => ("staged", None),
-            CleanupEnding::Committed(tip) => ("committed", Some(tip)),
+    /// Says how it ended and what to type next; `tip` is the commit.
+    pub fn end(&self, plan: &RemovalPlan, dry_run: bool, tip: Option<&Oid>) -> Result<Outcome> {
+        let (ending, text) = match tip {
+            _ if dry_run => (
+                "dry-run",
+                format!(
+                    "\nNothing was changed. {OUTDATED}/ can go:\n\n    {}\n",
+                    self.commands.task("cleanup", "--commit")
+                ),
+            ),
+            Some(tip) => (
+                "committed",
+                format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", tip.short()),
+            ),
+            None => {
+                let done =
+                    format!("{GREEN}Done.{GREEN:#} The removal is staged, HEAD has not moved.");
+                ("staged", self.staged(&done, plan.writes.iter()))
+            }
         };
-        self.say(word, commit, plan, || self.ended(plan, ending))?;
+        self.say(ending, tip, plan, &text)?;
         Ok(Outcome::Done)
     }
 
     /// Something is in the way; nothing was changed.
     pub fn stopped(&self, plan: &RemovalPlan) -> Result<Outcome> {
-        self.say("stopped", None, plan, || {
-            let count = plan.obstacles.len();
-            let are = if count == 1 { "is" } else { "are" };
-            format!(
-                "{}\n{RED}{OUTDATED}/ stays: {} {are} in the way, and nothing was changed.{RED:#}\n\
-                 What is settled has to be committed too. Then:\n\n    {}\n",
-                self.text(plan),
-                counted(count, "thing"),
-                self.commands.task("cleanup", "--dry-run")
-            )
-        })?;
+        let count = plan.obstacles.len();
+        let are = if count == 1 { "is" } else { "are" };
+        let text = format!(
+            "{}\n{RED}{OUTDATED}/ stays: {} {are} in the way, and nothing was changed.{RED:#}\n\
+             What is settled has to be committed too. Then:\n\n    {}\n",
+            self.text(plan),
+            counted(count, "thing"),
+            self.commands.task("cleanup", "--dry-run")
+        );
+        self.say("stopped", None, plan, &text)?;
         Ok(Outcome::Findings)
     }
 
     pub fn nothing(&self) -> Result<Outcome> {
-        self.say("nothing", None, json!({}), || {
-            format!("{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n")
-        })?;
+        let text = format!("{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n");
+        self.say("nothing", None, json!({}), &text)?;
         Ok(Outcome::Done)
     }
 
     /// An earlier run was killed, and this one is only to look.
     pub fn interrupted(&self) -> Result<Outcome> {
-        self.say("interrupted", None, json!({}), || {
-            let cleanup = self.commands.task("cleanup", "");
-            format!(
-                "{YELLOW}A cleanup was interrupted here.{YELLOW:#} Finish it with:\n\n    {cleanup}\n"
-            )
-        })?;
+        let cleanup = self.commands.task("cleanup", "");
+        let text = format!(
+            "{YELLOW}A cleanup was interrupted here.{YELLOW:#} Finish it with:\n\n    {cleanup}\n"
+        );
+        self.say("interrupted", None, json!({}), &text)?;
         Ok(Outcome::Findings)
     }
 
     /// An earlier run was killed, and this one finished it.
     pub fn finished(&self, record: &JournalRecord, restore: Option<&Restore>) -> Result<Outcome> {
-        let commit = record.commit.as_ref();
-        let tip = commit.and_then(|commit| commit.tip.as_ref());
-        let word = if tip.is_some() { "committed" } else { "staged" };
-        self.say(word, tip, json!({ "restore": restore }), || {
-            let back = restore.map(|restore| self.comes_back(restore));
-            let written = record.steps.iter().filter_map(|step| match step {
-                PathChange::Write { path, .. } => Some(path),
-                _ => None,
-            });
-            let finished = format!("{GREEN}Finished{GREEN:#} what was interrupted");
-            let end = match tip {
-                Some(tip) => format!("\n{finished}, and committed as {}.\n", tip.short()),
-                None => self.staged(&format!("{finished}; it is staged."), written),
-            };
-            back.unwrap_or_default() + &end
-        })?;
+        let written = record.steps.iter().filter_map(|step| match step {
+            PathChange::Write { path, .. } => Some(path),
+            _ => None,
+        });
+        let finished = format!("{GREEN}Finished{GREEN:#} what was interrupted");
+        let (ending, end) = match record.tip() {
+            Some(tip) => {
+                let end = format!("\n{finished}, and committed as {}.\n", tip.short());
+                ("committed", end)
+            }
+            None => (
+                "staged",
+                self.staged(&format!("{finished}; it is staged."), written),
+            ),
+        };
+        let back = restore.map(|restore| self.comes_back(restore));
+        let text = back.unwrap_or_default() + &end;
+        self.say(ending, record.tip(), json!({ "restore": restore }), &text)?;
         Ok(Outcome::Done)
     }
 
@@ -112,10 +204,10 @@ impl<'a> CleanupReport<'a> {
         ending: &str,
         commit: Option<&Oid>,
         parts: impl Serialize,
-        text: impl FnOnce() -> String,
+        text: &str,
     ) -> Result<()> {
         if self.format == Format::Text {
-            return print(&text());
+            return print(text);
         }
         let mut value = json!({ "version": 1, "ending": ending, "commit": commit });
         if let (Value::Object(all), Value::Object(parts)) = (&mut value, json!(parts)) {
@@ -128,24 +220,27 @@ impl<'a> CleanupReport<'a> {
         let mut out = String::new();
         if plan.obstacles.is_empty() {
             let files = counted(plan.files.len(), "file");
-            out += &format!("{BOLD}Removes{BOLD:#} {OUTDATED}/, {files}\n");
-            out += &format!("  {}\n", transaction::list(&plan.files));
-            let restore = plan.restore.as_ref();
-            let back = restore.map(|restore| format!("\n{}", self.comes_back(restore)));
-            out += &back.unwrap_or_default();
+            let listed = transaction::list(&plan.files);
+            out += &format!("{BOLD}Removes{BOLD:#} {OUTDATED}/, {files}\n  {listed}\n");
+            let back = plan.restore.as_ref().map(|it| self.comes_back(it));
+            out += &back.map_or_else(String::new, |back| format!("\n{back}"));
         }
-        let mut kind = None;
-        for obstacle in &plan.obstacles {
-            if kind.replace(obstacle.kind) != Some(obstacle.kind) {
-                out += &heading(obstacle.kind.title());
+        for of_kind in plan.obstacles.chunk_by(|one, other| one.kind == other.kind) {
+            out += &heading(of_kind[0].kind.title());
+            for Obstacle {
+                kind,
+                subject,
+                why,
+                settle,
+            } in of_kind
+            {
+                // The one who reads a place wants to see its line, the one who reads an id why.
+                let why = match kind {
+                    ObstacleKind::Local | ObstacleKind::Unreachable => String::new(),
+                    _ => format!(" {DIM}{why}{DIM:#}"),
+                };
+                out += &format!("  {RED}{subject}{RED:#}{why}\n    {settle}\n");
             }
-            // The one who reads a place wants to see its line, the one who reads an id why.
-            let line = match obstacle.kind {
-                ObstacleKind::Local | ObstacleKind::Unreachable => String::new(),
-                _ => format!(" {DIM}{}{DIM:#}", obstacle.why),
-            };
-            let (subject, settle) = (&obstacle.subject, &obstacle.settle);
-            out += &format!("  {RED}{subject}{RED:#}{line}\n    {settle}\n");
         }
         if !plan.reasons.is_empty() {
             out += &heading("Passes for a reason on record");
@@ -163,22 +258,6 @@ impl<'a> CleanupReport<'a> {
             out += &format!("  {YELLOW}{place}{YELLOW:#} {DIM}{text}{DIM:#}\n");
         }
         out
-    }
-
-    fn ended(&self, plan: &RemovalPlan, ending: &CleanupEnding) -> String {
-        match ending {
-            CleanupEnding::DryRun => format!(
-                "\nNothing was changed. {OUTDATED}/ can go:\n\n    {}\n",
-                self.commands.task("cleanup", "--commit")
-            ),
-            CleanupEnding::Staged => self.staged(
-                &format!("{GREEN}Done.{GREEN:#} The removal is staged, HEAD has not moved."),
-                plan.writes.iter(),
-            ),
-            CleanupEnding::Committed(tip) => {
-                format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", tip.short())
-            }
-        }
     }
 
     fn comes_back(&self, restore: &Restore) -> String {

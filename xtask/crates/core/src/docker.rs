@@ -63,7 +63,6 @@ impl Engine {
         Ok(process::command(cmd))
     }
 
-    /// What a one-shot command prints.
     pub fn output(&self, args: &[&str]) -> Result<Vec<u8>> {
         let done = self.finish(args)?;
         anyhow::ensure!(
@@ -79,20 +78,17 @@ impl Engine {
     /// made, or a killed one has left.
     pub fn sweep(&self, label: &str) -> Result<()> {
         let filter = format!("label={label}");
-        let kinds: [(&[&str], &[&str]); 3] = [
-            (
-                &["container", "ls", "--all"],
-                &["container", "rm", "--force", "--volumes"],
-            ),
-            (&["network", "ls"], &["network", "rm"]),
-            (&["volume", "ls"], &["volume", "rm"]),
-        ];
-        for (list, remove) in kinds {
-            let ids = self.output(&[list, &["--quiet", "--filter", &filter]].concat())?;
-            let ids = String::from_utf8_lossy(&ids).into_owned();
-            let ids: Vec<&str> = ids.lines().collect();
-            if !ids.is_empty() {
-                self.output(&[remove, &ids].concat())?;
+        for (list, remove) in [
+            ("container ls --all", "container rm --force --volumes"),
+            ("network ls", "network rm"),
+            ("volume ls", "volume rm"),
+        ] {
+            let list = list.split(' ').chain(["--quiet", "--filter", &filter]);
+            let ids = self.output(&list.collect::<Vec<_>>())?;
+            let ids = String::from_utf8_lossy(&ids);
+            if !ids.trim().is_empty() {
+                let remove = remove.split(' ').chain(ids.lines());
+                self.output(&remove.collect::<Vec<_>>())?;
             }
         }
         // Images that are made from others go first, in whatever order they are listed.
@@ -100,7 +96,6 @@ impl Engine {
         Ok(())
     }
 
-    /// The ids of what the build cache holds.
     pub fn build_cache(&self) -> Result<BTreeSet<String>> {
         let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
         let said = self.output(&["system", "df", "--verbose", "--format", format])?;
@@ -158,12 +153,10 @@ fn none(tried: &[(PathBuf, String)], chosen: Option<&str>) -> UsageError {
     UsageError(format!("{text}\n{help}"))
 }
 
-/// What `$DOCKER` names, where it is set.
 fn chosen() -> Option<OsString> {
     std::env::var_os(VARIABLE).filter(|name| !name.is_empty())
 }
 
-/// The clients to ask.
 fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
     let found = which::which_all(chosen.unwrap_or(OsStr::new("docker")));
     let most = if chosen.is_some() { 1 } else { usize::MAX };
@@ -175,7 +168,6 @@ fn has_buildkit(version: &str) -> bool {
     release(version).is_some_and(|release| release >= BUILDKIT && release.0 < PLUGIN)
 }
 
-/// Major and minor of a version.
 fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

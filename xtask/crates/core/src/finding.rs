@@ -97,29 +97,7 @@ pub struct Finding {
     pub fix: Option<Fix>,
 }
 
-/// A kind of finding: what all findings with one code share.
-pub trait FindingKind {
-    fn code(&self) -> &'static str;
-    fn name(&self) -> &'static str;
-    fn severity(&self) -> Severity;
-}
-
 impl Finding {
-    /// Begins a finding. Without a place there is none.
-    pub fn at(kind: &impl FindingKind, place: Location, message: impl Into<String>) -> Self {
-        Self {
-            code: kind.code(),
-            name: kind.name(),
-            severity: kind.severity(),
-            message: message.into(),
-            place,
-            label: None,
-            related: Vec::new(),
-            help: Vec::new(),
-            fix: None,
-        }
-    }
-
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
@@ -169,7 +147,6 @@ impl Finding {
         self
     }
 
-    /// The message with all help below it.
     pub fn whole_message(&self) -> String {
         let help = self.help.iter().map(|help| format!("\n{help}"));
         help.fold(self.message.clone(), |text, help| text + &help)

@@ -147,7 +147,6 @@ impl Lock {
         Ok(serde_json::from_slice(bytes).map_err(unread)?)
     }
 
-    /// The bytes of the file.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let text = serde_json::to_string_pretty(self).context("writing the lock as JSON")?;
         Ok((text + "\n").into_bytes())

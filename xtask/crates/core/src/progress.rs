@@ -49,15 +49,9 @@ pub fn at(detail: impl Into<String>) {
     }
 }
 
-/// Says how much of the work under way is done, with a bar.
+/// Says how much of the work under way is done.
 pub fn done(part: usize, all: usize, what: &str) {
-    at(format!("{} {part} of {all} {what}", bar(part, all)));
-}
-
-fn bar(part: usize, all: usize) -> String {
-    const WIDTH: usize = 20;
-    let full = (part * WIDTH).checked_div(all).unwrap_or(0).min(WIDTH);
-    format!("[{}{}]", "=".repeat(full), " ".repeat(WIDTH - full))
+    at(format!("{part} of {all} {what}"));
 }
 
 /// Takes the line away, before something else is printed.
@@ -155,16 +149,6 @@ mod tests {
         let line = line("rust", Duration::from_secs(7), &long, 40);
         assert!(line.starts_with("rust (7 s)  a[31mb"), "{line}");
         assert_eq!(line.chars().count(), 39);
-    }
-
-    #[test]
-    fn the_bar_is_as_full_as_the_work_is_done() {
-        assert_eq!(bar(0, 0), format!("[{}]", " ".repeat(20)));
-        assert_eq!(
-            bar(5, 10),
-            format!("[{}{}]", "=".repeat(10), " ".repeat(10))
-        );
-        assert_eq!(bar(11, 10), format!("[{}]", "=".repeat(20)));
     }
 
     #[test]

@@ -26,7 +26,6 @@ const ABANDONED: Duration = Duration::from_hours(1);
 /// Those that are there, for the moment at which a signal comes.
 static THERE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// A temporary folder.
 #[derive(Debug)]
 pub struct ScratchFolder {
     dir: TempDir,

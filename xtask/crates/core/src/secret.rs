@@ -74,7 +74,6 @@ fn token_word(word: &str) -> Option<&'static str> {
     (long && mixed && varied).then_some(*name)
 }
 
-/// What stands in place of a secret.
 const MASK: &str = "(secret)";
 
 /// The text without tokens, URL credentials, and secrets in URL queries: output may reach people
@@ -139,7 +138,6 @@ fn words(text: &str, divides: fn(char) -> bool) -> impl Iterator<Item = (usize, 
     })
 }
 
-/// What ends an address in a text.
 fn is_after_address(c: char) -> bool {
     c.is_whitespace() || c.is_control() || "\"'`<>|,".contains(c)
 }

@@ -11,7 +11,6 @@ use crate::{fix, pages, registry, targets};
 use xtask_core::outcome::{Outcome, UsageError};
 use xtask_core::{finding, output, suggest};
 
-/// The task.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     if let Some(folder) = &args.write_generated {
         return pages::write(folder);

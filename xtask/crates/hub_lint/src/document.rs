@@ -43,7 +43,7 @@ pub struct HubDocument {
 impl HubDocument {
     /// Begins a finding at bytes of this file.
     pub fn at(&self, rule: &Rule, span: &Span, message: impl Into<String>) -> Finding {
-        Finding::at(rule, self.place(span), message)
+        rule.at(self.place(span), message)
     }
 
     /// A value of the file's `config`.

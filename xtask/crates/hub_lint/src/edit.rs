@@ -4,7 +4,6 @@ use worker_files::json::{Member, Node};
 use xtask_core::finding::{Safety, Span};
 use xtask_core::suggest::Sure;
 
-/// A replacement of bytes.
 pub type Replace = (Span, String);
 
 /// Whether a guess can be written without a look.
@@ -15,7 +14,6 @@ pub fn safety(sure: Sure) -> Safety {
     }
 }
 
-/// Text as a JSON string.
 pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

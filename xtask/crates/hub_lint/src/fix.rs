@@ -159,20 +159,7 @@ fn touch(a: &Span, b: &Span) -> bool {
     }
 }
 
-/// Whether an edit broke the JSON.
 fn breaks(old: &[u8], new: &[u8]) -> bool {
     let problems = |bytes: &[u8]| json::parse(bytes).problems.len();
     problems(new) > problems(old)
-}
-
-/// For tests: the text with everything fixed that may be.
-#[cfg(test)]
-pub fn fixed(old: &[u8], findings: &[finding::Finding], allowed: Safety) -> Vec<u8> {
-    let fixes: Vec<&[Edit]> = findings
-        .iter()
-        .filter_map(|finding| finding.fix.as_ref())
-        .filter(|fix| fix.safety <= allowed)
-        .map(|fix| fix.edits.as_slice())
-        .collect();
-    apply(old, &fixes).0
 }

@@ -55,7 +55,6 @@ pub fn lint(tree: &dyn Tree, whole: bool) -> Result<LintReport> {
     if whole {
         findings.extend(suppressed.stale());
     }
-    finding::sort(findings);
     shorten(findings);
     for finding in &report.findings {
         let path = &finding.place.path;
@@ -80,8 +79,9 @@ fn find(tree: &dyn Tree, which: Which) -> Result<Option<(RepoPath, Vec<u8>)>> {
     Ok(None)
 }
 
-/// Keeps the first findings of each rule in each file and counts the rest.
+/// Sorts the findings, keeps the first of each rule in each file and counts the rest.
 fn shorten(findings: &mut Vec<Finding>) {
+    finding::sort(findings);
     let mut counts: HashMap<(&'static str, RepoPath), usize> = HashMap::new();
     findings.retain(|finding| {
         let key = (finding.code, finding.place.path.clone());
@@ -100,7 +100,6 @@ fn shorten(findings: &mut Vec<Finding>) {
     }
 }
 
-/// Lints the work tree at `root`.
 pub fn lint_directory(root: &Path) -> Result<LintReport> {
     lint(&Directory::open_work_tree(root)?, true)
 }
@@ -118,7 +117,6 @@ pub fn alone(path: &RepoPath, which: Which, bytes: &[u8]) -> LintReport {
         ..LintReport::default()
     };
     check_file(path, which, bytes, &mut report.findings);
-    finding::sort(&mut report.findings);
     shorten(&mut report.findings);
     report.sources.add(path.clone(), bytes);
     report

@@ -70,7 +70,6 @@ fn known(rule: &Rule) -> Option<String> {
     })
 }
 
-/// The address of a rule's page.
 pub fn address(rule: &Rule) -> String {
     format!(
         "{}/blob/main/{REFERENCE}#{}-{}",
@@ -80,7 +79,6 @@ pub fn address(rule: &Rule) -> String {
     )
 }
 
-/// Every rule in a line.
 pub fn list() -> String {
     let line = |rule: &&Rule| {
         let severity = rule.severity.word();
@@ -100,7 +98,6 @@ fn sentence(text: &str) -> String {
     }
 }
 
-/// The reference.
 pub fn document() -> String {
     let mut out = INTRODUCTION.to_owned();
     for rule in registry::all() {
@@ -119,7 +116,6 @@ pub fn document() -> String {
     out
 }
 
-/// The rules for SARIF.
 pub fn descriptors() -> Vec<Descriptor> {
     let descriptor = |rule: &&Rule| Descriptor {
         code: rule.code,
@@ -132,7 +128,6 @@ pub fn descriptors() -> Vec<Descriptor> {
     registry::all().iter().map(descriptor).collect()
 }
 
-/// Every generated file with its content.
 pub fn generated() -> Vec<(&'static str, String)> {
     let schema = |schema: serde_json::Value| format!("{schema:#}\n");
     vec![

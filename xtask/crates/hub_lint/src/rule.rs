@@ -1,7 +1,7 @@
 //! What a rule is. A rule's doc comment is its page: `--explain` prints it, the reference holds
 //! it, and its examples are run as tests.
 
-use xtask_core::finding::{FindingKind, Severity};
+use xtask_core::finding::{Finding, Location, Severity};
 
 /// Whether the tool can fix a rule's findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +41,6 @@ pub struct Rule {
     pub page: &'static str,
 }
 
-impl FindingKind for Rule {
-    fn code(&self) -> &'static str {
-        self.code
-    }
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn severity(&self) -> Severity {
-        self.severity
-    }
-}
-
 /// Whether a pattern of the command line or of `hub-lint.json` means a rule: its id, its name, or
 /// the beginning of its id (`HUB2` is all of meaning).
 pub fn means(pattern: &str, code: &str, name: &str) -> bool {
@@ -64,6 +52,21 @@ pub fn means(pattern: &str, code: &str, name: &str) -> bool {
 }
 
 impl Rule {
+    /// Begins a finding. Without a place there is none.
+    pub fn at(&self, place: Location, message: impl Into<String>) -> Finding {
+        Finding {
+            code: self.code,
+            name: self.name,
+            severity: self.severity,
+            message: message.into(),
+            place,
+            label: None,
+            related: Vec::new(),
+            help: Vec::new(),
+            fix: None,
+        }
+    }
+
     pub fn means(&self, pattern: &str) -> bool {
         means(pattern, self.code, self.name)
     }

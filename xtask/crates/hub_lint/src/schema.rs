@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 
 use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
 
-/// The schema of hub.json.
 pub fn hub() -> Value {
     root(
         "hub.schema.json",
@@ -13,7 +12,6 @@ pub fn hub() -> Value {
     )
 }
 
-/// The schema of tests.json.
 pub fn tests() -> Value {
     root(
         "tests.schema.json",
@@ -75,6 +73,12 @@ fn shape(shape_of: &ValueShape, required: bool) -> Value {
             json!({ "type": [name, "null"] })
         }
     };
+    let scalar = json!({ "type": ["string", "number", "boolean", "null"] });
+    let with = |name: &str, key: &str, value: Value| {
+        let mut schema = kind(name);
+        schema[key] = value;
+        schema
+    };
     match shape_of {
         ValueShape::Text => kind("string"),
         ValueShape::Word(words) => {
@@ -85,37 +89,20 @@ fn shape(shape_of: &ValueShape, required: bool) -> Value {
                 .collect();
             json!({ "enum": words })
         }
-        ValueShape::Limited(most) => {
-            let mut schema = kind("string");
-            schema["maxLength"] = (*most).into();
-            schema
-        }
-        ValueShape::Count => {
-            let mut schema = kind("integer");
-            schema["minimum"] = 1.into();
-            schema
-        }
+        ValueShape::Limited(most) => with("string", "maxLength", (*most).into()),
+        ValueShape::Count => with("integer", "minimum", 1.into()),
         ValueShape::Flag => kind("boolean"),
         ValueShape::Whole => kind("integer"),
         ValueShape::Number => kind("number"),
-        ValueShape::Scalar => json!({ "type": ["string", "number", "boolean", "null"] }),
+        ValueShape::Scalar => scalar,
         ValueShape::Object(table) if required => object(table),
         ValueShape::Object(table) => {
             let mut schema = object(table);
             schema["type"] = json!(["object", "null"]);
             schema
         }
-        ValueShape::List(item) => {
-            let mut schema = kind("array");
-            schema["items"] = shape(item, true);
-            schema
-        }
-        ValueShape::Values => {
-            let mut schema = kind("object");
-            schema["additionalProperties"] =
-                json!({ "type": ["string", "number", "boolean", "null"] });
-            schema
-        }
+        ValueShape::List(item) => with("array", "items", shape(item, true)),
+        ValueShape::Values => with("object", "additionalProperties", scalar),
         ValueShape::Payload => kind("object"),
     }
 }

@@ -37,7 +37,6 @@ rules! {
         from "this tool";
 }
 
-/// What is ignored.
 #[derive(Debug, Default)]
 pub struct Suppressions {
     entries: Vec<Entry>,
@@ -75,7 +74,7 @@ pub fn read(
         return Ok((ignored, None));
     };
     let mut bad = |span: Span, message: &str| {
-        let finding = Finding::at(&BAD_ENTRY, Location::new(FILE, span), message);
+        let finding = BAD_ENTRY.at(Location::new(FILE, span), message);
         findings.push(finding.help(
             "it looks like { \"ignore\": [{ \"rule\": \"HUB250\", \"path\": \".runpod/tests.json\", \"reason\": \"…\" }] }",
         ));
@@ -114,7 +113,6 @@ pub fn read(
 }
 
 impl Suppressions {
-    /// Whether a finding is suppressed.
     pub fn covers(&self, finding: &Finding) -> bool {
         let mut covered = false;
         for entry in &self.entries {
@@ -138,7 +136,7 @@ impl Suppressions {
         unused.map(|entry| {
             let what = format!("nothing here breaks `{}` any more", entry.rule);
             let place = Location::new(FILE, entry.span.clone());
-            Finding::at(&STALE, place, what).help("remove the entry")
+            STALE.at(place, what).help("remove the entry")
         })
     }
 }

@@ -208,16 +208,10 @@ impl LintTarget {
 
     /// The finding with its paths as the command line has them.
     pub fn shown(&self, finding: Finding) -> Finding {
-        if self.prefix.is_empty() {
-            return finding;
-        }
         finding.inside(&self.prefix)
     }
 
     pub fn shown_path(&self, path: &RepoPath) -> RepoPath {
-        if self.prefix.is_empty() {
-            return path.clone();
-        }
         path.inside(&self.prefix)
     }
 

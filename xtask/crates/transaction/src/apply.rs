@@ -4,7 +4,6 @@
 //! `git read-tree -u` would overwrite ignored files; here every target and its parents are checked
 //! first. Moves are renames, so line-end and filter settings change no bytes.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -63,8 +62,12 @@ impl Work<'_> {
         fault::point()?;
         if !record.conflicts.is_empty() {
             // Submodules and files that are not checked out can't be resolved in a file.
-            record.ours = untouched(&record);
-            record.ours.retain(|path| is_file(&path.below(top)));
+            let stays = |path: &&RepoPath| {
+                let mut steps = record.steps.iter();
+                is_file(&path.below(top)) && !steps.any(|step| step.touches(path))
+            };
+            let ours = record.stages.iter().filter(|stage| stage.stage == 2);
+            record.ours = ours.map(|it| &it.path).filter(stays).cloned().collect();
             for (number, path) in record.ours.iter().enumerate() {
                 copy(&path.below(top), &self.journal.our_file(number))?;
             }
@@ -188,10 +191,8 @@ impl Work<'_> {
         self.install_index(&new, &seen)?;
         if !record.conflicts.is_empty() {
             record.state = Phase::Conflicts;
-        } else if let Some(commit) = &record.commit
-            && let Some(tip) = &commit.tip
-        {
-            self.advance(tip, record, &commit.message)?;
+        } else if let Some(tip) = record.tip() {
+            self.advance(tip, record)?;
             return self.end(record);
         } else if record.ends_when_staged {
             // Everything that was removed is in a commit.
@@ -367,15 +368,4 @@ fn unsigned(error: &anyhow::Error) -> UserError {
          commit.gpgSign false`, then run this again; `git config --show-origin commit.gpgSign` \
          tells who asks for them",
     )
-}
-
-/// Our sides of conflicts that no step changes; the user may, to resolve the conflict.
-fn untouched(record: &JournalRecord) -> Vec<RepoPath> {
-    let ours = record.stages.iter().filter(|stage| stage.stage == 2);
-    let mut ours: Vec<RepoPath> = ours.map(|stage| stage.path.clone()).collect();
-    let sides =
-        |step: &PathChange| [step.target(), step.vacated()].map(Option::<&RepoPath>::cloned);
-    let stepped: BTreeSet<RepoPath> = record.steps.iter().flat_map(sides).flatten().collect();
-    ours.retain(|path| !stepped.contains(path));
-    ours
 }

@@ -2,7 +2,8 @@
 //! process leaves it done or not begun.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::fs::Metadata;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -34,10 +35,13 @@ pub fn is_file(path: &Path) -> bool {
 }
 
 pub fn same_file(one: &Path, other: &Path) -> bool {
-    match (one.symlink_metadata(), other.symlink_metadata()) {
-        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
-        _ => false,
-    }
+    is_one(one.symlink_metadata(), other.symlink_metadata())
+}
+
+/// Whether two names are of one file.
+pub fn is_one(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
+    let id = |it: Metadata| (it.dev(), it.ino());
+    one.is_ok_and(|one| other.is_ok_and(|other| id(one) == id(other)))
 }
 
 pub fn same_content(one: &Path, other: &Path) -> Result<bool> {

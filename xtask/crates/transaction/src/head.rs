@@ -27,12 +27,14 @@ struct Locks {
 
 impl Work<'_> {
     /// Moves HEAD, and the branch that it stands for, to `tip`.
-    pub(crate) fn advance(&self, tip: &Oid, record: &JournalRecord, message: &str) -> Result<()> {
+    pub(crate) fn advance(&self, tip: &Oid, record: &JournalRecord) -> Result<()> {
         self.remove_own_head_locks(tip)?;
         if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
             return Ok(());
         }
-        let subject = message.lines().next().unwrap_or_default();
+        let commit = record.commit.as_ref();
+        let subject = commit.and_then(|commit| commit.message.lines().next());
+        let subject = subject.unwrap_or_default();
         let call = self.repo.git("update-ref -m");
         let call = call.arg(format!("xtask {}: {subject}", record.task));
         let call = call.args(["HEAD", &tip.0, &record.head.0]);

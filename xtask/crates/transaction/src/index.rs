@@ -77,9 +77,7 @@ impl Work<'_> {
             let call = self.repo.git("ls-files --stage -z");
             call.env("GIT_INDEX_FILE", index).output()
         };
-        Ok(same_file(one, other)
-            || fs_err::read(one)? == fs_err::read(other)?
-            || list(one)? == list(other)?)
+        Ok(same_file(one, other) || list(one)? == list(other)?)
     }
 
     pub(crate) fn index_back(&self, record: &JournalRecord, before: &Entries) -> Result<()> {

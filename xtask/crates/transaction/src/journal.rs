@@ -29,7 +29,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::Ways;
-use super::files::{at_once, exists};
+use super::files::{at_once, exists, is_one};
 use super::steps::{Conflict, ConflictStage, PathChange};
 use xtask_core::git::Repo;
 use xtask_core::outcome::UserError;
@@ -71,7 +71,6 @@ pub struct JournalRecord {
     /// Whether the journal ends once all is staged, because everything removed is in a commit.
     pub ends_when_staged: bool,
     pub state: Phase,
-    /// HEAD before the transaction.
     pub head: Oid,
     pub before_tree: Oid,
     pub after_tree: Oid,
@@ -91,6 +90,13 @@ pub struct JournalRecord {
     /// What the task needs once the conflicts are resolved, in its own format.
     pub pending: Option<String>,
     pub commit: Option<Commit>,
+}
+
+impl JournalRecord {
+    /// The last of the commits, once they are made.
+    pub fn tip(&self) -> Option<&Oid> {
+        self.commit.as_ref()?.tip.as_ref()
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +136,7 @@ impl Journal {
         let held = loop {
             let file = lock_file::hold(&lock, "migrate or clean up", Some(PATIENCE))?;
             // The one who held it may have removed it in between.
-            if is_same(&file, &lock) {
+            if is_one(file.metadata(), lock.metadata()) {
                 break file;
             }
         };
@@ -223,7 +229,6 @@ impl Journal {
     }
 }
 
-/// A record that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
     pub path: PathBuf,
@@ -286,13 +291,5 @@ fn look(path: &Path) -> Result<Option<JournalRecord>, Unreadable> {
         _ => Err(unreadable(&format!(
             "it is of version {version}; this tool knows {VERSION}"
         ))),
-    }
-}
-
-/// Whether an open file is the one at a path.
-fn is_same(file: &File, path: &Path) -> bool {
-    match (file.metadata(), path.metadata()) {
-        (Ok(open), Ok(there)) => open.dev() == there.dev() && open.ino() == there.ino(),
-        _ => false,
     }
 }

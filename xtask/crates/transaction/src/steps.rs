@@ -20,7 +20,6 @@ pub enum PathChange {
         from: RepoPath,
         to: RepoPath,
     },
-    /// A file is taken away.
     Remove {
         path: RepoPath,
         old: Side,
@@ -34,7 +33,6 @@ pub enum PathChange {
 }
 
 impl PathChange {
-    /// Where a file comes to lie.
     pub fn target(&self) -> Option<&RepoPath> {
         match self {
             Self::Move { to: path, .. } | Self::Write { path, .. } => Some(path),
@@ -57,6 +55,10 @@ impl PathChange {
             step => step.replaced(),
         }
     }
+
+    pub fn touches(&self, path: &RepoPath) -> bool {
+        self.target() == Some(path) || self.vacated() == Some(path)
+    }
 }
 
 /// The steps from `before` to `after`. `moves` says which files of `after` are those of `before`
@@ -66,22 +68,19 @@ pub fn between(
     after: &Entries,
     moves: &[(RepoPath, RepoPath)],
 ) -> Vec<PathChange> {
-    let changes = differences(before, after);
-    let change = |path: &RepoPath| {
-        let at = changes.binary_search_by(|(other, _, _)| (*other).cmp(path));
-        at.ok().map(|at| (changes[at].1, changes[at].2))
-    };
     // A move holds only if the file really leaves, and arrives as it was where none was.
-    let holds = |(from, to): &&(RepoPath, RepoPath)| match (change(from), change(to)) {
-        (Some((Some(old), _)), Some((None, Some(new)))) => same(old, new),
+    let holds = |(from, to): &&(RepoPath, RepoPath)| match (before.get(from), after.get(to)) {
+        (Some(old), Some(new)) => {
+            let stays = after.get(from).is_some_and(|it| same(old, it));
+            same(old, new) && !stays && !before.contains_key(to)
+        }
         _ => false,
     };
     let moves: Vec<&(RepoPath, RepoPath)> = moves.iter().filter(holds).collect();
     let left: BTreeSet<&RepoPath> = moves.iter().map(|(from, _)| from).collect();
     let reached: BTreeSet<&RepoPath> = moves.iter().map(|(_, to)| to).collect();
-    let moves = moves.into_iter().cloned();
     let (mut removes, mut writes) = (Vec::new(), Vec::new());
-    for (path, old, new) in changes {
+    for (path, old, new) in differences(before, after) {
         let old = old.filter(|_| !left.contains(path)).and_then(Entry::side);
         let new = new.filter(|_| !reached.contains(path));
         let path = path.clone();
@@ -91,11 +90,9 @@ pub fn between(
             (None, None) => {}
         }
     }
-    moves
-        .map(|(from, to)| PathChange::Move { from, to })
-        .chain(removes)
-        .chain(writes)
-        .collect()
+    let moves = moves.into_iter().cloned();
+    let moves = moves.map(|(from, to)| PathChange::Move { from, to });
+    moves.chain(removes).chain(writes).collect()
 }
 
 /// One side of a conflict, for the index.
@@ -114,7 +111,6 @@ pub struct Conflict {
     pub reason: String,
 }
 
-/// Puts a file into an edit of the index.
 pub fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &Entry) -> Result<()> {
     let oid = entry.oid.as_ref();
     let oid = oid.with_context(|| format!("{path} is in no object database"))?;
@@ -156,37 +152,33 @@ pub fn expect_room(
     };
     let mut found: BTreeSet<InTheWay> = BTreeSet::new();
     for &path in &ground.vacated {
-        if let Some(&unseen) = unseen.get(path) {
+        if let Some(unseen) = unseen.get(path) {
             let what = match unseen {
                 Unseen::Sparse => "is not checked out (skip-worktree)",
                 Unseen::Assumed => "is marked assume-unchanged",
             };
-            let way = match unseen {
-                Unseen::Sparse if repo.is_sparse()? => {
-                    "check everything out with `git sparse-checkout disable`"
-                }
-                Unseen::Sparse => {
-                    "have git look again with `git update-index --no-skip-worktree PATHS`"
-                }
-                Unseen::Assumed => {
-                    "have git look again with `git update-index --no-assume-unchanged PATHS`"
-                }
+            let way = if *unseen == Unseen::Sparse && repo.is_sparse()? {
+                "check everything out with `git sparse-checkout disable`".to_owned()
+            } else {
+                let mark = unseen.mark();
+                format!("have git look again with `git update-index --no-{mark} PATHS`")
             };
             found.insert((format!("{path}: {what}"), way, quoted_file(path)));
         }
         if ground.mode(path) == Some(Mode::Submodule) {
             let what = format!("{path}: is a submodule");
-            found.insert((what, TAKE_OUT, quoted_path(path)));
+            found.insert((what, TAKE_OUT.to_owned(), quoted_path(path)));
         }
     }
     for target in steps.iter().filter_map(PathChange::target) {
-        found.extend(ground.in_the_way(target)?);
+        let blocked = ground.in_the_way(target)?;
+        found.extend(blocked.map(|(what, way, path)| (what, way.to_owned(), path)));
     }
     if found.is_empty() {
         return Ok(());
     }
     let mut whats = Vec::new();
-    let mut by_way: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut by_way: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (what, way, path) in found {
         whats.push(what);
         let paths = by_way.entry(way).or_default();
@@ -194,24 +186,25 @@ pub fn expect_room(
             paths.push(path);
         }
     }
-    let typed = |(way, paths): (&str, Vec<String>)| way.replace("PATHS", &paths.join(" "));
-    let ways: Vec<String> = by_way.into_iter().map(typed).collect();
+    let typed = by_way.iter();
+    let typed = typed.map(|(way, paths)| way.replace("PATHS", &paths.join(" ")));
     bail!(UserError::new(
         format!("these paths can't be written:\n  {}", whats.join("\n  ")),
-        format!("{}, then run this again", ways.join("; "))
+        format!(
+            "{}, then run this again",
+            typed.collect::<Vec<_>>().join("; ")
+        )
     ))
 }
 
 /// What is in the way in words, what to do about it with `PATHS` in it, and the path for that.
-type InTheWay = (String, &'static str, String);
+type InTheWay = (String, String, String);
 
 const TAKE_OUT: &str = "take the submodule out with `git rm -- PATHS`, or move it with `git mv`, \
                         and commit that";
 const MOVE_AWAY: &str = "move what git does not track out of the way";
 
-/// The work tree that the steps change.
 struct Ground<'a> {
-    /// What leaves its place.
     vacated: BTreeSet<&'a RepoPath>,
     tracked: &'a Entries,
     top: &'a Path,
@@ -223,7 +216,7 @@ impl Ground<'_> {
     }
 
     /// What keeps a file from being put at `target`, and what to do about it.
-    fn in_the_way(&self, target: &RepoPath) -> Result<Option<InTheWay>> {
+    fn in_the_way(&self, target: &RepoPath) -> Result<Option<(String, &str, String)>> {
         let above: Vec<RepoPath> = target.ancestors().collect();
         let blocks = |above: &&RepoPath| {
             let metadata = above.below(self.top).symlink_metadata();
@@ -252,8 +245,11 @@ impl Ground<'_> {
         if self.vacated.contains(target) || metadata.is_dir() && self.is_vacated(target)? {
             return Ok(None);
         }
-        let is_folder = metadata.is_dir();
-        let kind = if is_folder { "a folder" } else { "a file" };
+        let kind = if metadata.is_dir() {
+            "a folder"
+        } else {
+            "a file"
+        };
         let what = format!("{target}: {kind} that git does not track is in the way");
         Ok(Some((what, MOVE_AWAY, quoted_file(target))))
     }

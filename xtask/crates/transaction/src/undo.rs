@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
 use super::files::{at_once, exists, is_file, make_parents, rename, same_content, write_new};
-use super::journal::{Commit, JournalRecord};
+use super::journal::JournalRecord;
 use super::steps::PathChange;
 use super::stopped;
 use xtask_core::outcome::UserError;
@@ -35,7 +35,7 @@ impl Work<'_> {
                 )
             ));
         }
-        if let Some(Commit { tip: Some(tip), .. }) = &record.commit {
+        if let Some(tip) = record.tip() {
             self.remove_own_head_locks(tip)?;
         }
         let mut kept = Vec::new();

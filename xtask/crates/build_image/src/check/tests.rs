@@ -124,7 +124,6 @@ fn looked_at(
         .collect()
 }
 
-/// What is not as it should be.
 fn wrong(tree: &Memory, plan: &BuildPlan) -> Vec<String> {
     let mut all = all(tree, plan, &clean());
     all.retain(|line| !line.starts_with("passed"));

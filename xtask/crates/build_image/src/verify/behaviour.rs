@@ -88,7 +88,6 @@ struct Case {
     timeout: Option<u64>,
 }
 
-/// The result of a wait.
 enum Waited {
     Came(Value),
     Late,
@@ -313,7 +312,6 @@ fn create<'s>(
     session.create(token, image, &options, &[])
 }
 
-/// A worker that is looked at.
 struct Watch<'a> {
     worker: &'a Container<'a>,
     server: Server,

@@ -11,7 +11,6 @@ pub fn check(seen: &Seen) -> [Check; 3] {
     [platform(&seen.image), command(seen), environment(seen)]
 }
 
-/// Whether RunPod can run it at all.
 fn platform(image: &InspectedImage) -> Check {
     if image.platform == PLATFORM {
         return Check::passed("platform", PLATFORM);
@@ -24,7 +23,6 @@ fn platform(image: &InspectedImage) -> Check {
     Check::failed("platform", words)
 }
 
-/// ENTRYPOINT, CMD, WORKDIR and USER.
 fn command(seen: &Seen) -> Check {
     let (image, made, base) = (&seen.image, &seen.made, seen.base_image());
     let folder = |path: &str| match path.trim_end_matches('/') {
@@ -83,7 +81,6 @@ fn line(words: &[String]) -> String {
     }
 }
 
-/// ENV as the Dockerfile and the base image have it.
 fn environment(seen: &Seen) -> Check {
     let (image, made, base) = (&seen.image, &seen.made, seen.base_image());
     let hide = |name: &str, value: &str| secrets::shown_value(name, value, seen.token);

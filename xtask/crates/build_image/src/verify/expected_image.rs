@@ -10,7 +10,6 @@ use worker_files::ignore::Ignore;
 use worker_files::{Source, Unread};
 use xtask_core::tree::{RepoPath, Tree};
 
-/// The image as the Dockerfile has it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ExpectedImage {
     /// As written, words joined; `None` where the base image's stays.

@@ -12,22 +12,10 @@ use xtask_core::output::cut;
 use xtask_core::secret::{is_secret, masked, token};
 
 /// Files that hold passwords or tokens, by how their paths end.
-const CREDENTIALS: &[&str] = &[
-    ".env",
-    ".netrc",
-    ".pypirc",
-    ".git-credentials",
-    ".docker/config.json",
-    ".aws/credentials",
-    ".ssh/id_rsa",
-    ".ssh/id_ed25519",
-    ".kaggle/kaggle.json",
-    ".huggingface/token",
-    "huggingface/token",
-    "huggingface/stored_tokens",
-    "huggingface-cache/hub/token",
-    "run/secrets/HF_TOKEN",
-];
+const CREDENTIALS: &str = "\
+    .env .netrc .pypirc .git-credentials .docker/config.json .aws/credentials .ssh/id_rsa \
+    .ssh/id_ed25519 .kaggle/kaggle.json .huggingface/token huggingface/token \
+    huggingface/stored_tokens huggingface-cache/hub/token run/secrets/HF_TOKEN";
 
 /// How many findings are listed, and how much of a step.
 const LISTED: usize = 10;
@@ -53,8 +41,8 @@ pub fn shown_value(name: &str, value: &str, token: Option<&str>) -> String {
 
 /// Whether a path is that of a file for passwords or tokens.
 pub fn is_credentials(path: &str) -> bool {
-    let ends = |end: &&&str| path == **end || path.ends_with(&format!("/{end}"));
-    CREDENTIALS.iter().find(ends).is_some()
+    let mut ends = CREDENTIALS.split(' ');
+    ends.any(|end| path == end || path.ends_with(&format!("/{end}")))
 }
 
 pub fn check(seen: &Seen, layers: &Layers) -> Check {

@@ -9,7 +9,6 @@ use xtask_core::output::{bytes, cut};
 const LISTED: usize = 5;
 const MOST: usize = 70;
 
-/// The verdict: never a failure.
 pub fn check(seen: &Seen, budget: u64) -> Check {
     let image = &seen.image;
     let base = seen.base_image();

@@ -8,7 +8,6 @@ use xtask_core::tree::{RepoPath, Tree};
 /// Never part of an image, whether the work tree has them or not.
 const NEVER: &[&str] = &[".git", ".env", ".github", "target", "outdated"];
 
-/// How many are named.
 const MOST: usize = 10;
 
 /// What to look for in the layers.

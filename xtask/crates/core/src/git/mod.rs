@@ -6,7 +6,7 @@ mod objects;
 mod repo;
 mod scratch;
 
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -150,7 +150,6 @@ impl Call {
         self
     }
 
-    /// Takes back what was set for this call.
     pub fn unset(mut self, name: &str) -> Self {
         self.environment.retain(|(set, _)| set != name);
         self
@@ -176,7 +175,6 @@ impl Call {
         bail!("`{shown}` failed: {}", done.message)
     }
 
-    /// Standard output as text, of a call that must succeed.
     pub fn text(self) -> Result<String> {
         let shown = self.shown();
         String::from_utf8(self.output()?).with_context(|| format!("`{shown}` answered no text"))
@@ -253,7 +251,6 @@ impl Call {
     }
 }
 
-/// A text in quotes as git reads them.
 fn sq_quoted(text: &OsStr) -> OsString {
     let escaped = text.as_bytes().iter().flat_map(|byte| match byte {
         b'\'' | b'!' => vec![b'\'', b'\\', *byte, b'\''],
@@ -264,16 +261,8 @@ fn sq_quoted(text: &OsStr) -> OsString {
 
 /// Splits output made with `-z`.
 pub fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = output;
-    let next = move || {
-        // Faster than `slice::split` in debug builds.
-        let length = CStr::from_bytes_until_nul(rest).map_or(rest.len(), CStr::count_bytes);
-        let (record, after) = rest.split_at(length);
-        let was_empty = rest.is_empty();
-        rest = after.get(1..).unwrap_or_default();
-        (!was_empty).then_some(record)
-    };
-    std::iter::from_fn(next).filter(|record| !record.is_empty())
+    let records = output.split(|&byte| byte == 0);
+    records.filter(|record| !record.is_empty())
 }
 
 /// Refuses what would be read as an option or run as a command: a revision or an address comes

@@ -150,7 +150,6 @@ pub(super) fn head_and_path(record: &[u8]) -> Option<(&str, RepoPath)> {
     Some((head, RepoPath::new(&record[tab + 1..])))
 }
 
-/// An entry from git's mode and name of the object.
 pub(super) fn entry(mode: &str, oid: &str) -> Result<Entry> {
     let mode = Mode::from_octal(mode.as_bytes())
         .with_context(|| format!("git knows no file mode {mode}"))?;

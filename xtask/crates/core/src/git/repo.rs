@@ -17,7 +17,6 @@ use crate::tree::{Entries, Oid, RepoPath};
 #[derive(Debug, Clone)]
 pub struct Repo {
     git: Git,
-    /// The folder with the files.
     pub top: PathBuf,
     /// The git directory of this work tree (a linked work tree has one of its own).
     pub git_dir: PathBuf,
@@ -79,7 +78,6 @@ impl Unseen {
 }
 
 impl Repo {
-    /// Opens the repository whose work tree holds `dir`.
     pub fn open(git: &Git, dir: &Path) -> Result<Self> {
         let shown = dir.display();
         if !dir.is_dir() {
@@ -149,7 +147,6 @@ impl Repo {
         })
     }
 
-    /// A call of git in this repository.
     pub fn call(&self) -> Call {
         let call = self.git.call().dir(&self.top);
         call.config_by_environment(&self.no_filters)
@@ -232,12 +229,10 @@ impl Repo {
         Ok(changed.cloned().collect())
     }
 
-    /// The tree of a folder in a commit.
     pub fn folder(&self, commit: &Oid, folder: &str) -> Result<Option<Oid>> {
         self.call().object(format!("{commit}:{folder}"))
     }
 
-    /// The last commit up to `head` that changed anything in a folder.
     pub fn last_change(&self, head: &Oid, folder: &str) -> Result<Option<Oid>> {
         let folder = format!(":(top,literal){folder}");
         let call = self
@@ -265,12 +260,10 @@ impl Repo {
         Ok(path_buf(output.strip_suffix(b"\n").unwrap_or(&output)))
     }
 
-    /// The lock under which git writes the index.
     pub fn index_lock(&self) -> PathBuf {
         self.index_file.with_extension("lock")
     }
 
-    /// The paths with conflicts in the index.
     pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
         // `git diff` would tell too, but refreshes the index on the way.
         let output = self.git("ls-files -z --unmerged").output()?;

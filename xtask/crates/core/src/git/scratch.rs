@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::objects::{entry, head_and_path};
 use super::{Call, Git, Repo, records};
 use crate::if_there;
-use crate::tree::{Entry, Mode, Oid, RepoPath};
+use crate::tree::{Entry, Mode, Oid, RepoPath, Side};
 
 /// The author of the temporary commits for a merge.
 const NOBODY: [(&str, &str); 6] = [
@@ -38,39 +38,27 @@ pub struct Scratch {
 /// A change to a list of files by which a tree or an index is derived from another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IndexEdit {
-    lines: Vec<Line>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Line {
-    path: RepoPath,
-    /// What to put there; `None` takes the path out.
-    put: Option<(Mode, Oid)>,
-    stage: u8,
+    /// What to put at a path, and as which stage; `None` takes the path out.
+    lines: Vec<(RepoPath, Option<Side>, u8)>,
 }
 
 impl IndexEdit {
     /// Takes a path out. Removals come before what is put in their place.
     pub fn remove(&mut self, path: &RepoPath) {
-        self.line(path, None, 0);
+        self.lines.push((path.clone(), None, 0));
     }
 
-    /// Puts a file at a path.
     pub fn put(&mut self, path: &RepoPath, mode: Mode, oid: &Oid) {
         self.put_stage(path, mode, oid, 0);
     }
 
     /// Puts a file at a path as one side of a conflict (1 base, 2 ours, 3 theirs).
     pub fn put_stage(&mut self, path: &RepoPath, mode: Mode, oid: &Oid, stage: u8) {
-        self.line(path, Some((mode, oid.clone())), stage);
+        let oid = oid.clone();
+        let put = Some(Side { mode, oid });
+        self.lines.push((path.clone(), put, stage));
     }
 
-    fn line(&mut self, path: &RepoPath, put: Option<(Mode, Oid)>, stage: u8) {
-        let path = path.clone();
-        self.lines.push(Line { path, put, stage });
-    }
-
-    /// Adds the lines of another edit.
     pub fn extend(&mut self, more: Self) {
         self.lines.extend(more.lines);
     }
@@ -79,9 +67,9 @@ impl IndexEdit {
     fn input(&self, width: usize) -> Vec<u8> {
         let mut input = Vec::new();
         let nothing = "0".repeat(width);
-        for Line { path, put, stage } in &self.lines {
+        for (path, put, stage) in &self.lines {
             let (mode, oid) = match put {
-                Some((mode, oid)) => (mode.octal(), &oid.0),
+                Some(Side { mode, oid }) => (mode.octal(), &oid.0),
                 None => ("0", &nothing),
             };
             input.extend_from_slice(format!("{mode} {oid} {stage}\t").as_bytes());

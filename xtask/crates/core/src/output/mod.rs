@@ -40,7 +40,6 @@ fn fitting(text: &str, to: &impl AsFd) -> String {
     }
 }
 
-/// Prints a line; a reader that is gone is no failure of what it reports.
 #[macro_export]
 macro_rules! say {
     ($($words:tt)*) => {
@@ -68,11 +67,6 @@ fn write(mut out: impl Write, text: &str) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to standard output"),
     }
-}
-
-/// Whether colours belong on standard output.
-pub fn is_coloured() -> bool {
-    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
 }
 
 /// The texts of the files that findings speak of.

@@ -1,21 +1,7 @@
 //! Findings to print in tests.
 
 use super::Sources;
-use crate::finding::{Finding, FindingKind, Location, Safety, Severity};
-
-pub struct Sample;
-
-impl FindingKind for Sample {
-    fn code(&self) -> &'static str {
-        "TST001"
-    }
-    fn name(&self) -> &'static str {
-        "a-sample"
-    }
-    fn severity(&self) -> Severity {
-        Severity::Error
-    }
-}
+use crate::finding::{Finding, Location, Safety, Severity};
 
 pub const TEXT: &str = "{\n  \"ä\": \"x\",\n  \"typ\": 100%\n}\n";
 
@@ -23,11 +9,17 @@ pub fn finding() -> (Vec<Finding>, Sources) {
     let mut sources = Sources::default();
     sources.add(".runpod/hub.json".into(), TEXT.as_bytes());
     let at = TEXT.find("\"typ\"").unwrap();
-    let finding = Finding::at(
-        &Sample,
-        Location::new(".runpod/hub.json", at..at + 5),
-        "there is no key `typ`, 100%\r\nsure",
-    )
+    let finding = Finding {
+        code: "TST001",
+        name: "a-sample",
+        severity: Severity::Error,
+        message: "there is no key `typ`, 100%\r\nsure".to_owned(),
+        place: Location::new(".runpod/hub.json", at..at + 5),
+        label: None,
+        related: Vec::new(),
+        help: Vec::new(),
+        fix: None,
+    }
     .label("this one")
     .related(Location::new(".runpod/hub.json", 4..8), "beside this")
     .help("did you mean `type`?")

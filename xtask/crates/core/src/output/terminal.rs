@@ -97,7 +97,6 @@ pub fn wrapped(text: &str, columns: usize) -> String {
     out
 }
 
-/// The words of a line, each with the spaces behind it.
 fn unbroken(line: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let (mut start, mut quoted, mut before) = (0, false, ' ');

@@ -4,8 +4,7 @@
 mod directory;
 mod path;
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use anyhow::{Context, Result};
@@ -109,43 +108,26 @@ pub struct Side {
     pub oid: Oid,
 }
 
-/// Files by path, in order.
 pub type Entries = BTreeMap<RepoPath, Entry>;
 
-/// The paths at which two lists of files differ, with what each has there. Both lists are walked
-/// once, side by side.
+/// The paths at which two lists of files differ, with what each has there.
 pub fn differences<'a>(
     before: &'a Entries,
     after: &'a Entries,
 ) -> Vec<(&'a RepoPath, Option<&'a Entry>, Option<&'a Entry>)> {
-    let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
-    let mut found = Vec::new();
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (Some((old, _)), Some((new, _))) => old.cmp(new),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return found,
-        };
-        let one = if order.is_le() { old.next() } else { None };
-        let other = if order.is_ge() { new.next() } else { None };
-        match (one, other) {
-            (Some((path, old)), Some((_, new))) if !same(old, new) => {
-                found.push((path, Some(old), Some(new)));
-            }
-            (Some((path, old)), None) => found.push((path, Some(old), None)),
-            (None, Some((path, new))) => found.push((path, None, Some(new))),
-            _ => {}
-        }
-    }
+    let paths: BTreeSet<&RepoPath> = before.keys().chain(after.keys()).collect();
+    let sides = |path| (path, before.get(path), after.get(path));
+    let differ = |(_, old, new): &(_, Option<&Entry>, Option<&Entry>)| match (old, new) {
+        (Some(old), Some(new)) => !same(old, new),
+        _ => true,
+    };
+    paths.into_iter().map(sides).filter(differ).collect()
 }
 
-/// Whether two entries are the same file.
 pub fn same(one: &Entry, other: &Entry) -> bool {
     one.mode == other.mode && one.oid == other.oid
 }
 
-/// A tree of files to read from.
 pub trait Tree {
     /// All files, links and submodules; folders are implied.
     fn entries(&self) -> &Entries;

@@ -165,7 +165,6 @@ impl fmt::Debug for RepoPath {
 }
 
 impl RepoPath {
-    /// The path, where it needs no quotes.
     fn plain(&self) -> Option<&str> {
         let text = self.as_str()?;
         let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\"\\".contains(byte);
@@ -175,7 +174,6 @@ impl RepoPath {
         stands.then_some(text)
     }
 
-    /// Reads what `Display` wrote.
     pub fn unquote(text: &str) -> Option<Self> {
         let Some(quoted) = text.strip_prefix('"') else {
             return Some(text.into());

@@ -124,7 +124,6 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Looks at an object's keys and values.
     fn object(&mut self, node: &Node, table: &'static FieldTable) {
         let Kind::Object(members) = &node.kind else {
             return;

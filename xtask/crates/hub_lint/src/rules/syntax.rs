@@ -167,7 +167,7 @@ pub fn read(
         }
         let place = Location::new(path.clone(), problem.span);
         let (rule, title) = rule(problem.kind);
-        let mut finding = Finding::at(rule, place, problem.message);
+        let mut finding = rule.at(place, problem.message);
         if problem.kind == ProblemKind::Comment {
             finding = finding.help("the Hub reads strict JSON; move the words into a README");
         }

@@ -11,12 +11,20 @@ fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
     findings
 }
 
+/// The text with everything fixed that may be.
+fn fixed(old: &[u8], findings: &[Finding], allowed: Safety) -> Vec<u8> {
+    let fixes = findings.iter().filter_map(|finding| finding.fix.as_ref());
+    let fixes = fixes.filter(|fix| fix.safety <= allowed);
+    let fixes: Vec<_> = fixes.map(|fix| fix.edits.as_slice()).collect();
+    fix::apply(old, &fixes).0
+}
+
 /// Fixes a text until nothing is left to fix, which is after a few rounds.
 pub(super) fn fixes_for_good(which: Which, bytes: &[u8], safety: Safety) -> Vec<u8> {
     let mut text = bytes.to_vec();
     for _ in 0..20 {
         let findings = look(which, &text);
-        let next = fix::fixed(&text, &findings, safety);
+        let next = fixed(&text, &findings, safety);
         let problems = |bytes: &[u8]| json::parse(bytes).problems.len();
         assert!(
             problems(&next) <= problems(&text),

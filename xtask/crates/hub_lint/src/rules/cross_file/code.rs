@@ -91,9 +91,9 @@ rules! {
 const MOST: usize = 32 * 1024 * 1024;
 
 /// The repository's texts without prose and without the Hub's files.
-pub struct Code(Vec<(RepoPath, String)>);
+pub struct WorkerTexts(Vec<(RepoPath, String)>);
 
-impl Code {
+impl WorkerTexts {
     /// Nothing where there is too much to be a worker alone.
     pub fn read(tree: &dyn Tree) -> Result<Option<Self>> {
         let mut files = Vec::new();
@@ -183,7 +183,7 @@ fn composes(text: &str) -> bool {
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
-    let Some(code) = Code::read(worker.tree)? else {
+    let Some(code) = WorkerTexts::read(worker.tree)? else {
         return Ok(());
     };
     if let Some(hub) = worker.hub {
@@ -199,7 +199,7 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
     Ok(())
 }
 
-fn unread(worker: &Worker<'_>, code: &Code, hub: &HubDocument, findings: &mut Vec<Finding>) {
+fn unread(worker: &Worker<'_>, code: &WorkerTexts, hub: &HubDocument, findings: &mut Vec<Finding>) {
     let variables = model::variables(&hub.root);
     let own = variables
         .iter()
@@ -225,7 +225,12 @@ const TAKES_JOBS: &[&str] = &[
 
 /// The Python files that the image starts have to be in the repository, unless the image may have
 /// them from elsewhere; and something in it has to take jobs.
-fn started(worker: &Worker<'_>, code: &Code, hub: &HubDocument, findings: &mut Vec<Finding>) {
+fn started(
+    worker: &Worker<'_>,
+    code: &WorkerTexts,
+    hub: &HubDocument,
+    findings: &mut Vec<Finding>,
+) {
     let Some(image) = &worker.facts.image else {
         return;
     };
@@ -247,7 +252,7 @@ fn started(worker: &Worker<'_>, code: &Code, hub: &HubDocument, findings: &mut V
                 let shown = short(word);
                 let what = format!("the image starts `{shown}`, which is not in the repository");
                 let help = "the Hub builds from what is committed; is it ignored by git?";
-                findings.push(Finding::at(&NO_HANDLER, place(&start.place), what).help(help));
+                findings.push(NO_HANDLER.at(place(&start.place), what).help(help));
             }
         }
     }
@@ -263,7 +268,7 @@ fn started(worker: &Worker<'_>, code: &Code, hub: &HubDocument, findings: &mut V
         let what =
             "nothing in the repository calls `runpod.serverless.start`: no job is ever taken";
         let help = "a load balancer says so: `\"endpointType\": \"LB\"` in hub.json's `config`";
-        findings.push(Finding::at(&NO_START, place(&start.place), what).help(help));
+        findings.push(NO_START.at(place(&start.place), what).help(help));
     }
 }
 
@@ -282,7 +287,7 @@ const LOADERS: &str = "\
     from_pretrained transformers diffusers faster_whisper faster-whisper torch.load load_model \
     vllm sglang llama_cpp ollama comfyui ComfyUI safetensors";
 
-fn short_timeouts(code: &Code, tests: &HubDocument, findings: &mut Vec<Finding>) {
+fn short_timeouts(code: &WorkerTexts, tests: &HubDocument, findings: &mut Vec<Finding>) {
     let timeouts = tests
         .root
         .list("tests")

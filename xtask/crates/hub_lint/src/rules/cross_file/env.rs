@@ -175,7 +175,6 @@ fn unread(
     }
 }
 
-/// A variable that nothing reads.
 pub fn not_read(hub: &HubDocument, key: &str, span: &xtask_core::finding::Span) -> Finding {
     let what = format!("nothing in the worker reads `{}`", short(key));
     hub.at(&NOT_READ, span, what)

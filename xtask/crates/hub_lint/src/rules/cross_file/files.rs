@@ -171,7 +171,7 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
         ),
     ] {
         if !has_either(name) {
-            findings.push(Finding::at(rule, place(), rule.summary).help(help));
+            findings.push(rule.at(place(), rule.summary).help(help));
         }
     }
     if !has_either("tests.json") {
@@ -180,10 +180,10 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
             Some(path) => {
                 let what = format!("the Hub does not read `{path}`: its tests are switched off");
                 let place = Location::new(path.clone(), 0..1);
-                let finding = Finding::at(&RENAMED_TESTS, place, what);
+                let finding = RENAMED_TESTS.at(place, what);
                 finding.help("name it `tests.json`, beside hub.json")
             }
-            None => Finding::at(&NO_TESTS_FILE, place(), "the repository has no tests.json"),
+            None => NO_TESTS_FILE.at(place(), "the repository has no tests.json"),
         });
     }
     let (root, inner) = ("Dockerfile", ".runpod/Dockerfile");
@@ -198,7 +198,7 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
     ] {
         if is_shadowed {
             let what = format!("`.runpod/{name}` takes precedence over this file");
-            let finding = Finding::at(&SHADOWED, Location::new(name, 0..1), what);
+            let finding = SHADOWED.at(Location::new(name, 0..1), what);
             findings.push(finding.help("keep the one that is meant"));
         }
     }
