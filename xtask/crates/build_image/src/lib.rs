@@ -123,7 +123,6 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Checks an image and reports each check.
     fn verified(&mut self, image: &str) -> Result<Outcome> {
         let subject = verify::Subject {
             engine: self.engine,

@@ -34,7 +34,6 @@ pub struct BuildInputs {
     pub update_flags: bool,
 }
 
-/// The first of some files that is there.
 fn first<'a>(
     tree: &dyn Tree,
     names: impl IntoIterator<Item = &'a str>,

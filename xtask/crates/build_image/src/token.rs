@@ -8,7 +8,6 @@ pub const NAME: &str = "HF_TOKEN";
 /// Where it may stand beside the environment.
 pub const FILE: &str = ".env";
 
-/// A token, and where it was found.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     pub value: String,
@@ -19,12 +18,10 @@ pub struct Token {
 pub const SHORTEST: usize = 8;
 
 impl Token {
-    /// Whether a text holds its value.
     pub fn is_in(&self, text: &str) -> bool {
         self.value.len() >= SHORTEST && text.contains(&self.value)
     }
 
-    /// The text without it.
     pub fn hidden(&self, text: &str) -> String {
         if self.is_in(text) {
             text.replace(&self.value, "***")

@@ -6,7 +6,6 @@ use xtask_core::tree::RepoPath;
 
 use crate::rule::Rule;
 
-/// Which of the two files it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     Hub,
@@ -31,7 +30,6 @@ impl Which {
     }
 }
 
-/// A file that is JSON.
 #[derive(Debug)]
 pub struct HubDocument {
     pub path: RepoPath,
@@ -46,7 +44,6 @@ impl HubDocument {
         rule.at(self.place(span), message)
     }
 
-    /// A value of the file's `config`.
     pub fn config(&self, key: &str) -> Option<&Node> {
         self.root.get("config")?.get(key)
     }
@@ -62,7 +59,6 @@ impl HubDocument {
         Location::new(self.path.clone(), span.clone())
     }
 
-    /// What is written at a node.
     pub fn source(&self, node: &Node) -> &str {
         &self.text[node.span.clone()]
     }

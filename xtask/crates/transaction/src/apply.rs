@@ -4,6 +4,7 @@
 //! `git read-tree -u` would overwrite ignored files; here every target and its parents are checked
 //! first. Moves are renames, so line-end and filter settings change no bytes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -28,7 +29,6 @@ pub struct Work<'a> {
     pub journal: &'a Journal,
     pub scratch: Scratch,
     pub objects: Rc<Objects>,
-    /// The index before the plan was made.
     pub staged: Entries,
 }
 
@@ -81,13 +81,12 @@ impl Work<'_> {
         self.expect_same(&record.head, replaced.iter().copied())?;
         record.found.extend(replaced.into_iter().cloned().zip(oids));
         let targets = left.iter().filter_map(PathChange::target);
-        let mut folders: Vec<RepoPath> = targets.flat_map(RepoPath::ancestors).collect();
+        let folders: BTreeSet<RepoPath> = targets.flat_map(RepoPath::ancestors).collect();
         // A link to a folder has to make room for one.
         let is_folder = |path: &Path| path.is_dir() && !path.is_symlink();
-        folders.retain(|folder| !is_folder(&folder.below(top)));
+        let is_new = |folder: &RepoPath| !is_folder(&folder.below(top));
         // The deepest first, as they have to be removed.
-        folders.sort_by(|one, other| other.cmp(one));
-        folders.dedup();
+        let folders = folders.into_iter().rev().filter(is_new);
         record.new_folders.extend(folders);
         let mut index = edit_between(&self.staged, after)?;
         // Those of resolved conflicts stay on record for an abort.

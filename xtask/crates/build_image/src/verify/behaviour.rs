@@ -35,7 +35,6 @@ const GRACE: u32 = 10;
 const LOOK: Duration = Duration::from_millis(100);
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How many of its last lines are shown.
 const TAIL: usize = 15;
 
 const START: &str = "start";
@@ -43,7 +42,6 @@ const ANSWERS: &str = "answers";
 const STOP: &str = "stop";
 const LEFTOVERS: &str = "leftovers";
 
-/// The server that the worker starts.
 struct Server {
     words: &'static str,
     is_real: bool,
@@ -79,7 +77,6 @@ impl Server {
     }
 }
 
-/// A job to hand to the worker.
 struct Case {
     /// Where it comes from, and its name there.
     name: String,
@@ -95,7 +92,6 @@ enum Waited {
     Died(i64),
 }
 
-/// What the worker is to do.
 pub struct TestPlan<'a> {
     env: BTreeMap<String, String>,
     cases: Vec<Case>,
@@ -218,7 +214,6 @@ impl Drop for Api<'_> {
     }
 }
 
-/// Runs the worker and looks at it.
 pub fn check(
     session: &Session,
     image: &InspectedImage,

@@ -95,7 +95,6 @@ impl<'a> Session<'a> {
         }))
     }
 
-    /// The containers of this run that are still there.
     pub fn left(&self) -> Result<Vec<String>> {
         let filter = format!("label={}", self.label);
         let list = ["ps", "--all", "--format", "{{.Names}}", "--filter", &filter];
@@ -150,7 +149,6 @@ pub struct Container<'a> {
     pub name: String,
 }
 
-/// What docker says of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerState {
     pub running: bool,
@@ -180,7 +178,6 @@ impl Container<'_> {
         self.engine.output(&stop).map(drop)
     }
 
-    /// The last lines of its output.
     pub fn tail(&self, lines: usize) -> Vec<String> {
         let lines = lines.to_string();
         let logs = ["logs", "--timestamps", "--tail", &lines, &self.name];
@@ -204,7 +201,6 @@ impl Drop for Container<'_> {
     }
 }
 
-/// Reads the state of a container and the list of its mounts.
 fn read_state(text: &[u8]) -> Option<ContainerState> {
     let values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
     let mut values = values.map_while(Result::ok);

@@ -16,9 +16,7 @@ use xtask_core::process::Finished;
 use xtask_core::tree::RepoPath;
 
 pub struct Look<'a> {
-    /// What to search every byte for.
     pub token: Option<&'a [u8]>,
-    /// Which paths to keep.
     pub keep: &'a dyn Fn(&str) -> bool,
 }
 
@@ -247,7 +245,6 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Reads to the end.
     fn finds_in(&mut self, mut text: impl Read) -> io::Result<bool> {
         let mut found = false;
         self.seen.clear();

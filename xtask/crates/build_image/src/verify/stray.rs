@@ -10,7 +10,6 @@ const NEVER: &[&str] = &[".git", ".env", ".github", "target", "outdated"];
 
 const MOST: usize = 10;
 
-/// What to look for in the layers.
 pub struct Sought<'a> {
     made: &'a ExpectedImage,
     tree: &'a dyn Tree,

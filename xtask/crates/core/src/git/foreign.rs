@@ -61,9 +61,7 @@ pub fn borrow(git: &Git, path: &Path, dir: &Path) -> Result<()> {
         name.starts_with("refs/") && !name.starts_with("refs/replace/") && !name.ends_with("^{}")
     };
     let packed = refs.clone().filter(|(_, name)| is_ref(name));
-    let packed: String = packed
-        .map(|(oid, name)| format!("{oid} {name}\n"))
-        .collect();
+    let packed: String = packed.map(|it| format!("{} {}\n", it.0, it.1)).collect();
     fs_err::write(dir.join("packed-refs"), packed)?;
     if let Some((oid, _)) = refs.clone().find(|(_, name)| *name == "HEAD") {
         fs_err::write(dir.join("HEAD"), format!("{oid}\n"))?;

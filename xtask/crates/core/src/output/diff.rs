@@ -4,7 +4,6 @@ use anstyle::Style;
 
 use super::style::{DIM, GREEN, RED};
 
-/// A unified diff of two texts.
 pub fn unified(old_name: &str, new_name: &str, old: &[u8], new: &[u8]) -> String {
     let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
     similar::TextDiff::from_lines(&*old, &*new)

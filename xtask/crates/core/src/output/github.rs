@@ -2,16 +2,13 @@
 //! shows beside the line of the file.
 
 use super::Sources;
-use crate::finding::{Finding, Severity};
+use crate::finding::Finding;
 
 /// One workflow command for each finding.
 pub fn render(findings: &[Finding], sources: &Sources) -> String {
     let mut out = String::new();
     for finding in findings {
-        let command = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
+        let command = finding.severity.word();
         let path = &finding.place.path;
         let path = path
             .as_str()

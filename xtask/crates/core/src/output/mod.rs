@@ -74,7 +74,6 @@ fn write(mut out: impl Write, text: &str) -> Result<()> {
 pub struct Sources(BTreeMap<RepoPath, SourceText>);
 
 impl Sources {
-    /// Adds a file, whatever its bytes are.
     pub fn add(&mut self, path: RepoPath, bytes: &[u8]) {
         self.0.insert(path, SourceText::new(bytes));
     }
@@ -102,11 +101,9 @@ impl IntoIterator for Sources {
     }
 }
 
-/// A file's text with an index of its lines.
 #[derive(Debug)]
 pub struct SourceText {
     text: String,
-    /// Where each line begins.
     lines: Vec<usize>,
 }
 
@@ -160,14 +157,12 @@ impl SourceText {
         }
     }
 
-    /// Where a span begins and ends.
     pub fn positions(&self, span: &Span) -> (Position, Position) {
         let span = self.clamp(span);
         (self.position(span.start), self.position(span.end))
     }
 }
 
-/// How many findings there are of each severity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
     pub errors: usize,

@@ -27,7 +27,7 @@ pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &
             "shortDescription": { "text": rule.summary },
             "helpUri": rule.address,
             "help": { "text": rule.page, "markdown": rule.page },
-            "defaultConfiguration": { "level": level(rule.severity) },
+            "defaultConfiguration": { "level": rule.severity.word() },
         })
     };
     let descriptors: Vec<Value> = rules.iter().map(descriptor).collect();
@@ -54,7 +54,7 @@ fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
     let text = finding.whole_message();
     let mut result = json!({
         "ruleId": finding.code,
-        "level": level(finding.severity),
+        "level": finding.severity.word(),
         "message": { "text": text },
         "locations": [{ "physicalLocation": physical(&finding.place, sources) }],
     });
@@ -108,13 +108,6 @@ fn region(place: &Location, sources: &Sources) -> Value {
         "endLine": end.line,
         "endColumn": end.column,
     })
-}
-
-fn level(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
 }
 
 /// The path as a relative URI reference: what has a meaning in one is escaped.

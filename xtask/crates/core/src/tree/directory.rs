@@ -29,7 +29,6 @@ impl Directory {
         })
     }
 
-    /// Leaves out what lies in a folder.
     #[must_use]
     pub fn without(mut self, folder: &str) -> Self {
         self.entries.retain(|path, _| !path.is_within(folder));

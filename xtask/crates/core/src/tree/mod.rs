@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 pub use directory::Directory;
 pub use path::RepoPath;
 
-/// The kinds of entries that git knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Mode {
     #[serde(rename = "100644")]
@@ -82,7 +81,6 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// A file of git's.
     pub fn of(mode: Mode, oid: Oid) -> Self {
         let (oid, size) = (Some(oid), None);
         Self { mode, size, oid }

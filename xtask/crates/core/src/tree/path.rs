@@ -21,7 +21,6 @@ impl RepoPath {
         &self.0
     }
 
-    /// The text of the path, where it is UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
@@ -101,7 +100,6 @@ impl RepoPath {
         Self::new(parts.join(&b'/'))
     }
 
-    /// This path below the folder `folder`.
     pub fn inside(&self, folder: &str) -> Self {
         let slash = if folder.is_empty() { "" } else { "/" };
         Self([folder.as_bytes(), slash.as_bytes(), &self.0].concat())
