@@ -3,7 +3,7 @@
 mod rewrite;
 
 use super::dockerfile::{Named, expand};
-use super::json::{self, Member, Node};
+use super::json::{self, Kind, Member, Node};
 use super::{Hides, Place, Reading, Source, Unread, is_one_of, yaml};
 
 pub use rewrite::rewrite;
@@ -145,10 +145,9 @@ impl File<'_> {
 
 /// The members of a list, or a value alone.
 fn each(node: Option<&Node>) -> &[Node] {
-    match node {
-        Some(node) if node.items().is_empty() => std::slice::from_ref(node),
-        Some(node) => node.items(),
-        None => &[],
+    match node.map(|node| &node.kind) {
+        Some(Kind::Array(items)) => items,
+        _ => node.map(std::slice::from_ref).unwrap_or_default(),
     }
 }
 

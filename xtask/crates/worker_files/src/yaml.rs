@@ -44,8 +44,9 @@ pub fn parse(text: &str) -> Result<Node, Fault> {
             what: error.info().to_owned(),
         })?;
         let span = offset(span.start.index())..offset(span.end.index());
+        let offset = span.start;
         let fault = |what: &str| {
-            let (offset, what) = (span.start, what.to_owned());
+            let what = what.to_owned();
             Err(Fault { offset, what })
         };
         let (anchor, node) = match event {
@@ -67,12 +68,7 @@ pub fn parse(text: &str) -> Result<Node, Fault> {
                 let Some(node) = anchors.get(&anchor) else {
                     return fault("an alias inside of what it stands for");
                 };
-                let (size, depth) = measure(node);
-                if size > budget || open.len() + depth > DEEPEST {
-                    return fault("this file unfolds to more than can be read");
-                }
-                budget -= size;
-                (0, node.clone())
+                (anchor, node.clone())
             }
             Event::Scalar(value, _, anchor, _) => {
                 (anchor, Node::new(span, Kind::String(value.into_owned())))
@@ -89,7 +85,13 @@ pub fn parse(text: &str) -> Result<Node, Fault> {
             }
             _ => continue,
         };
+        // What has a name is kept once more, and copied for each alias.
         if anchor > 0 {
+            let (size, depth) = measure(&node);
+            if size > budget || open.len() + depth > DEEPEST {
+                return fault("this file unfolds to more than can be read");
+            }
+            budget -= size;
             anchors.insert(anchor, node.clone());
         }
         match open.last_mut() {

@@ -90,9 +90,8 @@ struct Parser<'a> {
     /// How many braces are open around each function that is being read.
     functions: Vec<usize>,
     braces: usize,
-    cases: Vec<bool>,
-    /// What each `case` that is open asks for.
-    subjects: Vec<String>,
+    /// What each `case` that is open asks for, and whether a pattern comes next.
+    cases: Vec<(String, bool)>,
     /// `for NAME in`, until its words are over.
     loops: Option<String>,
     /// Where in the script's reads each variable is.
@@ -183,7 +182,7 @@ impl<'a> Parser<'a> {
             let loops = parser.loops.take();
             let ticks = std::mem::replace(&mut parser.ticks, until == Some(b'`'));
             while let Some(byte) = parser.peek() {
-                if parser.cases.last() == Some(&true) {
+                if parser.cases.last().is_some_and(|(_, pattern)| *pattern) {
                     parser.pattern();
                     continue;
                 }
@@ -232,7 +231,7 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 if matches!(self.peek(), Some(b';' | b'&')) {
                     self.at += 1;
-                    if let Some(pattern) = self.cases.last_mut() {
+                    if let Some((_, pattern)) = self.cases.last_mut() {
                         *pattern = true;
                     }
                 }
@@ -311,7 +310,7 @@ impl<'a> Parser<'a> {
             match byte {
                 b')' => {
                     let words = self.slice(from..self.at).replace(['"', '\'', ' '], "");
-                    if let Some(subject) = self.subjects.last().cloned() {
+                    if let Some((subject, _)) = self.cases.last().cloned() {
                         self.compares(&subject, format!("in [{}]", words.replace('|', ",")));
                     }
                     self.at += 1;
@@ -325,7 +324,7 @@ impl<'a> Parser<'a> {
                 _ => self.at += 1,
             }
         }
-        if let Some(pattern) = self.cases.last_mut() {
+        if let Some((_, pattern)) = self.cases.last_mut() {
             *pattern = false;
         }
     }
@@ -426,8 +425,7 @@ impl<'a> Parser<'a> {
             if opener == "case" && written == "in" {
                 let command = std::mem::take(&mut self.command);
                 let subject = command.words.get(1).map_or("", |word| &word.text);
-                self.subjects.push(subject.to_owned());
-                self.cases.push(true);
+                self.cases.push((subject.to_owned(), true));
                 self.conditions += 1;
                 return;
             }
@@ -478,7 +476,6 @@ impl<'a> Parser<'a> {
             }
             "esac" => {
                 self.cases.pop();
-                self.subjects.pop();
                 self.conditions = self.conditions.saturating_sub(1);
             }
             "then" | "do" | "!" => {}
