@@ -121,7 +121,7 @@ renamed env:MODEL_NAME → env:MODEL_PATH
   new      --model-path, required yes  engine.py:11:6, engine.py:53:33, download_model.py:22:25
   Both drive --model-path, but endpoints that set MODEL_NAME are ignored: the new worker reads only MODEL_PATH.
   help: Let the worker read MODEL_NAME too, where MODEL_PATH is not set.
-  with it: arg:MODEL_NAME, env:TOKENIZER_NAME, hub:MODEL_NAME, image:MODEL_NAME
+  with it: arg:MODEL_NAME, env:TOKENIZER_NAME, hub:MODEL_NAME, image:MODEL_NAME, step:python3 download_model.py
 ...
 [..] open in [..] entries.
 Fix them, or record why one is intended:

@@ -85,13 +85,6 @@ pub const UPSTREAM: &str = "upstream";
 /// What a fact is open because of, as a name that its siblings share.
 fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     let is_open = |id: &str| all.get(id).is_some_and(|item| item.open);
-    // What the first of the owners itself is a part of is the cause of both.
-    let owner = |owners: [String; 2]| {
-        let whole = all.get(owners[0].as_str());
-        let whole = whole.and_then(|owner| owner.part_of.clone());
-        let whole = whole.filter(|owner| is_open(owner));
-        whole.or_else(|| owners.into_iter().find(|owner| is_open(owner)))
-    };
     let (area, name) = item.id.split_once(':').unwrap_or((&item.id, ""));
     // What the base image brings comes and goes with it.
     let is_brought = area == "pip" && item.verdict == Verdict::Changed && item.new.is_none()
@@ -103,22 +96,12 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     match area {
         "hub" | "tests" | "readme" => {
             let variable = name.split('.').next().unwrap_or(name);
-            let owner = owner(["env", "hub"].map(|area| format!("{area}:{variable}")));
-            owner.unwrap_or_else(|| item.id.clone())
-        }
-        // Only a condition on a variable is gone.
-        "step" => {
-            let condition = item
-                .why
-                .split_once(": [")
-                .filter(|(_, rest)| !rest.contains(','));
-            let variable = condition.and_then(|(_, rest)| rest.split('$').nth(1));
-            let is_part = |c: char| !(c.is_alphanumeric() || c == '_' || c == '{');
-            let variable = variable.and_then(|rest| rest.split(is_part).next());
-            let owner = variable.and_then(|name| {
-                let name = name.trim_start_matches('{');
-                owner(["arg", "env"].map(|area| format!("{area}:{name}")))
-            });
+            let owners = ["env", "hub"].map(|area| format!("{area}:{variable}"));
+            // What the variable itself is a part of is the cause of both.
+            let whole = all.get(owners[0].as_str());
+            let whole = whole.and_then(|owner| owner.part_of.clone());
+            let whole = whole.filter(|owner| is_open(owner));
+            let owner = whole.or_else(|| owners.into_iter().find(|owner| is_open(owner)));
             owner.unwrap_or_else(|| item.id.clone())
         }
         // Jobs that lead to other requests in one way.

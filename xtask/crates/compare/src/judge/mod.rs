@@ -215,8 +215,32 @@ impl<'a> Judge<'a> {
             let mut parts = old.or(new).map_or_else(Vec::new, |fact| parts(name, fact));
             let (count, known) = (parts.len(), if old.is_some() { &after } else { &before });
             parts.retain(|part| !known.contains(part));
+            // `[ -n $NAME ]` follows a variable that has another name now.
+            let follows = |(from, to): &(&String, &String)| {
+                let now = |part: &String| part.replace(&format!("${from} "), &format!("${to} "));
+                parts.iter().all(|part| after.contains(&now(part)))
+            };
+            let renamed = self.renamed.iter().find(follows);
+            // It goes with an argument that the new build does not take.
+            let asks = |(name, _): &(&str, &Fact)| {
+                let is_about = |part: &String| part.contains(&format!("${name} "));
+                self.new.get(&format!("arg:{name}")).is_none() && parts.iter().all(is_about)
+            };
+            let argument = self.old.area("arg").find(asks).map(|(name, _)| name);
             self.push(match (old, parts.is_empty()) {
                 (Some(_), true) => Item::new(&id, Verdict::Kept, old, new),
+                (Some(_), false) if let Some((from, to)) = renamed => {
+                    Item::new(&id, Verdict::Renamed, old, new)
+                        .why(format!("It follows {from}, which is {to} now."))
+                        .part_of(format!("env:{from}"))
+                }
+                (Some(_), false) if let Some(name) = argument => {
+                    Item::new(&id, Verdict::Changed, old, new)
+                        .why(format!(
+                            "It asked for {name}, which the build does not take now."
+                        ))
+                        .part_of(format!("arg:{name}"))
+                }
                 (Some(_), false) => Item::new(&id, Verdict::Missing, old, None)
                     .why(missing(&parts, count))
                     .help(help),

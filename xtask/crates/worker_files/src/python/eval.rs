@@ -275,6 +275,9 @@ impl<'t> Reader<'t> {
                 let right = self.part(node.field("right"), ctx);
                 binary(node.text_of("operator"), &left, &right)
             }
+            "comparison_operator" if self.exact && self.need.is_none() => {
+                self.always(node, ctx).map_or(Val::Unknown, Val::Bool)
+            }
             "unary_operator" => {
                 match (
                     node.text_of("operator"),

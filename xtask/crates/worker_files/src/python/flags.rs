@@ -2,6 +2,7 @@
 
 use super::command::Seen;
 use super::eval::Reader;
+use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
@@ -157,6 +158,19 @@ impl<'t> Reader<'t> {
         });
     }
 
+    /// The tests whose results a condition's name holds.
+    fn set_to(&self, condition: Node<'t>) -> Vec<Node<'t>> {
+        let name = condition.field("argument").unwrap_or(condition);
+        let found = self.program.lookup(name, name.text());
+        let found = found.filter(|_| name.kind() == "identifier");
+        let bindings = found.map_or(&[][..], |(_, bindings)| bindings);
+        let values = bindings.iter().filter_map(|one| match one.what {
+            Bound::Value(value) if value.kind() == "comparison_operator" => Some(value),
+            _ => None,
+        });
+        values.collect()
+    }
+
     /// The variables that decide whether a place is reached, with the words that they are compared
     /// with.
     pub fn guards(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
@@ -167,7 +181,12 @@ impl<'t> Reader<'t> {
             }
             let mut names = Vec::new();
             let mut words = Vec::new();
-            for part in condition.below() {
+            // A name stands for what it was set to: `on = value.lower() in YES`.
+            let set = self.set_to(condition);
+            for part in condition
+                .below()
+                .chain(set.into_iter().flat_map(Node::below))
+            {
                 match part.kind() {
                     "call" | "subscript" | "identifier" | "attribute" => {
                         names.extend(self.at(part, way).envs());
