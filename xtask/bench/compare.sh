@@ -10,7 +10,6 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-# C as that profile has it, and not as .cargo/config.toml has it for a short cold build.
 cargo build --quiet --release --package xtask --manifest-path "$root/Cargo.toml"
 xtask=${CARGO_TARGET_DIR:-$root/target}/release/xtask
 scratch=$(mktemp -d)
