@@ -47,7 +47,7 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
-            ("route" | "input" | "flag", "reached") => 7,
+            ("route" | "input" | "flag", "reached") | ("route", "timeout") => 7,
             (_, PASSED)
             | ("input", "limits")
             | ("compose", "entrypoint" | "args")
@@ -292,7 +292,11 @@ impl Facts {
         for requested in &interface.python.routes {
             let unreached = (!live.contains(&*requested.route)).then_some("no");
             let id = format!("route:{}", requested.route);
-            self.add(id.clone(), &requested.place, &[("reached", unreached)]);
+            let value = [
+                ("reached", unreached),
+                ("timeout", requested.timeout.as_deref()),
+            ];
+            self.add(id.clone(), &requested.place, &value);
             if let Some(fact) = self.all.get_mut(&id) {
                 let methods = fact.value.entry("method".to_owned()).or_default();
                 let mut known: BTreeSet<&str> = methods.split_whitespace().collect();

@@ -3,16 +3,26 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::Fact;
-use super::{Item, Judge, Verdict, api};
+use super::{Item, Judge, Verdict, api, difference};
 
 impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
     pub fn requests(&mut self) {
         self.each("route", |judge, route, id, old, new| match new {
-            Some(new) if has_methods(new, old) => {
-                Item::new(id, Verdict::Kept, Some(old), Some(new))
+            Some(new) => {
+                let mut item = if has_methods(new, old) {
+                    Item::new(id, Verdict::Kept, Some(old), Some(new))
+                } else {
+                    Self::kept_or_changed(id, old, new, Some(&["method"]))
+                };
+                let timeouts = [old.get("timeout"), new.get("timeout")];
+                if timeouts[0].is_some() && timeouts[0] != timeouts[1] {
+                    let why = difference("timeout", timeouts[0], timeouts[1]);
+                    let help = "Let requests wait as long as before, or record why not.";
+                    item.change_too(format!("{why}."), help);
+                }
+                item
             }
-            Some(new) => Self::kept_or_changed(id, old, new, Some(&["method"])),
             None if api::serves(route) && judge.still_reachable(old) => {
                 Item::new(id, Verdict::Kept, Some(old), None)
                     .why("The worker doesn't ask for it by itself any more; jobs can.")

@@ -131,6 +131,8 @@ pub struct Requested {
     /// The path; `{openai_route}` where the job's input gives it, `{}` where something else does.
     pub route: String,
     pub method: String,
+    /// How long it waits for the answer, where the call says so.
+    pub timeout: Option<String>,
     pub place: Place,
     /// Whether it stands in code that runs.
     pub reached: bool,

@@ -102,9 +102,13 @@ impl<'t> Reader<'t> {
 
     fn asked_for(&mut self, node: Node<'t>, method: &str, route: String) {
         let place = self.place(node);
+        // What is asked again and again until the server is there says nothing of jobs.
+        let timeout = node.keyword("timeout").filter(|_| method != "GET");
+        let timeout = timeout.map(|value| self.shown(value));
         let requested = Requested {
             route,
             method: method.to_owned(),
+            timeout,
             place,
             reached: self.program.runs(node),
         };
