@@ -195,7 +195,9 @@ fn could_not_run(side: &str, base: &Played, runs: &Runs<'_>) -> Option<Item> {
 /// What both pass with nothing set but the model, against SGLang's own defaults.
 fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
     let (was, is) = (flags(old, table), flags(new, table));
-    for item in items.iter_mut().filter(|item| item.open) {
+    // What SGLang refuses stays open, although both pass it.
+    let may_close = |item: &&mut Item| item.open && item.verdict != Verdict::Retired;
+    for item in items.iter_mut().filter(may_close) {
         let fact = item.old.as_ref().filter(|fact| fact.get("value").is_some());
         let flag = fact.and_then(|_| item.id.strip_prefix("flag:"));
         let flag = flag.map(|flag| canonical(flag, table).0);

@@ -1,7 +1,7 @@
 //! Flags of the server's command line.
 
 use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
-use super::variables::{same_value, show};
+use super::variables::{DROP_FLAG, same_value, show};
 use super::{Item, Judge, Verdict, difference};
 use worker_files::COMPUTED;
 use xtask_core::sglang;
@@ -25,6 +25,10 @@ impl Judge<'_> {
     /// A flag that both pass: what the old one fixed must be what holds with nothing set.
     fn flag_kept(&self, flag: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let kept = Item::new(id, Verdict::Kept, Some(old), Some(new));
+        if let Some(why) = self.refused(flag).filter(|_| new.get("from").is_none()) {
+            let retired = Item::new(id, Verdict::Retired, Some(old), Some(new));
+            return retired.open().why(why).help(DROP_FLAG);
+        }
         if old.get("computed").is_some() && new.get("computed").is_none() {
             return Item::new(id, Verdict::Changed, Some(old), Some(new))
                 .why("The old worker works its value out by itself; the new one does not.")
@@ -90,6 +94,9 @@ impl Judge<'_> {
     /// A flag that only the new worker passes, by itself.
     fn flag_added(&self, flag: &str, id: &str, new: &Fact) -> Item {
         let added = Item::new(id, Verdict::Added, None, Some(new));
+        if let Some(why) = self.refused(flag).filter(|_| new.get("from").is_none()) {
+            return added.open().why(why).help(DROP_FLAG);
+        }
         let (Some(value), Some(own)) = (new.get("value"), self.own_default(flag)) else {
             return added;
         };

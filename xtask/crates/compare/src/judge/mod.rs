@@ -223,7 +223,8 @@ impl<'a> Judge<'a> {
             let renamed = self.renamed.iter().find(follows);
             // It goes with an argument that the new build does not take.
             let asks = |(name, _): &(&str, &Fact)| {
-                let is_about = |part: &String| part.contains(&format!("${name} "));
+                let is_about =
+                    |part: &String| part.starts_with('[') && part.contains(&format!("${name} "));
                 self.new.get(&format!("arg:{name}")).is_none() && parts.iter().all(is_about)
             };
             let argument = self.old.area("arg").find(asks).map(|(name, _)| name);

@@ -542,3 +542,51 @@ fn options_in_place_of_any_text_are_a_change() {
         false,
     );
 }
+
+#[test]
+fn a_flag_that_the_new_sglang_refuses_is_told_although_both_pass_it() {
+    let code = "cmd = ['python3', '-m', 'sglang.launch_server', '--disable-flashinfer']\n";
+    let on = |release: &str| {
+        let docker =
+            format!("FROM lmsysorg/sglang:{release}\nCOPY a.py /\nCMD [\"python3\", \"/a.py\"]\n");
+        Memory::new().with("Dockerfile", docker).with("a.py", code)
+    };
+    let (old, new) = (on("v0.3.3-cu124"), on("v0.5.19-cu129"));
+    expect(
+        &compared(&old, &new),
+        "flag:--disable-flashinfer",
+        Verdict::Retired,
+        true,
+    );
+    expect(
+        &compared(&new, &new),
+        "flag:--disable-flashinfer",
+        Verdict::Kept,
+        false,
+    );
+}
+
+#[test]
+fn a_lost_step_is_told_beside_the_argument_that_it_took() {
+    let image = |argument: &str, step: &str| {
+        let docker = format!(
+            "FROM python:3.11\n{argument}COPY a.py /\nRUN true {step}\nCMD [\"python3\", \"/a.py\"]\n"
+        );
+        Memory::new()
+            .with("Dockerfile", docker)
+            .with("a.py", "import os\nos.getenv('A')\n")
+    };
+    let new = image("", "");
+    let tuned = "&& tune --level $TUNE --all";
+    let items = compared(&image("ARG TUNE\n", tuned), &new);
+    expect(
+        &items,
+        "step:tune --level $TUNE --all",
+        Verdict::Missing,
+        true,
+    );
+    // A condition alone goes with it.
+    let asked = "&& ldconfig && [ -n \"$TUNE\" ]";
+    let items = compared(&image("ARG TUNE\n", asked), &image("", "&& ldconfig"));
+    expect(&items, "step:ldconfig", Verdict::Changed, false);
+}

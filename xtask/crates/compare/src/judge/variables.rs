@@ -17,7 +17,7 @@ impl<'a> Judge<'a> {
                 (Some(old), None) => self.variable_gone(name, &id, old),
                 (None, Some(new)) => {
                     let item = Item::new(&id, Verdict::Added, None, Some(new));
-                    match self.refused(new) {
+                    match new.get("flag").and_then(|flag| self.refused(flag)) {
                         Some(why) => item.open().why(why).help(DROP_FLAG),
                         None => item,
                     }
@@ -56,9 +56,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Why the pinned `SGLang` would refuse the flag that a variable drives.
-    fn refused(&self, new: &Fact) -> Option<String> {
-        let flag = new.get("flag")?;
+    /// Why the pinned `SGLang` would refuse a flag.
+    pub fn refused(&self, flag: &str) -> Option<String> {
         (self.takes(flag) == Some(false)).then(|| {
             format!(
                 "It still passes {flag}, which {} doesn't take ({}): the server ends with exit \
@@ -70,7 +69,7 @@ impl<'a> Judge<'a> {
     }
 
     fn variable_kept(&self, id: &str, old: &Fact, new: &Fact) -> Item {
-        if let Some(why) = self.refused(new) {
+        if let Some(why) = new.get("flag").and_then(|flag| self.refused(flag)) {
             return Item::new(id, Verdict::Retired, Some(old), Some(new))
                 .open()
                 .why(why)
@@ -348,4 +347,4 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
 }
 
 const TRIED: &str = "what is tried when it is unset";
-const DROP_FLAG: &str = "Don't pass it to this SGLang, or pin one that takes it.";
+pub const DROP_FLAG: &str = "Don't pass it to this SGLang, or pin one that takes it.";

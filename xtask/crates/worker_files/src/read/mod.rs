@@ -78,6 +78,7 @@ struct Reader<'t> {
     unread: Vec<Unread>,
     /// The files that the image holds; without a Dockerfile, any.
     copied: Option<Copied>,
+    /// Python files that something starts.
     roots: BTreeSet<RepoPath>,
     /// Whether a Python file or a script of the worker's runs at the start, and whether a script
     /// starts something else than the worker's files, which may start them in its turn.
@@ -86,6 +87,7 @@ struct Reader<'t> {
     starts_other: bool,
     jobs: Vec<run::Job>,
     names: BTreeMap<Vec<u8>, Vec<RepoPath>>,
+    /// Python programs inside scripts.
     inline: Vec<Source>,
     /// Files whose packages were taken, and those of the install that is being read.
     taken: BTreeSet<RepoPath>,
