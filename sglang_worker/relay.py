@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import math
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -68,20 +67,10 @@ def sendable(value: Any) -> Any:
     """`value` as JSON in UTF-8 can hold it: without half characters, NaN and infinities."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
-        return _repaired(value)
-    return value
-
-
-def _repaired(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {_repaired(key): _repaired(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_repaired(item) for item in value]
+    except ValueError:
+        text = json.dumps(value, ensure_ascii=False)
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return json.loads(text, parse_constant=lambda _: None)
     return value
 
 
