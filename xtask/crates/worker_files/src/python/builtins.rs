@@ -12,6 +12,9 @@ use super::value::{Args, Val};
 const COLLECTIONS: &str = "dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
     reversed iter copy deepcopy cast next min max enumerate zip";
 
+/// The longest chain of a library's calls that is followed, in bytes.
+const LONGEST: usize = 80;
+
 impl<'t> Reader<'t> {
     /// The result of a library's function.
     pub fn known_call(&mut self, callee: &Val<'t>, args: &Args<'t>) -> Val<'t> {
@@ -21,7 +24,7 @@ impl<'t> Reader<'t> {
         let value = match callee {
             Val::Ext(path) => self.function(path, args),
             Val::Method(object, name) => self.method(object, name, args),
-            Val::Made(path) => Some(Val::Made(format!("{path}()").into())),
+            Val::Made(path) if path.len() < LONGEST => Some(Val::Made(format!("{path}()").into())),
             _ => None,
         };
         value.unwrap_or_else(|| match args.positional.first() {
@@ -180,7 +183,10 @@ impl<'t> Reader<'t> {
                 };
                 self.result(object, &given, None)
             }
-            (Val::Made(path), _) => Val::Made(format!("{path}.{name}").into()),
+            // A text that a loop changes again and again would grow with each sweep.
+            (Val::Made(path), _) if path.len() < LONGEST => {
+                Val::Made(format!("{path}.{name}").into())
+            }
             _ => return None,
         })
     }

@@ -17,6 +17,8 @@ use super::value::{Args, Ctx, Frame, Val};
 
 /// The longest chain of calls whose contexts are told apart.
 pub const CALLS: usize = 6;
+/// The most containers inside one another in a summary that still grows after half of the sweeps.
+const DEEP: usize = 3;
 /// Sweeps before summaries that still grow are widened.
 const SWEEPS: usize = 6;
 
@@ -178,8 +180,12 @@ impl<'t> Reader<'t> {
         if self.late || envs.count() > FEW / 8 || all.each().len() > FEW {
             all = all.widened();
         }
+        let tells = |function| self.may_lead_to_fact(function);
+        if self.late {
+            all = all.cut(DEEP, &tells);
+        }
         if self.widening || all.is_heavy() {
-            all = all.widest(&|function| self.may_lead_to_fact(function));
+            all = all.widest(&tells);
         }
         (all != *old).then_some(all)
     }

@@ -248,14 +248,33 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// Widens texts to unknown, also in lists.
+    /// Widens texts to unknown, and joins all lists to one and all dicts to one.
     pub fn widened(&self) -> Self {
-        match self {
-            Self::Str(..) | Self::Pieces(_) | Self::None | Self::Env(..) => Self::Unknown,
-            Self::Any(all) => Self::any(all.iter().map(Self::widened)),
-            Self::List(items) => Self::list(vec![Self::any(items.iter().map(Self::widened))]),
-            value => value.clone(),
+        let (mut lists, mut dicts, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for one in self.each() {
+            match one {
+                Self::List(items) => lists.push(Self::any(items.iter().map(Self::widened))),
+                Self::Dict(items) => dicts.extend(items.iter().cloned()),
+                Self::Str(..) | Self::Pieces(_) | Self::None | Self::Env(..) => {
+                    rest.push(Self::Unknown);
+                }
+                value => rest.push(value.clone()),
+            }
         }
+        if !lists.is_empty() {
+            rest.push(Self::list(vec![Self::any(lists)]));
+        }
+        if self.each().iter().any(|one| matches!(one, Self::Dict(_))) {
+            let mut joined: Vec<(Self, Self)> = Vec::new();
+            for (key, value) in dicts {
+                match joined.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, known)) => *known = Self::any([known.clone(), value]),
+                    None => joined.push((key, value)),
+                }
+            }
+            rest.push(Self::Dict(joined.into()));
+        }
+        Self::any(rest)
     }
 
     /// The values directly inside.
@@ -304,6 +323,25 @@ impl<'t> Val<'t> {
             Self::Job | Self::Input(_) | Self::Lost => self.clone(),
             other if other.holds(tells) => Self::Lost,
             _ => Self::Unknown,
+        }
+    }
+
+    /// Widens what lies deeper than so many values: what a recursive function builds.
+    pub fn cut(&self, depth: usize, tells: &dyn Fn(Node<'t>) -> bool) -> Self {
+        let inner = |one: &Self| one.cut(depth - 1, tells);
+        match self {
+            Self::Any(all) => Self::any(all.iter().map(|one| one.cut(depth, tells))),
+            Self::List(_) | Self::Dict(_) | Self::Pieces(_) | Self::Method(..) if depth == 0 => {
+                self.widest(tells)
+            }
+            Self::List(items) => Self::List(items.iter().map(inner).collect()),
+            Self::Pieces(items) => Self::Pieces(items.iter().map(inner).collect()),
+            Self::Method(object, name) => Self::Method(Rc::new(inner(object)), name.clone()),
+            Self::Dict(items) => {
+                let each = items.iter().map(|(key, one)| (key.clone(), inner(one)));
+                Self::Dict(each.collect())
+            }
+            value => value.clone(),
         }
     }
 
