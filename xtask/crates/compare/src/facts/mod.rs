@@ -47,6 +47,7 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
+            ("input", "text" | "refused") => 8,
             ("route" | "input" | "flag", "reached") | ("route", "timeout") => 7,
             (_, PASSED)
             | ("input", "limits")
@@ -317,6 +318,8 @@ impl Facts {
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
                     ("limits", input.limits.as_deref()),
+                    ("text", input.from_text.then_some("yes")),
+                    ("refused", input.refused.then_some("yes")),
                     ("reached", (!input.reached).then_some("no")),
                 ],
             );

@@ -39,10 +39,22 @@ impl Judge<'_> {
             }
             Some(new) => {
                 let mut item = Self::kept_or_changed(id, old, new, Some(&["default", "set"]));
-                if let (Some(was), Some(is)) = (old.get("limits"), new.get("limits"))
-                    && was != is
-                {
-                    let why = format!("Its value had to be `{was}`, has to be `{is}`.");
+                let limits = match (old.get("limits"), new.get("limits")) {
+                    (Some(was), Some(is)) if is.split(", ").any(|one| !is_part(was, one)) => {
+                        Some(format!("Its value had to be `{was}`, has to be `{is}`."))
+                    }
+                    (None, Some(is)) if is.contains(' ') => {
+                        Some(format!("Any value was taken; now it has to be `{is}`."))
+                    }
+                    _ if old.get("refused").is_none() && new.get("refused").is_some() => {
+                        Some("The new schema of the input refuses jobs that give it.".to_owned())
+                    }
+                    _ if old.get("text").is_some() && new.get("text").is_none() => {
+                        Some("Jobs could give it as text of JSON.".to_owned())
+                    }
+                    _ => None,
+                };
+                if let Some(why) = limits {
                     item.change_too(why, "Take what was taken before, or record why not.");
                 }
                 if let Some(lost) = lost_words(old, new) {
@@ -155,6 +167,11 @@ fn handed_on(id: &str, old: &Fact) -> Item {
         _ => Item::new(id, Verdict::Kept, Some(old), None)
             .why("The new worker hands the whole body on to SGLang."),
     }
+}
+
+/// Whether a limit is one of several.
+fn is_part(limits: &str, one: &str) -> bool {
+    limits.split(", ").any(|known| known == one)
 }
 
 /// The words that the old handler compared a value of the job's input with, and the new one, which

@@ -71,6 +71,8 @@ pub struct Reader<'t> {
     pub written: Vec<(Rc<str>, Node<'t>, Rc<str>)>,
     /// The words that keys of the job's input are compared with, by path.
     pub words: BTreeMap<String, BTreeSet<String>>,
+    /// The keys that schemas of the job's input allow, by the path that they are for.
+    pub schemas: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl<'t> Reader<'t> {

@@ -20,7 +20,8 @@ impl<'t> Reader<'t> {
         if !callee.path().ends_with("serverless.start") {
             return;
         }
-        let Some(config) = node.values().first().copied() else {
+        let first = node.values().first().copied();
+        let Some(config) = first.filter(|_| self.program.runs(node)) else {
             return;
         };
         let Val::Dict(items) = self.value(config) else {
@@ -196,6 +197,8 @@ impl<'t> Reader<'t> {
                 set: BTreeSet::new(),
                 words: BTreeSet::new(),
                 limits: None,
+                from_text: false,
+                refused: false,
                 place: self.place(node),
                 reached,
             });
@@ -249,6 +252,13 @@ impl<'t> Reader<'t> {
         }
         if name == "validate" {
             return self.schema(node, &args);
+        }
+        if name == "loads" {
+            for path in args.first().map(|arg| self.input_paths(*arg)).unwrap_or_default() {
+                if let Some(known) = self.noted(node, &path) {
+                    known.from_text = true;
+                }
+            }
         }
         if is_among(HARMLESS, name) {
             return;

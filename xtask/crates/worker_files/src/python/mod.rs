@@ -156,6 +156,10 @@ pub struct InputKey {
     /// The type and the limits that a model gives it: `int, le 10`.
     pub limits: Option<String>,
     pub place: Place,
+    /// Whether text of JSON is taken for it, too.
+    pub from_text: bool,
+    /// Whether a schema that does not know it refuses jobs that give it.
+    pub refused: bool,
     /// Whether code that runs looks at it.
     pub reached: bool,
 }
@@ -234,6 +238,7 @@ fn read_counted(
         unread: more,
         steps,
         words,
+        schemas,
         ..
     } = reader;
     for (source, syntax) in &parsed {
@@ -245,7 +250,7 @@ fn read_counted(
     }
     unread.extend(more);
     facts.env.extend(declared);
-    facts.finish(words);
+    facts.finish(words, &schemas);
     unread.sort();
     unread.dedup();
     (Reading::new(facts, unread), steps)
@@ -414,7 +419,11 @@ fn no_python(source: &Source, range: &Range<usize>) -> Unread {
 
 impl PythonFacts {
     /// Adds to each read the flag that it drives, and sorts.
-    fn finish(&mut self, mut words: BTreeMap<String, BTreeSet<String>>) {
+    fn finish(
+        &mut self,
+        mut words: BTreeMap<String, BTreeSet<String>>,
+        schemas: &BTreeMap<String, BTreeSet<String>>,
+    ) {
         let mut drives: BTreeMap<&str, super::FlagMapping> = BTreeMap::new();
         for given in &self.flags {
             for (name, how) in &given.from {
@@ -437,6 +446,8 @@ impl PythonFacts {
         for input in &mut self.inputs {
             input.needed &= !input.asked;
             input.words = words.remove(&input.path).unwrap_or_default();
+            let (owner, name) = input.path.rsplit_once('.').unwrap_or(("", &input.path));
+            input.refused = schemas.get(owner).is_some_and(|keys| !keys.contains(name));
         }
         self.env.sort();
         self.env.dedup();

@@ -165,6 +165,14 @@ impl<'t> Reader<'t> {
             let what = "the schema of the job's input was not followed";
             return self.not_read(node, what, &[Hides::JobInput]);
         };
+        for path in &paths {
+            let names = items.iter().filter_map(|(key, _)| key.as_str());
+            let names: Vec<String> = names.map(str::to_owned).collect();
+            if let Val::Input(path) = path {
+                let known = self.schemas.entry(path.to_string()).or_default();
+                known.extend(names);
+            }
+        }
         for (key, rules) in items.iter() {
             let default = rules
                 .entry(&Val::text("default"))
