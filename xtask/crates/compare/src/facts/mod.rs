@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
-use worker_files::python::{FlagGiven, FlagValue};
+use worker_files::python::FlagValue;
 use worker_files::{
     ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_one_of,
 };
@@ -402,21 +402,9 @@ impl Facts {
 
     fn flags(&mut self, interface: &WorkerInterface) {
         let given = interface.python.flags.iter().filter(|given| given.runs);
-        let given: Vec<&FlagGiven> = given.collect();
-        let live = given.iter().filter(|given| given.reached);
+        let live = given.clone().filter(|given| given.reached);
         let live: BTreeSet<&str> = live.map(|given| given.flag.as_str()).collect();
-        let fixed = |given: &FlagGiven| {
-            given.from.is_empty() && matches!(given.value, FlagValue::Fixed(_) | FlagValue::Alone)
-        };
-        // Of a flag that stands twice in one command, SGLang takes the last.
-        let is_taken = |one: &&&FlagGiven| {
-            let mut others = given.iter();
-            !fixed(one)
-                || !others.any(|other| {
-                    other.flag == one.flag && fixed(other) && is_repeated(interface, one, other)
-                })
-        };
-        for given in given.iter().filter(is_taken) {
+        for given in given {
             let unreached = (!live.contains(&*given.flag)).then_some("no");
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {
@@ -484,22 +472,6 @@ impl Facts {
             );
         }
     }
-}
-
-/// Whether a flag stands again behind its place in the same list of words or line of a script.
-fn is_repeated(interface: &WorkerInterface, one: &FlagGiven, other: &FlagGiven) -> bool {
-    let file = &one.place.file;
-    let source = interface.sources.get(file);
-    let between = source.and_then(|source| source.text.get(one.place.end..other.place.start));
-    let Some(between) = between.filter(|_| *file == other.place.file) else {
-        return false;
-    };
-    let is_script = !file.name().ends_with(b".py");
-    let mut depth = 0;
-    between.replace("\\\n", " ").chars().all(|c| {
-        depth += i32::from("([{".contains(c)) - i32::from(")]}".contains(c));
-        depth >= 0 && !(is_script && "\n;&|".contains(c))
-    })
 }
 
 /// Characters of a value that a line shows.

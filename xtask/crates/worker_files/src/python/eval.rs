@@ -57,6 +57,8 @@ pub struct Reader<'t> {
     /// Call sites by function; during a sweep, only those that the present call or function adds.
     pub sites: Map<Node<'t>, Vec<Site<'t>>>,
     pub returns: Map<Node<'t>, Rc<[Node<'t>]>>,
+    /// Fixed flags by the list of words in which they stand, with their number among the facts.
+    pub fixed: Map<(Node<'t>, String), usize>,
     /// Calls that start a program that is not known, each with a flag that it takes.
     pub unknown_programs: Vec<(Node<'t>, Val<'t>)>,
     /// Functions without a call site.

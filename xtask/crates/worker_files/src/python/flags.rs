@@ -124,10 +124,10 @@ impl<'t> Reader<'t> {
             None => (&**first, value.cloned()),
         };
         let at = at.filter(|at| at.file() == node.file()).unwrap_or(node);
-        self.give(at, name, value.as_ref());
+        let given = self.give(at, name, value.as_ref());
         // The variables that decide on it are in the conditions around the place that adds it.
         let guards = self.guards(node, way);
-        if let Some(last) = self.facts.flags.last_mut()
+        if let Some(last) = self.facts.flags.get_mut(given)
             && !matches!(last.value, FlagValue::Env)
         {
             for (variable, words) in guards {
@@ -138,7 +138,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub fn give(&mut self, node: Node<'t>, flag: &str, value: Option<&Val<'t>>) {
+    /// Adds a flag, and returns its number among the facts.
+    pub fn give(&mut self, node: Node<'t>, flag: &str, value: Option<&Val<'t>>) -> usize {
         let envs = value.map(Val::envs).unwrap_or_default();
         let given = match value {
             None => FlagValue::Alone,
@@ -148,14 +149,27 @@ impl<'t> Reader<'t> {
                 .map_or(FlagValue::Computed(String::new()), FlagValue::Fixed),
         };
         let from = envs.iter().map(|name| (name.to_string(), FlagKind::Value));
-        self.facts.flags.push(FlagGiven {
+        let given = FlagGiven {
             runs: self.program.files[node.file()].reached,
             reached: self.program.runs(node),
             flag: flag.to_owned(),
             value: given,
             from: from.collect(),
             place: self.place(node),
-        });
+        };
+        // Of a flag that stands twice in one list, SGLang takes the last.
+        let list = node.parent().filter(|_| given.is_fixed());
+        let key = list.map(|list| (list, given.flag.clone()));
+        let before = key.as_ref().and_then(|key| self.fixed.get(key)).copied();
+        let before = before.filter(|at| self.facts.flags[*at].place < given.place);
+        if let Some(at) = before {
+            self.facts.flags[at] = given;
+            return at;
+        }
+        let at = self.facts.flags.len();
+        self.fixed.extend(key.map(|key| (key, at)));
+        self.facts.flags.push(given);
+        at
     }
 
     /// The tests whose results a condition's name holds.

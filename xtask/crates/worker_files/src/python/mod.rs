@@ -112,6 +112,14 @@ pub struct FlagGiven {
     pub reached: bool,
 }
 
+impl FlagGiven {
+    /// Whether no variable decides on it.
+    pub fn is_fixed(&self) -> bool {
+        let fixed = matches!(self.value, FlagValue::Fixed(_) | FlagValue::Alone);
+        self.from.is_empty() && fixed
+    }
+}
+
 /// What follows a flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FlagValue {

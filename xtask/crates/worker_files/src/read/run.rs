@@ -394,6 +394,7 @@ impl Reader<'_> {
                 let place = job.place(source, &command.run()[0].range);
                 self.interface.started_through.push((through, place));
             }
+            let mut all: Vec<python::FlagGiven> = Vec::new();
             for given in given {
                 for name in &given.from {
                     drives.entry(name.clone()).or_insert_with(|| FlagMapping {
@@ -412,15 +413,20 @@ impl Reader<'_> {
                     Some(value) => python::FlagValue::Fixed(value),
                 };
                 let from = given.from.into_iter().map(|name| (name, FlagKind::Value));
-                self.interface.python.flags.push(python::FlagGiven {
+                let given = python::FlagGiven {
                     value,
                     flag: given.flag,
                     from: from.collect(),
                     place: job.place(source, &given.range),
                     runs: starts,
                     reached: true,
-                });
+                };
+                // Of a flag that stands twice in one command, SGLang takes the last.
+                let again = |one: &python::FlagGiven| one.flag == given.flag && one.is_fixed();
+                all.retain(|one| !(given.is_fixed() && again(one)));
+                all.push(given);
             }
+            self.interface.python.flags.extend(all);
         }
         let reads = job.run.script.reads.iter().map(|variable| {
             let place = job.place(source, &variable.range);
