@@ -31,7 +31,7 @@ use xtask_core::outcome::Outcome;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
+use xtask_core::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, Tree};
 
 pub const TASK: &str = "cleanup";
 
@@ -266,7 +266,7 @@ fn after(scratch: &Scratch, before: &Entries, writes: &[Written]) -> Result<Entr
     let oids = scratch.hashes(writes.iter().map(|(_, content)| content.as_slice()))?;
     for ((path, _), oid) in writes.iter().zip(oids) {
         let mode = after.get(path).map_or(Mode::File, |entry| entry.mode);
-        after.insert(path.clone(), Entry::of(mode, oid));
+        after.insert(path.clone(), TreeEntry::of(mode, oid));
     }
     Ok(after)
 }

@@ -14,7 +14,7 @@ use xtask_core::tree::{RepoPath, Tree};
 
 /// A file as it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
+pub struct FileText {
     pub path: RepoPath,
     pub text: String,
 }
@@ -22,9 +22,9 @@ pub struct Text {
 /// What belongs together. A side that is not known is empty.
 #[derive(Debug, Default)]
 pub struct Pair {
-    pub old: Vec<Text>,
-    pub upstream: Vec<Text>,
-    pub new: Vec<Text>,
+    pub old: Vec<FileText>,
+    pub upstream: Vec<FileText>,
+    pub new: Vec<FileText>,
 }
 
 #[derive(Clone, Copy)]
@@ -65,7 +65,7 @@ pub fn of(
     }
     let mut pairs = Vec::new();
     for group in groups.into_values() {
-        let texts = |tree: Option<&dyn Tree>, files: &Files| -> Result<Vec<Text>> {
+        let texts = |tree: Option<&dyn Tree>, files: &Files| -> Result<Vec<FileText>> {
             let Some(tree) = tree else {
                 return Ok(Vec::new());
             };
@@ -156,7 +156,7 @@ fn leaders(before: &Files, after: &Files, items: &[Item]) -> BTreeMap<RepoPath, 
         .collect()
 }
 
-fn text(tree: &dyn Tree, path: &RepoPath) -> Result<Text> {
+fn text(tree: &dyn Tree, path: &RepoPath) -> Result<FileText> {
     let bytes = tree.read(path)?;
     let text = if bytes.len() > LARGEST || bytes.contains(&0) {
         format!("({} bytes, not shown)\n", bytes.len())
@@ -164,7 +164,7 @@ fn text(tree: &dyn Tree, path: &RepoPath) -> Result<Text> {
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let path = path.clone();
-    Ok(Text { path, text })
+    Ok(FileText { path, text })
 }
 
 #[cfg(test)]
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use xtask_core::tree::Memory;
 
-    fn names(texts: &[Text]) -> Vec<String> {
+    fn names(texts: &[FileText]) -> Vec<String> {
         texts.iter().map(|text| text.path.to_string()).collect()
     }
 

@@ -8,7 +8,7 @@ use xtask_core::git::{Git, GitTree, Repo};
 use xtask_core::layout::OUTDATED;
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{UsageError, UserError};
-use xtask_core::tree::{Directory, Entries, Entry, Tree};
+use xtask_core::tree::{Directory, Entries, TreeEntry, Tree};
 
 pub struct Trees<'a> {
     root: &'a Path,
@@ -95,7 +95,7 @@ impl<'a> Trees<'a> {
             if objects.blob(oid)?.is_none() {
                 return Ok(None);
             }
-            entries.insert(path.clone(), Entry::of(file.mode, oid.clone()));
+            entries.insert(path.clone(), TreeEntry::of(file.mode, oid.clone()));
         }
         Ok(Some(Box::new(GitTree::new(objects, entries, "upstream"))))
     }

@@ -1,6 +1,6 @@
 //! One of the Hub's files, read.
 
-use worker_files::json::Node;
+use worker_files::json::JsonNode;
 use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::RepoPath;
 
@@ -35,7 +35,7 @@ pub struct HubDocument {
     pub path: RepoPath,
     pub which: Which,
     pub text: String,
-    pub root: Node,
+    pub root: JsonNode,
 }
 
 impl HubDocument {
@@ -44,7 +44,7 @@ impl HubDocument {
         rule.at(self.place(span), message)
     }
 
-    pub fn config(&self, key: &str) -> Option<&Node> {
+    pub fn config(&self, key: &str) -> Option<&JsonNode> {
         self.root.get("config")?.get(key)
     }
 
@@ -59,13 +59,13 @@ impl HubDocument {
         Location::new(self.path.clone(), span.clone())
     }
 
-    pub fn source(&self, node: &Node) -> &str {
+    pub fn source(&self, node: &JsonNode) -> &str {
         &self.text[node.span.clone()]
     }
 }
 
 /// The first byte of a value: enough to point at.
-pub fn begin(node: &Node) -> Span {
+pub fn begin(node: &JsonNode) -> Span {
     node.span.start..node.span.start + 1
 }
 

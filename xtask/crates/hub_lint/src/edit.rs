@@ -1,6 +1,6 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
-use worker_files::json::{Member, Node};
+use worker_files::json::{Member, JsonNode};
 use xtask_core::finding::{Safety, Span};
 use xtask_core::suggest::Sure;
 
@@ -19,7 +19,7 @@ pub fn quote(text: &str) -> String {
 }
 
 /// Removes a member with the comma that goes with it.
-pub fn remove(object: &Node, member: &Member) -> Replace {
+pub fn remove(object: &JsonNode, member: &Member) -> Replace {
     let members = object.members();
     // They are in the order of the text.
     let index = members.partition_point(|other| other.key_span.start < member.key_span.start);
@@ -34,7 +34,7 @@ pub fn remove(object: &Node, member: &Member) -> Replace {
 }
 
 /// Adds a member after the last one, laid out like it. `value` is JSON.
-pub fn add(text: &str, object: &Node, key: &str, value: &str) -> Replace {
+pub fn add(text: &str, object: &JsonNode, key: &str, value: &str) -> Replace {
     let member = format!("{}: {value}", quote(key));
     if let Some(last) = object.members().last() {
         // What stands before the last key is what has to stand before the new one.
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use worker_files::json::parse;
 
-    fn with(text: &str, edit: impl Fn(&Node) -> Replace) -> String {
+    fn with(text: &str, edit: impl Fn(&JsonNode) -> Replace) -> String {
         let root = parse(text.as_bytes()).root.unwrap();
         let (span, with) = edit(&root);
         let mut out = text.to_owned();
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn the_comma_goes_with_its_member() {
         let text = "{\n  \"a\": 1,\n  \"b\": 2\n}";
-        let drop = |key: &'static str| move |n: &Node| remove(n, n.member(key).unwrap());
+        let drop = |key: &'static str| move |n: &JsonNode| remove(n, n.member(key).unwrap());
         assert_eq!(with(text, drop("a")), "{\n  \"b\": 2\n}");
         assert_eq!(with(text, drop("b")), "{\n  \"a\": 1\n}");
         assert_eq!(with("{ \"a\": 1 }", drop("a")), "{  }");

@@ -1,7 +1,7 @@
 //! The parts of the two files that have the right shape, for the rules that look at what they
 //! mean. What has the wrong shape is not in here: something has been said of it already.
 
-use worker_files::json::{Kind, Node};
+use worker_files::json::{JsonKind, JsonNode};
 use xtask_core::finding::Span;
 
 /// A variable of hub.json; those of tests.json have no input.
@@ -10,40 +10,40 @@ pub struct EnvVariable<'a> {
     pub key: &'a str,
     pub key_span: &'a Span,
     /// A fixed value.
-    pub value: Option<&'a Node>,
+    pub value: Option<&'a JsonNode>,
     pub input: Option<Input<'a>>,
 }
 
 /// How users set a variable.
 #[derive(Debug)]
 pub struct Input<'a> {
-    pub node: &'a Node,
+    pub node: &'a JsonNode,
     pub kind: Option<&'a str>,
     /// The default, where it says something: neither null nor empty.
-    pub default: Option<&'a Node>,
+    pub default: Option<&'a JsonNode>,
     pub required: bool,
     /// The values to choose from.
-    pub options: Vec<&'a Node>,
+    pub options: Vec<&'a JsonNode>,
     pub min: Option<f64>,
     pub max: Option<f64>,
 }
 
 /// A value that says something.
-pub fn said(node: &Node) -> Option<&Node> {
+pub fn said(node: &JsonNode) -> Option<&JsonNode> {
     match &node.kind {
-        Kind::Null => None,
-        Kind::String(text) if text.trim().is_empty() => None,
+        JsonKind::Null => None,
+        JsonKind::String(text) if text.trim().is_empty() => None,
         _ => Some(node),
     }
 }
 
 /// A list of the `config`; nothing where there is none.
-pub fn list<'a>(root: &'a Node, key: &str) -> &'a [Node] {
+pub fn list<'a>(root: &'a JsonNode, key: &str) -> &'a [JsonNode] {
     root.get("config").map_or(&[], |config| config.list(key))
 }
 
 /// The variables of either file.
-pub fn variables(root: &Node) -> Vec<EnvVariable<'_>> {
+pub fn variables(root: &JsonNode) -> Vec<EnvVariable<'_>> {
     list(root, "env")
         .iter()
         .filter_map(|node| {
@@ -54,20 +54,20 @@ pub fn variables(root: &Node) -> Vec<EnvVariable<'_>> {
                 value: node.get("value").and_then(said),
                 input: node
                     .get("input")
-                    .filter(|input| matches!(input.kind, Kind::Object(_)))
+                    .filter(|input| matches!(input.kind, JsonKind::Object(_)))
                     .map(input),
             })
         })
         .collect()
 }
 
-fn input(node: &Node) -> Input<'_> {
+fn input(node: &JsonNode) -> Input<'_> {
     let number = |key| node.get(key)?.as_f64();
     let options = node.list("options").iter();
     let options = options.filter_map(|option| match option.kind {
-        Kind::Object(_) => option.get("value"),
+        JsonKind::Object(_) => option.get("value"),
         // Bare options have their own rule; their values are plain all the same.
-        Kind::String(_) | Kind::Number(_) => Some(option),
+        JsonKind::String(_) | JsonKind::Number(_) => Some(option),
         _ => None,
     });
     Input {
@@ -82,7 +82,7 @@ fn input(node: &Node) -> Input<'_> {
 }
 
 /// The CUDA versions that a file allows, each as two numbers and where it stands.
-pub fn cuda_versions(root: &Node) -> Vec<((u32, u32), &Node)> {
+pub fn cuda_versions(root: &JsonNode) -> Vec<((u32, u32), &JsonNode)> {
     list(root, "allowedCudaVersions")
         .iter()
         .filter_map(|node| Some((version(node.as_str()?)?, node)))

@@ -19,7 +19,7 @@ use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, LOCK, Shape};
 use xtask_core::lock::{Lock, Origin};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
+use xtask_core::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, Tree};
 
 pub fn make(
     git: &Git,
@@ -53,7 +53,7 @@ pub fn make(
     let lock = Lock::new(origin, None);
     let oid = scratch.blob(&lock.to_bytes()?)?;
     let mut entries = ours.clone();
-    entries.insert(LOCK.into(), Entry::of(Mode::File, oid));
+    entries.insert(LOCK.into(), TreeEntry::of(Mode::File, oid));
     let after = steps::tree_of(scratch, ours, &entries)?;
     let mut notes = found.notes;
     notes.extend(left_over(ours));

@@ -18,7 +18,7 @@ use xtask_core::git::{Scratch, Unseen};
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::output::diff;
-use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree, same};
+use xtask_core::tree::{Entries, TreeEntry, Mode, RepoPath, Tree, same};
 
 pub fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
     bundle
@@ -166,7 +166,7 @@ pub fn drop_undeclared(
 ) -> Result<Option<Rewrite>> {
     let path = RepoPath::from(bake::FILE);
     let ours = at.ours.entries();
-    let is_ours = |entry: &&Entry| {
+    let is_ours = |entry: &&TreeEntry| {
         entry.mode.is_file() && ours.get(&path).is_some_and(|before| same(before, entry))
     };
     let Some(entry) = built.entries.get(&path).filter(is_ours).cloned() else {
@@ -193,7 +193,7 @@ pub fn drop_undeclared(
         changes: changes(&String::from_utf8_lossy(&text), &without),
         path: path.clone(),
     };
-    built.entries.insert(path, Entry::of(entry.mode, oid));
+    built.entries.insert(path, TreeEntry::of(entry.mode, oid));
     built.after = steps::tree_of(scratch, ours, &built.entries)?;
     Ok(Some(rewrite))
 }

@@ -9,7 +9,7 @@ use worker_files::rewrite::{Change, NotUnderstood, PathMap, Rewritten};
 use worker_files::{compose, dockerfile};
 use xtask_core::layout::{self, Shape};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree};
+use xtask_core::tree::{Entries, TreeEntry, Mode, RepoPath, Tree};
 
 #[derive(Debug, Clone)]
 pub struct Incoming {
@@ -133,7 +133,7 @@ type Rewriter = fn(&[u8], &PathMap) -> Result<Rewritten, NotUnderstood>;
 #[derive(Default)]
 struct Chosen {
     /// Those that come, by where they go.
-    comes: BTreeMap<RepoPath, (RepoPath, Entry)>,
+    comes: BTreeMap<RepoPath, (RepoPath, TreeEntry)>,
     /// Those of the upstream's part that stay behind.
     left: Vec<RepoPath>,
     /// Which of these a reviewer would expect to come, and why they don't.

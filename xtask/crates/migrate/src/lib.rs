@@ -47,7 +47,7 @@ use xtask_core::progress::Progress;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
+use xtask_core::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, Tree};
 
 pub const TASK: &str = "migrate";
 
@@ -366,7 +366,7 @@ fn resolved(
     let oid = work.scratch.blob(&lock.to_bytes()?)?;
     let path = RepoPath::from(records::place_in(entries, LOCK)?);
     let mut after = entries.clone();
-    after.insert(path, Entry::of(Mode::File, oid));
+    after.insert(path, TreeEntry::of(Mode::File, oid));
     record.steps.extend(between(entries, &after, &[]));
     record.after_tree = tree_of(&work.scratch, entries, &after)?;
     record.conflicts.clear();

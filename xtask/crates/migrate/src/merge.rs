@@ -12,7 +12,7 @@ use xtask_core::git::{IndexEdit, Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
 use xtask_core::records;
-use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, differences, same};
+use xtask_core::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, differences, same};
 
 /// A merged result as a git tree.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
             written: None,
             removed: false,
         };
-        let entry = Entry::of(file.mode, file.rendered().clone());
+        let entry = TreeEntry::of(file.mode, file.rendered().clone());
         stored.entries.insert(path.clone(), entry);
         stored.locked.insert(path.clone(), file);
     }
@@ -144,7 +144,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
             conflicts.push(conflict.clone());
             stages.extend(sides.iter().cloned());
             if let Some(ours) = sides.iter().find(|stage| stage.stage == 2) {
-                let entry = Entry::of(ours.side.mode, ours.side.oid.clone());
+                let entry = TreeEntry::of(ours.side.mode, ours.side.oid.clone());
                 entries.insert(ours.path.clone(), entry);
             }
         }
@@ -177,7 +177,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
     }
     let oids = scratch.blobs(written.iter().map(|(_, content)| content.as_slice()))?;
     for ((path, _), oid) in written.into_iter().zip(oids) {
-        entries.insert(path, Entry::of(Mode::File, oid));
+        entries.insert(path, TreeEntry::of(Mode::File, oid));
     }
     let after = tree_of(scratch, sides.before, &entries)?;
     Ok(MergedTree {
@@ -289,7 +289,7 @@ fn arrivals(
     paths
         .into_iter()
         .map(|path| {
-            let equal = |one: Option<&Entry>, other: Option<&Entry>| match (one, other) {
+            let equal = |one: Option<&TreeEntry>, other: Option<&TreeEntry>| match (one, other) {
                 (Some(one), Some(other)) => same(one, other),
                 (None, None) => true,
                 _ => false,

@@ -13,7 +13,7 @@ use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{LOCK, Shape};
 use xtask_core::lock::{LockedFile, Origin};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Entry, RepoPath, Tree, same};
+use xtask_core::tree::{Entries, TreeEntry, RepoPath, Tree, same};
 
 /// The upstream as the lock will record it, and whether it gives anything new.
 pub fn origin(at: &Preflight, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {
@@ -40,7 +40,7 @@ pub fn origin(at: &Preflight, upstream: &Upstream, stored: &Stored) -> (Origin, 
 }
 
 fn locked_entries(files: &BTreeMap<RepoPath, LockedFile>) -> Entries {
-    let entry = |file: &LockedFile| Entry::of(file.mode, file.rendered().clone());
+    let entry = |file: &LockedFile| TreeEntry::of(file.mode, file.rendered().clone());
     let files = files.iter();
     files
         .map(|(path, file)| (path.clone(), entry(file)))
@@ -63,7 +63,7 @@ pub fn base(
     for (path, file) in &lock.upstream.files {
         // Files that are not rewritten are in the history of the repository itself.
         if file.rendered.is_none() && at.objects.blob(&file.given)?.is_some() {
-            base.insert(path.clone(), Entry::of(file.mode, file.given.clone()));
+            base.insert(path.clone(), TreeEntry::of(file.mode, file.given.clone()));
         } else {
             missing.push(path);
         }
@@ -94,7 +94,7 @@ pub fn base(
                 )
             ));
         }
-        base.insert(path.clone(), Entry::of(file.mode, file.rendered().clone()));
+        base.insert(path.clone(), TreeEntry::of(file.mode, file.rendered().clone()));
     }
     Ok(base)
 }

@@ -16,7 +16,7 @@ use xtask_core::git::{Git, GitTree, Scratch};
 use xtask_core::layout::{self, Layout, OUTDATED};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Entry, Memory, Mode, Oid, RepoPath, Tree, same};
+use xtask_core::tree::{Entries, TreeEntry, Memory, Mode, Oid, RepoPath, Tree, same};
 
 /// Where the official repository is.
 pub const ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";
@@ -177,7 +177,7 @@ impl Official {
         revision: &Revision,
     ) -> Result<OfficialBase> {
         let mut tree = Memory::new();
-        let mut lacking: Vec<(&RepoPath, &Entry, &Oid)> = Vec::new();
+        let mut lacking: Vec<(&RepoPath, &TreeEntry, &Oid)> = Vec::new();
         for (path, entry) in &revision.files {
             let oid = entry.oid.as_ref().context("a file without a hash")?;
             match (at.objects.blob(oid)?, path.as_str()) {
@@ -277,7 +277,7 @@ impl OfficialBase {
             if at.objects.blob(file.rendered())?.is_none() {
                 return Ok(None);
             }
-            let entry = Entry::of(file.mode, file.rendered().clone());
+            let entry = TreeEntry::of(file.mode, file.rendered().clone());
             files.insert(path.clone(), entry);
         }
         let commit = origin.commit.clone().unwrap_or_default();
@@ -332,7 +332,7 @@ fn known(text: &str) -> Result<Vec<Revision>> {
     let file = |index: &serde_json::Value| {
         let index = usize::try_from(index.as_u64()?).ok()?;
         let (path, mode, oid) = facts.files.get(index)?;
-        let entry = Entry::of(Mode::from_octal(mode.as_bytes())?, Oid(oid.clone()));
+        let entry = TreeEntry::of(Mode::from_octal(mode.as_bytes())?, Oid(oid.clone()));
         Some((RepoPath::from(path.as_str()), entry))
     };
     let revision = |line: &Vec<serde_json::Value>| {

@@ -183,13 +183,13 @@ fn collisions(incoming: &Entries) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_core::tree::Entry;
+    use xtask_core::tree::TreeEntry;
 
     fn entries(paths: &[(&str, Mode, u64)]) -> Entries {
         paths
             .iter()
             .map(|&(path, mode, size)| {
-                let entry = Entry {
+                let entry = TreeEntry {
                     mode,
                     size: Some(size),
                     oid: None,
@@ -311,7 +311,7 @@ mod tests {
         );
         let many: Entries = (0..=MAX_FILES)
             .map(|n| {
-                let entry = Entry {
+                let entry = TreeEntry {
                     mode: Mode::File,
                     size: None,
                     oid: None,

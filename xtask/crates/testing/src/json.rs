@@ -1,6 +1,6 @@
 //! A second opinion on JSON.
 
-use worker_files::json::{Kind, Node, ProblemKind, parse};
+use worker_files::json::{JsonKind, JsonNode, ProblemKind, parse};
 
 /// `serde_json` is the second opinion: it takes exactly what has no problem here, and reads the
 /// same from it.
@@ -27,14 +27,14 @@ pub fn agrees_with_serde(bytes: &[u8]) {
     }
 }
 
-fn to_serde(node: &Node) -> serde_json::Value {
+fn to_serde(node: &JsonNode) -> serde_json::Value {
     match &node.kind {
-        Kind::Null => serde_json::Value::Null,
-        Kind::Bool(value) => (*value).into(),
-        Kind::Number(text) => serde_json::from_str(text).unwrap(),
-        Kind::String(text) => text.clone().into(),
-        Kind::Array(items) => items.iter().map(to_serde).collect(),
-        Kind::Object(members) => members
+        JsonKind::Null => serde_json::Value::Null,
+        JsonKind::Bool(value) => (*value).into(),
+        JsonKind::Number(text) => serde_json::from_str(text).unwrap(),
+        JsonKind::String(text) => text.clone().into(),
+        JsonKind::Array(items) => items.iter().map(to_serde).collect(),
+        JsonKind::Object(members) => members
             .iter()
             .map(|member| (member.key.clone(), to_serde(&member.value)))
             .collect(),

@@ -15,14 +15,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 
 use rustix::process::{Pid, Signal};
-use xtask_core::tree::{Entries, Entry, Mode, Oid};
+use xtask_core::tree::{Entries, TreeEntry, Mode, Oid};
 
 pub use json::agrees_with_serde;
 pub use random::Random;
 
 /// Files with their ids, for tests that look at nothing else.
 pub fn files(of: &[(&str, &str)]) -> Entries {
-    let entry = |oid: &str| Entry::of(Mode::File, Oid(oid.into()));
+    let entry = |oid: &str| TreeEntry::of(Mode::File, Oid(oid.into()));
     of.iter()
         .map(|&(path, oid)| (path.into(), entry(oid)))
         .collect()

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use xtask_core::git::{IndexEdit, Repo, Scratch, Unseen};
 use xtask_core::outcome::UserError;
 use xtask_core::output::{quoted_file, quoted_path};
-use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
+use xtask_core::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, Side, differences, same};
 
 /// One step in the work tree. Moves keep the bytes of the work tree, unfiltered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,10 +81,10 @@ pub fn between(
     let reached: BTreeSet<&RepoPath> = moves.iter().map(|(_, to)| to).collect();
     let (mut removes, mut writes) = (Vec::new(), Vec::new());
     for (path, old, new) in differences(before, after) {
-        let old = old.filter(|_| !left.contains(path)).and_then(Entry::side);
+        let old = old.filter(|_| !left.contains(path)).and_then(TreeEntry::side);
         let new = new.filter(|_| !reached.contains(path));
         let path = path.clone();
-        match (old, new.and_then(Entry::side)) {
+        match (old, new.and_then(TreeEntry::side)) {
             (old, Some(new)) => writes.push(PathChange::Write { path, old, new }),
             (Some(old), None) => removes.push(PathChange::Remove { path, old }),
             (None, None) => {}
@@ -111,7 +111,7 @@ pub struct Conflict {
     pub reason: String,
 }
 
-pub fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &Entry) -> Result<()> {
+pub fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &TreeEntry) -> Result<()> {
     let oid = entry.oid.as_ref();
     let oid = oid.with_context(|| format!("{path} is in no object database"))?;
     edit.put(path, entry.mode, oid);

@@ -3,7 +3,7 @@
 mod rewrite;
 
 use super::dockerfile::{Named, expand};
-use super::json::{self, Kind, Member, Node};
+use super::json::{self, JsonKind, Member, JsonNode};
 use super::{Hides, Place, Reading, Source, Unread, is_one_of, yaml};
 
 pub use rewrite::rewrite;
@@ -89,7 +89,7 @@ impl File<'_> {
             settings.extend(member.map(|member| format!("build {}", setting(member))));
         }
         let named = |key: &str| service.get(key).map(|node| self.named(node));
-        let path = |node: &Node| expand(&line(node.get("path").unwrap_or(node)), &[].into());
+        let path = |node: &JsonNode| expand(&line(node.get("path").unwrap_or(node)), &[].into());
         Service {
             settings,
             name: member.key.clone(),
@@ -105,7 +105,7 @@ impl File<'_> {
         }
     }
 
-    fn build(&mut self, build: &Node) -> Build {
+    fn build(&mut self, build: &JsonNode) -> Build {
         if let Some(inline) = build.member("dockerfile_inline") {
             self.not_read(inline, "a Dockerfile inside of this file");
         }
@@ -123,7 +123,7 @@ impl File<'_> {
     }
 
     /// Names with values, as a mapping or as a list of `NAME=value`.
-    fn named(&self, node: &Node) -> Vec<Named> {
+    fn named(&self, node: &JsonNode) -> Vec<Named> {
         let place = |span: &json::Span| self.source.place(span.clone());
         let members = node.members().iter();
         let members = members.map(|m| Named::new(&*m.key, line(&m.value), place(&m.key_span)));
@@ -144,21 +144,21 @@ impl File<'_> {
 }
 
 /// The members of a list, or a value alone.
-fn each(node: Option<&Node>) -> &[Node] {
+fn each(node: Option<&JsonNode>) -> &[JsonNode] {
     match node.map(|node| &node.kind) {
-        Some(Kind::Array(items)) => items,
+        Some(JsonKind::Array(items)) => items,
         _ => node.map(std::slice::from_ref).unwrap_or_default(),
     }
 }
 
 /// A value in one line, which is cut short where it is very long.
-fn line(node: &Node) -> String {
+fn line(node: &JsonNode) -> String {
     let mut line = String::new();
     write(node, &mut line);
     line
 }
 
-fn write(node: &Node, line: &mut String) {
+fn write(node: &JsonNode, line: &mut String) {
     const LONGEST: usize = 4096;
     if line.len() > LONGEST {
         line.push_str(if line.ends_with('…') { "" } else { "…" });
@@ -178,7 +178,7 @@ fn write(node: &Node, line: &mut String) {
 }
 
 /// `SOURCE:TARGET`, which may be written as a mapping too.
-fn volume(node: &Node) -> String {
+fn volume(node: &JsonNode) -> String {
     let text = |key: &str| node.text(key);
     match (text("source"), text("target"), text("type")) {
         (Some(source), Some(target), Some("bind" | "volume")) if node.members().len() == 3 => {

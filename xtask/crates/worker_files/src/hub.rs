@@ -1,7 +1,7 @@
 //! `.runpod/hub.json`: what the Hub offers people to set.
 
 use super::dockerfile::Text;
-use super::json::{self, Node};
+use super::json::{self, JsonNode};
 use super::{Declared, Place, Source, Unread, is_one_of};
 
 /// A preset: a name with values for some of the variables.
@@ -22,7 +22,7 @@ pub struct Hub {
 }
 
 /// The root of a JSON file, or what is wrong with it.
-pub fn root(source: &Source) -> Result<Node, Unread> {
+pub fn root(source: &Source) -> Result<JsonNode, Unread> {
     let parsed = json::parse(source.text.as_bytes());
     parsed.root.ok_or_else(|| {
         let (what, at) = parsed.problems.first().map_or_else(
@@ -40,7 +40,7 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
     let mut hub = Hub::default();
     let config = root.get("config");
     for (prefix, object) in [("", Some(&root)), ("config.", config)] {
-        for member in object.map(Node::members).unwrap_or_default() {
+        for member in object.map(JsonNode::members).unwrap_or_default() {
             if !is_one_of(READ_BY_PARTS, &member.key) {
                 let value = as_written(source, &member.value);
                 hub.settings
@@ -67,13 +67,13 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
     Ok(hub)
 }
 
-fn declared(source: &Source, entry: &Node) -> Option<Declared> {
+fn declared(source: &Source, entry: &JsonNode) -> Option<Declared> {
     let key = entry.get("key")?;
     let name = key.as_str()?.to_owned();
     let input = entry.get("input");
     let node = |key: &str| input.and_then(|input| input.get(key));
-    let word = |key: &str| node(key).and_then(Node::as_str).map(str::to_owned);
-    let value = |key: &str| node(key).and_then(Node::scalar);
+    let word = |key: &str| node(key).and_then(JsonNode::as_str).map(str::to_owned);
+    let value = |key: &str| node(key).and_then(JsonNode::scalar);
     let is_true = |key: &str| input.is_some_and(|input| input.is_true(key));
     Some(Declared {
         name,
@@ -88,7 +88,7 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
         min: value("min"),
         max: value("max"),
         others: input.map(|input| others(source, input)).unwrap_or_default(),
-        fixed: entry.get("value").and_then(Node::scalar),
+        fixed: entry.get("value").and_then(JsonNode::scalar),
         default_place: node("default").map(|d| source.place(d.span.clone())),
         place: source.place(key.span.clone()),
     })
@@ -98,10 +98,10 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
 const TOLD: &str = "name description placeholder hint advanced type default options required \
     trueValue falseValue min max";
 
-fn others(source: &Source, input: &Node) -> Vec<(String, String)> {
+fn others(source: &Source, input: &JsonNode) -> Vec<(String, String)> {
     let others = input.members().iter();
     let others = others.filter(|member| !is_one_of(TOLD, &member.key));
-    let value = |node: &Node| {
+    let value = |node: &JsonNode| {
         let text = &source.text[node.span.clone()];
         let json = serde_json::from_str(text).unwrap_or(serde_json::Value::from(text));
         json.to_string()
@@ -111,7 +111,7 @@ fn others(source: &Source, input: &Node) -> Vec<(String, String)> {
 }
 
 /// What an input lets people choose from: objects with a `value`, or the values themselves.
-pub fn options(source: &Source, input: &Node) -> Vec<(String, Place)> {
+pub fn options(source: &Source, input: &JsonNode) -> Vec<(String, Place)> {
     let options = input.list("options").iter();
     let values = options.map(|option| text(source, option.get("value").unwrap_or(option)));
     let values = values.flatten();
@@ -122,7 +122,7 @@ pub fn options(source: &Source, input: &Node) -> Vec<(String, Place)> {
 pub const READ_BY_PARTS: &str = "config env presets allowedCudaVersions tests";
 
 /// A setting's value: a scalar's text, or the JSON of something larger.
-pub fn as_written(source: &Source, node: &Node) -> Text {
+pub fn as_written(source: &Source, node: &JsonNode) -> Text {
     text(source, node).unwrap_or_else(|| {
         let words = source.text[node.span.clone()].split_whitespace();
         let json = words.collect::<Vec<_>>().join(" ");
@@ -130,11 +130,11 @@ pub fn as_written(source: &Source, node: &Node) -> Text {
     })
 }
 
-pub fn text(source: &Source, node: &Node) -> Option<Text> {
+pub fn text(source: &Source, node: &JsonNode) -> Option<Text> {
     Some(Text::new(node.scalar()?, source.place(node.span.clone())))
 }
 
-pub fn texts(source: &Source, nodes: &[Node]) -> Vec<Text> {
+pub fn texts(source: &Source, nodes: &[JsonNode]) -> Vec<Text> {
     nodes.iter().filter_map(|node| text(source, node)).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use super::dockerfile::{Named, Text};
 use super::hub::{READ_BY_PARTS, as_written, root, texts};
-use super::json::{Member, Node};
+use super::json::{Member, JsonNode};
 use super::{Place, Source, Unread, is_one_of};
 
 /// The Hub's tests.
@@ -41,20 +41,20 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
     let root = root(source)?;
     let config = root.get("config");
     let list = |key: &str| config.map(|config| config.list(key)).unwrap_or_default();
-    let test = |test: &Node| {
+    let test = |test: &JsonNode| {
         let input = test.get("input");
         Test {
             name: test.text("name").unwrap_or_default().to_owned(),
             input_text: input.map(|input| in_order(&source.text[input.span.clone()])),
-            timeout: test.get("timeout").and_then(Node::scalar),
+            timeout: test.get("timeout").and_then(JsonNode::scalar),
             place: source.place(test.span.clone()),
         }
     };
-    let variable = |entry: &Node| {
+    let variable = |entry: &JsonNode| {
         let key = entry.get("key")?;
         let value = entry
             .get("value")
-            .and_then(Node::scalar)
+            .and_then(JsonNode::scalar)
             .unwrap_or_default();
         Some(Named::new(
             key.as_str()?,
@@ -63,7 +63,7 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
         ))
     };
     let settings = root.members().iter();
-    let settings = settings.chain(config.map(Node::members).unwrap_or_default());
+    let settings = settings.chain(config.map(JsonNode::members).unwrap_or_default());
     let settings = settings.filter(|member| !is_one_of(READ_BY_PARTS, &member.key));
     let setting = |member: &Member| (member.key.clone(), as_written(source, &member.value));
     Ok(Tests {

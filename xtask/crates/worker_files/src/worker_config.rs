@@ -2,7 +2,7 @@
 
 use super::dockerfile::Text;
 use super::hub::{options, root, text};
-use super::json::{Member, Node};
+use super::json::{Member, JsonNode};
 use super::{Declared, Source, Unread};
 use xtask_core::sglang;
 
@@ -33,9 +33,9 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
                 "toggle" => "boolean".to_owned(),
                 _ => kind,
             }),
-            default: value.and_then(Node::scalar).filter(|v| !v.is_empty()),
+            default: value.and_then(JsonNode::scalar).filter(|v| !v.is_empty()),
             options: options(source, entry),
-            required: entry.get("required").and_then(Node::scalar).as_deref() == Some("true"),
+            required: entry.get("required").and_then(JsonNode::scalar).as_deref() == Some("true"),
             default_place: value.map(|v| source.place(v.span.clone())),
             place: source.place(member.key_span.clone()),
             ..Declared::default()
@@ -53,7 +53,7 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
             .filter_map(|category| {
                 let title = text(source, category.get("title")?)?;
                 let settings = category.list("settings").iter();
-                Some((title, settings.filter_map(Node::scalar).collect()))
+                Some((title, settings.filter_map(JsonNode::scalar).collect()))
             })
             .collect();
     }

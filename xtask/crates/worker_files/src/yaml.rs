@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser};
 
-use crate::json::{Kind, Member, Node, Span};
+use crate::json::{JsonKind, Member, JsonNode, Span};
 use crate::{Hides, Source, Unread};
 
 /// Deeper nesting is made by no person.
@@ -18,22 +18,22 @@ pub struct Fault {
     pub what: String,
 }
 
-pub fn read(source: &Source, may_hide: &[Hides]) -> Result<Node, Unread> {
+pub fn read(source: &Source, may_hide: &[Hides]) -> Result<JsonNode, Unread> {
     parse(&source.text).map_err(|fault| {
         let what = format!("not YAML: {}", fault.what);
         source.unread(fault.offset..fault.offset, what, may_hide)
     })
 }
 
-pub fn parse(text: &str) -> Result<Node, Fault> {
+pub fn parse(text: &str) -> Result<JsonNode, Fault> {
     // The parser counts characters.
     let mut offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     offsets.push(text.len());
     let offset = |index: usize| offsets.get(index).copied().unwrap_or(text.len());
-    let mut root = Node::new(0..0, Kind::Null);
-    let mut anchors: HashMap<usize, Node> = HashMap::new();
+    let mut root = JsonNode::new(0..0, JsonKind::Null);
+    let mut anchors: HashMap<usize, JsonNode> = HashMap::new();
     // Collections that are open: anchor, start, members.
-    let mut open: Vec<(usize, usize, Vec<Node>)> = Vec::new();
+    let mut open: Vec<(usize, usize, Vec<JsonNode>)> = Vec::new();
     // Aliases may make a file as large as one likes: so much of it is filled in.
     let mut budget = 4 * text.len() + 100_000;
     let mut documents = 0;
@@ -71,17 +71,17 @@ pub fn parse(text: &str) -> Result<Node, Fault> {
                 (anchor, node.clone())
             }
             Event::Scalar(value, _, anchor, _) => {
-                (anchor, Node::new(span, Kind::String(value.into_owned())))
+                (anchor, JsonNode::new(span, JsonKind::String(value.into_owned())))
             }
             end @ (Event::SequenceEnd | Event::MappingEnd) => {
                 let Some((anchor, start, nodes)) = open.pop() else {
                     continue;
                 };
                 let kind = match end {
-                    Event::MappingEnd => Kind::Object(members(nodes, text)),
-                    _ => Kind::Array(nodes),
+                    Event::MappingEnd => JsonKind::Object(members(nodes, text)),
+                    _ => JsonKind::Array(nodes),
                 };
-                (anchor, Node::new(start..span.end, kind))
+                (anchor, JsonNode::new(start..span.end, kind))
             }
             _ => continue,
         };
@@ -103,7 +103,7 @@ pub fn parse(text: &str) -> Result<Node, Fault> {
 }
 
 /// How much a value holds, and how deep it is.
-fn measure(node: &Node) -> (usize, usize) {
+fn measure(node: &JsonNode) -> (usize, usize) {
     let own = 1 + node.as_str().map_or(0, str::len);
     let members = node.members().iter().map(|member| &member.value);
     let inside = members.chain(node.items()).map(measure);
@@ -114,7 +114,7 @@ fn measure(node: &Node) -> (usize, usize) {
 
 /// The members of a mapping from its keys and values in turn; its own win over those that `<<`
 /// merges in.
-fn members(nodes: Vec<Node>, text: &str) -> Vec<Member> {
+fn members(nodes: Vec<JsonNode>, text: &str) -> Vec<Member> {
     let (mut own, mut merged) = (Vec::new(), Vec::new());
     let mut nodes = nodes.into_iter();
     while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
@@ -122,7 +122,7 @@ fn members(nodes: Vec<Node>, text: &str) -> Vec<Member> {
         let key = key.as_str().unwrap_or(&text[key_span.clone()]).to_owned();
         if key == "<<" {
             merged.extend_from_slice(value.members());
-            merged.extend(value.items().iter().flat_map(Node::members).cloned());
+            merged.extend(value.items().iter().flat_map(JsonNode::members).cloned());
         } else {
             own.push(Member::new(key, key_span, value));
         }

@@ -29,12 +29,12 @@ use xtask_core::tree::Tree;
 pub struct Scenario {
     pub name: String,
     pub env: std::collections::BTreeMap<String, String>,
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<RunJob>,
 }
 
 /// A job to hand to the handler.
 #[derive(Debug, Clone, Serialize)]
-pub struct Job {
+pub struct RunJob {
     pub name: String,
     pub input: serde_json::Value,
 }

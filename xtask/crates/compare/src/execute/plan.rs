@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::super::facts::Facts;
-use super::{Job, Scenario};
+use super::{RunJob, Scenario};
 use xtask_core::sglang::{Flag, Table};
 use xtask_core::tree::Tree;
 
@@ -15,12 +15,12 @@ pub const BASE: &str = "(nothing else set)";
 pub const MODEL: [&str; 2] = ["MODEL_NAME", "MODEL_PATH"];
 
 /// The runs to make with both workers: for every variable that either of them reads.
-pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[Job]) -> Vec<Scenario> {
+pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[RunJob]) -> Vec<Scenario> {
     let base: BTreeMap<String, String> = MODEL
         .iter()
         .map(|name| ((*name).to_owned(), "org/model".to_owned()))
         .collect();
-    let scenario = |name: String, set: Option<(&str, String)>, jobs: &[Job]| {
+    let scenario = |name: String, set: Option<(&str, String)>, jobs: &[RunJob]| {
         let mut env = base.clone();
         env.extend(set.map(|(name, value)| (name.to_owned(), value)));
         let jobs = jobs.to_vec();
@@ -105,7 +105,7 @@ fn of_flag(flag: &Flag) -> String {
 
 /// The jobs to hand to both handlers: some of every shape that workers understand, and those of
 /// both workers' test files.
-pub fn jobs(trees: &[&dyn Tree]) -> Vec<Job> {
+pub fn jobs(trees: &[&dyn Tree]) -> Vec<RunJob> {
     let messages = json!([{"role": "user", "content": "hello"}]);
     let chat = "/v1/chat/completions";
     let known = json!({
@@ -116,11 +116,11 @@ pub fn jobs(trees: &[&dyn Tree]) -> Vec<Job> {
         "bare-messages": {"messages": messages},
         "generate": {"text": "hello", "sampling_params": {"max_new_tokens": 4}},
     });
-    let job = |(name, input): (&String, &Value)| Job {
+    let job = |(name, input): (&String, &Value)| RunJob {
         name: name.clone(),
         input: input.clone(),
     };
-    let mut jobs: Vec<Job> = known.as_object().into_iter().flatten().map(job).collect();
+    let mut jobs: Vec<RunJob> = known.as_object().into_iter().flatten().map(job).collect();
     for tree in trees {
         for path in [
             "test_input.json",
@@ -137,7 +137,7 @@ pub fn jobs(trees: &[&dyn Tree]) -> Vec<Job> {
                 continue;
             };
             if !jobs.iter().any(|known| known.input == *input) {
-                jobs.push(Job {
+                jobs.push(RunJob {
                     name: format!("{path} of {}", tree.describe()),
                     input: input.clone(),
                 });

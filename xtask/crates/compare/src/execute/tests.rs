@@ -8,7 +8,7 @@ use super::super::tests::{legacy, modern};
 use super::*;
 use xtask_core::tree::{Directory, Memory};
 
-fn scenario(name: &str, env: &[(&str, &str)], jobs: Vec<Job>) -> Scenario {
+fn scenario(name: &str, env: &[(&str, &str)], jobs: Vec<RunJob>) -> Scenario {
     Scenario {
         name: name.to_owned(),
         env: env
@@ -328,7 +328,7 @@ runpod.serverless.start({{"handler": handler, "said": blocked}})
         made = file.display(),
         home = std::env::var("HOME").unwrap_or_default()
     );
-    let job = Job {
+    let job = RunJob {
         name: "j".to_owned(),
         input: json!({}),
     };

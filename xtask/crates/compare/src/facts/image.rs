@@ -259,7 +259,7 @@ pub(super) fn started(command: &str) -> &str {
 }
 
 /// Whether git's name of the content is that of no content.
-fn is_empty_blob(entry: &xtask_core::tree::Entry) -> bool {
+fn is_empty_blob(entry: &xtask_core::tree::TreeEntry) -> bool {
     let empty = [
         "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
         "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",

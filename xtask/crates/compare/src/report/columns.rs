@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use similar::{Algorithm, ChangeTag, DiffTag, TextDiff};
 
-use super::super::pairs::{Pair, Text};
+use super::super::pairs::{Pair, FileText};
 use super::markup::{anchor, escaped};
 use xtask_core::tree::RepoPath;
 
@@ -184,9 +184,9 @@ fn td(side: &str, class: &str, line: &Line, html: &str, linked: &HashSet<String>
     )
 }
 
-fn lines(texts: &[Text]) -> Vec<Line<'_>> {
+fn lines(texts: &[FileText]) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
-    for Text { path: file, text } in texts {
+    for FileText { path: file, text } in texts {
         let numbered = text.split_inclusive('\n').zip(1..);
         lines.extend(numbered.map(|(text, number)| Line { file, number, text }));
     }
@@ -300,8 +300,8 @@ fn words(old: &str, new: &str) -> (String, String) {
 mod tests {
     use super::*;
 
-    fn texts(path: &str, text: &str) -> Vec<Text> {
-        vec![Text {
+    fn texts(path: &str, text: &str) -> Vec<FileText> {
+        vec![FileText {
             path: path.into(),
             text: text.to_owned(),
         }]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::{Call, records};
-use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
+use crate::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, Tree};
 
 /// A conversation with `git cat-file --batch`, begun with the first question.
 pub struct Objects {
@@ -150,8 +150,8 @@ pub(super) fn head_and_path(record: &[u8]) -> Option<(&str, RepoPath)> {
     Some((head, RepoPath::new(&record[tab + 1..])))
 }
 
-pub(super) fn entry(mode: &str, oid: &str) -> Result<Entry> {
+pub(super) fn entry(mode: &str, oid: &str) -> Result<TreeEntry> {
     let mode = Mode::from_octal(mode.as_bytes())
         .with_context(|| format!("git knows no file mode {mode}"))?;
-    Ok(Entry::of(mode, Oid(oid.to_owned())))
+    Ok(TreeEntry::of(mode, Oid(oid.to_owned())))
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::objects::{entry, head_and_path};
 use super::{Call, Git, Repo, records};
 use crate::if_there;
-use crate::tree::{Entry, Mode, Oid, RepoPath, Side};
+use crate::tree::{TreeEntry, Mode, Oid, RepoPath, Side};
 
 /// The author of the temporary commits for a merge.
 const NOBODY: [(&str, &str); 6] = [
@@ -86,7 +86,7 @@ pub struct Merged {
     /// The tree, with conflict markers where there are conflicts.
     pub tree: Oid,
     /// The sides of each conflict, for the index.
-    pub stages: Vec<(RepoPath, u8, Entry)>,
+    pub stages: Vec<(RepoPath, u8, TreeEntry)>,
     /// What git had to say: paths, kind (`CONFLICT (contents)`, `Auto-merging`), message.
     pub messages: Vec<(Vec<RepoPath>, String, String)>,
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{Entries, Entry, Mode, RepoPath, Tree};
+use super::{Entries, TreeEntry, Mode, RepoPath, Tree};
 
 /// Folders of built or installed files, which can be very large and are no part of a worker.
 const BUILT: &str = "\
@@ -73,7 +73,7 @@ impl Directory {
                         root.display()
                     ),
                 };
-                entries.insert(path, Entry::sized(mode, metadata.len()));
+                entries.insert(path, TreeEntry::sized(mode, metadata.len()));
             }
         }
         let root = root.to_owned();

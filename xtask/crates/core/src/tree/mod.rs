@@ -72,7 +72,7 @@ impl fmt::Display for Oid {
 
 /// What a tree knows of a path without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TreeEntry {
     pub mode: Mode,
     /// In bytes, where it is known without reading.
     pub size: Option<u64>,
@@ -80,7 +80,7 @@ pub struct Entry {
     pub oid: Option<Oid>,
 }
 
-impl Entry {
+impl TreeEntry {
     pub fn of(mode: Mode, oid: Oid) -> Self {
         let (oid, size) = (Some(oid), None);
         Self { mode, size, oid }
@@ -106,23 +106,23 @@ pub struct Side {
     pub oid: Oid,
 }
 
-pub type Entries = BTreeMap<RepoPath, Entry>;
+pub type Entries = BTreeMap<RepoPath, TreeEntry>;
 
 /// The paths at which two lists of files differ, with what each has there.
 pub fn differences<'a>(
     before: &'a Entries,
     after: &'a Entries,
-) -> Vec<(&'a RepoPath, Option<&'a Entry>, Option<&'a Entry>)> {
+) -> Vec<(&'a RepoPath, Option<&'a TreeEntry>, Option<&'a TreeEntry>)> {
     let paths: BTreeSet<&RepoPath> = before.keys().chain(after.keys()).collect();
     let sides = |path| (path, before.get(path), after.get(path));
-    let differ = |(_, old, new): &(_, Option<&Entry>, Option<&Entry>)| match (old, new) {
+    let differ = |(_, old, new): &(_, Option<&TreeEntry>, Option<&TreeEntry>)| match (old, new) {
         (Some(old), Some(new)) => !same(old, new),
         _ => true,
     };
     paths.into_iter().map(sides).filter(differ).collect()
 }
 
-pub fn same(one: &Entry, other: &Entry) -> bool {
+pub fn same(one: &TreeEntry, other: &TreeEntry) -> bool {
     one.mode == other.mode && one.oid == other.oid
 }
 
@@ -165,7 +165,7 @@ impl Memory {
     #[must_use]
     pub fn with_mode(mut self, path: &str, mode: Mode, content: impl Into<Vec<u8>>) -> Self {
         let content = content.into();
-        let entry = Entry::sized(mode, content.len() as u64);
+        let entry = TreeEntry::sized(mode, content.len() as u64);
         self.entries.insert(path.into(), entry);
         self.contents.insert(path.into(), content);
         self

@@ -4,7 +4,7 @@ use crate::document::{HubDocument, short};
 use crate::edit::{self, safety};
 use crate::facts::{self, ValueShape};
 use crate::rule::{Rule, rules};
-use worker_files::json::Node;
+use worker_files::json::JsonNode;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
@@ -108,7 +108,7 @@ fn judge(words: &[&str]) -> Option<Judge> {
 }
 
 /// Looks at a value that has the right type.
-pub fn check(document: &HubDocument, node: &Node, shape: ValueShape, key: &str) -> Option<Finding> {
+pub fn check(document: &HubDocument, node: &JsonNode, shape: ValueShape, key: &str) -> Option<Finding> {
     match shape {
         ValueShape::Limited(limit) => {
             let length = node.as_str()?.chars().count();
@@ -129,7 +129,7 @@ pub fn check(document: &HubDocument, node: &Node, shape: ValueShape, key: &str) 
 }
 
 /// A value that has to be one of some words.
-fn word(document: &HubDocument, node: &Node, words: &[&'static str], key: &str) -> Option<Finding> {
+fn word(document: &HubDocument, node: &JsonNode, words: &[&'static str], key: &str) -> Option<Finding> {
     let (rule, aliases, safety_of_alias, help) = judge(words)?;
     let text = node.as_str().filter(|text| !words.contains(text))?;
     let known = suggest::one_of(words);

@@ -6,7 +6,7 @@ use crate::document::{HubDocument, Which, short};
 use crate::facts;
 use crate::model;
 use crate::rule::rules;
-use worker_files::json::Node;
+use worker_files::json::JsonNode;
 use xtask_core::finding::{Finding, Safety, Severity, Span};
 use xtask_core::suggest;
 
@@ -107,7 +107,7 @@ pub struct Choice<'a> {
 }
 
 /// The parts of `gpuIds`.
-pub fn choices<'a>(document: &HubDocument, node: &Node, text: &'a str) -> Vec<Choice<'a>> {
+pub fn choices<'a>(document: &HubDocument, node: &JsonNode, text: &'a str) -> Vec<Choice<'a>> {
     // Offsets within the text are offsets in the file, unless something is escaped.
     let plain = document.source(node).len() == text.len() + 2;
     let mut at = node.span.start + 1;
@@ -142,7 +142,7 @@ pub fn looks_like_pool(name: &str) -> bool {
     name.contains('_') && name.chars().all(fits)
 }
 
-fn gpu_ids(document: &HubDocument, node: &Node, text: &str, findings: &mut Vec<Finding>) {
+fn gpu_ids(document: &HubDocument, node: &JsonNode, text: &str, findings: &mut Vec<Finding>) {
     let choices = choices(document, node, text);
     let mut seen = HashSet::new();
     for choice in &choices {
@@ -163,7 +163,7 @@ fn gpu_ids(document: &HubDocument, node: &Node, text: &str, findings: &mut Vec<F
     }
 }
 
-fn one_choice(document: &HubDocument, node: &Node, choice: &Choice<'_>) -> Option<Finding> {
+fn one_choice(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) -> Option<Finding> {
     let Choice {
         name,
         excluded,
@@ -199,7 +199,7 @@ fn separated(text: &str) -> Option<String> {
     (names.len() > 1 && names.iter().all(known)).then(|| names.join(","))
 }
 
-fn unknown_pool(document: &HubDocument, node: &Node, choice: &Choice<'_>) -> Finding {
+fn unknown_pool(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) -> Finding {
     let name = choice.name;
     let what = format!("RunPod has no GPU pool `{}`", short(name));
     let finding = document.at(&POOL, &choice.span, what);
@@ -227,7 +227,7 @@ fn nearest_pool(name: &str) -> Option<&'static str> {
 /// Names the GPUs of the model that a name means: all H100 for `H100 SXM` and `H100_80`. Those that
 /// have more of its words come before the others, and the one that adds least is meant: `RTX 3080`
 /// is no `3080 Ti`.
-fn of_model(finding: Finding, node: &Node, span: &Span, name: &str) -> Finding {
+fn of_model(finding: Finding, node: &JsonNode, span: &Span, name: &str) -> Finding {
     let words = |name: &str| -> Vec<String> {
         let words = name.split(|c: char| !c.is_alphanumeric());
         words.map(str::to_lowercase).collect()
@@ -259,7 +259,7 @@ fn of_model(finding: Finding, node: &Node, span: &Span, name: &str) -> Finding {
     }
 }
 
-fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> Finding {
+fn unknown_gpu(document: &HubDocument, node: &JsonNode, span: &Span, name: &str) -> Finding {
     let what = format!("RunPod has no GPU with the id `{}`", short(name));
     let mut finding = document.at(&GPU, span, what);
     if facts::GPU_IDS_OF_REST.contains(&name) {
@@ -271,7 +271,7 @@ fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> 
 }
 
 /// Names what was meant, and how to write it where the name's own place is known.
-fn meant(finding: Finding, node: &Node, span: &Span, right: &str) -> Finding {
+fn meant(finding: Finding, node: &JsonNode, span: &Span, right: &str) -> Finding {
     let finding = finding.help(format!("did you mean `{right}`?"));
     if *span == node.span {
         return finding;
@@ -279,7 +279,7 @@ fn meant(finding: Finding, node: &Node, span: &Span, right: &str) -> Finding {
     finding.write(Safety::Unsafe, span, right, right)
 }
 
-fn gpu_type(document: &HubDocument, node: &Node) -> Option<Finding> {
+fn gpu_type(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
     let text = node
         .as_str()
         .filter(|text| !facts::GPU_IDS.contains(text))?;
@@ -295,7 +295,7 @@ fn gpu_type(document: &HubDocument, node: &Node) -> Option<Finding> {
     Some(document.at(&POOL_AS_GPU, &node.span, what).help(help))
 }
 
-fn cuda(document: &HubDocument, node: &Node) -> Option<Finding> {
+fn cuda(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
     let known = facts::CUDA_VERSIONS;
     let text = node.as_str().filter(|text| !known.contains(text))?;
     let help = format!("known are {}", suggest::all_of(known));

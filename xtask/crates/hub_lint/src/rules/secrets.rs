@@ -4,7 +4,7 @@ use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::model::EnvVariable;
 use crate::rule::rules;
-use worker_files::json::Kind;
+use worker_files::json::JsonKind;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};
 
@@ -87,7 +87,7 @@ fn tokens(document: &HubDocument, findings: &mut Vec<Finding>, told: &mut Vec<us
     while let Some(node) = pending.pop() {
         pending.extend(node.items());
         pending.extend(node.members().iter().map(|member| &member.value));
-        if let Kind::String(text) = &node.kind
+        if let JsonKind::String(text) = &node.kind
             && let Some(what) = token(text)
         {
             told.push(node.span.start);

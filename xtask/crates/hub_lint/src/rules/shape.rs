@@ -7,7 +7,7 @@ use crate::document::{HubDocument, Which, begin, short};
 use crate::edit::{self, safety};
 use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
 use crate::rule::{Rule, rules};
-use worker_files::json::{self, Kind, Member, Node};
+use worker_files::json::{self, JsonKind, Member, JsonNode};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
@@ -109,7 +109,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
 }
 
 /// Whether a file has too little in common with a listing for its parts to be worth a word.
-fn is_foreign(root: &Node) -> bool {
+fn is_foreign(root: &JsonNode) -> bool {
     if root.members().is_empty() || !root.object("config").is_empty() {
         return root.members().is_empty();
     }
@@ -124,8 +124,8 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn object(&mut self, node: &Node, table: &'static FieldTable) {
-        let Kind::Object(members) = &node.kind else {
+    fn object(&mut self, node: &JsonNode, table: &'static FieldTable) {
+        let JsonKind::Object(members) = &node.kind else {
             return;
         };
         // Keys of the table that stand there misspelt.
@@ -167,7 +167,7 @@ impl Check<'_> {
     /// The finding for a misspelt or misplaced key.
     fn unknown(
         &self,
-        node: &Node,
+        node: &JsonNode,
         member: &Member,
         table: &'static FieldTable,
         meant: &mut Vec<&'static str>,
@@ -207,7 +207,7 @@ impl Check<'_> {
     }
 
     /// Looks at a value and what is in it. Null counts as not there.
-    fn value(&mut self, node: &Node, shape: ValueShape, key: &str) {
+    fn value(&mut self, node: &JsonNode, shape: ValueShape, key: &str) {
         if !fits(node, shape) {
             self.findings
                 .push(wrong_type(self.document, node, shape, key));
@@ -217,12 +217,12 @@ impl Check<'_> {
         self.findings.extend(value);
         match (shape, &node.kind) {
             (ValueShape::Object(table), _) => self.object(node, table),
-            (ValueShape::List(item), Kind::Array(items)) => {
+            (ValueShape::List(item), JsonKind::Array(items)) => {
                 for element in items {
                     match item {
                         ValueShape::Object(table)
                             if table.is(&facts::OPTION)
-                                && matches!(element.kind, Kind::String(_) | Kind::Number(_)) =>
+                                && matches!(element.kind, JsonKind::String(_) | JsonKind::Number(_)) =>
                         {
                             self.findings
                                 .push(shape_env::bare_option(self.document, element));
@@ -232,7 +232,7 @@ impl Check<'_> {
                     }
                 }
             }
-            (ValueShape::Values, Kind::Object(members)) => {
+            (ValueShape::Values, JsonKind::Object(members)) => {
                 for member in members {
                     let key = format!("`{}`", short(&member.key));
                     self.value(&member.value, ValueShape::Scalar, &key);
@@ -243,7 +243,7 @@ impl Check<'_> {
     }
 }
 
-fn missing(document: &HubDocument, node: &Node, table: &FieldTable, field: &FieldRule) -> Finding {
+fn missing(document: &HubDocument, node: &JsonNode, table: &FieldTable, field: &FieldRule) -> Finding {
     let rule: &Rule = match field.key {
         "tests" => &shape_tests::NO_TESTS,
         _ => &MISSING_KEY,
@@ -259,7 +259,7 @@ fn missing(document: &HubDocument, node: &Node, table: &FieldTable, field: &Fiel
 }
 
 /// The table's name, with the object's own name where it has one.
-fn named(table: &FieldTable, node: &Node) -> String {
+fn named(table: &FieldTable, node: &JsonNode) -> String {
     let mut names = ["key", "name"].iter().filter_map(|key| node.text(key));
     let name = names
         .next()
@@ -316,7 +316,7 @@ fn elsewhere(which: Which, table: &FieldTable, key: &str) -> Option<&'static Fie
         .find(|other| !other.is(table) && has(other))
 }
 
-fn misplaced(document: &HubDocument, node: &Node, member: &Member, home: &FieldTable) -> Finding {
+fn misplaced(document: &HubDocument, node: &JsonNode, member: &Member, home: &FieldTable) -> Finding {
     let key = member.key.as_str();
     let what = format!("the Hub looks for `{key}` in {}, not here", home.what);
     let mut finding = document.at(&MISPLACED_KEY, &member.key_span, what);
@@ -344,16 +344,16 @@ fn misplaced(document: &HubDocument, node: &Node, member: &Member, home: &FieldT
 }
 
 /// Whether a value is of a shape, as it is.
-fn fits(node: &Node, shape: ValueShape) -> bool {
+fn fits(node: &JsonNode, shape: ValueShape) -> bool {
     match (shape, &node.kind) {
-        (_, Kind::Null)
-        | (ValueShape::Text | ValueShape::Limited(_) | ValueShape::Word(_), Kind::String(_))
-        | (ValueShape::Flag, Kind::Bool(_))
-        | (ValueShape::Number, Kind::Number(_))
-        | (ValueShape::Scalar, Kind::String(_) | Kind::Number(_) | Kind::Bool(_))
-        | (ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values, Kind::Object(_))
-        | (ValueShape::List(_), Kind::Array(_)) => true,
-        (ValueShape::Whole | ValueShape::Count, Kind::Number(_)) => {
+        (_, JsonKind::Null)
+        | (ValueShape::Text | ValueShape::Limited(_) | ValueShape::Word(_), JsonKind::String(_))
+        | (ValueShape::Flag, JsonKind::Bool(_))
+        | (ValueShape::Number, JsonKind::Number(_))
+        | (ValueShape::Scalar, JsonKind::String(_) | JsonKind::Number(_) | JsonKind::Bool(_))
+        | (ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values, JsonKind::Object(_))
+        | (ValueShape::List(_), JsonKind::Array(_)) => true,
+        (ValueShape::Whole | ValueShape::Count, JsonKind::Number(_)) => {
             node.as_f64().is_some_and(|n| n.fract() == 0.0)
         }
         _ => false,
@@ -373,14 +373,14 @@ fn wanted(shape: ValueShape) -> &'static str {
     }
 }
 
-fn wrong_type(document: &HubDocument, node: &Node, shape: ValueShape, key: &str) -> Finding {
+fn wrong_type(document: &HubDocument, node: &JsonNode, shape: ValueShape, key: &str) -> Finding {
     let found = match (shape, &node.kind) {
-        (ValueShape::Whole | ValueShape::Count, Kind::Number(text)) => format!("`{}`", short(text)),
+        (ValueShape::Whole | ValueShape::Count, JsonKind::Number(text)) => format!("`{}`", short(text)),
         _ => node.what().to_owned(),
     };
     // A scalar as a whole, of something larger the first byte.
     let span = match node.kind {
-        Kind::Array(_) | Kind::Object(_) => begin(node),
+        JsonKind::Array(_) | JsonKind::Object(_) => begin(node),
         _ => node.span.clone(),
     };
     let what = format!("{key} has to be {} and is {found}", wanted(shape));
@@ -392,27 +392,27 @@ fn wrong_type(document: &HubDocument, node: &Node, shape: ValueShape, key: &str)
 }
 
 /// The same value in the right shape, where that is plain.
-fn converted(document: &HubDocument, node: &Node, shape: ValueShape) -> Option<String> {
+fn converted(document: &HubDocument, node: &JsonNode, shape: ValueShape) -> Option<String> {
     match (shape, &node.kind) {
-        (ValueShape::Whole | ValueShape::Count | ValueShape::Number, Kind::String(text)) => {
+        (ValueShape::Whole | ValueShape::Count | ValueShape::Number, JsonKind::String(text)) => {
             let text = text.trim();
             let parsed = json::parse(text.as_bytes());
             let number = parsed.root.filter(|_| parsed.problems.is_empty())?;
-            let is_number = matches!(number.kind, Kind::Number(_)) && fits(&number, shape);
+            let is_number = matches!(number.kind, JsonKind::Number(_)) && fits(&number, shape);
             is_number.then(|| text.to_owned())
         }
-        (ValueShape::Flag, Kind::String(text)) => {
+        (ValueShape::Flag, JsonKind::String(text)) => {
             let lower = text.to_lowercase();
             matches!(lower.as_str(), "true" | "false").then_some(lower)
         }
-        (ValueShape::Text | ValueShape::Word(_), Kind::Number(_) | Kind::Bool(_)) => {
+        (ValueShape::Text | ValueShape::Word(_), JsonKind::Number(_) | JsonKind::Bool(_)) => {
             Some(edit::quote(document.source(node)))
         }
-        (ValueShape::Text, Kind::Array(items)) if !items.is_empty() => {
-            let texts: Option<Vec<&str>> = items.iter().map(Node::as_str).collect();
+        (ValueShape::Text, JsonKind::Array(items)) if !items.is_empty() => {
+            let texts: Option<Vec<&str>> = items.iter().map(JsonNode::as_str).collect();
             Some(edit::quote(&texts?.join(",")))
         }
-        (ValueShape::List(ValueShape::Text | ValueShape::Word(_)), Kind::String(text)) => {
+        (ValueShape::List(ValueShape::Text | ValueShape::Word(_)), JsonKind::String(text)) => {
             let parts = text.split(',').map(|part| edit::quote(part.trim()));
             Some(format!("[{}]", parts.collect::<Vec<_>>().join(", ")))
         }

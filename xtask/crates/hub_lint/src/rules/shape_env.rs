@@ -6,7 +6,7 @@ use crate::document::{HubDocument, begin, short};
 use crate::edit;
 use crate::model::EnvVariable;
 use crate::rule::rules;
-use worker_files::json::{Kind, Node};
+use worker_files::json::{JsonKind, JsonNode};
 use worker_files::shell::is_name;
 use xtask_core::finding::{Finding, Safety};
 
@@ -65,14 +65,14 @@ rules! {
 /// What an entry is, beyond its keys one by one. `meant` are keys that stand there misspelt.
 pub fn check_entry(
     document: &HubDocument,
-    node: &Node,
+    node: &JsonNode,
     meant: &[&str],
     findings: &mut Vec<Finding>,
 ) {
     let name = short(node.text("key").unwrap_or_default());
     let has = |key: &str| {
         node.member(key)
-            .filter(|member| member.value.kind != Kind::Null)
+            .filter(|member| member.value.kind != JsonKind::Null)
     };
     match (has("value"), has("input")) {
         (None, None) if !meant.contains(&"value") && !meant.contains(&"input") => {
@@ -92,7 +92,7 @@ pub fn check_entry(
         _ => {}
     }
     if let Some(key) = node.get("key")
-        && let Kind::String(text) = &key.kind
+        && let JsonKind::String(text) = &key.kind
         && !is_name(text)
     {
         let what = format!(
@@ -105,7 +105,7 @@ pub fn check_entry(
 }
 
 /// An option that is a bare string or number.
-pub fn bare_option(document: &HubDocument, node: &Node) -> Finding {
+pub fn bare_option(document: &HubDocument, node: &JsonNode) -> Finding {
     let written = document.source(node);
     let text = edit::quote(node.as_str().unwrap_or(written));
     let with = format!("{{ \"label\": {text}, \"value\": {text} }}");

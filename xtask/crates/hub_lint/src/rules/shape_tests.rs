@@ -2,7 +2,7 @@
 
 use crate::document::{HubDocument, begin};
 use crate::rule::rules;
-use worker_files::json::{Kind, Node};
+use worker_files::json::{JsonKind, JsonNode};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest::letters;
 
@@ -49,7 +49,7 @@ pub fn check_root(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     }
     let tests = root.member("tests");
     if let Some(tests) = tests
-        && matches!(&tests.value.kind, Kind::Array(items) if items.is_empty())
+        && matches!(&tests.value.kind, JsonKind::Array(items) if items.is_empty())
     {
         findings.push(document.at(&NO_TESTS, &tests.key_span, "`tests` is empty"));
     }
@@ -64,10 +64,10 @@ pub fn check_root(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
 }
 
 /// What makes a file none of the Hub's tests.
-fn not_tests(document: &HubDocument, root: &Node) -> Option<Finding> {
+fn not_tests(document: &HubDocument, root: &JsonNode) -> Option<Finding> {
     const READS: &str =
         "the Hub reads `{ \"tests\": [{ \"name\": …, \"input\": {…} }], \"config\": {…} }`";
-    if matches!(root.kind, Kind::Object(_)) {
+    if matches!(root.kind, JsonKind::Object(_)) {
         // A single test at the root: one finding for the wrapping that it lacks.
         let input = root.member("input")?;
         let what = "tests.json has no `tests`: it is a single job's input";
@@ -79,7 +79,7 @@ fn not_tests(document: &HubDocument, root: &Node) -> Option<Finding> {
         root.what()
     );
     let finding = document.at(&ROOT, &begin(root), what).help(READS);
-    let is_test = |item: &Node| item.get("name").or(item.get("input")).is_some();
+    let is_test = |item: &JsonNode| item.get("name").or(item.get("input")).is_some();
     if root.items().is_empty() || !root.items().iter().all(is_test) {
         return Some(finding);
     }

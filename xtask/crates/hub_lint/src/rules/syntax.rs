@@ -2,7 +2,7 @@
 
 use crate::document::{HubDocument, Which};
 use crate::rule::{Rule, rules};
-use worker_files::json::{self, Member, Node, ProblemKind};
+use worker_files::json::{self, Member, JsonNode, ProblemKind};
 use xtask_core::finding::{Finding, Location, Safety};
 use xtask_core::tree::RepoPath;
 
@@ -189,7 +189,7 @@ pub fn read(
 }
 
 /// The object and its member whose key begins at a place.
-fn member_at(root: &Node, at: usize) -> Option<(&Node, &Member)> {
+fn member_at(root: &JsonNode, at: usize) -> Option<(&JsonNode, &Member)> {
     let mut node = root;
     loop {
         // Members and items are in the order of the text.

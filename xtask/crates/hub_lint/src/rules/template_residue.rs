@@ -4,7 +4,7 @@ use crate::document::{HubDocument, Which, short};
 use crate::facts;
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
-use worker_files::json::Node;
+use worker_files::json::JsonNode;
 use xtask_core::finding::{Finding, Span};
 
 rules! {
@@ -100,7 +100,7 @@ fn key(document: &HubDocument, key: &str, span: &Span) -> Option<Finding> {
     facts::lists(KEYS, key).then(|| document.at(&LEFTOVER, span, what))
 }
 
-fn text(document: &HubDocument, node: &Node) -> Option<Finding> {
+fn text(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
     let text = node.as_str()?;
     let plain = text.trim().trim_end_matches('.');
     let is_left = TEXTS.iter().any(|left| plain.eq_ignore_ascii_case(left));

@@ -3,7 +3,7 @@
 use crate::document::{HubDocument, Which, short};
 use crate::facts;
 use crate::rule::rules;
-use worker_files::json::{Kind, Node};
+use worker_files::json::{JsonKind, JsonNode};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
@@ -77,7 +77,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     }
 }
 
-fn timeout(document: &HubDocument, test: &Node) -> Option<Finding> {
+fn timeout(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     let node = test.get("timeout")?;
     let number = node.as_f64().filter(|number| *number < SHORTEST)?;
     let written = document.source(node);
@@ -93,7 +93,7 @@ fn timeout(document: &HubDocument, test: &Node) -> Option<Finding> {
     })
 }
 
-fn assertions(document: &HubDocument, test: &Node) -> Option<Finding> {
+fn assertions(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     let members = test.members().iter();
     let keys: Vec<_> = members
         .filter(|member| facts::is_assertion(&member.key))
@@ -109,13 +109,13 @@ fn assertions(document: &HubDocument, test: &Node) -> Option<Finding> {
     Some(document.at(&ASSERTION, &first.key_span, what).help(help))
 }
 
-fn wrapped(document: &HubDocument, test: &Node) -> Option<Finding> {
+fn wrapped(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     let outer = test.get("input")?;
     let inner = outer.member("input")?;
     // An input that merely has a field of that name has others beside it.
     let mut members = outer.members().iter();
     let wrapper = members.all(|member| facts::TEST.field(&member.key).is_some());
-    if !wrapper || !matches!(inner.value.kind, Kind::Object(_)) {
+    if !wrapper || !matches!(inner.value.kind, JsonKind::Object(_)) {
         return None;
     }
     let what = "the input is wrapped in a second `input`";
@@ -128,7 +128,7 @@ fn wrapped(document: &HubDocument, test: &Node) -> Option<Finding> {
     Some(finding.fix(Safety::Unsafe, "unwrap it", [(outer.span.clone(), text)]))
 }
 
-fn failing(document: &HubDocument, test: &Node) -> Option<Finding> {
+fn failing(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     let node = test.get("name")?;
     let name = node.as_str()?;
     let lower = name.to_lowercase();

@@ -6,7 +6,7 @@ use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::model::{self, EnvVariable, Input};
 use crate::rule::rules;
-use worker_files::json::{Kind, Member, Node};
+use worker_files::json::{JsonKind, Member, JsonNode};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
@@ -79,15 +79,15 @@ fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut 
     let written = document.source(node);
     // What only its quotes tell from a value of the type.
     let other = match (input.kind, &node.kind) {
-        (Some("number"), Kind::String(text)) if is_number(text.trim()) => {
+        (Some("number"), JsonKind::String(text)) if is_number(text.trim()) => {
             Some(("a number", text.trim().to_owned()))
         }
-        (Some("boolean"), Kind::String(text))
+        (Some("boolean"), JsonKind::String(text))
             if matches!(text.to_lowercase().as_str(), "true" | "false") =>
         {
             Some(("a boolean", text.to_lowercase()))
         }
-        (Some("string" | "huggingface"), Kind::Number(_) | Kind::Bool(_)) => {
+        (Some("string" | "huggingface"), JsonKind::Number(_) | JsonKind::Bool(_)) => {
             Some(("a string", edit::quote(written)))
         }
         _ => None,
@@ -116,7 +116,7 @@ fn is_number(text: &str) -> bool {
 
 /// Whether a text is one that a boolean can hold.
 fn is_switch(input: &Input<'_>, text: &str) -> bool {
-    let own = |key: &&str| input.node.get(key).and_then(Node::scalar).as_deref() == Some(text);
+    let own = |key: &&str| input.node.get(key).and_then(JsonNode::scalar).as_deref() == Some(text);
     ["trueValue", "falseValue"].iter().any(own)
         || matches!(
             text.to_lowercase().as_str(),
@@ -125,11 +125,11 @@ fn is_switch(input: &Input<'_>, text: &str) -> bool {
 }
 
 /// What keeps a value from being its variable's: its type, the options, the bounds.
-fn misfit(document: &HubDocument, input: &Input<'_>, node: &Node) -> Option<(String, Severity)> {
+fn misfit(document: &HubDocument, input: &Input<'_>, node: &JsonNode) -> Option<(String, Severity)> {
     let text = node.scalar()?;
     let mut severity = Severity::Error;
     let number = is_number(text.trim()).then(|| text.trim().parse::<f64>().unwrap_or_default());
-    let is_it = |option: &&Node| option.scalar().as_ref() == Some(&text);
+    let is_it = |option: &&JsonNode| option.scalar().as_ref() == Some(&text);
     let why = match (input.kind, number) {
         (Some("number"), None) => "which is no number".to_owned(),
         (Some("boolean"), _) if !is_switch(input, &text) => "which is no boolean".to_owned(),
@@ -170,7 +170,7 @@ fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut
             let value = &member.value;
             if let Some(variable) = by_name.get(member.key.as_str()) {
                 findings.extend(preset_value(document, variable, member, &name));
-            } else if (value.scalar().is_some() || value.kind == Kind::Null)
+            } else if (value.scalar().is_some() || value.kind == JsonKind::Null)
                 // RunPod's own variables need no declaration; an object has been told as the wrong type.
                 && !member.key.starts_with("RUNPOD_")
             {

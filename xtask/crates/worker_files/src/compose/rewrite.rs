@@ -2,7 +2,7 @@
 //! said anew when the file moves up to the root.
 
 use crate::Source;
-use crate::json::Node;
+use crate::json::JsonNode;
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, open};
 use crate::yaml;
 use xtask_core::tree::RepoPath;
@@ -66,7 +66,7 @@ struct Editor<'a> {
 }
 
 impl Editor<'_> {
-    fn file(&mut self, root: &Node) -> Result<(), NotUnderstood> {
+    fn file(&mut self, root: &JsonNode) -> Result<(), NotUnderstood> {
         for keys in PATHS {
             for node in found(root, keys) {
                 self.scalar(node, |editor, path| editor.anew(path, node))?;
@@ -88,7 +88,7 @@ impl Editor<'_> {
         Ok(())
     }
 
-    fn build(&mut self, build: &Node) -> Result<(), NotUnderstood> {
+    fn build(&mut self, build: &JsonNode) -> Result<(), NotUnderstood> {
         let root = &self.map.root;
         let written = build.get("context").unwrap_or(build);
         let context = written.as_str().unwrap_or(".");
@@ -121,7 +121,7 @@ impl Editor<'_> {
         self.scalar(written, |editor, path| editor.anew(path, written))
     }
 
-    fn volume(&self, value: &str, node: &Node) -> Result<Option<String>, NotUnderstood> {
+    fn volume(&self, value: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
         // `${VAR:-x}` holds colons of its own.
         let mut depth = 0;
         let end = value.find(|c| {
@@ -137,7 +137,7 @@ impl Editor<'_> {
     }
 
     /// The path as it must read after the move; `None` if it stays.
-    fn anew(&self, path: &str, node: &Node) -> Result<Option<String>, NotUnderstood> {
+    fn anew(&self, path: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
         if is_elsewhere(path) || path.is_empty() {
             return Ok(None);
         }
@@ -177,7 +177,7 @@ impl Editor<'_> {
 
     fn scalar(
         &mut self,
-        node: &Node,
+        node: &JsonNode,
         anew: impl FnOnce(&Self, &str) -> Result<Option<String>, NotUnderstood>,
     ) -> Result<(), NotUnderstood> {
         let Some(value) = node.as_str() else {
@@ -203,9 +203,9 @@ impl Editor<'_> {
 }
 
 /// The values at a place: `*` is each value of a mapping, `[]` each member of a list.
-fn found<'n>(root: &'n Node, keys: &str) -> Vec<&'n Node> {
+fn found<'n>(root: &'n JsonNode, keys: &str) -> Vec<&'n JsonNode> {
     keys.split(' ').fold(vec![root], |found, key| {
-        let inside = |node: &'n Node| -> Vec<&'n Node> {
+        let inside = |node: &'n JsonNode| -> Vec<&'n JsonNode> {
             match key {
                 "*" => node.members().iter().map(|member| &member.value).collect(),
                 "[]" => node.items().iter().collect(),

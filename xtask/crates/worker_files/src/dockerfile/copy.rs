@@ -1,11 +1,11 @@
 //! COPY and ADD: what they take, and where it goes.
 
-use super::reader::Reader;
+use super::reader::DockerfileReader;
 use super::{Copy, Hides, Instruction, Step};
 
 const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
 
-impl Reader<'_> {
+impl DockerfileReader<'_> {
     pub(super) fn copy(&mut self, instruction: &Instruction) {
         let (options, at) = instruction.options();
         let all = |name: &str| {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::expand::try_expand;
 use super::stages::Stages;
 use super::{Hides, Image, Mount, Named, Reading, Run, Source, Step, Text, Unread};
-use super::{Instruction, Word, clean, split};
+use super::{Instruction, DockerfileWord, clean, split};
 use crate::shell::{self, Script};
 use xtask_core::output::cut;
 
@@ -29,7 +29,7 @@ pub fn read_on(
 ) -> Reading<Image> {
     let instructions = split(&source.text);
     let stages = Stages::new(&instructions);
-    let mut reader = Reader {
+    let mut reader = DockerfileReader {
         source,
         image: Image::default(),
         values: given,
@@ -90,7 +90,7 @@ impl Start {
     }
 }
 
-pub struct Reader<'s> {
+pub struct DockerfileReader<'s> {
     pub source: &'s Source,
     pub image: Image,
     values: BTreeMap<String, String>,
@@ -102,7 +102,7 @@ pub struct Reader<'s> {
     unread: Vec<Unread>,
 }
 
-impl Reader<'_> {
+impl DockerfileReader<'_> {
     fn read(&mut self, instructions: &[Instruction]) {
         for instruction in instructions {
             self.instruction(instruction);
@@ -271,7 +271,7 @@ impl Reader<'_> {
             self.not_read(instruction.range.clone(), what, &[Hides::Image]);
             return Vec::new();
         }
-        let named = |(name, value): (Word, Option<String>)| {
+        let named = |(name, value): (DockerfileWord, Option<String>)| {
             let place = self.source.place(name.range);
             Named::new(name.text, value.unwrap_or_default(), place)
         };

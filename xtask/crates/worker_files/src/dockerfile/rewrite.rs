@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::landing::Landing;
 use super::reader::part;
-use super::{Instruction, Word, split, try_expand};
+use super::{Instruction, DockerfileWord, split, try_expand};
 use crate::Source;
 use crate::glob::{clean, head, is_pattern};
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, listed, open};
@@ -327,7 +327,7 @@ impl<'t> Walk<'t> {
     /// bind mounts.
     fn sources(&self, instruction: &Instruction) -> Result<Sources, NotUnderstood> {
         let (options, at) = instruction.options();
-        let from_elsewhere = |option: &Word| option.text.starts_with("--from=");
+        let from_elsewhere = |option: &DockerfileWord| option.text.starts_with("--from=");
         match instruction.keyword.as_str() {
             "COPY" | "ADD" if !options.iter().any(from_elsewhere) => self.copied(instruction, at),
             "RUN" => {
@@ -367,7 +367,7 @@ impl<'t> Walk<'t> {
     }
 
     /// The source of a bind mount from the build context.
-    fn mounted(&self, option: &Word) -> Result<Option<ContextSource>, NotUnderstood> {
+    fn mounted(&self, option: &DockerfileWord) -> Result<Option<ContextSource>, NotUnderstood> {
         let Some(value) = option.text.strip_prefix("--mount=") else {
             return Ok(None);
         };

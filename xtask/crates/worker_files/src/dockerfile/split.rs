@@ -32,7 +32,7 @@ pub struct Document {
 
 /// A word with its quotes removed. A dollar sign that stands for itself keeps a backslash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub struct DockerfileWord {
     pub text: String,
     pub range: Range<usize>,
 }
@@ -54,18 +54,18 @@ impl Instruction {
     }
 
     /// The arguments from `at` on: the strings of the JSON form, or the words.
-    pub fn words(&self, at: usize) -> Vec<Word> {
+    pub fn words(&self, at: usize) -> Vec<DockerfileWord> {
         let (text, base) = (&self.text[at..self.line_end], self.start + at);
         let Some(strings) = self.json(at) else {
             return words(text, self.escape, base);
         };
         let words = strings.into_iter().zip(quoted_spans(text, base));
-        words.map(|(text, range)| Word { text, range }).collect()
+        words.map(|(text, range)| DockerfileWord { text, range }).collect()
     }
 
     /// What ARG, ENV or LABEL sets, with the places of the names: `A=1 B="x y"`, the old form
     /// `A value to the end`, or a name alone.
-    pub fn assignments(&self) -> Vec<(Word, Option<String>)> {
+    pub fn assignments(&self) -> Vec<(DockerfileWord, Option<String>)> {
         let mut words = self.words(0);
         if let Some(first) = words.first()
             && self.keyword != "ARG"
@@ -77,7 +77,7 @@ impl Instruction {
         }
         let words = words.into_iter();
         let words = words.take_while(|word| !word.text.starts_with('#'));
-        let assignment = |mut word: Word| {
+        let assignment = |mut word: DockerfileWord| {
             let equals = word.text.find('=');
             let value = equals.map(|at| word.text.split_off(at)[1..].to_owned());
             let end = word.range.start + word.text.len();
@@ -88,7 +88,7 @@ impl Instruction {
     }
 
     /// Options in front of the arguments, `--name=value`, and where the rest begins.
-    pub fn options(&self) -> (Vec<Word>, usize) {
+    pub fn options(&self) -> (Vec<DockerfileWord>, usize) {
         let mut options = words(&self.text[..self.line_end], self.escape, self.start);
         let rest = options.iter().position(|word| !word.text.starts_with("--"));
         let rest = options.split_off(rest.unwrap_or(options.len()));
@@ -237,7 +237,7 @@ fn announced(text: &str, escape: u8) -> Vec<(String, bool)> {
     if !text.contains("<<") {
         return Vec::new();
     }
-    let delimiter = |word: Word| {
+    let delimiter = |word: DockerfileWord| {
         let rest = word.text.trim_start_matches(|c: char| c.is_ascii_digit());
         let rest = rest.strip_prefix("<<")?;
         let name = rest.strip_prefix('-').unwrap_or(rest);
@@ -275,7 +275,7 @@ fn quoted_spans(text: &str, base: usize) -> Vec<Range<usize>> {
 }
 
 /// The words of a line, as Docker splits it, with their places in the line.
-fn words(text: &str, escape: u8, base: usize) -> Vec<Word> {
+fn words(text: &str, escape: u8, base: usize) -> Vec<DockerfileWord> {
     let mut out = Vec::new();
     let mut chars = text.char_indices().peekable();
     let blank = |&(_, c): &(usize, char)| c.is_whitespace() || c == '\0';
@@ -307,7 +307,7 @@ fn words(text: &str, escape: u8, base: usize) -> Vec<Word> {
                 (c, _) => word.push(c),
             }
         }
-        out.push(Word {
+        out.push(DockerfileWord {
             text: word,
             range: base + start..base + end,
         });

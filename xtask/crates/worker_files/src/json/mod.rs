@@ -13,15 +13,14 @@ pub(crate) mod tests;
 mod tokens;
 
 use std::collections::HashMap;
-use std::ops::Range;
 
-pub use node::{Kind, Member, Node, Parsed, Problem, ProblemKind};
+pub use node::{JsonKind, Member, JsonNode, Parsed, Problem, ProblemKind};
 
 /// Deeper nesting is refused. `serde_json` has the same limit.
 pub const MAX_DEPTH: usize = 127;
 
 /// Bytes of the text.
-pub type Span = Range<usize>;
+pub use xtask_core::finding::Span;
 
 pub fn parse(bytes: &[u8]) -> Parsed {
     let text = match std::str::from_utf8(bytes) {
@@ -100,7 +99,7 @@ impl Parser<'_> {
         self.text[at..].chars().next().unwrap_or('\u{fffd}')
     }
 
-    fn document(&mut self) -> Option<Node> {
+    fn document(&mut self) -> Option<JsonNode> {
         if self.bytes.starts_with(b"\xef\xbb\xbf") {
             self.at = 3;
             let message = "the file begins with a byte-order mark, which JSON parsers refuse";
@@ -121,7 +120,7 @@ impl Parser<'_> {
         Some(root)
     }
 
-    fn value(&mut self) -> Result<Node, Stop> {
+    fn value(&mut self) -> Result<JsonNode, Stop> {
         self.space()?;
         let start = self.at;
         let kind = match self.peek() {
@@ -135,19 +134,19 @@ impl Parser<'_> {
                     Ok(())
                 })?;
                 self.duplicates(&members);
-                Kind::Object(members)
+                JsonKind::Object(members)
             }
             Some(b'[') => {
                 let mut items = Vec::new();
                 self.collection(b']', |parser| parser.value().map(|item| items.push(item)))?;
-                Kind::Array(items)
+                JsonKind::Array(items)
             }
-            Some(b'"') => Kind::String(self.string()?),
+            Some(b'"') => JsonKind::String(self.string()?),
             Some(b'-' | b'+' | b'.' | b'0'..=b'9') => self.number()?,
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => self.word()?,
             Some(_) => return self.unexpected("a value"),
         };
-        Ok(Node::new(start..self.at, kind))
+        Ok(JsonNode::new(start..self.at, kind))
     }
 
     /// What stands between two brackets, each part read by `part`.
@@ -233,7 +232,7 @@ impl Parser<'_> {
             None => return self.end_of_file(),
             Some(_) => return self.unexpected(&format!("`:` after the key `{}`", short(&key))),
         }
-        let value = Node::new(span.clone(), Kind::Null);
+        let value = JsonNode::new(span.clone(), JsonKind::Null);
         Ok(Member::new(key, span, value))
     }
 

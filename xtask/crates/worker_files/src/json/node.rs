@@ -3,19 +3,19 @@
 use super::Span;
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub struct JsonNode {
     pub span: Span,
-    pub kind: Kind,
+    pub kind: JsonKind,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub enum JsonKind {
     Null,
     Bool(bool),
     Number(String),
     /// With its escapes resolved.
     String(String),
-    Array(Vec<Node>),
+    Array(Vec<JsonNode>),
     Object(Vec<Member>),
 }
 
@@ -24,11 +24,11 @@ pub struct Member {
     pub key: String,
     /// Where the key stands, quotes included.
     pub key_span: Span,
-    pub value: Node,
+    pub value: JsonNode,
 }
 
 impl Member {
-    pub fn new(key: String, key_span: Span, value: Node) -> Self {
+    pub fn new(key: String, key_span: Span, value: JsonNode) -> Self {
         Self {
             key,
             key_span,
@@ -37,8 +37,8 @@ impl Member {
     }
 }
 
-impl Node {
-    pub fn new(span: Span, kind: Kind) -> Self {
+impl JsonNode {
+    pub fn new(span: Span, kind: JsonKind) -> Self {
         Self { span, kind }
     }
 
@@ -53,14 +53,14 @@ impl Node {
 
     pub fn members(&self) -> &[Member] {
         match &self.kind {
-            Kind::Object(members) => members,
+            JsonKind::Object(members) => members,
             _ => &[],
         }
     }
 
     pub fn items(&self) -> &[Self] {
         match &self.kind {
-            Kind::Array(items) => items,
+            JsonKind::Array(items) => items,
             _ => &[],
         }
     }
@@ -79,12 +79,12 @@ impl Node {
     }
 
     pub fn is_true(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|it| it.kind == Kind::Bool(true))
+        self.get(key).is_some_and(|it| it.kind == JsonKind::Bool(true))
     }
 
     pub fn as_str(&self) -> Option<&str> {
         match &self.kind {
-            Kind::String(text) => Some(text),
+            JsonKind::String(text) => Some(text),
             _ => None,
         }
     }
@@ -92,15 +92,15 @@ impl Node {
     /// A string, number or boolean as text; `None` for anything else, `null` included.
     pub fn scalar(&self) -> Option<String> {
         match &self.kind {
-            Kind::String(text) | Kind::Number(text) => Some(text.clone()),
-            Kind::Bool(value) => Some(value.to_string()),
+            JsonKind::String(text) | JsonKind::Number(text) => Some(text.clone()),
+            JsonKind::Bool(value) => Some(value.to_string()),
             _ => None,
         }
     }
 
     pub fn as_f64(&self) -> Option<f64> {
         match &self.kind {
-            Kind::Number(text) => text.parse().ok(),
+            JsonKind::Number(text) => text.parse().ok(),
             _ => None,
         }
     }
@@ -108,12 +108,12 @@ impl Node {
     /// What it is, with its article: "a string", "an array".
     pub fn what(&self) -> &'static str {
         match &self.kind {
-            Kind::Null => "null",
-            Kind::Bool(_) => "a boolean",
-            Kind::Number(_) => "a number",
-            Kind::String(_) => "a string",
-            Kind::Array(_) => "an array",
-            Kind::Object(_) => "an object",
+            JsonKind::Null => "null",
+            JsonKind::Bool(_) => "a boolean",
+            JsonKind::Number(_) => "a number",
+            JsonKind::String(_) => "a string",
+            JsonKind::Array(_) => "an array",
+            JsonKind::Object(_) => "an object",
         }
     }
 }
@@ -121,7 +121,7 @@ impl Node {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parsed {
     /// The value, where the text could be read to its end.
-    pub root: Option<Node>,
+    pub root: Option<JsonNode>,
     /// What a strict parser refuses, in the order of the text.
     pub problems: Vec<Problem>,
 }

@@ -1,6 +1,6 @@
 //! What stands between brackets: space, comments, strings, numbers and words.
 
-use super::{Kind, Parser, ProblemKind, Span, Stop, short};
+use super::{JsonKind, Parser, ProblemKind, Span, Stop, short};
 
 impl Parser<'_> {
     /// Where the bytes of a kind end that begin at a place.
@@ -137,13 +137,13 @@ impl Parser<'_> {
     }
 
     /// `true`, `false` or `null`, or what others write for them.
-    pub(super) fn word(&mut self) -> Result<Kind, Stop> {
+    pub(super) fn word(&mut self) -> Result<JsonKind, Stop> {
         let span = self.at..self.word_end();
         let word = &self.text[span.clone()];
         let (right, kind) = match word {
-            "true" | "True" | "TRUE" => ("true", Kind::Bool(true)),
-            "false" | "False" | "FALSE" => ("false", Kind::Bool(false)),
-            "null" | "None" | "NULL" | "Null" | "undefined" | "nil" => ("null", Kind::Null),
+            "true" | "True" | "TRUE" => ("true", JsonKind::Bool(true)),
+            "false" | "False" | "FALSE" => ("false", JsonKind::Bool(false)),
+            "null" | "None" | "NULL" | "Null" | "undefined" | "nil" => ("null", JsonKind::Null),
             "NaN" | "Infinity" => {
                 let message = format!("JSON has no `{word}`");
                 return self.stop(ProblemKind::BadValue, span, &message);
@@ -162,7 +162,7 @@ impl Parser<'_> {
         Ok(kind)
     }
 
-    pub(super) fn number(&mut self) -> Result<Kind, Stop> {
+    pub(super) fn number(&mut self) -> Result<JsonKind, Stop> {
         let takes = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_');
         let span = self.at..self.run(self.at, takes);
         let text = &self.text[span.clone()];
@@ -180,6 +180,6 @@ impl Parser<'_> {
             return self.stop(ProblemKind::BadValue, span, &message);
         }
         self.at = span.end;
-        Ok(Kind::Number(text.to_owned()))
+        Ok(JsonKind::Number(text.to_owned()))
     }
 }

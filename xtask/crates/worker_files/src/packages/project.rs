@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::install::versioned;
-use super::toml::{self, Entry};
+use super::toml::{self, TomlEntry};
 use super::{Manager, Requirement, listed, normal};
-use crate::json::Node;
+use crate::json::JsonNode;
 use crate::{Hides, Reading, Source, Unread, yaml};
 
 /// What a project asks for, from whichever of its files are given.
@@ -41,7 +41,7 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
     let sources = entries
         .iter()
         .filter(|entry| entry.table == "tool.uv.sources");
-    let from = |entry: &Entry| (normal(&entry.key), entry.value.replace(' ', ""));
+    let from = |entry: &TomlEntry| (normal(&entry.key), entry.value.replace(' ', ""));
     let sources: BTreeMap<String, String> = sources.map(from).collect();
     let begin = packages.len();
     for entry in &entries {
@@ -88,7 +88,7 @@ fn is_index(table: &str) -> bool {
 /// its packages count.
 fn locked(source: &Source, packages: &mut Vec<Requirement>) {
     let (entries, _) = toml::entries(&source.text);
-    let of_packages = |key: &'static str| -> BTreeMap<usize, &Entry> {
+    let of_packages = |key: &'static str| -> BTreeMap<usize, &TomlEntry> {
         let entries = entries.iter();
         let found = entries.filter(move |entry| entry.table == "package" && entry.key == key);
         found.map(|entry| (entry.number, entry)).collect()
@@ -142,7 +142,7 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
         Ok(root) => root,
         Err(fault) => return Reading::new(found, vec![fault]),
     };
-    let conda = |(name, spec), node: &Node| {
+    let conda = |(name, spec), node: &JsonNode| {
         let place = source.place(node.span.clone());
         (Manager::Conda, Requirement::new(name, spec, place))
     };

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// A string of a TOML file, with the table and the key that it stands under.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TomlEntry {
     /// `project`, `tool.poetry.dependencies`
     pub table: String,
     /// How many tables came before it: `[[package]]`.
@@ -19,7 +19,7 @@ pub struct Entry {
 }
 
 /// Reads the entries of a TOML file; what is no TOML is passed over, and told by its place.
-pub fn entries(text: &str) -> (Vec<Entry>, Vec<Range<usize>>) {
+pub fn entries(text: &str) -> (Vec<TomlEntry>, Vec<Range<usize>>) {
     let mut found = Vec::new();
     let mut unread = Vec::new();
     let (mut table, mut number) = (String::new(), 0);
@@ -35,7 +35,7 @@ pub fn entries(text: &str) -> (Vec<Entry>, Vec<Range<usize>>) {
         } else if let Some((key, _)) = text[at..end].split_once('=') {
             let from = at + key.len() + 1;
             let value = value(text, from);
-            let entry = |value: &str, range: Range<usize>, listed: bool| Entry {
+            let entry = |value: &str, range: Range<usize>, listed: bool| TomlEntry {
                 table: table.clone(),
                 number,
                 key: key.trim().trim_matches(['"', '\'']).to_owned(),
@@ -62,7 +62,7 @@ pub fn entries(text: &str) -> (Vec<Entry>, Vec<Range<usize>>) {
 }
 
 /// A value, which ends with its line or with the bracket that it begins with.
-pub struct Value<'t> {
+pub struct TomlValue<'t> {
     /// The strings in it, with their quotes in the place.
     pub strings: Vec<(&'t str, Range<usize>)>,
     /// What else there is, without space and comments.
@@ -71,7 +71,7 @@ pub struct Value<'t> {
 }
 
 /// Reads the value at a place; Python's lists of strings are written alike.
-pub fn value(text: &str, mut at: usize) -> Value<'_> {
+pub fn value(text: &str, mut at: usize) -> TomlValue<'_> {
     let (mut strings, mut rest, mut depth) = (Vec::new(), String::new(), 0usize);
     while let Some(c) = text[at..].chars().next() {
         match c {
@@ -110,7 +110,7 @@ pub fn value(text: &str, mut at: usize) -> Value<'_> {
         }
     }
     let end = at;
-    Value { strings, rest, end }
+    TomlValue { strings, rest, end }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::run::{Job, When, offset, only};
+use super::run::{Invocation, When, offset, only};
 use super::{Hides, Manager, Package, Place, Reader, RepoPath, Source, folder_of, packages};
 use crate::glob::clean;
 use crate::is_one_of;
@@ -29,7 +29,7 @@ impl Reader<'_> {
         self.interface.packages.retain(|package| !is_gone(package));
     }
 
-    pub fn install(&mut self, job: &Job, source: &Source, install: Install) -> Result<()> {
+    pub fn install(&mut self, job: &Invocation, source: &Source, install: Install) -> Result<()> {
         let manager = install.manager;
         if job.when == When::Part && matches!(manager, Manager::Apt | Manager::Apk) {
             return Ok(());
@@ -116,7 +116,7 @@ impl Reader<'_> {
     }
 
     /// Constraint files that a script names by a variable.
-    pub fn constrained(&mut self, job: &Job, source: &Source) -> Result<()> {
+    pub fn constrained(&mut self, job: &Invocation, source: &Source) -> Result<()> {
         let sets = job.run.script.sets.iter();
         for (_, value, range) in sets.filter(|(name, ..)| is_one_of(CONSTRAINTS, name)) {
             let place = job.place(source, range);
@@ -132,7 +132,7 @@ impl Reader<'_> {
     /// Requirements that a here-document gives: `pip install -r /dev/stdin <<EOF`.
     pub fn given(
         &mut self,
-        job: &Job,
+        job: &Invocation,
         source: &Source,
         command: &Command,
         range: &Range<usize>,

@@ -85,7 +85,7 @@ struct Reader<'t> {
     starts_python: bool,
     starts_script: bool,
     starts_other: bool,
-    jobs: Vec<run::Job>,
+    jobs: Vec<run::Invocation>,
     names: BTreeMap<Vec<u8>, Vec<RepoPath>>,
     /// Python programs inside scripts.
     inline: Vec<Source>,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::run::{Job, When};
+use super::run::{Invocation, When};
 use super::{Hides, Reader, RepoPath, Run, Source, python, shell};
 
 impl Reader<'_> {
@@ -148,7 +148,7 @@ impl Reader<'_> {
                 place: source.place(range),
             };
             let file = source.path.clone();
-            self.jobs.push(Job { file, run, when });
+            self.jobs.push(Invocation { file, run, when });
         }
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::started::{Kind, RUNNERS, Started};
+use super::started::{ProgramKind, RUNNERS, Started};
 use super::{
     EnvRead, FlagKind, FlagMapping, Hides, Place, Reader, RepoPath, Run, Source, Step, last_part,
     packages, python, shell,
@@ -24,13 +24,13 @@ pub enum When {
     Never,
 }
 
-pub struct Job {
+pub struct Invocation {
     pub file: RepoPath,
     pub run: Run,
     pub when: When,
 }
 
-impl Job {
+impl Invocation {
     /// A file that is a script.
     fn of(source: &Source, when: When, workdir: Option<String>, script: Script) -> Self {
         let run = Run {
@@ -72,7 +72,7 @@ impl Reader<'_> {
                 if started.exports {
                     script.exports.extend(script.sets.iter().cloned());
                 }
-                let opened = Job::of(&source, job.when, workdir, script);
+                let opened = Invocation::of(&source, job.when, workdir, script);
                 self.hand_over(&opened);
                 jobs.push(opened);
             }
@@ -96,7 +96,7 @@ impl Reader<'_> {
         Ok(texts)
     }
 
-    fn first_jobs(&mut self) -> Vec<Job> {
+    fn first_jobs(&mut self) -> Vec<Invocation> {
         let mut jobs = std::mem::take(&mut self.jobs);
         let (Some(image), Some(file)) = (&self.interface.image, &self.interface.dockerfile) else {
             return jobs;
@@ -108,7 +108,7 @@ impl Reader<'_> {
         // The last job is read first.
         for (run, when) in started.rev().chain(runs.rev()).chain(parts.rev()) {
             let (file, run) = (file.clone(), run.clone());
-            jobs.push(Job { file, run, when });
+            jobs.push(Invocation { file, run, when });
         }
         jobs
     }
@@ -127,7 +127,7 @@ impl Reader<'_> {
             let starts =
                 self.holds(&source.path) && (unknown || self.mentions.contains(&source.path));
             let when = if starts { When::Start } else { When::Never };
-            let job = Job::of(&source, when, None, shell::parse(&source.text));
+            let job = Invocation::of(&source, when, None, shell::parse(&source.text));
             if starts {
                 self.hand_over(&job);
             }
@@ -137,7 +137,7 @@ impl Reader<'_> {
     }
 
     /// Reports what a script that runs doesn't tell, and takes Python out of it.
-    fn hand_over(&mut self, job: &Job) {
+    fn hand_over(&mut self, job: &Invocation) {
         let source = &self.interface.sources[&job.file];
         for (range, what) in &job.run.script.unread {
             let hides = [Hides::Variables, Hides::Flags, Hides::Packages];
@@ -156,7 +156,7 @@ impl Reader<'_> {
     }
 
     /// Takes the facts of a script, and returns the scripts that it starts.
-    fn job(&mut self, job: &Job) -> Result<Vec<Started>> {
+    fn job(&mut self, job: &Invocation) -> Result<Vec<Started>> {
         let Some(source) = self.interface.sources.get(&job.file).cloned() else {
             return Ok(Vec::new());
         };
@@ -193,7 +193,7 @@ impl Reader<'_> {
                 self.makes(command);
             }
             let started = self.started_by(command, job.run.workdir.as_deref())?;
-            let runs_shell = started.iter().any(|one| one.kind == Kind::Shell);
+            let runs_shell = started.iter().any(|one| one.kind == ProgramKind::Shell);
             if job.when == When::Start && (command.sglang().is_some() || !started.is_empty()) {
                 self.set_for_it(job, &source, command);
             }
@@ -216,7 +216,7 @@ impl Reader<'_> {
                 told.push(full_line(command, &started));
             }
             for started in started {
-                if started.kind == Kind::Shell {
+                if started.kind == ProgramKind::Shell {
                     starts.push(started);
                 } else if job.when != When::Never {
                     self.program(job, started.path);
@@ -254,7 +254,7 @@ impl Reader<'_> {
     }
 
     /// A Python file that a script or a step of the build runs.
-    fn program(&mut self, job: &Job, path: RepoPath) {
+    fn program(&mut self, job: &Invocation, path: RepoPath) {
         if job.when == When::Start {
             self.starts_python = true;
             let place = job.run.place.clone();
@@ -298,7 +298,7 @@ impl Reader<'_> {
     }
 
     /// What a script sets for one program alone: `NAME=value python3 handler.py`.
-    fn set_for_it(&mut self, job: &Job, source: &Source, command: &Command) {
+    fn set_for_it(&mut self, job: &Invocation, source: &Source, command: &Command) {
         let range = command.words.first().map(|word| word.range.clone());
         for (name, value) in command.set_for_it() {
             let place = job.place(source, &range.clone().unwrap_or_default());
@@ -316,7 +316,7 @@ impl Reader<'_> {
     }
 
     /// `python3 -c "…"` that asks the environment.
-    fn inline_programs(&mut self, job: &Job, source: &Source) {
+    fn inline_programs(&mut self, job: &Invocation, source: &Source) {
         for command in &job.run.script.commands {
             let option = command.run().iter().position(|word| word.text == "-c");
             let code = option.and_then(|at| command.run().get(at + 1));
@@ -349,7 +349,7 @@ impl Reader<'_> {
     }
 
     /// What the script's programs find in their environment, and commands that see all of it.
-    fn exports(&mut self, job: &Job, source: &Source) {
+    fn exports(&mut self, job: &Invocation, source: &Source) {
         for (name, value, range) in &job.run.script.exports {
             self.export(name, value, job.place(source, range));
         }
@@ -378,7 +378,7 @@ impl Reader<'_> {
     }
 
     /// The flags that a script gives to `SGLang`, and the variables that it reads.
-    fn flags_and_reads(&mut self, job: &Job, source: &Source) {
+    fn flags_and_reads(&mut self, job: &Invocation, source: &Source) {
         let starts = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
         for command in &job.run.script.commands {

@@ -17,14 +17,14 @@ const MOVERS: &str = "chmod chown cp mv ln touch install dos2unix tee tar unzip 
 
 pub struct Started {
     pub path: RepoPath,
-    pub kind: Kind,
+    pub kind: ProgramKind,
     pub arguments: Vec<Word>,
     /// Whether programs see all that it sets.
     pub exports: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ProgramKind {
     Python,
     Shell,
 }
@@ -59,9 +59,9 @@ impl Reader<'_> {
                 let first = files::shebang(&self.interface.sources[&path].text);
                 let name = path.name();
                 let kind = if name.ends_with(b".py") || first.contains("python") {
-                    Kind::Python
+                    ProgramKind::Python
                 } else if name.ends_with(b".sh") || shell || first.contains("sh") {
-                    Kind::Shell
+                    ProgramKind::Shell
                 } else {
                     continue;
                 };

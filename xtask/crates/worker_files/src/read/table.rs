@@ -30,8 +30,8 @@ impl Reader<'_> {
             version: root.text("version").map(str::to_owned),
             flags: Vec::new(),
         };
-        let texts = |nodes: &[json::Node]| -> Vec<String> {
-            let texts = nodes.iter().filter_map(json::Node::as_str);
+        let texts = |nodes: &[json::JsonNode]| -> Vec<String> {
+            let texts = nodes.iter().filter_map(json::JsonNode::as_str);
             texts.map(str::to_owned).collect()
         };
         for member in root.object("flags") {
@@ -62,7 +62,7 @@ impl Reader<'_> {
             // What SGLang has dropped, where the table says which flag took its place.
             for member in root.object("retired") {
                 let instead = member.value.list("instead").first();
-                if let Some(flag) = instead.and_then(json::Node::as_str) {
+                if let Some(flag) = instead.and_then(json::JsonNode::as_str) {
                     let how = how(member.value.text("kind") == Some("boolean"));
                     let place = source.place(member.key_span.clone());
                     self.table_read(&sglang::env_name(&member.key), flag, how, &place);

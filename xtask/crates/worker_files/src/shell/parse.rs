@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use self::run::Announced;
 use self::words::Parts;
-use super::value::{Value, Values};
+use super::value::{ShellValue, Values};
 use super::{Command, Script, Variable, Word, is_name};
 
 /// Substitutions and groups deeper than this are no script made by a person.
@@ -53,10 +53,10 @@ pub fn parse_called(text: &str, arguments: &[Word], sourced: &[String]) -> Scrip
     let mut parser = Parser::new(text, values, 0);
     let numbers = (1..10).map(|number: usize| number.to_string());
     for (name, word) in numbers.zip(arguments) {
-        parser.values.put(&name, Value::one(&*word.text));
+        parser.values.put(&name, ShellValue::one(&*word.text));
     }
     if !arguments.is_empty() {
-        parser.values.put("@", Value::Array(arguments.to_vec()));
+        parser.values.put("@", ShellValue::Array(arguments.to_vec()));
     }
     parser.commands(None);
     parser.finish()
@@ -439,7 +439,7 @@ impl<'a> Parser<'a> {
                 self.values.forget(written);
             } else if declares && is_name(written) && self.values.is_set(written) {
                 let value = match self.values.get(written) {
-                    Some(value @ Value::Any(_)) => value.texts().join(" or "),
+                    Some(value @ ShellValue::Any(_)) => value.texts().join(" or "),
                     _ => String::new(),
                 };
                 let export = (written.to_owned(), value, start..self.at);

@@ -10,13 +10,13 @@ const LONGEST: usize = 4 * 1024;
 const MOST: usize = 256;
 
 #[derive(Debug, Clone)]
-pub enum Value {
+pub enum ShellValue {
     /// Any of these: one text, or the words of a loop, or what the branches of a condition set.
     Any(Vec<String>),
     Array(Vec<Word>),
 }
 
-impl Value {
+impl ShellValue {
     pub fn one(text: impl Into<String>) -> Self {
         Self::Any(vec![text.into()])
     }
@@ -32,7 +32,7 @@ impl Value {
 
 #[derive(Debug, Clone, Default)]
 pub struct Values {
-    known: BTreeMap<String, Value>,
+    known: BTreeMap<String, ShellValue>,
     set: BTreeSet<String>,
     /// Whether a value grew too long, and from then on none is followed.
     pub exhausted: bool,
@@ -40,7 +40,7 @@ pub struct Values {
 
 impl Values {
     pub fn new(given: &BTreeMap<String, String>) -> Self {
-        let one = |(name, value): (&String, &String)| (name.clone(), Value::one(value));
+        let one = |(name, value): (&String, &String)| (name.clone(), ShellValue::one(value));
         Self {
             known: given.iter().map(one).collect(),
             ..Self::default()
@@ -64,7 +64,7 @@ impl Values {
         used
     }
 
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub fn get(&self, name: &str) -> Option<&ShellValue> {
         self.known.get(name)
     }
 
@@ -78,12 +78,12 @@ impl Values {
         self.set.insert(name.to_owned());
     }
 
-    pub fn put(&mut self, name: &str, value: Value) {
+    pub fn put(&mut self, name: &str, value: ShellValue) {
         self.set.insert(name.to_owned());
         let texts = value.texts();
         let is_long = || texts.iter().map(|text| text.len()).sum::<usize>() > LONGEST;
         // Each of several choices was looked at alone.
-        let adds_up = matches!(value, Value::Array(_)) || texts.len() == 1;
+        let adds_up = matches!(value, ShellValue::Array(_)) || texts.len() == 1;
         self.exhausted |= texts.len() > MOST || adds_up && is_long();
         if self.exhausted {
             self.known.remove(name);
@@ -95,29 +95,29 @@ impl Values {
     /// Sets a variable where the script may also leave it as it was.
     pub fn maybe(&mut self, name: &str, text: String, before: Option<String>) {
         let mut all = match self.known.remove(name) {
-            Some(Value::Any(old)) => old,
-            Some(Value::Array(_)) | None => before.into_iter().collect(),
+            Some(ShellValue::Any(old)) => old,
+            Some(ShellValue::Array(_)) | None => before.into_iter().collect(),
         };
         if !all.contains(&text) {
             all.push(text);
         }
-        self.put(name, Value::Any(all));
+        self.put(name, ShellValue::Any(all));
     }
 
     pub fn append(&mut self, name: &str, text: &str) {
         let before = match self.known.get(name) {
-            Some(Value::Any(old)) if old.len() == 1 => old[0].as_str(),
+            Some(ShellValue::Any(old)) if old.len() == 1 => old[0].as_str(),
             _ => "",
         };
-        self.put(name, Value::one(format!("{before}{text}")));
+        self.put(name, ShellValue::one(format!("{before}{text}")));
     }
 
     pub fn extend(&mut self, name: &str, words: Vec<Word>) {
         let mut all = match self.known.remove(name) {
-            Some(Value::Array(old)) => old,
+            Some(ShellValue::Array(old)) => old,
             _ => Vec::new(),
         };
         all.extend(words);
-        self.put(name, Value::Array(all));
+        self.put(name, ShellValue::Array(all));
     }
 }

@@ -7,7 +7,7 @@ use crate::rules::gpu;
 use crate::{facts, model};
 use worker_files::WorkerInterface;
 use worker_files::dockerfile::{Image, Text};
-use worker_files::json::Node;
+use worker_files::json::JsonNode;
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
@@ -113,12 +113,12 @@ fn cuda(
         cuda_is_older(version, &needed) && (refused || major(version) < major(&needed))
     };
     let allowed = model::cuda_versions(&document.root);
-    let older = |node: &Node| node.as_str().is_some_and(is_older);
+    let older = |node: &JsonNode| node.as_str().is_some_and(is_older);
     let nodes = allowed
         .iter()
         .map(|(_, node)| *node)
         .filter(|node| older(node));
-    let names: Vec<&str> = nodes.clone().filter_map(Node::as_str).collect();
+    let names: Vec<&str> = nodes.clone().filter_map(JsonNode::as_str).collect();
     let first = nodes.clone().next()?;
     let are = match names.as_slice() {
         [one] => format!("`{one}` is"),

@@ -5,7 +5,7 @@ use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
-use worker_files::json::Node;
+use worker_files::json::JsonNode;
 use worker_files::{EnvRead, WorkerInterface};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::sglang::{self, Exactness, Flag, Table};
@@ -53,14 +53,14 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     };
     let release = Release::of(&version);
     for document in [worker.hub, worker.tests].into_iter().flatten() {
-        let mut values: Vec<(&str, &Node)> = Vec::new();
+        let mut values: Vec<(&str, &JsonNode)> = Vec::new();
         for variable in model::variables(&document.root) {
             let key = variable.key;
             values.extend(variable.value.map(|node| (key, node)));
             if let Some(input) = &variable.input {
                 values.extend(input.options.iter().map(|option| (key, *option)));
                 // A default that is an option has been told as that.
-                let is_it = |node: &Node| {
+                let is_it = |node: &JsonNode| {
                     let text = node.scalar();
                     input.options.iter().any(|option| option.scalar() == text)
                 };
@@ -156,7 +156,7 @@ impl Release {
         &self,
         document: &HubDocument,
         key: &str,
-        node: &Node,
+        node: &JsonNode,
         interface: &WorkerInterface,
     ) -> Option<Finding> {
         let (name, flags) = self.flag(drives(key, interface)?.0)?;

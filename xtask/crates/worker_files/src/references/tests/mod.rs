@@ -3,7 +3,7 @@
 mod links;
 
 use super::*;
-use xtask_core::tree::{Entry, Mode};
+use xtask_core::tree::{TreeEntry, Mode};
 
 fn moved() -> Vec<(RepoPath, RepoPath)> {
     [
@@ -37,7 +37,7 @@ fn result() -> Entries {
         "docs/a.md",
         "mysrc/handler.py",
     ];
-    let entry = Entry {
+    let entry = TreeEntry {
         mode: Mode::File,
         size: None,
         oid: None,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::value::Value;
+use super::super::value::ShellValue;
 use super::super::{command, is_name, variables};
 use super::words::Parts;
 use super::{Command, MOST_SHELLS, Parser, Script, Word};
@@ -135,7 +135,7 @@ impl Parser<'_> {
             if words.is_empty() {
                 self.values.forget(&name);
             } else {
-                self.values.put(&name, Value::Any(words));
+                self.values.put(&name, ShellValue::Any(words));
             }
             self.conditions += 1;
             return;
@@ -221,7 +221,7 @@ impl Parser<'_> {
             }
             "set" if command.word(1) == "+a" => self.exports_all = false,
             "set" if command.word(1) == "--" => {
-                self.values.put("@", Value::Array(words[2..].to_vec()));
+                self.values.put("@", ShellValue::Array(words[2..].to_vec()));
             }
             "read" | "mapfile" | "readarray" | "getopts" | "unset" => {
                 for text in texts().skip(1).filter(|text| is_name(text)) {

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::super::is_name;
-use super::super::value::Value;
+use super::super::value::ShellValue;
 use super::{FILLED, Parser, Variable, Word, ends_word, is_blank, is_name_byte};
 
 /// A part of a word: text, or a variable with its name.
-pub(super) struct Part {
+pub(super) struct WordPart {
     /// Empty where the text is plain, or where only running shows what it becomes.
     name: String,
     text: String,
@@ -15,11 +15,11 @@ pub(super) struct Part {
 }
 
 #[derive(Default)]
-pub(super) struct Parts(Vec<Part>);
+pub(super) struct Parts(Vec<WordPart>);
 
 impl Parts {
     pub(super) fn push(&mut self, name: &str, text: &str, quoted: bool) {
-        self.0.push(Part {
+        self.0.push(WordPart {
             name: name.to_owned(),
             text: text.to_owned(),
             quoted,
@@ -69,7 +69,7 @@ impl Parser<'_> {
             if appends {
                 self.values.extend(&name, words);
             } else {
-                self.values.put(&name, Value::Array(words));
+                self.values.put(&name, ShellValue::Array(words));
             }
         } else {
             let words = self.pieces();
@@ -136,7 +136,7 @@ impl Parser<'_> {
             let before = from_outside.then(|| format!("${name}"));
             self.values.maybe(name, text, before);
         } else {
-            self.values.put(name, Value::one(text));
+            self.values.put(name, ShellValue::one(text));
         }
     }
 
@@ -305,7 +305,7 @@ impl Parser<'_> {
         }
         if operator.starts_with('+') {
             // What stands there where the variable is set counts.
-            self.values.put(written, Value::one(operand));
+            self.values.put(written, ShellValue::one(operand));
             parts.push(written, written, quoted);
         } else if matches!(rest, "" | "[@]" | "[*]") || rest.starts_with([':', '-']) {
             parts.push(&name, written, quoted && !rest.starts_with('['));
@@ -341,7 +341,7 @@ impl Parser<'_> {
 
     /// `${!NAME}`: the variable whose name a variable holds.
     pub(super) fn indirect(&mut self, name: &str, range: Range<usize>) {
-        let names = self.values.get(name).map(Value::texts).unwrap_or_default();
+        let names = self.values.get(name).map(ShellValue::texts).unwrap_or_default();
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         if names.is_empty() || !names.iter().all(|name| is_name(name)) {
             self.unread(range, "the name of this variable is computed");
@@ -395,7 +395,7 @@ impl Parser<'_> {
     /// Fills in what is known, within measure.
     pub(super) fn expanded(
         &mut self,
-        parts: &[Part],
+        parts: &[WordPart],
         range: Range<usize>,
         has_quotes: bool,
     ) -> Vec<Word> {
@@ -409,13 +409,13 @@ impl Parser<'_> {
 
     pub(super) fn filled_in(
         &self,
-        parts: &[Part],
+        parts: &[WordPart],
         range: Range<usize>,
         has_quotes: bool,
     ) -> Vec<Word> {
         const MOST: usize = 64;
         // A function has arguments of its own.
-        let known = |part: &Part| {
+        let known = |part: &WordPart| {
             let value = self.values.get(&part.name);
             value.filter(|_| self.functions.is_empty() || is_name(&part.name))
         };
@@ -426,8 +426,8 @@ impl Parser<'_> {
         {
             // A variable alone may be many words.
             let all = match value {
-                Value::Array(words) => return words.clone(),
-                Value::Any(texts) => texts,
+                ShellValue::Array(words) => return words.clone(),
+                ShellValue::Any(texts) => texts,
             };
             is_choice = all.len() > 1;
             texts.clone_from(all);
@@ -438,12 +438,12 @@ impl Parser<'_> {
         } else {
             for part in parts {
                 let choices: &[String] = match known(part) {
-                    Some(Value::Any(all))
+                    Some(ShellValue::Any(all))
                         if !self.values.exhausted && texts.len() * all.len() <= MOST =>
                     {
                         all
                     }
-                    Some(array @ Value::Array(_)) => &[array.texts().join(" ")],
+                    Some(array @ ShellValue::Array(_)) => &[array.texts().join(" ")],
                     _ => std::slice::from_ref(&part.text),
                 };
                 if let [one] = choices {
