@@ -8,7 +8,7 @@ use xtask_core::git::{Git, GitTree, Repo};
 use xtask_core::layout::OUTDATED;
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{UsageError, UserError};
-use xtask_core::tree::{Directory, Entries, TreeEntry, Tree};
+use xtask_core::tree::{Directory, Entries, Tree, TreeEntry};
 
 pub struct Trees<'a> {
     root: &'a Path,

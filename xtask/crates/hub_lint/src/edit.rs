@@ -1,6 +1,6 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
-use worker_files::json::{Member, JsonNode};
+use worker_files::json::{JsonNode, Member};
 use xtask_core::finding::{Safety, Span};
 use xtask_core::suggest::Sure;
 

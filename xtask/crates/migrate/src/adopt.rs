@@ -19,7 +19,7 @@ use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, LOCK, Shape};
 use xtask_core::lock::{Lock, Origin};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, Tree};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
 
 pub fn make(
     git: &Git,

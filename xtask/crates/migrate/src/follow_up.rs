@@ -18,7 +18,7 @@ use xtask_core::git::{Scratch, Unseen};
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::output::diff;
-use xtask_core::tree::{Entries, TreeEntry, Mode, RepoPath, Tree, same};
+use xtask_core::tree::{Entries, Mode, RepoPath, Tree, TreeEntry, same};
 
 pub fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
     bundle

@@ -16,7 +16,7 @@ use worker_files::WorkerInterface;
 use xtask_core::git::{Git, Repo, Scratch};
 use xtask_core::layout;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, TreeEntry, Memory, RepoPath, Tree, same};
+use xtask_core::tree::{Entries, Memory, RepoPath, Tree, TreeEntry, same};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Own {
@@ -305,7 +305,11 @@ pub fn carry(
 }
 
 /// A legacy file that the fork changed and the modern layout has no counterpart of.
-fn orphan(path: &RepoPath, before: Option<&TreeEntry>, now: &TreeEntry) -> (Conflict, Vec<ConflictStage>) {
+fn orphan(
+    path: &RepoPath,
+    before: Option<&TreeEntry>,
+    now: &TreeEntry,
+) -> (Conflict, Vec<ConflictStage>) {
     let reason = match path.as_str() {
         Some("worker-config.json") => {
             "changed here; its settings belong in .runpod/hub.json, which is written differently"

@@ -9,7 +9,7 @@ use worker_files::rewrite::{Change, NotUnderstood, PathMap, Rewritten};
 use worker_files::{compose, dockerfile};
 use xtask_core::layout::{self, Shape};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, TreeEntry, Mode, RepoPath, Tree};
+use xtask_core::tree::{Entries, Mode, RepoPath, Tree, TreeEntry};
 
 #[derive(Debug, Clone)]
 pub struct Incoming {

@@ -47,7 +47,7 @@ use xtask_core::progress::Progress;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, Tree};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
 
 pub const TASK: &str = "migrate";
 

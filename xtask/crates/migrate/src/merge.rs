@@ -12,7 +12,7 @@ use xtask_core::git::{IndexEdit, Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
 use xtask_core::records;
-use xtask_core::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, differences, same};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, TreeEntry, differences, same};
 
 /// A merged result as a git tree.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{LOCK, Shape};
 use xtask_core::lock::{LockedFile, Origin};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, TreeEntry, RepoPath, Tree, same};
+use xtask_core::tree::{Entries, RepoPath, Tree, TreeEntry, same};
 
 /// The upstream as the lock will record it, and whether it gives anything new.
 pub fn origin(at: &Preflight, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {
@@ -94,7 +94,10 @@ pub fn base(
                 )
             ));
         }
-        base.insert(path.clone(), TreeEntry::of(file.mode, file.rendered().clone()));
+        base.insert(
+            path.clone(),
+            TreeEntry::of(file.mode, file.rendered().clone()),
+        );
     }
     Ok(base)
 }

@@ -16,7 +16,7 @@ use xtask_core::git::{Git, GitTree, Scratch};
 use xtask_core::layout::{self, Layout, OUTDATED};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, TreeEntry, Memory, Mode, Oid, RepoPath, Tree, same};
+use xtask_core::tree::{Entries, Memory, Mode, Oid, RepoPath, Tree, TreeEntry, same};
 
 /// Where the official repository is.
 pub const ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 
 use rustix::process::{Pid, Signal};
-use xtask_core::tree::{Entries, TreeEntry, Mode, Oid};
+use xtask_core::tree::{Entries, Mode, Oid, TreeEntry};
 
 pub use json::agrees_with_serde;
 pub use random::Random;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use xtask_core::git::{IndexEdit, Repo, Scratch, Unseen};
 use xtask_core::outcome::UserError;
 use xtask_core::output::{quoted_file, quoted_path};
-use xtask_core::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, Side, differences, same};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Side, TreeEntry, differences, same};
 
 /// One step in the work tree. Moves keep the bytes of the work tree, unfiltered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +81,9 @@ pub fn between(
     let reached: BTreeSet<&RepoPath> = moves.iter().map(|(_, to)| to).collect();
     let (mut removes, mut writes) = (Vec::new(), Vec::new());
     for (path, old, new) in differences(before, after) {
-        let old = old.filter(|_| !left.contains(path)).and_then(TreeEntry::side);
+        let old = old
+            .filter(|_| !left.contains(path))
+            .and_then(TreeEntry::side);
         let new = new.filter(|_| !reached.contains(path));
         let path = path.clone();
         match (old, new.and_then(TreeEntry::side)) {

@@ -3,7 +3,7 @@
 mod rewrite;
 
 use super::dockerfile::{Named, expand};
-use super::json::{self, JsonKind, Member, JsonNode};
+use super::json::{self, JsonKind, JsonNode, Member};
 use super::{Hides, Place, Reading, Source, Unread, is_one_of, yaml};
 
 pub use rewrite::rewrite;

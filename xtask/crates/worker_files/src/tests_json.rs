@@ -2,7 +2,7 @@
 
 use super::dockerfile::{Named, Text};
 use super::hub::{READ_BY_PARTS, as_written, root, texts};
-use super::json::{Member, JsonNode};
+use super::json::{JsonNode, Member};
 use super::{Place, Source, Unread, is_one_of};
 
 /// The Hub's tests.

@@ -2,7 +2,7 @@
 
 use super::dockerfile::Text;
 use super::hub::{options, root, text};
-use super::json::{Member, JsonNode};
+use super::json::{JsonNode, Member};
 use super::{Declared, Source, Unread};
 use xtask_core::sglang;
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser};
 
-use crate::json::{JsonKind, Member, JsonNode, Span};
+use crate::json::{JsonKind, JsonNode, Member, Span};
 use crate::{Hides, Source, Unread};
 
 /// Deeper nesting is made by no person.
@@ -70,9 +70,10 @@ pub fn parse(text: &str) -> Result<JsonNode, Fault> {
                 };
                 (anchor, node.clone())
             }
-            Event::Scalar(value, _, anchor, _) => {
-                (anchor, JsonNode::new(span, JsonKind::String(value.into_owned())))
-            }
+            Event::Scalar(value, _, anchor, _) => (
+                anchor,
+                JsonNode::new(span, JsonKind::String(value.into_owned())),
+            ),
             end @ (Event::SequenceEnd | Event::MappingEnd) => {
                 let Some((anchor, start, nodes)) = open.pop() else {
                     continue;

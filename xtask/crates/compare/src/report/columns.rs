@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use similar::{Algorithm, ChangeTag, DiffTag, TextDiff};
 
-use super::super::pairs::{Pair, FileText};
+use super::super::pairs::{FileText, Pair};
 use super::markup::{anchor, escaped};
 use xtask_core::tree::RepoPath;
 

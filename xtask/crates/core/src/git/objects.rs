@@ -8,7 +8,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::{Call, records};
-use crate::tree::{Entries, TreeEntry, Mode, Oid, RepoPath, Tree};
+use crate::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
 
 /// A conversation with `git cat-file --batch`, begun with the first question.
 pub struct Objects {

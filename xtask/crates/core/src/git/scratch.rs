@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::objects::{entry, head_and_path};
 use super::{Call, Git, Repo, records};
 use crate::if_there;
-use crate::tree::{TreeEntry, Mode, Oid, RepoPath, Side};
+use crate::tree::{Mode, Oid, RepoPath, Side, TreeEntry};
 
 /// The author of the temporary commits for a merge.
 const NOBODY: [(&str, &str); 6] = [

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{Entries, TreeEntry, Mode, RepoPath, Tree};
+use super::{Entries, Mode, RepoPath, Tree, TreeEntry};
 
 /// Folders of built or installed files, which can be very large and are no part of a worker.
 const BUILT: &str = "\

@@ -108,7 +108,12 @@ fn judge(words: &[&str]) -> Option<Judge> {
 }
 
 /// Looks at a value that has the right type.
-pub fn check(document: &HubDocument, node: &JsonNode, shape: ValueShape, key: &str) -> Option<Finding> {
+pub fn check(
+    document: &HubDocument,
+    node: &JsonNode,
+    shape: ValueShape,
+    key: &str,
+) -> Option<Finding> {
     match shape {
         ValueShape::Limited(limit) => {
             let length = node.as_str()?.chars().count();
@@ -129,7 +134,12 @@ pub fn check(document: &HubDocument, node: &JsonNode, shape: ValueShape, key: &s
 }
 
 /// A value that has to be one of some words.
-fn word(document: &HubDocument, node: &JsonNode, words: &[&'static str], key: &str) -> Option<Finding> {
+fn word(
+    document: &HubDocument,
+    node: &JsonNode,
+    words: &[&'static str],
+    key: &str,
+) -> Option<Finding> {
     let (rule, aliases, safety_of_alias, help) = judge(words)?;
     let text = node.as_str().filter(|text| !words.contains(text))?;
     let known = suggest::one_of(words);

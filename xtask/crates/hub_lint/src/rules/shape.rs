@@ -7,7 +7,7 @@ use crate::document::{HubDocument, Which, begin, short};
 use crate::edit::{self, safety};
 use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
 use crate::rule::{Rule, rules};
-use worker_files::json::{self, JsonKind, Member, JsonNode};
+use worker_files::json::{self, JsonKind, JsonNode, Member};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
@@ -222,7 +222,10 @@ impl Check<'_> {
                     match item {
                         ValueShape::Object(table)
                             if table.is(&facts::OPTION)
-                                && matches!(element.kind, JsonKind::String(_) | JsonKind::Number(_)) =>
+                                && matches!(
+                                    element.kind,
+                                    JsonKind::String(_) | JsonKind::Number(_)
+                                ) =>
                         {
                             self.findings
                                 .push(shape_env::bare_option(self.document, element));
@@ -243,7 +246,12 @@ impl Check<'_> {
     }
 }
 
-fn missing(document: &HubDocument, node: &JsonNode, table: &FieldTable, field: &FieldRule) -> Finding {
+fn missing(
+    document: &HubDocument,
+    node: &JsonNode,
+    table: &FieldTable,
+    field: &FieldRule,
+) -> Finding {
     let rule: &Rule = match field.key {
         "tests" => &shape_tests::NO_TESTS,
         _ => &MISSING_KEY,
@@ -316,7 +324,12 @@ fn elsewhere(which: Which, table: &FieldTable, key: &str) -> Option<&'static Fie
         .find(|other| !other.is(table) && has(other))
 }
 
-fn misplaced(document: &HubDocument, node: &JsonNode, member: &Member, home: &FieldTable) -> Finding {
+fn misplaced(
+    document: &HubDocument,
+    node: &JsonNode,
+    member: &Member,
+    home: &FieldTable,
+) -> Finding {
     let key = member.key.as_str();
     let what = format!("the Hub looks for `{key}` in {}, not here", home.what);
     let mut finding = document.at(&MISPLACED_KEY, &member.key_span, what);
@@ -375,7 +388,9 @@ fn wanted(shape: ValueShape) -> &'static str {
 
 fn wrong_type(document: &HubDocument, node: &JsonNode, shape: ValueShape, key: &str) -> Finding {
     let found = match (shape, &node.kind) {
-        (ValueShape::Whole | ValueShape::Count, JsonKind::Number(text)) => format!("`{}`", short(text)),
+        (ValueShape::Whole | ValueShape::Count, JsonKind::Number(text)) => {
+            format!("`{}`", short(text))
+        }
         _ => node.what().to_owned(),
     };
     // A scalar as a whole, of something larger the first byte.

@@ -2,7 +2,7 @@
 
 use crate::document::{HubDocument, Which};
 use crate::rule::{Rule, rules};
-use worker_files::json::{self, Member, JsonNode, ProblemKind};
+use worker_files::json::{self, JsonNode, Member, ProblemKind};
 use xtask_core::finding::{Finding, Location, Safety};
 use xtask_core::tree::RepoPath;
 

@@ -6,7 +6,7 @@ use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::model::{self, EnvVariable, Input};
 use crate::rule::rules;
-use worker_files::json::{JsonKind, Member, JsonNode};
+use worker_files::json::{JsonKind, JsonNode, Member};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
@@ -125,7 +125,11 @@ fn is_switch(input: &Input<'_>, text: &str) -> bool {
 }
 
 /// What keeps a value from being its variable's: its type, the options, the bounds.
-fn misfit(document: &HubDocument, input: &Input<'_>, node: &JsonNode) -> Option<(String, Severity)> {
+fn misfit(
+    document: &HubDocument,
+    input: &Input<'_>,
+    node: &JsonNode,
+) -> Option<(String, Severity)> {
     let text = node.scalar()?;
     let mut severity = Severity::Error;
     let number = is_number(text.trim()).then(|| text.trim().parse::<f64>().unwrap_or_default());

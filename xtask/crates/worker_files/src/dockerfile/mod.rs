@@ -17,7 +17,7 @@ use expand::try_expand;
 pub use image::Image;
 pub use reader::{read, read_on};
 pub use rewrite::{Taken, arguments, rewrite, taken};
-use split::{Instruction, DockerfileWord, clean, split};
+use split::{DockerfileWord, Instruction, clean, split};
 
 /// A name with a value: ENV, ARG, LABEL.
 #[derive(Debug, Clone, PartialEq, Eq)]

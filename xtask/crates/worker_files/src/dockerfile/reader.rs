@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::expand::try_expand;
 use super::stages::Stages;
+use super::{DockerfileWord, Instruction, clean, split};
 use super::{Hides, Image, Mount, Named, Reading, Run, Source, Step, Text, Unread};
-use super::{Instruction, DockerfileWord, clean, split};
 use crate::shell::{self, Script};
 use xtask_core::output::cut;
 

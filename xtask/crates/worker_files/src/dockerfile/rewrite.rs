@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::landing::Landing;
 use super::reader::part;
-use super::{Instruction, DockerfileWord, split, try_expand};
+use super::{DockerfileWord, Instruction, split, try_expand};
 use crate::Source;
 use crate::glob::{clean, head, is_pattern};
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, listed, open};

@@ -60,7 +60,9 @@ impl Instruction {
             return words(text, self.escape, base);
         };
         let words = strings.into_iter().zip(quoted_spans(text, base));
-        words.map(|(text, range)| DockerfileWord { text, range }).collect()
+        words
+            .map(|(text, range)| DockerfileWord { text, range })
+            .collect()
     }
 
     /// What ARG, ENV or LABEL sets, with the places of the names: `A=1 B="x y"`, the old form

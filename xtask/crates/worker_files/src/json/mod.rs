@@ -14,7 +14,7 @@ mod tokens;
 
 use std::collections::HashMap;
 
-pub use node::{JsonKind, Member, JsonNode, Parsed, Problem, ProblemKind};
+pub use node::{JsonKind, JsonNode, Member, Parsed, Problem, ProblemKind};
 
 /// Deeper nesting is refused. `serde_json` has the same limit.
 pub const MAX_DEPTH: usize = 127;

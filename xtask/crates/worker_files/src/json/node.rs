@@ -79,7 +79,8 @@ impl JsonNode {
     }
 
     pub fn is_true(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|it| it.kind == JsonKind::Bool(true))
+        self.get(key)
+            .is_some_and(|it| it.kind == JsonKind::Bool(true))
     }
 
     pub fn as_str(&self) -> Option<&str> {

@@ -254,7 +254,11 @@ impl<'t> Reader<'t> {
             return self.schema(node, &args);
         }
         if name == "loads" {
-            for path in args.first().map(|arg| self.input_paths(*arg)).unwrap_or_default() {
+            for path in args
+                .first()
+                .map(|arg| self.input_paths(*arg))
+                .unwrap_or_default()
+            {
                 if let Some(known) = self.noted(node, &path) {
                     known.from_text = true;
                 }

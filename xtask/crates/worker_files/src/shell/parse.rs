@@ -56,7 +56,9 @@ pub fn parse_called(text: &str, arguments: &[Word], sourced: &[String]) -> Scrip
         parser.values.put(&name, ShellValue::one(&*word.text));
     }
     if !arguments.is_empty() {
-        parser.values.put("@", ShellValue::Array(arguments.to_vec()));
+        parser
+            .values
+            .put("@", ShellValue::Array(arguments.to_vec()));
     }
     parser.commands(None);
     parser.finish()

@@ -3,7 +3,7 @@
 mod links;
 
 use super::*;
-use xtask_core::tree::{TreeEntry, Mode};
+use xtask_core::tree::{Mode, TreeEntry};
 
 fn moved() -> Vec<(RepoPath, RepoPath)> {
     [

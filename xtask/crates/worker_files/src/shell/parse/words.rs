@@ -341,7 +341,11 @@ impl Parser<'_> {
 
     /// `${!NAME}`: the variable whose name a variable holds.
     pub(super) fn indirect(&mut self, name: &str, range: Range<usize>) {
-        let names = self.values.get(name).map(ShellValue::texts).unwrap_or_default();
+        let names = self
+            .values
+            .get(name)
+            .map(ShellValue::texts)
+            .unwrap_or_default();
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         if names.is_empty() || !names.iter().all(|name| is_name(name)) {
             self.unread(range, "the name of this variable is computed");
