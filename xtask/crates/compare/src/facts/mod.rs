@@ -47,7 +47,7 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
-            ("input", "text" | "refused") => 8,
+            ("input", "text" | "refused") | ("route", "sends") => 8,
             ("route" | "input" | "flag", "reached") | ("route", "timeout") => 7,
             (_, PASSED)
             | ("input", "limits")
@@ -303,6 +303,14 @@ impl Facts {
                 let mut known: BTreeSet<&str> = methods.split_whitespace().collect();
                 known.insert(&requested.method);
                 *methods = known.into_iter().collect::<Vec<_>>().join(" ");
+                let sends = fact.value.remove("sends").unwrap_or_default();
+                let mut sends: BTreeSet<&str> =
+                    sends.split(" | ").filter(|s| !s.is_empty()).collect();
+                sends.extend(requested.whole.iter().map(String::as_str));
+                if !sends.is_empty() {
+                    let sends = sends.into_iter().collect::<Vec<_>>().join(" | ");
+                    fact.value.insert("sends".to_owned(), sends);
+                }
             }
         }
         for input in &interface.python.inputs {

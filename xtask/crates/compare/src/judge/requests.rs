@@ -15,6 +15,15 @@ impl Judge<'_> {
                 } else {
                     Self::kept_or_changed(id, old, new, Some(&["method"]))
                 };
+                let sent = judge
+                    .new
+                    .area("route")
+                    .filter_map(|(_, fact)| fact.get("sends"));
+                if let Some(lost) = lost(old.get("sends"), sent) {
+                    let why = format!("All that jobs gave in {lost} was sent; now it is not.");
+                    let help = "Send the whole of it again, or record what jobs may give.";
+                    item.change_too(why, help);
+                }
                 let timeouts = [old.get("timeout"), new.get("timeout")];
                 if timeouts[0].is_some() && timeouts[0] != timeouts[1] {
                     let why = difference("timeout", timeouts[0], timeouts[1]);
@@ -57,7 +66,9 @@ impl Judge<'_> {
                 if let Some(why) = limits {
                     item.change_too(why, "Take what was taken before, or record why not.");
                 }
-                if let Some(lost) = lost_words(old, new) {
+                if let Some(words) = new.get("words")
+                    && let Some(lost) = lost(old.get("words"), [words])
+                {
                     let help = "Handle it again, or record what jobs have to say instead.";
                     item.change_too(format!("The new handler no longer knows {lost}."), help);
                 }
@@ -92,9 +103,18 @@ impl Judge<'_> {
     /// Whether the new worker gives a parameter of the job's body to `SGLang` without looking at it:
     /// it takes the body as a whole, for a route that the job names, and picks nothing out of it.
     fn hands_on(&self, path: &str) -> bool {
-        let Some((body, name)) = path.rsplit_once('.') else {
-            return false;
+        let (body, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let whole = match body {
+            "" => "input".to_owned(),
+            body => format!("input.{body}"),
         };
+        let mut sent = self
+            .new
+            .area("route")
+            .filter_map(|(_, fact)| fact.get("sends"));
+        if api::takes(name) && sent.any(|sent| sent.split(" | ").any(|one| one == whole)) {
+            return true;
+        }
         let has = |id: String| self.new.get(&id).is_some();
         let picks = |name: &str| has(format!("input:{body}.{name}"));
         let named = |(route, _): (&str, &Fact)| route.contains("{openai_route}");
@@ -155,7 +175,7 @@ fn has_methods(new: &Fact, old: &Fact) -> bool {
 
 /// A parameter of the job's body that the new worker gives to `SGLang` as it is.
 fn handed_on(id: &str, old: &Fact) -> Item {
-    let name = id.rsplit('.').next().unwrap_or_default();
+    let name = id.rsplit(['.', ':']).next().unwrap_or_default();
     match old.get("default") {
         Some(default) if !api::is_default(name, default) => {
             Item::new(id, Verdict::Changed, Some(old), None)
@@ -174,11 +194,10 @@ fn is_part(limits: &str, one: &str) -> bool {
     limits.split(", ").any(|known| known == one)
 }
 
-/// The words that the old handler compared a value of the job's input with, and the new one, which
-/// has words for it, too, does not.
-fn lost_words(old: &Fact, new: &Fact) -> Option<String> {
-    let is: BTreeSet<&str> = new.get("words")?.split(" | ").collect();
-    let was = old.get("words")?.split(" | ");
+/// Which of several words of the old worker the new one lacks.
+fn lost<'a>(was: Option<&str>, is: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let is: BTreeSet<&str> = is.into_iter().flat_map(|one| one.split(" | ")).collect();
+    let was = was?.split(" | ");
     let lost: Vec<String> = was
         .filter(|word| !is.contains(word))
         .map(|word| format!("`{word}`"))

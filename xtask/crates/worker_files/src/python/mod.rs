@@ -141,6 +141,8 @@ pub struct Requested {
     pub method: String,
     /// How long it waits for the answer, where the call says so.
     pub timeout: Option<String>,
+    /// What of the job's input it sends as a whole: `input`, `input.openai_input`.
+    pub whole: BTreeSet<String>,
     pub place: Place,
     /// Whether it stands in code that runs.
     pub reached: bool,

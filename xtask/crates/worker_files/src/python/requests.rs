@@ -1,8 +1,10 @@
 //! The routes that the program requests.
 
+use std::collections::BTreeSet;
+
 use super::Requested;
 use super::eval::Reader;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::Val;
 use crate::Hides;
 
@@ -24,7 +26,7 @@ impl<'t> Reader<'t> {
         };
         let text = function.text();
         if let Some((_, method, route)) = OPENAI.iter().find(|(end, ..)| text.ends_with(end)) {
-            return self.asked_for(node, method, (*route).to_owned());
+            return self.asked_for(node, None, method, (*route).to_owned());
         }
         // A method of the program itself, which is evaluated.
         if function.kind() == "attribute" && matches!(callee, Val::Func(..)) {
@@ -46,7 +48,7 @@ impl<'t> Reader<'t> {
         for way in self.each_context(node, &[url], Hides::Flags) {
             for one in spread(&self.at(url, &way)) {
                 for method in route(&one).map(|_| &methods).into_iter().flatten() {
-                    self.asked_for(node, method, route(&one).unwrap_or_default());
+                    self.asked_for(node, Some(url), method, route(&one).unwrap_or_default());
                 }
             }
         }
@@ -100,7 +102,38 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn asked_for(&mut self, node: Node<'t>, method: &str, route: String) {
+    /// What of the job's input a request sends as a whole, with something beside it or without.
+    fn sent_whole(&mut self, node: Node<'t>, url: Option<Node<'t>>) -> BTreeSet<String> {
+        let is_body = |argument: &Node<'t>| match argument.kind() {
+            "keyword_argument" => is_among("json data content body", argument.text_of("name")),
+            _ => url.is_none_or(|url| argument.range().start > url.range().end),
+        };
+        let mut whole = BTreeSet::new();
+        for argument in node.arguments().filter(is_body).collect::<Vec<_>>() {
+            let value = argument.field("value").unwrap_or(argument);
+            let value = match value.kind() {
+                "dictionary_splat" => value.child(0).unwrap_or(value),
+                // `json.dumps(body).encode()`
+                _ if value.text().contains("dumps(") => {
+                    let mut calls = value.below().filter(|one| one.callee_name() == "dumps");
+                    let first = calls.next().and_then(|call| call.values().first().copied());
+                    first.unwrap_or(value)
+                }
+                _ => value,
+            };
+            for path in self.input_paths(value) {
+                match path {
+                    Val::Input(path) if path.is_empty() => whole.insert("input".to_owned()),
+                    Val::Input(path) => whole.insert(format!("input.{path}")),
+                    _ => false,
+                };
+            }
+        }
+        whole
+    }
+
+    fn asked_for(&mut self, node: Node<'t>, url: Option<Node<'t>>, method: &str, route: String) {
+        let whole = self.sent_whole(node, url);
         let place = self.place(node);
         // What is asked again and again until the server is there says nothing of jobs.
         let timeout = node.keyword("timeout").filter(|_| method != "GET");
@@ -109,6 +142,7 @@ impl<'t> Reader<'t> {
             route,
             method: method.to_owned(),
             timeout,
+            whole,
             place,
             reached: self.program.runs(node),
         };
