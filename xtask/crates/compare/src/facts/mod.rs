@@ -296,12 +296,16 @@ impl Facts {
                 ("reached", unreached),
                 ("timeout", requested.timeout.as_deref()),
             ];
+            let body: Vec<&str> = requested.body.iter().map(String::as_str).collect();
             self.add(id.clone(), &requested.place, &value);
             if let Some(fact) = self.all.get_mut(&id) {
                 let methods = fact.value.entry("method".to_owned()).or_default();
                 let mut known: BTreeSet<&str> = methods.split_whitespace().collect();
                 known.insert(&requested.method);
                 *methods = known.into_iter().collect::<Vec<_>>().join(" ");
+                let known = fact.value.entry("body".to_owned()).or_default();
+                body.iter().for_each(|part| add_line(known, &masked(part)));
+                fact.value.retain(|_, value| !value.is_empty());
             }
         }
         for input in &interface.python.inputs {
@@ -317,9 +321,19 @@ impl Facts {
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
                     ("limits", input.limits.as_deref()),
+                    ("used", input.used.then_some("yes")),
                     ("reached", (!input.reached).then_some("no")),
                 ],
             );
+        }
+        let live = interface.python.offers.iter().filter(|one| one.reached);
+        let live: BTreeSet<&str> = live.map(|one| one.id.as_str()).collect();
+        for offer in &interface.python.offers {
+            let unreached = (!live.contains(&*offer.id)).then_some("no");
+            let how = offer.how.iter();
+            let how = how.map(|(by, with)| (by.as_str(), Some(with.as_str())));
+            let value: Vec<_> = how.chain([("reached", unreached)]).collect();
+            self.add(&offer.id, &offer.place, &value);
         }
         for setting in &interface.python.serverless {
             let id = format!("serverless:{}", setting.name);
@@ -329,7 +343,9 @@ impl Facts {
             } else {
                 "label"
             };
-            self.add(id, &setting.place, &[(key, Some(&setting.value))]);
+            let numbers = Some(&*setting.numbers).filter(|_| !setting.is_constant);
+            let value = [(key, Some(&*setting.value)), ("numbers", numbers)];
+            self.add(id, &setting.place, &value);
         }
     }
 
@@ -480,6 +496,15 @@ impl Facts {
                 ],
             );
         }
+    }
+}
+
+/// Adds a line that is not there yet.
+fn add_line(lines: &mut String, line: &str) {
+    const MOST_BYTES: usize = 8192;
+    if lines.len() < MOST_BYTES && !lines.lines().any(|known| known == line) {
+        let end = if lines.is_empty() { "" } else { "\n" };
+        *lines += &format!("{end}{line}");
     }
 }
 

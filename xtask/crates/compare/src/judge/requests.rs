@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::Fact;
-use super::{Item, Judge, Verdict, api, difference};
+use super::{Item, Judge, Verdict, WORDING, api, difference};
+use worker_files::python::COMPUTED;
 
 impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
@@ -20,6 +21,9 @@ impl Judge<'_> {
                     let why = difference("timeout", timeouts[0], timeouts[1]);
                     let help = "Let requests wait as long as before, or record why not.";
                     item.change_too(format!("{why}."), help);
+                }
+                if let Some(lost) = lost_body(old, new) {
+                    item.change_too(lost, "Send it again, or record why not.");
                 }
                 item
             }
@@ -44,6 +48,11 @@ impl Judge<'_> {
                 {
                     let why = format!("Its value had to be `{was}`, has to be `{is}`.");
                     item.change_too(why, "Take what was taken before, or record why not.");
+                }
+                let is_idle = new.get("used").is_none() && new.get("set").is_none();
+                if old.get("used").is_some() && is_idle {
+                    let why = "The new handler takes it, and does nothing with it.";
+                    item.change_too(why.into(), "Use it again, or record why not.");
                 }
                 if let Some(lost) = lost_words(old, new) {
                     let help = "Handle it again, or record what jobs have to say instead.";
@@ -70,11 +79,33 @@ impl Judge<'_> {
                 .help("Have it take one (this worker: MAX_CONCURRENCY=1), or record that more are right.");
             self.push(item);
         }
-        self.simple(
-            "serverless",
-            "The new worker doesn't give it to runpod.serverless.start.",
-            "Give it again, or record why not.",
-        );
+        self.offers();
+    }
+
+    /// What results hold, which routes the worker serves itself, and which models it loads.
+    fn offers(&mut self) {
+        let areas = [
+            (
+                "serverless",
+                "The new worker doesn't give it to runpod.serverless.start.",
+            ),
+            ("result", "The handler's result doesn't have it any more."),
+            ("serves", "The new worker doesn't serve this route."),
+            ("model", "The new worker doesn't load this model."),
+        ];
+        for (area, why) in areas {
+            self.each(area, |_, _, id, old, new| match new {
+                Some(new) => {
+                    let keys = old.value.keys().map(String::as_str);
+                    let keys = keys.filter(|key| !WORDING.contains(key));
+                    let keys: Vec<&str> = keys.chain(["value"]).collect();
+                    Self::kept_or_changed(id, old, new, Some(&keys))
+                }
+                None => Item::new(id, Verdict::Missing, Some(old), None)
+                    .why(why)
+                    .help("Bring it back, or record why not."),
+            });
+        }
     }
 
     /// Whether the new worker gives a parameter of the job's body to `SGLang` without looking at it:
@@ -155,6 +186,26 @@ fn handed_on(id: &str, old: &Fact) -> Item {
         _ => Item::new(id, Verdict::Kept, Some(old), None)
             .why("The new worker hands the whole body on to SGLang."),
     }
+}
+
+/// What requests held and hold no longer, where both are known.
+fn lost_body(old: &Fact, new: &Fact) -> Option<String> {
+    let Some(is) = new.get("body") else {
+        let sent = old.get("body").is_some();
+        return sent.then(|| "Its requests have no body any more.".to_owned());
+    };
+    let is: BTreeSet<&str> = is.lines().collect();
+    let known = |part: &&str| {
+        let key = part.split('=').next().unwrap_or(part);
+        is.contains(part) || is.contains(key) || *part == COMPUTED
+    };
+    let lost: Vec<&str> = old
+        .get("body")?
+        .lines()
+        .filter(|part| !known(part))
+        .collect();
+    let is_lost = !lost.is_empty() && !is.contains(COMPUTED);
+    is_lost.then(|| format!("Its requests no longer hold `{}`.", lost.join("`, `")))
 }
 
 /// The words that the old handler compared a value of the job's input with, and the new one, which

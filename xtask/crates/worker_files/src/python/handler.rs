@@ -35,10 +35,15 @@ impl<'t> Reader<'t> {
                 let what = "which function the handler is was not followed";
                 self.not_read(node, what, &[Hides::JobInput]);
             }
+            if &**name == "handler" {
+                let result = self.result(value, &Args::of(vec![Val::Job]), None);
+                self.results(node, "", &result);
+            }
             if &**name == "handler" && value.may_be(yields) {
                 self.facts.serverless.push(Setting {
                     name: "handler.yields".into(),
                     value: "True".into(),
+                    numbers: String::new(),
                     is_constant: true,
                     place: place.clone(),
                 });
@@ -61,6 +66,11 @@ impl<'t> Reader<'t> {
             };
             self.facts.serverless.push(Setting {
                 name: name.to_string(),
+                numbers: match (&**name, value) {
+                    ("handler", _) => String::new(),
+                    (_, Val::Func(own, ..)) => numbers(*own),
+                    _ => String::new(),
+                },
                 is_constant: constant.is_some(),
                 value: constant.unwrap_or_else(|| label.to_owned()),
                 place,
@@ -169,13 +179,44 @@ impl<'t> Reader<'t> {
 
     /// Notes a read of a key. One that may be missing counts as asked for.
     pub fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
+        let used = !self.is_dropped(node);
         if let Some(known) = self.noted(node, path) {
+            known.used |= used;
             known.needed |= needed;
             known.asked |= !needed;
             if let Some(default) = default {
                 add_value(known.default.get_or_insert_default(), &default);
             }
         }
+    }
+
+    /// Whether what is taken goes into a variable that nothing but its own line, a log or a check
+    /// that ends the job looks at.
+    fn is_dropped(&mut self, node: Node<'t>) -> bool {
+        // That a job holds it is no use of its value.
+        if node.kind() == "comparison_operator" {
+            return node
+                .child(1)
+                .is_some_and(|right| is_input(&self.value(right)));
+        }
+        const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
+            argument_list not_operator comparison_operator binary_operator";
+        if !matches!(node.kind(), "call" | "subscript") {
+            return false;
+        }
+        let converts = |above: &Node<'t>| {
+            above.kind() == "call" && is_among("int float str bool min max", above.callee_name())
+        };
+        let mut above = node.ancestors();
+        let whole = above.find(|a| !is_among(THROUGH, a.kind()) && !converts(a));
+        let target = whole.filter(|whole| whole.kind() == "assignment");
+        let target = target.and_then(|whole| whole.field("left"));
+        let Some(target) = target.filter(|target| target.kind() == "identifier") else {
+            return false;
+        };
+        let all = self.program.uses_of(target.scope(), target.text());
+        self.steps += all.len();
+        all.into_iter().all(|one| one.is_idle())
     }
 
     /// The entry of a key, made where there is none.
@@ -197,6 +238,7 @@ impl<'t> Reader<'t> {
                 words: BTreeSet::new(),
                 limits: None,
                 place: self.place(node),
+                used: false,
                 reached,
             });
             self.facts.inputs.len() - 1
@@ -351,6 +393,18 @@ impl<'t> Reader<'t> {
             }
         }
     }
+}
+
+/// The numbers in a function, without the defaults of what it asks for by name.
+fn numbers(function: Node<'_>) -> String {
+    let all = function.field("body").into_iter().flat_map(Node::below);
+    let all = all.filter(|node| matches!(node.kind(), "integer" | "float"));
+    let asks = |node: &Node<'_>| {
+        let mut calls = node.inside().filter(|above| above.kind() == "call");
+        calls.any(|call| is_among("get getenv", call.callee_name()))
+    };
+    let all: Vec<&str> = all.filter(|node| !asks(node)).map(Node::text).collect();
+    all.join(" ")
 }
 
 /// Whether a handler gives its results one by one.

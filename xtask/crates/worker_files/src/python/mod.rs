@@ -30,6 +30,7 @@ mod leads_to_fact;
 mod models;
 mod names;
 mod objects;
+mod offers;
 mod passed;
 mod process;
 mod reachability;
@@ -59,6 +60,7 @@ use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
+pub use offers::{COMPUTED, Offer};
 pub use process::hands_on;
 pub use statements::{Statement, statements};
 
@@ -85,6 +87,7 @@ pub struct PythonFacts {
     pub routes: Vec<Requested>,
     pub inputs: Vec<InputKey>,
     pub serverless: Vec<Setting>,
+    pub offers: Vec<Offer>,
     pub api: Vec<ApiItem>,
     /// Names of files in texts of reached code: tables that it may open.
     pub opens: BTreeSet<String>,
@@ -133,6 +136,8 @@ pub struct Requested {
     pub method: String,
     /// How long it waits for the answer, where the call says so.
     pub timeout: Option<String>,
+    /// What its body holds, a line each: `stream=True`, `messages`.
+    pub body: BTreeSet<String>,
     pub place: Place,
     /// Whether it stands in code that runs.
     pub reached: bool,
@@ -156,6 +161,8 @@ pub struct InputKey {
     /// The type and the limits that a model gives it: `int, le 10`.
     pub limits: Option<String>,
     pub place: Place,
+    /// Whether anything is done with what was taken.
+    pub used: bool,
     /// Whether code that runs looks at it.
     pub reached: bool,
 }
@@ -165,6 +172,8 @@ pub struct InputKey {
 pub struct Setting {
     pub name: String,
     pub value: String,
+    /// Of a function: the numbers in it that no variable replaces.
+    pub numbers: String,
     /// Whether the value is a constant, and not the name of a function.
     pub is_constant: bool,
     pub place: Place,
@@ -299,6 +308,8 @@ impl<'t> Reader<'t> {
                 self.serverless(node, &callee);
                 self.input_call(node, &callee);
                 self.request(node, &callee);
+                self.served(node);
+                self.loads(node, &callee);
                 self.whole_environment(node);
             }
             "subscript" => {
@@ -318,6 +329,7 @@ impl<'t> Reader<'t> {
                         self.environment_test(node, left, right);
                         self.input_test(node, left, right);
                     }
+                    self.served_path(left, right);
                     self.input_word(left, right);
                     self.input_word(right, left);
                 }

@@ -2,11 +2,13 @@
 
 use super::Requested;
 use super::eval::Reader;
+use super::offers::{COMPUTED, argument};
 use super::syntax::Node;
-use super::value::Val;
+use super::value::{Ctx, Val};
 use crate::Hides;
+use std::collections::BTreeSet;
 
-const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
+pub const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
 /// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
     ("chat.completions.create", "POST", "/v1/chat/completions"),
@@ -100,13 +102,54 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// What the body of a request holds: its keys, with the values that are fixed.
+    fn body(&mut self, node: Node<'t>, method: &str) -> BTreeSet<String> {
+        const WHOLE: [&str; 4] = ["json", "data", "content", "body"];
+        let mut all = BTreeSet::new();
+        let text = node.text_of("function");
+        if OPENAI.iter().any(|(end, ..)| text.ends_with(end)) {
+            let args = self.args(node, &Ctx::default());
+            all.extend(args.named.iter().map(|(name, value)| argument(name, value)));
+            all.extend(args.more.iter().map(|_| COMPUTED.to_owned()));
+            return all;
+        }
+        let args = node.values();
+        let second = args
+            .get(1)
+            .filter(|_| node.callee_name() == "post")
+            .copied();
+        let second = second.filter(|second| second.part() != "value");
+        let named = WHOLE.iter().find_map(|name| node.keyword(name));
+        let splat = |argument: Node<'t>| argument.kind() == "dictionary_splat";
+        let is_plain = METHODS.contains(&node.callee_name()) && !node.arguments().any(splat);
+        let Some(whole) = named.or(second).filter(|_| method != "GET") else {
+            // Other calls may be given it in other ways.
+            all.extend(Some(COMPUTED.to_owned()).filter(|_| !is_plain && method != "GET"));
+            return all;
+        };
+        for one in self.value(whole).each() {
+            match one {
+                Val::Dict(items) => all.extend(items.iter().map(|(key, value)| {
+                    let key = key.as_str().unwrap_or(COMPUTED);
+                    let fixed = value.display().filter(|_| !matches!(value, Val::List(_)));
+                    fixed.map_or(key.to_owned(), |value| format!("{key}={value}"))
+                })),
+                Val::Input(path) => drop(all.insert(format!("{{input {path}}}"))),
+                _ => drop(all.insert(COMPUTED.to_owned())),
+            }
+        }
+        all
+    }
+
     fn asked_for(&mut self, node: Node<'t>, method: &str, route: String) {
         let place = self.place(node);
         // What is asked again and again until the server is there says nothing of jobs.
         let timeout = node.keyword("timeout").filter(|_| method != "GET");
         let timeout = timeout.map(|value| self.shown(value));
+        let body = self.body(node, method);
         let requested = Requested {
             route,
+            body,
             method: method.to_owned(),
             timeout,
             place,
