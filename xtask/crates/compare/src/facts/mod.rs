@@ -330,10 +330,11 @@ impl Facts {
         let live: BTreeSet<&str> = live.map(|one| one.id.as_str()).collect();
         for offer in &interface.python.offers {
             let unreached = (!live.contains(&*offer.id)).then_some("no");
-            let how = offer.how.iter();
-            let how = how.map(|(by, with)| (by.as_str(), Some(with.as_str())));
-            let value: Vec<_> = how.chain([("reached", unreached)]).collect();
-            self.add(&offer.id, &offer.place, &value);
+            self.add(&offer.id, &offer.place, &[("reached", unreached)]);
+            let value = self.all.get_mut(masked(&offer.id).as_ref());
+            if let (Some((by, with)), Some(fact)) = (&offer.how, value) {
+                add_line(fact.value.entry(by.clone()).or_default(), &masked(with));
+            }
         }
         for setting in &interface.python.serverless {
             let id = format!("serverless:{}", setting.name);

@@ -1,5 +1,5 @@
 //! What the program offers besides jobs' input: the keys of its results, the routes that it serves,
-//! and the models that it loads.
+//! the models that it loads, and the programs that it starts.
 
 use super::api::normal;
 use super::eval::Reader;
@@ -7,6 +7,7 @@ use super::requests::METHODS;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use crate::Place;
+use crate::steps::HARMLESS;
 
 /// In place of what the program works out.
 pub const COMPUTED: &str = "…";
@@ -14,7 +15,7 @@ pub const COMPUTED: &str = "…";
 /// Functions of libraries that load or download a model.
 const LOADERS: &str = "from_pretrained from_single_file snapshot_download hf_hub_download load_model \
     load_lora_weights load_textual_inversion load_ip_adapter pipeline WhisperModel \
-    SentenceTransformer CrossEncoder LLM AsyncEngineArgs EngineArgs Llama";
+    SentenceTransformer CrossEncoder YOLO TTS EasyNMT InferenceSession LLM AsyncEngineArgs EngineArgs Llama";
 /// Their arguments that name the model.
 const MODEL: [&str; 9] = [
     "model",
@@ -121,6 +122,19 @@ impl<'t> Reader<'t> {
                     self.offer(route, format!("serves:{method} {path}"), None);
                 }
             }
+        }
+    }
+
+    /// Notes another program than `SGLang`'s server that is started, with its words.
+    pub fn runs(&mut self, node: Node<'t>, words: &[Val<'t>], program: usize) {
+        let name = words.get(program).and_then(Val::as_str);
+        let name = name
+            .and_then(|name| name.rsplit('/').next())
+            .unwrap_or_default();
+        if !name.is_empty() && !is_among(HARMLESS, name) {
+            let all: Vec<String> = words.iter().map(Val::in_short).collect();
+            let how = ("commands".to_owned(), all.join(" "));
+            self.offer(node, format!("step:run {name}"), Some(how));
         }
     }
 
