@@ -281,10 +281,19 @@ impl Facts {
         }
         // What the server inherits of the worker is as if the image set it.
         let assigned = &interface.python.assigned;
-        let own = |name: &String| interface.env.iter().any(|read| read.name == *name);
-        let outside = |(name, ..): &&(String, _, _)| sglang::reads(name) || !own(name);
-        let assigned = assigned.iter().filter(outside);
-        for (name, value, place) in assigned.chain(&interface.exports) {
+        // The program's own variables tell what they are set to by their default.
+        let is_read = |read: &&EnvRead| {
+            let how = read.interpreted.as_deref().unwrap_or_default();
+            !read.asked && !matches!(how, "truthy" | "not truthy")
+        };
+        let own: BTreeSet<&str> = interface
+            .env
+            .iter()
+            .filter(is_read)
+            .map(|read| &*read.name)
+            .collect();
+        let outside = |(name, ..): &&(String, _, _)| sglang::reads(name) || !own.contains(&**name);
+        for (name, value, place) in assigned.iter().filter(outside).chain(&interface.exports) {
             self.add_value(format!("image:{name}"), place, value);
         }
         let live = interface.python.routes.iter().filter(|one| one.reached);
@@ -333,7 +342,8 @@ impl Facts {
             self.add(&offer.id, &offer.place, &[("reached", unreached)]);
             let value = self.all.get_mut(masked(&offer.id).as_ref());
             if let (Some((by, with)), Some(fact)) = (&offer.how, value) {
-                add_line(fact.value.entry(by.clone()).or_default(), &masked(with));
+                let lines = fact.value.entry(by.clone()).or_default();
+                with.iter().for_each(|line| add_line(lines, &masked(line)));
             }
         }
         for setting in &interface.python.serverless {

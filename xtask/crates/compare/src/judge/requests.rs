@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::facts::Fact;
 use super::{Item, Judge, Verdict, WORDING, api, difference};
-use worker_files::python::COMPUTED;
+use worker_files::python::{COMPUTED, NO_BODY};
 
 impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
@@ -99,7 +99,17 @@ impl Judge<'_> {
                     let keys = old.value.keys().map(String::as_str);
                     let keys = keys.filter(|key| !WORDING.contains(key));
                     let keys: Vec<&str> = keys.chain(["value"]).collect();
-                    Self::kept_or_changed(id, old, new, Some(&keys))
+                    if area != "model" {
+                        return Self::kept_or_changed(id, old, new, Some(&keys));
+                    }
+                    let lost = keys.iter().filter_map(|by| lost_parts(old, new, by));
+                    let lost: Vec<String> = lost.collect();
+                    let mut item = Item::new(id, Verdict::Kept, Some(old), Some(new));
+                    if !lost.is_empty() {
+                        let why = format!("It is loaded without {} now.", lost.join(", "));
+                        item.change(why, "Load it as before, or record why not.");
+                    }
+                    item
                 }
                 None => Item::new(id, Verdict::Missing, Some(old), None)
                     .why(why)
@@ -188,24 +198,43 @@ fn handed_on(id: &str, old: &Fact) -> Item {
     }
 }
 
-/// What requests held and hold no longer, where both are known.
+/// What the requests of a route held and hold no longer, where both are known.
 fn lost_body(old: &Fact, new: &Fact) -> Option<String> {
-    let Some(is) = new.get("body") else {
-        let sent = old.get("body").is_some();
-        return sent.then(|| "Its requests have no body any more.".to_owned());
-    };
-    let is: BTreeSet<&str> = is.lines().collect();
-    let known = |part: &&str| {
-        let key = part.split('=').next().unwrap_or(part);
-        is.contains(part) || is.contains(key) || *part == COMPUTED
-    };
-    let lost: Vec<&str> = old
-        .get("body")?
-        .lines()
-        .filter(|part| !known(part))
+    let has = |fact: &Fact, part| lines(fact, "body").any(|line| line == part);
+    if old.get("body").is_some() && !has(old, NO_BODY) && has(new, NO_BODY) {
+        return Some("A request of the new worker has no body.".to_owned());
+    }
+    let lost = lost_parts(old, new, "body").filter(|_| new.get("body").is_some());
+    lost.map(|lost| format!("Its requests no longer hold {lost}."))
+}
+
+/// The lines of an attribute.
+fn lines<'a>(fact: &'a Fact, key: &str) -> impl Iterator<Item = &'a str> {
+    fact.get(key).unwrap_or_default().lines()
+}
+
+/// What a list of `name` and `name=value` lacks now. A value may be worked out instead, and what
+/// is all worked out may hold anything.
+fn lost_parts(old: &Fact, new: &Fact, key: &str) -> Option<String> {
+    let is: BTreeSet<&str> = lines(new, key).collect();
+    let names: BTreeSet<&str> = is
+        .iter()
+        .filter_map(|part| part.split('=').next())
         .collect();
-    let is_lost = !lost.is_empty() && !is.contains(COMPUTED);
-    is_lost.then(|| format!("Its requests no longer hold `{}`.", lost.join("`, `")))
+    let known = |part: &&str| {
+        let name = part.split('=').next().unwrap_or(part);
+        let is_kept = if name == *part {
+            names.contains(name)
+        } else {
+            is.contains(name)
+        };
+        is_kept || is.contains(part) || *part == COMPUTED
+    };
+    let lost: Vec<String> = lines(old, key)
+        .filter(|part| !known(part))
+        .map(|part| format!("`{part}`"))
+        .collect();
+    (!lost.is_empty() && !is.contains(COMPUTED)).then(|| lost.join(", "))
 }
 
 /// The words that the old handler compared a value of the job's input with, and the new one, which

@@ -62,6 +62,7 @@ pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
 pub use offers::{COMPUTED, Offer};
 pub use process::hands_on;
+pub use requests::NO_BODY;
 pub use statements::{Statement, statements};
 
 /// In the order of insertion, so that one program is read in the same way each time.

@@ -4,10 +4,12 @@
 use super::api::normal;
 use super::eval::Reader;
 use super::requests::METHODS;
+use super::summaries::Uses;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use crate::Place;
 use crate::steps::HARMLESS;
+use std::collections::BTreeSet;
 
 /// In place of what the program works out.
 pub const COMPUTED: &str = "…";
@@ -34,15 +36,15 @@ const MODEL: [&str; 9] = [
 pub struct Offer {
     /// `result:text`, `serves:GET /ping`, `model:org/name`.
     pub id: String,
-    /// Of a model: the function that loads it, and its other arguments.
-    pub how: Option<(String, String)>,
+    /// Of a model the function that loads it, and its other arguments; of a step its commands.
+    pub how: Option<(String, Vec<String>)>,
     pub place: Place,
     /// Whether it stands in code that runs.
     pub reached: bool,
 }
 
 impl<'t> Reader<'t> {
-    fn offer(&mut self, node: Node<'t>, id: String, how: Option<(String, String)>) {
+    fn offer(&mut self, node: Node<'t>, id: String, how: Option<(String, Vec<String>)>) {
         let offer = Offer {
             id,
             how,
@@ -116,10 +118,20 @@ impl<'t> Reader<'t> {
             _ => return,
         };
         let Some(route) = route else { return };
+        let mut around = node.ancestors().take(2);
+        let by = around.find_map(|above| above.field("definition"));
+        let by = by.map(|function| {
+            self.summaries
+                .result(function, &mut Uses::default())
+                .clone()
+        });
         for one in self.value(route).each() {
             if let Some(path) = one.as_str().filter(|path| path.starts_with('/')) {
                 for method in &methods {
                     self.offer(route, format!("serves:{method} {path}"), None);
+                    if let Some(result) = &by {
+                        self.results(route, &format!("{method} {path} "), result);
+                    }
                 }
             }
         }
@@ -133,7 +145,7 @@ impl<'t> Reader<'t> {
             .unwrap_or_default();
         if !name.is_empty() && !is_among(HARMLESS, name) {
             let all: Vec<String> = words.iter().map(Val::in_short).collect();
-            let how = ("commands".to_owned(), all.join(" "));
+            let how = ("commands".to_owned(), vec![all.join(" ")]);
             self.offer(node, format!("step:run {name}"), Some(how));
         }
     }
@@ -160,37 +172,44 @@ impl<'t> Reader<'t> {
             return;
         }
         let ctx = Ctx::default();
-        let by = normal(function.text());
-        for args in [
-            self.args(node, &ctx),
-            self.exactly(|reader| reader.args(node, &ctx)),
-        ] {
-            let first = args
-                .positional
-                .first()
-                .filter(|_| node.callee_name() != "pipeline");
+        let joined = self.args(node, &ctx);
+        let exact = self.exactly(|reader| reader.args(node, &ctx));
+        let (mut models, mut parts) = (BTreeSet::new(), BTreeSet::new());
+        for args in [&joined, &exact] {
+            let first = args.positional.first();
+            let first = first.filter(|_| node.callee_name() != "pipeline");
             let named = MODEL
                 .iter()
                 .find_map(|name| Some((*name, args.named(name)?)));
-            let Some((by_name, model)) = named.or(first.map(|one| ("", one))) else {
-                continue;
-            };
-            let mut others: Vec<String> = args.positional.iter().map(Val::in_short).collect();
-            if by_name.is_empty() {
-                others.remove(0);
-            }
+            let (by_name, model) = named.unwrap_or(("", first.unwrap_or(&Val::Unknown)));
+            let others = args.positional.iter();
+            let others = others.skip(usize::from(by_name.is_empty()));
+            parts.extend(others.map(Val::in_short).filter(|text| text != COMPUTED));
             let named = args.named.iter().filter(|(name, _)| **name != *by_name);
-            others.extend(named.map(|(name, value)| argument(name, value)));
-            let how = (by.clone(), format!("({})", others.join(", ")));
-            for one in model.each() {
-                let name = match one {
-                    Val::Env(_, default) => default.as_str(),
-                    one => one.as_str(),
-                };
-                if let Some(name) = name.filter(|name| !name.is_empty()) {
-                    self.offer(node, format!("model:{name}"), Some(how.clone()));
-                }
-            }
+            parts.extend(named.map(|(name, value)| argument(name, value)));
+            models.extend(model.each().iter().filter_map(|one| match one {
+                Val::Env(_, default) => default.as_str(),
+                one => one.as_str(),
+            }));
+        }
+        // The class says what of the model is loaded.
+        let mut by = normal(function.text());
+        let start = by.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+        by.drain(..start);
+        if by.starts_with(char::is_lowercase) {
+            node.callee_name().clone_into(&mut by);
+        }
+        models.retain(|name| !name.is_empty());
+        if models.is_empty() {
+            // One that the program works out goes by what loads it.
+            models.insert(&by);
+        }
+        parts.insert(by.clone());
+        // Where the program works these out, Hugging Face's own variables do as well.
+        parts.retain(|part| !matches!(&**part, "cache_dir" | "token"));
+        let how = (by.clone(), parts.into_iter().collect::<Vec<_>>());
+        for model in models {
+            self.offer(node, format!("model:{model}"), Some(how.clone()));
         }
     }
 }

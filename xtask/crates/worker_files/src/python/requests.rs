@@ -8,6 +8,8 @@ use super::value::{Ctx, Val};
 use crate::Hides;
 use std::collections::BTreeSet;
 
+/// In place of the body of a request that has none.
+pub const NO_BODY: &str = "(none)";
 pub const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
 /// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
@@ -124,7 +126,9 @@ impl<'t> Reader<'t> {
         let is_plain = METHODS.contains(&node.callee_name()) && !node.arguments().any(splat);
         let Some(whole) = named.or(second).filter(|_| method != "GET") else {
             // Other calls may be given it in other ways.
-            all.extend(Some(COMPUTED.to_owned()).filter(|_| !is_plain && method != "GET"));
+            let none = if is_plain { NO_BODY } else { COMPUTED };
+            let may_have = matches!(method, "POST" | "PUT" | "PATCH" | "*");
+            all.extend(Some(none.to_owned()).filter(|_| may_have));
             return all;
         };
         for one in self.value(whole).each() {
