@@ -331,6 +331,7 @@ impl Facts {
                     ("words", Some(&*words.join(" | "))),
                     ("limits", input.limits.as_deref()),
                     ("used", input.used.then_some("yes")),
+                    ("schema", input.schema.then_some("yes")),
                     ("reached", (!input.reached).then_some("no")),
                 ],
             );

@@ -49,6 +49,14 @@ impl Judge<'_> {
                     let why = format!("Its value had to be `{was}`, has to be `{is}`.");
                     item.change_too(why, "Take what was taken before, or record why not.");
                 }
+                let mut inputs = judge.new.area("input");
+                if old.get("schema").is_some()
+                    && new.get("schema").is_none()
+                    && inputs.any(|(_, other)| other.get("schema").is_some())
+                {
+                    let why = "The schema doesn't have it any more, so jobs that give it are refused.";
+                    item.change_too(why.into(), "Add it to the schema, or record why not.");
+                }
                 let is_idle = new.get("used").is_none() && new.get("set").is_none();
                 if old.get("used").is_some() && is_idle {
                     let why = "The new handler takes it, and does nothing with it.";

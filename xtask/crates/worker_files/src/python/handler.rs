@@ -180,8 +180,21 @@ impl<'t> Reader<'t> {
     /// Notes a read of a key. One that may be missing counts as asked for.
     pub fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
         let used = !self.is_dropped(node);
+        self.note_key(node, path, default, needed);
         if let Some(known) = self.noted(node, path) {
             known.used |= used;
+        }
+    }
+
+    /// The same of a key that is only declared.
+    pub fn note_key(
+        &mut self,
+        node: Node<'t>,
+        path: &Val<'t>,
+        default: Option<String>,
+        needed: bool,
+    ) {
+        if let Some(known) = self.noted(node, path) {
             known.needed |= needed;
             known.asked |= !needed;
             if let Some(default) = default {
@@ -190,33 +203,75 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Whether what is taken goes into a variable that nothing but its own line, a log or a check
-    /// that ends the job looks at.
+    /// Whether what is taken goes into a variable or a parameter that nothing looks at but its own
+    /// line, a log, or a check that ends the job.
     fn is_dropped(&mut self, node: Node<'t>) -> bool {
+        const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
+            not_operator comparison_operator binary_operator";
         // That a job holds it is no use of its value.
         if node.kind() == "comparison_operator" {
             return node
                 .child(1)
                 .is_some_and(|right| is_input(&self.value(right)));
         }
-        const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
-            argument_list not_operator comparison_operator binary_operator";
         if !matches!(node.kind(), "call" | "subscript") {
             return false;
         }
         let converts = |above: &Node<'t>| {
             above.kind() == "call" && is_among("int float str bool min max", above.callee_name())
         };
-        let mut above = node.ancestors();
-        let whole = above.find(|a| !is_among(THROUGH, a.kind()) && !converts(a));
-        let target = whole.filter(|whole| whole.kind() == "assignment");
-        let target = target.and_then(|whole| whole.field("left"));
-        let Some(target) = target.filter(|target| target.kind() == "identifier") else {
-            return false;
-        };
-        let all = self.program.uses_of(target.scope(), target.text());
+        let mut value = node;
+        for above in node.ancestors() {
+            match above.kind() {
+                "argument_list" => {}
+                "assignment" => {
+                    let left = above
+                        .field("left")
+                        .filter(|left| left.kind() == "identifier");
+                    return left.is_some_and(|left| self.is_idle(left.scope(), left.text()));
+                }
+                kind if is_among(THROUGH, kind) || converts(&above) => value = above,
+                "keyword_argument" => value = above,
+                "call" => return self.is_idle_parameter(above, value),
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn is_idle(&mut self, scope: Node<'t>, name: &'t str) -> bool {
+        let all = self.program.uses_of(scope, name);
         self.steps += all.len();
-        all.into_iter().all(|one| one.is_idle())
+        all.into_iter().all(Node::is_idle)
+    }
+
+    /// Whether a call of the program's own function gives this argument to a parameter that nothing
+    /// looks at.
+    fn is_idle_parameter(&mut self, call: Node<'t>, argument: Node<'t>) -> bool {
+        let callee = call
+            .field("function")
+            .map_or(Val::Unknown, |own| self.value(own));
+        callee.each().iter().all(|one| {
+            let Val::Func(own, ..) = one else {
+                return false;
+            };
+            let is_bound = own.class().is_some() && !own.is_decorated("staticmethod");
+            let at = call
+                .arguments()
+                .position(|one| one == argument)
+                .unwrap_or_default();
+            let name = match argument.kind() {
+                "keyword_argument" => Some(argument.text_of("name")),
+                _ => own
+                    .parameters()
+                    .nth(at + usize::from(is_bound))
+                    .map(|(name, ..)| name),
+            };
+            let mut all = own.parameters();
+            let is_own =
+                name.is_some_and(|name| all.any(|(own, _, stars)| own == name && stars == 0));
+            is_own && name.is_some_and(|name| self.is_idle(*own, name))
+        })
     }
 
     /// The entry of a key, made where there is none.
@@ -239,6 +294,7 @@ impl<'t> Reader<'t> {
                 limits: None,
                 place: self.place(node),
                 used: false,
+                schema: false,
                 reached,
             });
             self.facts.inputs.len() - 1

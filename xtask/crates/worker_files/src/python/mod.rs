@@ -164,6 +164,8 @@ pub struct InputKey {
     pub place: Place,
     /// Whether anything is done with what was taken.
     pub used: bool,
+    /// Whether a schema for RunPod's `validate` has it.
+    pub schema: bool,
     /// Whether code that runs looks at it.
     pub reached: bool,
 }

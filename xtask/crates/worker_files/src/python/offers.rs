@@ -17,7 +17,7 @@ pub const COMPUTED: &str = "…";
 /// Functions of libraries that load or download a model.
 const LOADERS: &str = "from_pretrained from_single_file snapshot_download hf_hub_download load_model \
     load_lora_weights load_textual_inversion load_ip_adapter pipeline WhisperModel \
-    SentenceTransformer CrossEncoder YOLO TTS EasyNMT InferenceSession LLM AsyncEngineArgs EngineArgs Llama";
+    SentenceTransformer CrossEncoder download_model YOLO TTS EasyNMT InferenceSession LLM AsyncEngineArgs EngineArgs Llama";
 /// Their arguments that name the model.
 const MODEL: [&str; 9] = [
     "model",
@@ -187,6 +187,14 @@ impl<'t> Reader<'t> {
             parts.extend(others.map(Val::in_short).filter(|text| text != COMPUTED));
             let named = args.named.iter().filter(|(name, _)| **name != *by_name);
             parts.extend(named.map(|(name, value)| argument(name, value)));
+            for more in args.more.iter().flat_map(Val::each) {
+                if let Val::Dict(items) = more {
+                    let named = items
+                        .iter()
+                        .filter_map(|(key, value)| Some((key.as_str()?, value)));
+                    parts.extend(named.map(|(name, value)| argument(name, value)));
+                }
+            }
             models.extend(model.each().iter().filter_map(|one| match one {
                 Val::Env(_, default) => default.as_str(),
                 one => one.as_str(),

@@ -281,7 +281,7 @@ impl<'t> Node<'t> {
         Some(self.scope()).filter(|scope| scope.kind() == "class_definition")
     }
 
-    /// Whether a use of a variable has no effect on a result: it gives the variable its value, logs
+    /// Whether a use of a variable has no effect on a result: it declares it, gives it its value, logs
     /// it, or only decides that the function ends there.
     pub fn is_idle(self) -> bool {
         const LOGS: &str = "print debug info warning error exception log";
@@ -292,6 +292,8 @@ impl<'t> Node<'t> {
                 last.is_some_and(|l| matches!(l.kind(), "return_statement" | "raise_statement"))
             };
             let idle = match above.kind() {
+                "parameters" => true,
+                "keyword_argument" if below.part() == "name" => true,
                 "assignment" => above.text_of("left") == self.text(),
                 "call" => is_among(LOGS, above.callee_name()),
                 "if_statement" => {
