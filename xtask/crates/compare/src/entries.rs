@@ -138,7 +138,16 @@ fn is_python(package: &str) -> bool {
 /// what could not be read, the form, the image, other ways to build and start it, the README.
 fn harm(item: &Item) -> (usize, usize, bool, &str) {
     let is_lost = matches!(item.verdict, Verdict::Missing | Verdict::Renamed);
-    let areas = ["env", "input", "route", "serverless", "flag"];
+    let areas = [
+        "env",
+        "input",
+        "route",
+        "serverless",
+        "result",
+        "serves",
+        "model",
+        "flag",
+    ];
     let area = areas.iter().position(|area| *area == item.area());
     let class = match item.area() {
         // Only builds are told otherwise; endpoints go on.

@@ -47,7 +47,7 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
-            ("input", "text" | "refused") | ("route", "sends") => 8,
+            ("input", "text" | "refused") | ("route", "body") => 8,
             ("route" | "input" | "flag", "reached") | ("route", "timeout") => 7,
             (_, PASSED)
             | ("input", "limits")
@@ -282,10 +282,19 @@ impl Facts {
         }
         // What the server inherits of the worker is as if the image set it.
         let assigned = &interface.python.assigned;
-        let own = |name: &String| interface.env.iter().any(|read| read.name == *name);
-        let outside = |(name, ..): &&(String, _, _)| sglang::reads(name) || !own(name);
-        let assigned = assigned.iter().filter(outside);
-        for (name, value, place) in assigned.chain(&interface.exports) {
+        // The program's own variables tell what they are set to by their default.
+        let is_read = |read: &&EnvRead| {
+            let how = read.interpreted.as_deref().unwrap_or_default();
+            !read.asked && !matches!(how, "truthy" | "not truthy")
+        };
+        let own: BTreeSet<&str> = interface
+            .env
+            .iter()
+            .filter(is_read)
+            .map(|read| &*read.name)
+            .collect();
+        let outside = |(name, ..): &&(String, _, _)| sglang::reads(name) || !own.contains(&**name);
+        for (name, value, place) in assigned.iter().filter(outside).chain(&interface.exports) {
             self.add_value(format!("image:{name}"), place, value);
         }
         let live = interface.python.routes.iter().filter(|one| one.reached);
@@ -297,20 +306,16 @@ impl Facts {
                 ("reached", unreached),
                 ("timeout", requested.timeout.as_deref()),
             ];
+            let body: Vec<&str> = requested.body.iter().map(String::as_str).collect();
             self.add(id.clone(), &requested.place, &value);
             if let Some(fact) = self.all.get_mut(&id) {
                 let methods = fact.value.entry("method".to_owned()).or_default();
                 let mut known: BTreeSet<&str> = methods.split_whitespace().collect();
                 known.insert(&requested.method);
                 *methods = known.into_iter().collect::<Vec<_>>().join(" ");
-                let sends = fact.value.remove("sends").unwrap_or_default();
-                let mut sends: BTreeSet<&str> =
-                    sends.split(" | ").filter(|s| !s.is_empty()).collect();
-                sends.extend(requested.whole.iter().map(String::as_str));
-                if !sends.is_empty() {
-                    let sends = sends.into_iter().collect::<Vec<_>>().join(" | ");
-                    fact.value.insert("sends".to_owned(), sends);
-                }
+                let known = fact.value.entry("body".to_owned()).or_default();
+                body.iter().for_each(|part| add_line(known, &masked(part)));
+                fact.value.retain(|_, value| !value.is_empty());
             }
         }
         for input in &interface.python.inputs {
@@ -328,9 +333,21 @@ impl Facts {
                     ("limits", input.limits.as_deref()),
                     ("text", input.from_text.then_some("yes")),
                     ("refused", input.refused.then_some("yes")),
+                    ("used", input.used.then_some("yes")),
                     ("reached", (!input.reached).then_some("no")),
                 ],
             );
+        }
+        let live = interface.python.offers.iter().filter(|one| one.reached);
+        let live: BTreeSet<&str> = live.map(|one| one.id.as_str()).collect();
+        for offer in &interface.python.offers {
+            let unreached = (!live.contains(&*offer.id)).then_some("no");
+            self.add(&offer.id, &offer.place, &[("reached", unreached)]);
+            let value = self.all.get_mut(masked(&offer.id).as_ref());
+            if let (Some((by, with)), Some(fact)) = (&offer.how, value) {
+                let lines = fact.value.entry(by.clone()).or_default();
+                with.iter().for_each(|line| add_line(lines, &masked(line)));
+            }
         }
         for setting in &interface.python.serverless {
             let id = format!("serverless:{}", setting.name);
@@ -340,7 +357,9 @@ impl Facts {
             } else {
                 "label"
             };
-            self.add(id, &setting.place, &[(key, Some(&setting.value))]);
+            let numbers = Some(&*setting.numbers).filter(|_| !setting.is_constant);
+            let value = [(key, Some(&*setting.value)), ("numbers", numbers)];
+            self.add(id, &setting.place, &value);
         }
     }
 
@@ -479,6 +498,15 @@ impl Facts {
                 ],
             );
         }
+    }
+}
+
+/// Adds a line that is not there yet.
+fn add_line(lines: &mut String, line: &str) {
+    const MOST_BYTES: usize = 8192;
+    if lines.len() < MOST_BYTES && !lines.lines().any(|known| known == line) {
+        let end = if lines.is_empty() { "" } else { "\n" };
+        *lines += &format!("{end}{line}");
     }
 }
 

@@ -371,7 +371,19 @@ impl<'a> Judge<'a> {
             old.and_then(|f| f.get("from")).unwrap_or("none"),
             lowest.unwrap_or("none"),
         );
+        let list = |fact: Option<&Fact>| -> Vec<String> {
+            let all = fact.and_then(|fact| fact.get("list")).unwrap_or_default();
+            all.split(' ').map(str::to_owned).collect()
+        };
+        let mut gone = list(old);
+        gone.retain(|one| !list(new).contains(one) && sglang::order(one, is).is_gt());
         match verdict {
+            Verdict::Kept if !gone.is_empty() => {
+                let mut item = item;
+                let why = format!("Hosts with CUDA {} are no longer let in.", gone.join(", "));
+                item.change(why, "List them again, or record why not.");
+                item
+            }
             Verdict::Changed if image.is_some_and(|image| sglang::order(is, image).is_eq()) => item
                 .why(format!(
                     "The lowest CUDA version was {was}, is {is}, which the base image needs."
@@ -424,9 +436,10 @@ impl<'a> Judge<'a> {
         if let Some(item) = renamed.or_else(|| self.stand_in("tests:", name, id, old)) {
             return item;
         }
-        let is_variable = !name.contains('.');
+        // What no code of the old worker reads, a program reads that it starts.
+        let was_read = self.old.get(&format!("env:{name}")).is_some();
         let is_read = self.new.get(&format!("env:{name}")).is_some();
-        if is_variable && !is_read && !is_outside(name) {
+        if was_read && !is_read && !is_outside(name) {
             return gone
                 .note()
                 .why("The new worker doesn't read it, so that its tests need not set it.");

@@ -17,7 +17,7 @@ const BROUGHT: &str = "sglang flashinfer flashinfer-python torch torchvision tri
 /// The same of Debian's packages.
 const BROUGHT_APT: &str = "python3 python3-pip build-essential ca-certificates curl git wget";
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
     /// What the Dockerfile says.
     pub fn image(&mut self) {
         for (name, old) in self.old.area("image") {
@@ -80,15 +80,23 @@ impl Judge<'_> {
 
     /// A list of requirements is judged by what it installs, whatever it is called.
     fn requirements(&mut self) {
-        let installed = self.old.area("pip");
-        let installed = installed.filter(|(_, fact)| fact.get("unused").is_none());
-        let lists: HashSet<&[u8]> = installed
-            .flat_map(|(_, fact)| fact.places.iter().map(|place| place.file.name()))
-            .filter(|name| name.ends_with(b".txt"))
-            .collect();
+        let lists = |facts: &'a Facts| -> HashSet<&'a [u8]> {
+            let installed = facts.area("pip");
+            let installed = installed.filter(|(_, fact)| fact.get("unused").is_none());
+            let files = installed.flat_map(|(_, fact)| &fact.places);
+            let files = files.map(|place| place.file.name());
+            files.filter(|name| name.ends_with(b".txt")).collect()
+        };
+        // A build step that still installs from a list finds it only where the image has it.
+        let bound = self
+            .new
+            .area("mount")
+            .any(|(name, _)| name.starts_with("bind"));
+        let (lists, needed) = (lists(self.old), lists(self.new));
         for (name, _) in self.old.area("copy") {
             let file = name.rsplit('/').next().unwrap_or(name);
             if lists.contains(file.as_bytes())
+                && (bound || !needed.contains(file.as_bytes()))
                 && let Some(item) = self.item_mut(&format!("copy:{name}"))
                 && item.open
             {

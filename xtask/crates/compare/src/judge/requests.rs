@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::Fact;
-use super::{Item, Judge, Verdict, api, difference};
+use super::{Item, Judge, Verdict, WORDING, api, difference};
+use worker_files::python::{COMPUTED, NO_BODY};
 
 impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
@@ -15,12 +16,10 @@ impl Judge<'_> {
                 } else {
                     Self::kept_or_changed(id, old, new, Some(&["method"]))
                 };
-                let sent = judge
-                    .new
-                    .area("route")
-                    .filter_map(|(_, fact)| fact.get("sends"));
-                if let Some(lost) = lost(old.get("sends"), sent) {
-                    let why = format!("All that jobs gave in {lost} was sent; now it is not.");
+                let mut wholes = lines(old, "body").filter(|part| part.starts_with('{'));
+                if let Some(lost) = wholes.find(|part| !judge.sends_whole(part)) {
+                    let lost = lost.trim_matches(['{', '}']);
+                    let why = format!("All that jobs gave in `{lost}` was sent; now it is not.");
                     let help = "Send the whole of it again, or record what jobs may give.";
                     item.change_too(why, help);
                 }
@@ -29,6 +28,9 @@ impl Judge<'_> {
                     let why = difference("timeout", timeouts[0], timeouts[1]);
                     let help = "Let requests wait as long as before, or record why not.";
                     item.change_too(format!("{why}."), help);
+                }
+                if let Some(lost) = lost_body(old, new) {
+                    item.change_too(lost, "Send it again, or record why not.");
                 }
                 item
             }
@@ -66,6 +68,11 @@ impl Judge<'_> {
                 if let Some(why) = limits {
                     item.change_too(why, "Take what was taken before, or record why not.");
                 }
+                let is_idle = new.get("used").is_none() && new.get("set").is_none();
+                if old.get("used").is_some() && is_idle {
+                    let why = "The new handler takes it, and does nothing with it.";
+                    item.change_too(why.into(), "Use it again, or record why not.");
+                }
                 if let Some(words) = new.get("words")
                     && let Some(lost) = lost(old.get("words"), [words])
                 {
@@ -93,11 +100,43 @@ impl Judge<'_> {
                 .help("Have it take one (this worker: MAX_CONCURRENCY=1), or record that more are right.");
             self.push(item);
         }
-        self.simple(
-            "serverless",
-            "The new worker doesn't give it to runpod.serverless.start.",
-            "Give it again, or record why not.",
-        );
+        self.offers();
+    }
+
+    /// What results hold, which routes the worker serves itself, and which models it loads.
+    fn offers(&mut self) {
+        let areas = [
+            (
+                "serverless",
+                "The new worker doesn't give it to runpod.serverless.start.",
+            ),
+            ("result", "The handler's result doesn't have it any more."),
+            ("serves", "The new worker doesn't serve this route."),
+            ("model", "The new worker doesn't load this model."),
+        ];
+        for (area, why) in areas {
+            self.each(area, |_, _, id, old, new| match new {
+                Some(new) => {
+                    let keys = old.value.keys().map(String::as_str);
+                    let keys = keys.filter(|key| !WORDING.contains(key));
+                    let keys: Vec<&str> = keys.chain(["value"]).collect();
+                    if area != "model" {
+                        return Self::kept_or_changed(id, old, new, Some(&keys));
+                    }
+                    let lost = keys.iter().filter_map(|by| lost_parts(old, new, by));
+                    let lost: Vec<String> = lost.collect();
+                    let mut item = Item::new(id, Verdict::Kept, Some(old), Some(new));
+                    if !lost.is_empty() {
+                        let why = format!("It is loaded without {} now.", lost.join(", "));
+                        item.change(why, "Load it as before, or record why not.");
+                    }
+                    item
+                }
+                None => Item::new(id, Verdict::Missing, Some(old), None)
+                    .why(why)
+                    .help("Bring it back, or record why not."),
+            });
+        }
     }
 
     /// Whether the new worker gives a parameter of the job's body to `SGLang` without looking at it:
@@ -105,14 +144,10 @@ impl Judge<'_> {
     fn hands_on(&self, path: &str) -> bool {
         let (body, name) = path.rsplit_once('.').unwrap_or(("", path));
         let whole = match body {
-            "" => "input".to_owned(),
-            body => format!("input.{body}"),
+            "" => "{input}".to_owned(),
+            body => format!("{{input.{body}}}"),
         };
-        let mut sent = self
-            .new
-            .area("route")
-            .filter_map(|(_, fact)| fact.get("sends"));
-        if api::takes(name) && sent.any(|sent| sent.split(" | ").any(|one| one == whole)) {
+        if api::takes(name) && self.sends_whole(&whole) {
             return true;
         }
         let has = |id: String| self.new.get(&id).is_some();
@@ -123,6 +158,12 @@ impl Judge<'_> {
             && has(format!("input:{body}"))
             && self.new.area("route").any(named)
             && !["messages", "prompt", "model"].into_iter().any(picks)
+    }
+
+    /// Whether a request of the new worker sends a part of the job's input as a whole.
+    fn sends_whole(&self, part: &str) -> bool {
+        let mut routes = self.new.area("route");
+        routes.any(|(_, fact)| lines(fact, "body").any(|line| line == part))
     }
 
     /// Whether jobs can name the route of a request that is made with the same method.
@@ -203,4 +244,44 @@ fn lost<'a>(was: Option<&str>, is: impl IntoIterator<Item = &'a str>) -> Option<
         .map(|word| format!("`{word}`"))
         .collect();
     (!lost.is_empty()).then(|| lost.join(" or "))
+}
+
+/// What the requests of a route held and hold no longer, where both are known.
+fn lost_body(old: &Fact, new: &Fact) -> Option<String> {
+    let has = |fact: &Fact, part| lines(fact, "body").any(|line| line == part);
+    if old.get("body").is_some() && !has(old, NO_BODY) && has(new, NO_BODY) {
+        return Some("A request of the new worker has no body.".to_owned());
+    }
+    let lost = lost_parts(old, new, "body").filter(|_| new.get("body").is_some());
+    lost.map(|lost| format!("Its requests no longer hold {lost}."))
+}
+
+/// The lines of an attribute.
+fn lines<'a>(fact: &'a Fact, key: &str) -> impl Iterator<Item = &'a str> {
+    fact.get(key).unwrap_or_default().lines()
+}
+
+/// What a list of `name` and `name=value` lacks now. A value may be worked out instead, and what
+/// is all worked out may hold anything.
+fn lost_parts(old: &Fact, new: &Fact, key: &str) -> Option<String> {
+    let is: BTreeSet<&str> = lines(new, key).collect();
+    let names: BTreeSet<&str> = is
+        .iter()
+        .filter_map(|part| part.split('=').next())
+        .collect();
+    let known = |part: &&str| {
+        let name = part.split('=').next().unwrap_or(part);
+        let is_kept = if name == *part {
+            // What jobs give may be sent as a whole instead.
+            names.contains(name) || is.iter().any(|one| one.starts_with('{'))
+        } else {
+            is.contains(name)
+        };
+        is_kept || is.contains(part) || *part == COMPUTED
+    };
+    let lost: Vec<String> = lines(old, key)
+        .filter(|part| !known(part) && !part.starts_with('{'))
+        .map(|part| format!("`{part}`"))
+        .collect();
+    (!lost.is_empty() && !is.contains(COMPUTED)).then(|| lost.join(", "))
 }

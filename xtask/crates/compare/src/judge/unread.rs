@@ -70,7 +70,7 @@ fn hiding(id: &str) -> Option<Hides> {
     Some(match id.split(':').next()? {
         "env" => Hides::Variables,
         "flag" => Hides::Flags,
-        "input" | "route" | "serverless" => Hides::JobInput,
+        "input" | "route" | "serverless" | "result" => Hides::JobInput,
         "pip" | "constraint" | "apt" | "apk" | "conda" | "step" => Hides::Packages,
         "image" | "arg" | "copy" | "mount" => Hides::Image,
         "hub" | "tests" | "compose" | "bake" => Hides::Settings,

@@ -19,12 +19,15 @@ use worker_files::{Place, Unread};
 use xtask_core::commands::Commands;
 
 /// Areas in order of what matters, with their names for people.
-const AREAS: [(&str, &str); 24] = [
+const AREAS: [(&str, &str); 27] = [
     ("env", "environment variables"),
     ("flag", "server flags"),
     ("route", "routes"),
     ("input", "job input"),
     ("serverless", "serverless settings"),
+    ("result", "results"),
+    ("serves", "served routes"),
+    ("model", "models"),
     ("code", "the fork's own code"),
     ("python", "Python API"),
     ("image", "image"),

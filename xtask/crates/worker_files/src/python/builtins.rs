@@ -39,6 +39,10 @@ impl<'t> Reader<'t> {
         let second = args.positional.get(1);
         let name = path.rsplit('.').next().unwrap_or(path);
         Some(match name {
+            "JSONResponse" | "ORJSONResponse" | "json_response" | "jsonify" => {
+                let content = args.get(0, "content").or(args.named("data"))?;
+                content.clone()
+            }
             "partial" if first.is_lost() => Val::Lost,
             "partial" if given.is_some() => {
                 let rest = Args {

@@ -36,10 +36,15 @@ impl<'t> Reader<'t> {
                 let what = "which function the handler is was not followed";
                 self.not_read(node, what, &[Hides::JobInput]);
             }
+            if &**name == "handler" {
+                let result = self.result(value, &Args::of(vec![Val::Job]), None);
+                self.results(node, "", &result);
+            }
             if &**name == "handler" && value.may_be(yields) {
                 self.facts.serverless.push(Setting {
                     name: "handler.yields".into(),
                     value: "True".into(),
+                    numbers: String::new(),
                     is_constant: true,
                     place: place.clone(),
                 });
@@ -62,6 +67,11 @@ impl<'t> Reader<'t> {
             };
             self.facts.serverless.push(Setting {
                 name: name.to_string(),
+                numbers: match (&**name, value) {
+                    ("handler", _) => String::new(),
+                    (_, Val::Func(own, ..)) => numbers(*own),
+                    _ => String::new(),
+                },
                 is_constant: constant.is_some(),
                 value: constant.unwrap_or_else(|| label.to_owned()),
                 place,
@@ -170,6 +180,21 @@ impl<'t> Reader<'t> {
 
     /// Notes a read of a key. One that may be missing counts as asked for.
     pub fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
+        let used = !self.is_dropped(node);
+        self.note_key(node, path, default, needed);
+        if let Some(known) = self.noted(node, path) {
+            known.used |= used;
+        }
+    }
+
+    /// The same of a key that is only declared.
+    pub fn note_key(
+        &mut self,
+        node: Node<'t>,
+        path: &Val<'t>,
+        default: Option<String>,
+        needed: bool,
+    ) {
         if let Some(known) = self.noted(node, path) {
             known.needed |= needed;
             known.asked |= !needed;
@@ -177,6 +202,77 @@ impl<'t> Reader<'t> {
                 add_value(known.default.get_or_insert_default(), &default);
             }
         }
+    }
+
+    /// Whether what is taken goes into a variable or a parameter that nothing looks at but its own
+    /// line, a log, or a check that ends the job.
+    fn is_dropped(&mut self, node: Node<'t>) -> bool {
+        const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
+            not_operator comparison_operator binary_operator";
+        // That a job holds it is no use of its value.
+        if node.kind() == "comparison_operator" {
+            return node
+                .child(1)
+                .is_some_and(|right| is_input(&self.value(right)));
+        }
+        if !matches!(node.kind(), "call" | "subscript") {
+            return false;
+        }
+        let converts = |above: &Node<'t>| {
+            above.kind() == "call" && is_among("int float str bool min max", above.callee_name())
+        };
+        let mut value = node;
+        for above in node.ancestors() {
+            match above.kind() {
+                "argument_list" => {}
+                "assignment" => {
+                    let left = above
+                        .field("left")
+                        .filter(|left| left.kind() == "identifier");
+                    return left.is_some_and(|left| self.is_idle(left.scope(), left.text()));
+                }
+                kind if is_among(THROUGH, kind) || converts(&above) => value = above,
+                "keyword_argument" => value = above,
+                "call" => return self.is_idle_parameter(above, value),
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn is_idle(&mut self, scope: Node<'t>, name: &'t str) -> bool {
+        let all = self.program.uses_of(scope, name);
+        self.steps += all.len();
+        all.into_iter().all(Node::is_idle)
+    }
+
+    /// Whether a call of the program's own function gives this argument to a parameter that nothing
+    /// looks at.
+    fn is_idle_parameter(&mut self, call: Node<'t>, argument: Node<'t>) -> bool {
+        let callee = call
+            .field("function")
+            .map_or(Val::Unknown, |own| self.value(own));
+        callee.each().iter().all(|one| {
+            let Val::Func(own, ..) = one else {
+                return false;
+            };
+            let is_bound = own.class().is_some() && !own.is_decorated("staticmethod");
+            let at = call
+                .arguments()
+                .position(|one| one == argument)
+                .unwrap_or_default();
+            let name = match argument.kind() {
+                "keyword_argument" => Some(argument.text_of("name")),
+                _ => own
+                    .parameters()
+                    .nth(at + usize::from(is_bound))
+                    .map(|(name, ..)| name),
+            };
+            let mut all = own.parameters();
+            let is_own =
+                name.is_some_and(|name| all.any(|(own, _, stars)| own == name && stars == 0));
+            is_own && name.is_some_and(|name| self.is_idle(*own, name))
+        })
     }
 
     /// The entry of a key, made where there is none.
@@ -200,6 +296,7 @@ impl<'t> Reader<'t> {
                 from_text: false,
                 refused: false,
                 place: self.place(node),
+                used: false,
                 reached,
             });
             self.facts.inputs.len() - 1
@@ -365,6 +462,18 @@ impl<'t> Reader<'t> {
             }
         }
     }
+}
+
+/// The numbers in a function, without the defaults of what it asks for by name.
+fn numbers(function: Node<'_>) -> String {
+    let all = function.field("body").into_iter().flat_map(Node::below);
+    let all = all.filter(|node| matches!(node.kind(), "integer" | "float"));
+    let asks = |node: &Node<'_>| {
+        let mut calls = node.inside().filter(|above| above.kind() == "call");
+        calls.any(|call| is_among("get getenv", call.callee_name()))
+    };
+    let all: Vec<&str> = all.filter(|node| !asks(node)).map(Node::text).collect();
+    all.join(" ")
 }
 
 /// Whether a handler gives its results one by one.

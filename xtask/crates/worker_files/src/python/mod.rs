@@ -30,6 +30,7 @@ mod leads_to_fact;
 mod models;
 mod names;
 mod objects;
+mod offers;
 mod passed;
 mod process;
 mod reachability;
@@ -59,7 +60,9 @@ use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
+pub use offers::{COMPUTED, Offer};
 pub use process::hands_on;
+pub use requests::NO_BODY;
 pub use statements::{Statement, statements};
 
 /// In the order of insertion, so that one program is read in the same way each time.
@@ -85,6 +88,7 @@ pub struct PythonFacts {
     pub routes: Vec<Requested>,
     pub inputs: Vec<InputKey>,
     pub serverless: Vec<Setting>,
+    pub offers: Vec<Offer>,
     pub api: Vec<ApiItem>,
     /// Names of files in texts of reached code: tables that it may open.
     pub opens: BTreeSet<String>,
@@ -141,8 +145,8 @@ pub struct Requested {
     pub method: String,
     /// How long it waits for the answer, where the call says so.
     pub timeout: Option<String>,
-    /// What of the job's input it sends as a whole: `input`, `input.openai_input`.
-    pub whole: BTreeSet<String>,
+    /// What its body holds, a line each: `stream=True`, `messages`.
+    pub body: BTreeSet<String>,
     pub place: Place,
     /// Whether it stands in code that runs.
     pub reached: bool,
@@ -170,6 +174,8 @@ pub struct InputKey {
     pub from_text: bool,
     /// Whether a schema that does not know it refuses jobs that give it.
     pub refused: bool,
+    /// Whether anything is done with what was taken.
+    pub used: bool,
     /// Whether code that runs looks at it.
     pub reached: bool,
 }
@@ -179,6 +185,8 @@ pub struct InputKey {
 pub struct Setting {
     pub name: String,
     pub value: String,
+    /// Of a function: the numbers in it that no variable replaces.
+    pub numbers: String,
     /// Whether the value is a constant, and not the name of a function.
     pub is_constant: bool,
     pub place: Place,
@@ -314,6 +322,8 @@ impl<'t> Reader<'t> {
                 self.serverless(node, &callee);
                 self.input_call(node, &callee);
                 self.request(node, &callee);
+                self.served(node);
+                self.loads(node, &callee);
                 self.whole_environment(node);
             }
             "subscript" => {
@@ -333,6 +343,7 @@ impl<'t> Reader<'t> {
                         self.environment_test(node, left, right);
                         self.input_test(node, left, right);
                     }
+                    self.served_path(left, right);
                     self.input_word(left, right);
                     self.input_word(right, left);
                 }

@@ -190,7 +190,7 @@ impl<'t> Reader<'t> {
             let limits = (!limits.is_empty()).then(|| limits.join(", "));
             for path in &paths {
                 let key = path.item(key);
-                self.key(node, &key, default.clone(), needed);
+                self.note_key(node, &key, default.clone(), needed);
                 self.limit(&key, limits.clone());
             }
         }

@@ -93,6 +93,13 @@ impl<'t> Reader<'t> {
             (name, _) if name.contains("python") => 1,
             _ => 0,
         };
+        if words
+            .iter()
+            .filter_map(Val::as_str)
+            .all(|word| !is_server(word))
+        {
+            self.runs(node, &words, program);
+        }
         let not_known = |word: &Val<'_>| match word {
             Val::Env(_, under) => under.as_str().is_none(),
             word => matches!(word, Val::Unknown | Val::Lost),

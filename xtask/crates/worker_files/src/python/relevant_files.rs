@@ -11,7 +11,7 @@ use indexmap::IndexSet;
 const WORDS: &str = "ENVIRONMENT_INTERFACE environ getenv expandvars dotenv pydantic Settings decouple envvar oc.env OmegaConf \
     starlette printenv putenv unsetenv posix sglang subprocess pexpect pty popen Popen \
     os.system os.exec spawn exec( eval( runpod serverless job input http /v1 request getattr \
-    __import__ import_module runpy --";
+    __import__ import_module runpy fastapi flask aiohttp from_ snapshot_download --";
 
 /// Whether a word that matters is in a text.
 pub fn matters(text: &str) -> bool {

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use super::Requested;
 use super::eval::Reader;
-use super::syntax::{Node, is_among};
-use super::value::Val;
+use super::offers::{COMPUTED, argument};
+use super::syntax::Node;
+use super::value::{Ctx, Val};
 use crate::Hides;
 
-const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
+/// In place of the body of a request that has none.
+pub const NO_BODY: &str = "(none)";
+pub const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
 /// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
     ("chat.completions.create", "POST", "/v1/chat/completions"),
@@ -102,47 +105,77 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What of the job's input a request sends as a whole, with something beside it or without.
-    fn sent_whole(&mut self, node: Node<'t>, url: Option<Node<'t>>) -> BTreeSet<String> {
-        let is_body = |argument: &Node<'t>| match argument.kind() {
-            "keyword_argument" => is_among("json data content body", argument.text_of("name")),
-            _ => url.is_none_or(|url| argument.range().start > url.range().end),
+    /// What the body of a request holds: its keys, with the values that are fixed, and what of the
+    /// job's input goes into it as a whole.
+    fn body(&mut self, node: Node<'t>, url: Option<Node<'t>>, method: &str) -> BTreeSet<String> {
+        const BODY: [&str; 4] = ["json", "data", "content", "body"];
+        let mut all = BTreeSet::new();
+        let Some(url) = url else {
+            let args = self.args(node, &Ctx::default());
+            all.extend(args.named.iter().map(|(name, value)| argument(name, value)));
+            args.more
+                .iter()
+                .for_each(|more| Self::parts_of_body("", more, &mut all));
+            return all;
         };
-        let mut whole = BTreeSet::new();
-        for argument in node.arguments().filter(is_body).collect::<Vec<_>>() {
-            let value = argument.field("value").unwrap_or(argument);
-            let value = match value.kind() {
-                "dictionary_splat" => value.child(0).unwrap_or(value),
-                // `json.dumps(body).encode()`
-                _ if value.text().contains("dumps(") => {
-                    let mut calls = value.below().filter(|one| one.callee_name() == "dumps");
-                    let first = calls.next().and_then(|call| call.values().first().copied());
-                    first.unwrap_or(value)
+        let splat = |argument: Node<'t>| argument.kind() == "dictionary_splat";
+        let is_plain = METHODS.contains(&node.callee_name()) && !node.arguments().any(splat);
+        let named = BODY.iter().find_map(|name| node.keyword(name));
+        let mut behind = node.values().into_iter();
+        let behind = behind.find(|one| {
+            one.part() != "value"
+                && one.range().start > url.range().end
+                && node.callee_name() != "get"
+        });
+        let Some(body) = named.or(behind).filter(|_| method != "GET") else {
+            // Other calls may be given it in other ways.
+            let none = if is_plain { NO_BODY } else { COMPUTED };
+            let may_have = matches!(method, "POST" | "PUT" | "PATCH" | "*");
+            all.extend(Some(none.to_owned()).filter(|_| may_have));
+            return all;
+        };
+        // `json.dumps(body).encode()`
+        let mut calls = body.below().filter(|one| one.callee_name() == "dumps");
+        let dumped = calls.next().and_then(|call| call.values().first().copied());
+        let body = self.value(dumped.unwrap_or(body));
+        Self::parts_of_body("", &body, &mut all);
+        all
+    }
+
+    /// Notes the parts of a body below a key: `stream=True`, `sampling_params.n=2`, `messages`.
+    fn parts_of_body(of: &str, body: &Val<'t>, all: &mut BTreeSet<String>) {
+        for one in body.each() {
+            match one {
+                Val::Dict(items) if !items.is_empty() => {
+                    for (key, value) in items.iter() {
+                        let name = format!("{of}{}", key.as_str().unwrap_or(COMPUTED));
+                        match (value, value.display()) {
+                            (Val::Dict(inner), _) if !inner.is_empty() && of.len() < 200 => {
+                                Self::parts_of_body(&format!("{name}."), value, all);
+                            }
+                            (Val::List(_), _) | (_, None) => drop(all.insert(name)),
+                            (_, Some(value)) => drop(all.insert(format!("{name}={value}"))),
+                        }
+                    }
                 }
-                _ => value,
-            };
-            for path in self.input_paths(value) {
-                match path {
-                    Val::Input(path) if path.is_empty() => whole.insert("input".to_owned()),
-                    Val::Input(path) => whole.insert(format!("input.{path}")),
-                    _ => false,
-                };
+                Val::Input(path) if path.is_empty() => drop(all.insert("{input}".to_owned())),
+                Val::Input(path) => drop(all.insert(format!("{{input.{path}}}"))),
+                _ => drop(all.insert(COMPUTED.to_owned())),
             }
         }
-        whole
     }
 
     fn asked_for(&mut self, node: Node<'t>, url: Option<Node<'t>>, method: &str, route: String) {
-        let whole = self.sent_whole(node, url);
         let place = self.place(node);
         // What is asked again and again until the server is there says nothing of jobs.
         let timeout = node.keyword("timeout").filter(|_| method != "GET");
         let timeout = timeout.map(|value| self.shown(value));
+        let body = self.body(node, url, method);
         let requested = Requested {
             route,
+            body,
             method: method.to_owned(),
             timeout,
-            whole,
             place,
             reached: self.program.runs(node),
         };

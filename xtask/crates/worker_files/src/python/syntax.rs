@@ -281,6 +281,31 @@ impl<'t> Node<'t> {
         Some(self.scope()).filter(|scope| scope.kind() == "class_definition")
     }
 
+    /// Whether a use of a variable has no effect on a result: it declares it, gives it its value, logs
+    /// it, or only decides that the function ends there.
+    pub fn is_idle(self) -> bool {
+        const LOGS: &str = "print debug info warning error exception log";
+        let mut below = self;
+        self.inside().any(|above| {
+            let ends = |block: Node<'t>| {
+                let last = block.children().last();
+                last.is_some_and(|l| matches!(l.kind(), "return_statement" | "raise_statement"))
+            };
+            let idle = match above.kind() {
+                "parameters" => true,
+                "keyword_argument" if below.part() == "name" => true,
+                "assignment" => above.text_of("left") == self.text(),
+                "call" => is_among(LOGS, above.callee_name()),
+                "if_statement" => {
+                    below.part() == "condition" && above.field("consequence").is_some_and(ends)
+                }
+                _ => false,
+            };
+            below = above;
+            idle
+        })
+    }
+
     /// The last name of a dotted name: `b` of `a.b`.
     pub fn last_name(self) -> &'t str {
         match self.kind() {

@@ -194,7 +194,7 @@ impl Reader<'_> {
             }
             let started = self.started_by(command, job.run.workdir.as_deref())?;
             let runs_shell = started.iter().any(|one| one.kind == ProgramKind::Shell);
-            if job.when == When::Start && (command.sglang().is_some() || !started.is_empty()) {
+            if job.when == When::Start && !steps::has_no_effect(command) {
                 self.set_for_it(job, &source, command);
             }
             let is_known = if in_build {
@@ -223,11 +223,11 @@ impl Reader<'_> {
                 }
             }
         }
+        // What a script does before it starts the server counts like a step of the build.
+        let is_script = job.when == When::Start && source.text.starts_with("#!");
         if in_build {
             left.extend(conditions(&job.run.script));
         }
-        // What a script does before it starts the server counts like a step of the build.
-        let is_script = job.when == When::Start && source.text.starts_with("#!");
         let by_supervisor = job.when == When::Start && is_supervisor(&source);
         self.starts_script |= is_script || by_supervisor;
         if job.when == When::Start {

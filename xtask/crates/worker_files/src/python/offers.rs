@@ -1,0 +1,244 @@
+//! What the program offers besides jobs' input: the keys of its results, the routes that it serves,
+//! the models that it loads, and the programs that it starts.
+
+use super::api::normal;
+use super::eval::Reader;
+use super::requests::METHODS;
+use super::summaries::Uses;
+use super::syntax::{Node, is_among};
+use super::value::{Ctx, Val};
+use crate::Place;
+use crate::steps::HARMLESS;
+use std::collections::BTreeSet;
+
+/// In place of what the program works out.
+pub const COMPUTED: &str = "…";
+
+/// Functions of libraries that load or download a model.
+const LOADERS: &str = "from_pretrained from_single_file snapshot_download hf_hub_download load_model \
+    load_lora_weights load_textual_inversion load_ip_adapter pipeline WhisperModel \
+    SentenceTransformer CrossEncoder download_model YOLO TTS EasyNMT InferenceSession LLM AsyncEngineArgs EngineArgs Llama";
+/// Their arguments that name the model.
+const MODEL: [&str; 9] = [
+    "model",
+    "repo_id",
+    "model_id",
+    "model_path",
+    "model_name",
+    "model_name_or_path",
+    "model_size_or_path",
+    "pretrained_model_name_or_path",
+    "pretrained_model_or_path",
+];
+
+/// Something that the program offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// `result:text`, `serves:GET /ping`, `model:org/name`.
+    pub id: String,
+    /// Of a model the function that loads it, and its other arguments; of a step its commands.
+    pub how: Option<(String, Vec<String>)>,
+    pub place: Place,
+    /// Whether it stands in code that runs.
+    pub reached: bool,
+}
+
+impl<'t> Reader<'t> {
+    fn offer(&mut self, node: Node<'t>, id: String, how: Option<(String, Vec<String>)>) {
+        let offer = Offer {
+            id,
+            how,
+            place: self.place(node),
+            reached: self.program.runs(node),
+        };
+        if !self.facts.offers.contains(&offer) {
+            self.facts.offers.push(offer);
+        }
+    }
+
+    /// Notes the keys of what a handler returns, with dots; of a list those of its elements.
+    pub fn results(&mut self, node: Node<'t>, of: &str, result: &Val<'t>) {
+        const DEEPEST: usize = 3;
+        for one in result.each() {
+            match one {
+                Val::List(items) if of.len() < 200 => {
+                    items.iter().for_each(|item| self.results(node, of, item));
+                }
+                Val::Dict(items) if of.matches('.').count() < DEEPEST => {
+                    // RunPod takes a result with an error for a failure; its rest is wording.
+                    let is_error = |(key, _): &&(Val<'t>, _)| key.as_str() == Some("error");
+                    let error = items.iter().position(|item| is_error(&item));
+                    let shown = error.map_or(&items[..], |at| &items[at..=at]);
+                    for (key, value) in shown {
+                        let Val::Str(name, at) = key else { continue };
+                        let path = format!("{of}{name}");
+                        self.offer(at.unwrap_or(node), format!("result:{path}"), None);
+                        self.results(node, &format!("{path}."), value);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Notes the routes that a web framework is given.
+    pub fn served(&mut self, node: Node<'t>) {
+        let Some(function) = node.field("function") else {
+            return;
+        };
+        let name = function.last_name();
+        let first = node.values().first().copied();
+        let is_decorator = node.parent().is_some_and(|p| p.kind() == "decorator");
+        let added = name.strip_prefix("add_").unwrap_or_default();
+        let (route, methods) = match name {
+            "APIRouter" | "include_router" | "Blueprint" => {
+                let prefix = node.keyword("prefix").or(node.keyword("url_prefix"));
+                (prefix, vec!["PREFIX".to_owned()])
+            }
+            "route" | "api_route" | "add_api_route" | "add_url_rule"
+                if is_decorator || !added.is_empty() =>
+            {
+                let given = node.keyword("methods").map(|list| self.value(list));
+                let words = given.and_then(|list| list.elements()).unwrap_or_default();
+                let words: Vec<_> = words
+                    .iter()
+                    .filter_map(|one| one.as_str().map(str::to_uppercase))
+                    .collect();
+                let words = if words.is_empty() {
+                    vec!["GET".to_owned()]
+                } else {
+                    words
+                };
+                (first, words)
+            }
+            method if is_decorator && (METHODS.contains(&method) || method == "websocket") => {
+                (first, vec![method.to_uppercase()])
+            }
+            _ if METHODS.contains(&added) => (first, vec![added.to_uppercase()]),
+            _ => return,
+        };
+        let Some(route) = route else { return };
+        let mut around = node.ancestors().take(2);
+        let by = around.find_map(|above| above.field("definition"));
+        let by = by.map(|function| {
+            self.summaries
+                .result(function, &mut Uses::default())
+                .clone()
+        });
+        for one in self.value(route).each() {
+            if let Some(path) = one.as_str().filter(|path| path.starts_with('/')) {
+                for method in &methods {
+                    self.offer(route, format!("serves:{method} {path}"), None);
+                    if let Some(result) = &by {
+                        self.results(route, &format!("{method} {path} "), result);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes another program than `SGLang`'s server that is started, with its words.
+    pub fn runs(&mut self, node: Node<'t>, words: &[Val<'t>], program: usize) {
+        let name = words.get(program).and_then(Val::as_str);
+        let name = name
+            .and_then(|name| name.rsplit('/').next())
+            .unwrap_or_default();
+        if !name.is_empty() && !is_among(HARMLESS, name) {
+            let all: Vec<String> = words.iter().map(Val::in_short).collect();
+            let how = ("commands".to_owned(), vec![all.join(" ")]);
+            self.offer(node, format!("step:run {name}"), Some(how));
+        }
+    }
+
+    /// A request's path that a server of the program's own compares with a text.
+    pub fn served_path(&mut self, left: Node<'t>, right: Node<'t>) {
+        if left.kind() == "attribute" && matches!(left.text(), "self.path" | "request.path") {
+            let value = self.value(right);
+            let all = value.elements().unwrap_or_else(|| value.each().to_vec());
+            for path in all.iter().filter_map(Val::as_str) {
+                if path.starts_with('/') {
+                    self.offer(right, format!("serves:* {path}"), None);
+                }
+            }
+        }
+    }
+
+    /// Notes a model that a library loads, where the program names it.
+    pub fn loads(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        let Some(function) = node.field("function") else {
+            return;
+        };
+        if !is_among(LOADERS, node.callee_name()) || callee.is_own() {
+            return;
+        }
+        let ctx = Ctx::default();
+        let joined = self.args(node, &ctx);
+        let exact = self.exactly(|reader| reader.args(node, &ctx));
+        let (mut models, mut parts) = (BTreeSet::new(), BTreeSet::new());
+        for args in [&joined, &exact] {
+            let first = args.positional.first();
+            let first = first.filter(|_| node.callee_name() != "pipeline");
+            let named = MODEL
+                .iter()
+                .find_map(|name| Some((*name, args.named(name)?)));
+            let (by_name, model) = named.unwrap_or(("", first.unwrap_or(&Val::Unknown)));
+            let others = args.positional.iter();
+            let others = others.skip(usize::from(by_name.is_empty()));
+            parts.extend(others.map(Val::in_short).filter(|text| text != COMPUTED));
+            let named = args.named.iter().filter(|(name, _)| **name != *by_name);
+            parts.extend(named.map(|(name, value)| argument(name, value)));
+            for more in args.more.iter().flat_map(Val::each) {
+                if let Val::Dict(items) = more {
+                    let named = items
+                        .iter()
+                        .filter_map(|(key, value)| Some((key.as_str()?, value)));
+                    parts.extend(named.map(|(name, value)| argument(name, value)));
+                }
+            }
+            models.extend(model.each().iter().filter_map(|one| match one {
+                Val::Env(_, default) => default.as_str(),
+                one => one.as_str(),
+            }));
+        }
+        // The class says what of the model is loaded.
+        let mut by = normal(function.text());
+        let start = by.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+        by.drain(..start);
+        if by.starts_with(char::is_lowercase) {
+            node.callee_name().clone_into(&mut by);
+        }
+        models.retain(|name| !name.is_empty());
+        if models.is_empty() {
+            // One that the program works out goes by what loads it.
+            models.insert(&by);
+        }
+        parts.insert(by.clone());
+        // Where the program works these out, Hugging Face's own variables do as well.
+        parts.retain(|part| !matches!(&**part, "cache_dir" | "token"));
+        let how = (by.clone(), parts.into_iter().collect::<Vec<_>>());
+        for model in models {
+            self.offer(node, format!("model:{model}"), Some(how.clone()));
+        }
+    }
+}
+
+/// An argument in words that do not depend on how the program calls its own variables.
+pub fn argument(name: &str, value: &Val<'_>) -> String {
+    match value.in_short() {
+        text if text == COMPUTED => name.to_owned(),
+        text => format!("{name}={text}"),
+    }
+}
+
+impl Val<'_> {
+    /// A constant, or the last name of something from a library.
+    fn in_short(&self) -> String {
+        let name = self
+            .path()
+            .rsplit('.')
+            .next()
+            .filter(|name| !name.is_empty());
+        let text = self.display().or_else(|| name.map(str::to_owned));
+        text.unwrap_or_else(|| COMPUTED.to_owned())
+    }
+}
