@@ -47,7 +47,9 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
-            ("input", "text" | "refused") | ("route", "body") => 8,
+            ("input", "text" | "refused" | "used")
+            | ("route", "body")
+            | ("serverless", "numbers") => 8,
             ("route" | "input" | "flag", "reached") | ("route", "timeout") => 7,
             (_, PASSED)
             | ("input", "limits")
