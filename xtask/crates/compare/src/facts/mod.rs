@@ -184,9 +184,25 @@ impl Facts {
         self.all.get(id)
     }
 
-    /// Adds what another record knows from files that `tree`, which these facts were read from,
-    /// doesn't hold.
+    /// Adds what a record of the whole worker knows beside `tree`, which these facts were read from
+    /// and which lacks files. What this reader recorded itself is taken as it is: a COPY is read
+    /// with the files that it names, a default in all files together. Of an older reader's record
+    /// only what stands in other files is.
     pub fn complete(&mut self, record: Self, tree: &dyn Tree) {
+        if record.older.is_none() {
+            let known: BTreeSet<&str> = self.unread.iter().map(|gap| &*gap.id).collect();
+            let more = record.unread.into_iter();
+            let more: Vec<UnreadFact> = more.filter(|gap| !known.contains(&*gap.id)).collect();
+            self.unread.extend(more);
+            for (id, mut fact) in record.all {
+                let own = self.all.remove(&id).unwrap_or_default().value;
+                let wording = own.into_iter().filter(|(key, _)| WORDING.contains(&&**key));
+                fact.value.extend(wording);
+                self.all.insert(id, fact);
+            }
+            self.sglang = record.sglang.or(self.sglang.take());
+            return;
+        }
         let holds = |fact: &Fact| {
             let mut files = fact.places.iter().map(|place| &place.file);
             files.any(|file| tree.entries().contains_key(file))
