@@ -223,7 +223,7 @@ impl<'t> Reader<'t> {
 }
 
 /// The conditions under which a place is reached, within its function.
-fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
+pub fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
     let mut all = Vec::new();
     let mut inner = node;
     for above in node.inside() {
