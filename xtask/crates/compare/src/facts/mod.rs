@@ -374,6 +374,9 @@ impl Facts {
                 {
                     Some(value.clone())
                 }
+                FlagValue::Alone if Some(given.flag.as_str()) == flag && given.from.is_empty() => {
+                    Some("true".to_owned())
+                }
                 _ => None,
             })
         };
@@ -429,7 +432,14 @@ impl Facts {
                     other.flag == one.flag && fixed(other) && is_repeated(interface, one, other)
                 })
         };
-        for given in given.iter().filter(is_taken) {
+        // In a context that could not be followed the same words come to nothing.
+        let is_known_there = |one: &&&FlagGiven| {
+            let is_same = |other: &&FlagGiven| {
+                other.flag == one.flag && other.place == one.place && fixed(other)
+            };
+            !matches!(one.value, FlagValue::Computed(_)) || !given.iter().any(is_same)
+        };
+        for given in given.iter().filter(is_taken).filter(is_known_there) {
             let unreached = (!live.contains(&*given.flag)).then_some("no");
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {

@@ -271,6 +271,12 @@ impl<'t> Reader<'t> {
                     false => both[0].and(both[1]),
                 }
             }
+            // `name == "NAME"`
+            "comparison_operator" if matches!(condition.text_of("operators"), "==" | "!=") => {
+                let both = [condition.child(0)?, condition.child(1)?].map(|one| self.at(one, way));
+                let same = both[0].as_str()? == both[1].as_str()?;
+                Some(same == (condition.text_of("operators") == "=="))
+            }
             // `name in NAMES`
             "comparison_operator" if condition.text_of("operators") == "in" => {
                 let name = self.at(condition.child(0)?, way);
