@@ -62,7 +62,8 @@ impl Exposed {
             of: of.to_owned(),
             commit: commit.map(str::to_owned),
             base: base.map(|(base, commit)| {
-                OwnChanges::of(&base.0, &self.0, commit).with_code(&base.1, &self.1, &self.0)
+                OwnChanges::of(&base.0, &self.0, commit)
+                    .with_code((&base.0, &base.1), (&self.0, &self.1))
             }),
         };
         (baseline::write(&self.0, &origin), self.0.all.len())
