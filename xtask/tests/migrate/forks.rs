@@ -100,6 +100,30 @@ fn own_changes_are_told_and_auto_finds_what_they_are_changes_of() {
 }
 
 #[test]
+fn a_change_is_told_at_the_place_that_the_fork_changed() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let official = lab.legacy("official");
+    official.write(
+        "src/backend.py",
+        "import os\n\nprint(os.getenv(\"ATTENTION_BACKEND\"))\n",
+    );
+    official.edit("src/handler.py", "\n", "\nimport backend\n");
+    official.commit("fix: tell the backend");
+    let worker = official.copied("worker");
+    worker.edit(
+        "src/engine.py",
+        "    \"MODEL_NAME\": \"--model-path\",\n",
+        "    \"MODEL_NAME\": \"--model-path\",\n    \"ATTENTION_BACKEND\": \"--attention-backend\",\n",
+    );
+    worker.commit("feat: ATTENTION_BACKEND");
+    worker
+        .migrate(&with(&["--carry", "auto"]))
+        .finds()
+        .says("src/engine.py:12 env:ATTENTION_BACKEND ");
+}
+
+#[test]
 fn upstreams_files_are_taken_with_a_word_on_what_they_lack() {
     let lab = Lab::new();
     let worker = fork(&lab);

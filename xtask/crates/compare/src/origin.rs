@@ -25,6 +25,9 @@ pub struct ForkChange {
     /// Where the fork has it; in a file that it removed it from, where it was.
     pub path: RepoPath,
     pub line: usize,
+    /// All places where it is read.
+    #[serde(skip)]
+    pub places: Vec<(RepoPath, usize)>,
     pub what: String,
     pub now: String,
     /// The first of the changed lines that hold it, where they are known.
@@ -62,7 +65,8 @@ impl Exposed {
             of: of.to_owned(),
             commit: commit.map(str::to_owned),
             base: base.map(|(base, commit)| {
-                OwnChanges::of(&base.0, &self.0, commit).with_code(&base.1, &self.1, &self.0)
+                OwnChanges::of(&base.0, &self.0, commit)
+                    .with_code((&base.0, &base.1), (&self.0, &self.1))
             }),
         };
         (baseline::write(&self.0, &origin), self.0.all.len())
@@ -74,12 +78,14 @@ impl Exposed {
         let items = judge(&self.0, &new.0);
         let change = |id: &String| {
             let (before, after) = (base.0.get(id), self.0.get(id));
-            let place = after.or(before)?.places.first()?;
+            let places = after.or(before)?.places.iter();
+            let place = places.clone().next()?;
             let item = items.iter().find(|item| item.id == *id);
             Some(ForkChange {
                 id: id.clone(),
                 path: place.file.clone(),
                 line: place.line,
+                places: places.map(|at| (at.file.clone(), at.line)).collect(),
                 what: what(before, after),
                 now: now(id, before, after, item, &new.0),
                 text: None,

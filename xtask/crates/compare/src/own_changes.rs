@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Fact, Facts};
+use super::facts::{Fact, Facts, PASSED};
 use super::judge::{Item, Verdict, judge};
 use worker_files::python::{Statement, statements};
 use worker_files::source::LARGEST;
@@ -32,6 +32,9 @@ pub struct OwnCode {
     /// The line of the first, from 1.
     pub line: usize,
     pub statements: Vec<String>,
+    /// Statements that hold facts, which may be there while these are not: with the facts' ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub behind: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The statements of a worker's Python, by file.
@@ -82,40 +85,37 @@ impl OwnChanges {
     /// Adds the fork's own statements in files that it started from. Those that hold or name one of
     /// its facts are judged with that, and whole files of its own by what copies and imports them.
     #[must_use]
-    pub fn with_code(mut self, base: &Code, fork: &Code, facts: &Facts) -> Self {
-        // Python's functions are facts that are never open.
-        let judged = self.own.iter().filter(|id| !id.starts_with("python:"));
-        let own = judged.filter_map(|id| facts.get(id));
-        let places: Vec<&Place> = own.flat_map(|fact| &fact.places).collect();
-        // A table names a variable or flag on a line that holds no fact.
-        let there = self.own.iter().filter(|id| facts.get(id).is_some());
-        let names = there.filter_map(|id| id.strip_prefix("env:").or(id.strip_prefix("flag:")));
-        let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
-        let is_fact = |one: &Statement| {
-            let lines = one.place.line..=one.last_line;
-            let mut places = places.iter();
-            let mut words = one.text.split(|c| !is_of_a_name(c));
-            places.any(|at| at.file == one.place.file && lines.contains(&at.line))
-                || words.any(|word| matches!(word, "environ" | "getenv"))
-                || names.iter().any(|name| one.text.contains(name))
-        };
+    pub fn with_code(
+        mut self,
+        (was, base): (&Facts, &Code),
+        (facts, fork): (&Facts, &Code),
+    ) -> Self {
+        let known = Known::of(&self.own, was, facts);
         for (path, before) in base {
             let before: BTreeSet<&str> = before.iter().map(|one| one.text.as_str()).collect();
             let after = fork.get(path).into_iter().flatten();
-            for one in after.filter(|one| !before.contains(one.text.as_str()) && !is_fact(one)) {
+            for one in after.filter(|one| !before.contains(one.text.as_str())) {
+                let held = known.held(one);
+                if known.names(one) || !held.iter().all(|id| known.may_be_elsewhere(id)) {
+                    continue;
+                }
                 let function = match one.function.as_str() {
                     "" => String::new(),
                     function => format!(":{function}"),
                 };
                 let id = format!("code:{path}{function}");
-                let known = self.code.entry(id.clone()).or_insert_with(|| OwnCode {
+                let own = self.code.entry(id).or_insert_with(|| OwnCode {
                     line: one.place.line,
-                    statements: Vec::new(),
+                    ..OwnCode::default()
                 });
-                known.statements.push(one.text.clone());
-                self.own.insert(id);
+                if held.is_empty() {
+                    own.statements.push(one.text.clone());
+                } else {
+                    own.behind.insert(one.text.clone(), held);
+                }
             }
         }
+        self.own.extend(self.code.keys().cloned());
         self
     }
 
@@ -135,6 +135,82 @@ impl OwnChanges {
     }
 }
 
+/// What is known of a fork's statements from its facts.
+struct Known<'a> {
+    was: &'a Facts,
+    facts: &'a Facts,
+    /// The places of the fork's own facts and of what it has that could not be read.
+    places: Vec<(&'a str, &'a Place)>,
+    /// The variables that it changed, and all others, as texts.
+    changed: Vec<String>,
+    others: Vec<String>,
+}
+
+impl<'a> Known<'a> {
+    fn of(own: &'a BTreeSet<String>, was: &'a Facts, facts: &'a Facts) -> Self {
+        // Python's functions are facts that are never open.
+        let judged = own.iter().filter(|id| !id.starts_with("python:"));
+        let places = judged.flat_map(|id| {
+            let places = facts.get(id).into_iter().flat_map(|fact| &fact.places);
+            places.map(|place| (id.as_str(), place))
+        });
+        let unread = facts.unread.iter().filter(|gap| own.contains(&gap.id));
+        let unread = unread.map(|gap| (gap.id.as_str(), &gap.unread.place));
+        let mut known = Self {
+            was,
+            facts,
+            places: places.chain(unread).collect(),
+            changed: Vec::new(),
+            others: Vec::new(),
+        };
+        for (name, _) in facts.area("env") {
+            let id = format!("env:{name}");
+            let of = if own.contains(&id) && !known.is_one_use(&id) {
+                &mut known.changed
+            } else {
+                &mut known.others
+            };
+            of.push(format!("\"{name}\""));
+        }
+        known
+    }
+
+    /// Whether all that is new is one more use of a variable: nothing of its default or of what it
+    /// drives.
+    fn is_one_use(&self, id: &str) -> bool {
+        let of = |side: &Facts, key| side.get(id).and_then(|it| it.get(key).map(str::to_owned));
+        let mut keys = ["flag", "default", "fallbacks", PASSED].into_iter();
+        id.starts_with("env:") && keys.all(|key| of(self.was, key) == of(self.facts, key))
+    }
+
+    /// Whether another place may have the fact too, and do something else with it.
+    fn may_be_elsewhere(&self, id: &str) -> bool {
+        id.starts_with("route:") || id.starts_with("input:") || self.is_one_use(id)
+    }
+
+    /// The fork's own facts that a statement holds.
+    fn held(&self, one: &Statement) -> BTreeSet<String> {
+        let lines = one.place.line..=one.last_line;
+        let is_held = |at: &Place| at.file == one.place.file && lines.contains(&at.line);
+        let held = self.places.iter().filter(|(_, at)| is_held(at));
+        held.map(|(id, _)| (*id).to_owned()).collect()
+    }
+
+    /// Whether a statement that holds no fact is judged with the variables that it names: a
+    /// default, a table, a loop over one.
+    fn names(&self, one: &Statement) -> bool {
+        const TABLE: usize = 3;
+        let count = |names: &[String]| names.iter().filter(|name| one.text.contains(*name)).count();
+        let in_file =
+            |(id, at): &(&str, &Place)| id.starts_with("env:") && at.file == one.place.file;
+        let mut words = one.text.split(|c| !is_of_a_name(c));
+        let reads = words.any(|word| matches!(word, "environ" | "getenv"));
+        count(&self.changed) > 0
+            || reads && count(&self.others) == 0 && self.places.iter().any(in_file)
+            || !reads && count(&self.others) >= TABLE
+    }
+}
+
 /// Judges every fact of both workers and, where it is known what the old one started from, its own
 /// code. `tree` is the new worker's.
 pub fn judge_all(
@@ -146,58 +222,100 @@ pub fn judge_all(
     let mut items = judge(old, new);
     if let Some(base) = base.filter(|base| !base.code.is_empty()) {
         let code = code_of(tree)?;
-        let there = code.values().flatten().map(|one| one.text.as_str());
-        let there: BTreeSet<&str> = there.collect();
-        items.extend(base.code.iter().map(|(id, code)| code.judged(id, &there)));
+        let there = There::of(&code);
+        let kept = items.iter().filter(|item| item.verdict == Verdict::Kept);
+        let kept: BTreeSet<String> = kept.map(|item| item.id.clone()).collect();
+        let own = base.code.iter();
+        items.extend(own.filter_map(|(id, code)| code.judged(id, &there, &kept)));
     }
     Ok(items)
 }
 
 impl OwnCode {
-    /// `there` are the statements of the new worker.
-    fn judged(&self, id: &str, there: &BTreeSet<&str>) -> Item {
+    /// `kept` are the facts that the new worker has. Nothing, where all of it is judged with facts.
+    fn judged(&self, id: &str, there: &There, kept: &BTreeSet<String>) -> Option<Item> {
         const SHOWN: usize = 3;
         const LONGEST: usize = 60;
-        let path = id.split(':').nth(1).unwrap_or_default();
+        let mut parts = id.split(':').skip(1);
+        let path = parts.next().unwrap_or_default();
+        let function = last_name(parts.next().unwrap_or_default());
+        let behind = self.behind.iter().filter(|(_, ids)| ids.is_subset(kept));
+        let statements = self.statements.iter().chain(behind.map(|(text, _)| text));
+        let statements: Vec<&str> = statements.map(String::as_str).collect();
+        if statements.is_empty() {
+            return None;
+        }
+        // A reason is given for all of them.
+        let all = self.statements.iter().chain(self.behind.keys());
+        let all: Vec<&str> = all.map(String::as_str).collect();
         let fact = Fact {
-            value: BTreeMap::from([("statements".to_owned(), self.statements.join("\n"))]),
+            value: BTreeMap::from([("statements".to_owned(), all.join("\n"))]),
             places: vec![Place {
                 line: self.line,
                 ..Place::start_of(&path.into())
             }],
         };
-        let lost = self.statements.iter();
-        let lost: Vec<&String> = lost.filter(|one| !is_there(one, there)).collect();
+        let lost = statements.iter().filter(|one| !there.has(one, function));
+        let lost: Vec<&&str> = lost.collect();
         if lost.is_empty() {
-            return Item::new(id, Verdict::Kept, Some(&fact), None);
+            return Some(Item::new(id, Verdict::Kept, Some(&fact), None));
         }
         let shown = lost.iter().take(SHOWN);
         let shown: Vec<String> = shown
             .map(|one| format!("`{}`", cut(one, LONGEST)))
             .collect();
         let more = if lost.len() > SHOWN { ", …" } else { "" };
-        Item::new(id, Verdict::Missing, Some(&fact), None)
+        let item = Item::new(id, Verdict::Missing, Some(&fact), None)
             .why(format!(
                 "The new worker lacks {} of the {} statements that this fork added here: {}{more}.",
                 lost.len(),
-                self.statements.len(),
+                statements.len(),
                 shown.join(", ")
             ))
-            .help("Write them where the new worker does this now, or record why it does not need them.")
+            .help("Write them where the new worker does this now, or record why it does not need them.");
+        Some(item)
     }
 }
 
-/// Whether the new worker has a statement. A call counts wherever its value goes; anything else is
-/// too short to be told from other code by a part of it.
-fn is_there(statement: &str, there: &BTreeSet<&str>) -> bool {
-    let work = work(statement);
-    let is_whole = |text: &str, at: usize| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + work.len()..].chars().next();
-        ![before, after].into_iter().flatten().any(is_of_a_name)
-    };
-    let holds = |text: &&str| text.match_indices(work).any(|(at, _)| is_whole(text, at));
-    there.contains(statement) || work.contains('(') && there.iter().any(holds)
+/// The statements of the new worker, and the same with the name of their function.
+struct There<'a> {
+    texts: BTreeSet<&'a str>,
+    by_function: BTreeSet<(&'a str, &'a str)>,
+}
+
+impl<'a> There<'a> {
+    fn of(code: &'a Code) -> Self {
+        let all = || code.values().flatten();
+        Self {
+            texts: all().map(|one| &*one.text).collect(),
+            by_function: all()
+                .map(|one| (last_name(&one.function), &*one.text))
+                .collect(),
+        }
+    }
+
+    /// Whether the new worker has a statement. A call counts wherever its value goes; anything else
+    /// is too short to be told from other code by a part of it, and what stands in any code, as
+    /// `return ""` does, counts only where the function has the same name.
+    fn has(&self, statement: &str, function: &str) -> bool {
+        const COMMON: usize = 24;
+        let work = work(statement);
+        if !work.contains('(') && statement.len() < COMMON {
+            return self.by_function.contains(&(function, statement));
+        }
+        let is_whole = |text: &str, at: usize| {
+            let before = text[..at].chars().next_back();
+            let after = text[at + work.len()..].chars().next();
+            ![before, after].into_iter().flatten().any(is_of_a_name)
+        };
+        let holds = |text: &&str| text.match_indices(work).any(|(at, _)| is_whole(text, at));
+        self.texts.contains(statement) || work.contains('(') && self.texts.iter().any(holds)
+    }
+}
+
+/// The name of a function without those around it.
+fn last_name(function: &str) -> &str {
+    function.rsplit('.').next().unwrap_or(function)
 }
 
 fn is_of_a_name(c: char) -> bool {
@@ -241,7 +359,7 @@ mod tests {
         let facts = [&base, &fork].map(|tree| Facts::read(tree).unwrap());
         let code = [&base, &fork].map(|tree| code_of(tree).unwrap());
         let own = OwnChanges::of(&facts[0], &facts[1], "abc");
-        let own = own.with_code(&code[0], &code[1], &facts[1]);
+        let own = own.with_code((&facts[0], &code[0]), (&facts[1], &code[1]));
         let none = Facts::default();
         let items = judge_all(&none, Some(&own), &none, &new).unwrap();
         let open = items.iter().filter(|item| item.open);
@@ -285,6 +403,54 @@ mod tests {
             lost("    more = os.environ\n    x = {'A': 1}\n", ""),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn what_holds_a_fact_that_is_kept_elsewhere_is_looked_for() {
+        let base = "import os, requests, runpod\n\n\ndef handler(job):\n    key = os.getenv('KEY')\n    return requests.post(URL, json=job['input'])\n\n\nrunpod.serverless.start({'handler': handler})\n";
+        let fork = base.replace(
+            "    return",
+            "    if os.getenv('KEY'):\n        headers['X'] = f\"Bearer {os.getenv('KEY')}\"\n    requests.post(f'{HOST}/flush_cache')\n    if job['input'].get('fast'):\n        pass\n    return",
+        );
+        let new = "import os, requests, runpod\n\n\ndef handler(job):\n    key = os.getenv('KEY')\n    if admin:\n        return requests.post(f'{HOST}/flush_cache', json=job['input'].get('fast'))\n    return requests.post(URL, json=job['input'])\n\n\nrunpod.serverless.start({'handler': handler})\n";
+        let [base, fork, new] =
+            [base, &*fork, new].map(|text| Memory::new().with("src/handler.py", text));
+        let open = |new: &Memory| -> Vec<String> {
+            let read = |tree: &Memory| (Facts::read(tree).unwrap(), code_of(tree).unwrap());
+            let (was, is) = (read(&base), read(&fork));
+            let own = OwnChanges::of(&was.0, &is.0, "abc");
+            let own = own.with_code((&was.0, &was.1), (&is.0, &is.1));
+            let items = judge_all(&is.0, Some(&own), &Facts::read(new).unwrap(), new).unwrap();
+            let open = items.iter().filter(|item| item.open);
+            open.map(|item| format!("{} {}", item.id, item.why))
+                .collect()
+        };
+        assert_eq!(
+            open(&new),
+            [
+                "code:src/handler.py:handler The new worker lacks 2 of the 4 statements that this fork added here: `headers[\"X\"]=f\"Bearer {os.getenv(\"KEY\")}\"`, `requests.post(f\"{HOST}/flush_cache\")`."
+            ]
+        );
+        assert_eq!(open(&fork), [""; 0]);
+        // What is gone is told as that, and once.
+        let told = open(&base);
+        assert!(
+            told.iter().any(|one| one.starts_with("input:fast ")),
+            "{told:?}"
+        );
+        assert!(
+            told.iter().all(|one| !one.contains("get(\\\"fast")),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn what_any_code_may_say_counts_in_its_function_alone() {
+        let own = "    if not job:\n        return ''\n";
+        let elsewhere = "def other(job):\n    if not job:\n        return ''\n";
+        assert_eq!(lost(own, elsewhere).len(), 1);
+        let here = elsewhere.replace("other", "handler");
+        assert_eq!(lost(own, &here), [""; 0]);
     }
 
     #[test]

@@ -372,6 +372,50 @@ fn a_whole_session_from_outdated_to_accepted_and_without_the_old_files() {
 }
 
 #[test]
+fn what_the_old_worker_has_in_files_that_did_not_retire_is_known_from_the_record() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = scratch.path();
+    let dockerfile = "FROM python:3.11\nCOPY src /src\nCOPY templates /templates\nCOPY start.sh /\nCMD [\"bash\", \"/start.sh\"]\n";
+    let handler = "import os\nprint(os.getenv('CACHE'))\n";
+    let start = "#!/bin/bash\nexport CACHE=${CACHE:-/cache}\nexec python3 /src/handler.py\n";
+    let stays = Memory::new()
+        .with("templates/chat.jinja", "{{ bos_token }}")
+        .with("start.sh", start);
+    let retired = Memory::new()
+        .with("src/handler.py", handler)
+        .with("Dockerfile", dockerfile);
+    write(root, &stays);
+    write(root, &retired);
+    let (record, _) = Exposed::read(&xtask_core::tree::Directory::open(root, |_| false).unwrap())
+        .unwrap()
+        .baseline("x", None, None);
+    for name in ["src", "Dockerfile"] {
+        let to = root.join("outdated").join(name);
+        fs_err::create_dir_all(to.parent().unwrap()).unwrap();
+        fs_err::rename(root.join(name), to).unwrap();
+    }
+    write(
+        root,
+        &Memory::new()
+            .with(".xtask/baseline.json", record)
+            .with("handler.py", handler)
+            .with(
+                "Dockerfile",
+                "FROM python:3.11\nCOPY handler.py /\nCMD [\"python3\", \"/handler.py\"]\n",
+            ),
+    );
+    let items = with_past(root).unwrap().report.items;
+    let why = |id: &str| {
+        let item = items.iter().find(|item| item.id == id);
+        item.map_or("not there", |item| &*item.why)
+    };
+    let lost = "The new image doesn't hold this file.";
+    assert_eq!(why("copy:templates/chat.jinja"), lost);
+    assert_eq!(why("copy:start.sh"), lost);
+    assert_eq!(why("env:CACHE"), "default was `/cache`, is nothing.");
+}
+
+#[test]
 fn nothing_changes_between_a_worker_and_itself() {
     let open: Vec<_> = compared(&legacy(), &legacy())
         .into_iter()

@@ -93,6 +93,34 @@ pub fn in_conflict(
         paths.any(|conflict| conflict == path || place.as_ref() == Some(conflict))
     };
     let mut changes = fork.changes(started, new);
+    let mut changed: Vec<(RepoPath, Vec<Hunk>)> = Vec::new();
+    for path in base.changed(at.ours.entries()) {
+        let text = |tree: &dyn Tree| -> Result<String> {
+            let content = if tree.entries().contains_key(&path) {
+                tree.read(&path)?
+            } else {
+                Vec::new()
+            };
+            Ok(String::from_utf8_lossy(&content).into_owned())
+        };
+        let (before, after) = (text(&*base.tree)?, text(&at.ours)?);
+        if is_there(&path) && !before.contains('\0') && !after.contains('\0') {
+            let hunks = hunks(&path, &before, &after);
+            changed.push((path, hunks));
+        }
+    }
+    // Of several places that read a variable, the one that the fork changed.
+    for change in &mut changes {
+        let holds = |place: &&(RepoPath, usize)| {
+            let mut files = changed.iter().filter(|(path, _)| *path == place.0);
+            files.any(|(_, hunks)| hunks.iter().any(|hunk| hunk.after.contains(&place.1)))
+        };
+        if let Some((path, line)) = change.places.iter().find(holds)
+            && !change.is_removal()
+        {
+            (change.path, change.line) = (path.clone(), *line);
+        }
+    }
     changes.retain(|change| is_there(&change.path));
     // A flag beside its variable is the same change.
     let variables: Vec<(RepoPath, usize)> = changes
@@ -104,23 +132,7 @@ pub fn in_conflict(
         let place = (change.path.clone(), change.line);
         !change.id.starts_with("flag:") || !variables.contains(&place)
     });
-    for path in base.changed(at.ours.entries()) {
-        if !is_there(&path) {
-            continue;
-        }
-        let text = |tree: &dyn Tree| -> Result<String> {
-            let content = if tree.entries().contains_key(&path) {
-                tree.read(&path)?
-            } else {
-                Vec::new()
-            };
-            Ok(String::from_utf8_lossy(&content).into_owned())
-        };
-        let (before, after) = (text(&*base.tree)?, text(&at.ours)?);
-        if before.contains('\0') || after.contains('\0') {
-            continue;
-        }
-        let hunks = hunks(&path, &before, &after);
+    for (path, hunks) in changed {
         // A different reading of an unchanged line is a consequence; a changed value still counts.
         changes.retain(|change| {
             let is_changed = || hunks.iter().any(|hunk| hunk.holds(change));
@@ -187,6 +199,7 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
             now: "decide whether the new worker needs it, and write it where that does this now"
                 .to_owned(),
             text: None,
+            places: Vec::new(),
         };
         Some(Hunk {
             change,

@@ -102,6 +102,14 @@ fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones
     );
     assert!(interface.env.iter().all(|read| read.by_table));
     assert!(unread.is_empty(), "{unread:?}");
+    // A script that nothing runs takes no variable from the table.
+    let dockerfile = "FROM x\nCOPY . /\nCMD [\"python\", \"/engine.py\"]\n";
+    let beside = tree
+        .with("Dockerfile", dockerfile)
+        .with("old.sh", "echo ${TP_SIZE:-2}\n");
+    let (beside, _) = super::tests::interface(&beside);
+    let mut reads = beside.reads("TP_SIZE");
+    assert!(reads.any(|read| read.reached && read.by_table));
     // A table that no code loads says nothing of the worker.
     let unused = Memory::new()
         .with("engine.py", "pass\n")

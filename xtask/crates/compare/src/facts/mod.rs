@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
-use worker_files::python::FlagValue;
+use worker_files::python::{FlagGiven, FlagValue};
 use worker_files::{
     ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_one_of,
 };
@@ -187,9 +187,25 @@ impl Facts {
         self.all.get(id)
     }
 
-    /// Adds what another record knows from files that `tree`, which these facts were read from,
-    /// doesn't hold.
+    /// Adds what a record of the whole worker knows beside `tree`, which these facts were read from
+    /// and which lacks files. What this reader recorded itself is taken as it is: a COPY is read
+    /// with the files that it names, a default in all files together. Of an older reader's record
+    /// only what stands in other files is.
     pub fn complete(&mut self, record: Self, tree: &dyn Tree) {
+        if record.older.is_none() {
+            let known: BTreeSet<&str> = self.unread.iter().map(|gap| &*gap.id).collect();
+            let more = record.unread.into_iter();
+            let more: Vec<UnreadFact> = more.filter(|gap| !known.contains(&*gap.id)).collect();
+            self.unread.extend(more);
+            for (id, mut fact) in record.all {
+                let own = self.all.remove(&id).unwrap_or_default().value;
+                let wording = own.into_iter().filter(|(key, _)| WORDING.contains(&&**key));
+                fact.value.extend(wording);
+                self.all.insert(id, fact);
+            }
+            self.sglang = record.sglang.or(self.sglang.take());
+            return;
+        }
         let holds = |fact: &Fact| {
             let mut files = fact.places.iter().map(|place| &place.file);
             files.any(|file| tree.entries().contains_key(file))
@@ -390,6 +406,9 @@ impl Facts {
                 {
                     Some(value.clone())
                 }
+                FlagValue::Alone if Some(given.flag.as_str()) == flag && given.from.is_empty() => {
+                    Some("true".to_owned())
+                }
                 _ => None,
             })
         };
@@ -433,7 +452,15 @@ impl Facts {
         let given = interface.python.flags.iter().filter(|given| given.runs);
         let live = given.clone().filter(|given| given.reached);
         let live: BTreeSet<&str> = live.map(|given| given.flag.as_str()).collect();
-        for given in given {
+        let given: Vec<&FlagGiven> = given.collect();
+        // In a context that could not be followed the same words come to nothing.
+        let is_known_there = |one: &&&FlagGiven| {
+            let is_same = |other: &&FlagGiven| {
+                other.flag == one.flag && other.place == one.place && other.is_fixed()
+            };
+            !matches!(one.value, FlagValue::Computed(_)) || !given.iter().any(is_same)
+        };
+        for given in given.iter().filter(is_known_there) {
             let unreached = (!live.contains(&*given.flag)).then_some("no");
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {

@@ -197,8 +197,15 @@ impl<'a> Judge<'a> {
     fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact, on_sglang: bool) -> Item {
         if area == "pip" && on_sglang && is_one_of(BROUGHT, name) {
             let brought = format!("{}'s own image brings it", self.sglang);
-            return match name {
-                "sglang" | "flashinfer" => Item::new(id, Verdict::Kept, Some(old), None)
+            let build = old
+                .get("spec")
+                .and_then(|spec| Some(spec.split_once('@')?.1));
+            return match (name, build) {
+                // A build of its own is another program.
+                ("sglang", Some(build)) => Item::new(id, Verdict::Changed, Some(old), None)
+                    .why(format!("It was installed from {build}; {brought} as released."))
+                    .help("Install that build again, or record that the release has what it was for."),
+                ("sglang" | "flashinfer", _) => Item::new(id, Verdict::Kept, Some(old), None)
                     .why(format!("{brought}, at the version that the base image names.")),
                 _ => Item::new(id, Verdict::Changed, Some(old), None)
                     .why(format!("The worker doesn't install it any more; {brought}, at whatever version that is."))

@@ -34,7 +34,7 @@ impl Judge<'_> {
                 }
                 item
             }
-            None if api::serves(route) && judge.still_reachable(old) => {
+            None if api::serves(route) && judge.still_reachable(route, old) => {
                 Item::new(id, Verdict::Kept, Some(old), None)
                     .why("The worker doesn't ask for it by itself any more; jobs can.")
             }
@@ -177,10 +177,16 @@ impl Judge<'_> {
 
     /// Whether jobs can still do all that the old worker asked for by itself. Where they could name
     /// any route before, too, its own posts were for jobs that name none.
-    fn still_reachable(&self, old: &Fact) -> bool {
+    fn still_reachable(&self, route: &str, old: &Fact) -> bool {
         let mut before = self.old.area("route");
         let named = before.any(|(route, _)| route.starts_with('{'));
-        self.reachable(old) && !(named && methods(old).any(|method| method == "POST"))
+        // Of a route that a job completes, the job says only a part.
+        let is_completed = route
+            .match_indices('{')
+            .any(|(at, _)| at > 0 && !route[at..].starts_with("{}"));
+        !is_completed
+            && self.reachable(old)
+            && !(named && methods(old).any(|method| method == "POST"))
     }
 
     /// Classes, functions and signatures.

@@ -152,10 +152,9 @@ impl<'a> Judge<'a> {
         if was.is_none() && image.is_none() && new.get("undefaulted").is_some() {
             return Ok(None);
         }
-        let own = new
-            .get("flag")
-            .or(old.get("flag"))
-            .and_then(|flag| self.own_default(flag));
+        // What drives no flag any more is passed to nobody.
+        let flag = new.get("flag");
+        let own = flag.and_then(|flag| self.own_default(flag));
         let Some(own) = own else {
             // A table's default is decided where it can't be followed.
             return match (was, new.get("by")) {
@@ -286,22 +285,21 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
         };
         match fact.get("interpreted") {
             None => fact.get("on").map(|on| words(on, ' ')),
+            // Each of several places may hold it against other words.
             Some(text) => {
-                let lists = text
-                    .split('[')
-                    .skip(1)
-                    .filter_map(|list| list.split(']').next());
-                let lists = lists.flat_map(|list| words(list, ','));
-                text.starts_with("in [")
-                    .then(|| lists.collect())
-                    // Each of several places may hold it against another word.
-                    .or_else(|| {
-                        let all = text
-                            .replace(ALSO, "|")
-                            .replace("| == ", "|")
-                            .replace("|== ", "|");
-                        all.strip_prefix("== ").map(|all| words(all, '|'))
-                    })
+                let text = text.replace(ALSO, " | ");
+                let each = text.split(" | ").map(|one| {
+                    let lists = one.split('[').skip(1);
+                    let lists = lists.filter_map(|list| list.split(']').next());
+                    match one.strip_prefix("== ") {
+                        Some(word) => Some(words(word, '|')),
+                        None => one
+                            .starts_with("in [")
+                            .then(|| lists.flat_map(|list| words(list, ',')).collect()),
+                    }
+                });
+                let each: Option<Vec<BTreeSet<String>>> = each.collect();
+                each.map(|each| each.into_iter().flatten().collect())
             }
         }
     };

@@ -36,7 +36,10 @@ impl Image {
         let (name, tag) = split_image(&self.base.as_ref()?.text);
         let tag = tag.filter(|_| name.contains("sglang"))?;
         let version = tag.strip_prefix('v').unwrap_or(tag).split('-').next()?;
-        let is_number = version.starts_with(|c: char| c.is_ascii_digit());
+        // A team's image that is only named after it has versions of its own: `sglang-base:2024.12`.
+        let is_its_own = name.rsplit('/').next() == Some("sglang");
+        let is_number = version.starts_with("0.")
+            || is_its_own && version.starts_with(|c: char| c.is_ascii_digit());
         is_number.then(|| version.to_owned())
     }
 

@@ -20,6 +20,19 @@ fn commands(image: &Image) -> Vec<String> {
 }
 
 #[test]
+fn a_teams_own_image_has_versions_of_its_own() {
+    let versions = |base: &str| {
+        let image = image(&format!("FROM {base}\n"));
+        (image.sglang(), image.cuda())
+    };
+    assert_eq!(versions("example.com/ml/sglang-base:2024.12"), (None, None));
+    let own = versions("example.com/ml/worker-sglang:0.4.6-cu124");
+    assert_eq!(own, (Some("0.4.6".to_owned()), Some("12.4".to_owned())));
+    let mirrored = versions("mirror.example.com/lmsysorg/sglang:v1.0.0");
+    assert_eq!(mirrored.0.as_deref(), Some("1.0.0"));
+}
+
+#[test]
 fn an_image_with_arguments_and_stages() {
     let image = image(
         "ARG BASE=lmsysorg/sglang:v0.4.6.post4-cu124\nFROM busybox AS other\nENV LOST=1\nFROM ${BASE} AS first\nENV KEPT=1\nFROM first\nARG MODEL=\"\"\nENV A=$MODEL \\\n    B=\"x y\" C='z'\nENV OLD form here\nWORKDIR /w\nEXPOSE 8000 9000/udp\nUSER me\nCOPY --from=other /a /b\nCOPY src /src\nRUN --mount=type=secret,id=HF_TOKEN,required=false --mount=type=cache,target=/c pip install ray\nENTRYPOINT [\"a\", \"b\"]\nCMD python3 handler.py\n",

@@ -1,6 +1,7 @@
 //! Defaults that conditions give: `if not value: value = 1`, `if value: return value` with another
 //! `return` below it, `if "A" in os.environ: … else: …`.
 
+use super::calls::Site;
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::usage::Use;
@@ -64,18 +65,9 @@ impl<'t> Reader<'t> {
             let Some(condition) = condition.filter(|c| !c.range().contains(&start)) else {
                 continue;
             };
-            let asks = |reader: &mut Self, one: Node<'t>| {
-                let both = one.child(0).zip(one.child(1));
-                one.text_of("operators").ends_with("in")
-                    && both.is_some_and(|(left, right)| {
-                        reader.at(left, &way).as_str() == name.as_str()
-                            && reader.value(right).is_environ()
-                    })
-            };
-            let tests = condition
-                .below()
-                .filter(|one| one.kind() == "comparison_operator");
-            let asks: Vec<_> = tests.filter(|one| asks(self, *one)).collect();
+            let own = name.as_str().unwrap_or_default();
+            let all = condition.below();
+            let asks: Vec<_> = all.filter(|one| self.asks_for(*one, own, &way)).collect();
             if !asks.is_empty() {
                 let test = self.test(condition, &|one| asks.contains(&one), &way);
                 self.taken_instead(holder, test, "", &|one| one == node, usage);
@@ -189,6 +181,78 @@ impl<'t> Reader<'t> {
         !found.is_empty()
     }
 
+    /// Whether a write to the environment happens where the variable is unset, and no other
+    /// variable decides on it. Conditions of other kinds may hold.
+    pub fn is_given(&mut self, node: Node<'t>, name: &str, way: &Ctx<'t>, calls: usize) -> bool {
+        let mut inner = node;
+        for above in node.inside().collect::<Vec<_>>() {
+            let part = inner.part();
+            let mut around: Vec<(Node<'t>, bool)> = Vec::new();
+            match above.kind() {
+                "if_statement" | "elif_clause"
+                    if part == "consequence" || part == "alternative" =>
+                {
+                    around.extend(
+                        above
+                            .field("condition")
+                            .map(|it| (it, part == "consequence")),
+                    );
+                }
+                // `if name in os.environ: continue`
+                "block" => {
+                    let before = above.children().take_while(|other| *other != inner);
+                    let ends = before.filter(|other| {
+                        let then = other.text_of("consequence");
+                        is_condition(*other)
+                            && (then.contains("continue") || then.contains("return"))
+                    });
+                    around.extend(ends.filter_map(|it| Some((it.field("condition")?, false))));
+                }
+                _ => {}
+            }
+            for (condition, holds) in around {
+                let mut own: Vec<Node<'t>> = Vec::new();
+                for one in condition.below() {
+                    let names = self.at(one, way).envs();
+                    if names.iter().any(|other| **other == *name) || self.asks_for(one, name, way) {
+                        own.push(one);
+                    } else if !names.is_empty() {
+                        return false;
+                    }
+                }
+                let test = self.test(condition, &|one| own.contains(&one), way);
+                if test != (if holds { Test::Unset } else { Test::Set }) && !own.is_empty() {
+                    return false;
+                }
+            }
+            inner = above;
+        }
+        let sites = node
+            .function()
+            .and_then(|function| self.sites.get(&function));
+        let sites = sites.cloned().unwrap_or_default();
+        let mut calls_of = sites.into_iter().filter_map(|site| match site {
+            Site::Call(call) => Some(call),
+            Site::Handed(_) => None,
+        });
+        match calls_of.next() {
+            Some(first) if calls > 0 => std::iter::once(first)
+                .chain(calls_of)
+                .any(|call| self.is_given(call, name, &Ctx::default(), calls - 1)),
+            _ => true,
+        }
+    }
+
+    /// `name in os.environ`
+    fn asks_for(&mut self, node: Node<'t>, name: &str, way: &Ctx<'t>) -> bool {
+        let both = node.child(0).zip(node.child(1));
+        node.kind() == "comparison_operator"
+            && node.text_of("operators").ends_with("in")
+            && both.is_some_and(|(left, right)| {
+                self.at(left, way).as_str() == Some(name) && self.value(right).is_environ()
+            })
+    }
+
     /// Whether a condition always holds, or never, in this context.
     pub fn always(&mut self, condition: Node<'t>, way: &Ctx<'t>) -> Option<bool> {
         match condition.kind() {
@@ -206,6 +270,12 @@ impl<'t> Reader<'t> {
                     true => Some(decides),
                     false => both[0].and(both[1]),
                 }
+            }
+            // `name == "NAME"`
+            "comparison_operator" if matches!(condition.text_of("operators"), "==" | "!=") => {
+                let both = [condition.child(0)?, condition.child(1)?].map(|one| self.at(one, way));
+                let same = both[0].as_str()? == both[1].as_str()?;
+                Some(same == (condition.text_of("operators") == "=="))
             }
             // `name in NAMES`
             "comparison_operator" if condition.text_of("operators") == "in" => {

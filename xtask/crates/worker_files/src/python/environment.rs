@@ -25,6 +25,12 @@ impl<'t> Asked<'t> {
     }
 }
 
+/// The value of a variable that is removed.
+const REMOVED: &str = "(removed)";
+
+/// How many calls up the conditions of a write to the environment are looked for.
+const CALLERS: usize = 3;
+
 pub const READING: &str = "get pop setdefault __getitem__ __contains__";
 
 /// What a call asks the environment for, if it does.
@@ -222,18 +228,26 @@ impl<'t> Reader<'t> {
         }
         for (name, value) in pairs {
             let text = value.display().unwrap_or_else(|| node.text().to_owned());
-            self.sets(node, name, (value, node), &text);
+            self.sets(node, name, (value, node), &text, &Ctx::default());
         }
     }
 
     /// Notes a variable that is set, with its value and where that is written.
-    fn sets(&mut self, node: Node<'t>, name: &Val<'t>, value: (&Val<'t>, Node<'t>), text: &str) {
+    fn sets(
+        &mut self,
+        node: Node<'t>,
+        name: &Val<'t>,
+        value: (&Val<'t>, Node<'t>),
+        text: &str,
+        way: &Ctx<'t>,
+    ) {
         match name {
             Val::Str(name, _) => {
                 self.assigns(node, name, value.0, value.1);
                 let place = self.place(node);
                 self.facts.set.push((name.to_string(), place));
                 self.written.push((name.clone(), node, text.into()));
+                self.gives_default(node, name, value, way);
             }
             Val::Input(_) => {
                 let what = "the job's input sets variables of the environment";
@@ -255,15 +269,40 @@ impl<'t> Reader<'t> {
     }
 
     pub fn write(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {
-        for way in self.each_context(node, &[key], Hides::Variables) {
+        let of: Vec<_> = std::iter::once(key).chain(value).collect();
+        for way in self.each_context(node, &of, Hides::Variables) {
             let key = self.at(key, &way);
             for name in key.each() {
-                let removed = || Val::text("(removed)");
-                let fixed = value.map_or_else(removed, |value| self.value(value));
+                let removed = || Val::text(REMOVED);
+                let fixed = value.map_or_else(removed, |value| self.at(value, &way));
                 let at = value.unwrap_or(node);
-                self.sets(node, name, (&fixed, at), at.text());
+                let text = fixed.display().unwrap_or_else(|| at.text().to_owned());
+                self.sets(node, name, (&fixed, at), &text, &way);
             }
         }
+    }
+
+    /// A write that the endpoint's own setting of the variable does not rule out gives what later
+    /// reads find with nothing set.
+    fn gives_default(
+        &mut self,
+        node: Node<'t>,
+        name: &Rc<str>,
+        (value, at): (&Val<'t>, Node<'t>),
+        way: &Ctx<'t>,
+    ) {
+        let is_own = value.envs().contains(name);
+        if is_own || value.as_str() == Some(REMOVED) || !self.is_given(node, name, way, CALLERS) {
+            return;
+        }
+        let mut read = EnvRead {
+            reached: self.program.runs(node),
+            ..EnvRead::new(&**name, None, self.place(node))
+        };
+        let mut found = Vec::new();
+        self.add_default(value, at, &mut read, &mut found);
+        read.default = found.into_iter().next();
+        self.facts.given.push(read);
     }
 
     /// Notes a read of which only the name and default are known.

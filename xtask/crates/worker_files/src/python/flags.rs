@@ -22,7 +22,11 @@ pub fn is_flag(value: &Val<'_>) -> bool {
 impl<'t> Reader<'t> {
     /// Consecutive expressions of the command.
     pub fn sequence_of(&mut self, items: &[Node<'t>], seen: &mut Seen<'t>) {
-        for (at, item) in items.iter().enumerate() {
+        // What stands before the server's name are options of what it is started through.
+        let names_it =
+            |item: &Node<'t>| item.kind() == "string" && self.program.starts_server(item.text());
+        let first = items.iter().position(names_it).unwrap_or_default();
+        for (at, item) in items.iter().enumerate().skip(first) {
             match item.kind() {
                 "list_splat" => {
                     item.children().for_each(|inner| self.parts(inner, seen));
@@ -237,7 +241,7 @@ impl<'t> Reader<'t> {
 }
 
 /// The conditions under which a place is reached, within its function.
-fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
+pub fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
     let mut all = Vec::new();
     let mut inner = node;
     for above in node.inside() {

@@ -14,6 +14,9 @@ const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dump
     print progress_update put repr request set setdefault sorted str stream tuple type \
     validate warning ws_connect";
 
+/// Functions that make one text of a value.
+const TEXTS: &str = "str repr dumps";
+
 impl<'t> Reader<'t> {
     /// What `runpod.serverless.start` is given.
     pub fn serverless(&mut self, node: Node<'t>, callee: &Val<'t>) {
@@ -122,6 +125,8 @@ impl<'t> Reader<'t> {
         // Punctuation that is searched in a text is no key.
         let sign = left.kind() == "string" && !left.bare().contains(char::is_alphanumeric);
         let value = self.value(right);
+        // Nor is a word that is searched in the text of it all.
+        let sign = sign || right.below().any(|one| is_among(TEXTS, one.callee_name()));
         if !sign && is_input(&value) {
             self.taken(node, right, left, None, false);
         }

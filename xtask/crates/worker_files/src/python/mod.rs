@@ -84,6 +84,8 @@ pub struct PythonFacts {
     pub set: Vec<(String, Place)>,
     /// Variables that reached code sets, with the value.
     pub assigned: Vec<(String, String, Place)>,
+    /// What reads find that the program writes before, with nothing set.
+    given: Vec<EnvRead>,
     pub flags: Vec<FlagGiven>,
     pub routes: Vec<Requested>,
     pub inputs: Vec<InputKey>,
@@ -461,6 +463,17 @@ impl PythonFacts {
                 }
             }
         }
+        let mut read: BTreeMap<String, bool> = BTreeMap::new();
+        for one in &self.env {
+            let always = one.interpreted.as_deref();
+            let always = always.is_some_and(|how| how.starts_with("always "));
+            *read.entry(one.name.clone()).or_default() |= always;
+        }
+        let given = std::mem::take(&mut self.given);
+        let given = given
+            .into_iter()
+            .filter(|one| read.get(&one.name) == Some(&false));
+        self.env.extend(given);
         for read in &mut self.env {
             read.drives = drives.get(read.name.as_str()).cloned();
         }

@@ -93,10 +93,10 @@ impl<'t> Reader<'t> {
                     let args = reader.args(change, &none);
                     let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
                     match change.callee_name() {
-                        "extend" => items.extend(last.elements().unwrap_or_default()),
+                        "extend" => items.extend(elements_of(&last)),
                         "update" => {
-                            if let Val::Dict(more) = &last {
-                                pairs.extend(more.iter().cloned());
+                            if !args.positional.is_empty() {
+                                pairs.extend(pairs_of(&last));
                             }
                             pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
                         }
@@ -110,11 +110,14 @@ impl<'t> Reader<'t> {
                     let left = change.field("left");
                     let key = reader.part(left.and_then(|left| left.field("subscript")), &none);
                     let value = reader.part(change.field("right"), &none);
+                    // `NAMES[1:] = […]`
+                    items.extend(elements_of(&value));
                     pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
                 }
                 _ => {
                     let more = reader.part(change.field("right"), &none);
-                    items.extend(more.elements().unwrap_or_default());
+                    items.extend(elements_of(&more));
+                    pairs.extend(pairs_of(&more));
                 }
             };
             self.once(change, |reader| reader.settled(add));
@@ -197,5 +200,18 @@ impl<'t> Reader<'t> {
         let value = self.settled(|reader| reader.name(last, name, &Ctx::default()));
         self.depth -= 1;
         value
+    }
+}
+
+/// What a list gains by another value: its elements, or something that is not known.
+fn elements_of<'t>(more: &Val<'t>) -> Vec<Val<'t>> {
+    more.elements().unwrap_or_else(|| vec![Val::Unknown])
+}
+
+/// What a dict gains by another value: its items, or something that is not known.
+fn pairs_of<'t>(more: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
+    match more {
+        Val::Dict(pairs) => pairs.to_vec(),
+        _ => vec![(Val::Unknown, Val::Unknown)],
     }
 }

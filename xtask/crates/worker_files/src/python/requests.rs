@@ -35,7 +35,13 @@ impl<'t> Reader<'t> {
         if function.kind() == "attribute" && matches!(callee, Val::Func(..)) {
             return;
         }
-        let Some((methods, url)) = self.method_and_url(node, function, callee) else {
+        let handed = handed_on(node);
+        let function = handed.map_or(function, |(function, _)| function);
+        let asked = match handed {
+            Some((function, url)) => Some((vec![function.last_name().to_uppercase()], url)),
+            None => self.method_and_url(node, function, callee),
+        };
+        let Some((methods, url)) = asked else {
             return;
         };
         let object = function
@@ -183,6 +189,14 @@ impl<'t> Reader<'t> {
             self.facts.routes.push(requested);
         }
     }
+}
+
+/// A method of a client that is given to another function with the URL: `to_thread(requests.post,
+/// url)`.
+fn handed_on(call: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
+    let args = call.values();
+    let mut pairs = args.windows(2).map(|pair| (pair[0], pair[1]));
+    pairs.find(|(method, _)| method.kind() == "attribute" && METHODS.contains(&method.last_name()))
 }
 
 /// Each text that a text with alternatives in it may be.

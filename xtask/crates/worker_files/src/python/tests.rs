@@ -441,3 +441,22 @@ def handler(job):
         "asked for before"
     );
 }
+
+#[test]
+fn options_of_what_the_server_is_started_through_are_none_of_its_own() {
+    let read = facts(
+        "import subprocess\nsubprocess.Popen(['numactl', '--interleave=all', 'python3', '-m', 'sglang.launch_server', '--tp', '2'])\n",
+    );
+    let flags: Vec<&str> = read.facts.flags.iter().map(|one| &*one.flag).collect();
+    assert_eq!(flags, ["--tp"]);
+    assert_eq!(read.facts.started_through[0].0, "numactl --interleave=all");
+}
+
+#[test]
+fn a_word_that_is_searched_in_the_text_of_an_input_is_no_key() {
+    let read = facts(
+        "import runpod\n\n\ndef handler(job):\n    given = job['input']\n    if any(word in str(given).lower() for word in ('a', 'b')):\n        return 'no'\n    return 'c' in given\n\n\nrunpod.serverless.start({'handler': handler})\n",
+    );
+    let keys: Vec<&str> = read.facts.inputs.iter().map(|one| &*one.path).collect();
+    assert_eq!(keys, ["c"]);
+}

@@ -6,7 +6,7 @@ use super::api::normal;
 use super::environment::Asked;
 use super::eval::Reader;
 use super::scope::Bound;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::{Ctx, Frame, Val};
 use crate::COMPUTED;
 use crate::EnvRead;
@@ -313,8 +313,9 @@ impl<'t> Reader<'t> {
             let mut above = node
                 .ancestors()
                 .take_while(|a| !matches!(a.kind(), "module" | "function_definition"));
-            let always =
-                above.all(|a| matches!(a.kind(), "assignment" | "expression_statement" | "block"));
+            const UNCONDITIONAL: &str = "assignment expression_statement block for_statement";
+            let always = above.all(|a| is_among(UNCONDITIONAL, a.kind()))
+                && super::flags::conditions(*node).is_empty();
             let scope = node.scope();
             **own == *name
                 && node.file() == read.file()

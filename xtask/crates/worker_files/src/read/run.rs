@@ -202,7 +202,9 @@ impl Reader<'_> {
             } else {
                 !started.is_empty() || command.sglang().is_some() || steps::only_watches(command)
             };
-            let hides = job.when == When::Start && command.program() == "unset";
+            // What holds for all that the script starts.
+            let hides =
+                job.when == When::Start && is_one_of("unset ulimit umask", command.program());
             if !is_known && (hides || !steps::has_no_effect(command)) {
                 left.push(full_line(command, &started));
                 // Two programs are told apart by their text.

@@ -90,8 +90,9 @@ impl Reader<'_> {
             how,
         };
         let mut known = false;
+        // What nothing runs reads it for itself.
         let reads = self.interface.env.iter_mut();
-        for read in reads.filter(|read| read.name == name) {
+        for read in reads.filter(|read| read.name == name && read.reached) {
             known = true;
             if read.drives.is_none() {
                 read.drives = Some(drives.clone());
