@@ -313,7 +313,9 @@ impl Facts {
                 known.insert(&requested.method);
                 *methods = known.into_iter().collect::<Vec<_>>().join(" ");
                 let known = fact.value.entry("body".to_owned()).or_default();
-                body.iter().for_each(|part| add_line(known, &masked(part)));
+                for part in body {
+                    add_line(known, &masked(part));
+                }
                 fact.value.retain(|_, value| !value.is_empty());
             }
         }
@@ -344,7 +346,9 @@ impl Facts {
             let value = self.all.get_mut(masked(&offer.id).as_ref());
             if let (Some((by, with)), Some(fact)) = (&offer.how, value) {
                 let lines = fact.value.entry(by.clone()).or_default();
-                with.iter().for_each(|line| add_line(lines, &masked(line)));
+                for line in with {
+                    add_line(lines, &masked(line));
+                }
             }
         }
         for setting in &interface.python.serverless {
@@ -514,6 +518,7 @@ impl Facts {
 /// Adds a line that is not there yet.
 fn add_line(lines: &mut String, line: &str) {
     const MOST_BYTES: usize = 8192;
+    let line = line.replace('\n', " ");
     if lines.len() < MOST_BYTES && !lines.lines().any(|known| known == line) {
         let end = if lines.is_empty() { "" } else { "\n" };
         *lines += &format!("{end}{line}");
