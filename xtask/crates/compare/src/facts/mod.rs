@@ -47,7 +47,11 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
-            ("route" | "input" | "flag", "reached") | ("route", "timeout") => 7,
+            ("route" | "input" | "flag", "reached")
+            | ("route", "timeout" | "body")
+            | ("env" | "input", "used")
+            | ("input", "schema")
+            | ("serverless", "numbers") => 7,
             (_, PASSED)
             | ("input", "limits")
             | ("compose", "entrypoint" | "args")
@@ -410,6 +414,11 @@ impl Facts {
         let is_bare = default.is_some() && reads.iter().any(|read| is_bare(read));
         let by_table = reads.iter().any(|read| read.by_table);
         let required = reads.iter().any(|read| read.required);
+        let idle: BTreeSet<Option<bool>> = reads.iter().map(|read| read.idle).collect();
+        let used = match idle.contains(&Some(false)) {
+            true => Some("yes"),
+            false => (idle == BTreeSet::from([Some(true)])).then_some("no"),
+        };
         let passed = flag.is_none() && interface.python.passed.contains(name);
         let value = [
             ("flag", flag),
@@ -423,6 +432,7 @@ impl Facts {
             ("fallbacks", fallbacks.as_deref()),
             (PASSED, passed.then_some("as arguments")),
             ("reached", (!reached).then_some("no")),
+            ("used", used),
         ];
         for read in &reads {
             self.add(format!("env:{name}"), &read.place, &value);
@@ -550,7 +560,7 @@ pub fn value(fact: &Fact) -> String {
     for (key, value) in &fact.value {
         let value = value.replace('\n', ", ");
         match key.as_str() {
-            "title" | "description" | "on" | "module" | "kind" => {}
+            "title" | "description" | "on" | "module" | "kind" | "used" | "schema" => {}
             "value" | "flag" | "spec" | "signature" | "values" | "target" => parts.insert(0, value),
             "how" if value == "value" => {}
             _ => parts.push(format!("{key} {value}")),
