@@ -415,9 +415,10 @@ impl Facts {
         let by_table = reads.iter().any(|read| read.by_table);
         let required = reads.iter().any(|read| read.required);
         let idle: BTreeSet<Option<bool>> = reads.iter().map(|read| read.idle).collect();
-        let used = match idle.contains(&Some(false)) {
-            true => Some("yes"),
-            false => (idle == BTreeSet::from([Some(true)])).then_some("no"),
+        let used = if idle.contains(&Some(false)) {
+            Some("yes")
+        } else {
+            (idle == BTreeSet::from([Some(true)])).then_some("no")
         };
         let passed = flag.is_none() && interface.python.passed.contains(name);
         let value = [
