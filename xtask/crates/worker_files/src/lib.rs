@@ -79,6 +79,8 @@ pub struct EnvRead {
     pub required: bool,
     /// Whether the program only asks if it is set.
     pub asked: bool,
+    /// Where it is read into a variable: whether nothing is done with that.
+    pub idle: Option<bool>,
     /// How the value is used, where it is not plain text: `in [1,true] any case`, `== 1`,
     /// `truthy`, `not truthy`, `int`, `float`, `json`.
     pub interpreted: Option<String>,

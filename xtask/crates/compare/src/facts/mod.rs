@@ -47,7 +47,8 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
-            ("input", "text" | "refused" | "used")
+            ("input", "text" | "refused")
+            | ("env" | "input", "used")
             | ("route", "body")
             | ("serverless", "numbers") => 8,
             ("route" | "input" | "flag", "reached") | ("route", "timeout") => 7,
@@ -332,7 +333,9 @@ impl Facts {
                 known.insert(&requested.method);
                 *methods = known.into_iter().collect::<Vec<_>>().join(" ");
                 let known = fact.value.entry("body".to_owned()).or_default();
-                body.iter().for_each(|part| add_line(known, &masked(part)));
+                for part in body {
+                    add_line(known, &masked(part));
+                }
                 fact.value.retain(|_, value| !value.is_empty());
             }
         }
@@ -364,7 +367,9 @@ impl Facts {
             let value = self.all.get_mut(masked(&offer.id).as_ref());
             if let (Some((by, with)), Some(fact)) = (&offer.how, value) {
                 let lines = fact.value.entry(by.clone()).or_default();
-                with.iter().for_each(|line| add_line(lines, &masked(line)));
+                for line in with {
+                    add_line(lines, &masked(line));
+                }
             }
         }
         for setting in &interface.python.serverless {
@@ -429,6 +434,12 @@ impl Facts {
         let is_bare = default.is_some() && reads.iter().any(|read| is_bare(read));
         let by_table = reads.iter().any(|read| read.by_table);
         let required = reads.iter().any(|read| read.required);
+        let idle: BTreeSet<Option<bool>> = reads.iter().map(|read| read.idle).collect();
+        let used = if idle.contains(&Some(false)) {
+            Some("yes")
+        } else {
+            (idle == BTreeSet::from([Some(true)])).then_some("no")
+        };
         let passed = flag.is_none() && interface.python.passed.contains(name);
         let value = [
             ("flag", flag),
@@ -442,6 +453,7 @@ impl Facts {
             ("fallbacks", fallbacks.as_deref()),
             (PASSED, passed.then_some("as arguments")),
             ("reached", (!reached).then_some("no")),
+            ("used", used),
         ];
         for read in &reads {
             self.add(format!("env:{name}"), &read.place, &value);
@@ -533,6 +545,7 @@ impl Facts {
 /// Adds a line that is not there yet.
 fn add_line(lines: &mut String, line: &str) {
     const MOST_BYTES: usize = 8192;
+    let line = line.replace('\n', " ");
     if lines.len() < MOST_BYTES && !lines.lines().any(|known| known == line) {
         let end = if lines.is_empty() { "" } else { "\n" };
         *lines += &format!("{end}{line}");
@@ -548,7 +561,7 @@ pub fn value(fact: &Fact) -> String {
     for (key, value) in &fact.value {
         let value = value.replace('\n', ", ");
         match key.as_str() {
-            "title" | "description" | "on" | "module" | "kind" => {}
+            "title" | "description" | "on" | "module" | "kind" | "used" | "schema" => {}
             "value" | "flag" | "spec" | "signature" | "values" | "target" => parts.insert(0, value),
             "how" if value == "value" => {}
             _ => parts.push(format!("{key} {value}")),

@@ -436,10 +436,12 @@ impl<'a> Judge<'a> {
         if let Some(item) = renamed.or_else(|| self.stand_in("tests:", name, id, old)) {
             return item;
         }
-        // What no code of the old worker reads, a program reads that it starts.
-        let was_read = self.old.get(&format!("env:{name}")).is_some();
+        // What no code of the old worker reads, another program than SGLang reads that it starts.
+        let only_sglang = self.old.get("step:start SGLang").is_some();
+        let was_read = only_sglang || self.old.get(&format!("env:{name}")).is_some();
+        let is_variable = !name.contains('.');
         let is_read = self.new.get(&format!("env:{name}")).is_some();
-        if was_read && !is_read && !is_outside(name) {
+        if is_variable && was_read && !is_read && !is_outside(name) {
             return gone
                 .note()
                 .why("The new worker doesn't read it, so that its tests need not set it.");

@@ -118,7 +118,7 @@ impl Judge<'_> {
             self.each(area, |_, _, id, old, new| match new {
                 Some(new) => {
                     let keys = old.value.keys().map(String::as_str);
-                    let keys = keys.filter(|key| !WORDING.contains(key));
+                    let keys = keys.filter(|key| !WORDING.contains(key) && *key != "reached");
                     let keys: Vec<&str> = keys.chain(["value"]).collect();
                     if area != "model" {
                         return Self::kept_or_changed(id, old, new, Some(&keys));

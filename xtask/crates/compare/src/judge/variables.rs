@@ -27,6 +27,15 @@ impl<'a> Judge<'a> {
             self.push(item);
         }
         self.renamed_fallbacks();
+        for (name, old, new) in self.ids("env") {
+            let used = |fact: Option<&'a Fact>| fact.and_then(|fact| fact.get("used"));
+            if (used(old), used(new)) == (Some("yes"), Some("no"))
+                && let Some(item) = self.item_mut(&format!("env:{name}"))
+            {
+                let why = "The new worker reads it, and does nothing with it.";
+                item.change_too(why.into(), "Use it again, or record why not.");
+            }
+        }
     }
 
     /// What is tried when a variable is unset may go by another name: that is the other's change.

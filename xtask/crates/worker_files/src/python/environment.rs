@@ -381,9 +381,13 @@ impl<'t> Reader<'t> {
         }
         let usage = self.usage(node, asked, way);
         let place = self.place(at);
+        // What a helper does with its own variables is not said of each name that it is given.
+        let is_named = at.file() == node.file() && node.range().contains(&at.range().start);
+        let idle = is_named.then(|| self.is_dropped(node)).flatten();
         let mut read = EnvRead {
             required: asked.required && usage.defaults.is_empty() && !Self::guarded(node, name),
             asked: node.kind() == "comparison_operator",
+            idle,
             reached: self.program.runs(node),
             ..EnvRead::new(&**name, None, place)
         };

@@ -185,7 +185,7 @@ impl<'t> Reader<'t> {
 
     /// Notes a read of a key. One that may be missing counts as asked for.
     pub fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
-        let used = !self.is_dropped(node);
+        let used = self.is_dropped(node) != Some(true);
         self.note_key(node, path, default, needed);
         if let Some(known) = self.noted(node, path) {
             known.used |= used;
@@ -209,23 +209,22 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Whether what is taken goes into a variable or a parameter that nothing looks at but its own
-    /// line, a log, or a check that ends the job.
-    fn is_dropped(&mut self, node: Node<'t>) -> bool {
+    /// Where what is taken goes into a variable or a parameter: whether nothing looks at that but its
+    /// own line, a log, or a check that ends the job.
+    pub fn is_dropped(&mut self, node: Node<'t>) -> Option<bool> {
         const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
-            not_operator comparison_operator binary_operator";
+            not_operator comparison_operator binary_operator attribute";
+        const SHAPES: &str = "int float str bool min max strip rstrip lower upper split";
         // That a job holds it is no use of its value.
         if node.kind() == "comparison_operator" {
-            return node
-                .child(1)
-                .is_some_and(|right| is_input(&self.value(right)));
+            let right = node.child(1)?;
+            return is_input(&self.value(right)).then_some(true);
         }
         if !matches!(node.kind(), "call" | "subscript") {
-            return false;
+            return None;
         }
-        let converts = |above: &Node<'t>| {
-            above.kind() == "call" && is_among("int float str bool min max", above.callee_name())
-        };
+        let converts =
+            |above: &Node<'t>| above.kind() == "call" && is_among(SHAPES, above.callee_name());
         let mut value = node;
         for above in node.ancestors() {
             match above.kind() {
@@ -234,21 +233,27 @@ impl<'t> Reader<'t> {
                     let left = above
                         .field("left")
                         .filter(|left| left.kind() == "identifier");
-                    return left.is_some_and(|left| self.is_idle(left.scope(), left.text()));
+                    return left.map(|left| self.is_idle(left.scope(), left.text()));
                 }
                 kind if is_among(THROUGH, kind) || converts(&above) => value = above,
                 "keyword_argument" => value = above,
-                "call" => return self.is_idle_parameter(above, value),
-                _ => return false,
+                "call" => return self.is_idle_parameter(above, value).then_some(true),
+                _ => return None,
             }
         }
-        false
+        None
     }
 
     fn is_idle(&mut self, scope: Node<'t>, name: &'t str) -> bool {
         let all = self.program.uses_of(scope, name);
-        self.steps += all.len();
-        all.into_iter().all(Node::is_idle)
+        let mut others = (0..self.program.files.len()).filter(|file| *file != scope.file());
+        let is_told = match scope.kind() {
+            // Other files may import it, and others take it from its class.
+            "module" => others.any(|file| self.program.uses.contains_key(&(file, name))),
+            kind => kind == "class_definition",
+        };
+        self.steps += all.len() + self.program.files.len();
+        !is_told && all.into_iter().all(Node::is_idle)
     }
 
     /// Whether a call of the program's own function gives this argument to a parameter that nothing

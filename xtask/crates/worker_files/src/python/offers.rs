@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 pub const COMPUTED: &str = "…";
 
 /// Functions of libraries that load or download a model.
-const LOADERS: &str = "from_pretrained from_single_file snapshot_download hf_hub_download load_model \
+pub const LOADERS: &str = "from_pretrained from_single_file snapshot_download hf_hub_download load_model \
     load_lora_weights load_textual_inversion load_ip_adapter pipeline WhisperModel \
     SentenceTransformer CrossEncoder download_model YOLO TTS EasyNMT InferenceSession LLM AsyncEngineArgs EngineArgs Llama";
 /// Their arguments that name the model.

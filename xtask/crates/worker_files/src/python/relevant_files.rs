@@ -1,6 +1,7 @@
 //! Which files have to be evaluated: those that hold a word that matters, and those that import or
 //! are imported by others.
 
+use super::offers::LOADERS;
 use super::settings::FOREIGN;
 use super::{Reach, module_name};
 use crate::Source;
@@ -11,11 +12,13 @@ use indexmap::IndexSet;
 const WORDS: &str = "ENVIRONMENT_INTERFACE environ getenv expandvars dotenv pydantic Settings decouple envvar oc.env OmegaConf \
     starlette printenv putenv unsetenv posix sglang subprocess pexpect pty popen Popen \
     os.system os.exec spawn exec( eval( runpod serverless job input http /v1 request getattr \
-    __import__ import_module runpy fastapi flask aiohttp from_ snapshot_download --";
+    __import__ import_module runpy fastapi flask aiohttp --";
 
 /// Whether a word that matters is in a text.
 pub fn matters(text: &str) -> bool {
-    let mut words = WORDS.split(' ').chain(FOREIGN.split(' '));
+    let mut words = [WORDS, FOREIGN, LOADERS]
+        .into_iter()
+        .flat_map(|all| all.split(' '));
     words.any(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some())
 }
 
