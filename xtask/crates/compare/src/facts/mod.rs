@@ -561,9 +561,10 @@ pub fn value(fact: &Fact) -> String {
     for (key, value) in &fact.value {
         let value = value.replace('\n', ", ");
         match key.as_str() {
-            "title" | "description" | "on" | "module" | "kind" | "used" | "schema" => {}
+            "title" | "description" | "on" | "module" | "kind" | "used" => {}
             "value" | "flag" | "spec" | "signature" | "values" | "target" => parts.insert(0, value),
             "how" if value == "value" => {}
+            "undefaulted" => parts.push("elsewhere without a default".to_owned()),
             _ => parts.push(format!("{key} {value}")),
         }
     }

@@ -139,11 +139,16 @@ impl<'t> Reader<'t> {
 
     /// Notes another program than `SGLang`'s server that is started, with its words.
     pub fn runs(&mut self, node: Node<'t>, words: &[Val<'t>], program: usize) {
-        let name = words.get(program).and_then(Val::as_str);
-        let name = name
-            .and_then(|name| name.rsplit('/').next())
-            .unwrap_or_default();
-        if !name.is_empty() && !is_among(HARMLESS, name) {
+        let mut names = words[program.min(words.len())..].iter();
+        let names = names.by_ref().map_while(Val::as_str);
+        let mut names = names.map(|name| name.rsplit('/').next().unwrap_or(name));
+        // Of a shell it is the script that counts.
+        let is_shell = |name: &&str| is_among("sh bash dash zsh", name);
+        let name = names.find(|name| !is_shell(name) && !name.starts_with('-'));
+        let name = name.unwrap_or_default();
+        let mut texts = words.iter().filter_map(Val::as_str);
+        let is_server = texts.any(|word| self.program.starts_server(&format!("\"{word}\"")));
+        if !name.is_empty() && !is_among(HARMLESS, name) && !is_server {
             let all: Vec<String> = words.iter().map(Val::in_short).collect();
             let how = ("commands".to_owned(), vec![all.join(" ")]);
             self.offer(node, format!("step:run {name}"), Some(how));
