@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 /// Functions that may get the job's input: they read no key of it, or what they return is followed.
 const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dumps enumerate error exception \
     float frozenset get id info int isinstance itemgetter iter keys len list loads log post \
-    print progress_update put repr request set setdefault sorted str stream tuple type \
+    print progress_update put repr request send_result set setdefault sorted str stream stream_result tuple type \
     validate warning ws_connect";
 
 /// Functions that make one text of a value.
