@@ -282,8 +282,13 @@ impl<'a> Judge<'a> {
         if item.verdict != Verdict::Changed {
             return item;
         }
-        let some = |value: &'f str| Some(value).filter(|value| !value.is_empty());
-        item.why(format!("{}.", difference("default", some(was), some(is))))
+        // A switch that is off was written so.
+        let shown = |value: &'f str, fact: Option<&Fact>| match value {
+            "" => fact.filter(|_| boolean).map(|_| "false"),
+            value => Some(value),
+        };
+        let difference = difference("default", shown(was, old), shown(is, new));
+        item.why(format!("{difference}."))
             .help("New endpoints start with another value: set the old one, or record why not.")
     }
 
