@@ -59,6 +59,8 @@ pub struct Reader<'t> {
     pub returns: Map<Node<'t>, Rc<[Node<'t>]>>,
     /// Fixed flags by the list of words in which they stand, with their number among the facts.
     pub fixed: Map<(Node<'t>, String), usize>,
+    /// Functions and files in which a value was too much to follow.
+    pub lost_in: Set<Node<'t>>,
     /// Calls that start a program that is not known, each with a flag that it takes.
     pub unknown_programs: Vec<(Node<'t>, Val<'t>)>,
     /// Functions without a call site.

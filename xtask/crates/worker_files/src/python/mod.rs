@@ -368,8 +368,14 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A value that was too much to follow may be the environment, a job's input or a client.
+    /// A value that was too much to follow may be the environment, a job's input or a client. What
+    /// a function does with one value is told once.
     fn lost(&mut self, node: Node<'t>) {
+        let root = self.program.files[node.file()].syntax.root();
+        let within = node.function().unwrap_or(root);
+        if !self.program.runs(node) || !self.lost_in.insert(within) {
+            return;
+        }
         let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
         self.not_read(node, "this is too much to follow to its end", &hides);
     }
