@@ -386,7 +386,7 @@ impl<'t> Reader<'t> {
                     .once_in(*function, |reader| reader.settled(ask))
                     .unwrap_or(all);
                 self.inside -= 1;
-                if self.inside == 0 || !self.cut {
+                if self.inside == 0 || self.cut == 0 {
                     self.given.insert(ctx, (self.inside, value.clone()));
                 }
                 self.cut |= cut;

@@ -23,6 +23,20 @@ pub const DEEPEST: usize = 80;
 /// The most contexts of one mention.
 pub const MOST_CONTEXTS: usize = 700;
 
+/// Set in [`Reader::cut`] where a limit was reached.
+pub const LIMIT: u128 = 1 << 127;
+
+/// A value that lacks a part.
+struct Partial<'t> {
+    /// Kept, so that its address, the key, is not used again.
+    _ctx: Ctx<'t>,
+    value: Val<'t>,
+    uses: Uses,
+    cut: u128,
+    /// The turn of the last evaluation that it ran into.
+    turn: u32,
+}
+
 #[derive(Default)]
 pub struct Reader<'t> {
     pub program: Program<'t>,
@@ -41,9 +55,15 @@ pub struct Reader<'t> {
     pub need: Option<Node<'t>>,
     /// Whether a limit was reached.
     pub gave_up: bool,
-    /// Whether the last value lacks a part because evaluation ran into a circle.
-    pub cut: bool,
+    /// The evaluations under way that the last value ran into, a bit for each place in `doing`: it
+    /// lacks a part until they are done. [`LIMIT`] stands for a limit that was reached.
+    pub cut: u128,
     doing: Set<(Node<'t>, bool)>,
+    /// For each of `doing`, a number that no other evaluation has.
+    turns: Vec<u32>,
+    turn: u32,
+    /// Values that lack a part. They hold while the last evaluation that they ran into is under way.
+    partial: Map<(Node<'t>, usize, bool, bool), Partial<'t>>,
     /// Depth of calls in `call_contexts`.
     pub inside: usize,
     joined: Map<(Node<'t>, bool), Known<'t>>,
@@ -110,6 +130,11 @@ impl<'t> Reader<'t> {
         self.once_as((node, false), look)
     }
 
+    /// Whether an expression is being evaluated.
+    pub fn is_under_way(&self, node: Node<'t>) -> bool {
+        self.doing.contains(&(node, false))
+    }
+
     /// The same of a function or a loop.
     pub fn once_in<T>(&mut self, of: Node<'t>, look: impl FnOnce(&mut Self) -> T) -> Option<T> {
         self.once_as((of, true), look)
@@ -120,12 +145,21 @@ impl<'t> Reader<'t> {
         node: (Node<'t>, bool),
         look: impl FnOnce(&mut Self) -> T,
     ) -> Option<T> {
-        if !self.doing.insert(node) {
-            self.cut = true;
+        let (at, is_new) = self.doing.insert_full(node);
+        let bit = 1 << at.min(126);
+        if !is_new {
+            self.cut |= bit;
             return None;
         }
+        self.turn += 1;
+        self.turns.push(self.turn);
         let found = look(self);
-        self.doing.swap_remove(&node);
+        self.doing.pop();
+        self.turns.pop();
+        // What ran into this one alone is whole now.
+        if at < 126 {
+            self.cut &= (bit - 1) | LIMIT;
+        }
         Some(found)
     }
 
@@ -190,9 +224,18 @@ impl<'t> Reader<'t> {
             self.uses.and(&known.uses);
             return known.value.clone();
         }
+        let part = (node, ctx.number(), self.forking, self.exact);
+        if !self.partial.is_empty()
+            && let Some(known) = self.partial.get(&part)
+            && self.turns.get(last(known.cut)) == Some(&known.turn)
+        {
+            self.cut |= known.cut;
+            self.uses.and(&known.uses);
+            return known.value.clone();
+        }
         if self.depth >= DEEPEST || self.steps > self.limit {
             self.gave_up = true;
-            self.cut = true;
+            self.cut |= LIMIT;
             return Val::Lost;
         }
         let cut = std::mem::take(&mut self.cut);
@@ -205,7 +248,20 @@ impl<'t> Reader<'t> {
         if let Val::List(items) | Val::Any(items) | Val::Pieces(items) = &value {
             self.steps += items.len() / 8;
         }
-        if self.need.is_none() && (!self.cut || self.depth == 0) {
+        if self.need.is_none()
+            && self.depth > 0
+            && let Some(turn) = self.turns.get(last(self.cut))
+            && self.cut != 0
+        {
+            let known = Partial {
+                _ctx: ctx.clone(),
+                value: value.clone(),
+                uses,
+                cut: self.cut,
+                turn: *turn,
+            };
+            self.partial.insert(part, known);
+        } else if self.need.is_none() && (self.cut == 0 || self.depth == 0) {
             let known = Known {
                 value: value.clone(),
                 at: self.summaries.clock,
@@ -216,7 +272,11 @@ impl<'t> Reader<'t> {
                 false => drop(self.bound.insert(key, (ctx.clone(), known))),
             }
         }
-        self.cut = self.depth > 0 && (self.cut || cut);
+        self.cut |= cut;
+        if self.depth == 0 {
+            self.cut = 0;
+            self.partial.clear();
+        }
         value
     }
 
@@ -448,6 +508,11 @@ impl<'t> Reader<'t> {
         }
         args
     }
+}
+
+/// The last evaluation under way that a value ran into.
+fn last(cut: u128) -> usize {
+    127usize.saturating_sub(cut.leading_zeros() as usize)
 }
 
 /// A name of a library; all names of the environment are one value.

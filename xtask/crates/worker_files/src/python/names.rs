@@ -1,12 +1,14 @@
 //! Values of names: variables, loop variables, parameters and imports.
 
 use super::eval::{DEEPEST, Reader, external};
-use super::scope::{Bound, Program};
+use super::scope::{Binding, Bound, Program};
 use super::syntax::Node;
 use super::value::{Ctx, Frame, Val};
 
 /// The most bindings of a name that are joined.
 const MOST_BINDINGS: usize = 60;
+/// The most bindings of one name that are followed inside one another.
+const NESTED: usize = 4;
 
 impl<'t> Reader<'t> {
     /// The value of a name.
@@ -29,6 +31,14 @@ impl<'t> Reader<'t> {
         let lost = (bindings.len() > MOST_BINDINGS).then_some(Val::Lost);
         let first = bindings.len().saturating_sub(MOST_BINDINGS);
         let bindings = Program::reaching(at, scope, &bindings[first..]);
+        // Each order in which many values lead to one another would be followed.
+        let is_under_way = |one: &&Binding<'t>| match one.what {
+            Bound::Value(node) => self.is_under_way(node),
+            _ => false,
+        };
+        if bindings.len() > NESTED && bindings.iter().filter(is_under_way).count() >= NESTED {
+            return Val::Unknown;
+        }
         let mut values: Vec<Val<'t>> = lost.into_iter().collect();
         for binding in bindings {
             let mut value = match binding.what {
