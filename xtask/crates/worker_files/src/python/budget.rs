@@ -57,6 +57,28 @@ fn calls_that_double_come_to_an_end() {
     }
 }
 
+/// As a model's `forward` does, which takes its steps under conditions.
+#[test]
+fn names_that_are_set_from_one_another_again_and_again_come_to_an_end() {
+    let step = |at: usize| {
+        format!(
+            "    if a:\n        u = torch.cat([x, v], {at})\n        v = self.norm(u, x)\n        x = x.view(v) + u\n"
+        )
+    };
+    let body: String = (0..14).map(step).collect();
+    let text = format!(
+        "import os\nimport torch\n\n\nclass Model:\n    def forward(self, a, x):\n        u = v = x\n{}\n        return x\n\n\nModel().forward(os.getenv('A'), 1)\n",
+        body.replace("    if", "        if")
+            .replace("        u", "            u")
+            .replace("        v", "            v")
+            .replace("        x =", "            x =")
+    );
+    let bytes = text.len();
+    let (steps, _, unread) = read_steps(&[("a.py".to_owned(), text)]);
+    assert!(steps <= 20 * bytes, "{steps} steps for {bytes} bytes");
+    assert_eq!(unread, 0);
+}
+
 #[test]
 fn what_has_nothing_to_do_with_the_rest_is_not_followed() {
     let quiet = (
