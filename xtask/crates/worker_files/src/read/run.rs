@@ -424,7 +424,9 @@ impl Reader<'_> {
                     reached: true,
                 };
                 // Of a flag that stands twice in one command, SGLang takes the last.
-                let again = |one: &python::FlagGiven| one.flag == given.flag && one.is_fixed();
+                let again = |one: &python::FlagGiven| {
+                    one.flag == given.flag && one.is_fixed() && one.place < given.place
+                };
                 all.retain(|one| !(given.is_fixed() && again(one)));
                 all.push(given);
             }
