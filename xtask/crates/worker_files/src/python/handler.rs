@@ -122,8 +122,11 @@ impl<'t> Reader<'t> {
 
     /// `key in input`, and `key in KEYS` in a loop over the input.
     pub fn input_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
-        // Punctuation that is searched in a text is no key.
-        let sign = left.kind() == "string" && !left.bare().contains(char::is_alphanumeric);
+        // What is searched in a text is no key: a sign, or the end of a file's name.
+        let sign = left.kind() == "string"
+            && left
+                .bare()
+                .starts_with(|c: char| c != '_' && !c.is_alphanumeric());
         let value = self.value(right);
         // Nor is a word that is searched in the text of it all.
         let sign = sign || right.below().any(|one| is_among(TEXTS, one.callee_name()));

@@ -120,6 +120,10 @@ impl<'t> Reader<'t> {
         let Some(route) = route else { return };
         let mut around = node.ancestors().take(2);
         let by = around.find_map(|above| above.field("definition"));
+        let by = by.or_else(|| match self.value(*node.values().get(1)?) {
+            Val::Func(own, ..) => Some(own),
+            _ => None,
+        });
         let by = by.map(|function| {
             self.summaries
                 .result(function, &mut Uses::default())
@@ -144,7 +148,9 @@ impl<'t> Reader<'t> {
             .and_then(|name| name.rsplit('/').next())
             .unwrap_or_default();
         if !name.is_empty() && !is_among(HARMLESS, name) {
-            let all: Vec<String> = words.iter().map(Val::in_short).collect();
+            let mut all: Vec<String> = words.iter().map(Val::in_short).collect();
+            // Where it is installed is its own affair.
+            name.clone_into(&mut all[program]);
             let how = ("commands".to_owned(), vec![all.join(" ")]);
             self.offer(node, format!("step:run {name}"), Some(how));
         }
@@ -232,7 +238,7 @@ pub fn argument(name: &str, value: &Val<'_>) -> String {
 
 impl Val<'_> {
     /// A constant, or the last name of something from a library.
-    fn in_short(&self) -> String {
+    pub fn in_short(&self) -> String {
         let name = self
             .path()
             .rsplit('.')
