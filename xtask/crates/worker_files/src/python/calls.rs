@@ -19,7 +19,7 @@ use super::value::{Args, Ctx, Frame, Val};
 pub const CALLS: usize = 6;
 /// The most containers inside one another in a summary that is large, or that still grows after half
 /// of the sweeps.
-const DEEP: usize = 4;
+const DEEP: usize = 3;
 /// Sweeps before summaries that still grow are widened.
 const SWEEPS: usize = 6;
 

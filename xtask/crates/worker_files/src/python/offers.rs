@@ -99,17 +99,18 @@ impl<'t> Reader<'t> {
                 if is_decorator || !added.is_empty() =>
             {
                 let given = node.keyword("methods").map(|list| self.value(list));
-                let words = given.and_then(|list| list.elements()).unwrap_or_default();
-                let words: Vec<_> = words
-                    .iter()
-                    .filter_map(|one| one.as_str().map(str::to_uppercase))
-                    .collect();
-                let words = if words.is_empty() {
-                    vec!["GET".to_owned()]
-                } else {
-                    words
-                };
-                (first, words)
+                let given = given.and_then(|list| list.elements()).unwrap_or_default();
+                let words = given.iter().filter_map(Val::as_str);
+                let words: Vec<String> = words.map(str::to_uppercase).collect();
+                let is_plain = words.is_empty();
+                (
+                    first,
+                    if is_plain {
+                        vec!["GET".to_owned()]
+                    } else {
+                        words
+                    },
+                )
             }
             method if is_decorator && (METHODS.contains(&method) || method == "websocket") => {
                 (first, vec![method.to_uppercase()])
@@ -124,11 +125,8 @@ impl<'t> Reader<'t> {
             Val::Func(own, ..) => Some(own),
             _ => None,
         });
-        let by = by.map(|function| {
-            self.summaries
-                .result(function, &mut Uses::default())
-                .clone()
-        });
+        let mut uses = Uses::default();
+        let by = by.map(|function| self.summaries.result(function, &mut uses).clone());
         for one in self.value(route).each() {
             if let Some(path) = one.as_str().filter(|path| path.starts_with('/')) {
                 for method in &methods {
@@ -143,10 +141,8 @@ impl<'t> Reader<'t> {
 
     /// Notes another program than `SGLang`'s server that is started, with its words.
     pub fn runs(&mut self, node: Node<'t>, words: &[Val<'t>], program: usize) {
-        let name = words.get(program).and_then(Val::as_str);
-        let name = name
-            .and_then(|name| name.rsplit('/').next())
-            .unwrap_or_default();
+        let name = words.get(program).and_then(Val::as_str).unwrap_or_default();
+        let name = name.rsplit('/').next().unwrap_or_default();
         if !name.is_empty() && !is_among(HARMLESS, name) {
             let mut all: Vec<String> = words.iter().map(Val::in_short).collect();
             // Where it is installed is its own affair.
@@ -195,10 +191,8 @@ impl<'t> Reader<'t> {
             parts.extend(named.map(|(name, value)| argument(name, value)));
             for more in args.more.iter().flat_map(Val::each) {
                 if let Val::Dict(items) = more {
-                    let named = items
-                        .iter()
-                        .filter_map(|(key, value)| Some((key.as_str()?, value)));
-                    parts.extend(named.map(|(name, value)| argument(name, value)));
+                    let named = items.iter();
+                    parts.extend(named.filter_map(|(key, it)| Some(argument(key.as_str()?, it))));
                 }
             }
             models.extend(model.each().iter().filter_map(|one| match one {
@@ -239,12 +233,8 @@ pub fn argument(name: &str, value: &Val<'_>) -> String {
 impl Val<'_> {
     /// A constant, or the last name of something from a library.
     pub fn in_short(&self) -> String {
-        let name = self
-            .path()
-            .rsplit('.')
-            .next()
-            .filter(|name| !name.is_empty());
-        let text = self.display().or_else(|| name.map(str::to_owned));
-        text.unwrap_or_else(|| COMPUTED.to_owned())
+        let name = self.path().rsplit('.').next();
+        let name = name.filter(|name| !name.is_empty()).unwrap_or(COMPUTED);
+        self.display().unwrap_or_else(|| name.to_owned())
     }
 }

@@ -120,9 +120,9 @@ impl<'t> Reader<'t> {
         let Some(url) = url else {
             let args = self.args(node, &Ctx::default());
             all.extend(args.named.iter().map(|(name, value)| argument(name, value)));
-            args.more
-                .iter()
-                .for_each(|more| Self::parts_of_body("", more, &mut all));
+            for more in &args.more {
+                Self::parts_of_body("", more, &mut all);
+            }
             return all;
         };
         let splat = |argument: Node<'t>| argument.kind() == "dictionary_splat";
