@@ -56,7 +56,7 @@ impl Judge<'_> {
             Some(new) => {
                 let mut item = Self::kept_or_changed(id, old, new, Some(&["default", "set"]));
                 let limits = match (old.get("limits"), new.get("limits")) {
-                    (Some(was), Some(is)) if is.split(", ").any(|one| !is_part(was, one)) => {
+                    (Some(was), Some(is)) if !is.split(", ").all(|one| was.split(", ").any(|own| own == one)) => {
                         Some(format!("Its value had to be `{was}`, has to be `{is}`."))
                     }
                     (None, Some(is)) if is.contains(' ') => {
@@ -66,7 +66,7 @@ impl Judge<'_> {
                         Some("The new schema of the input refuses jobs that give it.".to_owned())
                     }
                     _ if old.get("text").is_some() && new.get("text").is_none() => {
-                        Some("Jobs could give it as text of JSON.".to_owned())
+                        Some("Jobs could give it as text of JSON; now they can't.".to_owned())
                     }
                     _ => None,
                 };
@@ -78,9 +78,7 @@ impl Judge<'_> {
                     let why = "The new handler takes it, and does nothing with it.";
                     item.change_too(why.into(), "Use it again, or record why not.");
                 }
-                if let Some(words) = new.get("words")
-                    && let Some(lost) = lost(old.get("words"), [words])
-                {
+                if let Some(lost) = lost_words(old, new) {
                     let help = "Handle it again, or record what jobs have to say instead.";
                     item.change_too(format!("The new handler no longer knows {lost}."), help);
                 }
@@ -250,19 +248,13 @@ fn whole_of(path: &str) -> (String, &str, &str) {
     }
 }
 
-/// Whether a limit is one of several.
-fn is_part(limits: &str, one: &str) -> bool {
-    limits.split(", ").any(|known| known == one)
-}
-
-/// Which of several words of the old worker the new one lacks.
-fn lost<'a>(was: Option<&str>, is: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let is: BTreeSet<&str> = is.into_iter().flat_map(|one| one.split(" | ")).collect();
-    let was = was?.split(" | ");
-    let lost: Vec<String> = was
-        .filter(|word| !is.contains(word))
-        .map(|word| format!("`{word}`"))
-        .collect();
+/// The words that the old handler compared a value of the job's input with, and the new one, which
+/// has words for it, too, does not.
+fn lost_words(old: &Fact, new: &Fact) -> Option<String> {
+    let is: BTreeSet<&str> = new.get("words")?.split(" | ").collect();
+    let lost = old.get("words")?.split(" | ");
+    let lost = lost.filter(|word| !is.contains(word));
+    let lost: Vec<String> = lost.map(|word| format!("`{word}`")).collect();
     (!lost.is_empty()).then(|| lost.join(" or "))
 }
 
