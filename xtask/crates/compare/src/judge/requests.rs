@@ -109,20 +109,27 @@ impl Judge<'_> {
     /// What results hold, which routes the worker serves itself, and which models it loads.
     fn offers(&mut self) {
         let help = "Bring it back, or record why not.";
-        self.each("serverless", |_, _, id, old, new| match new {
-            // What only the new function has takes nothing away.
-            Some(new) => {
-                let numbers = old.get("numbers").map(|_| "numbers");
-                let keys: Vec<&str> = numbers.into_iter().chain(["value"]).collect();
-                Self::kept_or_changed(id, old, new, Some(&keys))
-            }
-            None => Item::new(id, Verdict::Missing, Some(old), None)
-                .why("The new worker doesn't give it to runpod.serverless.start.")
-                .help(help),
-        });
+        let given = "The new worker doesn't give it to runpod.serverless.start.";
         let result = "The handler's result doesn't have it any more.";
-        self.simple("result", result, help);
-        self.simple("serves", "The new worker doesn't serve this route.", help);
+        let served = "The new worker doesn't serve this route.";
+        let areas = [
+            ("serverless", given),
+            ("result", result),
+            ("serves", served),
+        ];
+        for (area, why) in areas {
+            self.each(area, |_, _, id, old, new| match new {
+                // What only the new function has takes nothing away.
+                Some(new) => {
+                    let numbers = old.get("numbers").map(|_| "numbers");
+                    let keys: Vec<&str> = numbers.into_iter().chain(["value"]).collect();
+                    Self::kept_or_changed(id, old, new, Some(&keys))
+                }
+                None => Item::new(id, Verdict::Missing, Some(old), None)
+                    .why(why)
+                    .help(help),
+            });
+        }
         self.each("model", |_, _, id, old, new| {
             let Some(new) = new else {
                 return Item::new(id, Verdict::Missing, Some(old), None)
