@@ -325,18 +325,16 @@ impl Facts {
                 ("reached", unreached),
                 ("timeout", requested.timeout.as_deref()),
             ];
-            let body: Vec<&str> = requested.body.iter().map(String::as_str).collect();
             self.add(id.clone(), &requested.place, &value);
             if let Some(fact) = self.all.get_mut(&id) {
                 let methods = fact.value.entry("method".to_owned()).or_default();
                 let mut known: BTreeSet<&str> = methods.split_whitespace().collect();
                 known.insert(&requested.method);
                 *methods = known.into_iter().collect::<Vec<_>>().join(" ");
-                let known = fact.value.entry("body".to_owned()).or_default();
-                for part in body {
+                for part in &requested.body {
+                    let known = fact.value.entry("body".to_owned()).or_default();
                     add_line(known, &masked(part));
                 }
-                fact.value.retain(|_, value| !value.is_empty());
             }
         }
         for input in &interface.python.inputs {

@@ -88,10 +88,8 @@ impl<'a> Judge<'a> {
             files.filter(|name| name.ends_with(b".txt")).collect()
         };
         // A build step that still installs from a list finds it only where the image has it.
-        let bound = self
-            .new
-            .area("mount")
-            .any(|(name, _)| name.starts_with("bind"));
+        let mut mounts = self.new.area("mount");
+        let bound = mounts.any(|(name, _)| name.starts_with("bind"));
         let (lists, needed) = (lists(self.old), lists(self.new));
         for (name, _) in self.old.area("copy") {
             let file = name.rsplit('/').next().unwrap_or(name);
@@ -197,9 +195,8 @@ impl<'a> Judge<'a> {
     fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact, on_sglang: bool) -> Item {
         if area == "pip" && on_sglang && is_one_of(BROUGHT, name) {
             let brought = format!("{}'s own image brings it", self.sglang);
-            let build = old
-                .get("spec")
-                .and_then(|spec| Some(spec.split_once('@')?.1));
+            let spec = old.get("spec").and_then(|spec| spec.split_once('@'));
+            let build = spec.map(|(_, build)| build);
             return match (name, build) {
                 // A build of its own is another program.
                 ("sglang", Some(build)) => Item::new(id, Verdict::Changed, Some(old), None)

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::Fact;
-use super::{Item, Judge, Verdict, WORDING, api, difference};
+use super::{Item, Judge, Verdict, api, difference};
 use worker_files::python::{COMPUTED, NO_BODY};
+use xtask_core::output::cut;
 
 impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
@@ -16,6 +17,9 @@ impl Judge<'_> {
                 } else {
                     Self::kept_or_changed(id, old, new, Some(&["method"]))
                 };
+                if old.get("reached").is_some() {
+                    return item;
+                }
                 let mut wholes = lines(old, "body").filter(|part| part.starts_with('{'));
                 if let Some(lost) = wholes.find(|part| !judge.sends_whole(part)) {
                     let lost = lost.trim_matches(['{', '}']);
@@ -24,7 +28,8 @@ impl Judge<'_> {
                     item.change_too(why, help);
                 }
                 let timeouts = [old.get("timeout"), new.get("timeout")];
-                if timeouts[0].is_some() && timeouts[0] != timeouts[1] {
+                let is_known = timeouts[0].is_some() && !timeouts.contains(&Some(COMPUTED));
+                if is_known && timeouts[0] != timeouts[1] {
                     let why = difference("timeout", timeouts[0], timeouts[1]);
                     let help = "Let requests wait as long as before, or record why not.";
                     item.change_too(format!("{why}."), help);
@@ -51,7 +56,7 @@ impl Judge<'_> {
             Some(new) => {
                 let mut item = Self::kept_or_changed(id, old, new, Some(&["default", "set"]));
                 let limits = match (old.get("limits"), new.get("limits")) {
-                    (Some(was), Some(is)) if is.split(", ").any(|one| !is_part(was, one)) => {
+                    (Some(was), Some(is)) if !is.split(", ").all(|one| was.split(", ").any(|own| own == one)) => {
                         Some(format!("Its value had to be `{was}`, has to be `{is}`."))
                     }
                     (None, Some(is)) if is.contains(' ') => {
@@ -61,7 +66,7 @@ impl Judge<'_> {
                         Some("The new schema of the input refuses jobs that give it.".to_owned())
                     }
                     _ if old.get("text").is_some() && new.get("text").is_none() => {
-                        Some("Jobs could give it as text of JSON.".to_owned())
+                        Some("Jobs could give it as text of JSON; now they can't.".to_owned())
                     }
                     _ => None,
                 };
@@ -69,13 +74,11 @@ impl Judge<'_> {
                     item.change_too(why, "Take what was taken before, or record why not.");
                 }
                 let is_idle = new.get("used").is_none() && new.get("set").is_none();
-                if old.get("used").is_some() && is_idle {
+                if old.get("used").is_some() && is_idle && !judge.sends_whole(&whole_of(path).0) {
                     let why = "The new handler takes it, and does nothing with it.";
                     item.change_too(why.into(), "Use it again, or record why not.");
                 }
-                if let Some(words) = new.get("words")
-                    && let Some(lost) = lost(old.get("words"), [words])
-                {
+                if let Some(lost) = lost_words(old, new) {
                     let help = "Handle it again, or record what jobs have to say instead.";
                     item.change_too(format!("The new handler no longer knows {lost}."), help);
                 }
@@ -105,48 +108,55 @@ impl Judge<'_> {
 
     /// What results hold, which routes the worker serves itself, and which models it loads.
     fn offers(&mut self) {
+        let help = "Bring it back, or record why not.";
+        let given = "The new worker doesn't give it to runpod.serverless.start.";
+        let result = "The handler's result doesn't have it any more.";
+        let served = "The new worker doesn't serve this route.";
         let areas = [
-            (
-                "serverless",
-                "The new worker doesn't give it to runpod.serverless.start.",
-            ),
-            ("result", "The handler's result doesn't have it any more."),
-            ("serves", "The new worker doesn't serve this route."),
-            ("model", "The new worker doesn't load this model."),
+            ("serverless", given),
+            ("result", result),
+            ("serves", served),
         ];
         for (area, why) in areas {
             self.each(area, |_, _, id, old, new| match new {
+                // What only the new function has takes nothing away.
                 Some(new) => {
-                    let keys = old.value.keys().map(String::as_str);
-                    let keys = keys.filter(|key| !WORDING.contains(key) && *key != "reached");
-                    let keys: Vec<&str> = keys.chain(["value"]).collect();
-                    if area != "model" {
-                        return Self::kept_or_changed(id, old, new, Some(&keys));
-                    }
-                    let lost = keys.iter().filter_map(|by| lost_parts(old, new, by));
-                    let lost: Vec<String> = lost.collect();
-                    let mut item = Item::new(id, Verdict::Kept, Some(old), Some(new));
-                    if !lost.is_empty() {
-                        let why = format!("It is loaded without {} now.", lost.join(", "));
-                        item.change(why, "Load it as before, or record why not.");
-                    }
-                    item
+                    let numbers = old.get("numbers").map(|_| "numbers");
+                    let keys: Vec<&str> = numbers.into_iter().chain(["value"]).collect();
+                    Self::kept_or_changed(id, old, new, Some(&keys))
                 }
                 None => Item::new(id, Verdict::Missing, Some(old), None)
                     .why(why)
-                    .help("Bring it back, or record why not."),
+                    .help(help),
             });
         }
+        self.each("model", |_, _, id, old, new| {
+            let Some(new) = new else {
+                return Item::new(id, Verdict::Missing, Some(old), None)
+                    .why("The new worker doesn't load this model.")
+                    .help(help);
+            };
+            // What else loads it now may be given the same.
+            let all = new.value.values().flat_map(|given| given.lines());
+            let loaded = old.value.iter().filter(|(by, _)| *by != "reached");
+            let lost = loaded.filter_map(|(by, given)| match new.get(by) {
+                Some(now) => lost_parts(given.lines(), now.lines()),
+                None => lost_parts(given.lines(), all.clone()),
+            });
+            let lost: Vec<String> = lost.collect();
+            let mut item = Item::new(id, Verdict::Kept, Some(old), Some(new));
+            if !lost.is_empty() {
+                let why = format!("It is loaded without {} now.", lost.join(", "));
+                item.change(why, "Load it as before, or record why not.");
+            }
+            item
+        });
     }
 
     /// Whether the new worker gives a parameter of the job's body to `SGLang` without looking at it:
     /// it takes the body as a whole, for a route that the job names, and picks nothing out of it.
     fn hands_on(&self, path: &str) -> bool {
-        let (body, name) = path.rsplit_once('.').unwrap_or(("", path));
-        let whole = match body {
-            "" => "{input}".to_owned(),
-            body => format!("{{input.{body}}}"),
-        };
+        let (whole, body, name) = whole_of(path);
         if api::takes(name) && self.sends_whole(&whole) {
             return true;
         }
@@ -236,19 +246,22 @@ fn handed_on(id: &str, old: &Fact) -> Item {
     }
 }
 
-/// Whether a limit is one of several.
-fn is_part(limits: &str, one: &str) -> bool {
-    limits.split(", ").any(|known| known == one)
+/// The part of the job's input that holds a parameter, as a request's body has it as a whole, its
+/// path, and the parameter's own name.
+fn whole_of(path: &str) -> (String, &str, &str) {
+    match path.rsplit_once('.') {
+        Some((body, name)) => (format!("{{input.{body}}}"), body, name),
+        None => ("{input}".to_owned(), "", path),
+    }
 }
 
-/// Which of several words of the old worker the new one lacks.
-fn lost<'a>(was: Option<&str>, is: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let is: BTreeSet<&str> = is.into_iter().flat_map(|one| one.split(" | ")).collect();
-    let was = was?.split(" | ");
-    let lost: Vec<String> = was
-        .filter(|word| !is.contains(word))
-        .map(|word| format!("`{word}`"))
-        .collect();
+/// The words that the old handler compared a value of the job's input with, and the new one, which
+/// has words for it, too, does not.
+fn lost_words(old: &Fact, new: &Fact) -> Option<String> {
+    let is: BTreeSet<&str> = new.get("words")?.split(" | ").collect();
+    let lost = old.get("words")?.split(" | ");
+    let lost = lost.filter(|word| !is.contains(word));
+    let lost: Vec<String> = lost.map(|word| format!("`{word}`")).collect();
     (!lost.is_empty()).then(|| lost.join(" or "))
 }
 
@@ -258,7 +271,8 @@ fn lost_body(old: &Fact, new: &Fact) -> Option<String> {
     if old.get("body").is_some() && !has(old, NO_BODY) && has(new, NO_BODY) {
         return Some("A request of the new worker has no body.".to_owned());
     }
-    let lost = lost_parts(old, new, "body").filter(|_| new.get("body").is_some());
+    new.get("body")?;
+    let lost = lost_parts(lines(old, "body"), lines(new, "body"));
     lost.map(|lost| format!("Its requests no longer hold {lost}."))
 }
 
@@ -269,25 +283,22 @@ fn lines<'a>(fact: &'a Fact, key: &str) -> impl Iterator<Item = &'a str> {
 
 /// What a list of `name` and `name=value` lacks now. A value may be worked out instead, and what
 /// is all worked out may hold anything.
-fn lost_parts(old: &Fact, new: &Fact, key: &str) -> Option<String> {
-    let is: BTreeSet<&str> = lines(new, key).collect();
-    let names: BTreeSet<&str> = is
-        .iter()
-        .filter_map(|part| part.split('=').next())
-        .collect();
-    let known = |part: &&str| {
-        let name = part.split('=').next().unwrap_or(part);
-        let is_kept = if name == *part {
-            // What jobs give may be sent as a whole instead.
-            names.contains(name) || is.iter().any(|one| one.starts_with('{'))
-        } else {
-            is.contains(name)
-        };
-        is_kept || is.contains(part) || *part == COMPUTED
+fn lost_parts<'a>(
+    was: impl Iterator<Item = &'a str>,
+    is: impl Iterator<Item = &'a str>,
+) -> Option<String> {
+    const LONGEST: usize = 100;
+    let is: BTreeSet<&str> = is.collect();
+    // What jobs give may be sent as a whole instead.
+    let has_whole = is.iter().any(|one| one.starts_with('{'));
+    let has_name = |name: &str| is.iter().any(|one| one.split('=').next() == Some(name));
+    let is_known = |part: &str| match part.split_once('=') {
+        Some((name, _)) => is.contains(part) || is.contains(name),
+        None => has_whole || has_name(part) || part == COMPUTED,
     };
-    let lost: Vec<String> = lines(old, key)
-        .filter(|part| !known(part) && !part.starts_with('{'))
-        .map(|part| format!("`{part}`"))
+    let lost: Vec<String> = was
+        .filter(|part| !is_known(part) && !part.starts_with('{'))
+        .map(|part| format!("`{}`", cut(part, LONGEST)))
         .collect();
     (!lost.is_empty() && !is.contains(COMPUTED)).then(|| lost.join(", "))
 }

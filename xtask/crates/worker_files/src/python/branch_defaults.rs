@@ -186,31 +186,23 @@ impl<'t> Reader<'t> {
     pub fn is_given(&mut self, node: Node<'t>, name: &str, way: &Ctx<'t>, calls: usize) -> bool {
         let mut inner = node;
         for above in node.inside().collect::<Vec<_>>() {
-            let part = inner.part();
-            let mut around: Vec<(Node<'t>, bool)> = Vec::new();
-            match above.kind() {
-                "if_statement" | "elif_clause"
-                    if part == "consequence" || part == "alternative" =>
-                {
-                    around.extend(
-                        above
-                            .field("condition")
-                            .map(|it| (it, part == "consequence")),
-                    );
+            let then = inner.part() == "consequence";
+            let holders: Vec<Node<'t>> = match above.kind() {
+                "if_statement" | "elif_clause" if then || inner.part() == "alternative" => {
+                    vec![above]
                 }
                 // `if name in os.environ: continue`
                 "block" => {
                     let before = above.children().take_while(|other| *other != inner);
-                    let ends = before.filter(|other| {
-                        let then = other.text_of("consequence");
-                        is_condition(*other)
-                            && (then.contains("continue") || then.contains("return"))
-                    });
-                    around.extend(ends.filter_map(|it| Some((it.field("condition")?, false))));
+                    let ends = |holder: &Node<'t>| {
+                        let text = holder.text_of("consequence");
+                        text.contains("continue") || text.contains("return")
+                    };
+                    before.filter(ends).collect()
                 }
-                _ => {}
-            }
-            for (condition, holds) in around {
+                _ => Vec::new(),
+            };
+            for condition in holders.iter().filter_map(|one| one.field("condition")) {
                 let mut own: Vec<Node<'t>> = Vec::new();
                 for one in condition.below() {
                     let names = self.at(one, way).envs();
@@ -221,26 +213,21 @@ impl<'t> Reader<'t> {
                     }
                 }
                 let test = self.test(condition, &|one| own.contains(&one), way);
-                if test != (if holds { Test::Unset } else { Test::Set }) && !own.is_empty() {
+                if test != (if then { Test::Unset } else { Test::Set }) && !own.is_empty() {
                     return false;
                 }
             }
             inner = above;
         }
-        let sites = node
-            .function()
-            .and_then(|function| self.sites.get(&function));
-        let sites = sites.cloned().unwrap_or_default();
-        let mut calls_of = sites.into_iter().filter_map(|site| match site {
-            Site::Call(call) => Some(call),
+        let function = node.function();
+        let sites = function.and_then(|function| self.sites.get(&function));
+        let sites = sites.into_iter().flatten().filter_map(|site| match site {
+            Site::Call(call) => Some(*call),
             Site::Handed(_) => None,
         });
-        match calls_of.next() {
-            Some(first) if calls > 0 => std::iter::once(first)
-                .chain(calls_of)
-                .any(|call| self.is_given(call, name, &Ctx::default(), calls - 1)),
-            _ => true,
-        }
+        let callers: Vec<Node<'t>> = sites.collect();
+        let mut given = |call| self.is_given(call, name, &Ctx::default(), calls - 1);
+        calls == 0 || callers.is_empty() || callers.into_iter().any(&mut given)
     }
 
     /// `name in os.environ`

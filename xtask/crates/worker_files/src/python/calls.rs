@@ -17,7 +17,8 @@ use super::value::{Args, Ctx, Frame, Val};
 
 /// The longest chain of calls whose contexts are told apart.
 pub const CALLS: usize = 6;
-/// The most containers inside one another in a summary that still grows after half of the sweeps.
+/// The most containers inside one another in a summary that is large, or that still grows after half
+/// of the sweeps.
 const DEEP: usize = 3;
 /// Sweeps before summaries that still grow are widened.
 const SWEEPS: usize = 6;
@@ -181,8 +182,10 @@ impl<'t> Reader<'t> {
             all = all.widened();
         }
         let tells = |function| self.may_lead_to_fact(function);
-        if self.late {
-            all = all.cut(DEEP, &tells);
+        for depth in (1..=DEEP).rev() {
+            if all.is_heavy() || self.late && depth == DEEP {
+                all = all.cut(depth, &tells);
+            }
         }
         if self.widening || all.is_heavy() {
             all = all.widest(&tells);

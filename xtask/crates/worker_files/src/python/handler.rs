@@ -70,9 +70,8 @@ impl<'t> Reader<'t> {
             };
             self.facts.serverless.push(Setting {
                 name: name.to_string(),
-                numbers: match (&**name, value) {
-                    ("handler", _) => String::new(),
-                    (_, Val::Func(own, ..)) => numbers(*own),
+                numbers: match value {
+                    Val::Func(own, ..) if &**name != "handler" => numbers(*own),
                     _ => String::new(),
                 },
                 is_constant: constant.is_some(),
@@ -122,8 +121,11 @@ impl<'t> Reader<'t> {
 
     /// `key in input`, and `key in KEYS` in a loop over the input.
     pub fn input_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
-        // Punctuation that is searched in a text is no key.
-        let sign = left.kind() == "string" && !left.bare().contains(char::is_alphanumeric);
+        // What is searched in a text is no key: a sign, or the end of a file's name.
+        let sign = left.kind() == "string"
+            && left
+                .bare()
+                .starts_with(|c: char| c != '_' && !c.is_alphanumeric());
         let value = self.value(right);
         // Nor is a word that is searched in the text of it all.
         let sign = sign || right.below().any(|one| is_among(TEXTS, one.callee_name()));
@@ -213,7 +215,7 @@ impl<'t> Reader<'t> {
     /// own line, a log, or a check that ends the job.
     pub fn is_dropped(&mut self, node: Node<'t>) -> Option<bool> {
         const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
-            not_operator comparison_operator binary_operator attribute";
+            not_operator comparison_operator binary_operator attribute keyword_argument";
         const SHAPES: &str = "int float str bool min max strip rstrip lower upper split";
         // That a job holds it is no use of its value.
         if node.kind() == "comparison_operator" {
@@ -230,13 +232,11 @@ impl<'t> Reader<'t> {
             match above.kind() {
                 "argument_list" => {}
                 "assignment" => {
-                    let left = above
-                        .field("left")
-                        .filter(|left| left.kind() == "identifier");
-                    return left.map(|left| self.is_idle(left.scope(), left.text()));
+                    let left = above.field("left")?;
+                    let is_name = left.kind() == "identifier";
+                    return is_name.then(|| self.is_idle(left.scope(), left.text()));
                 }
                 kind if is_among(THROUGH, kind) || converts(&above) => value = above,
-                "keyword_argument" => value = above,
                 "call" => return self.is_idle_parameter(above, value).then_some(true),
                 _ => return None,
             }
@@ -267,21 +267,13 @@ impl<'t> Reader<'t> {
                 return false;
             };
             let is_bound = own.class().is_some() && !own.is_decorated("staticmethod");
-            let at = call
-                .arguments()
-                .position(|one| one == argument)
-                .unwrap_or_default();
-            let name = match argument.kind() {
-                "keyword_argument" => Some(argument.text_of("name")),
-                _ => own
-                    .parameters()
-                    .nth(at + usize::from(is_bound))
-                    .map(|(name, ..)| name),
-            };
-            let mut all = own.parameters();
-            let is_own =
-                name.is_some_and(|name| all.any(|(own, _, stars)| own == name && stars == 0));
-            is_own && name.is_some_and(|name| self.is_idle(*own, name))
+            let at = call.arguments().position(|one| one == argument);
+            let mut all = own.parameters().skip(usize::from(is_bound)).enumerate();
+            let given = all.find(|(number, (name, ..))| match argument.kind() {
+                "keyword_argument" => *name == argument.text_of("name"),
+                _ => Some(*number) == at,
+            });
+            given.is_some_and(|(_, (name, _, stars))| stars == 0 && self.is_idle(*own, name))
         })
     }
 
@@ -361,11 +353,8 @@ impl<'t> Reader<'t> {
             return self.schema(node, &args);
         }
         if name == "loads" {
-            for path in args
-                .first()
-                .map(|arg| self.input_paths(*arg))
-                .unwrap_or_default()
-            {
+            let first = args.first().map(|arg| self.input_paths(*arg));
+            for path in first.unwrap_or_default() {
                 if let Some(known) = self.noted(node, &path) {
                     known.from_text = true;
                 }

@@ -469,17 +469,15 @@ impl PythonFacts {
                 }
             }
         }
-        let mut read: BTreeMap<String, bool> = BTreeMap::new();
+        // A write is nothing to who does not read it, or takes something else whatever it is.
+        let mut read: BTreeMap<&str, bool> = BTreeMap::new();
         for one in &self.env {
-            let always = one.interpreted.as_deref();
-            let always = always.is_some_and(|how| how.starts_with("always "));
-            *read.entry(one.name.clone()).or_default() |= always;
+            let how = one.interpreted.as_deref().unwrap_or_default();
+            *read.entry(&one.name).or_default() |= how.starts_with("always ");
         }
-        let given = std::mem::take(&mut self.given);
-        let given = given
-            .into_iter()
-            .filter(|one| read.get(&one.name) == Some(&false));
-        self.env.extend(given);
+        self.given
+            .retain(|one| read.get(&*one.name) == Some(&false));
+        self.env.append(&mut self.given);
         for read in &mut self.env {
             read.drives = drives.get(read.name.as_str()).cloned();
         }

@@ -166,11 +166,10 @@ impl<'t> Reader<'t> {
             return self.not_read(node, what, &[Hides::JobInput]);
         };
         for path in &paths {
-            let names = items.iter().filter_map(|(key, _)| key.as_str());
-            let names: Vec<String> = names.map(str::to_owned).collect();
             if let Val::Input(path) = path {
+                let names = items.iter().filter_map(|(key, _)| key.as_str());
                 let known = self.schemas.entry(path.to_string()).or_default();
-                known.extend(names);
+                known.extend(names.map(str::to_owned));
             }
         }
         for (key, rules) in items.iter() {

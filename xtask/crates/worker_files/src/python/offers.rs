@@ -99,17 +99,18 @@ impl<'t> Reader<'t> {
                 if is_decorator || !added.is_empty() =>
             {
                 let given = node.keyword("methods").map(|list| self.value(list));
-                let words = given.and_then(|list| list.elements()).unwrap_or_default();
-                let words: Vec<_> = words
-                    .iter()
-                    .filter_map(|one| one.as_str().map(str::to_uppercase))
-                    .collect();
-                let words = if words.is_empty() {
-                    vec!["GET".to_owned()]
-                } else {
-                    words
-                };
-                (first, words)
+                let given = given.and_then(|list| list.elements()).unwrap_or_default();
+                let words = given.iter().filter_map(Val::as_str);
+                let words: Vec<String> = words.map(str::to_uppercase).collect();
+                let is_plain = words.is_empty();
+                (
+                    first,
+                    if is_plain {
+                        vec!["GET".to_owned()]
+                    } else {
+                        words
+                    },
+                )
             }
             method if is_decorator && (METHODS.contains(&method) || method == "websocket") => {
                 (first, vec![method.to_uppercase()])
@@ -120,11 +121,12 @@ impl<'t> Reader<'t> {
         let Some(route) = route else { return };
         let mut around = node.ancestors().take(2);
         let by = around.find_map(|above| above.field("definition"));
-        let by = by.map(|function| {
-            self.summaries
-                .result(function, &mut Uses::default())
-                .clone()
+        let by = by.or_else(|| match self.value(*node.values().get(1)?) {
+            Val::Func(own, ..) => Some(own),
+            _ => None,
         });
+        let mut uses = Uses::default();
+        let by = by.map(|function| self.summaries.result(function, &mut uses).clone());
         for one in self.value(route).each() {
             if let Some(path) = one.as_str().filter(|path| path.starts_with('/')) {
                 for method in &methods {
@@ -139,17 +141,19 @@ impl<'t> Reader<'t> {
 
     /// Notes another program than `SGLang`'s server that is started, with its words.
     pub fn runs(&mut self, node: Node<'t>, words: &[Val<'t>], program: usize) {
-        let mut names = words[program.min(words.len())..].iter();
-        let names = names.by_ref().map_while(Val::as_str);
-        let mut names = names.map(|name| name.rsplit('/').next().unwrap_or(name));
+        let last_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        let words_from = words.get(program..).unwrap_or_default().iter();
+        let mut names = words_from.map_while(Val::as_str).map(last_name);
         // Of a shell it is the script that counts.
-        let is_shell = |name: &&str| is_among("sh bash dash zsh", name);
+        let is_shell = |name: &str| is_among("sh bash dash zsh", name);
         let name = names.find(|name| !is_shell(name) && !name.starts_with('-'));
         let name = name.unwrap_or_default();
         let mut texts = words.iter().filter_map(Val::as_str);
         let is_server = texts.any(|word| self.program.starts_server(&format!("\"{word}\"")));
-        if !name.is_empty() && !is_among(HARMLESS, name) && !is_server {
-            let all: Vec<String> = words.iter().map(Val::in_short).collect();
+        if !name.is_empty() && !is_among(HARMLESS, &name) && !is_server {
+            let mut all: Vec<String> = words.iter().map(Val::in_short).collect();
+            // Where it is installed is its own affair.
+            all[program] = last_name(&all[program]);
             let how = ("commands".to_owned(), vec![all.join(" ")]);
             self.offer(node, format!("step:run {name}"), Some(how));
         }
@@ -194,10 +198,8 @@ impl<'t> Reader<'t> {
             parts.extend(named.map(|(name, value)| argument(name, value)));
             for more in args.more.iter().flat_map(Val::each) {
                 if let Val::Dict(items) = more {
-                    let named = items
-                        .iter()
-                        .filter_map(|(key, value)| Some((key.as_str()?, value)));
-                    parts.extend(named.map(|(name, value)| argument(name, value)));
+                    let named = items.iter();
+                    parts.extend(named.filter_map(|(key, it)| Some(argument(key.as_str()?, it))));
                 }
             }
             models.extend(model.each().iter().filter_map(|one| match one {
@@ -237,13 +239,9 @@ pub fn argument(name: &str, value: &Val<'_>) -> String {
 
 impl Val<'_> {
     /// A constant, or the last name of something from a library.
-    fn in_short(&self) -> String {
-        let name = self
-            .path()
-            .rsplit('.')
-            .next()
-            .filter(|name| !name.is_empty());
-        let text = self.display().or_else(|| name.map(str::to_owned));
-        text.unwrap_or_else(|| COMPUTED.to_owned())
+    pub fn in_short(&self) -> String {
+        let name = self.path().rsplit('.').next();
+        let name = name.filter(|name| !name.is_empty()).unwrap_or(COMPUTED);
+        self.display().unwrap_or_else(|| name.to_owned())
     }
 }

@@ -93,11 +93,8 @@ impl<'t> Reader<'t> {
             (name, _) if name.contains("python") => 1,
             _ => 0,
         };
-        if words
-            .iter()
-            .filter_map(Val::as_str)
-            .all(|word| !is_server(word))
-        {
+        let mut texts = words.iter().filter_map(Val::as_str);
+        if !texts.any(is_server) {
             self.runs(node, &words, program);
         }
         let not_known = |word: &Val<'_>| match word {

@@ -31,8 +31,9 @@ impl<'t> Reader<'t> {
         if let Some((_, method, route)) = OPENAI.iter().find(|(end, ..)| text.ends_with(end)) {
             return self.asked_for(node, None, method, (*route).to_owned());
         }
-        // A method of the program itself, which is evaluated.
-        if function.kind() == "attribute" && matches!(callee, Val::Func(..)) {
+        // A method of the program itself, which is evaluated, or a route that it serves.
+        let serves = node.parent().is_some_and(|p| p.kind() == "decorator");
+        if serves || function.kind() == "attribute" && matches!(callee, Val::Func(..)) {
             return;
         }
         let handed = handed_on(node);
@@ -119,9 +120,9 @@ impl<'t> Reader<'t> {
         let Some(url) = url else {
             let args = self.args(node, &Ctx::default());
             all.extend(args.named.iter().map(|(name, value)| argument(name, value)));
-            args.more
-                .iter()
-                .for_each(|more| Self::parts_of_body("", more, &mut all));
+            for more in &args.more {
+                Self::parts_of_body("", more, &mut all);
+            }
             return all;
         };
         let splat = |argument: Node<'t>| argument.kind() == "dictionary_splat";
@@ -175,7 +176,17 @@ impl<'t> Reader<'t> {
         let place = self.place(node);
         // What is asked again and again until the server is there says nothing of jobs.
         let timeout = node.keyword("timeout").filter(|_| method != "GET");
-        let timeout = timeout.map(|value| self.shown(value));
+        let timeout = timeout.map(|node| {
+            let value = self.value(node);
+            // What a variable gives is compared with the variable.
+            let envs = value.envs();
+            let names: Vec<String> = envs.iter().map(|name| format!("${name}")).collect();
+            if names.is_empty() {
+                value.in_short()
+            } else {
+                names.join(" | ")
+            }
+        });
         let body = self.body(node, url, method);
         let requested = Requested {
             route,

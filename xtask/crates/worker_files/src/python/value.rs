@@ -161,6 +161,16 @@ impl<'t> Ctx<'t> {
     }
 }
 
+/// Adds the items of a dict to those of another, where a key may have either value.
+fn join_pairs<'t>(known: &mut Vec<(Val<'t>, Val<'t>)>, more: &[(Val<'t>, Val<'t>)]) {
+    for (key, value) in more {
+        match known.iter_mut().find(|(own, _)| own == key) {
+            Some((_, own)) => *own = Val::any([own.clone(), value.clone()]),
+            None => known.push((key.clone(), value.clone())),
+        }
+    }
+}
+
 impl<'t> Val<'t> {
     pub fn text(text: &str) -> Self {
         Self::Str(text.into(), None)
@@ -248,13 +258,25 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// Widens texts to unknown, and joins all lists to one and all dicts to one.
+    /// Widens texts to unknown, and joins all lists to one, and dicts of which one has all keys of the
+    /// other: an error's and a result's stay apart.
     pub fn widened(&self) -> Self {
-        let (mut lists, mut dicts, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lists, mut dicts, mut rest) =
+            (Vec::new(), Vec::<Vec<(Self, Self)>>::new(), vec![]);
         for one in self.each() {
             match one {
                 Self::List(items) => lists.push(Self::any(items.iter().map(Self::widened))),
-                Self::Dict(items) => dicts.extend(items.iter().cloned()),
+                Self::Dict(items) => {
+                    let has = |all: &[(Self, Self)], key: &Self| all.iter().any(|(k, _)| k == key);
+                    let holds = |all: &[(Self, Self)], part: &[(Self, Self)]| {
+                        part.iter().all(|(key, _)| has(all, key))
+                    };
+                    let mut known = dicts.iter_mut();
+                    match known.find(|it| holds(it, items) || holds(items, it)) {
+                        Some(known) => join_pairs(known, items),
+                        None => dicts.push(items.to_vec()),
+                    }
+                }
                 Self::Str(..) | Self::Pieces(_) | Self::None | Self::Env(..) => {
                     rest.push(Self::Unknown);
                 }
@@ -264,16 +286,7 @@ impl<'t> Val<'t> {
         if !lists.is_empty() {
             rest.push(Self::list(vec![Self::any(lists)]));
         }
-        if self.each().iter().any(|one| matches!(one, Self::Dict(_))) {
-            let mut joined: Vec<(Self, Self)> = Vec::new();
-            for (key, value) in dicts {
-                match joined.iter_mut().find(|(known, _)| *known == key) {
-                    Some((_, known)) => *known = Self::any([known.clone(), value]),
-                    None => joined.push((key, value)),
-                }
-            }
-            rest.push(Self::Dict(joined.into()));
-        }
+        rest.extend(dicts.into_iter().map(|items| Self::Dict(items.into())));
         Self::any(rest)
     }
 
