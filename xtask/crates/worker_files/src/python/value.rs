@@ -339,7 +339,7 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// Widens what lies deeper than so many values: what a recursive function builds.
+    /// Widens values that are nested more than `depth` deep, as a recursive function builds them.
     pub fn cut(&self, depth: usize, tells: &dyn Fn(Node<'t>) -> bool) -> Self {
         let inner = |one: &Self| one.cut(depth - 1, tells);
         match self {
