@@ -22,6 +22,9 @@ WORDS_AFTER = 5  #: lines that may follow an exception which then still counts a
 _STAMP = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] ?")
 _OTHER_LOG = re.compile(r"(?:INFO|WARNING|ERROR|DEBUG|CRITICAL): ")
 _TRACEBACK = "Traceback (most recent call last):"
+#: A request that was logged, without the end of its line yet: another process's line then follows
+#: in the same one. Its path holds no blank, so that no request can make up what follows.
+_REQUEST = re.compile(r'INFO: +\S+ - "[A-Z]+ \S+ HTTP/[\d.]+" \d{3}(?: [A-Za-z]+)*(?=\[)')
 #: Another process's line can stand before it, if that one was written without its end.
 _FATAL = re.compile(rf"(?:.*{_STAMP.pattern})?(?P<who>[\w ]{{1,60}}?) hit an exception: ")
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
@@ -69,6 +72,8 @@ class LastWords:
     def read(self, line: str) -> None:
         """Takes in one line, without its end."""
         line = line[:LONGEST_KEPT]
+        if request := _REQUEST.match(line):
+            line = line[request.end() :]
         if line.strip():
             self._tail.append(line.strip())
         stamp = _STAMP.match(line)

@@ -175,6 +175,17 @@ FAILED = f"{STAMP}Scheduler hit an exception: {FRAMES}"
             "Triggering SIGQUIT for cleanup...",
             "SGLang's scheduler_0 was killed by SIGSEGV, then",
         ),
+        (
+            'INFO:     127.0.0.1:1 - "GET /v1/models HTTP/1.1" 200 OK[2026-11-28 01:02:03] '
+            "Subprocess scheduler_0 (pid=5) crashed with exit code -9. Triggering SIGQUIT",
+            "SGLang's scheduler_0 was killed by SIGKILL, then",
+        ),
+        # A request's words are no reason.
+        (
+            "INFO: prompt='[2026-11-28 01:02:03] Subprocess scheduler_0 (pid=5) crashed with exit "
+            "code -11.'",
+            "SGLang was killed by SIGKILL, then",
+        ),
         ("loading", "SGLang was killed by SIGKILL, then"),
         # A traceback of a request that failed long before is not the reason.
         (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -23,7 +24,9 @@ SLEEP_SECONDS = 5.0
 
 def say(text: str, rank: str = "") -> None:
     """A line of SGLang's log."""
-    print(f"[{time.strftime('%Y-%m-%d %H:%M:%S')}{rank}] {text}", flush=True)
+    # In one piece, as a handler of logging writes it: other processes write to the same pipe.
+    sys.stdout.write(f"[{time.strftime('%Y-%m-%d %H:%M:%S')}{rank}] {text}\n")
+    sys.stdout.flush()
 
 
 def set_title(title: str) -> None:

@@ -388,7 +388,7 @@ class Reply:
         self.line = line
 
     def _head(self, status: int, kind: str, more: str) -> bytes:
-        print(f'INFO:     127.0.0.1:1 - "{self.line} HTTP/1.1" {status}', file=sys.stderr)
+        sys.stderr.write(f'INFO:     127.0.0.1:1 - "{self.line} HTTP/1.1" {status}\n')
         return f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\n{more}\r\n\r\n".encode()
 
     def whole(self, status: int, kind: str, data: bytes, location: str = "") -> None:
