@@ -26,6 +26,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 pub mod tests_json;
+mod toml;
 mod worker_config;
 pub mod yaml;
 

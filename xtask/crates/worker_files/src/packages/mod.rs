@@ -2,7 +2,6 @@
 
 mod install;
 mod project;
-pub mod toml;
 
 use std::ops::Range;
 

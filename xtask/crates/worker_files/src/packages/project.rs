@@ -1,12 +1,12 @@
 //! Project files: pyproject.toml with its lock, Pipfile, setup.py and conda's environment.yml.
 
-use std::collections::BTreeMap;
-
 use super::install::versioned;
-use super::toml::{self, TomlEntry};
 use super::{Manager, Requirement, listed, normal};
 use crate::json::JsonNode;
-use crate::{Hides, Reading, Source, Unread, yaml};
+use crate::python::string_lists;
+use crate::{Hides, Reading, Source, Unread, json, toml, yaml};
+
+const PACKAGES: &[Hides] = &[Hides::Packages];
 
 /// What a project asks for, from whichever of its files are given.
 pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
@@ -14,12 +14,17 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
     let mut unread = Vec::new();
     for source in files {
         match source.path.name() {
-            b"pyproject.toml" | b"Pipfile" => pyproject(source, &mut packages, &mut unread),
+            b"pyproject.toml" => pyproject(source, &mut packages, &mut unread),
+            b"Pipfile" => {
+                let root = toml::read(source, PACKAGES, &mut unread);
+                indexes(source, &[root.list("source")], &mut packages);
+                table(source, root.get("packages"), &mut packages);
+            }
             b"setup.py" => setup_py(source, &mut packages, &mut unread),
             b"setup.cfg" => {
                 if let Some(at) = source.text.find("install_requires") {
                     let what = "the packages that setup.cfg asks for are not read";
-                    unread.push(source.unread(at..at, what, &[Hides::Packages]));
+                    unread.push(source.unread(at..at, what, PACKAGES));
                 }
             }
             _ => {}
@@ -27,118 +32,153 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
     }
     let is_lock = |source: &&&Source| source.path.name().ends_with(b".lock");
     for source in files.iter().filter(is_lock) {
-        locked(source, &mut packages);
+        locked(source, &mut packages, &mut unread);
     }
     Reading::new(packages, unread)
 }
 
 fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
-    let (entries, broken) = toml::entries(&source.text);
-    for range in broken {
-        unread.push(source.unread(range, "this line is no TOML", &[Hides::Packages]));
-    }
-    // Where packages come from is part of what is asked for.
-    let sources = entries
-        .iter()
-        .filter(|entry| entry.table == "tool.uv.sources");
-    let from = |entry: &TomlEntry| (normal(&entry.key), entry.value.replace(' ', ""));
-    let sources: BTreeMap<String, String> = sources.map(from).collect();
+    let root = toml::read(source, PACKAGES, unread);
+    let at = |path: &str| {
+        let mut names = path.split('.');
+        names.try_fold(&root, |node, name| node.get(name))
+    };
+    let list = |path: &str| at(path).map_or(&[][..], JsonNode::items);
+    let lists = |path: &str| at(path).map_or(&[][..], JsonNode::members);
     let begin = packages.len();
-    for entry in &entries {
-        let (table, key) = (entry.table.as_str(), entry.key.as_str());
-        let (value, range) = (&entry.value, entry.range.clone());
-        let in_list = entry.listed
-            && matches!(
-                (table, key),
-                ("project", "dependencies")
-                    | ("project.optional-dependencies" | "dependency-groups", _)
-                    | ("tool.uv", "dev-dependencies")
-            );
-        let poetry = table == "tool.poetry.dependencies"
-            || source.path.name() == b"Pipfile" && table == "packages"
-            || table.starts_with("tool.poetry.group.") && table.ends_with(".dependencies");
-        if in_list {
-            listed(source, value, range, packages, unread);
-        } else if poetry && key != "python" && !entry.listed {
-            let spec = if value == "*" { "" } else { value };
-            packages.push(Requirement::new(normal(key), spec, source.place(range)));
-        } else if is_index(table) && key == "url" {
-            let name = format!("--index {value}");
-            packages.push(Requirement::new(name, "", source.place(range)));
-        } else if table == "project" && key == "dynamic" && value == "dependencies" {
-            let what = "the project's dependencies are computed";
-            unread.push(source.unread(range, what, &[Hides::Packages]));
+    let groups = lists("project.optional-dependencies").iter();
+    let groups = groups.chain(lists("dependency-groups"));
+    let grouped = groups.flat_map(|group| group.value.items());
+    let own = list("project.dependencies").iter();
+    for item in own.chain(grouped).chain(list("tool.uv.dev-dependencies")) {
+        // What else a group holds names another one.
+        if let Some(text) = item.as_str() {
+            listed(source, text, item.span.clone(), packages, unread);
         }
     }
-    for package in &mut packages[begin..] {
-        if let Some(from) = sources.get(&package.name) {
-            package.spec += &format!("@{from}");
+    for item in list("project.dynamic") {
+        if item.as_str() == Some("dependencies") {
+            let what = "the project's dependencies are computed";
+            unread.push(source.unread(item.span.clone(), what, PACKAGES));
+        }
+    }
+    table(source, at("tool.poetry.dependencies"), packages);
+    for group in lists("tool.poetry.group") {
+        table(source, group.value.get("dependencies"), packages);
+    }
+    let named = ["tool.uv.index", "tool.poetry.source", "tool.pdm.source"];
+    indexes(source, &named.map(list), packages);
+    // Where packages come from is part of what is asked for.
+    for from in lists("tool.uv.sources") {
+        let name = normal(&from.key);
+        let spec = format!("@{}", written(source, &from.value).replace(' ', ""));
+        let of_name = |package: &&mut Requirement| package.name == name;
+        for package in packages[begin..].iter_mut().filter(of_name) {
+            package.spec += &spec;
         }
     }
 }
 
-fn is_index(table: &str) -> bool {
-    matches!(
-        table,
-        "tool.uv.index" | "tool.poetry.source" | "tool.pdm.source" | "source"
-    )
+/// The packages that are a table's keys, as poetry and pipenv have them.
+fn table(source: &Source, table: Option<&JsonNode>, packages: &mut Vec<Requirement>) {
+    for member in table.map_or(&[][..], JsonNode::members) {
+        if member.key != "python" {
+            let spec = written(source, &member.value);
+            let spec = if spec == "*" { "" } else { &spec };
+            let place = source.place(member.key_span.clone());
+            packages.push(Requirement::new(normal(&member.key), spec, place));
+        }
+    }
+}
+
+/// A value as it is written; that of a table with a heading as if it stood in one line.
+fn written(source: &Source, value: &JsonNode) -> String {
+    let text = &source.text[value.span.clone()];
+    if let Some(text) = value.as_str() {
+        return text.to_owned();
+    }
+    if value.members().is_empty() || text.starts_with('{') {
+        return text.to_owned();
+    }
+    let members = value.members().iter();
+    let members = members.map(|member| {
+        let quote = if member.value.as_str().is_some() {
+            "\""
+        } else {
+            ""
+        };
+        let text = written(source, &member.value);
+        format!("{} = {quote}{text}{quote}", member.key)
+    });
+    format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+}
+
+fn indexes(source: &Source, lists: &[&[JsonNode]], packages: &mut Vec<Requirement>) {
+    for index in lists.iter().copied().flatten() {
+        if let Some(url) = index.get("url") {
+            let name = format!("--index {}", url.as_str().unwrap_or_default());
+            packages.push(Requirement::new(name, "", source.place(url.span.clone())));
+        }
+    }
 }
 
 /// A lock file gives the project's own dependencies their versions. Without a project file all of
 /// its packages count.
-fn locked(source: &Source, packages: &mut Vec<Requirement>) {
-    let (entries, _) = toml::entries(&source.text);
-    let of_packages = |key: &'static str| -> BTreeMap<usize, &TomlEntry> {
-        let entries = entries.iter();
-        let found = entries.filter(move |entry| entry.table == "package" && entry.key == key);
-        found.map(|entry| (entry.number, entry)).collect()
+fn locked(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
+    let mut found: Vec<Requirement> = Vec::new();
+    let mut push = |name: &str, spec: String, range| {
+        found.push(Requirement::new(normal(name), spec, source.place(range)));
     };
-    let (names, versions) = (of_packages("name"), of_packages("version"));
-    let alone = packages.is_empty();
-    for (number, entry) in names {
-        let name = normal(&entry.value);
-        let spec = versions
-            .get(&number)
-            .map(|version| format!("=={}", version.value));
-        if alone {
-            let place = source.place(entry.range.clone());
-            packages.push(Requirement::new(name, spec.unwrap_or_default(), place));
-        } else if let Some(package) = packages.iter_mut().find(|p| p.name == name)
-            && let Some(spec) = spec
-        {
-            package.spec = spec;
+    if source.path.name() == b"Pipfile.lock" {
+        let root = json::parse(source.text.as_bytes()).root;
+        for package in root.iter().flat_map(|root| root.object("default")) {
+            let version = package.value.text("version").unwrap_or_default();
+            push(&package.key, version.to_owned(), package.key_span.clone());
+        }
+    } else {
+        for package in toml::read(source, PACKAGES, unread).list("package") {
+            let version = package.text("version");
+            let spec = version.map(|version| format!("=={version}"));
+            if let Some(name) = package.get("name") {
+                let text = name.as_str().unwrap_or_default();
+                push(text, spec.unwrap_or_default(), name.span.clone());
+            }
+        }
+    }
+    if packages.is_empty() {
+        packages.append(&mut found);
+    }
+    for locked in found.into_iter().filter(|locked| !locked.spec.is_empty()) {
+        let of_name = |package: &&mut Requirement| package.name == locked.name;
+        if let Some(package) = packages.iter_mut().find(of_name) {
+            package.spec = locked.spec;
         }
     }
 }
 
 /// The strings of `install_requires=[…]`.
 fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
-    let text = &source.text;
-    if let Some(at) = text.find("extras_require") {
+    if let Some(at) = source.text.find("extras_require") {
         let what = "the packages that extras ask for are not read";
-        unread.push(source.unread(at..at, what, &[Hides::Packages]));
+        unread.push(source.unread(at..at, what, PACKAGES));
     }
-    for (at, name) in text.match_indices("install_requires") {
-        let rest = text[at + name.len()..].trim_start();
-        let Some(rest) = rest.strip_prefix('=') else {
-            continue;
-        };
-        let value = toml::value(text, text.len() - rest.trim_start().len());
-        let is_list = value.rest.starts_with('[');
-        for (string, range) in value.strings.into_iter().filter(|_| is_list) {
-            listed(source, string, range, packages, unread);
-        }
-        if !is_list || value.rest.contains(|c| !"[],".contains(c)) {
-            let what = "the packages that this project needs are computed, or some of them";
-            unread.push(source.unread(at..value.end, what, &[Hides::Packages]));
-        }
+    let lists = string_lists(&source.text, "install_requires");
+    let at = source.text.find("install_requires");
+    let unseen = at.filter(|_| lists.is_empty()).map(|at| at..at);
+    let computed = lists.iter().filter(|list| !list.is_whole);
+    for range in computed.map(|list| list.range.clone()).chain(unseen) {
+        let what = "the packages that this project needs are computed, or some of them";
+        unread.push(source.unread(range, what, PACKAGES));
+    }
+    for (string, range) in lists.into_iter().flat_map(|list| list.strings) {
+        listed(source, &string, range, packages, unread);
     }
 }
 
 /// conda's environment file: its own packages, and pip's.
 pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
     let (mut found, mut unread) = (Vec::new(), Vec::new());
-    let root = match yaml::read(source, &[Hides::Packages]) {
+    let root = match yaml::read(source, PACKAGES) {
         Ok(root) => root,
         Err(fault) => return Reading::new(found, vec![fault]),
     };

@@ -182,6 +182,31 @@ fn project_files_are_read() {
         of(&[("Pipfile", pipfile)]),
         ("--index https://index.example/simple foo".into(), 0)
     );
+    let lock = "{\"default\": {\"foo\": {\"version\": \"==1.2\"}}, \"develop\": {}}";
+    assert_eq!(
+        of(&[("Pipfile", pipfile), ("Pipfile.lock", lock)]),
+        ("--index https://index.example/simple foo==1.2".into(), 0)
+    );
+    let tables = "[tool.poetry.dependencies.foo]\nversion = \"^1\"\nextras = ['a']\n[tool.poetry.group.x.dependencies]\nbar = [{ version = '1' }, { version = '2' }]\n[[tool.poetry.source]]\nurl = 'https://x'\n";
+    assert_eq!(
+        of(&[("pyproject.toml", tables)]),
+        (
+            "foo{ version = \"^1\", extras = ['a'] } bar[{ version = '1' }, { version = '2' }] --index https://x".into(),
+            0
+        )
+    );
+    let sources =
+        "project.dependencies = ['foo']\n[tool.uv.sources]\nfoo.git = 'https://x'\nbroken\n";
+    assert_eq!(
+        of(&[("pyproject.toml", sources)]),
+        ("foo@{git=\"https://x\"}".into(), 1)
+    );
+    for setup in [
+        "needs = ['foo']\nsetup(install_requires=needs)\n",
+        "setup(**{'install_requires': ('foo',)})\n",
+    ] {
+        assert_eq!(of(&[("setup.py", setup)]), ("foo".into(), 0));
+    }
     let setup = "setup(name='w', install_requires=['foo==1', # x\n  \"bar\", *more])\n";
     assert_eq!(of(&[("setup.py", setup)]), ("foo==1 bar".into(), 1));
     assert_eq!(of(&[("setup.py", "setup(install_requires=read())")]).1, 1);

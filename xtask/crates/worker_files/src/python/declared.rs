@@ -1,7 +1,10 @@
-//! A table that names itself as the environment's interface: `ENVIRONMENT_INTERFACE = TABLE`, where
-//! `TABLE` holds `Setting("NAME", "default", …)` or `("NAME", "default", …)` for each variable.
+//! What a file declares in plain lists. A table names itself as the environment's interface:
+//! `ENVIRONMENT_INTERFACE = TABLE`, where `TABLE` holds `Setting("NAME", "default", …)` or
+//! `("NAME", "default", …)` for each variable.
 
-use super::syntax::{Node, Syntax};
+use std::ops::Range;
+
+use super::syntax::{self, Node, Syntax, is_among};
 use crate::{EnvRead, Hides, Source, Unread};
 
 const MARK: &str = "ENVIRONMENT_INTERFACE";
@@ -52,11 +55,47 @@ fn assigned<'t>(syntax: &'t Syntax<'t>, name: &str) -> Option<Node<'t>> {
 }
 
 /// The content of a string literal without anything computed, and where it stands.
-fn plain_text(node: Node<'_>) -> Option<(String, std::ops::Range<usize>)> {
+fn plain_text(node: Node<'_>) -> Option<(String, Range<usize>)> {
     let computed = node.children().any(|part| part.kind() == "interpolation");
     let content = node.children().find(|part| part.kind() == "string_content");
     (node.kind() == "string" && !computed).then(|| {
         let text = content.map_or("", Node::text).to_owned();
         (text, content.unwrap_or(node).range())
     })
+}
+
+/// A list of strings that a call takes under a name, as `install_requires=[…]` is one.
+pub struct StringList {
+    pub range: Range<usize>,
+    /// Each with the place of its content.
+    pub strings: Vec<(String, Range<usize>)>,
+    /// Whether it holds nothing else.
+    pub is_whole: bool,
+}
+
+/// What a file's calls and dictionaries give for a name. A value that is a name itself is looked
+/// up at the file's top level.
+pub fn string_lists(text: &str, name: &str) -> Vec<StringList> {
+    let Ok(syntax) = syntax::parse(text) else {
+        return Vec::new();
+    };
+    let given = syntax.nodes().filter(|node| match node.kind() {
+        "keyword_argument" => node.text_of("name") == name,
+        "pair" => node.field("key").is_some_and(|key| key.bare() == name),
+        _ => false,
+    });
+    let lists = given.filter_map(|node| {
+        let value = node.field("value")?;
+        let named = (value.kind() == "identifier").then(|| assigned(&syntax, value.text()));
+        let value = named.flatten().unwrap_or(value);
+        let is_list = is_among("list tuple", value.kind());
+        let items: Vec<Node> = value.children().filter(|_| is_list).collect();
+        let strings: Vec<_> = items.iter().filter_map(|item| plain_text(*item)).collect();
+        Some(StringList {
+            range: node.range(),
+            is_whole: is_list && strings.len() == items.len(),
+            strings,
+        })
+    });
+    lists.collect()
 }

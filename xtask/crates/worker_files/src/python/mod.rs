@@ -60,6 +60,7 @@ use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
+pub use declared::string_lists;
 pub use offers::{COMPUTED, Offer};
 pub use process::hands_on;
 pub use requests::NO_BODY;

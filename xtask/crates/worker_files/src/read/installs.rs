@@ -152,8 +152,10 @@ impl Reader<'_> {
         if !self.including.insert(source.path.clone()) {
             return Ok(());
         }
-        let name = source.path.name();
-        if name.ends_with(b".toml") || name.ends_with(b".lock") {
+        let name = String::from_utf8_lossy(source.path.name());
+        // `requirements.lock` is written as pip's own files are.
+        let is_lock = name.ends_with(".lock") && !name.starts_with("requirements");
+        if is_lock || name.ends_with(".toml") {
             let found = packages::project(&[source]).collect_unread(&mut self.unread);
             self.take(found, like);
             return Ok(());
@@ -203,7 +205,8 @@ impl Reader<'_> {
     }
 
     fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
-        let names = "pyproject.toml Pipfile setup.py setup.cfg uv.lock poetry.lock";
+        let names =
+            "pyproject.toml Pipfile setup.py setup.cfg uv.lock poetry.lock pdm.lock Pipfile.lock";
         let mut found = Vec::new();
         for name in names.split(' ') {
             let path = format!("{}/{name}", folder.trim_end_matches('/'));
