@@ -14,8 +14,6 @@ type Files = BTreeMap<String, String>;
 /// of names in TOML and a configuration that `OmegaConf` loads files like any other. The fields of a
 /// dataclass as names and options of click are not followed.
 const UNREAD: [&str; 7] = [
-    "53-toml-config",
-    "59-dataclass-fields-loop",
     "83-exec",
     "89-hydra-omegaconf",
     "90-click-envvar",

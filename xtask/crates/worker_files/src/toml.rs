@@ -13,8 +13,13 @@ pub fn read(source: &Source, may_hide: &[Hides], unread: &mut Vec<Unread>) -> Js
         let what = format!("not TOML: {}", fault.message());
         unread.push(source.unread(fault.span().unwrap_or(0..0), what, may_hide));
     }
-    let kind = object(root.get_ref());
-    JsonNode::new(root.span(), kind)
+    JsonNode::new(root.span(), object(root.get_ref()))
+}
+
+/// A text that is TOML as a whole.
+pub fn parse(text: &str) -> Result<JsonNode, ::toml::de::Error> {
+    let root = DeTable::parse(text)?;
+    Ok(JsonNode::new(root.span(), object(root.get_ref())))
 }
 
 fn object(table: &DeTable) -> JsonKind {

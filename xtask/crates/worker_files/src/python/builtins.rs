@@ -68,6 +68,10 @@ impl<'t> Reader<'t> {
                 }
                 _ => return None,
             },
+            "fields" if path.starts_with("dataclasses") => match first {
+                Val::Class(class) | Val::Object(class, _) => self.dataclass_fields(class),
+                _ => return None,
+            },
             "vars" if first.has_members() => Val::Lost,
             "globals" | "locals" | "vars" if given.is_none() => Val::Lost,
             "str" | "repr" => match &first {
@@ -88,7 +92,14 @@ impl<'t> Reader<'t> {
             }
             "open" => self.opened(&first),
             "Path" | "PurePath" | "abspath" | "expanduser" | "realpath" => first,
-            "load" | "loads" if path.starts_with("json") => loaded(&first),
+            "load" | "loads"
+                if is_among(
+                    "json orjson simplejson ujson toml tomli tomllib",
+                    module(path),
+                ) =>
+            {
+                loaded(module(path), &first)
+            }
             "split" if path.contains("shlex") => first,
             "AliasChoices" => Val::list(args.positional.clone()),
             "urljoin" => second.map_or(first.clone(), |route| first.join(route)),
@@ -265,4 +276,9 @@ fn text_method<'t>(
         _ => return None,
     };
     Some(Val::Str(changed.into(), at))
+}
+
+/// The module of a function: `a` of `a.b.c`.
+fn module(path: &str) -> &str {
+    path.split('.').next().unwrap_or(path)
 }

@@ -5,7 +5,7 @@
 
 use super::eval::Reader;
 use super::value::Val;
-use crate::Source;
+use crate::{Source, json, toml};
 
 /// The largest file that is read as a table of names, in bytes.
 pub const LARGEST: usize = 64 * 1024;
@@ -42,12 +42,16 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The result of `json.load`, of a file's text.
-pub fn loaded<'t>(from: &Val<'t>) -> Val<'t> {
-    let json = match from {
-        Val::Str(text, _) => serde_json::from_str(text).ok(),
+/// The result of `json.load` or `tomllib.load`, of a file's text.
+pub fn loaded<'t>(module: &str, from: &Val<'t>) -> Val<'t> {
+    let root = match from {
+        Val::Str(text, _) if module.starts_with("toml") => toml::parse(text).ok(),
+        Val::Str(text, _) => {
+            let parsed = json::parse(text.as_bytes());
+            parsed.root.filter(|_| parsed.problems.is_empty())
+        }
         Val::Input(_) | Val::Env(..) => return from.clone(),
         _ => None,
     };
-    json.map_or(Val::Unknown, |json| Val::from_json(&json))
+    root.map_or(Val::Unknown, |root| Val::from_node(&root))
 }

@@ -201,6 +201,18 @@ impl<'t> Reader<'t> {
         all
     }
 
+    /// `dataclasses.fields(class)`: each field's name and default.
+    pub fn dataclass_fields(&mut self, class: Node<'t>) -> Val<'t> {
+        let fields = self.fields(class).into_iter();
+        let annotated = fields.filter(|(_, _, kind)| !kind.is_empty());
+        let all = annotated.map(|(name, value, _)| {
+            let default = value.map_or(Val::Unknown, |value| self.value(value));
+            let parts = [("name", Val::text(name)), ("default", default)];
+            Val::Dict(parts.map(|(key, part)| (Val::text(key), part)).into())
+        });
+        Val::list(all.collect())
+    }
+
     /// The elements that a loop takes; of an enumeration, its members.
     pub fn elements(&mut self, value: &Val<'t>) -> Option<Vec<Val<'t>>> {
         match value {

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use super::syntax::Node;
+use super::text::integer;
+use crate::json::{JsonKind, JsonNode, Member};
 
 /// An abstract value: what is known of an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -528,19 +530,16 @@ impl<'t> Val<'t> {
     }
 
     /// A value from a JSON file.
-    pub fn from_json(json: &serde_json::Value) -> Self {
-        use serde_json::Value as Json;
-        match json {
-            Json::Null => Self::None,
-            Json::Bool(truth) => Self::Bool(*truth),
-            Json::Number(number) => number
-                .as_i64()
-                .map_or_else(|| Self::Float(number.to_string().into()), Self::Int),
-            Json::String(text) => Self::text(text),
-            Json::Array(items) => Self::list(items.iter().map(Self::from_json).collect()),
-            Json::Object(items) => {
-                let pair = |(key, item): (&String, _)| (Self::text(key), Self::from_json(item));
-                Self::Dict(items.iter().map(pair).collect())
+    pub fn from_node(node: &JsonNode) -> Self {
+        match &node.kind {
+            JsonKind::Null => Self::None,
+            JsonKind::Bool(truth) => Self::Bool(*truth),
+            JsonKind::Number(number) => integer(number),
+            JsonKind::String(text) => Self::text(text),
+            JsonKind::Array(items) => Self::list(items.iter().map(Self::from_node).collect()),
+            JsonKind::Object(members) => {
+                let pair = |one: &Member| (Self::text(&one.key), Self::from_node(&one.value));
+                Self::Dict(members.iter().map(pair).collect())
             }
         }
     }
