@@ -13,7 +13,7 @@ type Files = BTreeMap<String, String>;
 /// Reported, and not read: what `exec` runs is text to the reader, a `namedtuple` no class, a table
 /// of names in TOML and a configuration that `OmegaConf` loads files like any other. The fields of a
 /// dataclass as names and options of click are not followed.
-const UNREAD: [&str; 7] = [
+const UNREAD: [&str; 5] = [
     "83-exec",
     "89-hydra-omegaconf",
     "90-click-envvar",

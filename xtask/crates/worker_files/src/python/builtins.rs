@@ -12,6 +12,9 @@ use super::value::{Args, Val};
 const COLLECTIONS: &str = "dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
     reversed iter copy deepcopy cast next min max enumerate zip";
 
+/// Modules whose `load` and `loads` read data.
+const DATA: &str = "json orjson simplejson ujson toml tomli tomllib";
+
 /// The longest chain of a library's calls that is followed, in bytes.
 const LONGEST: usize = 80;
 
@@ -92,14 +95,7 @@ impl<'t> Reader<'t> {
             }
             "open" => self.opened(&first),
             "Path" | "PurePath" | "abspath" | "expanduser" | "realpath" => first,
-            "load" | "loads"
-                if is_among(
-                    "json orjson simplejson ujson toml tomli tomllib",
-                    module(path),
-                ) =>
-            {
-                loaded(module(path), &first)
-            }
+            "load" | "loads" if is_among(DATA, module(path)) => loaded(module(path), &first),
             "split" if path.contains("shlex") => first,
             "AliasChoices" => Val::list(args.positional.clone()),
             "urljoin" => second.map_or(first.clone(), |route| first.join(route)),
