@@ -103,6 +103,34 @@ pub fn parse(text: &str) -> Result<JsonNode, Fault> {
     Ok(root)
 }
 
+/// The values with the types that `PyYAML` gives to scalars without quotes.
+pub fn typed(node: &JsonNode, text: &str) -> JsonNode {
+    let inner = |one: &JsonNode| typed(one, text);
+    let kind = match &node.kind {
+        JsonKind::String(value) if text[node.span.clone()] == **value => plain(value),
+        JsonKind::Array(items) => JsonKind::Array(items.iter().map(inner).collect()),
+        JsonKind::Object(members) => {
+            let member = |one: &Member| Member {
+                value: inner(&one.value),
+                ..one.clone()
+            };
+            JsonKind::Object(members.iter().map(member).collect())
+        }
+        kind => kind.clone(),
+    };
+    JsonNode::new(node.span.clone(), kind)
+}
+
+fn plain(value: &str) -> JsonKind {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "~" | "null" => JsonKind::Null,
+        "true" | "yes" | "on" => JsonKind::Bool(true),
+        "false" | "no" | "off" => JsonKind::Bool(false),
+        _ if value.parse::<f64>().is_ok() => JsonKind::Number(value.to_owned()),
+        _ => JsonKind::String(value.to_owned()),
+    }
+}
+
 /// How much a value holds, and how deep it is.
 fn measure(node: &JsonNode) -> (usize, usize) {
     let own = 1 + node.as_str().map_or(0, str::len);
@@ -160,6 +188,25 @@ mod tests {
         };
         assert_eq!(members("y"), ["b2", "a1"]);
         assert_eq!(members("z"), ["a1", "b1", "c3"]);
+    }
+
+    #[test]
+    fn scalars_have_types_where_they_are_asked_for() {
+        let text = "[1, '1', no, 'no', ~, 1.5, a, 1.5.0]";
+        let root = typed(&parse(text).unwrap(), text);
+        let what: Vec<_> = root.items().iter().map(JsonNode::what).collect();
+        let (number, string) = ("a number", "a string");
+        let wanted = [
+            number,
+            string,
+            "a boolean",
+            string,
+            "null",
+            number,
+            string,
+            string,
+        ];
+        assert_eq!(what, wanted);
     }
 
     #[test]

@@ -12,8 +12,11 @@ use super::value::{Args, Val};
 const COLLECTIONS: &str = "dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
     reversed iter copy deepcopy cast next min max enumerate zip";
 
-/// Modules whose `load` and `loads` read data.
-const DATA: &str = "json orjson simplejson ujson toml tomli tomllib";
+/// Modules whose functions read data.
+const DATA: &str = "json orjson simplejson ujson toml tomli tomllib yaml";
+
+/// Begins the name of a class that `namedtuple` made; its fields follow.
+const NAMED_TUPLE: &str = "namedtuple ";
 
 /// The longest chain of a library's calls that is followed, in bytes.
 const LONGEST: usize = 80;
@@ -40,8 +43,21 @@ impl<'t> Reader<'t> {
         let given = args.positional.first();
         let first = given.cloned().unwrap_or(Val::Unknown);
         let second = args.positional.get(1);
+        if let Some(fields) = path.strip_prefix(NAMED_TUPLE) {
+            let value = |(at, name)| Some((Val::text(name), args.get(at, name)?.clone()));
+            let fields = fields.split_whitespace().enumerate();
+            return Some(Val::Dict(fields.filter_map(value).collect()));
+        }
         let name = path.rsplit('.').next().unwrap_or(path);
         Some(match name {
+            // Its objects have the fields' names as attributes.
+            "namedtuple" => {
+                let fields = second?
+                    .elements()
+                    .unwrap_or_else(|| second.cloned().into_iter().collect());
+                let names: Option<Vec<&str>> = fields.iter().map(Val::as_str).collect();
+                Val::Ext(format!("{NAMED_TUPLE}{}", names?.join(" ").replace(',', " ")).into())
+            }
             "JSONResponse" | "ORJSONResponse" | "json_response" | "jsonify" => {
                 let content = args.get(0, "content").or(args.named("data"))?;
                 content.clone()
@@ -95,7 +111,9 @@ impl<'t> Reader<'t> {
             }
             "open" => self.opened(&first),
             "Path" | "PurePath" | "abspath" | "expanduser" | "realpath" => first,
-            "load" | "loads" if is_among(DATA, module(path)) => loaded(module(path), &first),
+            "load" | "loads" | "safe_load" if is_among(DATA, module(path)) => {
+                loaded(module(path), &first)
+            }
             "split" if path.contains("shlex") => first,
             "AliasChoices" => Val::list(args.positional.clone()),
             "urljoin" => second.map_or(first.clone(), |route| first.join(route)),

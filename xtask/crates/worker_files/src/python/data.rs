@@ -5,7 +5,7 @@
 
 use super::eval::Reader;
 use super::value::Val;
-use crate::{Source, json, toml};
+use crate::{Source, json, toml, yaml};
 
 /// The largest file that is read as a table of names, in bytes.
 pub const LARGEST: usize = 64 * 1024;
@@ -42,9 +42,13 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The result of `json.load` or `tomllib.load`, of a file's text.
+/// The result of `json.load`, `tomllib.load` or `yaml.safe_load`, of a file's text.
 pub fn loaded<'t>(module: &str, from: &Val<'t>) -> Val<'t> {
     let root = match from {
+        Val::Str(text, _) if module == "yaml" => {
+            let root = yaml::parse(text).ok();
+            root.map(|root| yaml::typed(&root, text))
+        }
         Val::Str(text, _) if module.starts_with("toml") => toml::parse(text).ok(),
         Val::Str(text, _) => {
             let parsed = json::parse(text.as_bytes());
