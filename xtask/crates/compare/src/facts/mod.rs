@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
-use worker_files::python::{FlagGiven, FlagValue};
+use worker_files::python::{ADDED, FlagGiven, FlagValue, HEADER};
 use worker_files::{
     ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_one_of,
 };
@@ -67,22 +67,33 @@ impl Fact {
             _ => 1,
         };
         self.value.retain(|key, _| seen(key) <= reader);
+        let keep = |value: &str, between: &str, seen: &dyn Fn(&&str) -> bool| {
+            let parts: Vec<&str> = value.split(between).filter(seen).collect();
+            parts.join(between)
+        };
+        for (key, value) in self.value.iter_mut().filter(|_| reader < 9) {
+            match (area, key.as_str()) {
+                ("route", "body") => *value = keep(value, "\n", &|line| !line.starts_with(HEADER)),
+                ("input", "set") => *value = keep(value, " | ", &|part| !part.starts_with(ADDED)),
+                ("input", "limits") => *value = keep(value, ", ", &|part| !part.starts_with("at ")),
+                _ => {}
+            }
+        }
+        let is_left =
+            |key: &str, value: &str| !value.is_empty() || !is_one_of("body limits set", key);
+        self.value.retain(|key, value| is_left(key, value));
         if reader < 7 && area == "step" {
-            let seen = |line: &&str| {
-                !["[ ", "[[ ", "test ", "export "]
-                    .iter()
-                    .any(|own| line.starts_with(own))
-            };
+            let begins = ["[ ", "[[ ", "test ", "export "];
+            let seen = |line: &&str| !begins.iter().any(|own| line.starts_with(own));
             for value in self.value.values_mut() {
-                *value = value.lines().filter(seen).collect::<Vec<_>>().join("\n");
+                *value = keep(value, "\n", &seen);
             }
         }
         if reader < 4 {
             for (key, value) in &mut self.value {
                 value.truncate(value.find(ALSO).unwrap_or(value.len()));
                 if key == "interpreted" {
-                    let parts = value.split(", ").filter(|part| !is_limit(part));
-                    *value = parts.collect::<Vec<_>>().join(", ");
+                    *value = keep(value, ", ", &|part| !is_limit(part));
                 }
             }
             self.value.retain(|_, value| !value.is_empty());

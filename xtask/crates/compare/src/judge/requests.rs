@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::facts::Fact;
 use super::{Item, Judge, Verdict, api, difference};
-use worker_files::python::{COMPUTED, NO_BODY};
+use worker_files::python::{COMPUTED, HEADER, NO_BODY};
 use xtask_core::output::cut;
 
 impl Judge<'_> {
@@ -125,6 +125,9 @@ impl Judge<'_> {
                     let keys: Vec<&str> = numbers.into_iter().chain(["value"]).collect();
                     Self::kept_or_changed(id, old, new, Some(&keys))
                 }
+                None if id.ends_with("()") => Item::new(id, Verdict::Missing, Some(old), None)
+                    .why("The new worker doesn't call this function of RunPod's SDK.")
+                    .help(help),
                 None => Item::new(id, Verdict::Missing, Some(old), None)
                     .why(why)
                     .help(help),
@@ -272,7 +275,16 @@ fn lost_body(old: &Fact, new: &Fact) -> Option<String> {
         return Some("A request of the new worker has no body.".to_owned());
     }
     new.get("body")?;
-    let lost = lost_parts(lines(old, "body"), lines(new, "body"));
+    let is_header = |line: &&str| line.starts_with(HEADER);
+    let unknown = format!("{HEADER}{COMPUTED}");
+    if !has(new, &unknown) {
+        let mut headers = lines(old, "body").filter(is_header);
+        if let Some(lost) = headers.find(|line| *line != unknown && !has(new, line)) {
+            return Some(format!("Its requests no longer hold the {lost}."));
+        }
+    }
+    let parts = |fact| lines(fact, "body").filter(|line| !is_header(line));
+    let lost = lost_parts(parts(old), parts(new));
     lost.map(|lost| format!("Its requests no longer hold {lost}."))
 }
 

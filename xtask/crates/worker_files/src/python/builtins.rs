@@ -91,6 +91,7 @@ impl<'t> Reader<'t> {
                 Val::Class(class) | Val::Object(class, _) => self.dataclass_fields(class),
                 _ => return None,
             },
+            "asdict" if path.starts_with("dataclasses") => self.dict_of(&first)?,
             "vars" if first.has_members() => Val::Lost,
             "globals" | "locals" | "vars" if given.is_none() => Val::Lost,
             "str" | "repr" => match &first {
@@ -203,6 +204,7 @@ impl<'t> Reader<'t> {
                 (None, Val::Str(..)) => args.get(1, "default").cloned().unwrap_or(Val::None),
                 (None, _) => object.item(&first),
             },
+            (Val::Object(..), "model_dump" | "dict") => self.dict_of(object)?,
             (Val::Dict(_) | Val::List(_), "copy") => object.clone(),
             (Val::Class(_), "model_validate" | "parse_obj" | "from_dict" | "model_construct") => {
                 let input = Some(first).filter(|first| matches!(first, Val::Input(_)))?;

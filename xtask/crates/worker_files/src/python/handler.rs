@@ -1,6 +1,7 @@
 //! What handlers take from a job's input, and how RunPod's SDK is started.
 
 use super::api::normal;
+use super::environment::Asked;
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Args, Val};
@@ -13,6 +14,9 @@ const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dump
     float frozenset get id info int isinstance itemgetter iter keys len list loads log post \
     print progress_update put repr request send_result set setdefault sorted str stream stream_result tuple type \
     validate warning ws_connect";
+
+/// Begins what is added to a list of the input.
+pub const ADDED: &str = "with ";
 
 /// Functions that make one text of a value.
 const TEXTS: &str = "str repr dumps";
@@ -175,8 +179,11 @@ impl<'t> Reader<'t> {
                         let text = value.display().unwrap_or_else(|| normal(default.text()));
                         Some(text).filter(|text| text != "None")
                     });
-                    let text = text.or_else(|| self.default_beside(node, name, needed, &way));
-                    self.key(node, &one.item(name), text, needed);
+                    let usage = self.usage(node, &Asked::named(name.clone()), &way);
+                    let text = text.or_else(|| Self::default_beside(node, needed, &usage));
+                    let path = one.item(name);
+                    self.key(node, &path, text, needed);
+                    self.limit(&path, usage.bounds());
                 } else if !matches!(name, Val::Int(_) | Val::Never) {
                     let what = "the name of what is taken from the job's input is computed";
                     self.not_read(node, what, &[Hides::JobInput]);
@@ -393,6 +400,16 @@ impl<'t> Reader<'t> {
                 self.taken(node, object, *key, args.get(1).copied(), needed);
                 if method == "pop" {
                     self.put(node, object, *key, None);
+                }
+            }
+            ("append" | "insert" | "extend", _) => {
+                if let Some(given) = args.last() {
+                    let text = format!("{ADDED}{}", self.shown(*given));
+                    for path in self.input_paths(object) {
+                        if let Some(known) = self.noted(node, &path) {
+                            known.set.insert(text.clone());
+                        }
+                    }
                 }
             }
             ("update", _) => {

@@ -61,9 +61,10 @@ use xtask_core::tree::RepoPath;
 pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
 pub use declared::string_lists;
+pub use handler::ADDED;
 pub use offers::{COMPUTED, Offer};
 pub use process::hands_on;
-pub use requests::NO_BODY;
+pub use requests::{HEADER, NO_BODY};
 pub use statements::{Statement, statements};
 
 /// In the order of insertion, so that one program is read in the same way each time.
@@ -325,6 +326,7 @@ impl<'t> Reader<'t> {
                 self.serverless(node, &callee);
                 self.input_call(node, &callee);
                 self.request(node, &callee);
+                self.sdk(node, &callee);
                 self.served(node);
                 self.loads(node, &callee);
                 self.whole_environment(node);

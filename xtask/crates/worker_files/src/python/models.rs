@@ -113,7 +113,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes the type and the limits of a value of the input.
-    fn limit(&mut self, key: &Val<'t>, limits: Option<String>) {
+    pub fn limit(&mut self, key: &Val<'t>, limits: Option<String>) {
         let Val::Input(path) = key else { return };
         let mut inputs = self.facts.inputs.iter_mut();
         if let Some(known) = inputs.find(|input| input.path == **path) {

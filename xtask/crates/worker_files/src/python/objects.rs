@@ -213,6 +213,18 @@ impl<'t> Reader<'t> {
         Val::list(all.collect())
     }
 
+    /// The fields of an object of a model or a dataclass, by name.
+    pub fn dict_of(&mut self, object: &Val<'t>) -> Option<Val<'t>> {
+        let Val::Object(class, _) = object else {
+            return None;
+        };
+        let fields = self.fields(*class).into_iter();
+        let annotated = fields.filter(|(_, _, kind)| !kind.is_empty());
+        let names: Vec<_> = annotated.map(|(name, ..)| name).collect();
+        let pair = |name| (Val::text(name), self.attribute(object, name));
+        Some(Val::Dict(names.into_iter().map(pair).collect()))
+    }
+
     /// The elements that a loop takes; of an enumeration, its members.
     pub fn elements(&mut self, value: &Val<'t>) -> Option<Vec<Val<'t>>> {
         match value {

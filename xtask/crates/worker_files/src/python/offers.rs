@@ -7,8 +7,8 @@ use super::requests::METHODS;
 use super::summaries::Uses;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
-use crate::Place;
 use crate::steps::HARMLESS;
+use crate::{Hides, Place};
 use std::collections::BTreeSet;
 
 /// In place of what the program works out.
@@ -56,6 +56,18 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Notes a call of what RunPod's SDK has for handlers: progress, uploads and downloads.
+    pub fn sdk(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        let Some(name) = callee.path().strip_prefix("runpod.serverless.") else {
+            return;
+        };
+        let name = name.trim_start_matches("utils.");
+        let words = ["progress", "upload", "download", "cleanup"];
+        if words.iter().any(|word| name.contains(word)) {
+            self.offer(node, format!("serverless:{name}()"), None);
+        }
+    }
+
     /// Notes the keys of what a handler returns, with dots; of a list those of its elements.
     pub fn results(&mut self, node: Node<'t>, of: &str, result: &Val<'t>) {
         const DEEPEST: usize = 3;
@@ -66,15 +78,21 @@ impl<'t> Reader<'t> {
                 }
                 Val::Dict(items) if of.matches('.').count() < DEEPEST => {
                     // RunPod takes a result with an error for a failure; its rest is wording.
-                    let is_error = |(key, _): &&(Val<'t>, _)| key.as_str() == Some("error");
-                    let error = items.iter().position(|item| is_error(&item));
-                    let shown = error.map_or(&items[..], |at| &items[at..=at]);
-                    for (key, value) in shown {
+                    let is_error = |(key, _): &(Val<'t>, _)| key.as_str() == Some("error");
+                    let failed = items.iter().any(is_error);
+                    for (key, value) in items.iter() {
                         let Val::Str(name, at) = key else { continue };
+                        if failed && !matches!(&**name, "error" | "refresh_worker") {
+                            continue;
+                        }
                         let path = format!("{of}{name}");
                         self.offer(at.unwrap_or(node), format!("result:{path}"), None);
                         self.results(node, &format!("{path}."), value);
                     }
+                }
+                Val::Lost if of.is_empty() => {
+                    let what = "what the handler returns is too much to follow";
+                    self.not_read(node, what, &[Hides::JobInput]);
                 }
                 _ => {}
             }

@@ -11,6 +11,8 @@ use crate::Hides;
 
 /// In place of the body of a request that has none.
 pub const NO_BODY: &str = "(none)";
+/// Begins a line of what a request sends that is a header; those that are not known are `…`.
+pub const HEADER: &str = "header ";
 pub const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
 /// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
@@ -21,6 +23,23 @@ const OPENAI: [(&str, &str, &str); 5] = [
     ("completions.create", "POST", "/v1/completions"),
 ];
 
+/// The first parameters of `sglang.Engine.generate`.
+const ENGINE: [&str; 2] = ["prompt", "sampling_params"];
+
+/// The server's route for what a method of `sglang.Engine` does.
+fn engine_route(callee: &Val<'_>) -> Option<&'static str> {
+    let Val::Method(object, name) = callee else {
+        return None;
+    };
+    let is_engine =
+        |one: &Val<'_>| matches!(one, Val::Made(path) if path.ends_with("sglang.Engine"));
+    match name.trim_start_matches("async_") {
+        "generate" if object.may_be(is_engine) => Some("/generate"),
+        "encode" if object.may_be(is_engine) => Some("/encode"),
+        _ => None,
+    }
+}
+
 impl<'t> Reader<'t> {
     /// Notes the routes of a request.
     pub fn request(&mut self, node: Node<'t>, callee: &Val<'t>) {
@@ -30,6 +49,9 @@ impl<'t> Reader<'t> {
         let text = function.text();
         if let Some((_, method, route)) = OPENAI.iter().find(|(end, ..)| text.ends_with(end)) {
             return self.asked_for(node, None, method, (*route).to_owned());
+        }
+        if let Some(route) = engine_route(callee) {
+            return self.asked_for(node, None, "POST", route.to_owned());
         }
         // A method of the program itself, which is evaluated, or a route that it serves.
         let serves = node.parent().is_some_and(|p| p.kind() == "decorator");
@@ -120,6 +142,9 @@ impl<'t> Reader<'t> {
         let Some(url) = url else {
             let args = self.args(node, &Ctx::default());
             all.extend(args.named.iter().map(|(name, value)| argument(name, value)));
+            let names = ENGINE.map(Val::text).into_iter();
+            let placed = names.zip(args.positional.iter().cloned());
+            Self::parts_of_body("", &Val::Dict(placed.collect()), &mut all);
             for more in &args.more {
                 Self::parts_of_body("", more, &mut all);
             }
@@ -147,6 +172,30 @@ impl<'t> Reader<'t> {
         let body = self.value(dumped.unwrap_or(body));
         Self::parts_of_body("", &body, &mut all);
         all
+    }
+
+    /// The headers of a request that say more than what its content is, as lines of what it sends.
+    fn headers(&mut self, node: Node<'t>) -> Vec<String> {
+        const OWN: [&str; 3] = ["accept", "content-type", "user-agent"];
+        let function = node.text_of("function");
+        let modules = ["requests.", "httpx.", "urllib."];
+        let given = node.keyword("headers").map(|given| self.value(given));
+        // A client may have headers of its own.
+        let is_whole = modules.iter().any(|name| function.starts_with(name));
+        let mut names: Vec<String> = Vec::new();
+        match given {
+            Some(Val::Dict(items)) => {
+                let name = |(key, _): &(Val<'t>, _)| {
+                    key.as_str().map_or(COMPUTED.to_owned(), str::to_lowercase)
+                };
+                names.extend(items.iter().map(name));
+            }
+            Some(_) => names.push(COMPUTED.to_owned()),
+            None if !is_whole => names.push(COMPUTED.to_owned()),
+            None => {}
+        }
+        names.retain(|name| !OWN.contains(&&**name));
+        names.iter().map(|name| format!("{HEADER}{name}")).collect()
     }
 
     /// Notes the parts of a body below a key: `stream=True`, `sampling_params.n=2`, `messages`.
@@ -187,7 +236,10 @@ impl<'t> Reader<'t> {
                 names.join(" | ")
             }
         });
-        let body = self.body(node, url, method);
+        let mut body = self.body(node, url, method);
+        if !body.is_empty() {
+            body.extend(self.headers(node));
+        }
         let requested = Requested {
             route,
             body,

@@ -38,6 +38,21 @@ impl Use<'_> {
         (!how.is_empty()).then(|| how.into_iter().collect::<Vec<_>>().join(", "))
     }
 
+    /// The numbers that the value is cut to.
+    pub fn bounds(&self) -> Option<String> {
+        let bound = |how: &String| {
+            let (kind, number) = how.split_once(' ')?;
+            number.parse::<f64>().ok()?;
+            Some(match kind {
+                "min" => format!("at most {number}"),
+                "max" => format!("at least {number}"),
+                _ => return None,
+            })
+        };
+        let all: Vec<String> = self.how.iter().filter_map(bound).collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
+
     pub fn says(&mut self, how: impl Into<String>) {
         self.how.insert(how.into());
     }
@@ -72,14 +87,7 @@ impl<'t> Reader<'t> {
 
     /// The default that `or`, a condition or an `if` beside a value gives, as text. One that is
     /// computed may be what another kind of job gets, and an empty one is none.
-    pub fn default_beside(
-        &mut self,
-        node: Node<'t>,
-        name: &Val<'t>,
-        needed: bool,
-        way: &Ctx<'t>,
-    ) -> Option<String> {
-        let usage = self.usage(node, &Asked::named(name.clone()), way);
+    pub fn default_beside(node: Node<'t>, needed: bool, usage: &Use<'t>) -> Option<String> {
         // Elsewhere a value that is needed was looked at already.
         let is_beside = |at: &Node<'t>| !needed || at.function() == node.function();
         let mut defaults = usage.defaults.iter().filter(|(_, at)| is_beside(at));
