@@ -26,6 +26,9 @@ pub struct Service {
 }
 
 /// The keys of a service that have a field of their own, or do nothing to its container.
+/// Begins the setting of a file with variables that is not in the repository.
+pub const ENV_FILE: &str = "env_file: ";
+
 const KEYS: &str = "image build environment env_file ports volumes command entrypoint extends \
     container_name profiles labels depends_on restart";
 

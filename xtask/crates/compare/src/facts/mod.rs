@@ -9,6 +9,7 @@ mod image;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::unread::{self, UnreadFact};
+use worker_files::compose::ENV_FILE;
 use worker_files::dockerfile::Named;
 use worker_files::python::{ADDED, FlagGiven, FlagValue, HEADER};
 use worker_files::{
@@ -74,13 +75,17 @@ impl Fact {
         for (key, value) in self.value.iter_mut().filter(|_| reader < 9) {
             match (area, key.as_str()) {
                 ("route", "body") => *value = keep(value, "\n", &|line| !line.starts_with(HEADER)),
+                ("compose", "settings") => {
+                    *value = keep(value, "\n", &|line| !line.starts_with(ENV_FILE));
+                }
                 ("input", "set") => *value = keep(value, " | ", &|part| !part.starts_with(ADDED)),
                 ("input", "limits") => *value = keep(value, ", ", &|part| !part.starts_with("at ")),
                 _ => {}
             }
         }
-        let is_left =
-            |key: &str, value: &str| !value.is_empty() || !is_one_of("body limits set", key);
+        let is_left = |key: &str, value: &str| {
+            !value.is_empty() || !is_one_of("body limits set settings", key)
+        };
         self.value.retain(|key, value| is_left(key, value));
         if reader < 7 && area == "step" {
             let begins = ["[ ", "[[ ", "test ", "export "];

@@ -189,6 +189,7 @@ impl Reader<'_> {
             for name in &service.env_files {
                 let name = name.trim_start_matches("./");
                 let beside = format!("{folder}/{name}");
+                let mut is_here = false;
                 for path in [beside.trim_start_matches('/'), name] {
                     let bytes = self.tree.read_file(path)?;
                     let Some(bytes) = bytes.filter(|bytes| bytes.len() <= source::LARGEST) else {
@@ -200,7 +201,13 @@ impl Reader<'_> {
                     let more = compose::env_file(&Source::new(path.into(), &bytes)).into_iter();
                     let more = more.filter(|named| !set.contains(&named.name));
                     service.environment.extend(more);
+                    is_here = true;
                     break;
+                }
+                if !is_here {
+                    service
+                        .settings
+                        .push(format!("{}{name}", compose::ENV_FILE));
                 }
             }
         }

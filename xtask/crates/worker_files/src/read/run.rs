@@ -243,7 +243,7 @@ impl Reader<'_> {
         if is_script {
             left.append(&mut told);
         }
-        if (in_build || is_script) && !left.is_empty() {
+        if (in_build || is_script || by_supervisor) && !left.is_empty() {
             self.interface.steps.push(Step {
                 commands: left,
                 place: job.run.place.clone(),
@@ -379,6 +379,23 @@ impl Reader<'_> {
         self.names.contains_key(name.as_bytes()) || name == "activate"
     }
 
+    /// The words of the server's command that come from variables, or from where is not known.
+    fn passed(&mut self, job: &Invocation, source: &Source, command: &Command) {
+        for word in command.filled_in() {
+            let names = shell::variables(&word.text).into_iter();
+            let names: Vec<String> = names.map(|(name, _)| name).collect();
+            let reads = &job.run.script.reads;
+            let is_read = |name: &String| reads.iter().any(|read| read.name == *name);
+            let is_call = matches!(&*word.text, "$@" | "$*");
+            if !is_call && (names.is_empty() || !names.iter().all(is_read)) {
+                let what = "what the server is given here is not known";
+                let at = offset(&word.range, job.run.base);
+                self.unread.push(source.unread(at, what, &[Hides::Flags]));
+            }
+            self.interface.python.passed.extend(names);
+        }
+    }
+
     /// The flags that a script gives to `SGLang`, and the variables that it reads.
     fn flags_and_reads(&mut self, job: &Invocation, source: &Source) {
         let starts = job.when == When::Start;
@@ -389,7 +406,7 @@ impl Reader<'_> {
             };
             self.interface.python.launches |= starts;
             if starts {
-                self.interface.python.passed.extend(command.passed());
+                self.passed(job, source, command);
             }
             let through = command.started_through();
             if starts && !through.is_empty() {

@@ -104,19 +104,18 @@ impl Command {
         Some(given)
     }
 
-    /// The variables whose words are arguments of the server's command.
-    pub fn passed(&self) -> Vec<String> {
+    /// Arguments of the server's command that the shell fills in: no flags, and no values of flags.
+    pub fn filled_in(&self) -> Vec<&Word> {
         if self.sglang().is_none() {
             return Vec::new();
         }
         let is_argument = |pair: &&[Word]| {
             let [before, word] = pair else { return false };
             let takes = before.text.starts_with("--") && !before.text.contains('=');
-            word.text.starts_with('$') && !takes
+            word.text.starts_with(['$', '`']) && !takes
         };
         let words = self.run().windows(2).filter(is_argument);
-        let names = words.flat_map(|pair| variables(&pair[1].text));
-        names.map(|(name, _)| name).collect()
+        words.map(|pair| &pair[1]).collect()
     }
 }
 
