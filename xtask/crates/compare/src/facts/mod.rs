@@ -75,6 +75,8 @@ impl Fact {
         for (key, value) in self.value.iter_mut().filter(|_| reader < 9) {
             match (area, key.as_str()) {
                 ("route", "body") => *value = keep(value, "\n", &|line| !line.starts_with(HEADER)),
+                // Of several values the first was seen.
+                ("flag", "value") => value.truncate(value.find(' ').unwrap_or(value.len())),
                 ("compose", "settings") => {
                     *value = keep(value, "\n", &|line| !line.starts_with(ENV_FILE));
                 }

@@ -19,6 +19,22 @@ pub fn is_flag(value: &Val<'_>) -> bool {
     })
 }
 
+/// Expressions that are one word each.
+const LITERALS: [&str; 3] = ["string", "integer", "float"];
+
+/// A flag's value with the constants behind it: `--lora-paths a=b c=d`.
+fn with_more<'t>(value: &Val<'t>, more: impl Iterator<Item = Val<'t>>) -> Val<'t> {
+    let is_word = |one: &Val<'_>| matches!(one, Val::Str(..) | Val::Int(_) | Val::Float(_));
+    if !is_word(value) {
+        return value.clone();
+    }
+    let more = more.take_while(|one| is_word(one) && !is_flag(one));
+    more.fold(value.clone(), |all, one| {
+        let text = one.display().unwrap_or_default();
+        all.join(&Val::text(" ")).join(&Val::text(&text))
+    })
+}
+
 impl<'t> Reader<'t> {
     /// Consecutive expressions of the command.
     pub fn sequence_of(&mut self, items: &[Node<'t>], seen: &mut Seen<'t>) {
@@ -48,7 +64,12 @@ impl<'t> Reader<'t> {
                     let value = pair
                         .get(1)
                         .filter(|value| !is_flag(value) && is_word(value));
-                    self.flag(*item, one, value, &way);
+                    let value = value.map(|value| {
+                        let more = items.iter().skip(at + 2);
+                        let more = more.take_while(|one| LITERALS.contains(&one.kind()));
+                        with_more(value, more.map(|one| self.at(*one, &way)))
+                    });
+                    self.flag(*item, one, value.as_ref(), &way);
                     if let Some(FlagValue::Computed(_)) =
                         self.facts.flags.last().map(|last| &last.value)
                         && let Some(value) = of.get(1)
@@ -73,7 +94,9 @@ impl<'t> Reader<'t> {
                 Val::Env(..) if at == 0 || !is_flag(&items[at - 1]) => self.passes(item),
                 item if is_flag(item) => {
                     let next = items.get(at + 1).filter(|next| !is_flag(next));
-                    self.flag(node, item, next, way);
+                    let more = || items.iter().skip(at + 2).cloned();
+                    let value = next.map(|next| with_more(next, more()));
+                    self.flag(node, item, value.as_ref(), way);
                 }
                 _ => {}
             }

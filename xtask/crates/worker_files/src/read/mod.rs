@@ -16,11 +16,13 @@ use super::copied::Copied;
 use super::dockerfile::{self, Run, Step};
 use super::glob::{clean, head, is_pattern};
 use super::ignore::Ignore;
+use super::json::{JsonKind, JsonNode, Member};
 use super::packages::Manager;
+use super::python::FlagGiven;
 use super::{
     EnvRead, FlagKind, FlagMapping, Hides, Package, Place, Reading, Source, Unread,
     WorkerInterface, bake, compose, hub, packages, python, readme, shell, source, tests_json,
-    worker_config,
+    worker_config, yaml,
 };
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -291,25 +293,57 @@ impl Reader<'_> {
         facts.passed.append(&mut self.interface.python.passed);
         self.interface.python = facts;
         self.interface.sources = sources;
-        self.configurations();
-        Ok(())
+        self.configurations()
     }
 
-    fn configurations(&mut self) {
-        for given in &self.interface.python.flags {
-            if given.flag == "--config"
-                && let python::FlagValue::Fixed(file) = &given.value
-                && self.names.contains_key(last_part(file).as_bytes())
-            {
-                let what = "SGLang reads flags from this file";
-                let unread = Unread::new(what, given.place.clone());
-                self.unread.push(Unread {
-                    text: format!("--config {file}"),
-                    ..unread.hiding(&[Hides::Flags])
-                });
+    /// Puts the flags of files that `SGLang` is given with `--config` in the place of that flag. A
+    /// file that is not in the repository is somebody else's.
+    fn configurations(&mut self) -> Result<()> {
+        for given in std::mem::take(&mut self.interface.python.flags) {
+            let file = match &given.value {
+                python::FlagValue::Fixed(file) if given.flag == "--config" => {
+                    self.resolve(file, None).into_iter().next()
+                }
+                _ => None,
+            };
+            let source = file.map(|file| self.source(&file)).transpose()?.flatten();
+            let Some(source) = source else {
+                self.interface.python.flags.push(given);
+                continue;
+            };
+            match yaml::read(&source, &[Hides::Flags]) {
+                Ok(root) => {
+                    let flags = configured(&source, &yaml::typed(&root, &source.text), &given);
+                    self.interface.python.flags.extend(flags);
+                }
+                Err(unread) => self.unread.push(unread),
             }
         }
+        Ok(())
     }
+}
+
+/// The flags that a file says as `SGLang` takes them: `true` is a switch, and `false` no flag.
+fn configured(source: &Source, root: &JsonNode, given: &FlagGiven) -> Vec<FlagGiven> {
+    let flag = |member: &Member| {
+        let value = match &member.value.kind {
+            JsonKind::Bool(true) => python::FlagValue::Alone,
+            JsonKind::Bool(false) | JsonKind::Null => return None,
+            JsonKind::Array(items) => {
+                let texts: Option<Vec<String>> = items.iter().map(JsonNode::scalar).collect();
+                python::FlagValue::Fixed(texts?.join(" "))
+            }
+            _ => python::FlagValue::Fixed(member.value.scalar()?),
+        };
+        Some(FlagGiven {
+            flag: format!("--{}", member.key.replace('_', "-")),
+            value,
+            from: Vec::new(),
+            place: source.place(member.key_span.clone()),
+            ..given.clone()
+        })
+    };
+    root.members().iter().filter_map(flag).collect()
 }
 
 /// A path's last part.

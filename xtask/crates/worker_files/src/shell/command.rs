@@ -96,7 +96,19 @@ impl Command {
                 continue;
             }
             let first = rest.next_if(|next| !next.text.starts_with("--") && next.text != "$@");
-            add(first.map(|first| first.text.as_str()));
+            // `--lora-paths a=b c=d`
+            let others = ["-", "$", "`"];
+            let is_value = |next: &&Word| {
+                !next.choice && !others.iter().any(|other| next.text.starts_with(other))
+            };
+            let mut value = first.map(|first| first.text.clone());
+            while let Some(value) = &mut value
+                && let Some(more) = rest.next_if(is_value)
+            {
+                value.push(' ');
+                value.push_str(&more.text);
+            }
+            add(value.as_deref());
             while let Some(other) = rest.next_if(|next| first.is_some() && next.choice) {
                 add(Some(&other.text));
             }
