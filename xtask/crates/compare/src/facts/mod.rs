@@ -80,6 +80,7 @@ impl Fact {
                 ("compose", "settings") => {
                     *value = keep(value, "\n", &|line| !line.starts_with(ENV_FILE));
                 }
+                ("env", "interpreted") => *value = value.replace(" any case", ""),
                 ("input", "set") => *value = keep(value, " | ", &|part| !part.starts_with(ADDED)),
                 ("input", "limits") => *value = keep(value, ", ", &|part| !part.starts_with("at ")),
                 _ => {}

@@ -202,7 +202,10 @@ impl Parser<'_> {
                         && !right.text.is_empty()
                         && !right.text.contains('$')
                     {
-                        self.compares(&left.text, format!("== {}", right.text));
+                        // `${NAME,,}`
+                        let folds = ["^^", ",,"].iter().any(|fold| left.text.contains(fold));
+                        let case = if folds { " any case" } else { "" };
+                        self.compares(&left.text, format!("== {}{case}", right.text));
                     }
                 }
                 let mut names = words.iter().flat_map(|word| variables(&word.text));

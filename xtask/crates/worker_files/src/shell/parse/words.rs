@@ -436,7 +436,7 @@ impl Parser<'_> {
             is_choice = all.len() > 1;
             texts.clone_from(all);
             if !alone.quoted {
-                let words = all.iter().flat_map(|text| text.split_whitespace());
+                let words = all.iter().flat_map(|text| split(text));
                 texts = words.map(str::to_owned).collect();
             }
         } else {
@@ -469,4 +469,18 @@ impl Parser<'_> {
         others.for_each(|word| word.choice = is_choice);
         words
     }
+}
+
+/// The words of a text that a variable holds. What a command prints stays in one piece.
+fn split(text: &str) -> Vec<&str> {
+    let mut depth = 0usize;
+    let pieces = text.split(|c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && c.is_whitespace()
+    });
+    pieces.filter(|piece| !piece.is_empty()).collect()
 }
