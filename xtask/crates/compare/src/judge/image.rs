@@ -168,8 +168,13 @@ impl<'a> Judge<'a> {
     /// Packages of every kind, and the other steps of the build.
     pub fn packages(&mut self) {
         // An entry is a RUN line, but a command may move to another one.
-        let missing =
-            |lost: &[String], _| format!("The new image does it nowhere: {}.", few(lost, 5));
+        let (before, after) = (self.old, self.new);
+        let missing = |lost: &[String], _: usize| match lost {
+            [one] if let Some(now) = in_place_of(one, before, after) => {
+                format!("It was `{one}`, is `{now}`.")
+            }
+            lost => format!("The new image does it nowhere: {}.", few(lost, 5)),
+        };
         let help = "Do it again, or record why it isn't needed.";
         self.each_part("step", commands, missing, help);
         let on_sglang = self
@@ -253,6 +258,29 @@ fn files(name: &str, fact: &Fact) -> Vec<String> {
 fn commands(_: &str, fact: &Fact) -> Vec<String> {
     let commands = fact.get("commands").unwrap_or_default().lines();
     commands.map(str::to_owned).collect()
+}
+
+/// What the new image does and the old one didn't, by the same program and with most of its words.
+fn in_place_of(command: &str, old: &Facts, new: &Facts) -> Option<String> {
+    let all = |facts: &Facts| -> Vec<String> {
+        let steps = facts.area("step");
+        steps
+            .flat_map(|(name, fact)| commands(name, fact))
+            .collect()
+    };
+    let before = all(old);
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let shared = |other: &String| {
+        let same = |word: &&str| words.contains(word);
+        other.split_whitespace().filter(same).count()
+    };
+    let is_near = |other: &String| {
+        let program = other.split_whitespace().next();
+        let most = words.len().max(other.split_whitespace().count());
+        program == words.first().copied() && 2 * shared(other) >= most
+    };
+    let other = all(new).into_iter().filter(|other| !before.contains(other));
+    other.filter(is_near).max_by_key(shared)
 }
 
 /// Whether a step of the build runs this program on a file, or on all of a folder.

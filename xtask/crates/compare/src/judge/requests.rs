@@ -133,10 +133,15 @@ impl Judge<'_> {
                     .help(help),
             });
         }
-        self.each("model", |_, _, id, old, new| {
+        self.each("model", |_, name, id, old, new| {
             let Some(new) = new else {
+                // One whose name is worked out goes by what loads it.
+                let why = match old.get(name) {
+                    Some(_) => format!("The new worker loads no model by `{name}`."),
+                    None => "The new worker doesn't load this model.".to_owned(),
+                };
                 return Item::new(id, Verdict::Missing, Some(old), None)
-                    .why("The new worker doesn't load this model.")
+                    .why(why)
                     .help(help);
             };
             // What else loads it now may be given the same.
