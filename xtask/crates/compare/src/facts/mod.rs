@@ -81,7 +81,7 @@ impl Fact {
                     *value = keep(value, "\n", &|line| !line.starts_with(ENV_FILE));
                 }
                 ("step", _) => {
-                    let is_test = |line: &str| line.starts_with("[ ") && !line.contains('$');
+                    let is_test = |line: &str| line.starts_with('[') && !line.contains('$');
                     *value = keep(value, "\n", &|line| !is_test(line));
                 }
                 ("env", "interpreted") => *value = value.replace(" any case", ""),

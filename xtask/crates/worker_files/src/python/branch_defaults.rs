@@ -66,8 +66,14 @@ impl<'t> Reader<'t> {
                 continue;
             };
             let own = name.as_str().unwrap_or_default();
+            let reads = |reader: &mut Self, one: Node<'t>| {
+                let value = reader.at(one, &way);
+                one.kind() == "call" && matches!(&value, Val::Env(name, _) if **name == *own)
+            };
             let all = condition.below();
-            let asks: Vec<_> = all.filter(|one| self.asks_for(*one, own, &way)).collect();
+            let asks: Vec<_> = all
+                .filter(|one| self.asks_for(*one, own, &way) || reads(self, *one))
+                .collect();
             if !asks.is_empty() {
                 let test = self.test(condition, &|one| asks.contains(&one), &way);
                 self.taken_instead(holder, test, "", &|one| one == node, usage);

@@ -141,10 +141,21 @@ impl<'t> Reader<'t> {
         let mut all = BTreeSet::new();
         let Some(url) = url else {
             let args = self.args(node, &Ctx::default());
-            all.extend(args.named.iter().map(|(name, value)| argument(name, value)));
+            // Only the engine's methods take arguments by place.
             let names = ENGINE.map(Val::text).into_iter();
             let placed = names.zip(args.positional.iter().cloned());
-            Self::parts_of_body("", &Val::Dict(placed.collect()), &mut all);
+            let (parts, named): (Vec<_>, Vec<_>) = args
+                .named
+                .iter()
+                .partition(|(name, _)| ENGINE.contains(&&**name));
+            let parts = parts
+                .into_iter()
+                .map(|(name, value)| (Val::text(name), value.clone()));
+            let parts: Vec<_> = placed.chain(parts).collect();
+            if !parts.is_empty() {
+                Self::parts_of_body("", &Val::Dict(parts.into()), &mut all);
+            }
+            all.extend(named.into_iter().map(|(name, value)| argument(name, value)));
             for more in &args.more {
                 Self::parts_of_body("", more, &mut all);
             }
@@ -181,7 +192,9 @@ impl<'t> Reader<'t> {
         let modules = ["requests.", "httpx.", "urllib."];
         let given = node.keyword("headers").map(|given| self.value(given));
         // A client may have headers of its own.
-        let is_whole = modules.iter().any(|name| function.starts_with(name));
+        let text = &self.program.files[node.file()].source.text;
+        let is_whole =
+            modules.iter().any(|name| function.starts_with(name)) || !text.contains("headers");
         let mut names: Vec<String> = Vec::new();
         match given {
             Some(Val::Dict(items)) => {
@@ -237,7 +250,7 @@ impl<'t> Reader<'t> {
             }
         });
         let mut body = self.body(node, url, method);
-        if !body.is_empty() {
+        if url.is_some() && !body.is_empty() {
             body.extend(self.headers(node));
         }
         let requested = Requested {

@@ -71,8 +71,8 @@ impl<'t> Reader<'t> {
         }
         if asked.required {
             self.caught(node, &mut usage);
-            self.guard_decides(node, &asked.name, &mut usage);
         }
+        self.guard_decides(node, &asked.name, &mut usage);
         usage
     }
 
@@ -151,11 +151,7 @@ impl<'t> Reader<'t> {
                 None => usage.plain = true,
             },
             "comparison_operator" => self.compared(node, parent, usage, any_case),
-            "match_statement" if node.part() == "subject" => {
-                let all = parent.below().filter(|one| one.kind() == "case_pattern");
-                let words: Vec<_> = all.map(|one| normal(one.text())).collect();
-                usage.says(format!("in {}{}", words.join(" "), case(any_case)));
-            }
+            "match_statement" if node.part() == "subject" => self.cases(parent, usage, any_case),
             "attribute" => {
                 let Some(call) = parent.parent().filter(|call| call.kind() == "call") else {
                     return;
@@ -195,7 +191,41 @@ impl<'t> Reader<'t> {
                 }
             }
             "expression_statement" => {}
+            "tuple" | "list" if is_first_of(parent) => {
+                let start = node.range().end;
+                let behind = parent.children().filter(|one| one.range().start >= start);
+                behind.for_each(|one| self.default(one, usage));
+                usage.plain = true;
+            }
             _ => usage.plain = true,
+        }
+    }
+
+    /// The words of a `match`, and the default that `case None:` gives.
+    fn cases(&mut self, holder: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+        let all = holder.below().filter(|one| one.kind() == "case_pattern");
+        let words: Vec<_> = all.map(|one| normal(one.text())).collect();
+        // A name takes any value.
+        let is_word = |text: &String| {
+            let is_name = text.chars().all(|c| c.is_alphanumeric() || c == '_');
+            text != "None" && (!is_name || text == "_")
+        };
+        match words.iter().any(is_word) {
+            true => usage.says(format!("in {}{}", words.join(" "), case(any_case))),
+            false => usage.plain = true,
+        }
+        let is_none = |clause: &Node<'t>| {
+            let mut patterns = clause.children().filter(|c| c.kind() == "case_pattern");
+            clause.kind() == "case_clause" && patterns.any(|one| one.text() == "None")
+        };
+        for inside in holder.below().filter(is_none).flat_map(Node::below) {
+            match inside.kind() {
+                "assignment" => inside.field("right"),
+                "return_statement" => inside.child(0),
+                _ => None,
+            }
+            .into_iter()
+            .for_each(|value| self.default(value, usage));
         }
     }
 
@@ -439,4 +469,15 @@ impl<'t> Reader<'t> {
 
 fn case(any: bool) -> &'static str {
     if any { " any case" } else { "" }
+}
+
+/// Whether the first value of a list that holds is taken: `next(v for v in (a, b) if v)`.
+fn is_first_of(list: Node<'_>) -> bool {
+    let clause = list.parent().filter(|one| one.kind() == "for_in_clause");
+    let all = clause.and_then(Node::parent);
+    let call = all.filter(|all| all.children().any(|one| one.kind() == "if_clause"));
+    let mut above = call.into_iter().flat_map(Node::ancestors);
+    above
+        .find(|one| one.kind() == "call")
+        .is_some_and(|call| call.callee_name() == "next")
 }
