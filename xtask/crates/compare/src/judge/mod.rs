@@ -75,9 +75,13 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
 
 fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
     let recorded = old;
-    let as_then = old
-        .older
-        .map(|reader| [old, new].map(|facts| facts.as_read_by(reader)));
+    let as_then = old.older.map(|reader| {
+        let [old, mut new] = [old, new].map(|facts| facts.as_read_by(reader));
+        if reader < 9 {
+            new.forget_defaults_unlike(&old);
+        }
+        [old, new]
+    });
     let [old, new] = as_then
         .as_ref()
         .map_or([old, new], |then| [&then[0], &then[1]]);

@@ -56,7 +56,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The same for a read inside a condition that tests for its variable.
-    pub fn guard_decides(&mut self, node: Node<'t>, name: &Val<'t>, usage: &mut Use<'t>) {
+    pub fn guard_decides(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Use<'t>) {
         let way = usage.way.clone();
         let start = node.range().start;
         let around: Vec<_> = node.inside().filter(|one| is_condition(*one)).collect();
@@ -65,15 +65,8 @@ impl<'t> Reader<'t> {
             let Some(condition) = condition.filter(|c| !c.range().contains(&start)) else {
                 continue;
             };
-            let own = name.as_str().unwrap_or_default();
-            let reads = |reader: &mut Self, one: Node<'t>| {
-                let value = reader.at(one, &way);
-                one.kind() == "call" && matches!(&value, Val::Env(name, _) if **name == *own)
-            };
             let all = condition.below();
-            let asks: Vec<_> = all
-                .filter(|one| self.asks_for(*one, own, &way) || reads(self, *one))
-                .collect();
+            let asks: Vec<_> = all.filter(|one| self.asks_about(*one, own, &way)).collect();
             if !asks.is_empty() {
                 let test = self.test(condition, &|one| asks.contains(&one), &way);
                 self.taken_instead(holder, test, "", &|one| one == node, usage);
@@ -234,6 +227,26 @@ impl<'t> Reader<'t> {
         let callers: Vec<Node<'t>> = sites.collect();
         let mut given = |call| self.is_given(call, name, &Ctx::default(), calls - 1);
         calls == 0 || callers.is_empty() || callers.into_iter().any(&mut given)
+    }
+
+    /// Whether an expression is the same variable or key of the input again, or asks if it is there.
+    fn asks_about(&mut self, node: Node<'t>, own: &Val<'t>, way: &Ctx<'t>) -> bool {
+        let reads = matches!(node.kind(), "call" | "subscript");
+        match own {
+            Val::Env(name, _) if reads => {
+                matches!(self.at(node, way), Val::Env(other, _) if other == *name)
+            }
+            Val::Env(name, _) => self.asks_for(node, name, way),
+            own if reads => self.at(node, way) == *own,
+            own => {
+                let both = node.child(0).zip(node.child(1));
+                let is_test = node.text_of("operators").ends_with("in");
+                both.filter(|_| is_test).is_some_and(|(left, right)| {
+                    let (key, whole) = (self.at(left, way), self.at(right, way));
+                    whole.may_be(|one| one.item(&key) == *own)
+                })
+            }
+        }
     }
 
     /// `name in os.environ`

@@ -379,7 +379,8 @@ impl<'t> Reader<'t> {
         if self.facts.env.len() > self.limit / 100 {
             return;
         }
-        let usage = self.usage(node, asked, way);
+        let own = Val::Env(name.clone(), Rc::new(Val::None));
+        let usage = self.usage(node, &own, asked.required, way);
         let place = self.place(at);
         // What a helper does with its own variables is not said of each name that it is given.
         let is_named = at.file() == node.file() && node.range().contains(&at.range().start);

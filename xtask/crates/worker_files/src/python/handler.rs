@@ -1,7 +1,6 @@
 //! What handlers take from a job's input, and how RunPod's SDK is started.
 
 use super::api::normal;
-use super::environment::Asked;
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Args, Val};
@@ -179,9 +178,9 @@ impl<'t> Reader<'t> {
                         let text = value.display().unwrap_or_else(|| normal(default.text()));
                         Some(text).filter(|text| text != "None")
                     });
-                    let usage = self.usage(node, &Asked::named(name.clone()), &way);
-                    let text = text.or_else(|| Self::default_beside(node, needed, &usage));
                     let path = one.item(name);
+                    let usage = self.usage(node, &path, needed, &way);
+                    let text = text.or_else(|| Self::default_beside(node, needed, &usage));
                     self.key(node, &path, text, needed);
                     self.limit(&path, usage.bounds());
                 } else if !matches!(name, Val::Int(_) | Val::Never) {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::api::normal;
-use super::environment::Asked;
 use super::eval::Reader;
 use super::scope::Bound;
 use super::syntax::{Node, is_among};
@@ -59,7 +58,14 @@ impl Use<'_> {
 }
 
 impl<'t> Reader<'t> {
-    pub fn usage(&mut self, node: Node<'t>, asked: &Asked<'t>, way: &Ctx<'t>) -> Use<'t> {
+    /// How the value of a read is used: of `own`, a variable or a key of the job's input.
+    pub fn usage(
+        &mut self,
+        node: Node<'t>,
+        own: &Val<'t>,
+        required: bool,
+        way: &Ctx<'t>,
+    ) -> Use<'t> {
         let mut usage = Use {
             way: way.clone(),
             ..Use::default()
@@ -69,10 +75,10 @@ impl<'t> Reader<'t> {
         if node.kind() == "comparison_operator" {
             usage.defaults.clear();
         }
-        if asked.required {
+        if required {
             self.caught(node, &mut usage);
         }
-        self.guard_decides(node, &asked.name, &mut usage);
+        self.guard_decides(node, own, &mut usage);
         usage
     }
 
@@ -191,6 +197,14 @@ impl<'t> Reader<'t> {
                 }
             }
             "expression_statement" => {}
+            // `next((value for …), default)`
+            "generator_expression" if node.part() == "body" => {
+                let call = parent.ancestors().nth(1);
+                let call = call.filter(|call| call.callee_name() == "next");
+                let default = call.and_then(|call| call.values().get(1).copied());
+                default.into_iter().for_each(|one| self.default(one, usage));
+                usage.plain = true;
+            }
             "tuple" | "list" if is_first_of(parent) => {
                 let start = node.range().end;
                 let behind = parent.children().filter(|one| one.range().start >= start);
