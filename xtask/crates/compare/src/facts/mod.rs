@@ -256,12 +256,15 @@ impl Facts {
         facts
     }
 
-    /// Leaves out defaults of what has none in a record: readers before 9 found fewer of them.
-    pub fn forget_defaults_unlike(&mut self, record: &Self) {
+    /// Leaves out defaults and ways to use a value that a record does not know: readers before 9
+    /// found fewer of them.
+    pub fn forget_uses_unlike(&mut self, record: &Self) {
         for (id, fact) in &mut self.all {
-            let known = record.all.get(id);
-            if known.is_some_and(|known| known.get("default").is_none()) {
-                fact.value.remove("default");
+            for key in ["default", "interpreted"] {
+                let known = record.all.get(id);
+                if known.is_some_and(|known| known.get(key).is_none()) {
+                    fact.value.remove(key);
+                }
             }
         }
     }

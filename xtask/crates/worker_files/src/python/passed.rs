@@ -45,6 +45,9 @@ impl<'t> Reader<'t> {
                 self.used(call, usage, any_case);
             }
             "bool" => usage.says("truthy"),
+            "get" if call.values().first() == Some(&node) => {
+                self.looked_up(function.field("object"), usage, any_case);
+            }
             "str" => self.used(call, usage, any_case),
             _ => {
                 usage.plain = true;

@@ -171,6 +171,9 @@ impl<'t> Reader<'t> {
                 }
             }
             "argument_list" | "keyword_argument" => self.passed(node, parent, usage, any_case),
+            "subscript" if node.part() == "subscript" => {
+                self.looked_up(parent.field("value"), usage, any_case);
+            }
             "assignment" | "named_expression" => {
                 let target = parent.field("left").or(parent.field("name"));
                 match target.filter(|target| target.kind() == "identifier" && *target != node) {
@@ -181,21 +184,7 @@ impl<'t> Reader<'t> {
                     self.used(parent, usage, any_case);
                 }
             }
-            "return_statement" | "lambda" | "yield" => {
-                let function = match parent.kind() {
-                    "lambda" => Some(parent),
-                    _ => parent.function(),
-                };
-                match function.and_then(|function| self.call_of(function, &usage.way)) {
-                    Some(call) => {
-                        let around = usage.way.around(call);
-                        let way = std::mem::replace(&mut usage.way, around);
-                        self.used(call, usage, any_case);
-                        usage.way = way;
-                    }
-                    None => usage.plain = true,
-                }
-            }
+            "return_statement" | "lambda" | "yield" => self.given_back(parent, usage, any_case),
             "expression_statement" => {}
             // `next((value for …), default)`
             "generator_expression" if node.part() == "body" => {
@@ -212,6 +201,23 @@ impl<'t> Reader<'t> {
                 usage.plain = true;
             }
             _ => usage.plain = true,
+        }
+    }
+
+    /// What the caller does with a result.
+    fn given_back(&mut self, parent: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+        let function = match parent.kind() {
+            "lambda" => Some(parent),
+            _ => parent.function(),
+        };
+        match function.and_then(|function| self.call_of(function, &usage.way)) {
+            Some(call) => {
+                let around = usage.way.around(call);
+                let way = std::mem::replace(&mut usage.way, around);
+                self.used(call, usage, any_case);
+                usage.way = way;
+            }
+            None => usage.plain = true,
         }
     }
 
@@ -282,6 +288,23 @@ impl<'t> Reader<'t> {
         // A comparison with an unknown value says nothing about how the value is taken.
         match shown {
             Some(shown) => usage.says(format!("{operator} {shown}{}", case(any_case))),
+            None => usage.plain = true,
+        }
+    }
+
+    /// The keys of a dict that a value is looked up in.
+    pub fn looked_up(&mut self, table: Option<Node<'t>>, usage: &mut Use<'t>, any_case: bool) {
+        let way = usage.way.clone();
+        let Some(Val::Dict(items)) = table.map(|table| self.at(table, &way)) else {
+            usage.plain = true;
+            return;
+        };
+        let words: Option<Vec<String>> = items.iter().map(|(key, _)| key.display()).collect();
+        match words {
+            Some(mut words) => {
+                words.sort();
+                usage.says(format!("in [{}]{}", words.join(","), case(any_case)));
+            }
             None => usage.plain = true,
         }
     }
