@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::unread::in_layout;
-use super::{FILES, Facts};
+use super::super::unread::{digest, in_layout};
+use super::{FILES, Facts, IDLE, RUNS};
 use worker_files::dockerfile::{Image, Named, expand};
 use worker_files::packages::{BREAKS_SYSTEM, Manager};
 use worker_files::{Package, WorkerInterface};
@@ -108,10 +108,16 @@ impl Facts {
                         (Some(to), Some(_)) => to.rsplit_once('/').map(|(folder, _)| folder),
                         (to, _) => to.copied(),
                     };
+                    let module = held.first.filter(|_| files.is_none());
+                    let source = module.and_then(|path| interface.sources.get(path));
+                    let source = source.filter(|source| source.path.name().ends_with(b".py"));
+                    let content = source.map(|it| format!("{:x}", digest([it.text.as_bytes()])));
+                    let runs = module.is_some_and(|path| interface.python.acting.contains(path));
                     self.add(
                         format!("copy:{}", held.name),
                         &copy.place,
                         &[
+                            (if runs { RUNS } else { IDLE }, content.as_deref()),
                             ("target", Some(&copy.dest)),
                             (FILES, files.as_deref()),
                             ("to", to.map(|to| format!("/{to}")).as_deref()),

@@ -166,7 +166,11 @@ fn is_limit(part: &str) -> bool {
 }
 
 /// Attributes that are wording: told, but a change of them is no change of the worker.
-pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
+pub const WORDING: [&str; 6] = ["title", "description", "label", "target", RUNS, IDLE];
+
+/// The content of a Python file that runs and does something when it is imported, and of any other.
+pub const RUNS: &str = "runs";
+pub const IDLE: &str = "idle";
 
 /// Attributes of the Hub's facts that have a name here; all others are as `hub.json` calls them.
 const HUB_KEYS: &str = "type required fixed min max true false title description value values \

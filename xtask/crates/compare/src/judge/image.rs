@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::facts::{FILES, Fact, Facts};
+use super::super::facts::{FILES, Fact, Facts, IDLE, RUNS};
 use super::variables::show;
 use super::{Item, Judge, Verdict, difference, few};
 use worker_files::is_one_of;
@@ -55,6 +55,7 @@ impl<'a> Judge<'a> {
         self.each_part("copy", files, missing, help);
         self.requirements();
         self.moved();
+        self.idle();
         self.permissions("chmod", "mode");
         self.permissions("chown", "owner");
     }
@@ -99,6 +100,25 @@ impl<'a> Judge<'a> {
                 && item.open
             {
                 item.keep("What it lists is judged package by package.");
+            }
+        }
+    }
+
+    /// Python files that are the same, and that nothing runs or imports any more.
+    fn idle(&mut self) {
+        let (before, after) = (self.old.area("copy"), self.new);
+        for (name, old) in before {
+            let id = format!("copy:{name}");
+            let new = after.get(&id).and_then(|new| new.get(IDLE));
+            if new.is_some()
+                && old.get(RUNS) == new
+                && let Some(item) = self.item_mut(&id).filter(|item| !item.open)
+            {
+                item.change(
+                    "The image holds it as before, but nothing that runs imports it now."
+                        .to_owned(),
+                    "Import it where that was done, or record why it isn't needed.",
+                );
             }
         }
     }

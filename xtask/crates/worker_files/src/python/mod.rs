@@ -94,6 +94,8 @@ pub struct PythonFacts {
     pub serverless: Vec<Setting>,
     pub offers: Vec<Offer>,
     pub api: Vec<ApiItem>,
+    /// The files among those that run that do something when they are imported.
+    pub acting: BTreeSet<RepoPath>,
     /// Names of files in texts of reached code: tables that it may open.
     pub opens: BTreeSet<String>,
     /// Variables whose words are arguments of the server's command.
@@ -253,8 +255,12 @@ fn read_counted(
     for file in program.files.iter().filter(|file| file.reached) {
         declared.extend(declared::reads(file.source, file.syntax, &mut unread));
     }
+    let acts = |file: &&scope::File<'_>| file.reached && acts(file.syntax.root());
+    let acting = program.files.iter().filter(acts);
+    let acting = acting.map(|file| file.source.path.clone()).collect();
     let mut reader = Reader::new(program, data);
     reader.run();
+    reader.facts.acting = acting;
     let Reader {
         mut facts,
         unread: more,
@@ -276,6 +282,26 @@ fn read_counted(
     unread.sort();
     unread.dedup();
     (Reading::new(facts, unread), steps)
+}
+
+/// Whether a module calls something, or changes what another one holds, when it is imported.
+fn acts(root: Node<'_>) -> bool {
+    let mut todo: Vec<Node<'_>> = root.children().collect();
+    while let Some(node) = todo.pop() {
+        let first = node.child(0);
+        match node.kind() {
+            "function_definition" | "class_definition" | "decorated_definition" => {}
+            "expression_statement" => {
+                let left = first.and_then(|one| one.field("left"));
+                let changes = left.is_some_and(|one| one.kind() != "identifier");
+                if changes || first.is_some_and(|one| one.kind() == "call") {
+                    return true;
+                }
+            }
+            _ => todo.extend(node.children()),
+        }
+    }
+    false
 }
 
 impl<'t> Reader<'t> {
