@@ -44,8 +44,8 @@ impl HubDocument {
         rule.at(self.place(span), message)
     }
 
-    pub fn config(&self, key: &str) -> Option<&JsonNode> {
-        self.root.get("config")?.get(key)
+    pub fn config(&self) -> &JsonNode {
+        self.root.at("config")
     }
 
     /// Where the file declares its variables, or would.

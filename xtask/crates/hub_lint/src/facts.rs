@@ -27,6 +27,21 @@ pub enum ValueShape {
     Payload,
 }
 
+impl ValueShape {
+    /// The type as JSON Schema names it, and in words.
+    pub fn kind(&self) -> (&'static str, &'static str) {
+        match self {
+            Text | Word(_) | Limited(_) => ("string", "a string"),
+            Flag => ("boolean", "true or false"),
+            Whole | Count => ("integer", "a whole number"),
+            Number => ("number", "a number"),
+            Scalar => ("scalar", "a string, a number or a boolean"),
+            Object(_) | Payload | Values => ("object", "an object"),
+            List(_) => ("array", "an array"),
+        }
+    }
+}
+
 /// Whether a key has to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -58,6 +73,17 @@ pub struct FieldTable {
 impl FieldTable {
     pub fn field(&self, key: &str) -> Option<&'static FieldRule> {
         self.fields.iter().find(|field| field.key == key)
+    }
+
+    pub fn required(&self) -> impl Iterator<Item = &'static FieldRule> {
+        let fields = self.fields.iter();
+        fields.filter(|field| field.need == Presence::Required)
+    }
+
+    /// The keys that the Hub's guide has, and not only published listings.
+    pub fn documented(&self) -> impl Iterator<Item = &'static FieldRule> {
+        let fields = self.fields.iter();
+        fields.filter(|field| field.need != Presence::Seen)
     }
 
     /// Whether it is this table, and not only one like it.

@@ -151,11 +151,8 @@ fn word(
     let mut aliases = aliases.iter();
     let alias = aliases.find(|(_, others)| others.contains(&lower.as_str()));
     if let Some((word, safety)) = guess.or(alias.map(|(word, _)| (*word, safety_of_alias))) {
-        let asked = finding.help(format!("did you mean `{word}`?"));
-        finding = asked.write(safety, &node.span, word, edit::quote(word));
+        finding = edit::meant(finding, safety, &node.span, word);
     }
-    Some(match help {
-        Some(help) => finding.help(help),
-        None => finding,
-    })
+    finding.help.extend(help.map(str::to_owned));
+    Some(finding)
 }

@@ -2,7 +2,7 @@
 
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
-use crate::model::EnvVariable;
+use crate::model;
 use crate::rule::rules;
 use worker_files::json::JsonKind;
 use xtask_core::finding::{Finding, Safety};
@@ -38,17 +38,17 @@ rules! {
         from "the Hub's publishing guide; one published listing";
 }
 
-pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let mut told = Vec::new();
     tokens(document, findings, &mut told);
-    let secrets = variables.iter().filter(|variable| is_secret(variable.key));
-    for variable in secrets.filter(|_| document.which == Which::Hub) {
-        let key = variable.key;
-        let input = variable.input.as_ref();
-        let kind = input.and_then(|input| input.kind);
-        let value = variable.value.or_else(|| input?.default);
+    if document.which != Which::Hub {
+        return;
+    }
+    let variables = model::variables(document).into_iter();
+    for variable in variables.filter(|variable| is_secret(variable.key)) {
+        let (key, kind) = (variable.key, variable.kind());
         // A switch whose name ends in `_TOKEN` holds no token.
-        if let Some(node) = value
+        if let Some(node) = variable.value.or(variable.default())
             && !matches!(kind, Some("boolean" | "number"))
             && !told.contains(&node.span.start)
             && !node.scalar().is_some_and(|text| is_placeholder(&text))
@@ -57,13 +57,12 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
             let help = "leave it empty; users fill it from their RunPod secrets";
             findings.push(document.at(&SECRET_VALUE, &node.span, what).help(help));
         }
-        if let Some(node) = input.and_then(|input| input.node.get("type"))
-            && kind == Some("huggingface")
-        {
+        if kind == Some("huggingface") {
+            let span = &variable.input.at("type").span;
             let what = format!("`huggingface` picks a model, and `{key}` is a secret");
-            let finding = document.at(&TOKEN_PICKER, &node.span, what);
+            let finding = document.at(&TOKEN_PICKER, span, what);
             let right = edit::quote("string");
-            findings.push(finding.write(Safety::Unsafe, &node.span, "string", right));
+            findings.push(finding.write(Safety::Unsafe, span, "string", right));
         }
     }
 }

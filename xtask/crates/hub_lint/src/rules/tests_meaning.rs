@@ -70,10 +70,8 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     // A bare list has had its finding; what it lists are tests all the same.
     let tests = document.root.get("tests").unwrap_or(&document.root);
     for test in tests.items() {
-        findings.extend(timeout(document, test));
-        findings.extend(assertions(document, test));
-        findings.extend(wrapped(document, test));
-        findings.extend(failing(document, test));
+        let checks = [timeout, assertions, wrapped, failing];
+        findings.extend(checks.iter().filter_map(|check| check(document, test)));
     }
 }
 

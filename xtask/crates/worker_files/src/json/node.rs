@@ -65,22 +65,30 @@ impl JsonNode {
         }
     }
 
+    /// The value of a key; `null` where there is none.
+    pub fn at(&self, key: &str) -> &Self {
+        static NULL: JsonNode = JsonNode {
+            span: 0..0,
+            kind: JsonKind::Null,
+        };
+        self.get(key).unwrap_or(&NULL)
+    }
+
     pub fn list(&self, key: &str) -> &[Self] {
-        self.get(key).map_or(&[], Self::items)
+        self.at(key).items()
     }
 
     /// The members of the object at a key; nothing where there is none.
     pub fn object(&self, key: &str) -> &[Member] {
-        self.get(key).map_or(&[], Self::members)
+        self.at(key).members()
     }
 
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(Self::as_str)
+        self.at(key).as_str()
     }
 
     pub fn is_true(&self, key: &str) -> bool {
-        self.get(key)
-            .is_some_and(|it| it.kind == JsonKind::Bool(true))
+        self.at(key).kind == JsonKind::Bool(true)
     }
 
     pub fn as_str(&self) -> Option<&str> {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::{HubDocument, short};
+use crate::model::EnvVariable;
 use crate::rule::rules;
 use crate::{facts, model};
 use anyhow::Result;
@@ -200,17 +201,15 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
 }
 
 fn unread(worker: &Worker<'_>, code: &WorkerTexts, hub: &HubDocument, findings: &mut Vec<Finding>) {
-    let variables = model::variables(&hub.root);
-    let own = variables
-        .iter()
-        .filter(|variable| !is_foreign(variable.key));
-    let wanted: HashSet<String> = own.clone().map(|v| v.key.to_ascii_uppercase()).collect();
-    if wanted.is_empty() || !worker.has_plain_base() || code.computes_names() {
+    let mut own = model::variables(hub);
+    own.retain(|variable| !is_foreign(variable.key));
+    if own.is_empty() || !worker.has_plain_base() || code.computes_names() {
         return;
     }
-    let named = code.names(&wanted);
-    let unread = own.filter(|variable| !named.contains(&variable.key.to_ascii_uppercase()));
-    findings.extend(unread.map(|variable| not_read(hub, variable.key, variable.key_span)));
+    let upper = |variable: &EnvVariable<'_>| variable.key.to_ascii_uppercase();
+    let named = code.names(&own.iter().map(upper).collect());
+    own.retain(|variable| !named.contains(&upper(variable)));
+    findings.extend(own.iter().map(|variable| not_read(hub, variable)));
 }
 
 /// What shows that a worker takes RunPod's jobs.
@@ -257,9 +256,8 @@ fn started(
         }
     }
     let is = |text: Option<&str>, word: &str| text.is_some_and(|t| t.eq_ignore_ascii_case(word));
-    let config = hub.root.get("config");
-    let balancer = is(config.and_then(|config| config.text("endpointType")), "LB")
-        || hub.root.get("endpointType").is_some();
+    let balancer =
+        is(hub.config().text("endpointType"), "LB") || hub.root.get("endpointType").is_some();
     if let Some(start) = here
         && !balancer
         && is(hub.root.text("type"), "serverless")
@@ -288,16 +286,17 @@ const LOADERS: &str = "\
     vllm sglang llama_cpp ollama comfyui ComfyUI safetensors";
 
 fn short_timeouts(code: &WorkerTexts, tests: &HubDocument, findings: &mut Vec<Finding>) {
+    let loads = || code.says(&LOADERS.split_whitespace().collect::<Vec<_>>());
     let timeouts = tests
         .root
         .list("tests")
         .iter()
-        .filter_map(|test| test.get("timeout"));
+        .map(|test| test.at("timeout"));
     let timeouts = timeouts.filter_map(|node| Some((node, node.as_f64()?)));
-    let short: Vec<_> = timeouts
+    let mut short = timeouts
         .filter(|(_, n)| (5000.0..=30_000.0).contains(n))
-        .collect();
-    if short.is_empty() || !code.says(&LOADERS.split_whitespace().collect::<Vec<_>>()) {
+        .peekable();
+    if short.peek().is_none() || !loads() {
         return;
     }
     for (node, time) in short {
@@ -316,7 +315,7 @@ const SIZES: &str = "\
 
 fn idle_gpus(worker: &Worker<'_>, hub: &HubDocument) -> Option<Finding> {
     let facts = &worker.facts;
-    let count = hub.config("gpuCount")?;
+    let count = hub.config().at("gpuCount");
     count.as_f64().filter(|n| *n >= 2.0)?;
     let drives = facts.env.iter().filter_map(|read| read.drives.as_ref());
     let mut flags = drives.map(|drive| &drive.flag);

@@ -60,7 +60,11 @@ pub struct Worker<'a> {
     pub unread: Vec<Unread>,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    pub fn documents(&self) -> impl Iterator<Item = &'a HubDocument> {
+        self.hub.into_iter().chain(self.tests)
+    }
+
     /// Whether something unread may hide such facts, so that their absence proves nothing.
     pub fn may_hide(&self, what: Hides) -> bool {
         // Variables and flags are asked of the code alone; what is registered with RunPod is another

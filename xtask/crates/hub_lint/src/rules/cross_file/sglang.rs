@@ -52,26 +52,21 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
         return;
     };
     let release = Release::of(&version);
-    for document in [worker.hub, worker.tests].into_iter().flatten() {
+    for document in worker.documents() {
         let mut values: Vec<(&str, &JsonNode)> = Vec::new();
-        for variable in model::variables(&document.root) {
-            let key = variable.key;
-            values.extend(variable.value.map(|node| (key, node)));
-            if let Some(input) = &variable.input {
-                values.extend(input.options.iter().map(|option| (key, *option)));
-                // A default that is an option has been told as that.
-                let is_it = |node: &JsonNode| {
-                    let text = node.scalar();
-                    input.options.iter().any(|option| option.scalar() == text)
-                };
-                let default = input.default.filter(|node| !is_it(node));
-                values.extend(default.map(|node| (key, node)));
-            }
+        for variable in model::variables(document) {
+            let (key, options) = (variable.key, variable.options());
+            // A default that is an option is told as that.
+            let is_option =
+                |node: &&JsonNode| options.iter().any(|it| it.scalar() == node.scalar());
+            let default = variable.default().filter(|node| !is_option(node));
+            let nodes = variable.value.iter().chain(&options).chain(&default);
+            values.extend(nodes.map(|node| (key, *node)));
             if document.which == Which::Hub {
                 findings.extend(release.gone(document, &variable, interface));
             }
         }
-        let presets = model::list(&document.root, "presets").iter();
+        let presets = document.config().list("presets").iter();
         let defaults = presets.flat_map(|preset| preset.object("defaults"));
         values.extend(defaults.map(|member| (member.key.as_str(), &member.value)));
         for (key, node) in values {
@@ -173,11 +168,10 @@ impl Release {
         let choices = flags.iter().flat_map(|flag| flag.choices.iter().flatten());
         let choices: Vec<&str> = choices.filter_map(|choice| choice.as_str()).collect();
         let finding = finding.help(format!("it takes {}", suggest::one_of(&choices)));
-        let Some((right, _)) = suggest::nearest(&text, choices.iter().copied()) else {
-            return Some(finding);
-        };
-        let finding = finding.help(format!("did you mean `{right}`?"));
-        Some(finding.write(Safety::Unsafe, &node.span, right, edit::quote(right)))
+        Some(match suggest::nearest(&text, choices.iter().copied()) {
+            Some((right, _)) => edit::meant(finding, Safety::Unsafe, &node.span, right),
+            None => finding,
+        })
     }
 }
 
