@@ -30,9 +30,9 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let mut targets = targets::resolve(repo, &args.paths)?;
     if matches!(args.format, LintFormat::Github | LintFormat::Sarif) {
         // GitHub shows findings by their paths in the whole repository.
-        targets
-            .iter_mut()
-            .for_each(targets::LintTarget::show_from_git_root);
+        for target in &mut targets {
+            target.show_from_git_root();
+        }
     }
     if args.fix || args.unsafe_fixes || args.dry_run {
         return fix::run(&mut targets, args);
