@@ -19,6 +19,7 @@ use anyhow::{Result, bail};
 
 use self::containers::Session;
 use self::expected_image::ExpectedImage;
+pub use self::inspect::image as inspected;
 use self::inspect::{HistoryStep, InspectedImage};
 use self::layers::Look;
 use super::report::Check;
