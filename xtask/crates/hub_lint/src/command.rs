@@ -59,10 +59,8 @@ fn explain(pattern: &str) -> Result<Outcome> {
 fn unknown_rule(text: &str) -> UsageError {
     let all = registry::all();
     let names = all.iter().flat_map(|rule| [rule.code, rule.name]);
-    let guess = match suggest::nearest(text, names) {
-        Some((name, _)) => format!(" Did you mean `{name}`?"),
-        None => String::new(),
-    };
+    let guess = suggest::nearest(text, names);
+    let guess = guess.map_or_else(String::new, |(name, _)| format!(" Did you mean `{name}`?"));
     UsageError(format!(
         "there is no rule `{text}`.{guess} `--rules` lists them"
     ))

@@ -1,6 +1,6 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
-use worker_files::json::{JsonNode, Member};
+use worker_files::json::{JsonNode, Member, removal};
 use xtask_core::finding::{Finding, Safety, Span};
 use xtask_core::suggest::Sure;
 
@@ -28,16 +28,8 @@ pub fn meant(finding: Finding, safety: Safety, span: &Span, right: &str) -> Find
 pub fn remove(object: &JsonNode, member: &Member) -> Replace {
     let members = object.members();
     // They are in the order of the text.
-    let index = members.partition_point(|other| other.key_span.start < member.key_span.start);
-    let end = member.value.span.end;
-    let span = if let Some(next) = members.get(index + 1) {
-        member.key_span.start..next.key_span.start
-    } else if let Some(before) = index.checked_sub(1).and_then(|i| members.get(i)) {
-        before.value.span.end..end
-    } else {
-        member.key_span.start..end
-    };
-    (span, String::new())
+    let before = |other: &Member| other.key_span.start < member.key_span.start;
+    removal(members, members.partition_point(before))
 }
 
 /// Adds a member after the last one, laid out like it. `value` is JSON.

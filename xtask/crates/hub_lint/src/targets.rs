@@ -35,10 +35,11 @@ pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>
         return Err(UsageError("standard input can be read only once".to_owned()).into());
     }
     if paths.is_empty() {
-        return Ok(vec![match repo {
-            Some(root) => folder(root, String::new())?,
-            None => around().and_then(|root| folder(&root, prefix(&root)))?,
-        }]);
+        let around = match repo {
+            Some(root) => folder(root, String::new()),
+            None => around().and_then(|root| folder(&root, prefix(&root))),
+        };
+        return Ok(vec![around?]);
     }
     let target = |shown: &PathBuf| {
         if shown.as_os_str() == "-" {
@@ -94,11 +95,10 @@ fn prefix(shown: &Path) -> String {
     let text = shown.to_string_lossy();
     let text = text.trim_end_matches('/');
     let text = text.strip_prefix("./").unwrap_or(text);
-    if text == "." {
-        String::new()
-    } else {
-        text.to_owned()
-    }
+    Some(text)
+        .filter(|text| *text != ".")
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
@@ -147,8 +147,7 @@ fn repository_of(path: &Path, which: Which) -> (PathBuf, RepoPath) {
 }
 
 fn guess(bytes: &[u8]) -> Which {
-    let root = worker_files::json::parse(bytes).root;
-    match root {
+    match worker_files::json::parse(bytes).root {
         Some(root) if root.get("tests").is_some() || !root.items().is_empty() => Which::Tests,
         _ => Which::Hub,
     }

@@ -18,6 +18,13 @@ pub struct Fault {
     pub what: String,
 }
 
+impl Fault {
+    fn new(offset: usize, what: &str) -> Self {
+        let what = what.to_owned();
+        Self { offset, what }
+    }
+}
+
 pub fn read(source: &Source, may_hide: &[Hides]) -> Result<JsonNode, Unread> {
     parse(&source.text).map_err(|fault| {
         let what = format!("not YAML: {}", fault.what);
@@ -39,16 +46,11 @@ pub fn parse(text: &str) -> Result<JsonNode, Fault> {
     let mut documents = 0;
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| Fault {
-            offset: offset(error.marker().index()),
-            what: error.info().to_owned(),
-        })?;
+        let (event, span) =
+            event.map_err(|error| Fault::new(offset(error.marker().index()), error.info()))?;
         let span = offset(span.start.index())..offset(span.end.index());
         let offset = span.start;
-        let fault = |what: &str| {
-            let what = what.to_owned();
-            Err(Fault { offset, what })
-        };
+        let fault = |what: &str| Err(Fault::new(offset, what));
         let (anchor, node) = match event {
             Event::DocumentStart(_) => {
                 documents += 1;
@@ -70,10 +72,10 @@ pub fn parse(text: &str) -> Result<JsonNode, Fault> {
                 };
                 (anchor, node.clone())
             }
-            Event::Scalar(value, _, anchor, _) => (
-                anchor,
-                JsonNode::new(span, JsonKind::String(value.into_owned())),
-            ),
+            Event::Scalar(value, _, anchor, _) => {
+                let kind = JsonKind::String(value.into_owned());
+                (anchor, JsonNode::new(span, kind))
+            }
             end @ (Event::SequenceEnd | Event::MappingEnd) => {
                 let Some((anchor, start, nodes)) = open.pop() else {
                     continue;
@@ -125,7 +127,11 @@ fn members(nodes: Vec<JsonNode>, text: &str) -> Vec<Member> {
             merged.extend_from_slice(value.members());
             merged.extend(value.items().iter().flat_map(JsonNode::members).cloned());
         } else {
-            own.push(Member::new(key, key_span, value));
+            own.push(Member {
+                key,
+                key_span,
+                value,
+            });
         }
     }
     own.append(&mut merged);

@@ -168,7 +168,7 @@ fn one_choice(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) -> O
         let shown = short(name);
         let what = format!("no pool holds `{shown}`, so there is nothing to exclude");
         Some(document.at(&EXCLUSION, span, what))
-    } else if is_pool || facts::GPU_IDS.contains(&name) {
+    } else if is_known(name) {
         None
     } else if let Some(right) = separated(name) {
         let what = "the names in `gpuIds` are separated by commas";
@@ -187,11 +187,14 @@ fn one_choice(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) -> O
     }
 }
 
+fn is_known(name: &str) -> bool {
+    facts::GPU_POOLS.contains(&name) || facts::GPU_IDS.contains(&name)
+}
+
 /// The names of a list with other separators than commas, with commas.
 fn separated(text: &str) -> Option<String> {
     let names: Vec<&str> = text.split([';', '|']).map(str::trim).collect();
-    let known = |name: &&str| facts::GPU_POOLS.contains(name) || facts::GPU_IDS.contains(name);
-    (names.len() > 1 && names.iter().all(known)).then(|| names.join(","))
+    (names.len() > 1 && names.iter().all(|name| is_known(name))).then(|| names.join(","))
 }
 
 /// The pool that a name means: by its letters, or the only one of its memory whose family begins alike.

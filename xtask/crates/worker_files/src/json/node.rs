@@ -27,16 +27,6 @@ pub struct Member {
     pub value: JsonNode,
 }
 
-impl Member {
-    pub fn new(key: String, key_span: Span, value: JsonNode) -> Self {
-        Self {
-            key,
-            key_span,
-            value,
-        }
-    }
-}
-
 impl JsonNode {
     pub fn new(span: Span, kind: JsonKind) -> Self {
         Self { span, kind }
@@ -143,7 +133,7 @@ pub struct Problem {
     pub message: String,
     /// Another place that explains it, and how.
     pub related: Option<(Span, String)>,
-    /// What to write instead, where there is no doubt.
+    /// What to write instead. Only of a key that is there twice there is a doubt.
     pub edits: Vec<(Span, String)>,
 }
 
@@ -166,16 +156,4 @@ pub enum ProblemKind {
     Unexpected,
     /// Every reader takes the last one.
     DuplicateKey,
-}
-
-impl Problem {
-    pub(super) fn new(kind: ProblemKind, span: Span, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            span,
-            message: message.into(),
-            related: None,
-            edits: Vec::new(),
-        }
-    }
 }

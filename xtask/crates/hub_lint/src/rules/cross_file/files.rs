@@ -158,29 +158,25 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
             findings.push(rule.at(place(), rule.summary).help(help));
         }
     }
-    if !has_either("tests.json") {
-        let mut renamed = entries.keys().filter(|path| is_renamed_tests(path));
-        findings.push(match renamed.next() {
-            Some(path) => {
-                let what = format!("the Hub does not read `{path}`: its tests are switched off");
-                let place = Location::new(path.clone(), 0..1);
-                let finding = RENAMED_TESTS.at(place, what);
-                finding.help("name it `tests.json`, beside hub.json")
-            }
-            None => NO_TESTS_FILE.at(place(), "the repository has no tests.json"),
-        });
+    let mut renamed = entries.keys().filter(|path| is_renamed_tests(path));
+    if has_either("tests.json") {
+    } else if let Some(path) = renamed.next() {
+        let what = format!("the Hub does not read `{path}`: its tests are switched off");
+        let finding = RENAMED_TESTS.at(Location::new(path.clone(), 0..1), what);
+        findings.push(finding.help("name it `tests.json`, beside hub.json"));
+    } else {
+        findings.push(NO_TESTS_FILE.at(place(), NO_TESTS_FILE.summary));
     }
-    let (root, inner) = ("Dockerfile", ".runpod/Dockerfile");
-    let both = tree.read_file(root)?.zip(tree.read_file(inner)?);
-    let differ = both.is_some_and(|(root, inner)| root != inner);
-    // A tests.json at the root is the Hub's where a hub.json is there too.
-    let both = |name: &str| has("hub.json") && has(name) && has(&format!(".runpod/{name}"));
-    for (name, is_shadowed) in [
-        ("Dockerfile", differ),
-        ("hub.json", both("hub.json")),
-        ("tests.json", both("tests.json")),
-    ] {
-        if is_shadowed {
+    for name in ["Dockerfile", "hub.json", "tests.json"] {
+        let both = tree
+            .read_file(name)?
+            .zip(tree.read_file(&format!(".runpod/{name}"))?);
+        let is_shadowed = |(root, inner)| match name {
+            "Dockerfile" => root != inner,
+            // A tests.json at the root is the Hub's where a hub.json is there too.
+            _ => has("hub.json"),
+        };
+        if both.is_some_and(is_shadowed) {
             let what = format!("`.runpod/{name}` takes precedence over this file");
             let finding = SHADOWED.at(Location::new(name, 0..1), what);
             findings.push(finding.help("keep the one that is meant"));

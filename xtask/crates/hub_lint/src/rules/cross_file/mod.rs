@@ -26,9 +26,7 @@ pub fn check(
     if let (Some(hub), Some(tests)) = (hub, tests) {
         files::check_files(hub, tests, findings);
     }
-    if let Some(hub) = hub
-        && whole
-    {
+    if let Some(hub) = hub.filter(|_| whole) {
         files::check_tree(tree, hub, findings)?;
     }
     if (hub.is_some() || tests.is_some()) && has_code(tree) {
@@ -88,8 +86,8 @@ impl<'a> Worker<'a> {
 
     /// Whether the base image brings no program of a worker's.
     pub fn has_plain_base(&self) -> bool {
-        self.base()
-            .is_some_and(|name| facts::lists(PLAIN_BASES, name))
+        let base = self.base();
+        base.is_some_and(|name| facts::lists(PLAIN_BASES, name))
     }
 
     /// Whether the image may hold a worker's code that is not in the repository: its base brings
@@ -119,10 +117,8 @@ pub fn interface(tree: &dyn Tree) -> Result<Reading<WorkerInterface>> {
     for (path, entry) in tree.entries() {
         let name = path.name();
         let image = matches!(name, b"Dockerfile" | b"README.md");
-        let installs = name == b"setup.py"
-            || [&b".sh"[..], b".txt", b".toml"]
-                .iter()
-                .any(|end| name.ends_with(end));
+        let ends = [&b".sh"[..], b".txt", b".toml"];
+        let installs = name == b"setup.py" || ends.iter().any(|end| name.ends_with(end));
         if !entry.mode.is_file() || entry.size.is_some_and(|n| n > LARGEST) {
             continue;
         }
@@ -156,12 +152,10 @@ const LIBRARIES: &str = "\
 
 /// Whether a variable has readers outside of the worker's own code.
 pub fn is_foreign(name: &str) -> bool {
-    let upper = name.to_uppercase();
     // `http_proxy` in lower case is read by libraries alone.
-    LIBRARIES
-        .split_whitespace()
-        .any(|start| upper.starts_with(start))
-        || upper.ends_with("_PROXY")
+    let upper = name.to_uppercase();
+    let mut starts = LIBRARIES.split_whitespace();
+    starts.any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
 }
 
 /// A place of the interface as one of a finding.
@@ -171,12 +165,8 @@ pub fn place(place: &worker_files::Place) -> Location {
 
 /// Whether the worker starts SGLang, so that its variables can be told from those of others.
 pub fn is_sglang(interface: &WorkerInterface) -> bool {
-    let installs = || {
-        interface
-            .packages
-            .iter()
-            .any(|package| package.name == "sglang")
-    };
+    let packages = &interface.packages;
+    let installs = || packages.iter().any(|package| package.name == "sglang");
     interface.python.launches
         && (interface.sglang().is_some() || interface.flag_table.is_some() || installs())
 }
