@@ -155,12 +155,8 @@ struct Api<'s> {
 
 impl<'s> Api<'s> {
     fn start(session: &'s Session, image: &str, network: &str) -> Result<Self> {
-        let options = ["--interactive", "--network", network];
-        let options = [&options[..], &["--entrypoint", "python3"]].concat();
-        let container = session.create(None, image, &options, &["-c", RUNPOD])?;
-        let mut child = session
-            .engine
-            .command(&["start", "--attach", "--interactive", &container.name])?
+        let (container, mut start) = session.script(image, network, &[], RUNPOD)?;
+        let mut child = start
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

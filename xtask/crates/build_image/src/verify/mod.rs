@@ -155,6 +155,23 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// A folder of the image with a slash at its end and none before it; empty for the root.
+fn below_root(folder: &str) -> String {
+    match folder.trim_matches('/') {
+        "" => String::new(),
+        folder => format!("{folder}/"),
+    }
+}
+
+/// Keeps the first of many findings, and says how many there are besides.
+fn shorten(wrong: &mut Vec<String>, what: &str) {
+    const MOST: usize = 10;
+    if let Some(more @ 1..) = wrong.len().checked_sub(MOST) {
+        wrong.truncate(MOST);
+        wrong.push(format!("and {more} {what}"));
+    }
+}
+
 fn made(
     of: &BuildInputs,
     history: &[HistoryStep],
