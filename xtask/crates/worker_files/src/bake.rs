@@ -74,10 +74,7 @@ pub fn read(source: &Source) -> Reading<Bake> {
     for block in body.iter().filter_map(Structure::as_block) {
         let name = block.labels.first().map_or("", |label| label.as_str());
         let span = block.ident.span();
-        let setting = |name: &str| {
-            let attribute = block.body.get_attribute(name);
-            attribute.map(|attribute| &attribute.value)
-        };
+        let setting = |name: &str| Some(&block.body.get_attribute(name)?.value);
         let text = |name: &str| setting(name).map(written).unwrap_or_default();
         match block.ident.as_str() {
             "variable" => bake.variables.push(named(name, text("default"), span)),
@@ -141,13 +138,13 @@ pub fn without_arguments(text: &str, mut gone: Vec<Named>) -> String {
 /// Source text in one line, a plain string without its quotes.
 fn plain(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let inside = text
+    match text
         .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    let inside = inside
-        .filter(|inside| !inside.contains('"'))
-        .map(str::to_owned);
-    inside.unwrap_or(text)
+        .and_then(|text| text.strip_suffix('"'))
+    {
+        Some(inside) if !inside.contains('"') => inside.to_owned(),
+        _ => text,
+    }
 }
 
 #[cfg(test)]

@@ -14,10 +14,8 @@ use xtask_core::tree::RepoPath;
 pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
     let text = open(compose)?;
     let root = yaml::parse(&text.text).map_err(|fault| {
-        let what = format!(
-            "no compose file that can be rewritten safely: {}",
-            fault.what
-        );
+        let why = fault.what;
+        let what = format!("no compose file that can be rewritten safely: {why}");
         let help = "fix the upstream's file; `docker compose config` reads it the same way";
         text.refuse(fault.offset, what, help)
     })?;
