@@ -98,14 +98,13 @@ fn pass(target: &mut LintTarget, fixes: &[&Fix]) -> Result<usize> {
     let mut made = 0;
     for (path, fixes) in by_path {
         let old = target.read(path)?;
-        let (mut new, mut count) = apply(&old, &fixes);
-        if breaks(&old, &new) {
-            // One of them does: take the first that doesn't.
-            let single = fixes.iter().map(|edits| apply(&old, &[edits]));
-            let mut good = single.filter(|(one, made)| *made == 1 && !breaks(&old, one));
-            (new, count) = good.next().unwrap_or_else(|| (old.clone(), 0));
-        }
-        if count > 0 && new != old {
+        // All of them, or where they break the JSON together the first that does not.
+        let single = fixes.iter().map(std::slice::from_ref);
+        let mut tried = std::iter::once(&fixes[..])
+            .chain(single)
+            .map(|fixes| apply(&old, fixes));
+        let good = tried.find(|(new, _)| !breaks(&old, new));
+        if let Some((new, count @ 1..)) = good.filter(|(new, _)| *new != old) {
             target.fixed.insert(path.clone(), new);
             made += count;
         }

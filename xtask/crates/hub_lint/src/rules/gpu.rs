@@ -272,13 +272,14 @@ fn gpu_type(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
         return None;
     }
     let what = if text.contains(',') {
-        "`gpuTypeId` names one GPU, not several".to_owned()
+        "not several".to_owned()
     } else if looks_like_pool(text.trim().trim_start_matches('-')) {
-        format!("`gpuTypeId` names one GPU, and `{}` is a pool", short(text))
+        format!("and `{}` is a pool", short(text))
     } else {
         let inner = node.span.start + 1..node.span.end.saturating_sub(1).max(node.span.start + 1);
         return Some(unknown_gpu(document, node, &inner, text));
     };
+    let what = format!("`gpuTypeId` names one GPU, {what}");
     let help = "name one GPU's id, such as `NVIDIA GeForce RTX 4090`";
     Some(document.at(&POOL_AS_GPU, &node.span, what).help(help))
 }

@@ -56,18 +56,15 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
 
 /// Whether a CUDA version that the Hub's files allow is older than the one that an image needs.
 pub fn cuda_is_older(allowed: &str, needed: &str) -> bool {
-    match (model::version(allowed), model::version(needed)) {
-        (Some(allowed), Some(needed)) => allowed < needed,
-        _ => false,
-    }
+    let versions = model::version(allowed).zip(model::version(needed));
+    versions.is_some_and(|(allowed, needed)| allowed < needed)
 }
 
 /// Whether a base image says which driver it needs, so that a host with an older one refuses it.
 fn carries_requirement(base: &str) -> bool {
-    let mut registries = ["docker.io/", "nvcr.io/"].iter();
-    let name = registries
-        .find_map(|registry| base.strip_prefix(registry))
-        .unwrap_or(base);
+    let registry = |registry: &&str| base.strip_prefix(*registry);
+    let name = ["docker.io/", "nvcr.io/"].iter().find_map(registry);
+    let name = name.unwrap_or(base);
     let starts = ["nvidia/cuda:", "runpod/", "lmsysorg/sglang:", "vllm/"];
     starts.iter().any(|start| name.starts_with(start))
         || (name.starts_with("pytorch/pytorch:") && name.contains("-devel"))
@@ -119,13 +116,12 @@ fn cuda(
     let what = format!("CUDA {are} allowed, and the image needs {needed}");
     let finding = document.at(&CUDA, &first.span, what);
     let mut finding = finding.related(place(&base.place), format!("the image has CUDA {needed}"));
-    if refused {
-        let help = "a host with an older driver refuses the container before it starts";
-        finding = finding.help(help);
-    } else {
+    let mut help = "a host with an older driver refuses the container before it starts";
+    if !refused {
         finding.severity = Severity::Warning;
-        finding = finding.help("a driver of an older major version does not run it");
+        help = "a driver of an older major version does not run it";
     }
+    finding = finding.help(help);
     if names.len() < model::cuda_versions(document).len() {
         let kept = list.items().iter().filter(|node| !older(node));
         let kept: Vec<&str> = kept.map(|node| document.source(node)).collect();
