@@ -111,8 +111,8 @@ fn environment(seen: &Seen) -> Check {
         format!("{compared} variables as they should be"),
     );
     let what = "not compared, as the base image is not known";
-    let unknown = Some(unknown.join(", ")).filter(|unknown| !unknown.is_empty());
-    check.and(unknown.map(|unknown| format!("{what}: {unknown}")))
+    let told = (!unknown.is_empty()).then(|| format!("{what}: {}", unknown.join(", ")));
+    check.and(told)
 }
 
 #[cfg(test)]
