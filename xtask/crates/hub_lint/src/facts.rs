@@ -206,17 +206,10 @@ pub fn may_be_in_a_pool(id: &str) -> bool {
 
 /// Whether a pool or GPU is of the Blackwell generation, which needs CUDA 12.8.
 pub fn is_blackwell(name: &str) -> bool {
-    [
-        "BLACKWELL",
-        "Blackwell",
-        "ADA_32_PRO",
-        "RTX 5080",
-        "RTX 5090",
-        "B200",
-        "B300",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
+    let pool = ["BLACKWELL", "ADA_32_PRO"];
+    let gpu = ["Blackwell", "RTX 5080", "RTX 5090", "B200", "B300"];
+    let mut parts = pool.iter().chain(&gpu);
+    parts.any(|part| name.contains(part))
 }
 
 /// Declares tables, a line for each key: its shape, whether it has to be there, what it is, and
@@ -342,8 +335,7 @@ pub const ASSERTIONS: &str = "\
 
 /// Whether a key of a test is one of those.
 pub fn is_assertion(key: &str) -> bool {
-    lists(ASSERTIONS, key)
-        || ["expect", "assert", "validat"]
-            .iter()
-            .any(|start| key.to_lowercase().starts_with(start))
+    let lower = key.to_lowercase();
+    let starts = ["expect", "assert", "validat"];
+    lists(ASSERTIONS, key) || starts.iter().any(|start| lower.starts_with(start))
 }

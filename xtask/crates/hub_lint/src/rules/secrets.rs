@@ -4,6 +4,7 @@ use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::model;
 use crate::rule::rules;
+use worker_files::is_one_of;
 use worker_files::json::JsonKind;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};
@@ -70,14 +71,10 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
 /// A value that says that there is none, or takes it from RunPod's secrets.
 fn is_placeholder(text: &str) -> bool {
     let lower = text.to_lowercase();
-    let words = [
-        "empty", "none", "null", "dummy", "changeme", "true", "false",
-    ];
+    let starts = ["your", "<", "{{"];
     text.contains("RUNPOD_SECRET")
-        || words.contains(&lower.as_str())
-        || ["your", "<", "{{"]
-            .iter()
-            .any(|start| lower.starts_with(start))
+        || is_one_of("empty none null dummy changeme true false", &lower)
+        || starts.iter().any(|start| lower.starts_with(start))
 }
 
 /// Every text of the file but the keys.
@@ -99,7 +96,8 @@ fn tokens(document: &HubDocument, findings: &mut Vec<Finding>, told: &mut Vec<us
 
 /// A text as a message may show it: nothing of a secret.
 pub fn shown(key: &str, text: &str) -> String {
-    if is_secret(key) || token(text).is_some() {
+    let is_hidden = is_secret(key) || token(text).is_some();
+    if is_hidden {
         "…".to_owned()
     } else {
         short(text)

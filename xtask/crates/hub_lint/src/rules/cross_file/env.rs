@@ -131,11 +131,11 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
 fn reads_beyond(worker: &Worker<'_>) -> bool {
     let interface = &worker.facts;
     // A loop over the whole environment reads all variables of some form.
-    let looping = || {
-        interface.sources.iter().any(|(path, source)| {
-            path.name().ends_with(b".py") && source.text.contains("environ.items()")
-        })
-    };
+    let mut python = interface
+        .sources
+        .iter()
+        .filter(|(path, _)| path.name().ends_with(b".py"));
+    let mut looping = || python.any(|(_, source)| source.text.contains("environ.items()"));
     worker.may_hide(Hides::Variables) || interface.flag_table.is_none() && looping()
 }
 
