@@ -1,6 +1,7 @@
 //! One of the Hub's files, read.
 
 use worker_files::json::JsonNode;
+pub use worker_files::json::short;
 use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::RepoPath;
 
@@ -67,9 +68,4 @@ impl HubDocument {
 /// The first byte of a value: enough to point at.
 pub fn begin(node: &JsonNode) -> Span {
     node.span.start..node.span.start + 1
-}
-
-/// A text from a file, short enough for a message.
-pub fn short(text: &str) -> String {
-    xtask_core::output::cut(text, 60)
 }

@@ -1,5 +1,6 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
+pub use worker_files::json::quote;
 use worker_files::json::{JsonNode, Member, removal};
 use xtask_core::finding::{Finding, Safety, Span};
 use xtask_core::suggest::Sure;
@@ -12,10 +13,6 @@ pub fn safety(sure: Sure) -> Safety {
         Sure::Same => Safety::Safe,
         Sure::Near => Safety::Unsafe,
     }
-}
-
-pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// Says what was probably meant, and writes that in the place of a text.

@@ -4,6 +4,8 @@
 //! Sources: the Hub's publishing guide, RunPod's list of GPU types (February 2026), RunPod's Flash
 //! documentation for three of the pools, and what published listings really use.
 
+use worker_files::is_one_of;
+
 /// What a key may hold.
 #[derive(Debug, Clone, Copy)]
 pub enum ValueShape {
@@ -105,11 +107,6 @@ pub const CATEGORIES: &[&str] = &["audio", "embedding", "image", "language", "vi
 pub const RUNS_ON: &[&str] = &["GPU", "CPU"];
 pub const ENDPOINT_TYPES: &[&str] = &["LB"];
 pub const INPUT_TYPES: &[&str] = &["string", "number", "boolean", "huggingface"];
-
-/// Whether a list of words has this one.
-pub fn lists(words: &str, word: &str) -> bool {
-    words.split_whitespace().any(|listed| listed == word)
-}
 
 /// CUDA versions in use, the oldest first.
 pub const CUDA_VERSIONS: &[&str] = &[
@@ -337,5 +334,5 @@ pub const ASSERTIONS: &str = "\
 pub fn is_assertion(key: &str) -> bool {
     let lower = key.to_lowercase();
     let starts = ["expect", "assert", "validat"];
-    lists(ASSERTIONS, key) || starts.iter().any(|start| lower.starts_with(start))
+    is_one_of(ASSERTIONS, key) || starts.iter().any(|start| lower.starts_with(start))
 }

@@ -209,9 +209,9 @@ pub fn check(
     let server = match server(session, image, name)? {
         Ok(server) => server,
         Err(why) => {
-            let skipped = |check| Check::skipped(check, &why);
-            let all = [START, ANSWERS, STOP, LEFTOVERS].map(skipped);
-            all.into_iter().for_each(done);
+            for check in [START, ANSWERS, STOP, LEFTOVERS] {
+                done(Check::skipped(check, &why));
+            }
             return Ok(());
         }
     };
@@ -234,11 +234,9 @@ pub fn check(
         done(worker.answers()?);
         done(worker.stops()?);
     } else {
-        let skipped = |check| Check::skipped(check, "the worker did not start");
-        [ANSWERS, STOP]
-            .map(skipped)
-            .into_iter()
-            .for_each(&mut *done);
+        for check in [ANSWERS, STOP] {
+            done(Check::skipped(check, "the worker did not start"));
+        }
     }
     let state = worker.container.state()?;
     drop(worker);
@@ -304,8 +302,8 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Waits for an event, for as long as the worker runs. An error says that it is `late`, or that
-    /// the worker ended `before` that.
+    /// Waits for an event, for as long as the worker runs. The inner error says that it is `late`, or
+    /// that the worker ended `before` that.
     fn until(
         &self,
         limit: Duration,

@@ -1,9 +1,9 @@
 //! What was left in from a template.
 
 use crate::document::{HubDocument, Which, short};
-use crate::facts;
 use crate::model;
 use crate::rule::rules;
+use worker_files::is_one_of;
 use worker_files::json::JsonNode;
 use xtask_core::finding::Finding;
 
@@ -55,7 +55,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     };
     for variable in model::variables(document) {
         let key = variable.key;
-        if facts::lists(KEYS, key) {
+        if is_one_of(KEYS, key) {
             let what = format!("the variable `{key}` is the template's example");
             findings.push(document.at(&LEFTOVER, variable.key_span, what));
         } else if document.which == Which::Hub {

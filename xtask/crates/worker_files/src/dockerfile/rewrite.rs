@@ -8,6 +8,7 @@ use super::reader::part;
 use super::{DockerfileWord, Instruction, split, try_expand};
 use crate::Source;
 use crate::glob::{clean, head, is_pattern};
+use crate::json::quote;
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, listed, open};
 use xtask_core::tree::RepoPath;
 
@@ -135,7 +136,7 @@ fn edits(
     }
     let is_json = instruction.json(at).is_some();
     let only = |landing: &Landing| match landing.only()? {
-        name if is_json => Some(quoted(name).trim_matches('"').to_owned()),
+        name if is_json => Some(quote(name).trim_matches('"').to_owned()),
         name => (!name.contains(' ')).then(|| name.to_owned()),
     };
     let names = landings.iter().map(only);
@@ -197,7 +198,7 @@ fn anew(
         let dest = format!("{to}{place}");
         let words = [&names[..], &[&dest]].concat();
         if is_json {
-            let words: Vec<String> = words.into_iter().map(quoted).collect();
+            let words: Vec<String> = words.into_iter().map(quote).collect();
             return format!("{head}[{}]", words.join(", "));
         }
         format!("{head}{}", words.join(" "))
@@ -207,10 +208,6 @@ fn anew(
     let end = if text.text.contains("\r\n") { "\r" } else { "" };
     let separator = format!("{end}\n{}", &text.text[line_start..start]);
     Ok(vec![(instruction.range.clone(), lines.join(&separator))])
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// A way through the instructions that knows the variables which each sees.

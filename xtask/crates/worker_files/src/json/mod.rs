@@ -331,7 +331,12 @@ pub fn removal(members: &[Member], index: usize) -> (Span, String) {
     (span, String::new())
 }
 
+/// A text as JSON has it.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// A text from a file, short enough for a message.
-fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     xtask_core::output::cut(text, 60)
 }

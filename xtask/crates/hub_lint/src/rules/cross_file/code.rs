@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::{HubDocument, short};
+use crate::model;
 use crate::model::EnvVariable;
 use crate::rule::rules;
-use crate::{facts, model};
 use anyhow::Result;
-use worker_files::Hides;
 use worker_files::dockerfile::Text;
+use worker_files::{Hides, is_one_of};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::tree::Tree;
 
@@ -321,7 +321,7 @@ fn idle_gpus(worker: &Worker<'_>, hub: &HubDocument) -> Option<Finding> {
     let mut flags = drives.map(|drive| &drive.flag).chain(given);
     let mut texts = facts.sources.values().map(|source| source.text.as_str());
     let passes = facts.flag_table.is_some()
-        || flags.any(|flag| facts::lists(SIZES, flag))
+        || flags.any(|flag| is_one_of(SIZES, flag))
         || texts.any(|text| SIZES.split_whitespace().any(|flag| text.contains(flag)));
     if !is_sglang(facts) || passes || worker.may_hide(Hides::Flags) {
         return None;

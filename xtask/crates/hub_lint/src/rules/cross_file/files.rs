@@ -159,13 +159,14 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
         }
     }
     let mut renamed = entries.keys().filter(|path| is_renamed_tests(path));
-    if has_either("tests.json") {
-    } else if let Some(path) = renamed.next() {
-        let what = format!("the Hub does not read `{path}`: its tests are switched off");
-        let finding = RENAMED_TESTS.at(Location::new(path.clone(), 0..1), what);
-        findings.push(finding.help("name it `tests.json`, beside hub.json"));
-    } else {
-        findings.push(NO_TESTS_FILE.at(place(), NO_TESTS_FILE.summary));
+    match renamed.next() {
+        _ if has_either("tests.json") => {}
+        Some(path) => {
+            let what = format!("the Hub does not read `{path}`: its tests are switched off");
+            let finding = RENAMED_TESTS.at(Location::new(path.clone(), 0..1), what);
+            findings.push(finding.help("name it `tests.json`, beside hub.json"));
+        }
+        None => findings.push(NO_TESTS_FILE.at(place(), NO_TESTS_FILE.summary)),
     }
     for name in ["Dockerfile", "hub.json", "tests.json"] {
         let both = tree

@@ -9,8 +9,7 @@ pub mod sglang;
 use anyhow::Result;
 
 use crate::document::HubDocument;
-use crate::facts;
-use worker_files::{Hides, Reading, Unread, WorkerInterface};
+use worker_files::{Hides, Reading, Unread, WorkerInterface, is_one_of};
 use xtask_core::finding::{Finding, Location};
 use xtask_core::tree::{Memory, Tree};
 
@@ -87,7 +86,7 @@ impl<'a> Worker<'a> {
     /// Whether the base image brings no program of a worker's.
     pub fn has_plain_base(&self) -> bool {
         let base = self.base();
-        base.is_some_and(|name| facts::lists(PLAIN_BASES, name))
+        base.is_some_and(|name| is_one_of(PLAIN_BASES, name))
     }
 
     /// Whether the image may hold a worker's code that is not in the repository: its base brings
