@@ -51,10 +51,8 @@ pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>
         } else if !path.exists() {
             return Err(UsageError(format!("there is no {}", shown.display())).into());
         }
-        if path.file_name().is_some_and(|name| name == ".runpod") {
-            return folder(&above(&path), prefix(&above(shown)));
-        }
-        folder(&path, prefix(shown))
+        let root = |folder: &Path| root_of(&folder.join("hub.json"));
+        folder(&root(&path), prefix(&root(shown)))
     };
     paths.iter().map(target).collect()
 }
@@ -119,10 +117,11 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
         let words = format!("the name of {} is not UTF-8", shown.display());
         return Err(UsageError(words).into());
     };
-    if let Some(which) = Which::of(&name.into()) {
-        let (root, inner) = repository_of(path, which);
-        let prefix = prefix(&repository_of(shown, which).0);
-        return LintTarget::below(&root, prefix, Some(inner));
+    if Which::of(&name.into()).is_some() {
+        let root = root_of(path);
+        let inner = path.strip_prefix(&root).unwrap_or(path);
+        let inner = RepoPath::new(inner.as_os_str().as_encoded_bytes());
+        return LintTarget::below(&root, prefix(&root_of(shown)), Some(inner));
     }
     let bytes = fs_err::read(path)?;
     let which = match name {
@@ -136,13 +135,12 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
     Ok(target)
 }
 
-/// The repository that one of the Hub's files belongs to, and the file's path in there.
-fn repository_of(path: &Path, which: Which) -> (PathBuf, RepoPath) {
-    let root = above(path);
-    if root.file_name().is_some_and(|name| name == ".runpod") {
-        (above(&root), RepoPath::from(which.name()).inside(".runpod"))
-    } else {
-        (root, which.name().into())
+/// The repository that one of the Hub's files belongs to.
+fn root_of(path: &Path) -> PathBuf {
+    let folder = above(path);
+    match folder.file_name() {
+        Some(name) if name == ".runpod" => above(&folder),
+        _ => folder,
     }
 }
 

@@ -11,25 +11,12 @@ use crate::{Hides, Source, Unread};
 /// Deeper nesting is made by no person.
 const DEEPEST: usize = 200;
 
-/// Why a text is no YAML that can be worked with.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub offset: usize,
-    pub what: String,
-}
-
-impl Fault {
-    fn new(offset: usize, what: &str) -> Self {
-        let what = what.to_owned();
-        Self { offset, what }
-    }
-}
+/// Where and why a text is no YAML that can be worked with.
+pub type Fault = (usize, String);
 
 pub fn read(source: &Source, may_hide: &[Hides]) -> Result<JsonNode, Unread> {
-    parse(&source.text).map_err(|fault| {
-        let what = format!("not YAML: {}", fault.what);
-        source.unread(fault.offset..fault.offset, what, may_hide)
-    })
+    parse(&source.text)
+        .map_err(|(at, what)| source.unread(at..at, format!("not YAML: {what}"), may_hide))
 }
 
 pub fn parse(text: &str) -> Result<JsonNode, Fault> {
@@ -47,10 +34,10 @@ pub fn parse(text: &str) -> Result<JsonNode, Fault> {
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) =
-            event.map_err(|error| Fault::new(offset(error.marker().index()), error.info()))?;
+            event.map_err(|error| (offset(error.marker().index()), error.info().to_owned()))?;
         let span = offset(span.start.index())..offset(span.end.index());
         let offset = span.start;
-        let fault = |what: &str| Err(Fault::new(offset, what));
+        let fault = |what: &str| Err((offset, what.to_owned()));
         let (anchor, node) = match event {
             Event::DocumentStart(_) => {
                 documents += 1;
@@ -185,7 +172,7 @@ mod tests {
             deep += &format!("a{n}: &a{n} [[*a{}]]\n", n - 1);
         }
         for text in [wide, deep] {
-            assert!(parse(&text).unwrap_err().what.contains("unfolds"));
+            assert!(parse(&text).unwrap_err().1.contains("unfolds"));
         }
     }
 }

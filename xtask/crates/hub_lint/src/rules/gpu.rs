@@ -108,26 +108,18 @@ pub struct Choice<'a> {
 pub fn choices<'a>(document: &HubDocument, node: &JsonNode, text: &'a str) -> Vec<Choice<'a>> {
     // Offsets within the text are offsets in the file, unless something is escaped.
     let plain = document.source(node).len() == text.len() + 2;
-    let mut at = node.span.start + 1;
-    let mut choices = Vec::new();
-    for part in text.split(',') {
-        let trimmed = part.trim();
-        let (name, excluded) = match trimmed.strip_prefix('-') {
-            Some(name) => (name.trim_start(), true),
-            None => (trimmed, false),
-        };
-        let end = at + part.trim_end().len();
-        at += part.len() + 1;
-        if !name.is_empty() {
-            let span = plain.then(|| end - name.len()..end);
-            choices.push(Choice {
-                name,
-                excluded,
-                span: span.unwrap_or_else(|| node.span.clone()),
-            });
+    let choice = |part: &'a str| {
+        let name = part.strip_prefix('-').map_or(part, str::trim_start);
+        let start = node.span.start + 1 + (name.as_ptr() as usize - text.as_ptr() as usize);
+        let span = plain.then(|| start..start + name.len());
+        Choice {
+            name,
+            excluded: part.starts_with('-'),
+            span: span.unwrap_or_else(|| node.span.clone()),
         }
-    }
-    choices
+    };
+    let choices = text.split(',').map(|part| choice(part.trim()));
+    choices.filter(|choice| !choice.name.is_empty()).collect()
 }
 
 /// Whether a name looks like a pool's: capitals, digits and at least one `_`.
