@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::args::{Args, LintFormat};
 use crate::lint::LintReport;
 use crate::report::{outcome, print};
+use crate::rule::Rule;
 use crate::{fix, pages, registry, targets};
 use xtask_core::outcome::{Outcome, UsageError};
 use xtask_core::{finding, output, suggest};
@@ -19,13 +20,14 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         output::print(&pages::list())?;
         return Ok(Outcome::Done);
     }
-    if let Some(rule) = &args.explain {
-        return explain(rule);
+    if let Some(pattern) = &args.explain {
+        let rules = meant(pattern)?.into_iter();
+        let pages: Vec<String> = rules.map(|rule| pages::page(rule, 1)).collect();
+        output::print(&format!("{}\n", pages.join("\n\n")))?;
+        return Ok(Outcome::Done);
     }
     for pattern in args.select.iter().chain(&args.ignore) {
-        if !registry::all().iter().any(|rule| rule.means(pattern)) {
-            return Err(unknown_rule(pattern).into());
-        }
+        meant(pattern)?;
     }
     let mut targets = targets::resolve(repo, &args.paths)?;
     if matches!(args.format, LintFormat::Github | LintFormat::Sarif) {
@@ -46,22 +48,17 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     Ok(outcome(&all.findings))
 }
 
-fn explain(pattern: &str) -> Result<Outcome> {
-    let rules = registry::all().iter().filter(|rule| rule.means(pattern));
-    let pages: Vec<String> = rules.map(|rule| pages::page(rule, 1)).collect();
-    if pages.is_empty() {
-        return Err(unknown_rule(pattern).into());
+/// The rules that a pattern means; none is wrong usage.
+fn meant(pattern: &str) -> Result<Vec<&'static Rule>, UsageError> {
+    let mut rules = registry::all().to_vec();
+    rules.retain(|rule| rule.means(pattern));
+    if !rules.is_empty() {
+        return Ok(rules);
     }
-    output::print(&format!("{}\n", pages.join("\n\n")))?;
-    Ok(Outcome::Done)
-}
-
-fn unknown_rule(text: &str) -> UsageError {
-    let all = registry::all();
-    let names = all.iter().flat_map(|rule| [rule.code, rule.name]);
-    let guess = suggest::nearest(text, names);
+    let all = registry::all().iter();
+    let guess = suggest::nearest(pattern, all.flat_map(|rule| [rule.code, rule.name]));
     let guess = guess.map_or_else(String::new, |(name, _)| format!(" Did you mean `{name}`?"));
-    UsageError(format!(
-        "there is no rule `{text}`.{guess} `--rules` lists them"
-    ))
+    Err(UsageError(format!(
+        "there is no rule `{pattern}`.{guess} `--rules` lists them"
+    )))
 }

@@ -5,6 +5,7 @@ pub use worker_files::json::short;
 use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::RepoPath;
 
+use crate::facts::{self, FieldTable};
 use crate::rule::Rule;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,14 @@ impl Which {
         match self {
             Self::Hub => "hub.json",
             Self::Tests => "tests.json",
+        }
+    }
+
+    /// The keys of the file's root.
+    pub fn table(self) -> &'static FieldTable {
+        match self {
+            Self::Hub => &facts::LISTING,
+            Self::Tests => &facts::TESTS,
         }
     }
 

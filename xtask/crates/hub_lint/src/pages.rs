@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::document::Which;
 use crate::facts;
 use crate::rule::Rule;
 use crate::{registry, schema};
@@ -116,11 +117,11 @@ pub fn descriptors() -> Vec<Descriptor> {
 }
 
 pub fn generated() -> Vec<(&'static str, String)> {
-    let schema = |schema: serde_json::Value| format!("{schema:#}\n");
+    let schema = |which| format!("{:#}\n", schema::of(which));
     vec![
         (REFERENCE, document()),
-        ("xtask/schemas/hub.schema.json", schema(schema::hub())),
-        ("xtask/schemas/tests.schema.json", schema(schema::tests())),
+        ("xtask/schemas/hub.schema.json", schema(Which::Hub)),
+        ("xtask/schemas/tests.schema.json", schema(Which::Tests)),
     ]
 }
 

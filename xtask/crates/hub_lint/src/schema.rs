@@ -2,29 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::document::Which;
 use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
 
-pub fn hub() -> Value {
-    root(
-        "hub.schema.json",
-        "RunPod Hub: .runpod/hub.json",
-        &facts::LISTING,
-    )
-}
-
-pub fn tests() -> Value {
-    root(
-        "tests.schema.json",
-        "RunPod Hub: .runpod/tests.json",
-        &facts::TESTS,
-    )
-}
-
-fn root(id: &str, title: &str, table: &'static FieldTable) -> Value {
+pub fn of(which: Which) -> Value {
+    let (file, table) = (which.name(), which.table());
+    let id = file.replace(".json", ".schema.json");
     let head = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": format!("{}/raw/main/xtask/schemas/{id}", env!("CARGO_PKG_REPOSITORY")),
-        "title": title,
+        "title": format!("RunPod Hub: .runpod/{file}"),
         "$comment": "Generated from the tables that the rules of hub-lint use",
     });
     let parts = [head, object(table)].into_iter();

@@ -93,17 +93,14 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
             shape.findings.push(finding.help(help));
             return false;
         }
-        Which::Hub => shape.object(root, &facts::LISTING),
-        Which::Tests if shape_tests::check_root(document, shape.findings) => {
-            shape.object(root, &facts::TESTS);
-        }
-        Which::Tests => {
+        Which::Tests if !shape_tests::check_root(document, shape.findings) => {
             // The tests of a bare list can be looked at all the same.
             for item in root.items() {
                 shape.object(item, &facts::TEST);
             }
             return false;
         }
+        which => shape.object(root, which.table()),
     }
     true
 }
