@@ -29,15 +29,6 @@ impl Which {
             Self::Tests => &facts::TESTS,
         }
     }
-
-    /// By the file's name, whatever folder it is in.
-    pub fn of(path: &RepoPath) -> Option<Self> {
-        match path.name() {
-            b"hub.json" => Some(Self::Hub),
-            b"tests.json" => Some(Self::Tests),
-            _ => None,
-        }
-    }
 }
 
 #[derive(Debug)]

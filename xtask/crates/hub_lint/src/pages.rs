@@ -128,11 +128,7 @@ pub fn generated() -> Vec<(&'static str, String)> {
 /// Writes the generated files into a repository.
 pub fn write(folder: &Path) -> Result<Outcome> {
     for (path, content) in generated() {
-        let path = folder.join(path);
-        if let Some(parent) = path.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
-        fs_err::write(path, content)?;
+        fs_err::write(folder.join(path), content)?;
     }
     Ok(Outcome::Done)
 }

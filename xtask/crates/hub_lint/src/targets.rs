@@ -117,7 +117,7 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
         let words = format!("the name of {} is not UTF-8", shown.display());
         return Err(UsageError(words).into());
     };
-    if Which::of(&name.into()).is_some() {
+    if HUB_FILES.contains(&name) {
         let root = root_of(path);
         let inner = path.strip_prefix(&root).unwrap_or(path);
         let inner = RepoPath::new(inner.as_os_str().as_encoded_bytes());

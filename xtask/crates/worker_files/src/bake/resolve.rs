@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Block, Body, Structure};
+use hcl_edit::structure::{Block, Body};
 use hcl_edit::template::Element;
 use serde_json::{Map, Value};
 
@@ -56,7 +56,7 @@ pub fn resolve(
         environment,
     };
     let mut resolved = Resolved::default();
-    for block in body.iter().filter_map(Structure::as_block) {
+    for block in body.blocks() {
         let Some(name) = block.labels.first().map(|label| label.as_str().to_owned()) else {
             continue;
         };
@@ -144,7 +144,7 @@ impl File<'_> {
     /// The settings of a block that can be resolved.
     fn settings(&self, block: &Block, unresolved: &mut Vec<String>) -> Settings {
         let mut settings = Map::new();
-        for item in block.body.iter().filter_map(Structure::as_attribute) {
+        for item in block.body.attributes() {
             let key = item.key.as_str();
             match self.value(&item.value, 0) {
                 Ok(value) => {
