@@ -36,16 +36,35 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             target.show_from_git_root();
         }
     }
-    if args.fix || args.unsafe_fixes || args.dry_run {
-        return fix::run(&mut targets, args);
+    let fixes = args.fix || args.unsafe_fixes || args.dry_run;
+    let mut left = LintReport::default();
+    let mut fixed = 0;
+    for target in &mut targets {
+        if fixes {
+            fixed += fix::run(target, args)?;
+        }
+        left.take(target, args)?;
     }
-    let mut all = LintReport::default();
-    for target in &targets {
-        all.take(target, args)?;
+    finding::sort(&mut left.findings);
+    let outcome = outcome(&left.findings);
+    let counted = output::counted(fixed, "finding");
+    if args.dry_run && fixed > 0 {
+        output::print(&format!("hub-lint: would fix {counted}\n"))?;
+        return Ok(Outcome::Findings);
+    } else if args.dry_run {
+        output::print("hub-lint: nothing to fix\n")?;
+    } else if fixes && targets.iter().any(|target| target.root.is_none()) {
+        // Standard output holds the text.
+        if !left.findings.is_empty() {
+            output::tell(&output::text::plain(&left.findings, &left.sources));
+        }
+    } else {
+        print(&left, args)?;
+        if fixed > 0 && args.format == LintFormat::Text {
+            output::print(&format!("hub-lint: fixed {counted}\n"))?;
+        }
     }
-    finding::sort(&mut all.findings);
-    print(&all, args)?;
-    Ok(outcome(&all.findings))
+    Ok(outcome)
 }
 
 /// The rules that a pattern means; none is wrong usage.

@@ -4,61 +4,32 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::args::{Args, LintFormat};
-use crate::lint::LintReport;
-use crate::report::{outcome, print, wanted};
+use crate::args::Args;
+use crate::report::wanted;
 use crate::targets::LintTarget;
 use worker_files::json;
-use xtask_core::finding::{self, Edit, Fix, Safety, Span};
-use xtask_core::outcome::Outcome;
+use xtask_core::finding::{Edit, Fix, Safety, Span};
 use xtask_core::output::{self, diff};
 use xtask_core::tree::{RepoPath, Tree};
 
 /// More passes than fixes that one fix can make possible.
 const PASSES: usize = 20;
 
-/// Fixes what can be fixed, or with a dry run shows it, and tells what is left.
-pub fn run(targets: &mut [LintTarget], args: &Args) -> Result<Outcome> {
-    let mut left = LintReport::default();
-    let (mut fixed, mut changes) = (0, 0);
-    let mut filters = false;
-    for target in targets {
-        fixed += fix(target, args)?;
-        changes += target.fixed.len();
-        filters |= target.root.is_none();
-        if args.dry_run {
-            for (path, new) in &target.fixed {
-                let shown = path.inside(&target.prefix).to_string();
-                let [before, after] =
-                    ["a", "b"].map(|side| format!("{side}/{}", shown.trim_start_matches('/')));
-                let diff = diff::unified(&before, &after, &target.tree.read(path)?, new);
-                output::print(&diff::coloured(&diff, ""))?;
-            }
-        } else {
-            target.write()?;
-        }
-        left.take(target, args)?;
+/// Fixes what can be fixed, or with a dry run shows it; how many findings that are.
+pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
+    let fixed = fix(target, args)?;
+    if !args.dry_run {
+        target.write()?;
+        return Ok(fixed);
     }
-    finding::sort(&mut left.findings);
-    let outcome = outcome(&left.findings);
-    let counted = output::counted(fixed, "finding");
-    if args.dry_run && changes > 0 {
-        output::print(&format!("hub-lint: would fix {counted}\n"))?;
-        return Ok(Outcome::Findings);
-    } else if args.dry_run {
-        output::print("hub-lint: nothing to fix\n")?;
-    } else if filters {
-        // Standard output holds the text.
-        if !left.findings.is_empty() {
-            output::tell(&output::text::plain(&left.findings, &left.sources));
-        }
-    } else {
-        print(&left, args)?;
-        if fixed > 0 && args.format == LintFormat::Text {
-            output::print(&format!("hub-lint: fixed {counted}\n"))?;
-        }
+    for (path, new) in &target.fixed {
+        let shown = path.inside(&target.prefix).to_string();
+        let [before, after] =
+            ["a", "b"].map(|side| format!("{side}/{}", shown.trim_start_matches('/')));
+        let diff = diff::unified(&before, &after, &target.tree.read(path)?, new);
+        output::print(&diff::coloured(&diff, ""))?;
     }
-    Ok(outcome)
+    Ok(fixed)
 }
 
 /// Passes until nothing is left to fix; how many findings were.
