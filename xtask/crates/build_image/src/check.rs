@@ -9,7 +9,7 @@ use super::repository::BuildInputs;
 use super::token;
 use worker_files::WorkerInterface;
 use worker_files::bake;
-use worker_files::dockerfile::{Image, Taken, arguments, is_predefined, taken};
+use worker_files::dockerfile::{Image, Taken, arguments, is_predefined};
 use worker_files::references::undeclared;
 use xtask_core::finding::{Finding, Severity};
 use xtask_core::output::{self, counted};
@@ -28,7 +28,7 @@ pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
             } else {
                 let base = image.base.as_ref().map_or("nothing", |base| &base.text);
                 checks.push(Check::passed("Dockerfile", format!("{path}, on {base}")));
-                checks.push(copies(of, path, bytes));
+                checks.push(copies(of, path));
                 checks.push(passed(of, path, bytes)?);
                 checks.push(base_image(of, &image)?);
             }
@@ -47,14 +47,14 @@ pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
 }
 
 /// Every source of a COPY is there, and not left out by `.dockerignore`.
-fn copies(of: &BuildInputs, file: &str, bytes: &[u8]) -> Check {
+fn copies(of: &BuildInputs, file: &str) -> Check {
     const NAME: &str = "copied files";
-    let copied = match taken(bytes) {
+    let copied = match &of.copied {
         Ok(copied) => copied,
         Err(why) => return Check::warning(NAME, format!("{file}: {why}: not looked at")),
     };
     let (mut missing, mut empty) = (Vec::new(), Vec::new());
-    for copy in &copied {
+    for copy in copied {
         if sent(of).any(|(path, _)| copy.covers(path)) || copy.is_everything() {
             continue;
         }
@@ -72,17 +72,12 @@ fn copies(of: &BuildInputs, file: &str, bytes: &[u8]) -> Check {
             ));
         }
     }
-    if !missing.is_empty() {
-        return Check::new(NAME, CheckStatus::Failed, missing).and(empty);
-    }
-    if !empty.is_empty() {
+    let all = counted(copied.len(), "source");
+    let fine = format!("{all} of COPY, all there and none left out by .dockerignore");
+    if missing.is_empty() && !empty.is_empty() {
         return Check::new(NAME, CheckStatus::Warning, empty);
     }
-    let all = counted(copied.len(), "source");
-    Check::passed(
-        NAME,
-        format!("{all} of COPY, all there and none left out by .dockerignore"),
-    )
+    Check::judged(NAME, missing, "", fine).and(empty)
 }
 
 /// Which line of `.dockerignore` leaves out what is copied.
@@ -111,10 +106,8 @@ fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
     let declared = match arguments(bytes) {
         Ok(declared) => declared,
         Err(why) => {
-            return Ok(Check::warning(
-                NAME,
-                format!("{file}: {why}: not looked at"),
-            ));
+            let words = format!("{file}: {why}: not looked at");
+            return Ok(Check::warning(NAME, words));
         }
     };
     let mut files = Vec::new();
@@ -168,9 +161,7 @@ fn exposed(of: &BuildInputs) -> Option<String> {
 }
 
 fn builds(path: &RepoPath) -> bool {
-    let Some(text) = path.as_str() else {
-        return false;
-    };
+    let text = path.as_str().unwrap_or_default();
     let name = text.strip_prefix(".runpod/").unwrap_or(text);
     let yaml = matches!(text.rsplit_once('.'), Some((_, "yml" | "yaml")));
     name == bake::FILE || yaml && !name.contains('/') && name.contains("compose")
@@ -179,28 +170,27 @@ fn builds(path: &RepoPath) -> bool {
 /// The SGLang of the base image against the flag table's.
 fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
     const NAME: &str = "base image";
-    let Some(base) = &image.base else {
+    let Some(base) = image.base.as_ref().map(|base| &base.text) else {
         return Ok(Check::skipped(NAME, "the Dockerfile names none"));
+    };
+    let Some(version) = image.sglang() else {
+        let words = format!("{base}: its tag does not tell SGLang's version");
+        return Ok(Check::passed(NAME, words));
     };
     let (interface, _) = WorkerInterface::read(&*of.tree)?.split();
     let table = interface.flag_table.and_then(|table| table.version);
-    let Some(version) = image.sglang() else {
-        let words = format!("{}: its tag does not tell SGLang's version", base.text);
-        return Ok(Check::passed(NAME, words));
-    };
-    let words = format!("{}: SGLang {version}", base.text);
+    let words = format!("{base}: SGLang {version}");
     let Some(table) = table.filter(|table| *table != version) else {
         return Ok(Check::passed(NAME, words));
     };
-    let words = format!("{words}, and sglang_flags.json is for {table}:");
+    let words = |then| format!("{words}, and sglang_flags.json is for {table}: {then}");
     Ok(if of.update_flags {
-        Check::passed(NAME, format!("{words} it is written anew"))
+        Check::passed(NAME, words("it is written anew"))
     } else if of.plan.base_image.is_some() {
-        let then = "the image asks its own SGLang for the flags";
-        Check::warning(NAME, format!("{words} {then}"))
+        Check::warning(NAME, words("the image asks its own SGLang for the flags"))
     } else {
         let then = "`cargo xtask build-image --update-flags` writes it anew";
-        Check::failed(NAME, format!("{words} {then}"))
+        Check::failed(NAME, words(then))
     })
 }
 
@@ -214,18 +204,15 @@ fn bake_file(of: &BuildInputs) -> Option<Check> {
         Err(why) => return Some(Check::failed(NAME, format!("{file}: {why}"))),
     };
     let Some((name, _)) = &of.plan.target else {
-        return Some(Check::warning(
-            NAME,
-            format!("{file} is not used: it has no single default target for this Dockerfile"),
-        ));
+        let words = "is not used: it has no single default target for this Dockerfile";
+        return Some(Check::warning(NAME, format!("{file} {words}")));
     };
     let unresolved = resolved.unresolved.iter();
     let mut left: Vec<String> = unresolved.map(|what| format!("{file}: {what}")).collect();
     let settings = of.plan.not_handed_on().into_iter();
     left.extend(settings.map(|setting| format!("{file}: `{setting}` of target `{name}`")));
-    let check = Check::passed(NAME, format!("{file}: target `{name}`"));
     if left.is_empty() {
-        return Some(check);
+        return Some(Check::passed(NAME, format!("{file}: target `{name}`")));
     }
     let help = "`docker build` is not told these: say what it needs of them behind `--`";
     left.push(help.to_owned());
@@ -267,8 +254,7 @@ fn context(of: &BuildInputs) -> Check {
     let mut verdict = CheckStatus::Passed;
     let mut secrets = all.iter().map(|(path, _)| path);
     if let Some(path) = secrets.find(|path| path.name() == token::FILE.as_bytes()) {
-        let copied = of.dockerfile.as_ref().and_then(|file| taken(&file.1).ok());
-        let mut copied = copied.into_iter().flatten();
+        let mut copied = of.copied.iter().flatten();
         let what = if copied.any(|copy| copy.covers(path)) {
             verdict = CheckStatus::Failed;
             "would be copied into the image, with the secrets in it"
@@ -301,19 +287,18 @@ fn context(of: &BuildInputs) -> Check {
 fn source(origin: &SourceRevision) -> Check {
     const NAME: &str = "source";
     let Some(revision) = &origin.revision else {
-        return Check::warning(
-            NAME,
-            "no git commit: the image will not say what it was made from",
-        );
+        let words = "no git commit: the image will not say what it was made from";
+        return Check::warning(NAME, words);
     };
     let short = revision.get(..12).unwrap_or(revision);
     if origin.changed.is_empty() {
         return Check::passed(NAME, format!("commit {short}"));
     }
     let names: Vec<String> = origin.changed.iter().map(ToString::to_string).collect();
+    let names = names.join(", ");
     Check::warning(
         NAME,
-        format!("commit {short}-dirty: not committed: {}", names.join(", ")),
+        format!("commit {short}-dirty: not committed: {names}"),
     )
 }
 

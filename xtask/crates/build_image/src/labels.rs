@@ -52,26 +52,21 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Source
 }
 
 pub fn labels(origin: &SourceRevision, created: i64) -> Vec<(String, String)> {
-    let dirty = if origin.changed.is_empty() {
-        ""
-    } else {
-        "-dirty"
-    };
-    let marked = |text: &str| format!("{text}{dirty}");
+    let is_clean = origin.changed.is_empty();
+    let marked = |text: &str| format!("{text}{}", if is_clean { "" } else { "-dirty" });
     let version = origin.version.as_deref().map(|text| {
         let number = text.strip_prefix('v');
         let number = number.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         marked(number.unwrap_or(text))
     });
-    [
+    let labels = [
         ("revision", origin.revision.as_deref().map(marked)),
         ("version", version),
         ("source", origin.source.clone()),
         ("created", Some(timestamp(created))),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?)))
-    .collect()
+    ];
+    let named = |(name, value)| Some((format!("org.opencontainers.image.{name}"), value?));
+    labels.into_iter().filter_map(named).collect()
 }
 
 /// The build time: `$SOURCE_DATE_EPOCH`, or now, in seconds since 1970.
@@ -80,16 +75,14 @@ pub fn created(epoch: Option<&str>) -> Result<i64, UsageError> {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         return Ok(since.map_or(0, |since| since.as_secs().cast_signed()));
     };
-    // Beyond the year 9999 no timestamp has a form.
-    text.parse()
-        .ok()
-        .filter(|seconds| (0..=253_402_300_799_i64).contains(seconds))
-        .ok_or_else(|| {
-            UsageError(format!(
-                "{EPOCH} is `{text}`, and has to be a number of seconds since 1970: unset it, or \
-                 take the time of the commit, `{EPOCH}=$(git log -1 --format=%ct)`"
-            ))
-        })
+    match text.parse() {
+        // Beyond the year 9999 no timestamp has a form.
+        Ok(seconds @ 0..=253_402_300_799) => Ok(seconds),
+        _ => Err(UsageError(format!(
+            "{EPOCH} is `{text}`, and has to be a number of seconds since 1970: unset it, or take \
+             the time of the commit, `{EPOCH}=$(git log -1 --format=%ct)`"
+        ))),
+    }
 }
 
 /// Seconds since 1970 as RFC 3339 has them, in UTC.

@@ -13,12 +13,13 @@ mod run;
 mod token;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
 
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use self::plan::BuildPlan;
 use self::report::{Check, CheckReport, CheckStatus};
 use self::repository::BuildInputs;
 use crate::args::Args;
@@ -105,10 +106,7 @@ fn print(repository: &BuildInputs, engine: &Engine) -> Result<Outcome> {
         // Never show the token, even where the build would leak it.
         text = token.hidden(&text);
         if token.from == file {
-            text.insert_str(
-                0,
-                &format!("# {name} stands in {file}: export it before you run this\n"),
-            );
+            text = format!("# {name} stands in {file}: export it before you run this\n{text}");
         }
     }
     output::print_plain(&text)?;
@@ -169,23 +167,26 @@ impl Run<'_> {
             Some(token) => command.env(token::NAME, &token.value),
             None => command.env_remove(token::NAME),
         };
-        let (status, last) = self.docker(command)?;
+        if !self.report.is_text() {
+            command.stdout(std::io::stderr());
+        }
+        let (status, last) = run::through(command)?;
+        interrupt::check()?;
         if !status.success() {
-            let mut words = "the build failed".to_owned();
-            words += &match last.join("\n  ") {
+            let words = match last.join("\n  ") {
                 none if none.is_empty() => ", and docker did not say why".to_owned(),
                 lines => format!("; the last that docker said:\n  {lines}"),
             };
             self.report.set("failure", json!({ "lines": last }));
             bail!(UserError::new(
-                words,
+                format!("the build failed{words}"),
                 "fix what docker names, and build again: the steps before it are kept; `--check` looks at \
                  the Dockerfile without building, `--base-image IMAGE` builds on another base image",
             ));
         }
         let tag = &plan.tag;
-        let what = match image_says(self.engine, tag, "{{.Id}}") {
-            Some(id) if self.is_new(&id) => return Ok(id),
+        let what = match verify::inspected(self.engine, tag)? {
+            Some(image) if is_new(&image.labels, plan) => return Ok(image.id),
             Some(_) => format!("docker built, and {tag} is still an earlier image"),
             None => format!("docker built, and kept no image {tag}"),
         };
@@ -195,34 +196,13 @@ impl Run<'_> {
              `docker push` once all checks have passed; a builder of your own needs `-- --load`",
         ))
     }
-
-    /// Whether an image is from this build, by its label with the build time. The arguments for
-    /// docker may set another label.
-    fn is_new(&self, id: &str) -> bool {
-        let (plan, name) = (&self.repository.plan, labels::CREATED);
-        let Some((_, created)) = plan.labels.iter().find(|(label, _)| label == name) else {
-            return true;
-        };
-        let format = format!("{{{{index .Config.Labels \"{name}\"}}}}");
-        plan.extra.iter().any(|word| word.contains(name))
-            || image_says(self.engine, id, &format).as_ref() == Some(created)
-    }
-
-    /// Runs docker to its end. With `--format json`, its output goes to standard error.
-    fn docker(&self, mut command: Command) -> Result<(ExitStatus, Vec<String>)> {
-        if !self.report.is_text() {
-            command.stdout(std::io::stderr());
-        }
-        let ended = run::through(command)?;
-        interrupt::check()?;
-        Ok(ended)
-    }
 }
 
-/// What docker says of an image, where there is one of that name.
-fn image_says(engine: &Engine, image: &str, format: &str) -> Option<String> {
-    let args = ["image", "inspect", "--format", format, "--", image];
-    let said = engine.output(&args).ok()?;
-    let said = String::from_utf8_lossy(&said).trim().to_owned();
-    (!said.is_empty()).then_some(said)
+/// Whether an image is from this build, by its label with the build time. The arguments for docker
+/// may set another label.
+fn is_new(has: &BTreeMap<String, String>, plan: &BuildPlan) -> bool {
+    let name = labels::CREATED;
+    let created = plan.labels.iter().find(|(label, _)| label == name);
+    plan.extra.iter().any(|word| word.contains(name))
+        || created.is_none_or(|(_, created)| has.get(name) == Some(created))
 }

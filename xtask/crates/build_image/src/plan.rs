@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::token;
+use worker_files::is_one_of;
 use xtask_core::output::quoted;
 
 /// The tag where none is given.
@@ -46,22 +47,22 @@ impl BuildPlan {
         })
     }
 
-    fn has(&self, wanted: &str) -> bool {
-        self.options().any(|(option, _)| option == wanted)
-    }
-
     /// The build arguments of the command line, without a value where the environment has it.
     pub fn typed(&self) -> Vec<(String, Option<String>)> {
-        let base_image = self.base_image.iter();
-        let base_image = base_image.map(|image| ("BASE_IMAGE".to_owned(), Some(image.clone())));
-        let arguments = self
+        let base_image = self
+            .base_image
+            .iter()
+            .map(|image| ("BASE_IMAGE", Some(&**image)));
+        let options = self
             .options()
             .filter(|(option, _)| *option == "--build-arg");
-        let arguments = arguments.map(|(_, argument)| match argument.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (argument.to_owned(), None),
+        let arguments = options.map(|(_, argument)| match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (argument, None),
         });
-        base_image.chain(arguments).collect()
+        let all = base_image.chain(arguments);
+        all.map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
+            .collect()
     }
 
     /// The effective build arguments: the bake file's and the command line's, each name once.
@@ -89,9 +90,8 @@ impl BuildPlan {
     /// What the bake file's target says and `docker build` is not told.
     pub fn not_handed_on(&self) -> Vec<&str> {
         let settings = self.target.iter().flat_map(|(_, settings)| settings.keys());
-        let settings = settings.map(String::as_str);
-        let is_handed_on = |key: &str| HANDED_ON.split(' ').any(|known| known == key);
-        let mut left: Vec<&str> = settings.filter(|key| !is_handed_on(key)).collect();
+        let mut left: Vec<&str> = settings.map(String::as_str).collect();
+        left.retain(|key| !is_one_of(HANDED_ON, key));
         if self.list("secret").any(|one| one["id"] != token::NAME) {
             left.push("secret");
         }
@@ -104,23 +104,22 @@ impl BuildPlan {
         let mut say = |option: &str, value: String| call.push(vec![option.to_owned(), value]);
         say("--file", self.dockerfile.clone());
         say("--tag", self.tag.clone());
-        if !self.has("--platform") {
+        if !self.options().any(|(option, _)| option == "--platform") {
             let platforms: Vec<&str> = self.list("platforms").filter_map(Value::as_str).collect();
-            let platforms = match platforms.join(",") {
-                none if none.is_empty() => PLATFORM.to_owned(),
-                some => some,
-            };
-            say("--platform", platforms);
+            let platforms = Some(platforms.join(",")).filter(|all| !all.is_empty());
+            say(
+                "--platform",
+                platforms.unwrap_or_else(|| PLATFORM.to_owned()),
+            );
         }
         if let Some(stage) = self.setting("target").and_then(Value::as_str) {
             say("--target", stage.to_owned());
         }
         let pair = |(name, value): (&String, &Value)| Some(format!("{name}={}", value.as_str()?));
         let mut arguments = self.table("args");
-        arguments.extend(self.base_image.iter().map(|image| {
-            let name = "BASE_IMAGE".to_owned();
-            (name, image.clone().into())
-        }));
+        if let Some(image) = &self.base_image {
+            arguments.insert("BASE_IMAGE".to_owned(), image.clone().into());
+        }
         for argument in arguments.iter().filter_map(pair) {
             say("--build-arg", argument);
         }
@@ -142,11 +141,9 @@ impl BuildPlan {
 
 /// A call as shell text, one option per line, in the folder where it has to run.
 pub fn shell(program: &Path, call: &[Vec<String>], folder: &Path) -> String {
-    let quote = |words: &Vec<String>| {
-        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        words.join(" ")
-    };
-    let groups: Vec<String> = call.iter().map(quote).collect();
+    let quote = |words: &Vec<String>| words.iter().map(|word| quoted(word)).collect();
+    let groups: Vec<Vec<String>> = call.iter().map(quote).collect();
+    let groups: Vec<String> = groups.iter().map(|words| words.join(" ")).collect();
     format!(
         "cd {} &&\nDOCKER_BUILDKIT=1 {} {}",
         quoted(&folder.to_string_lossy()),

@@ -33,9 +33,8 @@ pub struct Check {
 
 impl Check {
     pub fn new(name: &str, verdict: CheckStatus, words: Vec<String>) -> Self {
-        let name = name.to_owned();
         Self {
-            name,
+            name: name.to_owned(),
             verdict,
             words,
         }
@@ -149,25 +148,21 @@ pub fn shown(verdict: CheckStatus) -> (&'static str, Style) {
 /// "9 passed, 1 warning, 2 failed".
 pub fn summary(checks: &[Check]) -> String {
     let count = |verdict| checks.iter().filter(|c| c.verdict == verdict).count();
-    let mut parts = vec![format!("{} passed", count(CheckStatus::Passed))];
-    for verdict in [
-        CheckStatus::Warning,
-        CheckStatus::Failed,
-        CheckStatus::Skipped,
-    ] {
-        match (count(verdict), verdict) {
-            (0, _) => {}
-            (count, CheckStatus::Warning) => parts.push(counted(count, "warning")),
-            (count, verdict) => parts.push(format!("{count} {}", shown(verdict).0)),
-        }
-    }
+    let parts = [
+        format!("{} passed", count(CheckStatus::Passed)),
+        counted(count(CheckStatus::Warning), "warning"),
+        format!("{} failed", count(CheckStatus::Failed)),
+        format!("{} skipped", count(CheckStatus::Skipped)),
+    ];
+    let (passed, others) = (&parts[..1], parts[1..].iter());
+    let others = others.filter(|part| !part.starts_with("0 "));
+    let parts: Vec<&str> = passed.iter().chain(others).map(String::as_str).collect();
     parts.join(", ")
 }
 
 pub fn has_failed(checks: &[Check]) -> bool {
-    checks
-        .iter()
-        .any(|check| check.verdict == CheckStatus::Failed)
+    let mut verdicts = checks.iter().map(|check| check.verdict);
+    verdicts.any(|verdict| verdict == CheckStatus::Failed)
 }
 
 #[cfg(test)]

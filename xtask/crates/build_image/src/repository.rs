@@ -9,8 +9,9 @@ use super::labels::{self, SourceRevision};
 use super::plan::{self, BuildPlan};
 use super::token::{self, Token};
 use crate::args::Args;
-use worker_files::dockerfile::taken;
+use worker_files::dockerfile::{Taken, taken};
 use worker_files::ignore::Ignore;
+use worker_files::rewrite::NotUnderstood;
 use worker_files::{Source, bake, dockerfile};
 use xtask_core::tree::{Directory, Entries, RepoPath, Tree};
 
@@ -21,6 +22,8 @@ pub struct BuildInputs {
     pub root: PathBuf,
     pub tree: Box<dyn Tree>,
     pub dockerfile: Option<(String, Vec<u8>)>,
+    /// What the Dockerfile takes from the build context.
+    pub copied: Result<Vec<Taken>, NotUnderstood>,
     /// The path of the `.dockerignore` that applies.
     pub ignore_path: Option<String>,
     pub ignore: Ignore,
@@ -71,9 +74,11 @@ impl BuildInputs {
         let bake = tree
             .read_file(bake::FILE)?
             .map(|bytes| bake::resolve(&Source::new(bake::FILE.into(), &bytes), &given));
-        let copied = taken(bytes).unwrap_or_default();
-        let in_image =
-            |file: &RepoPath| copied.iter().any(|copy| copy.covers(file)) && !ignore.excludes(file);
+        let copied = taken(bytes);
+        let in_image = |file: &RepoPath| {
+            let mut copied = copied.iter().flatten();
+            copied.any(|copy| copy.covers(file)) && !ignore.excludes(file)
+        };
         let origin = labels::origin(&root, |changed| {
             let is_changed = |file: &RepoPath| {
                 file == changed || file.ancestors().any(|folder| folder == *changed)
@@ -103,6 +108,7 @@ impl BuildInputs {
             root,
             tree: Box::new(tree),
             dockerfile,
+            copied,
             ignore_path,
             ignore,
             around,

@@ -34,15 +34,15 @@ impl Token {
 /// The token that the build is given. What the environment says is decisive, even where it is
 /// empty: `HF_TOKEN= cargo xtask build-image` builds without one.
 pub fn find(environment: Option<String>, file: Option<&[u8]>) -> Option<Token> {
-    let (value, from) = if let Some(value) = environment {
-        (value, "the environment")
-    } else {
-        let source = Source::new(FILE.into(), file?);
+    let in_file = || {
+        let lines = compose::env_file(&Source::new(FILE.into(), file?));
         // The last line of a name is the one that counts.
-        let mut lines = compose::env_file(&source);
-        lines.retain(|line| line.name == NAME);
-        (lines.pop()?.value, FILE)
+        let line = lines.into_iter().rfind(|line| line.name == NAME)?;
+        Some((line.value, FILE))
     };
+    let (value, from) = environment
+        .map(|value| (value, "the environment"))
+        .or_else(in_file)?;
     let value = value.trim().to_owned();
     (!value.is_empty()).then_some(Token { value, from })
 }

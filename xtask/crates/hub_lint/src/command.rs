@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::args::{Args, LintFormat};
 use crate::lint::LintReport;
 use crate::report::{outcome, print};
+use crate::rule::Rule;
 use crate::{fix, pages, registry, targets};
 use xtask_core::outcome::{Outcome, UsageError};
 use xtask_core::{finding, output, suggest};
@@ -19,51 +20,64 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         output::print(&pages::list())?;
         return Ok(Outcome::Done);
     }
-    if let Some(rule) = &args.explain {
-        return explain(rule);
+    if let Some(pattern) = &args.explain {
+        let rules = meant(pattern)?.into_iter();
+        let pages: Vec<String> = rules.map(|rule| pages::page(rule, 1)).collect();
+        output::print(&format!("{}\n", pages.join("\n\n")))?;
+        return Ok(Outcome::Done);
     }
     for pattern in args.select.iter().chain(&args.ignore) {
-        if !registry::all().iter().any(|rule| rule.means(pattern)) {
-            return Err(unknown_rule(pattern).into());
-        }
+        meant(pattern)?;
     }
     let mut targets = targets::resolve(repo, &args.paths)?;
     if matches!(args.format, LintFormat::Github | LintFormat::Sarif) {
         // GitHub shows findings by their paths in the whole repository.
-        targets
-            .iter_mut()
-            .for_each(targets::LintTarget::show_from_git_root);
+        for target in &mut targets {
+            target.show_from_git_root();
+        }
     }
-    if args.fix || args.unsafe_fixes || args.dry_run {
-        return fix::run(&mut targets, args);
+    let fixes = args.fix || args.unsafe_fixes || args.dry_run;
+    let mut left = LintReport::default();
+    let mut fixed = 0;
+    for target in &mut targets {
+        if fixes {
+            fixed += fix::run(target, args)?;
+        }
+        left.take(target, args)?;
     }
-    let mut all = LintReport::default();
-    for target in &targets {
-        all.take(target, args)?;
+    finding::sort(&mut left.findings);
+    let outcome = outcome(&left.findings);
+    let counted = output::counted(fixed, "finding");
+    if args.dry_run && fixed > 0 {
+        output::print(&format!("hub-lint: would fix {counted}\n"))?;
+        return Ok(Outcome::Findings);
+    } else if args.dry_run {
+        output::print("hub-lint: nothing to fix\n")?;
+    } else if fixes && targets.iter().any(|target| target.root.is_none()) {
+        // Standard output holds the text.
+        if !left.findings.is_empty() {
+            output::tell(&output::text::plain(&left.findings, &left.sources));
+        }
+    } else {
+        print(&left, args)?;
+        if fixed > 0 && args.format == LintFormat::Text {
+            output::print(&format!("hub-lint: fixed {counted}\n"))?;
+        }
     }
-    finding::sort(&mut all.findings);
-    print(&all, args)?;
-    Ok(outcome(&all.findings))
+    Ok(outcome)
 }
 
-fn explain(pattern: &str) -> Result<Outcome> {
-    let rules = registry::all().iter().filter(|rule| rule.means(pattern));
-    let pages: Vec<String> = rules.map(|rule| pages::page(rule, 1)).collect();
-    if pages.is_empty() {
-        return Err(unknown_rule(pattern).into());
+/// The rules that a pattern means; none is wrong usage.
+fn meant(pattern: &str) -> Result<Vec<&'static Rule>, UsageError> {
+    let mut rules = registry::all().to_vec();
+    rules.retain(|rule| rule.means(pattern));
+    if !rules.is_empty() {
+        return Ok(rules);
     }
-    output::print(&format!("{}\n", pages.join("\n\n")))?;
-    Ok(Outcome::Done)
-}
-
-fn unknown_rule(text: &str) -> UsageError {
-    let all = registry::all();
-    let names = all.iter().flat_map(|rule| [rule.code, rule.name]);
-    let guess = match suggest::nearest(text, names) {
-        Some((name, _)) => format!(" Did you mean `{name}`?"),
-        None => String::new(),
-    };
-    UsageError(format!(
-        "there is no rule `{text}`.{guess} `--rules` lists them"
-    ))
+    let all = registry::all().iter();
+    let guess = suggest::nearest(pattern, all.flat_map(|rule| [rule.code, rule.name]));
+    let guess = guess.map_or_else(String::new, |(name, _)| format!(" Did you mean `{name}`?"));
+    Err(UsageError(format!(
+        "there is no rule `{pattern}`.{guess} `--rules` lists them"
+    )))
 }

@@ -1,9 +1,11 @@
 //! One of the Hub's files, read.
 
 use worker_files::json::JsonNode;
+pub use worker_files::json::short;
 use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::RepoPath;
 
+use crate::facts::{self, FieldTable};
 use crate::rule::Rule;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +22,11 @@ impl Which {
         }
     }
 
-    /// By the file's name, whatever folder it is in.
-    pub fn of(path: &RepoPath) -> Option<Self> {
-        match path.name() {
-            b"hub.json" => Some(Self::Hub),
-            b"tests.json" => Some(Self::Tests),
-            _ => None,
+    /// The keys of the file's root.
+    pub fn table(self) -> &'static FieldTable {
+        match self {
+            Self::Hub => &facts::LISTING,
+            Self::Tests => &facts::TESTS,
         }
     }
 }
@@ -44,8 +45,8 @@ impl HubDocument {
         rule.at(self.place(span), message)
     }
 
-    pub fn config(&self, key: &str) -> Option<&JsonNode> {
-        self.root.get("config")?.get(key)
+    pub fn config(&self) -> &JsonNode {
+        self.root.at("config")
     }
 
     /// Where the file declares its variables, or would.
@@ -67,9 +68,4 @@ impl HubDocument {
 /// The first byte of a value: enough to point at.
 pub fn begin(node: &JsonNode) -> Span {
     node.span.start..node.span.start + 1
-}
-
-/// A text from a file, short enough for a message.
-pub fn short(text: &str) -> String {
-    xtask_core::output::cut(text, 60)
 }

@@ -1,7 +1,8 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
-use worker_files::json::{JsonNode, Member};
-use xtask_core::finding::{Safety, Span};
+pub use worker_files::json::quote;
+use worker_files::json::{JsonNode, Member, removal};
+use xtask_core::finding::{Finding, Safety, Span};
 use xtask_core::suggest::Sure;
 
 pub type Replace = (Span, String);
@@ -14,23 +15,18 @@ pub fn safety(sure: Sure) -> Safety {
     }
 }
 
-pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Says what was probably meant, and writes that in the place of a text.
+pub fn meant(finding: Finding, safety: Safety, span: &Span, right: &str) -> Finding {
+    let finding = finding.help(format!("did you mean `{right}`?"));
+    finding.write(safety, span, right, quote(right))
 }
 
 /// Removes a member with the comma that goes with it.
 pub fn remove(object: &JsonNode, member: &Member) -> Replace {
     let members = object.members();
     // They are in the order of the text.
-    let index = members.partition_point(|other| other.key_span.start < member.key_span.start);
-    let end = member.value.span.end;
-    if let Some(next) = members.get(index + 1) {
-        (member.key_span.start..next.key_span.start, String::new())
-    } else if let Some(before) = index.checked_sub(1).and_then(|i| members.get(i)) {
-        (before.value.span.end..end, String::new())
-    } else {
-        (member.key_span.start..end, String::new())
-    }
+    let before = |other: &Member| other.key_span.start < member.key_span.start;
+    removal(members, members.partition_point(before))
 }
 
 /// Adds a member after the last one, laid out like it. `value` is JSON.

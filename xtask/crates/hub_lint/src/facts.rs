@@ -4,6 +4,8 @@
 //! Sources: the Hub's publishing guide, RunPod's list of GPU types (February 2026), RunPod's Flash
 //! documentation for three of the pools, and what published listings really use.
 
+use worker_files::is_one_of;
+
 /// What a key may hold.
 #[derive(Debug, Clone, Copy)]
 pub enum ValueShape {
@@ -25,6 +27,21 @@ pub enum ValueShape {
     Values,
     /// Any object.
     Payload,
+}
+
+impl ValueShape {
+    /// The type as JSON Schema names it, and in words.
+    pub fn kind(&self) -> (&'static str, &'static str) {
+        match self {
+            Text | Word(_) | Limited(_) => ("string", "a string"),
+            Flag => ("boolean", "true or false"),
+            Whole | Count => ("integer", "a whole number"),
+            Number => ("number", "a number"),
+            Scalar => ("scalar", "a string, a number or a boolean"),
+            Object(_) | Payload | Values => ("object", "an object"),
+            List(_) => ("array", "an array"),
+        }
+    }
 }
 
 /// Whether a key has to be there.
@@ -60,6 +77,17 @@ impl FieldTable {
         self.fields.iter().find(|field| field.key == key)
     }
 
+    pub fn required(&self) -> impl Iterator<Item = &'static FieldRule> {
+        let fields = self.fields.iter();
+        fields.filter(|field| field.need == Presence::Required)
+    }
+
+    /// The keys that the Hub's guide has, and not only published listings.
+    pub fn documented(&self) -> impl Iterator<Item = &'static FieldRule> {
+        let fields = self.fields.iter();
+        fields.filter(|field| field.need != Presence::Seen)
+    }
+
     /// Whether it is this table, and not only one like it.
     pub fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
@@ -79,11 +107,6 @@ pub const CATEGORIES: &[&str] = &["audio", "embedding", "image", "language", "vi
 pub const RUNS_ON: &[&str] = &["GPU", "CPU"];
 pub const ENDPOINT_TYPES: &[&str] = &["LB"];
 pub const INPUT_TYPES: &[&str] = &["string", "number", "boolean", "huggingface"];
-
-/// Whether a list of words has this one.
-pub fn lists(words: &str, word: &str) -> bool {
-    words.split_whitespace().any(|listed| listed == word)
-}
 
 /// CUDA versions in use, the oldest first.
 pub const CUDA_VERSIONS: &[&str] = &[
@@ -180,17 +203,10 @@ pub fn may_be_in_a_pool(id: &str) -> bool {
 
 /// Whether a pool or GPU is of the Blackwell generation, which needs CUDA 12.8.
 pub fn is_blackwell(name: &str) -> bool {
-    [
-        "BLACKWELL",
-        "Blackwell",
-        "ADA_32_PRO",
-        "RTX 5080",
-        "RTX 5090",
-        "B200",
-        "B300",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
+    let pool = ["BLACKWELL", "ADA_32_PRO"];
+    let gpu = ["Blackwell", "RTX 5080", "RTX 5090", "B200", "B300"];
+    let mut parts = pool.iter().chain(&gpu);
+    parts.any(|part| name.contains(part))
 }
 
 /// Declares tables, a line for each key: its shape, whether it has to be there, what it is, and
@@ -316,8 +332,7 @@ pub const ASSERTIONS: &str = "\
 
 /// Whether a key of a test is one of those.
 pub fn is_assertion(key: &str) -> bool {
-    lists(ASSERTIONS, key)
-        || ["expect", "assert", "validat"]
-            .iter()
-            .any(|start| key.to_lowercase().starts_with(start))
+    let lower = key.to_lowercase();
+    let starts = ["expect", "assert", "validat"];
+    is_one_of(ASSERTIONS, key) || starts.iter().any(|start| lower.starts_with(start))
 }

@@ -1,71 +1,35 @@
 //! Applies fixes: overlapping edits wait for the next pass, and none may break the JSON.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::args::{Args, LintFormat};
-use crate::lint::LintReport;
-use crate::report::{outcome, print, wanted};
+use crate::args::Args;
+use crate::report::wanted;
 use crate::targets::LintTarget;
 use worker_files::json;
-use xtask_core::finding::{self, Edit, Fix, Safety, Span};
-use xtask_core::outcome::Outcome;
+use xtask_core::finding::{Edit, Fix, Safety, Span};
 use xtask_core::output::{self, diff};
-use xtask_core::tree::RepoPath;
+use xtask_core::tree::{RepoPath, Tree};
 
 /// More passes than fixes that one fix can make possible.
 const PASSES: usize = 20;
 
-/// Fixes what can be fixed, or with a dry run shows it, and tells what is left.
-pub fn run(targets: &mut [LintTarget], args: &Args) -> Result<Outcome> {
-    let mut left = LintReport::default();
-    let (mut fixed, mut changes) = (0, 0);
-    let mut filters = false;
-    for target in targets {
-        fixed += fix(target, args)?;
-        changes += target.fixed.len();
-        for (path, new) in &target.fixed {
-            if args.dry_run {
-                let shown = target.shown_path(path);
-                let shown = shown.to_string();
-                let [before, after] =
-                    ["a", "b"].map(|side| format!("{side}/{}", shown.trim_start_matches('/')));
-                let diff = diff::unified(&before, &after, &target.original(path)?, new);
-                output::print(&diff::coloured(&diff, ""))?;
-            } else {
-                target.write(path, new)?;
-            }
-        }
-        if let Some((path, bytes)) = target.input() {
-            filters = true;
-            // Pass correct input through.
-            if !args.dry_run && !target.fixed.contains_key(path) {
-                target.write(path, bytes)?;
-            }
-        }
-        left.take(target, args)?;
+/// Fixes what can be fixed, or with a dry run shows it; how many findings that are.
+pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
+    let fixed = fix(target, args)?;
+    if !args.dry_run {
+        target.write()?;
+        return Ok(fixed);
     }
-    finding::sort(&mut left.findings);
-    let outcome = outcome(&left.findings);
-    let counted = output::counted(fixed, "finding");
-    if args.dry_run && changes > 0 {
-        output::print(&format!("hub-lint: would fix {counted}\n"))?;
-        return Ok(Outcome::Findings);
-    } else if args.dry_run {
-        output::print("hub-lint: nothing to fix\n")?;
-    } else if filters {
-        // Standard output holds the text.
-        if !left.findings.is_empty() {
-            output::tell(&output::text::plain(&left.findings, &left.sources));
-        }
-    } else {
-        print(&left, args)?;
-        if fixed > 0 && args.format == LintFormat::Text {
-            output::print(&format!("hub-lint: fixed {counted}\n"))?;
-        }
+    for (path, new) in &target.fixed {
+        let shown = path.inside(&target.prefix).to_string();
+        let [before, after] =
+            ["a", "b"].map(|side| format!("{side}/{}", shown.trim_start_matches('/')));
+        let diff = diff::unified(&before, &after, &target.tree.read(path)?, new);
+        output::print(&diff::coloured(&diff, ""))?;
     }
-    Ok(outcome)
+    Ok(fixed)
 }
 
 /// Passes until nothing is left to fix; how many findings were.
@@ -92,25 +56,26 @@ fn fix(target: &mut LintTarget, args: &Args) -> Result<usize> {
 
 /// One pass: each fix whose edits touch no earlier one's.
 fn pass(target: &mut LintTarget, fixes: &[&Fix]) -> Result<usize> {
-    let edits = fixes.iter().flat_map(|fix| &fix.edits);
-    let paths: BTreeSet<&RepoPath> = edits.map(|edit| &edit.place.path).collect();
-    let mut made = 0;
-    for path in paths {
-        let old = target.read(path)?;
-        let of_file = |fix: &&&Fix| fix.edits.iter().all(|edit| edit.place.path == *path);
-        let of_file: Vec<&[Edit]> = fixes
-            .iter()
-            .filter(of_file)
-            .map(|fix| fix.edits.as_slice())
-            .collect();
-        let (mut new, mut count) = apply(&old, &of_file);
-        if breaks(&old, &new) {
-            // One of them does: take the first that doesn't.
-            let single = of_file.iter().map(|edits| apply(&old, &[edits]));
-            let mut good = single.filter(|(one, made)| *made == 1 && !breaks(&old, one));
-            (new, count) = good.next().unwrap_or_else(|| (old.clone(), 0));
+    // Edits are of the finding's own file.
+    let mut by_path: BTreeMap<&RepoPath, Vec<&[Edit]>> = BTreeMap::new();
+    for fix in fixes {
+        if let Some(first) = fix.edits.first() {
+            by_path
+                .entry(&first.place.path)
+                .or_default()
+                .push(&fix.edits);
         }
-        if count > 0 && new != old {
+    }
+    let mut made = 0;
+    for (path, fixes) in by_path {
+        let old = target.read(path)?;
+        // All of them, or where they break the JSON together the first that does not.
+        let single = fixes.iter().map(std::slice::from_ref);
+        let mut tried = std::iter::once(&fixes[..])
+            .chain(single)
+            .map(|fixes| apply(&old, fixes));
+        let good = tried.find(|(new, _)| !breaks(&old, new));
+        if let Some((new, count @ 1..)) = good.filter(|(new, _)| *new != old) {
             target.fixed.insert(path.clone(), new);
             made += count;
         }
@@ -120,33 +85,24 @@ fn pass(target: &mut LintTarget, fixes: &[&Fix]) -> Result<usize> {
 
 /// Applies the fixes that don't touch each other, the first come first.
 pub fn apply(old: &[u8], fixes: &[&[Edit]]) -> (Vec<u8>, usize) {
-    let mut taken: Vec<&Edit> = Vec::new();
+    let mut taken: Vec<(&Span, &str)> = Vec::new();
     let mut made = 0;
     for edits in fixes {
-        let free = edits.iter().all(|edit| {
-            edit.place.span.end <= old.len()
-                && !taken
-                    .iter()
-                    .any(|other| touch(&edit.place.span, &other.place.span))
-        });
-        if free {
-            taken.extend(edits.iter());
+        let is_free = |edit: &Edit| {
+            let span = &edit.place.span;
+            span.end <= old.len() && !taken.iter().any(|(other, _)| touch(span, other))
+        };
+        if edits.iter().all(is_free) {
+            taken.extend(edits.iter().map(|edit| (&edit.place.span, &*edit.with)));
             made += 1;
         }
     }
-    taken.sort_by_key(|edit| (edit.place.span.start, edit.place.span.end));
-    let mut new = Vec::with_capacity(old.len());
-    let mut at = 0;
-    for edit in taken {
-        // Edits of one fix that overlap would be a mistake of the rule: leave the second out.
-        if edit.place.span.start < at {
-            continue;
-        }
-        new.extend_from_slice(&old[at..edit.place.span.start]);
-        new.extend_from_slice(edit.with.as_bytes());
-        at = edit.place.span.end;
+    // From the end on, places before an edit stay what they are.
+    taken.sort_by_key(|(span, _)| std::cmp::Reverse((span.start, span.end)));
+    let mut new = old.to_vec();
+    for (span, with) in taken {
+        new.splice(span.clone(), with.bytes());
     }
-    new.extend_from_slice(&old[at..]);
     (new, made)
 }
 

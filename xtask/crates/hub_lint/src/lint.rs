@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::document::{HubDocument, Which};
 use crate::rules::{check_file, cross_file};
 use crate::{registry, suppressions};
-use xtask_core::finding::{self, Finding};
+use xtask_core::finding::{self, Finding, Location};
 use xtask_core::output::Sources;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
@@ -41,28 +41,20 @@ pub fn lint(tree: &dyn Tree, whole: bool) -> Result<LintReport> {
         }
         report.files += 1;
         documents.extend(check_file(&path, which, &bytes, findings));
-        report.sources.add(path, &bytes);
     }
     let of = |which| documents.iter().find(|document| document.which == which);
     let (hub, tests) = (of(Which::Hub), of(Which::Tests));
     cross_file::check(tree, hub, tests, whole, findings)?;
     let is_rule = |text: &str| registry::find(text).is_some();
-    let (suppressed, bytes) = suppressions::read(tree, &is_rule, findings)?;
-    if let Some(bytes) = bytes {
-        report.sources.add(suppressions::FILE.into(), &bytes);
-    }
-    findings.retain(|finding| !suppressed.covers(finding));
-    if whole {
-        findings.extend(suppressed.stale());
-    }
+    suppressions::apply(tree, &is_rule, whole, findings)?;
     shorten(findings);
     for finding in &report.findings {
-        let path = &finding.place.path;
-        for place in std::iter::once(path).chain(finding.related.iter().map(|r| &r.place.path)) {
-            if report.sources.get(place).is_none()
-                && let Some(bytes) = tree.read_file(&String::from_utf8_lossy(place.as_bytes()))?
+        let related = finding.related.iter().map(|related| &related.place);
+        for Location { path, .. } in related.chain([&finding.place]) {
+            if report.sources.get(path).is_none()
+                && let Some(bytes) = tree.read_file(&String::from_utf8_lossy(path.as_bytes()))?
             {
-                report.sources.add(place.clone(), &bytes);
+                report.sources.add(path.clone(), &bytes);
             }
         }
     }
@@ -82,18 +74,16 @@ fn find(tree: &dyn Tree, which: Which) -> Result<Option<(RepoPath, Vec<u8>)>> {
 /// Sorts the findings, keeps the first of each rule in each file and counts the rest.
 fn shorten(findings: &mut Vec<Finding>) {
     finding::sort(findings);
+    let key = |finding: &Finding| (finding.code, finding.place.path.clone());
     let mut counts: HashMap<(&'static str, RepoPath), usize> = HashMap::new();
     findings.retain(|finding| {
-        let key = (finding.code, finding.place.path.clone());
-        let nth = counts.entry(key).or_default();
+        let nth = counts.entry(key(finding)).or_default();
         *nth += 1;
         *nth <= MOST_OF_A_KIND
     });
-    counts.retain(|_, count| *count > MOST_OF_A_KIND);
     for finding in findings.iter_mut().rev() {
-        let key = (finding.code, finding.place.path.clone());
-        if let Some(count) = counts.remove(&key) {
-            let more = count - MOST_OF_A_KIND;
+        let count = counts.remove(&key(finding)).unwrap_or_default();
+        if let Some(more @ 1..) = count.checked_sub(MOST_OF_A_KIND) {
             let help = format!("and {more} more of this kind in this file");
             finding.help.push(help);
         }

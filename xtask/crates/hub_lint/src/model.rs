@@ -1,6 +1,7 @@
 //! The parts of the two files that have the right shape, for the rules that look at what they
 //! mean. What has the wrong shape is not in here: something has been said of it already.
 
+use crate::document::HubDocument;
 use worker_files::json::{JsonKind, JsonNode};
 use xtask_core::finding::Span;
 
@@ -11,24 +12,33 @@ pub struct EnvVariable<'a> {
     pub key_span: &'a Span,
     /// A fixed value.
     pub value: Option<&'a JsonNode>,
-    pub input: Option<Input<'a>>,
+    /// How users set it; null where they don't.
+    pub input: &'a JsonNode,
 }
 
-/// How users set a variable.
-#[derive(Debug)]
-pub struct Input<'a> {
-    pub node: &'a JsonNode,
-    pub kind: Option<&'a str>,
-    /// The default, where it says something: neither null nor empty.
-    pub default: Option<&'a JsonNode>,
-    pub required: bool,
+impl<'a> EnvVariable<'a> {
+    pub fn kind(&self) -> Option<&'a str> {
+        self.input.text("type")
+    }
+
+    pub fn default(&self) -> Option<&'a JsonNode> {
+        said(self.input.at("default"))
+    }
+
     /// The values to choose from.
-    pub options: Vec<&'a JsonNode>,
-    pub min: Option<f64>,
-    pub max: Option<f64>,
+    pub fn options(&self) -> Vec<&'a JsonNode> {
+        let options = self.input.list("options").iter();
+        let values = options.filter_map(|option| match option.kind {
+            JsonKind::Object(_) => option.get("value"),
+            // Bare options have their own rule; their values are plain all the same.
+            JsonKind::String(_) | JsonKind::Number(_) => Some(option),
+            _ => None,
+        });
+        values.collect()
+    }
 }
 
-/// A value that says something.
+/// A value that says something: neither null nor empty.
 pub fn said(node: &JsonNode) -> Option<&JsonNode> {
     match &node.kind {
         JsonKind::Null => None,
@@ -37,56 +47,26 @@ pub fn said(node: &JsonNode) -> Option<&JsonNode> {
     }
 }
 
-/// A list of the `config`; nothing where there is none.
-pub fn list<'a>(root: &'a JsonNode, key: &str) -> &'a [JsonNode] {
-    root.get("config").map_or(&[], |config| config.list(key))
-}
-
 /// The variables of either file.
-pub fn variables(root: &JsonNode) -> Vec<EnvVariable<'_>> {
-    list(root, "env")
-        .iter()
-        .filter_map(|node| {
-            let key = node.get("key")?;
-            Some(EnvVariable {
-                key: key.as_str()?,
-                key_span: &key.span,
-                value: node.get("value").and_then(said),
-                input: node
-                    .get("input")
-                    .filter(|input| matches!(input.kind, JsonKind::Object(_)))
-                    .map(input),
-            })
+pub fn variables(document: &HubDocument) -> Vec<EnvVariable<'_>> {
+    let entries = document.config().list("env").iter();
+    let variables = entries.filter_map(|node| {
+        let key = node.get("key")?;
+        Some(EnvVariable {
+            key: key.as_str()?,
+            key_span: &key.span,
+            value: said(node.at("value")),
+            input: node.at("input"),
         })
-        .collect()
-}
-
-fn input(node: &JsonNode) -> Input<'_> {
-    let number = |key| node.get(key)?.as_f64();
-    let options = node.list("options").iter();
-    let options = options.filter_map(|option| match option.kind {
-        JsonKind::Object(_) => option.get("value"),
-        // Bare options have their own rule; their values are plain all the same.
-        JsonKind::String(_) | JsonKind::Number(_) => Some(option),
-        _ => None,
     });
-    Input {
-        node,
-        kind: node.text("type"),
-        default: node.get("default").and_then(said),
-        required: node.is_true("required"),
-        options: options.collect(),
-        min: number("min"),
-        max: number("max"),
-    }
+    variables.collect()
 }
 
 /// The CUDA versions that a file allows, each as two numbers and where it stands.
-pub fn cuda_versions(root: &JsonNode) -> Vec<((u32, u32), &JsonNode)> {
-    list(root, "allowedCudaVersions")
-        .iter()
-        .filter_map(|node| Some((version(node.as_str()?)?, node)))
-        .collect()
+pub fn cuda_versions(document: &HubDocument) -> Vec<((u32, u32), &JsonNode)> {
+    let nodes = document.config().list("allowedCudaVersions").iter();
+    let versions = nodes.filter_map(|node| Some((version(node.as_str()?)?, node)));
+    versions.collect()
 }
 
 /// "12.8" as numbers.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::document::Which;
 use crate::facts;
 use crate::rule::Rule;
 use crate::{registry, schema};
@@ -55,37 +56,24 @@ pub fn page(rule: &Rule, level: usize) -> String {
 
 /// The names that a rule compares with.
 fn known(rule: &Rule) -> Option<String> {
-    let listed = |names: &[&str]| {
-        let lines: Vec<String> = names.iter().map(|name| format!("- `{name}`")).collect();
-        lines.join("\n")
-    };
+    use suggest::all_of;
     Some(match rule.code {
-        "HUB210" => format!("The pools are {}.", suggest::all_of(facts::GPU_POOLS)),
-        "HUB211" => format!("The GPU ids are:\n\n{}", listed(facts::GPU_IDS)),
-        "HUB215" => format!(
-            "The versions are {}.",
-            suggest::all_of(facts::CUDA_VERSIONS)
-        ),
+        "HUB210" => format!("The pools are {}.", all_of(facts::GPU_POOLS)),
+        "HUB211" => format!("The GPU ids are:\n\n- `{}`", facts::GPU_IDS.join("`\n- `")),
+        "HUB215" => format!("The versions are {}.", all_of(facts::CUDA_VERSIONS)),
         _ => return None,
     })
 }
 
 pub fn address(rule: &Rule) -> String {
-    format!(
-        "{}/blob/main/{REFERENCE}#{}-{}",
-        env!("CARGO_PKG_REPOSITORY"),
-        rule.code.to_lowercase(),
-        rule.name
-    )
+    let (home, code) = (env!("CARGO_PKG_REPOSITORY"), rule.code.to_lowercase());
+    format!("{home}/blob/main/{REFERENCE}#{code}-{}", rule.name)
 }
 
 pub fn list() -> String {
     let line = |rule: &&Rule| {
-        let severity = rule.severity.word();
-        format!(
-            "{} {:<28} {severity:<8} {}\n",
-            rule.code, rule.name, rule.summary
-        )
+        let (code, name, severity) = (rule.code, rule.name, rule.severity.word());
+        format!("{code} {name:<28} {severity:<8} {}\n", rule.summary)
     };
     registry::all().iter().map(line).collect()
 }
@@ -129,22 +117,18 @@ pub fn descriptors() -> Vec<Descriptor> {
 }
 
 pub fn generated() -> Vec<(&'static str, String)> {
-    let schema = |schema: serde_json::Value| format!("{schema:#}\n");
+    let schema = |which| format!("{:#}\n", schema::of(which));
     vec![
         (REFERENCE, document()),
-        ("xtask/schemas/hub.schema.json", schema(schema::hub())),
-        ("xtask/schemas/tests.schema.json", schema(schema::tests())),
+        ("xtask/schemas/hub.schema.json", schema(Which::Hub)),
+        ("xtask/schemas/tests.schema.json", schema(Which::Tests)),
     ]
 }
 
 /// Writes the generated files into a repository.
 pub fn write(folder: &Path) -> Result<Outcome> {
     for (path, content) in generated() {
-        let path = folder.join(path);
-        if let Some(parent) = path.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
-        fs_err::write(path, content)?;
+        fs_err::write(folder.join(path), content)?;
     }
     Ok(Outcome::Done)
 }

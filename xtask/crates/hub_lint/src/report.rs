@@ -8,7 +8,7 @@ use crate::args::{Args, LintFormat};
 use crate::lint::LintReport;
 use crate::targets::LintTarget;
 use crate::{pages, rule};
-use xtask_core::finding::{self, Finding};
+use xtask_core::finding::{Finding, Safety};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::{self, Counts};
 
@@ -22,29 +22,24 @@ pub fn outcome(findings: &[Finding]) -> Outcome {
 
 /// Whether the command line asks for this finding.
 pub fn wanted(finding: &Finding, args: &Args) -> bool {
-    let means = |patterns: &[String]| {
-        patterns
-            .iter()
-            .any(|pattern| rule::means(pattern, finding.code, finding.name))
-    };
+    let is_it = |pattern: &String| rule::means(pattern, finding.code, finding.name);
+    let means = |patterns: &[String]| patterns.iter().any(is_it);
     (args.select.is_empty() || means(&args.select))
         && !means(&args.ignore)
         && finding.severity >= args.min_severity
 }
 
 impl LintReport {
-    /// Lints a target, and takes what the command line asks for.
+    /// Lints a target, and takes what the command line asks for, with its paths as people see them.
     pub fn take(&mut self, target: &LintTarget, args: &Args) -> Result<()> {
         let report = target.lint()?;
         self.files += report.files;
-        let findings = report
-            .findings
-            .into_iter()
-            .filter(|finding| wanted(finding, args));
-        self.findings
-            .extend(findings.map(|finding| target.shown(finding)));
-        for (path, source) in target.sources(report.sources) {
-            self.sources.insert(path, source);
+        let findings = report.findings.into_iter();
+        let findings = findings.filter(|finding| wanted(finding, args));
+        let shown = findings.map(|finding| finding.inside(&target.prefix));
+        self.findings.extend(shown);
+        for (path, source) in report.sources {
+            self.sources.insert(path.inside(&target.prefix), source);
         }
         Ok(())
     }
@@ -75,11 +70,8 @@ pub fn summary(report: &LintReport) -> String {
     }
     let counts = Counts::of(&report.findings);
     let mut line = format!("hub-lint: {counts} in {files}");
-    let fixes = report
-        .findings
-        .iter()
-        .filter_map(|finding| finding.fix.as_ref());
-    for safety in [finding::Safety::Safe, finding::Safety::Unsafe] {
+    let fixes = report.findings.iter().filter_map(|it| it.fix.as_ref());
+    for safety in [Safety::Safe, Safety::Unsafe] {
         let count = fixes.clone().filter(|fix| fix.safety == safety).count();
         if count > 0 {
             let how = output::text::how_to_fix(safety);

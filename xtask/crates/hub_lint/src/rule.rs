@@ -44,11 +44,8 @@ pub struct Rule {
 /// Whether a pattern of the command line or of `hub-lint.json` means a rule: its id, its name, or
 /// the beginning of its id (`HUB2` is all of meaning).
 pub fn means(pattern: &str, code: &str, name: &str) -> bool {
-    name.eq_ignore_ascii_case(pattern)
-        || (pattern.len() >= 3
-            && code
-                .get(..pattern.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(pattern)))
+    let start = code.get(..pattern.len().max(3)).unwrap_or_default();
+    name.eq_ignore_ascii_case(pattern) || start.eq_ignore_ascii_case(pattern)
 }
 
 impl Rule {
@@ -73,13 +70,9 @@ impl Rule {
 
     /// The page's text without the space that a doc comment begins its lines with.
     pub fn text(&self) -> String {
-        self.page
-            .lines()
-            .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
-            .collect::<Vec<_>>()
-            .join("\n")
-            .trim()
-            .to_owned()
+        let lines = self.page.lines();
+        let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+        lines.collect::<Vec<_>>().join("\n").trim().to_owned()
     }
 }
 

@@ -2,49 +2,28 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::document::Which;
 use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
 
-pub fn hub() -> Value {
-    root(
-        "hub.schema.json",
-        "RunPod Hub: .runpod/hub.json",
-        &facts::LISTING,
-    )
-}
-
-pub fn tests() -> Value {
-    root(
-        "tests.schema.json",
-        "RunPod Hub: .runpod/tests.json",
-        &facts::TESTS,
-    )
-}
-
-fn root(id: &str, title: &str, table: &'static FieldTable) -> Value {
-    let mut schema = object(table);
-    let mut head = json!({
+pub fn of(which: Which) -> Value {
+    let (file, table) = (which.name(), which.table());
+    let id = file.replace(".json", ".schema.json");
+    let head = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": format!("{}/raw/main/xtask/schemas/{id}", env!("CARGO_PKG_REPOSITORY")),
-        "title": title,
+        "title": format!("RunPod Hub: .runpod/{file}"),
         "$comment": "Generated from the tables that the rules of hub-lint use",
     });
-    if let (Some(head), Some(body)) = (head.as_object_mut(), schema.as_object_mut()) {
-        head.append(body);
-    }
-    head
+    let parts = [head, object(table)].into_iter();
+    let members = parts.filter_map(|part| part.as_object().cloned());
+    members.flatten().collect()
 }
 
 fn object(table: &'static FieldTable) -> Value {
-    let mut properties = Map::new();
-    for field in table.fields {
-        properties.insert(field.key.to_owned(), property(field));
-    }
-    let required: Vec<&str> = table
-        .fields
-        .iter()
-        .filter(|field| field.need == Presence::Required)
-        .map(|field| field.key)
-        .collect();
+    let fields = table.fields.iter();
+    let properties = fields.map(|field| (field.key.to_owned(), property(field)));
+    let properties: Map<String, Value> = properties.collect();
+    let required: Vec<&str> = table.required().map(|field| field.key).collect();
     let mut schema = json!({ "type": "object", "properties": properties });
     if !required.is_empty() {
         schema["required"] = required.into();
@@ -65,44 +44,31 @@ fn property(field: &'static FieldRule) -> Value {
 }
 
 fn shape(shape_of: &ValueShape, required: bool) -> Value {
-    // Null counts as not there.
-    let kind = |name: &str| {
-        if required {
-            json!({ "type": name })
-        } else {
-            json!({ "type": [name, "null"] })
-        }
-    };
+    let (name, _) = shape_of.kind();
     let scalar = json!({ "type": ["string", "number", "boolean", "null"] });
-    let with = |name: &str, key: &str, value: Value| {
-        let mut schema = kind(name);
-        schema[key] = value;
-        schema
-    };
-    match shape_of {
-        ValueShape::Text => kind("string"),
+    let mut schema = match shape_of {
+        ValueShape::Scalar => return scalar,
         ValueShape::Word(words) => {
-            let words: Vec<Value> = words
-                .iter()
-                .map(|word| Value::from(*word))
-                .chain((!required).then_some(Value::Null))
-                .collect();
-            json!({ "enum": words })
+            let mut words = json!(words);
+            if let (Value::Array(words), false) = (&mut words, required) {
+                words.push(Value::Null);
+            }
+            return json!({ "enum": words });
         }
-        ValueShape::Limited(most) => with("string", "maxLength", (*most).into()),
-        ValueShape::Count => with("integer", "minimum", 1.into()),
-        ValueShape::Flag => kind("boolean"),
-        ValueShape::Whole => kind("integer"),
-        ValueShape::Number => kind("number"),
-        ValueShape::Scalar => scalar,
-        ValueShape::Object(table) if required => object(table),
-        ValueShape::Object(table) => {
-            let mut schema = object(table);
-            schema["type"] = json!(["object", "null"]);
-            schema
-        }
-        ValueShape::List(item) => with("array", "items", shape(item, true)),
-        ValueShape::Values => with("object", "additionalProperties", scalar),
-        ValueShape::Payload => kind("object"),
+        ValueShape::Object(table) => object(table),
+        _ => json!({ "type": name }),
+    };
+    // Null counts as not there.
+    if !required {
+        schema["type"] = json!([name, "null"]);
     }
+    let (key, value) = match shape_of {
+        ValueShape::Limited(most) => ("maxLength", (*most).into()),
+        ValueShape::Count => ("minimum", 1.into()),
+        ValueShape::List(item) => ("items", shape(item, true)),
+        ValueShape::Values => ("additionalProperties", scalar),
+        _ => return schema,
+    };
+    schema[key] = value;
+    schema
 }

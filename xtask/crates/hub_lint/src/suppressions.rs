@@ -1,7 +1,5 @@
 //! `hub-lint.json`: the findings that a repository accepts, each with a reason.
 
-use std::cell::Cell;
-
 use crate::document::begin;
 use crate::rule::rules;
 use anyhow::Result;
@@ -37,11 +35,6 @@ rules! {
         from "this tool";
 }
 
-#[derive(Debug, Default)]
-pub struct Suppressions {
-    entries: Vec<Entry>,
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -51,7 +44,7 @@ struct Entry {
     #[serde(skip)]
     span: Span,
     #[serde(skip)]
-    used: Cell<bool>,
+    used: bool,
 }
 
 /// The whole file. Entries are read one by one, so that one mistake leaves the others in force.
@@ -63,80 +56,79 @@ struct File {
     _schema: Option<String>,
 }
 
-/// Reads `hub-lint.json`, where there is one. What is wrong with it becomes findings.
-pub fn read(
+/// Leaves out what `hub-lint.json` ignores. What is wrong with that file becomes findings; where
+/// the `whole` repository is linted, so do the entries that match nothing.
+pub fn apply(
     tree: &dyn Tree,
     is_rule: &dyn Fn(&str) -> bool,
+    whole: bool,
     findings: &mut Vec<Finding>,
-) -> Result<(Suppressions, Option<Vec<u8>>)> {
-    let mut ignored = Suppressions::default();
-    let Some(bytes) = tree.read_file(FILE)? else {
-        return Ok((ignored, None));
+) -> Result<()> {
+    let mut entries = match tree.read_file(FILE)? {
+        Some(bytes) => read(&bytes, is_rule, findings),
+        None => return Ok(()),
     };
+    findings.retain(|finding| {
+        let mut covered = false;
+        for entry in entries.iter_mut().filter(|entry| entry.covers(finding)) {
+            entry.used = true;
+            covered = true;
+        }
+        !covered
+    });
+    for entry in entries.iter().filter(|entry| whole && !entry.used) {
+        let what = format!("nothing here breaks `{}` any more", entry.rule);
+        let finding = STALE.at(Location::new(FILE, entry.span.clone()), what);
+        findings.push(finding.help("remove the entry"));
+    }
+    Ok(())
+}
+
+/// The entries of the file that are in order.
+fn read(bytes: &[u8], is_rule: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding>) -> Vec<Entry> {
     let mut bad = |span: Span, message: &str| {
         let finding = BAD_ENTRY.at(Location::new(FILE, span), message);
         findings.push(finding.help(
             "it looks like { \"ignore\": [{ \"rule\": \"HUB250\", \"path\": \".runpod/tests.json\", \"reason\": \"…\" }] }",
         ));
     };
-    let parsed = json::parse(&bytes);
+    let parsed = json::parse(bytes);
     for problem in &parsed.problems {
         bad(problem.span.clone(), &problem.message);
     }
     let Some(root) = parsed.root.filter(|_| parsed.problems.is_empty()) else {
-        return Ok((ignored, Some(bytes)));
+        return Vec::new();
     };
-    let entries = match serde_json::from_slice::<File>(&bytes) {
+    let all = match serde_json::from_slice::<File>(bytes) {
         Ok(file) => file.ignore,
         Err(error) => {
             bad(begin(&root), &error.to_string());
-            Vec::new()
+            return Vec::new();
         }
     };
-    for (node, entry) in root.list("ignore").iter().zip(entries) {
-        match serde_json::from_value::<Entry>(entry) {
-            Err(error) => bad(begin(node), &error.to_string()),
-            Ok(entry) if !is_rule(&entry.rule) => {
-                bad(begin(node), &format!("there is no rule `{}`", entry.rule));
-            }
+    let mut entries = Vec::new();
+    for (node, entry) in root.list("ignore").iter().zip(all) {
+        let trouble = match serde_json::from_value::<Entry>(entry) {
+            Err(error) => error.to_string(),
+            Ok(entry) if !is_rule(&entry.rule) => format!("there is no rule `{}`", entry.rule),
             Ok(entry) if entry.reason.trim().is_empty() => {
-                let what = format!("the entry for `{}` gives no `reason`", entry.rule);
-                bad(begin(node), &what);
+                format!("the entry for `{}` gives no `reason`", entry.rule)
             }
             Ok(entry) => {
                 let span = node.span.clone();
-                ignored.entries.push(Entry { span, ..entry });
+                entries.push(Entry { span, ..entry });
+                continue;
             }
-        }
+        };
+        bad(begin(node), &trouble);
     }
-    Ok((ignored, Some(bytes)))
+    entries
 }
 
-impl Suppressions {
-    pub fn covers(&self, finding: &Finding) -> bool {
-        let mut covered = false;
-        for entry in &self.entries {
-            let is_path = |path: &String| finding.place.path == *path.as_str();
-            let names = [finding.code, finding.name];
-            if entry.path.as_ref().is_none_or(is_path)
-                && names
-                    .iter()
-                    .any(|name| name.eq_ignore_ascii_case(&entry.rule))
-            {
-                entry.used.set(true);
-                covered = true;
-            }
-        }
-        covered
-    }
-
-    /// The entries that covered nothing.
-    pub fn stale(&self) -> impl Iterator<Item = Finding> {
-        let unused = self.entries.iter().filter(|entry| !entry.used.get());
-        unused.map(|entry| {
-            let what = format!("nothing here breaks `{}` any more", entry.rule);
-            let place = Location::new(FILE, entry.span.clone());
-            STALE.at(place, what).help("remove the entry")
-        })
+impl Entry {
+    fn covers(&self, finding: &Finding) -> bool {
+        let is_path = |path: &String| finding.place.path == *path.as_str();
+        let is_rule = |name: &str| name.eq_ignore_ascii_case(&self.rule);
+        self.path.as_ref().is_none_or(is_path) && (is_rule(finding.code) || is_rule(finding.name))
     }
 }

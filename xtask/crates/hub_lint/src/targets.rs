@@ -1,6 +1,7 @@
 //! What to lint: repositories, single files, or standard input.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,27 +11,22 @@ use crate::document::Which;
 use crate::lint::{LintReport, alone, lint};
 use xtask_core::finding::Finding;
 use xtask_core::outcome::UsageError;
-use xtask_core::output::{SourceText, Sources};
-use xtask_core::tree::{Directory, Entries, RepoPath, Tree};
+use xtask_core::tree::{Directory, Entries, Memory, RepoPath, Tree};
 
-/// Files whose bytes are others than on disk.
-type Changed = BTreeMap<RepoPath, Vec<u8>>;
-
-/// One thing to lint.
-#[derive(Default)]
+/// One thing to lint: a tree in which some files are others than at first.
 pub struct LintTarget {
-    /// The folder that paths are below.
-    root: PathBuf,
+    /// The files before anything was fixed.
+    pub tree: Box<dyn Tree>,
+    /// The folder that they are in; none for standard input.
+    pub root: Option<PathBuf>,
     /// What stands before the paths of findings.
-    prefix: String,
+    pub prefix: String,
     /// Findings of this file only.
     only: Option<RepoPath>,
     /// The kind of that file, where it is linted by itself.
     alone: Option<Which>,
-    /// Standard input, in the place of that file.
-    input: Option<Vec<u8>>,
     /// What was fixed, in memory.
-    pub fixed: Changed,
+    pub fixed: BTreeMap<RepoPath, Vec<u8>>,
 }
 
 /// Finds out what the command line means.
@@ -39,10 +35,11 @@ pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>
         return Err(UsageError("standard input can be read only once".to_owned()).into());
     }
     if paths.is_empty() {
-        return Ok(vec![match repo {
-            Some(root) => folder(root, String::new())?,
-            None => around().and_then(|root| folder(&root, prefix(&root)))?,
-        }]);
+        let around = match repo {
+            Some(root) => folder(root, String::new()),
+            None => around().and_then(|root| folder(&root, prefix(&root))),
+        };
+        return Ok(vec![around?]);
     }
     let target = |shown: &PathBuf| {
         if shown.as_os_str() == "-" {
@@ -54,10 +51,8 @@ pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>
         } else if !path.exists() {
             return Err(UsageError(format!("there is no {}", shown.display())).into());
         }
-        if path.file_name().is_some_and(|name| name == ".runpod") {
-            return folder(&above(&path), prefix(&above(shown)));
-        }
-        folder(&path, prefix(shown))
+        let root = |folder: &Path| root_of(&folder.join("hub.json"));
+        folder(&root(&path), prefix(&root(shown)))
     };
     paths.iter().map(target).collect()
 }
@@ -98,11 +93,10 @@ fn prefix(shown: &Path) -> String {
     let text = shown.to_string_lossy();
     let text = text.trim_end_matches('/');
     let text = text.strip_prefix("./").unwrap_or(text);
-    if text == "." {
-        String::new()
-    } else {
-        text.to_owned()
-    }
+    Some(text)
+        .filter(|text| *text != ".")
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
@@ -114,52 +108,44 @@ fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
         let words = format!("{shown} has no .runpod/hub.json: there is nothing to lint");
         return Err(UsageError(words).into());
     }
-    Ok(LintTarget {
-        root: root.to_owned(),
-        prefix,
-        ..LintTarget::default()
-    })
+    LintTarget::below(root, prefix, None)
 }
 
 /// A file: of its repository where it has the Hub's name, else by itself.
 fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
-    let name = RepoPath::new(path.file_name().unwrap_or_default().as_encoded_bytes());
-    if let Some(which) = Which::of(&name) {
-        let (root, inner) = repository_of(path, which);
-        return Ok(LintTarget {
-            root,
-            prefix: prefix(&repository_of(shown, which).0),
-            only: Some(inner),
-            ..LintTarget::default()
-        });
-    }
-    let which = match name.as_bytes() {
-        name if name.starts_with(b"hub") => Which::Hub,
-        name if name.starts_with(b"tests") => Which::Tests,
-        _ => guess(&fs_err::read(path)?),
+    let Some(name) = path.file_name().and_then(OsStr::to_str) else {
+        let words = format!("the name of {} is not UTF-8", shown.display());
+        return Err(UsageError(words).into());
     };
-    Ok(LintTarget {
-        root: above(path),
-        prefix: prefix(&above(shown)),
-        only: Some(name),
-        alone: Some(which),
-        ..LintTarget::default()
-    })
+    if HUB_FILES.contains(&name) {
+        let root = root_of(path);
+        let inner = path.strip_prefix(&root).unwrap_or(path);
+        let inner = RepoPath::new(inner.as_os_str().as_encoded_bytes());
+        return LintTarget::below(&root, prefix(&root_of(shown)), Some(inner));
+    }
+    let bytes = fs_err::read(path)?;
+    let which = match name {
+        name if name.starts_with("hub") => Which::Hub,
+        name if name.starts_with("tests") => Which::Tests,
+        _ => guess(&bytes),
+    };
+    let mut target = LintTarget::alone(name, which, bytes);
+    target.root = Some(above(path));
+    target.prefix = prefix(&above(shown));
+    Ok(target)
 }
 
-/// The repository that one of the Hub's files belongs to, and the file's path in there.
-fn repository_of(path: &Path, which: Which) -> (PathBuf, RepoPath) {
-    let root = above(path);
-    if root.file_name().is_some_and(|name| name == ".runpod") {
-        (above(&root), RepoPath::from(which.name()).inside(".runpod"))
-    } else {
-        (root, which.name().into())
+/// The repository that one of the Hub's files belongs to.
+fn root_of(path: &Path) -> PathBuf {
+    let folder = above(path);
+    match folder.file_name() {
+        Some(name) if name == ".runpod" => above(&folder),
+        _ => folder,
     }
 }
 
 fn guess(bytes: &[u8]) -> Which {
-    let root = worker_files::json::parse(bytes).root;
-    match root {
+    match worker_files::json::parse(bytes).root {
         Some(root) if root.get("tests").is_some() || !root.items().is_empty() => Which::Tests,
         _ => Which::Hub,
     }
@@ -170,23 +156,40 @@ fn standard_input() -> Result<LintTarget> {
     let read = std::io::stdin().lock().read_to_end(&mut bytes);
     read.context("could not read standard input")?;
     let which = guess(&bytes);
-    Ok(LintTarget {
-        only: Some(which.name().into()),
-        alone: Some(which),
-        input: Some(bytes),
-        ..LintTarget::default()
-    })
+    Ok(LintTarget::alone(which.name(), which, bytes))
 }
 
 impl LintTarget {
+    /// The repository in a folder, or one file of it.
+    fn below(root: &Path, prefix: String, only: Option<RepoPath>) -> Result<Self> {
+        Ok(Self {
+            tree: Box::new(Directory::open_work_tree(root)?),
+            root: Some(root.to_owned()),
+            prefix,
+            only,
+            alone: None,
+            fixed: BTreeMap::new(),
+        })
+    }
+
+    /// A file by itself.
+    fn alone(path: &str, which: Which, bytes: Vec<u8>) -> Self {
+        Self {
+            tree: Box::new(Memory::new().with(path, bytes)),
+            root: None,
+            prefix: String::new(),
+            only: Some(path.into()),
+            alone: Some(which),
+            fixed: BTreeMap::new(),
+        }
+    }
+
     /// Lints it with what was fixed so far; paths are those of its own tree.
     pub fn lint(&self) -> Result<LintReport> {
         if let (Some(which), Some(path)) = (self.alone, &self.only) {
             return Ok(alone(path, which, &self.read(path)?));
         }
-        let below = Directory::open_work_tree(&self.root)?;
-        let changed = &self.fixed;
-        let mut report = lint(&Overlay { below, changed }, self.only.is_none())?;
+        let mut report = lint(self, self.only.is_none())?;
         if let Some(only) = &self.only {
             let is_of_it = |finding: &Finding| finding.place.path == *only;
             report.findings.retain(is_of_it);
@@ -197,77 +200,43 @@ impl LintTarget {
 
     /// From here on, paths are shown as the git repository around the target has them.
     pub fn show_from_git_root(&mut self) {
-        let Ok(root) = self.root.canonicalize() else {
-            return;
-        };
+        let root = self.root.as_ref().and_then(|root| root.canonicalize().ok());
+        let root = root.unwrap_or_default();
         let top = root.ancestors().find(|folder| folder.join(".git").exists());
         if let Some(inner) = top.and_then(|top| root.strip_prefix(top).ok()) {
             self.prefix = inner.to_string_lossy().into_owned();
         }
     }
 
-    /// The finding with its paths as the command line has them.
-    pub fn shown(&self, finding: Finding) -> Finding {
-        finding.inside(&self.prefix)
-    }
-
-    pub fn shown_path(&self, path: &RepoPath) -> RepoPath {
-        path.inside(&self.prefix)
-    }
-
-    /// The texts under the paths of [`Self::shown`].
-    pub fn sources(&self, sources: Sources) -> impl Iterator<Item = (RepoPath, SourceText)> {
-        let sources = sources.into_iter();
-        sources.map(|(path, source)| (self.shown_path(&path), source))
-    }
-
-    /// The bytes of a file before anything was fixed.
-    pub fn original(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        match self.input() {
-            Some((input, bytes)) if input == path => Ok(bytes.to_vec()),
-            _ => Ok(fs_err::read(path.below(&self.root))?),
+    /// Puts what was fixed in the place of the files; standard input, fixed or not, goes to
+    /// standard output.
+    pub fn write(&self) -> Result<()> {
+        match (&self.root, &self.only) {
+            (Some(root), _) => {
+                for (path, new) in &self.fixed {
+                    fs_err::write(path.below(root), new)?;
+                }
+            }
+            (None, Some(path)) => std::io::stdout().lock().write_all(&self.read(path)?)?,
+            (None, None) => {}
         }
-    }
-
-    /// The bytes of a file as they are by now.
-    pub fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        let fixed = self.fixed.get(path);
-        fixed.map_or_else(|| self.original(path), |bytes| Ok(bytes.clone()))
-    }
-
-    /// Puts new bytes in the place of a file; of standard input, on standard output.
-    pub fn write(&self, path: &RepoPath, new: &[u8]) -> Result<()> {
-        if self.input.is_some() {
-            return Ok(std::io::stdout().lock().write_all(new)?);
-        }
-        Ok(fs_err::write(path.below(&self.root), new)?)
-    }
-
-    /// The file in whose place standard input is linted, with its bytes.
-    pub fn input(&self) -> Option<(&RepoPath, &[u8])> {
-        Some((self.only.as_ref()?, self.input.as_deref()?))
+        Ok(())
     }
 }
 
-/// A folder some of whose files are others than on disk.
-struct Overlay<'a> {
-    below: Directory,
-    changed: &'a Changed,
-}
-
-impl Tree for Overlay<'_> {
+impl Tree for LintTarget {
     fn entries(&self) -> &Entries {
-        self.below.entries()
+        self.tree.entries()
     }
 
     fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        match self.changed.get(path) {
+        match self.fixed.get(path) {
             Some(bytes) => Ok(bytes.clone()),
-            None => self.below.read(path),
+            None => self.tree.read(path),
         }
     }
 
     fn describe(&self) -> String {
-        self.below.describe()
+        self.tree.describe()
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Body, Structure};
+use hcl_edit::structure::Body;
 
 use super::dockerfile::Named;
 use super::{Hides, Place, Reading, Source, too_deep};
@@ -65,19 +65,16 @@ pub fn read(source: &Source) -> Reading<Bake> {
     let named = |name: &str, value: String, span: Option<Range<usize>>| {
         Named::new(name, value, source.place(span.unwrap_or_default()))
     };
-    for attribute in body.iter().filter_map(Structure::as_attribute) {
+    for attribute in body.attributes() {
         // A constant that other expressions name.
         let value = written(&attribute.value);
         let variable = named(attribute.key.as_str(), value, attribute.key.span());
         bake.variables.push(variable);
     }
-    for block in body.iter().filter_map(Structure::as_block) {
+    for block in body.blocks() {
         let name = block.labels.first().map_or("", |label| label.as_str());
         let span = block.ident.span();
-        let setting = |name: &str| {
-            let attribute = block.body.get_attribute(name);
-            attribute.map(|attribute| &attribute.value)
-        };
+        let setting = |name: &str| Some(&block.body.get_attribute(name)?.value);
         let text = |name: &str| setting(name).map(written).unwrap_or_default();
         match block.ident.as_str() {
             "variable" => bake.variables.push(named(name, text("default"), span)),
@@ -88,7 +85,7 @@ pub fn read(source: &Source) -> Reading<Bake> {
                     place: source.place(span.unwrap_or_default()),
                     ..Target::default()
                 };
-                for item in block.body.iter().filter_map(Structure::as_attribute) {
+                for item in block.body.attributes() {
                     if let ("args", Expression::Object(args)) = (item.key.as_str(), &item.value) {
                         target.args.extend(args.iter().map(|(key, value)| {
                             let quoted = || key.as_expr().and_then(|key| key.as_str());
@@ -141,13 +138,13 @@ pub fn without_arguments(text: &str, mut gone: Vec<Named>) -> String {
 /// Source text in one line, a plain string without its quotes.
 fn plain(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let inside = text
+    match text
         .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    let inside = inside
-        .filter(|inside| !inside.contains('"'))
-        .map(str::to_owned);
-    inside.unwrap_or(text)
+        .and_then(|text| text.strip_suffix('"'))
+    {
+        Some(inside) if !inside.contains('"') => inside.to_owned(),
+        _ => text,
+    }
 }
 
 #[cfg(test)]

@@ -156,37 +156,23 @@ fn each(node: Option<&JsonNode>) -> &[JsonNode] {
 
 /// A value in one line, which is cut short where it is very long.
 fn line(node: &JsonNode) -> String {
-    let mut line = String::new();
-    write(node, &mut line);
-    line
-}
-
-fn write(node: &JsonNode, line: &mut String) {
     const LONGEST: usize = 4096;
-    if line.len() > LONGEST {
-        line.push_str(if line.ends_with('…') { "" } else { "…" });
-        return;
-    }
-    for (number, item) in node.items().iter().enumerate() {
-        line.push_str(if number > 0 { " " } else { "" });
-        write(item, line);
-    }
-    for (number, member) in node.members().iter().enumerate() {
-        line.push_str(if number > 0 { "," } else { "" });
-        line.push_str(&member.key);
-        line.push('=');
-        write(&member.value, line);
-    }
-    line.push_str(node.as_str().unwrap_or_default());
+    let items: Vec<String> = node.items().iter().map(line).collect();
+    let members = node.members().iter();
+    let members = members.map(|member| format!("{}={}", member.key, line(&member.value)));
+    let members: Vec<String> = members.collect();
+    let text = node.as_str().unwrap_or_default();
+    xtask_core::output::cut(
+        &[text, &items.join(" "), &members.join(",")].concat(),
+        LONGEST,
+    )
 }
 
 /// `SOURCE:TARGET`, which may be written as a mapping too.
 fn volume(node: &JsonNode) -> String {
-    let text = |key: &str| node.text(key);
-    match (text("source"), text("target"), text("type")) {
-        (Some(source), Some(target), Some("bind" | "volume")) if node.members().len() == 3 => {
-            format!("{source}:{target}")
-        }
+    let short = matches!(node.text("type"), Some("bind" | "volume")) && node.members().len() == 3;
+    match node.text("source").zip(node.text("target")) {
+        Some((source, target)) if short => format!("{source}:{target}"),
         _ => line(node),
     }
 }

@@ -74,20 +74,13 @@ impl Glob {
             let mut running = false;
             for (i, slot) in next.iter_mut().enumerate() {
                 let before = i.checked_sub(1).map(|before| chars[before]);
+                if let Token::Part = token {
+                    running &= before != Some('/');
+                }
+                running |= open[i];
                 *slot = match token {
-                    Token::Part => {
-                        running = open[i] || (running && before != Some('/'));
-                        running
-                    }
-                    Token::All => {
-                        running |= open[i];
-                        running
-                    }
-                    Token::Folders => {
-                        let here = open[i] || (running && before == Some('/'));
-                        running |= open[i];
-                        here
-                    }
+                    Token::Part | Token::All => running,
+                    Token::Folders => open[i] || (running && before == Some('/')),
                     single => before.is_some_and(|c| open[i - 1] && single.takes(c)),
                 };
             }
@@ -124,13 +117,11 @@ pub fn is_pattern(source: &str) -> bool {
 /// A path without its dots and outer slashes.
 pub fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
         }
     }
     parts.join("/")

@@ -38,19 +38,15 @@ pub fn root(source: &Source) -> Result<JsonNode, Unread> {
 pub fn read(source: &Source) -> Result<Hub, Unread> {
     let root = root(source)?;
     let mut hub = Hub::default();
-    let config = root.get("config");
-    for (prefix, object) in [("", Some(&root)), ("config.", config)] {
-        for member in object.map(JsonNode::members).unwrap_or_default() {
+    let config = root.at("config");
+    for (prefix, object) in [("", &root), ("config.", config)] {
+        for member in object.members() {
             if !is_one_of(READ_BY_PARTS, &member.key) {
-                let value = as_written(source, &member.value);
-                hub.settings
-                    .push((format!("{prefix}{}", member.key), value));
+                let key = format!("{prefix}{}", member.key);
+                hub.settings.push((key, as_written(source, &member.value)));
             }
         }
     }
-    let Some(config) = config else {
-        return Ok(hub);
-    };
     hub.cuda = texts(source, config.list("allowedCudaVersions"));
     let env = config.list("env").iter();
     hub.env = env.filter_map(|entry| declared(source, entry)).collect();
@@ -70,26 +66,25 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
 fn declared(source: &Source, entry: &JsonNode) -> Option<Declared> {
     let key = entry.get("key")?;
     let name = key.as_str()?.to_owned();
-    let input = entry.get("input");
-    let node = |key: &str| input.and_then(|input| input.get(key));
-    let word = |key: &str| node(key).and_then(JsonNode::as_str).map(str::to_owned);
-    let value = |key: &str| node(key).and_then(JsonNode::scalar);
-    let is_true = |key: &str| input.is_some_and(|input| input.is_true(key));
+    let input = entry.at("input");
+    let word = |key: &str| input.text(key).map(str::to_owned);
+    let value = |key: &str| input.at(key).scalar();
+    let default = input.get("default");
     Some(Declared {
         name,
         title: word("name"),
         description: word("description"),
         kind: word("type"),
         default: value("default").filter(|default| !default.is_empty()),
-        options: input.map(|i| options(source, i)).unwrap_or_default(),
-        required: is_true("required"),
+        options: options(source, input),
+        required: input.is_true("required"),
         true_value: value("trueValue"),
         false_value: value("falseValue"),
         min: value("min"),
         max: value("max"),
-        others: input.map(|input| others(source, input)).unwrap_or_default(),
-        fixed: entry.get("value").and_then(JsonNode::scalar),
-        default_place: node("default").map(|d| source.place(d.span.clone())),
+        others: others(source, input),
+        fixed: entry.at("value").scalar(),
+        default_place: default.map(|node| source.place(node.span.clone())),
         place: source.place(key.span.clone()),
     })
 }

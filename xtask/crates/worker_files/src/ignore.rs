@@ -33,22 +33,18 @@ impl Ignore {
                 Some(rest) => (rest.trim(), false),
                 None => (line, true),
             };
-            if pattern.is_empty() && !takes_out {
-                ignore.bad.push((number, line.to_owned()));
+            let text = clean(pattern);
+            let glob = text.as_ref().map(|text| Glob::new(text, true));
+            match text.zip(glob) {
+                Some((text, Some(pattern))) => ignore.lines.push(Line {
+                    number,
+                    takes_out,
+                    text,
+                    pattern,
+                }),
+                None if takes_out || !pattern.is_empty() => {}
+                _ => ignore.bad.push((number, line.to_owned())),
             }
-            let Some(text) = clean(pattern) else {
-                continue;
-            };
-            let Some(pattern) = Glob::new(&text, true) else {
-                ignore.bad.push((number, line.to_owned()));
-                continue;
-            };
-            ignore.lines.push(Line {
-                number,
-                takes_out,
-                text,
-                pattern,
-            });
         }
         ignore
     }

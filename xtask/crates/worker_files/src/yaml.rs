@@ -11,18 +11,12 @@ use crate::{Hides, Source, Unread};
 /// Deeper nesting is made by no person.
 const DEEPEST: usize = 200;
 
-/// Why a text is no YAML that can be worked with.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub offset: usize,
-    pub what: String,
-}
+/// Where and why a text is no YAML that can be worked with.
+pub type Fault = (usize, String);
 
 pub fn read(source: &Source, may_hide: &[Hides]) -> Result<JsonNode, Unread> {
-    parse(&source.text).map_err(|fault| {
-        let what = format!("not YAML: {}", fault.what);
-        source.unread(fault.offset..fault.offset, what, may_hide)
-    })
+    parse(&source.text)
+        .map_err(|(at, what)| source.unread(at..at, format!("not YAML: {what}"), may_hide))
 }
 
 pub fn parse(text: &str) -> Result<JsonNode, Fault> {
@@ -39,16 +33,11 @@ pub fn parse(text: &str) -> Result<JsonNode, Fault> {
     let mut documents = 0;
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| Fault {
-            offset: offset(error.marker().index()),
-            what: error.info().to_owned(),
-        })?;
+        let (event, span) =
+            event.map_err(|error| (offset(error.marker().index()), error.info().to_owned()))?;
         let span = offset(span.start.index())..offset(span.end.index());
         let offset = span.start;
-        let fault = |what: &str| {
-            let what = what.to_owned();
-            Err(Fault { offset, what })
-        };
+        let fault = |what: &str| Err((offset, what.to_owned()));
         let (anchor, node) = match event {
             Event::DocumentStart(_) => {
                 documents += 1;
@@ -70,10 +59,10 @@ pub fn parse(text: &str) -> Result<JsonNode, Fault> {
                 };
                 (anchor, node.clone())
             }
-            Event::Scalar(value, _, anchor, _) => (
-                anchor,
-                JsonNode::new(span, JsonKind::String(value.into_owned())),
-            ),
+            Event::Scalar(value, _, anchor, _) => {
+                let kind = JsonKind::String(value.into_owned());
+                (anchor, JsonNode::new(span, kind))
+            }
             end @ (Event::SequenceEnd | Event::MappingEnd) => {
                 let Some((anchor, start, nodes)) = open.pop() else {
                     continue;
@@ -153,7 +142,11 @@ fn members(nodes: Vec<JsonNode>, text: &str) -> Vec<Member> {
             merged.extend_from_slice(value.members());
             merged.extend(value.items().iter().flat_map(JsonNode::members).cloned());
         } else {
-            own.push(Member::new(key, key_span, value));
+            own.push(Member {
+                key,
+                key_span,
+                value,
+            });
         }
     }
     own.append(&mut merged);
@@ -226,7 +219,7 @@ mod tests {
             deep += &format!("a{n}: &a{n} [[*a{}]]\n", n - 1);
         }
         for text in [wide, deep] {
-            assert!(parse(&text).unwrap_err().what.contains("unfolds"));
+            assert!(parse(&text).unwrap_err().1.contains("unfolds"));
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::repository::DOCKERFILES;
 use crate::token::Token;
 use worker_files::Source;
 use worker_files::bake::resolve;
+use worker_files::dockerfile::taken;
 use worker_files::ignore::Ignore;
 use xtask_core::tree::{Memory, Tree};
 
@@ -104,6 +105,7 @@ fn looked_at(
     let subject = BuildInputs {
         root: "/worker".into(),
         tree: Box::new(tree.clone()),
+        copied: taken(dockerfile.as_ref().map_or(b"", |(_, bytes)| bytes)),
         dockerfile,
         ignore_path: ignore.is_some().then(|| ".dockerignore".to_owned()),
         ignore: ignore.unwrap_or_default(),

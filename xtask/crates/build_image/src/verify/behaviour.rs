@@ -85,13 +85,6 @@ struct Case {
     timeout: Option<u64>,
 }
 
-enum Waited {
-    Came(Value),
-    Late,
-    /// The worker ended meanwhile, with that exit code.
-    Died(i64),
-}
-
 pub struct TestPlan<'a> {
     env: BTreeMap<String, String>,
     cases: Vec<Case>,
@@ -101,7 +94,6 @@ pub struct TestPlan<'a> {
 
 /// What the Hub would set and run.
 pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<TestPlan<'a>> {
-    let json = |text: Option<String>| serde_json::from_str(&text?).ok();
     let mut env = BTreeMap::new();
     let mut cases = Vec::new();
     let mut places = [".runpod/tests.json", "tests.json"].into_iter();
@@ -112,17 +104,15 @@ pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<TestPlan<'a>>
     {
         let all = tests.env.into_iter();
         env = all.map(|named| (named.name, named.value)).collect();
-        for (number, test) in tests.tests.into_iter().enumerate() {
-            let Some(input) = json(test.input_text) else {
-                continue;
-            };
+        let numbered = (1..).zip(tests.tests);
+        cases.extend(numbered.filter_map(|(number, test)| {
             let name = Some(test.name).filter(|name| !name.is_empty());
-            cases.push(Case {
-                name: name.unwrap_or_else(|| format!("test {}", number + 1)),
-                input,
+            Some(Case {
+                name: name.unwrap_or_else(|| format!("test {number}")),
+                input: serde_json::from_str(&test.input_text?).ok()?,
                 timeout: test.timeout.and_then(|timeout| timeout.parse().ok()),
-            });
-        }
+            })
+        }));
     }
     if let Some(bytes) = tree.read_file("test_input.json")? {
         let job: Value = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -165,20 +155,15 @@ struct Api<'s> {
 
 impl<'s> Api<'s> {
     fn start(session: &'s Session, image: &str, network: &str) -> Result<Self> {
-        let options = ["--interactive", "--network", network];
-        let options = [&options[..], &["--entrypoint", "python3"]].concat();
-        let container = session.create(None, image, &options, &["-c", RUNPOD])?;
-        let mut child = session
-            .engine
-            .command(&["start", "--attach", "--interactive", &container.name])?
+        let (container, mut start) = session.script(image, network, &[], RUNPOD)?;
+        let mut child = start
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .context("starting the stand-in for RunPod's API")?;
-        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            anyhow::bail!("docker start has no input");
-        };
+        let stdin = child.stdin.take().context("docker start has no input")?;
+        let stdout = child.stdout.take().context("docker start has no output")?;
         let (sender, events) = channel();
         std::thread::spawn(move || {
             let lines = BufReader::new(stdout).lines().map_while(Result::ok);
@@ -230,30 +215,31 @@ pub fn check(
             return Ok(());
         }
     };
-    let mut api = Api::start(session, name, server.network)?;
+    let api = Api::start(session, name, server.network)?;
     let listening = api.event(Duration::from_mins(1))?;
     let port = listening.and_then(|event| event["port"].as_u64());
     let port = port.context("the stand-in for RunPod's API does not begin to listen")?;
-    let worker = create(session, &server, name, plan, (&api.container, port))?;
-    worker.start()?;
-    let watch = Watch {
-        worker: &worker,
+    let container = create(session, &server, name, plan, (&api.container, port))?;
+    container.start()?;
+    let mut worker = Worker {
+        container,
+        api,
         server,
         plan,
     };
-    let started = watch.registers(&api)?;
+    let started = worker.registers()?;
     let goes_on = started.verdict == CheckStatus::Passed;
     done(started);
     if goes_on {
-        done(watch.answers(&mut api)?);
-        done(watch.stops()?);
+        done(worker.answers()?);
+        done(worker.stops()?);
     } else {
         for check in [ANSWERS, STOP] {
             done(Check::skipped(check, "the worker did not start"));
         }
     }
-    let state = worker.state()?;
-    drop((worker, api));
+    let state = worker.container.state()?;
+    drop(worker);
     done(leftovers(&state, &session.left()?));
     Ok(())
 }
@@ -273,15 +259,17 @@ fn create<'s>(
         model.or_insert_with(|| "stand-in/model".to_owned());
     }
     let at = |path: &str| format!("http://127.0.0.1:{port}/{path}?gpu=none");
-    for (name, path) in [
-        ("GET_JOB", "job-take/$ID"),
-        ("POST_OUTPUT", "job-done/$RUNPOD_POD_ID/$ID"),
-        ("POST_STREAM", "job-stream/$RUNPOD_POD_ID/$ID"),
-        ("PING", "ping/$RUNPOD_POD_ID"),
-    ] {
-        env.insert(format!("RUNPOD_WEBHOOK_{name}"), at(path));
-    }
     for (name, value) in [
+        ("RUNPOD_WEBHOOK_GET_JOB", &*at("job-take/$ID")),
+        (
+            "RUNPOD_WEBHOOK_POST_OUTPUT",
+            &at("job-done/$RUNPOD_POD_ID/$ID"),
+        ),
+        (
+            "RUNPOD_WEBHOOK_POST_STREAM",
+            &at("job-stream/$RUNPOD_POD_ID/$ID"),
+        ),
+        ("RUNPOD_WEBHOOK_PING", &at("ping/$RUNPOD_POD_ID")),
         ("RUNPOD_POD_ID", "image-check"),
         ("RUNPOD_AI_API_KEY", "none"),
         // They dial a public address, which is not there.
@@ -294,10 +282,8 @@ fn create<'s>(
     }
     let network = format!("container:{}", api.name);
     let mut options = vec!["--network", &network];
-    let pairs: Vec<String> = env
-        .iter()
-        .map(|(n, value)| format!("{n}={value}"))
-        .collect();
+    let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
+    let pairs: Vec<String> = pairs.collect();
     options.extend(pairs.iter().flat_map(|pair| ["--env", pair]));
     let mut token = None;
     if server.is_real {
@@ -307,72 +293,74 @@ fn create<'s>(
     session.create(token, image, &options, &[])
 }
 
-struct Watch<'a> {
-    worker: &'a Container<'a>,
+/// A worker that runs beside the stand-in for RunPod's API.
+struct Worker<'a> {
+    container: Container<'a>,
+    api: Api<'a>,
     server: Server,
     plan: &'a TestPlan<'a>,
 }
 
-impl Watch<'_> {
-    /// Waits for an event, for as long as the worker runs.
-    fn until(&self, api: &Api, limit: Duration, wanted: &str) -> Result<Waited> {
+impl Worker<'_> {
+    /// Waits for an event, for as long as the worker runs. The inner error says that it is `late`, or
+    /// that the worker ended `before` that.
+    fn until(
+        &self,
+        limit: Duration,
+        wanted: &str,
+        late: &str,
+        before: &str,
+    ) -> Result<Result<Value, String>> {
         let start = Instant::now();
         let mut looked = Instant::now();
         let mut ended = None;
         loop {
             interrupt::check()?;
             // What a worker has sent before its end still comes in.
-            if let Some(event) = api.event(LOOK)? {
+            if let Some(event) = self.api.event(LOOK)? {
                 if let Some(found) = event.get(wanted) {
-                    return Ok(Waited::Came(found.clone()));
+                    return Ok(Ok(found.clone()));
                 }
             } else if let Some(code) = ended {
-                return Ok(Waited::Died(code));
+                let words = format!("the worker ended with exit code {code} before it {before}");
+                return Ok(Err(words));
             } else if start.elapsed() > limit {
-                return Ok(Waited::Late);
+                return Ok(Err(late.to_owned()));
             }
             if looked.elapsed() > BEAT {
                 looked = Instant::now();
-                let state = self.worker.state()?;
+                let state = self.container.state()?;
                 ended = (!state.running).then_some(state.exit_code);
             }
         }
     }
 
-    /// The worker's last lines, for the words of a check that failed.
-    fn tail(&self) -> Vec<String> {
-        let mut lines = self.worker.tail(TAIL);
+    /// A check that failed, with the worker's last lines.
+    fn failed(&self, check: Check) -> Check {
+        let lines = self.container.tail(TAIL);
         if lines.is_empty() {
-            return vec!["the worker wrote nothing".to_owned()];
+            return check.and(["the worker wrote nothing".to_owned()]);
         }
-        for line in &mut lines {
-            *line = format!("| {}", hidden(line, self.plan.token));
-        }
-        lines.insert(0, "its last lines:".to_owned());
-        lines
+        let lines = lines.iter().map(|line| hidden(line, self.plan.token));
+        let check = check.and(["its last lines:".to_owned()]);
+        check.and(lines.map(|line| format!("| {line}")))
     }
 
-    fn registers(&self, api: &Api) -> Result<Check> {
+    fn registers(&self) -> Result<Check> {
         let limit = self.server.registers_in;
-        let words = match self.until(api, limit, "poll")? {
-            Waited::Came(_) => {
-                let words = format!("asks for jobs, with {}", self.server.words);
-                return Ok(Check::passed(START, words));
-            }
-            Waited::Late => format!(
-                "the worker has not asked for a job in {} s: it has to register with RunPod before \
-                 the model is loaded, or the platform gives it up",
-                limit.as_secs()
-            ),
-            Waited::Died(code) => format!(
-                "the worker ended with exit code {code} before it asked for a job: it has to start \
-                 with the variables of tests.json"
-            ),
-        };
-        Ok(Check::failed(START, words).and(self.tail()))
+        let late = format!(
+            "the worker has not asked for a job in {} s: it has to register with RunPod before the \
+             model is loaded, or the platform gives it up",
+            limit.as_secs()
+        );
+        let before = "asked for a job: it has to start with the variables of tests.json";
+        Ok(match self.until(limit, "poll", &late, before)? {
+            Ok(_) => Check::passed(START, format!("asks for jobs, with {}", self.server.words)),
+            Err(words) => self.failed(Check::failed(START, words)),
+        })
     }
 
-    fn answers(&self, api: &mut Api) -> Result<Check> {
+    fn answers(&mut self) -> Result<Check> {
         let cases = &self.plan.cases;
         if cases.is_empty() {
             let why = "neither .runpod/tests.json nor test_input.json has a case";
@@ -381,7 +369,7 @@ impl Watch<'_> {
         let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
         let mut wrong = Vec::new();
         for (number, case) in cases.iter().enumerate() {
-            let (answer, goes_on) = self.answer(api, number, case)?;
+            let (answer, goes_on) = self.answer(number, case)?;
             if let Some(words) = answer {
                 let words = hidden(&words, self.plan.token);
                 wrong.push(format!("{}: {words}", case.name));
@@ -394,49 +382,46 @@ impl Watch<'_> {
                 break;
             }
         }
-        let tail = if wrong.is_empty() {
-            Vec::new()
-        } else {
-            self.tail()
-        };
         let help = "the Hub runs these cases too, and takes no release that fails them";
-        Ok(Check::judged(ANSWERS, wrong, help, names.join(", ")).and(tail))
+        let check = Check::judged(ANSWERS, wrong, help, names.join(", "));
+        Ok(match check.verdict {
+            CheckStatus::Passed => check,
+            _ => self.failed(check),
+        })
     }
 
     /// What is wrong with the answer to a job, and whether the worker is fit for another.
-    fn answer(&self, api: &mut Api, number: usize, case: &Case) -> Result<(Option<String>, bool)> {
+    fn answer(&mut self, number: usize, case: &Case) -> Result<(Option<String>, bool)> {
         let limit = self.server.answers_in(case);
         let job = json!({
             "id": format!("case-{number}"),
             "input": case.input,
             "seconds": limit.as_secs(),
         });
-        writeln!(api.stdin, "{job}").context("handing a job to the stand-in for RunPod's API")?;
+        writeln!(self.api.stdin, "{job}")
+            .context("handing a job to the stand-in for RunPod's API")?;
         // The stand-in tells what is late, and what of it.
         let limit = limit + Duration::from_secs(10);
-        let (words, goes_on) = match self.until(api, limit, "answered")? {
-            Waited::Came(answered) => {
-                let wrong = answered["wrong"].as_str().map(str::to_owned);
-                return Ok((wrong, answered["late"] != true));
-            }
-            Waited::Late => ("no answer".to_owned(), false),
-            Waited::Died(code) => {
-                let why = format!("the worker ended with exit code {code} before it answered");
-                (why, false)
-            }
-        };
-        Ok((Some(words), goes_on))
+        Ok(
+            match self.until(limit, "answered", "no answer", "answered")? {
+                Ok(answered) => {
+                    let wrong = answered["wrong"].as_str().map(str::to_owned);
+                    (wrong, answered["late"] != true)
+                }
+                Err(words) => (Some(words), false),
+            },
+        )
     }
 
     fn stops(&self) -> Result<Check> {
-        if !self.worker.state()?.running {
+        if !self.container.state()?.running {
             return Ok(Check::skipped(STOP, "the worker had ended before"));
         }
-        self.worker.stop(GRACE)?;
+        self.container.stop(GRACE)?;
         let fine = format!("ends with exit code 0, in less than {GRACE} s");
-        Ok(match ending(&self.worker.state()?) {
+        Ok(match ending(&self.container.state()?) {
             Ok(()) => Check::passed(STOP, fine),
-            Err(words) => Check::failed(STOP, words).and(self.tail()),
+            Err(words) => self.failed(Check::failed(STOP, words)),
         })
     }
 }
@@ -459,9 +444,8 @@ fn ending(state: &ContainerState) -> Result<(), String> {
 
 /// Whether anything stays when the container goes.
 fn leftovers(state: &ContainerState, left: &[String]) -> Check {
-    let left = left
-        .iter()
-        .map(|name| format!("container {name} is still there"));
+    let left = left.iter();
+    let left = left.map(|name| format!("container {name} is still there"));
     let volumes = state.volumes.iter().map(|folder| {
         format!(
             "each worker leaves a volume behind for {folder}: take VOLUME out of the Dockerfile, or \

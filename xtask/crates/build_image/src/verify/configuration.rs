@@ -29,36 +29,28 @@ fn command(seen: &Seen) -> Check {
         "" => "/".to_owned(),
         path => path.to_owned(),
     };
-    // An ENTRYPOINT of the Dockerfile's takes the base image's CMD away.
-    let cmd = base.filter(|_| made.entrypoint.is_none());
+    let settings = |image: &InspectedImage| {
+        let commands = [&image.cmd, &image.entrypoint].map(|words| line(words));
+        let [cmd, entrypoint] = commands;
+        [cmd, entrypoint, folder(&image.workdir), image.user.clone()]
+    };
+    let own = [
+        made.cmd.clone(),
+        made.entrypoint.clone(),
+        made.workdir.as_deref().map(folder),
+        made.user.clone(),
+    ];
+    let mut inherited = base.map_or([const { None }; 4], |base| settings(base).map(Some));
+    if made.entrypoint.is_some() {
+        // It takes the base image's CMD away.
+        inherited[0] = None;
+    }
+    let wanted = own.into_iter().zip(inherited);
+    let wanted = wanted.map(|(own, inherited)| own.or(inherited));
+    let names = ["CMD", "ENTRYPOINT", "WORKDIR", "USER"].iter();
     let mut wrong = Vec::new();
-    for (name, own, inherited, is) in [
-        (
-            "CMD",
-            made.cmd.clone(),
-            cmd.map(|base| line(&base.cmd)),
-            line(&image.cmd),
-        ),
-        (
-            "ENTRYPOINT",
-            made.entrypoint.clone(),
-            base.map(|base| line(&base.entrypoint)),
-            line(&image.entrypoint),
-        ),
-        (
-            "WORKDIR",
-            made.workdir.as_deref().map(folder),
-            base.map(|base| folder(&base.workdir)),
-            folder(&image.workdir),
-        ),
-        (
-            "USER",
-            made.user.clone(),
-            base.map(|base| base.user.clone()),
-            image.user.clone(),
-        ),
-    ] {
-        if let Some(wanted) = own.or(inherited).filter(|wanted| *wanted != is) {
+    for ((name, is), wanted) in names.zip(settings(image)).zip(wanted) {
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
             wrong.push(format!(
                 "{name} is `{is}`, and by the Dockerfile it is `{wanted}`"
             ));
@@ -119,8 +111,8 @@ fn environment(seen: &Seen) -> Check {
         format!("{compared} variables as they should be"),
     );
     let what = "not compared, as the base image is not known";
-    let unknown = Some(unknown.join(", ")).filter(|unknown| !unknown.is_empty());
-    check.and(unknown.map(|unknown| format!("{what}: {unknown}")))
+    let told = (!unknown.is_empty()).then(|| format!("{what}: {}", unknown.join(", ")));
+    check.and(told)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! killed one.
 
 use std::cell::Cell;
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -26,8 +27,7 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Begins a run, and removes what dead ones left behind.
     pub fn begin(engine: &'a Engine) -> Result<Self> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy().replace('/', "-");
         let process = std::process::id();
@@ -68,6 +68,22 @@ impl<'a> Session<'a> {
         Ok(container)
     }
 
+    /// A container of the image for a Python script, and what starts it with its input and output.
+    pub fn script(
+        &self,
+        image: &str,
+        network: &str,
+        options: &[&str],
+        script: &str,
+    ) -> Result<(Container<'_>, Command)> {
+        let alone = ["--interactive", "--network", network, "--entrypoint"];
+        let options = [&alone[..], &["python3"], options].concat();
+        let container = self.create(None, image, &options, &["-c", script])?;
+        let start = ["start", "--attach", "--interactive", &container.name];
+        let start = self.engine.command(&start)?;
+        Ok((container, start))
+    }
+
     /// Runs Python in a folder of the image with nothing around it, and gives what it prints, or why
     /// it failed. `input` is what it reads.
     pub fn python(
@@ -77,11 +93,8 @@ impl<'a> Session<'a> {
         input: &str,
         limit: Duration,
     ) -> Result<Result<String, String>> {
-        let alone = ["--interactive", "--network", "none", "--workdir", folder];
-        let options = [&alone[..], &["--entrypoint", "python3"]].concat();
-        let container = self.create(None, image, &options, &["-c", script])?;
-        let start = ["start", "--attach", "--interactive", &container.name];
-        let start = self.engine.command(&start)?;
+        let folder = ["--workdir", folder];
+        let (_container, start) = self.script(image, "none", &folder, script)?;
         let Some(done) = process::within(start, input.as_bytes(), Some(limit))? else {
             return Ok(Err("it did not end in time".to_owned()));
         };
@@ -126,10 +139,9 @@ fn is_dead(mark: &str, host: &str, now: u64, is_running: &dyn Fn(i32) -> bool) -
     let [of, process, since] = parts[..] else {
         return false;
     };
-    let since: u64 = since.parse().unwrap_or(now);
-    let is_old = now.saturating_sub(since) > ABANDONED;
+    let is_old = |since| now.saturating_sub(since) > ABANDONED;
     let runs = process.parse().is_ok_and(is_running);
-    is_old || of == host && !runs
+    since.parse().is_ok_and(is_old) || of == host && !runs
 }
 
 fn is_running(process: i32) -> bool {
@@ -185,13 +197,14 @@ impl Container<'_> {
             return Vec::new();
         };
         let stdout = String::from_utf8_lossy(&done.stdout);
-        let mut all: Vec<&str> = stdout.lines().chain(done.stderr.lines()).collect();
+        let all = stdout.lines().chain(done.stderr.lines());
+        let mut all: Vec<_> = all
+            .map(|line| line.split_once(' ').unwrap_or((line, line)))
+            .collect();
         // The two streams come apart; the times put them together.
-        all.sort_by_key(|line| line.split(' ').next());
-        all.iter()
-            .map(|line| line.split_once(' ').map_or(*line, |(_, rest)| rest))
-            .map(|line| line.chars().take(300).collect())
-            .collect()
+        all.sort_by_key(|(time, _)| *time);
+        let lines = all.iter().map(|(_, line)| line.chars().take(300).collect());
+        lines.collect()
     }
 }
 

@@ -63,11 +63,8 @@ fn arguments(history: &[HistoryStep]) -> BTreeMap<String, String> {
         let text = step.created_by.trim();
         // The builder before BuildKit writes its steps as a shell's comment.
         let text = text.strip_prefix("/bin/sh -c #(nop)").unwrap_or(text);
-        let (name, value) = text
-            .trim_start()
-            .strip_prefix("ARG ")?
-            .trim()
-            .split_once('=')?;
+        let argument = text.trim_start().strip_prefix("ARG ")?;
+        let (name, value) = argument.trim().split_once('=')?;
         Some((name.to_owned(), value.to_owned()))
     };
     history.iter().filter_map(argument).collect()
@@ -82,10 +79,8 @@ fn environment(
     let mut values = BTreeMap::new();
     for Named { name, value, .. } in &image.args {
         let given = arguments.get(name).cloned();
-        values.insert(
-            name.clone(),
-            given.unwrap_or_else(|| expand(value, &values)),
-        );
+        let value = given.unwrap_or_else(|| expand(value, &values));
+        values.insert(name.clone(), value);
     }
     values.extend(base.into_iter().flat_map(|base| base.env.clone()));
     let mut env = BTreeMap::new();
@@ -110,10 +105,9 @@ fn environment(
 fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split('$').skip(1).filter_map(|rest| {
         let rest = rest.strip_prefix('{').unwrap_or(rest);
-        let end = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
-        (end > 0).then(|| &rest[..end])
+        let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        let name = rest.split(ends).next();
+        name.filter(|name| !name.is_empty())
     })
 }
 

@@ -10,6 +10,7 @@ use xtask_core::docker::Engine;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InspectedImage {
+    pub id: String,
     pub platform: String,
     pub cmd: Vec<String>,
     pub entrypoint: Vec<String>,
@@ -74,6 +75,7 @@ fn read_image(text: &[u8]) -> Result<InspectedImage> {
     };
     let [os, architecture]: [&str; 2] = [read(&raw["Os"])?, read(&raw["Architecture"])?];
     Ok(InspectedImage {
+        id: read(&raw["Id"])?,
         platform: format!("{os}/{architecture}"),
         cmd: read(&config["Cmd"])?,
         entrypoint: read(&config["Entrypoint"])?,

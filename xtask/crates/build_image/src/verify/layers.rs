@@ -49,11 +49,11 @@ impl Layers {
     /// Which layers could not be read, and why.
     pub fn unread(&self) -> Vec<String> {
         let all = self.layers.iter().enumerate();
-        all.filter_map(|(number, layer)| {
+        let unread = all.filter_map(|(number, layer)| {
             let why = layer.unread.as_ref()?;
             Some(format!("layer {number} was not read: {why}"))
-        })
-        .collect()
+        });
+        unread.collect()
     }
 }
 
@@ -85,12 +85,12 @@ fn printed<T>(
         let _ = child.kill();
     }
     let status = child.wait()?;
-    let (stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut stderr = Vec::new();
     said.rewind()?;
     said.read_to_end(&mut stderr)?;
     let ended = Output {
         status,
-        stdout,
+        stdout: Vec::new(),
         stderr,
     };
     Ok((taken, ended.into()))
@@ -127,11 +127,12 @@ fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
         }
         let mut start = Vec::new();
         entry.by_ref().take(BLOCK as u64).read_to_end(&mut start)?;
-        let mut whole = io::Cursor::new(&start).chain(&mut entry);
+        let whole = io::Cursor::new(&start).chain(&mut entry);
         if path == "manifest.json" {
-            let mut text = Vec::new();
-            whole.read_to_end(&mut text)?;
-            order = read_order(&text)?;
+            let all: Vec<Manifest> =
+                serde_json::from_reader(whole).context("reading manifest.json")?;
+            let first = all.into_iter().next();
+            order = first.context("manifest.json is empty")?.layers;
         } else if is_text(&start) {
             if Search::new(look.token).finds_in(whole)? {
                 tokens.push(path);
@@ -155,15 +156,10 @@ fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
     Ok(Layers { layers, tokens })
 }
 
-fn read_order(manifest: &[u8]) -> Result<Vec<String>> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Manifest {
-        layers: Vec<String>,
-    }
-    let all: Vec<Manifest> = serde_json::from_slice(manifest).context("reading manifest.json")?;
-    let first = all.into_iter().next().context("manifest.json is empty")?;
-    Ok(first.layers)
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Manifest {
+    layers: Vec<String>,
 }
 
 fn unpacker(start: &[u8]) -> Option<&'static str> {
@@ -217,11 +213,8 @@ fn read_layer(layer: impl Read, look: &Look) -> Result<ImageLayer> {
             found.tokens.push(path.clone());
         }
         // `.wh.NAME` takes NAME of a lower layer away.
-        let is_removal = path
-            .rsplit('/')
-            .next()
-            .is_some_and(|name| name.starts_with(".wh."));
-        if !is_removal && (look.keep)(&path) {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        if !name.starts_with(".wh.") && (look.keep)(&path) {
             found.kept.insert(path);
         }
     }

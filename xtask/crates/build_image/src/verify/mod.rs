@@ -19,6 +19,7 @@ use anyhow::{Result, bail};
 
 use self::containers::Session;
 use self::expected_image::ExpectedImage;
+pub use self::inspect::image as inspected;
 use self::inspect::{HistoryStep, InspectedImage};
 use self::layers::Look;
 use super::report::Check;
@@ -106,26 +107,25 @@ impl<'a> Seen<'a> {
         };
         let history = inspect::history(engine, subject.image)?;
         let mut base = None;
-        let known = inspect::image(engine, base_name)?;
-        let why = if known.is_some() {
-            format!(
+        let check = match inspect::image(engine, base_name)? {
+            Some(known) if image.is_built_on(&known) => {
+                let (layers, all) = (known.layers.len(), image.layers.len());
+                base = Some((known, inspect::history(engine, base_name)?));
+                Ok(format!("{base_name}, {layers} of {all} layers"))
+            }
+            Some(_) => Err(format!(
                 "the image was not built on {base_name} as it is on this engine: name its own base \
                  image with --base-image, or build again"
-            )
-        } else {
-            format!("{base_name} is not on this engine: `docker pull {base_name}`")
+            )),
+            None => Err(format!(
+                "{base_name} is not on this engine: `docker pull {base_name}`"
+            )),
         };
-        let mut check = Check::warning("base image", why).and([
-            "what was there before the worker can't be told from what the worker brings".to_owned(),
-        ]);
-        if let Some(known) = known
-            && image.is_built_on(&known)
-        {
-            let (layers, all) = (known.layers.len(), image.layers.len());
-            let words = format!("{base_name}, {layers} of {all} layers");
-            check = Check::passed("base image", words);
-            base = Some((known, inspect::history(engine, base_name)?));
-        }
+        let unknown = "what was there before the worker can't be told from what the worker brings";
+        let check = match check {
+            Ok(words) => Check::passed("base image", words),
+            Err(why) => Check::warning("base image", why).and([unknown.to_owned()]),
+        };
         let seen = Self {
             made: made(repository, &history, base.as_ref().map(|(base, _)| base))?,
             image,
@@ -151,6 +151,23 @@ impl<'a> Seen<'a> {
             "" => "/",
             folder => folder,
         }
+    }
+}
+
+/// A folder of the image with a slash at its end and none before it; empty for the root.
+fn below_root(folder: &str) -> String {
+    match folder.trim_matches('/') {
+        "" => String::new(),
+        folder => format!("{folder}/"),
+    }
+}
+
+/// Keeps the first of many findings, and says how many there are besides.
+fn shorten(wrong: &mut Vec<String>, what: &str) {
+    const MOST: usize = 10;
+    if let Some(more @ 1..) = wrong.len().checked_sub(MOST) {
+        wrong.truncate(MOST);
+        wrong.push(format!("and {more} {what}"));
     }
 }
 

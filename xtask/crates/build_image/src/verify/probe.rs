@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::containers::Session;
 use super::expected_image::ExpectedImage;
-use super::{Seen, Subject};
+use super::{Seen, Subject, below_root};
 use crate::report::Check;
 use worker_files::Source;
 use worker_files::packages;
@@ -68,10 +68,7 @@ fn asked(tree: &dyn Tree, made: &ExpectedImage, workdir: &str, update: bool) -> 
 
 /// The modules that are copied into WORKDIR, those of packages included.
 fn modules(made: &ExpectedImage, workdir: &str) -> Vec<String> {
-    let workdir = match workdir.trim_matches('/') {
-        "" => String::new(),
-        workdir => format!("{workdir}/"),
-    };
+    let workdir = below_root(workdir);
     let below = |place: &String| {
         let place = place.strip_prefix(&workdir)?;
         Some(place.strip_suffix(".py")?.to_owned())
@@ -97,9 +94,9 @@ fn ask(session: &Session, place: (&str, &str), asked: &Value) -> Result<Result<V
     };
     let line = said.lines().last().unwrap_or_default();
     let answer = serde_json::from_str(line);
-    answer
-        .with_context(|| format!("reading what Python said in {}", place.0))
-        .map(Ok)
+    Ok(Ok(answer.with_context(|| {
+        format!("reading what Python said in {}", place.0)
+    })?))
 }
 
 /// Asks the image, and the base image for the conflicts that it has already. Writes the
@@ -114,24 +111,20 @@ pub fn check(session: &Session, seen: &Seen, subject: &Subject, base: &str) -> R
     let answer = match ask(session, (subject.image, seen.workdir()), &asked)? {
         Ok(answer) => answer,
         Err(why) => {
-            let words = format!(
-                "python3 can't be run in the image: {why}: take a base image with Python, and \
-                 keep it on PATH"
-            );
-            let skipped = |name| Check::skipped(name, "python3 can't be run in the image");
-            let mut checks = vec![Check::failed("python", words)];
-            checks.extend(["files", "modules", "packages", "versions", "flags"].map(skipped));
-            return Ok(checks);
+            const WHAT: &str = "python3 can't be run in the image";
+            let help = "take a base image with Python, and keep it on PATH";
+            let python = Check::failed("python", format!("{WHAT}: {why}: {help}"));
+            let others = ["files", "modules", "packages", "versions", "flags"];
+            let others = others.map(|name| Check::skipped(name, WHAT));
+            return Ok([python].into_iter().chain(others).collect());
         }
     };
     let checks = answer.as_array().context("the probe gave no checks")?;
     if let Some(table) = checks.iter().find_map(|check| check["table"].as_str()) {
         fs_err::write(repository.root.join(TABLE), table)?;
     }
-    let checks = checks.iter().map(Check::deserialize);
-    checks
-        .collect::<Result<_, _>>()
-        .context("reading the checks")
+    let checks: Result<_, _> = checks.iter().map(Check::deserialize).collect();
+    checks.context("reading the checks")
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Seen;
 use super::inspect::InspectedImage;
 use super::layers::Layers;
+use super::{Seen, shorten};
 use crate::report::Check;
 use crate::token::SHORTEST;
 use xtask_core::output::cut;
@@ -17,8 +17,7 @@ const CREDENTIALS: &str = "\
     .ssh/id_ed25519 .kaggle/kaggle.json .huggingface/token huggingface/token \
     huggingface/stored_tokens huggingface-cache/hub/token run/secrets/HF_TOKEN";
 
-/// How many findings are listed, and how much of a step.
-const LISTED: usize = 10;
+/// How much of a step is shown.
 const MOST: usize = 60;
 
 /// Takes a token out of what is shown.
@@ -97,24 +96,20 @@ fn is_reference(value: &str) -> bool {
 
 /// What holds a secret of what the image sets beyond its base image.
 fn configuration(seen: &Seen) -> Vec<String> {
-    let all = |image: &InspectedImage| {
+    fn all(image: &InspectedImage) -> Vec<(String, &str, String)> {
         let env = image.env.iter();
-        let env = env.map(|(name, value)| (format!("ENV {name}"), name.clone(), value.clone()));
+        let env = env.map(|(name, value)| (format!("ENV {name}"), &**name, value.clone()));
         let labels = image.labels.iter();
-        let labels = labels.map(|(name, value)| {
-            let place = format!("LABEL {name}");
-            (place, String::new(), value.clone())
-        });
+        let labels = labels.map(|(name, value)| (format!("LABEL {name}"), "", value.clone()));
         let command = [image.entrypoint.join(" "), image.cmd.join(" ")].join(" ");
-        let command = ("ENTRYPOINT or CMD".to_owned(), String::new(), command);
-        env.chain(labels).chain([command]).collect::<Vec<_>>()
-    };
-    let inherited: BTreeSet<_> = seen.base_image().map(all).into_iter().flatten().collect();
-    let own = all(&seen.image)
-        .into_iter()
-        .filter(|one| !inherited.contains(one));
-    let wrong = own.filter_map(|(place, name, value)| {
-        let what = suspicion(&name, &value, seen.token)?;
+        let command = ("ENTRYPOINT or CMD".to_owned(), "", command);
+        env.chain(labels).chain([command]).collect()
+    }
+    let inherited = seen.base_image().map(all).unwrap_or_default();
+    let mut own = all(&seen.image);
+    own.retain(|one| !inherited.contains(one));
+    let wrong = own.iter().filter_map(|(place, name, value)| {
+        let what = suspicion(name, value, seen.token)?;
         Some(format!("{place} holds {what}"))
     });
     wrong.collect()
@@ -133,25 +128,19 @@ fn history(seen: &Seen) -> Vec<String> {
         let named = text.split_whitespace().filter_map(|word| {
             let (name, value) = word.split_once('=')?;
             let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            Some((
-                name,
-                suspicion(name, value, seen.token).filter(|_| is_name)?,
-            ))
+            let what = suspicion(name, value, seen.token);
+            Some((name, what.filter(|_| is_name)?))
         });
         let mut found: Vec<(&str, String)> = named.collect();
         let whole = suspicion("", text, seen.token);
         found.extend(whole.filter(|_| found.is_empty()).map(|what| ("", what)));
+        let (number, shown) = (number + 1, shown(text, seen.token));
         for (name, what) in found {
-            if name.is_empty() || told.insert(name) {
-                let (number, shown) = (number + 1, shown(text, seen.token));
-                let name = if name.is_empty() {
-                    ""
-                } else {
-                    &format!(": {name}")
-                };
-                wrong.push(format!(
-                    "step {number} of the history ({shown}) has {what}{name}"
-                ));
+            let words = format!("step {number} of the history ({shown}) has {what}");
+            if name.is_empty() {
+                wrong.push(words);
+            } else if told.insert(name) {
+                wrong.push(format!("{words}: {name}"));
             }
         }
     }
@@ -185,11 +174,7 @@ fn in_layers(seen: &Seen, layers: &Layers) -> Vec<String> {
             own.map(|path| format!("layer {number} has /{path}, a file for passwords and tokens")),
         );
     }
-    let more = wrong.len().saturating_sub(LISTED);
-    if more > 0 {
-        wrong.truncate(LISTED);
-        wrong.push(format!("and {more} files more"));
-    }
+    shorten(&mut wrong, "files more");
     wrong
 }
 

@@ -11,40 +11,35 @@ const MOST: usize = 70;
 
 pub fn check(seen: &Seen, budget: u64) -> Check {
     let image = &seen.image;
-    let base = seen.base_image();
-    let over = base.map_or(0, |base| image.size.saturating_sub(base.size));
-    let whole = bytes(image.size);
-    let mut lines = vec![match base {
-        Some(base) => {
-            let (over, base) = (bytes(over), bytes(base.size));
-            format!("{whole} in all, {over} over the base image's {base}")
-        }
-        None => format!("{whole} in all; the base image is not on this engine"),
-    }];
+    let base = seen.base_image().map(|base| base.size);
+    let over = base.map_or(0, |base| image.size.saturating_sub(base));
+    let base = base.map_or_else(
+        || "; the base image is not on this engine".to_owned(),
+        |base| format!(", {} over the base image's {}", bytes(over), bytes(base)),
+    );
+    let mut lines = vec![format!("{} in all{base}", bytes(image.size))];
     let mut steps: Vec<&HistoryStep> = seen.history.iter().filter(|step| step.size > 0).collect();
     steps.sort_by_key(|step| std::cmp::Reverse(step.size));
     let line = |step: &&HistoryStep| format!("{:>10}  {}", bytes(step.size), instruction(step));
     lines.extend(steps.iter().take(LISTED).map(line));
-    if over <= budget {
-        return Check::new("size", CheckStatus::Passed, lines);
-    }
-    lines.push(format!(
-        "that is more than the {} that a worker may add to its base image: look at the steps \
-         above, or raise the limit with --size-budget",
-        bytes(budget)
-    ));
-    Check::new("size", CheckStatus::Warning, lines)
+    let too_large = (over > budget).then(|| {
+        format!(
+            "that is more than the {} that a worker may add to its base image: look at the steps \
+             above, or raise the limit with --size-budget",
+            bytes(budget)
+        )
+    });
+    Check::new("size", CheckStatus::Passed, lines).doubted(too_large.into_iter().collect())
 }
 
 /// A step in a line, without the shell that it runs in.
 fn instruction(step: &HistoryStep) -> String {
     let text = step.created_by.replace(" # buildkit", "");
     let words: Vec<&str> = text.split_whitespace().collect();
-    let text = words.join(" ").replace("/bin/sh -c ", "");
-    if text.is_empty() {
-        return "(imported)".to_owned();
+    match words.join(" ").replace("/bin/sh -c ", "") {
+        none if none.is_empty() => "(imported)".to_owned(),
+        text => cut(&text, MOST),
     }
-    cut(&text, MOST)
 }
 
 #[cfg(test)]

@@ -2,13 +2,12 @@
 
 use super::expected_image::ExpectedImage;
 use super::layers::Layers;
+use super::{below_root, shorten};
 use crate::report::Check;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// Never part of an image, whether the work tree has them or not.
 const NEVER: &[&str] = &[".git", ".env", ".github", "target", "outdated"];
-
-const MOST: usize = 10;
 
 pub struct Sought<'a> {
     made: &'a ExpectedImage,
@@ -19,14 +18,10 @@ pub struct Sought<'a> {
 
 impl<'a> Sought<'a> {
     pub fn new(made: &'a ExpectedImage, tree: &'a dyn Tree, workdir: &str) -> Self {
-        let workdir = match workdir.trim_matches('/') {
-            "" => String::new(),
-            workdir => format!("{workdir}/"),
-        };
         Self {
             made,
             tree,
-            workdir,
+            workdir: below_root(workdir),
         }
     }
 
@@ -56,11 +51,7 @@ pub fn check(sought: &Sought, layers: &Layers, base: usize) -> Check {
             }
         }
     }
-    let more = wrong.len().saturating_sub(MOST);
-    if more > 0 {
-        wrong.truncate(MOST);
-        wrong.push(format!("and {more} more"));
-    }
+    shorten(&mut wrong, "more");
     let check = Check::judged(
         "repository",
         wrong,

@@ -79,12 +79,9 @@ const CATEGORY_ALIASES: Aliases = &[
 
 const INPUT_TYPE_ALIASES: Aliases = &[
     ("boolean", &["bool", "checkbox", "toggle"]),
-    (
-        "string",
-        &[
-            "dropdown", "enum", "password", "secret", "select", "str", "text", "textarea", "url",
-        ],
-    ),
+    ("string", &["dropdown", "enum", "select"]),
+    ("string", &["str", "text", "textarea", "url"]),
+    ("string", &["password", "secret"]),
     ("number", &["float", "int", "integer"]),
     ("huggingface", &["model"]),
 ];
@@ -147,15 +144,11 @@ fn word(
     let mut finding = document.at(rule, &node.span, what);
     let nearest = suggest::nearest(text, words.iter().copied());
     let guess = nearest.map(|(word, sure)| (word, safety(sure)));
-    let lower = text.to_lowercase();
-    let mut aliases = aliases.iter();
-    let alias = aliases.find(|(_, others)| others.contains(&lower.as_str()));
+    let lower = &*text.to_lowercase();
+    let alias = aliases.iter().find(|(_, others)| others.contains(&lower));
     if let Some((word, safety)) = guess.or(alias.map(|(word, _)| (*word, safety_of_alias))) {
-        let asked = finding.help(format!("did you mean `{word}`?"));
-        finding = asked.write(safety, &node.span, word, edit::quote(word));
+        finding = edit::meant(finding, safety, &node.span, word);
     }
-    Some(match help {
-        Some(help) => finding.help(help),
-        None => finding,
-    })
+    finding.help.extend(help.map(str::to_owned));
+    Some(finding)
 }

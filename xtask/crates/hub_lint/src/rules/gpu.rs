@@ -74,9 +74,7 @@ rules! {
 }
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
-    let Some(config) = document.root.get("config") else {
-        return;
-    };
+    let config = document.config();
     let versions = config.list("allowedCudaVersions").iter();
     findings.extend(versions.filter_map(|node| cuda(document, node)));
     match document.which {
@@ -90,7 +88,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
             }
         }
         Which::Tests => {
-            let node = config.get("gpuTypeId").and_then(model::said);
+            let node = model::said(config.at("gpuTypeId"));
             findings.extend(node.and_then(|node| gpu_type(document, node)));
         }
     }
@@ -110,30 +108,18 @@ pub struct Choice<'a> {
 pub fn choices<'a>(document: &HubDocument, node: &JsonNode, text: &'a str) -> Vec<Choice<'a>> {
     // Offsets within the text are offsets in the file, unless something is escaped.
     let plain = document.source(node).len() == text.len() + 2;
-    let mut at = node.span.start + 1;
-    let mut choices = Vec::new();
-    for part in text.split(',') {
-        let trimmed = part.trim();
-        let (name, excluded) = match trimmed.strip_prefix('-') {
-            Some(name) => (name.trim_start(), true),
-            None => (trimmed, false),
-        };
-        let end = at + part.trim_end().len();
-        at += part.len() + 1;
-        if !name.is_empty() {
-            let span = if plain {
-                end - name.len()..end
-            } else {
-                node.span.clone()
-            };
-            choices.push(Choice {
-                name,
-                excluded,
-                span,
-            });
+    let choice = |part: &'a str| {
+        let name = part.strip_prefix('-').map_or(part, str::trim_start);
+        let start = node.span.start + 1 + (name.as_ptr() as usize - text.as_ptr() as usize);
+        let span = plain.then(|| start..start + name.len());
+        Choice {
+            name,
+            excluded: part.starts_with('-'),
+            span: span.unwrap_or_else(|| node.span.clone()),
         }
-    }
-    choices
+    };
+    let choices = text.split(',').map(|part| choice(part.trim()));
+    choices.filter(|choice| !choice.name.is_empty()).collect()
 }
 
 /// Whether a name looks like a pool's: capitals, digits and at least one `_`.
@@ -164,51 +150,43 @@ fn gpu_ids(document: &HubDocument, node: &JsonNode, text: &str, findings: &mut V
 }
 
 fn one_choice(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) -> Option<Finding> {
-    let Choice {
-        name,
-        excluded,
-        span,
-    } = choice;
-    let is_pool = facts::GPU_POOLS.contains(name);
-    if is_pool && *excluded {
+    let (name, excluded, span) = (choice.name, choice.excluded, &choice.span);
+    let is_pool = facts::GPU_POOLS.contains(&name);
+    if is_pool && excluded {
         let what = format!("`-` excludes one GPU, not the pool `{name}`");
         let help = "leave the pool out of the list, or name the GPU's id";
         Some(document.at(&EXCLUSION, span, what).help(help))
-    } else if *excluded && !facts::may_be_in_a_pool(name) {
-        let what = format!(
-            "no pool holds `{}`, so there is nothing to exclude",
-            short(name)
-        );
+    } else if excluded && !facts::may_be_in_a_pool(name) {
+        let shown = short(name);
+        let what = format!("no pool holds `{shown}`, so there is nothing to exclude");
         Some(document.at(&EXCLUSION, span, what))
-    } else if is_pool || facts::GPU_IDS.contains(name) {
+    } else if is_known(name) {
         None
     } else if let Some(right) = separated(name) {
         let what = "the names in `gpuIds` are separated by commas";
-        Some(meant(document.at(&LIST, span, what), node, span, &right))
+        Some(meant(document.at(&LIST, span, what), node, &right))
     } else if looks_like_pool(&name.to_uppercase()) && !excluded {
-        Some(unknown_pool(document, node, choice))
+        let what = format!("RunPod has no GPU pool `{}`", short(name));
+        let finding = document.at(&POOL, span, what);
+        let finding = match nearest_pool(name) {
+            Some(right) => meant(finding, node, right),
+            None => of_model(finding, node, name),
+        };
+        let pools = suggest::all_of(facts::GPU_POOLS);
+        Some(finding.help(format!("the pools are {pools}")))
     } else {
         Some(unknown_gpu(document, node, span, name))
     }
 }
 
+fn is_known(name: &str) -> bool {
+    facts::GPU_POOLS.contains(&name) || facts::GPU_IDS.contains(&name)
+}
+
 /// The names of a list with other separators than commas, with commas.
 fn separated(text: &str) -> Option<String> {
     let names: Vec<&str> = text.split([';', '|']).map(str::trim).collect();
-    let known = |name: &&str| facts::GPU_POOLS.contains(name) || facts::GPU_IDS.contains(name);
-    (names.len() > 1 && names.iter().all(known)).then(|| names.join(","))
-}
-
-fn unknown_pool(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) -> Finding {
-    let name = choice.name;
-    let what = format!("RunPod has no GPU pool `{}`", short(name));
-    let finding = document.at(&POOL, &choice.span, what);
-    let finding = match nearest_pool(name) {
-        Some(right) => meant(finding, node, &choice.span, right),
-        None => of_model(finding, node, &choice.span, name),
-    };
-    let pools = suggest::all_of(facts::GPU_POOLS);
-    finding.help(format!("the pools are {pools}"))
+    (names.len() > 1 && names.iter().all(|name| is_known(name))).then(|| names.join(","))
 }
 
 /// The pool that a name means: by its letters, or the only one of its memory whose family begins alike.
@@ -227,7 +205,7 @@ fn nearest_pool(name: &str) -> Option<&'static str> {
 /// Names the GPUs of the model that a name means: all H100 for `H100 SXM` and `H100_80`. Those that
 /// have more of its words come before the others, and the one that adds least is meant: `RTX 3080`
 /// is no `3080 Ti`.
-fn of_model(finding: Finding, node: &JsonNode, span: &Span, name: &str) -> Finding {
+fn of_model(finding: Finding, node: &JsonNode, name: &str) -> Finding {
     let words = |name: &str| -> Vec<String> {
         let words = name.split(|c: char| !c.is_alphanumeric());
         words.map(str::to_lowercase).collect()
@@ -251,9 +229,9 @@ fn of_model(finding: Finding, node: &JsonNode, span: &Span, name: &str) -> Findi
     let names: Vec<&str> = ids.iter().map(|(.., id)| *id).collect();
     match ids.as_slice() {
         [] => finding.help("`--explain unknown-gpu` lists the ids"),
-        [(.., id)] => meant(finding, node, span, id),
+        [(.., id)] => meant(finding, node, id),
         [best, next, ..] if models.len() < wanted.len() && best.0 == 0 && best.1 < next.1 => {
-            meant(finding, node, span, best.2)
+            meant(finding, node, best.2)
         }
         _ => finding.help(format!("there are {}", suggest::all_of(&names))),
     }
@@ -267,30 +245,33 @@ fn unknown_gpu(document: &HubDocument, node: &JsonNode, span: &Span, name: &str)
         finding.message = format!("`{name}` is an id of RunPod's REST API alone");
         return finding.help("the Hub's list of GPUs does not have it");
     }
-    of_model(finding, node, span, name)
+    of_model(finding, node, name)
 }
 
 /// Names what was meant, and how to write it where the name's own place is known.
-fn meant(finding: Finding, node: &JsonNode, span: &Span, right: &str) -> Finding {
+fn meant(finding: Finding, node: &JsonNode, right: &str) -> Finding {
     let finding = finding.help(format!("did you mean `{right}`?"));
-    if *span == node.span {
+    let span = finding.place.span.clone();
+    if span == node.span {
         return finding;
     }
-    finding.write(Safety::Unsafe, span, right, right)
+    finding.write(Safety::Unsafe, &span, right, right)
 }
 
 fn gpu_type(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
-    let text = node
-        .as_str()
-        .filter(|text| !facts::GPU_IDS.contains(text))?;
+    let text = node.as_str()?;
+    if facts::GPU_IDS.contains(&text) {
+        return None;
+    }
     let what = if text.contains(',') {
-        "`gpuTypeId` names one GPU, not several".to_owned()
+        "not several".to_owned()
     } else if looks_like_pool(text.trim().trim_start_matches('-')) {
-        format!("`gpuTypeId` names one GPU, and `{}` is a pool", short(text))
+        format!("and `{}` is a pool", short(text))
     } else {
         let inner = node.span.start + 1..node.span.end.saturating_sub(1).max(node.span.start + 1);
         return Some(unknown_gpu(document, node, &inner, text));
     };
+    let what = format!("`gpuTypeId` names one GPU, {what}");
     let help = "name one GPU's id, such as `NVIDIA GeForce RTX 4090`";
     Some(document.at(&POOL_AS_GPU, &node.span, what).help(help))
 }

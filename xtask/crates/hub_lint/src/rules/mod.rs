@@ -13,7 +13,6 @@ pub mod tests_meaning;
 pub mod values;
 
 use crate::document::{HubDocument, Which};
-use crate::model;
 use xtask_core::finding::Finding;
 use xtask_core::tree::RepoPath;
 
@@ -30,12 +29,15 @@ pub fn check_file(
         tests_meaning::check(&document, findings);
         return None;
     }
-    let variables = model::variables(&document.root);
-    shape_env::check_twice(&document, &variables, findings);
-    gpu::check(&document, findings);
-    values::check(&document, &variables, findings);
-    secrets::check(&document, &variables, findings);
-    tests_meaning::check(&document, findings);
-    template_residue::check(&document, &variables, findings);
+    for check in [
+        shape_env::check,
+        gpu::check,
+        values::check,
+        secrets::check,
+        tests_meaning::check,
+        template_residue::check,
+    ] {
+        check(&document, findings);
+    }
     Some(document)
 }

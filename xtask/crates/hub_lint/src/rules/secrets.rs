@@ -2,8 +2,9 @@
 
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
-use crate::model::EnvVariable;
+use crate::model;
 use crate::rule::rules;
+use worker_files::is_one_of;
 use worker_files::json::JsonKind;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};
@@ -38,17 +39,17 @@ rules! {
         from "the Hub's publishing guide; one published listing";
 }
 
-pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let mut told = Vec::new();
     tokens(document, findings, &mut told);
-    let secrets = variables.iter().filter(|variable| is_secret(variable.key));
-    for variable in secrets.filter(|_| document.which == Which::Hub) {
-        let key = variable.key;
-        let input = variable.input.as_ref();
-        let kind = input.and_then(|input| input.kind);
-        let value = variable.value.or_else(|| input?.default);
+    if document.which != Which::Hub {
+        return;
+    }
+    let variables = model::variables(document).into_iter();
+    for variable in variables.filter(|variable| is_secret(variable.key)) {
+        let (key, kind) = (variable.key, variable.kind());
         // A switch whose name ends in `_TOKEN` holds no token.
-        if let Some(node) = value
+        if let Some(node) = variable.value.or(variable.default())
             && !matches!(kind, Some("boolean" | "number"))
             && !told.contains(&node.span.start)
             && !node.scalar().is_some_and(|text| is_placeholder(&text))
@@ -57,13 +58,12 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
             let help = "leave it empty; users fill it from their RunPod secrets";
             findings.push(document.at(&SECRET_VALUE, &node.span, what).help(help));
         }
-        if let Some(node) = input.and_then(|input| input.node.get("type"))
-            && kind == Some("huggingface")
-        {
+        if kind == Some("huggingface") {
+            let span = &variable.input.at("type").span;
             let what = format!("`huggingface` picks a model, and `{key}` is a secret");
-            let finding = document.at(&TOKEN_PICKER, &node.span, what);
+            let finding = document.at(&TOKEN_PICKER, span, what);
             let right = edit::quote("string");
-            findings.push(finding.write(Safety::Unsafe, &node.span, "string", right));
+            findings.push(finding.write(Safety::Unsafe, span, "string", right));
         }
     }
 }
@@ -71,14 +71,10 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
 /// A value that says that there is none, or takes it from RunPod's secrets.
 fn is_placeholder(text: &str) -> bool {
     let lower = text.to_lowercase();
-    let words = [
-        "empty", "none", "null", "dummy", "changeme", "true", "false",
-    ];
+    let starts = ["your", "<", "{{"];
     text.contains("RUNPOD_SECRET")
-        || words.contains(&lower.as_str())
-        || ["your", "<", "{{"]
-            .iter()
-            .any(|start| lower.starts_with(start))
+        || is_one_of("empty none null dummy changeme true false", &lower)
+        || starts.iter().any(|start| lower.starts_with(start))
 }
 
 /// Every text of the file but the keys.
@@ -100,7 +96,8 @@ fn tokens(document: &HubDocument, findings: &mut Vec<Finding>, told: &mut Vec<us
 
 /// A text as a message may show it: nothing of a secret.
 pub fn shown(key: &str, text: &str) -> String {
-    if is_secret(key) || token(text).is_some() {
+    let is_hidden = is_secret(key) || token(text).is_some();
+    if is_hidden {
         "…".to_owned()
     } else {
         short(text)

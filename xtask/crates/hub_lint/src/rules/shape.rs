@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::{allowed_values, shape_env, shape_tests};
 use crate::document::{HubDocument, Which, begin, short};
 use crate::edit::{self, safety};
-use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
+use crate::facts::{self, FieldRule, FieldTable, ValueShape};
 use crate::rule::{Rule, rules};
-use worker_files::json::{self, JsonKind, JsonNode, Member};
+use worker_files::json::{JsonKind, JsonNode, Member};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
@@ -93,17 +93,14 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
             shape.findings.push(finding.help(help));
             return false;
         }
-        Which::Hub => shape.object(root, &facts::LISTING),
-        Which::Tests if shape_tests::check_root(document, shape.findings) => {
-            shape.object(root, &facts::TESTS);
-        }
-        Which::Tests => {
+        Which::Tests if !shape_tests::check_root(document, shape.findings) => {
             // The tests of a bare list can be looked at all the same.
             for item in root.items() {
                 shape.object(item, &facts::TEST);
             }
             return false;
         }
+        which => shape.object(root, which.table()),
     }
     true
 }
@@ -113,8 +110,8 @@ fn is_foreign(root: &JsonNode) -> bool {
     if root.members().is_empty() || !root.object("config").is_empty() {
         return root.members().is_empty();
     }
-    let here = |field: &&FieldRule| field.need != Presence::Seen && root.get(field.key).is_some();
-    facts::LISTING.fields.iter().filter(here).count() < 4
+    let here = facts::LISTING.documented();
+    here.filter(|field| root.get(field.key).is_some()).count() < 4
 }
 
 /// A walk through a document along the tables.
@@ -147,18 +144,13 @@ impl Check<'_> {
                 strangers.push(member);
             }
         }
-        self.findings
-            .extend(ignored_keys(self.document, table, &strangers));
-        let required = table
-            .fields
-            .iter()
-            .filter(|field| field.need == Presence::Required);
-        for field in required.filter(|field| node.get(field.key).is_none()) {
-            if !meant.contains(&field.key) {
-                self.findings
-                    .push(missing(self.document, node, table, field));
-            }
-        }
+        let ignored = self.ignored_keys(table, &strangers);
+        let required = table.required();
+        let missing = required
+            .filter(|field| node.get(field.key).is_none() && !meant.contains(&field.key))
+            .map(|field| self.missing(node, table, field));
+        let told: Vec<Finding> = ignored.into_iter().chain(missing).collect();
+        self.findings.extend(told);
         if table.is(&facts::VARIABLE) {
             shape_env::check_entry(self.document, node, &meant, self.findings);
         }
@@ -174,22 +166,18 @@ impl Check<'_> {
     ) -> Option<Finding> {
         let key = member.key.as_str();
         // Two keys can't both be meant for one.
-        let taken = meant.clone();
-        let free =
-            |field: &&FieldRule| node.get(field.key).is_none() && !taken.contains(&field.key);
-        let candidates = table.fields.iter().filter(free);
-        let alias = candidates
-            .clone()
-            .find(|field| field.aliases.contains(&key));
+        let is_free =
+            |field: &&FieldRule| node.get(field.key).is_none() && !meant.contains(&field.key);
+        let free = || table.fields.iter().filter(is_free);
+        let alias = free().find(|field| field.aliases.contains(&key));
         let guess = alias.map(|field| (field, Sure::Near)).or_else(|| {
-            let (name, sure) = suggest::nearest(key, candidates.map(|field| field.key))?;
+            let (name, sure) = suggest::nearest(key, free().map(|field| field.key))?;
             Some((table.field(name)?, sure))
         });
         let home = elsewhere(self.document.which, table, key);
-        let Some((field, sure)) =
-            guess.filter(|(_, sure)| alias.is_some() || home.is_none() || *sure == Sure::Same)
-        else {
-            return home.map(|home| misplaced(self.document, node, member, home));
+        let is_sure = |sure| alias.is_some() || home.is_none() || sure == Sure::Same;
+        let Some((field, sure)) = guess.filter(|(_, sure)| is_sure(*sure)) else {
+            return home.map(|home| self.misplaced(node, member, home));
         };
         meant.push(field.key);
         let what = format!("{} has no key `{key}`", named(table, node));
@@ -209,34 +197,20 @@ impl Check<'_> {
     /// Looks at a value and what is in it. Null counts as not there.
     fn value(&mut self, node: &JsonNode, shape: ValueShape, key: &str) {
         if !fits(node, shape) {
-            self.findings
-                .push(wrong_type(self.document, node, shape, key));
+            self.findings.push(self.wrong_type(node, shape, key));
             return;
         }
         let value = allowed_values::check(self.document, node, shape, key);
         self.findings.extend(value);
-        match (shape, &node.kind) {
-            (ValueShape::Object(table), _) => self.object(node, table),
-            (ValueShape::List(item), JsonKind::Array(items)) => {
-                for element in items {
-                    match item {
-                        ValueShape::Object(table)
-                            if table.is(&facts::OPTION)
-                                && matches!(
-                                    element.kind,
-                                    JsonKind::String(_) | JsonKind::Number(_)
-                                ) =>
-                        {
-                            self.findings
-                                .push(shape_env::bare_option(self.document, element));
-                        }
-                        ValueShape::Object(table) => self.value(element, *item, table.what),
-                        _ => self.value(element, *item, &format!("an element of {key}")),
-                    }
+        match shape {
+            ValueShape::Object(table) => self.object(node, table),
+            ValueShape::List(item) => {
+                for element in node.items() {
+                    self.element(element, *item, key);
                 }
             }
-            (ValueShape::Values, JsonKind::Object(members)) => {
-                for member in members {
+            ValueShape::Values => {
+                for member in node.members() {
                     let key = format!("`{}`", short(&member.key));
                     self.value(&member.value, ValueShape::Scalar, &key);
                 }
@@ -244,34 +218,94 @@ impl Check<'_> {
             _ => {}
         }
     }
-}
 
-fn missing(
-    document: &HubDocument,
-    node: &JsonNode,
-    table: &FieldTable,
-    field: &FieldRule,
-) -> Finding {
-    let rule: &Rule = match field.key {
-        "tests" => &shape_tests::NO_TESTS,
-        _ => &MISSING_KEY,
-    };
-    let what = format!("{} has no `{}`", named(table, node), field.key);
-    let help = format!("`{}`: {}", field.key, field.about);
-    let mut finding = document.at(rule, &begin(node), what).help(help);
-    // A preset that sets nothing does no harm.
-    if table.is(&facts::PRESET) {
-        finding.severity = Severity::Warning;
+    fn element(&mut self, node: &JsonNode, shape: ValueShape, list: &str) {
+        let is_bare = matches!(node.kind, JsonKind::String(_) | JsonKind::Number(_));
+        match shape {
+            ValueShape::Object(table) if table.is(&facts::OPTION) && is_bare => {
+                let finding = shape_env::bare_option(self.document, node);
+                self.findings.push(finding);
+            }
+            ValueShape::Object(table) => self.value(node, shape, table.what),
+            _ => self.value(node, shape, &format!("an element of {list}")),
+        }
     }
-    finding
+
+    fn missing(&self, node: &JsonNode, table: &FieldTable, field: &FieldRule) -> Finding {
+        let rule: &Rule = match field.key {
+            "tests" => &shape_tests::NO_TESTS,
+            _ => &MISSING_KEY,
+        };
+        let what = format!("{} has no `{}`", named(table, node), field.key);
+        let help = format!("`{}`: {}", field.key, field.about);
+        let mut finding = self.document.at(rule, &begin(node), what).help(help);
+        // A preset that sets nothing does no harm.
+        if table.is(&facts::PRESET) {
+            finding.severity = Severity::Warning;
+        }
+        finding
+    }
+
+    /// The keys of one object that the Hub doesn't know.
+    fn ignored_keys(&self, table: &FieldTable, strangers: &[&Member]) -> Option<Finding> {
+        let first = strangers.first()?;
+        let names: Vec<String> = strangers.iter().map(|m| short(&m.key)).take(8).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let word = if names.len() == 1 { "key" } else { "keys" };
+        let known: Vec<&str> = table.documented().map(|field| field.key).take(12).collect();
+        let names = suggest::all_of(&names);
+        let what = format!("the Hub ignores the {word} {names} in {}", table.what);
+        let help = format!("it knows {}", suggest::all_of(&known));
+        let finding = self.document.at(&UNKNOWN_KEY, &first.key_span, what);
+        Some(finding.help(help))
+    }
+
+    fn misplaced(&self, node: &JsonNode, member: &Member, home: &FieldTable) -> Finding {
+        let (document, key) = (self.document, member.key.as_str());
+        let what = format!("the Hub looks for `{key}` in {}, not here", home.what);
+        let mut finding = document.at(&MISPLACED_KEY, &member.key_span, what);
+        // A queue instead of a load balancer is another endpoint altogether.
+        if key == "endpointType" {
+            finding.severity = Severity::Error;
+        }
+        if !home.is(&facts::INPUT) {
+            return finding;
+        }
+        if let Some(input) = node.get("input").filter(|input| input.get(key).is_none()) {
+            let value = document.source(&member.value);
+            let add = edit::add(&document.text, input, key, value);
+            let edits = [edit::remove(node, member), add];
+            let finding = finding.related(document.place(&begin(input)), "it belongs in here");
+            return finding.fix(Safety::Unsafe, "move it there", edits);
+        }
+        match node.get("value") {
+            Some(_) => finding.help("users don't see a fixed `value`, and it takes no such key"),
+            None => finding,
+        }
+    }
+
+    fn wrong_type(&self, node: &JsonNode, shape: ValueShape, key: &str) -> Finding {
+        let (wanted, what) = (shape.kind().1, node.what());
+        let found = match &node.kind {
+            JsonKind::Number(text) if wanted == "a whole number" => format!("`{}`", short(text)),
+            _ => what.to_owned(),
+        };
+        // A scalar as a whole, of something larger the first byte.
+        let span = node.scalar().map(|_| node.span.clone());
+        let span = span.unwrap_or_else(|| begin(node));
+        let message = format!("{key} has to be {wanted} and is {found}");
+        let finding = self.document.at(&WRONG_TYPE, &span, message);
+        match converted(self.document, node, shape) {
+            Some(with) => finding.write(Safety::Safe, &node.span, &short(&with), with),
+            None => finding,
+        }
+    }
 }
 
 /// The table's name, with the object's own name where it has one.
 fn named(table: &FieldTable, node: &JsonNode) -> String {
-    let mut names = ["key", "name"].iter().filter_map(|key| node.text(key));
-    let name = names
-        .next()
-        .filter(|name| !name.is_empty() && name.len() < 60);
+    let name = node.text("key").or(node.text("name"));
+    let name = name.filter(|name| !name.is_empty() && name.len() < 60);
     match name {
         Some(name) if table.what.starts_with('a') => {
             let what = table.what.split_once(' ').map_or(table.what, |(_, w)| w);
@@ -281,140 +315,45 @@ fn named(table: &FieldTable, node: &JsonNode) -> String {
     }
 }
 
-/// The keys of one object that the Hub doesn't know.
-fn ignored_keys(
-    document: &HubDocument,
-    table: &FieldTable,
-    strangers: &[&Member],
-) -> Option<Finding> {
-    let first = strangers.first()?;
-    let names: Vec<String> = strangers.iter().map(|m| short(&m.key)).take(8).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let word = if names.len() == 1 { "key" } else { "keys" };
-    let documented = table
-        .fields
-        .iter()
-        .filter(|field| field.need != Presence::Seen);
-    let known: Vec<&str> = documented.map(|field| field.key).take(12).collect();
-    let names = suggest::all_of(&names);
-    let what = format!("the Hub ignores the {word} {names} in {}", table.what);
-    let help = format!("it knows {}", suggest::all_of(&known));
-    Some(document.at(&UNKNOWN_KEY, &first.key_span, what).help(help))
-}
-
 /// Where a key would belong in the same file.
 fn elsewhere(which: Which, table: &FieldTable, key: &str) -> Option<&'static FieldTable> {
+    use facts::{CONFIG, INPUT, LISTING, TEST, TESTS, TESTS_CONFIG, VARIABLE};
     let tables: &[&'static FieldTable] = match which {
-        Which::Hub => &[
-            &facts::INPUT,
-            &facts::CONFIG,
-            &facts::VARIABLE,
-            &facts::LISTING,
-        ],
-        Which::Tests => &[&facts::TESTS_CONFIG, &facts::TEST, &facts::TESTS],
+        Which::Hub => &[&INPUT, &CONFIG, &VARIABLE, &LISTING],
+        Which::Tests => &[&TESTS_CONFIG, &TEST, &TESTS],
     };
-    let has = |other: &&FieldTable| {
-        other
-            .field(key)
-            .is_some_and(|field| field.need != Presence::Seen)
-    };
-    tables
-        .iter()
-        .copied()
-        .find(|other| !other.is(table) && has(other))
-}
-
-fn misplaced(
-    document: &HubDocument,
-    node: &JsonNode,
-    member: &Member,
-    home: &FieldTable,
-) -> Finding {
-    let key = member.key.as_str();
-    let what = format!("the Hub looks for `{key}` in {}, not here", home.what);
-    let mut finding = document.at(&MISPLACED_KEY, &member.key_span, what);
-    // A queue instead of a load balancer is another endpoint altogether.
-    if key == "endpointType" {
-        finding.severity = Severity::Error;
-    }
-    if !home.is(&facts::INPUT) {
-        return finding;
-    }
-    if let Some(input) = node.get("input").filter(|input| input.get(key).is_none()) {
-        let value = document.source(&member.value);
-        let add = edit::add(&document.text, input, key, value);
-        let finding = finding.related(document.place(&begin(input)), "it belongs in here");
-        return finding.fix(
-            Safety::Unsafe,
-            "move it there",
-            [edit::remove(node, member), add],
-        );
-    }
-    match node.get("value") {
-        Some(_) => finding.help("users don't see a fixed `value`, and it takes no such key"),
-        None => finding,
-    }
+    let has = |other: &FieldTable| other.documented().any(|field| field.key == key);
+    let mut tables = tables.iter().copied();
+    tables.find(|other| !other.is(table) && has(other))
 }
 
 /// Whether a value is of a shape, as it is.
 fn fits(node: &JsonNode, shape: ValueShape) -> bool {
-    match (shape, &node.kind) {
+    match (shape.kind().0, &node.kind) {
         (_, JsonKind::Null)
-        | (ValueShape::Text | ValueShape::Limited(_) | ValueShape::Word(_), JsonKind::String(_))
-        | (ValueShape::Flag, JsonKind::Bool(_))
-        | (ValueShape::Number, JsonKind::Number(_))
-        | (ValueShape::Scalar, JsonKind::String(_) | JsonKind::Number(_) | JsonKind::Bool(_))
-        | (ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values, JsonKind::Object(_))
-        | (ValueShape::List(_), JsonKind::Array(_)) => true,
-        (ValueShape::Whole | ValueShape::Count, JsonKind::Number(_)) => {
-            node.as_f64().is_some_and(|n| n.fract() == 0.0)
-        }
+        | ("string", JsonKind::String(_))
+        | ("boolean", JsonKind::Bool(_))
+        | ("number", JsonKind::Number(_))
+        | ("object", JsonKind::Object(_))
+        | ("array", JsonKind::Array(_)) => true,
+        ("integer", _) => node.as_f64().is_some_and(|n| n.fract() == 0.0),
+        ("scalar", _) => node.scalar().is_some(),
         _ => false,
     }
 }
 
-/// The shape in words.
-fn wanted(shape: ValueShape) -> &'static str {
-    match shape {
-        ValueShape::Text | ValueShape::Limited(_) | ValueShape::Word(_) => "a string",
-        ValueShape::Flag => "true or false",
-        ValueShape::Whole | ValueShape::Count => "a whole number",
-        ValueShape::Number => "a number",
-        ValueShape::Scalar => "a string, a number or a boolean",
-        ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values => "an object",
-        ValueShape::List(_) => "an array",
-    }
-}
-
-fn wrong_type(document: &HubDocument, node: &JsonNode, shape: ValueShape, key: &str) -> Finding {
-    let found = match (shape, &node.kind) {
-        (ValueShape::Whole | ValueShape::Count, JsonKind::Number(text)) => {
-            format!("`{}`", short(text))
-        }
-        _ => node.what().to_owned(),
-    };
-    // A scalar as a whole, of something larger the first byte.
-    let span = match node.kind {
-        JsonKind::Array(_) | JsonKind::Object(_) => begin(node),
-        _ => node.span.clone(),
-    };
-    let what = format!("{key} has to be {} and is {found}", wanted(shape));
-    let finding = document.at(&WRONG_TYPE, &span, what);
-    match converted(document, node, shape) {
-        Some(with) => finding.write(Safety::Safe, &node.span, &short(&with), with),
-        None => finding,
-    }
+/// The number that a text is, as JSON writes it.
+pub fn number(text: &str) -> Option<f64> {
+    serde_json::from_str(text.trim()).ok()
 }
 
 /// The same value in the right shape, where that is plain.
-fn converted(document: &HubDocument, node: &JsonNode, shape: ValueShape) -> Option<String> {
+pub fn converted(document: &HubDocument, node: &JsonNode, shape: ValueShape) -> Option<String> {
     match (shape, &node.kind) {
         (ValueShape::Whole | ValueShape::Count | ValueShape::Number, JsonKind::String(text)) => {
-            let text = text.trim();
-            let parsed = json::parse(text.as_bytes());
-            let number = parsed.root.filter(|_| parsed.problems.is_empty())?;
-            let is_number = matches!(number.kind, JsonKind::Number(_)) && fits(&number, shape);
-            is_number.then(|| text.to_owned())
+            let number = number(text)?;
+            let fits = matches!(shape, ValueShape::Number) || number.fract() == 0.0;
+            fits.then(|| text.trim().to_owned())
         }
         (ValueShape::Flag, JsonKind::String(text)) => {
             let lower = text.to_lowercase();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::document::{HubDocument, begin, short};
 use crate::edit;
-use crate::model::EnvVariable;
+use crate::model;
 use crate::rule::rules;
 use worker_files::json::{JsonKind, JsonNode};
 use worker_files::shell::is_name;
@@ -91,14 +91,9 @@ pub fn check_entry(
         }
         _ => {}
     }
-    if let Some(key) = node.get("key")
-        && let JsonKind::String(text) = &key.kind
-        && !is_name(text)
-    {
-        let what = format!(
-            "`{}` can't be the name of an environment variable",
-            short(text)
-        );
+    let key = node.at("key");
+    if key.as_str().is_some_and(|text| !is_name(text)) {
+        let what = format!("`{name}` can't be the name of an environment variable");
         let finding = document.at(&BAD_NAME, &key.span, what);
         findings.push(finding.help("letters, digits and `_`, and no digit first"));
     }
@@ -115,16 +110,13 @@ pub fn bare_option(document: &HubDocument, node: &JsonNode) -> Finding {
 }
 
 /// Variables that have two entries.
-pub fn check_twice(
-    document: &HubDocument,
-    variables: &[EnvVariable<'_>],
-    findings: &mut Vec<Finding>,
-) {
+pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let mut seen = HashMap::new();
-    for EnvVariable { key, key_span, .. } in variables {
-        if let Some(first) = seen.insert(*key, *key_span).filter(|_| !key.is_empty()) {
+    for variable in model::variables(document) {
+        let (key, span) = (variable.key, variable.key_span);
+        if let Some(first) = seen.insert(key, span).filter(|_| !key.is_empty()) {
             let what = format!("the variable `{}` has two entries", short(key));
-            let finding = document.at(&DUPLICATE, key_span, what);
+            let finding = document.at(&DUPLICATE, span, what);
             findings.push(finding.related(document.place(first), "the other one"));
         }
     }

@@ -47,9 +47,8 @@ pub fn check_root(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
         findings.push(finding);
         return false;
     }
-    let tests = root.member("tests");
-    if let Some(tests) = tests
-        && matches!(&tests.value.kind, JsonKind::Array(items) if items.is_empty())
+    if let Some(tests) = root.member("tests")
+        && tests.value.kind == JsonKind::Array(Vec::new())
     {
         findings.push(document.at(&NO_TESTS, &tests.key_span, "`tests` is empty"));
     }
@@ -74,10 +73,8 @@ fn not_tests(document: &HubDocument, root: &JsonNode) -> Option<Finding> {
         let finding = document.at(&NO_TESTS, &input.key_span, what).help(READS);
         return root.get("tests").is_none().then_some(finding);
     }
-    let what = format!(
-        "tests.json is {} and has to be an object with `tests`",
-        root.what()
-    );
+    let is = root.what();
+    let what = format!("tests.json is {is} and has to be an object with `tests`");
     let finding = document.at(&ROOT, &begin(root), what).help(READS);
     let is_test = |item: &JsonNode| item.get("name").or(item.get("input")).is_some();
     if root.items().is_empty() || !root.items().iter().all(is_test) {

@@ -1,8 +1,8 @@
 //! Whether a file is JSON: what [`worker_files::json`] sees, as rules.
 
 use crate::document::{HubDocument, Which};
-use crate::rule::{Rule, rules};
-use worker_files::json::{self, JsonNode, Member, ProblemKind};
+use crate::rule::{Fixability, Rule, rules};
+use worker_files::json::{self, ProblemKind};
 use xtask_core::finding::{Finding, Location, Safety};
 use xtask_core::tree::RepoPath;
 
@@ -138,7 +138,7 @@ fn rule(kind: ProblemKind) -> (&'static Rule, &'static str) {
         ProblemKind::BadString => (&BAD_STRING, REWRITE),
         ProblemKind::BadValue => (&BAD_VALUE, REWRITE),
         ProblemKind::Unexpected => (&UNEXPECTED, REWRITE),
-        ProblemKind::DuplicateKey => (&DUPLICATE_KEY, REWRITE),
+        ProblemKind::DuplicateKey => (&DUPLICATE_KEY, "remove the one without effect"),
     }
 }
 
@@ -171,37 +171,17 @@ pub fn read(
         if problem.kind == ProblemKind::Comment {
             finding = finding.help("the Hub reads strict JSON; move the words into a README");
         }
-        if let (Some(document), Some((first, _))) = (&document, &problem.related)
-            && let Some((object, member)) = member_at(&document.root, first.start)
-        {
-            let edit = crate::edit::remove(object, member);
-            finding = finding.fix(Safety::Unsafe, "remove the one without effect", [edit]);
-        }
         if let Some((span, words)) = problem.related {
             finding = finding.related(Location::new(path.clone(), span), words);
         }
         if !problem.edits.is_empty() {
-            finding = finding.fix(Safety::Safe, title, problem.edits);
+            let safety = match rule.fixability {
+                Fixability::Safely => Safety::Safe,
+                _ => Safety::Unsafe,
+            };
+            finding = finding.fix(safety, title, problem.edits);
         }
         findings.push(finding);
     }
     document
-}
-
-/// The object and its member whose key begins at a place.
-fn member_at(root: &JsonNode, at: usize) -> Option<(&JsonNode, &Member)> {
-    let mut node = root;
-    loop {
-        // Members and items are in the order of the text.
-        let members = node.members();
-        let after = members.partition_point(|member| member.key_span.start <= at);
-        let member = after.checked_sub(1).map(|before| &members[before]);
-        if let Some(member) = member.filter(|member| member.key_span.start == at) {
-            return Some((node, member));
-        }
-        let items = node.items();
-        let after = items.partition_point(|item| item.span.start <= at);
-        let item = after.checked_sub(1).map(|before| &items[before]);
-        node = member.map(|member| &member.value).or(item)?;
-    }
 }

@@ -1,11 +1,11 @@
 //! What was left in from a template.
 
 use crate::document::{HubDocument, Which, short};
-use crate::facts;
-use crate::model::{self, EnvVariable};
+use crate::model;
 use crate::rule::rules;
+use worker_files::is_one_of;
 use worker_files::json::JsonNode;
-use xtask_core::finding::{Finding, Span};
+use xtask_core::finding::Finding;
 
 rules! {
     /// A text of the Hub guide's template that nobody replaced. Users of the listing see it.
@@ -47,57 +47,47 @@ const TEXTS: &[&str] = &[
     "your tool's name",
 ];
 
-pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let root = &document.root;
-    if document.which == Which::Tests {
-        tests(document, findings);
-        return;
-    }
-    findings.extend(icon(document));
-    let mut nodes = vec![root.get("title"), root.get("description")];
-    for variable in variables {
-        if let Some(finding) = key(document, variable.key, variable.key_span) {
-            findings.push(finding);
-        } else {
-            let input = variable.input.as_ref();
-            nodes.extend([
-                variable.value,
-                input.and_then(|input| input.node.get("name")),
-            ]);
+    let mut nodes = match document.which {
+        Which::Tests => tests(document, findings),
+        Which::Hub => vec![root.at("title"), root.at("description")],
+    };
+    for variable in model::variables(document) {
+        let key = variable.key;
+        if is_one_of(KEYS, key) {
+            let what = format!("the variable `{key}` is the template's example");
+            findings.push(document.at(&LEFTOVER, variable.key_span, what));
+        } else if document.which == Which::Hub {
+            nodes.extend(variable.value);
+            nodes.push(variable.input.at("name"));
         }
     }
-    nodes.extend(
-        model::list(root, "presets")
-            .iter()
-            .map(|preset| preset.get("name")),
-    );
-    findings.extend(nodes.into_iter().filter_map(|node| text(document, node?)));
+    let presets = document.config().list("presets").iter();
+    nodes.extend(presets.map(|preset| preset.at("name")));
+    findings.extend(nodes.into_iter().filter_map(|node| text(document, node)));
+    let icon = root.text("iconUrl").unwrap_or_default();
+    let lower = icon.to_lowercase();
+    if ICONS.iter().any(|left| lower.contains(left)) {
+        findings.push(example(document, root.at("iconUrl"), icon));
+    }
 }
 
-/// The template's test, its variable, and the addresses of examples.
-fn tests(document: &HubDocument, findings: &mut Vec<Finding>) {
-    for test in document.root.list("tests") {
-        findings.extend(test.get("name").and_then(|name| text(document, name)));
-        for member in test.object("input") {
-            let value = member.value.as_str().unwrap_or_default();
-            let hosts = ["://example.com/", "://www.example.com/"];
-            if member.key == "param1" && value == "value1" {
-                let what = "the input `param1` is the template's example";
-                findings.push(document.at(&LEFTOVER, &member.key_span, what));
-            } else if hosts.iter().any(|host| value.contains(host)) {
-                let what = format!("`{}` is an example's address", short(value));
-                let finding = document.at(&LEFTOVER, &member.value.span, what);
-                findings.push(finding.help("there is no such file, so the test fails"));
-            }
+/// Looks at the inputs of the tests, and gives the tests' names.
+fn tests<'a>(document: &'a HubDocument, findings: &mut Vec<Finding>) -> Vec<&'a JsonNode> {
+    let tests = document.root.list("tests").iter();
+    for member in tests.clone().flat_map(|test| test.object("input")) {
+        let value = member.value.as_str().unwrap_or_default();
+        let hosts = ["://example.com/", "://www.example.com/"];
+        if member.key == "param1" && value == "value1" {
+            let what = "the input `param1` is the template's example";
+            findings.push(document.at(&LEFTOVER, &member.key_span, what));
+        } else if hosts.iter().any(|host| value.contains(host)) {
+            let finding = example(document, &member.value, value);
+            findings.push(finding.help("there is no such file, so the test fails"));
         }
     }
-    let own = model::variables(&document.root).into_iter();
-    findings.extend(own.filter_map(|own| key(document, own.key, own.key_span)));
-}
-
-fn key(document: &HubDocument, key: &str, span: &Span) -> Option<Finding> {
-    let what = format!("the variable `{key}` is the template's example");
-    facts::lists(KEYS, key).then(|| document.at(&LEFTOVER, span, what))
+    tests.map(|test| test.at("name")).collect()
 }
 
 fn text(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
@@ -108,11 +98,7 @@ fn text(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
     is_left.then(|| document.at(&LEFTOVER, &node.span, what))
 }
 
-fn icon(document: &HubDocument) -> Option<Finding> {
-    let node = document.root.get("iconUrl")?;
-    let text = node.as_str()?;
-    let lower = text.to_lowercase();
+fn example(document: &HubDocument, node: &JsonNode, text: &str) -> Finding {
     let what = format!("`{}` is an example's address", short(text));
-    let is_left = ICONS.iter().any(|left| lower.contains(left));
-    is_left.then(|| document.at(&LEFTOVER, &node.span, what))
+    document.at(&LEFTOVER, &node.span, what)
 }

@@ -70,10 +70,8 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     // A bare list has had its finding; what it lists are tests all the same.
     let tests = document.root.get("tests").unwrap_or(&document.root);
     for test in tests.items() {
-        findings.extend(timeout(document, test));
-        findings.extend(assertions(document, test));
-        findings.extend(wrapped(document, test));
-        findings.extend(failing(document, test));
+        let checks = [timeout, assertions, wrapped, failing];
+        findings.extend(checks.iter().filter_map(|check| check(document, test)));
     }
 }
 
@@ -84,22 +82,20 @@ fn timeout(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     let what = format!("a timeout of {written} milliseconds ends before a worker has started");
     let finding = document.at(&TIMEOUT, &node.span, what);
     let finding = finding.help("`timeout` counts milliseconds, not seconds");
-    let plain = number >= 1.0 && written.bytes().all(|b| b.is_ascii_digit());
+    if number < 1.0 || !written.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(finding);
+    }
     let with = format!("{written}000");
-    Some(if plain {
-        finding.write(Safety::Unsafe, &node.span, &with, with.as_str())
-    } else {
-        finding
-    })
+    Some(finding.write(Safety::Unsafe, &node.span, &with, with.as_str()))
 }
 
 fn assertions(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
-    let members = test.members().iter();
-    let keys: Vec<_> = members
-        .filter(|member| facts::is_assertion(&member.key))
-        .collect();
-    let first = keys.first()?;
-    let names: Vec<&str> = keys.iter().map(|member| member.key.as_str()).collect();
+    let mut keys = test
+        .members()
+        .iter()
+        .filter(|it| facts::is_assertion(&it.key));
+    let names: Vec<&str> = keys.clone().map(|member| member.key.as_str()).collect();
+    let first = keys.next()?;
     let of = match test.text("name").unwrap_or_default() {
         "" => "the test".to_owned(),
         name => format!("the test `{}`", short(name)),

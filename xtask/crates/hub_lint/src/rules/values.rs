@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
-use crate::model::{self, EnvVariable, Input};
+use crate::facts::ValueShape;
+use crate::model::{self, EnvVariable};
 use crate::rule::rules;
+use crate::rules::shape::{converted, number};
 use worker_files::json::{JsonKind, JsonNode, Member};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
@@ -60,44 +62,37 @@ rules! {
         from "the Hub's publishing guide; six published listings";
 }
 
-pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     if document.which != Which::Hub {
         return;
     }
-    for variable in variables {
-        if let Some(input) = &variable.input {
-            default(document, variable.key, input, findings);
-        }
+    let variables = model::variables(document);
+    for variable in &variables {
+        default(document, variable, findings);
     }
-    presets(document, variables, findings);
+    presets(document, &variables, findings);
 }
 
-fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
-    let Some(node) = input.default else {
+fn default(document: &HubDocument, variable: &EnvVariable<'_>, findings: &mut Vec<Finding>) {
+    let Some(node) = variable.default() else {
         return;
     };
-    let written = document.source(node);
-    // What only its quotes tell from a value of the type.
-    let other = match (input.kind, &node.kind) {
-        (Some("number"), JsonKind::String(text)) if is_number(text.trim()) => {
-            Some(("a number", text.trim().to_owned()))
-        }
-        (Some("boolean"), JsonKind::String(text))
-            if matches!(text.to_lowercase().as_str(), "true" | "false") =>
-        {
-            Some(("a boolean", text.to_lowercase()))
-        }
-        (Some("string" | "huggingface"), JsonKind::Number(_) | JsonKind::Bool(_)) => {
-            Some(("a string", edit::quote(written)))
-        }
+    let key = variable.key;
+    let kind = match variable.kind() {
+        Some("number") => Some(("a number", ValueShape::Number)),
+        Some("boolean") => Some(("a boolean", ValueShape::Flag)),
+        Some("string" | "huggingface") => Some(("a string", ValueShape::Text)),
         _ => None,
     };
-    if let Some((kind, with)) = other {
+    // What only its quotes tell from a value of the type.
+    if let Some((kind, shape)) = kind.filter(|_| node.scalar().is_some())
+        && let Some(with) = converted(document, node, shape)
+    {
         let what = format!("`{key}` is {kind} and its default is {}", node.what());
         let finding = document.at(&QUOTED, &node.span, what);
         findings.push(finding.write(Safety::Safe, &node.span, &short(&with), with.as_str()));
     }
-    if let Some((words, severity)) = misfit(document, input, node) {
+    if let Some((words, severity)) = misfit(document, variable, node) {
         let what = format!("the default of `{key}` is {words}");
         let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
         finding.severity = severity;
@@ -105,18 +100,9 @@ fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut 
     }
 }
 
-fn is_number(text: &str) -> bool {
-    let is_json = || {
-        worker_files::json::parse(text.as_bytes())
-            .problems
-            .is_empty()
-    };
-    !text.is_empty() && text.parse::<f64>().is_ok_and(f64::is_finite) && is_json()
-}
-
 /// Whether a text is one that a boolean can hold.
-fn is_switch(input: &Input<'_>, text: &str) -> bool {
-    let own = |key: &&str| input.node.get(key).and_then(JsonNode::scalar).as_deref() == Some(text);
+fn is_switch(input: &JsonNode, text: &str) -> bool {
+    let own = |key: &&str| input.at(key).scalar().as_deref() == Some(text);
     ["trueValue", "falseValue"].iter().any(own)
         || matches!(
             text.to_lowercase().as_str(),
@@ -127,26 +113,30 @@ fn is_switch(input: &Input<'_>, text: &str) -> bool {
 /// What keeps a value from being its variable's: its type, the options, the bounds.
 fn misfit(
     document: &HubDocument,
-    input: &Input<'_>,
+    variable: &EnvVariable<'_>,
     node: &JsonNode,
 ) -> Option<(String, Severity)> {
     let text = node.scalar()?;
-    let mut severity = Severity::Error;
-    let number = is_number(text.trim()).then(|| text.trim().parse::<f64>().unwrap_or_default());
-    let is_it = |option: &&JsonNode| option.scalar().as_ref() == Some(&text);
-    let why = match (input.kind, number) {
-        (Some("number"), None) => "which is no number".to_owned(),
-        (Some("boolean"), _) if !is_switch(input, &text) => "which is no boolean".to_owned(),
-        _ if !input.options.is_empty() && !input.options.iter().any(is_it) => {
-            let values = input.options.iter().filter_map(|option| option.scalar());
-            let values: Vec<String> = values.take(12).collect();
-            let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            severity = Severity::Warning;
+    let input = variable.input;
+    let options = variable.options().into_iter();
+    let options: Vec<String> = options.filter_map(JsonNode::scalar).collect();
+    let mut severity = Severity::Warning;
+    let why = match (variable.kind(), number(&text)) {
+        (Some("number"), None) => {
+            severity = Severity::Error;
+            "which is no number".to_owned()
+        }
+        (Some("boolean"), _) if !is_switch(input, &text) => {
+            severity = Severity::Error;
+            "which is no boolean".to_owned()
+        }
+        _ if !options.is_empty() && !options.contains(&text) => {
+            let values: Vec<&str> = options.iter().take(12).map(String::as_str).collect();
             format!("which is not one of {}", suggest::all_of(&values))
         }
         (Some("number"), Some(number)) => {
-            severity = Severity::Warning;
-            match (input.min, input.max) {
+            let (min, max) = (input.at("min").as_f64(), input.at("max").as_f64());
+            match (min, max) {
                 (Some(min), _) if number < min => format!("below its `min` of {min}"),
                 (_, Some(max)) if number > max => format!("above its `max` of {max}"),
                 _ => return None,
@@ -159,13 +149,10 @@ fn misfit(
 }
 
 fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
-    let by_name: HashMap<&str, &EnvVariable<'_>> = variables
-        .iter()
-        .rev()
-        .map(|variable| (variable.key, variable))
-        .collect();
+    let pairs = variables.iter().rev().map(|it| (it.key, it));
+    let by_name: HashMap<&str, &EnvVariable<'_>> = pairs.collect();
     let mut guesses = suggest::Guesses::default();
-    for preset in model::list(&document.root, "presets") {
+    for preset in document.config().list("presets") {
         let defaults = preset.object("defaults");
         // What the preset sets already can't be meant by another of its keys.
         let mut taken: HashSet<&str> = defaults.iter().map(|m| m.key.as_str()).collect();
@@ -178,33 +165,21 @@ fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut
                 // RunPod's own variables need no declaration; an object has been told as the wrong type.
                 && !member.key.starts_with("RUNPOD_")
             {
+                let key = short(&member.key);
+                let what =
+                    format!("the preset `{name}` sets `{key}`, which `env` does not declare");
+                let finding = document.at(&PRESET_UNKNOWN, &member.key_span, what);
                 let keys = variables.iter().map(|variable| variable.key);
                 let free = keys.filter(|key| !taken.contains(key));
-                let meant = guesses.nearest(&member.key, free);
-                taken.extend(meant);
-                findings.push(undeclared(document, member, meant, &name));
+                findings.push(match guesses.nearest(&member.key, free) {
+                    Some(right) => {
+                        taken.insert(right);
+                        edit::meant(finding, Safety::Unsafe, &member.key_span, right)
+                    }
+                    None => finding,
+                });
             }
         }
-    }
-}
-
-fn undeclared(
-    document: &HubDocument,
-    member: &Member,
-    meant: Option<&str>,
-    preset: &str,
-) -> Finding {
-    let key = short(&member.key);
-    let what = format!("the preset `{preset}` sets `{key}`, which `env` does not declare");
-    let finding = document.at(&PRESET_UNKNOWN, &member.key_span, what);
-    match meant {
-        Some(right) => finding.help(format!("did you mean `{right}`?")).write(
-            Safety::Unsafe,
-            &member.key_span,
-            right,
-            edit::quote(right),
-        ),
-        None => finding,
     }
 }
 
@@ -223,7 +198,7 @@ fn preset_value(
         return Some(finding.help("an `input` with a `default` can be set"));
     }
     let node = model::said(&member.value)?;
-    let (words, _) = misfit(document, variable.input.as_ref()?, node)?;
+    let (words, _) = misfit(document, variable, node)?;
     let what = format!("the value of `{key}` in the preset `{preset}` is {words}");
     let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
     finding.severity = Severity::Warning;

@@ -58,7 +58,8 @@ fn each_rule_with_a_fix_fixes_its_bad_example() {
             continue;
         };
         let path = &finding.place.path;
-        let which = Which::of(path).unwrap();
+        let is_it = |which: &Which| path.name() == which.name().as_bytes();
+        let which = [Which::Hub, Which::Tests].into_iter().find(is_it).unwrap();
         let after = fixes_for_good(which, &tree.read(path).unwrap(), Safety::Unsafe);
         let left = look(which, &after);
         let same: Vec<_> = left.iter().filter(|f| f.code == rule.code).collect();

@@ -65,9 +65,9 @@ fn repository_of(hub: &str, tests: &str) -> Memory {
     let root = worker_files::json::parse(hub.as_bytes()).root;
     let asked: std::collections::BTreeSet<&str> = root
         .iter()
-        .flat_map(model::variables)
-        .filter(|variable| variable.input.is_some())
-        .map(|variable| variable.key)
+        .flat_map(|root| root.at("config").list("env"))
+        .filter(|entry| entry.get("input").is_some())
+        .filter_map(|entry| entry.text("key"))
         .collect();
     let set: String = asked
         .iter()

@@ -71,7 +71,8 @@ fn what_a_schema_can_say_it_says_as_the_rules_do() {
             continue;
         }
         let tree = examples::bad_example(rule);
-        for (which, schema) in [(Which::Hub, schema::hub()), (Which::Tests, schema::tests())] {
+        for which in [Which::Hub, Which::Tests] {
+            let schema = schema::of(which);
             let path = format!(".runpod/{}", which.name());
             let Some(bytes) = tree.read_file(&path).unwrap() else {
                 continue;
@@ -90,7 +91,7 @@ fn what_a_schema_can_say_it_says_as_the_rules_do() {
 
 #[test]
 fn the_schemas_name_every_key_and_word_of_the_tables() {
-    let hub = schema::hub();
+    let hub = schema::of(Which::Hub);
     let config = &hub["properties"]["config"]["properties"];
     let input = &config["env"]["items"]["properties"]["input"]["properties"];
     assert_eq!(input["type"]["enum"], serde_json::json!(facts::INPUT_TYPES));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Block, Body, Structure};
+use hcl_edit::structure::{Block, Body};
 use hcl_edit::template::Element;
 use serde_json::{Map, Value};
 
@@ -56,17 +56,15 @@ pub fn resolve(
         environment,
     };
     let mut resolved = Resolved::default();
-    for block in body.iter().filter_map(Structure::as_block) {
+    for block in body.blocks() {
         let Some(name) = block.labels.first().map(|label| label.as_str().to_owned()) else {
             continue;
         };
         match block.ident.as_str() {
             "group" => {
                 let settings = file.settings(block, &mut resolved.unresolved);
-                let targets = settings.get("targets").and_then(Value::as_array);
-                let names = targets.into_iter().flatten().filter_map(Value::as_str);
-                let names = names.map(str::to_owned).collect();
-                resolved.groups.insert(name, names);
+                let names = texts(&settings, "targets").map(str::to_owned);
+                resolved.groups.insert(name, names.collect());
             }
             "target" => {
                 let settings = file.target(block, &mut resolved.unresolved, 0);
@@ -78,6 +76,12 @@ pub fn resolve(
     resolved.unresolved.sort();
     resolved.unresolved.dedup();
     Ok(resolved)
+}
+
+/// The texts of a list.
+fn texts<'a>(settings: &'a Settings, key: &str) -> impl Iterator<Item = &'a str> {
+    let all = settings.get(key).and_then(Value::as_array);
+    all.into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// A target's settings with bake's own defaults, and in its spelling.
@@ -98,25 +102,20 @@ fn spelled(mut settings: Settings) -> Settings {
         }
     }
     for key in ["secret", "ssh"] {
-        if let Some(Value::Array(all)) = settings.get_mut(key) {
-            for one in all {
-                if let Value::String(text) = one {
-                    *one = fields(text);
-                }
+        let all = settings.get_mut(key).and_then(Value::as_array_mut);
+        for one in all.into_iter().flatten() {
+            if let Some(text) = one.as_str() {
+                // `id=A,env=B` as an object.
+                *one = text.split(',').map(field).collect();
             }
         }
     }
     settings
 }
 
-/// `id=A,env=B` as an object.
-fn fields(text: &str) -> Value {
-    let mut object = Map::new();
-    for field in text.split(',') {
-        let (key, value) = field.split_once('=').unwrap_or((field, ""));
-        object.insert(key.trim().to_owned(), value.into());
-    }
-    Value::Object(object)
+fn field(text: &str) -> (String, Value) {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    (key.trim().to_owned(), value.into())
 }
 
 struct File<'a> {
@@ -130,8 +129,7 @@ impl File<'_> {
     fn target(&self, block: &Block, unresolved: &mut Vec<String>, depth: usize) -> Settings {
         let own = self.settings(block, unresolved);
         let mut all = Map::new();
-        let bases = own.get("inherits").and_then(Value::as_array);
-        for base in bases.into_iter().flatten().filter_map(Value::as_str) {
+        for base in texts(&own, "inherits") {
             let mut blocks = self.body.get_blocks("target");
             if let Some(base) = blocks.find(|block| block.has_labels(&[base]))
                 && depth < DEEPEST
@@ -146,7 +144,7 @@ impl File<'_> {
     /// The settings of a block that can be resolved.
     fn settings(&self, block: &Block, unresolved: &mut Vec<String>) -> Settings {
         let mut settings = Map::new();
-        for item in block.body.iter().filter_map(Structure::as_attribute) {
+        for item in block.body.attributes() {
             let key = item.key.as_str();
             match self.value(&item.value, 0) {
                 Ok(value) => {
@@ -166,15 +164,12 @@ impl File<'_> {
         let Some(block) = blocks.find(|block| block.has_labels(&[name])) else {
             return Err(format!("there is no variable `{name}`"));
         };
-        let default = match block.body.get_attribute("default") {
-            Some(attribute) => self.value(&attribute.value, depth)?,
-            None => Value::Null,
-        };
+        let default = block.body.get_attribute("default");
+        let default = default.map(|attribute| self.value(&attribute.value, depth));
+        let default = default.transpose()?.unwrap_or_default();
         let Some(given) = (self.environment)(name) else {
-            return Ok(match default {
-                Value::Null => "".into(),
-                default => default,
-            });
+            let nothing = default.is_null().then(|| "".into());
+            return Ok(nothing.unwrap_or(default));
         };
         // What the environment says is read as what the default is.
         match default {

@@ -13,13 +13,10 @@ use xtask_core::tree::RepoPath;
 /// same place in the worker's repository as it did in the upstream's.
 pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
     let text = open(compose)?;
-    let root = yaml::parse(&text.text).map_err(|fault| {
-        let what = format!(
-            "no compose file that can be rewritten safely: {}",
-            fault.what
-        );
+    let root = yaml::parse(&text.text).map_err(|(at, why)| {
+        let what = format!("no compose file that can be rewritten safely: {why}");
         let help = "fix the upstream's file; `docker compose config` reads it the same way";
-        text.refuse(fault.offset, what, help)
+        text.refuse(at, what, help)
     })?;
     let mut editor = Editor {
         text: &text,
@@ -180,10 +177,9 @@ impl Editor<'_> {
         node: &JsonNode,
         anew: impl FnOnce(&Self, &str) -> Result<Option<String>, NotUnderstood>,
     ) -> Result<(), NotUnderstood> {
-        let Some(value) = node.as_str() else {
-            return Ok(());
-        };
-        let Some(new) = anew(self, value)? else {
+        let value = node.as_str();
+        let new = value.map(|value| anew(self, value)).transpose()?;
+        let Some((value, new)) = value.zip(new.flatten()) else {
             return Ok(());
         };
         let span = node.span.clone();

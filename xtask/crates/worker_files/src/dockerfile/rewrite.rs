@@ -8,6 +8,7 @@ use super::reader::part;
 use super::{DockerfileWord, Instruction, split, try_expand};
 use crate::Source;
 use crate::glob::{clean, head, is_pattern};
+use crate::json::quote;
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, listed, open};
 use xtask_core::tree::RepoPath;
 
@@ -97,12 +98,13 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
             return Ok(());
         }
         let edits = edits(&text, instruction, &sources, &landings);
-        let edits = edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY));
-        output.edits.extend(edits?);
-        let by_name = sources.len() == 1 && landings[0].only().is_none();
-        let by_name = by_name.then(|| format!("what was `{}` is copied by name", sources[0].0));
-        let elsewhere = || "the files are taken from where they now lie".to_owned();
-        let what = by_name.unwrap_or_else(elsewhere);
+        output
+            .edits
+            .extend(edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY))?);
+        let what = match (&sources[..], landings[0].only()) {
+            ([(path, _)], None) => format!("what was `{path}` is copied by name"),
+            _ => "the files are taken from where they now lie".to_owned(),
+        };
         output.change(text.line_of(start), what);
         Ok(())
     })?;
@@ -128,20 +130,14 @@ fn edits(
     for option in options.iter().filter(|_| !is_mount) {
         let name = option.text.split('=').next().unwrap_or_default();
         if !["--chown", "--chmod", "--link"].contains(&name) {
-            return Err((
-                option.range.start,
-                format!("`{name}` beside sources that move"),
-            ));
+            let what = format!("`{name}` beside sources that move");
+            return Err((option.range.start, what));
         }
     }
     let is_json = instruction.json(at).is_some();
-    let only = |landing: &Landing| {
-        let name = landing.only()?;
-        if is_json {
-            Some(quoted(name).trim_matches('"').to_owned())
-        } else {
-            (!name.contains(' ')).then(|| name.to_owned())
-        }
+    let only = |landing: &Landing| match landing.only()? {
+        name if is_json => Some(quote(name).trim_matches('"').to_owned()),
+        name => (!name.contains(' ')).then(|| name.to_owned()),
     };
     let names = landings.iter().map(only);
     if let Some(names) = names.collect::<Option<Vec<String>>>() {
@@ -200,38 +196,29 @@ fn anew(
         || places.values().flatten().any(has_space);
     let line = |(place, names): (&&str, &Vec<&str>)| {
         let dest = format!("{to}{place}");
-        let words = names.iter().copied().chain([dest.as_str()]);
+        let words = [&names[..], &[&dest]].concat();
         if is_json {
-            let words: Vec<String> = words.map(quoted).collect();
+            let words: Vec<String> = words.into_iter().map(quote).collect();
             return format!("{head}[{}]", words.join(", "));
         }
-        format!("{head}{}", words.collect::<Vec<_>>().join(" "))
+        format!("{head}{}", words.join(" "))
     };
     let lines: Vec<String> = places.iter().map(line).collect();
     let line_start = text.line(text.line_of(start) - 1).0;
-    let newline = if text.text.contains("\r\n") {
-        "\r\n"
-    } else {
-        "\n"
-    };
-    let separator = format!("{newline}{}", &text.text[line_start..start]);
+    let end = if text.text.contains("\r\n") { "\r" } else { "" };
+    let separator = format!("{end}\n{}", &text.text[line_start..start]);
     Ok(vec![(instruction.range.clone(), lines.join(&separator))])
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// A way through the instructions that knows the variables which each sees.
 struct Walk<'t> {
     text: &'t Source,
-    /// Arguments before the first FROM, which a stage sees once it declares them.
-    global: BTreeMap<String, String>,
+    /// Arguments before the first FROM, which a stage sees once it declares them; none before it.
+    global: Option<BTreeMap<String, String>>,
     /// Those whose values stand in the file.
     values: BTreeMap<String, String>,
     /// The names that ENV set, which ARG does not set again.
     env: BTreeSet<String>,
-    in_stage: bool,
 }
 
 impl<'t> Walk<'t> {
@@ -244,10 +231,9 @@ impl<'t> Walk<'t> {
             "fix the upstream's Dockerfile; `docker build --check` reads it the same way";
         let mut walk = Self {
             text,
-            global: BTreeMap::new(),
+            global: None,
             values: BTreeMap::new(),
             env: BTreeSet::new(),
-            in_stage: false,
         };
         for instruction in &split(&text.text) {
             let start = instruction.range.start;
@@ -262,51 +248,43 @@ impl<'t> Walk<'t> {
             match keyword {
                 "FROM" => {
                     let values = std::mem::take(&mut walk.values);
-                    if !walk.in_stage {
-                        walk.global = values;
-                    }
+                    walk.global.get_or_insert(values);
                     walk.env.clear();
-                    walk.in_stage = true;
                 }
                 "ENV" | "ARG" => walk.set(instruction),
                 _ => {}
             }
             see(&walk, instruction)?;
         }
-        if !walk.in_stage {
-            return Err(text.refuse(0, "no base image: FROM is missing", HELP));
+        match walk.global {
+            Some(_) => Ok(()),
+            None => Err(text.refuse(0, "no base image: FROM is missing", HELP)),
         }
-        Ok(())
     }
 
     /// What ENV or ARG changes in the variables.
     fn set(&mut self, instruction: &Instruction) {
-        let pairs = instruction.assignments().into_iter();
-        // All values of a line see what was set before it.
-        let expanded = pairs.map(|(name, value)| {
-            let value = match value {
-                // The old form of ENV keeps its quotes.
-                Some(value) => self.expand(value.trim_matches(['"', '\''])),
-                None => self.global.get(&name.text).cloned(),
-            };
-            (name.text, value)
-        });
-        for (name, value) in expanded.collect::<Vec<_>>() {
+        let before = self.values.clone();
+        for (name, value) in instruction.assignments() {
+            let name = name.text;
             if instruction.keyword == "ENV" {
                 self.env.insert(name.clone());
             } else if self.env.contains(&name) {
                 continue;
             }
+            let value = match value {
+                // All values of a line see what was set before it. The old form of ENV keeps its quotes.
+                Some(value) => expanded(value.trim_matches(['"', '\'']), &before),
+                None => self
+                    .global
+                    .as_ref()
+                    .and_then(|global| global.get(&name).cloned()),
+            };
             match value {
                 Some(value) => self.values.insert(name, value),
                 None => self.values.remove(&name),
             };
         }
-    }
-
-    /// The text with its variables filled in; `None` where one's value is not in the file.
-    fn expand(&self, text: &str) -> Option<String> {
-        try_expand(text, &self.values).filter(|text| !text.contains('$'))
     }
 
     fn refuse<T>(&self, at: usize, what: impl Into<String>) -> Result<T, NotUnderstood> {
@@ -315,7 +293,7 @@ impl<'t> Walk<'t> {
 
     /// A source as the build cleans it.
     fn source(&self, word: &str, at: usize) -> Result<String, NotUnderstood> {
-        let why = match self.expand(word) {
+        let why = match expanded(word, &self.values) {
             None => "depends on a variable whose value is not in the Dockerfile",
             Some(path) if path.split('/').any(|part| part == "..") => "climbs with `..`",
             Some(path) => return Ok(clean(&path)),
@@ -388,6 +366,11 @@ impl<'t> Walk<'t> {
         let span = at.map_or(option.range.clone(), |at| at..at + source.len());
         Ok(Some((self.source(&source, span.start)?, span)))
     }
+}
+
+/// The text with its variables filled in; `None` where one's value is not in the file.
+fn expanded(text: &str, values: &BTreeMap<String, String>) -> Option<String> {
+    try_expand(text, values).filter(|text| !text.contains('$'))
 }
 
 fn is_keyword(word: &str) -> bool {

@@ -23,8 +23,13 @@ pub const MAX_DEPTH: usize = 127;
 pub use xtask_core::finding::Span;
 
 pub fn parse(bytes: &[u8]) -> Parsed {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
+    let mut parser = Parser {
+        text: std::str::from_utf8(bytes).unwrap_or_default(),
+        bytes,
+        ..Parser::default()
+    };
+    let root = match std::str::from_utf8(bytes) {
+        Ok(_) => parser.document(),
         Err(error) => {
             let utf_16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
             let at = error.valid_up_to();
@@ -34,18 +39,10 @@ pub fn parse(bytes: &[u8]) -> Parsed {
             } else {
                 (at..end, "these bytes are not UTF-8")
             };
-            return Parsed {
-                root: None,
-                problems: vec![Problem::new(ProblemKind::Encoding, span, message)],
-            };
+            parser.note(ProblemKind::Encoding, span, message);
+            None
         }
     };
-    let mut parser = Parser {
-        text,
-        bytes,
-        ..Parser::default()
-    };
-    let root = parser.document();
     let mut problems = parser.problems;
     problems.sort_by_key(|problem| problem.span.start);
     Parsed { root, problems }
@@ -54,11 +51,6 @@ pub fn parse(bytes: &[u8]) -> Parsed {
 /// Stops the parser: the problem is noted already.
 struct Stop;
 
-struct Open {
-    at: usize,
-    closer: u8,
-}
-
 #[derive(Default)]
 struct Parser<'a> {
     text: &'a str,
@@ -66,7 +58,8 @@ struct Parser<'a> {
     at: usize,
     /// Where the line begins that is being read.
     line: usize,
-    open: Vec<Open>,
+    /// The brackets that are open.
+    open: Vec<usize>,
     /// The first bracket that was closed at another indentation than it was opened at: if one is
     /// missing, it is most likely this one's.
     askew: Option<usize>,
@@ -76,7 +69,13 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn note(&mut self, kind: ProblemKind, span: Span, message: impl Into<String>) -> &mut Problem {
         let index = self.problems.len();
-        self.problems.push(Problem::new(kind, span, message));
+        self.problems.push(Problem {
+            kind,
+            span,
+            message: message.into(),
+            related: None,
+            edits: Vec::new(),
+        });
         &mut self.problems[index]
     }
 
@@ -127,10 +126,14 @@ impl Parser<'_> {
             None => return self.end_of_file(),
             Some(b'{') => {
                 let mut members = Vec::new();
-                self.collection(b'}', |parser| {
-                    let mut member = parser.key()?;
-                    member.value = parser.value()?;
-                    members.push(member);
+                self.collection(|parser| {
+                    let (key, key_span) = parser.key()?;
+                    let value = parser.value()?;
+                    members.push(Member {
+                        key,
+                        key_span,
+                        value,
+                    });
                     Ok(())
                 })?;
                 self.duplicates(&members);
@@ -138,7 +141,7 @@ impl Parser<'_> {
             }
             Some(b'[') => {
                 let mut items = Vec::new();
-                self.collection(b']', |parser| parser.value().map(|item| items.push(item)))?;
+                self.collection(|parser| parser.value().map(|item| items.push(item)))?;
                 JsonKind::Array(items)
             }
             Some(b'"') => JsonKind::String(self.string()?),
@@ -152,22 +155,22 @@ impl Parser<'_> {
     /// What stands between two brackets, each part read by `part`.
     fn collection(
         &mut self,
-        closer: u8,
         mut part: impl FnMut(&mut Self) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let start = self.at;
+        let closer = self.closer(start);
         if self.open.len() >= MAX_DEPTH {
             let message = format!("nested more than {MAX_DEPTH} levels deep");
             return self.stop(ProblemKind::Unexpected, start..start + 1, &message);
         }
         let line = self.line;
-        self.open.push(Open { at: start, closer });
+        self.open.push(start);
         self.at += 1;
         self.space()?;
         let mut more = self.peek() != Some(closer);
         while more {
             part(self)?;
-            more = self.another(closer == b'}')?;
+            more = self.another(closer)?;
         }
         if self.peek() != Some(closer) {
             return self.unexpected("a value");
@@ -181,7 +184,7 @@ impl Parser<'_> {
     }
 
     /// Behind a value inside something: whether another one follows.
-    fn another(&mut self, object: bool) -> Result<bool, Stop> {
+    fn another(&mut self, closer: u8) -> Result<bool, Stop> {
         let end = self.at;
         self.space()?;
         match self.peek() {
@@ -196,7 +199,7 @@ impl Parser<'_> {
                 }
             }
             // A value right after a value: only the comma is missing.
-            Some(byte @ (b'"' | b'{' | b'[')) if !object || byte == b'"' => {
+            Some(byte @ (b'"' | b'{' | b'[')) if closer == b']' || byte == b'"' => {
                 let message = "a comma is missing after this";
                 let before = end.saturating_sub(1)..end;
                 let problem = self.note(ProblemKind::MissingComma, before, message);
@@ -204,13 +207,12 @@ impl Parser<'_> {
             }
             Some(b'}' | b']') => return Ok(false),
             None => return self.end_of_file(),
-            Some(_) if object => return self.unexpected("`,` or `}`"),
-            Some(_) => return self.unexpected("`,` or `]`"),
+            Some(_) => return self.unexpected(&format!("`,` or `{}`", char::from(closer))),
         }
         Ok(true)
     }
 
-    fn key(&mut self) -> Result<Member, Stop> {
+    fn key(&mut self) -> Result<(String, Span), Stop> {
         let start = self.at;
         let key = match self.peek() {
             Some(b'"') => self.string()?,
@@ -232,8 +234,15 @@ impl Parser<'_> {
             None => return self.end_of_file(),
             Some(_) => return self.unexpected(&format!("`:` after the key `{}`", short(&key))),
         }
-        let value = JsonNode::new(span.clone(), JsonKind::Null);
-        Ok(Member::new(key, span, value))
+        Ok((key, span))
+    }
+
+    /// What closes the bracket at a place.
+    fn closer(&self, open: usize) -> u8 {
+        match self.bytes[open] {
+            b'{' => b'}',
+            _ => b']',
+        }
     }
 
     /// Whether a closing bracket that begins its line stands further in or out than the line that
@@ -245,30 +254,29 @@ impl Parser<'_> {
     }
 
     fn duplicates(&mut self, members: &[Member]) {
-        let mut seen: HashMap<&str, &Span> = HashMap::with_capacity(members.len());
-        for member in members {
-            if let Some(first) = seen.insert(&member.key, &member.key_span) {
+        let mut seen: HashMap<&str, usize> = HashMap::with_capacity(members.len());
+        for (index, member) in members.iter().enumerate() {
+            if let Some(first) = seen.insert(&member.key, index) {
                 let message = format!("the key `{}` appears twice", short(&member.key));
                 let span = member.key_span.clone();
-                let related = (first.clone(), "this one has no effect".to_owned());
-                self.note(ProblemKind::DuplicateKey, span, message).related = Some(related);
+                let related = members[first].key_span.clone();
+                let problem = self.note(ProblemKind::DuplicateKey, span, message);
+                problem.related = Some((related, "this one has no effect".to_owned()));
+                problem.edits = vec![removal(members, first)];
             }
         }
     }
 
     fn end_of_file<T>(&mut self) -> Result<T, Stop> {
         let end = self.bytes.len();
-        let Some(last) = self.open.last() else {
-            let what = if end == 0 {
-                "the file is empty"
-            } else {
-                "the file has no value"
-            };
+        let Some(&last) = self.open.last() else {
+            let what = ["the file is empty", "the file has no value"];
+            let what = what[usize::from(end > 0)];
             return self.stop(ProblemKind::Empty, 0..end, what);
         };
-        let open = self.askew.unwrap_or(last.at);
+        let open = self.askew.unwrap_or(last);
         let closers = self.open.iter().rev().take(8);
-        let closers = closers.map(|open| format!("`{}`", char::from(open.closer)));
+        let closers = closers.map(|open| format!("`{}`", char::from(self.closer(*open))));
         let closers = closers.collect::<Vec<_>>().join(" ");
         let are = if self.open.len() == 1 { "is" } else { "are" };
         let message = format!("the file ends before it is complete: {closers} {are} missing");
@@ -287,11 +295,12 @@ impl Parser<'_> {
     fn unexpected<T>(&mut self, wanted: &str) -> Result<T, Stop> {
         let found = self.char_at(self.at);
         let span = self.at..self.at + found.len_utf8();
-        if let ('}' | ']', Some(open)) = (found, self.open.last())
-            && found != char::from(open.closer)
+        if let ('}' | ']', Some(&open)) = (found, self.open.last())
+            && let closer = char::from(self.closer(open))
+            && found != closer
         {
-            let message = format!("expected `{}`, found `{found}`", char::from(open.closer));
-            return self.unclosed(span, message, open.at);
+            let message = format!("expected `{closer}`, found `{found}`");
+            return self.unclosed(span, message, open);
         }
         let code = u32::from(found);
         let message = match found {
@@ -309,7 +318,25 @@ impl Parser<'_> {
     }
 }
 
+/// Removes a member with the comma that goes with it.
+pub fn removal(members: &[Member], index: usize) -> (Span, String) {
+    let member = &members[index];
+    let end = member.value.span.end;
+    let before = index.checked_sub(1).map(|before| &members[before]);
+    let span = match (members.get(index + 1), before) {
+        (Some(next), _) => member.key_span.start..next.key_span.start,
+        (None, Some(before)) => before.value.span.end..end,
+        (None, None) => member.key_span.start..end,
+    };
+    (span, String::new())
+}
+
+/// A text as JSON has it.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// A text from a file, short enough for a message.
-fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     xtask_core::output::cut(text, 60)
 }

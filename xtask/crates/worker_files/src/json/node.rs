@@ -27,16 +27,6 @@ pub struct Member {
     pub value: JsonNode,
 }
 
-impl Member {
-    pub fn new(key: String, key_span: Span, value: JsonNode) -> Self {
-        Self {
-            key,
-            key_span,
-            value,
-        }
-    }
-}
-
 impl JsonNode {
     pub fn new(span: Span, kind: JsonKind) -> Self {
         Self { span, kind }
@@ -65,22 +55,30 @@ impl JsonNode {
         }
     }
 
+    /// The value of a key; `null` where there is none.
+    pub fn at(&self, key: &str) -> &Self {
+        static NULL: JsonNode = JsonNode {
+            span: 0..0,
+            kind: JsonKind::Null,
+        };
+        self.get(key).unwrap_or(&NULL)
+    }
+
     pub fn list(&self, key: &str) -> &[Self] {
-        self.get(key).map_or(&[], Self::items)
+        self.at(key).items()
     }
 
     /// The members of the object at a key; nothing where there is none.
     pub fn object(&self, key: &str) -> &[Member] {
-        self.get(key).map_or(&[], Self::members)
+        self.at(key).members()
     }
 
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(Self::as_str)
+        self.at(key).as_str()
     }
 
     pub fn is_true(&self, key: &str) -> bool {
-        self.get(key)
-            .is_some_and(|it| it.kind == JsonKind::Bool(true))
+        self.at(key).kind == JsonKind::Bool(true)
     }
 
     pub fn as_str(&self) -> Option<&str> {
@@ -135,7 +133,7 @@ pub struct Problem {
     pub message: String,
     /// Another place that explains it, and how.
     pub related: Option<(Span, String)>,
-    /// What to write instead, where there is no doubt.
+    /// What to write instead. Only of a key that is there twice there is a doubt.
     pub edits: Vec<(Span, String)>,
 }
 
@@ -158,16 +156,4 @@ pub enum ProblemKind {
     Unexpected,
     /// Every reader takes the last one.
     DuplicateKey,
-}
-
-impl Problem {
-    pub(super) fn new(kind: ProblemKind, span: Span, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            span,
-            message: message.into(),
-            related: None,
-            edits: Vec::new(),
-        }
-    }
 }

@@ -15,11 +15,11 @@ const KEYS: &str = "context dir directory folder include mypy_path package-dir p
 pub fn find(file: &File, gone: &Gone<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for (start, line) in file.source.lines() {
-        for (at, word) in words(line, file.form) {
-            if let Some((what, instead)) = path(file, gone, &line[..at], word) {
-                hits.push((start + at, what, instead));
-            }
-        }
+        let words = words(line, file.form).into_iter();
+        hits.extend(words.filter_map(|(at, word)| {
+            let (what, instead) = path(file, gone, &line[..at], word)?;
+            Some((start + at, what, instead))
+        }));
         let tops = gone.folders.iter().filter(|folder| !folder.contains('/'));
         for folder in tops.filter(|_| file.form != Form::Prose) {
             for (at, _) in line.match_indices(*folder) {

@@ -105,20 +105,17 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
 pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
     let mut found = Vec::new();
     for file in files.iter().filter_map(File::open) {
-        let mut hits = Vec::new();
-        for (start, line) in file.source.lines() {
-            let mut all = line.match_indices(folder).map(|(at, _)| at);
-            let is_meant = |at: &usize| {
-                let (before, after) = (&line[..*at], &line[at + folder.len()..]);
-                is_meant(file.form, before, after)
+        // One line is one thing to do.
+        let hits = file.source.lines().filter_map(|(start, line)| {
+            let mut all = line.match_indices(folder);
+            let is_meant = |(at, _): &(usize, &str)| {
+                is_meant(file.form, &line[..*at], &line[at + folder.len()..])
             };
-            // One line is one thing to do.
-            if let Some(at) = all.find(is_meant) {
-                let what = format!("mentions `{folder}/`, which is to go");
-                hits.push((start + at, what, String::new()));
-            }
-        }
-        found.extend(file.findings(hits));
+            let (at, _) = all.find(is_meant)?;
+            let what = format!("mentions `{folder}/`, which is to go");
+            Some((start + at, what, String::new()))
+        });
+        found.extend(file.findings(hits.collect()));
     }
     for one in &mut found {
         if is_aside(&one.path, &one.text) {
@@ -263,18 +260,21 @@ impl Form {
 /// Change logs say what was true once.
 fn is_record(path: &RepoPath) -> bool {
     let name = String::from_utf8_lossy(path.name()).to_lowercase();
-    let mut starts = ["changelog", "changes.", "history."].iter();
-    starts.any(|start| name.starts_with(start))
+    let starts = ["changelog", "changes.", "history."];
+    starts.iter().any(|start| name.starts_with(start))
 }
 
 /// Whether a tree has a file or a folder at a path; the root is always there.
 fn has(entries: &Entries, path: &RepoPath) -> bool {
-    if path.as_bytes().is_empty() || entries.contains_key(path) {
-        return true;
-    }
-    let first = [path.as_bytes(), b"/"].concat();
-    let next = entries.range(RepoPath::new(first.clone())..).next();
-    next.is_some_and(|(path, _)| path.as_bytes().starts_with(&first))
+    let below = RepoPath::new([path.as_bytes(), b"/"].concat());
+    let is_below = |next: &RepoPath| next.as_bytes().starts_with(below.as_bytes());
+    let is_folder = || {
+        entries
+            .range(&below..)
+            .next()
+            .is_some_and(|(next, _)| is_below(next))
+    };
+    path.as_bytes().is_empty() || entries.contains_key(path) || is_folder()
 }
 
 struct Gone<'a> {
@@ -297,28 +297,26 @@ fn looked_up() {
 
 impl<'a> Gone<'a> {
     fn new(after: &After<'a>) -> Self {
-        let mut files = Vec::new();
+        let result = after.result;
+        let moved = after.moved.iter();
+        let moved = moved.filter(|(from, _)| !result.contains_key(from));
+        let names = moved.filter_map(|(from, to)| from.as_str().zip(to.as_str()));
+        let files: BTreeMap<&str, &str> = names.collect();
         let mut folders = BTreeSet::new();
-        for (from, to) in after.moved {
-            if let (Some(old), Some(new)) = (from.as_str(), to.as_str())
-                && !after.result.contains_key(from)
+        for mut folder in files.keys().copied() {
+            looked_up();
+            // A folder that is there already has its own above it.
+            while let Some((above, _)) = folder.rsplit_once('/')
+                && folders.insert(above)
             {
-                files.push((old, new));
-                looked_up();
-                let mut folder = old;
-                // A folder that is there already has its own above it.
-                while let Some((above, _)) = folder.rsplit_once('/')
-                    && folders.insert(above)
-                {
-                    folder = above;
-                }
+                folder = above;
             }
         }
-        folders.retain(|folder| !has(after.result, &RepoPath::from(*folder)));
+        folders.retain(|folder| !has(result, &RepoPath::from(*folder)));
         Self {
-            files: files.into_iter().collect(),
+            files,
             folders,
-            result: after.result,
+            result,
         }
     }
 
@@ -330,20 +328,19 @@ impl<'a> Gone<'a> {
     /// What the result has in place of a file that is gone: its modern counterpart, or else where
     /// it went.
     fn instead(&self, file: &str) -> String {
-        match counterpart(file) {
-            Some(modern) if self.result.contains_key(&RepoPath::from(modern)) => modern.to_owned(),
-            _ => self.files.get(file).copied().unwrap_or(file).to_owned(),
-        }
+        let is_here = |modern: &&str| self.result.contains_key(&RepoPath::from(*modern));
+        let modern = counterpart(file).filter(is_here);
+        let to = modern.or(self.files.get(file).copied());
+        to.unwrap_or(file).to_owned()
     }
 
     /// The folder among those that are gone that holds `path`, or is it; the topmost one.
     fn folder<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
         let slashes = path.match_indices('/').map(|(at, _)| at);
-        let is_gone = |end: &usize| {
-            looked_up();
-            self.folders.contains(&path[..*end])
-        };
-        let end = slashes.chain([path.len()]).find(is_gone)?;
+        let ends = slashes.chain([path.len()]).inspect(|_| looked_up());
+        let end = ends
+            .into_iter()
+            .find(|end| self.folders.contains(&path[..*end]))?;
         Some((&path[..end], path[end..].trim_start_matches('/')))
     }
 

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::{HubDocument, short};
+use crate::model;
+use crate::model::EnvVariable;
 use crate::rule::rules;
-use crate::{facts, model};
 use anyhow::Result;
-use worker_files::Hides;
 use worker_files::dockerfile::Text;
+use worker_files::{Hides, is_one_of};
 use xtask_core::finding::{Finding, Safety};
-use xtask_core::tree::{RepoPath, Tree};
+use xtask_core::tree::Tree;
 
 rules! {
     /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
@@ -91,25 +92,17 @@ rules! {
 const MOST: usize = 32 * 1024 * 1024;
 
 /// The repository's texts without prose and without the Hub's files.
-pub struct WorkerTexts(Vec<(RepoPath, String)>);
+pub struct WorkerTexts(Vec<String>);
 
 impl WorkerTexts {
     /// Nothing where there is too much to be a worker alone.
     pub fn read(tree: &dyn Tree) -> Result<Option<Self>> {
         let mut files = Vec::new();
         let mut all = 0;
-        for (path, entry) in tree.entries() {
-            let name = path.as_str().unwrap_or_default().to_lowercase();
-            let ending = name.rsplit('.').next().unwrap_or_default();
-            let prose = matches!(ending, "md" | "rst" | "ipynb" | "svg" | "csv" | "lock")
-                || (ending == "txt" && !name.contains("requirements"))
-                || name.ends_with("hub.json")
-                || name.contains("tests")
-                || name == "hub-lint.json"
-                || name.ends_with("license");
-            if prose || !entry.mode.is_file() {
-                continue;
-            }
+        let files_of_code = tree.entries().iter().filter(|(path, entry)| {
+            entry.mode.is_file() && !is_prose(&path.as_str().unwrap_or_default().to_lowercase())
+        });
+        for (path, _) in files_of_code {
             let bytes = tree.read(path)?;
             // The first bytes tell pictures and weights from text.
             if bytes.iter().take(1024).any(|byte| *byte == 0) {
@@ -119,23 +112,21 @@ impl WorkerTexts {
             if all > MOST {
                 return Ok(None);
             }
-            files.push((path.clone(), String::from_utf8_lossy(&bytes).into_owned()));
+            files.push(String::from_utf8_lossy(&bytes).into_owned());
         }
         Ok(Some(Self(files)))
     }
 
     fn says(&self, words: &[&str]) -> bool {
-        let says = |text: &str| words.iter().any(|word| text.contains(word));
-        self.0.iter().any(|(_, text)| says(text))
+        let mut texts = self.0.iter();
+        texts.any(|text| words.iter().any(|word| text.contains(word)))
     }
 
     /// The names that stand in some text, in capitals: settings classes read any case.
     fn names(&self, wanted: &HashSet<String>) -> HashSet<String> {
         let between = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-        let words = self.0.iter().flat_map(|(_, text)| text.split(between));
-        let names = words
-            .filter(|word| word.len() > 1)
-            .map(str::to_ascii_uppercase);
+        let words = self.0.iter().flat_map(|text| text.split(between));
+        let names = words.map(str::to_ascii_uppercase);
         names.filter(|word| wanted.contains(word)).collect()
     }
 
@@ -155,62 +146,70 @@ impl WorkerTexts {
             "Object.keys(process.env",
             "{...process.env",
         ];
-        self.says(WHOLE) || self.0.iter().any(|(_, text)| composes(text))
+        self.says(WHOLE) || self.0.iter().any(|text| composes(text))
     }
+}
+
+/// Whether a file is prose, or one of the Hub's and the linter's own, by its path in lower case.
+fn is_prose(name: &str) -> bool {
+    let ending = name.rsplit('.').next().unwrap_or_default();
+    matches!(ending, "md" | "rst" | "ipynb" | "svg" | "csv" | "lock")
+        || (ending == "txt" && !name.contains("requirements"))
+        || name.contains("tests")
+        || name == "hub-lint.json"
+        || ["hub.json", "license"]
+            .iter()
+            .any(|end| name.ends_with(end))
 }
 
 /// Whether a text asks the environment for a name that it puts together.
 fn composes(text: &str) -> bool {
     let accesses = ["getenv(", "environ.get(", "environ[", "process.env["];
-    let mut found = accesses.iter().flat_map(|access| {
-        text.match_indices(access)
-            .map(|(at, _)| text[at + access.len()..].trim_start())
-    });
-    found.any(|argument| match argument.chars().next() {
-        Some('"' | '\'') => false,
-        // A name in a variable stands somewhere as text, unless it is made.
-        Some(first) if first.is_alphabetic() || first == '_' => {
-            let end = argument.find([',', ')', ']']).unwrap_or(argument.len());
-            let word = &argument[..end];
-            word.starts_with("f\"")
-                || word.starts_with("f'")
-                || word.contains(['+', '%', '.', '('])
-                || text.contains(".upper()")
-                || text.contains("f\"{")
-        }
-        _ => true,
-    })
+    let arguments = accesses
+        .iter()
+        .flat_map(|access| text.split(access).skip(1));
+    arguments
+        .map(str::trim_start)
+        .any(|argument| match argument.chars().next() {
+            Some('"' | '\'') => false,
+            // A name in a variable stands somewhere as text, unless it is made.
+            Some(first) if first.is_alphabetic() || first == '_' => {
+                let word = argument.split([',', ')', ']']).next().unwrap_or(argument);
+                ["f\"", "f'"].iter().any(|start| word.starts_with(start))
+                    || word.contains(['+', '%', '.', '('])
+                    || [".upper()", "f\"{"].iter().any(|made| text.contains(made))
+            }
+            _ => true,
+        })
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
-    let Some(code) = WorkerTexts::read(worker.tree)? else {
+    let Some(code) = &WorkerTexts::read(worker.tree)? else {
         return Ok(());
     };
     if let Some(hub) = worker.hub {
         if !is_sglang(&worker.facts) {
-            unread(worker, &code, hub, findings);
+            unread(worker, code, hub, findings);
         }
-        started(worker, &code, hub, findings);
+        started(worker, code, hub, findings);
         findings.extend(idle_gpus(worker, hub));
     }
     if let Some(tests) = worker.tests {
-        short_timeouts(&code, tests, findings);
+        short_timeouts(code, tests, findings);
     }
     Ok(())
 }
 
 fn unread(worker: &Worker<'_>, code: &WorkerTexts, hub: &HubDocument, findings: &mut Vec<Finding>) {
-    let variables = model::variables(&hub.root);
-    let own = variables
-        .iter()
-        .filter(|variable| !is_foreign(variable.key));
-    let wanted: HashSet<String> = own.clone().map(|v| v.key.to_ascii_uppercase()).collect();
-    if wanted.is_empty() || !worker.has_plain_base() || code.computes_names() {
+    let mut own = model::variables(hub);
+    own.retain(|variable| !is_foreign(variable.key));
+    if own.is_empty() || !worker.has_plain_base() || code.computes_names() {
         return;
     }
-    let named = code.names(&wanted);
-    let unread = own.filter(|variable| !named.contains(&variable.key.to_ascii_uppercase()));
-    findings.extend(unread.map(|variable| not_read(hub, variable.key, variable.key_span)));
+    let upper = |variable: &EnvVariable<'_>| variable.key.to_ascii_uppercase();
+    let named = code.names(&own.iter().map(upper).collect());
+    own.retain(|variable| !named.contains(&upper(variable)));
+    findings.extend(own.iter().map(|variable| not_read(hub, variable)));
 }
 
 /// What shows that a worker takes RunPod's jobs.
@@ -245,10 +244,10 @@ fn started(
         for word in words.filter(|word| word.strip_suffix(".py").is_some()) {
             let name = word.rsplit('/').next().unwrap_or(word);
             let mut paths = worker.tree.entries().keys();
+            let is_plain = copies && !word.contains(['$', '*', '=']);
             if paths.any(|path| path.name() == name.as_bytes()) {
                 here = Some(start);
-            } else if copies && !word.contains(['$', '*', '=']) && !is_written(worker, start, name)
-            {
+            } else if is_plain && !is_written(worker, start, name) {
                 let shown = short(word);
                 let what = format!("the image starts `{shown}`, which is not in the repository");
                 let help = "the Hub builds from what is committed; is it ignored by git?";
@@ -257,9 +256,8 @@ fn started(
         }
     }
     let is = |text: Option<&str>, word: &str| text.is_some_and(|t| t.eq_ignore_ascii_case(word));
-    let config = hub.root.get("config");
-    let balancer = is(config.and_then(|config| config.text("endpointType")), "LB")
-        || hub.root.get("endpointType").is_some();
+    let balancer =
+        is(hub.config().text("endpointType"), "LB") || hub.root.get("endpointType").is_some();
     if let Some(start) = here
         && !balancer
         && is(hub.root.text("type"), "serverless")
@@ -275,11 +273,10 @@ fn started(
 /// Whether a step of the build may write a file.
 fn is_written(worker: &Worker<'_>, start: &Text, name: &str) -> bool {
     let source = worker.facts.sources.get(&start.place.file);
-    let mut lines = source.map_or("", |source| source.text.as_str()).lines();
-    lines.any(|line| {
-        let mut takes = ["COPY", "ADD", "CMD", "ENTRYPOINT"].iter();
-        line.contains(name) && !takes.any(|word| line.trim_start().starts_with(word))
-    })
+    let mut lines = source.iter().flat_map(|source| source.text.lines());
+    let takes = ["COPY", "ADD", "CMD", "ENTRYPOINT"];
+    let is_taken = |line: &str| takes.iter().any(|word| line.trim_start().starts_with(word));
+    lines.any(|line| line.contains(name) && !is_taken(line))
 }
 
 /// Libraries that load models.
@@ -288,16 +285,17 @@ const LOADERS: &str = "\
     vllm sglang llama_cpp ollama comfyui ComfyUI safetensors";
 
 fn short_timeouts(code: &WorkerTexts, tests: &HubDocument, findings: &mut Vec<Finding>) {
+    let loads = || code.says(&LOADERS.split_whitespace().collect::<Vec<_>>());
     let timeouts = tests
         .root
         .list("tests")
         .iter()
-        .filter_map(|test| test.get("timeout"));
+        .map(|test| test.at("timeout"));
     let timeouts = timeouts.filter_map(|node| Some((node, node.as_f64()?)));
-    let short: Vec<_> = timeouts
+    let mut short = timeouts
         .filter(|(_, n)| (5000.0..=30_000.0).contains(n))
-        .collect();
-    if short.is_empty() || !code.says(&LOADERS.split_whitespace().collect::<Vec<_>>()) {
+        .peekable();
+    if short.peek().is_none() || !loads() {
         return;
     }
     for (node, time) in short {
@@ -316,16 +314,14 @@ const SIZES: &str = "\
 
 fn idle_gpus(worker: &Worker<'_>, hub: &HubDocument) -> Option<Finding> {
     let facts = &worker.facts;
-    let count = hub.config("gpuCount")?;
+    let count = hub.config().at("gpuCount");
     count.as_f64().filter(|n| *n >= 2.0)?;
     let drives = facts.env.iter().filter_map(|read| read.drives.as_ref());
-    let mut flags = drives.map(|drive| &drive.flag);
-    let mut given = facts.python.flags.iter().map(|given| &given.flag);
-    let is_size = |flag: &String| facts::lists(SIZES, flag);
+    let given = facts.python.flags.iter().map(|given| &given.flag);
+    let mut flags = drives.map(|drive| &drive.flag).chain(given);
     let mut texts = facts.sources.values().map(|source| source.text.as_str());
     let passes = facts.flag_table.is_some()
-        || given.any(is_size)
-        || flags.any(is_size)
+        || flags.any(|flag| is_one_of(SIZES, flag))
         || texts.any(|text| SIZES.split_whitespace().any(|flag| text.contains(flag)));
     if !is_sglang(facts) || passes || worker.may_hide(Hides::Flags) {
         return None;

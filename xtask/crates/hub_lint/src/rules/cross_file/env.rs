@@ -76,16 +76,11 @@ rules! {
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
-    let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
-    let declared = hub
-        .map(|hub| model::variables(&hub.root))
-        .unwrap_or_default();
-    if let Some(hub) = hub {
-        findings.extend(
-            declared
-                .iter()
-                .filter_map(|own| defaults(hub, own, interface)),
-        );
+    let interface = &worker.facts;
+    let declared = worker.hub.map(model::variables).unwrap_or_default();
+    if let Some(hub) = worker.hub {
+        let variables = declared.iter();
+        findings.extend(variables.filter_map(|own| defaults(hub, own, interface)));
     }
     // Without SGLang there is no saying what else reads the environment.
     if !is_sglang(interface) || interface.env.is_empty() || reads_beyond(worker) {
@@ -97,28 +92,38 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let read = read.chain(args.map(|arg| &arg.name)).chain(built);
     let read: BTreeSet<&str> = read.map(String::as_str).collect();
     let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
-    if let Some(hub) = hub {
-        unread(hub, &declared, &names, &read, interface, findings);
-    }
+    let is_known = |key: &str| read.contains(key) || is_foreign(key);
+    let mut free: Vec<&str> = read.difference(&names).copied().collect();
     let mut guesses = suggest::Guesses::default();
-    for (tests, own) in tests.iter().flat_map(|tests| {
-        let own = model::variables(&tests.root).into_iter();
-        own.map(move |own| (tests, own))
-    }) {
-        if read.contains(own.key) || names.contains(own.key) || is_foreign(own.key) {
-            continue;
-        }
-        let what = format!("the worker reads no variable `{}`", short(own.key));
-        let finding = tests.at(&TEST_UNKNOWN, own.key_span, what);
-        findings.push(
-            if let Some(right) = guesses.nearest(own.key, read.iter().copied()) {
-                finding.help(format!("it reads `{right}`"))
-            } else if let Some(right) = same_flag(own.key, interface) {
-                finding.help(format!("for that flag it reads `{right}`"))
+    if let Some(hub) = worker.hub {
+        for own in declared.iter().filter(|own| !is_known(own.key)) {
+            let other = guesses.nearest(own.key, free.iter().copied());
+            let reader = other.and_then(|name| interface.reads(name).next());
+            findings.push(if let (Some(right), Some(reader)) = (other, reader) {
+                free.retain(|name| *name != right);
+                let what = format!("the worker reads `{right}`, not `{}`", short(own.key));
+                let finding = hub.at(&SPELLING, own.key_span, what);
+                let finding = finding.related(place(&reader.place), "read here");
+                finding.write(Safety::Unsafe, own.key_span, right, edit::quote(right))
             } else {
-                finding
-            },
-        );
+                not_read(hub, own)
+            });
+        }
+    }
+    let Some(tests) = worker.tests else {
+        return;
+    };
+    let mut guesses = suggest::Guesses::default();
+    let set = model::variables(tests).into_iter();
+    for own in set.filter(|own| !is_known(own.key) && !names.contains(own.key)) {
+        let what = format!("the worker reads no variable `{}`", short(own.key));
+        let mut finding = tests.at(&TEST_UNKNOWN, own.key_span, what);
+        if let Some(right) = guesses.nearest(own.key, read.iter().copied()) {
+            finding = finding.help(format!("it reads `{right}`"));
+        } else if let Some(right) = same_flag(own.key, interface) {
+            finding = finding.help(format!("for that flag it reads `{right}`"));
+        }
+        findings.push(finding);
     }
 }
 
@@ -126,11 +131,11 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
 fn reads_beyond(worker: &Worker<'_>) -> bool {
     let interface = &worker.facts;
     // A loop over the whole environment reads all variables of some form.
-    let looping = || {
-        interface.sources.iter().any(|(path, source)| {
-            path.name().ends_with(b".py") && source.text.contains("environ.items()")
-        })
-    };
+    let mut python = interface
+        .sources
+        .iter()
+        .filter(|(path, _)| path.name().ends_with(b".py"));
+    let mut looping = || python.any(|(_, source)| source.text.contains("environ.items()"));
     worker.may_hide(Hides::Variables) || interface.flag_table.is_none() && looping()
 }
 
@@ -140,45 +145,14 @@ fn same_flag<'a>(name: &str, interface: &'a WorkerInterface) -> Option<&'a str> 
         let drive = read.drives.as_ref();
         drive.is_some_and(|drive| xtask_core::sglang::env_name(&drive.flag) == name)
     };
-    interface
-        .env
-        .iter()
-        .find(spells)
-        .map(|read| read.name.as_str())
+    let read = interface.env.iter().find(spells)?;
+    Some(&read.name)
 }
 
-fn unread(
-    hub: &HubDocument,
-    declared: &[EnvVariable<'_>],
-    names: &BTreeSet<&str>,
-    read: &BTreeSet<&str>,
-    interface: &WorkerInterface,
-    findings: &mut Vec<Finding>,
-) {
-    let mut free: Vec<&str> = read.difference(names).copied().collect();
-    let mut guesses = suggest::Guesses::default();
-    for EnvVariable { key, key_span, .. } in declared {
-        if read.contains(key) || is_foreign(key) {
-            continue;
-        }
-        let other = guesses.nearest(key, free.iter().copied());
-        let reader = other.and_then(|name| interface.reads(name).next());
-        findings.push(if let (Some(right), Some(reader)) = (other, reader) {
-            free.retain(|name| *name != right);
-            let what = format!("the worker reads `{right}`, not `{}`", short(key));
-            let finding = hub.at(&SPELLING, key_span, what);
-            let finding = finding.related(place(&reader.place), "read here");
-            finding.write(Safety::Unsafe, key_span, right, edit::quote(right))
-        } else {
-            not_read(hub, key, key_span)
-        });
-    }
-}
-
-pub fn not_read(hub: &HubDocument, key: &str, span: &xtask_core::finding::Span) -> Finding {
-    let what = format!("nothing in the worker reads `{}`", short(key));
-    hub.at(&NOT_READ, span, what)
-        .help("users who set it will see no effect")
+pub fn not_read(hub: &HubDocument, variable: &EnvVariable<'_>) -> Finding {
+    let what = format!("nothing in the worker reads `{}`", short(variable.key));
+    let finding = hub.at(&NOT_READ, variable.key_span, what);
+    finding.help("users who set it will see no effect")
 }
 
 /// A default in a form that can be compared; nothing where it says nothing or is computed.
@@ -204,23 +178,20 @@ fn defaults(
     interface: &WorkerInterface,
 ) -> Option<Finding> {
     let key = own.key;
-    let node = own.input.as_ref()?.default?;
+    let node = own.default()?;
     let written = node.scalar()?;
     let value = plain(&written)?;
-    let code = interface
-        .reads(key)
-        .map(|read| (&read.default, &read.place, "the code's default"));
+    let code = interface.reads(key);
+    let code = code.map(|read| (&read.default, &read.place, "the code's default"));
     let rows = interface.readme.iter().filter(|row| row.name == key);
     let rows = rows.map(|row| (&row.default, &row.place, "the README's default"));
-    let mut others = code
-        .chain(rows)
-        .filter_map(|(text, at, what)| Some((text.as_ref()?, at, what)));
-    let (text, at, what) =
-        others.find(|(text, ..)| plain(text).is_some_and(|other| other != value))?;
+    let (text, at, what) = code.chain(rows).find_map(|(text, at, what)| {
+        let text = text.as_ref()?;
+        plain(text).filter(|other| *other != value)?;
+        Some((text, at, what))
+    })?;
     let (here, there) = (shown(key, &written), shown(key, text));
     let message = format!("the default of `{key}` is `{here}` here, and {what} is `{there}`");
-    Some(
-        hub.at(&DEFAULTS, &node.span, message)
-            .related(place(at), what),
-    )
+    let finding = hub.at(&DEFAULTS, &node.span, message);
+    Some(finding.related(place(at), what))
 }

@@ -93,34 +93,29 @@ rules! {
         from "13 of 112 published listings";
 }
 
-pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>) {
-    findings.extend(cuda(hub, tests));
-    variables(hub, tests, findings);
-}
-
 fn cuda(hub: &HubDocument, tests: &HubDocument) -> Option<Finding> {
-    let allowed = model::cuda_versions(&hub.root);
+    let allowed = model::cuda_versions(hub);
     let is_allowed = |version| allowed.iter().any(|(own, _)| *own == version);
-    let extra = model::cuda_versions(&tests.root).into_iter();
-    let extra: Vec<_> = extra.filter(|(version, _)| !is_allowed(*version)).collect();
+    let mut extra = model::cuda_versions(tests);
+    extra.retain(|(version, _)| !is_allowed(*version));
     let (_, first) = extra.first().filter(|_| !allowed.is_empty())?;
     let names: Vec<&str> = extra.iter().filter_map(|(_, node)| node.as_str()).collect();
     let names = suggest::all_of(&names);
     let what = format!("the tests allow CUDA {names}, which the listing does not");
-    let list = hub.config("allowedCudaVersions")?;
+    let list = hub.config().at("allowedCudaVersions");
     let finding = tests.at(&CUDA_LISTS, &first.span, what);
     Some(finding.related(hub.place(&begin(list)), "the listing's versions"))
 }
 
-fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>) {
-    let declared = model::variables(&hub.root);
-    let set = model::variables(&tests.root);
+pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>) {
+    findings.extend(cuda(hub, tests));
+    let declared = model::variables(hub);
+    let set = model::variables(tests);
     let names: HashSet<&str> = set.iter().map(|own| own.key).collect();
     let here = |variable: &EnvVariable<'_>| hub.place(variable.key_span);
     if !tests.root.list("tests").is_empty() {
         let is_open = |variable: &&EnvVariable<'_>| {
-            let required = variable.input.as_ref().is_some_and(|input| input.required);
-            required && !names.contains(variable.key)
+            variable.input.is_true("required") && !names.contains(variable.key)
         };
         for variable in declared.iter().filter(is_open) {
             let help = if is_secret(variable.key) {
@@ -135,13 +130,9 @@ fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>
         }
     }
     // Only the same letters: a name that is merely near may well be another variable.
-    let unset = declared
-        .iter()
-        .rev()
-        .filter(|variable| !names.contains(variable.key));
-    let by_letters: HashMap<String, &EnvVariable<'_>> = unset
-        .map(|variable| (suggest::letters(variable.key), variable))
-        .collect();
+    let unset = declared.iter().rev().filter(|it| !names.contains(it.key));
+    let by_letters = unset.map(|variable| (suggest::letters(variable.key), variable));
+    let by_letters: HashMap<String, &EnvVariable<'_>> = by_letters.collect();
     let declares: HashSet<&str> = declared.iter().map(|variable| variable.key).collect();
     for own in set.iter().filter(|own| !declares.contains(own.key)) {
         if let Some(variable) = by_letters.get(&suggest::letters(own.key)) {
@@ -158,45 +149,35 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
     let has = |path: &str| entries.contains_key(&path.into());
     let has_either = |name: &str| has(name) || has(&format!(".runpod/{name}"));
     let place = || Location::new(hub.path.clone(), begin(&hub.root));
-    for (rule, name, help) in [
-        (
-            &NO_DOCKERFILE,
-            "Dockerfile",
-            "the Hub builds the one at the root or in `.runpod/`",
-        ),
-        (
-            &NO_README,
-            "README.md",
-            "the Hub shows the one at the root or in `.runpod/`",
-        ),
+    for (rule, name, does) in [
+        (&NO_DOCKERFILE, "Dockerfile", "builds"),
+        (&NO_README, "README.md", "shows"),
     ] {
         if !has_either(name) {
+            let help = format!("the Hub {does} the one at the root or in `.runpod/`");
             findings.push(rule.at(place(), rule.summary).help(help));
         }
     }
-    if !has_either("tests.json") {
-        let mut renamed = entries.keys().filter(|path| is_renamed_tests(path));
-        findings.push(match renamed.next() {
-            Some(path) => {
-                let what = format!("the Hub does not read `{path}`: its tests are switched off");
-                let place = Location::new(path.clone(), 0..1);
-                let finding = RENAMED_TESTS.at(place, what);
-                finding.help("name it `tests.json`, beside hub.json")
-            }
-            None => NO_TESTS_FILE.at(place(), "the repository has no tests.json"),
-        });
+    let mut renamed = entries.keys().filter(|path| is_renamed_tests(path));
+    match renamed.next() {
+        _ if has_either("tests.json") => {}
+        Some(path) => {
+            let what = format!("the Hub does not read `{path}`: its tests are switched off");
+            let finding = RENAMED_TESTS.at(Location::new(path.clone(), 0..1), what);
+            findings.push(finding.help("name it `tests.json`, beside hub.json"));
+        }
+        None => findings.push(NO_TESTS_FILE.at(place(), NO_TESTS_FILE.summary)),
     }
-    let (root, inner) = ("Dockerfile", ".runpod/Dockerfile");
-    let both = tree.read_file(root)?.zip(tree.read_file(inner)?);
-    let differ = both.is_some_and(|(root, inner)| root != inner);
-    // A tests.json at the root is the Hub's where a hub.json is there too.
-    let both = |name: &str| has("hub.json") && has(name) && has(&format!(".runpod/{name}"));
-    for (name, is_shadowed) in [
-        ("Dockerfile", differ),
-        ("hub.json", both("hub.json")),
-        ("tests.json", both("tests.json")),
-    ] {
-        if is_shadowed {
+    for name in ["Dockerfile", "hub.json", "tests.json"] {
+        let both = tree
+            .read_file(name)?
+            .zip(tree.read_file(&format!(".runpod/{name}"))?);
+        let is_shadowed = |(root, inner)| match name {
+            "Dockerfile" => root != inner,
+            // A tests.json at the root is the Hub's where a hub.json is there too.
+            _ => has("hub.json"),
+        };
+        if both.is_some_and(is_shadowed) {
             let what = format!("`.runpod/{name}` takes precedence over this file");
             let finding = SHADOWED.at(Location::new(name, 0..1), what);
             findings.push(finding.help("keep the one that is meant"));

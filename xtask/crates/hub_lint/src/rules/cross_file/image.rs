@@ -44,33 +44,27 @@ rules! {
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
-    let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
-    let Some(image) = &interface.image else {
-        return;
-    };
-    let Some(base) = &image.base else {
-        return;
-    };
-    for document in [hub, tests].into_iter().flatten() {
-        findings.extend(cuda(document, hub, image, base));
-        findings.extend(blackwell(document, interface, image, base));
+    if let Some(image) = &worker.facts.image
+        && let Some(base) = &image.base
+    {
+        for document in worker.documents() {
+            findings.extend(cuda(document, worker.hub, image, base));
+            findings.extend(blackwell(document, &worker.facts, image, base));
+        }
     }
 }
 
 /// Whether a CUDA version that the Hub's files allow is older than the one that an image needs.
 pub fn cuda_is_older(allowed: &str, needed: &str) -> bool {
-    match (model::version(allowed), model::version(needed)) {
-        (Some(allowed), Some(needed)) => allowed < needed,
-        _ => false,
-    }
+    let versions = model::version(allowed).zip(model::version(needed));
+    versions.is_some_and(|(allowed, needed)| allowed < needed)
 }
 
 /// Whether a base image says which driver it needs, so that a host with an older one refuses it.
 fn carries_requirement(base: &str) -> bool {
-    let mut registries = ["docker.io/", "nvcr.io/"].iter();
-    let name = registries
-        .find_map(|registry| base.strip_prefix(registry))
-        .unwrap_or(base);
+    let registry = |registry: &&str| base.strip_prefix(*registry);
+    let name = ["docker.io/", "nvcr.io/"].iter().find_map(registry);
+    let name = name.unwrap_or(base);
     let starts = ["nvidia/cuda:", "runpod/", "lmsysorg/sglang:", "vllm/"];
     starts.iter().any(|start| name.starts_with(start))
         || (name.starts_with("pytorch/pytorch:") && name.contains("-devel"))
@@ -79,9 +73,7 @@ fn carries_requirement(base: &str) -> bool {
 /// The CUDA version that hosts must have, and whether they refuse the container otherwise.
 fn needed(image: &Image, base: &Text, hub: Option<&HubDocument>) -> Option<(String, bool)> {
     // What the listing fixes stands in the container's environment, too.
-    let variables = hub
-        .map(|hub| model::variables(&hub.root))
-        .unwrap_or_default();
+    let variables = hub.map(model::variables).unwrap_or_default();
     let set = |name: &str| {
         let fixed = variables.iter().find(|variable| variable.key == name);
         let fixed = fixed.and_then(|variable| variable.value?.scalar());
@@ -112,14 +104,11 @@ fn cuda(
     let is_older = |version: &str| {
         cuda_is_older(version, &needed) && (refused || major(version) < major(&needed))
     };
-    let allowed = model::cuda_versions(&document.root);
-    let older = |node: &JsonNode| node.as_str().is_some_and(is_older);
-    let nodes = allowed
-        .iter()
-        .map(|(_, node)| *node)
-        .filter(|node| older(node));
-    let names: Vec<&str> = nodes.clone().filter_map(JsonNode::as_str).collect();
-    let first = nodes.clone().next()?;
+    let older = |node: &&JsonNode| node.as_str().is_some_and(is_older);
+    let list = document.config().at("allowedCudaVersions");
+    let first = list.items().iter().find(older)?;
+    let names = list.items().iter().filter_map(JsonNode::as_str);
+    let names: Vec<&str> = names.filter(|name| is_older(name)).collect();
     let are = match names.as_slice() {
         [one] => format!("`{one}` is"),
         several => format!("{} are", suggest::all_of(several)),
@@ -127,15 +116,13 @@ fn cuda(
     let what = format!("CUDA {are} allowed, and the image needs {needed}");
     let finding = document.at(&CUDA, &first.span, what);
     let mut finding = finding.related(place(&base.place), format!("the image has CUDA {needed}"));
-    if refused {
-        let help = "a host with an older driver refuses the container before it starts";
-        finding = finding.help(help);
-    } else {
+    let mut help = "a host with an older driver refuses the container before it starts";
+    if !refused {
         finding.severity = Severity::Warning;
-        finding = finding.help("a driver of an older major version does not run it");
+        help = "a driver of an older major version does not run it";
     }
-    let list = document.config("allowedCudaVersions")?;
-    if names.len() < allowed.len() {
+    finding = finding.help(help);
+    if names.len() < model::cuda_versions(document).len() {
         let kept = list.items().iter().filter(|node| !older(node));
         let kept: Vec<&str> = kept.map(|node| document.source(node)).collect();
         let edit = (list.span.clone(), format!("[{}]", kept.join(", ")));
@@ -150,24 +137,22 @@ fn blackwell(
     image: &Image,
     base: &Text,
 ) -> Option<Finding> {
-    let node = document.config(match document.which {
+    let node = document.config().at(match document.which {
         Which::Hub => "gpuIds",
         Which::Tests => "gpuTypeId",
-    })?;
+    });
     let choices = gpu::choices(document, node, node.as_str()?);
     let mut chosen = choices.iter().filter(|choice| !choice.excluded);
     let choice = chosen.find(|choice| facts::is_blackwell(choice.name))?;
     let cuda = image.cuda().filter(|cuda| cuda_is_older(cuda, "12.8"))?;
     // What pip installs brings a CUDA of its own.
-    let newer = interface.sources.values().any(|source| {
-        ["cu128", "cu129", "cu13"]
-            .iter()
-            .any(|tag| source.text.contains(tag))
-    });
-    let what = format!(
-        "`{}` needs CUDA 12.8, and the image has {cuda}",
-        choice.name
-    );
+    let tags = ["cu128", "cu129", "cu13"];
+    let is_newer = |text: &str| tags.iter().any(|tag| text.contains(tag));
+    if interface.sources.values().any(|it| is_newer(&it.text)) {
+        return None;
+    }
+    let name = choice.name;
+    let what = format!("`{name}` needs CUDA 12.8, and the image has {cuda}");
     let finding = document.at(&BLACKWELL, &choice.span, what);
-    (!newer).then(|| finding.related(place(&base.place), "the image"))
+    Some(finding.related(place(&base.place), "the image"))
 }

@@ -9,8 +9,7 @@ pub mod sglang;
 use anyhow::Result;
 
 use crate::document::HubDocument;
-use crate::facts;
-use worker_files::{Hides, Reading, Unread, WorkerInterface};
+use worker_files::{Hides, Reading, Unread, WorkerInterface, is_one_of};
 use xtask_core::finding::{Finding, Location};
 use xtask_core::tree::{Memory, Tree};
 
@@ -26,9 +25,7 @@ pub fn check(
     if let (Some(hub), Some(tests)) = (hub, tests) {
         files::check_files(hub, tests, findings);
     }
-    if let Some(hub) = hub
-        && whole
-    {
+    if let Some(hub) = hub.filter(|_| whole) {
         files::check_tree(tree, hub, findings)?;
     }
     if (hub.is_some() || tests.is_some()) && has_code(tree) {
@@ -60,7 +57,11 @@ pub struct Worker<'a> {
     pub unread: Vec<Unread>,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    pub fn documents(&self) -> impl Iterator<Item = &'a HubDocument> {
+        self.hub.into_iter().chain(self.tests)
+    }
+
     /// Whether something unread may hide such facts, so that their absence proves nothing.
     pub fn may_hide(&self, what: Hides) -> bool {
         // Variables and flags are asked of the code alone; what is registered with RunPod is another
@@ -84,8 +85,8 @@ impl Worker<'_> {
 
     /// Whether the base image brings no program of a worker's.
     pub fn has_plain_base(&self) -> bool {
-        self.base()
-            .is_some_and(|name| facts::lists(PLAIN_BASES, name))
+        let base = self.base();
+        base.is_some_and(|name| is_one_of(PLAIN_BASES, name))
     }
 
     /// Whether the image may hold a worker's code that is not in the repository: its base brings
@@ -115,10 +116,8 @@ pub fn interface(tree: &dyn Tree) -> Result<Reading<WorkerInterface>> {
     for (path, entry) in tree.entries() {
         let name = path.name();
         let image = matches!(name, b"Dockerfile" | b"README.md");
-        let installs = name == b"setup.py"
-            || [&b".sh"[..], b".txt", b".toml"]
-                .iter()
-                .any(|end| name.ends_with(end));
+        let ends = [&b".sh"[..], b".txt", b".toml"];
+        let installs = name == b"setup.py" || ends.iter().any(|end| name.ends_with(end));
         if !entry.mode.is_file() || entry.size.is_some_and(|n| n > LARGEST) {
             continue;
         }
@@ -152,12 +151,10 @@ const LIBRARIES: &str = "\
 
 /// Whether a variable has readers outside of the worker's own code.
 pub fn is_foreign(name: &str) -> bool {
-    let upper = name.to_uppercase();
     // `http_proxy` in lower case is read by libraries alone.
-    LIBRARIES
-        .split_whitespace()
-        .any(|start| upper.starts_with(start))
-        || upper.ends_with("_PROXY")
+    let upper = name.to_uppercase();
+    let mut starts = LIBRARIES.split_whitespace();
+    starts.any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
 }
 
 /// A place of the interface as one of a finding.
@@ -167,12 +164,8 @@ pub fn place(place: &worker_files::Place) -> Location {
 
 /// Whether the worker starts SGLang, so that its variables can be told from those of others.
 pub fn is_sglang(interface: &WorkerInterface) -> bool {
-    let installs = || {
-        interface
-            .packages
-            .iter()
-            .any(|package| package.name == "sglang")
-    };
+    let packages = &interface.packages;
+    let installs = || packages.iter().any(|package| package.name == "sglang");
     interface.python.launches
         && (interface.sglang().is_some() || interface.flag_table.is_some() || installs())
 }

@@ -51,54 +51,45 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let Some((version, _)) = version else {
         return;
     };
-    let release = Release::of(&version);
-    for document in [worker.hub, worker.tests].into_iter().flatten() {
+    let release = Release::of(&version, interface);
+    for document in worker.documents() {
         let mut values: Vec<(&str, &JsonNode)> = Vec::new();
-        for variable in model::variables(&document.root) {
-            let key = variable.key;
-            values.extend(variable.value.map(|node| (key, node)));
-            if let Some(input) = &variable.input {
-                values.extend(input.options.iter().map(|option| (key, *option)));
-                // A default that is an option has been told as that.
-                let is_it = |node: &JsonNode| {
-                    let text = node.scalar();
-                    input.options.iter().any(|option| option.scalar() == text)
-                };
-                let default = input.default.filter(|node| !is_it(node));
-                values.extend(default.map(|node| (key, node)));
-            }
+        for variable in model::variables(document) {
+            let (key, options) = (variable.key, variable.options());
+            // A default that is an option is told as that.
+            let is_option =
+                |node: &&JsonNode| options.iter().any(|it| it.scalar() == node.scalar());
+            let default = variable.default().filter(|node| !is_option(node));
+            let nodes = variable.value.iter().chain(&options).chain(&default);
+            values.extend(nodes.map(|node| (key, *node)));
             if document.which == Which::Hub {
-                findings.extend(release.gone(document, &variable, interface));
+                findings.extend(release.gone(document, &variable));
             }
         }
-        let presets = model::list(&document.root, "presets").iter();
+        let presets = document.config().list("presets").iter();
         let defaults = presets.flat_map(|preset| preset.object("defaults"));
         values.extend(defaults.map(|member| (member.key.as_str(), &member.value)));
         for (key, node) in values {
-            findings.extend(release.judge(document, key, node, interface));
+            findings.extend(release.judge(document, key, node));
         }
     }
 }
 
-/// The flag that a variable drives, and the place that passes it on.
-fn drives<'a>(key: &'a str, interface: &'a WorkerInterface) -> Option<(&'a str, &'a EnvRead)> {
-    let mut reads = interface.reads(key);
-    reads.find_map(|read| Some((read.drives.as_ref()?.flag.as_str(), read)))
-}
-
 /// The release that the worker runs.
-struct Release {
+struct Release<'a> {
+    interface: &'a WorkerInterface,
     words: String,
     exact: bool,
     /// Its own flags; of a release that is not known, those of the known ones before and after it.
     judges: Vec<Table>,
 }
 
-impl Release {
-    fn of(version: &str) -> Self {
+impl<'a> Release<'a> {
+    fn of(version: &str, interface: &'a WorkerInterface) -> Self {
         let (table, exactness) = Table::for_version(version);
         let Exactness::Nearest { asked } = exactness else {
             return Self {
+                interface,
                 words: format!("SGLang {}", table.release()),
                 exact: true,
                 judges: vec![table],
@@ -109,20 +100,24 @@ impl Release {
         let next = table.newer().filter(|_| after);
         let (first, second) = (table.release(), next.map_or("", Table::release));
         Self {
+            interface,
             words: format!("SGLang {asked} (not known here; judged by {first} and {second})"),
             exact: false,
             judges: next.map(|next| vec![table, next]).unwrap_or_default(),
         }
     }
 
+    /// The flag that a variable drives, and the place that passes it on.
+    fn drives(&self, key: &str) -> Option<(&'a str, &'a EnvRead)> {
+        let mut reads = self.interface.env.iter().filter(|read| read.name == key);
+        reads.find_map(|read| Some((read.drives.as_ref()?.flag.as_str(), read)))
+    }
+
     /// A flag in all releases that judge; nothing where one does not have it.
     fn flag(&self, flag: &str) -> Option<(&'static str, Vec<&'static Flag>)> {
-        let judges = self.judges.iter();
-        let all: Vec<_> = judges
-            .map(|table| table.flag(flag))
-            .collect::<Option<_>>()?;
-        let (name, _) = all.first()?;
-        Some((name, all.iter().map(|(_, flag)| *flag).collect()))
+        let all = self.judges.iter().map(|table| table.flag(flag));
+        let (names, flags): (Vec<_>, _) = all.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+        Some((names.first()?, flags))
     }
 
     fn told(&self, mut finding: Finding) -> Finding {
@@ -134,13 +129,8 @@ impl Release {
 
     /// A variable whose flag none of the releases has. Of a flag that no release ever had, nothing is
     /// known.
-    fn gone(
-        &self,
-        hub: &HubDocument,
-        variable: &EnvVariable<'_>,
-        interface: &WorkerInterface,
-    ) -> Option<Finding> {
-        let (flag, read) = drives(variable.key, interface)?;
+    fn gone(&self, hub: &HubDocument, variable: &EnvVariable<'_>) -> Option<Finding> {
+        let (flag, read) = self.drives(variable.key)?;
         let has = self.judges.iter().any(|table| table.flag(flag).is_some());
         if has || self.judges.is_empty() || sglang::history(flag).seen.is_none() {
             return None;
@@ -152,14 +142,8 @@ impl Release {
         Some(self.told(finding.related(place(&read.place), "it is passed on here")))
     }
 
-    fn judge(
-        &self,
-        document: &HubDocument,
-        key: &str,
-        node: &JsonNode,
-        interface: &WorkerInterface,
-    ) -> Option<Finding> {
-        let (name, flags) = self.flag(drives(key, interface)?.0)?;
+    fn judge(&self, document: &HubDocument, key: &str, node: &JsonNode) -> Option<Finding> {
+        let (name, flags) = self.flag(self.drives(key)?.0)?;
         let text = model::said(node)?.scalar()?;
         if flags.iter().any(|flag| takes(flag, &text)) {
             return None;
@@ -173,11 +157,10 @@ impl Release {
         let choices = flags.iter().flat_map(|flag| flag.choices.iter().flatten());
         let choices: Vec<&str> = choices.filter_map(|choice| choice.as_str()).collect();
         let finding = finding.help(format!("it takes {}", suggest::one_of(&choices)));
-        let Some((right, _)) = suggest::nearest(&text, choices.iter().copied()) else {
-            return Some(finding);
-        };
-        let finding = finding.help(format!("did you mean `{right}`?"));
-        Some(finding.write(Safety::Unsafe, &node.span, right, edit::quote(right)))
+        Some(match suggest::nearest(&text, choices.iter().copied()) {
+            Some((right, _)) => edit::meant(finding, Safety::Unsafe, &node.span, right),
+            None => finding,
+        })
     }
 }
 
