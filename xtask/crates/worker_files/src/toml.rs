@@ -23,9 +23,10 @@ pub fn parse(text: &str) -> Result<JsonNode, ::toml::de::Error> {
 }
 
 fn object(table: &DeTable) -> JsonKind {
-    let members = table.iter().map(|(key, value)| {
-        let name = key.get_ref().clone().into_owned();
-        Member::new(name, key.span(), node(value))
+    let members = table.iter().map(|(key, value)| Member {
+        key: key.get_ref().clone().into_owned(),
+        key_span: key.span(),
+        value: node(value),
     });
     let mut members: Vec<Member> = members.collect();
     members.sort_by_key(|member| member.key_span.start);
