@@ -255,8 +255,7 @@ fn is_outdated(path: &RepoPath) -> bool {
 
 /// The committed files, which decide everything.
 fn at_head(at: &Preflight) -> Result<GitTree> {
-    let entries = at.repo.entries(&at.head_tree)?;
-    Ok(GitTree::new(at.objects.clone(), entries, "HEAD"))
+    Ok(at.tree(&at.repo.entries(&at.head_tree)?, "HEAD"))
 }
 
 /// The files after the removal. Stores no object, since a dry run needs only the hashes.

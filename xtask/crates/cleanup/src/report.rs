@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::check::{Obstacle, ObstacleKind, PassedReason};
 use super::is_outdated;
@@ -14,7 +14,7 @@ use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::OUTDATED;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
-use xtask_core::output::{counted, print};
+use xtask_core::output::{counted, print, print_parts};
 use xtask_core::tree::{Entries, Oid, RepoPath};
 
 /// A commit that has `outdated/` as it is now.
@@ -33,7 +33,7 @@ impl Restore {
 }
 
 /// What a run is about to do, or what keeps it from that.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct RemovalPlan {
     pub restore: Option<Restore>,
     pub files: Vec<RepoPath>,
@@ -65,10 +65,7 @@ impl RemovalPlan {
         Self {
             restore,
             files: files.cloned().collect(),
-            writes: Vec::new(),
-            obstacles: Vec::new(),
-            reasons: Vec::new(),
-            mentions: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -209,11 +206,8 @@ impl<'a> CleanupReport<'a> {
         if self.format == Format::Text {
             return print(text);
         }
-        let mut value = json!({ "version": 1, "ending": ending, "commit": commit });
-        if let (Value::Object(all), Value::Object(parts)) = (&mut value, json!(parts)) {
-            all.extend(parts);
-        }
-        print(&format!("{value:#}\n"))
+        let how = json!({ "version": 1, "ending": ending, "commit": commit });
+        print_parts(&[&how, &json!(parts)])
     }
 
     fn text(&self, plan: &RemovalPlan) -> String {

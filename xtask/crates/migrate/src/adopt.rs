@@ -17,7 +17,7 @@ use crate::args::Args;
 use transaction::steps;
 use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, LOCK, Shape};
-use xtask_core::lock::{Lock, Origin};
+use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
 
@@ -42,13 +42,12 @@ pub fn make(
         ));
     }
     let (upstream, found) = source(git, at, scratch, args, revision)?;
-    let mut origin = Origin {
-        address: upstream.address.clone(),
-        rev: followed(revision, upstream.commit.as_deref()),
-        commit: found.commit.clone(),
-        shape: upstream.shape,
-        files: found.stored.locked.clone(),
+    let source = UpstreamSource {
+        rev: followed(revision, upstream.source.commit.as_deref()),
+        commit: found.commit,
+        ..upstream.source
     };
+    let mut origin = source.clone().origin(found.stored.locked.clone());
     merge::record(&mut origin, ours);
     let lock = Lock::new(origin, None);
     let oid = scratch.blob(&lock.to_bytes()?)?;
@@ -59,12 +58,6 @@ pub fn make(
     notes.extend(left_over(ours));
     let steps = steps::between(ours, &entries, &[]);
     preflight::expect_room(at, &steps)?;
-    let source = UpstreamSource {
-        address: upstream.address.clone(),
-        rev: lock.upstream.rev.clone(),
-        commit: found.commit.clone(),
-        shape: upstream.shape,
-    };
     let plan = Plan {
         after,
         files: files(&found.stored, ours),
@@ -177,16 +170,15 @@ struct Found {
 /// Of the named revision and those before it, takes the one with the most equal files, the newest
 /// of several.
 fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found> {
-    let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
-        upstream.sizes(entries)
-    })?;
-    let named = merge::store(scratch, &bundle)?;
+    let named = merge::store(scratch, &upstream.collect()?)?;
+    let UpstreamSource {
+        address,
+        commit: read,
+        shape,
+        ..
+    } = &upstream.source;
     let total = named.entries.len();
-    let mut best = (
-        same_files(&named.entries, ours),
-        upstream.commit.clone(),
-        named,
-    );
+    let mut best = (same_files(&named.entries, ours), read.clone(), named);
     // Revisions with equal worker files are looked at once.
     let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
     for commit in upstream.history()? {
@@ -196,16 +188,16 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         let Some(tree) = upstream.at(&commit)? else {
             break;
         };
-        if Shape::of(tree.entries()) != Some(upstream.shape) {
+        if Shape::of(tree.entries()) != Some(*shape) {
             continue;
         }
-        let key = fingerprint(tree.entries(), upstream.shape);
+        let key = fingerprint(tree.entries(), *shape);
         if !seen.insert(key) {
             continue;
         }
         upstream.fetch_files(&tree)?;
         // An older revision may be incomplete or unreadable.
-        let Ok(bundle) = incoming::collect(&tree, upstream.shape, |_| Ok(())) else {
+        let Ok(bundle) = incoming::collect(&tree, *shape, |_| Ok(())) else {
             continue;
         };
         let stored = merge::store(scratch, &bundle)?;
@@ -226,18 +218,15 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         stored.entries.len(),
         short(&commit)
     ));
-    if commit != upstream.commit {
+    if commit != *read {
         notes.push(format!(
             "that is an older revision than{}, which was named",
-            short(&upstream.commit)
+            short(read)
         ));
     }
     if same == 0 {
         bail!(UserError::new(
-            format!(
-                "no file here is as {} gave it in any revision",
-                upstream.address
-            ),
+            format!("no file here is as {address} gave it in any revision"),
             "name the upstream that the files came from with --upstream"
         ));
     }

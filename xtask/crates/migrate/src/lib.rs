@@ -19,10 +19,8 @@ mod planner;
 pub mod preflight;
 mod remote;
 mod report;
-mod suggested_commands;
 mod trust;
 pub mod upstream;
-pub mod upstream_status;
 mod validate_upstream;
 
 use std::path::Path;
@@ -33,13 +31,13 @@ pub use self::fork::names_sglang;
 use self::planner::{Planned, Planner};
 use self::preflight::Preflight;
 use self::report::{MigrationEnding, MigrationReport};
-use self::suggested_commands::SuggestedCommands;
 use crate::args::{Args, Conflicts};
 use transaction::apply::Work;
 use transaction::journal::{Commit, Journal, JournalRecord, Phase};
-use transaction::steps::{PathChange, between, tree_of};
+use transaction::steps::{Conflict, PathChange, between, tree_of};
 use transaction::{Ways, expect_identity, list};
-use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
+use xtask_core::commands::Commands;
+use xtask_core::git::{Git, GitTree, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{Outcome, UserError};
@@ -60,7 +58,7 @@ const WAYS: Ways = Ways {
 /// Migrates the repository that holds `dir`, or that of this tool.
 pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
     let git = &Git::find()?;
-    let next = SuggestedCommands::new(dir, args);
+    let next = Commands::new(dir).asking(args.asked());
     let repo = tool_repo::chosen(dir)
         .and_then(|folder| Repo::open(git, &folder))
         .map_err(|error| next.refusal(error))?;
@@ -104,17 +102,15 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
     drop(progress);
     let plan = &made.plan;
     report.plan(plan)?;
-    if plan.is_empty() {
-        return report.end(&at, plan, &MigrationEnding::UpToDate);
-    }
-    if args.check {
-        return report.end(&at, plan, &MigrationEnding::WouldChange);
-    }
-    if !plan.conflicts.is_empty() && args.conflicts == Conflicts::List {
-        return report.end(&at, plan, &MigrationEnding::Conflicts);
-    }
-    if args.dry_run {
-        return report.end(&at, plan, &MigrationEnding::DryRun);
+    let is_listed = !plan.conflicts.is_empty() && args.conflicts == Conflicts::List;
+    let endings = [
+        (plan.is_empty(), MigrationEnding::UpToDate),
+        (args.check, MigrationEnding::WouldChange),
+        (is_listed, MigrationEnding::Conflicts),
+        (args.dry_run, MigrationEnding::DryRun),
+    ];
+    if let Some((_, ending)) = endings.into_iter().find(|(holds, _)| *holds) {
+        return report.end(&at, plan, ending, None);
     }
     if args.commit {
         expect_identity(repo)?;
@@ -131,10 +127,10 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
     let record = work.apply(record, &made.entries)?;
     let ending = match (&record.state, &record.commit) {
         (Phase::Conflicts, _) => MigrationEnding::Markers,
-        (_, Some(commit)) if commit.wanted => MigrationEnding::Committed(commit.tip.clone()),
+        (_, Some(commit)) if commit.wanted => MigrationEnding::Committed,
         _ => MigrationEnding::Staged,
     };
-    report.end(&at, plan, &ending)
+    report.end(&at, plan, ending, record.tip())
 }
 
 fn record_of(
@@ -269,7 +265,6 @@ fn resume(
             record.head = head;
             record.undo_from = record.steps.len();
             record.stages.clear();
-            record.ours.clear();
             record.new_folders.clear();
             journal.forget_index()?;
         }
@@ -390,17 +385,18 @@ pub fn unsettled(
     record: &JournalRecord,
     staged: &Entries,
 ) -> Result<Option<Unsettled>> {
-    let objects = repo.objects();
+    let tree = GitTree::new(repo.objects(), staged.clone(), "the index");
     let (mut marked, mut retired) = (Vec::new(), Vec::new());
-    let paths = record.conflicts.iter().map(|conflict| &conflict.path);
-    for path in paths.filter(|path| staged.contains_key(*path)) {
-        let oid = staged.get(path).and_then(|entry| entry.oid.as_ref());
-        let content = oid.map(|oid| objects.blob(oid)).transpose()?.flatten();
-        let mut lines = content.iter().flat_map(|text| text.split(|&b| b == b'\n'));
-        if layout::is_retired(path) {
+    for Conflict { path, .. } in &record.conflicts {
+        let is_file = staged.get(path).is_some_and(|entry| entry.mode.is_file());
+        if staged.contains_key(path) && layout::is_retired(path) {
             retired.push(path.clone());
-        } else if lines.any(|line| line.starts_with(b"<<<<<<< ours")) {
-            marked.push(path.clone());
+        } else if is_file {
+            let text = tree.read(path)?;
+            let mut lines = text.split(|&b| b == b'\n');
+            if lines.any(|line| line.starts_with(b"<<<<<<< ours")) {
+                marked.push(path.clone());
+            }
         }
     }
     Ok(match (marked.is_empty(), retired.is_empty()) {

@@ -17,13 +17,7 @@ use xtask_core::tree::{Entries, RepoPath, Tree, TreeEntry, same};
 
 /// The upstream as the lock will record it, and whether it gives anything new.
 pub fn origin(at: &Preflight, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {
-    let fresh = Origin {
-        address: upstream.address.clone(),
-        rev: upstream.rev.clone(),
-        commit: upstream.commit.clone(),
-        shape: upstream.shape,
-        files: stored.locked.clone(),
-    };
+    let fresh = upstream.source.clone().origin(stored.locked.clone());
     let Some(lock) = &at.lock else {
         return (fresh, true);
     };
@@ -113,8 +107,8 @@ pub fn tool_side(
     if !wish.embed {
         return Ok(None);
     }
-    let own = upstream::own(git, &at.repo.top)?;
-    let bundle = incoming::collect_tool(&*own.tree)?;
+    let (commit, tree, _remote) = upstream::own(git, &at.repo.top)?;
+    let bundle = incoming::collect_tool(&*tree)?;
     let stored = merge::store(scratch, &bundle)?;
     let before = at.lock.as_ref().and_then(|lock| lock.tool.as_ref());
     if before.is_none() {
@@ -141,7 +135,7 @@ pub fn tool_side(
     let origin = Origin {
         address: upstream::lasting_address(git, &at.repo.top)?,
         rev: None,
-        commit: own.commit,
+        commit,
         shape: Shape::Root,
         files: stored.locked.clone(),
     };

@@ -12,7 +12,7 @@ use super::preflight::Preflight;
 use super::remote::Remote;
 use super::upstream::locate;
 use xtask_core::git::foreign::is_git;
-use xtask_core::git::{Git, GitTree, Scratch};
+use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, Layout, OUTDATED};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::UserError;
@@ -228,12 +228,10 @@ fn out_of_reach(error: anyhow::Error) -> anyhow::Error {
 impl OfficialBase {
     fn of_commit(at: &Preflight, commit: &Oid) -> Result<Self> {
         let files = at.repo.entries(commit)?;
-        let name = commit.short().to_owned();
-        let tree = GitTree::new(at.objects.clone(), files.clone(), name);
         Ok(Self {
             commit: commit.clone(),
+            tree: Box::new(at.tree(&files, commit.short())),
             files,
-            tree: Box::new(tree),
         })
     }
 
@@ -283,7 +281,7 @@ impl OfficialBase {
         let commit = origin.commit.clone().unwrap_or_default();
         Ok(Some(Self {
             commit: Oid(commit),
-            tree: Box::new(GitTree::new(at.objects.clone(), files.clone(), "upstream")),
+            tree: Box::new(at.tree(&files, "upstream")),
             files,
         }))
     }

@@ -3,7 +3,7 @@
 //! It says all that will happen and holds the git tree that it comes to; nothing in it refers to
 //! what the work tree looks like later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -13,11 +13,12 @@ use transaction::steps::{Conflict, PathChange};
 use worker_files::references::Dangling;
 use worker_files::rewrite::Change;
 use xtask_core::layout::{self, OUTDATED, Shape};
+use xtask_core::lock::{LockedFile, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Oid, RepoPath, same};
 
 /// All that a migration does. Its JSON form is documented in docs/migrate.md.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Plan {
     pub upstream: UpstreamSource,
     /// The commit that the plan starts from.
@@ -53,16 +54,7 @@ impl Plan {
             head: at.head.clone(),
             before: at.head_tree.clone(),
             after: at.head_tree.clone(),
-            moves: Vec::new(),
-            files: Vec::new(),
-            rewrites: Vec::new(),
-            conflicts: Vec::new(),
-            taken: Vec::new(),
-            own: None,
-            dangling: Vec::new(),
-            local: Vec::new(),
-            notes: Vec::new(),
-            steps: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -73,12 +65,26 @@ impl Plan {
 }
 
 /// Where the files come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct UpstreamSource {
     pub address: String,
     pub rev: Option<String>,
+    /// The full commit, where the upstream is a git repository.
     pub commit: Option<String>,
     pub shape: Shape,
+}
+
+impl UpstreamSource {
+    /// As the lock records it, with the files that it gave.
+    pub fn origin(self, files: BTreeMap<RepoPath, LockedFile>) -> Origin {
+        Origin {
+            address: self.address,
+            rev: self.rev,
+            commit: self.commit,
+            shape: self.shape,
+            files,
+        }
+    }
 }
 
 /// A file whose paths were rewritten on the way.

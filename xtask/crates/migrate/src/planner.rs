@@ -8,18 +8,18 @@ use super::address::OWN_ADDRESS;
 use super::context;
 use super::follow_up;
 use super::fork::{self, Carry};
-use super::incoming::{self, Bundle};
+use super::incoming::Bundle;
 use super::merge::{self, MergedTree, Sides};
 use super::merge_inputs::{base, origin, tool_side};
 use super::official::{AUTO, OfficialBase};
-use super::plan::{self, Move, Plan, UpstreamSource};
+use super::plan::{self, Move, Plan};
 use super::preflight::{self, Preflight};
 use super::upstream::{self, Upstream};
 use super::validate_upstream;
 use crate::args::{Args, Conflicts};
 use compare::Exposed;
 use transaction::steps::{self, ConflictStage};
-use xtask_core::git::{Git, GitTree, Scratch};
+use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::lock::{Lock, Origin, Retired};
 use xtask_core::outcome::UserError;
@@ -76,17 +76,9 @@ impl Planner<'_> {
         };
         let upstream = self.open_upstream()?;
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
-        let left = locked.filter(|origin| origin.address != upstream.address);
+        let left = locked.filter(|origin| origin.address != upstream.source.address);
         self.expect_known_past(left.is_some())?;
-        let source = UpstreamSource {
-            address: upstream.address.clone(),
-            rev: upstream.rev.clone(),
-            commit: upstream.commit.clone(),
-            shape: upstream.shape,
-        };
-        let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
-            upstream.sizes(entries)
-        })?;
+        let bundle = upstream.collect()?;
         let mut notes = upstream.notes.clone();
         notes.extend(bundle.notes.iter().cloned());
         let mut inputs = self.inputs(&upstream, &bundle, &mut notes)?;
@@ -153,7 +145,7 @@ impl Planner<'_> {
             moves,
             own,
             notes,
-            ..Plan::new(at, source)
+            ..Plan::new(at, upstream.source)
         };
         self.fill(&mut plan, &mut built, &bundle, &modules)?;
         Ok(Planned {
@@ -201,8 +193,10 @@ impl Planner<'_> {
             plan.notes
                 .extend(notes.map(|note| format!("{path}: {note}")));
         }
-        let notes = follow_up::context_notes(at, bundle, modules, &built.entries)?;
-        plan.notes.extend(notes);
+        let (result, given) = (at.tree(&built.entries, "the result"), bundle.files.keys());
+        let given: Vec<&RepoPath> = given.collect();
+        plan.notes
+            .extend(context::notes(&result, before, &given, modules)?);
         if !moved.is_empty() || news(&"Dockerfile".into()) {
             plan.dangling = follow_up::dangling(at, bundle, &moved, &built.entries)?;
         }
@@ -274,9 +268,9 @@ impl Planner<'_> {
             repository: top,
         };
         let mut upstream = upstream::open(self.git, &request)?;
-        if self.wish.embed && upstream.address == OWN_ADDRESS {
+        if self.wish.embed && upstream.source.address == OWN_ADDRESS {
             // "The repository that holds the tool" will be this one from now on.
-            upstream.address = upstream::lasting_address(self.git, top)?;
+            upstream.source.address = upstream::lasting_address(self.git, top)?;
         }
         Ok(upstream)
     }
@@ -339,8 +333,7 @@ fn exposed(at: &Preflight, notes: &mut Vec<String>) -> Option<Exposed> {
     if entries.contains_key(&RepoPath::from(place)) {
         return None;
     }
-    let tree = GitTree::new(at.objects.clone(), entries.clone(), name_of(at));
-    let read = Exposed::read(&tree);
+    let read = Exposed::read(&at.tree(entries, name_of(at)));
     read.inspect_err(|error| notes.push(format!("{BASELINE} is not written: {error:#}")))
         .ok()
 }
@@ -360,7 +353,7 @@ fn records(
          of each"
     ));
     let mut records = vec![(RepoPath::from(BASELINE), text.into_bytes())];
-    if let (Some((_, started)), Some(commit)) = (started, &upstream.commit) {
+    if let (Some((_, started)), Some(commit)) = (started, &upstream.source.commit) {
         match exposed.offered(started, &at.ours, &*upstream.tree, commit) {
             Ok(Some(text)) => records.push((compare::OFFERED_IN.into(), text.into_bytes())),
             Ok(None) => {}

@@ -12,7 +12,7 @@ use xtask_core::layout::{LOCK, RECORDS};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
 use xtask_core::records;
-use xtask_core::tree::{Oid, RepoPath, Tree as _};
+use xtask_core::tree::{Entries, Oid, RepoPath, Tree as _};
 
 /// A repository as it stands, with nothing in the way of a migration.
 pub struct Preflight {
@@ -24,6 +24,13 @@ pub struct Preflight {
     pub head_tree: Oid,
     pub ours: GitTree,
     pub lock: Option<Lock>,
+}
+
+impl Preflight {
+    /// Files that git has, as a tree to read.
+    pub fn tree(&self, entries: &Entries, name: impl Into<String>) -> GitTree {
+        GitTree::new(self.objects.clone(), entries.clone(), name)
+    }
 }
 
 /// Looks at the repository and refuses what a migration can't start from.

@@ -6,25 +6,26 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::plan::{MoveReason, Plan, What};
 use super::preflight::Preflight;
-use super::suggested_commands::SuggestedCommands;
 use transaction::journal::JournalRecord;
 use worker_files::references::MentionKind;
 use xtask_core::cli::Format;
-use xtask_core::commands::listed;
+use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
-use xtask_core::output::{counted, diff, print, quoted_file};
+use xtask_core::output::{counted, diff, print, print_parts, quoted_file};
 use xtask_core::tree::{Oid, RepoPath};
 
 /// The page with both workers side by side, in the git directory.
 pub const PAGE: &str = "compare.html";
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MigrationEnding {
     UpToDate,
     DryRun,
@@ -34,38 +35,17 @@ pub enum MigrationEnding {
     /// Conflicts, written with markers.
     Markers,
     Staged,
-    Committed(Option<Oid>),
-}
-
-impl MigrationEnding {
-    /// The word for it in the JSON output.
-    fn word(&self) -> &'static str {
-        match self {
-            Self::UpToDate => "up-to-date",
-            Self::DryRun => "dry-run",
-            Self::WouldChange => "would-change",
-            Self::Conflicts => "conflicts",
-            Self::Markers => "markers",
-            Self::Staged => "staged",
-            Self::Committed(_) => "committed",
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::WouldChange | Self::Conflicts | Self::Markers => Outcome::Findings,
-            _ => Outcome::Done,
-        }
-    }
+    Committed,
+    Aborted,
 }
 
 pub struct MigrationReport<'a> {
     format: Format,
-    next: &'a SuggestedCommands,
+    next: &'a Commands,
 }
 
 impl<'a> MigrationReport<'a> {
-    pub fn new(format: Format, next: &'a SuggestedCommands) -> Self {
+    pub fn new(format: Format, next: &'a Commands) -> Self {
         Self { format, next }
     }
 
@@ -78,38 +58,50 @@ impl<'a> MigrationReport<'a> {
     }
 
     /// Says the end of a run: to a program with what `more` adds, to a person in `words`.
-    fn say(&self, ending: &str, more: Value, words: impl FnOnce() -> String) -> Result<()> {
-        if self.format == Format::Text {
-            return print(&words());
+    fn say(
+        &self,
+        ending: MigrationEnding,
+        more: impl Serialize,
+        words: impl FnOnce() -> String,
+    ) -> Result<Outcome> {
+        match self.format {
+            Format::Text => print(&words())?,
+            Format::Json => {
+                print_parts(&[&json!({ "version": 1, "ending": ending }), &json!(more)])?;
+            }
         }
-        let mut value = json!({ "version": 1, "ending": ending });
-        if let (Some(all), Value::Object(more)) = (value.as_object_mut(), more) {
-            all.extend(more);
-        }
-        print(&format!("{}\n", serde_json::to_string_pretty(&value)?))
+        Ok(match ending {
+            MigrationEnding::WouldChange
+            | MigrationEnding::Conflicts
+            | MigrationEnding::Markers => Outcome::Findings,
+            _ => Outcome::Done,
+        })
     }
 
-    /// Says how it ended and what to type next.
-    pub fn end(&self, at: &Preflight, plan: &Plan, ending: &MigrationEnding) -> Result<Outcome> {
-        self.say(ending.word(), json!({ "plan": plan }), || {
-            let mut words = ended(at, plan, ending, self.next);
-            if matches!(
-                ending,
-                MigrationEnding::Staged | MigrationEnding::Committed(_)
-            ) && !plan.moves.is_empty()
+    /// Says how it ended and what to type next; `tip` is the last commit that was made.
+    pub fn end(
+        &self,
+        at: &Preflight,
+        plan: &Plan,
+        ending: MigrationEnding,
+        tip: Option<&Oid>,
+    ) -> Result<Outcome> {
+        self.say(ending, json!({ "plan": plan }), || {
+            let mut words = ended(at, plan, ending, tip, self.next);
+            if matches!(ending, MigrationEnding::Staged | MigrationEnding::Committed)
+                && !plan.moves.is_empty()
             {
                 words += &page(&at.repo.top, &at.repo.git_dir, self.next);
             }
             words
-        })?;
-        Ok(ending.outcome())
+        })
     }
 
     pub fn resumed(&self, record: &JournalRecord) -> Result<Outcome> {
         let committed = record.commit.as_ref().is_some_and(|commit| commit.wanted);
         let conflicts = !record.conflicts.is_empty();
         let (ending, words) = if conflicts {
-            let resume = self.next.migrate("--resume");
+            let resume = self.next.task("migrate", "--resume");
             let words = format!(
                 "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage them, \
                  then:\n\n    {resume}\n"
@@ -117,7 +109,7 @@ impl<'a> MigrationReport<'a> {
             (MigrationEnding::Markers, words)
         } else if committed {
             let words = format!("{GREEN}Finished and committed.{GREEN:#}\n");
-            (MigrationEnding::Committed(None), words)
+            (MigrationEnding::Committed, words)
         } else {
             let words = format!(
                 "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
@@ -126,28 +118,25 @@ impl<'a> MigrationReport<'a> {
             );
             (MigrationEnding::Staged, words)
         };
-        self.say(ending.word(), Value::Null, || words)?;
-        Ok(ending.outcome())
+        self.say(ending, Value::Null, || words)
     }
 
     pub fn committed_already(&self) -> Result<Outcome> {
-        self.say("committed", Value::Null, || {
+        self.say(MigrationEnding::Committed, Value::Null, || {
             format!("{GREEN}Committed already.{GREEN:#} Nothing is left to do.\n")
-        })?;
-        Ok(Outcome::Done)
+        })
     }
 
     pub fn aborted(&self, kept: &[PathBuf]) -> Result<Outcome> {
         let kept: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
-        self.say("aborted", json!({ "kept": kept }), || {
+        self.say(MigrationEnding::Aborted, json!({ "kept": kept }), || {
             let mut words = format!("{GREEN}Taken back.{GREEN:#} The repository is as it was.\n");
             if !kept.is_empty() {
                 words += "\nFiles that were changed since are kept:\n";
             }
             words.extend(kept.iter().map(|path| format!("  {path}\n")));
             words
-        })?;
-        Ok(Outcome::Done)
+        })
     }
 }
 
@@ -155,7 +144,7 @@ fn heading(title: &str) -> String {
     format!("\n{BOLD}{title}{BOLD:#}\n")
 }
 
-fn text(plan: &Plan, next: &SuggestedCommands) -> String {
+fn text(plan: &Plan, next: &Commands) -> String {
     let mut out = String::new();
     let source = &plan.upstream;
     let commit = source.commit.as_deref().map_or(String::new(), |commit| {
@@ -233,7 +222,7 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
 }
 
 /// The changes of a fork that stay behind.
-fn own(plan: &Plan, next: &SuggestedCommands) -> String {
+fn own(plan: &Plan, next: &Commands) -> String {
     let Some(own) = plan.own.as_ref().filter(|own| !own.carried) else {
         return String::new();
     };
@@ -244,7 +233,7 @@ fn own(plan: &Plan, next: &SuggestedCommands) -> String {
     for path in &own.files {
         out += &format!("  {YELLOW}{path}{YELLOW:#}\n");
     }
-    let merge = next.again("--carry auto");
+    let merge = next.again("migrate", "--carry auto");
     out += &format!("To merge these changes into the new files:\n  {merge}\n");
     out
 }
@@ -388,11 +377,13 @@ fn dangling(plan: &Plan) -> String {
 fn ended(
     at: &Preflight,
     plan: &Plan,
-    ending: &MigrationEnding,
-    next: &SuggestedCommands,
+    ending: MigrationEnding,
+    tip: Option<&Oid>,
+    next: &Commands,
 ) -> String {
     let here = at.repo.top.display();
     match ending {
+        MigrationEnding::Aborted => String::new(),
         MigrationEnding::UpToDate => {
             format!("{GREEN}Up to date:{GREEN:#} {here} has all that upstream gives.\n")
         }
@@ -401,13 +392,16 @@ fn ended(
         }
         MigrationEnding::WouldChange => listed(
             "This worker is not in line with its upstream. Bring it in line with:",
-            &[(next.again(""), "")],
+            &[(next.again("migrate", ""), "")],
         ),
         MigrationEnding::Conflicts => {
-            let mut then = vec![(next.again("--conflicts markers"), "to resolve in the files")];
+            let mut then = vec![(
+                next.again("migrate", "--conflicts markers"),
+                "to resolve in the files",
+            )];
             if plan.own.as_ref().is_some_and(|own| own.carried) {
                 let upstream = "or upstream's files, and what they lack by hand";
-                then.push((next.again("--conflicts upstream"), upstream));
+                then.push((next.again("migrate", "--conflicts upstream"), upstream));
             } else {
                 then[0].1 = "";
             }
@@ -428,8 +422,8 @@ fn ended(
                  each with `git add` or `git rm`, then:"
             )),
             &[
-                (next.migrate("--resume"), "finishes"),
-                (next.migrate("--abort"), "or takes all back"),
+                (next.task("migrate", "--resume"), "finishes"),
+                (next.task("migrate", "--abort"), "or takes all back"),
             ],
         ),
         MigrationEnding::Staged => listed(
@@ -438,10 +432,10 @@ fn ended(
                 (next.git("status"), "what has moved and what is new"),
                 (next.git("diff --cached"), "the content"),
                 (next.git("commit"), "keeps it"),
-                (next.migrate("--abort"), "or takes it back"),
+                (next.task("migrate", "--abort"), "or takes it back"),
             ],
         ),
-        MigrationEnding::Committed(tip) => {
+        MigrationEnding::Committed => {
             let mut then = vec![(next.git("log --stat -2"), "what has moved and what is new")];
             if plan.moves.is_empty() {
                 then[0].1 = "";
@@ -454,8 +448,7 @@ fn ended(
             listed(
                 &format!(
                     "{GREEN}Done.{GREEN:#} Committed{}. Look at it with:",
-                    tip.as_ref()
-                        .map_or(String::new(), |tip| { format!(" as {}", tip.short()) })
+                    tip.map_or(String::new(), |tip| format!(" as {}", tip.short()))
                 ),
                 &then,
             )
@@ -465,7 +458,7 @@ fn ended(
 
 /// Writes the page with the files of both workers where git does not look, and says where that is.
 /// The migration is done by then: a page that cannot be written is no reason to fail.
-fn page(root: &Path, git_dir: &Path, next: &SuggestedCommands) -> String {
+fn page(root: &Path, git_dir: &Path, next: &Commands) -> String {
     let file = git_dir.join(PAGE);
     let name = quoted_file(&RepoPath::new(file.as_os_str().as_bytes()));
     match compare::write_page(root, &file) {
