@@ -167,15 +167,7 @@ fn remove(
         commit,
         ..JournalRecord::default()
     };
-    let work = Work {
-        repo: &at.repo,
-        journal,
-        scratch,
-        objects: at.objects.clone(),
-        staged: staged.clone(),
-    };
-    journal.begin(&at.repo)?;
-    let record = work.apply(record, after)?;
+    let record = Work::begun(&at.repo, journal, scratch, staged)?.apply(record, after)?;
     remove_folders(&at.repo)?;
     Ok(record)
 }

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::incoming::Bundle;
 use super::official::{AUTO, Official, OfficialBase};
+use super::planner::Planner;
 use super::preflight::Preflight;
-use crate::args::Args;
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
 use worker_files::WorkerInterface;
-use xtask_core::git::{Git, Repo, Scratch};
+use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Memory, RepoPath, Tree, TreeEntry, same};
@@ -29,30 +29,28 @@ pub struct Own {
     pub changes: Vec<ForkChange>,
 }
 
-/// Finds the base of a legacy fork: the named one, or the newest official revision in its history.
-/// Without `--carry` it fetches nothing.
-pub fn base(
-    git: &Git,
-    at: &Preflight,
-    scratch: &Scratch,
-    wish: &Args,
-) -> Result<Option<OfficialBase>> {
-    let official = || Official::open(git, wish.official.as_deref(), at);
-    match wish.carry.as_deref() {
-        None => official()?.base_here(at),
-        Some(AUTO) => {
-            let found = official()?.base(at, scratch)?;
-            if found.is_none() {
-                bail!(UserError::new(
-                    "no official revision is an ancestor of HEAD or has the same files, so what \
+impl Planner<'_> {
+    /// Finds the base of a legacy fork: the named one, or the newest official revision in its history.
+    /// Without `--carry` it fetches nothing.
+    pub fn fork_base(&self) -> Result<Option<OfficialBase>> {
+        let (at, scratch, wish) = (self.at, self.scratch, self.wish);
+        let official = || Official::open(self.git, wish.official.as_deref(), at);
+        match wish.carry.as_deref() {
+            None => official()?.base_here(at),
+            Some(AUTO) => {
+                let found = official()?.base(at, scratch)?;
+                if found.is_none() {
+                    bail!(UserError::new(
+                        "no official revision is an ancestor of HEAD or has the same files, so what \
                      this fork started from is not known",
-                    "name it with `--carry BASE`, or the repository that it came from with \
+                        "name it with `--carry BASE`, or the repository that it came from with \
                      `--official URL|DIR`"
-                ));
+                    ));
+                }
+                Ok(found)
             }
-            Ok(found)
+            Some(revision) => OfficialBase::named(at, revision).map(Some),
         }
-        Some(revision) => OfficialBase::named(at, revision).map(Some),
     }
 }
 

@@ -87,17 +87,15 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(&scratch_dir.path().join("git"))?;
     let progress = Progress::begin("planning");
-    let made = if let Some(revision) = &args.adopt {
-        adopt::make(git, &at, &scratch, args, revision)?
-    } else {
-        let (at, scratch, wish) = (&at, &scratch, args);
-        Planner {
-            git,
-            at,
-            scratch,
-            wish,
-        }
-        .make()?
+    let planner = Planner {
+        git,
+        at: &at,
+        scratch: &scratch,
+        wish: args,
+    };
+    let made = match &args.adopt {
+        Some(revision) => planner.adopt(revision)?,
+        None => planner.make()?,
     };
     drop(progress);
     let plan = &made.plan;
@@ -116,14 +114,7 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
         expect_identity(repo)?;
     }
     let record = record_of(&at, &made, &scratch, args.commit)?;
-    let work = Work {
-        repo,
-        journal: &journal,
-        scratch,
-        objects: at.objects.clone(),
-        staged: at.ours.entries().clone(),
-    };
-    journal.begin(repo)?;
+    let work = Work::begun(repo, &journal, scratch, at.ours.entries())?;
     let record = work.apply(record, &made.entries)?;
     let ending = match (&record.state, &record.commit) {
         (Phase::Conflicts, _) => MigrationEnding::Markers,

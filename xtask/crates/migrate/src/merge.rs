@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 
 use super::incoming::{Bundle, Incoming};
-use super::plan::{Arrival, Move, What};
-use transaction::steps::{Conflict, ConflictStage, put, tree_of};
-use xtask_core::git::{IndexEdit, Repo, Scratch};
+use super::plan::{Arrival, Move, UpstreamSource, What};
+use transaction::steps::{Conflict, ConflictStage, edit_between, tree_of};
+use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
 use xtask_core::records;
-use xtask_core::tree::{Entries, Mode, Oid, RepoPath, TreeEntry, differences, same};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, TreeEntry, differences, equal, same};
 
 /// A merged result as a git tree.
 #[derive(Debug)]
@@ -28,15 +28,8 @@ pub struct MergedTree {
     pub lock: Lock,
 }
 
-/// Upstream's files as git objects: the tree side of a merge, and their line in the lock.
-#[derive(Debug, Default)]
-pub struct Stored {
-    pub entries: Entries,
-    pub locked: BTreeMap<RepoPath, LockedFile>,
-}
-
-/// Stores what came in the object database, raw and rendered.
-pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
+/// Stores what came from an upstream in the object database, raw and rendered.
+pub fn store(scratch: &Scratch, bundle: &Bundle, source: UpstreamSource) -> Result<Origin> {
     let is_rewritten = |incoming: &Incoming| incoming.rendered != incoming.given;
     let contents = bundle.files.values().flat_map(|incoming| {
         let rendered = is_rewritten(incoming).then_some(&incoming.rendered[..]);
@@ -47,7 +40,7 @@ pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
         oids.next()
             .context("git stored fewer files than it was given")
     };
-    let mut stored = Stored::default();
+    let mut files = BTreeMap::new();
     for (path, incoming) in &bundle.files {
         let file = LockedFile {
             from: incoming.from.clone(),
@@ -57,20 +50,14 @@ pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
             written: None,
             removed: false,
         };
-        let entry = TreeEntry::of(file.mode, file.rendered().clone());
-        stored.entries.insert(path.clone(), entry);
-        stored.locked.insert(path.clone(), file);
+        files.insert(path.clone(), file);
     }
-    Ok(stored)
+    Ok(source.origin(files))
 }
 
 /// A tree of these entries and no others.
 fn tree_alone(scratch: &Scratch, entries: &Entries) -> Result<Oid> {
-    let mut edit = IndexEdit::default();
-    for (path, entry) in entries {
-        put(&mut edit, path, entry)?;
-    }
-    scratch.tree(&edit)
+    scratch.tree(&edit_between(&Entries::new(), entries)?)
 }
 
 /// What a migration is built from. All trees are by path in the modern layout.
@@ -289,11 +276,6 @@ fn arrivals(
     paths
         .into_iter()
         .map(|path| {
-            let equal = |one: Option<&TreeEntry>, other: Option<&TreeEntry>| match (one, other) {
-                (Some(one), Some(other)) => same(one, other),
-                (None, None) => true,
-                _ => false,
-            };
             let (base, mine, theirs, now) = (
                 sides.base.get(path),
                 ours.get(path),

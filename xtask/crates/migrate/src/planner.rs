@@ -10,7 +10,7 @@ use super::follow_up;
 use super::fork::{self, Carry};
 use super::incoming::Bundle;
 use super::merge::{self, MergedTree, Sides};
-use super::merge_inputs::{base, origin, tool_side};
+use super::merge_inputs::news;
 use super::official::{AUTO, OfficialBase};
 use super::plan::{self, Move, Plan};
 use super::preflight::{self, Preflight};
@@ -69,11 +69,7 @@ impl Planner<'_> {
         let (at, scratch, wish) = (self.at, self.scratch, self.wish);
         let first = at.lock.is_none();
         self.expect_meant()?;
-        let started = if first {
-            fork::base(self.git, at, scratch, wish)?
-        } else {
-            None
-        };
+        let started = first.then(|| self.fork_base()).transpose()?.flatten();
         let upstream = self.open_upstream()?;
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
         let left = locked.filter(|origin| origin.address != upstream.source.address);
@@ -282,20 +278,21 @@ impl Planner<'_> {
         notes: &mut Vec<String>,
     ) -> Result<Inputs> {
         let (at, scratch) = (self.at, self.scratch);
-        let stored = merge::store(scratch, bundle)?;
-        let tool = tool_side(self.git, at, scratch, self.wish)?;
+        let fresh = merge::store(scratch, bundle, upstream.source.clone())?;
+        let tool = self.tool_side()?;
         if tool.is_some() && !ignores_target(at)? {
             notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
         }
-        let (origin, news) = origin(at, upstream, &stored);
+        let theirs = fresh.entries();
+        let (origin, news) = news(at, fresh);
         let (mut base, mut theirs) = if news {
-            (base(at, scratch, upstream, notes)?, stored.entries)
+            (self.base(upstream, notes)?, theirs)
         } else {
             // Its part of the lock stays, and it is not merged.
             (Entries::new(), Entries::new())
         };
-        let tool = if let Some((tool_stored, tool, tool_base)) = tool {
-            theirs.extend(tool_stored.entries);
+        let tool = if let Some((tool, tool_base)) = tool {
+            theirs.extend(tool.entries());
             base.extend(tool_base);
             Some((tool, true))
         } else {

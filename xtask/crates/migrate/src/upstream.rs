@@ -16,7 +16,7 @@ use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tool_repo;
-use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
+use xtask_core::tree::{Directory, Entries, Oid, Tree};
 
 const LEFT_OUT: &str = "the user name and password in the upstream's address were used to fetch and \
                         are not recorded; later runs get them from git's credential helper";
@@ -225,41 +225,14 @@ fn relative(path: &Path, repository: &Path) -> String {
     }
 }
 
-/// Reads a directory without git, and of it only what a worker consists of.
+/// Reads a directory without git.
 fn directory(path: &Path) -> Result<Directory> {
-    let wanted = |folder: &RepoPath| {
-        layout::CORE_OPTIONAL
-            .iter()
-            .chain([&layout::RUNPOD, &layout::KEPT])
-            .any(|wanted| folder.is_within(wanted))
-    };
-    let open = |extra: &[RepoPath]| {
-        Directory::open(path, |folder| {
-            !wanted(folder)
-                && !extra.iter().any(|extra| {
-                    folder == extra
-                        || extra.ancestors().any(|above| above == *folder)
-                        || folder.ancestors().any(|above| above == *extra)
-                })
-        })
-        .map_err(|error| {
-            anyhow::Error::from(UserError::new(
-                format!("the upstream can't be read: {error:#}"),
-                "remove it there, or name another upstream",
-            ))
-        })
-    };
-    let mut tree = open(&[])?;
-    // A Dockerfile may copy further folders.
-    if Shape::of(tree.entries()) == Some(Shape::Root)
-        && let Some(dockerfile) = tree.read_file("Dockerfile")?
-    {
-        let folders = incoming::copied_folders(&dockerfile)?;
-        if !folders.is_empty() {
-            tree = open(&folders)?;
-        }
-    }
-    Ok(tree)
+    Directory::open_work_tree(path).map_err(|error| {
+        anyhow::Error::from(UserError::new(
+            format!("the upstream can't be read: {error:#}"),
+            "remove it there, or name another upstream",
+        ))
+    })
 }
 
 /// A git repository, read at a commit.

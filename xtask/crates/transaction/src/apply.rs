@@ -25,14 +25,31 @@ use xtask_core::tree::{Entries, Oid, RepoPath, Side};
 use xtask_core::{fault, if_there};
 
 pub struct Work<'a> {
-    pub repo: &'a Repo,
-    pub journal: &'a Journal,
+    pub(crate) repo: &'a Repo,
+    pub(crate) journal: &'a Journal,
     pub scratch: Scratch,
-    pub objects: Rc<Objects>,
+    pub(crate) objects: Rc<Objects>,
     pub staged: Entries,
 }
 
 impl<'a> Work<'a> {
+    /// Begins where the index stages `staged`, and forgets an earlier transaction.
+    pub fn begun(
+        repo: &'a Repo,
+        journal: &'a Journal,
+        scratch: Scratch,
+        staged: &Entries,
+    ) -> Result<Self> {
+        journal.begin(repo)?;
+        Ok(Self {
+            repo,
+            journal,
+            scratch,
+            objects: repo.objects(),
+            staged: staged.clone(),
+        })
+    }
+
     /// Takes up what a record has of an earlier run.
     pub fn resumed(repo: &'a Repo, journal: &'a Journal) -> Result<Self> {
         Ok(Self {

@@ -113,13 +113,6 @@ pub struct Conflict {
     pub reason: String,
 }
 
-pub fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &TreeEntry) -> Result<()> {
-    let oid = entry.oid.as_ref();
-    let oid = oid.with_context(|| format!("{path} is in no object database"))?;
-    edit.put(path, entry.mode, oid);
-    Ok(())
-}
-
 /// The tree of `after`, made from what the index stages, which is `before`.
 pub fn tree_of(scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Oid> {
     scratch.tree_from_index(&edit_between(before, after)?)
@@ -133,7 +126,9 @@ pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
     removed.for_each(|(path, _, _)| edit.remove(path));
     for (path, _, new) in &differences {
         if let Some(new) = new {
-            put(&mut edit, path, new)?;
+            let oid = new.oid.as_ref();
+            let oid = oid.with_context(|| format!("{path} is in no object database"))?;
+            edit.put(path, new.mode, oid);
         }
     }
     Ok(edit)
