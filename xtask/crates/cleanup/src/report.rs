@@ -14,7 +14,7 @@ use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::OUTDATED;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
-use xtask_core::output::{counted, print, print_parts};
+use xtask_core::output::{counted, print, print_parts, section};
 use xtask_core::tree::{Entries, Oid, RepoPath};
 
 /// A commit that has `outdated/` as it is now.
@@ -220,38 +220,25 @@ impl<'a> CleanupReport<'a> {
             out += &back.map_or_else(String::new, |back| format!("\n{back}"));
         }
         for of_kind in plan.obstacles.chunk_by(|one, other| one.kind == other.kind) {
-            out += &heading(of_kind[0].kind.title());
-            for Obstacle {
-                kind,
-                subject,
-                why,
-                settle,
-            } in of_kind
-            {
+            let line = |one: &Obstacle| {
                 // The one who reads a place wants to see its line, the one who reads an id why.
-                let why = match kind {
+                let why = match one.kind {
                     ObstacleKind::Local | ObstacleKind::Unreachable => String::new(),
-                    _ => format!(" {DIM}{why}{DIM:#}"),
+                    _ => format!(" {DIM}{}{DIM:#}", one.why),
                 };
-                out += &format!("  {RED}{subject}{RED:#}{why}\n    {settle}\n");
-            }
+                format!("  {RED}{}{RED:#}{why}\n    {}\n", one.subject, one.settle)
+            };
+            out += &section(of_kind[0].kind.title(), of_kind.iter().map(line));
         }
-        if !plan.reasons.is_empty() {
-            out += &heading("Passes for a reason on record");
-        }
-        for reason in &plan.reasons {
-            out += &format!("  {}: {}\n", reason.id, reason.reason);
-        }
-        if !plan.mentions.is_empty() {
-            let title = format!("Texts that refer to {OUTDATED}/, and stop nothing");
-            out += &heading(&title);
-        }
-        for one in &plan.mentions {
+        let reasons = plan.reasons.iter();
+        let reasons = reasons.map(|it| format!("  {}: {}\n", it.id, it.reason));
+        out += &section("Passes for a reason on record", reasons);
+        let mentions = plan.mentions.iter().map(|one| {
             let place = format!("{}:{}:{}", one.path, one.line, one.column);
-            let text = &one.text;
-            out += &format!("  {YELLOW}{place}{YELLOW:#} {DIM}{text}{DIM:#}\n");
-        }
-        out
+            format!("  {YELLOW}{place}{YELLOW:#} {DIM}{}{DIM:#}\n", one.text)
+        });
+        let title = format!("Texts that refer to {OUTDATED}/, and stop nothing");
+        out + &section(&title, mentions)
     }
 
     fn comes_back(&self, restore: &Restore) -> String {
@@ -272,8 +259,4 @@ impl<'a> CleanupReport<'a> {
         ];
         listed(&format!("{what} Next:"), &then)
     }
-}
-
-fn heading(title: &str) -> String {
-    format!("\n{BOLD}{title}{BOLD:#}\n")
 }

@@ -10,7 +10,7 @@ use super::incoming;
 use super::merge;
 use super::official::{ADDRESS, Official};
 use super::plan::{Arrival, Plan, UpstreamSource, What};
-use super::planner::{MigrationKind, Planned, Planner};
+use super::planner::{Planned, Planner};
 use super::preflight;
 use super::upstream::{self, Upstream};
 use transaction::steps;
@@ -62,7 +62,6 @@ impl Planner<'_> {
             stages: Vec::new(),
             entries,
             lock,
-            kind: MigrationKind::Adopt,
         })
     }
 

@@ -215,19 +215,11 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
 /// Whether anything in a worker names `SGLang`: an import, a command, its base image or a
 /// requirement. Texts for people do not count.
 pub fn names_sglang(repo: &Repo) -> Result<bool> {
-    let call = repo.call();
-    let call = call.args(["grep", "--cached", "-q", "-i", "-I", "-F", "--no-textconv"]);
-    let call = call.args(["-e", "sglang", "--", "."]);
     let texts = [
         "*.md", "*.rst", "*.svg", "LICENSE*", "docs", ".github", ".xtask",
     ];
-    let found = call
-        .args(texts.map(|path| format!(":(exclude,top){path}")))
-        .finish()?;
-    match found.code {
-        Some(code @ (0 | 1)) => Ok(code == 0),
-        _ => bail!("git could not search the index: {}", found.message),
-    }
+    let found = repo.files_with(["sglang"], &texts, "--cached -i -I")?;
+    Ok(!found.is_empty())
 }
 
 /// Refuses a worker for something else.

@@ -113,7 +113,7 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
     if args.commit {
         expect_identity(repo)?;
     }
-    let record = record_of(&at, &made, &scratch, args.commit)?;
+    let record = record_of(&at, &made, &scratch, args)?;
     let work = Work::begun(repo, &journal, scratch, at.ours.entries())?;
     let record = work.apply(record, &made.entries)?;
     let ending = match (&record.state, &record.commit) {
@@ -128,12 +128,12 @@ fn record_of(
     at: &Preflight,
     made: &Planned,
     scratch: &Scratch,
-    commit: bool,
+    args: &Args,
 ) -> Result<JournalRecord> {
     let plan = &made.plan;
     let waits = !plan.conflicts.is_empty();
     let lock = waits.then(|| made.lock.to_bytes()).transpose()?;
-    let (moves_message, message) = planner::messages(plan, made.kind);
+    let (moves_message, message) = planner::messages(at, plan, args);
     Ok(JournalRecord {
         task: TASK.to_owned(),
         head: plan.head.clone(),
@@ -144,7 +144,7 @@ fn record_of(
         stages: made.stages.clone(),
         pending: lock.map(String::from_utf8).transpose()?,
         commit: Some(Commit {
-            wanted: commit,
+            wanted: args.commit,
             moves_tree: planner::moves_tree(at, scratch, &plan.moves)?,
             moves_message,
             message,

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::incoming::{Bundle, Incoming};
 use super::plan::{Arrival, Move, UpstreamSource, What};
+use crate::args::{Args, Conflicts};
 use transaction::steps::{Conflict, ConflictStage, edit_between, tree_of};
 use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
@@ -73,10 +74,7 @@ pub struct Sides<'a> {
     pub carried: &'a [(RepoPath, RepoPath)],
     /// Conflicts that are known before the merge: changed, and without a counterpart.
     pub orphans: &'a [(Conflict, Vec<ConflictStage>)],
-    /// Whether renames are looked for (they are known beforehand when a fork is carried).
-    pub renames: bool,
-    /// Whether upstream's files are taken where there is a conflict.
-    pub take_theirs: bool,
+    pub wish: &'a Args,
     /// Other files to write, such as the baseline.
     pub records: &'a [(RepoPath, Vec<u8>)],
     /// The lines of the lock, and whether they are to be brought up to date.
@@ -115,7 +113,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
             merge_changed(repo, scratch, &sides, &moved)?
         };
     let mut taken = Vec::new();
-    if sides.take_theirs {
+    if sides.wish.conflicts == Conflicts::Upstream {
         stages.clear();
         taken = std::mem::take(&mut conflicts);
         for Conflict { path, .. } in &taken {
@@ -137,9 +135,14 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
         }
     }
     let mut arrivals = arrivals(&sides, &moved, &entries, &conflicts);
-    if sides.renames {
-        let renamed = renamed(scratch, &sides, &moved, &entries, &conflicts)?;
-        tell_renamed(&mut arrivals, renamed);
+    if looks_for_renames(&sides) {
+        for (old, new) in renamed(scratch, &sides, &moved, &entries, &conflicts)? {
+            if let Some(arrival) = arrivals.iter_mut().find(|arrival| arrival.path == old) {
+                arrival.path = new;
+                arrival.renamed_from = Some(old);
+                arrival.what = What::Merged;
+            }
+        }
     }
     let up_to_date = |(mut origin, news): (Origin, bool)| {
         if news {
@@ -178,6 +181,11 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
     })
 }
 
+/// Renames are known beforehand where a fork is carried.
+fn looks_for_renames(sides: &Sides) -> bool {
+    sides.wish.carry.is_none()
+}
+
 type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);
 
 /// Without a base: upstream's files are all new, and their places are free.
@@ -200,7 +208,7 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         &tree_alone(scratch, sides.base)?,
         &ours,
         &tree_alone(scratch, sides.theirs)?,
-        sides.renames,
+        looks_for_renames(sides),
     )?;
     let entries = repo.entries(&merged.tree)?;
     let stages: Vec<ConflictStage> = merged
@@ -338,17 +346,6 @@ fn renamed(
         .map(|(path, base)| (path.clone(), base.clone()))
         .collect();
     scratch.renames(&tree_alone(scratch, &old)?, &tree_alone(scratch, &new)?)
-}
-
-/// Tells of each renamed file under the name that it has here.
-fn tell_renamed(arrivals: &mut [Arrival], renamed: Vec<(RepoPath, RepoPath)>) {
-    for (old, new) in renamed {
-        if let Some(arrival) = arrivals.iter_mut().find(|arrival| arrival.path == old) {
-            arrival.path = new;
-            arrival.renamed_from = Some(old);
-            arrival.what = What::Merged;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -180,8 +180,7 @@ impl What {
 ///
 /// `ours` is the repository as committed, `incoming` what will lie at which path.
 pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<Move>, Vec<String>> {
-    let mut moves = Vec::new();
-    let mut problems = Vec::new();
+    let (mut moves, mut problems, mut goals) = (Vec::new(), Vec::new(), BTreeSet::new());
     // Folders that upstream's files need; the repository may have many files, upstream has few.
     let needed: BTreeSet<RepoPath> = incoming.keys().flat_map(RepoPath::ancestors).collect();
     // Most files of a large repository lie where nothing happens.
@@ -206,6 +205,7 @@ pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<M
             continue;
         };
         let to = layout::outdated(path);
+        goals.insert(to.clone());
         match ours.get(&to) {
             Some(there) if !same(there, entry) => problems.push(format!(
                 "{to}: is there already, with other content than {path}"
@@ -218,17 +218,9 @@ pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<M
         }
     }
     if first {
-        let planned: BTreeSet<&RepoPath> = moves.iter().map(|planned| &planned.to).collect();
-        for path in ours.keys() {
-            if path.is_within(OUTDATED) && !planned.contains(path) {
-                let taken = problems
-                    .iter()
-                    .any(|problem| problem.starts_with(&format!("{path}:")));
-                if !taken {
-                    problems.push(format!("{path}: is there already"));
-                }
-            }
-        }
+        let there = ours.keys().filter(|path| path.is_within(OUTDATED));
+        let there = there.filter(|path| !goals.contains(*path));
+        problems.extend(there.map(|path| format!("{path}: is there already")));
     }
     if problems.is_empty() {
         Ok(moves)

@@ -32,18 +32,6 @@ pub struct Planned {
     pub stages: Vec<ConflictStage>,
     pub entries: Entries,
     pub lock: Lock,
-    pub kind: MigrationKind,
-}
-
-/// What a plan is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MigrationKind {
-    /// From the legacy layout to the modern one.
-    First,
-    /// From one upstream revision to the next.
-    Again,
-    /// The lock alone.
-    Adopt,
 }
 
 /// What a plan is made from.
@@ -114,8 +102,7 @@ impl Planner<'_> {
             theirs: &inputs.theirs,
             carried: &carried,
             orphans: &orphans,
-            renames: wish.carry.is_none(),
-            take_theirs: wish.conflicts == Conflicts::Upstream,
+            wish,
             upstream: inputs.upstream,
             tool: inputs.tool,
             retired: retired.unwrap_or_else(|| Some(Retired::new())),
@@ -149,11 +136,6 @@ impl Planner<'_> {
             stages: built.stages,
             entries: built.entries,
             lock: built.lock,
-            kind: if first {
-                MigrationKind::First
-            } else {
-                MigrationKind::Again
-            },
         })
     }
 
@@ -432,7 +414,7 @@ pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<O
 }
 
 /// The commit messages of a migration.
-pub fn messages(plan: &Plan, kind: MigrationKind) -> (String, String) {
+pub fn messages(at: &Preflight, plan: &Plan, wish: &Args) -> (String, String) {
     let upstream = match &plan.upstream.commit {
         Some(commit) => format!("{} at {commit}", plan.upstream.address),
         None => plan.upstream.address.clone(),
@@ -441,10 +423,12 @@ pub fn messages(plan: &Plan, kind: MigrationKind) -> (String, String) {
         "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that history follows \
          each file.\n"
     );
-    let subject = match kind {
-        MigrationKind::First => "feat: bring in the modern worker",
-        MigrationKind::Again => "feat: bring in upstream's changes",
-        MigrationKind::Adopt => "chore: record the upstream that this worker came from",
+    let subject = if wish.adopt.is_some() {
+        "chore: record the upstream that this worker came from"
+    } else if at.lock.is_none() {
+        "feat: bring in the modern worker"
+    } else {
+        "feat: bring in upstream's changes"
     };
     let content = format!("{subject}\n\nUpstream: {upstream}\n");
     (moves, content)

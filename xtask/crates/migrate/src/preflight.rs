@@ -1,6 +1,6 @@
 //! The repository as it stands before a migration, and what a migration can't start from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
@@ -124,7 +124,10 @@ pub fn expect_room(at: &Preflight, steps: &[PathChange]) -> Result<()> {
     if steps.is_empty() || !at.repo.is_sparse()? {
         return Ok(());
     }
-    let written = written(steps);
+    // The lock may come later than the steps.
+    let targets = steps.iter().filter_map(PathChange::target).cloned();
+    let written: BTreeSet<RepoPath> = targets.chain([RepoPath::from(LOCK)]).collect();
+    let written: Vec<RepoPath> = written.into_iter().collect();
     let (hidden, what) = match at.repo.hidden(&written)? {
         Some(hidden) => (hidden, "the sparse checkout hides what would be written"),
         // What is checked out already is not hidden.
@@ -145,13 +148,4 @@ pub fn expect_room(at: &Preflight, steps: &[PathChange]) -> Result<()> {
         "take these paths into it, or check all out with `git sparse-checkout disable`, then run \
          this again"
     ))
-}
-
-/// Every path that the steps put a file at, and the lock's, which may come later.
-fn written(steps: &[PathChange]) -> Vec<RepoPath> {
-    let mut paths = vec![RepoPath::from(LOCK)];
-    paths.extend(steps.iter().filter_map(PathChange::target).cloned());
-    paths.sort();
-    paths.dedup();
-    paths
 }

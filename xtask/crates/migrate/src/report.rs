@@ -12,13 +12,15 @@ use serde_json::{Value, json};
 use super::plan::{MoveReason, Plan, What};
 use super::preflight::Preflight;
 use transaction::journal::JournalRecord;
+use transaction::steps::Conflict;
 use worker_files::references::MentionKind;
+use worker_files::rewrite::Change;
 use xtask_core::cli::Format;
 use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
-use xtask_core::output::{counted, diff, print, print_parts, quoted_file};
+use xtask_core::output::{counted, diff, print, print_parts, quoted_file, section};
 use xtask_core::tree::{Oid, RepoPath};
 
 /// The page with both workers side by side, in the git directory.
@@ -140,10 +142,6 @@ impl<'a> MigrationReport<'a> {
     }
 }
 
-fn heading(title: &str) -> String {
-    format!("\n{BOLD}{title}{BOLD:#}\n")
-}
-
 fn text(plan: &Plan, next: &Commands) -> String {
     let mut out = String::new();
     let source = &plan.upstream;
@@ -158,43 +156,28 @@ fn text(plan: &Plan, next: &Commands) -> String {
     out += &moves(plan);
     out += &files(plan);
     out += &adopted(plan);
-    if !plan.rewrites.is_empty() {
-        out += &heading("Rewritten on the way");
-        for rewrite in &plan.rewrites {
-            out += &format!("  {}\n", rewrite.path);
-            for change in &rewrite.changes {
-                out += &format!("    {DIM}line {}:{DIM:#} {}\n", change.line, change.what);
-            }
-            out += &diff::coloured(&rewrite.diff, "    ");
-        }
-    }
+    let rewrites = plan.rewrites.iter().map(|rewrite| {
+        let line = |it: &Change| format!("    {DIM}line {}:{DIM:#} {}\n", it.line, it.what);
+        let lines: String = rewrite.changes.iter().map(line).collect();
+        let diff = diff::coloured(&rewrite.diff, "    ");
+        format!("  {}\n{lines}{diff}", rewrite.path)
+    });
+    out += &section("Rewritten on the way", rewrites);
     for (title, conflicts) in [
         ("Conflicts", &plan.conflicts),
         ("Not carried: upstream's file is taken", &plan.taken),
     ] {
-        if conflicts.is_empty() {
-            continue;
-        }
-        out += &heading(title);
-        for conflict in conflicts {
-            out += &format!("  {RED}{}{RED:#}: {}\n", conflict.path, conflict.reason);
-            out += &held(plan, &conflict.path);
-        }
+        let lines = conflicts.iter().map(|Conflict { path, reason }| {
+            format!("  {RED}{path}{RED:#}: {reason}\n{}", held(plan, path))
+        });
+        out += &section(title, lines);
     }
     out += &own(plan, next);
     out += &dangling(plan);
-    if !plan.local.is_empty() {
-        out += &heading("Stays where it is, because git does not track it");
-        for path in &plan.local {
-            out += &format!("  {path}\n");
-        }
-    }
-    if !plan.notes.is_empty() {
-        out += &heading("Notes");
-        for note in &plan.notes {
-            out += &format!("  {}\n", next.fit(note));
-        }
-    }
+    let local = plan.local.iter().map(|path| format!("  {path}\n"));
+    out += &section("Stays where it is, because git does not track it", local);
+    let notes = plan.notes.iter();
+    out += &section("Notes", notes.map(|note| format!("  {}\n", next.fit(note))));
     out
 }
 
@@ -226,24 +209,19 @@ fn own(plan: &Plan, next: &Commands) -> String {
     let Some(own) = plan.own.as_ref().filter(|own| !own.carried) else {
         return String::new();
     };
-    let mut out = heading(&format!(
+    let title = format!(
         "Changed by this fork since {}, and not in the new files",
         &own.base[..own.base.len().min(10)]
-    ));
-    for path in &own.files {
-        out += &format!("  {YELLOW}{path}{YELLOW:#}\n");
-    }
+    );
+    let files = own.files.iter();
+    let files = files.map(|path| format!("  {YELLOW}{path}{YELLOW:#}\n"));
     let merge = next.again("migrate", "--carry auto");
-    out += &format!("To merge these changes into the new files:\n  {merge}\n");
-    out
+    let how = format!("To merge these changes into the new files:\n  {merge}\n");
+    section(&title, files.chain([how]))
 }
 
 /// Moves, whole folders in one line.
 fn moves(plan: &Plan) -> String {
-    if plan.moves.is_empty() {
-        return String::new();
-    }
-    let mut out = heading("Moves");
     let mut folders: BTreeMap<String, (usize, MoveReason)> = BTreeMap::new();
     for one in &plan.moves {
         let top = one.from.top();
@@ -255,18 +233,16 @@ fn moves(plan: &Plan) -> String {
         };
         folders.entry(name).or_insert((0, one.why)).0 += 1;
     }
-    for (name, (count, why)) in folders {
+    let lines = folders.into_iter().map(|(name, (count, why))| {
         let why = match why {
             MoveReason::Retired => counted(count, "file"),
             MoveReason::NotAHubFile => "no Hub file".to_owned(),
             MoveReason::Replaced => "replaced by upstream's".to_owned(),
         };
-        out += &format!(
-            "  {name:<26} → {:<34} {DIM}{why}{DIM:#}\n",
-            format!("{OUTDATED}/{name}")
-        );
-    }
-    out
+        let to = format!("{OUTDATED}/{name}");
+        format!("  {name:<26} → {to:<34} {DIM}{why}{DIM:#}\n")
+    });
+    section("Moves", lines)
 }
 
 fn files(plan: &Plan) -> String {
@@ -277,7 +253,7 @@ fn files(plan: &Plan) -> String {
         .filter(|file| !file.what.is_quiet())
         .collect();
     if !news.is_empty() {
-        out += &heading("Comes from upstream");
+        out += &format!("\n{BOLD}Comes from upstream{BOLD:#}\n");
     }
     let (tool, news): (Vec<_>, Vec<_>) = news
         .into_iter()
@@ -334,16 +310,15 @@ fn adopted(plan: &Plan) -> String {
     if news || !plan.moves.is_empty() || plan.files.is_empty() {
         return String::new();
     }
-    let mut out = heading("Came from upstream");
-    for file in &plan.files {
+    let lines = plan.files.iter().map(|file| {
         let word = match file.what {
             What::RemovedHere => "removed here",
             What::ChangedHere => "changed here since",
             _ => "as upstream gave it",
         };
-        out += &format!("    {:<34} {DIM}{word}{DIM:#}\n", file.path.to_string());
-    }
-    out
+        format!("    {:<34} {DIM}{word}{DIM:#}\n", file.path.to_string())
+    });
+    section("Came from upstream", lines)
 }
 
 fn dangling(plan: &Plan) -> String {
@@ -355,21 +330,20 @@ fn dangling(plan: &Plan) -> String {
         ),
         (MentionKind::Prose, "Texts that speak of the old places"),
     ] {
-        let found: Vec<_> = plan.dangling.iter().filter(|it| it.kind == kind).collect();
-        if found.is_empty() {
-            continue;
-        }
-        out += &heading(title);
-        for one in found {
-            out += &format!(
-                "  {YELLOW}{}:{}:{}{YELLOW:#} {}\n",
-                one.path, one.line, one.column, one.what
-            );
-            if kind == MentionKind::Code {
-                out += &format!("    {DIM}{}{DIM:#}\n", one.text);
-            }
-            out += &format!("    instead: {}\n", one.instead);
-        }
+        let lines = plan
+            .dangling
+            .iter()
+            .filter(|it| it.kind == kind)
+            .map(|one| {
+                let place = format!("{}:{}:{}", one.path, one.line, one.column);
+                let text = match kind {
+                    MentionKind::Code => format!("    {DIM}{}{DIM:#}\n", one.text),
+                    MentionKind::Prose => String::new(),
+                };
+                let (what, instead) = (&one.what, &one.instead);
+                format!("  {YELLOW}{place}{YELLOW:#} {what}\n{text}    instead: {instead}\n")
+            });
+        out += &section(title, lines);
     }
     out
 }

@@ -1,7 +1,8 @@
 //! Where the modern files come from: a directory, a git repository on this machine, a URL, or the
 //! repository that holds this tool. All become a tree to read.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
@@ -16,7 +17,7 @@ use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tool_repo;
-use xtask_core::tree::{Directory, Entries, Oid, Tree};
+use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
 
 const LEFT_OUT: &str = "the user name and password in the upstream's address were used to fetch and \
                         are not recorded; later runs get them from git's credential helper";
@@ -207,22 +208,12 @@ fn relative(path: &Path, repository: &Path) -> String {
     let (Ok(path), Ok(repository)) = (path.canonicalize(), repository.canonicalize()) else {
         return path.display().to_string();
     };
-    let shared = path
-        .components()
-        .zip(repository.components())
-        .take_while(|(one, other)| one == other)
-        .count();
-    let up = repository.components().skip(shared).map(|_| "..".as_ref());
-    let down = path
-        .components()
-        .skip(shared)
-        .map(std::path::Component::as_os_str);
-    let relative: PathBuf = up.chain(down).collect();
-    if relative.as_os_str().is_empty() {
-        ".".to_owned()
-    } else {
-        relative.display().to_string()
-    }
+    let inside = |path: &Path| {
+        let bytes = path.as_os_str().as_bytes();
+        RepoPath::new(bytes.strip_prefix(b"/").unwrap_or(bytes))
+    };
+    let relative = inside(&repository.join("link")).link_to(&inside(&path));
+    String::from_utf8_lossy(relative.as_bytes()).into_owned()
 }
 
 /// Reads a directory without git.

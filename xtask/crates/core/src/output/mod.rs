@@ -18,6 +18,7 @@ use std::ops::Range;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use self::style::BOLD;
 use crate::finding::{Finding, Location, Severity, Span};
 use crate::progress;
 use crate::tree::RepoPath;
@@ -224,6 +225,15 @@ pub fn bytes(size: u64) -> String {
         divisor *= 1000;
     }
     format!("{size} B")
+}
+
+/// A part of a report with its title; empty where it has no lines. Each line ends by itself.
+pub fn section(title: &str, lines: impl IntoIterator<Item = String>) -> String {
+    let body: String = lines.into_iter().collect();
+    if body.is_empty() {
+        return body;
+    }
+    format!("\n{BOLD}{title}{BOLD:#}\n{body}")
 }
 
 /// The beginning of a text, so many characters of it.
