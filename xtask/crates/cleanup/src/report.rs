@@ -174,10 +174,7 @@ impl<'a> CleanupReport<'a> {
 
     /// An earlier run was killed, and this one finished it.
     pub fn finished(&self, record: &JournalRecord, restore: Option<&Restore>) -> Result<Outcome> {
-        let written = record.steps.iter().filter_map(|step| match step {
-            PathChange::Write { path, .. } => Some(path),
-            _ => None,
-        });
+        let written = record.steps.iter().filter_map(PathChange::target);
         let finished = format!("{GREEN}Finished{GREEN:#} what was interrupted");
         let (ending, end) = match record.tip() {
             Some(tip) => {

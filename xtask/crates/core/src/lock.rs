@@ -101,16 +101,18 @@ impl LockedFile {
     pub fn rendered(&self) -> &Oid {
         self.rendered.as_ref().unwrap_or(&self.given)
     }
+
+    pub fn entry(&self) -> TreeEntry {
+        TreeEntry::of(self.mode, self.rendered().clone())
+    }
 }
 
 impl Origin {
     /// The files as upstream's side of a merge has them.
     pub fn entries(&self) -> Entries {
         let files = self.files.iter();
-        let entry = |it: &LockedFile| TreeEntry::of(it.mode, it.rendered().clone());
-        files
-            .map(|(path, file)| (path.clone(), entry(file)))
-            .collect()
+        let files = files.map(|(path, file)| (path.clone(), file.entry()));
+        files.collect()
     }
 }
 

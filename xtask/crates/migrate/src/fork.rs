@@ -6,7 +6,6 @@ use std::ops::Range;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::incoming::Bundle;
 use super::official::{AUTO, Official, OfficialBase};
 use super::planner::Planner;
 use super::preflight::Preflight;
@@ -16,7 +15,7 @@ use worker_files::WorkerInterface;
 use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Memory, RepoPath, Tree, TreeEntry, same};
+use xtask_core::tree::{Entries, RepoPath, Tree, TreeEntry, same};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Own {
@@ -62,17 +61,6 @@ pub fn own(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<Own> {
         carried,
         files,
         changes: Vec::new(),
-    })
-}
-
-/// What upstream gives, as a worker to be read.
-pub fn tree_of(bundle: &Bundle) -> Memory {
-    let files = bundle.files.iter();
-    files.fold(Memory::new(), |tree, (path, incoming)| {
-        match path.as_str() {
-            Some(name) => tree.with_mode(name, incoming.mode, &*incoming.rendered),
-            None => tree,
-        }
     })
 }
 

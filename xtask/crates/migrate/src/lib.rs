@@ -73,14 +73,18 @@ pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
 fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Result<Outcome> {
     let journal = Journal::hold(repo, WAYS)?;
     let record = journal.read()?;
-    if args.resume {
-        return resume(repo, &journal, record, args.commit, report);
-    }
-    if args.abort {
-        return abort(repo, &journal, record, report);
-    }
-    if let Some(record) = record {
-        expect_dealt_with(repo, &record)?;
+    match record {
+        Some(record) if args.resume => return resume(repo, &journal, record, args.commit, report),
+        Some(record) if args.abort => return abort(repo, &journal, &record, report),
+        Some(record) => expect_dealt_with(repo, &record)?,
+        None if args.resume || args.abort => {
+            let what = if args.resume { "resume" } else { "abort" };
+            bail!(UserError::new(
+                format!("there is no migration to {what}"),
+                "start one with `cargo xtask migrate`",
+            ));
+        }
+        None => {}
     }
     let at = preflight::look(repo)?;
     // Outside of the journal, so that a dry run leaves the repository as it was.
@@ -208,24 +212,14 @@ fn interrupted_cleanup() -> UserError {
     )
 }
 
-fn nothing_under_way(what: &str) -> UserError {
-    UserError::new(
-        format!("there is no migration to {what}"),
-        "start one with `cargo xtask migrate`",
-    )
-}
-
 /// Finishes what was interrupted, or what waited for conflicts to be resolved.
 fn resume(
     repo: &Repo,
     journal: &Journal,
-    record: Option<JournalRecord>,
+    mut record: JournalRecord,
     commit: bool,
     report: &MigrationReport,
 ) -> Result<Outcome> {
-    let Some(mut record) = record else {
-        bail!(nothing_under_way("resume"));
-    };
     if record.task != TASK {
         bail!(interrupted_cleanup());
     }
@@ -316,7 +310,7 @@ fn resolved(
     work: &Work,
     mut record: JournalRecord,
 ) -> Result<(JournalRecord, Entries)> {
-    let unmerged = repo.unmerged()?;
+    let unmerged = repo.status()?.unmerged;
     if !unmerged.is_empty() {
         bail!(UserError::new(
             format!(
@@ -401,14 +395,10 @@ pub fn unsettled(
 fn abort(
     repo: &Repo,
     journal: &Journal,
-    record: Option<JournalRecord>,
+    record: &JournalRecord,
     report: &MigrationReport,
 ) -> Result<Outcome> {
-    let Some(record) = record else {
-        bail!(nothing_under_way("abort"));
-    };
-    let work = Work::resumed(repo, journal)?;
-    let kept = work.back(&record)?;
+    let kept = Work::resumed(repo, journal)?.back(record)?;
     let page = repo.git_dir.join(report::PAGE);
     let moves = |step: &PathChange| matches!(step, PathChange::Move { .. });
     if record.steps.iter().any(moves) && page.is_file() {

@@ -43,7 +43,7 @@ impl Planner<'_> {
         for (path, file) in &lock.upstream.files {
             // Files that are not rewritten are in the history of the repository itself.
             if file.rendered.is_none() && at.objects.blob(&file.given)?.is_some() {
-                base.insert(path.clone(), TreeEntry::of(file.mode, file.given.clone()));
+                base.insert(path.clone(), file.entry());
             } else {
                 missing.push(path);
             }
@@ -74,10 +74,7 @@ impl Planner<'_> {
                     )
                 ));
             }
-            base.insert(
-                path.clone(),
-                TreeEntry::of(file.mode, file.rendered().clone()),
-            );
+            base.insert(path.clone(), file.entry());
         }
         Ok(base)
     }

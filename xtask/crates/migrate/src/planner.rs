@@ -112,7 +112,9 @@ impl Planner<'_> {
             && own.carried
             && !(built.conflicts.is_empty() && built.taken.is_empty())
         {
-            let new = Exposed::read(&fork::tree_of(&bundle))?;
+            let mut theirs = inputs.theirs.clone();
+            theirs.retain(|path, _| !layout::is_tool(path));
+            let new = Exposed::read(&at.tree(&theirs, "upstream"))?;
             let conflicts: Vec<_> = built.conflicts.iter().chain(&built.taken).collect();
             own.changes = fork::in_conflict(at, base, [fork, started, &new], &conflicts)?;
         }

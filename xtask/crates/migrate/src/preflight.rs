@@ -58,15 +58,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
             "commit the worker's files first"
         ));
     };
-    let head_tree = repo.head_and_tree()?;
     let Index { entries, unseen } = index;
-    let head_tree = match head_tree {
-        Some((commit, tree)) if commit == head => tree,
-        _ => bail!(UserError::new(
-            "HEAD has moved while this looked at it",
-            "run this again once that has finished"
-        )),
-    };
     let objects = repo.objects();
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
@@ -74,7 +66,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
         records::place_in(ours.entries(), record)?;
     }
     Ok(Preflight {
-        head_tree,
+        head_tree: repo.tree_of(&head)?,
         repo: repo.clone(),
         objects,
         status,

@@ -178,19 +178,16 @@ pub fn expect_room(
     let mut by_way: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (what, way, path) in found {
         whats.push(what);
-        let paths = by_way.entry(way).or_default();
-        if !paths.contains(&path) {
-            paths.push(path);
-        }
+        by_way.entry(way).or_default().push(path);
     }
-    let typed = by_way.iter();
-    let typed = typed.map(|(way, paths)| way.replace("PATHS", &paths.join(" ")));
+    let ways = by_way.into_iter().map(|(way, mut paths)| {
+        paths.dedup();
+        way.replace("PATHS", &paths.join(" "))
+    });
+    let ways = ways.collect::<Vec<_>>().join("; ");
     bail!(UserError::new(
         format!("these paths can't be written:\n  {}", whats.join("\n  ")),
-        format!(
-            "{}, then run this again",
-            typed.collect::<Vec<_>>().join("; ")
-        )
+        format!("{ways}, then run this again")
     ))
 }
 
