@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use self::next::UnderWay;
 use migrate::upstream::same_folder;
-use migrate::{Unsettled, address, upstream_status};
+use migrate::{Unsettled, address};
 use transaction::journal::{Journal, Phase};
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
@@ -57,9 +57,6 @@ struct RecordedUpstream {
     address: String,
     rev: Option<String>,
     commit: Option<String>,
-    /// Commits since then that touch the worker's files.
-    #[serde(serialize_with = "known")]
-    behind: Known<usize>,
 }
 
 #[derive(Serialize)]
@@ -85,23 +82,19 @@ struct RepositoryStatus {
 pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
     let commands = Commands::new(chosen);
     let dir = tool_repo::chosen(chosen)?;
-    let git = Git::find();
-    let repo = match &git {
-        Ok(git) => Repo::open(git, &dir),
-        Err(error) => Err(anyhow::anyhow!("{error}")),
-    };
+    let repo = Git::find().and_then(|git| Repo::open(&git, &dir));
     let (root, commands) = match &repo {
         Ok(repo) => (repo.top.clone(), commands.at_root(chosen, &repo.top)),
         Err(_) => (dir, commands),
     };
     // A git that can't even tell that is of no use: it may not read the index.
     let repo = repo.and_then(|repo| Ok((repo.status()?, repo)));
-    let at = look(git.as_ref().ok(), repo, &root)?;
+    let at = look(repo, &root)?;
     report::print(&crate::from_here(&root), &at, &commands, args.format)?;
     Ok(Outcome::Done)
 }
 
-fn look(git: Option<&Git>, repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositoryStatus> {
+fn look(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositoryStatus> {
     let tree = Directory::open_work_tree(root)?;
     let paths = tree.entries().keys();
     let outdated = paths.filter(|path| path.is_within(OUTDATED)).count();
@@ -110,7 +103,7 @@ fn look(git: Option<&Git>, repo: Result<(Status, Repo)>, root: &Path) -> Result<
         layout: Layout::of(tree.entries()),
         repository: Ok(None),
         under_way: None,
-        upstream: upstream_of(git, &tree, root),
+        upstream: upstream_of(&tree),
         is_tools_own: same_folder(&tool_repo::repository(), root),
         is_for_another_engine: false,
         outdated,
@@ -184,19 +177,11 @@ fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
     Ok(is_staged.then_some(UnderWay::CleanupStaged))
 }
 
-fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<RecordedUpstream> {
+fn upstream_of(tree: &dyn Tree) -> Known<RecordedUpstream> {
     let lock = Lock::read(tree).map_err(|error| format!("{error:#}"))?;
-    Ok(lock.map(|lock| {
-        let origin = lock.upstream;
-        let behind = match git {
-            Some(git) => upstream_status::behind(git, &origin, root).map(Some),
-            None => Err("git is not there to look".to_owned()),
-        };
-        RecordedUpstream {
-            address: address::without_credentials(&origin.address),
-            rev: origin.rev,
-            commit: origin.commit,
-            behind,
-        }
+    Ok(lock.map(|lock| RecordedUpstream {
+        address: address::without_credentials(&lock.upstream.address),
+        rev: lock.upstream.rev,
+        commit: lock.upstream.commit,
     }))
 }

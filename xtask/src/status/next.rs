@@ -174,8 +174,6 @@ impl RepositoryStatus {
             let why = "nothing is open any more: outdated/ may go (`cargo xtask build-image` checks \
                        the image first)";
             task("cleanup", "--dry-run", why)
-        } else if matches!(&self.upstream, Ok(Some(it)) if matches!(it.behind, Ok(Some(1..)))) {
-            task("migrate", "--dry-run", "shows what upstream has changed")
         } else if self.is_tools_own && !has_upstream {
             let test = "cargo xtask test".to_owned();
             (test, "runs what a contribution must pass")
@@ -189,7 +187,7 @@ impl RepositoryStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{Known, RecordedUpstream, WorkTree};
+    use crate::status::{RecordedUpstream, WorkTree};
     use xtask_core::output::Counts;
 
     fn modern() -> RepositoryStatus {
@@ -205,7 +203,6 @@ mod tests {
                 address: "u".into(),
                 rev: None,
                 commit: Some("bb".into()),
-                behind: Ok(Some(0)),
             })),
             is_tools_own: false,
             is_for_another_engine: false,
@@ -328,16 +325,7 @@ mod tests {
             at.compare = Err("it is no JSON".into());
         });
         assert_eq!(broken, "cargo xtask compare");
-        let upstream = |behind: Known<usize>| {
-            next(|at| {
-                if let Ok(Some(upstream)) = &mut at.upstream {
-                    upstream.behind = behind.clone();
-                }
-            })
-        };
-        assert_eq!(upstream(Ok(Some(2))), "cargo xtask migrate --dry-run");
-        let unknown = || Err("it was not asked".into());
-        assert_eq!(upstream(unknown()), "cargo xtask migrate --check");
+        assert_eq!(next(|_| {}), "cargo xtask migrate --check");
         assert_eq!(
             next(|at| at.upstream = Ok(None)),
             "cargo xtask migrate --adopt main --upstream URL"

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Known, RepositoryStatus};
 use xtask_core::cli::Format;
@@ -21,11 +21,8 @@ pub fn print(
 ) -> Result<()> {
     let (next, root) = (at.next(commands), root.display());
     if format == Format::Json {
-        let mut value = json!({ "version": 1, "root": root.to_string(), "next": next });
-        if let (Value::Object(all), Value::Object(parts)) = (&mut value, json!(at)) {
-            all.extend(parts);
-        }
-        return output::print_plain(&format!("{value:#}\n"));
+        let what = json!({ "version": 1, "root": root.to_string(), "next": next });
+        return output::print_parts(&[&what, &json!(at)]);
     }
     let mut out = format!("{BOLD}{root}{BOLD:#}{}\n\n", repository(at));
     for (name, text) in lines(at, commands) {
@@ -112,18 +109,7 @@ fn upstream(upstream: &super::RecordedUpstream) -> String {
     if let Some(commit) = &upstream.commit {
         text += &format!(" at {}", short(commit));
     }
-    let standing = match &upstream.behind {
-        Ok(None | Some(0)) => format!("{GREEN}nothing new there{GREEN:#}"),
-        Ok(Some(count)) => {
-            let commits = counted(*count, "commit");
-            format!("{YELLOW}{commits} behind{YELLOW:#}")
-        }
-        Err(why) if why.ends_with("was not asked") => {
-            format!("{why} whether it moved on (`migrate --check` asks)")
-        }
-        Err(why) => format!("how far behind is not known: {why}"),
-    };
-    format!("{text}: {standing}")
+    text
 }
 
 fn compared(counts: &compare::OpenCounts) -> String {

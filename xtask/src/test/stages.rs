@@ -165,7 +165,7 @@ pub const STAGES: &[TestStage] = &[
     TestStage {
         name: wheel::NAME,
         about: "hub-lint installs and runs in another worker",
-        needs: &[],
+        needs: &[Need::Python],
         file: Some(wheel::FILE),
         run: wheel::run,
     },

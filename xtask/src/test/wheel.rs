@@ -32,9 +32,7 @@ const PLACE: &str = "--> .runpod/hub.json:3:68";
 
 pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     let root = checkout.root;
-    let Some(python) = python() else {
-        return Ok(StageOutcome::skipped("no Python with venv"));
-    };
+    let python = python().context("no Python with venv")?;
     let _lock = hold(root, "wheel-stage", "run the stage wheel")?;
     let folder = root.join(FOLDER);
     finished(command(root, &python, "-m venv --clear").arg(&folder))?;

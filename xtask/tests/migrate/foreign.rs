@@ -381,8 +381,9 @@ fn a_lock_does_not_vouch_for_a_directory_on_this_machine() {
             upstream.path.to_str().unwrap(),
         ]);
         worker.migrate(&["--check"]).refused(&what, &help);
+        // It names the upstream and does not read it.
         let status = worker.task("status", &[]).env("DOCKER", "none").run();
-        status.says(&format!("{what}; {help}"));
+        status.says(&format!("  upstream  {shown} at [OID]\n"));
         worker
             .migrate(&["--check", "--upstream", address])
             .finds()

@@ -92,8 +92,8 @@ pub fn upstream_moves_on(terminal: &Terminal<'_>, worker: &Repo<'_>, upstream: &
     terminal
         .types("cargo xtask status")
         .done()
-        .says("\n  upstream  ../upstream at [OID]: 1 commit behind\n");
-    terminal.next_is("cargo xtask migrate --dry-run");
+        .says("\n  upstream  ../upstream at [OID]\n");
+    terminal.next_is("cargo xtask migrate --check");
 
     let before = worker.everything();
     for listing in [

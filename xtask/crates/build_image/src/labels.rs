@@ -34,7 +34,7 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Source
         // A folder inside of another repository: its commit says nothing of the worker.
         return Ok(SourceRevision::default());
     }
-    let Some((head, _)) = repo.head_and_tree()? else {
+    let Some(head) = repo.commit("HEAD")? else {
         return Ok(SourceRevision::default());
     };
     let status = repo.status()?;

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::mentions;
 use super::report::RemovalPlan;
+use super::{is_outdated, mentions};
 use compare::accepted;
 use compare::cleanup_gate::CleanupGate;
 use migrate::preflight::Preflight;
@@ -102,7 +102,7 @@ impl ObstacleCheck<'_> {
         self.records_unseen();
         self.local(&changed);
         self.not_plain()?;
-        if self.plan.restore.is_none() && self.head.entries().keys().any(below) {
+        if self.plan.restore.is_none() && self.head.entries().keys().any(is_outdated) {
             let commit = &self.at.head;
             // A branch name that is free.
             let settle = format!("branch legacy-{} {commit}", commit.short());
@@ -162,10 +162,11 @@ impl ObstacleCheck<'_> {
             let is_free = !exists(&path.below(top)) && !above.any(|one| is_file(&one.below(top)));
             is_free && is_staged() && !status.unmerged.contains(path)
         };
-        let gone = |path: &&&RepoPath| below(path) && head.contains_key(**path) && is_gone(path);
-        let all = head.keys().filter(|path| below(path)).count();
+        let gone =
+            |path: &&&RepoPath| is_outdated(path) && head.contains_key(**path) && is_gone(path);
+        let all = head.keys().filter(|path| is_outdated(path)).count();
         // A restore of the whole folder would remove a file that is only staged.
-        let is_new = |path: &&&RepoPath| below(path) && !head.contains_key(**path);
+        let is_new = |path: &&&RepoPath| is_outdated(path) && !head.contains_key(**path);
         let is_all_gone = all > 0
             && changed.iter().filter(gone).count() == all
             && !changed.iter().any(|path| is_new(&path));
@@ -177,7 +178,10 @@ impl ObstacleCheck<'_> {
             let back = format!("{BACK} {OUTDATED}");
             self.add_git(ObstacleKind::Uncommitted, &OUTDATED, &why, &back);
         }
-        for &path in changed.iter().filter(|path| !is_all_gone || !below(path)) {
+        for &path in changed
+            .iter()
+            .filter(|path| !is_all_gone || !is_outdated(path))
+        {
             let is_plain = is_file(&path.below(top)) && index.contains_key(path);
             let settle = if is_plain && !status.unmerged.contains(path) {
                 format!("commit -- {}", quoted_path(path))
@@ -216,7 +220,7 @@ impl ObstacleCheck<'_> {
 
     /// What git does not track below the folder, except what `changed` names already.
     pub fn local(&mut self, changed: &[&RepoPath]) {
-        let local = self.at.status.local.iter().filter(|path| below(path));
+        let local = self.at.status.local.iter().filter(|path| is_outdated(path));
         for path in local.filter(|path| !changed.contains(path)) {
             let is_repository = path.below(&self.at.repo.top).join(".git").exists();
             let (what, clean) = if is_repository {
@@ -232,7 +236,12 @@ impl ObstacleCheck<'_> {
 
     fn not_plain(&mut self) -> Result<()> {
         let is_sparse = self.at.repo.is_sparse()?;
-        for (path, entry) in self.head.entries().iter().filter(|(path, _)| below(path)) {
+        for (path, entry) in self
+            .head
+            .entries()
+            .iter()
+            .filter(|(path, _)| is_outdated(path))
+        {
             let remove = format!("rm -- {}", quoted_path(path));
             let (why, settle) = match self.at.unseen.get(path) {
                 _ if entry.mode == Mode::Submodule => {
@@ -308,10 +317,6 @@ impl ObstacleCheck<'_> {
         }
         Ok(())
     }
-}
-
-fn below(path: &RepoPath) -> bool {
-    path.is_within(OUTDATED)
 }
 
 /// The files below the folder that are not those that migrate put there, by the record of what

@@ -167,15 +167,7 @@ fn remove(
         commit,
         ..JournalRecord::default()
     };
-    let work = Work {
-        repo: &at.repo,
-        journal,
-        scratch,
-        objects: at.objects.clone(),
-        staged: staged.clone(),
-    };
-    journal.begin(&at.repo)?;
-    let record = work.apply(record, after)?;
+    let record = Work::begun(&at.repo, journal, scratch, staged)?.apply(record, after)?;
     remove_folders(&at.repo)?;
     Ok(record)
 }
@@ -255,8 +247,7 @@ fn is_outdated(path: &RepoPath) -> bool {
 
 /// The committed files, which decide everything.
 fn at_head(at: &Preflight) -> Result<GitTree> {
-    let entries = at.repo.entries(&at.head_tree)?;
-    Ok(GitTree::new(at.objects.clone(), entries, "HEAD"))
+    Ok(at.tree(&at.repo.entries(&at.head_tree)?, "HEAD"))
 }
 
 /// The files after the removal. Stores no object, since a dry run needs only the hashes.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::check::{Obstacle, ObstacleKind, PassedReason};
 use super::is_outdated;
@@ -14,7 +14,7 @@ use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::OUTDATED;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
-use xtask_core::output::{counted, print};
+use xtask_core::output::{counted, print, print_parts, section};
 use xtask_core::tree::{Entries, Oid, RepoPath};
 
 /// A commit that has `outdated/` as it is now.
@@ -33,7 +33,7 @@ impl Restore {
 }
 
 /// What a run is about to do, or what keeps it from that.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct RemovalPlan {
     pub restore: Option<Restore>,
     pub files: Vec<RepoPath>,
@@ -65,10 +65,7 @@ impl RemovalPlan {
         Self {
             restore,
             files: files.cloned().collect(),
-            writes: Vec::new(),
-            obstacles: Vec::new(),
-            reasons: Vec::new(),
-            mentions: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -177,10 +174,7 @@ impl<'a> CleanupReport<'a> {
 
     /// An earlier run was killed, and this one finished it.
     pub fn finished(&self, record: &JournalRecord, restore: Option<&Restore>) -> Result<Outcome> {
-        let written = record.steps.iter().filter_map(|step| match step {
-            PathChange::Write { path, .. } => Some(path),
-            _ => None,
-        });
+        let written = record.steps.iter().filter_map(PathChange::target);
         let finished = format!("{GREEN}Finished{GREEN:#} what was interrupted");
         let (ending, end) = match record.tip() {
             Some(tip) => {
@@ -209,11 +203,8 @@ impl<'a> CleanupReport<'a> {
         if self.format == Format::Text {
             return print(text);
         }
-        let mut value = json!({ "version": 1, "ending": ending, "commit": commit });
-        if let (Value::Object(all), Value::Object(parts)) = (&mut value, json!(parts)) {
-            all.extend(parts);
-        }
-        print(&format!("{value:#}\n"))
+        let how = json!({ "version": 1, "ending": ending, "commit": commit });
+        print_parts(&[&how, &json!(parts)])
     }
 
     fn text(&self, plan: &RemovalPlan) -> String {
@@ -226,38 +217,25 @@ impl<'a> CleanupReport<'a> {
             out += &back.map_or_else(String::new, |back| format!("\n{back}"));
         }
         for of_kind in plan.obstacles.chunk_by(|one, other| one.kind == other.kind) {
-            out += &heading(of_kind[0].kind.title());
-            for Obstacle {
-                kind,
-                subject,
-                why,
-                settle,
-            } in of_kind
-            {
+            let line = |one: &Obstacle| {
                 // The one who reads a place wants to see its line, the one who reads an id why.
-                let why = match kind {
+                let why = match one.kind {
                     ObstacleKind::Local | ObstacleKind::Unreachable => String::new(),
-                    _ => format!(" {DIM}{why}{DIM:#}"),
+                    _ => format!(" {DIM}{}{DIM:#}", one.why),
                 };
-                out += &format!("  {RED}{subject}{RED:#}{why}\n    {settle}\n");
-            }
+                format!("  {RED}{}{RED:#}{why}\n    {}\n", one.subject, one.settle)
+            };
+            out += &section(of_kind[0].kind.title(), of_kind.iter().map(line));
         }
-        if !plan.reasons.is_empty() {
-            out += &heading("Passes for a reason on record");
-        }
-        for reason in &plan.reasons {
-            out += &format!("  {}: {}\n", reason.id, reason.reason);
-        }
-        if !plan.mentions.is_empty() {
-            let title = format!("Texts that refer to {OUTDATED}/, and stop nothing");
-            out += &heading(&title);
-        }
-        for one in &plan.mentions {
+        let reasons = plan.reasons.iter();
+        let reasons = reasons.map(|it| format!("  {}: {}\n", it.id, it.reason));
+        out += &section("Passes for a reason on record", reasons);
+        let mentions = plan.mentions.iter().map(|one| {
             let place = format!("{}:{}:{}", one.path, one.line, one.column);
-            let text = &one.text;
-            out += &format!("  {YELLOW}{place}{YELLOW:#} {DIM}{text}{DIM:#}\n");
-        }
-        out
+            format!("  {YELLOW}{place}{YELLOW:#} {DIM}{}{DIM:#}\n", one.text)
+        });
+        let title = format!("Texts that refer to {OUTDATED}/, and stop nothing");
+        out + &section(&title, mentions)
     }
 
     fn comes_back(&self, restore: &Restore) -> String {
@@ -278,8 +256,4 @@ impl<'a> CleanupReport<'a> {
         ];
         listed(&format!("{what} Next:"), &then)
     }
-}
-
-fn heading(title: &str) -> String {
-    format!("\n{BOLD}{title}{BOLD:#}\n")
 }

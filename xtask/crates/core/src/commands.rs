@@ -16,6 +16,8 @@ pub struct Commands {
     git: String,
     /// The same for this tool, which takes another repository by default.
     task: String,
+    /// The options of this run that hold for the next one too.
+    asked: String,
 }
 
 impl Commands {
@@ -24,7 +26,15 @@ impl Commands {
         Self {
             git: named(repo.filter(|repo| *repo != Path::new("."))),
             task: named(repo),
+            asked: String::new(),
         }
+    }
+
+    /// The same, with options that [`Self::again`] repeats.
+    #[must_use]
+    pub fn asking(mut self, options: String) -> Self {
+        self.asked = options;
+        self
     }
 
     /// The same for the top of the work tree: git resolves paths from where it runs, and a folder
@@ -54,6 +64,11 @@ impl Commands {
     pub fn task(&self, name: &str, options: &str) -> String {
         let repo = &self.task;
         format!("{TASK}{name} {repo}{options}").trim_end().into()
+    }
+
+    /// A task with what was asked for in this run, and more.
+    pub fn again(&self, name: &str, more: &str) -> String {
+        self.task(name, format!("{} {more}", self.asked).trim_start())
     }
 
     /// A text with the repository in its commands of this tool, and in those of git in backticks.

@@ -5,7 +5,7 @@
 //! the first that is fit is taken and not just the first.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -44,9 +44,11 @@ impl Engine {
     /// `$DOCKER` where that is set, else each `docker` on PATH.
     /// The error names each that was tried, with what is against it, and what to do.
     pub fn find() -> Result<Self, NoEngine> {
-        let chosen = chosen();
+        let chosen = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
+        let found = which::which_all(chosen.as_deref().unwrap_or(OsStr::new("docker")));
+        let most = if chosen.is_some() { 1 } else { usize::MAX };
         let mut tried = Vec::new();
-        for program in programs(chosen.as_deref()) {
+        for program in found.into_iter().flatten().take(most) {
             match ask(&program) {
                 Ok(()) => return Ok(Self { program }),
                 Err(against) => tried.push((program, against)),
@@ -153,16 +155,6 @@ fn none(tried: &[(PathBuf, String)], chosen: Option<&str>) -> UsageError {
     UsageError(format!("{text}\n{help}"))
 }
 
-fn chosen() -> Option<OsString> {
-    std::env::var_os(VARIABLE).filter(|name| !name.is_empty())
-}
-
-fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
-    let found = which::which_all(chosen.unwrap_or(OsStr::new("docker")));
-    let most = if chosen.is_some() { 1 } else { usize::MAX };
-    found.into_iter().flatten().take(most).collect()
-}
-
 /// Whether `BuildKit` is a part of a client.
 fn has_buildkit(version: &str) -> bool {
     release(version).is_some_and(|release| release >= BUILDKIT && release.0 < PLUGIN)
@@ -175,7 +167,7 @@ fn release(version: &str) -> Option<(u32, u32)> {
 
 /// Checks that a client reaches a daemon and can build with `BuildKit`.
 fn ask(program: &Path) -> Result<(), String> {
-    let version = match said(program, &["version", "--format", "{{json .}}"], PATIENCE) {
+    let version = match said(program, &["version", "--format", "{{json .}}"]) {
         Ok(Some(said)) => understand(said.ok, &said.stdout, &said.stderr)?,
         Ok(None) => {
             let limit = PATIENCE.as_secs();
@@ -183,7 +175,7 @@ fn ask(program: &Path) -> Result<(), String> {
         }
         Err(error) => return Err(format!("it could not be started: {}", error.root_cause())),
     };
-    let buildx = said(program, &["buildx", "version"], PATIENCE);
+    let buildx = said(program, &["buildx", "version"]);
     let has_buildx = matches!(buildx, Ok(Some(said))
         if said.ok && String::from_utf8_lossy(&said.stdout).contains("buildx"));
     if has_buildx || has_buildkit(&version) {
@@ -217,10 +209,10 @@ fn understand(ok: bool, stdout: &[u8], stderr: &str) -> Result<String, String> {
 }
 
 /// What a client says; `None` where it does not end in time.
-fn said(program: &Path, args: &[&str], limit: Duration) -> Result<Option<Finished>> {
+fn said(program: &Path, args: &[&str]) -> Result<Option<Finished>> {
     let mut command = Command::new(program);
     command.args(args);
-    process::within(command, b"", Some(limit))
+    process::within(command, b"", Some(PATIENCE))
 }
 
 #[cfg(test)]

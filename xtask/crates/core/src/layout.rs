@@ -125,9 +125,10 @@ impl Layout {
 }
 
 /// How an upstream arranges its files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Shape {
     /// Everything below `.runpod/`, as in the SGLang repository.
+    #[default]
     #[serde(rename = ".runpod")]
     Runpod,
     /// The root of a modern worker.

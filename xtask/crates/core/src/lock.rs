@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::layout::{LOCK, Shape};
 use crate::outcome::UserError;
 use crate::records;
-use crate::tree::{Mode, Oid, RepoPath, Side, Tree};
+use crate::tree::{Entries, Mode, Oid, RepoPath, Side, Tree, TreeEntry};
 
 /// The format that this version reads and writes.
 const VERSION: u32 = 1;
@@ -100,6 +100,19 @@ impl LockedFile {
     /// What upstream's side of a merge was.
     pub fn rendered(&self) -> &Oid {
         self.rendered.as_ref().unwrap_or(&self.given)
+    }
+
+    pub fn entry(&self) -> TreeEntry {
+        TreeEntry::of(self.mode, self.rendered().clone())
+    }
+}
+
+impl Origin {
+    /// The files as upstream's side of a merge has them.
+    pub fn entries(&self) -> Entries {
+        let files = self.files.iter();
+        let files = files.map(|(path, file)| (path.clone(), file.entry()));
+        files.collect()
     }
 }
 

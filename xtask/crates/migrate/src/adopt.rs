@@ -7,121 +7,94 @@ use std::collections::BTreeSet;
 use anyhow::{Result, bail};
 
 use super::incoming;
-use super::merge::{self, Stored};
+use super::merge;
 use super::official::{ADDRESS, Official};
 use super::plan::{Arrival, Plan, UpstreamSource, What};
-use super::planner::{self, Planned};
-use super::preflight::{self, Preflight};
+use super::planner::{Planned, Planner};
+use super::preflight;
 use super::upstream::{self, Upstream};
-use crate::args::Args;
 use transaction::steps;
-use xtask_core::git::{Git, Scratch};
+use xtask_core::git::Scratch;
 use xtask_core::layout::{self, LOCK, Shape};
-use xtask_core::lock::{Lock, Origin};
+use xtask_core::lock::{Lock, LockedFile, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
 
-pub fn make(
-    git: &Git,
-    at: &Preflight,
-    scratch: &Scratch,
-    args: &Args,
-    revision: &str,
-) -> Result<Planned> {
-    if at.lock.is_some() {
-        bail!(UserError::new(
-            format!("{LOCK} is there already"),
-            "bring in what upstream changed with `cargo xtask migrate`"
-        ));
+impl Planner<'_> {
+    /// Makes the plan that writes the lock of a modern worker.
+    pub fn adopt(&self, revision: &str) -> Result<Planned> {
+        let (at, scratch) = (self.at, self.scratch);
+        if at.lock.is_some() {
+            bail!(UserError::new(
+                format!("{LOCK} is there already"),
+                "bring in what upstream changed with `cargo xtask migrate`"
+            ));
+        }
+        let ours = at.ours.entries();
+        if Shape::of(ours) != Some(Shape::Root) {
+            bail!(UserError::new(
+                "this worker does not have the modern layout, so there is nothing to adopt",
+                "move it to the modern layout with `cargo xtask migrate`"
+            ));
+        }
+        let (named, mut found) = self.source(revision)?;
+        found.origin.rev = followed(revision, named.as_deref());
+        let source = UpstreamSource::of(&found.origin);
+        let files = files(&found.origin, ours);
+        merge::record(&mut found.origin, ours);
+        let lock = Lock::new(found.origin, None);
+        let oid = scratch.blob(&lock.to_bytes()?)?;
+        let mut entries = ours.clone();
+        entries.insert(LOCK.into(), TreeEntry::of(Mode::File, oid));
+        let mut notes = found.notes;
+        notes.extend(left_over(ours));
+        let steps = steps::between(ours, &entries, &[]);
+        preflight::expect_room(at, &steps)?;
+        let plan = Plan {
+            after: steps::tree_of(scratch, ours, &entries)?,
+            files,
+            notes,
+            steps,
+            ..Plan::new(at, source)
+        };
+        Ok(Planned {
+            plan,
+            stages: Vec::new(),
+            entries,
+            lock,
+        })
     }
-    let ours = at.ours.entries();
-    if Shape::of(ours) != Some(Shape::Root) {
-        bail!(UserError::new(
-            "this worker does not have the modern layout, so there is nothing to adopt",
-            "move it to the modern layout with `cargo xtask migrate`"
-        ));
-    }
-    let (upstream, found) = source(git, at, scratch, args, revision)?;
-    let mut origin = Origin {
-        address: upstream.address.clone(),
-        rev: followed(revision, upstream.commit.as_deref()),
-        commit: found.commit.clone(),
-        shape: upstream.shape,
-        files: found.stored.locked.clone(),
-    };
-    merge::record(&mut origin, ours);
-    let lock = Lock::new(origin, None);
-    let oid = scratch.blob(&lock.to_bytes()?)?;
-    let mut entries = ours.clone();
-    entries.insert(LOCK.into(), TreeEntry::of(Mode::File, oid));
-    let after = steps::tree_of(scratch, ours, &entries)?;
-    let mut notes = found.notes;
-    notes.extend(left_over(ours));
-    let steps = steps::between(ours, &entries, &[]);
-    preflight::expect_room(at, &steps)?;
-    let source = UpstreamSource {
-        address: upstream.address.clone(),
-        rev: lock.upstream.rev.clone(),
-        commit: found.commit.clone(),
-        shape: upstream.shape,
-    };
-    let plan = Plan {
-        after,
-        files: files(&found.stored, ours),
-        notes,
-        steps,
-        ..Plan::new(at, source)
-    };
-    Ok(Planned {
-        plan,
-        stages: Vec::new(),
-        entries,
-        lock,
-        kind: planner::MigrationKind::Adopt,
-    })
-}
 
-/// The upstream that was named; else the official repository or this tool's, whichever more files
-/// are as it gave them.
-fn source(
-    git: &Git,
-    at: &Preflight,
-    scratch: &Scratch,
-    args: &Args,
-    revision: &str,
-) -> Result<(Upstream, Found)> {
-    let search = |address| search(git, at, scratch, revision, address).map_err(named_by_adopt);
-    if let Some(address) = args.upstream.as_deref() {
-        return search(Some(address));
+    /// The upstream that was named; else the official repository or this tool's, whichever more
+    /// files are as it gave them. The commit that was named, and what was found.
+    fn source(&self, revision: &str) -> Result<(Option<String>, Found)> {
+        let search = |address| self.search(revision, address).map_err(named_by_adopt);
+        if let Some(address) = self.wish.upstream.as_deref() {
+            return search(Some(address));
+        }
+        let official = self.wish.official.as_deref();
+        let of_official = Official::open(self.git, official, self.at)?;
+        let (count, most) = of_official.has_of(self.at.ours.entries());
+        match (!most).then(|| search(None)) {
+            Some(Ok(own)) if own.1.same >= count => Ok(own),
+            Some(Err(error)) if count == 0 => Err(unlike_the_official(error)),
+            _ => search(Some(official.unwrap_or(ADDRESS))),
+        }
     }
-    let official = args.official.as_deref();
-    let (count, most) = Official::open(git, official, at)?.has_of(at.ours.entries());
-    let own = (!most).then(|| search(None));
-    match own {
-        Some(Ok(own)) if own.1.same >= count => Ok(own),
-        Some(Err(error)) if count == 0 => Err(unlike_the_official(error)),
-        _ => search(Some(official.unwrap_or(ADDRESS))),
-    }
-}
 
-/// Opens an upstream, and finds the revision of it that the files came from.
-fn search(
-    git: &Git,
-    at: &Preflight,
-    scratch: &Scratch,
-    revision: &str,
-    address: Option<&str>,
-) -> Result<(Upstream, Found)> {
-    let request = upstream::Request {
-        address,
-        // A directory without git has no revisions; it is what it is.
-        rev: (revision != ".").then_some(revision),
-        locked: None,
-        repository: &at.repo.top,
-    };
-    let upstream = upstream::open(git, &request)?;
-    let found = find(&upstream, scratch, at.ours.entries())?;
-    Ok((upstream, found))
+    /// Opens an upstream, and finds the revision of it that the files came from.
+    fn search(&self, revision: &str, address: Option<&str>) -> Result<(Option<String>, Found)> {
+        let request = upstream::Request {
+            address,
+            // A directory without git has no revisions; it is what it is.
+            rev: (revision != ".").then_some(revision),
+            locked: None,
+            repository: &self.at.repo.top,
+        };
+        let upstream = upstream::open(self.git, &request)?;
+        let found = find(&upstream, self.scratch, self.at.ours.entries())?;
+        Ok((upstream.source.commit, found))
+    }
 }
 
 /// What a modern worker still has of the old layout.
@@ -169,24 +142,17 @@ fn followed(revision: &str, commit: Option<&str>) -> Option<String> {
 struct Found {
     /// How many files are here as it gave them.
     same: usize,
-    commit: Option<String>,
-    stored: Stored,
+    origin: Origin,
     notes: Vec<String>,
 }
 
 /// Of the named revision and those before it, takes the one with the most equal files, the newest
 /// of several.
 fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found> {
-    let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
-        upstream.sizes(entries)
-    })?;
-    let named = merge::store(scratch, &bundle)?;
-    let total = named.entries.len();
-    let mut best = (
-        same_files(&named.entries, ours),
-        upstream.commit.clone(),
-        named,
-    );
+    let source = &upstream.source;
+    let named = merge::store(scratch, &upstream.collect()?, source.clone())?;
+    let mut best = (same_files(&named.entries(), ours), named);
+    let total = best.1.files.len();
     // Revisions with equal worker files are looked at once.
     let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
     for commit in upstream.history()? {
@@ -196,25 +162,26 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         let Some(tree) = upstream.at(&commit)? else {
             break;
         };
-        if Shape::of(tree.entries()) != Some(upstream.shape) {
+        if Shape::of(tree.entries()) != Some(source.shape) {
             continue;
         }
-        let key = fingerprint(tree.entries(), upstream.shape);
+        let key = fingerprint(tree.entries(), source.shape);
         if !seen.insert(key) {
             continue;
         }
         upstream.fetch_files(&tree)?;
         // An older revision may be incomplete or unreadable.
-        let Ok(bundle) = incoming::collect(&tree, upstream.shape, |_| Ok(())) else {
+        let Ok(bundle) = incoming::collect(&tree, source.shape, |_| Ok(())) else {
             continue;
         };
-        let stored = merge::store(scratch, &bundle)?;
-        let same = same_files(&stored.entries, ours);
+        let mut origin = merge::store(scratch, &bundle, source.clone())?;
+        origin.commit = Some(commit);
+        let same = same_files(&origin.entries(), ours);
         if same > best.0 {
-            best = (same, Some(commit), stored);
+            best = (same, origin);
         }
     }
-    let (same, commit, stored) = best;
+    let (same, origin) = best;
     let short = |commit: &Option<String>| {
         commit.as_deref().map_or_else(String::new, |commit| {
             format!(" {}", &commit[..commit.len().min(10)])
@@ -223,28 +190,27 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
     let mut notes = upstream.notes.clone();
     notes.push(format!(
         "{same} of {} files are as upstream{} gave them",
-        stored.entries.len(),
-        short(&commit)
+        origin.files.len(),
+        short(&origin.commit)
     ));
-    if commit != upstream.commit {
+    if origin.commit != source.commit {
         notes.push(format!(
             "that is an older revision than{}, which was named",
-            short(&upstream.commit)
+            short(&source.commit)
         ));
     }
     if same == 0 {
         bail!(UserError::new(
             format!(
                 "no file here is as {} gave it in any revision",
-                upstream.address
+                source.address
             ),
             "name the upstream that the files came from with --upstream"
         ));
     }
     Ok(Found {
         same,
-        commit,
-        stored,
+        origin,
         notes,
     })
 }
@@ -265,22 +231,16 @@ fn same_files(theirs: &Entries, ours: &Entries) -> usize {
         .count()
 }
 
-fn files(stored: &Stored, ours: &Entries) -> Vec<Arrival> {
-    stored
-        .entries
-        .iter()
-        .map(|(path, theirs)| Arrival {
-            path: path.clone(),
-            from: stored
-                .locked
-                .get(path)
-                .map_or_else(|| path.clone(), |file| file.from.clone()),
-            renamed_from: None,
-            what: match ours.get(path) {
-                None => What::RemovedHere,
-                Some(ours) if ours.oid == theirs.oid => What::Unchanged,
-                Some(_) => What::ChangedHere,
-            },
-        })
-        .collect()
+fn files(origin: &Origin, ours: &Entries) -> Vec<Arrival> {
+    let arrival = |(path, file): (&RepoPath, &LockedFile)| Arrival {
+        path: path.clone(),
+        from: file.from.clone(),
+        renamed_from: None,
+        what: match ours.get(path).map(|ours| ours.oid.as_ref()) {
+            None => What::RemovedHere,
+            Some(ours) if ours == Some(file.rendered()) => What::Unchanged,
+            Some(_) => What::ChangedHere,
+        },
+    };
+    origin.files.iter().map(arrival).collect()
 }

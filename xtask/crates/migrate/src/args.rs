@@ -1,7 +1,10 @@
 //! The options of `migrate`; the doc comments are the help.
 
 use clap::ValueEnum;
+
+use crate::address;
 use xtask_core::cli::Format;
+use xtask_core::output::quoted;
 
 /// Move a worker to the modern layout, or bring in what upstream changed since
 ///
@@ -100,4 +103,99 @@ pub enum Conflicts {
     Markers,
     /// Take upstream's files; `compare` lists what this fork loses by that
     Upstream,
+}
+
+impl Args {
+    /// What was asked for, as it is typed, for the commands that a person is told to type next.
+    pub fn asked(&self) -> String {
+        let mut asked = String::new();
+        let upstream = self.upstream.as_deref();
+        let upstream = upstream.map(address::without_credentials);
+        for (name, value) in [
+            ("upstream", &upstream),
+            ("rev", &self.rev),
+            ("carry", &self.carry),
+            ("official", &self.official),
+            ("adopt", &self.adopt),
+        ] {
+            if let Some(value) = value {
+                asked += &format!(" --{name} {}", quoted(value));
+            }
+        }
+        let conflicts = |how| self.conflicts == how;
+        for (option, wished) in [
+            ("embed", self.embed),
+            ("anyway", self.anyway),
+            ("commit", self.commit),
+            ("conflicts markers", conflicts(Conflicts::Markers)),
+            ("conflicts upstream", conflicts(Conflicts::Upstream)),
+        ] {
+            if wished {
+                asked += &format!(" --{option}");
+            }
+        }
+        asked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use xtask_core::commands::Commands;
+
+    #[derive(Parser)]
+    struct Line {
+        #[arg(short = 'C')]
+        repo: Option<std::path::PathBuf>,
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn next(line: &str) -> Commands {
+        let words = format!("xtask {line}");
+        let line = Line::parse_from(words.split(' ').filter(|word| *word != "migrate"));
+        Commands::new(line.repo.as_deref()).asking(line.args.asked())
+    }
+
+    #[test]
+    fn the_repository_of_this_run_is_named() {
+        let next = next("-C ../my~worker migrate");
+        assert_eq!(next.git("status"), "git -C '../my~worker' status");
+        assert_eq!(
+            next.again("migrate", ""),
+            "cargo xtask migrate -C '../my~worker'"
+        );
+        assert_eq!(
+            next.fit("type `cargo xtask migrate --abort` or `cargo xtask compare`"),
+            "type `cargo xtask migrate -C '../my~worker' --abort` or `cargo xtask compare -C \
+             '../my~worker'`"
+        );
+    }
+
+    #[test]
+    fn nothing_is_named_that_goes_without_saying() {
+        let none = next("migrate --check");
+        assert_eq!(none.git("status"), "git status");
+        assert_eq!(none.again("migrate", ""), "cargo xtask migrate");
+        assert_eq!(none.fit("`cargo xtask migrate`"), "`cargo xtask migrate`");
+        assert_eq!(next("-C . migrate").git("status"), "git status");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_asked_for_again() {
+        assert_eq!(
+            next("migrate --upstream u --rev v --embed --commit")
+                .again("migrate", "--conflicts markers"),
+            "cargo xtask migrate --upstream u --rev v --embed --commit --conflicts markers"
+        );
+        assert_eq!(
+            next("migrate --carry v1 --check --conflicts markers").again("migrate", ""),
+            "cargo xtask migrate --carry v1 --conflicts markers"
+        );
+        assert_eq!(
+            next("migrate --adopt main --check").task("migrate", "--abort"),
+            "cargo xtask migrate --abort"
+        );
+    }
 }

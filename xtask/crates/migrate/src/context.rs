@@ -1,5 +1,4 @@
-//! Whether the new Dockerfile finds what it copies, and copies what the worker is made of. Pure:
-//! the two files and the paths of the result go in, notes for a person come out.
+//! Whether the new Dockerfile finds what it copies, and copies what the worker is made of.
 
 use anyhow::Result;
 
@@ -11,29 +10,28 @@ use worker_files::python::{imports, module_name};
 use xtask_core::layout;
 use xtask_core::tree::{Entries, RepoPath, Tree};
 
-pub struct Context<'a> {
-    pub dockerfile: &'a [u8],
-    pub dockerignore: Option<&'a [u8]>,
-    /// The repository as the migration leaves it.
-    pub result: &'a Entries,
-    pub given: Vec<&'a RepoPath>,
-    /// Modules that a fork brings along and upstream does not have.
-    pub carried: Vec<&'a RepoPath>,
-}
-
-pub fn notes(context: &Context) -> Vec<String> {
-    let copied = dockerfile::taken(context.dockerfile).unwrap_or_default();
+/// What a person should fix before building the new image. `result` is the repository as the
+/// migration leaves it and `before` as it was; `given` comes from upstream, and `carried` are
+/// modules that upstream does not have.
+pub fn notes(
+    result: &dyn Tree,
+    before: &Entries,
+    given: &[&RepoPath],
+    carried: &[RepoPath],
+) -> Result<Vec<String>> {
+    let Some(dockerfile) = result.read_file("Dockerfile")? else {
+        return Ok(Vec::new());
+    };
+    let copied = dockerfile::taken(&dockerfile).unwrap_or_default();
     let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
-    let there = |path: &&&RepoPath| context.result.contains_key(**path);
+    let there = |path: &RepoPath| result.entries().contains_key(path);
     let mut notes = Vec::new();
-    if let Some(ignore) = context.dockerignore {
-        let ignore = Ignore::read(ignore);
-        let hidden: Vec<String> = context
-            .given
+    if let Some(ignore) = result.read_file(".dockerignore")? {
+        let ignore = Ignore::read(&ignore);
+        let hidden = given
             .iter()
-            .filter(|path| is_copied(path) && ignore.excludes(path))
-            .map(ToString::to_string)
-            .collect();
+            .filter(|it| is_copied(it) && ignore.excludes(it));
+        let hidden: Vec<String> = hidden.map(ToString::to_string).collect();
         if !hidden.is_empty() {
             notes.push(format!(
                 ".dockerignore keeps from the build what the Dockerfile copies: {}",
@@ -41,7 +39,7 @@ pub fn notes(context: &Context) -> Vec<String> {
             ));
         }
     }
-    for path in context.given.iter().filter(|path| !there(path)) {
+    for path in given.iter().filter(|path| !there(path)) {
         if let Some(copy) = copied.iter().find(|copy| **path == copy.path.as_str()) {
             notes.push(format!(
                 "Dockerfile: line {}: `{path}` is copied, and is not here: take it out there, or \
@@ -50,15 +48,23 @@ pub fn notes(context: &Context) -> Vec<String> {
             ));
         }
     }
-    for path in context.carried.iter().filter(there) {
-        if !is_copied(path) {
-            notes.push(format!(
-                "Dockerfile: `{path}` is not copied into the image: add it where the other \
-                 modules are copied"
-            ));
-        }
+    for path in carried.iter().filter(|it| there(it) && !is_copied(it)) {
+        notes.push(format!(
+            "Dockerfile: `{path}` is not copied into the image: add it where the other modules \
+             are copied"
+        ));
     }
-    notes
+    if !carried.is_empty() {
+        let mut sources = Vec::new();
+        for path in given.iter().copied().chain(carried) {
+            let entry = result.entries().get(path);
+            if path.as_bytes().ends_with(b".py") && entry.is_some_and(|it| it.mode.is_file()) {
+                sources.push(Source::new(path.clone(), &result.read(path)?));
+            }
+        }
+        notes.extend(unresolved(&sources, carried, before));
+    }
+    Ok(notes)
 }
 
 /// Modules of a worker's own that its Dockerfile copied so far, and that neither upstream knows;
@@ -101,7 +107,7 @@ fn never_copied(modules: &[RepoPath]) -> Option<String> {
 }
 
 /// What a worker's own modules import, and that is not where they look for it.
-pub fn unresolved(sources: &[Source], own: &[RepoPath], before: &Entries) -> Vec<String> {
+fn unresolved(sources: &[Source], own: &[RepoPath], before: &Entries) -> Vec<String> {
     let there: Vec<String> = sources.iter().map(|one| module_name(&one.path)).collect();
     let is_module = |path: &&RepoPath| {
         let folder = path.parent();
@@ -131,7 +137,7 @@ pub fn unresolved(sources: &[Source], own: &[RepoPath], before: &Entries) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_core::tree::{Memory, Tree};
+    use xtask_core::tree::Memory;
 
     #[test]
     fn what_the_build_does_not_find_or_does_not_take() {
@@ -142,15 +148,13 @@ mod tests {
         let path = |path: &str| RepoPath::from(path);
         let (handler, engine, renamed) =
             (path("handler.py"), path("engine.py"), path("sgl_engine.py"));
-        let (kept, gone) = (path("lib/kept.py"), path("gone.py"));
+        let carried = [path("gone.py"), path("lib/kept.py"), renamed];
         let of = |dockerfile: &str, ignore: Option<&str>| {
-            notes(&Context {
-                dockerfile: dockerfile.as_bytes(),
-                dockerignore: ignore.map(str::as_bytes),
-                result: tree.entries(),
-                given: vec![&engine, &handler],
-                carried: vec![&gone, &kept, &renamed],
-            })
+            let mut tree = tree.clone().with("Dockerfile", dockerfile);
+            if let Some(ignore) = ignore {
+                tree = tree.with(".dockerignore", ignore);
+            }
+            notes(&tree, &Entries::new(), &[&engine, &handler], &carried).unwrap()
         };
         assert_eq!(
             of(

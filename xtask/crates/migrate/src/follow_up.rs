@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 
-use super::context;
 use super::incoming::Bundle;
 use super::merge::MergedTree;
 use super::plan::{Move, Rewrite};
@@ -58,41 +57,6 @@ pub fn local_in_retired(at: &Preflight, moves: &[Move]) -> Vec<RepoPath> {
         .collect()
 }
 
-/// What a person should fix before building the new image.
-pub fn context_notes(
-    at: &Preflight,
-    bundle: &Bundle,
-    carried: &[RepoPath],
-    after: &Entries,
-) -> Result<Vec<String>> {
-    let content = |path: &str| match after.get(&path.into()).and_then(|file| file.oid.as_ref()) {
-        Some(oid) => at.objects.blob(oid),
-        None => Ok(None),
-    };
-    let Some(dockerfile) = content("Dockerfile")? else {
-        return Ok(Vec::new());
-    };
-    let mut notes = context::notes(&context::Context {
-        dockerfile: &dockerfile,
-        dockerignore: content(".dockerignore")?.as_deref(),
-        result: after,
-        given: bundle.files.keys().collect(),
-        carried: carried.iter().collect(),
-    });
-    if !carried.is_empty() {
-        let mut sources = Vec::new();
-        let code = |path: &&RepoPath| path.as_bytes().ends_with(b".py");
-        for path in bundle.files.keys().filter(code).chain(carried) {
-            let oid = after.get(path).and_then(|entry| entry.oid.as_ref());
-            if let Some(text) = oid.map(|oid| at.objects.blob(oid)).transpose()?.flatten() {
-                sources.push(worker_files::Source::new(path.clone(), &text));
-            }
-        }
-        notes.extend(context::unresolved(&sources, carried, at.ours.entries()));
-    }
-    Ok(notes)
-}
-
 /// The repository's symbolic links, and what each names.
 fn links(at: &Preflight) -> Result<Vec<(RepoPath, Vec<u8>)>> {
     let links = at.ours.entries().iter();
@@ -122,7 +86,7 @@ pub fn dangling(
     moved: &[(RepoPath, RepoPath)],
     after: &Entries,
 ) -> Result<Vec<Dangling>> {
-    let ours = at.ours.entries();
+    let (ours, result) = (at.ours.entries(), at.tree(after, "the result"));
     let mut files = Vec::new();
     for path in &mentions(at)? {
         // Files from upstream or below `outdated/` are not the user's to fix.
@@ -132,10 +96,8 @@ pub fn dangling(
             }
             _ => false,
         };
-        let oid = after.get(path).and_then(|entry| entry.oid.as_ref());
-        if let (true, Some(oid)) = (stays && !bundle.files.contains_key(path), oid) {
-            let content = at.objects.blob(oid)?;
-            files.push((path.clone(), content.unwrap_or_default()));
+        if stays && !bundle.files.contains_key(path) {
+            files.push((path.clone(), result.read(path)?));
         }
     }
     let dockerfile = bundle
@@ -172,14 +134,13 @@ pub fn drop_undeclared(
     let Some(entry) = built.entries.get(&path).filter(is_ours).cloned() else {
         return Ok(None);
     };
-    let dockerfile = RepoPath::from("Dockerfile");
-    let is_at_odds = built.conflicts.iter().any(|one| one.path == dockerfile);
-    let dockerfile = built.entries.get(&dockerfile);
-    let dockerfile = dockerfile.and_then(|entry| entry.oid.as_ref());
+    let is_at_odds = built.conflicts.iter().any(|one| one.path == "Dockerfile");
+    let dockerfile = at
+        .tree(&built.entries, "the result")
+        .read_file("Dockerfile")?;
     let (Some(dockerfile), false) = (dockerfile, is_at_odds) else {
         return Ok(None);
     };
-    let dockerfile = at.objects.blob(dockerfile)?.unwrap_or_default();
     let Ok(declared) = dockerfile::arguments(&dockerfile) else {
         return Ok(None);
     };

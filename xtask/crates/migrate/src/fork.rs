@@ -6,17 +6,16 @@ use std::ops::Range;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::incoming::Bundle;
 use super::official::{AUTO, Official, OfficialBase};
+use super::planner::Planner;
 use super::preflight::Preflight;
-use crate::args::Args;
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
 use worker_files::WorkerInterface;
-use xtask_core::git::{Git, Repo, Scratch};
+use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Memory, RepoPath, Tree, TreeEntry, same};
+use xtask_core::tree::{Entries, RepoPath, Tree, TreeEntry, same};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Own {
@@ -29,30 +28,28 @@ pub struct Own {
     pub changes: Vec<ForkChange>,
 }
 
-/// Finds the base of a legacy fork: the named one, or the newest official revision in its history.
-/// Without `--carry` it fetches nothing.
-pub fn base(
-    git: &Git,
-    at: &Preflight,
-    scratch: &Scratch,
-    wish: &Args,
-) -> Result<Option<OfficialBase>> {
-    let official = || Official::open(git, wish.official.as_deref(), at);
-    match wish.carry.as_deref() {
-        None => official()?.base_here(at),
-        Some(AUTO) => {
-            let found = official()?.base(at, scratch)?;
-            if found.is_none() {
-                bail!(UserError::new(
-                    "no official revision is an ancestor of HEAD or has the same files, so what \
+impl Planner<'_> {
+    /// Finds the base of a legacy fork: the named one, or the newest official revision in its history.
+    /// Without `--carry` it fetches nothing.
+    pub fn fork_base(&self) -> Result<Option<OfficialBase>> {
+        let (at, scratch, wish) = (self.at, self.scratch, self.wish);
+        let official = || Official::open(self.git, wish.official.as_deref(), at);
+        match wish.carry.as_deref() {
+            None => official()?.base_here(at),
+            Some(AUTO) => {
+                let found = official()?.base(at, scratch)?;
+                if found.is_none() {
+                    bail!(UserError::new(
+                        "no official revision is an ancestor of HEAD or has the same files, so what \
                      this fork started from is not known",
-                    "name it with `--carry BASE`, or the repository that it came from with \
+                        "name it with `--carry BASE`, or the repository that it came from with \
                      `--official URL|DIR`"
-                ));
+                    ));
+                }
+                Ok(found)
             }
-            Ok(found)
+            Some(revision) => OfficialBase::named(at, revision).map(Some),
         }
-        Some(revision) => OfficialBase::named(at, revision).map(Some),
     }
 }
 
@@ -64,17 +61,6 @@ pub fn own(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<Own> {
         carried,
         files,
         changes: Vec::new(),
-    })
-}
-
-/// What upstream gives, as a worker to be read.
-pub fn tree_of(bundle: &Bundle) -> Memory {
-    let files = bundle.files.iter();
-    files.fold(Memory::new(), |tree, (path, incoming)| {
-        match path.as_str() {
-            Some(name) => tree.with_mode(name, incoming.mode, &*incoming.rendered),
-            None => tree,
-        }
     })
 }
 
@@ -217,19 +203,11 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
 /// Whether anything in a worker names `SGLang`: an import, a command, its base image or a
 /// requirement. Texts for people do not count.
 pub fn names_sglang(repo: &Repo) -> Result<bool> {
-    let call = repo.call();
-    let call = call.args(["grep", "--cached", "-q", "-i", "-I", "-F", "--no-textconv"]);
-    let call = call.args(["-e", "sglang", "--", "."]);
     let texts = [
         "*.md", "*.rst", "*.svg", "LICENSE*", "docs", ".github", ".xtask",
     ];
-    let found = call
-        .args(texts.map(|path| format!(":(exclude,top){path}")))
-        .finish()?;
-    match found.code {
-        Some(code @ (0 | 1)) => Ok(code == 0),
-        _ => bail!("git could not search the index: {}", found.message),
-    }
+    let found = repo.files_with(["sglang"], &texts, "--cached -i -I")?;
+    Ok(!found.is_empty())
 }
 
 /// Refuses a worker for something else.

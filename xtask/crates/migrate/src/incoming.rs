@@ -82,11 +82,9 @@ pub fn collect(
             !(shape == Shape::Root && copied.is_everything()) && copied.covers(source)
         })
     };
-    let Chosen { comes, left, told } = choose(tree.entries(), shape, is_copied);
-    bundle.notes.extend(told);
-    let entries = comes
-        .iter()
-        .map(|(to, (_, entry))| (to.clone(), entry.clone()));
+    let (comes, left) = choose(tree.entries(), shape, is_copied, &mut bundle.notes);
+    let entries = comes.iter();
+    let entries = entries.map(|(to, (_, entry))| (to.clone(), entry.clone()));
     let mut entries: Entries = entries.collect();
     sizes(&mut entries)?;
     let mut problems = validate_upstream::vet(&entries, |to| tree.read(&comes.get(to)?.0).ok());
@@ -129,67 +127,38 @@ pub fn collect(
 
 type Rewriter = fn(&[u8], &PathMap) -> Result<Rewritten, NotUnderstood>;
 
-/// What becomes of an upstream's files.
-#[derive(Default)]
-struct Chosen {
-    /// Those that come, by where they go.
-    comes: BTreeMap<RepoPath, (RepoPath, TreeEntry)>,
-    /// Those of the upstream's part that stay behind.
-    left: Vec<RepoPath>,
-    /// Which of these a reviewer would expect to come, and why they don't.
-    told: Vec<String>,
-}
-
-fn choose(entries: &Entries, shape: Shape, is_copied: impl Fn(&RepoPath) -> bool) -> Chosen {
-    let mut chosen = Chosen::default();
+/// An upstream's files that come, by where they go, and those of its part that stay behind; the
+/// notes tell which of these a reviewer would expect to come, and why they don't.
+fn choose(
+    entries: &Entries,
+    shape: Shape,
+    is_copied: impl Fn(&RepoPath) -> bool,
+    notes: &mut Vec<String>,
+) -> (BTreeMap<RepoPath, (RepoPath, TreeEntry)>, Vec<RepoPath>) {
+    let (mut comes, mut left) = (BTreeMap::new(), Vec::new());
     for (source, entry) in entries {
         let Some(to) = shape.destination(source) else {
             continue;
         };
         if layout::is_core(&to) || is_copied(source) {
             let Some(why) = layout::kept_out(&to) else {
-                chosen.comes.insert(to, (source.clone(), entry.clone()));
+                comes.insert(to, (source.clone(), entry.clone()));
                 continue;
             };
             // Every upstream has a README; nobody expects it here.
             if !matches!(to.as_str(), Some("README.md" | "LICENSE" | ".gitignore")) {
-                let told = format!("{source} of the upstream is left out: {why}");
-                chosen.told.push(told);
+                notes.push(format!("{source} of the upstream is left out: {why}"));
             }
         }
         if shape == Shape::Runpod {
-            chosen.left.push(source.clone());
+            left.push(source.clone());
         }
     }
-    chosen
+    (comes, left)
 }
 
 fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> UserError {
     UserError::new(format!("{file} of {upstream}, {error}"), error.help)
-}
-
-/// The folders outside of the core that a Dockerfile copies from.
-pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
-    let copied = dockerfile::taken(dockerfile).map_err(|error| {
-        UserError::new(format!("Dockerfile of the upstream, {error}"), error.help)
-    })?;
-    let mut folders = Vec::new();
-    for copied in copied.iter().filter(|copied| !copied.is_everything()) {
-        // Of a pattern, the folders before it.
-        let fixed = copied
-            .path
-            .split(['*', '?', '['])
-            .next()
-            .unwrap_or_default();
-        let folder = match fixed.rsplit_once('/') {
-            Some((folder, _)) if fixed.len() < copied.path.len() => folder,
-            _ => fixed,
-        };
-        if !folder.is_empty() {
-            folders.push(RepoPath::from(folder));
-        }
-    }
-    Ok(folders)
 }
 
 /// The files of the tool, for a repository that is to carry it.

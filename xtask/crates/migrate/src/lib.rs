@@ -19,10 +19,8 @@ mod planner;
 pub mod preflight;
 mod remote;
 mod report;
-mod suggested_commands;
 mod trust;
 pub mod upstream;
-pub mod upstream_status;
 mod validate_upstream;
 
 use std::path::Path;
@@ -33,13 +31,13 @@ pub use self::fork::names_sglang;
 use self::planner::{Planned, Planner};
 use self::preflight::Preflight;
 use self::report::{MigrationEnding, MigrationReport};
-use self::suggested_commands::SuggestedCommands;
 use crate::args::{Args, Conflicts};
 use transaction::apply::Work;
 use transaction::journal::{Commit, Journal, JournalRecord, Phase};
-use transaction::steps::{PathChange, between, tree_of};
+use transaction::steps::{Conflict, PathChange, between, tree_of};
 use transaction::{Ways, expect_identity, list};
-use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
+use xtask_core::commands::Commands;
+use xtask_core::git::{Git, GitTree, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{Outcome, UserError};
@@ -60,7 +58,7 @@ const WAYS: Ways = Ways {
 /// Migrates the repository that holds `dir`, or that of this tool.
 pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
     let git = &Git::find()?;
-    let next = SuggestedCommands::new(dir, args);
+    let next = Commands::new(dir).asking(args.asked());
     let repo = tool_repo::chosen(dir)
         .and_then(|folder| Repo::open(git, &folder))
         .map_err(|error| next.refusal(error))?;
@@ -75,78 +73,71 @@ pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
 fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Result<Outcome> {
     let journal = Journal::hold(repo, WAYS)?;
     let record = journal.read()?;
-    if args.resume {
-        return resume(repo, &journal, record, args.commit, report);
-    }
-    if args.abort {
-        return abort(repo, &journal, record, report);
-    }
-    if let Some(record) = record {
-        expect_dealt_with(repo, &record)?;
+    match record {
+        Some(record) if args.resume => return resume(repo, &journal, record, args.commit, report),
+        Some(record) if args.abort => return abort(repo, &journal, &record, report),
+        Some(record) => expect_dealt_with(repo, &record)?,
+        None if args.resume || args.abort => {
+            let what = if args.resume { "resume" } else { "abort" };
+            bail!(UserError::new(
+                format!("there is no migration to {what}"),
+                "start one with `cargo xtask migrate`",
+            ));
+        }
+        None => {}
     }
     let at = preflight::look(repo)?;
     // Outside of the journal, so that a dry run leaves the repository as it was.
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(&scratch_dir.path().join("git"))?;
     let progress = Progress::begin("planning");
-    let made = if let Some(revision) = &args.adopt {
-        adopt::make(git, &at, &scratch, args, revision)?
-    } else {
-        let (at, scratch, wish) = (&at, &scratch, args);
-        Planner {
-            git,
-            at,
-            scratch,
-            wish,
-        }
-        .make()?
+    let planner = Planner {
+        git,
+        at: &at,
+        scratch: &scratch,
+        wish: args,
+    };
+    let made = match &args.adopt {
+        Some(revision) => planner.adopt(revision)?,
+        None => planner.make()?,
     };
     drop(progress);
     let plan = &made.plan;
     report.plan(plan)?;
-    if plan.is_empty() {
-        return report.end(&at, plan, &MigrationEnding::UpToDate);
-    }
-    if args.check {
-        return report.end(&at, plan, &MigrationEnding::WouldChange);
-    }
-    if !plan.conflicts.is_empty() && args.conflicts == Conflicts::List {
-        return report.end(&at, plan, &MigrationEnding::Conflicts);
-    }
-    if args.dry_run {
-        return report.end(&at, plan, &MigrationEnding::DryRun);
+    let is_listed = !plan.conflicts.is_empty() && args.conflicts == Conflicts::List;
+    let endings = [
+        (plan.is_empty(), MigrationEnding::UpToDate),
+        (args.check, MigrationEnding::WouldChange),
+        (is_listed, MigrationEnding::Conflicts),
+        (args.dry_run, MigrationEnding::DryRun),
+    ];
+    if let Some((_, ending)) = endings.into_iter().find(|(holds, _)| *holds) {
+        return report.end(&at, plan, ending, None);
     }
     if args.commit {
         expect_identity(repo)?;
     }
-    let record = record_of(&at, &made, &scratch, args.commit)?;
-    let work = Work {
-        repo,
-        journal: &journal,
-        scratch,
-        objects: at.objects.clone(),
-        staged: at.ours.entries().clone(),
-    };
-    journal.begin(repo)?;
+    let record = record_of(&at, &made, &scratch, args)?;
+    let work = Work::begun(repo, &journal, scratch, at.ours.entries())?;
     let record = work.apply(record, &made.entries)?;
     let ending = match (&record.state, &record.commit) {
         (Phase::Conflicts, _) => MigrationEnding::Markers,
-        (_, Some(commit)) if commit.wanted => MigrationEnding::Committed(commit.tip.clone()),
+        (_, Some(commit)) if commit.wanted => MigrationEnding::Committed,
         _ => MigrationEnding::Staged,
     };
-    report.end(&at, plan, &ending)
+    report.end(&at, plan, ending, record.tip())
 }
 
 fn record_of(
     at: &Preflight,
     made: &Planned,
     scratch: &Scratch,
-    commit: bool,
+    args: &Args,
 ) -> Result<JournalRecord> {
     let plan = &made.plan;
     let waits = !plan.conflicts.is_empty();
     let lock = waits.then(|| made.lock.to_bytes()).transpose()?;
-    let (moves_message, message) = planner::messages(plan, made.kind);
+    let (moves_message, message) = planner::messages(at, plan, args);
     Ok(JournalRecord {
         task: TASK.to_owned(),
         head: plan.head.clone(),
@@ -157,7 +148,7 @@ fn record_of(
         stages: made.stages.clone(),
         pending: lock.map(String::from_utf8).transpose()?,
         commit: Some(Commit {
-            wanted: commit,
+            wanted: args.commit,
             moves_tree: planner::moves_tree(at, scratch, &plan.moves)?,
             moves_message,
             message,
@@ -221,24 +212,14 @@ fn interrupted_cleanup() -> UserError {
     )
 }
 
-fn nothing_under_way(what: &str) -> UserError {
-    UserError::new(
-        format!("there is no migration to {what}"),
-        "start one with `cargo xtask migrate`",
-    )
-}
-
 /// Finishes what was interrupted, or what waited for conflicts to be resolved.
 fn resume(
     repo: &Repo,
     journal: &Journal,
-    record: Option<JournalRecord>,
+    mut record: JournalRecord,
     commit: bool,
     report: &MigrationReport,
 ) -> Result<Outcome> {
-    let Some(mut record) = record else {
-        bail!(nothing_under_way("resume"));
-    };
     if record.task != TASK {
         bail!(interrupted_cleanup());
     }
@@ -269,7 +250,6 @@ fn resume(
             record.head = head;
             record.undo_from = record.steps.len();
             record.stages.clear();
-            record.ours.clear();
             record.new_folders.clear();
             journal.forget_index()?;
         }
@@ -330,7 +310,7 @@ fn resolved(
     work: &Work,
     mut record: JournalRecord,
 ) -> Result<(JournalRecord, Entries)> {
-    let unmerged = repo.unmerged()?;
+    let unmerged = repo.status()?.unmerged;
     if !unmerged.is_empty() {
         bail!(UserError::new(
             format!(
@@ -390,17 +370,18 @@ pub fn unsettled(
     record: &JournalRecord,
     staged: &Entries,
 ) -> Result<Option<Unsettled>> {
-    let objects = repo.objects();
+    let tree = GitTree::new(repo.objects(), staged.clone(), "the index");
     let (mut marked, mut retired) = (Vec::new(), Vec::new());
-    let paths = record.conflicts.iter().map(|conflict| &conflict.path);
-    for path in paths.filter(|path| staged.contains_key(*path)) {
-        let oid = staged.get(path).and_then(|entry| entry.oid.as_ref());
-        let content = oid.map(|oid| objects.blob(oid)).transpose()?.flatten();
-        let mut lines = content.iter().flat_map(|text| text.split(|&b| b == b'\n'));
-        if layout::is_retired(path) {
+    for Conflict { path, .. } in &record.conflicts {
+        let is_file = staged.get(path).is_some_and(|entry| entry.mode.is_file());
+        if staged.contains_key(path) && layout::is_retired(path) {
             retired.push(path.clone());
-        } else if lines.any(|line| line.starts_with(b"<<<<<<< ours")) {
-            marked.push(path.clone());
+        } else if is_file {
+            let text = tree.read(path)?;
+            let mut lines = text.split(|&b| b == b'\n');
+            if lines.any(|line| line.starts_with(b"<<<<<<< ours")) {
+                marked.push(path.clone());
+            }
         }
     }
     Ok(match (marked.is_empty(), retired.is_empty()) {
@@ -414,14 +395,10 @@ pub fn unsettled(
 fn abort(
     repo: &Repo,
     journal: &Journal,
-    record: Option<JournalRecord>,
+    record: &JournalRecord,
     report: &MigrationReport,
 ) -> Result<Outcome> {
-    let Some(record) = record else {
-        bail!(nothing_under_way("abort"));
-    };
-    let work = Work::resumed(repo, journal)?;
-    let kept = work.back(&record)?;
+    let kept = Work::resumed(repo, journal)?.back(record)?;
     let page = repo.git_dir.join(report::PAGE);
     let moves = |step: &PathChange| matches!(step, PathChange::Move { .. });
     if record.steps.iter().any(moves) && page.is_file() {

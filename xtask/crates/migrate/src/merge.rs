@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 
 use super::incoming::{Bundle, Incoming};
-use super::plan::{Arrival, Move, What};
-use transaction::steps::{Conflict, ConflictStage, put, tree_of};
-use xtask_core::git::{IndexEdit, Repo, Scratch};
+use super::plan::{Arrival, Move, UpstreamSource, What};
+use crate::args::{Args, Conflicts};
+use transaction::steps::{Conflict, ConflictStage, edit_between, tree_of};
+use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
 use xtask_core::records;
-use xtask_core::tree::{Entries, Mode, Oid, RepoPath, TreeEntry, differences, same};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, TreeEntry, differences, equal, same};
 
 /// A merged result as a git tree.
 #[derive(Debug)]
@@ -28,15 +29,8 @@ pub struct MergedTree {
     pub lock: Lock,
 }
 
-/// Upstream's files as git objects: the tree side of a merge, and their line in the lock.
-#[derive(Debug, Default)]
-pub struct Stored {
-    pub entries: Entries,
-    pub locked: BTreeMap<RepoPath, LockedFile>,
-}
-
-/// Stores what came in the object database, raw and rendered.
-pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
+/// Stores what came from an upstream in the object database, raw and rendered.
+pub fn store(scratch: &Scratch, bundle: &Bundle, source: UpstreamSource) -> Result<Origin> {
     let is_rewritten = |incoming: &Incoming| incoming.rendered != incoming.given;
     let contents = bundle.files.values().flat_map(|incoming| {
         let rendered = is_rewritten(incoming).then_some(&incoming.rendered[..]);
@@ -47,7 +41,7 @@ pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
         oids.next()
             .context("git stored fewer files than it was given")
     };
-    let mut stored = Stored::default();
+    let mut files = BTreeMap::new();
     for (path, incoming) in &bundle.files {
         let file = LockedFile {
             from: incoming.from.clone(),
@@ -57,20 +51,14 @@ pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
             written: None,
             removed: false,
         };
-        let entry = TreeEntry::of(file.mode, file.rendered().clone());
-        stored.entries.insert(path.clone(), entry);
-        stored.locked.insert(path.clone(), file);
+        files.insert(path.clone(), file);
     }
-    Ok(stored)
+    Ok(source.origin(files))
 }
 
 /// A tree of these entries and no others.
 fn tree_alone(scratch: &Scratch, entries: &Entries) -> Result<Oid> {
-    let mut edit = IndexEdit::default();
-    for (path, entry) in entries {
-        put(&mut edit, path, entry)?;
-    }
-    scratch.tree(&edit)
+    scratch.tree(&edit_between(&Entries::new(), entries)?)
 }
 
 /// What a migration is built from. All trees are by path in the modern layout.
@@ -86,10 +74,7 @@ pub struct Sides<'a> {
     pub carried: &'a [(RepoPath, RepoPath)],
     /// Conflicts that are known before the merge: changed, and without a counterpart.
     pub orphans: &'a [(Conflict, Vec<ConflictStage>)],
-    /// Whether renames are looked for (they are known beforehand when a fork is carried).
-    pub renames: bool,
-    /// Whether upstream's files are taken where there is a conflict.
-    pub take_theirs: bool,
+    pub wish: &'a Args,
     /// Other files to write, such as the baseline.
     pub records: &'a [(RepoPath, Vec<u8>)],
     /// The lines of the lock, and whether they are to be brought up to date.
@@ -128,7 +113,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
             merge_changed(repo, scratch, &sides, &moved)?
         };
     let mut taken = Vec::new();
-    if sides.take_theirs {
+    if sides.wish.conflicts == Conflicts::Upstream {
         stages.clear();
         taken = std::mem::take(&mut conflicts);
         for Conflict { path, .. } in &taken {
@@ -150,9 +135,14 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
         }
     }
     let mut arrivals = arrivals(&sides, &moved, &entries, &conflicts);
-    if sides.renames {
-        let renamed = renamed(scratch, &sides, &moved, &entries, &conflicts)?;
-        tell_renamed(&mut arrivals, renamed);
+    if looks_for_renames(&sides) {
+        for (old, new) in renamed(scratch, &sides, &moved, &entries, &conflicts)? {
+            if let Some(arrival) = arrivals.iter_mut().find(|arrival| arrival.path == old) {
+                arrival.path = new;
+                arrival.renamed_from = Some(old);
+                arrival.what = What::Merged;
+            }
+        }
     }
     let up_to_date = |(mut origin, news): (Origin, bool)| {
         if news {
@@ -191,6 +181,11 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
     })
 }
 
+/// Renames are known beforehand where a fork is carried.
+fn looks_for_renames(sides: &Sides) -> bool {
+    sides.wish.carry.is_none()
+}
+
 type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);
 
 /// Without a base: upstream's files are all new, and their places are free.
@@ -213,7 +208,7 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         &tree_alone(scratch, sides.base)?,
         &ours,
         &tree_alone(scratch, sides.theirs)?,
-        sides.renames,
+        looks_for_renames(sides),
     )?;
     let entries = repo.entries(&merged.tree)?;
     let stages: Vec<ConflictStage> = merged
@@ -289,11 +284,6 @@ fn arrivals(
     paths
         .into_iter()
         .map(|path| {
-            let equal = |one: Option<&TreeEntry>, other: Option<&TreeEntry>| match (one, other) {
-                (Some(one), Some(other)) => same(one, other),
-                (None, None) => true,
-                _ => false,
-            };
             let (base, mine, theirs, now) = (
                 sides.base.get(path),
                 ours.get(path),
@@ -356,17 +346,6 @@ fn renamed(
         .map(|(path, base)| (path.clone(), base.clone()))
         .collect();
     scratch.renames(&tree_alone(scratch, &old)?, &tree_alone(scratch, &new)?)
-}
-
-/// Tells of each renamed file under the name that it has here.
-fn tell_renamed(arrivals: &mut [Arrival], renamed: Vec<(RepoPath, RepoPath)>) {
-    for (old, new) in renamed {
-        if let Some(arrival) = arrivals.iter_mut().find(|arrival| arrival.path == old) {
-            arrival.path = new;
-            arrival.renamed_from = Some(old);
-            arrival.what = What::Merged;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,29 +1,20 @@
 //! What upstream gives now and what it gave last time: the two outer sides of a merge.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, bail};
 
 use super::incoming;
-use super::merge::{self, Stored};
+use super::merge;
+use super::plan::UpstreamSource;
+use super::planner::Planner;
 use super::preflight::Preflight;
 use super::upstream::{self, Upstream};
-use crate::args::Args;
-use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{LOCK, Shape};
-use xtask_core::lock::{LockedFile, Origin};
+use xtask_core::lock::Origin;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, RepoPath, Tree, TreeEntry, same};
 
-/// The upstream as the lock will record it, and whether it gives anything new.
-pub fn origin(at: &Preflight, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {
-    let fresh = Origin {
-        address: upstream.address.clone(),
-        rev: upstream.rev.clone(),
-        commit: upstream.commit.clone(),
-        shape: upstream.shape,
-        files: stored.locked.clone(),
-    };
+/// What the lock will record of what upstream gives, and whether that is anything new.
+pub fn news(at: &Preflight, fresh: Origin) -> (Origin, bool) {
     let Some(lock) = &at.lock else {
         return (fresh, true);
     };
@@ -39,111 +30,92 @@ pub fn origin(at: &Preflight, upstream: &Upstream, stored: &Stored) -> (Origin, 
     (fresh, true)
 }
 
-fn locked_entries(files: &BTreeMap<RepoPath, LockedFile>) -> Entries {
-    let entry = |file: &LockedFile| TreeEntry::of(file.mode, file.rendered().clone());
-    let files = files.iter();
-    files
-        .map(|(path, file)| (path.clone(), entry(file)))
-        .collect()
-}
-
-/// What upstream gave last time, as this version would render it: from the object database, or
-/// from the commit that the lock records.
-pub fn base(
-    at: &Preflight,
-    scratch: &Scratch,
-    upstream: &Upstream,
-    notes: &mut Vec<String>,
-) -> Result<Entries> {
-    let Some(lock) = &at.lock else {
-        return Ok(Entries::new());
-    };
-    let mut base = Entries::new();
-    let mut missing = Vec::new();
-    for (path, file) in &lock.upstream.files {
-        // Files that are not rewritten are in the history of the repository itself.
-        if file.rendered.is_none() && at.objects.blob(&file.given)?.is_some() {
-            base.insert(path.clone(), TreeEntry::of(file.mode, file.given.clone()));
-        } else {
-            missing.push(path);
+impl Planner<'_> {
+    /// What upstream gave last time, as this version would render it: from the object database, or
+    /// from the commit that the lock records.
+    pub fn base(&self, upstream: &Upstream, notes: &mut Vec<String>) -> Result<Entries> {
+        let (at, scratch) = (self.at, self.scratch);
+        let Some(lock) = &at.lock else {
+            return Ok(Entries::new());
+        };
+        let mut base = Entries::new();
+        let mut missing = Vec::new();
+        for (path, file) in &lock.upstream.files {
+            // Files that are not rewritten are in the history of the repository itself.
+            if file.rendered.is_none() && at.objects.blob(&file.given)?.is_some() {
+                base.insert(path.clone(), file.entry());
+            } else {
+                missing.push(path);
+            }
         }
-    }
-    if missing.is_empty() {
-        return Ok(base);
-    }
-    if let Some(commit) = &lock.upstream.commit {
-        if let Some(tree) = upstream.at(commit)? {
-            upstream.fetch_files(&tree)?;
-            let bundle = incoming::collect(&tree, lock.upstream.shape, |_| Ok(()))?;
-            return Ok(merge::store(scratch, &bundle)?.entries);
+        if missing.is_empty() {
+            return Ok(base);
         }
-        notes.push(format!(
-            "commit {commit} of the upstream is out of reach; what it gave is taken from this \
+        if let Some(commit) = &lock.upstream.commit {
+            if let Some(tree) = upstream.at(commit)? {
+                upstream.fetch_files(&tree)?;
+                let bundle = incoming::collect(&tree, lock.upstream.shape, |_| Ok(()))?;
+                return Ok(merge::store(scratch, &bundle, upstream.source.clone())?.entries());
+            }
+            notes.push(format!(
+                "commit {commit} of the upstream is out of reach; what it gave is taken from this \
              repository's objects"
-        ));
-    }
-    for path in missing {
-        let file = &lock.upstream.files[path];
-        if at.objects.blob(file.rendered())?.is_none() {
-            bail!(UserError::new(
-                format!("what upstream gave as {path} last time is not to be had any more"),
-                format!(
-                    "name an upstream that has commit {} with --upstream, or remove {LOCK} and \
+            ));
+        }
+        for path in missing {
+            let file = &lock.upstream.files[path];
+            if at.objects.blob(file.rendered())?.is_none() {
+                bail!(UserError::new(
+                    format!("what upstream gave as {path} last time is not to be had any more"),
+                    format!(
+                        "name an upstream that has commit {} with --upstream, or remove {LOCK} and \
                      run `cargo xtask migrate --adopt REV`",
-                    lock.upstream.commit.as_deref().unwrap_or("(none)")
-                )
-            ));
+                        lock.upstream.commit.as_deref().unwrap_or("(none)")
+                    )
+                ));
+            }
+            base.insert(path.clone(), file.entry());
         }
-        base.insert(
-            path.clone(),
-            TreeEntry::of(file.mode, file.rendered().clone()),
-        );
+        Ok(base)
     }
-    Ok(base)
-}
 
-/// The tool's own files, where they are to come along: now, their line in the lock, and what was
-/// given last time.
-pub fn tool_side(
-    git: &Git,
-    at: &Preflight,
-    scratch: &Scratch,
-    wish: &Args,
-) -> Result<Option<(Stored, Origin, Entries)>> {
-    if !wish.embed {
-        return Ok(None);
-    }
-    let own = upstream::own(git, &at.repo.top)?;
-    let bundle = incoming::collect_tool(&*own.tree)?;
-    let stored = merge::store(scratch, &bundle)?;
-    let before = at.lock.as_ref().and_then(|lock| lock.tool.as_ref());
-    if before.is_none() {
-        let taken: Vec<String> = stored
-            .entries
-            .iter()
-            .filter(|(path, entry)| {
-                let there = at.ours.entries().get(path);
-                there.is_some_and(|there| !same(there, entry))
-            })
-            .map(|(path, _)| path.to_string())
-            .collect();
-        if !taken.is_empty() {
-            bail!(UserError::new(
-                format!(
-                    "the tool can't be embedded: {} is there already",
-                    taken.join(", ")
-                ),
-                "leave --embed out, and run the tool from its own clone with `-C`"
-            ));
+    /// The tool's own files, where they are to come along: now, and what was given last time.
+    pub fn tool_side(&self) -> Result<Option<(Origin, Entries)>> {
+        let (git, at, scratch) = (self.git, self.at, self.scratch);
+        if !self.wish.embed {
+            return Ok(None);
         }
+        let (commit, tree, _remote) = upstream::own(git, &at.repo.top)?;
+        let bundle = incoming::collect_tool(&*tree)?;
+        let source = UpstreamSource {
+            address: upstream::lasting_address(git, &at.repo.top)?,
+            rev: None,
+            commit,
+            shape: Shape::Root,
+        };
+        let origin = merge::store(scratch, &bundle, source)?;
+        let before = at.lock.as_ref().and_then(|lock| lock.tool.as_ref());
+        if before.is_none() {
+            let new = origin.entries();
+            let ours = |path: &RepoPath| at.ours.entries().get(path);
+            let differs = |(path, new): &(&RepoPath, &TreeEntry)| {
+                ours(path).is_some_and(|there| !same(there, new))
+            };
+            let taken = new.iter().filter(differs).map(|(path, _)| path.to_string());
+            let taken: Vec<String> = taken.collect();
+            if !taken.is_empty() {
+                bail!(UserError::new(
+                    format!(
+                        "the tool can't be embedded: {} is there already",
+                        taken.join(", ")
+                    ),
+                    "leave --embed out, and run the tool from its own clone with `-C`"
+                ));
+            }
+        }
+        Ok(Some((
+            origin,
+            before.map_or_else(Entries::new, Origin::entries),
+        )))
     }
-    let base = before.map_or_else(Entries::new, |tool| locked_entries(&tool.files));
-    let origin = Origin {
-        address: upstream::lasting_address(git, &at.repo.top)?,
-        rev: None,
-        commit: own.commit,
-        shape: Shape::Root,
-        files: stored.locked.clone(),
-    };
-    Ok(Some((stored, origin, base)))
 }

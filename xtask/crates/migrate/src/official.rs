@@ -12,11 +12,11 @@ use super::preflight::Preflight;
 use super::remote::Remote;
 use super::upstream::locate;
 use xtask_core::git::foreign::is_git;
-use xtask_core::git::{Git, GitTree, Scratch};
+use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, Layout, OUTDATED};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Memory, Mode, Oid, RepoPath, Tree, TreeEntry, same};
+use xtask_core::tree::{Entries, Memory, Mode, Oid, RepoPath, Tree, TreeEntry, differences};
 
 /// Where the official repository is.
 pub const ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";
@@ -31,13 +31,9 @@ const ALIKE: usize = 2;
 pub struct Official {
     git: Git,
     revisions: Vec<Revision>,
-    /// Where its files come from; by default it is not asked before they are needed.
-    source: Source,
-}
-
-enum Source {
-    Elsewhere,
-    Opened { address: String, remote: Remote },
+    /// Where its files come from, if that is open; by default it is not asked before they are
+    /// needed.
+    opened: Option<(String, Remote)>,
 }
 
 /// One commit, with the worker's files in it. Newer ones come first.
@@ -81,7 +77,7 @@ impl Official {
             return Ok(Self {
                 git: git.clone(),
                 revisions: known(include_str!("../../../data/official.json"))?,
-                source: Source::Elsewhere,
+                opened: None,
             });
         };
         let here = std::env::current_dir().context("finding the current folder")?;
@@ -111,7 +107,7 @@ impl Official {
         Ok(Self {
             git: git.clone(),
             revisions,
-            source: Source::Opened { address, remote },
+            opened: Some((address, remote)),
         })
     }
 
@@ -187,14 +183,12 @@ impl Official {
         }
         if !lacking.is_empty() {
             let fetched;
-            let (remote, address) = match &self.source {
-                Source::Opened { address, remote } => (remote, &**address),
-                Source::Elsewhere => {
-                    fetched = Remote::fetched(&self.git, ADDRESS, Some(&revision.commit.0))
-                        .map_err(out_of_reach)?
-                        .0;
-                    (&fetched, ADDRESS)
-                }
+            let (remote, address) = if let Some((address, remote)) = &self.opened {
+                (remote, &**address)
+            } else {
+                let commit = Some(&*revision.commit.0);
+                fetched = Remote::fetched(&self.git, ADDRESS, commit).map_err(out_of_reach)?;
+                (&fetched.0, ADDRESS)
             };
             let oids: Vec<&Oid> = lacking.iter().map(|(.., oid)| *oid).collect();
             remote.prefetch(&oids)?;
@@ -228,12 +222,10 @@ fn out_of_reach(error: anyhow::Error) -> anyhow::Error {
 impl OfficialBase {
     fn of_commit(at: &Preflight, commit: &Oid) -> Result<Self> {
         let files = at.repo.entries(commit)?;
-        let name = commit.short().to_owned();
-        let tree = GitTree::new(at.objects.clone(), files.clone(), name);
         Ok(Self {
             commit: commit.clone(),
+            tree: Box::new(at.tree(&files, commit.short())),
             files,
-            tree: Box::new(tree),
         })
     }
 
@@ -272,31 +264,25 @@ impl OfficialBase {
 
     /// What the upstream that a lock records gave last; `None` where its files are not here.
     pub fn locked(at: &Preflight, origin: &Origin) -> Result<Option<Self>> {
-        let mut files = Entries::new();
-        for (path, file) in &origin.files {
+        for file in origin.files.values() {
             if at.objects.blob(file.rendered())?.is_none() {
                 return Ok(None);
             }
-            let entry = TreeEntry::of(file.mode, file.rendered().clone());
-            files.insert(path.clone(), entry);
         }
+        let files = origin.entries();
         let commit = origin.commit.clone().unwrap_or_default();
         Ok(Some(Self {
             commit: Oid(commit),
-            tree: Box::new(GitTree::new(at.objects.clone(), files.clone(), "upstream")),
+            tree: Box::new(at.tree(&files, "upstream")),
             files,
         }))
     }
 
     /// The worker's files that are not here as the base has them.
     pub fn changed(&self, ours: &Entries) -> Vec<RepoPath> {
-        let paths: BTreeSet<&RepoPath> = self.files.keys().chain(ours.keys()).collect();
-        let differs = |path: &&RepoPath| match (self.files.get(*path), ours.get(*path)) {
-            (Some(one), Some(other)) => !same(one, other),
-            _ => true,
-        };
-        let changed = paths.into_iter().filter(|path| is_workers(path));
-        changed.filter(differs).cloned().collect()
+        let changed = differences(&self.files, ours).into_iter();
+        let changed = changed.map(|(path, ..)| path).filter(|it| is_workers(it));
+        changed.cloned().collect()
     }
 }
 

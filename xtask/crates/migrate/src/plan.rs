@@ -3,7 +3,7 @@
 //! It says all that will happen and holds the git tree that it comes to; nothing in it refers to
 //! what the work tree looks like later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -13,11 +13,12 @@ use transaction::steps::{Conflict, PathChange};
 use worker_files::references::Dangling;
 use worker_files::rewrite::Change;
 use xtask_core::layout::{self, OUTDATED, Shape};
+use xtask_core::lock::{LockedFile, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Oid, RepoPath, same};
 
 /// All that a migration does. Its JSON form is documented in docs/migrate.md.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Plan {
     pub upstream: UpstreamSource,
     /// The commit that the plan starts from.
@@ -53,16 +54,7 @@ impl Plan {
             head: at.head.clone(),
             before: at.head_tree.clone(),
             after: at.head_tree.clone(),
-            moves: Vec::new(),
-            files: Vec::new(),
-            rewrites: Vec::new(),
-            conflicts: Vec::new(),
-            taken: Vec::new(),
-            own: None,
-            dangling: Vec::new(),
-            local: Vec::new(),
-            notes: Vec::new(),
-            steps: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -73,12 +65,35 @@ impl Plan {
 }
 
 /// Where the files come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct UpstreamSource {
     pub address: String,
     pub rev: Option<String>,
+    /// The full commit, where the upstream is a git repository.
     pub commit: Option<String>,
     pub shape: Shape,
+}
+
+impl UpstreamSource {
+    pub fn of(origin: &Origin) -> Self {
+        Self {
+            address: origin.address.clone(),
+            rev: origin.rev.clone(),
+            commit: origin.commit.clone(),
+            shape: origin.shape,
+        }
+    }
+
+    /// As the lock records it, with the files that it gave.
+    pub fn origin(self, files: BTreeMap<RepoPath, LockedFile>) -> Origin {
+        Origin {
+            address: self.address,
+            rev: self.rev,
+            commit: self.commit,
+            shape: self.shape,
+            files,
+        }
+    }
 }
 
 /// A file whose paths were rewritten on the way.
@@ -165,8 +180,7 @@ impl What {
 ///
 /// `ours` is the repository as committed, `incoming` what will lie at which path.
 pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<Move>, Vec<String>> {
-    let mut moves = Vec::new();
-    let mut problems = Vec::new();
+    let (mut moves, mut problems, mut goals) = (Vec::new(), Vec::new(), BTreeSet::new());
     // Folders that upstream's files need; the repository may have many files, upstream has few.
     let needed: BTreeSet<RepoPath> = incoming.keys().flat_map(RepoPath::ancestors).collect();
     // Most files of a large repository lie where nothing happens.
@@ -191,6 +205,7 @@ pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<M
             continue;
         };
         let to = layout::outdated(path);
+        goals.insert(to.clone());
         match ours.get(&to) {
             Some(there) if !same(there, entry) => problems.push(format!(
                 "{to}: is there already, with other content than {path}"
@@ -203,17 +218,9 @@ pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<M
         }
     }
     if first {
-        let planned: BTreeSet<&RepoPath> = moves.iter().map(|planned| &planned.to).collect();
-        for path in ours.keys() {
-            if path.is_within(OUTDATED) && !planned.contains(path) {
-                let taken = problems
-                    .iter()
-                    .any(|problem| problem.starts_with(&format!("{path}:")));
-                if !taken {
-                    problems.push(format!("{path}: is there already"));
-                }
-            }
-        }
+        let there = ours.keys().filter(|path| path.is_within(OUTDATED));
+        let there = there.filter(|path| !goals.contains(*path));
+        problems.extend(there.map(|path| format!("{path}: is there already")));
     }
     if problems.is_empty() {
         Ok(moves)

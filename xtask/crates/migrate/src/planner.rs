@@ -8,18 +8,18 @@ use super::address::OWN_ADDRESS;
 use super::context;
 use super::follow_up;
 use super::fork::{self, Carry};
-use super::incoming::{self, Bundle};
+use super::incoming::Bundle;
 use super::merge::{self, MergedTree, Sides};
-use super::merge_inputs::{base, origin, tool_side};
+use super::merge_inputs::news;
 use super::official::{AUTO, OfficialBase};
-use super::plan::{self, Move, Plan, UpstreamSource};
+use super::plan::{self, Move, Plan};
 use super::preflight::{self, Preflight};
 use super::upstream::{self, Upstream};
 use super::validate_upstream;
 use crate::args::{Args, Conflicts};
 use compare::Exposed;
 use transaction::steps::{self, ConflictStage};
-use xtask_core::git::{Git, GitTree, Scratch};
+use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::lock::{Lock, Origin, Retired};
 use xtask_core::outcome::UserError;
@@ -32,18 +32,6 @@ pub struct Planned {
     pub stages: Vec<ConflictStage>,
     pub entries: Entries,
     pub lock: Lock,
-    pub kind: MigrationKind,
-}
-
-/// What a plan is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MigrationKind {
-    /// From the legacy layout to the modern one.
-    First,
-    /// From one upstream revision to the next.
-    Again,
-    /// The lock alone.
-    Adopt,
 }
 
 /// What a plan is made from.
@@ -69,24 +57,12 @@ impl Planner<'_> {
         let (at, scratch, wish) = (self.at, self.scratch, self.wish);
         let first = at.lock.is_none();
         self.expect_meant()?;
-        let started = if first {
-            fork::base(self.git, at, scratch, wish)?
-        } else {
-            None
-        };
+        let started = first.then(|| self.fork_base()).transpose()?.flatten();
         let upstream = self.open_upstream()?;
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
-        let left = locked.filter(|origin| origin.address != upstream.address);
+        let left = locked.filter(|origin| origin.address != upstream.source.address);
         self.expect_known_past(left.is_some())?;
-        let source = UpstreamSource {
-            address: upstream.address.clone(),
-            rev: upstream.rev.clone(),
-            commit: upstream.commit.clone(),
-            shape: upstream.shape,
-        };
-        let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
-            upstream.sizes(entries)
-        })?;
+        let bundle = upstream.collect()?;
         let mut notes = upstream.notes.clone();
         notes.extend(bundle.notes.iter().cloned());
         let mut inputs = self.inputs(&upstream, &bundle, &mut notes)?;
@@ -126,8 +102,7 @@ impl Planner<'_> {
             theirs: &inputs.theirs,
             carried: &carried,
             orphans: &orphans,
-            renames: wish.carry.is_none(),
-            take_theirs: wish.conflicts == Conflicts::Upstream,
+            wish,
             upstream: inputs.upstream,
             tool: inputs.tool,
             retired: retired.unwrap_or_else(|| Some(Retired::new())),
@@ -137,7 +112,9 @@ impl Planner<'_> {
             && own.carried
             && !(built.conflicts.is_empty() && built.taken.is_empty())
         {
-            let new = Exposed::read(&fork::tree_of(&bundle))?;
+            let mut theirs = inputs.theirs.clone();
+            theirs.retain(|path, _| !layout::is_tool(path));
+            let new = Exposed::read(&at.tree(&theirs, "upstream"))?;
             let conflicts: Vec<_> = built.conflicts.iter().chain(&built.taken).collect();
             own.changes = fork::in_conflict(at, base, [fork, started, &new], &conflicts)?;
         }
@@ -153,7 +130,7 @@ impl Planner<'_> {
             moves,
             own,
             notes,
-            ..Plan::new(at, source)
+            ..Plan::new(at, upstream.source)
         };
         self.fill(&mut plan, &mut built, &bundle, &modules)?;
         Ok(Planned {
@@ -161,11 +138,6 @@ impl Planner<'_> {
             stages: built.stages,
             entries: built.entries,
             lock: built.lock,
-            kind: if first {
-                MigrationKind::First
-            } else {
-                MigrationKind::Again
-            },
         })
     }
 
@@ -201,8 +173,10 @@ impl Planner<'_> {
             plan.notes
                 .extend(notes.map(|note| format!("{path}: {note}")));
         }
-        let notes = follow_up::context_notes(at, bundle, modules, &built.entries)?;
-        plan.notes.extend(notes);
+        let (result, given) = (at.tree(&built.entries, "the result"), bundle.files.keys());
+        let given: Vec<&RepoPath> = given.collect();
+        plan.notes
+            .extend(context::notes(&result, before, &given, modules)?);
         if !moved.is_empty() || news(&"Dockerfile".into()) {
             plan.dangling = follow_up::dangling(at, bundle, &moved, &built.entries)?;
         }
@@ -274,9 +248,9 @@ impl Planner<'_> {
             repository: top,
         };
         let mut upstream = upstream::open(self.git, &request)?;
-        if self.wish.embed && upstream.address == OWN_ADDRESS {
+        if self.wish.embed && upstream.source.address == OWN_ADDRESS {
             // "The repository that holds the tool" will be this one from now on.
-            upstream.address = upstream::lasting_address(self.git, top)?;
+            upstream.source.address = upstream::lasting_address(self.git, top)?;
         }
         Ok(upstream)
     }
@@ -288,20 +262,21 @@ impl Planner<'_> {
         notes: &mut Vec<String>,
     ) -> Result<Inputs> {
         let (at, scratch) = (self.at, self.scratch);
-        let stored = merge::store(scratch, bundle)?;
-        let tool = tool_side(self.git, at, scratch, self.wish)?;
+        let fresh = merge::store(scratch, bundle, upstream.source.clone())?;
+        let tool = self.tool_side()?;
         if tool.is_some() && !ignores_target(at)? {
             notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
         }
-        let (origin, news) = origin(at, upstream, &stored);
+        let theirs = fresh.entries();
+        let (origin, news) = news(at, fresh);
         let (mut base, mut theirs) = if news {
-            (base(at, scratch, upstream, notes)?, stored.entries)
+            (self.base(upstream, notes)?, theirs)
         } else {
             // Its part of the lock stays, and it is not merged.
             (Entries::new(), Entries::new())
         };
-        let tool = if let Some((tool_stored, tool, tool_base)) = tool {
-            theirs.extend(tool_stored.entries);
+        let tool = if let Some((tool, tool_base)) = tool {
+            theirs.extend(tool.entries());
             base.extend(tool_base);
             Some((tool, true))
         } else {
@@ -339,8 +314,7 @@ fn exposed(at: &Preflight, notes: &mut Vec<String>) -> Option<Exposed> {
     if entries.contains_key(&RepoPath::from(place)) {
         return None;
     }
-    let tree = GitTree::new(at.objects.clone(), entries.clone(), name_of(at));
-    let read = Exposed::read(&tree);
+    let read = Exposed::read(&at.tree(entries, name_of(at)));
     read.inspect_err(|error| notes.push(format!("{BASELINE} is not written: {error:#}")))
         .ok()
 }
@@ -360,7 +334,7 @@ fn records(
          of each"
     ));
     let mut records = vec![(RepoPath::from(BASELINE), text.into_bytes())];
-    if let (Some((_, started)), Some(commit)) = (started, &upstream.commit) {
+    if let (Some((_, started)), Some(commit)) = (started, &upstream.source.commit) {
         match exposed.offered(started, &at.ours, &*upstream.tree, commit) {
             Ok(Some(text)) => records.push((compare::OFFERED_IN.into(), text.into_bytes())),
             Ok(None) => {}
@@ -442,7 +416,7 @@ pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<O
 }
 
 /// The commit messages of a migration.
-pub fn messages(plan: &Plan, kind: MigrationKind) -> (String, String) {
+pub fn messages(at: &Preflight, plan: &Plan, wish: &Args) -> (String, String) {
     let upstream = match &plan.upstream.commit {
         Some(commit) => format!("{} at {commit}", plan.upstream.address),
         None => plan.upstream.address.clone(),
@@ -451,10 +425,12 @@ pub fn messages(plan: &Plan, kind: MigrationKind) -> (String, String) {
         "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that history follows \
          each file.\n"
     );
-    let subject = match kind {
-        MigrationKind::First => "feat: bring in the modern worker",
-        MigrationKind::Again => "feat: bring in upstream's changes",
-        MigrationKind::Adopt => "chore: record the upstream that this worker came from",
+    let subject = if wish.adopt.is_some() {
+        "chore: record the upstream that this worker came from"
+    } else if at.lock.is_none() {
+        "feat: bring in the modern worker"
+    } else {
+        "feat: bring in upstream's changes"
     };
     let content = format!("{subject}\n\nUpstream: {upstream}\n");
     (moves, content)

@@ -1,6 +1,6 @@
 //! The repository as it stands before a migration, and what a migration can't start from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
@@ -12,7 +12,7 @@ use xtask_core::layout::{LOCK, RECORDS};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
 use xtask_core::records;
-use xtask_core::tree::{Oid, RepoPath, Tree as _};
+use xtask_core::tree::{Entries, Oid, RepoPath, Tree as _};
 
 /// A repository as it stands, with nothing in the way of a migration.
 pub struct Preflight {
@@ -24,6 +24,13 @@ pub struct Preflight {
     pub head_tree: Oid,
     pub ours: GitTree,
     pub lock: Option<Lock>,
+}
+
+impl Preflight {
+    /// Files that git has, as a tree to read.
+    pub fn tree(&self, entries: &Entries, name: impl Into<String>) -> GitTree {
+        GitTree::new(self.objects.clone(), entries.clone(), name)
+    }
 }
 
 /// Looks at the repository and refuses what a migration can't start from.
@@ -51,15 +58,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
             "commit the worker's files first"
         ));
     };
-    let head_tree = repo.head_and_tree()?;
     let Index { entries, unseen } = index;
-    let head_tree = match head_tree {
-        Some((commit, tree)) if commit == head => tree,
-        _ => bail!(UserError::new(
-            "HEAD has moved while this looked at it",
-            "run this again once that has finished"
-        )),
-    };
     let objects = repo.objects();
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
@@ -67,7 +66,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
         records::place_in(ours.entries(), record)?;
     }
     Ok(Preflight {
-        head_tree,
+        head_tree: repo.tree_of(&head)?,
         repo: repo.clone(),
         objects,
         status,
@@ -117,7 +116,10 @@ pub fn expect_room(at: &Preflight, steps: &[PathChange]) -> Result<()> {
     if steps.is_empty() || !at.repo.is_sparse()? {
         return Ok(());
     }
-    let written = written(steps);
+    // The lock may come later than the steps.
+    let targets = steps.iter().filter_map(PathChange::target).cloned();
+    let written: BTreeSet<RepoPath> = targets.chain([RepoPath::from(LOCK)]).collect();
+    let written: Vec<RepoPath> = written.into_iter().collect();
     let (hidden, what) = match at.repo.hidden(&written)? {
         Some(hidden) => (hidden, "the sparse checkout hides what would be written"),
         // What is checked out already is not hidden.
@@ -138,13 +140,4 @@ pub fn expect_room(at: &Preflight, steps: &[PathChange]) -> Result<()> {
         "take these paths into it, or check all out with `git sparse-checkout disable`, then run \
          this again"
     ))
-}
-
-/// Every path that the steps put a file at, and the lock's, which may come later.
-fn written(steps: &[PathChange]) -> Vec<RepoPath> {
-    let mut paths = vec![RepoPath::from(LOCK)];
-    paths.extend(steps.iter().filter_map(PathChange::target).cloned());
-    paths.sort();
-    paths.dedup();
-    paths
 }

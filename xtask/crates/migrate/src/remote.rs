@@ -23,12 +23,9 @@ enum From {
 }
 
 pub struct Remote {
-    git: Git,
-    /// The git directory; trees that are read from it keep it as long as they last.
-    dir: Rc<ScratchFolder>,
     from: From,
-    /// What logs in where it comes from.
-    login: Login,
+    /// A call in the git directory, which is there as long as this or a tree that is read from it.
+    in_dir: Rc<dyn Fn() -> Call>,
     objects: Rc<Objects>,
 }
 
@@ -97,28 +94,25 @@ impl Remote {
     }
 
     fn new(git: &Git, dir: ScratchFolder, from: From, login: &Login) -> Self {
-        let dir = Rc::new(dir);
-        let start = (git.clone(), Rc::clone(&dir), login.clone());
+        let (git, login) = (git.clone(), login.clone());
+        let in_dir: Rc<dyn Fn() -> Call> =
+            Rc::new(move || login.call(foreign::call(&git, dir.path())));
+        let start = Rc::clone(&in_dir);
         Self {
-            git: git.clone(),
-            dir,
             from,
-            login: login.clone(),
-            objects: Rc::new(Objects::new(move || {
-                start.2.call(call(&start.0, start.1.path(), from))
-            })),
+            in_dir,
+            objects: Rc::new(Objects::new(move || reading(start(), from))),
         }
     }
 
     /// A call of git that reads what is here.
-    pub fn call(&self) -> Call {
-        self.login.call(call(&self.git, self.dir.path(), self.from))
+    fn call(&self) -> Call {
+        reading((self.in_dir)(), self.from)
     }
 
     /// A fetch. The other side does not fetch in turn.
     fn fetch(&self) -> Call {
-        let call = foreign::call(&self.git, self.dir.path());
-        self.login.call(call).arg("fetch")
+        (self.in_dir)().arg("fetch")
     }
 
     fn resolve(&self, revision: &str) -> Result<Option<Oid>> {
@@ -254,8 +248,7 @@ fn expect_name(revision: &str) -> Result<()> {
     }
 }
 
-fn call(git: &Git, dir: &Path, from: From) -> Call {
-    let call = foreign::call(git, dir);
+fn reading(call: Call, from: From) -> Call {
     match from {
         From::Here => call,
         // The only promisor is the one that was written here. Unset and not 0, which would reach

@@ -6,25 +6,28 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::plan::{MoveReason, Plan, What};
 use super::preflight::Preflight;
-use super::suggested_commands::SuggestedCommands;
 use transaction::journal::JournalRecord;
+use transaction::steps::Conflict;
 use worker_files::references::MentionKind;
+use worker_files::rewrite::Change;
 use xtask_core::cli::Format;
-use xtask_core::commands::listed;
+use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
-use xtask_core::output::{counted, diff, print, quoted_file};
+use xtask_core::output::{counted, diff, print, print_parts, quoted_file, section};
 use xtask_core::tree::{Oid, RepoPath};
 
 /// The page with both workers side by side, in the git directory.
 pub const PAGE: &str = "compare.html";
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MigrationEnding {
     UpToDate,
     DryRun,
@@ -34,38 +37,17 @@ pub enum MigrationEnding {
     /// Conflicts, written with markers.
     Markers,
     Staged,
-    Committed(Option<Oid>),
-}
-
-impl MigrationEnding {
-    /// The word for it in the JSON output.
-    fn word(&self) -> &'static str {
-        match self {
-            Self::UpToDate => "up-to-date",
-            Self::DryRun => "dry-run",
-            Self::WouldChange => "would-change",
-            Self::Conflicts => "conflicts",
-            Self::Markers => "markers",
-            Self::Staged => "staged",
-            Self::Committed(_) => "committed",
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::WouldChange | Self::Conflicts | Self::Markers => Outcome::Findings,
-            _ => Outcome::Done,
-        }
-    }
+    Committed,
+    Aborted,
 }
 
 pub struct MigrationReport<'a> {
     format: Format,
-    next: &'a SuggestedCommands,
+    next: &'a Commands,
 }
 
 impl<'a> MigrationReport<'a> {
-    pub fn new(format: Format, next: &'a SuggestedCommands) -> Self {
+    pub fn new(format: Format, next: &'a Commands) -> Self {
         Self { format, next }
     }
 
@@ -78,38 +60,50 @@ impl<'a> MigrationReport<'a> {
     }
 
     /// Says the end of a run: to a program with what `more` adds, to a person in `words`.
-    fn say(&self, ending: &str, more: Value, words: impl FnOnce() -> String) -> Result<()> {
-        if self.format == Format::Text {
-            return print(&words());
+    fn say(
+        &self,
+        ending: MigrationEnding,
+        more: impl Serialize,
+        words: impl FnOnce() -> String,
+    ) -> Result<Outcome> {
+        match self.format {
+            Format::Text => print(&words())?,
+            Format::Json => {
+                print_parts(&[&json!({ "version": 1, "ending": ending }), &json!(more)])?;
+            }
         }
-        let mut value = json!({ "version": 1, "ending": ending });
-        if let (Some(all), Value::Object(more)) = (value.as_object_mut(), more) {
-            all.extend(more);
-        }
-        print(&format!("{}\n", serde_json::to_string_pretty(&value)?))
+        Ok(match ending {
+            MigrationEnding::WouldChange
+            | MigrationEnding::Conflicts
+            | MigrationEnding::Markers => Outcome::Findings,
+            _ => Outcome::Done,
+        })
     }
 
-    /// Says how it ended and what to type next.
-    pub fn end(&self, at: &Preflight, plan: &Plan, ending: &MigrationEnding) -> Result<Outcome> {
-        self.say(ending.word(), json!({ "plan": plan }), || {
-            let mut words = ended(at, plan, ending, self.next);
-            if matches!(
-                ending,
-                MigrationEnding::Staged | MigrationEnding::Committed(_)
-            ) && !plan.moves.is_empty()
+    /// Says how it ended and what to type next; `tip` is the last commit that was made.
+    pub fn end(
+        &self,
+        at: &Preflight,
+        plan: &Plan,
+        ending: MigrationEnding,
+        tip: Option<&Oid>,
+    ) -> Result<Outcome> {
+        self.say(ending, json!({ "plan": plan }), || {
+            let mut words = ended(at, plan, ending, tip, self.next);
+            if matches!(ending, MigrationEnding::Staged | MigrationEnding::Committed)
+                && !plan.moves.is_empty()
             {
                 words += &page(&at.repo.top, &at.repo.git_dir, self.next);
             }
             words
-        })?;
-        Ok(ending.outcome())
+        })
     }
 
     pub fn resumed(&self, record: &JournalRecord) -> Result<Outcome> {
         let committed = record.commit.as_ref().is_some_and(|commit| commit.wanted);
         let conflicts = !record.conflicts.is_empty();
         let (ending, words) = if conflicts {
-            let resume = self.next.migrate("--resume");
+            let resume = self.next.task("migrate", "--resume");
             let words = format!(
                 "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage them, \
                  then:\n\n    {resume}\n"
@@ -117,7 +111,7 @@ impl<'a> MigrationReport<'a> {
             (MigrationEnding::Markers, words)
         } else if committed {
             let words = format!("{GREEN}Finished and committed.{GREEN:#}\n");
-            (MigrationEnding::Committed(None), words)
+            (MigrationEnding::Committed, words)
         } else {
             let words = format!(
                 "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
@@ -126,36 +120,29 @@ impl<'a> MigrationReport<'a> {
             );
             (MigrationEnding::Staged, words)
         };
-        self.say(ending.word(), Value::Null, || words)?;
-        Ok(ending.outcome())
+        self.say(ending, Value::Null, || words)
     }
 
     pub fn committed_already(&self) -> Result<Outcome> {
-        self.say("committed", Value::Null, || {
+        self.say(MigrationEnding::Committed, Value::Null, || {
             format!("{GREEN}Committed already.{GREEN:#} Nothing is left to do.\n")
-        })?;
-        Ok(Outcome::Done)
+        })
     }
 
     pub fn aborted(&self, kept: &[PathBuf]) -> Result<Outcome> {
         let kept: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
-        self.say("aborted", json!({ "kept": kept }), || {
+        self.say(MigrationEnding::Aborted, json!({ "kept": kept }), || {
             let mut words = format!("{GREEN}Taken back.{GREEN:#} The repository is as it was.\n");
             if !kept.is_empty() {
                 words += "\nFiles that were changed since are kept:\n";
             }
             words.extend(kept.iter().map(|path| format!("  {path}\n")));
             words
-        })?;
-        Ok(Outcome::Done)
+        })
     }
 }
 
-fn heading(title: &str) -> String {
-    format!("\n{BOLD}{title}{BOLD:#}\n")
-}
-
-fn text(plan: &Plan, next: &SuggestedCommands) -> String {
+fn text(plan: &Plan, next: &Commands) -> String {
     let mut out = String::new();
     let source = &plan.upstream;
     let commit = source.commit.as_deref().map_or(String::new(), |commit| {
@@ -169,43 +156,28 @@ fn text(plan: &Plan, next: &SuggestedCommands) -> String {
     out += &moves(plan);
     out += &files(plan);
     out += &adopted(plan);
-    if !plan.rewrites.is_empty() {
-        out += &heading("Rewritten on the way");
-        for rewrite in &plan.rewrites {
-            out += &format!("  {}\n", rewrite.path);
-            for change in &rewrite.changes {
-                out += &format!("    {DIM}line {}:{DIM:#} {}\n", change.line, change.what);
-            }
-            out += &diff::coloured(&rewrite.diff, "    ");
-        }
-    }
+    let rewrites = plan.rewrites.iter().map(|rewrite| {
+        let line = |it: &Change| format!("    {DIM}line {}:{DIM:#} {}\n", it.line, it.what);
+        let lines: String = rewrite.changes.iter().map(line).collect();
+        let diff = diff::coloured(&rewrite.diff, "    ");
+        format!("  {}\n{lines}{diff}", rewrite.path)
+    });
+    out += &section("Rewritten on the way", rewrites);
     for (title, conflicts) in [
         ("Conflicts", &plan.conflicts),
         ("Not carried: upstream's file is taken", &plan.taken),
     ] {
-        if conflicts.is_empty() {
-            continue;
-        }
-        out += &heading(title);
-        for conflict in conflicts {
-            out += &format!("  {RED}{}{RED:#}: {}\n", conflict.path, conflict.reason);
-            out += &held(plan, &conflict.path);
-        }
+        let lines = conflicts.iter().map(|Conflict { path, reason }| {
+            format!("  {RED}{path}{RED:#}: {reason}\n{}", held(plan, path))
+        });
+        out += &section(title, lines);
     }
     out += &own(plan, next);
     out += &dangling(plan);
-    if !plan.local.is_empty() {
-        out += &heading("Stays where it is, because git does not track it");
-        for path in &plan.local {
-            out += &format!("  {path}\n");
-        }
-    }
-    if !plan.notes.is_empty() {
-        out += &heading("Notes");
-        for note in &plan.notes {
-            out += &format!("  {}\n", next.fit(note));
-        }
-    }
+    let local = plan.local.iter().map(|path| format!("  {path}\n"));
+    out += &section("Stays where it is, because git does not track it", local);
+    let notes = plan.notes.iter();
+    out += &section("Notes", notes.map(|note| format!("  {}\n", next.fit(note))));
     out
 }
 
@@ -233,28 +205,23 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
 }
 
 /// The changes of a fork that stay behind.
-fn own(plan: &Plan, next: &SuggestedCommands) -> String {
+fn own(plan: &Plan, next: &Commands) -> String {
     let Some(own) = plan.own.as_ref().filter(|own| !own.carried) else {
         return String::new();
     };
-    let mut out = heading(&format!(
+    let title = format!(
         "Changed by this fork since {}, and not in the new files",
         &own.base[..own.base.len().min(10)]
-    ));
-    for path in &own.files {
-        out += &format!("  {YELLOW}{path}{YELLOW:#}\n");
-    }
-    let merge = next.again("--carry auto");
-    out += &format!("To merge these changes into the new files:\n  {merge}\n");
-    out
+    );
+    let files = own.files.iter();
+    let files = files.map(|path| format!("  {YELLOW}{path}{YELLOW:#}\n"));
+    let merge = next.again("migrate", "--carry auto");
+    let how = format!("To merge these changes into the new files:\n  {merge}\n");
+    section(&title, files.chain([how]))
 }
 
 /// Moves, whole folders in one line.
 fn moves(plan: &Plan) -> String {
-    if plan.moves.is_empty() {
-        return String::new();
-    }
-    let mut out = heading("Moves");
     let mut folders: BTreeMap<String, (usize, MoveReason)> = BTreeMap::new();
     for one in &plan.moves {
         let top = one.from.top();
@@ -266,18 +233,16 @@ fn moves(plan: &Plan) -> String {
         };
         folders.entry(name).or_insert((0, one.why)).0 += 1;
     }
-    for (name, (count, why)) in folders {
+    let lines = folders.into_iter().map(|(name, (count, why))| {
         let why = match why {
             MoveReason::Retired => counted(count, "file"),
             MoveReason::NotAHubFile => "no Hub file".to_owned(),
             MoveReason::Replaced => "replaced by upstream's".to_owned(),
         };
-        out += &format!(
-            "  {name:<26} → {:<34} {DIM}{why}{DIM:#}\n",
-            format!("{OUTDATED}/{name}")
-        );
-    }
-    out
+        let to = format!("{OUTDATED}/{name}");
+        format!("  {name:<26} → {to:<34} {DIM}{why}{DIM:#}\n")
+    });
+    section("Moves", lines)
 }
 
 fn files(plan: &Plan) -> String {
@@ -288,7 +253,7 @@ fn files(plan: &Plan) -> String {
         .filter(|file| !file.what.is_quiet())
         .collect();
     if !news.is_empty() {
-        out += &heading("Comes from upstream");
+        out += &format!("\n{BOLD}Comes from upstream{BOLD:#}\n");
     }
     let (tool, news): (Vec<_>, Vec<_>) = news
         .into_iter()
@@ -345,16 +310,15 @@ fn adopted(plan: &Plan) -> String {
     if news || !plan.moves.is_empty() || plan.files.is_empty() {
         return String::new();
     }
-    let mut out = heading("Came from upstream");
-    for file in &plan.files {
+    let lines = plan.files.iter().map(|file| {
         let word = match file.what {
             What::RemovedHere => "removed here",
             What::ChangedHere => "changed here since",
             _ => "as upstream gave it",
         };
-        out += &format!("    {:<34} {DIM}{word}{DIM:#}\n", file.path.to_string());
-    }
-    out
+        format!("    {:<34} {DIM}{word}{DIM:#}\n", file.path.to_string())
+    });
+    section("Came from upstream", lines)
 }
 
 fn dangling(plan: &Plan) -> String {
@@ -366,21 +330,20 @@ fn dangling(plan: &Plan) -> String {
         ),
         (MentionKind::Prose, "Texts that speak of the old places"),
     ] {
-        let found: Vec<_> = plan.dangling.iter().filter(|it| it.kind == kind).collect();
-        if found.is_empty() {
-            continue;
-        }
-        out += &heading(title);
-        for one in found {
-            out += &format!(
-                "  {YELLOW}{}:{}:{}{YELLOW:#} {}\n",
-                one.path, one.line, one.column, one.what
-            );
-            if kind == MentionKind::Code {
-                out += &format!("    {DIM}{}{DIM:#}\n", one.text);
-            }
-            out += &format!("    instead: {}\n", one.instead);
-        }
+        let lines = plan
+            .dangling
+            .iter()
+            .filter(|it| it.kind == kind)
+            .map(|one| {
+                let place = format!("{}:{}:{}", one.path, one.line, one.column);
+                let text = match kind {
+                    MentionKind::Code => format!("    {DIM}{}{DIM:#}\n", one.text),
+                    MentionKind::Prose => String::new(),
+                };
+                let (what, instead) = (&one.what, &one.instead);
+                format!("  {YELLOW}{place}{YELLOW:#} {what}\n{text}    instead: {instead}\n")
+            });
+        out += &section(title, lines);
     }
     out
 }
@@ -388,11 +351,13 @@ fn dangling(plan: &Plan) -> String {
 fn ended(
     at: &Preflight,
     plan: &Plan,
-    ending: &MigrationEnding,
-    next: &SuggestedCommands,
+    ending: MigrationEnding,
+    tip: Option<&Oid>,
+    next: &Commands,
 ) -> String {
     let here = at.repo.top.display();
     match ending {
+        MigrationEnding::Aborted => String::new(),
         MigrationEnding::UpToDate => {
             format!("{GREEN}Up to date:{GREEN:#} {here} has all that upstream gives.\n")
         }
@@ -401,13 +366,16 @@ fn ended(
         }
         MigrationEnding::WouldChange => listed(
             "This worker is not in line with its upstream. Bring it in line with:",
-            &[(next.again(""), "")],
+            &[(next.again("migrate", ""), "")],
         ),
         MigrationEnding::Conflicts => {
-            let mut then = vec![(next.again("--conflicts markers"), "to resolve in the files")];
+            let mut then = vec![(
+                next.again("migrate", "--conflicts markers"),
+                "to resolve in the files",
+            )];
             if plan.own.as_ref().is_some_and(|own| own.carried) {
                 let upstream = "or upstream's files, and what they lack by hand";
-                then.push((next.again("--conflicts upstream"), upstream));
+                then.push((next.again("migrate", "--conflicts upstream"), upstream));
             } else {
                 then[0].1 = "";
             }
@@ -428,8 +396,8 @@ fn ended(
                  each with `git add` or `git rm`, then:"
             )),
             &[
-                (next.migrate("--resume"), "finishes"),
-                (next.migrate("--abort"), "or takes all back"),
+                (next.task("migrate", "--resume"), "finishes"),
+                (next.task("migrate", "--abort"), "or takes all back"),
             ],
         ),
         MigrationEnding::Staged => listed(
@@ -438,10 +406,10 @@ fn ended(
                 (next.git("status"), "what has moved and what is new"),
                 (next.git("diff --cached"), "the content"),
                 (next.git("commit"), "keeps it"),
-                (next.migrate("--abort"), "or takes it back"),
+                (next.task("migrate", "--abort"), "or takes it back"),
             ],
         ),
-        MigrationEnding::Committed(tip) => {
+        MigrationEnding::Committed => {
             let mut then = vec![(next.git("log --stat -2"), "what has moved and what is new")];
             if plan.moves.is_empty() {
                 then[0].1 = "";
@@ -454,8 +422,7 @@ fn ended(
             listed(
                 &format!(
                     "{GREEN}Done.{GREEN:#} Committed{}. Look at it with:",
-                    tip.as_ref()
-                        .map_or(String::new(), |tip| { format!(" as {}", tip.short()) })
+                    tip.map_or(String::new(), |tip| format!(" as {}", tip.short()))
                 ),
                 &then,
             )
@@ -465,7 +432,7 @@ fn ended(
 
 /// Writes the page with the files of both workers where git does not look, and says where that is.
 /// The migration is done by then: a page that cannot be written is no reason to fail.
-fn page(root: &Path, git_dir: &Path, next: &SuggestedCommands) -> String {
+fn page(root: &Path, git_dir: &Path, next: &Commands) -> String {
     let file = git_dir.join(PAGE);
     let name = quoted_file(&RepoPath::new(file.as_os_str().as_bytes()));
     match compare::write_page(root, &file) {

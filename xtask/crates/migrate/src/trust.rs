@@ -77,11 +77,3 @@ fn local_path(url: &str) -> Option<PathBuf> {
     let at = rest.find('/')?;
     (scheme == "file").then(|| PathBuf::from(&rest[at..]))
 }
-
-/// The refusal in one line, for a task that only looks.
-pub fn in_short(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<UserError>() {
-        Some(refusal) => format!("{error}; {}", refusal.help),
-        None => error.to_string(),
-    }
-}

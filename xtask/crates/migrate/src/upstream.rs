@@ -1,11 +1,14 @@
 //! Where the modern files come from: a directory, a git repository on this machine, a URL, or the
 //! repository that holds this tool. All become a tree to read.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use super::address::{self, OWN_ADDRESS, UpstreamPlace};
+use super::incoming::{self, Bundle};
+use super::plan::UpstreamSource;
 use super::remote::Remote;
 use super::trust;
 use xtask_core::git::foreign::{TRANSPORTS, is_git};
@@ -20,21 +23,15 @@ const LEFT_OUT: &str = "the user name and password in the upstream's address wer
                         are not recorded; later runs get them from git's credential helper";
 
 pub struct Upstream {
-    pub address: String,
-    pub rev: Option<String>,
-    /// The full commit, where the upstream is a git repository.
-    pub commit: Option<String>,
-    pub shape: Shape,
+    pub source: UpstreamSource,
     pub tree: Box<dyn Tree>,
     pub notes: Vec<String>,
-    source: Source,
+    remote: Option<Remote>,
 }
 
-enum Source {
-    Directory,
-    /// A git repository on this machine, or the partial copy of one elsewhere.
-    Repository(Remote),
-}
+/// The commit that was read, its files, and the git repository on this machine or the partial copy
+/// of one elsewhere that they are from; of a directory without git only the files.
+pub type Opened = (Option<String>, Box<dyn Tree>, Option<Remote>);
 
 pub struct Request<'a> {
     pub address: Option<&'a str>,
@@ -68,7 +65,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         trust::expect(git, address, &place, request.repository)?;
     }
     let mut notes = Vec::new();
-    let opened = match place {
+    let (commit, tree, remote): Opened = match place {
         UpstreamPlace::Url(url) => {
             if url != recorded {
                 notes.push(LEFT_OUT.to_owned());
@@ -79,7 +76,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
             read_at(Remote::local(git, &path, rev)?, &path.display().to_string())?
         }
         UpstreamPlace::Path(path) => match rev {
-            None => directory(&path)?,
+            None => (None, Box::new(directory(&path)?), None),
             Some(rev) => bail!(UserError::new(
                 format!(
                     "{} is a directory without git, so it has no revision {rev}",
@@ -89,35 +86,34 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
             )),
         },
     };
-    let shape = Shape::of(opened.tree.entries()).ok_or_else(|| {
+    let shape = Shape::of(tree.entries()).ok_or_else(|| {
         UserError::new(
             format!(
                 "{} is no upstream: it has neither .runpod/handler.py nor handler.py beside \
                  .runpod/hub.json",
-                opened.tree.describe()
+                tree.describe()
             ),
             "name one with --upstream DIR|URL, and its revision with --rev",
         )
     })?;
-    let upstream = Upstream {
+    let source = UpstreamSource {
         address: recorded,
         rev: rev.map(ToOwned::to_owned),
-        commit: opened.commit,
+        commit,
         shape,
-        tree: opened.tree,
+    };
+    let upstream = Upstream {
+        source,
+        tree,
         notes,
-        source: opened.source,
+        remote,
     };
     upstream.fetch_files(&*upstream.tree)?;
     Ok(upstream)
 }
 
 /// What an address means, and how the lock records it.
-pub(super) fn locate(
-    address: &str,
-    base: &Path,
-    repository: &Path,
-) -> Result<(String, UpstreamPlace)> {
+pub fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, UpstreamPlace)> {
     let shown = address::without_credentials(address);
     refuse_option("upstream", &shown)?;
     if !base.join(address).is_dir() {
@@ -197,7 +193,7 @@ pub fn own(git: &Git, repository: &Path) -> Result<Opened> {
     let tree = Directory::open(&path, |folder| {
         !layout::is_tool(folder) || folder.is_within("xtask/target")
     })?;
-    Ok(Opened::directory(tree))
+    Ok((None, Box::new(tree), None))
 }
 
 pub fn same_folder(one: &Path, other: &Path) -> bool {
@@ -212,122 +208,67 @@ fn relative(path: &Path, repository: &Path) -> String {
     let (Ok(path), Ok(repository)) = (path.canonicalize(), repository.canonicalize()) else {
         return path.display().to_string();
     };
-    let shared = path
-        .components()
-        .zip(repository.components())
-        .take_while(|(one, other)| one == other)
-        .count();
-    let up = repository.components().skip(shared).map(|_| "..".as_ref());
-    let down = path
-        .components()
-        .skip(shared)
-        .map(std::path::Component::as_os_str);
-    let relative: PathBuf = up.chain(down).collect();
-    if relative.as_os_str().is_empty() {
-        ".".to_owned()
-    } else {
-        relative.display().to_string()
-    }
-}
-
-pub struct Opened {
-    pub commit: Option<String>,
-    pub tree: Box<dyn Tree>,
-    source: Source,
-}
-
-impl Opened {
-    fn directory(tree: Directory) -> Self {
-        Self {
-            commit: None,
-            tree: Box::new(tree),
-            source: Source::Directory,
-        }
-    }
-}
-
-/// Reads a directory without git, and of it only what a worker consists of.
-fn directory(path: &Path) -> Result<Opened> {
-    let wanted = |folder: &RepoPath| {
-        layout::CORE_OPTIONAL
-            .iter()
-            .chain([&layout::RUNPOD, &layout::KEPT])
-            .any(|wanted| folder.is_within(wanted))
+    let inside = |path: &Path| {
+        let bytes = path.as_os_str().as_bytes();
+        RepoPath::new(bytes.strip_prefix(b"/").unwrap_or(bytes))
     };
-    let open = |extra: &[RepoPath]| {
-        Directory::open(path, |folder| {
-            !wanted(folder)
-                && !extra.iter().any(|extra| {
-                    folder == extra
-                        || extra.ancestors().any(|above| above == *folder)
-                        || folder.ancestors().any(|above| above == *extra)
-                })
-        })
-        .map_err(|error| {
-            anyhow::Error::from(UserError::new(
-                format!("the upstream can't be read: {error:#}"),
-                "remove it there, or name another upstream",
-            ))
-        })
-    };
-    let mut tree = open(&[])?;
-    // A Dockerfile may copy further folders.
-    if Shape::of(tree.entries()) == Some(Shape::Root)
-        && let Some(dockerfile) = tree.read_file("Dockerfile")?
-    {
-        let folders = super::incoming::copied_folders(&dockerfile)?;
-        if !folders.is_empty() {
-            tree = open(&folders)?;
-        }
-    }
-    Ok(Opened::directory(tree))
+    let relative = inside(&repository.join("link")).link_to(&inside(&path));
+    String::from_utf8_lossy(relative.as_bytes()).into_owned()
+}
+
+/// Reads a directory without git.
+fn directory(path: &Path) -> Result<Directory> {
+    Directory::open_work_tree(path).map_err(|error| {
+        anyhow::Error::from(UserError::new(
+            format!("the upstream can't be read: {error:#}"),
+            "remove it there, or name another upstream",
+        ))
+    })
 }
 
 /// A git repository, read at a commit.
 fn read_at((remote, commit): (Remote, Oid), name: &str) -> Result<Opened> {
-    Ok(Opened {
-        tree: Box::new(remote.tree(&commit, name)?),
-        commit: Some(commit.0),
-        source: Source::Repository(remote),
-    })
+    let tree = remote.tree(&commit, name)?;
+    Ok((Some(commit.0), Box::new(tree), Some(remote)))
 }
 
 impl Upstream {
     /// The tree of another commit of the same upstream; `None` where it is out of reach. Its
     /// files are fetched by [`Upstream::fetch_files`].
     pub fn at(&self, commit: &str) -> Result<Option<GitTree>> {
-        let Source::Repository(remote) = &self.source else {
-            return Ok(None);
-        };
-        if !remote.has(commit)? {
-            return Ok(None);
+        match &self.remote {
+            Some(remote) if remote.has(commit)? => {
+                let oid = Oid(commit.to_owned());
+                remote.tree(&oid, &self.source.address).map(Some)
+            }
+            _ => Ok(None),
         }
-        let oid = Oid(commit.to_owned());
-        remote.tree(&oid, &self.address).map(Some)
     }
 
     /// Brings the files of a tree that a migration reads, all in one round.
     pub fn fetch_files(&self, tree: &dyn Tree) -> Result<()> {
-        match &self.source {
-            Source::Directory => Ok(()),
-            Source::Repository(remote) => remote.prefetch(&wanted(tree.entries(), self.shape)),
+        match &self.remote {
+            Some(remote) => remote.prefetch(&wanted(tree.entries(), self.source.shape)),
+            None => Ok(()),
         }
     }
 
     /// The commits before the one that was read, newest first: as many as are worth looking at.
     pub fn history(&self) -> Result<Vec<String>> {
-        match (&self.source, &self.commit) {
-            (Source::Repository(remote), Some(commit)) => remote.history(commit),
+        match (&self.remote, &self.source.commit) {
+            (Some(remote), Some(commit)) => remote.history(commit),
             _ => Ok(Vec::new()),
         }
     }
 
-    /// The sizes of files, in bytes, without reading them.
-    pub fn sizes(&self, entries: &mut Entries) -> Result<()> {
-        match &self.source {
-            Source::Repository(remote) => remote.sizes(entries),
-            Source::Directory => Ok(()),
-        }
+    /// Chooses, checks, reads and renders its files.
+    pub fn collect(&self) -> Result<Bundle> {
+        incoming::collect(&*self.tree, self.source.shape, |entries| {
+            match &self.remote {
+                Some(remote) => remote.sizes(entries),
+                None => Ok(()),
+            }
+        })
     }
 }
 

@@ -264,15 +264,6 @@ impl Repo {
         self.index_file.with_extension("lock")
     }
 
-    pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
-        // `git diff` would tell too, but refreshes the index on the way.
-        let output = self.git("ls-files -z --unmerged").output()?;
-        let paths = records(&output).filter_map(|record| Some(head_and_path(record)?.1));
-        let mut paths: Vec<RepoPath> = paths.collect();
-        paths.dedup();
-        Ok(paths)
-    }
-
     pub fn entries(&self, treeish: &Oid) -> Result<Entries> {
         let call = self.git("ls-tree -r -z --full-tree").arg(&treeish.0);
         parse_ls_tree(&call.output()?)
@@ -282,18 +273,6 @@ impl Repo {
     pub fn commit(&self, revision: &str) -> Result<Option<Oid>> {
         refuse_option("revision", revision)?;
         self.call().object(format!("{revision}^{{commit}}"))
-    }
-
-    /// The commit that HEAD names and its tree; `None` on an unborn branch.
-    pub fn head_and_tree(&self) -> Result<Option<(Oid, Oid)>> {
-        let call = self.git("rev-parse --quiet HEAD^{commit} HEAD^{tree}");
-        let answer = call.finish()?;
-        let text = String::from_utf8_lossy(&answer.stdout);
-        let mut lines = text.lines().map(|line| Oid(line.to_owned()));
-        Ok(match (answer.ok, lines.next(), lines.next()) {
-            (true, Some(head), Some(tree)) => Some((head, tree)),
-            _ => None,
-        })
     }
 
     pub fn tree_of(&self, commit: &Oid) -> Result<Oid> {

@@ -14,10 +14,11 @@ pub mod text;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
-use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
+use self::style::BOLD;
 use crate::finding::{Finding, Location, Severity, Span};
 use crate::progress;
 use crate::tree::RepoPath;
@@ -25,19 +26,7 @@ use crate::tree::RepoPath;
 /// Prints to standard output, with colours where that is a terminal. A reader that has seen
 /// enough (`| head`) is no failure; a full disk is.
 pub fn print(text: &str) -> Result<()> {
-    write(
-        anstream::stdout().lock(),
-        &fitting(text, &std::io::stdout()),
-    )
-}
-
-/// The text made harmless, with its lines broken where it goes to a terminal.
-fn fitting(text: &str, to: &impl AsFd) -> String {
-    let text = terminal::harmless(text, true);
-    match terminal::columns(to) {
-        Some(columns) => terminal::wrapped(&text, columns),
-        None => text.into_owned(),
-    }
+    write(anstream::stdout().lock(), &terminal::harmless(text, true))
 }
 
 #[macro_export]
@@ -52,13 +41,19 @@ pub fn print_plain(text: &str) -> Result<()> {
     write(std::io::stdout().lock(), &terminal::harmless(text, false))
 }
 
+/// Prints one JSON object, which has the members of all `parts`.
+pub fn print_parts(parts: &[&Value]) -> Result<()> {
+    let objects = parts.iter().filter_map(|part| part.as_object());
+    let members = objects
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.clone()));
+    print_plain(&format!("{:#}\n", members.collect::<Value>()))
+}
+
 /// Prints to standard error. Where even this can't be written, the exit code is all that is left
 /// to say.
 pub fn tell(text: &str) {
-    let _ = write(
-        anstream::stderr().lock(),
-        &fitting(text, &std::io::stderr()),
-    );
+    let _ = write(anstream::stderr().lock(), &terminal::harmless(text, true));
 }
 
 fn write(mut out: impl Write, text: &str) -> Result<()> {
@@ -230,6 +225,15 @@ pub fn bytes(size: u64) -> String {
         divisor *= 1000;
     }
     format!("{size} B")
+}
+
+/// A part of a report with its title; empty where it has no lines. Each line ends by itself.
+pub fn section(title: &str, lines: impl IntoIterator<Item = String>) -> String {
+    let body: String = lines.into_iter().collect();
+    if body.is_empty() {
+        return body;
+    }
+    format!("\n{BOLD}{title}{BOLD:#}\n{body}")
 }
 
 /// The beginning of a text, so many characters of it.

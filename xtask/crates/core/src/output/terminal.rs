@@ -64,88 +64,9 @@ pub fn columns(to: &impl std::os::fd::AsFd) -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
-/// The text with lines that are wider than the terminal broken between words; what follows is
-/// indented a little more than the line. Code, tables and differences stay as they are, and so does
-/// what stands between backquotes: it is to be copied.
-pub fn wrapped(text: &str, columns: usize) -> String {
-    let mut out = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        let plain = |text| anstream::adapter::strip_str(text).to_string();
-        let shown = plain(line);
-        let words = shown.trim_start();
-        let begins = |signs: &[&str]| signs.iter().any(|sign| words.starts_with(sign));
-        let is_code =
-            words.contains(" | ") || begins(&["|", "+", "-", "@", "$ ", "cargo ", "git "]);
-        if is_code || shown.trim_end().chars().count() <= columns {
-            out.push_str(line);
-            continue;
-        }
-        let indent = shown.len() - words.len() + 2;
-        let mut at = 0;
-        for (number, word) in unbroken(line).into_iter().enumerate() {
-            let shown = plain(word);
-            if number > 0 && at + shown.trim_end().chars().count() > columns && at > indent {
-                out.truncate(out.trim_end_matches(' ').len());
-                out.push('\n');
-                out.push_str(&" ".repeat(indent));
-                at = indent;
-            }
-            out.push_str(word);
-            at += shown.chars().count();
-        }
-    }
-    out
-}
-
-fn unbroken(line: &str) -> Vec<&str> {
-    let mut words = Vec::new();
-    let (mut start, mut quoted, mut before) = (0, false, ' ');
-    for (at, c) in line.char_indices() {
-        if c == '`' {
-            quoted = !quoted;
-        }
-        let begins = before == ' ' && c != ' ';
-        // The indentation belongs to the first word.
-        if begins && (!quoted || c == '`') && !line[start..at].trim().is_empty() {
-            words.push(&line[start..at]);
-            start = at;
-        }
-        before = c;
-    }
-    words.push(&line[start..]);
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_lines_are_broken_between_words_with_their_indentation() {
-        let text =
-            "  note: one two three four\n    `cargo xtask a b c d e f g h` then more words\n";
-        let broken = [
-            "  note: one two",
-            "    three four",
-            "    `cargo xtask a b c d e f g h`",
-            "      then more",
-            "      words",
-            "",
-        ];
-        assert_eq!(wrapped(text, 18).split('\n').collect::<Vec<_>>(), broken);
-        for whole in [
-            "12 |  let a = 1; // a long one\n",
-            "-a removed line of a file\n",
-            "aaaaaaaaaaaaaaaaaaaaaa\n",
-        ] {
-            assert_eq!(wrapped(whole, 18), whole);
-        }
-        let coloured = "\x1b[1mone\x1b[0m two three four five\n";
-        assert_eq!(
-            wrapped(coloured, 14),
-            "\x1b[1mone\x1b[0m two three\n  four five\n"
-        );
-    }
 
     #[test]
     fn what_acts_on_a_terminal_is_written_out() {

@@ -115,11 +115,16 @@ pub fn differences<'a>(
 ) -> Vec<(&'a RepoPath, Option<&'a TreeEntry>, Option<&'a TreeEntry>)> {
     let paths: BTreeSet<&RepoPath> = before.keys().chain(after.keys()).collect();
     let sides = |path| (path, before.get(path), after.get(path));
-    let differ = |(_, old, new): &(_, Option<&TreeEntry>, Option<&TreeEntry>)| match (old, new) {
-        (Some(old), Some(new)) => !same(old, new),
-        _ => true,
-    };
-    paths.into_iter().map(sides).filter(differ).collect()
+    let sides = paths.into_iter().map(sides);
+    sides.filter(|(_, old, new)| !equal(*old, *new)).collect()
+}
+
+/// Whether two places have the same file, or both none.
+pub fn equal(one: Option<&TreeEntry>, other: Option<&TreeEntry>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }
 
 pub fn same(one: &TreeEntry, other: &TreeEntry) -> bool {
