@@ -110,6 +110,19 @@ fn a_clean_repository_ends_with_zero() {
 }
 
 #[test]
+fn a_file_is_linted_however_its_path_is_written() {
+    let folder = repository(LISTING);
+    for path in [
+        ".runpod/hub.json",
+        ".runpod//hub.json",
+        "./.runpod/./hub.json",
+    ] {
+        let output = lint(folder.path(), &[path]);
+        assert_eq!(code(&output), 1, "{path}: {}", words(&output));
+    }
+}
+
+#[test]
 fn paths_may_be_folders_or_files_of_several_repositories() {
     let (one, two) = (repository(LISTING), repository(LISTING));
     let folder = two.path().join(".runpod");

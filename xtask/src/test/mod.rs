@@ -54,8 +54,8 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             stage.file.unwrap_or_default()
         );
     }
-    let may_skip = !in_ci(std::env::var_os("CI").as_deref());
-    let foresight = judge(&stages, &look(&stages, &root), may_skip)?;
+    let ci = in_ci(std::env::var_os("CI").as_deref());
+    let foresight = judge(&stages, &look(&stages, &root), !ci)?;
     foretell(&foresight);
     let checkout = Checkout {
         root: &root,
@@ -67,13 +67,13 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         let start = Instant::now();
         announce(stage);
         let mut skips = foresight.skips.iter();
-        let outcome = match skips.find(|(name, _)| *name == stage.name) {
-            Some((_, why)) => StageOutcome {
-                skipped: Some(why.lines().next().unwrap_or_default().to_owned()),
-                ..StageOutcome::default()
-            },
+        let mut outcome = match skips.find(|(name, _)| *name == stage.name) {
+            Some((_, why)) => StageOutcome::skipped(why.lines().next().unwrap_or_default()),
             None => run_stage(stage, &checkout),
         };
+        if ci {
+            outcome.refuse_to_skip();
+        }
         print(stage, &outcome, start.elapsed().as_secs_f32());
         sum.add(stage.name, &outcome);
     }
@@ -229,8 +229,24 @@ struct StageOutcome {
 }
 
 impl StageOutcome {
+    fn skipped(reason: impl Into<String>) -> Self {
+        Self {
+            skipped: Some(reason.into()),
+            ..Self::default()
+        }
+    }
+
     fn fail(&mut self, output: &str) {
         self.failed.get_or_insert_default().push_str(output);
+    }
+
+    /// Makes a failure of a stage that did not run.
+    fn refuse_to_skip(&mut self) {
+        if let Some(reason) = self.skipped.take() {
+            self.fail(&format!(
+                "{reason}\nWhere CI is set, a stage that does not run is a failure."
+            ));
+        }
     }
 
     /// Adds what another part of the stage came to.
@@ -354,6 +370,18 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_that_may_not_be_skipped_fails_with_the_reason() {
+        let mut outcome = StageOutcome::skipped("no docker engine answers");
+        outcome.refuse_to_skip();
+        assert!(outcome.skipped.is_none());
+        let said = outcome.failed.unwrap();
+        assert!(said.starts_with("no docker engine answers\n"), "{said}");
+        let mut ran = StageOutcome::default();
+        ran.refuse_to_skip();
+        assert!(ran.failed.is_none());
+    }
+
+    #[test]
     fn tests_that_are_left_to_a_stage_are_counted_once() {
         let with = |passed, left| StageOutcome {
             counts: TestCounts {
@@ -366,11 +394,7 @@ mod tests {
         let mut sum = Sum::default();
         sum.add("rust", &with(8, 2));
         assert_eq!(sum.closing(), "8 passed, 0 failed, 2 skipped");
-        let skipped = StageOutcome {
-            skipped: Some("no engine".to_owned()),
-            ..StageOutcome::default()
-        };
-        sum.add("image", &skipped);
+        sum.add("image", &StageOutcome::skipped("no engine"));
         assert_eq!(sum.closing(), "8 passed, 0 failed, 2 skipped");
         assert_eq!(sum.stages(), "1 of 2 stages passed; skipped: image");
         let mut sum = Sum::default();

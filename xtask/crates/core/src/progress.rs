@@ -2,17 +2,37 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::output::terminal::{self, acts};
+
+/// Nothing is shown of work that ends sooner, so that quick commands do not flicker.
+const DELAY: Duration = Duration::from_millis(400);
+
+const REDRAW: Duration = Duration::from_millis(500);
 
 /// With `-q` nothing is shown.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// The work under way, where a line tells of it.
-static WORK: Mutex<Option<String>> = Mutex::new(None);
+/// Whether another program draws on the terminal for the moment.
+static SUSPENDED: AtomicBool = AtomicBool::new(false);
 
-fn work() -> MutexGuard<'static, Option<String>> {
+/// Whether the line is on the terminal, so that it goes before something else is printed.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// The work under way.
+static WORK: Mutex<Option<Work>> = Mutex::new(None);
+static CHANGED: Condvar = Condvar::new();
+
+struct Work {
+    what: String,
+    detail: String,
+    begun: Instant,
+}
+
+fn work() -> MutexGuard<'static, Option<Work>> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -22,10 +42,10 @@ pub fn set_quiet(on: bool) {
 }
 
 /// Says what the work under way has come to, if a line tells of it.
-pub fn at(detail: impl AsRef<str>) {
-    if let Some(what) = &*work() {
-        let width = terminal::columns(&std::io::stderr()).unwrap_or(80);
-        draw(&line(what, detail.as_ref(), width));
+pub fn at(detail: impl Into<String>) {
+    if let Some(work) = &mut *work() {
+        work.detail = detail.into();
+        CHANGED.notify_all();
     }
 }
 
@@ -36,40 +56,70 @@ pub fn done(part: usize, all: usize, what: &str) {
 
 /// Takes the line away, before something else is printed.
 pub fn clear() {
-    if work().is_some() {
+    if SHOWN.swap(false, Ordering::Relaxed) {
         draw("");
     }
 }
 
 /// Does work that draws on the terminal itself.
-pub fn suspended<T>(work_itself: impl FnOnce() -> T) -> T {
+pub fn suspended<T>(work: impl FnOnce() -> T) -> T {
+    SUSPENDED.store(true, Ordering::Relaxed);
     clear();
-    let held = work().take();
-    let done = work_itself();
-    *work() = held;
+    let done = work();
+    SUSPENDED.store(false, Ordering::Relaxed);
     done
 }
 
 /// A line on standard error that goes when this value does. Without a terminal it shows nothing.
 #[derive(Debug)]
-pub struct Progress;
+pub struct Progress {
+    drawing: Option<JoinHandle<()>>,
+}
 
 impl Progress {
     /// Begins with what is being done: `fetching the upstream`.
     pub fn begin(what: impl Into<String>) -> Self {
-        if !QUIET.load(Ordering::Relaxed) && std::io::stderr().is_terminal() {
-            *work() = Some(what.into());
-            at("");
+        if QUIET.load(Ordering::Relaxed) || !std::io::stderr().is_terminal() {
+            return Self { drawing: None };
         }
-        Self
+        *work() = Some(Work {
+            what: what.into(),
+            detail: String::new(),
+            begun: Instant::now(),
+        });
+        let drawing = Some(std::thread::spawn(draw_until_done));
+        Self { drawing }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        clear();
-        *work() = None;
+        if let Some(drawing) = self.drawing.take() {
+            *work() = None;
+            CHANGED.notify_all();
+            let _ = drawing.join();
+        }
     }
+}
+
+/// Draws the line at each change, and regularly for the elapsed seconds.
+fn draw_until_done() {
+    let mut now = work();
+    while let Some(work) = &*now {
+        let elapsed = work.begun.elapsed();
+        let mut wait = DELAY.saturating_sub(elapsed);
+        if wait.is_zero() {
+            wait = REDRAW;
+            if !SUSPENDED.load(Ordering::Relaxed) {
+                SHOWN.store(true, Ordering::Relaxed);
+                let width = terminal::columns(&std::io::stderr()).unwrap_or(80);
+                draw(&line(&work.what, elapsed, &work.detail, width));
+            }
+        }
+        let waited = CHANGED.wait_timeout(now, wait);
+        (now, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    }
+    clear();
 }
 
 fn draw(line: &str) {
@@ -79,10 +129,14 @@ fn draw(line: &str) {
 }
 
 /// The line, one column narrower than the terminal: the last one would wrap.
-fn line(what: &str, detail: &str, width: usize) -> String {
-    let text = format!("{}  {detail}", terminal::harmless(what, false));
-    let shown = text.chars().filter(|&c| !acts(c));
-    shown.take(width.saturating_sub(1)).collect()
+fn line(what: &str, elapsed: Duration, detail: &str, width: usize) -> String {
+    let what = terminal::harmless(what, false);
+    let mut text = format!("{what} ({} s)", elapsed.as_secs());
+    if !detail.is_empty() {
+        text += "  ";
+        text.extend(detail.chars().filter(|&c| !acts(c)));
+    }
+    text.chars().take(width.saturating_sub(1)).collect()
 }
 
 #[cfg(test)]
@@ -92,8 +146,8 @@ mod tests {
     #[test]
     fn the_line_fits_and_holds_no_control_characters() {
         let long = "a\x1b[31mb".repeat(40);
-        let line = line("rust", &long, 40);
-        assert!(line.starts_with("rust  a[31mb"), "{line}");
+        let line = line("rust", Duration::from_secs(7), &long, 40);
+        assert!(line.starts_with("rust (7 s)  a[31mb"), "{line}");
         assert_eq!(line.chars().count(), 39);
     }
 

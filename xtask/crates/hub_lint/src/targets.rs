@@ -119,7 +119,12 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
     };
     if HUB_FILES.contains(&name) {
         let root = root_of(path);
-        let inner = path.strip_prefix(&root).unwrap_or(path);
+        // Without `//` and `/./`, as the tree has it.
+        let inner: PathBuf = path
+            .strip_prefix(&root)
+            .unwrap_or(path)
+            .components()
+            .collect();
         let inner = RepoPath::new(inner.as_os_str().as_encoded_bytes());
         return LintTarget::below(&root, prefix(&root_of(shown)), Some(inner));
     }

@@ -216,14 +216,41 @@ fn relative(path: &Path, repository: &Path) -> String {
     String::from_utf8_lossy(relative.as_bytes()).into_owned()
 }
 
-/// Reads a directory without git.
+/// Reads a directory without git, and of it only what a worker consists of.
 fn directory(path: &Path) -> Result<Directory> {
-    Directory::open_work_tree(path).map_err(|error| {
-        anyhow::Error::from(UserError::new(
-            format!("the upstream can't be read: {error:#}"),
-            "remove it there, or name another upstream",
-        ))
-    })
+    let wanted = |folder: &RepoPath| {
+        layout::CORE_OPTIONAL
+            .iter()
+            .chain([&layout::RUNPOD, &layout::KEPT])
+            .any(|wanted| folder.is_within(wanted))
+    };
+    let open = |extra: &[RepoPath]| {
+        Directory::open(path, |folder| {
+            !wanted(folder)
+                && !extra.iter().any(|extra| {
+                    folder == extra
+                        || extra.ancestors().any(|above| above == *folder)
+                        || folder.ancestors().any(|above| above == *extra)
+                })
+        })
+        .map_err(|error| {
+            anyhow::Error::from(UserError::new(
+                format!("the upstream can't be read: {error:#}"),
+                "remove it there, or name another upstream",
+            ))
+        })
+    };
+    let tree = open(&[])?;
+    // A Dockerfile may copy further folders.
+    if Shape::of(tree.entries()) == Some(Shape::Root)
+        && let Some(dockerfile) = tree.read_file("Dockerfile")?
+    {
+        let folders = incoming::copied_folders(&dockerfile)?;
+        if !folders.is_empty() {
+            return open(&folders);
+        }
+    }
+    Ok(tree)
 }
 
 /// A git repository, read at a commit.

@@ -11,24 +11,24 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 
 use super::files::{
-    content, exists, holds_no_file, is_file, make_parents, remove_empty_below,
+    content, copy, exists, holds_no_file, is_file, make_parents, remove_empty_below,
     remove_empty_parents, rename, write_new,
 };
 use super::journal::{INDEX_NEW, INDEX_SEEN, Journal, JournalRecord, NEXT, Phase, VERSION};
-use super::steps::{ConflictStage, PathChange, edit_between};
+use super::steps::{PathChange, edit_between};
 use super::{list, stopped};
 use xtask_core::git::{Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_path;
 use xtask_core::progress::{self, Progress};
-use xtask_core::tree::{Entries, Oid, RepoPath, Side};
+use xtask_core::tree::{Entries, Oid, RepoPath};
 use xtask_core::{fault, if_there};
 
 pub struct Work<'a> {
-    pub(crate) repo: &'a Repo,
-    pub(crate) journal: &'a Journal,
+    pub repo: &'a Repo,
+    pub journal: &'a Journal,
     pub scratch: Scratch,
-    pub(crate) objects: Rc<Objects>,
+    pub objects: Rc<Objects>,
     pub staged: Entries,
 }
 
@@ -84,13 +84,9 @@ impl Work<'_> {
                 is_file(&path.below(top)) && !steps.any(|step| step.touches(path))
             };
             let ours = record.stages.iter().filter(|stage| stage.stage == 2);
-            let ours: Vec<_> = ours.filter(|it| stays(&&it.path)).cloned().collect();
-            // A copy takes the place of each, so that an abort has the file as it was.
-            for ConflictStage { path, side, .. } in ours {
-                let oid = self.scratch.blob(&content(&path.below(top))?)?;
-                let (mode, old) = (side.mode, Some(side));
-                let new = Side { mode, oid };
-                record.steps.push(PathChange::Write { path, old, new });
+            record.ours = ours.map(|it| &it.path).filter(stays).cloned().collect();
+            for (number, path) in record.ours.iter().enumerate() {
+                copy(&path.below(top), &self.journal.our_file(number))?;
             }
         }
         let left = &record.steps[record.done..];

@@ -44,6 +44,10 @@ pub fn is_one(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
     one.is_ok_and(|one| other.is_ok_and(|other| id(one) == id(other)))
 }
 
+pub fn same_content(one: &Path, other: &Path) -> Result<bool> {
+    Ok(is_file(one) && is_file(other) && content(one)? == content(other)?)
+}
+
 /// The bytes of a file, or the target of a link.
 pub fn content(path: &Path) -> Result<Vec<u8>> {
     if path.is_symlink() {
@@ -87,6 +91,17 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
         };
         done.with_context(|| format!("renaming {} to {}", from.display(), to.display()))
     })
+}
+
+/// Copies a file with its permissions, or a link as a link.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fault::point()?;
+    if from.is_symlink() {
+        fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, to)?;
+    } else {
+        fs_err::copy(from, to)?;
+    }
+    Ok(())
 }
 
 pub fn make_parents(path: &Path) -> Result<()> {

@@ -5,6 +5,7 @@
 //! xtask-migrate/journal.json   the record
 //! xtask-migrate/next           the file that the current step puts in place
 //! xtask-migrate/old/N          what step N took away
+//! xtask-migrate/ours/N         a file in conflict that no step touches, as it was
 //! xtask-migrate/index.new      the index to come
 //! xtask-migrate/index.old      the index from before the transaction
 //! xtask-migrate/index.seen     the index when the steps were planned: the same, or the one in
@@ -36,10 +37,10 @@ use xtask_core::output::quoted_file;
 use xtask_core::tree::{Oid, RepoPath};
 use xtask_core::{fault, if_there, lock_file};
 
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 2;
 
-/// The last commits of this tool that write and read each of the older versions.
-const OLDER: [(u32, &str); 2] = [(1, "ac8c84b"), (2, "dff3bfa")];
+/// The last commit of this tool that writes and reads version 1.
+const LAST_OF_VERSION_1: &str = "ac8c84b";
 
 /// How long another run is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -84,6 +85,8 @@ pub struct JournalRecord {
     pub new_folders: Vec<RepoPath>,
     pub conflicts: Vec<Conflict>,
     pub stages: Vec<ConflictStage>,
+    /// Files in conflict that stay as they are until a person resolves it.
+    pub ours: Vec<RepoPath>,
     /// What the task needs once the conflicts are resolved, in its own format.
     pub pending: Option<String>,
     pub commit: Option<Commit>,
@@ -179,7 +182,10 @@ impl Journal {
             ));
         }
         self.remove()?;
-        Ok(fs_err::create_dir_all(self.file("old"))?)
+        for folder in ["old", "ours"] {
+            fs_err::create_dir_all(self.file(folder))?;
+        }
+        Ok(())
     }
 
     /// Puts the record on disk, whole or not at all.
@@ -216,6 +222,10 @@ impl Journal {
 
     pub fn old_file(&self, number: usize) -> PathBuf {
         self.file(&format!("old/{number}"))
+    }
+
+    pub fn our_file(&self, number: usize) -> PathBuf {
+        self.file(&format!("ours/{number}"))
     }
 }
 
@@ -273,14 +283,13 @@ fn look(path: &Path) -> Result<Option<JournalRecord>, Unreadable> {
     };
     let broken = |error| unreadable(&error);
     let Versioned { version } = serde_json::from_slice(&bytes).map_err(broken)?;
-    if version == VERSION {
-        return serde_json::from_slice(&bytes).map(Some).map_err(broken);
+    match version {
+        VERSION => serde_json::from_slice(&bytes).map(Some).map_err(broken),
+        1 => Err(unreadable(&format!(
+            "it is of version 1; the tool of commit {LAST_OF_VERSION_1} finishes it"
+        ))),
+        _ => Err(unreadable(&format!(
+            "it is of version {version}; this tool knows {VERSION}"
+        ))),
     }
-    let finishes = match OLDER.iter().find(|(older, _)| *older == version) {
-        Some((_, commit)) => format!("the tool of commit {commit} finishes it"),
-        None => format!("this tool knows {VERSION}"),
-    };
-    Err(unreadable(&format!(
-        "it is of version {version}; {finishes}"
-    )))
 }

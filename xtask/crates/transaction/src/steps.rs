@@ -113,6 +113,13 @@ pub struct Conflict {
     pub reason: String,
 }
 
+pub fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &TreeEntry) -> Result<()> {
+    let oid = entry.oid.as_ref();
+    let oid = oid.with_context(|| format!("{path} is in no object database"))?;
+    edit.put(path, entry.mode, oid);
+    Ok(())
+}
+
 /// The tree of `after`, made from what the index stages, which is `before`.
 pub fn tree_of(scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Oid> {
     scratch.tree_from_index(&edit_between(before, after)?)
@@ -126,9 +133,7 @@ pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
     removed.for_each(|(path, _, _)| edit.remove(path));
     for (path, _, new) in &differences {
         if let Some(new) = new {
-            let oid = new.oid.as_ref();
-            let oid = oid.with_context(|| format!("{path} is in no object database"))?;
-            edit.put(path, new.mode, oid);
+            put(&mut edit, path, new)?;
         }
     }
     Ok(edit)
@@ -178,16 +183,19 @@ pub fn expect_room(
     let mut by_way: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (what, way, path) in found {
         whats.push(what);
-        by_way.entry(way).or_default().push(path);
+        let paths = by_way.entry(way).or_default();
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
     }
-    let ways = by_way.into_iter().map(|(way, mut paths)| {
-        paths.dedup();
-        way.replace("PATHS", &paths.join(" "))
-    });
-    let ways = ways.collect::<Vec<_>>().join("; ");
+    let typed = by_way.iter();
+    let typed = typed.map(|(way, paths)| way.replace("PATHS", &paths.join(" ")));
     bail!(UserError::new(
         format!("these paths can't be written:\n  {}", whats.join("\n  ")),
-        format!("{ways}, then run this again")
+        format!(
+            "{}, then run this again",
+            typed.collect::<Vec<_>>().join("; ")
+        )
     ))
 }
 

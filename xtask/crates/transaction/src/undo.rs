@@ -1,11 +1,12 @@
 //! Taking back what `apply` has done, step by step and in reverse.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
-use super::files::{at_once, exists, is_file, make_parents, rename, write_new};
+use super::files::{at_once, exists, is_file, make_parents, rename, same_content, write_new};
 use super::journal::JournalRecord;
 use super::steps::PathChange;
 use super::stopped;
@@ -41,6 +42,14 @@ impl Work<'_> {
         let before = self.repo.entries(&record.before_tree)?;
         for number in (record.undo_from..record.steps.len()).rev() {
             self.step_back(number, record, &before, &mut kept)?;
+        }
+        for (number, path) in record.ours.iter().enumerate() {
+            // A file in conflict that was changed to resolve it.
+            let (copy, place) = (self.journal.our_file(number), path.below(&self.repo.top));
+            let mode = |path: &Path| path.symlink_metadata().map(|data| data.mode());
+            if !(same_content(&copy, &place)? && mode(&copy)? == mode(&place)?) {
+                self.put_back(&copy, path, &mut kept)?;
+            }
         }
         for folder in &record.new_folders {
             // A folder that is not empty holds the user's files.

@@ -80,11 +80,6 @@ impl Fact {
                 ("compose", "settings") => {
                     *value = keep(value, "\n", &|line| !line.starts_with(ENV_FILE));
                 }
-                ("step", _) => {
-                    let is_test = |line: &str| line.starts_with('[') && !line.contains('$');
-                    *value = keep(value, "\n", &|line| !is_test(line));
-                }
-                ("env", "interpreted") => *value = value.replace(" any case", ""),
                 ("input", "set") => *value = keep(value, " | ", &|part| !part.starts_with(ADDED)),
                 ("input", "limits") => *value = keep(value, ", ", &|part| !part.starts_with("at ")),
                 _ => {}

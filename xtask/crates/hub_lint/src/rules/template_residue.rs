@@ -64,11 +64,12 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
         }
     }
     let presets = document.config().list("presets").iter();
+    let presets = presets.filter(|_| document.which == Which::Hub);
     nodes.extend(presets.map(|preset| preset.at("name")));
     findings.extend(nodes.into_iter().filter_map(|node| text(document, node)));
     let icon = root.text("iconUrl").unwrap_or_default();
     let lower = icon.to_lowercase();
-    if ICONS.iter().any(|left| lower.contains(left)) {
+    if document.which == Which::Hub && ICONS.iter().any(|left| lower.contains(left)) {
         findings.push(example(document, root.at("iconUrl"), icon));
     }
 }

@@ -204,7 +204,9 @@ impl<'t> Reader<'t> {
                 (None, Val::Str(..)) => args.get(1, "default").cloned().unwrap_or(Val::None),
                 (None, _) => object.item(&first),
             },
-            (Val::Object(..), "model_dump" | "dict") => self.dict_of(object)?,
+            (Val::Object(..), "model_dump" | "dict") if *args == Args::default() => {
+                self.dict_of(object)?
+            }
             (Val::Dict(_) | Val::List(_), "copy") => object.clone(),
             (Val::Class(_), "model_validate" | "parse_obj" | "from_dict" | "model_construct") => {
                 let input = Some(first).filter(|first| matches!(first, Val::Input(_)))?;

@@ -3,7 +3,6 @@
 use super::Set;
 use super::calls::Site;
 use super::eval::Reader;
-use super::flags::is_flag;
 use super::process::starts;
 use super::scope::Bound;
 use super::syntax::{Node, is_among};
@@ -343,37 +342,9 @@ impl<'t> Reader<'t> {
                     same.then(|| call.values().last().copied()).flatten()
                 });
                 let both: Vec<_> = std::iter::once(last).chain(next).collect();
-                let statement = change.parent();
-                let before = statement.and_then(|statement| {
-                    let before = statement.parent()?.children();
-                    let before = before.take_while(|other| *other != statement).last()?;
-                    before.child(0)?.values().last().copied()
-                });
-                if !before.is_some_and(|before| self.value(before).may_be(is_flag)) {
-                    self.words_alone(&both);
-                }
                 self.sequence_of(&both, seen);
             }
             _ => {}
-        }
-    }
-
-    /// Words at the beginning of a part of the command that no flag stands before: another part
-    /// may end with that.
-    fn words_alone(&mut self, items: &[Node<'t>]) {
-        let names_it = |item: &Node<'t>| self.program.starts_server(item.text());
-        let Some(first) = items.first().filter(|_| !items.iter().any(names_it)) else {
-            return;
-        };
-        let is_word = |one: &Val<'_>| {
-            let leads = |text: &str| !started_through(&[text, ""]).is_empty();
-            let plain = |text: &str| !text.starts_with(['-', '/']) && !text.contains("python");
-            one.as_str().is_some_and(|text| plain(text) && !leads(text))
-        };
-        let value = self.value(*first);
-        if value.each().iter().all(is_word) {
-            let what = "the flag that takes these words is not known";
-            self.not_read(*first, what, &[Hides::Flags]);
         }
     }
 
@@ -385,10 +356,7 @@ impl<'t> Reader<'t> {
         self.steps += 1;
         let children: Vec<_> = node.children().collect();
         match node.kind() {
-            "list" | "tuple" | "set" | "expression_list" => {
-                self.words_alone(&children);
-                self.sequence_of(&children, seen);
-            }
+            "list" | "tuple" | "set" | "expression_list" => self.sequence_of(&children, seen),
             "parenthesized_expression" | "await" | "list_splat" | "yield" | "boolean_operator" => {
                 children.iter().for_each(|child| self.parts(*child, seen));
             }

@@ -5,6 +5,7 @@
 
 use super::eval::Reader;
 use super::value::Val;
+use crate::json::ProblemKind;
 use crate::{Source, json, toml, yaml};
 
 /// The largest file that is read as a table of names, in bytes.
@@ -52,7 +53,10 @@ pub fn loaded<'t>(module: &str, from: &Val<'t>) -> Val<'t> {
         Val::Str(text, _) if module.starts_with("toml") => toml::parse(text).ok(),
         Val::Str(text, _) => {
             let parsed = json::parse(text.as_bytes());
-            parsed.root.filter(|_| parsed.problems.is_empty())
+            // Of a key that stands twice, Python takes the last, too.
+            let mut problems = parsed.problems.iter();
+            let is_json = problems.all(|problem| problem.kind == ProblemKind::DuplicateKey);
+            parsed.root.filter(|_| is_json)
         }
         Val::Input(_) | Val::Env(..) => return from.clone(),
         _ => None,

@@ -22,13 +22,16 @@ pub fn is_flag(value: &Val<'_>) -> bool {
 /// Expressions that are one word each.
 const LITERALS: [&str; 3] = ["string", "integer", "float"];
 
+fn is_constant(value: &Val<'_>) -> bool {
+    matches!(value, Val::Str(..) | Val::Int(_) | Val::Float(_))
+}
+
 /// A flag's value with the constants behind it: `--lora-paths a=b c=d`.
 fn with_more<'t>(value: &Val<'t>, more: impl Iterator<Item = Val<'t>>) -> Val<'t> {
-    let is_word = |one: &Val<'_>| matches!(one, Val::Str(..) | Val::Int(_) | Val::Float(_));
-    if !is_word(value) {
+    if !is_constant(value) {
         return value.clone();
     }
-    let more = more.take_while(|one| is_word(one) && !is_flag(one));
+    let more = more.take_while(|one| is_constant(one) && !is_flag(one));
     more.fold(value.clone(), |all, one| {
         let text = one.display().unwrap_or_default();
         all.join(&Val::text(" ")).join(&Val::text(&text))
@@ -54,7 +57,10 @@ impl<'t> Reader<'t> {
                 }
                 _ => {}
             }
-            let next = items.get(at + 1).filter(|next| next.kind() != "list_splat");
+            let (mut splat, mut next) = (None, items.get(at + 1));
+            if let Some(list) = next.filter(|next| next.kind() == "list_splat") {
+                (splat, next) = (list.child(0), None);
+            }
             let of: Vec<_> = std::iter::once(*item).chain(next.copied()).collect();
             for way in self.each_context(*item, &of, Hides::Flags) {
                 let pair: Vec<_> = of.iter().map(|node| self.at(*node, &way)).collect();
@@ -64,12 +70,19 @@ impl<'t> Reader<'t> {
                     let value = pair
                         .get(1)
                         .filter(|value| !is_flag(value) && is_word(value));
+                    // `"--lora-paths", *paths`
+                    let words = splat.and_then(|list| self.value(list).elements());
+                    let words = words.unwrap_or_default();
+                    let first = words
+                        .first()
+                        .filter(|first| !is_flag(first) && is_constant(first));
+                    let listed = first.map(|first| with_more(first, words[1..].iter().cloned()));
                     let value = value.map(|value| {
                         let more = items.iter().skip(at + 2);
                         let more = more.take_while(|one| LITERALS.contains(&one.kind()));
                         with_more(value, more.map(|one| self.at(*one, &way)))
                     });
-                    self.flag(*item, one, value.as_ref(), &way);
+                    self.flag(*item, one, value.or(listed).as_ref(), &way);
                     if let Some(FlagValue::Computed(_)) =
                         self.facts.flags.last().map(|last| &last.value)
                         && let Some(value) = of.get(1)

@@ -403,7 +403,11 @@ impl<'t> Reader<'t> {
             }
             ("append" | "insert" | "extend", _) => {
                 if let Some(given) = args.last() {
-                    let text = format!("{ADDED}{}", self.shown(*given));
+                    // `extend([one])`
+                    let one = given.child(0).filter(|_| {
+                        method == "extend" && given.kind() == "list" && given.child(1).is_none()
+                    });
+                    let text = format!("{ADDED}{}", self.shown(one.unwrap_or(*given)));
                     for path in self.input_paths(object) {
                         if let Some(known) = self.noted(node, &path) {
                             known.set.insert(text.clone());

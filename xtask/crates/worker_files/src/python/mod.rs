@@ -291,9 +291,10 @@ fn acts(root: Node<'_>) -> bool {
         let first = node.child(0);
         match node.kind() {
             "function_definition" | "class_definition" | "decorated_definition" => {}
+            "if_statement" if node.text_of("condition").contains("__name__") => {}
             "expression_statement" => {
                 let left = first.and_then(|one| one.field("left"));
-                let changes = left.is_some_and(|one| one.kind() != "identifier");
+                let changes = left.is_some_and(|one| is_among("attribute subscript", one.kind()));
                 if changes || first.is_some_and(|one| one.kind() == "call") {
                     return true;
                 }

@@ -218,8 +218,19 @@ impl<'t> Reader<'t> {
         let Val::Object(class, _) = object else {
             return None;
         };
+        // These change what the library puts out.
+        let texts = self.family(*class).into_iter().map(Node::text);
+        if texts
+            .into_iter()
+            .any(|text| text.contains("alias") || text.contains("exclude"))
+        {
+            return None;
+        }
         let fields = self.fields(*class).into_iter();
-        let annotated = fields.filter(|(_, _, kind)| !kind.is_empty());
+        let annotated = fields.filter(|(name, _, kind)| {
+            let is_own = kind.starts_with("ClassVar") || *name == "model_config";
+            !kind.is_empty() && !is_own && !name.starts_with('_')
+        });
         let names: Vec<_> = annotated.map(|(name, ..)| name).collect();
         let pair = |name| (Val::text(name), self.attribute(object, name));
         Some(Val::Dict(names.into_iter().map(pair).collect()))

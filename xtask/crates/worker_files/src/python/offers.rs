@@ -58,12 +58,11 @@ impl<'t> Reader<'t> {
 
     /// Notes a call of what RunPod's SDK has for handlers: progress, uploads and downloads.
     pub fn sdk(&mut self, node: Node<'t>, callee: &Val<'t>) {
-        let Some(name) = callee.path().strip_prefix("runpod.serverless.") else {
-            return;
-        };
-        let name = name.trim_start_matches("utils.");
+        let path = callee.path();
         let words = ["progress", "upload", "download", "cleanup"];
-        if words.iter().any(|word| name.contains(word)) {
+        if path.starts_with("runpod.serverless.") && words.iter().any(|word| path.contains(word)) {
+            // However it is imported.
+            let name = path.rsplit('.').next().unwrap_or(path);
             self.offer(node, format!("serverless:{name}()"), None);
         }
     }

@@ -192,9 +192,12 @@ impl<'t> Reader<'t> {
         let modules = ["requests.", "httpx.", "urllib."];
         let given = node.keyword("headers").map(|given| self.value(given));
         // A client may have headers of its own.
-        let text = &self.program.files[node.file()].source.text;
-        let is_whole =
-            modules.iter().any(|name| function.starts_with(name)) || !text.contains("headers");
+        let mut files = self.program.files.iter();
+        let sets = files.any(|file| file.source.text.contains("headers"));
+        let is_plain = node.keyword("auth").is_none()
+            && node.arguments().all(|one| one.kind() != "dictionary_splat");
+        let by_module = modules.iter().any(|name| function.starts_with(name));
+        let is_whole = is_plain && (by_module || !sets);
         let mut names: Vec<String> = Vec::new();
         match given {
             Some(Val::Dict(items)) => {

@@ -41,7 +41,7 @@ impl Use<'_> {
     pub fn bounds(&self) -> Option<String> {
         let bound = |how: &String| {
             let (kind, number) = how.split_once(' ')?;
-            number.parse::<f64>().ok()?;
+            let number: f64 = number.parse().ok()?;
             Some(match kind {
                 "min" => format!("at most {number}"),
                 "max" => format!("at least {number}"),

@@ -299,13 +299,24 @@ impl Reader<'_> {
     /// Puts the flags of files that `SGLang` is given with `--config` in the place of that flag. A
     /// file that is not in the repository is somebody else's.
     fn configurations(&mut self) -> Result<()> {
-        for given in std::mem::take(&mut self.interface.python.flags) {
+        let all = std::mem::take(&mut self.interface.python.flags);
+        // What stands in the command wins.
+        let said: BTreeSet<String> = all.iter().map(|given| given.flag.clone()).collect();
+        let mut read = BTreeSet::new();
+        for given in all {
             let file = match &given.value {
                 python::FlagValue::Fixed(file) if given.flag == "--config" => {
-                    self.resolve(file, None).into_iter().next()
+                    let is_elsewhere = file.starts_with('/') && self.copied.is_some();
+                    match self.in_image(file, None) {
+                        None if is_elsewhere => None,
+                        found => found.or_else(|| self.resolve(file, None).into_iter().next()),
+                    }
                 }
                 _ => None,
             };
+            if file.as_ref().is_some_and(|file| !read.insert(file.clone())) {
+                continue;
+            }
             let source = file.map(|file| self.source(&file)).transpose()?.flatten();
             let Some(source) = source else {
                 self.interface.python.flags.push(given);
@@ -314,7 +325,8 @@ impl Reader<'_> {
             match yaml::read(&source, &[Hides::Flags]) {
                 Ok(root) => {
                     let flags = configured(&source, &yaml::typed(&root, &source.text), &given);
-                    self.interface.python.flags.extend(flags);
+                    let more = flags.into_iter().filter(|one| !said.contains(&one.flag));
+                    self.interface.python.flags.extend(more);
                 }
                 Err(unread) => self.unread.push(unread),
             }

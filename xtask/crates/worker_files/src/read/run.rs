@@ -503,12 +503,9 @@ pub fn only(source: &Source, range: &Range<usize>) -> Source {
 /// What decides on the commands of a build step, and what is worked out for them. A secret that is
 /// mounted may as well be read by the program itself.
 fn conditions(script: &Script) -> impl Iterator<Item = String> {
-    const COMPARES: &str = "= == != -eq -ne -lt -le -gt -ge";
     let asks = |command: &&Command| {
-        // A variable's value may be filled in.
-        let asks = |text: &str| text.contains('$') || is_one_of(COMPARES, text);
         matches!(command.program(), "[" | "[[" | "test")
-            && command.words.iter().any(|word| asks(&word.text))
+            && command.words.iter().any(|word| word.text.contains('$'))
     };
     let tests = script.commands.iter().filter(asks).map(Command::line);
     let exports = script.exports.iter();

@@ -202,10 +202,7 @@ impl Parser<'_> {
                         && !right.text.is_empty()
                         && !right.text.contains('$')
                     {
-                        // `${NAME,,}`
-                        let folds = ["^^", ",,"].iter().any(|fold| left.text.contains(fold));
-                        let case = if folds { " any case" } else { "" };
-                        self.compares(&left.text, format!("== {}{case}", right.text));
+                        self.compares(&left.text, format!("== {}", right.text));
                     }
                 }
                 let mut names = words.iter().flat_map(|word| variables(&word.text));
