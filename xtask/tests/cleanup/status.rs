@@ -228,8 +228,8 @@ fn a_journal_that_can_not_be_read_is_one_line_among_the_others() {
     let whole = worker.read(journal);
     assert!(whole.contains("\"state\":\"applying\""), "{whole}");
     assert!(!worker.has("outdated/Dockerfile"), "half of it is gone");
-    let newer = whole.replace("\"version\":3", "\"version\":4");
-    let older = whole.replace("\"version\":3", "\"version\":1");
+    let newer = whole.replace("\"version\":2", "\"version\":3");
+    let older = whole.replace("\"version\":2", "\"version\":1");
     let path = worker.file(journal).display().to_string();
     let aside = format!(
         "mv {} {}",
@@ -237,14 +237,14 @@ fn a_journal_that_can_not_be_read_is_one_line_among_the_others() {
         worker.file(".git/xtask-migrate.aside").display()
     );
     for (text, why) in [
-        (newer.as_str(), "it is of version 4; this tool knows 3"),
+        (newer.as_str(), "it is of version 3; this tool knows 2"),
         (
             older.as_str(),
             "it is of version 1; the tool of commit ac8c84b finishes it",
         ),
         (&whole[..whole.len() / 2], "EOF while parsing"),
         ("", "EOF while parsing"),
-        ("{\"version\":3}", "missing field"),
+        ("{\"version\":2}", "missing field"),
     ] {
         worker.write(journal, text);
         let found = json(&worker);
