@@ -69,10 +69,10 @@ impl Planner<'_> {
     /// files are as it gave them. The commit that was named, and what was found.
     fn source(&self, revision: &str) -> Result<(Option<String>, Found)> {
         let search = |address| self.search(revision, address).map_err(named_by_adopt);
-        if let Some(address) = self.wish.upstream.as_deref() {
+        if let Some(address) = self.args.upstream.as_deref() {
             return search(Some(address));
         }
-        let official = self.wish.official.as_deref();
+        let official = self.args.official.as_deref();
         let of_official = Official::open(self.git, official, self.at)?;
         let (count, most) = of_official.has_of(self.at.ours.entries());
         match (!most).then(|| search(None)) {

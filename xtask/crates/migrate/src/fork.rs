@@ -32,9 +32,9 @@ impl Planner<'_> {
     /// Finds the base of a legacy fork: the named one, or the newest official revision in its history.
     /// Without `--carry` it fetches nothing.
     pub fn fork_base(&self) -> Result<Option<OfficialBase>> {
-        let (at, scratch, wish) = (self.at, self.scratch, self.wish);
-        let official = || Official::open(self.git, wish.official.as_deref(), at);
-        match wish.carry.as_deref() {
+        let (at, scratch, args) = (self.at, self.scratch, self.args);
+        let official = || Official::open(self.git, args.official.as_deref(), at);
+        match args.carry.as_deref() {
             None => official()?.base_here(at),
             Some(AUTO) => {
                 let found = official()?.base(at, scratch)?;

@@ -95,7 +95,7 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
         git,
         at: &at,
         scratch: &scratch,
-        wish: args,
+        args,
     };
     let made = match &args.adopt {
         Some(revision) => planner.adopt(revision)?,

@@ -74,7 +74,7 @@ pub struct Sides<'a> {
     pub carried: &'a [(RepoPath, RepoPath)],
     /// Conflicts that are known before the merge: changed, and without a counterpart.
     pub orphans: &'a [(Conflict, Vec<ConflictStage>)],
-    pub wish: &'a Args,
+    pub args: &'a Args,
     /// Other files to write, such as the baseline.
     pub records: &'a [(RepoPath, Vec<u8>)],
     /// The lines of the lock, and whether they are to be brought up to date.
@@ -113,7 +113,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
             merge_changed(repo, scratch, &sides, &moved)?
         };
     let mut taken = Vec::new();
-    if sides.wish.conflicts == Conflicts::Upstream {
+    if sides.args.conflicts == Conflicts::Upstream {
         stages.clear();
         taken = std::mem::take(&mut conflicts);
         for Conflict { path, .. } in &taken {
@@ -183,7 +183,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
 
 /// Renames are known beforehand where a fork is carried.
 fn looks_for_renames(sides: &Sides) -> bool {
-    sides.wish.carry.is_none()
+    sides.args.carry.is_none()
 }
 
 type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);

@@ -82,7 +82,7 @@ impl Planner<'_> {
     /// The tool's own files, where they are to come along: now, and what was given last time.
     pub fn tool_side(&self) -> Result<Option<(Origin, Entries)>> {
         let (git, at, scratch) = (self.git, self.at, self.scratch);
-        if !self.wish.embed {
+        if !self.args.embed {
             return Ok(None);
         }
         let (commit, tree, _remote) = upstream::own(git, &at.repo.top)?;

@@ -39,7 +39,7 @@ pub struct Planner<'a> {
     pub git: &'a Git,
     pub at: &'a Preflight,
     pub scratch: &'a Scratch,
-    pub wish: &'a Args,
+    pub args: &'a Args,
 }
 
 /// The outer sides of the merge, and the lines of the lock, each with whether it is brought up to
@@ -54,7 +54,7 @@ struct Inputs {
 impl Planner<'_> {
     /// Makes the plan.
     pub fn make(&self) -> Result<Planned> {
-        let (at, scratch, wish) = (self.at, self.scratch, self.wish);
+        let (at, scratch, args) = (self.at, self.scratch, self.args);
         let first = at.lock.is_none();
         self.expect_meant()?;
         let started = first.then(|| self.fork_base()).transpose()?.flatten();
@@ -74,7 +74,7 @@ impl Planner<'_> {
         } = self.carried(started.as_ref(), &mut inputs, &mut notes)?;
         let mut own = started
             .as_ref()
-            .and_then(|base| fork::own(at, base, wish.carry.is_some()));
+            .and_then(|base| fork::own(at, base, args.carry.is_some()));
         // Another upstream's worker is another worker.
         let is_recorded = first || left.is_some();
         let exposed = is_recorded.then(|| exposed(at, &mut notes)).flatten();
@@ -102,7 +102,7 @@ impl Planner<'_> {
             theirs: &inputs.theirs,
             carried: &carried,
             orphans: &orphans,
-            wish,
+            args,
             upstream: inputs.upstream,
             tool: inputs.tool,
             retired: retired.unwrap_or_else(|| Some(Retired::new())),
@@ -191,10 +191,10 @@ impl Planner<'_> {
     fn expect_meant(&self) -> Result<()> {
         if self.at.lock.is_none() {
             expect_legacy(self.at)?;
-            if !self.wish.anyway {
+            if !self.args.anyway {
                 fork::expect_sglang(self.at)?;
             }
-        } else if self.wish.carry.is_some() {
+        } else if self.args.carry.is_some() {
             bail!(UserError::new(
                 format!("{LOCK} is there, so this worker is modern already"),
                 "leave --carry out; upstream's changes are merged with those made here anyway"
@@ -205,8 +205,8 @@ impl Planner<'_> {
 
     /// Refuses `--conflicts upstream` unless the old state is recorded.
     fn expect_known_past(&self, is_another_upstream: bool) -> Result<()> {
-        if self.wish.conflicts == Conflicts::Upstream
-            && self.wish.carry.is_none()
+        if self.args.conflicts == Conflicts::Upstream
+            && self.args.carry.is_none()
             && !is_another_upstream
         {
             bail!(UserError::new(
@@ -225,7 +225,7 @@ impl Planner<'_> {
         inputs: &mut Inputs,
         notes: &mut Vec<String>,
     ) -> Result<Carry> {
-        let (Some(base), Some(how)) = (started, &self.wish.carry) else {
+        let (Some(base), Some(how)) = (started, &self.args.carry) else {
             return Ok(Carry::default());
         };
         let mut carry = fork::carry(self.at, self.scratch, base, &inputs.theirs)?;
@@ -242,13 +242,13 @@ impl Planner<'_> {
     fn open_upstream(&self) -> Result<Upstream> {
         let top = &self.at.repo.top;
         let request = upstream::Request {
-            address: self.wish.upstream.as_deref(),
-            rev: self.wish.rev.as_deref(),
+            address: self.args.upstream.as_deref(),
+            rev: self.args.rev.as_deref(),
             locked: self.at.lock.as_ref().map(|lock| &lock.upstream),
             repository: top,
         };
         let mut upstream = upstream::open(self.git, &request)?;
-        if self.wish.embed && upstream.source.address == OWN_ADDRESS {
+        if self.args.embed && upstream.source.address == OWN_ADDRESS {
             // "The repository that holds the tool" will be this one from now on.
             upstream.source.address = upstream::lasting_address(self.git, top)?;
         }
@@ -416,7 +416,7 @@ pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<O
 }
 
 /// The commit messages of a migration.
-pub fn messages(at: &Preflight, plan: &Plan, wish: &Args) -> (String, String) {
+pub fn messages(at: &Preflight, plan: &Plan, args: &Args) -> (String, String) {
     let upstream = match &plan.upstream.commit {
         Some(commit) => format!("{} at {commit}", plan.upstream.address),
         None => plan.upstream.address.clone(),
@@ -425,7 +425,7 @@ pub fn messages(at: &Preflight, plan: &Plan, wish: &Args) -> (String, String) {
         "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that history follows \
          each file.\n"
     );
-    let subject = if wish.adopt.is_some() {
+    let subject = if args.adopt.is_some() {
         "chore: record the upstream that this worker came from"
     } else if at.lock.is_none() {
         "feat: bring in the modern worker"

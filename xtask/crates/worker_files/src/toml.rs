@@ -36,7 +36,10 @@ fn object(table: &DeTable) -> JsonKind {
 fn node(value: &Spanned<DeValue>) -> JsonNode {
     let kind = match value.get_ref() {
         DeValue::String(text) => JsonKind::String(text.clone().into_owned()),
-        DeValue::Integer(number) => JsonKind::Number(number.as_str().to_owned()),
+        DeValue::Integer(number) => {
+            let known = i64::from_str_radix(number.as_str(), number.radix());
+            JsonKind::Number(known.map_or_else(|_| number.to_string(), |it| it.to_string()))
+        }
         DeValue::Float(number) => JsonKind::Number(number.as_str().to_owned()),
         DeValue::Boolean(value) => JsonKind::Bool(*value),
         DeValue::Datetime(date) => JsonKind::String(date.to_string()),
@@ -66,6 +69,9 @@ mod tests {
         assert_eq!(keys, ["b", "a"]);
         let value = root.get("b").unwrap().get("c").unwrap();
         assert_eq!(&text[value.span.clone()], "\"é\"");
+        let (numbers, _) = parse("a = 0x10\nb = 1_000\n");
+        let number = |key| numbers.get(key).and_then(JsonNode::scalar).unwrap();
+        assert_eq!([number("a"), number("b")], ["16", "1000"]);
         let list = root.get("a").unwrap().list("list");
         assert_eq!(list[0].as_str(), Some("q"));
         assert_eq!(list[1].kind, JsonKind::Number("1".into()));

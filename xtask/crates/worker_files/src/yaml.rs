@@ -115,9 +115,18 @@ fn plain(value: &str) -> JsonKind {
         "" | "~" | "null" => JsonKind::Null,
         "true" | "yes" | "on" => JsonKind::Bool(true),
         "false" | "no" | "off" => JsonKind::Bool(false),
-        _ if value.parse::<f64>().is_ok() => JsonKind::Number(value.to_owned()),
+        _ if is_number(value) => JsonKind::Number(value.to_owned()),
         _ => JsonKind::String(value.to_owned()),
     }
+}
+
+/// Whether a scalar is a decimal number; others (`010`, `0x10`, `1_000`) stay as they are written.
+fn is_number(value: &str) -> bool {
+    let digits = value.trim_start_matches(['-', '+']);
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_all = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_octal = whole.len() > 1 && whole.starts_with('0');
+    is_all(whole) && is_all(part) && !is_octal && value.len() - digits.len() < 2
 }
 
 /// How much a value holds, and how deep it is.
@@ -185,7 +194,7 @@ mod tests {
 
     #[test]
     fn scalars_have_types_where_they_are_asked_for() {
-        let text = "[1, '1', no, 'no', ~, 1.5, a, 1.5.0]";
+        let text = "[1, '1', no, 'no', ~, 1.5, a, 1.5.0, 010, 1e3]";
         let root = typed(&parse(text).unwrap(), text);
         let what: Vec<_> = root.items().iter().map(JsonNode::what).collect();
         let (number, string) = ("a number", "a string");
@@ -196,6 +205,8 @@ mod tests {
             string,
             "null",
             number,
+            string,
+            string,
             string,
             string,
         ];

@@ -529,7 +529,7 @@ impl<'t> Val<'t> {
         self.elements().unwrap_or_else(|| self.each().to_vec())
     }
 
-    /// A value from a JSON file.
+    /// A value from a file of data.
     pub fn from_node(node: &JsonNode) -> Self {
         match &node.kind {
             JsonKind::Null => Self::None,

@@ -300,8 +300,9 @@ impl Reader<'_> {
     /// file that is not in the repository is somebody else's.
     fn configurations(&mut self) -> Result<()> {
         let all = std::mem::take(&mut self.interface.python.flags);
-        // What stands in the command wins.
-        let said: BTreeSet<String> = all.iter().map(|given| given.flag.clone()).collect();
+        // What always stands in the command wins.
+        let fixed = all.iter().filter(|given| given.is_fixed());
+        let said: BTreeSet<String> = fixed.map(|given| given.flag.clone()).collect();
         let mut read = BTreeSet::new();
         for given in all {
             let file = match &given.value {
@@ -314,7 +315,11 @@ impl Reader<'_> {
                 }
                 _ => None,
             };
-            if file.as_ref().is_some_and(|file| !read.insert(file.clone())) {
+            let how = (given.runs, given.reached);
+            if file
+                .as_ref()
+                .is_some_and(|file| !read.insert((file.clone(), how)))
+            {
                 continue;
             }
             let source = file.map(|file| self.source(&file)).transpose()?.flatten();

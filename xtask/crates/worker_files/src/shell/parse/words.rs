@@ -473,14 +473,20 @@ impl Parser<'_> {
 
 /// The words of a text that a variable holds. What a command prints stays in one piece.
 fn split(text: &str) -> Vec<&str> {
-    let mut depth = 0usize;
+    let (mut depth, mut before) = (0usize, ' ');
     let pieces = text.split(|c: char| {
         match c {
-            '(' => depth += 1,
+            '(' if depth > 0 || before == '$' => depth += 1,
             ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
+        before = c;
         depth == 0 && c.is_whitespace()
     });
-    pieces.filter(|piece| !piece.is_empty()).collect()
+    let pieces: Vec<&str> = pieces.filter(|piece| !piece.is_empty()).collect();
+    // A bracket without its other half is text.
+    match depth {
+        0 => pieces,
+        _ => text.split_whitespace().collect(),
+    }
 }
