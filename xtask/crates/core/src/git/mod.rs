@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
@@ -55,9 +56,17 @@ impl Git {
 
     /// Fails where it is too old, or does not tell its version.
     pub fn expect_new_enough(&self) -> Result<()> {
+        // Several repositories may be opened in one run.
+        static IS_NEW_ENOUGH: AtomicBool = AtomicBool::new(false);
+        if IS_NEW_ENOUGH.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let version = self.call().arg("version").text()?;
         match parse_version(&version) {
-            Some(found) if found >= OLDEST => Ok(()),
+            Some(found) if found >= OLDEST => {
+                IS_NEW_ENOUGH.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             _ => bail!(UsageError(format!(
                 "{} is too old: {}.{} or newer is needed for `git merge-tree --write-tree`",
                 version.trim(),
