@@ -140,12 +140,12 @@ impl<'t> Reader<'t> {
         let second = args.positional.get(1);
         Some(match name {
             "dict" | "OrderedDict" | "ChainMap" | "MappingProxyType" => dict(&first, args),
-            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter"
+            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" | "deque"
                 if given.is_none() =>
             {
                 Val::list(Vec::new())
             }
-            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" => {
+            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" | "deque" => {
                 self.elements(&first).map_or(first, Val::list)
             }
             "copy" | "deepcopy" => first,
@@ -204,6 +204,7 @@ impl<'t> Reader<'t> {
                 (None, Val::Str(..)) => args.get(1, "default").cloned().unwrap_or(Val::None),
                 (None, _) => object.item(&first),
             },
+            (Val::List(_), "pop" | "popleft") => object.item(&first),
             (Val::Object(..), "model_dump" | "dict") if *args == Args::default() => {
                 self.dict_of(object)?
             }

@@ -50,7 +50,6 @@ impl<'t> Reader<'t> {
         let mut all = Vec::new();
         for way in around {
             let items = match self.at(iter, &way) {
-                Val::Input(path) => vec![Val::Input(path)],
                 value if value.is_lost() => vec![Val::Lost],
                 value => self.elements(&value).unwrap_or_else(|| vec![Val::Unknown]),
             };

@@ -148,7 +148,6 @@ impl<'t> Reader<'t> {
         }
         match self.once(owner, |reader| reader.part(owner.field("right"), ctx)) {
             None | Some(Val::Never) => Val::Never,
-            Some(Val::Input(path)) => Val::Input(path),
             Some(Val::Lost) => Val::Lost,
             Some(iter) => self.elements(&iter).map_or(Val::Unknown, Val::any),
         }

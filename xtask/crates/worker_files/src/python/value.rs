@@ -515,10 +515,15 @@ impl<'t> Val<'t> {
         match self {
             Self::List(items) => Some(items.to_vec()),
             Self::Dict(items) => Some(items.iter().map(|(key, _)| key.clone()).collect()),
+            // An element has the same path as the list.
+            Self::Input(_) => Some(vec![self.clone()]),
             Self::Any(all) => {
                 let some = all.iter().filter(|one| !matches!(one, Self::None));
-                let all: Option<Vec<_>> = some.map(Self::elements).collect();
-                Some(all?.concat())
+                // What else may stand beside the job's input must not hide it.
+                let other = self.may_be(|one| matches!(one, Self::Input(_)));
+                let other = other.then(|| vec![Self::Unknown]);
+                let each = some.map(|one| one.elements().or_else(|| other.clone()));
+                Some(each.collect::<Option<Vec<_>>>()?.concat())
             }
             _ => None,
         }
