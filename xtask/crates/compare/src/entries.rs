@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use super::facts::WORDING;
 use super::judge::{Item, Verdict};
 use super::own_changes::OwnChanges;
 use worker_files::is_one_of;
@@ -94,6 +95,8 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         return "image:FROM".to_owned();
     }
     match area {
+        // A form that got limits, whatever they are of.
+        "hub" if is_limited(item) => "hub: limits".to_owned(),
         "hub" | "tests" | "readme" => {
             let variable = name.split('.').next().unwrap_or(name);
             let owners = ["env", "hub"].map(|area| format!("{area}:{variable}"));
@@ -112,8 +115,9 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         }
         "bake" if item.verdict == Verdict::Missing => "bake:".to_owned(),
         "compose" => format!("compose:{}", name.split('.').next().unwrap_or(name)),
-        "copy" => match item.old.as_ref().and_then(|fact| fact.places.first()) {
-            Some(place) => format!("copy:{}:{}", place.file, place.line),
+        // What one instruction copied, or one function returned.
+        "copy" | "result" => match item.old.as_ref().and_then(|fact| fact.places.first()) {
+            Some(place) => format!("{area}:{}:{}", place.file, place.line),
             None => item.id.clone(),
         },
         "code" => format!("code:{}", name.split(':').next().unwrap_or(name)),
@@ -123,6 +127,18 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         ),
         _ => item.id.clone(),
     }
+}
+
+/// Whether a variable in the form has a new limit, and is otherwise as before.
+fn is_limited(item: &Item) -> bool {
+    let (Some(old), Some(new)) = (&item.old, &item.new) else {
+        return false;
+    };
+    let keys = old.value.keys().chain(new.value.keys());
+    let mut differing =
+        keys.filter(|key| !WORDING.contains(&key.as_str()) && old.get(key) != new.get(key));
+    item.verdict == Verdict::Changed
+        && differing.all(|key| matches!(&**key, "min" | "max") && old.get(key).is_none())
 }
 
 /// Whether a package of the distribution is its Python, which another base image replaces.

@@ -192,13 +192,15 @@ fn now(
             there.get("default") != Some(value)
                 && before.and_then(|fact| fact.get("default")) != Some(*value)
         });
-        return match (default, there.get("flag")) {
-            (Some(default), _) => set(name, default),
+        match (default, there.get("flag")) {
+            // What was no flag's default must not become one.
+            (Some(_), Some(_)) if after.get("flag").is_none() => {}
+            (Some(default), _) => return set(name, default),
             (None, Some(flag)) => {
-                format!("nothing to carry: the new worker's {name} sets {flag}")
+                return format!("nothing to carry: the new worker's {name} sets {flag}");
             }
-            (None, None) => format!("nothing to carry: the new worker reads {name} too"),
-        };
+            (None, None) => return format!("nothing to carry: the new worker reads {name} too"),
+        }
     }
     if let Some(flag) = id.strip_prefix("flag:")
         && let Some(value) = after.get("value")

@@ -265,11 +265,14 @@ impl OwnCode {
             .map(|one| format!("`{}`", cut(one, LONGEST)))
             .collect();
         let more = if lost.len() > SHOWN { ", …" } else { "" };
+        let what = match (lost.len(), statements.len()) {
+            (1, 1) => "the statement".to_owned(),
+            (some, all) if some == all => format!("all {all} statements"),
+            (some, all) => format!("{some} of the {all} statements"),
+        };
         let item = Item::new(id, Verdict::Missing, Some(&fact), None)
             .why(format!(
-                "The new worker lacks {} of the {} statements that this fork added here: {}{more}.",
-                lost.len(),
-                statements.len(),
+                "The new worker lacks {what} that this fork added here: {}{more}.",
                 shown.join(", ")
             ))
             .help("Write them where the new worker does this now, or record why it does not need them.");
@@ -377,7 +380,7 @@ mod tests {
         assert_eq!(
             lost(own, BASE),
             [
-                "code:src/handler.py:handler The new worker lacks 2 of the 2 statements that this fork added here: `for part in ask(job)`, `yield send({\"part\": part})`."
+                "code:src/handler.py:handler The new worker lacks all 2 statements that this fork added here: `for part in ask(job)`, `yield send({\"part\": part})`."
             ]
         );
     }

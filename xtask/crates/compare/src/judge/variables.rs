@@ -161,8 +161,8 @@ impl<'a> Judge<'a> {
         if was.is_none() && image.is_none() && new.get("undefaulted").is_some() {
             return Ok(None);
         }
-        // What drives no flag any more is passed to nobody.
-        let flag = new.get("flag");
+        // What drove no flag, or drives none any more, is passed to nobody.
+        let flag = old.get("flag").and(new.get("flag"));
         let own = flag.and_then(|flag| self.own_default(flag));
         let Some(own) = own else {
             // A table's default is decided where it can't be followed.
