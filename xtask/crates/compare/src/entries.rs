@@ -32,8 +32,8 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
         let mut cause = cause(item, &all);
         // A fork's own change is no part of what upstream decided.
         let is_own = |id: &str| base.is_some_and(|base| base.own.contains(id));
-        if all.contains_key(cause.as_str()) && is_own(&item.id) && !is_own(&cause) {
-            cause.clone_from(&item.id);
+        if is_own(&item.id) && !is_own(&cause) {
+            cause = format!("own {cause}");
         }
         causes.entry(cause).or_default().push(item);
     }
@@ -105,7 +105,10 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
             let whole = whole.and_then(|owner| owner.part_of.clone());
             let whole = whole.filter(|owner| is_open(owner));
             let owner = whole.or_else(|| owners.into_iter().find(|owner| is_open(owner)));
-            owner.unwrap_or_else(|| item.id.clone())
+            // The form's value of a variable and that of the tests are decided on together.
+            let is_variable = !variable.contains(|c: char| c.is_ascii_lowercase());
+            let alone = is_variable.then(|| format!("value of {variable}"));
+            owner.or(alone).unwrap_or_else(|| item.id.clone())
         }
         // Jobs that lead to other requests in one way.
         "run" if name.starts_with("job.") => {

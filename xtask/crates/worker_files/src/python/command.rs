@@ -194,6 +194,7 @@ impl<'t> Reader<'t> {
                 }
             }
             "subscript" if parent.field("value") == Some(node) => self.flows(parent, seen),
+            "argument_list" if parent.parent().is_some_and(Node::is_message) => {}
             "argument_list" => {
                 if let Some(call) = parent
                     .parent()
@@ -443,6 +444,8 @@ impl<'t> Reader<'t> {
                     }
                 }
             }
+            // The words of what is followed already, put together for a message.
+            "join" if args.iter().any(|arg| seen.contains(arg)) => {}
             "join" if matches!(self.value(node), Val::Str(..) | Val::Pieces(_)) => {
                 self.text_of_command(node);
             }

@@ -19,6 +19,16 @@ pub fn is_flag(value: &Val<'_>) -> bool {
     })
 }
 
+/// Whether a text holds several words of a command: an item of a list that is joined.
+fn is_line(value: &Val<'_>) -> bool {
+    let first = value.pieces().first().and_then(Val::as_str);
+    let mut words = first.unwrap_or_default().split(' ');
+    let more = words.next().is_some_and(|word| !word.contains('='));
+    more && words
+        .next()
+        .is_some_and(|next| !next.is_empty() || value.pieces().len() > 1)
+}
+
 /// Expressions that are one word each.
 const LITERALS: [&str; 3] = ["string", "integer", "float"];
 
@@ -53,6 +63,10 @@ impl<'t> Reader<'t> {
                 }
                 "conditional_expression" | "list" | "tuple" => {
                     self.parts(*item, seen);
+                    continue;
+                }
+                "string" | "concatenated_string" if is_line(&self.value(*item)) => {
+                    self.text_of_command(*item);
                     continue;
                 }
                 _ => {}

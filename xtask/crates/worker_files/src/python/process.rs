@@ -33,13 +33,13 @@ pub fn hands_on(text: &str) -> bool {
 }
 
 pub fn is_server(text: &str) -> bool {
-    [
-        "sglang.launch_server",
-        "sglang serve",
-        "sglang.srt.entrypoints",
-    ]
-    .iter()
-    .any(|word| text.contains(word))
+    let module = ["sglang.launch_server", "sglang.srt.entrypoints"];
+    // No "sglang server" in a message.
+    let ends = |(at, word): (usize, &str)| {
+        let next = text[at + word.len()..].chars().next();
+        !next.is_some_and(|next| next.is_alphanumeric() || next == '_')
+    };
+    module.iter().any(|word| text.contains(word)) || text.match_indices("sglang serve").any(ends)
 }
 
 impl<'t> Reader<'t> {

@@ -284,7 +284,6 @@ impl<'t> Node<'t> {
     /// Whether a use of a variable has no effect on a result: it declares it, gives it its value, logs
     /// it, or only decides that the function ends there.
     pub fn is_idle(self) -> bool {
-        const LOGS: &str = "print debug info warning error exception log";
         let mut below = self;
         self.inside().any(|above| {
             let ends = |block: Node<'t>| {
@@ -295,7 +294,7 @@ impl<'t> Node<'t> {
                 "parameters" => true,
                 "keyword_argument" if below.part() == "name" => true,
                 "assignment" => above.text_of("left") == self.text(),
-                "call" => is_among(LOGS, above.callee_name()),
+                "call" => above.is_message(),
                 "if_statement" => {
                     below.part() == "condition" && above.field("consequence").is_some_and(ends)
                 }
@@ -304,6 +303,13 @@ impl<'t> Node<'t> {
             below = above;
             idle
         })
+    }
+
+    /// Whether a call only tells its arguments: it prints or logs them, or an error holds them.
+    pub fn is_message(self) -> bool {
+        const LOGS: &str = "print debug info warning error exception critical log";
+        let raised = self.parent().map_or("", Self::kind);
+        raised == "raise_statement" || is_among(LOGS, self.callee_name())
     }
 
     /// The last name of a dotted name: `b` of `a.b`.
