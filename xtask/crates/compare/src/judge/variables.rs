@@ -89,6 +89,10 @@ impl<'a> Judge<'a> {
                 .why("Only code that nothing runs still reads it: endpoints that set it are ignored.")
                 .help("Call that code again, or record what to set instead.");
         }
+        if old.get("reached").is_some() && new.get("reached").is_none() {
+            let kept = Item::new(id, Verdict::Kept, Some(old), Some(new));
+            return kept.why("Only code that nothing ran read it.");
+        }
         let mut differences = Vec::new();
         let mut notes = Vec::new();
         match self.unset(id, old, new) {

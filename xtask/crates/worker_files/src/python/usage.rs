@@ -331,7 +331,9 @@ impl<'t> Reader<'t> {
         for one in all {
             let parent = one.parent();
             let sets = parent.is_some_and(|p| p.kind() == "assignment" && one.part() == "left");
-            if one.range().start > target.range().start && !sets {
+            let may_be = one.range().start > target.range().start && !sets;
+            // `if name == "LIST": value.split(",")` is for that variable alone.
+            if may_be && self.happens(one, &usage.way.clone()) {
                 self.used(one, usage, any_case);
             }
         }
