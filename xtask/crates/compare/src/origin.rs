@@ -162,7 +162,11 @@ fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
         .filter(|key| !WORDING.contains(&key.as_str()) && before.get(key) != after.get(key));
     let told = differ.map(|key| {
         let side = |fact: &Fact| fact.get(key).unwrap_or("none").replace('\n', ", ");
-        format!("{key} {} → {}", side(before), side(after))
+        match (key.as_str(), after.get(key)) {
+            ("unused" | "reached", None) => "it is used now".to_owned(),
+            ("unused" | "reached", Some(_)) => "nothing uses it now".to_owned(),
+            _ => format!("{key} {} → {}", side(before), side(after)),
+        }
     });
     told.collect::<Vec<_>>().join("; ")
 }

@@ -126,6 +126,9 @@ impl<'t> Program<'t> {
             self.files[index].dead = dead;
         }
         let mut todo: Vec<&str> = says.swap_remove(&None).unwrap_or_default();
+        if reach.absent {
+            todo.extend(functions.keys());
+        }
         let mut known: Set<&str> = Set::default();
         while let Some(name) = todo.pop() {
             if !known.insert(name) {

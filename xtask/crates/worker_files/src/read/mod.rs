@@ -46,6 +46,7 @@ impl WorkerInterface {
             starts_python: false,
             starts_script: false,
             starts_other: false,
+            absent: Vec::new(),
             jobs: Vec::new(),
             names: BTreeMap::new(),
             inline: Vec::new(),
@@ -87,6 +88,8 @@ struct Reader<'t> {
     starts_python: bool,
     starts_script: bool,
     starts_other: bool,
+    /// Python programs that start and are not in the repository, beside modules that are.
+    absent: Vec<Unread>,
     jobs: Vec<run::Invocation>,
     names: BTreeMap<Vec<u8>, Vec<RepoPath>>,
     /// Python programs inside scripts.
@@ -267,6 +270,13 @@ impl Reader<'_> {
     }
 
     fn python(&mut self) -> Result<()> {
+        // One beside the worker's own program is another product's.
+        let absent = std::mem::take(&mut self.absent);
+        let absent = if self.starts_python {
+            Vec::new()
+        } else {
+            absent
+        };
         let files = self.data()?;
         let named = files.iter().map(|source| (source.path.to_string(), source));
         let data = named.collect();
@@ -283,8 +293,10 @@ impl Reader<'_> {
         let reach = python::Reach {
             roots: is_known.then(|| roots.collect()),
             held: self.interface.held.clone(),
+            absent: !absent.is_empty(),
             launchers: self.launchers(&sources),
         };
+        self.unread.extend(absent);
         let mut facts = python::read(&program, &data, &reach).collect_unread(&mut self.unread);
         self.interface.env.extend(facts.env.iter().cloned());
         let mut flags = std::mem::take(&mut self.interface.python.flags);

@@ -196,6 +196,7 @@ impl Reader<'_> {
             let runs_shell = started.iter().any(|one| one.kind == ProgramKind::Shell);
             if job.when == When::Start && !steps::has_no_effect(command) {
                 self.set_for_it(job, &source, command);
+                self.absent(job, &source, command, started.is_empty());
             }
             let is_known = if in_build {
                 runs_shell
@@ -265,6 +266,25 @@ impl Reader<'_> {
             self.may_install(&path);
         }
         self.roots.insert(path);
+    }
+
+    /// A Python program that starts and is not in the repository, beside modules that are.
+    fn absent(&mut self, job: &Invocation, source: &Source, command: &Command, is_other: bool) {
+        let words = command.run();
+        let script = words.iter().find(|word| word.text.ends_with(".py"));
+        let held = self.interface.held.iter().flatten();
+        let mut modules = held.filter(|path| path.name().ends_with(b".py"));
+        if let Some(script) = script
+            && is_other
+            && command.program().starts_with("python")
+            && !script.text.contains('$')
+            && modules.next().is_some()
+        {
+            let what = "this program is not in the repository";
+            let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
+            let at = offset(&script.range, job.run.base);
+            self.absent.push(source.unread(at, what, &hides));
+        }
     }
 
     /// `make` and others that do what a file says, which is not read.
