@@ -249,6 +249,10 @@ fn handed_on(id: &str, old: &Fact) -> Item {
                 ))
                 .help("Set the default again, or record that jobs give it or don't need it.")
         }
+        // A key that is nothing but looked for decides what becomes of the job.
+        _ if old.value.is_empty() => Item::new(id, Verdict::Missing, Some(old), None)
+            .why("Jobs that have it were treated otherwise than those that don't; the new handler doesn't look.")
+            .help("Tell them apart again, or record what such jobs get."),
         _ => Item::new(id, Verdict::Kept, Some(old), None)
             .why("The new worker hands the whole body on to SGLang."),
     }
