@@ -109,7 +109,8 @@ impl Command {
                 value.push_str(&more.text);
             }
             add(value.as_deref());
-            while let Some(other) = rest.next_if(|next| first.is_some() && next.choice) {
+            let is_other = |next: &&Word| next.choice && !next.text.starts_with("--");
+            while let Some(other) = rest.next_if(|next| first.is_some() && is_other(next)) {
                 add(Some(&other.text));
             }
         }

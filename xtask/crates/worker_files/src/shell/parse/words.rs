@@ -1,5 +1,6 @@
 //! The words of a script: quotes, variables and what is known of them, assignments.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::is_name;
@@ -423,7 +424,8 @@ impl Parser<'_> {
             let value = self.values.get(&part.name);
             value.filter(|_| self.functions.is_empty() || is_name(&part.name))
         };
-        let mut is_choice = true;
+        // The words with which another value begins.
+        let mut begins: Option<BTreeSet<usize>> = None;
         let mut texts = vec![String::new()];
         if let [alone] = parts
             && let Some(value) = known(alone).filter(|_| !self.values.exhausted)
@@ -433,11 +435,14 @@ impl Parser<'_> {
                 ShellValue::Array(words) => return words.clone(),
                 ShellValue::Any(texts) => texts,
             };
-            is_choice = all.len() > 1;
             texts.clone_from(all);
             if !alone.quoted {
-                let words = all.iter().flat_map(|text| split(text));
-                texts = words.map(str::to_owned).collect();
+                texts.clear();
+                let begins = begins.insert(BTreeSet::new());
+                for text in all {
+                    begins.insert(texts.len());
+                    texts.extend(split(text).into_iter().map(str::to_owned));
+                }
             }
         } else {
             for part in parts {
@@ -465,8 +470,9 @@ impl Parser<'_> {
             }
         }
         let mut words: Vec<Word> = texts.iter().map(|text| Word::new(text, &range)).collect();
-        let others = words.iter_mut().skip(1);
-        others.for_each(|word| word.choice = is_choice);
+        for (at, word) in words.iter_mut().enumerate().skip(1) {
+            word.choice = begins.as_ref().is_none_or(|begins| begins.contains(&at));
+        }
         words
     }
 }
