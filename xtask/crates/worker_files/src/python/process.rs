@@ -32,6 +32,11 @@ pub fn hands_on(text: &str) -> bool {
         && own.iter().any(|word| text.contains(word))
 }
 
+/// What starts the server inside of the program.
+pub fn is_engine(path: &str) -> bool {
+    path.ends_with("sglang.Engine") || path.ends_with("sglang.Runtime")
+}
+
 pub fn is_server(text: &str) -> bool {
     let module = ["sglang.launch_server", "sglang.srt.entrypoints"];
     // No "sglang server" in a message.
@@ -46,9 +51,7 @@ impl<'t> Reader<'t> {
     /// A call that starts a process, or the server as a part of the program.
     pub fn process(&mut self, node: Node<'t>, callee: &Val<'t>) {
         let path = callee.path();
-        if path.ends_with("sglang.Engine")
-            || path.ends_with("ServerArgs") && path.contains("sglang")
-        {
+        if is_engine(path) || path.ends_with("ServerArgs") && path.contains("sglang") {
             return self.engine(node);
         }
         if path.ends_with("prepare_server_args") || path.starts_with("runpy.run_") {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Requested;
 use super::eval::Reader;
 use super::offers::{COMPUTED, argument};
+use super::process::is_engine;
 use super::syntax::Node;
 use super::value::{Ctx, Val};
 use crate::Hides;
@@ -31,8 +32,7 @@ fn engine_route(callee: &Val<'_>) -> Option<&'static str> {
     let Val::Method(object, name) = callee else {
         return None;
     };
-    let is_engine =
-        |one: &Val<'_>| matches!(one, Val::Made(path) if path.ends_with("sglang.Engine"));
+    let is_engine = |one: &Val<'_>| matches!(one, Val::Made(path) if is_engine(path));
     match name.trim_start_matches("async_") {
         "generate" if object.may_be(is_engine) => Some("/generate"),
         "encode" if object.may_be(is_engine) => Some("/encode"),

@@ -85,6 +85,19 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     Ok(found)
 }
 
+/// Dockerfiles in folders of their own, which nothing names.
+pub fn other_dockerfiles(tree: &dyn Tree) -> Vec<RepoPath> {
+    let is_one = |path: &&RepoPath| {
+        let parts: Vec<_> = path.parts().map(String::from_utf8_lossy).collect();
+        let name = parts.last().map(|name| name.to_lowercase());
+        let is_other = |folder: &std::borrow::Cow<str>| {
+            folder.starts_with('.') || OUTSIDE.contains(&&**folder) || NEVER.contains(&&**folder)
+        };
+        parts.len() > 1 && name.as_deref() == Some("dockerfile") && !parts.iter().any(is_other)
+    };
+    tree.entries().keys().filter(is_one).cloned().collect()
+}
+
 impl Reader<'_> {
     pub fn load(&mut self) -> Result<()> {
         let entries = self.tree.entries().keys();

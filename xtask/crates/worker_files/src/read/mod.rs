@@ -221,6 +221,12 @@ impl Reader<'_> {
 
     fn image(&mut self) -> Result<()> {
         let found = files::dockerfiles(self.tree, &self.interface)?;
+        for other in files::other_dockerfiles(self.tree) {
+            if !found.contains(&other) {
+                let what = "not read: nothing says that the worker's image is built from it";
+                self.file_not_read(&other, what, &[Hides::Image, Hides::Packages]);
+            }
+        }
         let Some((first, others)) = found.split_first() else {
             return Ok(());
         };
