@@ -255,11 +255,11 @@ impl Facts {
         facts
     }
 
-    /// Leaves out defaults and ways to use a value that a record does not know: readers before 9
-    /// found fewer of them.
+    /// Leaves out defaults and ways to use a value that a record does not know: older readers found
+    /// fewer of them.
     pub fn forget_uses_unlike(&mut self, record: &Self) {
         for (id, fact) in &mut self.all {
-            for key in ["default", "interpreted"] {
+            for key in ["default", "interpreted", "fallbacks"] {
                 let known = record.all.get(id);
                 if known.is_some_and(|known| known.get(key).is_none()) {
                     fact.value.remove(key);

@@ -74,6 +74,58 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// The same of names that are tried one after the other: those behind it, and what is taken in the
+    /// end. `for name in NAMES: if name in os.environ: return …`, `next(… for name in NAMES …)`.
+    pub fn tried_next(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Use<'t>) {
+        let is_map = node.callee_name() == "map";
+        let mut list = node.values().get(1).copied().filter(|_| is_map);
+        let mut inner = node;
+        for above in node.inside().collect::<Vec<_>>() {
+            let last = match above.kind() {
+                "for_statement" if inner.part() == "body" => {
+                    list = above.field("right");
+                    if self.ends_where_set(inner, own, usage) {
+                        Some(in_the_end(above))
+                    } else {
+                        None
+                    }
+                }
+                "call" if above.callee_name() == "next" => Some(above.values().get(1).copied()),
+                _ => {
+                    let mut clauses = above.children().filter(|c| c.kind() == "for_in_clause");
+                    list = list.or(clauses.next().and_then(|clause| clause.field("right")));
+                    None
+                }
+            };
+            inner = above;
+            let Some(last) = last else { continue };
+            if let (Val::Env(name, _), Some(list)) = (own, list) {
+                let names = self.at(list, &usage.way.clone()).elements();
+                let names = names.unwrap_or_default().into_iter();
+                let behind = names.skip_while(|one| one.as_str() != Some(name)).skip(1);
+                let env = |one: Val<'t>| Some(Val::Env(one.as_str()?.into(), Val::None.into()));
+                let behind = behind.filter_map(env).map(|one| (one, list));
+                usage.defaults.extend(behind);
+            }
+            last.into_iter().for_each(|last| self.default(last, usage));
+            return self.used(above, usage, false);
+        }
+    }
+
+    /// Whether a loop ends where a value is set.
+    fn ends_where_set(&mut self, body: Node<'t>, own: &Val<'t>, usage: &Use<'t>) -> bool {
+        let is_end = |one: &Node<'t>| matches!(one.kind(), "return_statement" | "break_statement");
+        let holder = |end: Node<'t>| end.inside().find(|above| is_condition(*above));
+        let holders: Vec<_> = body.below().filter(is_end).filter_map(holder).collect();
+        let conditions = holders.into_iter().filter_map(|one| one.field("condition"));
+        conditions.filter(|one| body.range().contains(&one.range().start)).any(|condition| {
+            let all = condition.below();
+            let asks: Vec<_> = all.filter(|one| self.asks_about(*one, own, &usage.way)).collect();
+            let is_value = |one| usage.seen.contains(&one) || asks.contains(&one);
+            self.test(condition, &is_value, &usage.way) == Test::Set
+        })
+    }
+
     fn test(&mut self, node: Node<'t>, is_value: &dyn Fn(Node<'t>) -> bool, way: &Ctx<'t>) -> Test {
         let mut of = |inner: Option<Node<'t>>| {
             inner.map_or(Test::Other, |inner| self.test(inner, is_value, way))
@@ -316,6 +368,18 @@ impl<'t> Reader<'t> {
         }
         true
     }
+}
+
+/// What is taken after a loop that ended by itself: what its `else` sets, or what is returned next.
+fn in_the_end(holder: Node<'_>) -> Option<Node<'_>> {
+    let otherwise = holder.field("alternative").into_iter().flat_map(Node::below);
+    let mut sets = otherwise.filter_map(|one| one.field("right"));
+    let after = || {
+        let mut all = holder.parent()?.children().skip_while(|one| *one != holder);
+        let next = all.nth(1).filter(|next| next.kind() == "return_statement");
+        next?.child(0)
+    };
+    sets.next().or_else(after)
 }
 
 /// Whether between a value and its condition there are only operators.

@@ -79,6 +79,7 @@ impl<'t> Reader<'t> {
             self.caught(node, &mut usage);
         }
         self.guard_decides(node, own, &mut usage);
+        self.tried_next(node, own, &mut usage);
         usage
     }
 
@@ -186,14 +187,6 @@ impl<'t> Reader<'t> {
             }
             "return_statement" | "lambda" | "yield" => self.given_back(parent, usage, any_case),
             "expression_statement" => {}
-            // `next((value for …), default)`
-            "generator_expression" if node.part() == "body" => {
-                let call = parent.ancestors().nth(1);
-                let call = call.filter(|call| call.callee_name() == "next");
-                let default = call.and_then(|call| call.values().get(1).copied());
-                default.into_iter().for_each(|one| self.default(one, usage));
-                usage.plain = true;
-            }
             "tuple" | "list" if is_first_of(parent) => {
                 let start = node.range().end;
                 let behind = parent.children().filter(|one| one.range().start >= start);
