@@ -265,6 +265,15 @@ impl Facts {
                     fact.value.remove(key);
                 }
             }
+            // What they could not work out, or what decides on a flag, is not compared.
+            let lacked = |known: &&Fact| {
+                let has = |key| [*known, &*fact].map(|one| one.get(key).is_some());
+                has("computed") == [true, false]
+                    || id.starts_with("flag:") && has("from") == [false, true]
+            };
+            if let Some(known) = record.all.get(id).filter(lacked) {
+                fact.value.clone_from(&known.value);
+            }
         }
     }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::Fact;
+use super::variables::same_value;
 use super::{Item, Judge, Verdict, api, difference};
-use worker_files::python::{COMPUTED, HEADER, NO_BODY};
+use worker_files::python::{COMPUTED, EACH, HEADER, NO_BODY};
 use xtask_core::output::cut;
 
 impl Judge<'_> {
@@ -28,8 +29,8 @@ impl Judge<'_> {
                     item.change_too(why, help);
                 }
                 let timeouts = [old.get("timeout"), new.get("timeout")];
-                let is_known = timeouts[0].is_some() && !timeouts.contains(&Some(COMPUTED));
-                if is_known && timeouts[0] != timeouts[1] {
+                let [was, is] = timeouts.map(Option::unwrap_or_default);
+                if was != COMPUTED && is != COMPUTED && !was.is_empty() && !same_value(was, is) {
                     let why = difference("timeout", timeouts[0], timeouts[1]);
                     let help = "Let requests wait as long as before, or record why not.";
                     item.change_too(format!("{why}."), help);
@@ -305,15 +306,24 @@ fn lost_parts<'a>(
     is: impl Iterator<Item = &'a str>,
 ) -> Option<String> {
     const LONGEST: usize = 100;
-    let is: BTreeSet<&str> = is.collect();
+    let [was, is]: [BTreeSet<&str>; 2] = [was.collect(), is.collect()];
     // What jobs give may be sent as a whole instead.
     let has_whole = is.iter().any(|one| one.starts_with('{'));
-    let has_name = |name: &str| is.iter().any(|one| one.split('=').next() == Some(name));
+    // It, or what it holds.
+    let has_name = |name: &str| {
+        let rest = |one: &str| one.strip_prefix(name).map(|rest| rest.starts_with(['=', '.', '[']) || rest.is_empty());
+        is.iter().any(|one| rest(one) == Some(true))
+    };
+    // A list that is worked out may hold anything.
+    let has_list = |part: &str| part.split_once(EACH).is_some_and(|(list, _)| is.contains(list));
     let is_known = |part: &str| match part.split_once('=') {
-        Some((name, _)) => is.contains(part) || is.contains(name),
+        _ if has_list(part) => true,
+        // Of elements of a list, others were worked out before.
+        Some((name, _)) => is.contains(part) || is.contains(name) && !was.contains(name),
         None => has_whole || has_name(part) || part == COMPUTED,
     };
     let lost: Vec<String> = was
+        .iter()
         .filter(|part| !is_known(part) && !part.starts_with('{'))
         .map(|part| format!("`{}`", cut(part, LONGEST)))
         .collect();

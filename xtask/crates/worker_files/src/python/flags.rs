@@ -7,6 +7,10 @@ use super::syntax::Node;
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
 use crate::{FlagKind, Hides, shell};
+use std::rc::Rc;
+
+/// How many calls down what decides on a flag is looked for.
+const CALLERS: usize = 3;
 
 /// A flag: two dashes and a word, which may be computed.
 pub fn is_flag(value: &Val<'_>) -> bool {
@@ -212,17 +216,34 @@ impl<'t> Reader<'t> {
         at
     }
 
-    /// The tests whose results a condition's name holds.
-    fn set_to(&self, condition: Node<'t>) -> Vec<Node<'t>> {
-        let name = condition.field("argument").unwrap_or(condition);
-        let found = self.program.lookup(name, name.text());
-        let found = found.filter(|_| name.kind() == "identifier");
-        let bindings = found.map_or(&[][..], |(_, bindings)| bindings);
-        let values = bindings.iter().filter_map(|one| match one.what {
-            Bound::Value(value) if value.kind() == "comparison_operator" => Some(value),
-            _ => None,
-        });
-        values.collect()
+    /// The tests whose results a name or an attribute holds: `on = value.lower() in YES`.
+    fn set_to(&mut self, name: Node<'t>) -> Vec<Node<'t>> {
+        let mut all = match name.kind() {
+            "identifier" if name.part() != "attribute" => self.bound_to(name),
+            _ => Vec::new(),
+        };
+        let object = name.field("object").map_or(Val::Unknown, |own| self.value(own));
+        let owners = match object {
+            Val::Module(file) => vec![self.program.files[file].syntax.root()],
+            Val::Class(class) | Val::Object(class, _) => self.family(class),
+            _ => Vec::new(),
+        };
+        let name = name.text_of("attribute");
+        let (sets, _) = self.program.attribute(&owners, name);
+        all.extend(sets.into_iter().map(|(value, _)| value));
+        for owner in owners {
+            for binding in self.program.bound_in(owner, name).unwrap_or_default().to_vec() {
+                match binding.what {
+                    Bound::Value(value) => all.push(value),
+                    Bound::Function(own) if own.is_decorated("property") => {
+                        all.extend(self.returned(own).iter());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        all.retain(|one| matches!(one.kind(), "comparison_operator" | "call"));
+        all
     }
 
     /// The variables that decide whether a place is reached, with the words that they are compared
@@ -233,39 +254,8 @@ impl<'t> Reader<'t> {
             if self.always(condition, way) == Some(true) {
                 continue;
             }
-            let mut names = Vec::new();
-            let mut words = Vec::new();
-            // A name stands for what it was set to: `on = value.lower() in YES`.
-            let set = self.set_to(condition);
-            for part in condition
-                .below()
-                .chain(set.into_iter().flat_map(Node::below))
-            {
-                match part.kind() {
-                    "call" | "subscript" | "identifier" | "attribute" => {
-                        names.extend(self.at(part, way).envs());
-                    }
-                    "comparison_operator" => {
-                        let Some((left, right)) = part.child(0).zip(part.child(1)) else {
-                            continue;
-                        };
-                        let value = self.at(right, way);
-                        // Of a fixed word it says nothing: `name in NAMES`.
-                        if self.at(left, way).display().is_some() && !value.is_environ() {
-                            continue;
-                        }
-                        let all = value.all();
-                        let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
-                        words.extend(all.map(str::to_owned));
-                        if value.is_environ()
-                            && let Val::Str(name, _) = self.at(left, way)
-                        {
-                            names.push(name);
-                        }
-                    }
-                    _ => {}
-                }
-            }
+            let (mut names, mut words) = (Vec::new(), Vec::new());
+            self.decides(condition, way, CALLERS, &mut names, &mut words);
             for name in names {
                 if !found.iter().any(|(own, _)| **own == *name) {
                     found.push((name.to_string(), words.clone()));
@@ -273,6 +263,61 @@ impl<'t> Reader<'t> {
             }
         }
         found
+    }
+
+    /// The variables that an expression depends on, and the words that they are compared with.
+    fn decides(
+        &mut self,
+        condition: Node<'t>,
+        way: &Ctx<'t>,
+        calls: usize,
+        names: &mut Vec<Rc<str>>,
+        words: &mut Vec<String>,
+    ) {
+        for part in condition.below() {
+            match part.kind() {
+                "call" | "subscript" | "identifier" | "attribute" => {
+                    names.extend(self.at(part, way).envs());
+                    if calls == 0 {
+                        continue;
+                    }
+                    for test in self.set_to(part) {
+                        self.decides(test, way, calls - 1, names, words);
+                    }
+                    // `if is_on("NAME")`
+                    let callee = part.field("function");
+                    let Some(callee) = callee.map(|callee| self.at(callee, way)) else {
+                        continue;
+                    };
+                    let args = self.exactly(|reader| reader.args(part, way));
+                    let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(part)));
+                    if let (Some((own, inner)), Val::Func(..)) = (bound, &callee) {
+                        for given in self.returned(own).iter() {
+                            self.decides(*given, &inner, calls - 1, names, words);
+                        }
+                    }
+                }
+                "comparison_operator" => {
+                    let Some((left, right)) = part.child(0).zip(part.child(1)) else {
+                        continue;
+                    };
+                    let value = self.at(right, way);
+                    // Of a fixed word it says nothing: `name in NAMES`.
+                    if self.at(left, way).display().is_some() && !value.is_environ() {
+                        continue;
+                    }
+                    let all = value.all();
+                    let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
+                    words.extend(all.map(str::to_owned));
+                    if value.is_environ()
+                        && let Val::Str(name, _) = self.at(left, way)
+                    {
+                        names.push(name);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 

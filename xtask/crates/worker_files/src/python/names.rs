@@ -1,5 +1,6 @@
 //! Values of names: variables, loop variables, parameters and imports.
 
+use super::calls::Site;
 use super::eval::{DEEPEST, Reader, external};
 use super::scope::{Binding, Bound, Program};
 use super::syntax::Node;
@@ -95,46 +96,86 @@ impl<'t> Reader<'t> {
             Val::Dict(pairs) => pairs.to_vec(),
             _ => Vec::new(),
         };
-        let none = Ctx::default();
         for change in changes {
-            let change = *change;
-            let add = |reader: &mut Self| match change.kind() {
-                "call" => {
-                    let args = reader.args(change, &none);
-                    let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
-                    match change.callee_name() {
-                        "extend" => items.extend(elements_of(&last)),
-                        "update" => {
-                            if !args.positional.is_empty() {
-                                pairs.extend(pairs_of(&last));
-                            }
-                            pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
-                        }
-                        "setdefault" => {
-                            pairs.extend(args.positional.first().map(|key| (key.clone(), last)));
-                        }
-                        _ => items.extend(last.each().iter().cloned()),
-                    }
-                }
-                "assignment" => {
-                    let left = change.field("left");
-                    let key = reader.part(left.and_then(|left| left.field("subscript")), &none);
-                    let value = reader.part(change.field("right"), &none);
-                    // `NAMES[1:] = […]`
-                    items.extend(elements_of(&value));
-                    pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
-                }
-                _ => {
-                    let more = reader.part(change.field("right"), &none);
-                    items.extend(elements_of(&more));
-                    pairs.extend(pairs_of(&more));
-                }
+            let object = match change.kind() {
+                "call" => change.field("function").and_then(|of| of.field("object")),
+                "assignment" => change.field("left").and_then(|left| left.field("value")),
+                _ => change.field("left"),
             };
-            self.once(change, |reader| reader.settled(add));
+            // `body["params"]["n"] = 1` changes what the dict holds.
+            let within = |one: &Node<'t>| one.kind() == "subscript";
+            let all = std::iter::successors(object.filter(within), |one| one.field("value"));
+            let keys = all.take_while(within).filter_map(|one| one.field("subscript"));
+            let keys: Vec<Node<'t>> = keys.collect();
+            let add = |reader: &mut Self| reader.change(*change, &keys, &mut items, &mut pairs);
+            self.once(*change, |reader| reader.settled(add));
         }
         match value {
             Val::Dict(_) => Val::Dict(pairs.into()),
             _ => Val::list(items),
+        }
+    }
+
+    /// Applies a statement to a list or dict, or to what it holds below keys, the last one first.
+    fn change(
+        &mut self,
+        change: Node<'t>,
+        keys: &[Node<'t>],
+        items: &mut Vec<Val<'t>>,
+        pairs: &mut Vec<(Val<'t>, Val<'t>)>,
+    ) {
+        let none = Ctx::default();
+        if let Some((key, keys)) = keys.split_last() {
+            let key = self.eval(*key, &none);
+            let same = |own: &Val<'t>| own.as_str().is_some() && own.as_str() == key.as_str();
+            if let Some((_, inner)) = pairs.iter_mut().rev().find(|(own, _)| same(own)) {
+                let mut list = inner.elements().unwrap_or_default();
+                match inner {
+                    Val::Dict(known) => {
+                        let mut known = known.to_vec();
+                        self.change(change, keys, &mut list, &mut known);
+                        *inner = Val::Dict(known.into());
+                    }
+                    Val::List(_) => {
+                        self.change(change, keys, &mut list, &mut Vec::new());
+                        *inner = Val::list(list);
+                    }
+                    _ => {}
+                }
+            }
+            return;
+        }
+        match change.kind() {
+            "call" => {
+                let args = self.args(change, &none);
+                let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
+                match change.callee_name() {
+                    "extend" => items.extend(elements_of(&last)),
+                    "update" => {
+                        if !args.positional.is_empty() {
+                            pairs.extend(last.joined_pairs());
+                        }
+                        pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
+                    }
+                    "setdefault" => {
+                        pairs.extend(args.positional.first().map(|key| (key.clone(), last)));
+                    }
+                    _ => items.extend(last.each().iter().cloned()),
+                }
+            }
+            "assignment" => {
+                let left = change.field("left");
+                let key = self.part(left.and_then(|left| left.field("subscript")), &none);
+                let value = self.part(change.field("right"), &none);
+                // `NAMES[1:] = […]`
+                items.extend(elements_of(&value));
+                pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
+            }
+            _ => {
+                let more = self.part(change.field("right"), &none);
+                items.extend(elements_of(&more));
+                pairs.extend(more.joined_pairs());
+            }
         }
     }
 
@@ -170,7 +211,24 @@ impl<'t> Reader<'t> {
             self.need = self.need.or(Some(function));
             return Val::Unknown;
         }
-        all
+        match self.exact && all == Val::Unknown {
+            true => self.given(function, name).unwrap_or(all),
+            false => all,
+        }
+    }
+
+    /// What the only call of a function gives for a parameter: numbers are not joined.
+    fn given(&mut self, function: Node<'t>, name: &str) -> Option<Val<'t>> {
+        let [Site::Call(call)] = self.sites.get(&function)?.as_slice() else {
+            return None;
+        };
+        let (call, none) = (*call, Ctx::default());
+        self.once_in(function, |reader| {
+            let callee = reader.part(call.field("function"), &none);
+            let args = reader.args(call, &none);
+            let (own, inner) = reader.bind(&callee, &args, Some(call))?;
+            (own == function).then(|| reader.parameter(function, name, &inner))
+        })?
     }
 
     pub fn imported(&mut self, from: usize, module: &str, item: Option<&'t str>) -> Val<'t> {
@@ -216,12 +274,4 @@ impl<'t> Reader<'t> {
 /// What a list gains by another value: its elements, or something that is not known.
 fn elements_of<'t>(more: &Val<'t>) -> Vec<Val<'t>> {
     more.elements().unwrap_or_else(|| vec![Val::Unknown])
-}
-
-/// What a dict gains by another value: its items, or something that is not known.
-fn pairs_of<'t>(more: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
-    match more {
-        Val::Dict(pairs) => pairs.to_vec(),
-        _ => vec![(Val::Unknown, Val::Unknown)],
-    }
 }

@@ -13,6 +13,8 @@ use crate::Hides;
 pub const NO_BODY: &str = "(none)";
 /// Begins a line of what a request sends that is a header; those that are not known are `…`.
 pub const HEADER: &str = "header ";
+/// Stands behind the name of a list for each of its elements.
+pub const EACH: &str = "[]";
 pub const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
 /// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
@@ -190,28 +192,54 @@ impl<'t> Reader<'t> {
         const OWN: [&str; 3] = ["accept", "content-type", "user-agent"];
         let function = node.text_of("function");
         let modules = ["requests.", "httpx.", "urllib."];
-        let given = node.keyword("headers").map(|given| self.value(given));
         // A client may have headers of its own.
+        let client = self.client(node);
+        let word = if client.is_some() { ".headers" } else { "headers" };
         let mut files = self.program.files.iter();
-        let sets = files.any(|file| file.source.text.contains("headers"));
-        let is_plain = node.keyword("auth").is_none()
-            && node.arguments().all(|one| one.kind() != "dictionary_splat");
+        let sets = files.any(|file| file.source.text.contains(word));
+        let is_plain = |call: Node<'t>| {
+            let mut all = call.arguments();
+            call.keyword("auth").is_none() && all.all(|one| one.kind() != "dictionary_splat")
+        };
         let by_module = modules.iter().any(|name| function.starts_with(name));
-        let is_whole = is_plain && (by_module || !sets);
+        let both: Vec<_> = [Some(node), client].into_iter().flatten().collect();
+        let is_whole = both.iter().all(|call| is_plain(*call)) && (by_module || !sets);
+        let given: Vec<_> = both.iter().filter_map(|call| call.keyword("headers")).collect();
         let mut names: Vec<String> = Vec::new();
-        match given {
-            Some(Val::Dict(items)) => {
-                let name = |(key, _): &(Val<'t>, _)| {
-                    key.as_str().map_or(COMPUTED.to_owned(), str::to_lowercase)
-                };
-                names.extend(items.iter().map(name));
+        for given in &given {
+            match self.value(*given) {
+                Val::Dict(items) => {
+                    let name = |(key, _): &(Val<'t>, _)| {
+                        key.as_str().map_or(COMPUTED.to_owned(), str::to_lowercase)
+                    };
+                    names.extend(items.iter().map(name));
+                }
+                _ => names.push(COMPUTED.to_owned()),
             }
-            Some(_) => names.push(COMPUTED.to_owned()),
-            None if !is_whole => names.push(COMPUTED.to_owned()),
-            None => {}
+        }
+        if given.is_empty() && !is_whole {
+            names.push(COMPUTED.to_owned());
         }
         names.retain(|name| !OWN.contains(&&**name));
         names.iter().map(|name| format!("{HEADER}{name}")).collect()
+    }
+
+    /// The call that makes the client of a request: `aiohttp.ClientSession(timeout=…)`.
+    fn client(&self, node: Node<'t>) -> Option<Node<'t>> {
+        let object = node.field("function")?.field("object")?;
+        // `client.chat.completions`
+        let all = std::iter::successors(Some(object), |one| one.field("object"));
+        let object = all.filter(|one| one.text() != "self").last()?;
+        let class: Vec<_> = object.function().and_then(Node::class).into_iter().collect();
+        let made = match object.kind() {
+            "identifier" => self.bound_to(object),
+            _ => {
+                let name = object.text_of("attribute");
+                let (sets, _) = self.program.attribute(&class, name);
+                sets.into_iter().map(|(value, _)| value).collect()
+            }
+        };
+        made.into_iter().find(|one| one.kind() == "call")
     }
 
     /// Notes the parts of a body below a key: `stream=True`, `sampling_params.n=2`, `messages`.
@@ -221,13 +249,7 @@ impl<'t> Reader<'t> {
                 Val::Dict(items) if !items.is_empty() => {
                     for (key, value) in items.iter() {
                         let name = format!("{of}{}", key.as_str().unwrap_or(COMPUTED));
-                        match (value, value.display()) {
-                            (Val::Dict(inner), _) if !inner.is_empty() && of.len() < 200 => {
-                                Self::parts_of_body(&format!("{name}."), value, all);
-                            }
-                            (Val::List(_), _) | (_, None) => drop(all.insert(name)),
-                            (_, Some(value)) => drop(all.insert(format!("{name}={value}"))),
-                        }
+                        Self::part_of_body(&name, value, all);
                     }
                 }
                 Val::Input(path) if path.is_empty() => drop(all.insert("{input}".to_owned())),
@@ -237,12 +259,40 @@ impl<'t> Reader<'t> {
         }
     }
 
+    fn part_of_body(name: &str, value: &Val<'t>, all: &mut BTreeSet<String>) {
+        // One of several may be worked out.
+        let fixed = value.display().map(|value| value.replace('\n', " "));
+        for one in value.each() {
+            match (one, &fixed) {
+                (Val::Dict(items), _) if !items.is_empty() && name.len() < 200 => {
+                    Self::parts_of_body(&format!("{name}."), one, all);
+                }
+                (Val::List(items), None) if name.len() < 200 => {
+                    for item in items.iter() {
+                        match item {
+                            Val::Dict(_) => Self::parts_of_body(&format!("{name}{EACH}."), item, all),
+                            _ => drop(all.insert(name.to_owned())),
+                        }
+                    }
+                }
+                (Val::Never, _) => {}
+                (_, None) => drop(all.insert(name.to_owned())),
+                (_, Some(fixed)) => drop(all.insert(format!("{name}={fixed}"))),
+            }
+        }
+    }
+
     fn asked_for(&mut self, node: Node<'t>, url: Option<Node<'t>>, method: &str, route: String) {
         let place = self.place(node);
         // What is asked again and again until the server is there says nothing of jobs.
-        let timeout = node.keyword("timeout").filter(|_| method != "GET");
-        let timeout = timeout.map(|node| {
-            let value = self.value(node);
+        let by_client = || self.client(node)?.keyword("timeout");
+        let timeout = node.keyword("timeout").or_else(by_client);
+        let timeout = timeout.filter(|_| method != "GET").map(|node| {
+            // `ClientTimeout(total=600)`
+            let made = node.callee_name().ends_with("Timeout");
+            let first = node.values().first().copied().filter(|_| made);
+            let seconds = node.keyword("total").or(first).unwrap_or(node);
+            let value = self.value(seconds);
             // What a variable gives is compared with the variable.
             let envs = value.envs();
             let names: Vec<String> = envs.iter().map(|name| format!("${name}")).collect();

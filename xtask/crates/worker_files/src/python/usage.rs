@@ -85,11 +85,7 @@ impl<'t> Reader<'t> {
 
     pub fn default(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
         let way = usage.way.clone();
-        let value = match self.at(node, &way) {
-            Val::Unknown => self.given(node, &way).unwrap_or(Val::Unknown),
-            value => value,
-        };
-        usage.defaults.push((value, node));
+        usage.defaults.push((self.at(node, &way), node));
     }
 
     /// The default that `or`, a condition or an `if` beside a value gives, as text. One that is
@@ -100,16 +96,6 @@ impl<'t> Reader<'t> {
         let mut defaults = usage.defaults.iter().filter(|(_, at)| is_beside(at));
         let empty = ["None", "False", "0", "{}", "[]", ""];
         defaults.find_map(|(value, _)| value.display().filter(|text| !empty.contains(&&**text)))
-    }
-
-    /// What the only call of a function gives for a parameter: numbers are not joined.
-    fn given(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Option<Val<'t>> {
-        let call = self.call_of(node.function()?, way)?;
-        let around = way.around(call);
-        let callee = self.at(call.field("function")?, &around);
-        let args = self.exactly(|reader| reader.args(call, &around));
-        let (_, inner) = self.exactly(|reader| reader.bind(&callee, &args, Some(call)))?;
-        Some(self.at(node, &inner))
     }
 
     /// How the value of an expression is used, followed through names, calls and returns.
@@ -480,7 +466,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The expressions and functions that a name is bound to.
-    fn bound_to(&self, name: Node<'t>) -> Vec<Node<'t>> {
+    pub fn bound_to(&self, name: Node<'t>) -> Vec<Node<'t>> {
         let Some((scope, name)) = self.program.variable(name) else {
             return Vec::new();
         };
