@@ -385,6 +385,7 @@ impl Facts {
             let needed = input.needed.then_some("yes");
             let set: Vec<&str> = input.set.iter().map(String::as_str).collect();
             let words: Vec<&str> = input.words.iter().map(String::as_str).collect();
+            let behind: Vec<&str> = input.behind.iter().map(String::as_str).collect();
             self.add(
                 format!("input:{}", input.path),
                 &input.place,
@@ -393,6 +394,7 @@ impl Facts {
                     ("default", input.default.as_deref()),
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
+                    ("behind", Some(&*behind.join(" | "))),
                     ("limits", input.limits.as_deref()),
                     ("text", input.from_text.then_some("yes")),
                     ("refused", input.refused.then_some("yes")),

@@ -99,13 +99,18 @@ impl<'t> Reader<'t> {
             };
             inner = above;
             let Some(last) = last else { continue };
-            if let (Val::Env(name, _), Some(list)) = (own, list) {
+            if let Some(list) = list {
+                let name_of = |name: &Val<'t>| match own {
+                    Val::Input(path) => {
+                        let of = path.rsplit_once('.').map_or("", |(of, _)| of);
+                        Some(Val::Input(of.into()).item(name))
+                    }
+                    _ => Some(Val::Env(name.as_str()?.into(), Val::None.into())),
+                };
                 let names = self.at(list, &usage.way.clone()).elements();
-                let names = names.unwrap_or_default().into_iter();
-                let behind = names.skip_while(|one| one.as_str() != Some(name)).skip(1);
-                let env = |one: Val<'t>| Some(Val::Env(one.as_str()?.into(), Val::None.into()));
-                let behind = behind.filter_map(env).map(|one| (one, list));
-                usage.defaults.extend(behind);
+                let all: Vec<_> = names.iter().flatten().filter_map(name_of).collect();
+                let behind = all.into_iter().skip_while(|one| one != own).skip(1);
+                usage.defaults.extend(behind.map(|one| (one, list)));
             }
             last.into_iter().for_each(|last| self.default(last, usage));
             return self.used(above, usage, false);
@@ -118,12 +123,16 @@ impl<'t> Reader<'t> {
         let holder = |end: Node<'t>| end.inside().find(|above| is_condition(*above));
         let holders: Vec<_> = body.below().filter(is_end).filter_map(holder).collect();
         let conditions = holders.into_iter().filter_map(|one| one.field("condition"));
-        conditions.filter(|one| body.range().contains(&one.range().start)).any(|condition| {
-            let all = condition.below();
-            let asks: Vec<_> = all.filter(|one| self.asks_about(*one, own, &usage.way)).collect();
-            let is_value = |one| usage.seen.contains(&one) || asks.contains(&one);
-            self.test(condition, &is_value, &usage.way) == Test::Set
-        })
+        conditions
+            .filter(|one| body.range().contains(&one.range().start))
+            .any(|condition| {
+                let all = condition.below();
+                let asks: Vec<_> = all
+                    .filter(|one| self.asks_about(*one, own, &usage.way))
+                    .collect();
+                let is_value = |one| usage.seen.contains(&one) || asks.contains(&one);
+                self.test(condition, &is_value, &usage.way) == Test::Set
+            })
     }
 
     fn test(&mut self, node: Node<'t>, is_value: &dyn Fn(Node<'t>) -> bool, way: &Ctx<'t>) -> Test {
@@ -205,11 +214,10 @@ impl<'t> Reader<'t> {
         let (with, rest) = (all(&with), all(&without));
         let mut names = vec![name];
         let given = with.iter().filter_map(|one| sets(*one));
-        names.extend(
-            given
-                .filter(|(_, right)| speaks(*right))
-                .map(|(name, _)| name),
-        );
+        // `text = f"{text} {value}"` adds to what was there.
+        let adds = |name: &str, right: Node<'t>| right.below().any(|one| is_name(one, name));
+        let given = given.filter(|(name, right)| speaks(*right) && !adds(name, *right));
+        names.extend(given.map(|(name, _)| name));
         let is_return = |one: &&Node<'t>| one.kind() == "return_statement";
         let returns = with.iter().filter(is_return).any(|one| speaks(*one));
         let own = rest.iter().filter_map(|one| sets(*one));
@@ -372,12 +380,16 @@ impl<'t> Reader<'t> {
 
 /// What is taken after a loop that ended by itself: what its `else` sets, or what is returned next.
 fn in_the_end(holder: Node<'_>) -> Option<Node<'_>> {
-    let otherwise = holder.field("alternative").into_iter().flat_map(Node::below);
+    let otherwise = holder
+        .field("alternative")
+        .into_iter()
+        .flat_map(Node::below);
     let mut sets = otherwise.filter_map(|one| one.field("right"));
     let after = || {
         let mut all = holder.parent()?.children().skip_while(|one| *one != holder);
         let next = all.nth(1).filter(|next| next.kind() == "return_statement");
-        next?.child(0)
+        // A dict tells of an error.
+        next?.child(0).filter(|one| one.kind() != "dictionary")
     };
     sets.next().or_else(after)
 }

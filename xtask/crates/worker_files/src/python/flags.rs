@@ -222,7 +222,9 @@ impl<'t> Reader<'t> {
             "identifier" if name.part() != "attribute" => self.bound_to(name),
             _ => Vec::new(),
         };
-        let object = name.field("object").map_or(Val::Unknown, |own| self.value(own));
+        let object = name
+            .field("object")
+            .map_or(Val::Unknown, |own| self.value(own));
         let owners = match object {
             Val::Module(file) => vec![self.program.files[file].syntax.root()],
             Val::Class(class) | Val::Object(class, _) => self.family(class),
@@ -232,7 +234,12 @@ impl<'t> Reader<'t> {
         let (sets, _) = self.program.attribute(&owners, name);
         all.extend(sets.into_iter().map(|(value, _)| value));
         for owner in owners {
-            for binding in self.program.bound_in(owner, name).unwrap_or_default().to_vec() {
+            for binding in self
+                .program
+                .bound_in(owner, name)
+                .unwrap_or_default()
+                .to_vec()
+            {
                 match binding.what {
                     Bound::Value(value) => all.push(value),
                     Bound::Function(own) if own.is_decorated("property") => {

@@ -47,7 +47,9 @@ impl<'t> Reader<'t> {
                 self.results(node, "", &result);
             }
             if &**name == "handler" && value.may_be(yields) {
-                self.facts.serverless.push(holds("handler.yields", place.clone()));
+                self.facts
+                    .serverless
+                    .push(holds("handler.yields", place.clone()));
             }
             let label = match value {
                 Val::Func(own, ..) => own.text_of("name"),
@@ -176,6 +178,16 @@ impl<'t> Reader<'t> {
                     let usage = self.usage(node, &path, needed, &way);
                     let text = text.or_else(|| Self::default_beside(node, needed, &usage));
                     self.key(node, &path, text, needed);
+                    let behind = usage.defaults.iter().flat_map(|(value, _)| value.each());
+                    let behind: Vec<String> = behind
+                        .filter_map(|one| match one {
+                            Val::Input(own) if *one != path => Some(own.to_string()),
+                            _ => None,
+                        })
+                        .collect();
+                    self.noted(node, &path)
+                        .into_iter()
+                        .for_each(|known| known.behind.extend(behind.clone()));
                     self.limit(&path, usage.bounds());
                 } else if !matches!(name, Val::Int(_) | Val::Never) {
                     let what = "the name of what is taken from the job's input is computed";
@@ -293,6 +305,7 @@ impl<'t> Reader<'t> {
                 needed: false,
                 asked: false,
                 set: BTreeSet::new(),
+                behind: BTreeSet::new(),
                 words: BTreeSet::new(),
                 limits: None,
                 from_text: false,

@@ -171,6 +171,8 @@ pub struct InputKey {
     pub asked: bool,
     /// Values that the program writes there, as text, or `removed`.
     pub set: BTreeSet<String>,
+    /// The keys that are tried where it is not there.
+    pub behind: BTreeSet<String>,
     /// The words that the program compares its value with.
     pub words: BTreeSet<String>,
     /// The type and the limits that a model gives it: `int, le 10`.

@@ -105,7 +105,9 @@ impl<'t> Reader<'t> {
             // `body["params"]["n"] = 1` changes what the dict holds.
             let within = |one: &Node<'t>| one.kind() == "subscript";
             let all = std::iter::successors(object.filter(within), |one| one.field("value"));
-            let keys = all.take_while(within).filter_map(|one| one.field("subscript"));
+            let keys = all
+                .take_while(within)
+                .filter_map(|one| one.field("subscript"));
             let keys: Vec<Node<'t>> = keys.collect();
             let add = |reader: &mut Self| reader.change(*change, &keys, &mut items, &mut pairs);
             self.once(*change, |reader| reader.settled(add));

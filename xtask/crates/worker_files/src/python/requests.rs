@@ -194,7 +194,11 @@ impl<'t> Reader<'t> {
         let modules = ["requests.", "httpx.", "urllib."];
         // A client may have headers of its own.
         let client = self.client(node);
-        let word = if client.is_some() { ".headers" } else { "headers" };
+        let word = if client.is_some() {
+            ".headers"
+        } else {
+            "headers"
+        };
         let mut files = self.program.files.iter();
         let sets = files.any(|file| file.source.text.contains(word));
         let is_plain = |call: Node<'t>| {
@@ -204,7 +208,10 @@ impl<'t> Reader<'t> {
         let by_module = modules.iter().any(|name| function.starts_with(name));
         let both: Vec<_> = [Some(node), client].into_iter().flatten().collect();
         let is_whole = both.iter().all(|call| is_plain(*call)) && (by_module || !sets);
-        let given: Vec<_> = both.iter().filter_map(|call| call.keyword("headers")).collect();
+        let given: Vec<_> = both
+            .iter()
+            .filter_map(|call| call.keyword("headers"))
+            .collect();
         let mut names: Vec<String> = Vec::new();
         for given in &given {
             match self.value(*given) {
@@ -230,7 +237,11 @@ impl<'t> Reader<'t> {
         // `client.chat.completions`
         let all = std::iter::successors(Some(object), |one| one.field("object"));
         let object = all.filter(|one| one.text() != "self").last()?;
-        let class: Vec<_> = object.function().and_then(Node::class).into_iter().collect();
+        let class: Vec<_> = object
+            .function()
+            .and_then(Node::class)
+            .into_iter()
+            .collect();
         let made = match object.kind() {
             "identifier" => self.bound_to(object),
             _ => {
@@ -270,7 +281,9 @@ impl<'t> Reader<'t> {
                 (Val::List(items), None) if name.len() < 200 => {
                     for item in items.iter() {
                         match item {
-                            Val::Dict(_) => Self::parts_of_body(&format!("{name}{EACH}."), item, all),
+                            Val::Dict(_) => {
+                                Self::parts_of_body(&format!("{name}{EACH}."), item, all)
+                            }
                             _ => drop(all.insert(name.to_owned())),
                         }
                     }

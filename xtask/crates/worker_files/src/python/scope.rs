@@ -273,7 +273,10 @@ impl<'t> Program<'t> {
                     None => self.loose.entry(name).or_default().push(by),
                 }
             }
-            "subscript" => object.field("value").into_iter().for_each(|of| self.change(of, by)),
+            "subscript" => object
+                .field("value")
+                .into_iter()
+                .for_each(|of| self.change(of, by)),
             _ => {}
         }
     }

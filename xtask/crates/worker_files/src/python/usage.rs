@@ -127,7 +127,12 @@ impl<'t> Reader<'t> {
                     return usage.says("truthy");
                 }
                 let mut others = branches.into_iter().flatten();
-                if let Some(other) = others.find(|branch| *branch != node) {
+                let asked = parent.child(1).map_or("", Node::text);
+                // `first if first else value`
+                let is_tried_last =
+                    |other: &Node<'t>| asked.contains(other.text()) && !asked.contains(node.text());
+                let other = others.find(|branch| *branch != node);
+                if let Some(other) = other.filter(|other| !is_tried_last(other)) {
                     self.default(other, usage);
                 }
                 self.used(parent, usage, any_case);
@@ -154,6 +159,7 @@ impl<'t> Reader<'t> {
                     "strip" | "rstrip" | "lstrip" => self.used(call, usage, any_case),
                     method => {
                         usage.says(normal(&format!("{method}{}", call.text_of("arguments"))));
+                        self.beside(call, usage);
                     }
                 }
             }
@@ -180,6 +186,14 @@ impl<'t> Reader<'t> {
                 usage.plain = true;
             }
             _ => usage.plain = true,
+        }
+    }
+
+    /// What is made of a value may have a default beside it.
+    pub fn beside(&mut self, call: Node<'t>, usage: &mut Use<'t>) {
+        let parent = call.parent().map_or("", Node::kind);
+        if matches!(parent, "conditional_expression" | "boolean_operator") {
+            self.used(call, usage, false);
         }
     }
 
@@ -215,7 +229,8 @@ impl<'t> Reader<'t> {
         }
         let is_none = |clause: &Node<'t>| {
             let mut patterns = clause.children().filter(|c| c.kind() == "case_pattern");
-            clause.kind() == "case_clause" && patterns.any(|one| one.text() == "None")
+            clause.kind() == "case_clause"
+                && patterns.any(|one| one.text().split(" | ").any(|text| text == "None"))
         };
         for inside in holder.below().filter(is_none).flat_map(Node::below) {
             match inside.kind() {
