@@ -2,7 +2,6 @@
 
 use super::command::Seen;
 use super::eval::Reader;
-use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
@@ -216,43 +215,6 @@ impl<'t> Reader<'t> {
         at
     }
 
-    /// The tests whose results a name or an attribute holds: `on = value.lower() in YES`.
-    fn set_to(&mut self, name: Node<'t>) -> Vec<Node<'t>> {
-        let mut all = match name.kind() {
-            "identifier" if name.part() != "attribute" => self.bound_to(name),
-            _ => Vec::new(),
-        };
-        let object = name
-            .field("object")
-            .map_or(Val::Unknown, |own| self.value(own));
-        let owners = match object {
-            Val::Module(file) => vec![self.program.files[file].syntax.root()],
-            Val::Class(class) | Val::Object(class, _) => self.family(class),
-            _ => Vec::new(),
-        };
-        let name = name.text_of("attribute");
-        let (sets, _) = self.program.attribute(&owners, name);
-        all.extend(sets.into_iter().map(|(value, _)| value));
-        for owner in owners {
-            for binding in self
-                .program
-                .bound_in(owner, name)
-                .unwrap_or_default()
-                .to_vec()
-            {
-                match binding.what {
-                    Bound::Value(value) => all.push(value),
-                    Bound::Function(own) if own.is_decorated("property") => {
-                        all.extend(self.returned(own).iter());
-                    }
-                    _ => {}
-                }
-            }
-        }
-        all.retain(|one| matches!(one.kind(), "comparison_operator" | "call"));
-        all
-    }
-
     /// The variables that decide whether a place is reached, with the words that they are compared
     /// with.
     pub fn guards(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
@@ -288,20 +250,29 @@ impl<'t> Reader<'t> {
                     if calls == 0 {
                         continue;
                     }
-                    for test in self.set_to(part) {
-                        self.decides(test, way, calls - 1, names, words);
+                    // A name stands for what it was set to: `on = value.lower() in YES`.
+                    let mut tests: Vec<(Node<'t>, Ctx<'t>)> = Vec::new();
+                    for set in self.set_to(part) {
+                        match set.kind() {
+                            "comparison_operator" | "call" => tests.push((set, way.clone())),
+                            _ if set.is_decorated("property") => {
+                                let all = self.returned(set);
+                                tests.extend(all.iter().map(|one| (*one, way.clone())));
+                            }
+                            _ => {}
+                        }
                     }
                     // `if is_on("NAME")`
                     let callee = part.field("function");
-                    let Some(callee) = callee.map(|callee| self.at(callee, way)) else {
-                        continue;
-                    };
+                    let callee = callee.map_or(Val::Unknown, |callee| self.at(callee, way));
                     let args = self.exactly(|reader| reader.args(part, way));
                     let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(part)));
                     if let (Some((own, inner)), Val::Func(..)) = (bound, &callee) {
-                        for given in self.returned(own).iter() {
-                            self.decides(*given, &inner, calls - 1, names, words);
-                        }
+                        let all = self.returned(own);
+                        tests.extend(all.iter().map(|one| (*one, inner.clone())));
+                    }
+                    for (test, way) in tests {
+                        self.decides(test, &way, calls - 1, names, words);
                     }
                 }
                 "comparison_operator" => {

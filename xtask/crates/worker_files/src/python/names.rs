@@ -130,20 +130,12 @@ impl<'t> Reader<'t> {
         if let Some((key, keys)) = keys.split_last() {
             let key = self.eval(*key, &none);
             let same = |own: &Val<'t>| own.as_str().is_some() && own.as_str() == key.as_str();
-            if let Some((_, inner)) = pairs.iter_mut().rev().find(|(own, _)| same(own)) {
-                let mut list = inner.elements().unwrap_or_default();
-                match inner {
-                    Val::Dict(known) => {
-                        let mut known = known.to_vec();
-                        self.change(change, keys, &mut list, &mut known);
-                        *inner = Val::Dict(known.into());
-                    }
-                    Val::List(_) => {
-                        self.change(change, keys, &mut list, &mut Vec::new());
-                        *inner = Val::list(list);
-                    }
-                    _ => {}
-                }
+            if let Some((_, inner)) = pairs.iter_mut().rev().find(|(own, _)| same(own))
+                && let Val::Dict(known) = inner
+            {
+                let mut known = known.to_vec();
+                self.change(change, keys, &mut Vec::new(), &mut known);
+                *inner = Val::Dict(known.into());
             }
             return;
         }

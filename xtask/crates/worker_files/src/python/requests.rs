@@ -192,64 +192,36 @@ impl<'t> Reader<'t> {
         const OWN: [&str; 3] = ["accept", "content-type", "user-agent"];
         let function = node.text_of("function");
         let modules = ["requests.", "httpx.", "urllib."];
+        let given = node.keyword("headers").map(|given| self.value(given));
         // A client may have headers of its own.
-        let client = self.client(node);
-        let word = if client.is_some() {
-            ".headers"
-        } else {
-            "headers"
-        };
         let mut files = self.program.files.iter();
-        let sets = files.any(|file| file.source.text.contains(word));
-        let is_plain = |call: Node<'t>| {
-            let mut all = call.arguments();
-            call.keyword("auth").is_none() && all.all(|one| one.kind() != "dictionary_splat")
-        };
+        let sets = files.any(|file| file.source.text.contains("headers"));
+        let is_plain = node.keyword("auth").is_none()
+            && node.arguments().all(|one| one.kind() != "dictionary_splat");
         let by_module = modules.iter().any(|name| function.starts_with(name));
-        let both: Vec<_> = [Some(node), client].into_iter().flatten().collect();
-        let is_whole = both.iter().all(|call| is_plain(*call)) && (by_module || !sets);
-        let given: Vec<_> = both
-            .iter()
-            .filter_map(|call| call.keyword("headers"))
-            .collect();
+        let is_whole = is_plain && (by_module || !sets);
         let mut names: Vec<String> = Vec::new();
-        for given in &given {
-            match self.value(*given) {
-                Val::Dict(items) => {
-                    let name = |(key, _): &(Val<'t>, _)| {
-                        key.as_str().map_or(COMPUTED.to_owned(), str::to_lowercase)
-                    };
-                    names.extend(items.iter().map(name));
-                }
-                _ => names.push(COMPUTED.to_owned()),
+        match given {
+            Some(Val::Dict(items)) => {
+                let name = |(key, _): &(Val<'t>, _)| {
+                    key.as_str().map_or(COMPUTED.to_owned(), str::to_lowercase)
+                };
+                names.extend(items.iter().map(name));
             }
-        }
-        if given.is_empty() && !is_whole {
-            names.push(COMPUTED.to_owned());
+            Some(_) => names.push(COMPUTED.to_owned()),
+            None if !is_whole => names.push(COMPUTED.to_owned()),
+            None => {}
         }
         names.retain(|name| !OWN.contains(&&**name));
         names.iter().map(|name| format!("{HEADER}{name}")).collect()
     }
 
     /// The call that makes the client of a request: `aiohttp.ClientSession(timeout=…)`.
-    fn client(&self, node: Node<'t>) -> Option<Node<'t>> {
+    fn client(&mut self, node: Node<'t>) -> Option<Node<'t>> {
         let object = node.field("function")?.field("object")?;
         // `client.chat.completions`
         let all = std::iter::successors(Some(object), |one| one.field("object"));
-        let object = all.filter(|one| one.text() != "self").last()?;
-        let class: Vec<_> = object
-            .function()
-            .and_then(Node::class)
-            .into_iter()
-            .collect();
-        let made = match object.kind() {
-            "identifier" => self.bound_to(object),
-            _ => {
-                let name = object.text_of("attribute");
-                let (sets, _) = self.program.attribute(&class, name);
-                sets.into_iter().map(|(value, _)| value).collect()
-            }
-        };
+        let made = self.set_to(all.filter(|one| one.text() != "self").last()?);
         made.into_iter().find(|one| one.kind() == "call")
     }
 
@@ -281,9 +253,7 @@ impl<'t> Reader<'t> {
                 (Val::List(items), None) if name.len() < 200 => {
                     for item in items.iter() {
                         match item {
-                            Val::Dict(_) => {
-                                Self::parts_of_body(&format!("{name}{EACH}."), item, all)
-                            }
+                            Val::Dict(_) => Self::part_of_body(&format!("{name}{EACH}"), item, all),
                             _ => drop(all.insert(name.to_owned())),
                         }
                     }

@@ -481,20 +481,45 @@ impl<'t> Reader<'t> {
     }
 
     /// The expressions and functions that a name is bound to.
-    pub fn bound_to(&self, name: Node<'t>) -> Vec<Node<'t>> {
+    fn bound_to(&self, name: Node<'t>) -> Vec<Node<'t>> {
         let Some((scope, name)) = self.program.variable(name) else {
             return Vec::new();
         };
         let bindings = self.program.bound_in(scope, name).unwrap_or_default();
-        let node = |what: &Bound<'t>| match what {
-            Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => Some(*node),
-            Bound::Element(owner) => owner.field("right"),
-            _ => None,
-        };
         bindings
             .iter()
-            .filter_map(|binding| node(&binding.what))
+            .filter_map(|one| node_of(&one.what))
             .collect()
+    }
+
+    /// What a name or an attribute is set to.
+    pub fn set_to(&mut self, name: Node<'t>) -> Vec<Node<'t>> {
+        if name.kind() == "identifier" && name.part() != "attribute" {
+            return self.bound_to(name);
+        }
+        let owners = match name.field("object").map(|own| self.value(own)) {
+            Some(Val::Module(file)) => vec![self.program.files[file].syntax.root()],
+            Some(Val::Class(class) | Val::Object(class, _)) => self.family(class),
+            _ => return Vec::new(),
+        };
+        let name = name.text_of("attribute");
+        let (sets, _) = self.program.attribute(&owners, name);
+        let own = owners
+            .iter()
+            .filter_map(|own| self.program.bound_in(*own, name));
+        let own = own.flatten().filter_map(|one| node_of(&one.what));
+        sets.into_iter()
+            .map(|(value, _)| value)
+            .chain(own)
+            .collect()
+    }
+}
+
+fn node_of<'t>(what: &Bound<'t>) -> Option<Node<'t>> {
+    match what {
+        Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => Some(*node),
+        Bound::Element(owner) => owner.field("right"),
+        _ => None,
     }
 }
 
