@@ -96,80 +96,60 @@ impl<'t> Reader<'t> {
             Val::Dict(pairs) => pairs.to_vec(),
             _ => Vec::new(),
         };
+        let none = Ctx::default();
         for change in changes {
-            let object = match change.kind() {
-                "call" => change.field("function").and_then(|of| of.field("object")),
-                "assignment" => change.field("left").and_then(|left| left.field("value")),
-                _ => change.field("left"),
+            let change = *change;
+            let add = |reader: &mut Self| match change.kind() {
+                "call" => {
+                    let args = reader.args(change, &none);
+                    let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
+                    match change.callee_name() {
+                        "extend" => items.extend(elements_of(&last)),
+                        "update" => {
+                            if !args.positional.is_empty() {
+                                pairs.extend(last.joined_pairs());
+                            }
+                            pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
+                        }
+                        "setdefault" => {
+                            pairs.extend(args.positional.first().map(|key| (key.clone(), last)));
+                        }
+                        _ => items.extend(last.each().iter().cloned()),
+                    }
+                }
+                "assignment" => {
+                    let left = change.field("left");
+                    let mut key = reader.part(left.and_then(|left| left.field("subscript")), &none);
+                    let mut value = reader.part(change.field("right"), &none);
+                    // `NAMES[1:] = […]`
+                    items.extend(elements_of(&value));
+                    // `body["params"]["n"] = 1` adds to what the dict holds.
+                    let mut object = left.and_then(|left| left.field("value"));
+                    while let Some(of) = object.filter(|of| of.kind() == "subscript") {
+                        let outer = reader.part(of.field("subscript"), &none);
+                        let same = |own: &Val<'t>| own.as_str() == outer.as_str();
+                        let held = pairs.iter().rev().find(|(own, _)| same(own));
+                        let Some((_, Val::Dict(held))) = held else {
+                            return;
+                        };
+                        let new = key.each().iter().map(|key| (key.clone(), value.clone()));
+                        value = Val::Dict(held.iter().cloned().chain(new).collect());
+                        key = outer;
+                        object = of.field("value");
+                    }
+                    pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
+                }
+                _ => {
+                    let more = reader.part(change.field("right"), &none);
+                    items.extend(elements_of(&more));
+                    pairs.extend(more.joined_pairs());
+                }
             };
-            // `body["params"]["n"] = 1` changes what the dict holds.
-            let within = |one: &Node<'t>| one.kind() == "subscript";
-            let all = std::iter::successors(object.filter(within), |one| one.field("value"));
-            let keys = all
-                .take_while(within)
-                .filter_map(|one| one.field("subscript"));
-            let keys: Vec<Node<'t>> = keys.collect();
-            let add = |reader: &mut Self| reader.change(*change, &keys, &mut items, &mut pairs);
-            self.once(*change, |reader| reader.settled(add));
+            self.once(change, |reader| reader.settled(add));
         }
         match value {
             Val::Dict(_) => Val::Dict(pairs.into()),
             _ => Val::list(items),
-        }
-    }
-
-    /// Applies a statement to a list or dict, or to what it holds below keys, the last one first.
-    fn change(
-        &mut self,
-        change: Node<'t>,
-        keys: &[Node<'t>],
-        items: &mut Vec<Val<'t>>,
-        pairs: &mut Vec<(Val<'t>, Val<'t>)>,
-    ) {
-        let none = Ctx::default();
-        if let Some((key, keys)) = keys.split_last() {
-            let key = self.eval(*key, &none);
-            let same = |own: &Val<'t>| own.as_str().is_some() && own.as_str() == key.as_str();
-            if let Some((_, inner)) = pairs.iter_mut().rev().find(|(own, _)| same(own))
-                && let Val::Dict(known) = inner
-            {
-                let mut known = known.to_vec();
-                self.change(change, keys, &mut Vec::new(), &mut known);
-                *inner = Val::Dict(known.into());
-            }
-            return;
-        }
-        match change.kind() {
-            "call" => {
-                let args = self.args(change, &none);
-                let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
-                match change.callee_name() {
-                    "extend" => items.extend(elements_of(&last)),
-                    "update" => {
-                        if !args.positional.is_empty() {
-                            pairs.extend(last.joined_pairs());
-                        }
-                        pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
-                    }
-                    "setdefault" => {
-                        pairs.extend(args.positional.first().map(|key| (key.clone(), last)));
-                    }
-                    _ => items.extend(last.each().iter().cloned()),
-                }
-            }
-            "assignment" => {
-                let left = change.field("left");
-                let key = self.part(left.and_then(|left| left.field("subscript")), &none);
-                let value = self.part(change.field("right"), &none);
-                // `NAMES[1:] = […]`
-                items.extend(elements_of(&value));
-                pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
-            }
-            _ => {
-                let more = self.part(change.field("right"), &none);
-                items.extend(elements_of(&more));
-                pairs.extend(more.joined_pairs());
-            }
         }
     }
 
