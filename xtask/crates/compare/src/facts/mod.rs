@@ -266,14 +266,13 @@ impl Facts {
                 }
             }
             // What they could not work out, or what decides on a flag, is not compared.
-            let lacked = |known: &&Fact| {
-                let has = |key| [*known, &*fact].map(|one| one.get(key).is_some());
-                has("computed") == [true, false]
-                    || id.starts_with("flag:") && has("from") == [false, true]
-            };
-            if let Some(known) = record.all.get(id).filter(lacked) {
-                fact.value.clone_from(&known.value);
-            }
+            let known = record.all.get(id).filter(|known| {
+                let news = |key| known.get(key).is_some() != fact.get(key).is_some();
+                id.starts_with("flag:") && (known.get("computed").is_some() || news("from"))
+            });
+            known
+                .into_iter()
+                .for_each(|known| fact.value.clone_from(&known.value));
         }
     }
 
@@ -385,7 +384,6 @@ impl Facts {
             let needed = input.needed.then_some("yes");
             let set: Vec<&str> = input.set.iter().map(String::as_str).collect();
             let words: Vec<&str> = input.words.iter().map(String::as_str).collect();
-            let behind: Vec<&str> = input.behind.iter().map(String::as_str).collect();
             self.add(
                 format!("input:{}", input.path),
                 &input.place,
@@ -394,7 +392,6 @@ impl Facts {
                     ("default", input.default.as_deref()),
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
-                    ("behind", Some(&*behind.join(" | "))),
                     ("limits", input.limits.as_deref()),
                     ("text", input.from_text.then_some("yes")),
                     ("refused", input.refused.then_some("yes")),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{Fact, Facts};
+use super::super::facts::Fact;
 use super::variables::same_value;
 use super::{Item, Judge, Verdict, api, difference};
-use worker_files::python::{COMPUTED, EACH, HEADER, NO_BODY};
+use worker_files::python::{COMPUTED, HEADER, NO_BODY};
 use xtask_core::output::cut;
 
 impl Judge<'_> {
@@ -73,17 +73,6 @@ impl Judge<'_> {
                 };
                 if let Some(why) = limits {
                     item.change_too(why, "Take what was taken before, or record why not.");
-                }
-                let mut behind = old.get("behind").unwrap_or_default().split(" | ");
-                let is_behind = |side: &Facts, first: &str| {
-                    let fact = side.get(&format!("input:{first}"));
-                    let all = fact.and_then(|fact| fact.get("behind"));
-                    all.is_some_and(|all| all.split(" | ").any(|one| one == path))
-                };
-                let turned = |one: &&str| is_behind(judge.new, one) && !is_behind(judge.old, one);
-                if let Some(first) = behind.find(turned) {
-                    let why = format!("It is looked at only where `{first}` is not there.");
-                    item.change_too(why, "Try it first again, or record why not.");
                 }
                 let is_idle = new.get("used").is_none() && new.get("set").is_none();
                 if old.get("used").is_some() && is_idle && !judge.sends_whole(&whole_of(path).0) {
@@ -317,30 +306,19 @@ fn lost_parts<'a>(
     is: impl Iterator<Item = &'a str>,
 ) -> Option<String> {
     const LONGEST: usize = 100;
-    let [was, is]: [BTreeSet<&str>; 2] = [was.collect(), is.collect()];
+    let is: BTreeSet<&str> = is.collect();
     // What jobs give may be sent as a whole instead.
     let has_whole = is.iter().any(|one| one.starts_with('{'));
-    // It, or what it holds.
+    let is_it = |rest: &str| rest.is_empty() || rest.starts_with(['=', '.']);
     let has_name = |name: &str| {
-        let rest = |one: &str| {
-            one.strip_prefix(name)
-                .map(|rest| rest.starts_with(['=', '.', '[']) || rest.is_empty())
-        };
-        is.iter().any(|one| rest(one) == Some(true))
-    };
-    // A list that is worked out may hold anything.
-    let has_list = |part: &str| {
-        part.split_once(EACH)
-            .is_some_and(|(list, _)| is.contains(list))
+        is.iter()
+            .any(|one| one.strip_prefix(name).is_some_and(is_it))
     };
     let is_known = |part: &str| match part.split_once('=') {
-        _ if has_list(part) => true,
-        // Of elements of a list, others were worked out before.
-        Some((name, _)) => is.contains(part) || is.contains(name) && !was.contains(name),
+        Some((name, _)) => is.contains(part) || is.contains(name),
         None => has_whole || has_name(part) || part == COMPUTED,
     };
     let lost: Vec<String> = was
-        .iter()
         .filter(|part| !is_known(part) && !part.starts_with('{'))
         .map(|part| format!("`{}`", cut(part, LONGEST)))
         .collect();

@@ -81,36 +81,30 @@ impl<'t> Reader<'t> {
         let mut list = node.values().get(1).copied().filter(|_| is_map);
         let mut inner = node;
         for above in node.inside().collect::<Vec<_>>() {
-            let last = match above.kind() {
-                "for_statement" if inner.part() == "body" => {
-                    list = above.field("right");
-                    if self.ends_where_set(inner, own, usage) {
-                        Some(in_the_end(above))
-                    } else {
-                        None
-                    }
-                }
-                "call" if above.callee_name() == "next" => Some(above.values().get(1).copied()),
-                _ => {
+            let is_loop = above.kind() == "for_statement" && inner.part() == "body";
+            let own_list = match is_loop {
+                true => above.field("right"),
+                false => {
                     let mut clauses = above.children().filter(|c| c.kind() == "for_in_clause");
-                    list = list.or(clauses.next().and_then(|clause| clause.field("right")));
-                    None
+                    clauses.next().and_then(|clause| clause.field("right"))
                 }
             };
-            inner = above;
-            let Some(last) = last else { continue };
-            if let Some(list) = list {
-                let name_of = |name: &Val<'t>| match own {
-                    Val::Input(path) => {
-                        let of = path.rsplit_once('.').map_or("", |(of, _)| of);
-                        Some(Val::Input(of.into()).item(name))
-                    }
-                    _ => Some(Val::Env(name.as_str()?.into(), Val::None.into())),
-                };
+            list = own_list.filter(|_| is_loop || list.is_none()).or(list);
+            let last = match above.callee_name() {
+                _ if is_loop && self.ends_where_set(inner, own, usage) => in_the_end(above),
+                "next" => above.values().get(1).copied(),
+                _ => {
+                    inner = above;
+                    continue;
+                }
+            };
+            if let (Val::Env(name, _), Some(list)) = (own, list) {
                 let names = self.at(list, &usage.way.clone()).elements();
-                let all: Vec<_> = names.iter().flatten().filter_map(name_of).collect();
-                let behind = all.into_iter().skip_while(|one| one != own).skip(1);
-                usage.defaults.extend(behind.map(|one| (one, list)));
+                let names = names.unwrap_or_default().into_iter();
+                let behind = names.skip_while(|one| one.as_str() != Some(name)).skip(1);
+                let env = |one: Val<'t>| Some(Val::Env(one.as_str()?.into(), Val::None.into()));
+                let behind = behind.filter_map(env).map(|one| (one, list));
+                usage.defaults.extend(behind);
             }
             last.into_iter().for_each(|last| self.default(last, usage));
             return self.used(above, usage, false);
@@ -119,20 +113,21 @@ impl<'t> Reader<'t> {
 
     /// Whether a loop ends where a value is set.
     fn ends_where_set(&mut self, body: Node<'t>, own: &Val<'t>, usage: &Use<'t>) -> bool {
-        let is_end = |one: &Node<'t>| matches!(one.kind(), "return_statement" | "break_statement");
-        let holder = |end: Node<'t>| end.inside().find(|above| is_condition(*above));
-        let holders: Vec<_> = body.below().filter(is_end).filter_map(holder).collect();
-        let conditions = holders.into_iter().filter_map(|one| one.field("condition"));
-        conditions
-            .filter(|one| body.range().contains(&one.range().start))
-            .any(|condition| {
-                let all = condition.below();
-                let asks: Vec<_> = all
-                    .filter(|one| self.asks_about(*one, own, &usage.way))
-                    .collect();
-                let is_value = |one| usage.seen.contains(&one) || asks.contains(&one);
-                self.test(condition, &is_value, &usage.way) == Test::Set
-            })
+        let ends = body.below().filter(|one| {
+            is_condition(*one)
+                && one
+                    .below()
+                    .any(|one| is_among("return_statement break_statement", one.kind()))
+        });
+        let conditions: Vec<_> = ends.filter_map(|one| one.field("condition")).collect();
+        conditions.into_iter().any(|condition| {
+            let all = condition.below();
+            let asks: Vec<_> = all
+                .filter(|one| self.asks_about(*one, own, &usage.way))
+                .collect();
+            let is_value = |one| usage.seen.contains(&one) || asks.contains(&one);
+            self.test(condition, &is_value, &usage.way) == Test::Set
+        })
     }
 
     fn test(&mut self, node: Node<'t>, is_value: &dyn Fn(Node<'t>) -> bool, way: &Ctx<'t>) -> Test {
@@ -380,18 +375,13 @@ impl<'t> Reader<'t> {
 
 /// What is taken after a loop that ended by itself: what its `else` sets, or what is returned next.
 fn in_the_end(holder: Node<'_>) -> Option<Node<'_>> {
-    let otherwise = holder
-        .field("alternative")
-        .into_iter()
-        .flat_map(Node::below);
-    let mut sets = otherwise.filter_map(|one| one.field("right"));
-    let after = || {
-        let mut all = holder.parent()?.children().skip_while(|one| *one != holder);
-        let next = all.nth(1).filter(|next| next.kind() == "return_statement");
-        // A dict tells of an error.
-        next?.child(0).filter(|one| one.kind() != "dictionary")
-    };
-    sets.next().or_else(after)
+    if let Some(otherwise) = holder.field("alternative") {
+        return otherwise.below().find_map(|one| one.field("right"));
+    }
+    let mut all = holder.parent()?.children().skip_while(|one| *one != holder);
+    let next = all.nth(1).filter(|next| next.kind() == "return_statement");
+    // A dict tells of an error.
+    next?.child(0).filter(|one| one.kind() != "dictionary")
 }
 
 /// Whether between a value and its condition there are only operators.

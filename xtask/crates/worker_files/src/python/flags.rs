@@ -253,14 +253,13 @@ impl<'t> Reader<'t> {
                     // A name stands for what it was set to: `on = value.lower() in YES`.
                     let mut tests: Vec<(Node<'t>, Ctx<'t>)> = Vec::new();
                     for set in self.set_to(part) {
-                        match set.kind() {
-                            "comparison_operator" | "call" => tests.push((set, way.clone())),
-                            _ if set.is_decorated("property") => {
-                                let all = self.returned(set);
-                                tests.extend(all.iter().map(|one| (*one, way.clone())));
-                            }
-                            _ => {}
-                        }
+                        let all = match set.is_decorated("property") {
+                            true => self.returned(set),
+                            false => [set].into(),
+                        };
+                        let is_test =
+                            |one: &&Node<'t>| matches!(one.kind(), "comparison_operator" | "call");
+                        tests.extend(all.iter().filter(is_test).map(|one| (*one, way.clone())));
                     }
                     // `if is_on("NAME")`
                     let callee = part.field("function");

@@ -178,14 +178,6 @@ impl<'t> Reader<'t> {
                     let usage = self.usage(node, &path, needed, &way);
                     let text = text.or_else(|| Self::default_beside(node, needed, &usage));
                     self.key(node, &path, text, needed);
-                    let behind = usage.defaults.iter().flat_map(|(value, _)| value.each());
-                    let behind = behind.filter_map(|one| match one {
-                        Val::Input(own) if *one != path => Some(own.to_string()),
-                        _ => None,
-                    });
-                    if let Some(known) = self.noted(node, &path) {
-                        known.behind.extend(behind);
-                    }
                     self.limit(&path, usage.bounds());
                 } else if !matches!(name, Val::Int(_) | Val::Never) {
                     let what = "the name of what is taken from the job's input is computed";
@@ -303,7 +295,6 @@ impl<'t> Reader<'t> {
                 needed: false,
                 asked: false,
                 set: BTreeSet::new(),
-                behind: BTreeSet::new(),
                 words: BTreeSet::new(),
                 limits: None,
                 from_text: false,

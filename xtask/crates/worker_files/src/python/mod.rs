@@ -64,7 +64,7 @@ pub use declared::string_lists;
 pub use handler::ADDED;
 pub use offers::{COMPUTED, Offer};
 pub use process::hands_on;
-pub use requests::{EACH, HEADER, NO_BODY};
+pub use requests::{HEADER, NO_BODY};
 pub use statements::{Statement, statements};
 
 /// In the order of insertion, so that one program is read in the same way each time.
@@ -171,8 +171,6 @@ pub struct InputKey {
     pub asked: bool,
     /// Values that the program writes there, as text, or `removed`.
     pub set: BTreeSet<String>,
-    /// The keys that are tried where it is not there.
-    pub behind: BTreeSet<String>,
     /// The words that the program compares its value with.
     pub words: BTreeSet<String>,
     /// The type and the limits that a model gives it: `int, le 10`.

@@ -13,8 +13,6 @@ use crate::Hides;
 pub const NO_BODY: &str = "(none)";
 /// Begins a line of what a request sends that is a header; those that are not known are `…`.
 pub const HEADER: &str = "header ";
-/// Stands behind the name of a list for each of its elements.
-pub const EACH: &str = "[]";
 pub const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
 /// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
@@ -232,35 +230,22 @@ impl<'t> Reader<'t> {
                 Val::Dict(items) if !items.is_empty() => {
                     for (key, value) in items.iter() {
                         let name = format!("{of}{}", key.as_str().unwrap_or(COMPUTED));
-                        Self::part_of_body(&name, value, all);
+                        // One of several may be worked out.
+                        let fixed = value.display().filter(|_| !matches!(value, Val::List(_)));
+                        for one in value.each().iter().filter(|one| **one != Val::Never) {
+                            match (one, &fixed) {
+                                (Val::Dict(inner), _) if !inner.is_empty() && of.len() < 200 => {
+                                    Self::parts_of_body(&format!("{name}."), one, all);
+                                }
+                                (_, None) => drop(all.insert(name.clone())),
+                                (_, Some(fixed)) => drop(all.insert(format!("{name}={fixed}"))),
+                            }
+                        }
                     }
                 }
                 Val::Input(path) if path.is_empty() => drop(all.insert("{input}".to_owned())),
                 Val::Input(path) => drop(all.insert(format!("{{input.{path}}}"))),
                 _ => drop(all.insert(COMPUTED.to_owned())),
-            }
-        }
-    }
-
-    fn part_of_body(name: &str, value: &Val<'t>, all: &mut BTreeSet<String>) {
-        // One of several may be worked out.
-        let fixed = value.display().map(|value| value.replace('\n', " "));
-        for one in value.each() {
-            match (one, &fixed) {
-                (Val::Dict(items), _) if !items.is_empty() && name.len() < 200 => {
-                    Self::parts_of_body(&format!("{name}."), one, all);
-                }
-                (Val::List(items), None) if name.len() < 200 => {
-                    for item in items.iter() {
-                        match item {
-                            Val::Dict(_) => Self::part_of_body(&format!("{name}{EACH}"), item, all),
-                            _ => drop(all.insert(name.to_owned())),
-                        }
-                    }
-                }
-                (Val::Never, _) => {}
-                (_, None) => drop(all.insert(name.to_owned())),
-                (_, Some(fixed)) => drop(all.insert(format!("{name}={fixed}"))),
             }
         }
     }

@@ -126,13 +126,10 @@ impl<'t> Reader<'t> {
                 if !branches.contains(&Some(node)) {
                     return usage.says("truthy");
                 }
-                let mut others = branches.into_iter().flatten();
-                let asked = parent.child(1).map_or("", Node::text);
                 // `first if first else value`
-                let is_tried_last =
-                    |other: &Node<'t>| asked.contains(other.text()) && !asked.contains(node.text());
-                let other = others.find(|branch| *branch != node);
-                if let Some(other) = other.filter(|other| !is_tried_last(other)) {
+                let asked = parent.child(1).map_or("", Node::text);
+                let mut others = branches.into_iter().flatten();
+                if let Some(other) = others.find(|one| *one != node && one.text() != asked) {
                     self.default(other, usage);
                 }
                 self.used(parent, usage, any_case);
