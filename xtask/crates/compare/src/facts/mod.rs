@@ -270,9 +270,9 @@ impl Facts {
                 let news = |key| known.get(key).is_some() != fact.get(key).is_some();
                 id.starts_with("flag:") && (known.get("computed").is_some() || news("from"))
             });
-            known
-                .into_iter()
-                .for_each(|known| fact.value.clone_from(&known.value));
+            if let Some(known) = known {
+                fact.value.clone_from(&known.value);
+            }
         }
     }
 

@@ -82,14 +82,13 @@ impl<'t> Reader<'t> {
         let mut inner = node;
         for above in node.inside().collect::<Vec<_>>() {
             let is_loop = above.kind() == "for_statement" && inner.part() == "body";
-            let own_list = match is_loop {
-                true => above.field("right"),
-                false => {
-                    let mut clauses = above.children().filter(|c| c.kind() == "for_in_clause");
-                    clauses.next().and_then(|clause| clause.field("right"))
-                }
-            };
-            list = own_list.filter(|_| is_loop || list.is_none()).or(list);
+            let clause = above.children().find(|one| one.kind() == "for_in_clause");
+            let clause = clause.filter(|_| list.is_none());
+            let right = Some(above)
+                .filter(|_| is_loop)
+                .or(clause)
+                .and_then(|one| one.field("right"));
+            list = right.or(list);
             let last = match above.callee_name() {
                 _ if is_loop && self.ends_where_set(inner, own, usage) => in_the_end(above),
                 "next" => above.values().get(1).copied(),
@@ -106,7 +105,11 @@ impl<'t> Reader<'t> {
                 let behind = behind.filter_map(env).map(|one| (one, list));
                 usage.defaults.extend(behind);
             }
-            last.into_iter().for_each(|last| self.default(last, usage));
+            // `next(value for value in (first, second) if value)`
+            let within = list.filter(|list| list.range().contains(&node.range().start));
+            let beside = within.into_iter().flat_map(Node::children);
+            let beside = beside.filter(|one| one.range().start >= node.range().end);
+            beside.chain(last).for_each(|one| self.default(one, usage));
             return self.used(above, usage, false);
         }
     }

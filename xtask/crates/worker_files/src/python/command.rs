@@ -439,7 +439,7 @@ impl<'t> Reader<'t> {
                     match self.value(object) {
                         Val::Str(..) | Val::Pieces(_) => self.text_of_command(object),
                         value if value.may_be(|one| matches!(one, Val::Env(..))) => {
-                            self.passes(&value)
+                            self.passes(&value);
                         }
                         _ => self.parts(object, seen),
                     }

@@ -1,15 +1,13 @@
 //! The flags of the server's command, and the variables that decide on them.
 
 use super::command::Seen;
+use super::environment::CALLERS;
 use super::eval::Reader;
 use super::syntax::Node;
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
 use crate::{FlagKind, Hides, shell};
 use std::rc::Rc;
-
-/// How many calls down what decides on a flag is looked for.
-const CALLERS: usize = 3;
 
 /// A flag: two dashes and a word, which may be computed.
 pub fn is_flag(value: &Val<'_>) -> bool {

@@ -176,12 +176,6 @@ impl<'t> Reader<'t> {
             }
             "return_statement" | "lambda" | "yield" => self.given_back(parent, usage, any_case),
             "expression_statement" => {}
-            "tuple" | "list" if is_first_of(parent) => {
-                let start = node.range().end;
-                let behind = parent.children().filter(|one| one.range().start >= start);
-                behind.for_each(|one| self.default(one, usage));
-                usage.plain = true;
-            }
             _ => usage.plain = true,
         }
     }
@@ -522,15 +516,4 @@ fn node_of<'t>(what: &Bound<'t>) -> Option<Node<'t>> {
 
 fn case(any: bool) -> &'static str {
     if any { " any case" } else { "" }
-}
-
-/// Whether the first value of a list that holds is taken: `next(v for v in (a, b) if v)`.
-fn is_first_of(list: Node<'_>) -> bool {
-    let clause = list.parent().filter(|one| one.kind() == "for_in_clause");
-    let all = clause.and_then(Node::parent);
-    let call = all.filter(|all| all.children().any(|one| one.kind() == "if_clause"));
-    let mut above = call.into_iter().flat_map(Node::ancestors);
-    above
-        .find(|one| one.kind() == "call")
-        .is_some_and(|call| call.callee_name() == "next")
 }
