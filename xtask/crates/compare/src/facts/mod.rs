@@ -255,15 +255,23 @@ impl Facts {
         facts
     }
 
-    /// Leaves out defaults and ways to use a value that a record does not know: readers before 9
-    /// found fewer of them.
+    /// Leaves out defaults and ways to use a value that a record does not know: older readers found
+    /// fewer of them.
     pub fn forget_uses_unlike(&mut self, record: &Self) {
         for (id, fact) in &mut self.all {
-            for key in ["default", "interpreted"] {
+            for key in ["default", "interpreted", "fallbacks"] {
                 let known = record.all.get(id);
                 if known.is_some_and(|known| known.get(key).is_none()) {
                     fact.value.remove(key);
                 }
+            }
+            // What they could not work out, or what decides on a flag, is not compared.
+            let known = record.all.get(id).filter(|known| {
+                let news = |key| known.get(key).is_some() != fact.get(key).is_some();
+                id.starts_with("flag:") && (known.get("computed").is_some() || news("from"))
+            });
+            if let Some(known) = known {
+                fact.value.clone_from(&known.value);
             }
         }
     }

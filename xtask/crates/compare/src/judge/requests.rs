@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::Fact;
+use super::variables::same_value;
 use super::{Item, Judge, Verdict, api, difference};
 use worker_files::python::{COMPUTED, HEADER, NO_BODY};
 use xtask_core::output::cut;
@@ -28,8 +29,8 @@ impl Judge<'_> {
                     item.change_too(why, help);
                 }
                 let timeouts = [old.get("timeout"), new.get("timeout")];
-                let is_known = timeouts[0].is_some() && !timeouts.contains(&Some(COMPUTED));
-                if is_known && timeouts[0] != timeouts[1] {
+                let [was, is] = timeouts.map(Option::unwrap_or_default);
+                if was != COMPUTED && is != COMPUTED && !was.is_empty() && !same_value(was, is) {
                     let why = difference("timeout", timeouts[0], timeouts[1]);
                     let help = "Let requests wait as long as before, or record why not.";
                     item.change_too(format!("{why}."), help);
@@ -312,7 +313,11 @@ fn lost_parts<'a>(
     let is: BTreeSet<&str> = is.collect();
     // What jobs give may be sent as a whole instead.
     let has_whole = is.iter().any(|one| one.starts_with('{'));
-    let has_name = |name: &str| is.iter().any(|one| one.split('=').next() == Some(name));
+    let is_it = |rest: &str| rest.is_empty() || rest.starts_with(['=', '.']);
+    let has_name = |name: &str| {
+        is.iter()
+            .any(|one| one.strip_prefix(name).is_some_and(is_it))
+    };
     let is_known = |part: &str| match part.split_once('=') {
         Some((name, _)) => is.contains(part) || is.contains(name),
         None => has_whole || has_name(part) || part == COMPUTED,

@@ -74,6 +74,65 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// The same of names that are tried one after the other: those behind it, and what is taken in the
+    /// end. `for name in NAMES: if name in os.environ: return …`, `next(… for name in NAMES …)`.
+    pub fn tried_next(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Use<'t>) {
+        let is_map = node.callee_name() == "map";
+        let mut list = node.values().get(1).copied().filter(|_| is_map);
+        let mut inner = node;
+        for above in node.inside().collect::<Vec<_>>() {
+            let is_loop = above.kind() == "for_statement" && inner.part() == "body";
+            let clause = above.children().find(|one| one.kind() == "for_in_clause");
+            let clause = clause.filter(|_| list.is_none());
+            let right = Some(above)
+                .filter(|_| is_loop)
+                .or(clause)
+                .and_then(|one| one.field("right"));
+            list = right.or(list);
+            let last = match above.callee_name() {
+                _ if is_loop && self.ends_where_set(inner, own, usage) => in_the_end(above),
+                "next" => above.values().get(1).copied(),
+                _ => {
+                    inner = above;
+                    continue;
+                }
+            };
+            if let (Val::Env(name, _), Some(list)) = (own, list) {
+                let names = self.at(list, &usage.way.clone()).elements();
+                let names = names.unwrap_or_default().into_iter();
+                let behind = names.skip_while(|one| one.as_str() != Some(name)).skip(1);
+                let env = |one: Val<'t>| Some(Val::Env(one.as_str()?.into(), Val::None.into()));
+                let behind = behind.filter_map(env).map(|one| (one, list));
+                usage.defaults.extend(behind);
+            }
+            // `next(value for value in (first, second) if value)`
+            let within = list.filter(|list| list.range().contains(&node.range().start));
+            let beside = within.into_iter().flat_map(Node::children);
+            let beside = beside.filter(|one| one.range().start >= node.range().end);
+            beside.chain(last).for_each(|one| self.default(one, usage));
+            return self.used(above, usage, false);
+        }
+    }
+
+    /// Whether a loop ends where a value is set.
+    fn ends_where_set(&mut self, body: Node<'t>, own: &Val<'t>, usage: &Use<'t>) -> bool {
+        let ends = body.below().filter(|one| {
+            is_condition(*one)
+                && one
+                    .below()
+                    .any(|one| is_among("return_statement break_statement", one.kind()))
+        });
+        let conditions: Vec<_> = ends.filter_map(|one| one.field("condition")).collect();
+        conditions.into_iter().any(|condition| {
+            let all = condition.below();
+            let asks: Vec<_> = all
+                .filter(|one| self.asks_about(*one, own, &usage.way))
+                .collect();
+            let is_value = |one| usage.seen.contains(&one) || asks.contains(&one);
+            self.test(condition, &is_value, &usage.way) == Test::Set
+        })
+    }
+
     fn test(&mut self, node: Node<'t>, is_value: &dyn Fn(Node<'t>) -> bool, way: &Ctx<'t>) -> Test {
         let mut of = |inner: Option<Node<'t>>| {
             inner.map_or(Test::Other, |inner| self.test(inner, is_value, way))
@@ -153,11 +212,10 @@ impl<'t> Reader<'t> {
         let (with, rest) = (all(&with), all(&without));
         let mut names = vec![name];
         let given = with.iter().filter_map(|one| sets(*one));
-        names.extend(
-            given
-                .filter(|(_, right)| speaks(*right))
-                .map(|(name, _)| name),
-        );
+        // `text = f"{text} {value}"` adds to what was there.
+        let adds = |name: &str, right: Node<'t>| right.below().any(|one| is_name(one, name));
+        let given = given.filter(|(name, right)| speaks(*right) && !adds(name, *right));
+        names.extend(given.map(|(name, _)| name));
         let is_return = |one: &&Node<'t>| one.kind() == "return_statement";
         let returns = with.iter().filter(is_return).any(|one| speaks(*one));
         let own = rest.iter().filter_map(|one| sets(*one));
@@ -316,6 +374,17 @@ impl<'t> Reader<'t> {
         }
         true
     }
+}
+
+/// What is taken after a loop that ended by itself: what its `else` sets, or what is returned next.
+fn in_the_end(holder: Node<'_>) -> Option<Node<'_>> {
+    if let Some(otherwise) = holder.field("alternative") {
+        return otherwise.below().find_map(|one| one.field("right"));
+    }
+    let mut all = holder.parent()?.children().skip_while(|one| *one != holder);
+    let next = all.nth(1).filter(|next| next.kind() == "return_statement");
+    // A dict tells of an error.
+    next?.child(0).filter(|one| one.kind() != "dictionary")
 }
 
 /// Whether between a value and its condition there are only operators.

@@ -439,7 +439,9 @@ impl<'t> Reader<'t> {
                 if let Some(object) = function.field("object") {
                     match self.value(object) {
                         Val::Str(..) | Val::Pieces(_) => self.text_of_command(object),
-                        value @ Val::Env(..) => self.passes(&value),
+                        value if value.may_be(|one| matches!(one, Val::Env(..))) => {
+                            self.passes(&value);
+                        }
                         _ => self.parts(object, seen),
                     }
                 }

@@ -28,8 +28,8 @@ impl<'t> Asked<'t> {
 /// The value of a variable that is removed.
 const REMOVED: &str = "(removed)";
 
-/// How many calls up the conditions of a write to the environment are looked for.
-const CALLERS: usize = 3;
+/// How many calls away what decides on a write to the environment or on a flag is looked for.
+pub const CALLERS: usize = 3;
 
 pub const READING: &str = "get pop setdefault __getitem__ __contains__";
 

@@ -419,7 +419,7 @@ impl<'t> Reader<'t> {
                         whole = Some(Val::Environ(Rc::from([])));
                     }
                     input @ Val::Input(_) => whole = Some(input),
-                    _ => items.push((Val::Unknown, Val::Unknown)),
+                    other => items.extend(other.joined_pairs()),
                 }
             }
         }

@@ -1,12 +1,13 @@
 //! The flags of the server's command, and the variables that decide on them.
 
 use super::command::Seen;
+use super::environment::CALLERS;
 use super::eval::Reader;
-use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
 use crate::{FlagKind, Hides, shell};
+use std::rc::Rc;
 
 /// A flag: two dashes and a word, which may be computed.
 pub fn is_flag(value: &Val<'_>) -> bool {
@@ -226,19 +227,6 @@ impl<'t> Reader<'t> {
         at
     }
 
-    /// The tests whose results a condition's name holds.
-    fn set_to(&self, condition: Node<'t>) -> Vec<Node<'t>> {
-        let name = condition.field("argument").unwrap_or(condition);
-        let found = self.program.lookup(name, name.text());
-        let found = found.filter(|_| name.kind() == "identifier");
-        let bindings = found.map_or(&[][..], |(_, bindings)| bindings);
-        let values = bindings.iter().filter_map(|one| match one.what {
-            Bound::Value(value) if value.kind() == "comparison_operator" => Some(value),
-            _ => None,
-        });
-        values.collect()
-    }
-
     /// The variables that decide whether a place is reached, with the words that they are compared
     /// with.
     pub fn guards(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
@@ -247,39 +235,8 @@ impl<'t> Reader<'t> {
             if self.always(condition, way) == Some(true) {
                 continue;
             }
-            let mut names = Vec::new();
-            let mut words = Vec::new();
-            // A name stands for what it was set to: `on = value.lower() in YES`.
-            let set = self.set_to(condition);
-            for part in condition
-                .below()
-                .chain(set.into_iter().flat_map(Node::below))
-            {
-                match part.kind() {
-                    "call" | "subscript" | "identifier" | "attribute" => {
-                        names.extend(self.at(part, way).envs());
-                    }
-                    "comparison_operator" => {
-                        let Some((left, right)) = part.child(0).zip(part.child(1)) else {
-                            continue;
-                        };
-                        let value = self.at(right, way);
-                        // Of a fixed word it says nothing: `name in NAMES`.
-                        if self.at(left, way).display().is_some() && !value.is_environ() {
-                            continue;
-                        }
-                        let all = value.all();
-                        let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
-                        words.extend(all.map(str::to_owned));
-                        if value.is_environ()
-                            && let Val::Str(name, _) = self.at(left, way)
-                        {
-                            names.push(name);
-                        }
-                    }
-                    _ => {}
-                }
-            }
+            let (mut names, mut words) = (Vec::new(), Vec::new());
+            self.decides(condition, way, CALLERS, &mut names, &mut words);
             for name in names {
                 if !found.iter().any(|(own, _)| **own == *name) {
                     found.push((name.to_string(), words.clone()));
@@ -287,6 +244,69 @@ impl<'t> Reader<'t> {
             }
         }
         found
+    }
+
+    /// The variables that an expression depends on, and the words that they are compared with.
+    fn decides(
+        &mut self,
+        condition: Node<'t>,
+        way: &Ctx<'t>,
+        calls: usize,
+        names: &mut Vec<Rc<str>>,
+        words: &mut Vec<String>,
+    ) {
+        for part in condition.below() {
+            match part.kind() {
+                "call" | "subscript" | "identifier" | "attribute" => {
+                    names.extend(self.at(part, way).envs());
+                    if calls == 0 {
+                        continue;
+                    }
+                    // A name stands for what it was set to: `on = value.lower() in YES`.
+                    let mut tests: Vec<(Node<'t>, Ctx<'t>)> = Vec::new();
+                    for set in self.set_to(part) {
+                        let all = match set.is_decorated("property") {
+                            true => self.returned(set),
+                            false => [set].into(),
+                        };
+                        let is_test =
+                            |one: &&Node<'t>| matches!(one.kind(), "comparison_operator" | "call");
+                        tests.extend(all.iter().filter(is_test).map(|one| (*one, way.clone())));
+                    }
+                    // `if is_on("NAME")`
+                    let callee = part.field("function");
+                    let callee = callee.map_or(Val::Unknown, |callee| self.at(callee, way));
+                    let args = self.exactly(|reader| reader.args(part, way));
+                    let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(part)));
+                    if let (Some((own, inner)), Val::Func(..)) = (bound, &callee) {
+                        let all = self.returned(own);
+                        tests.extend(all.iter().map(|one| (*one, inner.clone())));
+                    }
+                    for (test, way) in tests {
+                        self.decides(test, &way, calls - 1, names, words);
+                    }
+                }
+                "comparison_operator" => {
+                    let Some((left, right)) = part.child(0).zip(part.child(1)) else {
+                        continue;
+                    };
+                    let value = self.at(right, way);
+                    // Of a fixed word it says nothing: `name in NAMES`.
+                    if self.at(left, way).display().is_some() && !value.is_environ() {
+                        continue;
+                    }
+                    let all = value.all();
+                    let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
+                    words.extend(all.map(str::to_owned));
+                    if value.is_environ()
+                        && let Val::Str(name, _) = self.at(left, way)
+                    {
+                        names.push(name);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 

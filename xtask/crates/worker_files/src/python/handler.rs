@@ -5,7 +5,7 @@ use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Args, Val};
 use super::{InputKey, Setting};
-use crate::{Hides, add_value};
+use crate::{Hides, Place, add_value};
 use std::collections::BTreeSet;
 
 /// Functions that may get the job's input: they read no key of it, or what they return is followed.
@@ -47,13 +47,9 @@ impl<'t> Reader<'t> {
                 self.results(node, "", &result);
             }
             if &**name == "handler" && value.may_be(yields) {
-                self.facts.serverless.push(Setting {
-                    name: "handler.yields".into(),
-                    value: "True".into(),
-                    numbers: String::new(),
-                    is_constant: true,
-                    place: place.clone(),
-                });
+                self.facts
+                    .serverless
+                    .push(holds("handler.yields", place.clone()));
             }
             let label = match value {
                 Val::Func(own, ..) => own.text_of("name"),
@@ -363,6 +359,9 @@ impl<'t> Reader<'t> {
             for path in first.unwrap_or_default() {
                 if let Some(known) = self.noted(node, &path) {
                     known.from_text = true;
+                } else {
+                    let place = self.place(node);
+                    self.facts.serverless.push(holds("handler.text", place));
                 }
             }
         }
@@ -480,6 +479,17 @@ impl<'t> Reader<'t> {
                 }
             }
         }
+    }
+}
+
+/// What is so of a handler.
+fn holds(name: &str, place: Place) -> Setting {
+    Setting {
+        name: name.into(),
+        value: "True".into(),
+        numbers: String::new(),
+        is_constant: true,
+        place,
     }
 }
 

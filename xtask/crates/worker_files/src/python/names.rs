@@ -1,5 +1,6 @@
 //! Values of names: variables, loop variables, parameters and imports.
 
+use super::calls::Site;
 use super::eval::{DEEPEST, Reader, external};
 use super::scope::{Binding, Bound, Program};
 use super::syntax::Node;
@@ -106,7 +107,7 @@ impl<'t> Reader<'t> {
                         "extend" => items.extend(elements_of(&last)),
                         "update" => {
                             if !args.positional.is_empty() {
-                                pairs.extend(pairs_of(&last));
+                                pairs.extend(last.joined_pairs());
                             }
                             pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
                         }
@@ -118,16 +119,30 @@ impl<'t> Reader<'t> {
                 }
                 "assignment" => {
                     let left = change.field("left");
-                    let key = reader.part(left.and_then(|left| left.field("subscript")), &none);
-                    let value = reader.part(change.field("right"), &none);
+                    let mut key = reader.part(left.and_then(|left| left.field("subscript")), &none);
+                    let mut value = reader.part(change.field("right"), &none);
                     // `NAMES[1:] = […]`
                     items.extend(elements_of(&value));
+                    // `body["params"]["n"] = 1` adds to what the dict holds.
+                    let mut object = left.and_then(|left| left.field("value"));
+                    while let Some(of) = object.filter(|of| of.kind() == "subscript") {
+                        let outer = reader.part(of.field("subscript"), &none);
+                        let same = |own: &Val<'t>| own.as_str() == outer.as_str();
+                        let held = pairs.iter().rev().find(|(own, _)| same(own));
+                        let Some((_, Val::Dict(held))) = held else {
+                            return;
+                        };
+                        let new = key.each().iter().map(|key| (key.clone(), value.clone()));
+                        value = Val::Dict(held.iter().cloned().chain(new).collect());
+                        key = outer;
+                        object = of.field("value");
+                    }
                     pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
                 }
                 _ => {
                     let more = reader.part(change.field("right"), &none);
                     items.extend(elements_of(&more));
-                    pairs.extend(pairs_of(&more));
+                    pairs.extend(more.joined_pairs());
                 }
             };
             self.once(change, |reader| reader.settled(add));
@@ -169,7 +184,24 @@ impl<'t> Reader<'t> {
             self.need = self.need.or(Some(function));
             return Val::Unknown;
         }
-        all
+        match self.exact && all == Val::Unknown {
+            true => self.given(function, name).unwrap_or(all),
+            false => all,
+        }
+    }
+
+    /// What the only call of a function gives for a parameter: numbers are not joined.
+    fn given(&mut self, function: Node<'t>, name: &str) -> Option<Val<'t>> {
+        let [Site::Call(call)] = self.sites.get(&function)?.as_slice() else {
+            return None;
+        };
+        let (call, none) = (*call, Ctx::default());
+        self.once_in(function, |reader| {
+            let callee = reader.part(call.field("function"), &none);
+            let args = reader.args(call, &none);
+            let (own, inner) = reader.bind(&callee, &args, Some(call))?;
+            (own == function).then(|| reader.parameter(function, name, &inner))
+        })?
     }
 
     pub fn imported(&mut self, from: usize, module: &str, item: Option<&'t str>) -> Val<'t> {
@@ -215,12 +247,4 @@ impl<'t> Reader<'t> {
 /// What a list gains by another value: its elements, or something that is not known.
 fn elements_of<'t>(more: &Val<'t>) -> Vec<Val<'t>> {
     more.elements().unwrap_or_else(|| vec![Val::Unknown])
-}
-
-/// What a dict gains by another value: its items, or something that is not known.
-fn pairs_of<'t>(more: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
-    match more {
-        Val::Dict(pairs) => pairs.to_vec(),
-        _ => vec![(Val::Unknown, Val::Unknown)],
-    }
 }

@@ -56,15 +56,7 @@ impl<'t> Reader<'t> {
                 let args = self.exactly(|reader| reader.args(call, &way));
                 let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(call)));
                 let (Some((own, inner)), Val::Func(_, _, object)) = (bound, &callee) else {
-                    // What is made of it may have a default beside it.
-                    let beside = ["conditional_expression", "boolean_operator"];
-                    if call
-                        .parent()
-                        .is_some_and(|parent| beside.contains(&parent.kind()))
-                    {
-                        self.used(call, usage, any_case);
-                    }
-                    return;
+                    return self.beside(call, usage);
                 };
                 let at = call
                     .values()

@@ -214,6 +214,15 @@ impl<'t> Reader<'t> {
         names.iter().map(|name| format!("{HEADER}{name}")).collect()
     }
 
+    /// The call that makes the client of a request: `aiohttp.ClientSession(timeout=…)`.
+    fn client(&mut self, node: Node<'t>) -> Option<Node<'t>> {
+        let object = node.field("function")?.field("object")?;
+        // `client.chat.completions`
+        let all = std::iter::successors(Some(object), |one| one.field("object"));
+        let made = self.set_to(all.filter(|one| one.text() != "self").last()?);
+        made.into_iter().find(|one| one.kind() == "call")
+    }
+
     /// Notes the parts of a body below a key: `stream=True`, `sampling_params.n=2`, `messages`.
     fn parts_of_body(of: &str, body: &Val<'t>, all: &mut BTreeSet<String>) {
         for one in body.each() {
@@ -221,12 +230,16 @@ impl<'t> Reader<'t> {
                 Val::Dict(items) if !items.is_empty() => {
                     for (key, value) in items.iter() {
                         let name = format!("{of}{}", key.as_str().unwrap_or(COMPUTED));
-                        match (value, value.display()) {
-                            (Val::Dict(inner), _) if !inner.is_empty() && of.len() < 200 => {
-                                Self::parts_of_body(&format!("{name}."), value, all);
+                        // One of several may be worked out.
+                        let fixed = value.display().filter(|_| !matches!(value, Val::List(_)));
+                        for one in value.each().iter().filter(|one| **one != Val::Never) {
+                            match (one, &fixed) {
+                                (Val::Dict(inner), _) if !inner.is_empty() && of.len() < 200 => {
+                                    Self::parts_of_body(&format!("{name}."), one, all);
+                                }
+                                (_, None) => drop(all.insert(name.clone())),
+                                (_, Some(fixed)) => drop(all.insert(format!("{name}={fixed}"))),
                             }
-                            (Val::List(_), _) | (_, None) => drop(all.insert(name)),
-                            (_, Some(value)) => drop(all.insert(format!("{name}={value}"))),
                         }
                     }
                 }
@@ -240,9 +253,14 @@ impl<'t> Reader<'t> {
     fn asked_for(&mut self, node: Node<'t>, url: Option<Node<'t>>, method: &str, route: String) {
         let place = self.place(node);
         // What is asked again and again until the server is there says nothing of jobs.
-        let timeout = node.keyword("timeout").filter(|_| method != "GET");
-        let timeout = timeout.map(|node| {
-            let value = self.value(node);
+        let by_client = || self.client(node)?.keyword("timeout");
+        let timeout = node.keyword("timeout").or_else(by_client);
+        let timeout = timeout.filter(|_| method != "GET").map(|node| {
+            // `ClientTimeout(total=600)`
+            let made = node.callee_name().ends_with("Timeout");
+            let first = node.values().first().copied().filter(|_| made);
+            let seconds = node.keyword("total").or(first).unwrap_or(node);
+            let value = self.value(seconds);
             // What a variable gives is compared with the variable.
             let envs = value.envs();
             let names: Vec<String> = envs.iter().map(|name| format!("${name}")).collect();

@@ -137,7 +137,10 @@ impl<'t> Program<'t> {
                     let items = left
                         .fields_or_self()
                         .filter(|one| one.kind() == "subscript");
-                    changing.extend(items.filter_map(|one| Some((one.field("value")?, node))));
+                    let inner =
+                        |one: Node<'t>| one.field("value").filter(|_| one.kind() == "subscript");
+                    let held = |one| std::iter::successors(Some(one), |of| inner(*of)).last();
+                    changing.extend(items.filter_map(|one| Some((held(one)?, node))));
                 }
             }
             "augmented_assignment" => {

@@ -79,16 +79,13 @@ impl<'t> Reader<'t> {
             self.caught(node, &mut usage);
         }
         self.guard_decides(node, own, &mut usage);
+        self.tried_next(node, own, &mut usage);
         usage
     }
 
     pub fn default(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
         let way = usage.way.clone();
-        let value = match self.at(node, &way) {
-            Val::Unknown => self.given(node, &way).unwrap_or(Val::Unknown),
-            value => value,
-        };
-        usage.defaults.push((value, node));
+        usage.defaults.push((self.at(node, &way), node));
     }
 
     /// The default that `or`, a condition or an `if` beside a value gives, as text. One that is
@@ -99,16 +96,6 @@ impl<'t> Reader<'t> {
         let mut defaults = usage.defaults.iter().filter(|(_, at)| is_beside(at));
         let empty = ["None", "False", "0", "{}", "[]", ""];
         defaults.find_map(|(value, _)| value.display().filter(|text| !empty.contains(&&**text)))
-    }
-
-    /// What the only call of a function gives for a parameter: numbers are not joined.
-    fn given(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Option<Val<'t>> {
-        let call = self.call_of(node.function()?, way)?;
-        let around = way.around(call);
-        let callee = self.at(call.field("function")?, &around);
-        let args = self.exactly(|reader| reader.args(call, &around));
-        let (_, inner) = self.exactly(|reader| reader.bind(&callee, &args, Some(call)))?;
-        Some(self.at(node, &inner))
     }
 
     /// How the value of an expression is used, followed through names, calls and returns.
@@ -139,8 +126,10 @@ impl<'t> Reader<'t> {
                 if !branches.contains(&Some(node)) {
                     return usage.says("truthy");
                 }
+                // `first if first else value`
+                let asked = parent.child(1).map_or("", Node::text);
                 let mut others = branches.into_iter().flatten();
-                if let Some(other) = others.find(|branch| *branch != node) {
+                if let Some(other) = others.find(|one| *one != node && one.text() != asked) {
                     self.default(other, usage);
                 }
                 self.used(parent, usage, any_case);
@@ -167,6 +156,7 @@ impl<'t> Reader<'t> {
                     "strip" | "rstrip" | "lstrip" => self.used(call, usage, any_case),
                     method => {
                         usage.says(normal(&format!("{method}{}", call.text_of("arguments"))));
+                        self.beside(call, usage);
                     }
                 }
             }
@@ -186,21 +176,15 @@ impl<'t> Reader<'t> {
             }
             "return_statement" | "lambda" | "yield" => self.given_back(parent, usage, any_case),
             "expression_statement" => {}
-            // `next((value for …), default)`
-            "generator_expression" if node.part() == "body" => {
-                let call = parent.ancestors().nth(1);
-                let call = call.filter(|call| call.callee_name() == "next");
-                let default = call.and_then(|call| call.values().get(1).copied());
-                default.into_iter().for_each(|one| self.default(one, usage));
-                usage.plain = true;
-            }
-            "tuple" | "list" if is_first_of(parent) => {
-                let start = node.range().end;
-                let behind = parent.children().filter(|one| one.range().start >= start);
-                behind.for_each(|one| self.default(one, usage));
-                usage.plain = true;
-            }
             _ => usage.plain = true,
+        }
+    }
+
+    /// What is made of a value may have a default beside it.
+    pub fn beside(&mut self, call: Node<'t>, usage: &mut Use<'t>) {
+        let parent = call.parent().map_or("", Node::kind);
+        if matches!(parent, "conditional_expression" | "boolean_operator") {
+            self.used(call, usage, false);
         }
     }
 
@@ -236,7 +220,8 @@ impl<'t> Reader<'t> {
         }
         let is_none = |clause: &Node<'t>| {
             let mut patterns = clause.children().filter(|c| c.kind() == "case_pattern");
-            clause.kind() == "case_clause" && patterns.any(|one| one.text() == "None")
+            clause.kind() == "case_clause"
+                && patterns.any(|one| one.text().split(" | ").any(|text| text == "None"))
         };
         for inside in holder.below().filter(is_none).flat_map(Node::below) {
             match inside.kind() {
@@ -494,29 +479,43 @@ impl<'t> Reader<'t> {
             return Vec::new();
         };
         let bindings = self.program.bound_in(scope, name).unwrap_or_default();
-        let node = |what: &Bound<'t>| match what {
-            Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => Some(*node),
-            Bound::Element(owner) => owner.field("right"),
-            _ => None,
-        };
         bindings
             .iter()
-            .filter_map(|binding| node(&binding.what))
+            .filter_map(|one| node_of(&one.what))
             .collect()
+    }
+
+    /// What a name or an attribute is set to.
+    pub fn set_to(&mut self, name: Node<'t>) -> Vec<Node<'t>> {
+        if name.kind() == "identifier" && name.part() != "attribute" {
+            return self.bound_to(name);
+        }
+        let owners = match name.field("object").map(|own| self.value(own)) {
+            Some(Val::Module(file)) => vec![self.program.files[file].syntax.root()],
+            Some(Val::Class(class) | Val::Object(class, _)) => self.family(class),
+            _ => return Vec::new(),
+        };
+        let name = name.text_of("attribute");
+        let (sets, _) = self.program.attribute(&owners, name);
+        let own = owners
+            .iter()
+            .filter_map(|own| self.program.bound_in(*own, name));
+        let own = own.flatten().filter_map(|one| node_of(&one.what));
+        sets.into_iter()
+            .map(|(value, _)| value)
+            .chain(own)
+            .collect()
+    }
+}
+
+fn node_of<'t>(what: &Bound<'t>) -> Option<Node<'t>> {
+    match what {
+        Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => Some(*node),
+        Bound::Element(owner) => owner.field("right"),
+        _ => None,
     }
 }
 
 fn case(any: bool) -> &'static str {
     if any { " any case" } else { "" }
-}
-
-/// Whether the first value of a list that holds is taken: `next(v for v in (a, b) if v)`.
-fn is_first_of(list: Node<'_>) -> bool {
-    let clause = list.parent().filter(|one| one.kind() == "for_in_clause");
-    let all = clause.and_then(Node::parent);
-    let call = all.filter(|all| all.children().any(|one| one.kind() == "if_clause"));
-    let mut above = call.into_iter().flat_map(Node::ancestors);
-    above
-        .find(|one| one.kind() == "call")
-        .is_some_and(|call| call.callee_name() == "next")
 }

@@ -292,6 +292,19 @@ impl<'t> Val<'t> {
         Self::any(rest)
     }
 
+    /// The items of a dict, or of several that it may be.
+    pub fn joined_pairs(&self) -> Vec<(Self, Self)> {
+        let mut known = Vec::new();
+        for one in self.each() {
+            match one {
+                Self::Dict(items) => join_pairs(&mut known, items),
+                Self::Never => {}
+                _ => known.push((Self::Unknown, Self::Unknown)),
+            }
+        }
+        known
+    }
+
     /// The values directly inside.
     fn inner(&self) -> Vec<&Self> {
         match self {
