@@ -153,9 +153,10 @@ impl Names {
             return Ok((size.unwrap_or_default(), Vec::new()));
         }
         let bytes = tree.read(path)?;
-        let is_code = [&b".py"[..], b".sh", b"Dockerfile"]
-            .iter()
-            .any(|end| path.name().ends_with(end));
+        let ends =
+            |path: &RepoPath, all: &[&[u8]]| all.iter().any(|end| path.name().ends_with(end));
+        let is_yaml = ends(path, &[b".yml", b".yaml"]);
+        let is_code = is_yaml || ends(path, &[b".py", b".sh", b"Dockerfile"]);
         let mut named = Vec::new();
         if is_code {
             let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
@@ -168,6 +169,7 @@ impl Names {
                 .into_iter()
                 .filter_map(|word| self.0.get(word))
                 .flatten()
+                .filter(|named| !is_yaml || ends(named, &[b".yml", b".yaml"]))
                 .cloned()
                 .collect();
         }

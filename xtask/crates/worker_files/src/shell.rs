@@ -5,6 +5,7 @@ mod command;
 mod parse;
 mod value;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use command::{Given, started_through};
@@ -45,7 +46,7 @@ pub struct Command {
     /// The file whose words are its further arguments, as `xargs` passes them.
     pub list: Option<String>,
     /// Whether it reads what the command before it prints.
-    piped: bool,
+    pub piped: bool,
     /// Whether what it sets is seen by all programs: `set -a; . ./.env`.
     pub exports: bool,
 }
@@ -74,6 +75,48 @@ pub struct Script {
     pub exports: Vec<(String, String, Range<usize>)>,
     /// What was not understood: where, and why.
     pub unread: Vec<(Range<usize>, &'static str)>,
+}
+
+/// The text without functions that neither it nor other texts name, in which places stay true.
+pub fn without_idle(text: &str, others: &[&str]) -> String {
+    let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
+    let joined = text.replace("\\\n", " ");
+    let code = joined.lines().map(str::trim_start);
+    let code = code.filter(|line| !line.starts_with('#'));
+    // A program that only running shows may be any of them.
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in code.chain(others.iter().copied()) {
+        if line.trim_start_matches('"').starts_with('$') {
+            return text.to_owned();
+        }
+        let words = line.split(|c| !is_part(c));
+        words.for_each(|word| *count.entry(word).or_default() += 1);
+    }
+    let mut end = None;
+    let lines = text.split_inclusive('\n').map(|line| {
+        let body = line.trim_start();
+        let indent = &line[..line.len() - body.len()];
+        let head = body.strip_prefix("function ").unwrap_or(body);
+        let name = head.split(|c| !is_part(c)).next().unwrap_or_default();
+        let follows = head[name.len()..].trim_start().starts_with("()");
+        let defines = follows || head.len() < body.len();
+        if defines && count.get(name) == Some(&1) {
+            end = end.or(Some(indent));
+        }
+        let text = end.map_or_else(|| line.to_owned(), |_| blank(line));
+        let is_last = body.starts_with('}') || defines && body.trim_end().ends_with('}');
+        end = end.filter(|end| !(is_last && *end == indent));
+        text
+    });
+    lines.collect()
+}
+
+/// The lines of a text without what stands in them.
+pub fn blank(text: &str) -> String {
+    let blank = text
+        .bytes()
+        .map(|byte| if byte == b'\n' { '\n' } else { ' ' });
+    blank.collect()
 }
 
 pub fn is_name(text: &str) -> bool {

@@ -156,12 +156,12 @@ impl Facts {
             // Two RUN lines may begin with the same command.
             let fact = self.all.entry(id).or_default();
             let known = fact.value.entry("commands".to_owned()).or_default();
+            let mut lines: BTreeSet<String> = known.lines().map(str::to_owned).collect();
             for command in &step.commands {
                 let command = masked(command).replace('\n', " ");
-                if known.is_empty() {
-                    *known = command;
-                } else if !known.lines().any(|line| line == command) {
-                    *known += &format!("\n{command}");
+                if lines.insert(command.clone()) {
+                    *known += if known.is_empty() { "" } else { "\n" };
+                    *known += &command;
                 }
             }
         }

@@ -32,7 +32,9 @@ pub fn read_on(
     let mut reader = DockerfileReader {
         source,
         image: Image::default(),
-        values: given,
+        values: BTreeMap::new(),
+        given,
+        global: BTreeMap::new(),
         exhausted: false,
         stages: &stages,
         stage: 0,
@@ -41,7 +43,7 @@ pub fn read_on(
     };
     reader.image.workdir = workdir.map(|text| reader.text(text, 0..0));
     reader.read(&instructions[..stages.first]);
-    let global = reader.values.clone();
+    reader.global = std::mem::take(&mut reader.values);
     let chain = stages.chain();
     for &stage in &chain {
         reader.stage = stage;
@@ -56,7 +58,7 @@ pub fn read_on(
     let mut workdirs: BTreeMap<usize, Option<Text>> = BTreeMap::new();
     for stage in stages.parts(&chain) {
         reader.stage = stage;
-        reader.values.clone_from(&global);
+        reader.values.clear();
         let below = stages.below(stage);
         reader.image.workdir = below.and_then(|below| workdirs.get(&below).cloned()?);
         reader.read(&instructions[stages.all[stage].range.clone()]);
@@ -94,6 +96,9 @@ pub struct DockerfileReader<'s> {
     pub source: &'s Source,
     pub image: Image,
     values: BTreeMap<String, String>,
+    /// What an ARG of a stage takes up: what the build is given, and the arguments before FROM.
+    given: BTreeMap<String, String>,
+    global: BTreeMap<String, String>,
     /// Whether values grew beyond all measure: from then on none is filled in.
     exhausted: bool,
     pub stages: &'s Stages,
@@ -225,6 +230,7 @@ impl DockerfileReader<'_> {
             return self.not_read(instruction.range.clone(), what, &[Hides::Image]);
         };
         self.starts.own_cmd = false;
+        let inside = std::mem::replace(&mut self.values, self.global.clone());
         let image = self.expand(&base.text, instruction);
         // A stage built on an earlier one keeps the base of that one.
         if self.image.base.is_none() || image.contains(['/', ':']) {
@@ -233,16 +239,16 @@ impl DockerfileReader<'_> {
             let platform = options.find_map(|option| option.strip_prefix("--platform="));
             self.image.platform = platform.map(|platform| self.expand(platform, instruction));
         }
+        self.values = inside;
     }
 
     fn arg(&mut self, instruction: &Instruction) {
         for named in self.pairs(instruction) {
-            if named.value.is_empty() {
-                self.values.entry(named.name.clone()).or_default();
-            } else if !self.values.contains_key(&named.name) {
-                let value = self.expand(&named.value, instruction);
-                self.values.insert(named.name.clone(), value);
-            }
+            let global = self.global.get(&named.name);
+            let global = global.filter(|_| named.value.is_empty());
+            let known = self.given.get(&named.name).or(global).cloned();
+            let value = known.unwrap_or_else(|| self.expand(&named.value, instruction));
+            self.values.entry(named.name.clone()).or_insert(value);
             self.image.args.push(named);
         }
     }

@@ -118,14 +118,19 @@ const PIP_INDEX: &str = "-i --index-url --extra-index-url -f --find-links -c \
 pub fn installed(command: &Command) -> Option<Install> {
     let mut install = by_words(command)?;
     for (name, value) in command.set_for_it() {
-        let is_cache = name.ends_with("_CACHE_DIR") || name.starts_with("UV_CONCURRENT_");
         if name.ends_with("_BREAK_SYSTEM_PACKAGES") {
             install.option(BREAKS_SYSTEM);
-        } else if !is_cache && !is_one_of(SPEED, name) {
+        } else if counts(name) {
             install.option(&format!("{name}={value}"));
         }
     }
     Some(install)
+}
+
+/// Whether a variable decides what a step of the build makes.
+pub fn counts(name: &str) -> bool {
+    let is_cache = name.ends_with("_CACHE_DIR") || name.starts_with("UV_CONCURRENT_");
+    !is_cache && !is_one_of(SPEED, name)
 }
 
 fn by_words(command: &Command) -> Option<Install> {

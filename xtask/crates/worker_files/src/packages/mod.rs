@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::{Hides, Place, Reading, Source, Unread};
 
-pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, installed};
+pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, counts, installed};
 pub use project::{environment, project};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -82,6 +82,9 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     let mut others: Vec<&RepoPath> = paths.filter(|path| rank(path).is_some()).collect();
     others.sort_by_key(rank);
     others.into_iter().cloned().for_each(add);
+    if let (true, [only]) = (found.is_empty(), &*other_dockerfiles(tree)) {
+        found.push(only.clone());
+    }
     Ok(found)
 }
 
@@ -89,11 +92,11 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
 pub fn other_dockerfiles(tree: &dyn Tree) -> Vec<RepoPath> {
     let is_one = |path: &&RepoPath| {
         let parts: Vec<_> = path.parts().map(String::from_utf8_lossy).collect();
-        let name = parts.last().map(|name| name.to_lowercase());
+        let is_named = matches!(path.name(), b"Dockerfile" | b"Containerfile");
         let is_other = |folder: &std::borrow::Cow<str>| {
             folder.starts_with('.') || OUTSIDE.contains(&&**folder) || NEVER.contains(&&**folder)
         };
-        parts.len() > 1 && name.as_deref() == Some("dockerfile") && !parts.iter().any(is_other)
+        is_named && !parts.iter().any(is_other)
     };
     tree.entries().keys().filter(is_one).cloned().collect()
 }

@@ -12,7 +12,7 @@ use super::{
     packages, python, shell,
 };
 use crate::is_one_of;
-use crate::shell::{Command, Script};
+use crate::shell::{Command, Script, Word};
 use crate::steps;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +68,8 @@ impl Reader<'_> {
                 }
                 let workdir = job.run.workdir.clone();
                 let sourced = self.sourced(&source, workdir.as_deref())?;
-                let mut script = shell::parse_called(&source.text, &started.arguments, &sourced);
+                let text = self.live(&source);
+                let mut script = shell::parse_called(&text, &started.arguments, &sourced);
                 if started.exports {
                     script.exports.extend(script.sets.iter().cloned());
                 }
@@ -79,6 +80,20 @@ impl Reader<'_> {
             jobs.append(&mut self.jobs);
         }
         self.other_scripts(&done)
+    }
+
+    /// A script without the functions that no file calls.
+    fn live(&self, source: &Source) -> String {
+        let others = self
+            .interface
+            .sources
+            .values()
+            .filter(|one| one.path != source.path);
+        let others: Vec<&str> = others.map(|one| &*one.text).collect();
+        // Functions that nothing calls call others.
+        (0..4).fold(source.text.clone(), |text, _| {
+            shell::without_idle(&text, &others)
+        })
     }
 
     /// The texts of the repository's files that a script sources.
@@ -127,7 +142,7 @@ impl Reader<'_> {
             let starts =
                 self.holds(&source.path) && (unknown || self.mentions.contains(&source.path));
             let when = if starts { When::Start } else { When::Never };
-            let job = Invocation::of(&source, when, None, shell::parse(&source.text));
+            let job = Invocation::of(&source, when, None, shell::parse(&self.live(&source)));
             if starts {
                 self.hand_over(&job);
             }
@@ -173,11 +188,12 @@ impl Reader<'_> {
         // Programs of the repository that are called with arguments.
         let mut told = Vec::new();
         if job.when == When::Start {
-            self.inline_programs(job, &source);
             self.exports(job, &source);
         }
         self.constrained(job, &source)?;
+        let mut before: Option<&Command> = None;
         for command in &job.run.script.commands {
+            let feeds = before.replace(command);
             if command.program() == "supervisord" {
                 self.supervisors(command, job.when)?;
             }
@@ -189,9 +205,10 @@ impl Reader<'_> {
                 }
                 continue;
             }
-            if job.when == When::Build {
+            if matches!(job.when, When::Build | When::Start) {
                 self.makes(command);
             }
+            left.extend(feeds.and_then(|before| fed(before, command)));
             let started = self.started_by(command, job.run.workdir.as_deref())?;
             let runs_shell = started.iter().any(|one| one.kind == ProgramKind::Shell);
             if job.when == When::Start && !steps::has_no_effect(command) {
@@ -207,6 +224,10 @@ impl Reader<'_> {
             let hides =
                 job.when == When::Start && is_one_of("unset ulimit umask", command.program());
             if !is_known && (hides || !steps::has_no_effect(command)) {
+                let sets = command
+                    .set_for_it()
+                    .filter(|(name, _)| in_build && packages::counts(name));
+                left.extend(sets.map(|(name, value)| format!("export {name}={value}")));
                 left.push(full_line(command, &started));
                 // Two programs are told apart by their text.
                 let input = command.input.iter();
@@ -214,6 +235,7 @@ impl Reader<'_> {
             }
             let arguments = started.last().map(|one| one.arguments.as_slice());
             if arguments.is_some_and(|words| words.iter().any(|word| word.text != "$@"))
+                && (!in_build || runs_shell)
                 || !started.is_empty() && is_one_of(RUNNERS, command.program())
             {
                 told.push(full_line(command, &started));
@@ -227,7 +249,7 @@ impl Reader<'_> {
             }
         }
         // What a script does before it starts the server counts like a step of the build.
-        let is_script = job.when == When::Start && source.text.starts_with("#!");
+        let is_script = job.when == When::Start && job.run.base == 0 && !is_supervisor(&source);
         if in_build {
             left.extend(conditions(&job.run.script));
         }
@@ -241,7 +263,7 @@ impl Reader<'_> {
             let commands = &job.run.script.commands;
             self.starts_other |= !left.is_empty() || commands.iter().any(hands_over);
         }
-        if is_script {
+        if is_script || in_build {
             left.append(&mut told);
         }
         if (in_build || is_script || by_supervisor) && !left.is_empty() {
@@ -328,29 +350,15 @@ impl Reader<'_> {
         }
     }
 
-    /// `export NAME=${NAME:-default}` is a read with a default.
+    /// `export NAME=${NAME:-default}` is a read with a default. One that adds to it is none.
     fn export(&mut self, name: &str, value: &str, place: Place) {
-        let own = [format!("${name}"), format!("${{{name}")];
-        if name == "PATH" || !own.iter().any(|own| value.contains(own)) {
+        let is_own = shell::variables(value).first().is_some_and(|(first, at)| {
+            let ends = value.len() == at.end || value.starts_with("${") && value.ends_with('}');
+            first == name && at.start == 0 && ends
+        });
+        if !is_own {
             let export = (name.to_owned(), value.to_owned(), place);
             self.interface.exports.push(export);
-        }
-    }
-
-    /// `python3 -c "…"` that asks the environment.
-    fn inline_programs(&mut self, job: &Invocation, source: &Source) {
-        for command in &job.run.script.commands {
-            let option = command.run().iter().position(|word| word.text == "-c");
-            let code = option.and_then(|at| command.run().get(at + 1));
-            let asks = |text: &str| text.contains("environ") || text.contains("getenv");
-            if let Some(code) = code.filter(|code| asks(&code.text))
-                && command.program().starts_with("python")
-            {
-                let at = offset(&code.range, job.run.base);
-                let what = "a Python program inside of a command reads the environment";
-                let hides = [Hides::Variables, Hides::Flags];
-                self.unread.push(source.unread(at, what, &hides));
-            }
         }
     }
 
@@ -377,19 +385,31 @@ impl Reader<'_> {
         }
         for command in &job.run.script.commands {
             let words = command.run();
-            let what = match command.program() {
-                "awk" | "gawk" if words.iter().any(|word| word.text.contains("ENVIRON")) => {
+            let asks = |word: &&Word| word.text.contains("environ") || word.text.contains("getenv");
+            let mut code = words
+                .iter()
+                .skip_while(|word| word.text != "-c")
+                .skip(1)
+                .take(1);
+            let ends = words.first().zip(words.last());
+            let mut at = ends.map_or(0..0, |(a, b)| a.range.start..b.range.end);
+            let mut hides = &[Hides::Variables][..];
+            let what = match (command.program(), code.find(asks)) {
+                (program, Some(code)) if program.starts_with("python") => {
+                    at = code.range.clone();
+                    hides = &[Hides::Variables, Hides::Flags];
+                    "a Python program inside of a command reads the environment"
+                }
+                ("awk" | "gawk", _) if words.iter().any(|word| word.text.contains("ENVIRON")) => {
                     "a program inside of a command reads the environment"
                 }
-                "." | "source" if words.len() > 1 && !self.has_file(command.word(1)) => {
+                ("." | "source", _) if words.len() > 1 && !self.has_file(command.word(1)) => {
                     "what this file sets is not known: it is not in the repository"
                 }
                 _ => continue,
             };
-            let (first, last) = (&words[0].range, &words[words.len() - 1].range);
-            let at = offset(&(first.start..last.end), job.run.base);
-            self.unread
-                .push(source.unread(at, what, &[Hides::Variables]));
+            let at = offset(&at, job.run.base);
+            self.unread.push(source.unread(at, what, hides));
         }
     }
 
@@ -488,6 +508,17 @@ fn is_supervisor(source: &Source) -> bool {
     name.ends_with(b".conf") || name.ends_with(b".ini")
 }
 
+/// A command with what another one gives to it, where that is text, or all of the environment.
+fn fed(before: &Command, command: &Command) -> Option<String> {
+    let takes = match before.program() {
+        "echo" | "printf" => command.run().len() > 1 && !steps::has_no_effect(command),
+        "env" | "printenv" | "export" | "set" => is_one_of("grep egrep awk sed", command.program()),
+        _ => false,
+    };
+    let line = || format!("{} | {}", before.line(), full_line(command, &[]));
+    (takes && command.piped).then(line)
+}
+
 /// The command with the files that it writes. The repository's own files go by their names: where
 /// they are in the image is the layout's business.
 fn full_line(command: &Command, started: &[Started]) -> String {
@@ -513,9 +544,7 @@ pub fn offset(range: &Range<usize>, by: usize) -> Range<usize> {
 /// A file of which only this part is left; the rest is blank, so that places stay true.
 pub fn only(source: &Source, range: &Range<usize>) -> Source {
     let before = source.text.get(..range.start).unwrap_or_default();
-    let blank = before.bytes();
-    let blank = blank.map(|byte| if byte == b'\n' { '\n' } else { ' ' });
-    let mut text: String = blank.collect();
+    let mut text = shell::blank(before);
     text.push_str(source.text.get(range.clone()).unwrap_or_default());
     Source::new(source.path.clone(), text.as_bytes())
 }
@@ -529,8 +558,9 @@ fn conditions(script: &Script) -> impl Iterator<Item = String> {
     };
     let tests = script.commands.iter().filter(asks).map(Command::line);
     let exports = script.exports.iter();
-    let made =
-        exports.filter(|(_, value, _)| value.contains("$(") && !value.contains("/run/secrets/"));
+    let made = exports.filter(|(name, value, _)| {
+        (value.contains("$(") || packages::counts(name)) && !value.contains("/run/secrets/")
+    });
     let made = made.map(|(name, value, _)| format!("export {name}={value}"));
     tests
         .chain(made)

@@ -46,6 +46,7 @@ impl Reader<'_> {
                 continue;
             }
             let paths = match text.split_once(':') {
+                _ if index == 0 && text == "/init" => self.services(),
                 _ if module => self.module(text, workdir),
                 Some((module, name)) if runs && !module.contains('/') && !name.starts_with('/') => {
                     self.module(module, workdir)
@@ -79,13 +80,22 @@ impl Reader<'_> {
         Ok(found)
     }
 
+    /// What s6 starts: the files in its folders.
+    fn services(&self) -> Vec<RepoPath> {
+        let folders = ["etc/services.d/", "etc/cont-init.d/", "etc/s6-overlay/"];
+        let landed = self.interface.landed.iter();
+        let own = landed.filter(|(to, _)| folders.iter().any(|folder| to.starts_with(folder)));
+        own.map(|(_, path)| path.clone()).collect()
+    }
+
     /// The repository's files that a word of a command names.
     pub fn resolve(&self, word: &str, workdir: Option<&str>) -> Vec<RepoPath> {
         let name = last_part(word);
         if name.is_empty() || name.contains(['$', ' ', '*', '\n']) || word.contains("://") {
             return Vec::new();
         }
-        if let Some(path) = self.in_image(word, workdir) {
+        let on_path = || self.in_image(&format!("/usr/local/bin/{word}"), None);
+        if let Some(path) = self.in_image(word, workdir).or_else(on_path) {
             return vec![path];
         }
         let path = RepoPath::from(clean(word).as_str());

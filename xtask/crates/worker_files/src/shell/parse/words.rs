@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::super::is_name;
 use super::super::value::ShellValue;
+use super::super::{is_name, variables};
 use super::{FILLED, Parser, Variable, Word, ends_word, is_blank, is_name_byte};
 
 /// A part of a word: text, or a variable with its name.
@@ -132,7 +132,7 @@ impl Parser<'_> {
                 self.script.reads[index].default.get_or_insert(text.clone());
             }
             self.seen.insert(name.to_owned(), Vec::new());
-        } else if self.conditions > 0 && !text.contains(&format!("${name}")) {
+        } else if self.conditions > 0 && variables(&text).iter().all(|(used, _)| used != name) {
             let from_outside = self.seen.contains_key(name) && !self.values.is_set(name);
             let before = from_outside.then(|| format!("${name}"));
             self.values.maybe(name, text, before);
