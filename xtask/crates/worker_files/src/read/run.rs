@@ -293,7 +293,9 @@ impl Reader<'_> {
     /// A Python program that starts and is not in the repository, beside modules that are.
     fn absent(&mut self, job: &Invocation, source: &Source, command: &Command, is_other: bool) {
         let words = command.run();
-        let script = words.iter().find(|word| word.text.ends_with(".py"));
+        let script = words
+            .iter()
+            .find(|word| word.text.rsplit('.').next() == Some("py"));
         let held = self.interface.held.iter().flatten();
         let mut modules = held.filter(|path| path.name().ends_with(b".py"));
         if let Some(script) = script
