@@ -107,6 +107,22 @@ impl Fact {
         }
     }
 
+    /// Takes what an older record says more of: ways to use a value that were another variable's,
+    /// and what it could not work out.
+    fn take_over(&mut self, record: &Self) {
+        let parts = |text: &str| -> BTreeSet<String> {
+            let parts = text.split([',', '|']).map(|part| part.trim().to_owned());
+            parts.filter(|part| !part.is_empty()).collect()
+        };
+        for (key, was) in &record.value {
+            let is = self.get(key).unwrap_or_default();
+            let is_more = key == "interpreted" && parts(was).is_superset(&parts(is));
+            if is_more || key == "timeout" && was.contains('…') {
+                self.value.insert(key.clone(), was.clone());
+            }
+        }
+    }
+
     /// Leaves out what readers before 6 saw less of, and spells the rest in one way.
     fn blur(&mut self, id: &str) {
         let area = id.split(':').next().unwrap_or_default();
@@ -265,13 +281,8 @@ impl Facts {
                     fact.value.remove(key);
                 }
             }
-            // What they could not work out, or what decides on a flag, is not compared.
-            let known = record.all.get(id).filter(|known| {
-                let news = |key| known.get(key).is_some() != fact.get(key).is_some();
-                id.starts_with("flag:") && (known.get("computed").is_some() || news("from"))
-            });
-            if let Some(known) = known {
-                fact.value.clone_from(&known.value);
+            if let Some(known) = record.all.get(id) {
+                fact.take_over(known);
             }
         }
     }
