@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::Result;
 
-use worker_files::Unread;
 use worker_files::source::LARGEST;
+use worker_files::{NOT_BUILT, Unread};
 use xtask_core::tree::{RepoPath, Tree};
 
 /// A construct that was not understood.
@@ -86,6 +86,11 @@ pub fn of(unread: Vec<Unread>, tree: &dyn Tree) -> Result<Vec<UnreadFact>> {
             id = format!("{id}-{same}");
         }
         let digest = digests.get(&unread.place.file).cloned().unwrap_or_default();
+        // Of a file that is somebody else's, what it names says nothing.
+        let digest = match texts.get(&unread.place.file) {
+            Some((alone, _)) if unread.what == NOT_BUILT => format!("{alone:016x}"),
+            _ => digest,
+        };
         UnreadFact { id, unread, digest }
     });
     Ok(gaps.collect())

@@ -42,6 +42,9 @@ pub const COMPUTED: &str = " (computed, fingerprint ";
 /// What stands between the values that one name has in several places.
 pub const ALSO: &str = " or else ";
 
+/// What is said of a Dockerfile in a folder of its own.
+pub const NOT_BUILT: &str = "not read: nothing says that the worker's image is built from it";
+
 /// Adds what a name has in one more place, unless it is known or there are very many.
 pub fn add_value(known: &mut String, value: &str) {
     const MOST_BYTES: usize = 8192;

@@ -8,6 +8,8 @@ mod value;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::is_one_of;
+
 pub use command::{Given, started_through};
 pub use parse::{exec, parse, parse_called, parse_with};
 
@@ -77,38 +79,58 @@ pub struct Script {
     pub unread: Vec<(Range<usize>, &'static str)>,
 }
 
-/// The text without functions that neither it nor other texts name, in which places stay true.
-pub fn without_idle(text: &str, others: &[&str]) -> String {
+/// The text without functions that neither it nor another text names, in which places stay true.
+/// Where names may be made while it runs, and in texts with documents inside, all of them count.
+pub fn without_idle(text: &str, is_elsewhere: &dyn Fn(&str) -> bool) -> String {
     let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
     let joined = text.replace("\\\n", " ");
-    let code = joined.lines().map(str::trim_start);
-    let code = code.filter(|line| !line.starts_with('#'));
-    // A program that only running shows may be any of them.
+    let lines = joined.lines().map(str::trim_start);
+    let code: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
+    let made = ["<<", "eval", "compgen", "declare"];
+    if made.iter().any(|word| text.contains(word)) || code.iter().any(|line| calls_by_value(line)) {
+        return text.to_owned();
+    }
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-    for line in code.chain(others.iter().copied()) {
-        if line.trim_start_matches('"').starts_with('$') {
-            return text.to_owned();
-        }
-        let words = line.split(|c| !is_part(c));
-        words.for_each(|word| *count.entry(word).or_default() += 1);
+    for word in code.iter().flat_map(|line| line.split(|c| !is_part(c))) {
+        *count.entry(word).or_default() += 1;
     }
     let mut end = None;
     let lines = text.split_inclusive('\n').map(|line| {
-        let body = line.trim_start();
-        let indent = &line[..line.len() - body.len()];
+        let body = line.trim();
+        let indent = &line[..line.len() - line.trim_start().len()];
         let head = body.strip_prefix("function ").unwrap_or(body);
         let name = head.split(|c| !is_part(c)).next().unwrap_or_default();
-        let follows = head[name.len()..].trim_start().starts_with("()");
-        let defines = follows || head.len() < body.len();
-        if defines && count.get(name) == Some(&1) {
+        let rest = head[name.len()..].replace(' ', "");
+        let is_line = rest.starts_with("(){")
+            && rest.ends_with('}')
+            && rest.matches('{').count() == rest.matches('}').count();
+        let defines = is_line || rest == "(){" || rest == "{" && head.len() < body.len();
+        let is_idle = defines && count.get(name) == Some(&1) && !is_elsewhere(name);
+        if is_line && is_idle {
+            return blank(line);
+        } else if is_idle {
             end = end.or(Some(indent));
         }
         let text = end.map_or_else(|| line.to_owned(), |_| blank(line));
-        let is_last = body.starts_with('}') || defines && body.trim_end().ends_with('}');
-        end = end.filter(|end| !(is_last && *end == indent));
+        end = end.filter(|end| body != "}" || *end != indent);
         text
     });
-    lines.collect()
+    let left: String = lines.collect();
+    if end.is_some() { text.to_owned() } else { left }
+}
+
+/// Whether a command's name on this line is a variable's value, or has one in it.
+fn calls_by_value(line: &str) -> bool {
+    const BEFORE: &str = "if then else elif do while until ! exec time { \\";
+    line.split([';', '&', '|', '(', ')', '`']).any(|part| {
+        let mut words = part.split_whitespace();
+        let first = words.find(|word| !is_one_of(BEFORE, word));
+        first.is_some_and(|word| {
+            let value = word.find('$');
+            let is_set = word.find('=').is_some_and(|at| value > Some(at));
+            value.is_some() && !is_set && !word.starts_with('[')
+        })
+    })
 }
 
 /// The lines of a text without what stands in them.

@@ -310,19 +310,27 @@ fn lost_parts<'a>(
     is: impl Iterator<Item = &'a str>,
 ) -> Option<String> {
     const LONGEST: usize = 100;
-    let is: BTreeSet<&str> = is.collect();
+    let [was, is]: [BTreeSet<&str>; 2] = [was.collect(), is.collect()];
     // What jobs give may be sent as a whole instead.
     let has_whole = is.iter().any(|one| one.starts_with('{'));
-    let is_it = |rest: &str| rest.is_empty() || rest.starts_with(['=', '.']);
+    // Fixed parts of it are not what a job may give, unless it had fixed parts before.
+    let within = |side: &BTreeSet<&str>, name: &str| {
+        let mut rests = side.iter().filter_map(|one| one.strip_prefix(name));
+        rests.any(|rest| rest.starts_with('.'))
+    };
     let has_name = |name: &str| {
-        is.iter()
-            .any(|one| one.strip_prefix(name).is_some_and(is_it))
+        let mut rests = is.iter().filter_map(|one| one.strip_prefix(name));
+        rests.any(|rest| rest.is_empty() || rest.starts_with('='))
+            || within(&was, name) && within(&is, name)
     };
     let is_known = |part: &str| match part.split_once('=') {
+        // An empty part that is filled now.
+        Some((name, "{}")) if within(&is, name) => true,
         Some((name, _)) => is.contains(part) || is.contains(name),
         None => has_whole || has_name(part) || part == COMPUTED,
     };
     let lost: Vec<String> = was
+        .iter()
         .filter(|part| !is_known(part) && !part.starts_with('{'))
         .map(|part| format!("`{}`", cut(part, LONGEST)))
         .collect();

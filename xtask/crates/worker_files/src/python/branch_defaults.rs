@@ -27,6 +27,9 @@ impl Test {
     }
 }
 
+/// The most names that are tried one after the other.
+const MOST_TRIED: usize = 16;
+
 impl<'t> Reader<'t> {
     /// Notes the defaults that a condition gives where the value `node` is unset. Returns whether
     /// `node` is part of such a condition.
@@ -102,7 +105,8 @@ impl<'t> Reader<'t> {
                 let names = names.unwrap_or_default().into_iter();
                 let behind = names.skip_while(|one| one.as_str() != Some(name)).skip(1);
                 let env = |one: Val<'t>| Some(Val::Env(one.as_str()?.into(), Val::None.into()));
-                let behind = behind.filter_map(env).map(|one| (one, list));
+                let behind = behind.take(MOST_TRIED).filter_map(env);
+                let behind = behind.map(|one| (one, list));
                 usage.defaults.extend(behind);
             }
             // `next(value for value in (first, second) if value)`

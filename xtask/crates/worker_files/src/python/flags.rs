@@ -3,7 +3,7 @@
 use super::command::Seen;
 use super::environment::CALLERS;
 use super::eval::Reader;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
 use crate::{FlagKind, Hides, shell};
@@ -29,6 +29,9 @@ fn is_line(value: &Val<'_>) -> bool {
         .next()
         .is_some_and(|next| !next.is_empty() || value.pieces().len() > 1)
 }
+
+/// Expressions that hold values and decide nothing.
+const HOLDERS: &str = "dictionary list tuple set";
 
 /// Expressions that are one word each.
 const LITERALS: [&str; 3] = ["string", "integer", "float"];
@@ -258,8 +261,14 @@ impl<'t> Reader<'t> {
         for part in condition.below() {
             match part.kind() {
                 "call" | "subscript" | "identifier" | "attribute" => {
-                    names.extend(self.at(part, way).envs());
-                    if calls == 0 {
+                    let envs = self.at(part, way).envs();
+                    // Of an object or a dict its one member decides.
+                    let whole = part.parent().map_or("", Node::kind);
+                    let is_owner = matches!(part.part(), "object" | "value")
+                        && matches!(whole, "attribute" | "subscript");
+                    let is_known = !envs.is_empty();
+                    names.extend(envs);
+                    if calls == 0 || is_known || is_owner {
                         continue;
                     }
                     // A name stands for what it was set to: `on = value.lower() in YES`.
@@ -280,7 +289,8 @@ impl<'t> Reader<'t> {
                     let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(part)));
                     if let (Some((own, inner)), Val::Func(..)) = (bound, &callee) {
                         let all = self.returned(own);
-                        tests.extend(all.iter().map(|one| (*one, inner.clone())));
+                        let holds = |one: &&Node<'t>| !is_among(HOLDERS, one.kind());
+                        tests.extend(all.iter().filter(holds).map(|one| (*one, inner.clone())));
                     }
                     for (test, way) in tests {
                         self.decides(test, &way, calls - 1, names, words);

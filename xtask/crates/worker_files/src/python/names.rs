@@ -128,12 +128,19 @@ impl<'t> Reader<'t> {
                     while let Some(of) = object.filter(|of| of.kind() == "subscript") {
                         let outer = reader.part(of.field("subscript"), &none);
                         let same = |own: &Val<'t>| own.as_str() == outer.as_str();
-                        let held = pairs.iter().rev().find(|(own, _)| same(own));
-                        let Some((_, Val::Dict(held))) = held else {
+                        let at = pairs.iter().rposition(|(own, _)| same(own));
+                        let Some((at, Val::Dict(held))) = at.map(|at| (at, &pairs[at].1)) else {
                             return;
                         };
-                        let new = key.each().iter().map(|key| (key.clone(), value.clone()));
-                        value = Val::Dict(held.iter().cloned().chain(new).collect());
+                        let mut held = held.to_vec();
+                        for key in key.each() {
+                            held.retain(|(own, _)| {
+                                own.as_str().is_none() || own.as_str() != key.as_str()
+                            });
+                            held.push((key.clone(), value.clone()));
+                        }
+                        value = Val::Dict(held.into());
+                        pairs.remove(at);
                         key = outer;
                         object = of.field("value");
                     }

@@ -294,7 +294,7 @@ impl<'t> Node<'t> {
                 "parameters" => true,
                 "keyword_argument" if below.part() == "name" => true,
                 "assignment" => above.text_of("left") == self.text(),
-                "call" => above.is_message(),
+                "call" => above.logs(),
                 "if_statement" => {
                     below.part() == "condition" && above.field("consequence").is_some_and(ends)
                 }
@@ -305,11 +305,15 @@ impl<'t> Node<'t> {
         })
     }
 
-    /// Whether a call only tells its arguments: it prints or logs them, or an error holds them.
-    pub fn is_message(self) -> bool {
+    /// Whether a call prints or logs its arguments.
+    pub fn logs(self) -> bool {
         const LOGS: &str = "print debug info warning error exception critical log";
-        let raised = self.parent().map_or("", Self::kind);
-        raised == "raise_statement" || is_among(LOGS, self.callee_name())
+        is_among(LOGS, self.callee_name())
+    }
+
+    /// Whether a call only tells its arguments: it logs them, or an error holds them.
+    pub fn is_message(self) -> bool {
+        self.logs() || self.parent().map_or("", Self::kind) == "raise_statement"
     }
 
     /// The last name of a dotted name: `b` of `a.b`.

@@ -82,9 +82,6 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     let mut others: Vec<&RepoPath> = paths.filter(|path| rank(path).is_some()).collect();
     others.sort_by_key(rank);
     others.into_iter().cloned().for_each(add);
-    if let (true, [only]) = (found.is_empty(), &*other_dockerfiles(tree)) {
-        found.push(only.clone());
-    }
     Ok(found)
 }
 

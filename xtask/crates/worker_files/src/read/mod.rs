@@ -223,8 +223,7 @@ impl Reader<'_> {
         let found = files::dockerfiles(self.tree, &self.interface)?;
         for other in files::other_dockerfiles(self.tree) {
             if !found.contains(&other) {
-                let what = "not read: nothing says that the worker's image is built from it";
-                self.file_not_read(&other, what, &[Hides::Image, Hides::Packages]);
+                self.file_not_read(&other, super::NOT_BUILT, &[Hides::Image, Hides::Packages]);
             }
         }
         let Some((first, others)) = found.split_first() else {
@@ -277,12 +276,8 @@ impl Reader<'_> {
 
     fn python(&mut self) -> Result<()> {
         // One beside the worker's own program is another product's.
-        let absent = std::mem::take(&mut self.absent);
-        let absent = if self.starts_python {
-            Vec::new()
-        } else {
-            absent
-        };
+        let mut absent = std::mem::take(&mut self.absent);
+        absent.retain(|_| !self.starts_python);
         let files = self.data()?;
         let named = files.iter().map(|source| (source.path.to_string(), source));
         let data = named.collect();

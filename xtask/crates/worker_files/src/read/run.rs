@@ -84,15 +84,12 @@ impl Reader<'_> {
 
     /// A script without the functions that no file calls.
     fn live(&self, source: &Source) -> String {
-        let others = self
-            .interface
-            .sources
-            .values()
-            .filter(|one| one.path != source.path);
-        let others: Vec<&str> = others.map(|one| &*one.text).collect();
+        let others = self.interface.sources.values();
+        let others: Vec<&Source> = others.filter(|one| one.path != source.path).collect();
+        let is_elsewhere = |name: &str| others.iter().any(|one| one.text.contains(name));
         // Functions that nothing calls call others.
         (0..4).fold(source.text.clone(), |text, _| {
-            shell::without_idle(&text, &others)
+            shell::without_idle(&text, &is_elsewhere)
         })
     }
 
@@ -295,12 +292,15 @@ impl Reader<'_> {
         let words = command.run();
         let script = words
             .iter()
-            .find(|word| word.text.rsplit('.').next() == Some("py"));
+            .skip(1)
+            .find(|word| !word.text.starts_with('-'));
+        let script = script.filter(|word| word.text.rsplit('.').next() == Some("py"));
         let held = self.interface.held.iter().flatten();
         let mut modules = held.filter(|path| path.name().ends_with(b".py"));
         if let Some(script) = script
             && is_other
             && command.program().starts_with("python")
+            && !words.iter().any(|word| matches!(&*word.text, "-c" | "-m"))
             && !script.text.contains('$')
             && modules.next().is_some()
         {
