@@ -271,11 +271,14 @@ impl Facts {
         facts
     }
 
-    /// Leaves out defaults and ways to use a value that a record does not know: older readers found
-    /// fewer of them.
-    pub fn forget_uses_unlike(&mut self, record: &Self) {
+    /// Leaves out what a record does not know of a value, where its reader found less of it.
+    pub fn forget_uses_unlike(&mut self, record: &Self, reader: u64) {
+        let keys: &[&str] = match reader {
+            9.. => &["fallbacks"],
+            _ => &["default", "interpreted", "fallbacks"],
+        };
         for (id, fact) in &mut self.all {
-            for key in ["default", "interpreted", "fallbacks"] {
+            for key in keys.iter().copied() {
                 let known = record.all.get(id);
                 if known.is_some_and(|known| known.get(key).is_none()) {
                     fact.value.remove(key);

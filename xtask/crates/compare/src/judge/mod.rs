@@ -77,7 +77,7 @@ fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
     let recorded = old;
     let as_then = old.older.map(|reader| {
         let [old, mut new] = [old, new].map(|facts| facts.as_read_by(reader));
-        new.forget_uses_unlike(&old);
+        new.forget_uses_unlike(&old, reader);
         [old, new]
     });
     let [old, new] = as_then
