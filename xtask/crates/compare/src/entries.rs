@@ -138,9 +138,11 @@ fn is_limited(item: &Item) -> bool {
         return false;
     };
     let keys = old.value.keys().chain(new.value.keys());
-    let mut differing =
+    let differing =
         keys.filter(|key| !WORDING.contains(&key.as_str()) && old.get(key) != new.get(key));
+    let mut differing = differing.peekable();
     item.verdict == Verdict::Changed
+        && differing.peek().is_some()
         && differing.all(|key| matches!(&**key, "min" | "max") && old.get(key).is_none())
 }
 

@@ -273,6 +273,57 @@ fn what_an_older_reader_did_not_see_makes_no_false_change() {
 }
 
 #[test]
+fn a_key_is_only_looked_for_where_its_reader_knew_what_is_used() {
+    let worker = |body: &str| {
+        let text = format!(
+            "import requests, runpod\n\n\ndef handler(job):\n    given = job['input']\n    url = 'http://localhost:30000/generate'\n{body}\n\nrunpod.serverless.start({{'handler': handler}})\n"
+        );
+        Facts::read(&Memory::new().with("handler.py", text)).unwrap()
+    };
+    let new = worker("    return requests.post(url, json=given).json()\n");
+    let old = |body: &str, reader: Option<u64>| {
+        let facts = worker(body);
+        let mut facts = facts.as_read_by(reader.unwrap_or(10));
+        facts.older = reader;
+        facts
+    };
+    let open = |old: &Facts| {
+        let items = judge(old, &new);
+        items
+            .iter()
+            .any(|item| item.id == "input:stop" && item.open)
+    };
+    let used = "    return requests.post(url, json={'stop': given.get('stop')}).json()\n";
+    let looked_for = "    if 'stop' in given:\n        url += '/x'\n    return requests.post(url, json=given).json()\n";
+    assert!(open(&old(looked_for, None)));
+    assert!(open(&old(looked_for, Some(9))));
+    for reader in [None, Some(9), Some(7)] {
+        assert!(!open(&old(used, reader)), "{reader:?}");
+    }
+}
+
+#[test]
+fn an_older_record_s_wider_use_is_no_change_and_a_lost_one_is() {
+    let worker = |body: &str| {
+        let text = format!("import os\n\nvalue = os.getenv('A_ONE')\n{body}");
+        Facts::read(&Memory::new().with("handler.py", text)).unwrap()
+    };
+    let told = |old: &str, new: &str| -> String {
+        let mut record = worker(old);
+        record.older = Some(9);
+        let items = judge(&record, &worker(new)).into_iter();
+        items
+            .filter(|item| item.open)
+            .map(|item| item.why)
+            .collect()
+    };
+    let both = "one = value == 'on'\ntwo = value in ('a', 'b')\n";
+    assert_eq!(told(both, "two = value in ('a', 'b')\n"), "");
+    let lost = told(both, "print(value, value + 'x')\n");
+    assert!(lost.contains("how its value is taken"), "{lost}");
+}
+
+#[test]
 fn reasons_turn_open_facts_into_accepted_ones_and_go_stale() {
     let mut items = compared(&legacy(), &modern());
     let mut accepted = Accepted::default();

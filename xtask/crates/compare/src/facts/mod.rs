@@ -115,8 +115,8 @@ impl Fact {
             parts.filter(|part| !part.is_empty()).collect()
         };
         for (key, was) in &record.value {
-            let is = self.get(key).unwrap_or_default();
-            let is_more = key == "interpreted" && parts(was).is_superset(&parts(is));
+            let is = parts(self.get(key).unwrap_or_default());
+            let is_more = key == "interpreted" && !is.is_empty() && parts(was).is_superset(&is);
             if is_more || key == "timeout" && was.contains('…') {
                 self.value.insert(key.clone(), was.clone());
             }

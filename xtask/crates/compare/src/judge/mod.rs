@@ -30,6 +30,8 @@ use xtask_core::sglang::{self, Flag, Table};
 pub struct Judge<'a> {
     pub old: &'a Facts,
     pub new: &'a Facts,
+    /// The parts of the new worker's requests, also where an older record tells of none.
+    sent: BTreeSet<String>,
     /// The flags of the `SGLang` that the new worker pins: one table, those of both neighbours of a
     /// release without one, or none where nothing is pinned.
     pub tables: Vec<Table>,
@@ -75,6 +77,7 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
 
 fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
     let recorded = old;
+    let sent = requests::sent(new);
     let as_then = old.older.map(|reader| {
         let [old, mut new] = [old, new].map(|facts| facts.as_read_by(reader));
         new.forget_uses_unlike(&old, reader);
@@ -103,6 +106,7 @@ fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
     let mut judge = Judge {
         old,
         new,
+        sent,
         tables,
         is_newer,
         sglang,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::Fact;
+use super::super::facts::{Fact, Facts};
 use super::variables::same_value;
 use super::{Item, Judge, Verdict, api, difference};
 use worker_files::python::{COMPUTED, HEADER, NO_BODY};
@@ -88,7 +88,7 @@ impl Judge<'_> {
             None if old.get("set").is_some() => Item::new(id, Verdict::Missing, Some(old), None)
                 .why("The old handler puts it into the job's input or takes it out; the new one does not.")
                 .help("Do that again, or record why not."),
-            None if judge.hands_on(path) => handed_on(id, old),
+            None if judge.hands_on(path) => judge.handed_on(id, old),
             None => Item::new(id, Verdict::Missing, Some(old), None)
                 .why("The new handler doesn't look at it: jobs that use it are understood differently.")
                 .help("Handle it again, or record what jobs have to say instead."),
@@ -181,8 +181,7 @@ impl Judge<'_> {
 
     /// Whether a request of the new worker sends a part of the job's input as a whole.
     fn sends_whole(&self, part: &str) -> bool {
-        let mut routes = self.new.area("route");
-        routes.any(|(_, fact)| lines(fact, "body").any(|line| line == part))
+        self.sent.contains(part)
     }
 
     /// Whether jobs can name the route of a request that is made with the same method.
@@ -227,6 +226,35 @@ impl Judge<'_> {
             item.note().help("")
         });
     }
+
+    /// A parameter of the job's body that the new worker gives to `SGLang` as it is.
+    fn handed_on(&self, id: &str, old: &Fact) -> Item {
+        // Records of readers before 8 don't say what is used.
+        let is_said = self.old.older.is_none_or(|reader| reader >= 8);
+        let name = id.rsplit(['.', ':']).next().unwrap_or_default();
+        match old.get("default") {
+            Some(default) if !api::is_default(name, default) => {
+                Item::new(id, Verdict::Changed, Some(old), None)
+                    .why(format!(
+                        "Jobs without it got `{default}`; the new worker leaves it to SGLang."
+                    ))
+                    .help("Set the default again, or record that jobs give it or don't need it.")
+            }
+            // A key that is nothing but looked for decides what becomes of the job.
+            _ if is_said && old.value.is_empty() => Item::new(id, Verdict::Missing, Some(old), None)
+                .why("Jobs that have it were treated otherwise than those that don't; the new handler doesn't look.")
+                .help("Tell them apart again, or record what such jobs get."),
+            _ => Item::new(id, Verdict::Kept, Some(old), None)
+                .why("The new worker hands the whole body on to SGLang."),
+        }
+    }
+}
+
+/// The parts of all requests.
+pub fn sent(facts: &Facts) -> BTreeSet<String> {
+    let routes = facts.area("route");
+    let parts = routes.flat_map(|(_, fact)| lines(fact, "body"));
+    parts.map(str::to_owned).collect()
 }
 
 /// The methods of a route.
@@ -237,26 +265,6 @@ fn methods(fact: &Fact) -> impl Iterator<Item = &str> {
 /// Whether a route takes every method that another one takes.
 fn has_methods(new: &Fact, old: &Fact) -> bool {
     methods(old).all(|wanted| methods(new).any(|method| method == wanted || method == "*"))
-}
-
-/// A parameter of the job's body that the new worker gives to `SGLang` as it is.
-fn handed_on(id: &str, old: &Fact) -> Item {
-    let name = id.rsplit(['.', ':']).next().unwrap_or_default();
-    match old.get("default") {
-        Some(default) if !api::is_default(name, default) => {
-            Item::new(id, Verdict::Changed, Some(old), None)
-                .why(format!(
-                    "Jobs without it got `{default}`; the new worker leaves it to SGLang."
-                ))
-                .help("Set the default again, or record that jobs give it or don't need it.")
-        }
-        // A key that is nothing but looked for decides what becomes of the job.
-        _ if old.value.is_empty() => Item::new(id, Verdict::Missing, Some(old), None)
-            .why("Jobs that have it were treated otherwise than those that don't; the new handler doesn't look.")
-            .help("Tell them apart again, or record what such jobs get."),
-        _ => Item::new(id, Verdict::Kept, Some(old), None)
-            .why("The new worker hands the whole body on to SGLang."),
-    }
 }
 
 /// The part of the job's input that holds a parameter, as a request's body has it as a whole, its

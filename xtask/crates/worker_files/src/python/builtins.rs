@@ -9,7 +9,7 @@ use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Args, Val};
 
-const COLLECTIONS: &str = "dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
+const COLLECTIONS: &str = "deque dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
     reversed iter copy deepcopy cast next min max enumerate zip";
 
 /// Modules whose functions read data.

@@ -1,5 +1,7 @@
 //! The flags of the server's command, and the variables that decide on them.
 
+use std::rc::Rc;
+
 use super::command::Seen;
 use super::environment::CALLERS;
 use super::eval::Reader;
@@ -7,7 +9,6 @@ use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
 use crate::{FlagKind, Hides, shell};
-use std::rc::Rc;
 
 /// A flag: two dashes and a word, which may be computed.
 pub fn is_flag(value: &Val<'_>) -> bool {
