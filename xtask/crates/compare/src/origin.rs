@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::accepted::{self, Accepted};
 use super::baseline;
-use super::facts::{Fact, Facts, WORDING, value};
-use super::judge::{Item, Verdict, judge};
+use super::facts::{Fact, Facts, PASSED, WORDING, value};
+use super::judge::{Item, Verdict, is_on, judge};
 use super::own_changes::{Code, OwnChanges, code_of};
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::records;
@@ -189,8 +189,11 @@ fn now(
     let set = |name: &str, value: &str| {
         format!("set {name}={value} in the new worker: `ENV {name}={value}` in the Dockerfile")
     };
+    let lost_use = |there: &Fact| after.get(PASSED).is_some() && there.get(PASSED).is_none();
     if let Some(name) = id.strip_prefix("env:")
         && let Some(there) = new.get(id)
+        && !lost_use(there)
+        && there.get("reached").is_none()
     {
         let default = after.get("default").filter(|value| {
             there.get("default") != Some(value)
@@ -211,13 +214,16 @@ fn now(
     {
         let drives =
             |(name, fact): (&str, &Fact)| (fact.get("flag") == Some(flag)).then(|| name.to_owned());
-        if let Some(name) = new.area("env").find_map(drives) {
+        let said = after.get("from").and_then(|from| from.split(' ').next());
+        let names: Vec<String> = new.area("env").filter_map(drives).collect();
+        let same = names.iter().find(|name| Some(name.as_str()) == said);
+        if let Some(name) = same.or(names.first()) {
             let value = if value == super::facts::ALONE {
                 "true"
             } else {
                 value
             };
-            return set(&name, value);
+            return set(name, value);
         }
     }
     if let Some(Item {
@@ -227,6 +233,7 @@ fn now(
         ..
     }) = item
         && let (Some(name), Some(default)) = (now.strip_prefix("env:"), after.get("default"))
+        && is_on(after, default)
     {
         return format!("{why} For its default, {}", set(name, default));
     }

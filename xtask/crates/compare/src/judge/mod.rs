@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde_json::Value;
 
 pub use item::{Item, Verdict};
-pub use variables::same_value;
+pub use variables::{is_on, same_value};
 
 use super::facts::{ALONE, Fact, Facts, WORDING};
 use xtask_core::output::cut;

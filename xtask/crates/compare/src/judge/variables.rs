@@ -13,7 +13,7 @@ impl<'a> Judge<'a> {
         for (name, old, new) in self.ids("env") {
             let id = format!("env:{name}");
             let item = match (old, new) {
-                (Some(old), Some(new)) => self.variable_kept(&id, old, new),
+                (Some(old), Some(new)) => self.variable_kept(name, &id, old, new),
                 (Some(old), None) => self.variable_gone(name, &id, old),
                 (None, Some(new)) => {
                     let item = Item::new(&id, Verdict::Added, None, Some(new));
@@ -77,7 +77,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn variable_kept(&self, id: &str, old: &Fact, new: &Fact) -> Item {
+    fn variable_kept(&mut self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         if let Some(why) = new.get("flag").and_then(|flag| self.refused(flag)) {
             return Item::new(id, Verdict::Retired, Some(old), Some(new))
                 .open()
@@ -85,6 +85,11 @@ impl<'a> Judge<'a> {
                 .help(DROP_FLAG);
         }
         if old.get("reached").is_none() && new.get("reached").is_some() {
+            // Another variable may do it now.
+            let gone = old.get("flag").map(|_| self.variable_gone(name, id, old));
+            if let Some(gone) = gone.filter(|item| item.verdict == Verdict::Renamed) {
+                return gone;
+            }
             return Item::new(id, Verdict::Missing, Some(old), Some(new))
                 .why("Only code that nothing runs still reads it: endpoints that set it are ignored.")
                 .help("Call that code again, or record what to set instead.");
@@ -121,9 +126,7 @@ impl<'a> Judge<'a> {
         if let Some((flag, who)) = new.get("flag").and_then(|f| Some((f, self.disputed(f)?))) {
             notes.push(format!("It passes {flag}, which {who}."));
         }
-        let takes_over = ["flag", "by", PASSED]
-            .iter()
-            .any(|key| new.get(key).is_some());
+        let takes_over = ["flag", PASSED].iter().any(|key| new.get(key).is_some());
         if old.get(PASSED).is_some() && !takes_over {
             differences
                 .push("its words were arguments of SGLang's command, and are not now".to_owned());
@@ -205,8 +208,9 @@ impl<'a> Judge<'a> {
         if old.get("reached").is_some() {
             return gone.note().why("Only code that nothing ran read it.");
         }
+        let is_argument = old.get(PASSED).or(old.get("flag")).is_some();
         // What the worker looks for by the beginning of its name is its own business.
-        if !name.contains('*') && sglang::reads(name) && old.get(PASSED).is_none() {
+        if !name.contains('*') && sglang::reads(name) && !is_argument {
             return match old.get("default") {
                 None => Item::new(id, Verdict::Kept, Some(old), None)
                     .why("SGLang inherits it from the worker's environment."),
@@ -221,6 +225,17 @@ impl<'a> Judge<'a> {
             };
         }
         let Some(flag) = old.get("flag") else {
+            let all = self.new.area("env");
+            let mut passed =
+                all.filter(|(_, fact)| fact.get(PASSED).is_some() && fact.get("reached").is_none());
+            if let (Some(_), Some((other, fact)), None) =
+                (old.get(PASSED), passed.next(), passed.next())
+            {
+                return Item::new(id, Verdict::Renamed, Some(old), Some(fact))
+                    .now(format!("env:{other}"))
+                    .why(format!("The words of both are arguments of SGLang's command, but endpoints that set {name} are ignored: the new worker reads only {other}."))
+                    .help(format!("Let the worker read {name} too, where {other} is not set."));
+            }
             return gone
                 .why("The new worker doesn't read it: endpoints that set it are ignored.")
                 .help(format!("Read {name} again, or record what to set instead."));
@@ -228,6 +243,7 @@ impl<'a> Judge<'a> {
         let same_role = self
             .new
             .area("env")
+            .filter(|(_, fact)| fact.get("reached").is_none())
             .filter(|(_, fact)| fact.get("flag").is_some_and(|f| self.same_flag(flag, f)))
             .map(|(other, fact)| (other.to_owned(), fact))
             .min_by_key(|(other, _)| {
@@ -242,12 +258,18 @@ impl<'a> Judge<'a> {
                 format!("It drove {flag}, which SGLang calls {driven} now")
             };
             self.renamed.insert(name.to_owned(), other.clone());
+            let default = old.get("default").filter(|default| is_on(old, default));
+            let default =
+                default.filter(|text| !text.is_empty() && fact.get("default") != Some(text));
+            let set = default.map_or_else(String::new, |text| {
+                format!(" For its default: `ENV {other}={text}` in the Dockerfile.")
+            });
             return Item::new(id, Verdict::Renamed, Some(old), Some(fact))
                 .now(format!("env:{other}"))
                 .why(format!(
                     "{role}, but endpoints that set {name} are ignored: the new worker reads only {other}."
                 ))
-                .help(format!("Let the worker read {name} too, where {other} is not set."));
+                .help(format!("Let the worker read {name} too, where {other} is not set.{set}"));
         }
         if let Some(item) = self.flag_retired(flag, id, old) {
             return item;
@@ -275,6 +297,22 @@ pub fn same_value(a: &str, b: &str) -> bool {
         || number(a)
             .zip(number(b))
             .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
+}
+
+/// Whether a switch is on by default; the default of anything else is a value.
+pub fn is_on(fact: &Fact, default: &str) -> bool {
+    if fact.get("how") != Some("switch") {
+        return true;
+    }
+    let words = fact
+        .get("interpreted")
+        .or(fact.get("on"))
+        .unwrap_or_default();
+    let is_other = ["<", ">", "!", "not "]
+        .iter()
+        .any(|sign| words.contains(sign));
+    let mut words = words.split(|c: char| "[]|, ".contains(c));
+    !is_other && words.any(|word| word.eq_ignore_ascii_case(default))
 }
 
 pub fn show(value: Option<&str>) -> String {

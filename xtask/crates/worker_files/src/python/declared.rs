@@ -1,16 +1,25 @@
 //! What a file declares in plain lists. A table names itself as the environment's interface:
 //! `ENVIRONMENT_INTERFACE = TABLE`, where `TABLE` holds `Setting("NAME", "default", …)` or
-//! `("NAME", "default", …)` for each variable.
+//! `("NAME", "default", …)` for each variable. A third text `command line` says that its words are
+//! arguments of the server's command.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::syntax::{self, Node, Syntax, is_among};
 use crate::{EnvRead, Hides, Source, Unread};
 
 const MARK: &str = "ENVIRONMENT_INTERFACE";
+const PASSED: &str = "command line";
 
-/// The variables that a module declares in this way, as the worker reads them.
-pub fn reads(source: &Source, syntax: &Syntax<'_>, unread: &mut Vec<Unread>) -> Vec<EnvRead> {
+/// The variables that a module declares in this way, as the worker reads them, and into `passed`
+/// those whose words the server gets.
+pub fn reads(
+    source: &Source,
+    syntax: &Syntax<'_>,
+    passed: &mut BTreeSet<String>,
+    unread: &mut Vec<Unread>,
+) -> Vec<EnvRead> {
     let Some(mut table) = assigned(syntax, MARK) else {
         return Vec::new();
     };
@@ -27,14 +36,16 @@ pub fn reads(source: &Source, syntax: &Syntax<'_>, unread: &mut Vec<Unread>) -> 
         let cells = row.field("arguments").unwrap_or(row);
         let mut texts = cells.children().map_while(plain_text);
         match texts.next() {
-            Some((name, range)) => found.push(EnvRead {
-                by_table: true,
-                ..EnvRead::new(
-                    name,
-                    texts.next().map(|(text, _)| text),
-                    source.place(range),
-                )
-            }),
+            Some((name, range)) => {
+                let default = texts.next().map(|(text, _)| text);
+                if texts.next().is_some_and(|(kind, _)| kind == PASSED) {
+                    passed.insert(name.clone());
+                }
+                found.push(EnvRead {
+                    by_table: true,
+                    ..EnvRead::new(name, default, source.place(range))
+                });
+            }
             None => unread.push(source.unread(
                 row.range(),
                 "the name of this environment variable is not a plain text",

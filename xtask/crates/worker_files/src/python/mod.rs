@@ -253,9 +253,10 @@ fn read_counted(
         .map(|(source, syntax)| (*source, syntax))
         .collect();
     let program = Program::new(files, reach);
-    let mut declared = Vec::new();
+    let (mut declared, mut passed) = (Vec::new(), BTreeSet::new());
     for file in program.files.iter().filter(|file| file.reached) {
-        declared.extend(declared::reads(file.source, file.syntax, &mut unread));
+        let reads = declared::reads(file.source, file.syntax, &mut passed, &mut unread);
+        declared.extend(reads);
     }
     let acts = |file: &&scope::File<'_>| file.reached && acts(file.syntax.root());
     let acting = program.files.iter().filter(acts);
@@ -263,6 +264,7 @@ fn read_counted(
     let mut reader = Reader::new(program, data);
     reader.run();
     reader.facts.acting = acting;
+    reader.facts.passed.append(&mut passed);
     let Reader {
         mut facts,
         unread: more,

@@ -289,6 +289,12 @@ impl Parser<'_> {
         let operator = self.at;
         let operand = self.deeper(Self::operand);
         let end = self.at.min(self.bytes.len());
+        // What the script itself set is its value, where that is one.
+        let filled = self.filled_in(&operand.0, start..end, true);
+        let operand: String = match filled.as_slice() {
+            [one] => one.text.clone(),
+            _ => operand.0.into_iter().map(|part| part.text).collect(),
+        };
         let written = self.slice(start..end);
         if indirect {
             self.indirect(&name, start..end);
@@ -316,7 +322,7 @@ impl Parser<'_> {
     }
 
     /// What follows the name in `${NAME…}`, up to the bracket: the text behind the operator.
-    pub(super) fn operand(&mut self) -> String {
+    pub(super) fn operand(&mut self) -> Parts {
         self.at += usize::from(self.peek() == Some(b':'));
         self.at += usize::from(matches!(self.peek(), Some(b'-' | b'=' | b'+' | b'?')));
         let mut parts = Parts::default();
@@ -337,7 +343,7 @@ impl Parser<'_> {
                 _ => parts.text(self.character()),
             }
         }
-        parts.0.into_iter().map(|part| part.text).collect()
+        parts
     }
 
     /// `${!NAME}`: the variable whose name a variable holds.
