@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::super::facts::{FILES, Fact, Facts, IDLE, RUNS};
 use super::variables::show;
 use super::{Item, Judge, Verdict, difference, few};
-use worker_files::is_one_of;
+use worker_files::{Place, is_one_of};
 use xtask_core::sglang;
 
 /// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
@@ -148,6 +148,13 @@ impl<'a> Judge<'a> {
             old.get("value").unwrap_or_default(),
             new.get("value").unwrap_or_default(),
         );
+        if was == is
+            && let Some(place) = left_to_code(old, new)
+        {
+            return Item::new(id, Verdict::Changed, Some(old), Some(new))
+                .why(format!("The Dockerfile set it too; now only {place} does."))
+                .help("Set it again, or record that this is early enough for all that reads it.");
+        }
         if was == is && name != "FROM" || (name == "CMD" && same_start(was, is)) {
             let note = if was == is {
                 String::new()
@@ -247,6 +254,20 @@ impl<'a> Judge<'a> {
             .why("Nothing installs it now.")
             .help("Install it again, or record why it isn't needed.")
     }
+}
+
+/// Where the code still sets a variable that the old Dockerfile set as well, and the new one does
+/// not: only programs that come to that line see it.
+fn left_to_code(old: &Fact, new: &Fact) -> Option<String> {
+    let is_code = |place: &&Place| place.file.name().ends_with(b".py");
+    let in_both = |place: &&Place| {
+        let mut code = old.places.iter().filter(is_code);
+        code.any(|other| other.file.name() == place.file.name())
+    };
+    let is_left = new.places.iter().all(|place| is_code(&place))
+        && !old.places.iter().all(|place| is_code(&place));
+    let mut both = new.places.iter().filter(in_both);
+    both.next().filter(|_| is_left).map(ToString::to_string)
 }
 
 /// Whether two commands start the same program: the path of the script goes with the layout.
