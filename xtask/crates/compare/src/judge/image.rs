@@ -1,6 +1,6 @@
 //! The image and its packages.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::super::facts::{FILES, Fact, Facts, IDLE, RUNS};
 use super::variables::show;
@@ -204,6 +204,7 @@ impl<'a> Judge<'a> {
         };
         let help = "Do it again, or record why it isn't needed.";
         self.each_part("step", commands, missing, help);
+        self.fewer_places();
         let on_sglang = self
             .new
             .get("image:FROM")
@@ -221,6 +222,33 @@ impl<'a> Judge<'a> {
                 }
                 None => judge.package_gone(area, name, id, old, on_sglang),
             });
+        }
+    }
+
+    /// Steps of several files, as a build's and a start's are, that one of these lacks now.
+    fn fewer_places(&mut self) {
+        let (before, after) = (self.old.area("step"), self.new);
+        let files = |fact: &Fact| -> BTreeSet<Vec<u8>> {
+            let names = fact.places.iter().map(|place| place.file.name().to_vec());
+            names.collect()
+        };
+        let all: BTreeSet<Vec<u8>> = after.all.values().flat_map(files).collect();
+        for (name, old) in before {
+            let id = format!("step:{name}");
+            let Some(is) = after.get(&id).map(files) else {
+                continue;
+            };
+            let was = files(old);
+            let lost = was
+                .iter()
+                .find(|file| !is.contains(*file) && all.contains(*file));
+            if let Some(file) = lost.filter(|_| was.intersection(&is).next().is_some())
+                && let Some(item) = self.item_mut(&id).filter(|item| !item.open)
+            {
+                let file = String::from_utf8_lossy(file);
+                let why = format!("{file} did it too, and does not now.");
+                item.change(why, "Do it there again, or record why it isn't needed.");
+            }
         }
     }
 

@@ -144,6 +144,9 @@ impl<'t> Reader<'t> {
                 if node.callee_name() == "setdefault" {
                     let place = self.place(node);
                     let names = asked.name.each().iter().filter_map(Val::as_str);
+                    for (name, value) in names.clone().zip(asked.default.iter().cycle()) {
+                        self.hands(name, value);
+                    }
                     let set = names.map(|name| (name.to_owned(), place.clone()));
                     self.facts.set.extend(set);
                 }
@@ -261,11 +264,19 @@ impl<'t> Reader<'t> {
     /// known is told by its source text `at` a place.
     fn assigns(&mut self, node: Node<'t>, name: &str, value: &Val<'t>, at: Node<'t>) {
         if self.program.runs(node) {
+            self.hands(name, value);
             let made = || format!("$({})", self.computed(at));
             let value = value.display().unwrap_or_else(made);
             let place = self.place(node);
             self.facts.assigned.push((name.to_owned(), value, place));
         }
+    }
+
+    /// Notes the variables of which another one gets the value.
+    fn hands(&mut self, name: &str, value: &Val<'t>) {
+        let others = value.envs().into_iter().filter(|other| &**other != name);
+        let handed = others.map(|other| (other.to_string(), name.to_owned()));
+        self.facts.handed.extend(handed);
     }
 
     pub fn write(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {

@@ -100,6 +100,8 @@ pub struct PythonFacts {
     pub opens: BTreeSet<String>,
     /// Variables whose words are arguments of the server's command.
     pub passed: BTreeSet<String>,
+    /// Variables whose value another one is set to: `environ["NEW"] = environ["OLD"]`.
+    pub handed: Vec<(String, String)>,
     /// Dicts from a variable's name to a flag: name, flag, and the name's place.
     pub tables: Vec<(String, String, Place)>,
     /// Whether a command line for `SGLang`'s server was seen.

@@ -62,6 +62,7 @@ impl WorkerInterface {
         reader.python()?;
         reader.packages()?;
         reader.table();
+        reader.handed();
         let Reader {
             mut interface,
             mut unread,
@@ -304,6 +305,7 @@ impl Reader<'_> {
         facts.launches |= self.interface.python.launches;
         facts.flags.append(&mut flags);
         facts.passed.append(&mut self.interface.python.passed);
+        facts.handed.append(&mut self.interface.python.handed);
         self.interface.python = facts;
         self.interface.sources = sources;
         self.configurations()

@@ -359,6 +359,14 @@ impl Reader<'_> {
             first == name && at.start == 0 && ends
         });
         if !is_own {
+            // A part of another value is not handed on.
+            if let [(other, at)] = shell::variables(value).as_slice()
+                && at.start == 0
+                && (at.end == value.len() || value.ends_with('}'))
+            {
+                let handed = (other.clone(), name.to_owned());
+                self.interface.python.handed.push(handed);
+            }
             let export = (name.to_owned(), value.to_owned(), place);
             self.interface.exports.push(export);
         }

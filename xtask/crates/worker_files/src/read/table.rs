@@ -84,6 +84,24 @@ impl Reader<'_> {
         self.interface.flag_table = Some(table);
     }
 
+    /// A variable whose value another one is set to drives what that one drives.
+    pub fn handed(&mut self) {
+        for (name, other) in &self.interface.python.handed {
+            let mut others = self.interface.env.iter();
+            let driver = others.find(|read| read.name == *other && read.drives.is_some());
+            let Some(driver) = driver.cloned() else {
+                continue;
+            };
+            let reads = self.interface.env.iter_mut();
+            for read in reads.filter(|read| read.name == *name && read.reached) {
+                if read.drives.is_none() {
+                    read.drives.clone_from(&driver.drives);
+                    read.by_table = driver.by_table;
+                }
+            }
+        }
+    }
+
     fn table_read(&mut self, name: &str, flag: &str, how: FlagKind, place: &Place) {
         let drives = FlagMapping {
             flag: flag.to_owned(),
