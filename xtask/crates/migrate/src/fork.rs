@@ -168,7 +168,10 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
         let (old_range, new_range) = (operation.old_range(), operation.new_range());
         let text = |lines: &[&str]| {
             let mut lines = lines.iter().map(|line| line.trim());
-            let said = lines.find(|line| !line.is_empty());
+            let said = lines
+                .clone()
+                .find(|line| line.contains(char::is_alphanumeric));
+            let said = said.or_else(|| lines.find(|line| !line.is_empty()));
             said.map(|line| line.chars().take(60).collect::<String>())
         };
         let added = new.get(new_range.clone()).and_then(text);
@@ -337,5 +340,12 @@ mod tests {
             .map(|hunk| (hunk.change.line, &*hunk.change.what, hunk.after.clone()))
             .collect();
         assert_eq!(told, [(2, "`two`", 2..3), (4, "removed: `4`", 4..4)]);
+    }
+
+    #[test]
+    fn a_change_is_told_by_a_line_with_words() {
+        let found = hunks(&"a.json".into(), "[\n]\n", "[\n{\n\"key\": 1\n}\n]\n");
+        let told: Vec<&str> = found.iter().map(|hunk| &*hunk.change.what).collect();
+        assert_eq!(told, ["`\"key\": 1`"]);
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::plan::{MoveReason, Plan, What};
 use super::preflight::Preflight;
+use compare::ForkChange;
 use transaction::journal::JournalRecord;
 use transaction::steps::Conflict;
 use worker_files::references::MentionKind;
@@ -184,9 +185,20 @@ fn text(plan: &Plan, next: &Commands) -> String {
 /// Which of the fork's changes a conflict holds, and what became of each.
 fn held(plan: &Plan, conflict: &RepoPath) -> String {
     let mut out = String::new();
-    for change in plan.own.iter().flat_map(|own| &own.changes) {
-        let place = layout::counterpart(&change.path);
-        if *conflict != change.path && place.as_ref() != Some(conflict) {
+    let changes = plan.own.iter().flat_map(|own| &own.changes);
+    let is_held = |change: &&ForkChange| {
+        *conflict == change.path || layout::counterpart(&change.path).as_ref() == Some(conflict)
+    };
+    let removed = removals(changes.clone().filter(is_held));
+    for ((path, now), ids) in &removed {
+        out += &format!(
+            "    {DIM}{path}{DIM:#} removed: {}\n      {now}\n",
+            ids.join(", ")
+        );
+    }
+    for change in changes.filter(is_held) {
+        let of_many = removed.get(&(&change.path, &*change.now));
+        if of_many.is_some_and(|ids| ids.contains(&&*change.id)) {
             continue;
         }
         let id = match &*change.id {
@@ -202,6 +214,20 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
         }
     }
     out
+}
+
+/// What a fork removed with much of a file, by what became of it.
+fn removals<'a>(
+    changes: impl Iterator<Item = &'a ForkChange>,
+) -> BTreeMap<(&'a RepoPath, &'a str), Vec<&'a str>> {
+    const MANY: usize = 4;
+    let mut removed: BTreeMap<(&RepoPath, &str), Vec<&str>> = BTreeMap::new();
+    for change in changes.filter(|change| change.is_removal() && change.text.is_none()) {
+        let alike = removed.entry((&change.path, &change.now)).or_default();
+        alike.push(&change.id);
+    }
+    removed.retain(|_, ids| ids.len() >= MANY);
+    removed
 }
 
 /// The changes of a fork that stay behind.
@@ -441,5 +467,32 @@ fn page(root: &Path, git_dir: &Path, next: &Commands) -> String {
             "\nThe page with both workers side by side was not written: {error:#}\n\n    {} --format html > {name}\n",
             next.task("compare", "")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_with_a_whole_file_is_told_together() {
+        let change = |id: &str, now: &str| ForkChange {
+            id: id.to_owned(),
+            path: "src/engine.py".into(),
+            line: 1,
+            places: Vec::new(),
+            what: "removed".to_owned(),
+            now: now.to_owned(),
+            text: None,
+        };
+        let mut all: Vec<_> = ["a", "b", "c", "d"].map(|id| change(id, "kept")).into();
+        all.push(change("e", "gone"));
+        all.push(ForkChange {
+            text: Some("x".to_owned()),
+            ..change("f", "kept")
+        });
+        let told = removals(all.iter());
+        assert_eq!(told.len(), 1);
+        assert_eq!(told.values().next().unwrap(), &["a", "b", "c", "d"]);
     }
 }
