@@ -189,6 +189,7 @@ const HUB_KEYS: &str = "type required fixed min max true false title description
 
 /// How a variable reaches the server's command whose words are arguments of it.
 pub const PASSED: &str = "passed";
+pub const LEFT_OUT: &str = "left out";
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
@@ -591,6 +592,7 @@ impl Facts {
                     ("kind", Some(item.kind.word())),
                     ("signature", Some(&item.signature)),
                     ("module", Some(&item.module)),
+                    (LEFT_OUT, Some(&item.left_out.join(", "))),
                 ],
             );
         }

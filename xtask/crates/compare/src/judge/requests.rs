@@ -1,8 +1,8 @@
 //! Routes, job input and the Python API.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::facts::{Fact, Facts};
+use super::super::facts::{Fact, Facts, LEFT_OUT};
 use super::variables::same_value;
 use super::{Item, Judge, Verdict, api, difference};
 use worker_files::python::{COMPUTED, HEADER, NO_BODY};
@@ -223,7 +223,11 @@ impl Judge<'_> {
             };
             let differences = Self::differences(old, new, Some(&["kind", "signature", "module"]));
             let item = Item::by_differences(id, old, new, &differences);
-            item.note().help("")
+            let mut item = item.note().help("");
+            if let Some(why) = other_constants(old, new) {
+                item.change(why, "Give it back the value that it had, or record why not.");
+            }
+            item
         });
     }
 
@@ -248,6 +252,28 @@ impl Judge<'_> {
                 .why("The new worker hands the whole body on to SGLang."),
         }
     }
+}
+
+/// Parameters that a call leaves out on both sides, which are another number then.
+fn other_constants(old: &Fact, new: &Fact) -> Option<String> {
+    let parts = |fact: &Fact| -> BTreeMap<String, String> {
+        let all = fact
+            .get(LEFT_OUT)
+            .into_iter()
+            .flat_map(|all| all.split(", "));
+        let pairs = all.filter_map(|one| one.split_once('='));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    };
+    let (was, is) = (parts(old), parts(new));
+    let mut differ = was.iter().filter_map(|(name, was)| {
+        let is = is.get(name).filter(|is| !same_value(was, is))?;
+        Some(difference(name, Some(was), Some(is)))
+    });
+    differ
+        .next()
+        .map(|one| format!("{one}, where it is not given."))
 }
 
 /// The parts of all requests.

@@ -1,5 +1,8 @@
 //! Classes, functions and their signatures: what other code may import and call.
 
+use std::collections::HashMap;
+
+use super::scope::Program;
 use super::syntax::Node;
 use crate::{Place, Source};
 
@@ -13,6 +16,8 @@ pub struct ApiItem {
     pub kind: ApiKind,
     /// Parameters with defaults, or base classes; white space and quotes made alike.
     pub signature: String,
+    /// Parameters that a call which runs leaves out, with the number or switch that they are then.
+    pub left_out: Vec<String>,
     pub place: Place,
 }
 
@@ -33,22 +38,70 @@ impl ApiKind {
     }
 }
 
+/// Calls by the name of what they call: how many values they give by position, and the call.
+pub type Calls<'t> = HashMap<&'t str, Vec<(usize, Node<'t>)>>;
+
+/// The calls that run, but those that give a list of values as it comes.
+pub fn calls<'t>(program: &Program<'t>) -> Calls<'t> {
+    let mut all = Calls::new();
+    for file in program.files.iter().filter(|file| file.reached) {
+        for call in file.syntax.nodes().filter(|node| node.kind() == "call") {
+            let kinds: Vec<&str> = call.arguments().map(Node::kind).collect();
+            let is_known = !kinds.iter().any(|kind| kind.ends_with("_splat"));
+            if is_known && program.runs(call) {
+                let by_position = kinds.iter().filter(|kind| **kind != "keyword_argument");
+                let known = all.entry(call.callee_name()).or_default();
+                known.push((by_position.count(), call));
+            }
+        }
+    }
+    all
+}
+
+/// The parameters that calls of this function leave out.
+fn left_out(function: Node<'_>, owner: &str, calls: &Calls<'_>) -> Vec<String> {
+    let name = match function.text_of("name") {
+        "__init__" => owner,
+        name => name,
+    };
+    let Some(calls) = calls.get(name) else {
+        return Vec::new();
+    };
+    let is_bound = !owner.is_empty() && !function.is_decorated("staticmethod");
+    let is_fixed = |text: &str| {
+        matches!(text, "True" | "False")
+            || text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_digit() || "._*+-/e ".contains(c))
+    };
+    let all = function.parameters().skip(usize::from(is_bound));
+    let fixed = all.enumerate().filter_map(|(index, (name, default, _))| {
+        let value = default?.text();
+        let leaves =
+            |(count, call): &(usize, Node<'_>)| *count <= index && call.keyword(name).is_none();
+        let is_left = is_fixed(value) && calls.iter().any(leaves);
+        is_left.then(|| format!("{name}={value}"))
+    });
+    fixed.collect()
+}
+
 /// The public names of a module. Names that begin with an underscore are private, except
 /// `__init__`, whose signature is how objects are made.
-pub fn items(source: &Source, root: Node<'_>) -> Vec<ApiItem> {
+pub fn items(source: &Source, root: Node<'_>, calls: &Calls<'_>) -> Vec<ApiItem> {
     let module = super::module_name(&source.path);
     let mut found = Vec::new();
     for statement in root.children() {
-        definition(source, &module, "", statement, &mut found);
+        definition(source, (&module, ""), statement, calls, &mut found);
     }
     found
 }
 
 fn definition(
     source: &Source,
-    module: &str,
-    owner: &str,
+    (module, owner): (&str, &str),
     node: Node<'_>,
+    calls: &Calls<'_>,
     found: &mut Vec<ApiItem>,
 ) {
     // Below its decorators.
@@ -76,11 +129,15 @@ fn definition(
         },
         kind,
         signature: normal(node.text_of(signature)),
+        left_out: match kind {
+            ApiKind::Class => Vec::new(),
+            ApiKind::Function | ApiKind::AsyncFunction => left_out(node, owner, calls),
+        },
         place: source.place(name.range()),
     });
     if kind == ApiKind::Class && owner.is_empty() {
         for member in node.field("body").into_iter().flat_map(Node::children) {
-            definition(source, module, own, member, found);
+            definition(source, (module, own), member, calls, found);
         }
     }
 }

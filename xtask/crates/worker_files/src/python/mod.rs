@@ -267,6 +267,7 @@ fn read_counted(
     reader.run();
     reader.facts.acting = acting;
     reader.facts.passed.append(&mut passed);
+    let calls = api::calls(&reader.program);
     let Reader {
         mut facts,
         unread: more,
@@ -280,7 +281,7 @@ fn read_counted(
             let most = syntax.errors.iter().filter(|error| is_most(source, error));
             unread.extend(most.map(|error| no_python(source, error)));
         }
-        facts.api.extend(api::items(source, syntax.root()));
+        facts.api.extend(api::items(source, syntax.root(), &calls));
     }
     unread.extend(more);
     facts.env.extend(declared);
