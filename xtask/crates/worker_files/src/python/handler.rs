@@ -235,6 +235,9 @@ impl<'t> Reader<'t> {
                 "argument_list" => {}
                 "assignment" => {
                     let left = above.field("left")?;
+                    if left.kind() == "attribute" {
+                        return self.is_idle_attribute(left).then_some(true);
+                    }
                     let is_name = left.kind() == "identifier";
                     return is_name.then(|| self.is_idle(left.scope(), left.text()));
                 }
@@ -244,6 +247,36 @@ impl<'t> Reader<'t> {
             }
         }
         None
+    }
+
+    /// Whether nothing looks at an attribute of this name, in any object and any file. What may look
+    /// at all of an object's attributes may look at this one.
+    fn is_idle_attribute(&mut self, attribute: Node<'t>) -> bool {
+        const ALL: [&str; 6] = [
+            "vars",
+            "__dict__",
+            "asdict",
+            "getattr",
+            "model_dump",
+            "dict",
+        ];
+        if attribute.text_of("object") != "self" {
+            return false;
+        }
+        let uses = &self.program.uses;
+        let all = |name: &'t str| {
+            let files = 0..self.program.files.len();
+            files.flat_map(move |file| uses.get(&(file, name)).into_iter().flatten())
+        };
+        let mut of_all = ALL.iter().flat_map(|name| all(name));
+        let name = attribute.text_of("attribute");
+        let is_idle = of_all.next().is_none()
+            && all(name).all(|one| {
+                let part = one.parent().filter(|above| above.kind() == "attribute");
+                part.is_none_or(|part| part.part() == "left" || part.is_idle())
+            });
+        self.steps += self.program.files.len();
+        is_idle
     }
 
     fn is_idle(&mut self, scope: Node<'t>, name: &'t str) -> bool {
