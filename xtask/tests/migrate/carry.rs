@@ -258,6 +258,50 @@ fn a_module_that_was_renamed_keeps_its_new_name() {
 }
 
 #[test]
+fn a_folder_that_was_renamed_stays_beside_upstreams_files() {
+    let lab = Lab::new();
+    let (worker, upstream) = fork(&lab);
+    for file in ["engine.py", "handler.py", "utils.py", "download_model.py"] {
+        worker.rename(&format!("src/{file}"), &format!("own/{file}"));
+    }
+    worker.edit("own/engine.py", "import os\n", "import os  # mine\n");
+    worker.commit("refactor: another folder");
+    let own = worker.read("own/engine.py");
+    let take = [CARRY, &["--conflicts", "upstream"]].concat();
+    worker
+        .migrate(&take)
+        .done()
+        .says("  engine.py: changed upstream, removed or moved here\n");
+    assert_eq!(worker.read("own/engine.py"), own);
+    for file in ["engine.py", "handler.py", "utils.py", "download_model.py"] {
+        let given = upstream.bytes(format!(".runpod/{file}"));
+        assert_eq!(worker.bytes(file), given, "{file}");
+    }
+}
+
+#[test]
+fn a_module_that_was_renamed_stays_where_upstreams_is_taken() {
+    let lab = Lab::new();
+    let (worker, upstream) = fork(&lab);
+    worker.rename("src/engine.py", "src/server.py");
+    worker.edit(
+        "src/server.py",
+        "    def __init__(self, host=\"0.0.0.0\", port=30000):\n",
+        "    def __init__(self, host=\"127.0.0.1\", port=30001):\n",
+    );
+    worker.commit("refactor: another name");
+    let own = worker.read("src/server.py");
+    worker
+        .migrate(&[CARRY, &["--conflicts", "upstream"]].concat())
+        .done();
+    assert_eq!(worker.read("server.py"), own);
+    assert_eq!(
+        worker.bytes("engine.py"),
+        upstream.bytes(".runpod/engine.py")
+    );
+}
+
+#[test]
 fn requirements_are_carried_from_the_builder_folder() {
     let lab = Lab::new();
     let (worker, _) = fork(&lab);

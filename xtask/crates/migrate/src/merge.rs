@@ -122,6 +122,16 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
                 None => entries.remove(path),
             };
         }
+        // A file that was renamed here stays, and upstream's comes beside it.
+        let is_new = |path: &RepoPath| !sides.base.contains_key(path);
+        for Conflict { path, .. } in taken.iter().filter(|one| is_new(&one.path)) {
+            if let (Some(ours), None) = (moved.get(path), sides.theirs.get(path)) {
+                entries.insert(path.clone(), ours.clone());
+                for (path, _, theirs) in removed_here(&sides, &moved) {
+                    entries.entry(path).or_insert(theirs);
+                }
+            }
+        }
         // What has no counterpart is below `outdated/` as it was.
         taken.extend(sides.orphans.iter().map(|(conflict, _)| conflict.clone()));
     } else {
@@ -203,7 +213,20 @@ fn merge_added(ours: &Entries, theirs: &Entries) -> Result<Merge> {
 
 /// A three-way merge by git.
 fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Result<Merge> {
-    let ours = tree_of(scratch, sides.before, ours)?;
+    let mut ours = ours.clone();
+    // Many a git looks for renames whatever it is told, but only of files that are gone. Where no
+    // module of the layout is new, none of them has another name there.
+    let is_new = |(_, to): &(RepoPath, RepoPath)| !sides.base.contains_key(to);
+    let gone = if looks_for_renames(sides) || sides.carried.iter().any(is_new) {
+        Vec::new()
+    } else {
+        removed_here(sides, &ours)
+    };
+    ours.extend(
+        gone.iter()
+            .map(|(path, base, _)| (path.clone(), base.clone())),
+    );
+    let ours = tree_of(scratch, sides.before, &ours)?;
     let merged = scratch.merge(
         &tree_alone(scratch, sides.base)?,
         &ours,
@@ -211,7 +234,7 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         looks_for_renames(sides),
     )?;
     let entries = repo.entries(&merged.tree)?;
-    let stages: Vec<ConflictStage> = merged
+    let mut stages: Vec<ConflictStage> = merged
         .stages
         .into_iter()
         .filter_map(|(path, stage, entry)| {
@@ -219,6 +242,15 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
             Some(ConflictStage { path, stage, side })
         })
         .collect();
+    // The modern files need one another, so that one which upstream did not change comes too.
+    let changed = |(_, base, theirs): &(_, _, _)| !same(base, theirs);
+    for (path, base, theirs) in gone.into_iter().filter(changed) {
+        let sides = [(1, base.side()), (3, theirs.side())];
+        stages.extend(sides.into_iter().filter_map(|(stage, side)| {
+            let (path, side) = (path.clone(), side?);
+            Some(ConflictStage { path, stage, side })
+        }));
+    }
     let mut conflicts: BTreeMap<RepoPath, String> = BTreeMap::new();
     for ConflictStage { path, .. } in &stages {
         let of_path = stages.iter().filter(|other| other.path == *path);
@@ -240,6 +272,19 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         .map(|(path, reason)| Conflict { path, reason })
         .collect();
     Ok((entries, conflicts, stages))
+}
+
+/// The files of the base that upstream still has and this repository does not: with both versions.
+fn removed_here(sides: &Sides, ours: &Entries) -> Vec<(RepoPath, TreeEntry, TreeEntry)> {
+    let gone = sides
+        .base
+        .iter()
+        .filter(|(path, _)| !ours.contains_key(*path));
+    let both = gone.filter_map(|(path, base)| {
+        let theirs = sides.theirs.get(path)?;
+        Some((path.clone(), base.clone(), theirs.clone()))
+    });
+    both.collect()
 }
 
 /// Why a path is a conflict, by which sides have it.

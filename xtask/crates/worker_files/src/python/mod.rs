@@ -431,6 +431,7 @@ impl<'t> Reader<'t> {
         if node.kind() == "pair"
             && let Some((key, value)) = node.field("key").zip(node.field("value"))
             && value.bare().starts_with("--")
+            && self.program.runs(node)
             && let Val::Str(name, _) = self.value(key)
             && let Val::Str(flag, _) = self.value(value)
             && !name.is_empty()
