@@ -169,6 +169,9 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         if !seen.insert(key) {
             continue;
         }
+        if at_best(tree.entries(), source.shape, ours) <= best.0 {
+            continue;
+        }
         upstream.fetch_files(&tree)?;
         // An older revision may be incomplete or unreadable.
         let Ok(bundle) = incoming::collect(&tree, source.shape, |_| Ok(())) else {
@@ -221,6 +224,21 @@ fn fingerprint(entries: &Entries, shape: Shape) -> Vec<(RepoPath, Oid)> {
         .filter(|(path, _)| shape.destination(path).is_some())
         .filter_map(|(path, entry)| Some((path.clone(), entry.oid.clone()?)))
         .collect()
+}
+
+/// How many of a revision's files could be here as it gives them: those that are rewritten are
+/// not known before they are read.
+fn at_best(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
+    let could = |(path, entry): &(&RepoPath, &TreeEntry)| {
+        shape.destination(path).is_some_and(|to| {
+            let same = |there: &TreeEntry| there.oid == entry.oid;
+            let is_rewritten = incoming::rewriter(&to, shape).is_some();
+            ours.get(&to)
+                .is_some_and(|there| is_rewritten || same(there))
+                && layout::kept_out(&to).is_none()
+        })
+    };
+    entries.iter().filter(could).count()
 }
 
 /// How many of upstream's files are here as it gave them.

@@ -108,12 +108,7 @@ pub fn collect(
     );
     for (to, (from, entry)) in comes {
         let mut incoming = Incoming::plain(from.clone(), entry.mode, tree.read(&from)?);
-        let rewriter = match to.as_str() {
-            Some("Dockerfile") if shape == Shape::Runpod => Some(dockerfile::rewrite as Rewriter),
-            Some("docker-compose.yml") if shape == Shape::Runpod => Some(compose::rewrite as _),
-            _ => None,
-        };
-        if let Some(rewriter) = rewriter {
+        if let Some(rewriter) = rewriter(&to, shape) {
             let rewritten = rewriter(&incoming.given, &map)
                 .map_err(|error| not_understood(&name, &from, error))?;
             incoming.rendered = rewritten.bytes;
@@ -126,6 +121,15 @@ pub fn collect(
 }
 
 type Rewriter = fn(&[u8], &PathMap) -> Result<Rewritten, NotUnderstood>;
+
+/// What rewrites the paths in a file that comes to `to`.
+pub fn rewriter(to: &RepoPath, shape: Shape) -> Option<Rewriter> {
+    match to.as_str() {
+        Some("Dockerfile") if shape == Shape::Runpod => Some(dockerfile::rewrite as Rewriter),
+        Some("docker-compose.yml") if shape == Shape::Runpod => Some(compose::rewrite as _),
+        _ => None,
+    }
+}
 
 /// An upstream's files that come, by where they go, and those of its part that stay behind; the
 /// notes tell which of these a reviewer would expect to come, and why they don't.
