@@ -261,9 +261,12 @@ fn origins(before: &[Line], after: &[Line]) -> Vec<Option<usize>> {
 
 /// Whether two lines share most of their words.
 fn alike(old: &str, new: &str) -> bool {
+    if old == new {
+        return true;
+    }
     let words = |line: &str| line.split(|c: char| !c.is_alphanumeric()).count();
     let (few, many) = (words(old).min(words(new)), words(old).max(words(new)));
-    old == new || 3 * few >= many && TextDiff::from_unicode_words(old, new).ratio() > 0.6
+    3 * few >= many && TextDiff::from_unicode_words(old, new).ratio() > 0.6
 }
 
 /// A line that is marked as a whole or not at all.
