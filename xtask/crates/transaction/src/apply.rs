@@ -287,7 +287,7 @@ impl Work<'_> {
         let target = path.below(&self.repo.top);
         Ok(is_file(&target)
             && self.is_vacated(number, record)
-            && self.hash(&content(&target)?)? == new.oid)
+            && self.objects.blob(&new.oid)?.as_ref() == Some(&content(&target)?))
     }
 
     /// Whether the file that was at the target of a step before has left it.

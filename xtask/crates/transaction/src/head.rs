@@ -56,6 +56,9 @@ impl Work<'_> {
         let Some(locks) = self.head_locks()? else {
             return Ok(());
         };
+        if !exists(&locks.head) && !exists(&locks.branch) {
+            return Ok(());
+        }
         let content = if_there(fs_err::read(&locks.branch))?;
         let is_locked = content.is_some_and(|content| content.trim_ascii() == tip.0.as_bytes());
         let ours = if is_locked {
@@ -87,11 +90,12 @@ impl Work<'_> {
             return Ok(None);
         }
         let name = self.repo.git("symbolic-ref --quiet HEAD").said()?;
-        let name = name.unwrap_or_else(|| "HEAD".to_owned());
+        let (git_dir, common_dir) = (&self.repo.git_dir, &self.repo.common_dir);
+        let reference = name.map_or_else(|| git_dir.join("HEAD"), |name| common_dir.join(name));
         Ok(Some(Locks {
-            head: self.repo.git_path("HEAD.lock")?,
-            branch: self.repo.git_path(&format!("{name}.lock"))?,
-            reference: self.repo.git_path(&name)?,
+            head: git_dir.join("HEAD.lock"),
+            branch: reference.with_added_extension("lock"),
+            reference,
         }))
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::apply::Work;
-use super::files::{at_once, exists, same_file};
+use super::files::{at_once, exists, same_content, same_file};
 use super::journal::{INDEX_NEW, INDEX_OLD, INDEX_SEEN, JournalRecord};
 use super::steps::edit_between;
 use xtask_core::fault;
@@ -77,7 +77,7 @@ impl Work<'_> {
             let call = self.repo.git("ls-files --stage -z");
             call.env("GIT_INDEX_FILE", index).output()
         };
-        Ok(same_file(one, other) || list(one)? == list(other)?)
+        Ok(same_file(one, other) || same_content(one, other)? || list(one)? == list(other)?)
     }
 
     pub(crate) fn index_back(&self, record: &JournalRecord, before: &Entries) -> Result<()> {
@@ -85,7 +85,8 @@ impl Work<'_> {
         let [old, new, back] =
             [INDEX_OLD, INDEX_NEW, INDEX_BACK].map(|name| self.journal.file(name));
         self.remove_own_lock()?;
-        if self.same_index(index, &old)? {
+        // The new one is another name of the same file.
+        if !same_file(index, &new) && self.same_index(index, &old)? {
             return Ok(());
         }
         if self.same_index(index, &new)? {

@@ -24,8 +24,8 @@ pub struct Repo {
     pub common_dir: PathBuf,
     pub index_file: PathBuf,
     pub object_format: String,
-    /// Settings that keep the filters of the user's configuration from running.
-    no_filters: Vec<(OsString, String)>,
+    /// The names of all settings, as git writes them; asked once.
+    settings: BTreeSet<Vec<u8>>,
 }
 
 /// How the work tree and the index stand against HEAD.
@@ -136,6 +136,7 @@ impl Repo {
                 "rename that directory"
             ));
         };
+        let settings = git.call().dir(dir).words("config -z --name-only --list");
         Ok(Self {
             git: git.clone(),
             top: path_buf(top),
@@ -143,18 +144,29 @@ impl Repo {
             common_dir: path_buf(common_dir),
             index_file: path_buf(index),
             object_format: String::from_utf8_lossy(format).into_owned(),
-            no_filters: filters_off(git.call().dir(dir))?,
+            settings: records(&settings.finish()?.stdout)
+                .map(Into::into)
+                .collect(),
         })
     }
 
     pub fn call(&self) -> Call {
-        let call = self.git.call().dir(&self.top);
-        call.config_by_environment(&self.no_filters)
+        let off: Vec<_> = self.filters().map(switched_off).collect();
+        self.git.call().dir(&self.top).config_by_environment(&off)
     }
 
-    /// The names of the filters that are configured, for messages.
+    /// The settings that let a filter run.
+    fn filters(&self) -> impl Iterator<Item = &[u8]> {
+        let ends = [&b".clean"[..], b".smudge", b".process", b".required"];
+        let all = self.settings.iter().map(Vec::as_slice);
+        all.filter(move |key| {
+            key.starts_with(b"filter.") && ends.iter().any(|end| key.ends_with(end))
+        })
+    }
+
+    /// Whether filters are configured, for messages.
     pub fn has_filters(&self) -> bool {
-        !self.no_filters.is_empty()
+        self.filters().next().is_some()
     }
 
     /// A call with arguments that are written here, divided by spaces.
@@ -253,13 +265,6 @@ impl Repo {
         Ok(call.args([&ancestor.0, &commit.0]).finish()?.ok)
     }
 
-    /// Where git keeps something of this work tree, which is not the same in every repository.
-    pub fn git_path(&self, name: &str) -> Result<PathBuf> {
-        let call = self.git("rev-parse --path-format=absolute --git-path");
-        let output = call.arg(name).output()?;
-        Ok(path_buf(output.strip_suffix(b"\n").unwrap_or(&output)))
-    }
-
     pub fn index_lock(&self) -> PathBuf {
         self.index_file.with_extension("lock")
     }
@@ -281,16 +286,24 @@ impl Repo {
     }
 
     pub fn setting(&self, key: &str) -> Result<Option<String>> {
+        if !self.is_set(key) {
+            return Ok(None);
+        }
         self.git("config --get").arg(key).said()
+    }
+
+    fn is_set(&self, key: &str) -> bool {
+        self.settings.contains(key.to_lowercase().as_bytes())
     }
 
     /// Whether a setting of the user's is on, however that is written.
     pub fn is_on(&self, key: &str) -> Result<bool> {
+        if !self.is_set(key) {
+            return Ok(false);
+        }
         let answer = self.git("config --type=bool --get").arg(key).finish()?;
         match answer.code {
             Some(0) => Ok(answer.stdout.starts_with(b"true")),
-            // It is not set.
-            Some(1) => Ok(false),
             _ => bail!(UserError::new(
                 format!("git can't read the setting {key}: {}", answer.message),
                 format!("fix it: `git config --show-origin {key}` tells where it is")
@@ -301,7 +314,10 @@ impl Repo {
     /// Whether only a part of the tracked files is checked out.
     pub fn is_sparse(&self) -> Result<bool> {
         // Without patterns the setting means nothing.
-        Ok(self.is_on("core.sparseCheckout")? && self.git_path("info/sparse-checkout")?.exists())
+        Ok(
+            self.is_on("core.sparseCheckout")?
+                && self.git_dir.join("info/sparse-checkout").exists(),
+        )
     }
 
     /// Those of `paths` that the sparse checkout hides; `None` where git is too old to tell.
@@ -355,17 +371,12 @@ impl Repo {
     }
 }
 
-/// The settings by which none of the filters runs that the configuration names.
-fn filters_off(call: Call) -> Result<Vec<(OsString, String)>> {
-    let call = call.words("config -z --name-only --get-regexp");
-    let filters = call.arg(r"^filter\..*\.(clean|smudge|process|required)$");
-    let off = |key: &[u8]| {
-        let is_switch = key.ends_with(b".required");
-        let off = if is_switch { "false" } else { "" };
-        // A name may be of any bytes.
-        (OsString::from_vec(key.to_vec()), off.to_owned())
-    };
-    Ok(records(&filters.finish()?.stdout).map(off).collect())
+/// The setting by which a filter does not run.
+fn switched_off(key: &[u8]) -> (OsString, String) {
+    let is_switch = key.ends_with(b".required");
+    let off = if is_switch { "false" } else { "" };
+    // A name may be of any bytes.
+    (OsString::from_vec(key.to_vec()), off.to_owned())
 }
 
 fn parse_status(output: &[u8]) -> Result<Status> {
