@@ -73,11 +73,12 @@ fn disturbed(repo: &Repo<'_>, args: &[&str], fault: &str) -> Run {
 }
 
 /// A kill comes at every moment. What an error adds to it is how the run ends, which is the same
-/// code at each; so every third moment will do, `every` being 3.
+/// code at each; so every third moment and the last ones will do, `every` being 3.
 fn everywhere(args: &[&str], fault: &str, every: usize) {
     let lab = Lab::new();
     let scenario = Scenario::new(start(&lab), args);
-    for at in (1..=scenario.points).step_by(every) {
+    let is_meant = |at: &usize| at.is_multiple_of(every) || at + 10 > scenario.points;
+    for at in (1..=scenario.points).filter(is_meant) {
         let fault = format!("{fault}:{at}");
         let when = format!("{fault} of {} in {args:?}", scenario.points);
         let left = scenario.start.copied("left");

@@ -122,9 +122,11 @@ impl<'a> Scenario<'a> {
         self.at_every(1, fault);
     }
 
-    /// Disturbs a run at every such moment.
+    /// Disturbs a run at every such moment, and at each one of its end.
     fn at_every(&self, step: usize, fault: &str) {
-        each((1..=self.points).step_by(step), |at| {
+        const END: usize = 10;
+        let is_meant = |at: &usize| at.is_multiple_of(step) || at + END > self.points;
+        each((1..=self.points).filter(is_meant), |at| {
             let when = format!("{fault}:{at} in {:?}", self.args);
             let (left, run) = self.disturbed(&format!("{fault}-{at}"), &format!("{fault}:{at}"));
             if fault == "kill" {

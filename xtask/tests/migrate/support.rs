@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 
 /// A scratch folder: the home of a user, and repositories side by side.
 pub struct Lab {
@@ -142,11 +143,32 @@ impl Lab {
 
     /// A legacy worker that was migrated to `upstream` and committed.
     pub fn migrated(&self, name: &str) -> Repo<'_> {
-        let worker = self.legacy(name);
-        worker
-            .migrate(&["--upstream", "../upstream", "--commit"])
-            .done();
-        worker
+        self.once("migrated", name, || {
+            let worker = self.legacy(name);
+            worker
+                .migrate(&["--upstream", "../upstream", "--commit"])
+                .done();
+        })
+    }
+
+    /// A repository that this process makes once for each upstream, and unpacks after that.
+    pub fn once(&self, what: &str, name: &str, make: impl FnOnce()) -> Repo<'_> {
+        static MADE: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
+        let repo = self.at(name);
+        let key = format!("{what} {}", self.at("upstream").head());
+        let made = MADE.lock().unwrap().get(&key).cloned();
+        if let Some(packed) = made {
+            tar::Archive::new(&packed[..]).unpack(&repo.path).unwrap();
+            repo.git(&["update-index", "--refresh"]);
+            return repo;
+        }
+        make();
+        let mut packed = tar::Builder::new(Vec::new());
+        packed.follow_symlinks(false);
+        packed.append_dir_all("", &repo.path).unwrap();
+        let packed = packed.into_inner().unwrap();
+        MADE.lock().unwrap().insert(key, packed);
+        repo
     }
 
     /// The environment of every command: this folder's own user, a fixed time, no colours.
