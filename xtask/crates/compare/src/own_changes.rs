@@ -148,7 +148,7 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     fn of(own: &'a BTreeSet<String>, was: &'a Facts, facts: &'a Facts) -> Self {
-        // Python's functions are facts that are never open.
+        // Of a function only numbers that calls leave out are judged.
         let judged = own.iter().filter(|id| !id.starts_with("python:"));
         let places = judged.flat_map(|id| {
             let places = facts.get(id).into_iter().flat_map(|fact| &fact.places);

@@ -8,6 +8,7 @@ mod image;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::judge::is_of_a_part;
 use super::unread::{self, UnreadFact};
 use worker_files::compose::ENV_FILE;
 use worker_files::dockerfile::Named;
@@ -48,6 +49,7 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
+            ("python", LEFT_OUT) => 11,
             ("input", "text" | "refused")
             | ("env" | "input", "used")
             | ("route", "body")
@@ -72,6 +74,11 @@ impl Fact {
             let parts: Vec<&str> = value.split(between).filter(seen).collect();
             parts.join(between)
         };
+        for (_, body) in self.value.iter_mut().filter(|(key, _)| *key == "body") {
+            if area == "route" && reader < 11 {
+                *body = keep(body, "\n", &|line| !is_of_a_part(line));
+            }
+        }
         for (key, value) in self.value.iter_mut().filter(|_| reader < 9) {
             match (area, key.as_str()) {
                 ("route", "body") => *value = keep(value, "\n", &|line| !line.starts_with(HEADER)),
@@ -117,7 +124,8 @@ impl Fact {
         for (key, was) in &record.value {
             let is = parts(self.get(key).unwrap_or_default());
             let is_more = key == "interpreted" && !is.is_empty() && parts(was).is_superset(&is);
-            if is_more || key == "timeout" && was.contains('…') {
+            let is_name = key == "default" && was.starts_with('$');
+            if is_more || is_name || key == "timeout" && was.contains('…') {
                 self.value.insert(key.clone(), was.clone());
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::facts::{Fact, Facts, LEFT_OUT};
 use super::variables::same_value;
 use super::{Item, Judge, Verdict, api, difference};
-use worker_files::python::{COMPUTED, HEADER, NO_BODY};
+use worker_files::python::{AS, COMPUTED, FROM, HEADER, NO_BODY, WITH};
 use xtask_core::output::cut;
 
 impl Judge<'_> {
@@ -74,7 +74,9 @@ impl Judge<'_> {
                 if let Some(why) = limits {
                     item.change_too(why, "Take what was taken before, or record why not.");
                 }
-                let is_idle = new.get("used").is_none() && new.get("set").is_none();
+                // Older readers told less of what is used.
+                let is_said = judge.old.older.is_none();
+                let is_idle = is_said && new.get("used").is_none() && new.get("set").is_none();
                 if old.get("used").is_some() && is_idle && !judge.sends_whole(&whole_of(path).0) {
                     let why = "The new handler takes it, and does nothing with it.";
                     item.change_too(why.into(), "Use it again, or record why not.");
@@ -236,6 +238,11 @@ impl Judge<'_> {
         // Records of readers before 8 don't say what is used.
         let is_said = self.old.older.is_none_or(|reader| reader >= 8);
         let name = id.rsplit(['.', ':']).next().unwrap_or_default();
+        if let Some(lost) = lost_bounds(old) {
+            return Item::new(id, Verdict::Changed, Some(old), None)
+                .why(lost)
+                .help("Keep it there again, or record why not.");
+        }
         match old.get("default") {
             Some(default) if !api::is_default(name, default) => {
                 Item::new(id, Verdict::Changed, Some(old), None)
@@ -274,6 +281,56 @@ fn other_constants(old: &Fact, new: &Fact) -> Option<String> {
     differ
         .next()
         .map(|one| format!("{one}, where it is not given."))
+}
+
+/// In what the old handler kept a value that is handed on as it is now.
+fn lost_bounds(old: &Fact) -> Option<String> {
+    let limits = old.get("limits").unwrap_or_default().split(", ");
+    let bounds: Vec<&str> = limits.filter(|limit| limit.starts_with("at ")).collect();
+    let lost = Some(bounds.join(", ")).filter(|lost| !lost.is_empty())?;
+    Some(format!(
+        "The old handler took `{lost}`; the new one hands on what a job gives."
+    ))
+}
+
+/// What a line says of a part of a body: its name, the mark, and the rest.
+fn said(line: &str) -> Option<(&str, &str, &str)> {
+    let name = line.split(['=', '{', ' ']).next().unwrap_or_default();
+    let rest = &line[name.len()..];
+    let mark = [FROM, WITH, AS]
+        .into_iter()
+        .find(|mark| rest.starts_with(mark))?;
+    Some((name, mark, &rest[mark.len()..]))
+}
+
+/// Whether a line is known to readers since version 11 only.
+pub fn is_of_a_part(line: &str) -> bool {
+    said(line).is_some()
+}
+
+/// Whether what was said of a part of a body still holds, as far as can be told.
+fn still_holds(part: &str, is: &BTreeSet<&str>) -> bool {
+    let Some((name, mark, rest)) = said(part).filter(|_| !is.contains(part)) else {
+        return true;
+    };
+    let now = || {
+        is.iter()
+            .filter_map(|line| said(line))
+            .filter(|(own, ..)| *own == name)
+    };
+    let mut froms = now().filter(|(_, own, _)| *own == FROM);
+    if mark == FROM {
+        let taken: BTreeSet<&str> = froms.flat_map(|(.., rest)| rest.split(" or ")).collect();
+        return taken.is_empty() || rest.split(" or ").any(|key| taken.contains(key));
+    }
+    let mut fixed = is
+        .iter()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    // What `+=` adds to a text is not followed.
+    let is_other_text = fixed.any(|text| !rest.starts_with(text));
+    let is_more = now().any(|(_, own, longer)| own == mark && longer.starts_with(rest));
+    let is_other = is_other_text || froms.next().is_some() || now().any(|(_, own, _)| own == mark);
+    rest == COMPUTED || is_more || !is_other
 }
 
 /// The parts of all requests.
@@ -358,6 +415,7 @@ fn lost_parts<'a>(
             || within(&was, name) && within(&is, name)
     };
     let is_known = |part: &str| match part.split_once('=') {
+        _ if said(part).is_some() => still_holds(part, &is),
         // An empty part that is filled now.
         Some((name, "{}")) if within(&is, name) => true,
         Some((name, _)) => is.contains(part) || is.contains(name),

@@ -70,18 +70,31 @@ fn left_out(function: Node<'_>, owner: &str, calls: &Calls<'_>) -> Vec<String> {
     let is_bound = !owner.is_empty() && !function.is_decorated("staticmethod");
     let is_fixed = |text: &str| {
         matches!(text, "True" | "False")
-            || text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
-                && text
-                    .chars()
-                    .all(|c| c.is_ascii_digit() || "._*+-/e ".contains(c))
+            || text.starts_with(|c: char| c.is_ascii_digit())
+                && text.chars().all(|c| c.is_ascii_digit() || "._".contains(c))
+    };
+    // Methods of libraries may have the same name.
+    let is_meant = |call: &Node<'_>| {
+        let callee = call.field("function");
+        let object = callee.and_then(|callee| callee.field("object"));
+        match object {
+            _ if name == owner => true,
+            None => owner.is_empty(),
+            Some(object) => {
+                let object = object.text().to_lowercase();
+                let is_own = object == "self" || object.contains(&owner.to_lowercase());
+                !owner.is_empty() && (is_own || name.contains('_'))
+            }
+        }
     };
     let all = function.parameters().skip(usize::from(is_bound));
     let fixed = all.enumerate().filter_map(|(index, (name, default, _))| {
         let value = default?.text();
         let leaves =
             |(count, call): &(usize, Node<'_>)| *count <= index && call.keyword(name).is_none();
-        let is_left = is_fixed(value) && calls.iter().any(leaves);
-        is_left.then(|| format!("{name}={value}"))
+        let mut calls = calls.iter().filter(|(_, call)| is_meant(call));
+        let is_left = is_fixed(value) && calls.any(leaves);
+        is_left.then(|| format!("{name}={}", value.replace('_', "")))
     });
     fixed.collect()
 }

@@ -274,7 +274,12 @@ impl<'t> Reader<'t> {
 
     /// Notes the variables of which another one gets the value.
     fn hands(&mut self, name: &str, value: &Val<'t>) {
-        let others = value.envs().into_iter().filter(|other| &**other != name);
+        // A part of a longer text is not handed on as it is.
+        let whole = value
+            .each()
+            .iter()
+            .filter(|one| matches!(one, Val::Env(..)));
+        let others = whole.flat_map(Val::envs).filter(|other| &**other != name);
         let handed = others.map(|other| (other.to_string(), name.to_owned()));
         self.facts.handed.extend(handed);
     }

@@ -252,14 +252,13 @@ impl<'t> Reader<'t> {
     /// Whether nothing looks at an attribute of this name, in any object and any file. What may look
     /// at all of an object's attributes may look at this one.
     fn is_idle_attribute(&mut self, attribute: Node<'t>) -> bool {
-        const ALL: [&str; 6] = [
-            "vars",
-            "__dict__",
-            "asdict",
-            "getattr",
-            "model_dump",
-            "dict",
-        ];
+        const ALL: &str = "vars __dict__ asdict getattr __getattribute__ attrgetter format fields \
+            model_dump dict to_dict to_json copy deepcopy pickle";
+        let class = attribute.function().and_then(Node::class);
+        // A base of a library may look at it.
+        let Some(class) = class.filter(|class| class.field("superclasses").is_none()) else {
+            return false;
+        };
         if attribute.text_of("object") != "self" {
             return false;
         }
@@ -268,9 +267,19 @@ impl<'t> Reader<'t> {
             let files = 0..self.program.files.len();
             files.flat_map(move |file| uses.get(&(file, name)).into_iter().flatten())
         };
-        let mut of_all = ALL.iter().flat_map(|name| all(name));
+        let mut of_all = ALL.split_whitespace().flat_map(&all);
+        // So may what is given the object.
+        let is_given = |one: &Node<'t>| {
+            let made = one.parent().filter(|above| above.kind() == "call");
+            let of = made.unwrap_or(*one).parent();
+            of.is_some_and(|of| matches!(of.kind(), "argument_list" | "keyword_argument"))
+        };
+        let own = class.text_of("name");
+        let mut objects = all("self").chain(all(own));
+        let is_kept = !objects.any(is_given);
         let name = attribute.text_of("attribute");
-        let is_idle = of_all.next().is_none()
+        let is_idle = is_kept
+            && of_all.next().is_none()
             && all(name).all(|one| {
                 let part = one.parent().filter(|above| above.kind() == "attribute");
                 part.is_none_or(|part| part.part() == "left" || part.is_idle())

@@ -9,11 +9,17 @@ use super::process::is_engine;
 use super::syntax::Node;
 use super::value::{Ctx, Val};
 use crate::Hides;
+use xtask_core::secret::is_secret;
 
 /// In place of the body of a request that has none.
 pub const NO_BODY: &str = "(none)";
 /// Begins a line of what a request sends that is a header; those that are not known are `…`.
 pub const HEADER: &str = "header ";
+/// Between the name of a part of a body and the keys of the job's input that it is, and what is
+/// always in its list, or in its text.
+pub const FROM: &str = " from ";
+pub const WITH: &str = " with ";
+pub const AS: &str = " as ";
 pub const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
 /// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
@@ -155,7 +161,12 @@ impl<'t> Reader<'t> {
             if !parts.is_empty() {
                 Self::parts_of_body("", &Val::Dict(parts.into()), &mut all);
             }
-            all.extend(named.into_iter().map(|(name, value)| argument(name, value)));
+            for (name, value) in named {
+                all.insert(argument(name, value));
+                if value.display().is_none() {
+                    all.extend(value.said_of(name));
+                }
+            }
             for more in &args.more {
                 Self::parts_of_body("", more, &mut all);
             }
@@ -223,7 +234,8 @@ impl<'t> Reader<'t> {
         made.into_iter().find(|one| one.kind() == "call")
     }
 
-    /// Notes the parts of a body below a key: `stream=True`, `sampling_params.n=2`, `messages`.
+    /// Notes the parts of a body below a key: `stream=True`, `sampling_params.n=2`, `messages`,
+    /// `text from prompt`, `messages with {role: system, content: Be brief.}`, `prompt as User: {}`.
     fn parts_of_body(of: &str, body: &Val<'t>, all: &mut BTreeSet<String>) {
         for one in body.each() {
             match one {
@@ -232,6 +244,10 @@ impl<'t> Reader<'t> {
                         let name = format!("{of}{}", key.as_str().unwrap_or(COMPUTED));
                         // One of several may be worked out.
                         let fixed = value.display().filter(|_| !matches!(value, Val::List(_)));
+                        let fixed = fixed.filter(|_| !is_secret(&name[of.len()..]));
+                        if fixed.is_none() {
+                            all.extend(value.said_of(&name));
+                        }
                         for one in value.each().iter().filter(|one| **one != Val::Never) {
                             match (one, &fixed) {
                                 (Val::Dict(inner), _) if !inner.is_empty() && of.len() < 200 => {
@@ -294,6 +310,89 @@ fn handed_on(call: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
     let args = call.values();
     let mut pairs = args.windows(2).map(|pair| (pair[0], pair[1]));
     pairs.find(|(method, _)| method.kind() == "attribute" && METHODS.contains(&method.last_name()))
+}
+
+impl Val<'_> {
+    /// What is known of a part of a body that is not fixed as a whole, a line each: the keys of the
+    /// job's input that it is, what its list always holds, the words of its text.
+    fn said_of(&self, name: &str) -> Vec<String> {
+        if is_secret(name.rsplit('.').next().unwrap_or(name)) {
+            return Vec::new();
+        }
+        let input = |one: &Self| match one {
+            Self::Input(path) if !path.is_empty() => Some(path.to_string()),
+            _ => None,
+        };
+        let keys: Vec<String> = self.each().iter().filter_map(input).collect();
+        let is_input = |one: &Self| input(one).is_some() || one.display().is_some();
+        let is_taken = !keys.is_empty() && self.each().iter().all(is_input);
+        let from = is_taken.then(|| format!("{FROM}{}", keys.join(" or ")));
+        let fixed = self.each().iter().flat_map(Self::fixed_parts);
+        let all = from.into_iter().chain(fixed);
+        all.map(|part| format!("{name}{}", part.replace('\n', "\\n")))
+            .collect()
+    }
+
+    fn fixed_parts(&self) -> Vec<String> {
+        match self {
+            Self::List(items) => {
+                let parts = items.iter().filter_map(Self::pattern);
+                let mut parts: Vec<String> = parts.map(|part| format!("{WITH}{part}")).collect();
+                if parts.is_empty() && items.iter().all(Self::is_known) {
+                    parts.push(format!("{WITH}{COMPUTED}"));
+                }
+                parts
+            }
+            Self::Pieces(_) => self
+                .pattern()
+                .map(|text| format!("{AS}{text}"))
+                .into_iter()
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it is fixed but for what jobs give.
+    fn is_known(&self) -> bool {
+        match self {
+            Self::Input(_) => true,
+            Self::Pieces(parts) => parts.iter().all(Self::is_known),
+            Self::Dict(items) => items
+                .iter()
+                .all(|(key, value)| key.is_known() && value.is_known()),
+            one => one.display().is_some(),
+        }
+    }
+
+    /// The value as text with `{}` for what jobs give; `None` where nothing is fixed, where more
+    /// than that is not, and where it may be a secret.
+    fn pattern(&self) -> Option<String> {
+        match self {
+            Self::Pieces(parts) if self.is_known() => {
+                let text = |part: &Self| part.display().unwrap_or_else(|| "{}".to_owned());
+                let text: String = parts.iter().map(text).collect();
+                Some(text).filter(|text| text.contains(char::is_alphabetic))
+            }
+            Self::Dict(items) => {
+                let is_fixed = |(_, value): &(Self, Self)| value.display().is_some();
+                let is_telling = |(_, value): &(Self, Self)| {
+                    value.display().is_none() && value.pattern().is_some()
+                };
+                let names_secret = |(key, _): &(Self, Self)| key.as_str().is_some_and(is_secret);
+                let tells = items.iter().all(is_fixed) || items.iter().any(is_telling);
+                if !tells || !self.is_known() || items.iter().any(names_secret) {
+                    return None;
+                }
+                let shown = |one: &Self| one.pattern().unwrap_or_else(|| "{}".to_owned());
+                let part =
+                    |(key, value): &(Self, Self)| format!("{}: {}", shown(key), shown(value));
+                let mut parts: Vec<String> = items.iter().map(part).collect();
+                parts.sort_unstable();
+                Some(format!("{{{}}}", parts.join(", ")))
+            }
+            one => one.display(),
+        }
+    }
 }
 
 /// Each text that a text with alternatives in it may be.
