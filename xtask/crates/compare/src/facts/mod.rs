@@ -8,11 +8,10 @@ mod image;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::judge::is_of_a_part;
 use super::unread::{self, UnreadFact};
 use worker_files::compose::ENV_FILE;
 use worker_files::dockerfile::Named;
-use worker_files::python::{ADDED, FlagGiven, FlagValue, HEADER};
+use worker_files::python::{ADDED, FlagGiven, FlagValue, HEADER, said_of_part};
 use worker_files::{
     ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_one_of,
 };
@@ -76,7 +75,7 @@ impl Fact {
         };
         for (_, body) in self.value.iter_mut().filter(|(key, _)| *key == "body") {
             if area == "route" && reader < 11 {
-                *body = keep(body, "\n", &|line| !is_of_a_part(line));
+                *body = keep(body, "\n", &|line| said_of_part(line).is_none());
             }
         }
         for (key, value) in self.value.iter_mut().filter(|_| reader < 9) {
@@ -197,6 +196,7 @@ const HUB_KEYS: &str = "type required fixed min max true false title description
 
 /// How a variable reaches the server's command whose words are arguments of it.
 pub const PASSED: &str = "passed";
+/// The numbers and switches of a function that its calls leave out.
 pub const LEFT_OUT: &str = "left out";
 
 /// What a flag has as its value that stands alone.

@@ -20,7 +20,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde_json::Value;
 
 pub use item::{Item, Verdict};
-pub use requests::is_of_a_part;
 pub use variables::{is_on, same_value};
 
 use super::facts::{ALONE, Fact, Facts, WORDING};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::facts::{Fact, Facts, LEFT_OUT};
 use super::variables::same_value;
 use super::{Item, Judge, Verdict, api, difference};
-use worker_files::python::{AS, COMPUTED, FROM, HEADER, NO_BODY, WITH};
+use worker_files::python::{COMPUTED, FROM, HEADER, NO_BODY, said_of_part};
 use xtask_core::output::cut;
 
 impl Judge<'_> {
@@ -293,29 +293,14 @@ fn lost_bounds(old: &Fact) -> Option<String> {
     ))
 }
 
-/// What a line says of a part of a body: its name, the mark, and the rest.
-fn said(line: &str) -> Option<(&str, &str, &str)> {
-    let name = line.split(['=', '{', ' ']).next().unwrap_or_default();
-    let rest = &line[name.len()..];
-    let mark = [FROM, WITH, AS]
-        .into_iter()
-        .find(|mark| rest.starts_with(mark))?;
-    Some((name, mark, &rest[mark.len()..]))
-}
-
-/// Whether a line is known to readers since version 11 only.
-pub fn is_of_a_part(line: &str) -> bool {
-    said(line).is_some()
-}
-
 /// Whether what was said of a part of a body still holds, as far as can be told.
 fn still_holds(part: &str, is: &BTreeSet<&str>) -> bool {
-    let Some((name, mark, rest)) = said(part).filter(|_| !is.contains(part)) else {
+    let Some((name, mark, rest)) = said_of_part(part).filter(|_| !is.contains(part)) else {
         return true;
     };
     let now = || {
         is.iter()
-            .filter_map(|line| said(line))
+            .filter_map(|line| said_of_part(line))
             .filter(|(own, ..)| *own == name)
     };
     let mut froms = now().filter(|(_, own, _)| *own == FROM);
@@ -415,7 +400,7 @@ fn lost_parts<'a>(
             || within(&was, name) && within(&is, name)
     };
     let is_known = |part: &str| match part.split_once('=') {
-        _ if said(part).is_some() => still_holds(part, &is),
+        _ if said_of_part(part).is_some() => still_holds(part, &is),
         // An empty part that is filled now.
         Some((name, "{}")) if within(&is, name) => true,
         Some((name, _)) => is.contains(part) || is.contains(name),

@@ -64,7 +64,7 @@ pub use declared::string_lists;
 pub use handler::ADDED;
 pub use offers::{COMPUTED, Offer};
 pub use process::hands_on;
-pub use requests::{AS, FROM, HEADER, NO_BODY, WITH};
+pub use requests::{FROM, HEADER, NO_BODY, said_of_part};
 pub use statements::{Statement, statements};
 
 /// In the order of insertion, so that one program is read in the same way each time.

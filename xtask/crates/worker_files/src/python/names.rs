@@ -74,10 +74,7 @@ impl<'t> Reader<'t> {
             1 => values.remove(0),
             _ => Val::any(values),
         };
-        if !matches!(
-            value,
-            Val::List(_) | Val::Dict(_) | Val::Str(..) | Val::Pieces(_)
-        ) {
+        if !matches!(value, Val::List(_) | Val::Dict(_)) {
             return value;
         }
         let variable = self.program.variable(at);

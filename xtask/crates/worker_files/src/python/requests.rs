@@ -18,8 +18,8 @@ pub const HEADER: &str = "header ";
 /// Between the name of a part of a body and the keys of the job's input that it is, and what is
 /// always in its list, or in its text.
 pub const FROM: &str = " from ";
-pub const WITH: &str = " with ";
-pub const AS: &str = " as ";
+const WITH: &str = " with ";
+const AS: &str = " as ";
 pub const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
 /// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
@@ -235,7 +235,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes the parts of a body below a key: `stream=True`, `sampling_params.n=2`, `messages`,
-    /// `text from prompt`, `messages with {role: system, content: Be brief.}`, `prompt as User: {}`.
+    /// `text from prompt`, `messages with {content: Be brief., role: system}`, `prompt as User: {}`.
     fn parts_of_body(of: &str, body: &Val<'t>, all: &mut BTreeSet<String>) {
         for one in body.each() {
             match one {
@@ -310,6 +310,15 @@ fn handed_on(call: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
     let args = call.values();
     let mut pairs = args.windows(2).map(|pair| (pair[0], pair[1]));
     pairs.find(|(method, _)| method.kind() == "attribute" && METHODS.contains(&method.last_name()))
+}
+
+/// What a line says of a part of a body: its name, the mark, and the rest.
+pub fn said_of_part(line: &str) -> Option<(&str, &str, &str)> {
+    let name = line.split(['=', '{', ' ']).next().unwrap_or_default();
+    let rest = &line[name.len()..];
+    let mut marks = [FROM, WITH, AS].into_iter();
+    let mark = marks.find(|mark| rest.starts_with(mark))?;
+    Some((name, mark, &rest[mark.len()..]))
 }
 
 impl Val<'_> {
