@@ -63,12 +63,11 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         return reasons::withdraw(&root, &args.withdraw);
     }
     let progress = Progress::begin("comparing");
-    progress::at("reading the old worker");
-    let old = old::find(&Trees::new(&root), &root, args.old.as_deref())?;
     if args.write_baseline {
+        let old = old::find(&Trees::new(&root), &root, args.old.as_deref())?;
         return write_baseline(&root, args, &old);
     }
-    let mut compared = compare(repo, &root, args, old)?;
+    let mut compared = compare(repo, &root, args)?;
     drop(progress);
     if let Some((bound, count)) = compared.bound.take()
         && records::write(&root, ACCEPTED, &bound.write()).is_ok()
@@ -177,7 +176,48 @@ impl Compared {
     }
 }
 
-fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Compared> {
+/// The new worker and the upstream that it came from, with their facts.
+struct New {
+    tree: Box<dyn Tree>,
+    facts: Facts,
+    upstream: Option<(Box<dyn Tree>, Facts)>,
+}
+
+impl New {
+    fn read(trees: &Trees, args: &Args) -> Result<Self> {
+        let tree = trees.open(args.new.as_deref())?;
+        let facts = Facts::read(tree.as_ref())?;
+        let upstream = match &args.upstream {
+            Some(name) => Some(trees.open(Some(name))?),
+            None => trees.locked(tree.as_ref())?,
+        };
+        let read = |tree: Box<dyn Tree>| Facts::read(tree.as_ref()).map(|facts| (tree, facts));
+        let upstream = upstream.map(read).transpose()?;
+        Ok(Self {
+            tree,
+            facts,
+            upstream,
+        })
+    }
+}
+
+/// Reads both sides, at the same time.
+fn read_both(root: &Path, args: &Args) -> Result<(Old, New)> {
+    let trees = Trees::new(root);
+    progress::at("reading both workers");
+    std::thread::scope(|scope| {
+        let new = scope.spawn(|| New::read(&trees, args));
+        let old = old::find(&trees, root, args.old.as_deref());
+        let new = new.join();
+        Ok((
+            old?,
+            new.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
+        ))
+    })
+}
+
+fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
+    let (old, new) = read_both(root, args)?;
     let Old {
         facts: old,
         name: old_name,
@@ -187,19 +227,13 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         commit,
         ..
     } = old;
+    let New {
+        tree: new_tree,
+        facts: new,
+        upstream,
+    } = new;
+    let (upstream_tree, upstream) = upstream.unzip();
     let trees = Trees::new(root);
-    let new_tree = trees.open(args.new.as_deref())?;
-    progress::at("reading the new worker");
-    let new = Facts::read(new_tree.as_ref())?;
-    progress::at("reading upstream");
-    let upstream_tree = match &args.upstream {
-        Some(name) => Some(trees.open(Some(name))?),
-        None => trees.locked(new_tree.as_ref())?,
-    };
-    let upstream = match &upstream_tree {
-        Some(tree) => Some(Facts::read(tree.as_ref())?),
-        None => None,
-    };
     progress::at("judging");
     let mut items = judge_all(&old, base.as_ref(), &new, new_tree.as_ref())?;
     let executed = if args.execute {
@@ -262,8 +296,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
 
 /// Compares the work tree at `root` with its past.
 fn with_past(root: &Path) -> Result<Compared> {
-    let old = old::find(&Trees::new(root), root, None)?;
-    compare(Some(root), root, &Args::default(), old)
+    compare(Some(root), root, &Args::default())
 }
 
 /// The summary of a comparison of the work tree at `root` with its past, and how many things keep

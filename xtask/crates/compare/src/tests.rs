@@ -518,8 +518,7 @@ fn a_reason_of_version_1_is_bound_once() {
     fs_err::write(&file, first).unwrap();
     let read = || fs_err::read_to_string(&file).unwrap();
     // A comparison that only reads, or that names another worker, leaves the record as it is.
-    let old = old::find(&Trees::new(root), root, None).unwrap();
-    let looked = super::compare(None, root, &Args::default(), old).unwrap();
+    let looked = super::compare(None, root, &Args::default()).unwrap();
     let note = "until `cargo xtask compare` binds them";
     assert!(looked.report.text().contains(note));
     compare(&["outdated", "."]).unwrap();

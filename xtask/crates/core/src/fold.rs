@@ -14,6 +14,9 @@ pub fn is_invisible(c: char) -> bool {
 /// small sigmas are one), decomposed, without dropped characters.
 pub fn folded(path: &str) -> String {
     let parts = path.split('/').map(|part| {
+        if part.is_ascii() {
+            return part.trim_end_matches(['.', ' ']).to_ascii_lowercase();
+        }
         let visible = part.chars().filter(|&c| !is_invisible(c)).nfd();
         // Character by character: a whole text would get the sigma of a word's end.
         let upper = visible.flat_map(char::to_uppercase);

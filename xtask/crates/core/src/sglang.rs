@@ -309,10 +309,16 @@ static DATA: LazyLock<Data> = LazyLock::new(|| {
 
 /// Whether `SGLang` itself reads an environment variable: one of its own, or one of NCCL's.
 pub fn reads(variable: &str) -> bool {
-    let is_begin = |name: &str| name.ends_with('_') && variable.starts_with(name);
-    let known = |name: &str| variable == name || is_begin(name);
-    let mut names = include_str!("../../../data/sglang.variables").lines();
-    variable.starts_with("NCCL_") || names.any(known)
+    static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        include_str!("../../../data/sglang.variables")
+            .lines()
+            .collect()
+    });
+    let known = |name: &&str| match name.ends_with('_') {
+        true => variable.starts_with(*name),
+        false => variable == *name,
+    };
+    variable.starts_with("NCCL_") || NAMES.iter().any(known)
 }
 
 /// Every flag with what stands behind its name.

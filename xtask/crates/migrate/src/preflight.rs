@@ -1,7 +1,7 @@
 //! The repository as it stands before a migration, and what a migration can't start from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
@@ -17,7 +17,7 @@ use xtask_core::tree::{Entries, Oid, RepoPath, Tree as _};
 /// A repository as it stands, with nothing in the way of a migration.
 pub struct Preflight {
     pub repo: Repo,
-    pub objects: Rc<Objects>,
+    pub objects: Arc<Objects>,
     pub status: Status,
     pub unseen: BTreeMap<RepoPath, Unseen>,
     pub head: Oid,

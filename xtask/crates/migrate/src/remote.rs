@@ -2,7 +2,7 @@
 //! repository, or is a partial clone of a remote one.
 
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
@@ -25,8 +25,8 @@ enum From {
 pub struct Remote {
     from: From,
     /// A call in the git directory, which is there as long as this or a tree that is read from it.
-    in_dir: Rc<dyn Fn() -> Call>,
-    objects: Rc<Objects>,
+    in_dir: Arc<dyn Fn() -> Call + Send + Sync>,
+    objects: Arc<Objects>,
 }
 
 impl Remote {
@@ -95,13 +95,13 @@ impl Remote {
 
     fn new(git: &Git, dir: ScratchFolder, from: From, login: &Login) -> Self {
         let (git, login) = (git.clone(), login.clone());
-        let in_dir: Rc<dyn Fn() -> Call> =
-            Rc::new(move || login.call(foreign::call(&git, dir.path())));
-        let start = Rc::clone(&in_dir);
+        let in_dir: Arc<dyn Fn() -> Call + Send + Sync> =
+            Arc::new(move || login.call(foreign::call(&git, dir.path())));
+        let start = Arc::clone(&in_dir);
         Self {
             from,
             in_dir,
-            objects: Rc::new(Objects::new(move || reading(start(), from))),
+            objects: Arc::new(Objects::new(move || reading(start(), from))),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
@@ -28,7 +28,7 @@ pub struct Work<'a> {
     pub repo: &'a Repo,
     pub journal: &'a Journal,
     pub scratch: Scratch,
-    pub objects: Rc<Objects>,
+    pub objects: Arc<Objects>,
     pub staged: Entries,
 }
 

@@ -1,19 +1,18 @@
 //! Reading git objects: one `cat-file --batch` for as long as it is asked.
 
-use std::cell::{RefCell, RefMut};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use super::{Call, records};
 use crate::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
 
 /// A conversation with `git cat-file --batch`, begun with the first question.
 pub struct Objects {
-    start: Box<dyn Fn() -> Call>,
-    talk: RefCell<Option<Talk>>,
+    start: Box<dyn Fn() -> Call + Send + Sync>,
+    talk: Mutex<Option<Talk>>,
 }
 
 struct Talk {
@@ -31,39 +30,38 @@ impl Drop for Talk {
 }
 
 impl Objects {
-    pub fn new(start: impl Fn() -> Call + 'static) -> Self {
+    pub fn new(start: impl Fn() -> Call + Send + Sync + 'static) -> Self {
         Self {
             start: Box::new(start),
-            talk: RefCell::new(None),
+            talk: Mutex::new(None),
         }
-    }
-
-    fn talk(&self) -> Result<RefMut<'_, Talk>> {
-        let mut talk = self.talk.borrow_mut();
-        if talk.is_none() {
-            let mut child = (self.start)().words("cat-file --batch").spawn()?;
-            let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-                bail!("no pipes to `git cat-file --batch`");
-            };
-            *talk = Some(Talk {
-                child,
-                stdin,
-                stdout: BufReader::new(stdout),
-            });
-        }
-        RefMut::filter_map(talk, Option::as_mut)
-            .map_err(|_| anyhow!("no conversation with `git cat-file --batch`"))
     }
 
     /// The bytes of a blob; `None` where the object is not there.
     pub fn blob(&self, oid: &Oid) -> Result<Option<Vec<u8>>> {
-        self.talk()?
-            .ask(oid)
+        let mut talk = self.talk.lock().unwrap_or_else(PoisonError::into_inner);
+        let talk = match &mut *talk {
+            Some(talk) => talk,
+            none => none.insert(Talk::begin((self.start)())?),
+        };
+        talk.ask(oid)
             .with_context(|| format!("reading object {oid} from git"))
     }
 }
 
 impl Talk {
+    fn begin(call: Call) -> Result<Self> {
+        let mut child = call.words("cat-file --batch").spawn()?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("no pipes to `git cat-file --batch`");
+        };
+        Ok(Self {
+            child,
+            stdin,
+            stdout: BufReader::new(stdout),
+        })
+    }
+
     fn ask(&mut self, oid: &Oid) -> Result<Option<Vec<u8>>> {
         writeln!(self.stdin, "{oid}")?;
         self.stdin.flush()?;
@@ -84,13 +82,13 @@ impl Talk {
 }
 
 pub struct GitTree {
-    objects: Rc<Objects>,
+    objects: Arc<Objects>,
     entries: Entries,
     name: String,
 }
 
 impl GitTree {
-    pub fn new(objects: Rc<Objects>, entries: Entries, name: impl Into<String>) -> Self {
+    pub fn new(objects: Arc<Objects>, entries: Entries, name: impl Into<String>) -> Self {
         let name = name.into();
         Self {
             objects,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
@@ -336,9 +336,9 @@ impl Repo {
         Ok(Some(hidden.cloned().collect()))
     }
 
-    pub fn objects(&self) -> Rc<Objects> {
+    pub fn objects(&self) -> Arc<Objects> {
         let repo = self.clone();
-        Rc::new(Objects::new(move || repo.call()))
+        Arc::new(Objects::new(move || repo.call()))
     }
 
     /// A scratch git directory that writes into this repository's object database.

@@ -131,7 +131,7 @@ pub fn same(one: &TreeEntry, other: &TreeEntry) -> bool {
     one.mode == other.mode && one.oid == other.oid
 }
 
-pub trait Tree {
+pub trait Tree: Send + Sync {
     /// All files, links and submodules; folders are implied.
     fn entries(&self) -> &Entries;
 

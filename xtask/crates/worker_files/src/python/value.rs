@@ -305,35 +305,30 @@ impl<'t> Val<'t> {
         known
     }
 
-    /// The values directly inside.
-    fn inner(&self) -> Vec<&Self> {
+    /// Whether one of the values directly inside is so.
+    fn any_inner(&self, is: &mut dyn FnMut(&Self) -> bool) -> bool {
         match self {
-            Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.iter().collect(),
+            Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.iter().any(is),
             Self::Dict(items) | Self::Environ(items) => {
-                items.iter().flat_map(|(key, value)| [key, value]).collect()
+                items.iter().any(|(key, value)| is(key) || is(value))
             }
-            Self::Env(_, inner) | Self::Method(inner, _) => vec![inner],
+            Self::Env(_, inner) | Self::Method(inner, _) => is(inner),
             Self::Partial(inner, args) => {
                 let args = args.positional.iter().chain(&args.more);
-                args.chain([&**inner]).collect()
+                args.chain([&**inner]).any(is)
             }
-            _ => Vec::new(),
+            _ => false,
         }
     }
 
     /// Whether it holds too many values to be followed.
     pub fn is_heavy(&self) -> bool {
         const MOST: usize = 1_000;
-        let mut todo = vec![self];
-        let mut seen = 0;
-        while let Some(value) = todo.pop() {
-            seen += 1;
-            if seen > MOST {
-                return true;
-            }
-            todo.extend(value.inner());
+        fn count(value: &Val<'_>, seen: &mut usize) -> bool {
+            *seen += 1;
+            *seen > MOST || value.any_inner(&mut |inner| count(inner, seen))
         }
-        false
+        count(self, &mut 0)
     }
 
     /// The widest value that keeps accounting sound: functions, classes, the environment and the
@@ -379,7 +374,7 @@ impl<'t> Val<'t> {
             Self::Func(node, ..) | Self::Class(node) | Self::Object(node, _) => tells(*node),
             value => matches!(value.path(), "os" | "os.getenv"),
         };
-        own || self.inner().into_iter().any(|inner| inner.holds(tells))
+        own || self.any_inner(&mut |inner| inner.holds(tells))
     }
 
     pub fn as_str(&self) -> Option<&str> {
