@@ -85,8 +85,9 @@ impl<'t> Reader<'t> {
         let mut inner = node;
         for above in node.inside().collect::<Vec<_>>() {
             let is_loop = above.kind() == "for_statement" && inner.part() == "body";
-            let clause = above.children().find(|one| one.kind() == "for_in_clause");
-            let clause = clause.filter(|_| list.is_none());
+            let within = Some(above).filter(|one| list.is_none() && one.is_comprehension());
+            let clause =
+                within.and_then(|one| one.children().find(|c| c.kind() == "for_in_clause"));
             let right = Some(above)
                 .filter(|_| is_loop)
                 .or(clause)

@@ -244,8 +244,14 @@ impl<'t> Node<'t> {
 
     /// The children in a field.
     pub fn fields(self, part: &'static str) -> impl Iterator<Item = Node<'t>> {
-        self.all()
-            .filter(move |child| child.data().part == Some(part))
+        // Statements are many, and in no field but that of `case`.
+        let is_list = match self.kind() {
+            "module" => true,
+            "block" => part != "alternative",
+            _ => false,
+        };
+        let all = self.all().take_while(move |_| !is_list);
+        all.filter(move |child| child.data().part == Some(part))
     }
 
     /// The text of the child in a field, empty where there is none.

@@ -355,7 +355,8 @@ impl<'t> Reader<'t> {
         let key = node.field("subscript").or_else(first);
         let key = key.map_or(name, Node::text);
         node.inside().any(|above| {
-            let clause = || above.children().find(|c| c.kind() == "if_clause");
+            let within = above.is_comprehension();
+            let clause = || above.children().find(|c| within && c.kind() == "if_clause");
             let condition = match above.kind() {
                 "conditional_expression" => above.child(1),
                 "boolean_operator" => above.field("left"),
