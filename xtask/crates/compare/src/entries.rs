@@ -97,6 +97,12 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     match area {
         // A form that got limits, whatever they are of.
         "hub" if is_limited(item) => "hub: limits".to_owned(),
+        // One option of pip's says where all packages come from.
+        "pip" | "constraint" if differs_by(item, &|key| key == "index") => {
+            let sides = [&item.old, &item.new];
+            let sides = sides.map(|fact| fact.as_ref().and_then(|fact| fact.get("index")));
+            format!("pip: {sides:?}")
+        }
         "hub" | "tests" | "readme" => {
             let variable = name.split('.').next().unwrap_or(name);
             let owners = ["env", "hub"].map(|area| format!("{area}:{variable}"));
@@ -134,16 +140,20 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
 
 /// Whether a variable in the form has a new limit, and is otherwise as before.
 fn is_limited(item: &Item) -> bool {
+    let had = |key: &str| item.old.as_ref().is_some_and(|old| old.get(key).is_some());
+    differs_by(item, &|key| matches!(key, "min" | "max") && !had(key))
+}
+
+/// Whether a fact differs by these parts of its value alone.
+fn differs_by(item: &Item, is: &dyn Fn(&str) -> bool) -> bool {
     let (Some(old), Some(new)) = (&item.old, &item.new) else {
         return false;
     };
     let keys = old.value.keys().chain(new.value.keys());
-    let differing =
-        keys.filter(|key| !WORDING.contains(&key.as_str()) && old.get(key) != new.get(key));
+    let keys = keys.map(String::as_str);
+    let differing = keys.filter(|key| !WORDING.contains(key) && old.get(key) != new.get(key));
     let mut differing = differing.peekable();
-    item.verdict == Verdict::Changed
-        && differing.peek().is_some()
-        && differing.all(|key| matches!(&**key, "min" | "max") && old.get(key).is_none())
+    item.verdict == Verdict::Changed && differing.peek().is_some() && differing.all(is)
 }
 
 /// Whether a package of the distribution is its Python, which another base image replaces.
@@ -217,6 +227,24 @@ mod tests {
         assert!(entries[0].members.contains(&"apt:python3.10".to_owned()));
         // On the same base image it is a loss of its own.
         assert_eq!(new("nvidia/cuda:12.1.0-base-ubuntu22.04").len(), 3);
+    }
+
+    #[test]
+    fn where_packages_come_from_is_one_cause() {
+        let image = |option: &str| {
+            let text = format!(
+                "FROM python:3.12\nRUN pip install {option} one two==2 three\nCOPY a.py /\nCMD [\"python3\", \"/a.py\"]\n"
+            );
+            let worker = xtask_core::tree::Memory::new().with("Dockerfile", text);
+            worker.with("a.py", "import os\nos.getenv(\"A\")\n")
+        };
+        let entries = entries_of(&image("--index-url https://own.example/simple"), &image(""));
+        let all: Vec<_> = entries.iter().map(|entry| entry.members.len()).collect();
+        assert_eq!(all, [3]);
+        // A version that changed too is a change of its own.
+        let new = image("").with("Dockerfile", "FROM python:3.12\nRUN pip install one two==3 three\nCOPY a.py /\nCMD [\"python3\", \"/a.py\"]\n");
+        let entries = entries_of(&image("--index-url https://own.example/simple"), &new);
+        assert_eq!(entries.len(), 2);
     }
 
     fn entries_of(old: &xtask_core::tree::Memory, new: &xtask_core::tree::Memory) -> Vec<Entry> {

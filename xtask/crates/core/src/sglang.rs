@@ -314,10 +314,8 @@ pub fn reads(variable: &str) -> bool {
             .lines()
             .collect()
     });
-    let known = |name: &&str| match name.ends_with('_') {
-        true => variable.starts_with(*name),
-        false => variable == *name,
-    };
+    let is_begin = |name: &str| name.ends_with('_') && variable.starts_with(name);
+    let known = |name: &&str| variable == *name || is_begin(name);
     variable.starts_with("NCCL_") || NAMES.iter().any(known)
 }
 

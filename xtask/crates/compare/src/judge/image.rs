@@ -218,7 +218,14 @@ impl<'a> Judge<'a> {
                         .help("Install it again, or record why it isn't needed.")
                 }
                 Some(new) => {
-                    Self::kept_or_changed(id, old, new, Some(&["spec", "index", "options"]))
+                    let parts = ["spec", "index", "options"];
+                    let item = Self::kept_or_changed(id, old, new, Some(&parts));
+                    match old.get("index").filter(|_| item.open) {
+                        Some(index) if new.get("index").is_none() => item.help(format!(
+                            "Install it with `{index}` again, or record why not."
+                        )),
+                        _ => item,
+                    }
                 }
                 None => judge.package_gone(area, name, id, old, on_sglang),
             });
