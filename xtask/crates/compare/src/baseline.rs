@@ -20,7 +20,7 @@ const VERSION: u64 = 2;
 
 /// Raised when the readers of `worker_files` learn to see more, so that a record of an older one
 /// is known for what it is.
-pub const READER: u64 = 11;
+pub const READER: u64 = 12;
 
 /// Where a record comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

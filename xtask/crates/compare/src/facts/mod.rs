@@ -48,6 +48,7 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
+            ("route", "server") => 12,
             ("python", LEFT_OUT) => 11,
             ("input", "text" | "refused")
             | ("env" | "input", "used")
@@ -390,6 +391,7 @@ impl Facts {
             let value = [
                 ("reached", unreached),
                 ("timeout", requested.timeout.as_deref()),
+                ("server", requested.server.as_deref()),
             ];
             self.add(id.clone(), &requested.place, &value);
             if let Some(fact) = self.all.get_mut(&id) {

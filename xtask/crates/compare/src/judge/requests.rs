@@ -35,6 +35,12 @@ impl Judge<'_> {
                     let help = "Let requests wait as long as before, or record why not.";
                     item.change_too(format!("{why}."), help);
                 }
+                let servers = [old.get("server"), new.get("server")];
+                if servers.iter().all(Option::is_some) && servers[0] != servers[1] {
+                    let why = difference("server", servers[0], servers[1]);
+                    let help = "Ask the same server, or record why another one.";
+                    item.change_too(format!("{why}."), help);
+                }
                 if let Some(lost) = lost_body(old, new) {
                     item.change_too(lost, "Send it again, or record why not.");
                 }

@@ -140,7 +140,6 @@ pub enum FlagValue {
     Fixed(String),
     /// What an environment variable holds.
     Env,
-    /// Something that is not known statically.
     /// What the program works out, in its own words.
     Computed(String),
 }
@@ -150,6 +149,8 @@ pub enum FlagValue {
 pub struct Requested {
     /// The path; `{openai_route}` where the job's input gives it, `{}` where something else does.
     pub route: String,
+    /// The server, where it is another one than the worker's own: `https://api.example`.
+    pub server: Option<String>,
     pub method: String,
     /// How long it waits for the answer, where the call says so.
     pub timeout: Option<String>,

@@ -54,10 +54,10 @@ impl<'t> Reader<'t> {
         };
         let text = function.text();
         if let Some((_, method, route)) = OPENAI.iter().find(|(end, ..)| text.ends_with(end)) {
-            return self.asked_for(node, None, method, (*route).to_owned());
+            return self.asked_for(node, None, method, ((*route).to_owned(), None));
         }
         if let Some(route) = engine_route(callee) {
-            return self.asked_for(node, None, "POST", route.to_owned());
+            return self.asked_for(node, None, "POST", (route.to_owned(), None));
         }
         // A method of the program itself, which is evaluated, or a route that it serves.
         let serves = node.parent().is_some_and(|p| p.kind() == "decorator");
@@ -85,8 +85,9 @@ impl<'t> Reader<'t> {
         }
         for way in self.each_context(node, &[url], Hides::Flags) {
             for one in spread(&self.at(url, &way)) {
-                for method in route(&one).map(|_| &methods).into_iter().flatten() {
-                    self.asked_for(node, Some(url), method, route(&one).unwrap_or_default());
+                let Some(route) = route(&one) else { continue };
+                for method in &methods {
+                    self.asked_for(node, Some(url), method, (route.clone(), server(&one)));
                 }
             }
         }
@@ -266,7 +267,13 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn asked_for(&mut self, node: Node<'t>, url: Option<Node<'t>>, method: &str, route: String) {
+    fn asked_for(
+        &mut self,
+        node: Node<'t>,
+        url: Option<Node<'t>>,
+        method: &str,
+        (route, server): (String, Option<String>),
+    ) {
         let place = self.place(node);
         // What is asked again and again until the server is there says nothing of jobs.
         let by_client = || self.client(node)?.keyword("timeout");
@@ -292,6 +299,7 @@ impl<'t> Reader<'t> {
         }
         let requested = Requested {
             route,
+            server,
             body,
             method: method.to_owned(),
             timeout,
@@ -425,8 +433,8 @@ fn spread<'t>(value: &Val<'t>) -> Vec<Val<'t>> {
     done
 }
 
-/// The path of a URL; `{name}` where the job's input gives it.
-fn route(url: &Val<'_>) -> Option<String> {
+/// A URL as text; `{name}` where the job's input gives a part, NUL where something else does.
+fn pattern(url: &Val<'_>) -> String {
     let mut pattern = String::new();
     for part in url.pieces() {
         match part {
@@ -435,6 +443,22 @@ fn route(url: &Val<'_>) -> Option<String> {
             _ => pattern.push('\0'),
         }
     }
+    pattern
+}
+
+/// The server of a URL, where it is known and is another one than the worker's own.
+fn server(url: &Val<'_>) -> Option<String> {
+    let pattern = pattern(url);
+    let (scheme, rest) = pattern.split_once("://")?;
+    let host = rest.split('/').next().unwrap_or(rest);
+    let is_known = !host.contains(['\0', '{', '@']) && host.contains('.');
+    let is_own = host.starts_with("127.") || host.starts_with("0.0.0.0");
+    (is_known && !is_own).then(|| format!("{scheme}://{host}"))
+}
+
+/// The path of a URL.
+fn route(url: &Val<'_>) -> Option<String> {
+    let pattern = pattern(url);
     let rest = match pattern.split_once("://") {
         Some((_, rest)) => &rest[rest.find(['/', '{'])?..],
         None => pattern.trim_start_matches(|c: char| c == '\0' || c == ':' || c.is_ascii_digit()),
