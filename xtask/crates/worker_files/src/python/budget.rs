@@ -57,6 +57,45 @@ fn calls_that_double_come_to_an_end() {
     }
 }
 
+/// Each value holds the one before it twice.
+#[test]
+fn values_that_double_come_to_an_end() {
+    for twice in [
+        "x + x",
+        "x | x",
+        "x / x",
+        "[x, x]",
+        "[*x, *x]",
+        "(x, [x])",
+        "{'a': x, 'b': x}",
+        "{**x, 'a': [x, x]}",
+        "{x: x}",
+        "f'{x}{x}'",
+        "f(x, x)",
+        "x(x)",
+        "x.join([x, x])",
+        "x or [x]",
+        "[x] if x else {'a': x}",
+        "[x for _ in (x, x)]",
+        "lambda a=x: (a, x)",
+        "x, y = [x, y]",
+    ] {
+        for (first, last) in [
+            ("y", "os.getenv(x)"),
+            ("[os.environ]", "x[0]['A']"),
+            (
+                "os.getenv('A')",
+                "command = ['python3', '-m', 'sglang.launch_server', '--a', x]",
+            ),
+        ] {
+            let lines = format!("x = {twice}\n").repeat(60);
+            let text = format!("import os\ndef f(*a):\n    return a\nx = {first}\n{lines}{last}\n");
+            let (steps, _, _) = read_steps(&[("a.py".to_owned(), text)]);
+            assert!(steps <= 300_000, "{steps} steps: {twice}");
+        }
+    }
+}
+
 /// As a model's `forward` does, which takes its steps under conditions.
 #[test]
 fn names_that_are_set_from_one_another_again_and_again_come_to_an_end() {

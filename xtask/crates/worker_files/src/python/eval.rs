@@ -20,6 +20,8 @@ use crate::{Hides, Place, Source, Unread};
 
 /// The deepest nesting of evaluations.
 pub const DEEPEST: usize = 80;
+/// The most values that one value may hold.
+const HEAVIEST: usize = 20_000;
 /// The most contexts of one mention.
 pub const MOST_CONTEXTS: usize = 700;
 
@@ -242,12 +244,16 @@ impl<'t> Reader<'t> {
         let around = std::mem::take(&mut self.uses);
         self.depth += 1;
         let value = self.expression(node, ctx);
+        let weight = value.weight(HEAVIEST);
+        // One that is made of two of itself again and again grows without end.
+        let value = match weight {
+            HEAVIEST.. => Val::Lost,
+            _ => value,
+        };
         self.depth -= 1;
         let uses = std::mem::replace(&mut self.uses, around);
         self.uses.and(&uses);
-        if let Val::List(items) | Val::Any(items) | Val::Pieces(items) = &value {
-            self.steps += items.len() / 8;
-        }
+        self.steps += weight / 8;
         if self.need.is_none()
             && self.depth > 0
             && let Some(turn) = self.turns.get(last(self.cut))

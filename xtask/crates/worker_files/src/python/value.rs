@@ -321,14 +321,21 @@ impl<'t> Val<'t> {
         }
     }
 
+    /// How many values it holds, itself among them, counted up to `most`. One that stands in several
+    /// places counts in each, as comparing them does.
+    pub fn weight(&self, most: usize) -> usize {
+        let mut count = 1;
+        self.any_inner(&mut |inner| {
+            count += inner.weight(most.saturating_sub(count));
+            count >= most
+        });
+        count
+    }
+
     /// Whether it holds too many values to be followed.
     pub fn is_heavy(&self) -> bool {
         const MOST: usize = 1_000;
-        fn count(value: &Val<'_>, seen: &mut usize) -> bool {
-            *seen += 1;
-            *seen > MOST || value.any_inner(&mut |inner| count(inner, seen))
-        }
-        count(self, &mut 0)
+        self.weight(MOST) >= MOST
     }
 
     /// The widest value that keeps accounting sound: functions, classes, the environment and the
