@@ -81,6 +81,8 @@ pub struct EnvRead {
     pub default: Option<String>,
     /// Whether the program fails when it is unset.
     pub required: bool,
+    /// Whether the program itself ends where it is unset.
+    pub ends: bool,
     /// Whether the program only asks if it is set.
     pub asked: bool,
     /// Where it is read into a variable: whether nothing is done with that.

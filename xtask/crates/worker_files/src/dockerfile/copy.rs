@@ -46,6 +46,14 @@ impl DockerfileReader<'_> {
             let place = place.clone();
             self.image.steps.push(Step { commands, place });
         }
+        if let [document] = documents.as_slice()
+            && instruction.line().contains(&format!("'{}'", document.name))
+            && !self.source.text[document.body.clone()].contains("python\n")
+        {
+            let target = self.expand(&dest, instruction);
+            let target = in_image(&target, self.folder().as_deref());
+            self.written.insert(target, document.body.clone());
+        }
         sources.retain(|source| !is_url(source));
         if sources.is_empty() && from.is_none() {
             return;

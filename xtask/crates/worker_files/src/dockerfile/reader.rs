@@ -39,6 +39,7 @@ pub fn read_on(
         stages: &stages,
         stage: 0,
         starts: Starts::default(),
+        written: BTreeMap::new(),
         unread: Vec::new(),
     };
     reader.image.workdir = workdir.map(|text| reader.text(text, 0..0));
@@ -104,6 +105,8 @@ pub struct DockerfileReader<'s> {
     pub stages: &'s Stages,
     pub stage: usize,
     starts: Starts,
+    /// Scripts that here-documents of COPY write, by where they go: the text and where it begins.
+    pub written: BTreeMap<String, Range<usize>>,
     unread: Vec<Unread>,
 }
 
@@ -325,8 +328,18 @@ impl DockerfileReader<'_> {
                 Start::Words(words, range) => (shell::exec(&words, &(0..range.len())), range),
                 Start::Line(line, base) => (shell::parse(&line), base..base + line.len()),
             };
+            let texts = script.commands.iter().flat_map(|command| &command.words);
+            let names: Vec<String> = texts.map(|word| word.text.clone()).collect();
             let run = self.script(script, at, &[Hides::Variables, Hides::Flags]);
             self.image.started.push(run);
+            for name in names {
+                let name = name.trim_start_matches("./").trim_start_matches('/');
+                if let Some(body) = self.written.remove(name) {
+                    let script = shell::parse(&self.source.text[body.clone()]);
+                    let run = self.script(script, body, &[Hides::Variables, Hides::Flags]);
+                    self.image.started.push(run);
+                }
+            }
         }
     }
 

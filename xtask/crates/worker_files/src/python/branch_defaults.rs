@@ -46,6 +46,8 @@ impl<'t> Reader<'t> {
         let way = usage.way.clone();
         let seen = usage.seen.clone();
         let test = self.test(condition, &|one| seen.contains(&one), &way);
+        usage.ends |=
+            test == Test::Unset && fails(holder) && is_given_up(holder, condition, usage.seen[0]);
         let mut inner = std::iter::successors(Some(node), |one| one.child(0));
         let named = inner.find(|one| one.kind() != "parenthesized_expression");
         let name = named.map_or("", |one| match one.kind() {
@@ -230,7 +232,11 @@ impl<'t> Reader<'t> {
             .iter()
             .filter(is_return)
             .filter(|one| returns && !speaks(**one));
-        found.extend(other.filter_map(|one| one.child(0)));
+        found.extend(
+            other
+                .filter_map(|one| one.child(0))
+                .filter(|one| !is_error(*one)),
+        );
         if without.is_empty() {
             let earlier = before.iter().rev();
             let mut earlier = earlier.filter_map(|one| sets(one.child(0)?));
@@ -390,6 +396,38 @@ fn in_the_end(holder: Node<'_>) -> Option<Node<'_>> {
     let next = all.nth(1).filter(|next| next.kind() == "return_statement");
     // A dict tells of an error.
     next?.child(0).filter(|one| one.kind() != "dictionary")
+}
+
+/// Whether what was read has to be there, as otherwise a statement ends the program or the job: under
+/// no further condition than the read.
+pub fn is_given_up<'t>(ends: Node<'t>, condition: Node<'t>, read: Node<'t>) -> bool {
+    let is_alone = |above: Node<'_>| {
+        let range = above.range();
+        let holds_both = above.file() == read.file() && range.contains(&read.range().start);
+        holds_both || is_among("block module", above.kind())
+    };
+    let is_and = |one: Node<'_>| one.text_of("operator") == "and";
+    ends.inside().all(is_alone) && !condition.below().any(is_and)
+}
+
+/// Whether the branch of an `if` ends the program or the job.
+fn fails(holder: Node<'_>) -> bool {
+    let ends = |one: Node<'_>| match one.kind() {
+        "raise_statement" => true,
+        "call" => is_among("exit _exit", one.callee_name()),
+        _ => is_error(one),
+    };
+    let then = holder
+        .field("consequence")
+        .filter(|_| holder.kind() == "if_statement");
+    let mut all = then.into_iter().flat_map(Node::children);
+    all.any(|one| ends(one) || one.child(0).is_some_and(ends))
+}
+
+/// A dict that tells of an error.
+pub fn is_error(node: Node<'_>) -> bool {
+    let mut keys = node.children().filter_map(|pair| pair.field("key"));
+    node.kind() == "dictionary" && keys.any(|key| key.bare().to_lowercase().contains("err"))
 }
 
 /// Whether between a value and its condition there are only operators.

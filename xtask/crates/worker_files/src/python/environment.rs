@@ -6,6 +6,7 @@ use super::COMPUTED_NAME;
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Args, Ctx, Val};
+use crate::dockerfile::Named;
 use crate::{EnvRead, Hides};
 
 /// What a call asks the environment for.
@@ -104,6 +105,19 @@ impl<'t> Reader<'t> {
         {
             return self.writes(node, &args);
         }
+        // `os.environ.pop("NAME", None)` for its effect alone.
+        let is_statement = || {
+            node.parent()
+                .is_some_and(|p| p.kind() == "expression_statement")
+        };
+        if let (Some(first), true) = (first, function.text().ends_with("environ.pop"))
+            && is_statement()
+        {
+            self.write(node, first, None);
+        }
+        if path == "dotenv.load_dotenv" && self.program.runs(node) {
+            self.loads_file(node, first);
+        }
         self.foreign_call(node, callee);
         let joined = self.args(node, &Ctx::default());
         // The environment of a child process, besides what it inherits.
@@ -151,6 +165,23 @@ impl<'t> Reader<'t> {
                     self.facts.set.extend(set);
                 }
             }
+        }
+    }
+
+    /// What the file of `load_dotenv()` sets where it is not set already.
+    fn loads_file(&mut self, node: Node<'t>, path: Option<Node<'t>>) {
+        let path = path.map(|path| self.value(path));
+        let path = path.as_ref().map_or(Some(".env"), Val::as_str);
+        let Some(source) = path.and_then(|path| self.data_file(path)) else {
+            return;
+        };
+        for Named { name, value, place } in crate::compose::env_file(source) {
+            self.facts
+                .assigned
+                .push((name.clone(), value.clone(), self.place(node)));
+            self.facts
+                .given
+                .push(EnvRead::new(name, Some(value), place));
         }
     }
 
@@ -400,9 +431,13 @@ impl<'t> Reader<'t> {
         let place = self.place(at);
         // What a helper does with its own variables is not said of each name that it is given.
         let is_named = at.file() == node.file() && node.range().contains(&at.range().start);
-        let idle = is_named.then(|| self.is_dropped(node)).flatten();
+        let list = at.parent().filter(|list| list.kind() == "argument_list");
+        let call = list.and_then(Node::parent);
+        let taken = if is_named { Some(node) } else { call };
+        let idle = taken.and_then(|taken| self.is_dropped(taken));
         let mut read = EnvRead {
             required: asked.required && usage.defaults.is_empty() && !Self::guarded(node, name),
+            ends: usage.ends && usage.defaults.is_empty() && asked.default.is_none(),
             asked: node.kind() == "comparison_operator",
             idle,
             reached: self.program.runs(node),

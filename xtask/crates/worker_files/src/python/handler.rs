@@ -177,7 +177,11 @@ impl<'t> Reader<'t> {
                     let path = one.item(name);
                     let usage = self.usage(node, &path, needed, &way);
                     let text = text.or_else(|| Self::default_beside(node, needed, &usage));
+                    let ends = usage.ends && text.is_none();
                     self.key(node, &path, text, needed);
+                    if let Some(known) = self.noted(node, &path) {
+                        known.ends |= ends;
+                    }
                     self.limit(&path, usage.bounds());
                 } else if !matches!(name, Val::Int(_) | Val::Never) {
                     let what = "the name of what is taken from the job's input is computed";
@@ -232,11 +236,17 @@ impl<'t> Reader<'t> {
         let mut value = node;
         for above in node.ancestors() {
             match above.kind() {
-                "argument_list" => {}
+                "argument_list" | "lambda" => {}
+                // `name: str = field(default_factory=lambda: os.getenv("NAME"))`
+                "call" if matches!(above.callee_name(), "field" | "Field") => value = above,
+                "assignment" if above.scope().kind() == "class_definition" => {
+                    let (class, name) = (above.scope(), above.text_of("left"));
+                    return Some(self.is_idle_member(class, name));
+                }
                 "assignment" => {
                     let left = above.field("left")?;
                     if left.kind() == "attribute" {
-                        return self.is_idle_attribute(left).then_some(true);
+                        return Some(self.is_idle_attribute(left));
                     }
                     let is_name = left.kind() == "identifier";
                     return is_name.then(|| self.is_idle(left.scope(), left.text()));
@@ -252,14 +262,18 @@ impl<'t> Reader<'t> {
     /// Whether nothing looks at an attribute of this name, in any object and any file. What may look
     /// at all of an object's attributes may look at this one.
     fn is_idle_attribute(&mut self, attribute: Node<'t>) -> bool {
+        let class = attribute.function().and_then(Node::class);
+        let is_own = attribute.text_of("object") == "self";
+        class.is_some_and(|class| {
+            is_own && self.is_idle_member(class, attribute.text_of("attribute"))
+        })
+    }
+
+    fn is_idle_member(&mut self, class: Node<'t>, name: &'t str) -> bool {
         const ALL: &str = "vars __dict__ asdict getattr __getattribute__ attrgetter format fields \
             model_dump dict to_dict to_json copy deepcopy pickle";
-        let class = attribute.function().and_then(Node::class);
         // A base of a library may look at it.
-        let Some(class) = class.filter(|class| class.field("superclasses").is_none()) else {
-            return false;
-        };
-        if attribute.text_of("object") != "self" {
+        if class.field("superclasses").is_some() {
             return false;
         }
         let uses = &self.program.uses;
@@ -267,7 +281,12 @@ impl<'t> Reader<'t> {
             let files = 0..self.program.files.len();
             files.flat_map(move |file| uses.get(&(file, name)).into_iter().flatten())
         };
-        let mut of_all = ALL.split_whitespace().flat_map(&all);
+        // As a type `dict` looks at nothing.
+        let looks = |one: &Node<'t>| one.text() != "dict" || one.part() == "attribute";
+        let mut of_all = ALL
+            .split_whitespace()
+            .flat_map(&all)
+            .filter(|one| looks(one));
         // So may what is given the object.
         let is_given = |one: &Node<'t>| {
             let made = one.parent().filter(|above| above.kind() == "call");
@@ -277,7 +296,6 @@ impl<'t> Reader<'t> {
         let own = class.text_of("name");
         let mut objects = all("self").chain(all(own));
         let is_kept = !objects.any(is_given);
-        let name = attribute.text_of("attribute");
         let is_idle = is_kept
             && of_all.next().is_none()
             && all(name).all(|one| {
@@ -336,6 +354,7 @@ impl<'t> Reader<'t> {
                 default: None,
                 needed: false,
                 asked: false,
+                ends: false,
                 set: BTreeSet::new(),
                 words: BTreeSet::new(),
                 limits: None,

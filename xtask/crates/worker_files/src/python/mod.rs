@@ -172,6 +172,8 @@ pub struct InputKey {
     pub needed: bool,
     /// Whether the program tests for it.
     pub asked: bool,
+    /// Whether the program itself refuses a job without it.
+    pub ends: bool,
     /// Values that the program writes there, as text, or `removed`.
     pub set: BTreeSet<String>,
     /// The words that the program compares its value with.

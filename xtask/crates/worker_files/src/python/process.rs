@@ -5,7 +5,7 @@ use super::eval::Reader;
 use super::flags::is_flag;
 use super::syntax::Node;
 use super::value::Val;
-use crate::Hides;
+use crate::{Hides, is_one_of};
 
 /// Whether a function starts a process.
 pub fn starts(callee: &Val<'_>) -> bool {
@@ -51,10 +51,15 @@ impl<'t> Reader<'t> {
     /// A call that starts a process, or the server as a part of the program.
     pub fn process(&mut self, node: Node<'t>, callee: &Val<'t>) {
         let path = callee.path();
-        if is_engine(path) || path.ends_with("ServerArgs") && path.contains("sglang") {
+        let own = |word| self.program.files[node.file()].source.text.contains(word);
+        let takes_arguments = path.ends_with("ServerArgs") && path.contains("sglang")
+            || path == "argparse.Namespace" && own("ServerArgs.from_cli_args");
+        if is_engine(path) || takes_arguments {
             return self.engine(node);
         }
-        if path.ends_with("prepare_server_args") || path.starts_with("runpy.run_") {
+        let parses = is_one_of("parse_args parse_known_args", node.callee_name())
+            && own("ServerArgs.add_cli_args");
+        if path.ends_with("prepare_server_args") || path.starts_with("runpy.run_") || parses {
             return self.arguments_of_program(node);
         }
         if !starts(callee) {
@@ -143,7 +148,7 @@ impl<'t> Reader<'t> {
         let name = self.value(first);
         let runs = self.program.starts_server(first.text())
             || name.as_str().is_some_and(is_server)
-            || call.callee_name() == "prepare_server_args";
+            || !call.callee_name().starts_with("run_");
         if !runs {
             return;
         }

@@ -67,6 +67,18 @@ impl<'t> Program<'t> {
             .collect()
     }
 
+    /// The names of modules that a file imports and the repository does not have.
+    fn foreign(&self, index: usize) -> BTreeSet<&'t str> {
+        let nodes = self.files[index].syntax.nodes();
+        let imports = nodes
+            .filter(|node| node.kind() == "import_statement")
+            .flat_map(Node::imports);
+        let foreign = imports.filter(|(name, _)| self.module(index, name).is_none());
+        foreign
+            .map(|(name, alias)| alias.unwrap_or_else(|| name.split('.').next().unwrap_or(name)))
+            .collect()
+    }
+
     /// Marks the functions whose names reached code mentions.
     pub fn find_live(&mut self, reach: &Reach) {
         let mut says: Map<Option<Node<'t>>, Vec<&'t str>> = Map::default();
@@ -81,6 +93,7 @@ impl<'t> Program<'t> {
                 .as_ref()
                 .is_none_or(|roots| roots.contains(path));
             // By the nodes' numbers: what never runs, and which function each is part of.
+            let modules = self.foreign(index);
             let mut dead: Vec<bool> = vec![false];
             let mut owner: Vec<Option<Node<'t>>> = vec![None];
             for node in self.files[index].syntax.nodes().skip(1) {
@@ -102,7 +115,8 @@ impl<'t> Program<'t> {
                     "function_definition" => {
                         let name = node.text_of("name");
                         functions.entry(name).or_default().push(node);
-                        if registered(node) {
+                        // Python itself calls a module's `__getattr__`.
+                        if registered(node) || own.is_none() && name.starts_with("__") {
                             say(name);
                         }
                         if let Some(class) = node.class().filter(|_| name.starts_with("__")) {
@@ -112,6 +126,9 @@ impl<'t> Program<'t> {
                                 .push(node);
                         }
                     }
+                    // `runpod.serverless.start` is no `start` of the program's own.
+                    "identifier"
+                        if node.part() == "attribute" && modules.contains(root(parent)) => {}
                     "identifier" if node.part() != "name" || parent.kind() == "aliased_import" => {
                         say(node.text());
                     }
@@ -156,6 +173,12 @@ impl<'t> Program<'t> {
         let dead = file.dead.get(node.number()).copied().unwrap_or_default();
         file.reached && !dead && called(node)
     }
+}
+
+/// The name at the left end of `a.b.c`.
+fn root(attribute: Node<'_>) -> &str {
+    let all = std::iter::successors(Some(attribute), |one| one.field("object"));
+    all.last().map_or("", Node::text)
 }
 
 /// Whether a condition keeps the program from ever coming to this part of a statement.

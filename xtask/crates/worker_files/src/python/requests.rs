@@ -84,10 +84,31 @@ impl<'t> Reader<'t> {
             return;
         }
         for way in self.each_context(node, &[url], Hides::Flags) {
+            let base = self
+                .client(node)
+                .and_then(|client| client.keyword("base_url"));
+            let base = base.map(|base| self.at(base, &way));
+            let (path, host) = base
+                .map(|base| (route(&base), server(&base)))
+                .unwrap_or_default();
             for one in spread(&self.at(url, &way)) {
+                // What `httpx` puts in front of the route.
+                let below = one
+                    .pieces()
+                    .first()
+                    .and_then(Val::as_str)
+                    .unwrap_or_default();
+                let one = match &path {
+                    Some(path) if !below.contains("://") => {
+                        let between = if below.starts_with('/') { "" } else { "/" };
+                        Val::text(&format!("{}{between}", path.trim_end_matches('/'))).join(&one)
+                    }
+                    _ => one,
+                };
                 let Some(route) = route(&one) else { continue };
+                let server = server(&one).or_else(|| host.clone());
                 for method in &methods {
-                    self.asked_for(node, Some(url), method, (route.clone(), server(&one)));
+                    self.asked_for(node, Some(url), method, (route.clone(), server.clone()));
                 }
             }
         }
@@ -121,7 +142,16 @@ impl<'t> Reader<'t> {
                 let first = first.filter(|first| first.part() != "value");
                 Some((one(method), first.or(node.keyword("url"))?))
             }
-            "urlopen" | "ws_connect" => Some((one("GET"), first?)),
+            "urlopen" | "ws_connect" => {
+                let sends = args.get(1).is_some_and(|second| second.part() != "value")
+                    || node.keyword("data").is_some();
+                let method = if sends && name == "urlopen" {
+                    "POST"
+                } else {
+                    "GET"
+                };
+                Some((one(method), first?))
+            }
             // A class of the program's own.
             "Request" if matches!(callee, Val::Class(_)) => {
                 Some((words(first, "GET"), *args.get(1)?))
@@ -130,7 +160,10 @@ impl<'t> Reader<'t> {
                 let by_place = first.filter(|_| name != "Request");
                 let at = usize::from(name != "Request");
                 let url = node.keyword("url").or_else(|| args.get(at).copied());
-                Some((words(node.keyword("method").or(by_place), "GET"), url?))
+                // With something to send `urllib.request.Request` is a POST.
+                let is_post = name == "Request" && node.keyword("data").is_some();
+                let default = if is_post { "POST" } else { "GET" };
+                Some((words(node.keyword("method").or(by_place), default), url?))
             }
             // A function of the program's own: a method and then a route.
             _ => {
@@ -278,12 +311,17 @@ impl<'t> Reader<'t> {
         // What is asked again and again until the server is there says nothing of jobs.
         let by_client = || self.client(node)?.keyword("timeout");
         let timeout = node.keyword("timeout").or_else(by_client);
+        // `timeout = ClientTimeout(…)` by a name.
+        let timeout = timeout.map(|node| match self.set_to(node)[..] {
+            [made] if made.callee_name().ends_with("Timeout") => made,
+            _ => node,
+        });
         let timeout = timeout.filter(|_| method != "GET").map(|node| {
             // `ClientTimeout(total=600)`
             let made = node.callee_name().ends_with("Timeout");
             let first = node.values().first().copied().filter(|_| made);
             let seconds = node.keyword("total").or(first).unwrap_or(node);
-            let value = self.value(seconds);
+            let value = self.at(seconds, &Ctx::default());
             // What a variable gives is compared with the variable.
             let envs = value.envs();
             let names: Vec<String> = envs.iter().map(|name| format!("${name}")).collect();
@@ -338,6 +376,7 @@ impl Val<'_> {
         }
         let input = |one: &Self| match one {
             Self::Input(path) if !path.is_empty() => Some(path.to_string()),
+            Self::Env(name, _) => Some(format!("${name}")),
             _ => None,
         };
         let keys: Vec<String> = self.each().iter().filter_map(input).collect();

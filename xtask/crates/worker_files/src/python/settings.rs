@@ -2,13 +2,16 @@
 
 use super::eval::Reader;
 use super::models::limits;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::Val;
 use crate::EnvRead;
 
 /// Libraries that read the environment and are not understood.
 pub const FOREIGN: &str = "dynaconf hydra omegaconf prettyconf everett confz goodconf \
     environ_config pydantic_config environs environ decouple starlette.config";
+
+/// Arguments of options of a command line that name variables.
+const ENVVAR: &str = "auto_envvar_prefix envvar env_var auto_env_var_prefix";
 
 /// Whether a name belongs to such a library.
 fn is_foreign(name: &str) -> bool {
@@ -63,9 +66,9 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// `envvar="A"` of click and typer.
+    /// `envvar="A"` of click and typer, `env_var="A"` of configargparse.
     pub fn envvar(&mut self, node: Node<'t>) {
-        if matches!(node.text_of("name"), "auto_envvar_prefix" | "envvar") {
+        if is_among(ENVVAR, node.text_of("name")) {
             self.variables(node, "a command line option reads a variable here");
         }
     }

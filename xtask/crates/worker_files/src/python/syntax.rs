@@ -291,12 +291,16 @@ impl<'t> Node<'t> {
     /// it, or only decides that the function ends there.
     pub fn is_idle(self) -> bool {
         let mut below = self;
-        self.inside().any(|above| {
+        let mut all = self.inside().map(|above| {
             let ends = |block: Node<'t>| {
                 let last = block.children().last();
                 last.is_some_and(|l| matches!(l.kind(), "return_statement" | "raise_statement"))
             };
             let idle = match above.kind() {
+                // The default of a parameter goes to who leaves it out.
+                kind if kind.ends_with("default_parameter") && below.part() == "value" => {
+                    return Some(false);
+                }
                 "parameters" => true,
                 "keyword_argument" if below.part() == "name" => true,
                 "assignment" => above.text_of("left") == self.text(),
@@ -307,8 +311,9 @@ impl<'t> Node<'t> {
                 _ => false,
             };
             below = above;
-            idle
-        })
+            idle.then_some(true)
+        });
+        all.find_map(|idle| idle) == Some(true)
     }
 
     /// Whether a call prints or logs its arguments.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::api::normal;
+use super::branch_defaults::{is_error, is_given_up};
 use super::eval::Reader;
 use super::scope::Bound;
 use super::syntax::{Node, is_among};
@@ -19,6 +20,8 @@ pub struct Use<'t> {
     /// Its defaults, with their nodes.
     pub defaults: Vec<(Val<'t>, Node<'t>)>,
     how: BTreeSet<String>,
+    /// Whether the program, or the job, ends where it is unset.
+    pub ends: bool,
     /// Whether it is used as plain text somewhere.
     pub plain: bool,
     pub seen: Vec<Node<'t>>,
@@ -136,6 +139,9 @@ impl<'t> Reader<'t> {
             }
             "not_operator" | "if_statement" | "elif_clause" if self.decided(node, usage) => {}
             "not_operator" => usage.says("not truthy"),
+            "assert_statement" if parent.child(0) == Some(node) => {
+                usage.ends |= is_given_up(parent, node, usage.seen[0]);
+            }
             "if_statement" | "elif_clause" | "while_statement" | "assert_statement"
             | "if_clause" => usage.says("truthy"),
             "binary_operator" => match self.reckoned(node, parent, usage) {
@@ -214,9 +220,24 @@ impl<'t> Reader<'t> {
             let is_name = text.chars().all(|c| c.is_alphanumeric() || c == '_');
             text != "None" && (!is_name || text == "_")
         };
-        match words.iter().any(is_word) {
-            true => usage.says(format!("in {}{}", words.join(" "), case(any_case))),
-            false => usage.plain = true,
+        // `case "fast":` is `== "fast"`.
+        let is_text = |text: &&String| !matches!(&***text, "_" | "None");
+        let texts: Vec<_> = words.iter().filter(is_text).collect();
+        let plain = texts
+            .iter()
+            .map(|text| text.strip_prefix('"')?.strip_suffix('"'));
+        let plain: Option<Vec<&str>> = plain
+            .filter(|text| text.is_none_or(|t| !t.contains('"')))
+            .collect();
+        if let Some(plain) = plain.filter(|plain| plain.len() == texts.len() && !plain.is_empty()) {
+            plain
+                .iter()
+                .for_each(|word| usage.says(format!("== {word}{}", case(any_case))));
+        } else {
+            match words.iter().any(is_word) {
+                true => usage.says(format!("in {}{}", words.join(" "), case(any_case))),
+                false => usage.plain = true,
+            }
         }
         let is_none = |clause: &Node<'t>| {
             let mut patterns = clause.children().filter(|c| c.kind() == "case_pattern");
@@ -339,7 +360,12 @@ impl<'t> Reader<'t> {
                 let mut sets = sets.filter(|n| n.text_of("left") == target && !target.is_empty());
                 let mut returns = clause.below().filter(is("return_statement"));
                 let value = sets.next().and_then(|n| n.field("right"));
-                match value.or_else(|| returns.next()?.child(0)) {
+                // A dict that tells of an error is no value.
+                let returned = || returns.next()?.child(0);
+                if value.is_none() && clause.below().any(is_error) {
+                    continue;
+                }
+                match value.or_else(returned) {
                     Some(value) => self.default(value, usage),
                     None if clause.below().any(|n| n.kind() == "raise_statement") => {}
                     None => usage.defaults.push((Val::None, clause)),
@@ -376,7 +402,8 @@ impl<'t> Reader<'t> {
             let mut above = node
                 .ancestors()
                 .take_while(|a| !matches!(a.kind(), "module" | "function_definition"));
-            const UNCONDITIONAL: &str = "assignment expression_statement block for_statement";
+            const UNCONDITIONAL: &str = "assignment expression_statement block for_statement \
+                delete_statement";
             let always = above.all(|a| is_among(UNCONDITIONAL, a.kind()))
                 && super::flags::conditions(*node).is_empty();
             let scope = node.scope();

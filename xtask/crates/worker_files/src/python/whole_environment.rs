@@ -95,7 +95,17 @@ impl<'t> Reader<'t> {
         let child = outer.kind() == "keyword_argument"
             && matches!(outer.text_of("name"), "env" | "environ" | "default_factory");
         let name = function.text().rsplit('.').next().unwrap_or_default();
-        if callee.is_own()
+        // What the class of a library makes of it is its own business.
+        let is_own = callee.each().iter().all(|one| match one {
+            Val::Class(class) => {
+                let init = self.class_member(*class, "__init__");
+                class.field("superclasses").is_none()
+                    || matches!(init, Val::Func(..))
+                    || class.is_decorated("dataclass")
+            }
+            one => one.is_own(),
+        });
+        if is_own
             || is_among(HARMLESS, name)
             || child && is_whole
             || super::process::starts(&callee)

@@ -155,6 +155,14 @@ impl Reader<'_> {
         }
         if let Some(source) = self.first(&COMPOSE)? {
             self.interface.compose = compose::read(&source).collect_unread(&mut self.unread);
+            // What compose puts over it by itself.
+            let path = source.path.to_string();
+            let stem = path.trim_end_matches(".yaml").trim_end_matches(".yml");
+            let names = ["yml", "yaml"].map(|end| format!("{stem}.override.{end}"));
+            if let Some(over) = self.first(&[&*names[0], &*names[1]])? {
+                let more = compose::read(&over).collect_unread(&mut self.unread);
+                compose::join(&mut self.interface.compose, more);
+            }
             self.environment_files(&source.path)?;
         }
         // `.runpod/` takes precedence over the root.

@@ -68,6 +68,10 @@ impl Reader<'_> {
             .flat_map(|source| source.text.split(|c| !is_word(c)))
             .filter(|word| word.split_once('.').is_some_and(|(_, end)| end != "py"))
             .collect();
+        // `load_dotenv()` takes it without being told.
+        let loads = |source: &Source| source.text.contains("load_dotenv");
+        let dotenv = self.interface.sources.values().any(loads).then_some(".env");
+        let words: BTreeSet<&str> = words.into_iter().chain(dotenv).collect();
         let mut found = Vec::new();
         for path in words
             .iter()
