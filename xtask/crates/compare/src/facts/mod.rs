@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::unread::{self, UnreadFact};
 use worker_files::compose::ENV_FILE;
 use worker_files::dockerfile::Named;
-use worker_files::python::{ADDED, FlagGiven, FlagValue, HEADER, said_of_part};
+use worker_files::python::{ADDED, FROM, FlagGiven, FlagValue, HEADER, said_of_part};
 use worker_files::{
     ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_one_of,
 };
@@ -69,7 +69,8 @@ impl Fact {
             | (_, "platform" | "undefaulted" | "set") => 4,
             _ => 1,
         };
-        self.value.retain(|key, _| seen(key) <= reader);
+        self.value
+            .retain(|key, value| seen(key) <= reader && (value != CHECKED || reader >= 12));
         let keep = |value: &str, between: &str, seen: &dyn Fn(&&str) -> bool| {
             let parts: Vec<&str> = value.split(between).filter(seen).collect();
             parts.join(between)
@@ -77,6 +78,13 @@ impl Fact {
         for (_, body) in self.value.iter_mut().filter(|(key, _)| *key == "body") {
             if area == "route" && reader < 11 {
                 *body = keep(body, "\n", &|line| said_of_part(line).is_none());
+            }
+            if area == "route" && reader < 12 {
+                let by_variable = |line: &&str| {
+                    said_of_part(line)
+                        .is_some_and(|(_, mark, rest)| mark == FROM && rest.contains('$'))
+                };
+                *body = keep(body, "\n", &|line| !by_variable(line));
             }
         }
         for (key, value) in self.value.iter_mut().filter(|_| reader < 9) {
@@ -125,7 +133,11 @@ impl Fact {
             let is = parts(self.get(key).unwrap_or_default());
             let is_more = key == "interpreted" && !is.is_empty() && parts(was).is_superset(&is);
             let is_name = key == "default" && was.starts_with('$');
-            if is_more || is_name || key == "timeout" && was.contains('…') {
+            let is_error = key == "default" && was.starts_with("{err");
+            let is_match = key == "interpreted" && was.starts_with("in \"");
+            let is_sent = key == "method" && was == "GET" && self.get(key) == Some("POST");
+            let is_other = is_error || is_match || is_sent;
+            if is_more || is_name || is_other || key == "timeout" && was.contains('…') {
                 self.value.insert(key.clone(), was.clone());
             }
         }
@@ -199,6 +211,9 @@ const HUB_KEYS: &str = "type required fixed min max true false title description
 pub const PASSED: &str = "passed";
 /// The numbers and switches of a function that its calls leave out.
 pub const LEFT_OUT: &str = "left out";
+
+/// How something is needed that the program looks for and gives up without.
+const CHECKED: &str = "checked";
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
@@ -296,6 +311,10 @@ impl Facts {
             }
             if let Some(known) = record.all.get(id) {
                 fact.take_over(known);
+                // Of a target only what stood in its own block was seen.
+                if id.starts_with("bake:") && reader < 12 {
+                    fact.value.retain(|key, _| known.get(key).is_some());
+                }
             }
         }
     }
@@ -406,7 +425,7 @@ impl Facts {
             }
         }
         for input in &interface.python.inputs {
-            let needed = input.needed.then_some("yes");
+            let needed = need(input.needed, input.ends);
             let set: Vec<&str> = input.set.iter().map(String::as_str).collect();
             let words: Vec<&str> = input.words.iter().map(String::as_str).collect();
             self.add(
@@ -499,7 +518,8 @@ impl Facts {
         };
         let is_bare = default.is_some() && reads.iter().any(|read| is_bare(read));
         let by_table = reads.iter().any(|read| read.by_table);
-        let required = reads.iter().any(|read| read.required);
+        let any = |one: fn(&EnvRead) -> bool| reads.iter().any(|read| one(read));
+        let required = need(any(|read| read.required), any(|read| read.ends));
         let idle: BTreeSet<Option<bool>> = reads.iter().map(|read| read.idle).collect();
         let used = if idle.contains(&Some(false)) {
             Some("yes")
@@ -514,7 +534,7 @@ impl Facts {
             ("by", by_table.then_some("table")),
             ("default", default.as_deref()),
             ("undefaulted", is_bare.then_some("yes")),
-            ("required", required.then_some("yes")),
+            ("required", required),
             ("interpreted", interpreted.as_deref()),
             ("fallbacks", fallbacks.as_deref()),
             (PASSED, passed.then_some("as arguments")),
@@ -607,6 +627,12 @@ impl Facts {
             );
         }
     }
+}
+
+/// How something is needed: the program fails without it, or looks for it and gives up.
+fn need(fails: bool, gives_up: bool) -> Option<&'static str> {
+    let checked = gives_up.then_some(CHECKED);
+    if fails { Some("yes") } else { checked }
 }
 
 /// Adds a line that is not there yet.

@@ -316,7 +316,15 @@ impl<'a> Judge<'a> {
     where
         'a: 'n,
     {
-        self.flag(flag).map_or(flag, |(name, _)| name)
+        // A name for short stays what it was for all that is known.
+        let newest = || {
+            Table::newest()
+                .flag(flag)
+                .filter(|_| self.tables.is_empty())
+        };
+        self.flag(flag)
+            .or_else(newest)
+            .map_or(flag, |(name, _)| name)
     }
 
     /// Whether two flags do the same in the pinned release.
@@ -380,7 +388,12 @@ impl<'a> Judge<'a> {
         let is_judged = |key: &&str| keys.map_or(!WORDING.contains(key), |keys| keys.contains(key));
         let differing = names.into_iter().filter(is_judged).filter_map(|key| {
             let (old, new) = (old.get(key), new.get(key));
-            let same = old.unwrap_or_default() == new.unwrap_or_default();
+            // A list on several lines is the same list.
+            let spelled = |text: Option<&str>| {
+                let text = text.unwrap_or_default().replace(", ]", "]");
+                text.replace("[ ", "[").replace(" ]", "]")
+            };
+            let same = spelled(old) == spelled(new);
             (!same).then(|| difference(key, old, new))
         });
         differing.collect()

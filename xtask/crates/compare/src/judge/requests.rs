@@ -310,13 +310,20 @@ fn still_holds(part: &str, is: &BTreeSet<&str>) -> bool {
             .filter(|(own, ..)| *own == name)
     };
     let mut froms = now().filter(|(_, own, _)| *own == FROM);
-    if mark == FROM {
-        let taken: BTreeSet<&str> = froms.flat_map(|(.., rest)| rest.split(" or ")).collect();
-        return taken.is_empty() || rest.split(" or ").any(|key| taken.contains(key));
-    }
     let mut fixed = is
         .iter()
         .filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    if mark == FROM {
+        if fixed.next().is_some() && !is.contains(name) && froms.clone().next().is_none() {
+            return false;
+        }
+        // A variable may have another name now.
+        if rest.starts_with('$') {
+            return true;
+        }
+        let taken: BTreeSet<&str> = froms.flat_map(|(.., rest)| rest.split(" or ")).collect();
+        return taken.is_empty() || rest.split(" or ").any(|key| taken.contains(key));
+    }
     // What `+=` adds to a text is not followed.
     let is_other_text = fixed.any(|text| !rest.starts_with(text));
     let is_more = now().any(|(_, own, longer)| own == mark && longer.starts_with(rest));
