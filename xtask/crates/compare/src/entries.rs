@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::facts::WORDING;
-use super::judge::{Item, Verdict};
+use super::judge::{Item, Verdict, own_build};
 use super::own_changes::OwnChanges;
 use worker_files::is_one_of;
 
@@ -87,9 +87,19 @@ pub const UPSTREAM: &str = "upstream";
 fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     let is_open = |id: &str| all.get(id).is_some_and(|item| item.open);
     let (area, name) = item.id.split_once(':').unwrap_or((&item.id, ""));
-    // What the base image brings comes and goes with it.
-    let is_brought = area == "pip" && item.verdict == Verdict::Changed && item.new.is_none()
-        || area == "apt" && is_python(name) && is_open("image:FROM");
+    // What another base image brings comes and goes with it; a build of the fork's own does not.
+    let is_brought = match area {
+        "pip" => {
+            let is_own_build = item
+                .old
+                .as_ref()
+                .is_some_and(|old| own_build(old).is_some());
+            item.verdict == Verdict::Changed && item.new.is_none() && !is_own_build
+        }
+        "apt" => is_python(name),
+        _ => false,
+    };
+    let is_brought = is_brought && is_open("image:FROM");
     let base = "image:FROM image:cuda image:sglang hub:cuda tests:cuda";
     if is_brought || is_one_of(base, &item.id) {
         return "image:FROM".to_owned();
@@ -245,6 +255,29 @@ mod tests {
         let new = image("").with("Dockerfile", "FROM python:3.12\nRUN pip install one two==3 three\nCOPY a.py /\nCMD [\"python3\", \"/a.py\"]\n");
         let entries = entries_of(&image("--index-url https://own.example/simple"), &new);
         assert_eq!(entries.len(), 2);
+    }
+
+    #[test]
+    fn a_build_of_its_own_is_no_part_of_the_base_image() {
+        let image = |install: &str| {
+            let text = format!("FROM lmsysorg/sglang:v0.5.9-cu129\n{install}");
+            xtask_core::tree::Memory::new().with("Dockerfile", text)
+        };
+        let old =
+            image("RUN pip install openai git+https://github.com/huggingface/transformers.git\n");
+        let new = xtask_core::tree::Memory::new();
+        let new = new.with("Dockerfile", "FROM lmsysorg/sglang:v0.5.19-cu129\n");
+        let items = compared(&old, &new);
+        let entries = of(&items, None);
+        let ids: Vec<&str> = entries.iter().map(|entry| &*entry.id).collect();
+        assert_eq!(ids, ["image:FROM", "pip:transformers"]);
+        assert!(entries[0].members.contains(&"pip:openai".to_owned()));
+        let why = items.iter().find(|item| item.id == "pip:transformers");
+        assert!(
+            why.unwrap()
+                .why
+                .contains("github.com/huggingface/transformers")
+        );
     }
 
     fn entries_of(old: &xtask_core::tree::Memory, new: &xtask_core::tree::Memory) -> Vec<Entry> {

@@ -255,7 +255,8 @@ impl OwnCode {
                 ..Place::start_of(&path.into())
             }],
         };
-        let lost = statements.iter().filter(|one| !there.has(one, function));
+        let functions = there.functions(function, &statements);
+        let lost = statements.iter().filter(|one| !there.has(one, &functions));
         let lost: Vec<&&str> = lost.collect();
         if lost.is_empty() {
             return Some(Item::new(id, Verdict::Kept, Some(&fact), None));
@@ -297,14 +298,24 @@ impl<'a> There<'a> {
         }
     }
 
+    /// Where the code of a function may be now: in that of the same name, and in those that have a
+    /// statement of it that no other code would have.
+    fn functions(&self, function: &'a str, statements: &[&str]) -> BTreeSet<&'a str> {
+        let have = self
+            .by_function
+            .iter()
+            .filter(|(_, text)| !is_common(text) && statements.contains(text));
+        have.map(|(name, _)| *name).chain([function]).collect()
+    }
+
     /// Whether the new worker has a statement. A call counts wherever its value goes; anything else
-    /// is too short to be told from other code by a part of it, and what stands in any code, as
-    /// `return ""` does, counts only where the function has the same name.
-    fn has(&self, statement: &str, function: &str) -> bool {
-        const COMMON: usize = 24;
+    /// is too short to be told from other code by a part of it, and what stands in any code counts
+    /// only in one of these functions.
+    fn has(&self, statement: &str, functions: &BTreeSet<&str>) -> bool {
         let work = work(statement);
-        if !work.contains('(') && statement.len() < COMMON {
-            return self.by_function.contains(&(function, statement));
+        if is_common(statement) {
+            let mut functions = functions.iter();
+            return functions.any(|name| self.by_function.contains(&(*name, statement)));
         }
         let is_whole = |text: &str, at: usize| {
             let before = text[..at].chars().next_back();
@@ -314,6 +325,12 @@ impl<'a> There<'a> {
         let holds = |text: &&str| text.match_indices(work).any(|(at, _)| is_whole(text, at));
         self.texts.contains(statement) || work.contains('(') && self.texts.iter().any(holds)
     }
+}
+
+/// Whether a statement may stand in any code, as `return ""` does.
+fn is_common(statement: &str) -> bool {
+    const COMMON: usize = 24;
+    !work(statement).contains('(') && statement.len() < COMMON
 }
 
 /// The name of a function without those around it.
@@ -454,6 +471,9 @@ mod tests {
         assert_eq!(lost(own, elsewhere).len(), 1);
         let here = elsewhere.replace("other", "handler");
         assert_eq!(lost(own, &here), [""; 0]);
+        // It may go by another name with the code around it.
+        let denied = "    if not allowed(job):\n        return ''\n";
+        assert_eq!(lost(denied, &format!("def other(job):\n{denied}")), [""; 0]);
     }
 
     #[test]

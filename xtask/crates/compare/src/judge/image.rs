@@ -273,14 +273,12 @@ impl<'a> Judge<'a> {
     fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact, on_sglang: bool) -> Item {
         if area == "pip" && on_sglang && is_one_of(BROUGHT, name) {
             let brought = format!("{}'s own image brings it", self.sglang);
-            let spec = old.get("spec").and_then(|spec| spec.split_once('@'));
-            let build = spec.map(|(_, build)| build);
-            return match (name, build) {
+            return match (name, own_build(old)) {
                 // A build of its own is another program.
-                ("sglang", Some(build)) => Item::new(id, Verdict::Changed, Some(old), None)
+                (_, Some(build)) => Item::new(id, Verdict::Changed, Some(old), None)
                     .why(format!("It was installed from {build}; {brought} as released."))
                     .help("Install that build again, or record that the release has what it was for."),
-                ("sglang" | "flashinfer", _) => Item::new(id, Verdict::Kept, Some(old), None)
+                ("sglang" | "flashinfer", None) => Item::new(id, Verdict::Kept, Some(old), None)
                     .why(format!("{brought}, at the version that the base image names.")),
                 _ => Item::new(id, Verdict::Changed, Some(old), None)
                     .why(format!("The worker doesn't install it any more; {brought}, at whatever version that is."))
@@ -300,6 +298,12 @@ impl<'a> Judge<'a> {
             .why("Nothing installs it now.")
             .help("Install it again, or record why it isn't needed.")
     }
+}
+
+/// Where a package came from that was installed from no index: a repository, an archive.
+pub fn own_build(package: &Fact) -> Option<&str> {
+    let (_, build) = package.get("spec")?.split_once('@')?;
+    Some(build)
 }
 
 /// Where the code still sets a variable that the old Dockerfile set as well, and the new one does

@@ -19,8 +19,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
+pub use image::own_build;
 pub use item::{Item, Verdict};
-pub use variables::{is_on, same_value};
+pub use variables::{env_line, same_value};
 
 use super::facts::{ALONE, Fact, Facts, WORDING};
 use xtask_core::output::cut;

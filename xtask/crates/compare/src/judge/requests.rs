@@ -101,18 +101,33 @@ impl Judge<'_> {
                 .why("The new handler doesn't look at it: jobs that use it are understood differently.")
                 .help("Handle it again, or record what jobs have to say instead."),
         });
-        // Without one the SDK takes one job at a time.
-        let concurrency = "serverless:concurrency_modifier";
-        if self.old.get(concurrency).is_none()
-            && self.old.get("serverless:handler").is_some()
-            && let Some(new) = self.new.get(concurrency)
-        {
-            let item = Item::new(concurrency, Verdict::Changed, None, Some(new))
-                .why("The old worker took one job at a time; the new one takes more.")
-                .help("Have it take one (this worker: MAX_CONCURRENCY=1), or record that more are right.");
-            self.push(item);
-        }
+        self.left_to_the_sdk();
         self.offers();
+    }
+
+    /// What the SDK does by itself: it takes one job at a time, and gives back what the handler
+    /// returns.
+    fn left_to_the_sdk(&mut self) {
+        for (id, why, help) in [
+            (
+                "serverless:concurrency_modifier",
+                "The old worker took one job at a time; the new one takes more.",
+                "Have it take one (this worker: MAX_CONCURRENCY=1), or record that more are right.",
+            ),
+            (
+                "serverless:handler.yields",
+                "The old handler returned one result; the new one yields: what jobs get is a list.",
+                "Return it again, or record that those who send jobs take a list.",
+            ),
+        ] {
+            if self.old.get(id).is_none()
+                && self.old.get("serverless:handler").is_some()
+                && let Some(new) = self.new.get(id)
+            {
+                let item = Item::new(id, Verdict::Changed, None, Some(new));
+                self.push(item.why(why).help(help));
+            }
+        }
     }
 
     /// What results hold, which routes the worker serves itself, and which models it loads.

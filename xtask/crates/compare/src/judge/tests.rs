@@ -324,6 +324,21 @@ fn what_is_passed_with_nothing_set_is_compared_with_sglangs_own_default() {
 }
 
 #[test]
+fn another_variables_default_may_be_that_of_the_flags_own() {
+    let given = "for name, flag in {'TOOL_CALL_PARSER': '--tool-call-parser'}.items():\n    if os.getenv(name):\n        command += [flag, os.getenv(name)]";
+    let old = format!("command += ['--tool-call-parser', os.getenv('PARSER', 'qwen')]\n{given}");
+    let sets = |value: &str| {
+        let image = format!("{PINNED}\nENV TOOL_CALL_PARSER={value}");
+        compared(&starting(PINNED, &old), &starting(&image, given))
+    };
+    let items = sets("qwen");
+    expect(&items, "env:PARSER", Verdict::Renamed, true);
+    expect(&items, "env:TOOL_CALL_PARSER", Verdict::Kept, false);
+    let items = sets("llama3");
+    expect(&items, "env:TOOL_CALL_PARSER", Verdict::Changed, true);
+}
+
+#[test]
 fn flags_that_no_release_knows_are_open_and_only_on_a_pinned_release() {
     let old = "command += ['--own-build-flag', os.getenv('OWN', '')]";
     let items = compared(&starting(PINNED, old), &starting(PINNED, ""));

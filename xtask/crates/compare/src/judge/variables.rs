@@ -168,6 +168,15 @@ impl<'a> Judge<'a> {
         if was.is_none() && image.is_none() && new.get("undefaulted").is_some() {
             return Ok(None);
         }
+        // It may be what the old worker passed for another variable.
+        let for_another = |fact: &Fact| {
+            let flags = fact.get("flag").zip(new.get("flag"));
+            fact.get("default") == is && flags.is_some_and(|(a, b)| self.same_flag(a, b))
+        };
+        let mut others = self.old.area("env");
+        if was.is_none() && is.is_some() && others.any(|(_, fact)| for_another(fact)) {
+            return Ok(None);
+        }
         // What drove no flag, or drives none any more, is passed to nobody.
         let flag = old.get("flag").and(new.get("flag"));
         let own = flag.and_then(|flag| self.own_default(flag));
@@ -185,11 +194,17 @@ impl<'a> Judge<'a> {
             return Ok(Some(note));
         }
         let sglangs = show(Some(&own));
-        let side = |value: Option<&str>| match value {
-            Some(value) => format!("`{value}` was passed"),
-            None => format!("nothing was passed ({sglangs} is SGLang's own)"),
+        // Another place than the one that passes it may have the default.
+        let used = if old.get("undefaulted").is_some() {
+            "used or passed"
+        } else {
+            "passed"
         };
-        let now = side(is).replace(" was passed", " is");
+        let side = |value: Option<&str>| match value {
+            Some(value) => format!("`{value}` was {used}"),
+            None => format!("nothing was {used} ({sglangs} is SGLang's own)"),
+        };
+        let now = side(is).replace(&format!(" was {used}"), " is");
         Err(format!("with it unset, {}, {now} now", side(was)))
     }
 
@@ -234,7 +249,7 @@ impl<'a> Judge<'a> {
                 return Item::new(id, Verdict::Renamed, Some(old), Some(fact))
                     .now(format!("env:{other}"))
                     .why(format!("The words of both are arguments of SGLang's command, but endpoints that set {name} are ignored: the new worker reads only {other}."))
-                    .help(format!("Let the worker read {name} too, where {other} is not set."));
+                    .help(for_both(name, old, other, fact));
             }
             return gone
                 .why("The new worker doesn't read it: endpoints that set it are ignored.")
@@ -258,18 +273,12 @@ impl<'a> Judge<'a> {
                 format!("It drove {flag}, which SGLang calls {driven} now")
             };
             self.renamed.insert(name.to_owned(), other.clone());
-            let default = old.get("default").filter(|default| is_on(old, default));
-            let default =
-                default.filter(|text| !text.is_empty() && fact.get("default") != Some(text));
-            let set = default.map_or_else(String::new, |text| {
-                format!(" For its default: `ENV {other}={text}` in the Dockerfile.")
-            });
             return Item::new(id, Verdict::Renamed, Some(old), Some(fact))
                 .now(format!("env:{other}"))
                 .why(format!(
                     "{role}, but endpoints that set {name} are ignored: the new worker reads only {other}."
                 ))
-                .help(format!("Let the worker read {name} too, where {other} is not set.{set}"));
+                .help(for_both(name, old, &other, fact));
         }
         if let Some(item) = self.flag_retired(flag, id, old) {
             return item;
@@ -313,6 +322,29 @@ pub fn is_on(fact: &Fact, default: &str) -> bool {
         .any(|sign| words.contains(sign));
     let mut words = words.split(|c: char| "[]|, ".contains(c));
     !is_other && words.any(|word| word.eq_ignore_ascii_case(default))
+}
+
+/// What to do where another variable takes the place of one, and for the default of that.
+fn for_both(name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
+    let default = old.get("default").filter(|text| is_on(old, text));
+    let default = default.filter(|text| !text.is_empty() && fact.get("default") != Some(text));
+    let line = default.and_then(|text| env_line(other, text));
+    let set = line.map_or_else(String::new, |line| format!(" For its default: {line}."));
+    format!("Let the worker read {name} too, where {other} is not set.{set}")
+}
+
+/// The line of a Dockerfile that sets a variable; nothing for what a shell works out at the start.
+pub fn env_line(name: &str, value: &str) -> Option<String> {
+    if value.contains("$(") || value.contains('`') {
+        return None;
+    }
+    let is_plain = |c: char| !c.is_whitespace() && !"\"'\\".contains(c);
+    let value = if value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    Some(format!("`ENV {name}={value}` in the Dockerfile"))
 }
 
 pub fn show(value: Option<&str>) -> String {
@@ -397,3 +429,21 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
 
 const TRIED: &str = "what is tried when it is unset";
 pub const DROP_FLAG: &str = "Don't pass it to this SGLang, or pin one that takes it.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_dockerfile_sets_what_it_says() {
+        let line = |value| env_line("A", value);
+        let told = |line: &str| Some(format!("`ENV A={line}` in the Dockerfile"));
+        assert_eq!(line("fp8_e5m2"), told("fp8_e5m2"));
+        assert_eq!(
+            line("--chunked-prefill-size 4096"),
+            told(r#""--chunked-prefill-size 4096""#)
+        );
+        assert_eq!(line(r#"{"a": 1}"#), told(r#""{\"a\": 1}""#));
+        assert_eq!(line("$(nvidia-smi -L | wc -l)"), None);
+    }
+}
