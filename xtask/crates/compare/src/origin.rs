@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::accepted::{self, Accepted};
 use super::baseline;
 use super::facts::{Fact, Facts, PASSED, WORDING, value};
-use super::judge::{Item, Verdict, is_on, judge};
+use super::judge::{Item, Verdict, env_line, judge};
 use super::own_changes::{Code, OwnChanges, code_of};
+use worker_files::Place;
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::records;
 use xtask_core::tree::{RepoPath, Tree};
@@ -171,6 +172,18 @@ fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
+/// Whether a fork reads a variable that drives a flag in one more file, which may use a default of
+/// its own and pass nothing.
+fn is_read_elsewhere(before: Option<&Fact>, after: &Fact) -> bool {
+    let is_new = |place: &Place| {
+        let mut known = before.into_iter().flat_map(|fact| &fact.places);
+        !known.any(|one| one.file == place.file)
+    };
+    before.is_some_and(|fact| fact.get("flag").is_some())
+        && after.get("undefaulted").is_some()
+        && after.places.iter().any(is_new)
+}
+
 /// What became of a change in the new worker.
 fn now(
     id: &str,
@@ -186,8 +199,9 @@ fn now(
             "the new worker does not have it either".to_owned()
         };
     };
+    let is_kept = item.is_some_and(|item| item.verdict == Verdict::Kept);
     let set = |name: &str, value: &str| {
-        format!("set {name}={value} in the new worker: `ENV {name}={value}` in the Dockerfile")
+        env_line(name, value).map(|line| format!("set {name}={value} in the new worker: {line}"))
     };
     let lost_use = |there: &Fact| after.get(PASSED).is_some() && there.get(PASSED).is_none();
     if let Some(name) = id.strip_prefix("env:")
@@ -200,17 +214,28 @@ fn now(
                 && before.and_then(|fact| fact.get("default")) != Some(*value)
         });
         match (default, there.get("flag")) {
-            // What was no flag's default must not become one.
-            (Some(_), Some(_)) if after.get("flag").is_none() => {}
-            (Some(default), _) => return set(name, default),
-            (None, Some(flag)) => {
+            // A switch that is off by default, or what SGLang does by itself.
+            (_, Some(flag)) if is_kept => {
                 return format!("nothing to carry: the new worker's {name} sets {flag}");
             }
-            (None, None) => return format!("nothing to carry: the new worker reads {name} too"),
+            (_, None) if is_kept => {
+                return format!("nothing to carry: the new worker reads {name} too");
+            }
+            // What was no flag's default must not become one.
+            (Some(_), Some(_))
+                if after.get("flag").is_none() || is_read_elsewhere(before, after) => {}
+            (Some(default), _) => {
+                if let Some(set) = set(name, default) {
+                    return set;
+                }
+            }
+            (None, _) => {}
         }
     }
+    // What a variable lets through is not for all endpoints.
     if let Some(flag) = id.strip_prefix("flag:")
         && let Some(value) = after.get("value")
+        && after.get("through").is_none()
     {
         let drives =
             |(name, fact): (&str, &Fact)| (fact.get("flag") == Some(flag)).then(|| name.to_owned());
@@ -223,22 +248,13 @@ fn now(
             } else {
                 value
             };
-            return set(name, value);
+            if let Some(set) = set(name, value) {
+                return set;
+            }
         }
     }
-    if let Some(Item {
-        verdict: Verdict::Renamed,
-        why,
-        now: Some(now),
-        ..
-    }) = item
-        && let (Some(name), Some(default)) = (now.strip_prefix("env:"), after.get("default"))
-        && is_on(after, default)
-    {
-        return format!("{why} For its default, {}", set(name, default));
-    }
     match item {
-        Some(item) if item.verdict == Verdict::Kept => "the new worker has it too".to_owned(),
+        _ if is_kept => "the new worker has it too".to_owned(),
         Some(item) if !item.help.is_empty() => format!("{} {}", item.why, item.help),
         Some(item) if !item.why.is_empty() => item.why.clone(),
         _ => "bring it to the new files by hand".to_owned(),
@@ -294,6 +310,63 @@ mod tests {
         assert_eq!(entries[0].id, "env:ATTENTION_BACKEND");
         assert_eq!(entries[0].origin, Some("fork"));
         assert_eq!(entries[1].origin, Some("upstream"));
+    }
+
+    #[test]
+    fn what_to_do_follows_from_what_is_open() {
+        let worker = |engine: &str| {
+            let text = format!(
+                "import os, subprocess\ncommand = ['python3', '-m', 'sglang.launch_server']\n{engine}subprocess.Popen(command)\n"
+            );
+            let image = "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY engine.py /\nCMD [\"python3\", \"/engine.py\"]\n";
+            Memory::new()
+                .with("engine.py", text)
+                .with("Dockerfile", image)
+        };
+        let switch = |default: &str| {
+            format!(
+                "if os.getenv('ENABLE_MIXED_CHUNK', '{default}').lower() in ('true', '1', 'yes'):\n    command.append('--enable-mixed-chunk')\n"
+            )
+        };
+        let parser = "if os.getenv('TOOL_CALL_PARSER'):\n    command.extend(['--tool-call-parser', os.getenv('TOOL_CALL_PARSER')])\n";
+        let told = |fork: &str, new: &str, id: &str| -> String {
+            let [base, fork, new] = ["", fork, new].map(|engine| read(&worker(engine)));
+            let changes = fork.changes(&base, &new).into_iter();
+            let mut found = changes.filter(|change| change.id == id);
+            found.next().unwrap().now
+        };
+        // Off by default is what the new worker does too.
+        let id = "env:ENABLE_MIXED_CHUNK";
+        assert_eq!(
+            told(&switch("False"), &switch(""), id),
+            "nothing to carry: the new worker's ENABLE_MIXED_CHUNK sets --enable-mixed-chunk"
+        );
+        assert!(told(&switch("True"), &switch(""), id).starts_with("set ENABLE_MIXED_CHUNK=True "));
+        // Another file's default is not passed to SGLang.
+        let named = "if os.getenv('TOOL_CALL_PARSER'):\n    command.extend(['--tool-call-parser', os.getenv('TOOL_CALL_PARSER')])\n";
+        let read = |own: &str| {
+            let engine = format!("import handler\n{named}");
+            Exposed::read(&worker(&engine).with("handler.py", own).with("Dockerfile", "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY *.py /\nCMD [\"python3\", \"/engine.py\"]\n")).unwrap()
+        };
+        let own = "import os\nprint(os.getenv('TOOL_CALL_PARSER', 'unknown'))\n";
+        let changes = read(own).changes(&read(""), &read(""));
+        let change = changes
+            .iter()
+            .find(|change| change.id == "env:TOOL_CALL_PARSER");
+        let now = &change.unwrap().now;
+        assert!(
+            now.starts_with("with it unset, `unknown` was used or passed, "),
+            "{now}"
+        );
+        // What only some endpoints were given is nothing to set for all.
+        let for_some =
+            "if os.getenv('TOOLS'):\n    command.extend(['--tool-call-parser', 'qwen25'])\n";
+        let told = told(
+            &format!("{parser}{for_some}"),
+            parser,
+            "flag:--tool-call-parser",
+        );
+        assert!(told.starts_with("`qwen25` was passed where "), "{told}");
     }
 
     #[test]

@@ -164,21 +164,34 @@ impl Hunk {
 fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     let diff = similar::TextDiff::from_lines(before, after);
+    let is_comment = |line: &str| {
+        line.starts_with('#') && !line.starts_with("#!") && !path.name().ends_with(b".md")
+    };
     let hunk = |operation: &similar::DiffOp| {
         let (old_range, new_range) = (operation.old_range(), operation.new_range());
-        let text = |lines: &[&str]| {
-            let mut lines = lines.iter().map(|line| line.trim());
-            let said = lines
-                .clone()
+        let said = |lines: Option<&[&str]>| -> Vec<String> {
+            let lines = lines.into_iter().flatten().map(|line| line.trim());
+            let lines = lines.filter(|line| !line.is_empty() && !is_comment(line));
+            lines.map(str::to_owned).collect()
+        };
+        let text = |lines: &[String]| {
+            let words = lines
+                .iter()
                 .find(|line| line.contains(char::is_alphanumeric));
-            let said = said.or_else(|| lines.find(|line| !line.is_empty()));
+            let said = words.or(lines.first());
             said.map(|line| line.chars().take(60).collect::<String>())
         };
-        let added = new.get(new_range.clone()).and_then(text);
-        let removed = || old.get(old_range.clone()).and_then(text);
-        let what = match added {
+        let (removed, added) = (
+            said(old.get(old_range.clone())),
+            said(new.get(new_range.clone())),
+        );
+        // Spaces and comments do nothing.
+        if removed == added {
+            return None;
+        }
+        let what = match text(&added) {
             Some(line) => format!("`{line}`"),
-            None => format!("removed: `{}`", removed()?),
+            None => format!("removed: `{}`", text(&removed)?),
         };
         let change = ForkChange {
             id: String::new(),
@@ -340,6 +353,21 @@ mod tests {
             .map(|hunk| (hunk.change.line, &*hunk.change.what, hunk.after.clone()))
             .collect();
         assert_eq!(told, [(2, "`two`", 2..3), (4, "removed: `4`", 4..4)]);
+    }
+
+    #[test]
+    fn spaces_and_comments_are_no_changes() {
+        let of = |before, after| -> Vec<String> {
+            let found = hunks(&"a.py".into(), before, after).into_iter();
+            found.map(|hunk| hunk.change.what).collect()
+        };
+        assert_eq!(
+            of("a()\n# one\nb()\n", "a() \n# two\n# three\n\nb()\n"),
+            [""; 0]
+        );
+        assert_eq!(of("b()\n", "# why\na()\nb()\n"), ["`a()`"]);
+        assert_eq!(of("# why\na()\nb()\n", "b()\n"), ["removed: `a()`"]);
+        assert_eq!(of("b()\n", "#!/bin/sh\nb()\n"), ["`#!/bin/sh`"]);
     }
 
     #[test]

@@ -189,16 +189,25 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
     let is_held = |change: &&ForkChange| {
         *conflict == change.path || layout::counterpart(&change.path).as_ref() == Some(conflict)
     };
-    let removed = removals(changes.clone().filter(is_held));
-    for ((path, now), ids) in &removed {
-        out += &format!(
-            "    {DIM}{path}{DIM:#} removed: {}\n      {now}\n",
-            ids.join(", ")
-        );
+    let many = of_many(changes.clone().filter(is_held));
+    for ((path, line, now), ids) in &many {
+        let place = line.map_or(String::new(), |line| format!(":{line}"));
+        let (what, shown) = match line {
+            Some(_) => ("added", ids.len().min(SHOWN)),
+            None => ("removed", ids.len()),
+        };
+        let more = match ids.len() - shown {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let ids = ids[..shown].join(", ");
+        out += &format!("    {DIM}{path}{place}{DIM:#} {what}: {ids}{more}\n      {now}\n");
     }
     for change in changes.filter(is_held) {
-        let of_many = removed.get(&(&change.path, &*change.now));
-        if of_many.is_some_and(|ids| ids.contains(&&*change.id)) {
+        if many
+            .get(&one_of_many(change))
+            .is_some_and(|ids| ids.contains(&&*change.id))
+        {
             continue;
         }
         let id = match &*change.id {
@@ -216,18 +225,33 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
     out
 }
 
-/// What a fork removed with much of a file, by what became of it.
-fn removals<'a>(
+/// How many of many are named.
+const SHOWN: usize = 3;
+
+/// What is told together: of removals all of a file, of other changes those of one line.
+type OfMany<'a> = (&'a RepoPath, Option<usize>, &'a str);
+
+fn one_of_many(change: &ForkChange) -> OfMany<'_> {
+    let line = (!change.is_removal()).then_some(change.line);
+    (&change.path, line, &change.now)
+}
+
+/// What a fork removed with much of a file, and the files of a folder that it copies, by what
+/// became of them.
+fn of_many<'a>(
     changes: impl Iterator<Item = &'a ForkChange>,
-) -> BTreeMap<(&'a RepoPath, &'a str), Vec<&'a str>> {
+) -> BTreeMap<OfMany<'a>, Vec<&'a str>> {
     const MANY: usize = 4;
-    let mut removed: BTreeMap<(&RepoPath, &str), Vec<&str>> = BTreeMap::new();
-    for change in changes.filter(|change| change.is_removal() && change.text.is_none()) {
-        let alike = removed.entry((&change.path, &change.now)).or_default();
-        alike.push(&change.id);
+    let mut many: BTreeMap<OfMany, Vec<&str>> = BTreeMap::new();
+    for change in changes {
+        if change.id.starts_with("copy:") || change.is_removal() && change.text.is_none() {
+            many.entry(one_of_many(change))
+                .or_default()
+                .push(&change.id);
+        }
     }
-    removed.retain(|_, ids| ids.len() >= MANY);
-    removed
+    many.retain(|_, ids| ids.len() >= MANY);
+    many
 }
 
 /// The changes of a fork that stay behind.
@@ -491,8 +515,13 @@ mod tests {
             text: Some("x".to_owned()),
             ..change("f", "kept")
         });
-        let told = removals(all.iter());
-        assert_eq!(told.len(), 1);
-        assert_eq!(told.values().next().unwrap(), &["a", "b", "c", "d"]);
+        let added = |id: &str| ForkChange {
+            what: "added".to_owned(),
+            ..change(id, "gone")
+        };
+        all.extend(["copy:1", "copy:2", "copy:3", "copy:4", "pip:a"].map(added));
+        let told: Vec<_> = of_many(all.iter()).into_values().collect();
+        let copied = ["copy:1", "copy:2", "copy:3", "copy:4"];
+        assert_eq!(told, [["a", "b", "c", "d"], copied]);
     }
 }
