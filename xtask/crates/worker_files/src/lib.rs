@@ -83,6 +83,8 @@ pub struct EnvRead {
     pub required: bool,
     /// Whether the program itself ends where it is unset.
     pub ends: bool,
+    /// Whether it does so at its start, whatever else is set.
+    pub at_start: bool,
     /// Whether the program only asks if it is set.
     pub asked: bool,
     /// Where it is read into a variable: whether nothing is done with that.

@@ -48,7 +48,7 @@ impl Fact {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
-            ("route", "server") => 12,
+            ("route", "server") | ("env", "at_start") => 12,
             ("python", LEFT_OUT) => 11,
             ("input", "text" | "refused")
             | ("env" | "input", "used")
@@ -535,6 +535,7 @@ impl Facts {
             ("default", default.as_deref()),
             ("undefaulted", is_bare.then_some("yes")),
             ("required", required),
+            ("at_start", any(|read| read.at_start).then_some("yes")),
             ("interpreted", interpreted.as_deref()),
             ("fallbacks", fallbacks.as_deref()),
             (PASSED, passed.then_some("as arguments")),

@@ -15,6 +15,11 @@ impl<'a> Judge<'a> {
             let item = match (old, new) {
                 (Some(old), Some(new)) => self.variable_kept(name, &id, old, new),
                 (Some(old), None) => self.variable_gone(name, &id, old),
+                (None, Some(new)) if self.is_new_need(name, new) => {
+                    Item::new(&id, Verdict::Changed, None, Some(new))
+                        .why("The new worker ends at its start where it is not set; the old one did not know it.")
+                        .help("Give it a default, or record that every endpoint sets it.")
+                }
                 (None, Some(new)) => {
                     let item = Item::new(&id, Verdict::Added, None, Some(new));
                     match new.get("flag").and_then(|flag| self.refused(flag)) {
@@ -36,6 +41,13 @@ impl<'a> Judge<'a> {
                 item.change_too(why.into(), "Use it again, or record why not.");
             }
         }
+    }
+
+    /// Whether a variable that the old worker did not know has to be set. RunPod sets its own.
+    fn is_new_need(&self, name: &str, new: &Fact) -> bool {
+        new.get("at_start").is_some()
+            && !name.starts_with("RUNPOD_")
+            && self.new.get(&format!("image:{name}")).is_none()
     }
 
     /// What is tried when a variable is unset may go by another name: that is the other's change.

@@ -443,6 +443,7 @@ impl<'t> Reader<'t> {
             reached: self.program.runs(node),
             ..EnvRead::new(&**name, None, place)
         };
+        read.at_start = (read.required || read.ends) && read.reached && runs_at_start(node);
         let is_set = |value: &Val<'_>| {
             !matches!(value, Val::None) && value.as_str().is_none_or(|text| !text.is_empty())
         };
@@ -496,4 +497,12 @@ fn is_chosen_by_name(read: Node<'_>, default: Node<'_>) -> bool {
         names.any(|one| one.text() == key.text())
     };
     default.inside().any(says) || default.below().any(says)
+}
+
+/// Whether an expression is evaluated whenever its module is imported.
+fn runs_at_start(node: Node<'_>) -> bool {
+    const CONDITIONAL: &str = "function_definition lambda if_statement conditional_expression \
+        boolean_operator match_statement for_statement while_statement try_statement";
+    let mut around = node.ancestors();
+    around.all(|above| !is_among(CONDITIONAL, above.kind()) && !above.is_comprehension())
 }
