@@ -36,39 +36,6 @@ impl Target {
     }
 }
 
-impl Bake {
-    /// A target with what it inherits: of each argument and setting its own, or the last base's.
-    pub fn whole(&self, target: &Target) -> Target {
-        let mut whole = target.clone();
-        let mut todo = vec![target];
-        // Bases that go round in a circle end somewhere.
-        for _ in 0..self.targets.len() {
-            let Some(names) = todo
-                .pop()
-                .map(|one| one.setting("inherits").unwrap_or_default())
-            else {
-                break;
-            };
-            let bases = names
-                .split('"')
-                .filter_map(|name| self.targets.iter().find(|one| one.name == name));
-            let bases: Vec<&Target> = bases.collect();
-            for base in bases.iter().rev() {
-                add_new(&mut whole.args, &base.args);
-                add_new(&mut whole.settings, &base.settings);
-            }
-            todo.extend(bases);
-        }
-        whole
-    }
-}
-
-fn add_new(own: &mut Vec<Named>, base: &[Named]) {
-    let new = |one: &&Named| own.iter().all(|known| known.name != one.name);
-    let more: Vec<Named> = base.iter().filter(new).cloned().collect();
-    own.extend(more);
-}
-
 /// The file's structure, or where it is none and why.
 fn parse(source: &Source) -> Result<Body, (String, usize)> {
     if too_deep(&source.text) {

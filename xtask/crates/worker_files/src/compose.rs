@@ -69,31 +69,6 @@ pub fn read(source: &Source) -> Reading<Vec<Service>> {
     Reading::new(found, unread)
 }
 
-/// Puts the services of an override over those of a file.
-pub fn join(all: &mut Vec<Service>, more: Vec<Service>) {
-    for over in more {
-        let Some(own) = all.iter_mut().find(|own| own.name == over.name) else {
-            all.push(over);
-            continue;
-        };
-        let is_over = |named: &Named| over.environment.iter().any(|one| one.name == named.name);
-        own.environment.retain(|named| !is_over(named));
-        own.environment.extend(over.environment);
-        own.env_files.extend(over.env_files);
-        own.ports.extend(over.ports);
-        own.volumes.extend(over.volumes);
-        let key = |setting: &str| setting.split(':').next().map(str::to_owned);
-        let set: Vec<_> = over.settings.iter().map(|one| key(one)).collect();
-        own.settings.retain(|one| !set.contains(&key(one)));
-        own.settings.extend(over.settings);
-        own.settings.sort();
-        own.image = over.image.or(own.image.take());
-        own.build = over.build.or(own.build.take());
-        own.command = over.command.or(own.command.take());
-        own.entrypoint = over.entrypoint.or(own.entrypoint.take());
-    }
-}
-
 struct File<'a> {
     source: &'a Source,
     unread: &'a mut Vec<Unread>,

@@ -234,8 +234,7 @@ impl Facts {
         self.add_named("bake:group.", &bake.groups);
         for target in &bake.targets {
             let id = format!("bake:{}", target.name);
-            let target = &bake.whole(target);
-            // Its stage is more than wording.
+            // What it inherits is filled in; its stage is more than wording.
             let settings = target.settings.iter().filter(|s| s.name != "inherits");
             let settings: Vec<_> = settings
                 .map(|s| match s.name.as_str() {

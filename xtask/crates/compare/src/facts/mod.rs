@@ -69,8 +69,10 @@ impl Fact {
             | (_, "platform" | "undefaulted" | "set") => 4,
             _ => 1,
         };
+        let is_check =
+            |key: &str, value: &str| is_one_of("required needed", key) && value == CHECKED;
         self.value
-            .retain(|key, value| seen(key) <= reader && (value != CHECKED || reader >= 12));
+            .retain(|key, value| seen(key) <= reader && (reader >= 12 || !is_check(key, value)));
         let keep = |value: &str, between: &str, seen: &dyn Fn(&&str) -> bool| {
             let parts: Vec<&str> = value.split(between).filter(seen).collect();
             parts.join(between)
@@ -133,11 +135,13 @@ impl Fact {
             let is = parts(self.get(key).unwrap_or_default());
             let is_more = key == "interpreted" && !is.is_empty() && parts(was).is_superset(&is);
             let is_name = key == "default" && was.starts_with('$');
-            let is_error = key == "default" && was.starts_with("{err");
-            let is_match = key == "interpreted" && was.starts_with("in \"");
+            // A dict that tells of an error was taken for a default.
+            let is_error = key == "default"
+                && self.get(key).is_none()
+                && (was.starts_with("{err") || was.contains(", err"));
             let is_sent = key == "method" && was == "GET" && self.get(key) == Some("POST");
-            let is_other = is_error || is_match || is_sent;
-            if is_more || is_name || is_other || key == "timeout" && was.contains('…') {
+            if is_more || is_name || is_error || is_sent || key == "timeout" && was.contains('…')
+            {
                 self.value.insert(key.clone(), was.clone());
             }
         }
@@ -311,10 +315,6 @@ impl Facts {
             }
             if let Some(known) = record.all.get(id) {
                 fact.take_over(known);
-                // Of a target only what stood in its own block was seen.
-                if id.starts_with("bake:") && reader < 12 {
-                    fact.value.retain(|key, _| known.get(key).is_some());
-                }
             }
         }
     }
@@ -410,7 +410,6 @@ impl Facts {
             let value = [
                 ("reached", unreached),
                 ("timeout", requested.timeout.as_deref()),
-                ("server", requested.server.as_deref()),
             ];
             self.add(id.clone(), &requested.place, &value);
             if let Some(fact) = self.all.get_mut(&id) {
@@ -418,6 +417,12 @@ impl Facts {
                 let mut known: BTreeSet<&str> = methods.split_whitespace().collect();
                 known.insert(&requested.method);
                 *methods = known.into_iter().collect::<Vec<_>>().join(" ");
+                if let Some(server) = requested.server.as_deref() {
+                    let servers = fact.value.entry("server".to_owned()).or_default();
+                    let mut known: BTreeSet<&str> = servers.split_whitespace().collect();
+                    known.insert(server);
+                    *servers = known.into_iter().collect::<Vec<_>>().join(" ");
+                }
                 for part in &requested.body {
                     let known = fact.value.entry("body".to_owned()).or_default();
                     add_line(known, &masked(part));

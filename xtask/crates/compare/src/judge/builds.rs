@@ -13,7 +13,6 @@ impl<'a> Judge<'a> {
             None => judge.compose_gone(name, id, old),
         });
         self.undeclared_arguments();
-        self.bases();
         self.simple(
             "bake",
             "The bake file doesn't have it any more: builds that name it fail.",
@@ -93,17 +92,6 @@ impl<'a> Judge<'a> {
             _ => gone
                 .why("The compose file doesn't set it any more.")
                 .help(format!("Set {variable} there again, or record why not.")),
-        }
-    }
-
-    /// A target that others only inherit, by its name, is judged in each of them.
-    fn bases(&mut self) {
-        for (id, old) in self.old.area("bake").filter(|(id, _)| id.starts_with('_')) {
-            let id = format!("bake:{id}");
-            if self.new.get(&id).is_none() && self.old.older.is_none() {
-                let kept = Item::new(&id, Verdict::Kept, Some(old), None);
-                self.push(kept.why("What inherited it is judged by itself."));
-            }
         }
     }
 

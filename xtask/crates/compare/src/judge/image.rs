@@ -107,19 +107,8 @@ impl<'a> Judge<'a> {
     /// Python files that are the same, and that nothing runs or imports any more.
     fn idle(&mut self) {
         let (before, after) = (self.old.area("copy"), self.new);
-        let text = |fact: &'a Fact| fact.get(IDLE).or(fact.get(RUNS));
-        let texts: HashSet<&str> = after
-            .area("copy")
-            .filter_map(|(_, fact)| text(fact))
-            .collect();
         for (name, old) in before {
             let id = format!("copy:{name}");
-            if after.get(&id).is_none()
-                && text(old).is_some_and(|text| texts.contains(text))
-                && let Some(item) = self.item_mut(&id)
-            {
-                item.keep("The image holds it under another name.");
-            }
             let new = after.get(&id).and_then(|new| new.get(IDLE));
             if new.is_some()
                 && old.get(RUNS) == new

@@ -389,12 +389,7 @@ impl<'a> Judge<'a> {
         let is_judged = |key: &&str| keys.map_or(!WORDING.contains(key), |keys| keys.contains(key));
         let differing = names.into_iter().filter(is_judged).filter_map(|key| {
             let (old, new) = (old.get(key), new.get(key));
-            // A list on several lines is the same list.
-            let spelled = |text: Option<&str>| {
-                let text = text.unwrap_or_default().replace(", ]", "]");
-                text.replace("[ ", "[").replace(" ]", "]")
-            };
-            let same = spelled(old) == spelled(new);
+            let same = old.unwrap_or_default() == new.unwrap_or_default();
             (!same).then(|| difference(key, old, new))
         });
         differing.collect()

@@ -47,8 +47,11 @@ impl DockerfileReader<'_> {
             self.image.steps.push(Step { commands, place });
         }
         if let [document] = documents.as_slice()
-            && instruction.line().contains(&format!("'{}'", document.name))
-            && !self.source.text[document.body.clone()].contains("python\n")
+            && ['\'', '"'].iter().any(|quote| {
+                let name = format!("<<{quote}{}{quote}", document.name);
+                instruction.line().contains(&name)
+            })
+            && is_script(&dest, &self.source.text[document.body.clone()])
         {
             let target = self.expand(&dest, instruction);
             let target = in_image(&target, self.folder().as_deref());
@@ -91,4 +94,13 @@ fn in_image(path: &str, workdir: Option<&str>) -> String {
         plain.push('/');
     }
     plain
+}
+
+/// Whether a file holds a script, by its first line or else by its name.
+fn is_script(name: &str, text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    match first.strip_prefix("#!") {
+        Some(program) => program.trim_end().ends_with("sh"),
+        None => name.rsplit_once('.').is_some_and(|(_, end)| end == "sh"),
+    }
 }

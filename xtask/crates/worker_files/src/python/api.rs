@@ -82,11 +82,7 @@ fn left_out(function: Node<'_>, owner: &str, calls: &Calls<'_>) -> Vec<String> {
             None => owner.is_empty(),
             Some(object) => {
                 let object = object.text().to_lowercase();
-                let (object, owner) = (object.as_str(), owner.to_lowercase());
-                let last = object.rsplit('.').next().unwrap_or(object);
-                // `engine` of `SGLangEngine`
-                let is_short = last.len() > 3 && owner.ends_with(last);
-                let is_own = object == "self" || object.contains(&owner) || is_short;
+                let is_own = object == "self" || object.contains(&owner.to_lowercase());
                 !owner.is_empty() && (is_own || name.contains('_'))
             }
         }

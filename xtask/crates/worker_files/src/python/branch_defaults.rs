@@ -232,11 +232,11 @@ impl<'t> Reader<'t> {
             .iter()
             .filter(is_return)
             .filter(|one| returns && !speaks(**one));
-        found.extend(
-            other
-                .filter_map(|one| one.child(0))
-                .filter(|one| !is_error(*one)),
-        );
+        // A job that is answered with an error failed.
+        let other = other.filter_map(|one| one.child(0));
+        let (failed, other): (Vec<_>, Vec<_>) = other.partition(|one| is_error(*one));
+        usage.ends |= !failed.is_empty();
+        found.extend(other);
         if without.is_empty() {
             let earlier = before.iter().rev();
             let mut earlier = earlier.filter_map(|one| sets(one.child(0)?));
@@ -427,7 +427,7 @@ fn fails(holder: Node<'_>) -> bool {
 /// A dict that tells of an error.
 pub fn is_error(node: Node<'_>) -> bool {
     let mut keys = node.children().filter_map(|pair| pair.field("key"));
-    node.kind() == "dictionary" && keys.any(|key| key.bare().to_lowercase().contains("err"))
+    node.kind() == "dictionary" && keys.any(|key| key.bare().to_lowercase().starts_with("err"))
 }
 
 /// Whether between a value and its condition there are only operators.

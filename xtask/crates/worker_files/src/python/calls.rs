@@ -155,7 +155,6 @@ impl<'t> Reader<'t> {
     }
 
     pub fn note_function(&mut self, function: Node<'t>) {
-        self.wrapper(function);
         let value = self.returned_value(function, &Ctx::default());
         let old = self
             .summaries
@@ -165,24 +164,6 @@ impl<'t> Reader<'t> {
             *self.summaries.result(function, &mut Uses::default()) = new;
             self.summaries.grew(function, true);
         }
-    }
-
-    /// What a decorator of the program's makes of a function, where it is put on no other one.
-    fn wrapper(&mut self, function: Node<'t>) -> Val<'t> {
-        for decorator in function.decorators().collect::<Vec<_>>() {
-            let name = decorator.field("function").unwrap_or(decorator).text();
-            let uses = self.program.uses.get(&(function.file(), name));
-            let is_put = |one: &&Node<'t>| one.inside().any(|above| above.kind() == "decorator");
-            let count = uses.map_or(0, |uses| uses.iter().filter(is_put).count());
-            let callee = self.value(decorator);
-            if count == 1 && callee.may_be(|one| matches!(one, Val::Func(..))) {
-                let own = Val::Func(function, Ctx::default(), None);
-                let args = Args::of(vec![own]);
-                self.called(&callee, &args, None);
-                return self.result(&callee, &args, None);
-            }
-        }
-        Val::Never
     }
 
     /// The joined and, where needed, widened value of a summary; `None` where it stays the same.
@@ -226,12 +207,6 @@ impl<'t> Reader<'t> {
             let first = call.values().first().copied();
             let config = first.map_or(Val::Unknown, |config| self.value(config));
             let handler = config.item(&Val::text("handler"));
-            for one in handler.each() {
-                if let Val::Func(function, ..) = one {
-                    let wrapper = self.wrapper(*function);
-                    self.called(&wrapper, &Args::of(vec![Val::Job]), None);
-                }
-            }
             return self.called(&handler, &Args::of(vec![Val::Job]), None);
         }
         let handed = call.values().into_iter().any(|value| match value.kind() {

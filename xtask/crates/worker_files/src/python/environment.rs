@@ -105,16 +105,6 @@ impl<'t> Reader<'t> {
         {
             return self.writes(node, &args);
         }
-        // `os.environ.pop("NAME", None)` for its effect alone.
-        let is_statement = || {
-            node.parent()
-                .is_some_and(|p| p.kind() == "expression_statement")
-        };
-        if let (Some(first), true) = (first, function.text().ends_with("environ.pop"))
-            && is_statement()
-        {
-            self.write(node, first, None);
-        }
         if path == "dotenv.load_dotenv" && self.program.runs(node) {
             self.loads_file(node, first);
         }
@@ -175,6 +165,11 @@ impl<'t> Reader<'t> {
         let Some(source) = path.and_then(|path| self.data_file(path)) else {
             return;
         };
+        // The second time nothing is new.
+        let is_known = |one: &EnvRead| one.place.file == source.path;
+        if self.facts.given.iter().any(is_known) {
+            return;
+        }
         for Named { name, value, place } in crate::compose::env_file(source) {
             self.facts
                 .assigned

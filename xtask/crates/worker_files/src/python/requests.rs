@@ -84,31 +84,10 @@ impl<'t> Reader<'t> {
             return;
         }
         for way in self.each_context(node, &[url], Hides::Flags) {
-            let base = self
-                .client(node)
-                .and_then(|client| client.keyword("base_url"));
-            let base = base.map(|base| self.at(base, &way));
-            let (path, host) = base
-                .map(|base| (route(&base), server(&base)))
-                .unwrap_or_default();
             for one in spread(&self.at(url, &way)) {
-                // What `httpx` puts in front of the route.
-                let below = one
-                    .pieces()
-                    .first()
-                    .and_then(Val::as_str)
-                    .unwrap_or_default();
-                let one = match &path {
-                    Some(path) if !below.contains("://") => {
-                        let between = if below.starts_with('/') { "" } else { "/" };
-                        Val::text(&format!("{}{between}", path.trim_end_matches('/'))).join(&one)
-                    }
-                    _ => one,
-                };
                 let Some(route) = route(&one) else { continue };
-                let server = server(&one).or_else(|| host.clone());
                 for method in &methods {
-                    self.asked_for(node, Some(url), method, (route.clone(), server.clone()));
+                    self.asked_for(node, Some(url), method, (route.clone(), server(&one)));
                 }
             }
         }
@@ -143,8 +122,9 @@ impl<'t> Reader<'t> {
                 Some((one(method), first.or(node.keyword("url"))?))
             }
             "urlopen" | "ws_connect" => {
-                let sends = args.get(1).is_some_and(|second| second.part() != "value")
-                    || node.keyword("data").is_some();
+                let second = args.get(1).filter(|second| second.part() != "value");
+                let data = second.copied().or(node.keyword("data"));
+                let sends = data.is_some_and(|data| data.kind() != "none");
                 let method = if sends && name == "urlopen" {
                     "POST"
                 } else {
@@ -161,7 +141,8 @@ impl<'t> Reader<'t> {
                 let at = usize::from(name != "Request");
                 let url = node.keyword("url").or_else(|| args.get(at).copied());
                 // With something to send `urllib.request.Request` is a POST.
-                let is_post = name == "Request" && node.keyword("data").is_some();
+                let data = node.keyword("data").filter(|data| data.kind() != "none");
+                let is_post = name == "Request" && data.is_some();
                 let default = if is_post { "POST" } else { "GET" };
                 Some((words(node.keyword("method").or(by_place), default), url?))
             }
@@ -492,7 +473,7 @@ fn server(url: &Val<'_>) -> Option<String> {
     let host = rest.split('/').next().unwrap_or(rest);
     let is_known = !host.contains(['\0', '{', '@']) && host.contains('.');
     let is_own = host.starts_with("127.") || host.starts_with("0.0.0.0");
-    (is_known && !is_own).then(|| format!("{scheme}://{host}"))
+    (is_known && !is_own).then(|| format!("{scheme}://{host}").to_lowercase())
 }
 
 /// The path of a URL.

@@ -220,24 +220,9 @@ impl<'t> Reader<'t> {
             let is_name = text.chars().all(|c| c.is_alphanumeric() || c == '_');
             text != "None" && (!is_name || text == "_")
         };
-        // `case "fast":` is `== "fast"`.
-        let is_text = |text: &&String| !matches!(&***text, "_" | "None");
-        let texts: Vec<_> = words.iter().filter(is_text).collect();
-        let plain = texts
-            .iter()
-            .map(|text| text.strip_prefix('"')?.strip_suffix('"'));
-        let plain: Option<Vec<&str>> = plain
-            .filter(|text| text.is_none_or(|t| !t.contains('"')))
-            .collect();
-        if let Some(plain) = plain.filter(|plain| plain.len() == texts.len() && !plain.is_empty()) {
-            plain
-                .iter()
-                .for_each(|word| usage.says(format!("== {word}{}", case(any_case))));
-        } else {
-            match words.iter().any(is_word) {
-                true => usage.says(format!("in {}{}", words.join(" "), case(any_case))),
-                false => usage.plain = true,
-            }
+        match words.iter().any(is_word) {
+            true => usage.says(format!("in {}{}", words.join(" "), case(any_case))),
+            false => usage.plain = true,
         }
         let is_none = |clause: &Node<'t>| {
             let mut patterns = clause.children().filter(|c| c.kind() == "case_pattern");

@@ -160,8 +160,8 @@ impl Reader<'_> {
             let stem = path.trim_end_matches(".yaml").trim_end_matches(".yml");
             let names = ["yml", "yaml"].map(|end| format!("{stem}.override.{end}"));
             if let Some(over) = self.first(&[&*names[0], &*names[1]])? {
-                let more = compose::read(&over).collect_unread(&mut self.unread);
-                compose::join(&mut self.interface.compose, more);
+                let what = "not read: it changes the services of the file beside it";
+                self.file_not_read(&over.path, what, &[Hides::Variables, Hides::Image]);
             }
             self.environment_files(&source.path)?;
         }

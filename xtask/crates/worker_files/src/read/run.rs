@@ -407,15 +407,6 @@ impl Reader<'_> {
             let what = match (command.program(), code.find(asks)) {
                 (program, Some(code)) if program.starts_with("python") => {
                     at = code.range.clone();
-                    let range = offset(&at, job.run.base);
-                    let written = source.text.get(range.clone()).unwrap_or_default();
-                    // As it is written, but for the quotes.
-                    if written.len() == code.text.len() + 2 && written.contains(&code.text) {
-                        let inner = range.start + 1..range.end - 1;
-                        self.inline.push(only(source, &inner));
-                        self.roots.insert(job.file.clone());
-                        continue;
-                    }
                     hides = &[Hides::Variables, Hides::Flags];
                     "a Python program inside of a command reads the environment"
                 }

@@ -89,10 +89,6 @@ struct Parser<'a> {
     /// Here-documents whose text begins behind the line.
     documents: Vec<Announced>,
     defined: BTreeSet<String>,
-    /// The function that was defined last, and commands of functions that are given all that their
-    /// function is called with, with whether a call was seen.
-    latest: String,
-    forwards: Vec<(String, Command, bool)>,
     /// How many braces are open around each function that is being read.
     functions: Vec<usize>,
     braces: usize,
@@ -124,14 +120,6 @@ impl<'a> Parser<'a> {
         if self.values.exhausted && self.script.unread.is_empty() {
             let what = "a variable's value grows beyond all measure; variables were not filled in";
             self.script.unread.push((0..0, what));
-        }
-        for (_, command, is_called) in std::mem::take(&mut self.forwards) {
-            let all = command.words.iter().find(|word| run::is_all(&word.text));
-            if let Some(all) = all.filter(|_| !is_called) {
-                let what = "what this function is called with is not followed";
-                self.script.unread.push((all.range.clone(), what));
-                self.script.commands.push(command);
-            }
         }
         let empty = |command: &Command| command.words.is_empty() && command.writes.is_empty();
         self.script.commands.retain(|command| !empty(command));
@@ -296,19 +284,14 @@ impl<'a> Parser<'a> {
         self.pass(|b| matches!(b, b' ' | b'\t'));
         if self.peek() == Some(b')') && self.command.words.len() == 1 {
             let name = std::mem::take(&mut self.command).words.pop();
-            self.defines(&name.map_or_else(String::new, |word| word.text));
+            self.defined.extend(name.map(|word| word.text));
+            self.functions.push(self.braces);
             self.at += 1;
             return;
         }
         self.at = inside;
         self.end_command();
         self.commands(Some(b')'));
-    }
-
-    fn defines(&mut self, name: &str) {
-        name.clone_into(&mut self.latest);
-        self.defined.insert(name.to_owned());
-        self.functions.push(self.braces);
     }
 
     /// The pattern of a `case`, up to its bracket.
@@ -449,7 +432,8 @@ impl<'a> Parser<'a> {
                 return;
             }
             if opener == "function" {
-                self.defines(written);
+                self.defined.insert(written.to_owned());
+                self.functions.push(self.braces);
                 self.command = Command::default();
                 return;
             }

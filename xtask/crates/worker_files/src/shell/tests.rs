@@ -186,10 +186,10 @@ fn what_is_computed_is_said() {
         ["the name of this variable is computed"]
     );
     assert_eq!(unread("echo 'a"), ["this quote never ends"]);
-    let retry = "log() { echo \"$@\"; }\nretry() { \"$@\"; }\n";
-    let what = "what this function is called with is not followed";
-    assert_eq!(unread(retry), [what]);
-    assert_eq!(unread(&format!("{retry}retry pip install a")), [""; 0]);
+    assert_eq!(
+        unread("log() { echo \"$@\"; }\nretry() { \"$@\"; }\nretry pip install a"),
+        ["what this function is called with is not followed"]
+    );
     assert_eq!(unread("cat <<E\na\n"), ["this here-document never ends"]);
     assert_eq!(unread("a=1; echo \"$a\" $(b) <<< c"), [""; 0]);
 }

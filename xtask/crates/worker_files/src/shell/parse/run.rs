@@ -148,17 +148,17 @@ impl Parser<'_> {
             return;
         }
         command.start = command::start(&command.words);
-        let has_all = command.words.iter().any(|word| is_all(&word.text));
-        if has_all && !self.functions.is_empty() && !is_one_of(command::SPEAKS, command.program()) {
-            let name = self.latest.clone();
-            return self.forwards.push((name, command, false));
+        let is_all = |text: &str| matches!(text, "$@" | "${@}" | "$*" | "${*}");
+        let all = command.words.iter().find(|word| is_all(&word.text));
+        if let Some(all) = all.filter(|_| !self.functions.is_empty())
+            && !is_one_of(command::SPEAKS, command.program())
+        {
+            let what = "what this function is called with is not followed";
+            self.unread(all.range.clone(), what);
         }
         // What a function does was read where it is written.
-        let arguments = &command.run()[usize::from(!command.run().is_empty())..];
-        if self.defined.contains(command.program())
-            && (arguments.iter().all(|word| is_all(&word.text))
-                || self.forwarded(&command, arguments))
-        {
+        let mut arguments = command.run().iter().skip(1);
+        if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word.text)) {
             return;
         }
         self.builtin(&command);
@@ -175,32 +175,6 @@ impl Parser<'_> {
             Some(_) => self.unread(range, "this command is computed"),
             None => self.script.commands.push(command),
         }
-    }
-
-    /// Commands of a function that are given the arguments of this call of it.
-    fn forwarded(&mut self, call: &Command, arguments: &[Word]) -> bool {
-        let mut given = Vec::new();
-        for (name, command, is_called) in &mut self.forwards {
-            if name == call.program() && self.functions.is_empty() {
-                *is_called = true;
-                let mut command = command.clone();
-                let words = command.words.into_iter().flat_map(|word| {
-                    if is_all(&word.text) {
-                        arguments.to_vec()
-                    } else {
-                        vec![word]
-                    }
-                });
-                command.words = words.collect();
-                given.push(command);
-            }
-        }
-        let is_any = !given.is_empty();
-        for command in given {
-            self.command = command;
-            self.end_command();
-        }
-        is_any
     }
 
     /// Notes which words a variable is compared with.
@@ -313,18 +287,13 @@ fn printed(command: &Command) -> (Option<String>, Vec<Word>) {
     }
 }
 
-/// The text that a command hands to another shell.
-/// Whether a word is all arguments.
-pub(super) fn is_all(text: &str) -> bool {
-    matches!(text, "$@" | "${@}" | "$*" | "${*}")
-}
-
 /// Whether a text that is run again names its program, and has nothing else to work out.
 fn is_plain(text: &str) -> bool {
     let begins = ["python", "exec python", "sglang serve"];
     begins.iter().any(|begin| text.starts_with(begin)) && !text.contains(['`', '(', '\\'])
 }
 
+/// The text that a command hands to another shell.
 fn nested(command: &Command) -> Option<String> {
     let words = command.run();
     let program = command.program();
