@@ -96,6 +96,27 @@ fn values_that_double_come_to_an_end() {
     }
 }
 
+/// Each value holds the one before it, under thousands of names.
+#[test]
+fn values_that_are_nested_without_end_are_given_up() {
+    for within in [
+        "[@]",
+        "(@, 1)",
+        "{'a': @}",
+        "os.getenv('V', @)",
+        "f(@)",
+        "f'{@}a'",
+    ] {
+        let line =
+            |at: usize| format!("x{} = {}\n", at + 1, within.replace('@', &format!("x{at}")));
+        let lines: String = (0..6_000).map(line).collect();
+        let text =
+            format!("import os\ndef f(a):\n    return [a]\nx0 = os.environ\n{lines}x6000['A']\n");
+        let (_, _, unread) = read_steps(&[("a.py".to_owned(), text)]);
+        assert!(unread > 0, "{within}");
+    }
+}
+
 /// As a model's `forward` does, which takes its steps under conditions.
 #[test]
 fn names_that_are_set_from_one_another_again_and_again_come_to_an_end() {

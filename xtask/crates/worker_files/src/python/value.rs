@@ -322,11 +322,20 @@ impl<'t> Val<'t> {
     }
 
     /// How many values it holds, itself among them, counted up to `most`. One that stands in several
-    /// places counts in each, as comparing them does.
+    /// places counts in each, as comparing them does. One that is nested deeper than programs nest
+    /// theirs holds the most.
     pub fn weight(&self, most: usize) -> usize {
+        const DEEPEST: usize = 100;
+        self.weight_within(most, DEEPEST)
+    }
+
+    fn weight_within(&self, most: usize, levels: usize) -> usize {
+        if levels == 0 {
+            return most;
+        }
         let mut count = 1;
         self.any_inner(&mut |inner| {
-            count += inner.weight(most.saturating_sub(count));
+            count += inner.weight_within(most.saturating_sub(count), levels - 1);
             count >= most
         });
         count
