@@ -242,6 +242,10 @@ fn origins(before: &[Line], after: &[Line]) -> Vec<Option<usize>> {
         .algorithm(Algorithm::Patience)
         .timeout(Duration::from_secs(2));
     let mut origins = vec![None; new.len()];
+    let [old_words, new_words] = [&old, &new].map(|lines| {
+        let sorted = lines.iter().map(|line| sorted_words(line));
+        sorted.collect::<Vec<_>>()
+    });
     for op in config.diff_slices(&old, &new).ops() {
         let mut rest = op.new_range();
         // Of very many lines none is looked for.
@@ -250,7 +254,9 @@ fn origins(before: &[Line], after: &[Line]) -> Vec<Option<usize>> {
             .old_range()
             .filter(|_| is_short || op.tag() == DiffTag::Equal)
         {
-            if let Some(to) = rest.clone().find(|to| alike(old[from], new[*to])) {
+            let is_origin =
+                |to: &usize| old[from] == new[*to] || share_most(&old_words[from], &new_words[*to]);
+            if let Some(to) = rest.clone().find(is_origin) {
                 origins[to] = Some(from);
                 rest.start = to + 1;
             }
@@ -259,14 +265,22 @@ fn origins(before: &[Line], after: &[Line]) -> Vec<Option<usize>> {
     origins
 }
 
-/// Whether two lines share most of their words.
-fn alike(old: &str, new: &str) -> bool {
-    if old == new {
-        return true;
-    }
-    let words = |line: &str| line.split(|c: char| !c.is_alphanumeric()).count();
-    let (few, many) = (words(old).min(words(new)), words(old).max(words(new)));
-    3 * few >= many && TextDiff::from_unicode_words(old, new).ratio() > 0.6
+fn sorted_words(line: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).collect();
+    words.retain(|word| !word.is_empty());
+    words.sort_unstable();
+    words
+}
+
+/// Whether half of the words of two lines, which are sorted, are in both.
+fn share_most(old: &[&str], new: &[&str]) -> bool {
+    let mut rest = new.iter().peekable();
+    let is_shared = |word: &&&str| {
+        while rest.next_if(|other| other < word).is_some() {}
+        rest.next_if_eq(word).is_some()
+    };
+    let shared = old.iter().filter(is_shared).count();
+    shared > 0 && 4 * shared >= old.len() + new.len()
 }
 
 /// A line that is marked as a whole or not at all.
