@@ -8,7 +8,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::is_one_of;
+use crate::{FlagKind, is_one_of};
 
 pub use command::{Given, started_through};
 pub use parse::{exec, parse, parse_called, parse_with};
@@ -21,15 +21,57 @@ pub struct Word {
     pub range: Range<usize>,
     /// Whether it stands instead of the word before it, as the values of a loop do.
     pub choice: bool,
+    /// Whether it is, or is a part of, what a variable holds.
+    held: bool,
 }
 
 impl Word {
     fn new(text: impl Into<String>, range: &Range<usize>) -> Self {
-        let (text, range, choice) = (text.into(), range.clone(), false);
         Self {
-            text,
-            range,
-            choice,
+            text: text.into(),
+            range: range.clone(),
+            choice: false,
+            held: false,
+        }
+    }
+
+    /// Whether it is a flag that the next word may be the value of. What a variable holds ends with
+    /// the variable: `"${ARGS[@]}" $EXTRA`.
+    fn may_take(&self, next: &Self) -> bool {
+        let is_flag = self.text.starts_with("--") && !self.text.contains('=');
+        is_flag && (!self.held || next.held)
+    }
+}
+
+/// A flag that the script writes, and the condition for that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub flag: String,
+    pub when: Option<Condition>,
+}
+
+/// What a script asks of a variable: `[ "$NAME" = true ]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    pub variable: String,
+    /// The word that it is compared with, with the operator where that is not `=`.
+    word: Option<String>,
+    /// Whether it holds where the variable is empty.
+    if_empty: bool,
+}
+
+/// Stands before the word of a condition that is the other way round.
+pub const NOT: &str = "not ";
+pub const NOT_SET: &str = "not set";
+
+impl Condition {
+    /// The value for which it holds, in words; nothing where any will do.
+    pub fn words(&self) -> Option<String> {
+        match (&self.word, self.if_empty) {
+            (Some(word), false) => Some(word.clone()),
+            (Some(word), true) => Some(format!("{NOT}{word}")),
+            (None, false) => None,
+            (None, true) => Some(NOT_SET.to_owned()),
         }
     }
 }
@@ -75,8 +117,25 @@ pub struct Script {
     pub sets: Vec<(String, String, Range<usize>)>,
     /// Those of them that the programs see which it starts.
     pub exports: Vec<(String, String, Range<usize>)>,
+    pub flags: Vec<Written>,
     /// What was not understood: where, and why.
     pub unread: Vec<(Range<usize>, &'static str)>,
+}
+
+impl Script {
+    /// The variables that decide whether a flag is written, where nothing writes it always.
+    pub fn switches(&self, flag: &str) -> Vec<(String, FlagKind)> {
+        let written = self.flags.iter().filter(|written| written.flag == flag);
+        let conditions: Option<Vec<&Condition>> =
+            written.map(|written| written.when.as_ref()).collect();
+        let mut words: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for condition in conditions.unwrap_or_default() {
+            let known = words.entry(&condition.variable).or_default();
+            known.extend(condition.words().filter(|word| !known.contains(word)));
+        }
+        let switch = |(name, words): (&str, _)| (name.to_owned(), FlagKind::Switch { words });
+        words.into_iter().map(switch).collect()
+    }
 }
 
 /// The text without functions that neither it nor another text names, in which places stay true.

@@ -12,7 +12,7 @@ use super::{
     packages, python, shell,
 };
 use crate::is_one_of;
-use crate::shell::{Command, Script, Word};
+use crate::shell::{Command, NOT, NOT_SET, Script, Variable, Word};
 use crate::steps;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -450,6 +450,7 @@ impl Reader<'_> {
     fn flags_and_reads(&mut self, job: &Invocation, source: &Source) {
         let starts = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
+        let mut switched: Vec<(String, FlagMapping)> = Vec::new();
         for command in &job.run.script.commands {
             let Some(given) = command.sglang() else {
                 continue;
@@ -482,10 +483,18 @@ impl Reader<'_> {
                     Some(value) => python::FlagValue::Fixed(value),
                 };
                 let from = given.from.into_iter().map(|name| (name, FlagKind::Value));
+                let mut from: Vec<_> = from.collect();
+                if from.is_empty() {
+                    from = job.run.script.switches(&given.flag);
+                    switched.extend(from.iter().cloned().map(|(name, how)| {
+                        let flag = given.flag.clone();
+                        (name, FlagMapping { flag, how })
+                    }));
+                }
                 let given = python::FlagGiven {
                     value,
                     flag: given.flag,
-                    from: from.collect(),
+                    from,
                     place: job.place(source, &given.range),
                     runs: starts,
                     reached: true,
@@ -499,17 +508,35 @@ impl Reader<'_> {
             }
             self.interface.python.flags.extend(all);
         }
+        for (name, mapping) in switched {
+            drives.entry(name).or_insert(mapping);
+        }
         let reads = job.run.script.reads.iter().map(|variable| {
             let place = job.place(source, &variable.range);
+            let drives = drives.get(&variable.name).cloned();
             EnvRead {
                 required: variable.required,
-                interpreted: variable.compared.clone(),
+                interpreted: interpreted(variable, drives.as_ref()),
                 reached: starts,
-                drives: drives.get(&variable.name).cloned(),
+                drives,
                 ..EnvRead::new(&variable.name, variable.default.clone(), place)
             }
         });
         self.interface.env.extend(reads);
+    }
+}
+
+/// The words that a variable is compared with, and whether they switch its flag off.
+fn interpreted(variable: &Variable, drives: Option<&FlagMapping>) -> Option<String> {
+    let compared = variable.compared.clone();
+    let words = match drives.map(|drives| &drives.how) {
+        Some(FlagKind::Switch { words }) => words.as_slice(),
+        _ => &[],
+    };
+    match words {
+        [word] if word == NOT_SET => Some("not truthy".to_owned()),
+        [word] if word.starts_with(NOT) => compared.map(|text| text.replace("== ", "!= ")),
+        _ => compared,
     }
 }
 

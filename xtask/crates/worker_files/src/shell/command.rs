@@ -95,11 +95,14 @@ impl Command {
                 add(Some(value));
                 continue;
             }
-            let first = rest.next_if(|next| !next.text.starts_with("--") && next.text != "$@");
+            let may_be = |next: &&Word| !next.text.starts_with("--") && next.text != "$@";
+            let first = rest.next_if(|next| may_be(next) && word.may_take(next));
             // `--lora-paths a=b c=d`
             let others = ["-", "$", "`"];
             let is_value = |next: &&Word| {
-                !next.choice && !others.iter().any(|other| next.text.starts_with(other))
+                !next.choice
+                    && word.may_take(next)
+                    && !others.iter().any(|other| next.text.starts_with(other))
             };
             let mut value = first.map(|first| first.text.clone());
             while let Some(value) = &mut value
@@ -124,8 +127,7 @@ impl Command {
         }
         let is_argument = |pair: &&[Word]| {
             let [before, word] = pair else { return false };
-            let takes = before.text.starts_with("--") && !before.text.contains('=');
-            word.text.starts_with(['$', '`']) && !takes
+            word.text.starts_with(['$', '`']) && !before.may_take(word)
         };
         let words = self.run().windows(2).filter(is_argument);
         words.map(|pair| &pair[1]).collect()

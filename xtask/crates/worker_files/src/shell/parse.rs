@@ -9,7 +9,7 @@ use std::ops::Range;
 use self::run::Announced;
 use self::words::Parts;
 use super::value::{ShellValue, Values};
-use super::{Command, Script, Variable, Word, is_name};
+use super::{Command, Condition, Script, Variable, Word, Written, is_name, variables};
 
 /// Substitutions and groups deeper than this are no script made by a person.
 const DEEPEST: usize = 40;
@@ -83,9 +83,12 @@ struct Parser<'a> {
     script: Script,
     command: Command,
     values: Values,
-    conditions: usize,
-    /// The variable that the condition before asks for, and whether it holds where that is empty.
-    guard: Option<(String, bool)>,
+    /// The conditions around the blocks that are open.
+    outer: Vec<Option<Condition>>,
+    /// Whether `!` stands before the next condition.
+    negated: bool,
+    /// The condition before.
+    guard: Option<Condition>,
     /// Here-documents whose text begins behind the line.
     documents: Vec<Announced>,
     defined: BTreeSet<String>,
@@ -214,7 +217,7 @@ impl<'a> Parser<'a> {
             b'\n' => {
                 self.end_command();
                 self.at += 1;
-                if self.conditions == 0 {
+                if self.outer.is_empty() {
                     self.guard = None;
                 }
                 self.documents();
@@ -254,8 +257,8 @@ impl<'a> Parser<'a> {
         self.at += 1;
         if self.peek() == Some(byte) {
             self.at += 1;
-            if let Some((_, empty)) = self.guard.as_mut().filter(|_| byte == b'|') {
-                *empty = !*empty;
+            if byte == b'|' {
+                self.otherwise();
             }
         } else if byte == b'|' {
             self.at += usize::from(self.peek() == Some(b'&'));
@@ -314,6 +317,16 @@ impl<'a> Parser<'a> {
                     let words = self.slice(from..self.at).replace(['"', '\'', ' '], "");
                     if let Some((subject, _)) = self.cases.last().cloned() {
                         self.compares(&subject, format!("in [{}]", words.replace('|', ",")));
+                        let names = variables(&subject).into_iter().next();
+                        self.guard =
+                            names
+                                .filter(|_| words != "*")
+                                .map(|(variable, _)| Condition {
+                                    variable,
+                                    if_empty: words.is_empty(),
+                                    word: Some(words.replace('|', " "))
+                                        .filter(|word| !word.is_empty()),
+                                });
                     }
                     self.at += 1;
                     break;
@@ -428,7 +441,7 @@ impl<'a> Parser<'a> {
                 let command = std::mem::take(&mut self.command);
                 let subject = command.words.get(1).map_or("", |word| &word.text);
                 self.cases.push((subject.to_owned(), true));
-                self.conditions += 1;
+                self.open();
                 return;
             }
             if opener == "function" {
@@ -456,20 +469,40 @@ impl<'a> Parser<'a> {
         self.command.words.extend(words);
     }
 
+    fn open(&mut self) {
+        self.outer.push(self.guard.clone());
+    }
+
+    fn close(&mut self) {
+        self.guard = self.outer.pop().flatten();
+    }
+
+    /// What follows is for where the condition before does not hold.
+    fn otherwise(&mut self) {
+        if let Some(guard) = &mut self.guard {
+            guard.if_empty = !guard.if_empty;
+        }
+    }
+
+    /// Notes the flags in a text of the script.
+    fn written(&mut self, text: &str, when: Option<&Condition>) {
+        let words = text.split_whitespace();
+        for word in words.filter(|word| word.starts_with("--") && word.len() > 2) {
+            self.script.flags.push(Written {
+                flag: word.split('=').next().unwrap_or(word).to_owned(),
+                when: when.cloned(),
+            });
+        }
+    }
+
     /// Words of the grammar; true where the command itself is yet to come.
     fn keyword(&mut self, word: &str) -> bool {
         match word {
-            "if" | "while" | "until" => self.conditions += 1,
-            "fi" | "done" => {
-                self.conditions = self.conditions.saturating_sub(1);
-                self.guard = None;
-            }
-            "elif" => self.guard = None,
-            "else" => {
-                if let Some((_, empty)) = &mut self.guard {
-                    *empty = !*empty;
-                }
-            }
+            "if" | "while" | "until" => self.open(),
+            "fi" | "done" => self.close(),
+            "elif" => self.guard = self.outer.last().cloned().flatten(),
+            "!" => self.negated = !self.negated,
+            "else" => self.otherwise(),
             "{" => self.braces += 1,
             "}" => {
                 self.braces = self.braces.saturating_sub(1);
@@ -478,9 +511,9 @@ impl<'a> Parser<'a> {
             }
             "esac" => {
                 self.cases.pop();
-                self.conditions = self.conditions.saturating_sub(1);
+                self.close();
             }
-            "then" | "do" | "!" => {}
+            "then" | "do" => {}
             _ => return false,
         }
         true

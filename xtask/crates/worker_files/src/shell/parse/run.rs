@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::value::ShellValue;
-use super::super::{command, is_name, variables};
+use super::super::{Condition, command, is_name, variables};
 use super::words::Parts;
 use super::{Command, MOST_SHELLS, Parser, Script, Word};
 use crate::is_one_of;
@@ -84,7 +84,8 @@ impl Parser<'_> {
             self.script.commands.push(Command { input, ..command });
             return;
         }
-        let inner = self.inner(&body);
+        let mut inner = self.inner(&body);
+        self.script.flags.append(&mut inner.flags);
         self.merge(inner, |at| range.start + at.start..range.start + at.end);
     }
 
@@ -137,7 +138,7 @@ impl Parser<'_> {
             } else {
                 self.values.put(&name, ShellValue::Any(words));
             }
-            self.conditions += 1;
+            self.open();
             return;
         }
         let index = self.script.commands.len();
@@ -191,23 +192,38 @@ impl Parser<'_> {
     pub(super) fn builtin(&mut self, command: &Command) {
         let words = command.run();
         let texts = || words.iter().map(|word| word.text.as_str());
+        let outer = std::mem::take(&mut self.negated);
         match command.program() {
             "[" | "[[" | "test" => {
                 let empty = texts().any(|text| text == "-z") || texts().any(str::is_empty);
                 let negated = texts().any(|text| text == "!" || text == "!=");
+                let is_met = negated == outer;
                 let asks = empty || words.len() <= 3 || texts().any(|text| text == "-n");
+                let mut word = None;
                 for three in words.windows(3) {
-                    if let [left, operator, right] = three
-                        && matches!(&*operator.text, "=" | "==" | "!=")
-                        && !right.text.is_empty()
-                        && !right.text.contains('$')
-                    {
-                        self.compares(&left.text, format!("== {}", right.text));
+                    let [left, operator, right] = three else {
+                        continue;
+                    };
+                    let is_plain = !right.text.is_empty() && !right.text.contains('$');
+                    match &*operator.text {
+                        "=" | "==" | "!=" if is_plain => {
+                            word.get_or_insert_with(|| right.text.clone());
+                            self.compares(&left.text, format!("== {}", right.text));
+                        }
+                        "=~" | "-eq" | "-ne" | "-gt" | "-ge" | "-lt" | "-le" if is_plain => {
+                            word.get_or_insert_with(|| format!("{} {}", operator.text, right.text));
+                        }
+                        _ => {}
                     }
                 }
+                let word = word.filter(|_| !asks);
                 let mut names = words.iter().flat_map(|word| variables(&word.text));
-                let name = names.next().filter(|_| asks);
-                self.guard = name.map(|(name, _)| (name, empty != negated));
+                let name = names.next().filter(|_| asks || word.is_some());
+                self.guard = name.map(|(variable, _)| Condition {
+                    variable,
+                    word,
+                    if_empty: empty == is_met,
+                });
             }
             "shift" => {
                 for name in "@ 1 2 3 4 5 6 7 8 9".split(' ') {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::value::ShellValue;
-use super::super::{is_name, variables};
+use super::super::{Condition, is_name, variables};
 use super::{FILLED, Parser, Variable, Word, ends_word, is_blank, is_name_byte};
 
 /// A part of a word: text, or a variable with its name.
@@ -117,7 +117,9 @@ impl Parser<'_> {
     /// Whether this stands where a variable from outside is empty: what it is set to is its default.
     pub(super) fn is_default_of(&self, name: &str) -> bool {
         let guard = self.guard.as_ref();
-        guard.is_some_and(|(asked, empty)| asked == name && *empty) && !self.values.is_set(name)
+        let is_empty =
+            |guard: &Condition| guard.variable == name && guard.if_empty && guard.word.is_none();
+        guard.is_some_and(is_empty) && !self.values.is_set(name)
     }
 
     pub(super) fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
@@ -132,7 +134,7 @@ impl Parser<'_> {
                 self.script.reads[index].default.get_or_insert(text.clone());
             }
             self.seen.insert(name.to_owned(), Vec::new());
-        } else if self.conditions > 0 && variables(&text).iter().all(|(used, _)| used != name) {
+        } else if !self.outer.is_empty() && variables(&text).iter().all(|(used, _)| used != name) {
             let from_outside = self.seen.contains_key(name) && !self.values.is_set(name);
             let before = from_outside.then(|| format!("${name}"));
             self.values.maybe(name, text, before);
@@ -191,6 +193,11 @@ impl Parser<'_> {
             }
         }
         self.at = self.at.min(self.bytes.len());
+        let guard = self.guard.take();
+        for part in parts.0.iter().filter(|part| part.name.is_empty()) {
+            self.written(&part.text, guard.as_ref());
+        }
+        self.guard = guard;
         self.expanded(&parts.0, start..self.at, quoted)
     }
 
@@ -311,6 +318,12 @@ impl Parser<'_> {
             read.required = rest.starts_with(":?") || rest.starts_with('?');
         }
         if operator.starts_with('+') {
+            let when = Condition {
+                variable: name,
+                word: None,
+                if_empty: false,
+            };
+            self.written(&operand, Some(&when));
             // What stands there where the variable is set counts.
             self.values.put(written, ShellValue::one(operand));
             parts.push(written, written, quoted);
@@ -432,16 +445,21 @@ impl Parser<'_> {
         };
         // The words with which another value begins.
         let mut begins: Option<BTreeSet<usize>> = None;
+        let mut held = false;
         let mut texts = vec![String::new()];
         if let [alone] = parts
             && let Some(value) = known(alone).filter(|_| !self.values.exhausted)
         {
             // A variable alone may be many words.
             let all = match value {
-                ShellValue::Array(words) => return words.clone(),
+                ShellValue::Array(words) => {
+                    let held = words.iter().cloned();
+                    return held.map(|word| Word { held: true, ..word }).collect();
+                }
                 ShellValue::Any(texts) => texts,
             };
             texts.clone_from(all);
+            held = true;
             if !alone.quoted {
                 texts.clear();
                 let begins = begins.insert(BTreeSet::new());
@@ -476,8 +494,9 @@ impl Parser<'_> {
             }
         }
         let mut words: Vec<Word> = texts.iter().map(|text| Word::new(text, &range)).collect();
-        for (at, word) in words.iter_mut().enumerate().skip(1) {
-            word.choice = begins.as_ref().is_none_or(|begins| begins.contains(&at));
+        for (at, word) in words.iter_mut().enumerate() {
+            word.held = held;
+            word.choice = at > 0 && begins.as_ref().is_none_or(|begins| begins.contains(&at));
         }
         words
     }
