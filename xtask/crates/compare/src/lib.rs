@@ -72,8 +72,9 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     if let Some((bound, count)) = compared.bound.take()
         && records::write(&root, ACCEPTED, &bound.write()).is_ok()
     {
-        compared.report.notes.retain(|note| !note.contains(UNBOUND));
-        compared.report.notes.push(format!(
+        let notes = &mut compared.report.notes;
+        notes.retain(|note| !note.contains(UNBOUND));
+        notes.push(format!(
             "{count} reasons on record held no values, and are bound now to what they stand for: commit {ACCEPTED}"
         ));
     }
@@ -149,11 +150,7 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
 
 struct Compared {
     report: Report,
-    old: Option<Box<dyn Tree>>,
-    new: Box<dyn Tree>,
-    upstream: Option<Box<dyn Tree>>,
-    /// The old worker's commit.
-    commit: Option<String>,
+    workers: Workers,
     /// The reasons on record with those bound that held no values, and how many that are.
     bound: Option<(Accepted, usize)>,
 }
@@ -164,92 +161,109 @@ const UNBOUND: &str = "reasons on record hold no values yet";
 impl Compared {
     /// The files of both workers, side by side; the old ones of its commit where that is there.
     fn pairs(&self, root: &Path) -> Result<Vec<Pair>> {
-        let commit = match &self.commit {
-            Some(commit) => Trees::new(root).revision(commit)?,
-            None => None,
-        };
+        let Workers { old, new, upstream } = &self.workers;
+        let commit = old.recorded(&Trees::new(root))?;
         let is_whole = commit.is_some() || self.report.cleanup.is_none();
-        let old = commit.as_deref().or(self.old.as_deref());
-        let old = old.map(|tree| OldFiles { tree, is_whole });
-        let (upstream, new) = (self.upstream.as_deref(), self.new.as_ref());
-        pairs::of(old, upstream, new, &self.report.items)
+        let tree = commit.as_deref().or(old.tree.as_deref());
+        let old = tree.map(|tree| OldFiles { tree, is_whole });
+        let upstream = upstream.as_ref().map(|worker| worker.tree.as_ref());
+        pairs::of(old, upstream, new.tree.as_ref(), &self.report.items)
     }
 }
 
-/// The new worker and the upstream that it came from, with their facts.
-struct New {
+/// A worker's files and what it exposes.
+struct Worker {
     tree: Box<dyn Tree>,
     facts: Facts,
-    upstream: Option<(Box<dyn Tree>, Facts)>,
 }
 
-impl New {
-    fn read(trees: &Trees, args: &Args) -> Result<Self> {
-        let tree = trees.open(args.new.as_deref())?;
+impl Worker {
+    fn read(tree: Box<dyn Tree>) -> Result<Self> {
         let facts = Facts::read(tree.as_ref())?;
-        let upstream = match &args.upstream {
-            Some(name) => Some(trees.open(Some(name))?),
-            None => trees.locked(tree.as_ref())?,
-        };
-        let read = |tree: Box<dyn Tree>| Facts::read(tree.as_ref()).map(|facts| (tree, facts));
-        let upstream = upstream.map(read).transpose()?;
-        Ok(Self {
-            tree,
-            facts,
-            upstream,
-        })
+        Ok(Self { tree, facts })
     }
 }
 
-/// Reads both sides, at the same time.
-fn read_both(root: &Path, args: &Args) -> Result<(Old, New)> {
-    let trees = Trees::new(root);
-    progress::at("reading both workers");
-    std::thread::scope(|scope| {
-        let new = scope.spawn(|| New::read(&trees, args));
-        let old = old::find(&trees, root, args.old.as_deref());
-        let new = new.join();
-        Ok((
-            old?,
-            new.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
-        ))
-    })
+/// Both workers, and the upstream that the new one came from.
+struct Workers {
+    old: Old,
+    new: Worker,
+    upstream: Option<Worker>,
+}
+
+impl Workers {
+    /// Reads them, the old one beside the others.
+    fn read(trees: &Trees, root: &Path, args: &Args) -> Result<Self> {
+        let read_new = || {
+            let new = Worker::read(trees.open(args.new.as_deref())?)?;
+            let upstream = match &args.upstream {
+                // Reasons are given without a look at it.
+                _ if args.accept_upstream || !args.accept.is_empty() => None,
+                Some(name) => Some(trees.open(Some(name))?),
+                None => trees.locked(new.tree.as_ref())?,
+            };
+            anyhow::Ok((new, upstream.map(Worker::read).transpose()?))
+        };
+        std::thread::scope(|scope| {
+            let new = scope.spawn(read_new);
+            let old = old::find(trees, root, args.old.as_deref());
+            let new = new.join();
+            let old = old?;
+            let (new, upstream) = new.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(Self { old, new, upstream })
+        })
+    }
+
+    fn judge(&self) -> Result<Vec<judge::Item>> {
+        let (old, new) = (&self.old, &self.new);
+        judge_all(&old.facts, old.base.as_ref(), &new.facts, new.tree.as_ref())
+    }
+
+    /// Runs both workers, the old one first, and takes what that shows into the items. The old one
+    /// has its own files, or those of its commit.
+    fn run(&self, trees: &Trees, items: &mut Vec<judge::Item>) -> Result<execute::Summary> {
+        let recorded = self.old.recorded(trees)?;
+        let Some(old_tree) = self.old.tree.as_deref().or(recorded.as_deref()) else {
+            bail!(UserError::new(
+                format!(
+                    "{BASELINE} holds facts and no Python, and its commit is not in this repository"
+                ),
+                "name the old worker: `cargo xtask compare OLD --execute`"
+            ));
+        };
+        let trees = [old_tree, self.new.tree.as_ref()];
+        let (old, new) = (&self.old.facts, &self.new.facts);
+        output::tell("running the Python of both workers with stand-ins for everything else\n");
+        let table = judge::table_of(new);
+        let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
+        let runs = execute::Runs {
+            old: &execute::play(trees[0], &scenarios)?,
+            new: &execute::play(trees[1], &scenarios)?,
+            scenarios: &scenarios,
+        };
+        Ok(execute::verify(&runs, old, new, table, items))
+    }
 }
 
 fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
-    let (old, new) = read_both(root, args)?;
-    let Old {
-        facts: old,
-        name: old_name,
-        tree: old_tree,
-        mut notes,
-        base,
-        commit,
-        ..
-    } = old;
-    let New {
-        tree: new_tree,
-        facts: new,
-        upstream,
-    } = new;
-    let (upstream_tree, upstream) = upstream.unzip();
     let trees = Trees::new(root);
+    progress::at("reading both workers");
+    let mut workers = Workers::read(&trees, root, args)?;
     progress::at("judging");
-    let mut items = judge_all(&old, base.as_ref(), &new, new_tree.as_ref())?;
-    let executed = if args.execute {
-        let from = (old_tree.as_deref(), commit.as_deref());
-        let new = (new_tree.as_ref(), &new);
-        Some(executed(&trees, from, &old, new, &mut items)?)
-    } else {
-        None
-    };
+    let mut items = workers.judge()?;
+    let executed = args
+        .execute
+        .then(|| workers.run(&trees, &mut items))
+        .transpose()?;
+    let Workers { old, new, upstream } = &mut workers;
+    let mut notes = std::mem::take(&mut old.notes);
+    let passed_over = [&mut old.facts, &mut new.facts].map(|facts| facts.passed_over.take());
+    notes.extend(passed_over.into_iter().flatten().next());
     // Another worker has its own reasons.
-    let passed_over = old.passed_over.as_ref().or(new.passed_over.as_ref());
-    notes.extend(passed_over.cloned());
     let accepted = match &args.new {
         None => reasons::read(root)?,
-        Some(_) => Accepted::of_tree(new_tree.as_ref())
-            .with_context(|| format!("reading the reasons of {}", new_tree.describe()))?,
+        Some(_) => Accepted::of_tree(new.tree.as_ref())
+            .with_context(|| format!("reading the reasons of {}", new.tree.describe()))?,
     };
     let mut bound = accepted.clone();
     let count = bound.bind(&items, executed.is_some());
@@ -264,32 +278,33 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
     // Reasons speak of the old worker that this repository came from, and of no other; what only
     // runs can show was perhaps not looked for.
     stale.retain(|entry| args.old.is_none() && (executed.is_some() || !entry.needs_run()));
-    if let Some(outdated) = &old_tree {
-        stale.retain(|entry| !entry.waits_for_cleanup(outdated.as_ref(), new_tree.as_ref()));
+    if let Some(outdated) = &old.tree {
+        stale.retain(|entry| !entry.waits_for_cleanup(outdated.as_ref(), new.tree.as_ref()));
     }
+    let commands = Commands::new(repo);
+    let has_outdated = args.old.is_none() && old.tree.is_some();
     let report = Report {
         offered: accepted.offered_for(&items),
-        base,
-        old: old_name,
-        new: new_tree.describe(),
+        base: old.base.clone(),
+        old: old.name.clone(),
+        new: new.tree.describe(),
         items,
         stale,
         notes,
-        unread: [("old", old.unread), ("new", new.unread)],
-        upstream,
+        unread: [("old", &mut old.facts), ("new", &mut new.facts)]
+            .map(|(side, facts)| (side, std::mem::take(&mut facts.unread))),
+        upstream: upstream
+            .as_mut()
+            .map(|worker| std::mem::take(&mut worker.facts)),
         executed,
         all: args.all,
         command: command(repo, args),
-        commands: Commands::new(repo),
-        cleanup: (args.old.is_none() && old_tree.is_some())
-            .then(|| Commands::new(repo).task("cleanup", "--dry-run")),
+        cleanup: has_outdated.then(|| commands.task("cleanup", "--dry-run")),
+        commands,
     };
     Ok(Compared {
         report,
-        old: old_tree,
-        new: new_tree,
-        upstream: upstream_tree,
-        commit,
+        workers,
         bound,
     })
 }
@@ -342,36 +357,6 @@ fn command(repo: Option<&Path>, args: &Args) -> String {
     let execute = args.execute.then(|| "--execute".to_owned());
     let words: Vec<String> = names.chain(execute).collect();
     Commands::new(repo).task("compare", &words.join(" "))
-}
-
-/// Runs both workers, the old one first, and takes what that shows into the items. The old one's
-/// files are given, or those of its commit are taken.
-fn executed(
-    trees: &Trees,
-    (old_tree, commit): (Option<&dyn Tree>, Option<&str>),
-    old: &Facts,
-    (new_tree, new): (&dyn Tree, &Facts),
-    items: &mut Vec<judge::Item>,
-) -> Result<execute::Summary> {
-    let recorded = commit.map_or(Ok(None), |commit| trees.revision(commit))?;
-    let Some(old_tree) = old_tree.or(recorded.as_deref()) else {
-        bail!(UserError::new(
-            format!(
-                "{BASELINE} holds facts and no Python, and its commit is not in this repository"
-            ),
-            "name the old worker: `cargo xtask compare OLD --execute`"
-        ));
-    };
-    let trees = [old_tree, new_tree];
-    output::tell("running the Python of both workers with stand-ins for everything else\n");
-    let table = judge::table_of(new);
-    let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
-    let runs = execute::Runs {
-        old: &execute::play(trees[0], &scenarios)?,
-        new: &execute::play(trees[1], &scenarios)?,
-        scenarios: &scenarios,
-    };
-    Ok(execute::verify(&runs, old, new, table, items))
 }
 
 #[cfg(test)]

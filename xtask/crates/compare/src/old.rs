@@ -27,6 +27,15 @@ pub struct Old {
     pub notes: Vec<String>,
 }
 
+impl Old {
+    /// The files of its commit, where that is in this repository.
+    pub fn recorded(&self, trees: &Trees) -> Result<Option<Box<dyn Tree>>> {
+        self.commit
+            .as_ref()
+            .map_or(Ok(None), |commit| trees.revision(commit))
+    }
+}
+
 /// Finds the old worker: what was named, `outdated/` with what the baseline adds, or the baseline.
 pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
     if let Some(name) = named {
@@ -93,11 +102,8 @@ fn seen_again(record: Record, trees: &Trees, notes: &mut Vec<String>) -> Result<
     let Some(reader) = record.facts.older else {
         return Ok(record);
     };
-    let tree = match &record.origin.commit {
-        Some(commit) => trees.revision(commit)?,
-        None => None,
-    };
-    let Some(tree) = tree else {
+    let commit = record.origin.commit.as_ref();
+    let Some(tree) = commit.map_or(Ok(None), |commit| trees.revision(commit))? else {
         notes.push(format!(
             "{BASELINE} was made by reader {reader}, which saw less than this one ({READER}); `cargo xtask compare OLD --write-baseline` makes it anew"
         ));

@@ -179,8 +179,8 @@ fn is_read_elsewhere(before: Option<&Fact>, after: &Fact) -> bool {
         let mut known = before.into_iter().flat_map(|fact| &fact.places);
         !known.any(|one| one.file == place.file)
     };
-    before.is_some_and(|fact| fact.get("flag").is_some())
-        && after.get("undefaulted").is_some()
+    before.is_some_and(|fact| fact.has("flag"))
+        && after.has("undefaulted")
         && after.places.iter().any(is_new)
 }
 
@@ -203,11 +203,11 @@ fn now(
     let set = |name: &str, value: &str| {
         env_line(name, value).map(|line| format!("set {name}={value} in the new worker: {line}"))
     };
-    let lost_use = |there: &Fact| after.get(PASSED).is_some() && there.get(PASSED).is_none();
+    let lost_use = |there: &Fact| after.has(PASSED) && !there.has(PASSED);
     if let Some(name) = id.strip_prefix("env:")
         && let Some(there) = new.get(id)
         && !lost_use(there)
-        && there.get("reached").is_none()
+        && there.is_reached()
     {
         let default = after.get("default").filter(|value| {
             there.get("default") != Some(value)
@@ -222,8 +222,7 @@ fn now(
                 return format!("nothing to carry: the new worker reads {name} too");
             }
             // What was no flag's default must not become one.
-            (Some(_), Some(_))
-                if after.get("flag").is_none() || is_read_elsewhere(before, after) => {}
+            (Some(_), Some(_)) if !after.has("flag") || is_read_elsewhere(before, after) => {}
             (Some(default), _) => {
                 if let Some(set) = set(name, default) {
                     return set;
@@ -235,7 +234,7 @@ fn now(
     // What a variable lets through is not for all endpoints.
     if let Some(flag) = id.strip_prefix("flag:")
         && let Some(value) = after.get("value")
-        && after.get("through").is_none()
+        && !after.has("through")
     {
         let drives =
             |(name, fact): (&str, &Fact)| (fact.get("flag") == Some(flag)).then(|| name.to_owned());

@@ -259,7 +259,7 @@ impl OwnCode {
         let lost = statements.iter().filter(|one| !there.has(one, &functions));
         let lost: Vec<&&str> = lost.collect();
         if lost.is_empty() {
-            return Some(Item::new(id, Verdict::Kept, Some(&fact), None));
+            return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
         let shown = lost.iter().take(SHOWN);
         let shown: Vec<String> = shown
@@ -271,7 +271,7 @@ impl OwnCode {
             (some, all) if some == all => format!("all {all} statements"),
             (some, all) => format!("{some} of the {all} statements"),
         };
-        let item = Item::new(id, Verdict::Missing, Some(&fact), None)
+        let item = Item::missing(id, &fact)
             .why(format!(
                 "The new worker lacks {what} that this fork added here: {}{more}.",
                 shown.join(", ")

@@ -8,11 +8,9 @@ use anyhow::{Result, bail};
 use super::accepted::{self, Accepted};
 use super::args::Args;
 use super::entries;
-use super::facts::Facts;
 use super::judge;
-use super::own_changes::judge_all;
 use super::trees::Trees;
-use super::{Questions, command, executed, old};
+use super::{Questions, Workers, command};
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
@@ -45,11 +43,8 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
         }
     }
     let trees = Trees::new(root);
-    let old = old::find(&trees, root, args.old.as_deref())?;
-    let new_tree = trees.open(args.new.as_deref())?;
-    let new = Facts::read(new_tree.as_ref())?;
-    let base = old.base.as_ref();
-    let mut items = judge_all(&old.facts, base, &new, new_tree.as_ref())?;
+    let workers = Workers::read(&trees, root, args)?;
+    let mut items = workers.judge()?;
     let asked = if args.accept.iter().any(|fact| accepted::is_cleanups(fact)) {
         questions(root)?
     } else {
@@ -65,13 +60,11 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     };
     let as_read: Vec<usize> = args.accept.iter().map(|fact| open(fact, &items)).collect();
     if args.execute {
-        let from = (old.tree.as_deref(), old.commit.as_deref());
-        let new = (new_tree.as_ref(), &new);
-        executed(&trees, from, &old.facts, new, &mut items)?;
+        workers.run(&trees, &mut items)?;
     }
     let mut known = read(root)?;
     known.bind(&items, args.execute);
-    let entries = entries::of(&items, base);
+    let entries = entries::of(&items, workers.old.base.as_ref());
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
         if open == 0 {
@@ -116,12 +109,7 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
 
 /// Takes upstream's reasons for what is open over.
 pub fn accept_upstream(root: &Path, args: &Args) -> Result<Outcome> {
-    let trees = Trees::new(root);
-    let old = old::find(&trees, root, args.old.as_deref())?;
-    let new_tree = trees.open(None)?;
-    let new = Facts::read(new_tree.as_ref())?;
-    let base = old.base.as_ref();
-    let mut items = judge_all(&old.facts, base, &new, new_tree.as_ref())?;
+    let mut items = Workers::read(&Trees::new(root), root, args)?.judge()?;
     let mut known = read(root)?;
     known.bind(&items, false);
     known.apply(&mut items);

@@ -38,7 +38,7 @@ pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[RunJob]) -> Vec
     }
     for (name, fact) in old.area("env") {
         // What is empty, and what is written in another case, has its own way of being read.
-        let is_word = fact.get("how") == Some("switch") || fact.get("interpreted").is_some();
+        let is_word = fact.get("how") == Some("switch") || fact.has("interpreted");
         let values = ["", "True", "TRUE"];
         for value in &values[..if is_word { 3 } else { 1 }] {
             let set = Some((name, (*value).to_owned()));

@@ -198,7 +198,7 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
     // What SGLang refuses stays open, although both pass it.
     let may_close = |item: &&mut Item| item.open && item.verdict != Verdict::Retired;
     for item in items.iter_mut().filter(may_close) {
-        let fact = item.old.as_ref().filter(|fact| fact.get("value").is_some());
+        let fact = item.old.as_ref().filter(|fact| fact.has("value"));
         let flag = fact.and_then(|_| item.id.strip_prefix("flag:"));
         let flag = flag.map(|flag| canonical(flag, table).0);
         if let Some(value) =

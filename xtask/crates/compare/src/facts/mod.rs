@@ -73,75 +73,69 @@ impl Fact {
             |key: &str, value: &str| is_one_of("required needed", key) && value == CHECKED;
         self.value
             .retain(|key, value| seen(key) <= reader && (reader >= 12 || !is_check(key, value)));
-        let keep = |value: &str, between: &str, seen: &dyn Fn(&&str) -> bool| {
-            let parts: Vec<&str> = value.split(between).filter(seen).collect();
-            parts.join(between)
-        };
-        for (_, body) in self.value.iter_mut().filter(|(key, _)| *key == "body") {
-            if area == "route" && reader < 11 {
-                *body = keep(body, "\n", &|line| said_of_part(line).is_none());
-            }
-            if area == "route" && reader < 12 {
-                let by_variable = |line: &&str| {
-                    said_of_part(line)
-                        .is_some_and(|(_, mark, rest)| mark == FROM && rest.contains('$'))
-                };
-                *body = keep(body, "\n", &|line| !by_variable(line));
-            }
-        }
-        for (key, value) in self.value.iter_mut().filter(|_| reader < 9) {
-            match (area, key.as_str()) {
-                ("route", "body") => *value = keep(value, "\n", &|line| !line.starts_with(HEADER)),
+        for (key, value) in &mut self.value {
+            let (separator, is_unseen): (&str, &dyn Fn(&str) -> bool) = match (area, &**key) {
+                ("route", "body") => ("\n", &|line| match said_of_part(line) {
+                    Some((_, FROM, rest)) => reader < 11 || reader < 12 && rest.contains('$'),
+                    Some(_) => reader < 11,
+                    None => reader < 9 && line.starts_with(HEADER),
+                }),
+                ("compose", "settings") => ("\n", &|line| reader < 9 && line.starts_with(ENV_FILE)),
+                ("input", "set") => (" | ", &|part| reader < 9 && part.starts_with(ADDED)),
+                ("input", "limits") => (", ", &|part| reader < 9 && part.starts_with("at ")),
                 // Of several values the first was seen.
-                ("flag", "value") => value.truncate(value.find(' ').unwrap_or(value.len())),
-                ("compose", "settings") => {
-                    *value = keep(value, "\n", &|line| !line.starts_with(ENV_FILE));
+                ("flag", "value") if reader < 9 => {
+                    value.truncate(value.find(' ').unwrap_or(value.len()));
+                    continue;
                 }
-                ("input", "set") => *value = keep(value, " | ", &|part| !part.starts_with(ADDED)),
-                ("input", "limits") => *value = keep(value, ", ", &|part| !part.starts_with("at ")),
-                _ => {}
+                ("step", _) => ("\n", &|line| {
+                    let begins = ["[ ", "[[ ", "test ", "export "];
+                    reader < 7 && begins.iter().any(|begin| line.starts_with(begin))
+                }),
+                _ => continue,
+            };
+            let seen: Vec<&str> = value
+                .split(separator)
+                .filter(|part| !is_unseen(part))
+                .collect();
+            *value = seen.join(separator);
+        }
+        for (key, value) in self.value.iter_mut().filter(|_| reader < 4) {
+            value.truncate(value.find(ALSO).unwrap_or(value.len()));
+            if key == "interpreted" {
+                let seen: Vec<&str> = value.split(", ").filter(|part| !is_limit(part)).collect();
+                *value = seen.join(", ");
             }
         }
-        let is_left = |key: &str, value: &str| {
-            !value.is_empty() || !is_one_of("body limits set settings", key)
-        };
-        self.value.retain(|key, value| is_left(key, value));
-        if reader < 7 && area == "step" {
-            let begins = ["[ ", "[[ ", "test ", "export "];
-            let seen = |line: &&str| !begins.iter().any(|own| line.starts_with(own));
-            for value in self.value.values_mut() {
-                *value = keep(value, "\n", &seen);
-            }
-        }
-        if reader < 4 {
-            for (key, value) in &mut self.value {
-                value.truncate(value.find(ALSO).unwrap_or(value.len()));
-                if key == "interpreted" {
-                    *value = keep(value, ", ", &|part| !is_limit(part));
-                }
-            }
-            self.value.retain(|_, value| !value.is_empty());
-        }
+        let may_go = |key: &str| reader < 4 || is_one_of("body limits set settings", key);
+        self.value
+            .retain(|key, value| !value.is_empty() || !may_go(key));
     }
 
     /// Takes what an older record says more of: ways to use a value that were another variable's,
     /// and what it could not work out.
     fn take_over(&mut self, record: &Self) {
-        let parts = |text: &str| -> BTreeSet<String> {
-            let parts = text.split([',', '|']).map(|part| part.trim().to_owned());
+        fn parts(text: &str) -> BTreeSet<&str> {
+            let parts = text.split([',', '|']).map(str::trim);
             parts.filter(|part| !part.is_empty()).collect()
-        };
+        }
         for (key, was) in &record.value {
-            let is = parts(self.get(key).unwrap_or_default());
-            let is_more = key == "interpreted" && !is.is_empty() && parts(was).is_superset(&is);
-            let is_name = key == "default" && was.starts_with('$');
-            // A dict that tells of an error was taken for a default.
-            let is_error = key == "default"
-                && self.get(key).is_none()
-                && (was.starts_with("{err") || was.contains(", err"));
-            let is_sent = key == "method" && was == "GET" && self.get(key) == Some("POST");
-            if is_more || is_name || is_error || is_sent || key == "timeout" && was.contains('…')
-            {
+            let is = self.get(key);
+            let is_more = match key.as_str() {
+                "interpreted" => {
+                    let is = parts(is.unwrap_or_default());
+                    !is.is_empty() && parts(was).is_superset(&is)
+                }
+                // A dict that tells of an error was taken for a default.
+                "default" => {
+                    let is_error = was.starts_with("{err") || was.contains(", err");
+                    was.starts_with('$') || is.is_none() && is_error
+                }
+                "method" => was == "GET" && is == Some("POST"),
+                "timeout" => was.contains('…'),
+                _ => false,
+            };
+            if is_more {
                 self.value.insert(key.clone(), was.clone());
             }
         }
@@ -166,6 +160,34 @@ impl Fact {
 
     pub fn get(&self, key: &str) -> Option<&str> {
         self.value.get(key).map(String::as_str)
+    }
+
+    /// Adds to an attribute that is a sorted list of words.
+    fn add_word(&mut self, key: &str, word: &str) {
+        let words = self.value.entry(key.to_owned()).or_default();
+        let mut known: BTreeSet<&str> = words.split_whitespace().collect();
+        known.insert(word);
+        *words = known.into_iter().collect::<Vec<_>>().join(" ");
+    }
+
+    /// Adds a line to an attribute, unless it is there or there are very many.
+    fn add_line(&mut self, key: &str, line: &str) {
+        const MOST_BYTES: usize = 8192;
+        let lines = self.value.entry(key.to_owned()).or_default();
+        let line = line.replace('\n', " ");
+        if lines.len() < MOST_BYTES && !lines.lines().any(|known| known == line) {
+            let end = if lines.is_empty() { "" } else { "\n" };
+            *lines += &format!("{end}{line}");
+        }
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.value.contains_key(key)
+    }
+
+    /// Whether code that runs has it.
+    pub fn is_reached(&self) -> bool {
+        !self.has("reached")
     }
 }
 
@@ -255,6 +277,19 @@ impl Facts {
         self.all.get(id)
     }
 
+    pub fn has(&self, id: &str) -> bool {
+        self.all.contains_key(id)
+    }
+
+    pub fn attribute(&self, id: &str, key: &str) -> Option<&str> {
+        self.get(id)?.get(key)
+    }
+
+    /// The variable of this name.
+    pub fn variable(&self, name: &str) -> Option<&Fact> {
+        self.get(&format!("env:{name}"))
+    }
+
     /// Adds what a record of the whole worker knows beside `tree`, which these facts were read from
     /// and which lacks files. What this reader recorded itself is taken as it is: a COPY is read
     /// with the files that it names, a default in all files together. Of an older reader's record
@@ -307,13 +342,9 @@ impl Facts {
             _ => &["default", "interpreted", "fallbacks"],
         };
         for (id, fact) in &mut self.all {
-            for key in keys.iter().copied() {
-                let known = record.all.get(id);
-                if known.is_some_and(|known| known.get(key).is_none()) {
-                    fact.value.remove(key);
-                }
-            }
-            if let Some(known) = record.all.get(id) {
+            if let Some(known) = record.get(id) {
+                fact.value
+                    .retain(|key, _| known.has(key) || !keys.contains(&key.as_str()));
                 fact.take_over(known);
             }
         }
@@ -383,21 +414,13 @@ impl Facts {
             variables.entry(&read.name).or_default().push(read);
         }
         for (name, reads) in variables {
-            self.variable(interface, name, &reads);
+            self.add_variable(interface, name, &reads);
         }
         // What the server inherits of the worker is as if the image set it.
         let assigned = &interface.python.assigned;
         // The program's own variables tell what they are set to by their default.
-        let is_read = |read: &&EnvRead| {
-            let how = read.interpreted.as_deref().unwrap_or_default();
-            !read.asked && !matches!(how, "truthy" | "not truthy")
-        };
-        let own: BTreeSet<&str> = interface
-            .env
-            .iter()
-            .filter(is_read)
-            .map(|read| &*read.name)
-            .collect();
+        let read = interface.env.iter().filter(|read| !only_asks(read));
+        let own: BTreeSet<&str> = read.map(|read| &*read.name).collect();
         let outside = |(name, ..): &&(String, _, _)| sglang::reads(name) || !own.contains(&**name);
         for (name, value, place) in assigned.iter().filter(outside).chain(&interface.exports) {
             self.add_value(format!("image:{name}"), place, value);
@@ -413,19 +436,12 @@ impl Facts {
             ];
             self.add(id.clone(), &requested.place, &value);
             if let Some(fact) = self.all.get_mut(&id) {
-                let methods = fact.value.entry("method".to_owned()).or_default();
-                let mut known: BTreeSet<&str> = methods.split_whitespace().collect();
-                known.insert(&requested.method);
-                *methods = known.into_iter().collect::<Vec<_>>().join(" ");
-                if let Some(server) = requested.server.as_deref() {
-                    let servers = fact.value.entry("server".to_owned()).or_default();
-                    let mut known: BTreeSet<&str> = servers.split_whitespace().collect();
-                    known.insert(server);
-                    *servers = known.into_iter().collect::<Vec<_>>().join(" ");
+                fact.add_word("method", &requested.method);
+                if let Some(server) = &requested.server {
+                    fact.add_word("server", server);
                 }
                 for part in &requested.body {
-                    let known = fact.value.entry("body".to_owned()).or_default();
-                    add_line(known, &masked(part));
+                    fact.add_line("body", &masked(part));
                 }
             }
         }
@@ -456,9 +472,9 @@ impl Facts {
             self.add(&offer.id, &offer.place, &[("reached", unreached)]);
             let value = self.all.get_mut(masked(&offer.id).as_ref());
             if let (Some((by, with)), Some(fact)) = (&offer.how, value) {
-                let lines = fact.value.entry(by.clone()).or_default();
+                fact.value.entry(by.clone()).or_default();
                 for line in with {
-                    add_line(lines, &masked(line));
+                    fact.add_line(by, &masked(line));
                 }
             }
         }
@@ -478,7 +494,7 @@ impl Facts {
 
     /// A variable, with what all of its reads say of it. Only code that runs has a say, where any
     /// does.
-    fn variable(&mut self, interface: &WorkerInterface, name: &str, reads: &[&EnvRead]) {
+    fn add_variable(&mut self, interface: &WorkerInterface, name: &str, reads: &[&EnvRead]) {
         let reached = reads.iter().any(|read| read.reached);
         let reads: Vec<&EnvRead> = reads
             .iter()
@@ -494,16 +510,12 @@ impl Facts {
         };
         // The worker's own fixed value for a flag is what holds when the variable is unset.
         let fixed = || {
-            let mut given = interface.python.flags.iter().filter(|given| given.runs);
-            given.find_map(|given| match &given.value {
-                FlagValue::Fixed(value)
-                    if Some(given.flag.as_str()) == flag && given.from.is_empty() =>
-                {
-                    Some(value.clone())
-                }
-                FlagValue::Alone if Some(given.flag.as_str()) == flag && given.from.is_empty() => {
-                    Some("true".to_owned())
-                }
+            let given = interface.python.flags.iter();
+            let mut own = given.filter(|given| given.runs && given.from.is_empty());
+            own.find_map(|given| match &given.value {
+                _ if Some(given.flag.as_str()) != flag => None,
+                FlagValue::Fixed(value) => Some(value.clone()),
+                FlagValue::Alone => Some("true".to_owned()),
                 _ => None,
             })
         };
@@ -515,14 +527,11 @@ impl Facts {
         let default = all(&|read| read.default.clone()).or_else(fixed);
         let interpreted = all(&|read| read.interpreted.clone());
         let fallbacks = all(&|read| (!read.fallbacks.is_empty()).then(|| read.fallbacks.join(" ")));
-        // Elsewhere it is read without one, and not to ask if it is there.
-        let is_bare = |read: &EnvRead| {
-            let asks = ["truthy", "not truthy"];
-            let how = read.interpreted.as_deref();
-            read.default.is_none() && !read.asked && how.is_none_or(|how| !asks.contains(&how))
-        };
-        let is_bare = default.is_some() && reads.iter().any(|read| is_bare(read));
-        let by_table = reads.iter().any(|read| read.by_table);
+        // Elsewhere it is read without a default, and not to ask if it is there.
+        let mut bare = reads
+            .iter()
+            .filter(|read| read.default.is_none() && !only_asks(read));
+        let is_bare = default.is_some() && bare.next().is_some();
         let any = |one: fn(&EnvRead) -> bool| reads.iter().any(|read| one(read));
         let required = need(any(|read| read.required), any(|read| read.ends));
         let idle: BTreeSet<Option<bool>> = reads.iter().map(|read| read.idle).collect();
@@ -536,7 +545,7 @@ impl Facts {
             ("flag", flag),
             ("how", how),
             ("on", Some(words.as_str())),
-            ("by", by_table.then_some("table")),
+            ("by", any(|read| read.by_table).then_some("table")),
             ("default", default.as_deref()),
             ("undefaulted", is_bare.then_some("yes")),
             ("required", required),
@@ -635,20 +644,16 @@ impl Facts {
     }
 }
 
+/// Whether a variable is read to see if it is set, and not for its value.
+fn only_asks(read: &EnvRead) -> bool {
+    let how = read.interpreted.as_deref();
+    read.asked || matches!(how, Some("truthy" | "not truthy"))
+}
+
 /// How something is needed: the program fails without it, or looks for it and gives up.
 fn need(fails: bool, gives_up: bool) -> Option<&'static str> {
     let checked = gives_up.then_some(CHECKED);
     if fails { Some("yes") } else { checked }
-}
-
-/// Adds a line that is not there yet.
-fn add_line(lines: &mut String, line: &str) {
-    const MOST_BYTES: usize = 8192;
-    let line = line.replace('\n', " ");
-    if lines.len() < MOST_BYTES && !lines.lines().any(|known| known == line) {
-        let end = if lines.is_empty() { "" } else { "\n" };
-        *lines += &format!("{end}{line}");
-    }
 }
 
 /// Characters of a value that a line shows.

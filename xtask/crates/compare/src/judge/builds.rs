@@ -13,70 +13,54 @@ impl<'a> Judge<'a> {
             None => judge.compose_gone(name, id, old),
         });
         self.undeclared_arguments();
-        self.simple(
-            "bake",
-            "The bake file doesn't have it any more: builds that name it fail.",
-            "Give the target that name again, or record what to build instead.",
-        );
+        let why = "The bake file doesn't have it any more: builds that name it fail.";
+        let help = "Give the target that name again, or record what to build instead.";
+        self.simple("bake", why, help);
     }
 
     /// The only service on each side is the same service, whatever it is called.
     fn renamed_service(&mut self) {
         let only = |facts: &'a Facts| -> Option<&'a str> {
-            let mut names = facts
-                .area("compose")
-                .map(|(id, _)| id.split('.').next().unwrap_or(id));
+            let names = facts.area("compose");
+            let mut names = names.map(|(id, _)| id.split('.').next().unwrap_or(id));
             let first = names.next()?;
             names.all(|name| name == first).then_some(first)
         };
         let (Some(was), Some(is)) = (only(self.old), only(self.new)) else {
             return;
         };
-        if was == is {
-            return;
-        }
-        for (id, old) in self.old.area("compose") {
-            let now = format!("compose:{is}{}", &id[was.len()..]);
-            let id = format!("compose:{id}");
+        for (name, old) in self.old.area("compose").filter(|_| was != is) {
+            let id = format!("compose:{name}");
+            let now = format!("compose:{is}{}", &name[was.len()..]);
             let variable = id.rsplit_once('.').map_or("", |(_, name)| name);
-            let follows = self.renamed.get(variable);
-            let follows = follows.map(|other| format!("compose:{is}.{other}"));
-            let item = match (self.new.get(&now), follows) {
-                (Some(new), _) => Self::kept_or_changed(&id, old, new, None).now(now),
-                (None, Some(now)) if self.new.get(&now).is_some() => {
-                    Item::new(&id, Verdict::Renamed, Some(old), self.new.get(&now))
-                        .now(now)
-                        .why(format!("It follows {variable}."))
-                        .part_of(format!("env:{variable}"))
-                }
-                _ => continue,
+            let item = if let Some(new) = self.new.get(&now) {
+                Some(Self::kept_or_changed(&id, old, new, None).now(now))
+            } else {
+                let renamed = self.renamed_fact(&format!("compose:{is}."), variable, &id, old);
+                renamed.map(|item| item.why(format!("It follows {variable}.")))
             };
-            self.push(item);
+            self.items.extend(item.map(|item| (id, item)));
         }
     }
 
     /// Judges a line of the compose file that is gone: it follows its variable. The advice never
     /// asks to set a variable that the new worker doesn't read.
     fn compose_gone(&self, name: &str, id: &str, old: &Fact) -> Item {
-        let gone = Item::new(id, Verdict::Missing, Some(old), None);
+        let gone = Item::missing(id, old);
         let Some((service, variable)) = name.split_once('.') else {
             return gone
                 .why("The compose file doesn't have it any more.")
                 .help("Bring it back, or record what to use instead.");
         };
+        if let Some(item) = self.other_name(&format!("compose:{service}."), variable, id, old) {
+            return item;
+        }
         let env = format!("env:{variable}");
         if let Some(other) = self.renamed.get(variable) {
-            let now = format!("compose:{service}.{other}");
-            let why = format!("It follows {variable}, which is {other} now.");
-            let item = match self.new.get(&now) {
-                Some(new) => Item::new(id, Verdict::Renamed, Some(old), Some(new)).now(now),
-                None => gone.help(format!("Set {other} there, or record why not.")),
-            };
-            return item.why(why).part_of(env);
-        }
-        let set = format!("compose:{service}.");
-        if let Some(other) = self.stand_in(&set, variable, id, old) {
-            return other;
+            return gone
+                .why(format!("It follows {variable}, which is {other} now."))
+                .help(format!("Set {other} there, or record why not."))
+                .part_of(env);
         }
         let read = self.new.get(&env).is_some() || sglang::reads(variable);
         match self.item(&env) {
@@ -102,13 +86,9 @@ impl<'a> Judge<'a> {
                 continue;
             };
             let id = format!("bake:{id}");
-            let declared = self.new.get(&format!("arg:{argument}")).is_some();
-            if !declared && self.new.get(&id).is_none() {
-                self.push(
-                    Item::new(&id, Verdict::Retired, Some(old), None).why(format!(
-                        "The new Dockerfile declares no argument {argument}."
-                    )),
-                );
+            if !self.new.has(&format!("arg:{argument}")) && !self.new.has(&id) {
+                let why = format!("The new Dockerfile declares no argument {argument}.");
+                self.push(Item::new(&id, Verdict::Retired, old, None).why(why));
             }
         }
     }

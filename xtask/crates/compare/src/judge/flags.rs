@@ -2,7 +2,7 @@
 
 use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
 use super::variables::{DROP_FLAG, same_value, show};
-use super::{Item, Judge, Verdict, difference};
+use super::{Item, Judge, Verdict, attribute, difference};
 use worker_files::COMPUTED;
 use xtask_core::sglang;
 
@@ -24,66 +24,58 @@ impl Judge<'_> {
 
     /// A flag that both pass: what the old one fixed must be what holds with nothing set.
     fn flag_kept(&self, flag: &str, id: &str, old: &Fact, new: &Fact) -> Item {
-        let kept = Item::new(id, Verdict::Kept, Some(old), Some(new));
-        if let Some(why) = self.refused(flag).filter(|_| new.get("from").is_none()) {
-            let retired = Item::new(id, Verdict::Retired, Some(old), Some(new));
+        let kept = Item::new(id, Verdict::Kept, old, new);
+        let changed = Item::new(id, Verdict::Changed, old, new);
+        let from = new.get("from");
+        if let Some(why) = self.refused(flag).filter(|_| from.is_none()) {
+            let retired = Item::new(id, Verdict::Retired, old, new);
             return retired.open().why(why).help(DROP_FLAG);
         }
-        if old.get("computed").is_some() && new.get("computed").is_none() {
-            return Item::new(id, Verdict::Changed, Some(old), Some(new))
-                .why("The old worker works its value out by itself; the new one does not.")
-                .help("Work it out again, set it where it is needed, or record why not.");
-        }
-        let computed = [old, new].map(|fact| fact.get("computed").filter(|how| *how != "yes"));
-        if let [Some(was), Some(is)] = computed
-            && shape(was) != shape(is)
-        {
-            return Item::new(id, Verdict::Changed, Some(old), Some(new))
-                .why(format!(
-                    "{}.",
-                    difference("how its value is worked out", Some(was), Some(is))
-                ))
-                .help("Work it out as before, or record why not.");
+        match (old.get("computed"), new.get("computed")) {
+            (Some(_), None) => {
+                return changed
+                    .why("The old worker works its value out by itself; the new one does not.")
+                    .help("Work it out again, set it where it is needed, or record why not.");
+            }
+            (Some(was), Some(is)) if was != "yes" && is != "yes" && shape(was) != shape(is) => {
+                let differ = difference("how its value is worked out", Some(was), Some(is));
+                let help = "Work it out as before, or record why not.";
+                return changed.why(format!("{differ}.")).help(help);
+            }
+            _ => {}
         }
         // What a variable decides on is judged with that, but for a value that it only lets through.
         let Some(was) = old.get("value") else {
             return kept;
         };
+        let own = self.own_default(flag);
+        let is_same = |is: Option<&str>| is.is_some_and(|is| same_value(was, is));
         if let Some(from) = old.get("from") {
-            let own = self.own_default(flag);
-            let is = new.get("value").or(own.as_deref());
-            if old.get("through") != Some(was) || is.is_some_and(|is| same_value(was, is)) {
+            if old.get("through") != Some(was) || is_same(new.get("value").or(own.as_deref())) {
                 return kept;
             }
-            let why = format!(
-                "`{was}` was passed where {from} says so; nothing passes it by itself now."
-            );
-            return Item::new(id, Verdict::Changed, Some(old), Some(new))
-                .why(why)
+            return changed
+                .why(format!(
+                    "`{was}` was passed where {from} says so; nothing passes it by itself now."
+                ))
                 .help("Pass it there again, set it where it is needed, or record why not.");
         }
-        let variable = new
-            .get("from")
-            .and_then(|from| from.split_whitespace().next());
-        let default = variable
-            .map(|name| format!("env:{name}"))
-            .and_then(|id| {
-                let default = || self.new.get(&id).and_then(|fact| fact.get("default"));
-                self.set_by_image(&id).or_else(default)
-            })
-            .map(|value| match value {
-                "1" | "yes" if was == ALONE => ALONE,
-                value => value,
-            });
-        let own = self.own_default(flag);
+        let variable = from.and_then(|from| from.split_whitespace().next());
+        let default = variable.and_then(|name| {
+            let id = format!("env:{name}");
+            let default = || self.new.attribute(&id, "default");
+            match self.set_by_image(&id).or_else(default)? {
+                "1" | "yes" if was == ALONE => Some(ALONE),
+                value => Some(value),
+            }
+        });
         let is = new.get("value").or(default).or(own.as_deref());
-        if is.is_some_and(|is| same_value(was, is)) || is.is_none() && variable.is_none() {
+        if is_same(is) || is.is_none() && variable.is_none() {
             return kept;
         }
-        let by = variable
-            .map(|name| format!(", unless {name} says otherwise"))
-            .unwrap_or_default();
-        Item::new(id, Verdict::Changed, Some(old), Some(new))
+        let by = variable.map(|name| format!(", unless {name} says otherwise"));
+        let by = by.unwrap_or_default();
+        changed
             .why(format!(
                 "`{was}` was passed always; now it is {}{by}.",
                 show(is)
@@ -93,65 +85,56 @@ impl Judge<'_> {
 
     /// A flag that only the new worker passes, by itself.
     fn flag_added(&self, flag: &str, id: &str, new: &Fact) -> Item {
-        let added = Item::new(id, Verdict::Added, None, Some(new));
-        if let Some(why) = self.refused(flag).filter(|_| new.get("from").is_none()) {
+        let added = Item::new(id, Verdict::Added, None, new);
+        if new.has("from") {
+            return added;
+        }
+        if let Some(why) = self.refused(flag) {
             return added.open().why(why).help(DROP_FLAG);
         }
-        let (Some(value), Some(own)) = (new.get("value"), self.own_default(flag)) else {
-            return added;
-        };
         // Under another name it is compared with that.
-        if self
-            .old
-            .area("flag")
-            .any(|(other, _)| self.same_flag(other, flag))
-        {
-            return added;
-        }
-        let driven = self
+        let mut flags = self.old.area("flag").map(|(other, _)| other);
+        let mut driven = self
             .old
             .area("env")
-            .any(|(_, fact)| fact.get("flag").is_some_and(|f| self.same_flag(f, flag)));
-        if same_value(value, &own) || driven || new.get("from").is_some() {
-            return added;
+            .filter_map(|(_, fact)| fact.get("flag"));
+        let is_this = |other: &str| self.same_flag(other, flag);
+        match (new.get("value"), self.own_default(flag)) {
+            (Some(value), Some(own))
+                if !same_value(value, &own) && !flags.any(is_this) && !driven.any(is_this) =>
+            {
+                let own = show(Some(&own));
+                added
+                    .open()
+                    .why(format!(
+                        "It is always passed as `{value}` now; before, SGLang's own {own} held."
+                    ))
+                    .help("Pass it only where a variable asks for it, or record why.")
+            }
+            _ => added,
         }
-        added
-            .open()
-            .why(format!(
-                "It is always passed as `{value}` now; before, SGLang's own {} held.",
-                show(Some(&own))
-            ))
-            .help("Pass it only where a variable asks for it, or record why.")
     }
 
     fn flag_gone(&self, flag: &str, id: &str, old: &Fact) -> Item {
-        let other = self
-            .new
-            .area("flag")
-            .filter(|(_, fact)| fact.get("reached").is_none())
-            .find(|(other, _)| self.same_flag(flag, other));
-        let item = if let Some((other, fact)) = other {
-            let verdict = if self.canonical(flag) == self.canonical(other) {
-                Verdict::Kept
-            } else {
-                Verdict::Renamed
-            };
+        let mut flags = self.new.area("flag").filter(|(_, fact)| fact.is_reached());
+        let was_own = || old.get("value").zip(self.own_default(flag));
+        let item = if let Some((other, fact)) = flags.find(|(other, _)| self.same_flag(flag, other))
+        {
             let mut item = self.flag_kept(flag, id, old, fact);
             if item.verdict == Verdict::Kept {
-                item.verdict = verdict;
+                if self.canonical(flag) != self.canonical(other) {
+                    item.verdict = Verdict::Renamed;
+                }
                 item.why = format!("{other} is the same flag in {}.", self.sglang);
             }
             item.now(format!("flag:{other}"))
         } else if let Some(item) = self.flag_retired(flag, id, old) {
             item
-        } else if old.get("value").is_some_and(|was| {
-            self.own_default(flag)
-                .is_some_and(|own| same_value(was, &own))
-        }) {
-            Item::new(id, Verdict::Kept, Some(old), None)
-                .why(format!("{} does the same by default.", self.sglang))
+        } else if was_own().is_some_and(|(was, own)| same_value(was, &own)) {
+            let why = format!("{} does the same by default.", self.sglang);
+            Item::new(id, Verdict::Kept, old, None).why(why)
         } else {
-            Item::new(id, Verdict::Missing, Some(old), None)
+            Item::missing(id, old)
                 .why(format!(
                     "The new worker never passes it{}.",
                     self.still(flag)
@@ -165,7 +148,7 @@ impl Judge<'_> {
         match owner.filter(|owner| self.item(owner).is_some()) {
             Some(owner) if item.verdict != Verdict::Kept => item.part_of(owner),
             // A plain rename of the flag itself asks nothing of anybody.
-            _ if item.verdict == Verdict::Renamed => item.note(),
+            _ if item.verdict == Verdict::Renamed => item.closed(),
             _ => item,
         }
     }
@@ -177,21 +160,16 @@ impl Judge<'_> {
         }
         let history = sglang::history(flag);
         if history.seen.is_none() {
-            let known = sglang::known_releases();
-            return Some(
-                Item::new(id, Verdict::Missing, Some(old), None)
-                    .why(format!(
-                        "It was passed as {flag}, which is unknown to SGLang {} to {}: a build of SGLang of its own may take it.",
-                        known.0, known.1
-                    ))
-                    .help("Install that build again and pass the flag, or record why not."),
+            let (first, last) = sglang::known_releases();
+            let why = format!(
+                "It was passed as {flag}, which is unknown to SGLang {first} to {last}: a build of SGLang of its own may take it."
             );
+            let help = "Install that build again and pass the flag, or record why not.";
+            return Some(Item::missing(id, old).why(why).help(help));
         }
-        Some(
-            Item::new(id, Verdict::Retired, Some(old), None)
-                .why(format!("{flag} is not in {}: {history}.", self.sglang))
-                .help(self.instead(&history)),
-        )
+        let why = format!("{flag} is not in {}: {history}.", self.sglang);
+        let retired = Item::new(id, Verdict::Retired, old, None).why(why);
+        Some(retired.help(self.instead(&history)))
     }
 
     /// What a user sets instead of a flag that is gone.
@@ -209,12 +187,11 @@ impl Judge<'_> {
 
     /// `, which SGLang X still takes`, where that is so.
     pub fn still(&self, flag: &str) -> String {
-        match self.takes(flag) {
-            Some(true) => format!(", which {} still takes", self.sglang),
-            _ => self
-                .disputed(flag)
-                .map_or_else(String::new, |who| format!(", which {who}")),
+        if self.takes(flag) == Some(true) {
+            return format!(", which {} still takes", self.sglang);
         }
+        let disputed = self.disputed(flag).map(|who| format!(", which {who}"));
+        disputed.unwrap_or_default()
     }
 
     /// `SGLang X takes and Y does not`, where the pinned release between them is not known.
@@ -223,15 +200,11 @@ impl Judge<'_> {
             return None;
         };
         let (takes, lacks) = match [older, newer].map(|table| table.flag(flag).is_some()) {
-            [true, false] => (older, newer),
-            [false, true] => (newer, older),
+            [true, false] => (older.release(), newer.release()),
+            [false, true] => (newer.release(), older.release()),
             _ => return None,
         };
-        Some(format!(
-            "SGLang {} takes and {} does not",
-            takes.release(),
-            lacks.release()
-        ))
+        Some(format!("SGLang {takes} takes and {lacks} does not"))
     }
 }
 
@@ -256,14 +229,13 @@ fn shape(how: &str) -> String {
 
 /// What the server is started through: `numactl`, `nice`, …
 fn started_through(old: Option<&Fact>, new: Option<&Fact>) -> Item {
-    let program = |fact: Option<&Fact>| Some(fact?.get("value")?.to_owned());
-    let (was, is) = (program(old), program(new));
-    let verdict = match (&was, &is) {
+    let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
+    let verdict = match (was, is) {
         _ if was == is => return Item::new(STARTED_THROUGH, Verdict::Kept, old, new),
         (Some(_), None) => Verdict::Missing,
         _ => Verdict::Changed,
     };
-    let differ = difference("what starts SGLang", was.as_deref(), is.as_deref());
+    let differ = difference("what starts SGLang", was, is);
     Item::new(STARTED_THROUGH, verdict, old, new)
         .why(format!("{differ}."))
         .help("Start it as before, or record why not.")

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::super::facts::{FILES, Fact, Facts, IDLE, RUNS};
 use super::variables::show;
-use super::{Item, Judge, Verdict, difference, few};
+use super::{Item, Judge, Verdict, few};
 use worker_files::{Place, is_one_of};
 use xtask_core::sglang;
 
@@ -26,21 +26,12 @@ impl<'a> Judge<'a> {
                 self.push(Self::image_both(name, &id, old, new));
             }
         }
-        self.simple(
-            "image",
-            "The new image doesn't set it.",
-            "Set it again, or record why not.",
-        );
-        self.simple(
-            "arg",
-            "Builds that give it are told that it does nothing.",
-            "Take it again, or record what to give instead.",
-        );
-        self.simple(
-            "mount",
-            "No step of the new build mounts it.",
-            "Mount it again, or record why not.",
-        );
+        let why = "The new image doesn't set it.";
+        self.simple("image", why, "Set it again, or record why not.");
+        let why = "Builds that give it are told that it does nothing.";
+        self.simple("arg", why, "Take it again, or record what to give instead.");
+        let why = "No step of the new build mounts it.";
+        self.simple("mount", why, "Mount it again, or record why not.");
         // A folder of many files is one fact, so that on one side a name may stand alone that is
         // part of a folder on the other.
         let missing = |lost: &[String], of: usize| match of {
@@ -53,143 +44,88 @@ impl<'a> Judge<'a> {
         };
         let help = "Copy it again, or record why not.";
         self.each_part("copy", files, missing, help);
-        self.requirements();
-        self.moved();
-        self.idle();
-        self.permissions("chmod", "mode");
-        self.permissions("chown", "owner");
+        self.copied();
     }
 
-    /// Files that lose the mode or the owner that their COPY gave them, unless a step sets it.
-    fn permissions(&mut self, option: &'static str, what: &str) {
-        let (before, after) = (self.old.area("copy"), self.new);
-        for (name, old) in before {
-            let id = format!("copy:{name}");
-            let is = after.get(&id).map(|new| new.get(option));
-            if let (Some(was), Some(is)) = (old.get(option), is)
-                && is != Some(was)
-                && !sets(after, option, name)
-                && let Some(item) = self.item_mut(&id)
-            {
-                let is = is.map_or("not set".to_owned(), |is| format!("`{is}`"));
-                let why = format!("Its {what} was `{was}`, and is {is} now.");
-                let help = format!("Copy it with `--{option}={was}`, or record why not.");
-                item.change_too(why, &help);
-            }
-        }
-    }
-
-    /// A list of requirements is judged by what it installs, whatever it is called.
-    fn requirements(&mut self) {
-        let lists = |facts: &'a Facts| -> HashSet<&'a [u8]> {
-            let installed = facts.area("pip");
-            let installed = installed.filter(|(_, fact)| fact.get("unused").is_none());
-            let files = installed.flat_map(|(_, fact)| &fact.places);
-            let files = files.map(|place| place.file.name());
-            files.filter(|name| name.ends_with(b".txt")).collect()
-        };
+    /// What a COPY says besides the name of a file, for files that both images may hold.
+    fn copied(&mut self) {
+        let lists = [self.old, self.new].map(requirement_lists);
         // A build step that still installs from a list finds it only where the image has it.
         let mut mounts = self.new.area("mount");
-        let bound = mounts.any(|(name, _)| name.starts_with("bind"));
-        let (lists, needed) = (lists(self.old), lists(self.new));
-        for (name, _) in self.old.area("copy") {
-            let file = name.rsplit('/').next().unwrap_or(name);
-            if lists.contains(file.as_bytes())
-                && (bound || !needed.contains(file.as_bytes()))
-                && let Some(item) = self.item_mut(&format!("copy:{name}"))
-                && item.open
-            {
+        let has_bind = mounts.any(|(name, _)| name.starts_with("bind"));
+        let facts = self.new;
+        for (name, old) in self.old.area("copy") {
+            let id = format!("copy:{name}");
+            let Some(item) = self.items.get_mut(&id) else {
+                continue;
+            };
+            // A list of requirements is judged by what it installs, whatever it is called.
+            let file = name.rsplit('/').next().unwrap_or(name).as_bytes();
+            let is_needed = !has_bind && lists[1].contains(file);
+            if item.open && lists[0].contains(file) && !is_needed {
                 item.keep("What it lists is judged package by package.");
             }
-        }
-    }
-
-    /// Python files that are the same, and that nothing runs or imports any more.
-    fn idle(&mut self) {
-        let (before, after) = (self.old.area("copy"), self.new);
-        for (name, old) in before {
-            let id = format!("copy:{name}");
-            let new = after.get(&id).and_then(|new| new.get(IDLE));
-            if new.is_some()
-                && old.get(RUNS) == new
-                && let Some(item) = self.item_mut(&id).filter(|item| !item.open)
-            {
-                item.change(
-                    "The image holds it as before, but nothing that runs imports it now."
-                        .to_owned(),
-                    "Import it where that was done, or record why it isn't needed.",
-                );
-            }
-        }
-    }
-
-    /// Files that the image holds at another place.
-    fn moved(&mut self) {
-        let (before, after) = (self.old.area("copy"), self.new);
-        for (name, old) in before {
-            let id = format!("copy:{name}");
-            let new = after.get(&id);
-            let place = |fact: &Fact| fact.get("to").map(str::to_owned);
-            if let (Some(was), Some(is)) = (place(old), new.and_then(place))
+            let Some(new) = facts.get(&id) else { continue };
+            if let (Some(was), Some(is)) = (old.get("to"), new.get("to"))
                 && was != is
-                && let Some(item) = self.item_mut(&id).filter(|item| !item.open)
+                && !item.open
             {
+                let help = "Copy it there, or record that nothing names the old place.";
                 let why = format!("The image held it as {was}, and holds it as {is}.");
-                item.change(
-                    why,
-                    "Copy it there, or record that nothing names the old place.",
-                );
+                item.change(why, help);
+            }
+            if new.has(IDLE) && old.get(RUNS) == new.get(IDLE) && !item.open {
+                let why = "The image holds it as before, but nothing that runs imports it now.";
+                let help = "Import it where that was done, or record why it isn't needed.";
+                item.change(why.to_owned(), help);
+            }
+            for (option, what) in [("chmod", "mode"), ("chown", "owner")] {
+                let Some(was) = old.get(option) else { continue };
+                let is = new.get(option);
+                if is != Some(was) && !sets(facts, option, name) {
+                    let is = is.map_or("not set".to_owned(), |is| format!("`{is}`"));
+                    let why = format!("Its {what} was `{was}`, and is {is} now.");
+                    let help = format!("Copy it with `--{option}={was}`, or record why not.");
+                    item.add_change(why, &help);
+                }
             }
         }
     }
 
     fn image_both(name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
-        let (was, is) = (
-            old.get("value").unwrap_or_default(),
-            new.get("value").unwrap_or_default(),
-        );
-        if was == is
-            && let Some(place) = left_to_code(old, new)
-        {
-            return Item::new(id, Verdict::Changed, Some(old), Some(new))
-                .why(format!("The Dockerfile set it too; now only {place} does."))
-                .help("Set it again, or record that this is early enough for all that reads it.");
-        }
-        if was == is && name != "FROM" || (name == "CMD" && same_start(was, is)) {
-            let note = if was == is {
-                String::new()
-            } else {
-                format!("It was `{was}` in the old layout.")
+        let [was, is] = [old, new].map(|fact| fact.get("value").unwrap_or_default());
+        let kept = Item::new(id, Verdict::Kept, old, new);
+        let changed = Item::new(id, Verdict::Changed, old, new);
+        if was == is {
+            return match left_to_code(old, new) {
+                Some(place) => changed
+                    .why(format!("The Dockerfile set it too; now only {place} does."))
+                    .help(
+                        "Set it again, or record that this is early enough for all that reads it.",
+                    ),
+                None => Self::kept_or_changed(id, old, new, Some(&["platform"])),
             };
-            return Item::new(id, Verdict::Kept, Some(old), Some(new)).why(note);
         }
-        let (asked, asks) = (old.get("platform"), new.get("platform"));
-        if name == "FROM" && was == is {
-            let differ = [difference("platform", asked, asks)];
-            return Item::by_differences(id, old, new, &differ[usize::from(asked == asks)..]);
+        if name == "CMD" && same_start(was, is) {
+            return kept.why(format!("It was `{was}` in the old layout."));
         }
-        let falls_back = was
-            .strip_prefix('$')
-            .is_some_and(|name| is.starts_with(&format!("${{{name}:-")));
-        if falls_back {
-            return Item::new(id, Verdict::Kept, Some(old), Some(new))
-                .why("With something to fall back on now.");
+        let with_fallback = was.strip_prefix('$').map(|name| format!("${{{name}:-"));
+        if with_fallback.is_some_and(|begin| is.starts_with(&begin)) {
+            return kept.why("With something to fall back on now.");
         }
-        let item = Item::new(id, Verdict::Changed, Some(old), Some(new));
         let from_to = format!("It was {}, is {}.", show(Some(was)), show(Some(is)));
-        match name {
-            "cuda" if sglang::order(was, is).is_lt() => item
-                .why(format!(
-                    "{from_to} Hosts whose driver is older than CUDA {is} refuse the image."
-                ))
-                .help("Record it, and say so in the release's notes."),
-            "sglang" => item
-                .why(format!(
-                    "{from_to} Its flags and defaults are another release's."
-                ))
-                .help("Record which release people get now."),
-            _ => item.why(from_to).help("If that is meant, record why."),
-        }
+        let (more, help) = match name {
+            "cuda" if sglang::order(was, is).is_lt() => (
+                format!(" Hosts whose driver is older than CUDA {is} refuse the image."),
+                "Record it, and say so in the release's notes.",
+            ),
+            "sglang" => (
+                " Its flags and defaults are another release's.".to_owned(),
+                "Record which release people get now.",
+            ),
+            _ => (String::new(), "If that is meant, record why."),
+        };
+        changed.why(from_to + &more).help(help)
     }
 
     /// Packages of every kind, and the other steps of the build.
@@ -205,15 +141,12 @@ impl<'a> Judge<'a> {
         let help = "Do it again, or record why it isn't needed.";
         self.each_part("step", commands, missing, help);
         self.fewer_places();
-        let on_sglang = self
-            .new
-            .get("image:FROM")
-            .and_then(|fact| fact.get("value"))
-            .is_some_and(|base| base.contains("sglang"));
+        let base = self.new.attribute("image:FROM", "value");
+        let on_sglang = base.is_some_and(|base| base.contains("sglang"));
         for area in ["pip", "constraint", "apt", "conda", "apk"] {
             self.each(area, |judge, name, id, old, new| match new {
-                Some(new) if old.get("unused").is_none() && new.get("unused").is_some() => {
-                    Item::new(id, Verdict::Missing, Some(old), Some(new))
+                Some(new) if !old.has("unused") && new.has("unused") => {
+                    Item::new(id, Verdict::Missing, old, new)
                         .why("It is still written down, and no step of the build installs it.")
                         .help("Install it again, or record why it isn't needed.")
                 }
@@ -221,7 +154,7 @@ impl<'a> Judge<'a> {
                     let parts = ["spec", "index", "options"];
                     let item = Self::kept_or_changed(id, old, new, Some(&parts));
                     match old.get("index").filter(|_| item.open) {
-                        Some(index) if new.get("index").is_none() => item.help(format!(
+                        Some(index) if !new.has("index") => item.help(format!(
                             "Install it with `{index}` again, or record why not."
                         )),
                         _ => item,
@@ -234,23 +167,17 @@ impl<'a> Judge<'a> {
 
     /// Steps of several files, as a build's and a start's are, that one of these lacks now.
     fn fewer_places(&mut self) {
-        let (before, after) = (self.old.area("step"), self.new);
-        let files = |fact: &Fact| -> BTreeSet<Vec<u8>> {
-            let names = fact.places.iter().map(|place| place.file.name().to_vec());
-            names.collect()
-        };
-        let all: BTreeSet<Vec<u8>> = after.all.values().flat_map(files).collect();
-        for (name, old) in before {
+        fn files(fact: &Fact) -> BTreeSet<&[u8]> {
+            fact.places.iter().map(|place| place.file.name()).collect()
+        }
+        let after = self.new;
+        let all: BTreeSet<&[u8]> = after.all.values().flat_map(files).collect();
+        for (name, old) in self.old.area("step") {
             let id = format!("step:{name}");
-            let Some(is) = after.get(&id).map(files) else {
-                continue;
-            };
-            let was = files(old);
-            let lost = was
-                .iter()
-                .find(|file| !is.contains(*file) && all.contains(*file));
-            if let Some(file) = lost.filter(|_| was.intersection(&is).next().is_some())
-                && let Some(item) = self.item_mut(&id).filter(|item| !item.open)
+            let (was, is) = (files(old), after.get(&id).map(files).unwrap_or_default());
+            if let Some(file) = was.difference(&is).find(|file| all.contains(*file))
+                && !was.is_disjoint(&is)
+                && let Some(item) = self.items.get_mut(&id).filter(|item| !item.open)
             {
                 let file = String::from_utf8_lossy(file);
                 let why = format!("{file} did it too, and does not now.");
@@ -260,33 +187,43 @@ impl<'a> Judge<'a> {
     }
 
     fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact, on_sglang: bool) -> Item {
-        if area == "pip" && on_sglang && is_one_of(BROUGHT, name) {
-            let brought = format!("{}'s own image brings it", self.sglang);
-            return match (name, own_build(old)) {
-                // A build of its own is another program.
-                (_, Some(build)) => Item::new(id, Verdict::Changed, Some(old), None)
-                    .why(format!("It was installed from {build}; {brought} as released."))
-                    .help("Install that build again, or record that the release has what it was for."),
-                ("sglang" | "flashinfer", None) => Item::new(id, Verdict::Kept, Some(old), None)
-                    .why(format!("{brought}, at the version that the base image names.")),
-                _ => Item::new(id, Verdict::Changed, Some(old), None)
-                    .why(format!("The worker doesn't install it any more; {brought}, at whatever version that is."))
-                    .help("If nothing of the worker's own needs a version of it, record that."),
-            };
+        let kept = Item::new(id, Verdict::Kept, old, None);
+        let changed = Item::new(id, Verdict::Changed, old, None);
+        let names = match area {
+            "pip" => BROUGHT,
+            "apt" => BROUGHT_APT,
+            _ => "",
+        };
+        let is_brought = on_sglang && is_one_of(names, name);
+        let brought = format!("{}'s own image brings it", self.sglang);
+        match own_build(old).filter(|_| is_brought && area == "pip") {
+            // A build of its own is another program.
+            Some(build) => changed
+                .why(format!("It was installed from {build}; {brought} as released."))
+                .help("Install that build again, or record that the release has what it was for."),
+            None if is_brought && matches!(name, "sglang" | "flashinfer") => {
+                kept.why(format!("{brought}, at the version that the base image names."))
+            }
+            None if is_brought && area == "pip" => changed
+                .why(format!("The worker doesn't install it any more; {brought}, at whatever version that is."))
+                .help("If nothing of the worker's own needs a version of it, record that."),
+            None if old.has("unused") => {
+                kept.why("The old image never had it: only a script that its build never ran installed it.")
+            }
+            None if is_brought => kept.why(format!("{brought}.")),
+            None => Item::missing(id, old)
+                .why("Nothing installs it now.")
+                .help("Install it again, or record why it isn't needed."),
         }
-        if old.get("unused").is_some() {
-            return Item::new(id, Verdict::Kept, Some(old), None).why(
-                "The old image never had it: only a script that its build never ran installed it.",
-            );
-        }
-        if area == "apt" && on_sglang && is_one_of(BROUGHT_APT, name) {
-            return Item::new(id, Verdict::Kept, Some(old), None)
-                .why(format!("{}'s own image brings it.", self.sglang));
-        }
-        Item::new(id, Verdict::Missing, Some(old), None)
-            .why("Nothing installs it now.")
-            .help("Install it again, or record why it isn't needed.")
     }
+}
+
+/// The files from which packages are installed.
+fn requirement_lists(facts: &Facts) -> HashSet<&[u8]> {
+    let installed = facts.area("pip").filter(|(_, fact)| !fact.has("unused"));
+    let files = installed.flat_map(|(_, fact)| &fact.places);
+    let names = files.map(|place| place.file.name());
+    names.filter(|name| name.ends_with(b".txt")).collect()
 }
 
 /// Where a package came from that was installed from no index: a repository, an archive.

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::super::facts::Fact;
 
-/// What became of a fact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// What became of a fact. The first four are open until somebody fixes them or gives a reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// The new worker does not have it.
@@ -22,6 +22,7 @@ pub enum Verdict {
     Accepted,
     /// Only the new worker has it.
     Added,
+    #[default]
     Kept,
 }
 
@@ -46,7 +47,7 @@ impl Verdict {
 }
 
 /// A fact with its verdict.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Item {
     pub id: String,
     pub verdict: Verdict,
@@ -65,31 +66,32 @@ pub struct Item {
 }
 
 impl Item {
-    pub fn new(id: &str, verdict: Verdict, old: Option<&Fact>, new: Option<&Fact>) -> Self {
-        let open = matches!(
-            verdict,
-            Verdict::Missing | Verdict::Renamed | Verdict::Changed | Verdict::Unread
-        );
+    pub fn new<'f>(
+        id: &str,
+        verdict: Verdict,
+        old: impl Into<Option<&'f Fact>>,
+        new: impl Into<Option<&'f Fact>>,
+    ) -> Self {
         Self {
             id: id.to_owned(),
             verdict,
-            open,
-            old: old.cloned(),
-            new: new.cloned(),
-            now: None,
-            part_of: None,
-            why: String::new(),
-            help: String::new(),
-            reason: None,
+            open: verdict <= Verdict::Unread,
+            old: old.into().cloned(),
+            new: new.into().cloned(),
+            ..Self::default()
         }
+    }
+
+    pub fn missing(id: &str, old: &Fact) -> Self {
+        Self::new(id, Verdict::Missing, Some(old), None)
     }
 
     /// A fact that is there on both sides, and changed where anything differs.
     pub fn by_differences(id: &str, old: &Fact, new: &Fact, differences: &[String]) -> Self {
         if differences.is_empty() {
-            return Self::new(id, Verdict::Kept, Some(old), Some(new));
+            return Self::new(id, Verdict::Kept, old, new);
         }
-        Self::new(id, Verdict::Changed, Some(old), Some(new))
+        Self::new(id, Verdict::Changed, old, new)
             .why(format!("{}.", differences.join("; ")))
             .help("If that is meant, record why.")
     }
@@ -122,8 +124,8 @@ impl Item {
         self
     }
 
-    /// Told, and nothing that anybody has to decide on.
-    pub fn note(mut self) -> Self {
+    /// Shows it without asking for a decision.
+    pub fn closed(mut self) -> Self {
         self.open = false;
         self
     }
@@ -133,7 +135,7 @@ impl Item {
         self
     }
 
-    /// Closes what another look shows to be the same.
+    /// Closes what turns out to be the same.
     pub fn keep(&mut self, why: impl Into<String>) {
         self.verdict = Verdict::Kept;
         self.open = false;
@@ -141,8 +143,8 @@ impl Item {
         self.help.clear();
     }
 
-    /// Opens it for this reason, beside the one that it is open for already.
-    pub fn change_too(&mut self, why: String, help: &str) {
+    /// Opens it for this reason, which joins one that is already there.
+    pub fn add_change(&mut self, why: String, help: &str) {
         if self.open {
             self.why = format!("{} {why}", self.why);
         } else {
@@ -150,7 +152,14 @@ impl Item {
         }
     }
 
-    /// Opens what another look shows to differ.
+    /// The same where there is a reason.
+    pub fn add_changes(&mut self, why: Option<String>, help: &str) {
+        if let Some(why) = why {
+            self.add_change(why, help);
+        }
+    }
+
+    /// Opens what turns out to differ.
     pub fn change(&mut self, why: String, help: &str) {
         self.verdict = Verdict::Changed;
         self.open = true;

@@ -175,7 +175,7 @@ impl<'a> Judge<'a> {
             all.entry(id).or_default().1 = Some(fact);
         }
         // What only code does that nothing runs is not done any more. Variables say so themselves.
-        let is_live = |fact: &&Fact| fact.get("reached").is_none();
+        let is_live = |fact: &&Fact| fact.is_reached();
         let still = |old: Option<&Fact>, new: &&Fact| {
             area == "env" || is_live(new) || !old.is_some_and(|old| is_live(&old))
         };
@@ -258,32 +258,34 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// A fact that follows a renamed variable.
-    fn renamed_fact(&self, area: &str, name: &str) -> Option<Item> {
+    /// A fact that follows a renamed variable. Both are named `prefix` and the variable's name.
+    fn renamed_fact(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
         let other = self.renamed.get(name)?;
-        let (id, now) = (format!("{area}:{name}"), format!("{area}:{other}"));
-        let new = self.new.get(&now)?;
-        Some(
-            Item::new(&id, Verdict::Renamed, self.old.get(&id), Some(new))
-                .now(now)
-                .why(format!("It follows {name}, which is {other} now."))
-                .part_of(format!("env:{name}")),
-        )
+        let now = format!("{prefix}{other}");
+        let item = Item::new(id, Verdict::Renamed, old, self.new.get(&now)?);
+        let why = format!("It follows {name}, which is {other} now.");
+        Some(item.now(now).why(why).part_of(format!("env:{name}")))
     }
 
-    /// What names a variable that the new worker still reads names another for the same flag now,
-    /// with the same value. `area` stands in front of their names.
-    fn stand_in(&self, area: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
-        let flag = self.new.get(&format!("env:{name}"))?.get("flag")?;
+    /// A fact that names another variable for the same flag now, with the same value, although the
+    /// new worker still reads the old one.
+    fn stand_in(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
+        let flag = self.new.variable(name)?.get("flag")?;
         let same = |(_, fact): &(&str, &Fact)| fact.get("flag") == Some(flag);
         let (other, now, new) = self.new.area("env").filter(same).find_map(|(other, _)| {
-            let now = format!("{area}{other}");
+            let now = format!("{prefix}{other}");
             let new = self.new.get(&now)?;
             (new.get("value") == old.get("value")).then_some((other, now, new))
         })?;
         let why = format!("It is {other} there now; the worker reads {name} too.");
-        let item = Item::new(id, Verdict::Renamed, Some(old), Some(new));
-        Some(item.now(now).why(why).note())
+        let item = Item::new(id, Verdict::Renamed, old, new);
+        Some(item.now(now).why(why).closed())
+    }
+
+    /// Either of both.
+    fn other_name(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
+        let renamed = self.renamed_fact(prefix, name, id, old);
+        renamed.or_else(|| self.stand_in(prefix, name, id, old))
     }
 
     /// The new worker's variable that sets a flag.
@@ -297,10 +299,6 @@ impl<'a> Judge<'a> {
 
     fn item(&self, id: &str) -> Option<&Item> {
         self.items.get(id)
-    }
-
-    fn item_mut(&mut self, id: &str) -> Option<&mut Item> {
-        self.items.get_mut(id)
     }
 
     fn push(&mut self, item: Item) {
@@ -405,12 +403,16 @@ impl<'a> Judge<'a> {
     fn simple(&mut self, area: &'a str, missing: &str, help: &str) {
         self.each(area, |judge, name, id, old, new| match new {
             Some(new) => Self::kept_or_changed(id, old, new, None),
-            None => judge.renamed_fact(area, name).unwrap_or_else(|| {
-                let gone = Item::new(id, Verdict::Missing, Some(old), None);
-                gone.why(missing).help(help)
-            }),
+            None => {
+                let renamed = judge.renamed_fact(&format!("{area}:"), name, id, old);
+                renamed.unwrap_or_else(|| Item::missing(id, old).why(missing).help(help))
+            }
         });
     }
+}
+
+fn attribute<'f>(fact: Option<&'f Fact>, key: &str) -> Option<&'f str> {
+    fact.and_then(|fact| fact.get(key))
 }
 
 /// The first few of many names.

@@ -12,97 +12,107 @@ impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
     pub fn requests(&mut self) {
         self.each("route", |judge, route, id, old, new| match new {
-            Some(new) => {
-                let mut item = if has_methods(new, old) {
-                    Item::new(id, Verdict::Kept, Some(old), Some(new))
-                } else {
-                    Self::kept_or_changed(id, old, new, Some(&["method"]))
-                };
-                if old.get("reached").is_some() {
-                    return item;
-                }
-                let mut wholes = lines(old, "body").filter(|part| part.starts_with('{'));
-                if let Some(lost) = wholes.find(|part| !judge.sends_whole(part)) {
-                    let lost = lost.trim_matches(['{', '}']);
-                    let why = format!("All that jobs gave in `{lost}` was sent; now it is not.");
-                    let help = "Send the whole of it again, or record what jobs may give.";
-                    item.change_too(why, help);
-                }
-                let timeouts = [old.get("timeout"), new.get("timeout")];
-                let [was, is] = timeouts.map(Option::unwrap_or_default);
-                if was != COMPUTED && is != COMPUTED && !was.is_empty() && !same_value(was, is) {
-                    let why = difference("timeout", timeouts[0], timeouts[1]);
-                    let help = "Let requests wait as long as before, or record why not.";
-                    item.change_too(format!("{why}."), help);
-                }
-                let servers = [old.get("server"), new.get("server")];
-                if servers.iter().all(Option::is_some) && servers[0] != servers[1] {
-                    let why = difference("server", servers[0], servers[1]);
-                    let help = "Ask the same server, or record why another one.";
-                    item.change_too(format!("{why}."), help);
-                }
-                if let Some(lost) = lost_body(old, new) {
-                    item.change_too(lost, "Send it again, or record why not.");
-                }
-                item
-            }
+            Some(new) => judge.route_kept(id, old, new),
             None if api::serves(route) && judge.still_reachable(route, old) => {
-                Item::new(id, Verdict::Kept, Some(old), None)
+                Item::new(id, Verdict::Kept, old, None)
                     .why("The worker doesn't ask for it by itself any more; jobs can.")
             }
-            None => Item::new(id, Verdict::Missing, Some(old), None)
+            None => Item::missing(id, old)
                 .why("The new worker never asks the server for it.")
                 .help("Let jobs reach it again, or record why not."),
         });
         self.each("input", |judge, path, id, old, new| match new {
-            Some(new) if old.get("needed").is_none() && new.get("needed").is_some() => {
-                Item::new(id, Verdict::Changed, Some(old), Some(new))
-                    .why("Jobs without it worked and fail now.")
-                    .help("Give it a default.")
-            }
-            Some(new) => {
-                let mut item = Self::kept_or_changed(id, old, new, Some(&["default", "set"]));
-                let limits = match (old.get("limits"), new.get("limits")) {
-                    (Some(was), Some(is)) if !is.split(", ").all(|one| was.split(", ").any(|own| own == one)) => {
-                        Some(format!("Its value had to be `{was}`, has to be `{is}`."))
-                    }
-                    (None, Some(is)) if is.contains(' ') => {
-                        Some(format!("Any value was taken; now it has to be `{is}`."))
-                    }
-                    _ if old.get("refused").is_none() && new.get("refused").is_some() => {
-                        Some("The new schema of the input refuses jobs that give it.".to_owned())
-                    }
-                    _ if old.get("text").is_some() && new.get("text").is_none() => {
-                        Some("Jobs could give it as text of JSON; now they can't.".to_owned())
-                    }
-                    _ => None,
-                };
-                if let Some(why) = limits {
-                    item.change_too(why, "Take what was taken before, or record why not.");
-                }
-                // Older readers told less of what is used.
-                let is_said = judge.old.older.is_none();
-                let is_idle = is_said && new.get("used").is_none() && new.get("set").is_none();
-                if old.get("used").is_some() && is_idle && !judge.sends_whole(&whole_of(path).0) {
-                    let why = "The new handler takes it, and does nothing with it.";
-                    item.change_too(why.into(), "Use it again, or record why not.");
-                }
-                if let Some(lost) = lost_words(old, new) {
-                    let help = "Handle it again, or record what jobs have to say instead.";
-                    item.change_too(format!("The new handler no longer knows {lost}."), help);
-                }
-                item
-            }
-            None if old.get("set").is_some() => Item::new(id, Verdict::Missing, Some(old), None)
+            Some(new) => judge.input_kept(path, id, old, new),
+            None if old.has("set") => Item::missing(id, old)
                 .why("The old handler puts it into the job's input or takes it out; the new one does not.")
                 .help("Do that again, or record why not."),
             None if judge.hands_on(path) => judge.handed_on(id, old),
-            None => Item::new(id, Verdict::Missing, Some(old), None)
+            None => Item::missing(id, old)
                 .why("The new handler doesn't look at it: jobs that use it are understood differently.")
                 .help("Handle it again, or record what jobs have to say instead."),
         });
         self.left_to_the_sdk();
         self.offers();
+    }
+
+    fn route_kept(&self, id: &str, old: &Fact, new: &Fact) -> Item {
+        let mut item = if has_methods(new, old) {
+            Item::new(id, Verdict::Kept, old, new)
+        } else {
+            Self::kept_or_changed(id, old, new, Some(&["method"]))
+        };
+        if !old.is_reached() {
+            return item;
+        }
+        let mut wholes = lines(old, "body").filter(|part| part.starts_with('{'));
+        let lost = wholes.find(|part| !self.sent.contains(*part));
+        let lost = lost.map(|lost| {
+            let lost = lost.trim_matches(['{', '}']);
+            format!("All that jobs gave in `{lost}` was sent; now it is not.")
+        });
+        item.add_changes(
+            lost,
+            "Send the whole of it again, or record what jobs may give.",
+        );
+        let differ = |key: &str, is_same: fn(&str, &str) -> bool| {
+            let (was, is) = (old.get(key)?, new.get(key));
+            let differ = !is_same(was, is.unwrap_or_default());
+            differ.then(|| format!("{}.", difference(key, Some(was), is)))
+        };
+        let timeout = differ("timeout", |was, is| {
+            was == COMPUTED || is == COMPUTED || same_value(was, is)
+        });
+        item.add_changes(
+            timeout,
+            "Let requests wait as long as before, or record why not.",
+        );
+        let server = differ("server", |was, is| is.is_empty() || was == is);
+        item.add_changes(server, "Ask the same server, or record why another one.");
+        item.add_changes(lost_body(old, new), "Send it again, or record why not.");
+        item
+    }
+
+    fn input_kept(&self, path: &str, id: &str, old: &Fact, new: &Fact) -> Item {
+        let is_new = |key: &str| !old.has(key) && new.has(key);
+        if is_new("needed") {
+            return Item::new(id, Verdict::Changed, old, new)
+                .why("Jobs without it worked and fail now.")
+                .help("Give it a default.");
+        }
+        let limits = match (old.get("limits"), new.get("limits")) {
+            (Some(was), Some(is))
+                if !is
+                    .split(", ")
+                    .all(|one| was.split(", ").any(|own| own == one)) =>
+            {
+                Some(format!("Its value had to be `{was}`, has to be `{is}`."))
+            }
+            (None, Some(is)) if is.contains(' ') => {
+                Some(format!("Any value was taken; now it has to be `{is}`."))
+            }
+            _ if is_new("refused") => {
+                Some("The new schema of the input refuses jobs that give it.".to_owned())
+            }
+            _ if old.has("text") && !new.has("text") => {
+                Some("Jobs could give it as text of JSON; now they can't.".to_owned())
+            }
+            _ => None,
+        };
+        // Older readers told less of what is used.
+        let is_idle = self.old.older.is_none() && !new.has("used") && !new.has("set");
+        let is_lost = old.has("used") && is_idle && !self.sent.contains(&whole_of(path).0);
+        let idle =
+            is_lost.then(|| "The new handler takes it, and does nothing with it.".to_owned());
+        let words = lost_words(old, new);
+        let words = words.map(|lost| format!("The new handler no longer knows {lost}."));
+        let mut item = Self::kept_or_changed(id, old, new, Some(&["default", "set"]));
+        item.add_changes(limits, "Take what was taken before, or record why not.");
+        item.add_changes(idle, "Use it again, or record why not.");
+        item.add_changes(
+            words,
+            "Handle it again, or record what jobs have to say instead.",
+        );
+        item
     }
 
     /// What the SDK does by itself: it takes one job at a time, and gives back what the handler
@@ -124,7 +134,7 @@ impl Judge<'_> {
                 && self.old.get("serverless:handler").is_some()
                 && let Some(new) = self.new.get(id)
             {
-                let item = Item::new(id, Verdict::Changed, None, Some(new));
+                let item = Item::new(id, Verdict::Changed, None, new);
                 self.push(item.why(why).help(help));
             }
         }
@@ -132,41 +142,37 @@ impl Judge<'_> {
 
     /// What results hold, which routes the worker serves itself, and which models it loads.
     fn offers(&mut self) {
-        let help = "Bring it back, or record why not.";
-        let given = "The new worker doesn't give it to runpod.serverless.start.";
-        let result = "The handler's result doesn't have it any more.";
-        let served = "The new worker doesn't serve this route.";
-        let areas = [
-            ("serverless", given),
-            ("result", result),
-            ("serves", served),
-        ];
-        for (area, why) in areas {
-            self.each(area, |_, _, id, old, new| match new {
+        const HELP: &str = "Bring it back, or record why not.";
+        for (area, missing) in [
+            (
+                "serverless",
+                "The new worker doesn't give it to runpod.serverless.start.",
+            ),
+            ("result", "The handler's result doesn't have it any more."),
+            ("serves", "The new worker doesn't serve this route."),
+        ] {
+            self.each(area, |_, name, id, old, new| match new {
                 // What only the new function has takes nothing away.
                 Some(new) => {
-                    let numbers = old.get("numbers").map(|_| "numbers");
-                    let keys: Vec<&str> = numbers.into_iter().chain(["value"]).collect();
-                    Self::kept_or_changed(id, old, new, Some(&keys))
+                    let keys = ["value", "numbers"];
+                    let keys = &keys[..if old.has("numbers") { 2 } else { 1 }];
+                    Self::kept_or_changed(id, old, new, Some(keys))
                 }
-                None if id.ends_with("()") => Item::new(id, Verdict::Missing, Some(old), None)
+                None if name.ends_with("()") => Item::missing(id, old)
                     .why("The new worker doesn't call this function of RunPod's SDK.")
-                    .help(help),
-                None => Item::new(id, Verdict::Missing, Some(old), None)
-                    .why(why)
-                    .help(help),
+                    .help(HELP),
+                None => Item::missing(id, old).why(missing).help(HELP),
             });
         }
         self.each("model", |_, name, id, old, new| {
             let Some(new) = new else {
                 // One whose name is worked out goes by what loads it.
-                let why = match old.get(name) {
-                    Some(_) => format!("The new worker loads no model by `{name}`."),
-                    None => "The new worker doesn't load this model.".to_owned(),
+                let why = if old.has(name) {
+                    format!("The new worker loads no model by `{name}`.")
+                } else {
+                    "The new worker doesn't load this model.".to_owned()
                 };
-                return Item::new(id, Verdict::Missing, Some(old), None)
-                    .why(why)
-                    .help(help);
+                return Item::missing(id, old).why(why).help(HELP);
             };
             // What else loads it now may be given the same.
             let all = new.value.values().flat_map(|given| given.lines());
@@ -176,11 +182,10 @@ impl Judge<'_> {
                 None => lost_parts(given.lines(), all.clone()),
             });
             let lost: Vec<String> = lost.collect();
-            let mut item = Item::new(id, Verdict::Kept, Some(old), Some(new));
-            if !lost.is_empty() {
-                let why = format!("It is loaded without {} now.", lost.join(", "));
-                item.change(why, "Load it as before, or record why not.");
-            }
+            let why = format!("It is loaded without {} now.", lost.join(", "));
+            let mut item = Item::new(id, Verdict::Kept, old, new);
+            let help = "Load it as before, or record why not.";
+            item.add_changes((!lost.is_empty()).then_some(why), help);
             item
         });
     }
@@ -189,29 +194,20 @@ impl Judge<'_> {
     /// it takes the body as a whole, for a route that the job names, and picks nothing out of it.
     fn hands_on(&self, path: &str) -> bool {
         let (whole, body, name) = whole_of(path);
-        if api::takes(name) && self.sends_whole(&whole) {
-            return true;
-        }
-        let has = |id: String| self.new.get(&id).is_some();
-        let picks = |name: &str| has(format!("input:{body}.{name}"));
-        let named = |(route, _): (&str, &Fact)| route.contains("{openai_route}");
-        body == "openai_input"
-            && api::takes(name)
-            && has(format!("input:{body}"))
-            && self.new.area("route").any(named)
-            && !["messages", "prompt", "model"].into_iter().any(picks)
-    }
-
-    /// Whether a request of the new worker sends a part of the job's input as a whole.
-    fn sends_whole(&self, part: &str) -> bool {
-        self.sent.contains(part)
+        let picks = |name: &&str| self.new.has(&format!("input:{body}.{name}"));
+        let mut routes = self.new.area("route");
+        api::takes(name)
+            && (self.sent.contains(&whole)
+                || body == "openai_input"
+                    && self.new.has("input:openai_input")
+                    && routes.any(|(route, _)| route.contains("{openai_route}"))
+                    && !["messages", "prompt", "model"].iter().any(picks))
     }
 
     /// Whether jobs can name the route of a request that is made with the same method.
     fn reachable(&self, old: &Fact) -> bool {
         let routes = self.new.area("route");
-        let open =
-            routes.filter(|(route, fact)| route.starts_with('{') && fact.get("reached").is_none());
+        let open = routes.filter(|(route, fact)| route.starts_with('{') && fact.is_reached());
         let open: Vec<&str> = open.flat_map(|(_, fact)| methods(fact)).collect();
         !open.is_empty() && methods(old).all(|m| open.contains(&m) || open.contains(&"*"))
     }
@@ -234,8 +230,8 @@ impl Judge<'_> {
     pub fn python(&mut self) {
         self.each("python", |judge, name, id, old, new| {
             let Some(new) = new else {
-                let item = Item::new(id, Verdict::Missing, Some(old), None)
-                    .note()
+                let item = Item::missing(id, old)
+                    .closed()
                     .why("The new worker's modules don't have it: code of your own that imports it breaks.");
                 // A method goes with its class.
                 let class = name.split_once('.').map(|(class, _)| format!("python:{class}"));
@@ -246,7 +242,7 @@ impl Judge<'_> {
             };
             let differences = Self::differences(old, new, Some(&["kind", "signature", "module"]));
             let item = Item::by_differences(id, old, new, &differences);
-            let mut item = item.note().help("");
+            let mut item = item.closed().help("");
             if let Some(why) = other_constants(old, new) {
                 item.change(why, "Give it back the value that it had, or record why not.");
             }
@@ -259,49 +255,45 @@ impl Judge<'_> {
         // Records of readers before 8 don't say what is used.
         let is_said = self.old.older.is_none_or(|reader| reader >= 8);
         let name = id.rsplit(['.', ':']).next().unwrap_or_default();
+        let changed = Item::new(id, Verdict::Changed, old, None);
+        let lost_default = old
+            .get("default")
+            .filter(|value| !api::is_default(name, value));
         if let Some(lost) = lost_bounds(old) {
-            return Item::new(id, Verdict::Changed, Some(old), None)
+            changed
                 .why(lost)
-                .help("Keep it there again, or record why not.");
-        }
-        match old.get("default") {
-            Some(default) if !api::is_default(name, default) => {
-                Item::new(id, Verdict::Changed, Some(old), None)
-                    .why(format!(
-                        "Jobs without it got `{default}`; the new worker leaves it to SGLang."
-                    ))
-                    .help("Set the default again, or record that jobs give it or don't need it.")
-            }
+                .help("Keep it there again, or record why not.")
+        } else if let Some(default) = lost_default {
+            changed
+                .why(format!(
+                    "Jobs without it got `{default}`; the new worker leaves it to SGLang."
+                ))
+                .help("Set the default again, or record that jobs give it or don't need it.")
+        } else if is_said && old.value.is_empty() {
             // A key that is nothing but looked for decides what becomes of the job.
-            _ if is_said && old.value.is_empty() => Item::new(id, Verdict::Missing, Some(old), None)
+            Item::missing(id, old)
                 .why("Jobs that have it were treated otherwise than those that don't; the new handler doesn't look.")
-                .help("Tell them apart again, or record what such jobs get."),
-            _ => Item::new(id, Verdict::Kept, Some(old), None)
-                .why("The new worker hands the whole body on to SGLang."),
+                .help("Tell them apart again, or record what such jobs get.")
+        } else {
+            Item::new(id, Verdict::Kept, old, None)
+                .why("The new worker hands the whole body on to SGLang.")
         }
     }
 }
 
 /// Parameters that a call leaves out on both sides, which are another number then.
 fn other_constants(old: &Fact, new: &Fact) -> Option<String> {
-    let parts = |fact: &Fact| -> BTreeMap<String, String> {
-        let all = fact
-            .get(LEFT_OUT)
-            .into_iter()
-            .flat_map(|all| all.split(", "));
-        let pairs = all.filter_map(|one| one.split_once('='));
-        pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
-    };
-    let (was, is) = (parts(old), parts(new));
+    fn parts(fact: &Fact) -> impl Iterator<Item = (&str, &str)> {
+        let all = fact.get(LEFT_OUT).unwrap_or_default().split(", ");
+        all.filter_map(|one| one.split_once('='))
+    }
+    let is: BTreeMap<&str, &str> = parts(new).collect();
+    let was: BTreeMap<&str, &str> = parts(old).collect();
     let mut differ = was.iter().filter_map(|(name, was)| {
         let is = is.get(name).filter(|is| !same_value(was, is))?;
         Some(difference(name, Some(was), Some(is)))
     });
-    differ
-        .next()
-        .map(|one| format!("{one}, where it is not given."))
+    Some(format!("{}, where it is not given.", differ.next()?))
 }
 
 /// In what the old handler kept a value that is handed on as it is now.
@@ -319,15 +311,11 @@ fn still_holds(part: &str, is: &BTreeSet<&str>) -> bool {
     let Some((name, mark, rest)) = said_of_part(part).filter(|_| !is.contains(part)) else {
         return true;
     };
-    let now = || {
-        is.iter()
-            .filter_map(|line| said_of_part(line))
-            .filter(|(own, ..)| *own == name)
-    };
+    let said = is.iter().filter_map(|line| said_of_part(line));
+    let now = || said.clone().filter(|(own, ..)| *own == name);
     let mut froms = now().filter(|(_, own, _)| *own == FROM);
-    let mut fixed = is
-        .iter()
-        .filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let of_name = is.iter().filter_map(|line| line.strip_prefix(name));
+    let mut fixed = of_name.filter_map(|rest| rest.strip_prefix('='));
     if mark == FROM {
         if fixed.next().is_some() && !is.contains(name) && froms.clone().next().is_none() {
             return false;
@@ -385,7 +373,7 @@ fn lost_words(old: &Fact, new: &Fact) -> Option<String> {
 /// What the requests of a route held and hold no longer, where both are known.
 fn lost_body(old: &Fact, new: &Fact) -> Option<String> {
     let has = |fact: &Fact, part| lines(fact, "body").any(|line| line == part);
-    if old.get("body").is_some() && !has(old, NO_BODY) && has(new, NO_BODY) {
+    if old.has("body") && !has(old, NO_BODY) && has(new, NO_BODY) {
         return Some("A request of the new worker has no body.".to_owned());
     }
     new.get("body")?;

@@ -17,11 +17,11 @@ impl Judge<'_> {
                 places: vec![gap.unread.place.clone()],
             };
             let item = if gap.is_in(&self.new.unread) {
-                Item::new(&gap.id, Verdict::Kept, Some(&place), None).why(
+                Item::new(&gap.id, Verdict::Kept, &place, None).why(
                     "It was not read, but it and what it depends on are the same in both workers.",
                 )
             } else {
-                Item::new(&gap.id, Verdict::Unread, Some(&place), None)
+                Item::new(&gap.id, Verdict::Unread, &place, None)
                     .why(format!("{}: it may hide {}.", gap.unread.what, hides(gap)))
                     .help("Look at what became of it, and record that; or let --execute try it.")
             };
@@ -58,10 +58,10 @@ impl Judge<'_> {
 /// Whether a kept fact holds a value that another part of the command line may override. What a
 /// variable decides on now is judged with that.
 fn is_decided(item: &Item) -> bool {
-    let by_variable = |fact: &Fact| fact.get("from").is_some();
+    let by_variable = |fact: &Fact| fact.has("from");
     item.old
         .as_ref()
-        .is_some_and(|fact| fact.get("value").is_some() && !by_variable(fact))
+        .is_some_and(|fact| fact.has("value") && !by_variable(fact))
         && !item.new.as_ref().is_some_and(by_variable)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, PASSED};
-use super::{Item, Judge, Verdict, difference};
+use super::{Item, Judge, Verdict, attribute, difference};
 use worker_files::ALSO;
 use xtask_core::sglang;
 
@@ -15,63 +15,56 @@ impl<'a> Judge<'a> {
             let item = match (old, new) {
                 (Some(old), Some(new)) => self.variable_kept(name, &id, old, new),
                 (Some(old), None) => self.variable_gone(name, &id, old),
-                (None, Some(new)) if self.is_new_need(name, new) => {
-                    Item::new(&id, Verdict::Changed, None, Some(new))
-                        .why("The new worker ends at its start where it is not set; the old one did not know it.")
-                        .help("Give it a default, or record that every endpoint sets it.")
-                }
-                (None, Some(new)) => {
-                    let item = Item::new(&id, Verdict::Added, None, Some(new));
-                    match new.get("flag").and_then(|flag| self.refused(flag)) {
-                        Some(why) => item.open().why(why).help(DROP_FLAG),
-                        None => item,
-                    }
-                }
-                (None, None) => continue,
+                (None, new) => self.variable_added(name, &id, new),
             };
             self.push(item);
         }
         self.renamed_fallbacks();
         for (name, old, new) in self.ids("env") {
-            let used = |fact: Option<&'a Fact>| fact.and_then(|fact| fact.get("used"));
-            if (used(old), used(new)) == (Some("yes"), Some("no"))
-                && let Some(item) = self.item_mut(&format!("env:{name}"))
+            if attribute(old, "used") == Some("yes")
+                && attribute(new, "used") == Some("no")
+                && let Some(item) = self.items.get_mut(&format!("env:{name}"))
             {
                 let why = "The new worker reads it, and does nothing with it.";
-                item.change_too(why.into(), "Use it again, or record why not.");
+                item.add_change(why.into(), "Use it again, or record why not.");
             }
         }
     }
 
-    /// Whether a variable that the old worker did not know has to be set. RunPod sets its own.
-    fn is_new_need(&self, name: &str, new: &Fact) -> bool {
-        new.get("at_start").is_some()
-            && !name.starts_with("RUNPOD_")
-            && self.new.get(&format!("image:{name}")).is_none()
+    /// RunPod sets its own variables; any other may have to be set now.
+    fn variable_added(&self, name: &str, id: &str, new: Option<&Fact>) -> Item {
+        let is_set = name.starts_with("RUNPOD_") || self.new.has(&format!("image:{name}"));
+        if attribute(new, "at_start").is_some() && !is_set {
+            return Item::new(id, Verdict::Changed, None, new)
+                .why("The new worker ends at its start where it is not set; the old one did not know it.")
+                .help("Give it a default, or record that every endpoint sets it.");
+        }
+        let added = Item::new(id, Verdict::Added, None, new);
+        match attribute(new, "flag").and_then(|flag| self.refused(flag)) {
+            Some(why) => added.open().why(why).help(DROP_FLAG),
+            None => added,
+        }
     }
 
     /// What is tried when a variable is unset may go by another name: that is the other's change.
     fn renamed_fallbacks(&mut self) {
         for (name, old, new) in self.ids("env") {
-            let (Some(was), Some(is)) = (
-                old.and_then(|fact| fact.get("fallbacks")),
-                new.and_then(|fact| fact.get("fallbacks")),
-            ) else {
+            let (Some(was), Some(is)) = (attribute(old, "fallbacks"), attribute(new, "fallbacks"))
+            else {
                 continue;
             };
             let renamed = &self.renamed;
             let follows = |one: &str| renamed.get(one).map_or(one.to_owned(), String::clone);
             let followed: Vec<String> = was.split(' ').map(follows).collect();
-            let Some(owner) = was.split(' ').find(|one| renamed.contains_key(*one)) else {
-                continue;
-            };
-            let owner = format!("env:{owner}");
+            let owner = was.split(' ').find(|one| renamed.contains_key(*one));
+            let owner = owner.map(|owner| format!("env:{owner}"));
             let alone = format!("{}.", difference(TRIED, Some(was), Some(is)));
-            if followed.join(" ") == is
-                && let Some(item) = self.item_mut(&format!("env:{name}"))
+            if owner.is_some()
+                && followed.join(" ") == is
+                && let Some(item) = self.items.get_mut(&format!("env:{name}"))
                 && item.why == alone
             {
-                item.part_of = Some(owner);
+                item.part_of = owner;
                 item.open = false;
             }
         }
@@ -80,91 +73,86 @@ impl<'a> Judge<'a> {
     /// Why the pinned `SGLang` would refuse a flag.
     pub fn refused(&self, flag: &str) -> Option<String> {
         (self.takes(flag) == Some(false)).then(|| {
+            let history = sglang::history(flag);
             format!(
-                "It still passes {flag}, which {} doesn't take ({}): the server ends with exit \
-                 code 2.",
-                self.sglang,
-                sglang::history(flag)
+                "It still passes {flag}, which {} doesn't take ({history}): the server ends with exit code 2.",
+                self.sglang
             )
         })
     }
 
     fn variable_kept(&mut self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
-        if let Some(why) = new.get("flag").and_then(|flag| self.refused(flag)) {
-            return Item::new(id, Verdict::Retired, Some(old), Some(new))
-                .open()
-                .why(why)
-                .help(DROP_FLAG);
+        let (drove, drives) = (old.get("flag"), new.get("flag"));
+        if let Some(why) = drives.and_then(|flag| self.refused(flag)) {
+            let retired = Item::new(id, Verdict::Retired, old, new);
+            return retired.open().why(why).help(DROP_FLAG);
         }
-        if old.get("reached").is_none() && new.get("reached").is_some() {
-            // Another variable may do it now.
-            let gone = old.get("flag").map(|_| self.variable_gone(name, id, old));
-            if let Some(gone) = gone.filter(|item| item.verdict == Verdict::Renamed) {
-                return gone;
+        match (old.is_reached(), new.is_reached()) {
+            (true, false) => {
+                // Another variable may do it now.
+                let gone = drove.map(|_| self.variable_gone(name, id, old));
+                let renamed = gone.filter(|item| item.verdict == Verdict::Renamed);
+                return renamed.unwrap_or_else(|| Item::new(id, Verdict::Missing, old, new)
+                    .why("Only code that nothing runs still reads it: endpoints that set it are ignored.")
+                    .help("Call that code again, or record what to set instead."));
             }
-            return Item::new(id, Verdict::Missing, Some(old), Some(new))
-                .why("Only code that nothing runs still reads it: endpoints that set it are ignored.")
-                .help("Call that code again, or record what to set instead.");
+            (false, true) => {
+                let kept = Item::new(id, Verdict::Kept, old, new);
+                return kept.why("Only code that nothing ran read it.");
+            }
+            _ => {}
         }
-        if old.get("reached").is_some() && new.get("reached").is_none() {
-            let kept = Item::new(id, Verdict::Kept, Some(old), Some(new));
-            return kept.why("Only code that nothing ran read it.");
-        }
-        let mut differences = Vec::new();
-        let mut notes = Vec::new();
+        let (mut differences, mut notes) = (Vec::new(), Vec::new());
         match self.unset(id, old, new) {
             Ok(note) => notes.extend(note),
             Err(difference) => differences.push(difference),
         }
         // To drive a flag at all is more than before.
-        if old.get("flag").is_some() {
+        if drove.is_some() {
             differences.extend(Self::differences(old, new, Some(&["how"])));
         }
-        match (old.get("flag"), new.get("flag")) {
-            (Some(was), Some(is)) if was != is && self.same_flag(was, is) => {
+        match (drove, drives) {
+            (Some(was), Some(is)) if was == is => {}
+            (Some(was), Some(is)) if self.same_flag(was, is) => {
                 notes.push(format!("It drives {is} now, which is the same as {was}."));
             }
-            (Some(was), Some(is)) if was != is && self.succeeds(was, is) => {
+            (Some(was), Some(is)) if self.succeeds(was, is) => {
                 notes.push(format!(
                     "It drives {is} now, which SGLang names instead of {was}."
                 ));
             }
-            (was, is) if was != is && was.is_some() => {
-                differences.push(difference("flag", was, is));
-            }
+            (Some(_), _) => differences.push(difference("flag", drove, drives)),
             (None, Some(is)) => notes.push(format!("It drives {is} now.")),
-            _ => {}
+            (None, None) => {}
         }
-        if let Some((flag, who)) = new.get("flag").and_then(|f| Some((f, self.disputed(f)?))) {
+        if let Some((flag, who)) = drives.and_then(|flag| Some((flag, self.disputed(flag)?))) {
             notes.push(format!("It passes {flag}, which {who}."));
         }
-        let takes_over = ["flag", PASSED].iter().any(|key| new.get(key).is_some());
-        if old.get(PASSED).is_some() && !takes_over {
+        if old.has(PASSED) && drives.is_none() && !new.has(PASSED) {
             differences
-                .push("its words were arguments of SGLang's command, and are not now".to_owned());
+                .push("its words were arguments of SGLang's command, and are not now".into());
         }
-        if old.get("required").is_none() && new.get("required").is_some() {
+        if !old.has("required") && new.has("required") {
             differences.push("the worker fails now where it is not set".to_owned());
         }
         differences.extend(use_changed(old, new));
         let (was, is) = (old.get("fallbacks"), new.get("fallbacks"));
-        // What the old worker did not read is set nowhere yet.
-        let known = |names: &str| {
-            let mut names = names.split(' ');
-            names.any(|name| self.old.get(&format!("env:{name}")).is_some())
+        let is_lost = match was {
+            Some(was) => !is.unwrap_or_default().starts_with(was),
+            // What the old worker did not read is set nowhere yet.
+            None => {
+                is.is_some_and(|is| is.split(' ').any(|name| self.old.variable(name).is_some()))
+            }
         };
-        if was.is_some_and(|was| !is.unwrap_or_default().starts_with(was))
-            || was.is_none() && is.is_some_and(known)
-        {
+        if is_lost {
             differences.push(difference(TRIED, was, is));
         }
         if differences.is_empty() {
-            Item::new(id, Verdict::Kept, Some(old), Some(new)).why(notes.join(" "))
-        } else {
-            Item::new(id, Verdict::Changed, Some(old), Some(new))
-                .why(format!("{}.", differences.join("; ")))
-                .help("Endpoints that leave it unset, or set it as before, behave differently: give it back what it had, or record why not.")
+            return Item::new(id, Verdict::Kept, old, new).why(notes.join(" "));
         }
+        Item::new(id, Verdict::Changed, old, new)
+            .why(format!("{}.", differences.join("; ")))
+            .help("Endpoints that leave it unset, or set it as before, behave differently: give it back what it had, or record why not.")
     }
 
     /// What both workers do where a variable is not set. What drives a flag is compared as what is
@@ -177,7 +165,7 @@ impl<'a> Judge<'a> {
             return Ok(None);
         }
         // One more place that has a default takes nothing away from the others.
-        if was.is_none() && image.is_none() && new.get("undefaulted").is_some() {
+        if was.is_none() && image.is_none() && new.has("undefaulted") {
             return Ok(None);
         }
         // It may be what the old worker passed for another variable.
@@ -191,12 +179,13 @@ impl<'a> Judge<'a> {
         }
         // What drove no flag, or drives none any more, is passed to nobody.
         let flag = old.get("flag").and(new.get("flag"));
-        let own = flag.and_then(|flag| self.own_default(flag));
-        let Some(own) = own else {
+        let Some(own) = flag.and_then(|flag| self.own_default(flag)) else {
             // A table's default is decided where it can't be followed.
-            return match (was, new.get("by")) {
-                (None, Some(_)) if image.is_none() => Ok(None),
-                _ => Err(difference("default", was, is)),
+            let is_by_table = was.is_none() && image.is_none() && new.has("by");
+            return if is_by_table {
+                Ok(None)
+            } else {
+                Err(difference("default", was, is))
             };
         };
         let passed =
@@ -205,19 +194,19 @@ impl<'a> Judge<'a> {
             let note = format!("{} does the same by default: `{own}`.", self.sglang);
             return Ok(Some(note));
         }
-        let sglangs = show(Some(&own));
         // Another place than the one that passes it may have the default.
-        let used = if old.get("undefaulted").is_some() {
+        let used = if old.has("undefaulted") {
             "used or passed"
         } else {
             "passed"
         };
-        let side = |value: Option<&str>| match value {
-            Some(value) => format!("`{value}` was {used}"),
-            None => format!("nothing was {used} ({sglangs} is SGLang's own)"),
+        let sglangs = show(Some(&own));
+        let side = |value: Option<&str>, verb: &str| match value {
+            Some(value) => format!("`{value}` {verb}"),
+            None => format!("nothing {verb} ({sglangs} is SGLang's own)"),
         };
-        let now = side(is).replace(&format!(" was {used}"), " is");
-        Err(format!("with it unset, {}, {now} now", side(was)))
+        let (before, now) = (side(was, &format!("was {used}")), side(is, "is"));
+        Err(format!("with it unset, {before}, {now} now"))
     }
 
     /// What the new image sets a variable to, unless the old one did the same.
@@ -231,19 +220,17 @@ impl<'a> Judge<'a> {
     }
 
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
-        let gone = Item::new(id, Verdict::Missing, Some(old), None);
-        if old.get("reached").is_some() {
-            return gone.note().why("Only code that nothing ran read it.");
+        let gone = Item::missing(id, old);
+        if !old.is_reached() {
+            return gone.closed().why("Only code that nothing ran read it.");
         }
-        let is_argument = old.get(PASSED).or(old.get("flag")).is_some();
+        let is_argument = old.has(PASSED) || old.has("flag");
         // What the worker looks for by the beginning of its name is its own business.
         if !name.contains('*') && sglang::reads(name) && !is_argument {
+            let kept = Item::new(id, Verdict::Kept, old, None);
             return match old.get("default") {
-                None => Item::new(id, Verdict::Kept, Some(old), None)
-                    .why("SGLang inherits it from the worker's environment."),
-                Some(default) if self.set_by_image(id) == Some(default) => {
-                    Item::new(id, Verdict::Kept, Some(old), None).why("The new image sets it.")
-                }
+                None => kept.why("SGLang inherits it from the worker's environment."),
+                default if self.set_by_image(id) == default => kept.why("The new image sets it."),
                 Some(default) => gone
                     .why(format!(
                         "SGLang still inherits it, but its default `{default}` is gone."
@@ -251,32 +238,23 @@ impl<'a> Judge<'a> {
                     .help(format!("Set {name} in the image, or record why not.")),
             };
         }
+        let live = self.new.area("env").filter(|(_, fact)| fact.is_reached());
         let Some(flag) = old.get("flag") else {
-            let all = self.new.area("env");
-            let mut passed =
-                all.filter(|(_, fact)| fact.get(PASSED).is_some() && fact.get("reached").is_none());
-            if let (Some(_), Some((other, fact)), None) =
-                (old.get(PASSED), passed.next(), passed.next())
-            {
-                return Item::new(id, Verdict::Renamed, Some(old), Some(fact))
+            let mut passed = live.filter(|(_, fact)| old.has(PASSED) && fact.has(PASSED));
+            return match (passed.next(), passed.next()) {
+                (Some((other, fact)), None) => Item::new(id, Verdict::Renamed, old, fact)
                     .now(format!("env:{other}"))
                     .why(format!("The words of both are arguments of SGLang's command, but endpoints that set {name} are ignored: the new worker reads only {other}."))
-                    .help(for_both(name, old, other, fact));
-            }
-            return gone
-                .why("The new worker doesn't read it: endpoints that set it are ignored.")
-                .help(format!("Read {name} again, or record what to set instead."));
+                    .help(for_both(name, old, other, fact)),
+                _ => gone
+                    .why("The new worker doesn't read it: endpoints that set it are ignored.")
+                    .help(format!("Read {name} again, or record what to set instead.")),
+            };
         };
-        let same_role = self
-            .new
-            .area("env")
-            .filter(|(_, fact)| fact.get("reached").is_none())
+        let same_role = live
             .filter(|(_, fact)| fact.get("flag").is_some_and(|f| self.same_flag(flag, f)))
-            .map(|(other, fact)| (other.to_owned(), fact))
-            .min_by_key(|(other, _)| {
-                // Of several names for one flag, the one that nobody had yet is the new name.
-                (self.old.get(&format!("env:{other}")).is_some(), other.len())
-            });
+            // Of several names for one flag, the one that nobody had yet is the new name.
+            .min_by_key(|(other, _)| (self.old.variable(other).is_some(), other.len()));
         if let Some((other, fact)) = same_role {
             let driven = fact.get("flag").unwrap_or(flag);
             let role = if driven == flag {
@@ -284,24 +262,20 @@ impl<'a> Judge<'a> {
             } else {
                 format!("It drove {flag}, which SGLang calls {driven} now")
             };
-            self.renamed.insert(name.to_owned(), other.clone());
-            return Item::new(id, Verdict::Renamed, Some(old), Some(fact))
+            self.renamed.insert(name.to_owned(), other.to_owned());
+            return Item::new(id, Verdict::Renamed, old, fact)
                 .now(format!("env:{other}"))
-                .why(format!(
-                    "{role}, but endpoints that set {name} are ignored: the new worker reads only {other}."
-                ))
-                .help(for_both(name, old, &other, fact));
+                .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads only {other}."))
+                .help(for_both(name, old, other, fact));
         }
         if let Some(item) = self.flag_retired(flag, id, old) {
             return item;
         }
-        gone.why(format!(
-            "It drove {flag}{}; nothing sets it now.",
-            self.still(flag)
-        ))
-        .help(format!(
-            "Read {name} again and pass {flag}, or record why not."
-        ))
+        let still = self.still(flag);
+        gone.why(format!("It drove {flag}{still}; nothing sets it now."))
+            .help(format!(
+                "Read {name} again and pass {flag}, or record why not."
+            ))
     }
 }
 
@@ -367,38 +341,34 @@ pub fn show(value: Option<&str>) -> String {
     }
 }
 
+/// The words that switch a variable on; `None` where its use is of another kind.
+fn words_of(fact: &Fact) -> Option<BTreeSet<String>> {
+    let words = |text: &str, by: char| -> BTreeSet<String> {
+        let words = text.trim_end_matches(" any case").split(by);
+        let words = words.map(|word| word.trim().to_lowercase());
+        words.filter(|word| !word.is_empty()).collect()
+    };
+    let Some(text) = fact.get("interpreted") else {
+        return fact.get("on").map(|on| words(on, ' '));
+    };
+    // Each of several places may hold it against other words.
+    let text = text.replace(ALSO, " | ");
+    let each = text.split(" | ").map(|one| {
+        if let Some(word) = one.strip_prefix("== ") {
+            return Some(words(word, '|'));
+        }
+        let lists = one.strip_prefix("in [")?.split('[');
+        let lists = lists.filter_map(|list| list.split(']').next());
+        Some(lists.flat_map(|list| words(list, ',')).collect())
+    });
+    let each: Option<Vec<BTreeSet<String>>> = each.collect();
+    Some(each?.into_iter().flatten().collect())
+}
+
 /// How the use of a variable's value changed: words that no longer switch it on, another type.
 fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     let (was, is) = (old.get("interpreted"), new.get("interpreted"));
-    let words = |fact: &Fact| -> Option<BTreeSet<String>> {
-        let words = |text: &str, by: char| -> BTreeSet<String> {
-            let text = text.trim_end_matches(" any case");
-            text.split(by)
-                .map(|word| word.trim().to_lowercase())
-                .filter(|w| !w.is_empty())
-                .collect()
-        };
-        match fact.get("interpreted") {
-            None => fact.get("on").map(|on| words(on, ' ')),
-            // Each of several places may hold it against other words.
-            Some(text) => {
-                let text = text.replace(ALSO, " | ");
-                let each = text.split(" | ").map(|one| {
-                    let lists = one.split('[').skip(1);
-                    let lists = lists.filter_map(|list| list.split(']').next());
-                    match one.strip_prefix("== ") {
-                        Some(word) => Some(words(word, '|')),
-                        None => one
-                            .starts_with("in [")
-                            .then(|| lists.flat_map(|list| words(list, ',')).collect()),
-                    }
-                });
-                let each: Option<Vec<BTreeSet<String>>> = each.collect();
-                each.map(|each| each.into_iter().flatten().collect())
-            }
-        }
-    };
-    if let (Some(before), Some(after)) = (words(old), words(new)) {
+    if let (Some(before), Some(after)) = (words_of(old), words_of(new)) {
         let lost: Vec<&str> = before.difference(&after).map(String::as_str).collect();
         let any_case = |text: Option<&str>| text.is_none_or(|text| text.contains("any case"));
         if !lost.is_empty() {
@@ -413,30 +383,23 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
         return regrouped.then(|| difference("what its words do", was, is));
     }
     // What the program sets itself is what counts, whatever the endpoint says.
-    let always = |text: Option<&str>| text.is_some_and(|text| text.contains("always "));
-    if always(was) && was != is {
-        return Some(difference(
-            "how its value is taken",
-            was,
-            is.or(Some("as it is set")),
-        ));
-    }
+    let is_always_set = was.is_some_and(|was| was.contains("always "));
     // Text that is passed on may be put to any use; a table decides where it can't be followed.
     let free = |text: Option<&str>| text.is_none_or(|text| text == "truthy");
     // A number's text and the number come out as the same argument.
     let number = |text: Option<&str>| free(text) || matches!(text, Some("int" | "float"));
-    let one_flag = old.get("flag").is_some() && old.get("flag") == new.get("flag");
-    let same = was == is
-        || one_flag && number(was) && number(is)
-        || is.is_none() && (new.get("by").is_some() || new.get("flag").is_some())
+    let one_flag = old.has("flag") && old.get("flag") == new.get("flag");
+    let is_same = one_flag && number(was) && number(is)
+        || is.is_none() && (new.has("by") || new.has("flag"))
         || free(was) && free(is);
-    (!same).then(|| {
-        difference(
-            "how its value is taken",
-            was.or(Some("text")),
-            is.or(Some("text")),
-        )
-    })
+    let unset = if is_always_set {
+        "as it is set"
+    } else {
+        "text"
+    };
+    let (before, now) = (was.or(Some("text")), is.or(Some(unset)));
+    let differs = was != is && (is_always_set || !is_same);
+    differs.then(|| difference("how its value is taken", before, now))
 }
 
 const TRIED: &str = "what is tried when it is unset";
