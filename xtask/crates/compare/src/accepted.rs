@@ -19,15 +19,18 @@ use xtask_core::tree::{RepoPath, Tree};
 /// The version that is written. Version 1 held no values.
 const VERSION: u64 = 2;
 
-/// The file: entries in order, one a line.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The file: reasons in order, one a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Accepted {
-    entries: Vec<Reason>,
+    version: u64,
+    accepted: Vec<Reason>,
     /// What upstream says of the same values; it answers for nothing until it is taken.
+    #[serde(default)]
     offered: Vec<Reason>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
     /// A fact's id; `*` stands for anything.
@@ -55,7 +58,7 @@ pub fn is_cleanups(id: &str) -> bool {
     id.starts_with(CHANGED) || id.starts_with(MENTION)
 }
 
-/// The option of `compare` that takes an entry off the record.
+/// The option of `compare` that takes a reason off the record.
 pub fn withdrawal(fact: &str) -> String {
     // A file that was written by hand may begin with anything.
     let joint = if fact.starts_with('-') { '=' } else { ' ' };
@@ -65,32 +68,27 @@ pub fn withdrawal(fact: &str) -> String {
 impl Reason {
     /// Whether `cleanup` may still ask for this reason: its file is there.
     pub fn waits_for_cleanup(&self, outdated: &dyn Tree, rest: &dyn Tree) -> bool {
-        let there = |tree: &dyn Tree, path: &str| {
-            RepoPath::unquote(path).is_some_and(|path| tree.entries().contains_key(&path))
-        };
-        match (
-            self.fact.strip_prefix(CHANGED),
-            self.fact.strip_prefix(MENTION),
-        ) {
-            (Some(path), _) => there(outdated, path),
-            (_, Some(path)) => there(rest, path),
-            _ => false,
-        }
+        [(CHANGED, outdated), (MENTION, rest)]
+            .iter()
+            .any(|(prefix, tree)| {
+                let path = self.fact.strip_prefix(prefix).and_then(RepoPath::unquote);
+                path.is_some_and(|path| tree.entries().contains_key(&path))
+            })
     }
 
     /// Whether it can't be told to be stale without running both workers.
     pub fn needs_run(&self) -> bool {
         self.execute || self.fact.starts_with("run:")
     }
-}
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    version: u64,
-    accepted: Vec<Reason>,
-    #[serde(default)]
-    offered: Vec<Reason>,
+    /// Whether it stands for a fact of this value: by the digest that it holds, or where it holds
+    /// none, as `unbound` says.
+    fn stands_for(&self, id: &str, unbound: bool, is_value: impl Fn(&str) -> bool) -> bool {
+        match &self.of {
+            Some(of) => of.get(id).is_some_and(|held| is_value(held)),
+            None => unbound,
+        }
+    }
 }
 
 impl Accepted {
@@ -112,74 +110,62 @@ impl Accepted {
     }
 
     pub fn read(text: &str) -> Result<Self> {
-        let file: File = serde_json::from_str(text)
+        let file: Self = serde_json::from_str(text)
             .context("it has another shape than {version, accepted: [{fact, reason}]}")?;
         if !(1..=VERSION).contains(&file.version) {
-            bail!(
-                "it is of version {}; this tool knows {VERSION}",
-                file.version
-            );
+            let version = file.version;
+            bail!("it is of version {version}; this tool knows {VERSION}");
         }
-        if let Some(entry) = file
-            .accepted
-            .iter()
-            .chain(&file.offered)
-            .find(|entry| entry.reason.trim().is_empty())
-        {
+        let mut all = file.accepted.iter().chain(&file.offered);
+        if let Some(entry) = all.find(|entry| entry.reason.trim().is_empty()) {
             bail!("{} is accepted without a reason", entry.fact);
         }
-        Ok(Self {
-            entries: file.accepted,
-            offered: file.offered,
-        })
+        Ok(file)
     }
 
     /// The file's text.
     pub fn write(&self) -> String {
-        let sorted = |entries: &[Reason]| {
+        let sorted = |key: &str, entries: &[Reason]| {
             let mut entries = entries.to_vec();
             entries.sort();
-            list(entries.iter())
+            format!(",\n\"{key}\": {}", list(entries.iter()))
         };
-        let mut parts = vec![
-            format!("\"version\": {VERSION}"),
-            format!("\"accepted\": {}", sorted(&self.entries)),
-        ];
+        let mut out = format!("{{\n\"version\": {VERSION}");
+        out += &sorted("accepted", &self.accepted);
         if !self.offered.is_empty() {
-            parts.push(format!("\"offered\": {}", sorted(&self.offered)));
+            out += &sorted("offered", &self.offered);
         }
-        format!("{{\n{}\n}}\n", parts.join(",\n"))
+        out + "\n}\n"
     }
 
     /// Whether a reason is on record for a fact.
     pub fn covers(&self, fact: &str) -> bool {
-        self.entries.iter().any(|entry| matches(&entry.fact, fact))
+        self.accepted.iter().any(|entry| matches(&entry.fact, fact))
     }
 
     /// What is on record for exactly this.
     pub fn reason(&self, id: &str) -> Option<&str> {
-        let entry = self.entries.iter().find(|entry| entry.fact == id)?;
+        let entry = self.accepted.iter().find(|entry| entry.fact == id)?;
         Some(&entry.reason)
     }
 
     /// The answers to `cleanup`'s questions.
     pub fn of_cleanup(&self) -> impl Iterator<Item = &str> {
-        let ids = self.entries.iter().map(|entry| entry.fact.as_str());
+        let ids = self.accepted.iter().map(|entry| entry.fact.as_str());
         ids.filter(|id| is_cleanups(id))
     }
 
     /// The same without them, once `outdated/` is gone and nobody asks any more.
     pub fn after_cleanup(&self) -> Self {
-        let facts = self.entries.iter().filter(|e| !is_cleanups(&e.fact));
+        let facts = self.accepted.iter().filter(|e| !is_cleanups(&e.fact));
         Self {
-            entries: facts.cloned().collect(),
-            offered: Vec::new(),
+            accepted: facts.cloned().collect(),
+            ..Self::default()
         }
     }
 
-    /// Upstream's reason for a fact, where it was given for this value: the value that the reason
-    /// holds, or where it holds none, `is_known` says that it is the one that upstream's own old
-    /// worker had.
+    /// Upstream's reason for a fact of this value. `is_known` says that upstream's own old worker
+    /// had the same value.
     pub fn for_value(
         &self,
         id: &str,
@@ -187,15 +173,10 @@ impl Accepted {
         is_known: bool,
         commit: &str,
     ) -> Option<Reason> {
-        let fits = |entry: &&Reason| {
-            let holds = match &entry.of {
-                Some(of) => of.get(id).is_some_and(|held| held == digest),
-                None => is_known,
-            };
-            matches(&entry.fact, id) && holds
-        };
+        let entries = self.accepted.iter().filter(|entry| {
+            matches(&entry.fact, id) && entry.stands_for(id, is_known, |held| held == digest)
+        });
         // The most particular one speaks.
-        let entries = self.entries.iter().filter(fits);
         let entry = entries.max_by_key(|entry| entry.fact.len())?.clone();
         Some(Reason {
             fact: id.to_owned(),
@@ -212,36 +193,37 @@ impl Accepted {
 
     /// Upstream's reasons for what is open, by id.
     pub fn offered_for(&self, items: &[Item]) -> BTreeMap<String, String> {
-        let open = items.iter().filter(|item| item.open);
-        open.filter_map(|item| Some((item.id.clone(), self.offer_of(item)?.reason.clone())))
+        let offers = self.offers(items);
+        offers
+            .map(|entry| (entry.fact.clone(), entry.reason.clone()))
             .collect()
     }
 
-    fn offer_of(&self, item: &Item) -> Option<&Reason> {
-        self.offered.iter().find(|entry| {
-            let mut of = entry.of.iter().filter_map(|of| of.get(&item.id));
-            entry.fact == item.id && of.any(|held| holds(held, item))
+    fn offers(&self, items: &[Item]) -> impl Iterator<Item = &Reason> {
+        let open = items.iter().filter(|item| item.open);
+        open.filter_map(|item| {
+            self.offered.iter().find(|entry| {
+                entry.fact == item.id && entry.stands_for(&item.id, false, |held| holds(held, item))
+            })
         })
     }
 
     /// Makes upstream's reasons for what is open the repository's own; gives their ids.
     pub fn take_offered(&mut self, items: &[Item]) -> Vec<String> {
-        let open = items.iter().filter(|item| item.open);
-        let taken: Vec<Reason> = open
-            .filter_map(|item| self.offer_of(item))
-            .filter(|entry| self.reason(&entry.fact).is_none())
-            .cloned()
-            .collect();
+        let offers = self
+            .offers(items)
+            .filter(|entry| self.reason(&entry.fact).is_none());
+        let taken: Vec<Reason> = offers.cloned().collect();
         self.offered.clear();
         let ids = taken.iter().map(|entry| entry.fact.clone()).collect();
-        self.entries.extend(taken);
+        self.accepted.extend(taken);
         ids
     }
 
-    /// Adds an entry for the facts named, or gives an old one a new reason.
+    /// Adds a reason for the facts named, or gives an old one a new text.
     pub fn add(&mut self, fact: &str, reason: &str, execute: bool, of: BTreeMap<String, String>) {
-        self.entries.retain(|entry| entry.fact != fact);
-        self.entries.push(Reason {
+        self.accepted.retain(|entry| entry.fact != fact);
+        self.accepted.push(Reason {
             fact: fact.to_owned(),
             reason: reason.to_owned(),
             execute: execute && !fact.starts_with("run:"),
@@ -257,71 +239,64 @@ impl Accepted {
             let is_shown = was_run || !entry.needs_run();
             entry.of.is_none() && !is_cleanups(&entry.fact) && is_shown
         };
-        let unbound = self.entries.iter_mut().filter(is_unbound);
+        let unbound = self.accepted.iter_mut().filter(is_unbound);
         unbound
             .map(|entry| entry.of = Some(values(&entry.fact, items)))
             .count()
     }
 
-    /// Takes an entry off the record, by the name that it has there; gives its reason.
+    /// Takes a reason off the record, by the name that it has there; gives its text.
     pub fn withdraw(&mut self, fact: &str) -> Option<String> {
         let reason = self.reason(fact)?.to_owned();
-        self.entries.retain(|entry| entry.fact != fact);
+        self.accepted.retain(|entry| entry.fact != fact);
         Some(reason)
     }
 
-    /// Turns what a reason is on record for into accepted. Returns the entries that answer for
+    /// Turns what a reason is on record for into accepted. Returns the reasons that answer for
     /// nothing any more.
     pub fn apply(&self, items: &mut [Item]) -> Vec<Reason> {
-        let mut used = vec![false; self.entries.len()];
+        let mut stale: Vec<&Reason> = self.accepted.iter().collect();
         for item in items.iter_mut().filter(|item| item.open) {
-            let fits = |(_, entry): &(usize, &Reason)| matches(&entry.fact, &item.id);
-            let stands = |entry: &Reason| {
-                let of = entry.of.as_ref();
-                of.is_none_or(|of| of.get(&item.id).is_some_and(|held| holds(held, item)))
-            };
-            let entries = self.entries.iter().enumerate().filter(fits);
-            let (standing, outgrown): (Vec<_>, Vec<_>) = entries.partition(|it| stands(it.1));
-            for (index, _) in &standing {
-                used[*index] = true;
-            }
-            // The most particular entry speaks: the longest, of several the first.
-            let best = standing
+            let entries = self
+                .accepted
                 .iter()
-                .rev()
-                .max_by_key(|(_, entry)| entry.fact.len());
-            if let Some((_, entry)) = best {
+                .filter(|entry| matches(&entry.fact, &item.id));
+            let (standing, outgrown): (Vec<_>, Vec<_>) = entries
+                .partition(|entry| entry.stands_for(&item.id, true, |held| holds(held, item)));
+            stale.retain(|entry| !standing.iter().any(|used| std::ptr::eq(*used, *entry)));
+            // The most particular entry speaks: the longest, of several the first.
+            let best = standing.iter().rev().max_by_key(|entry| entry.fact.len());
+            if let Some(entry) = best {
                 item.open = false;
                 item.verdict = Verdict::Accepted;
                 item.reason = Some(entry.reason.clone());
-            } else if let Some((_, entry)) = outgrown.first() {
+            } else if let Some(Reason { reason, .. }) = outgrown.first() {
                 let _ = write!(
                     item.why,
-                    " The reason on record ({}) was given for another value or other facts.",
-                    entry.reason
+                    " The reason on record ({reason}) was given for another value or other facts."
                 );
             }
         }
-        let stale = self.entries.iter().zip(used).filter(|(_, used)| !used);
-        stale.map(|(entry, _)| entry.clone()).collect()
+        stale.into_iter().cloned().collect()
     }
 }
 
-/// What a fact is when a reason is given for it: a digest of the whole old reading, or of the new
-/// one where there is no old.
-fn value(item: &Item) -> String {
-    let fact = item.old.as_ref().or(item.new.as_ref());
-    digest_of(fact.unwrap_or(&Fact::default()))
+/// The reading that a reason is given for: the old one, or the new one where there is no old.
+fn reading(item: &Item) -> Fact {
+    item.old
+        .as_ref()
+        .or(item.new.as_ref())
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Whether a reason was given for what a fact is now, as this reader or an older one saw it.
 fn holds(held: &str, item: &Item) -> bool {
-    let fact = item.old.as_ref().or(item.new.as_ref());
-    let mut before = fact.cloned().unwrap_or_default();
-    held == value(item)
+    let mut fact = reading(item);
+    held == digest_of(&fact)
         || (2..READER).rev().any(|reader| {
-            before.forget(&item.id, reader);
-            held == digest_of(&before)
+            fact.forget(&item.id, reader);
+            held == digest_of(&fact)
         })
 }
 
@@ -335,10 +310,10 @@ pub fn digest_of(fact: &Fact) -> String {
 
 /// The open facts that a pattern takes in, with their values.
 pub fn values(pattern: &str, items: &[Item]) -> BTreeMap<String, String> {
-    let fits = items
-        .iter()
-        .filter(|item| item.open && matches(pattern, &item.id));
-    fits.map(|item| (item.id.clone(), value(item))).collect()
+    let open = items.iter().filter(|item| item.open);
+    let fits = open.filter(|item| matches(pattern, &item.id));
+    fits.map(|item| (item.id.clone(), digest_of(&reading(item))))
+        .collect()
 }
 
 /// Whether a pattern with `*` fits a whole id.
@@ -450,7 +425,7 @@ mod tests {
             text,
             "{\n\"version\": 2,\n\"accepted\": [\n{\"fact\":\"env:A\",\"reason\":\"so\",\"execute\":true,\"of\":{}},\n{\"fact\":\"env:B\",\"reason\":\"since\",\"of\":{}},\n{\"fact\":\"run:job.chat\",\"reason\":\"meant\",\"of\":{}}\n]\n}\n"
         );
-        assert_eq!(Accepted::read(&text).unwrap().entries.len(), 3);
+        assert_eq!(Accepted::read(&text).unwrap().accepted.len(), 3);
         let empty = "{\"version\": 1, \"accepted\": [{\"fact\": \"x\", \"reason\": \" \"}]}";
         assert!(
             Accepted::read(empty)

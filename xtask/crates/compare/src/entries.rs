@@ -26,34 +26,32 @@ pub struct Entry {
 /// The entries of everything that is open; those of a fork's own changes first, where it is known
 /// what it started from.
 pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
-    let all: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
+    let by_id: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
     let mut causes: BTreeMap<String, Vec<&Item>> = BTreeMap::new();
-    for item in items.iter().filter(|item| item.open) {
-        let mut cause = cause(item, &all);
-        // A fork's own change is no part of what upstream decided.
-        let is_own = |id: &str| base.is_some_and(|base| base.own.contains(id));
-        if is_own(&item.id) && !is_own(&cause) {
-            cause = format!("own {cause}");
-        }
-        causes.entry(cause).or_default().push(item);
-    }
-    for (cause, group) in &mut causes {
-        group.sort_by_key(|item| (item.id != *cause, harm(item)));
-    }
-    let mut groups: Vec<Vec<&Item>> = causes.into_values().collect();
     let mut parts: HashMap<&str, Vec<&Item>> = HashMap::new();
     for item in items {
+        if item.open {
+            let mut cause = cause(item, &by_id);
+            // A fork's own change is no part of what upstream decided.
+            let is_own = |id: &str| base.is_some_and(|base| base.own.contains(id));
+            if is_own(&item.id) && !is_own(&cause) {
+                cause = format!("own {cause}");
+            }
+            causes.entry(cause).or_default().push(item);
+        }
         if let Some(owner) = &item.part_of {
             parts.entry(owner).or_default().push(item);
         }
     }
-    for group in &mut groups {
+    let mut groups: Vec<Vec<&Item>> = Vec::new();
+    for (cause, mut group) in causes {
+        group.sort_by_key(|item| (item.id != cause, harm(item)));
         let mut at = 0;
         while let Some(item) = group.get(at) {
-            let more = parts.get(item.id.as_str()).into_iter().flatten();
-            group.extend(more.copied().collect::<Vec<_>>());
+            group.extend(parts.get(item.id.as_str()).into_iter().flatten());
             at += 1;
         }
+        groups.push(group);
     }
     groups.sort_by_cached_key(|group| {
         let open = group.iter().filter(|item| item.open);
@@ -61,20 +59,26 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
         let (class, area, model, id) = worst.unwrap_or_else(|| harm(group[0]));
         (class, area, model, Reverse(group.len()), id)
     });
-    let entry = |group: &Vec<&Item>| {
+    let entry = |group: Vec<&Item>| {
         let members: Vec<String> = group.iter().map(|item| item.id.clone()).collect();
-        let whose = |is_own| if is_own { FORK } else { UPSTREAM };
+        let whose = |base: &OwnChanges| {
+            if base.is_own(&members) {
+                FORK
+            } else {
+                UPSTREAM
+            }
+        };
         Entry {
             id: members[0].clone(),
             rank: 0,
-            origin: base.map(|base| whose(base.is_own(&members))),
+            origin: base.map(whose),
             members,
         }
     };
-    let mut entries: Vec<Entry> = groups.iter().map(entry).collect();
+    let mut entries: Vec<Entry> = groups.into_iter().map(entry).collect();
     entries.sort_by_key(|entry| entry.origin == Some(UPSTREAM));
-    for (index, entry) in entries.iter_mut().enumerate() {
-        entry.rank = index + 1;
+    for (entry, rank) in entries.iter_mut().zip(1..) {
+        entry.rank = rank;
     }
     entries
 }
@@ -87,40 +91,37 @@ pub const UPSTREAM: &str = "upstream";
 fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     let is_open = |id: &str| all.get(id).is_some_and(|item| item.open);
     let (area, name) = item.id.split_once(':').unwrap_or((&item.id, ""));
+    let first = |separator: char| name.split(separator).next().unwrap_or(name);
     // What another base image brings comes and goes with it; a build of the fork's own does not.
     let is_brought = match area {
         "pip" => {
-            let is_own_build = item
-                .old
-                .as_ref()
-                .is_some_and(|old| own_build(old).is_some());
-            item.verdict == Verdict::Changed && item.new.is_none() && !is_own_build
+            let is_changed = item.verdict == Verdict::Changed && item.new.is_none();
+            is_changed && item.old.as_ref().and_then(own_build).is_none()
         }
         "apt" => is_python(name),
         _ => false,
     };
-    let is_brought = is_brought && is_open("image:FROM");
     let base = "image:FROM image:cuda image:sglang hub:cuda tests:cuda";
-    if is_brought || is_one_of(base, &item.id) {
+    if is_brought && is_open("image:FROM") || is_one_of(base, &item.id) {
         return "image:FROM".to_owned();
     }
+    let sides = [&item.old, &item.new].map(Option::as_ref);
     match area {
         // A form that got limits, whatever they are of.
         "hub" if is_limited(item) => "hub: limits".to_owned(),
         // One option of pip's says where all packages come from.
         "pip" | "constraint" if differs_by(item, &|key| key == "index") => {
-            let sides = [&item.old, &item.new];
-            let sides = sides.map(|fact| fact.as_ref().and_then(|fact| fact.get("index")));
-            format!("pip: {sides:?}")
+            format!(
+                "pip: {:?}",
+                sides.map(|fact| fact.and_then(|fact| fact.get("index")))
+            )
         }
         "hub" | "tests" | "readme" => {
-            let variable = name.split('.').next().unwrap_or(name);
+            let variable = first('.');
             let owners = ["env", "hub"].map(|area| format!("{area}:{variable}"));
             // What the variable itself is a part of is the cause of both.
-            let whole = all.get(owners[0].as_str());
-            let whole = whole.and_then(|owner| owner.part_of.clone());
-            let whole = whole.filter(|owner| is_open(owner));
-            let owner = whole.or_else(|| owners.into_iter().find(|owner| is_open(owner)));
+            let whole = all.get(&*owners[0]).and_then(|owner| owner.part_of.clone());
+            let owner = whole.into_iter().chain(owners).find(|owner| is_open(owner));
             // The form's value of a variable and that of the tests are decided on together.
             let is_variable = !variable.contains(|c: char| c.is_ascii_lowercase());
             let alone = is_variable.then(|| format!("value of {variable}"));
@@ -128,22 +129,21 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         }
         // Jobs that lead to other requests in one way.
         "run" if name.starts_with("job.") => {
-            let sides = [&item.old, &item.new].map(|fact| fact.as_ref().map(super::facts::value));
-            let kind = item.why.split('`').next();
-            format!("run:{sides:?}{kind:?}")
+            let sides = sides.map(|fact| fact.map(super::facts::value));
+            format!("run:{sides:?}{:?}", item.why.split('`').next())
         }
         "bake" if item.verdict == Verdict::Missing => "bake:".to_owned(),
-        "compose" => format!("compose:{}", name.split('.').next().unwrap_or(name)),
+        "compose" => format!("compose:{}", first('.')),
         // What one instruction copied, or one function returned.
-        "copy" | "result" => match item.old.as_ref().and_then(|fact| fact.places.first()) {
+        "copy" | "result" => match sides[0].and_then(|fact| fact.places.first()) {
             Some(place) => format!("{area}:{}:{}", place.file, place.line),
             None => item.id.clone(),
         },
-        "code" => format!("code:{}", name.split(':').next().unwrap_or(name)),
-        "unread" => format!(
-            "unread:{}",
-            name.rsplit_once(':').map_or(name, |(file, _)| file)
-        ),
+        "code" => format!("code:{}", first(':')),
+        "unread" => {
+            let file = name.rsplit_once(':').map_or(name, |(file, _)| file);
+            format!("unread:{file}")
+        }
         _ => item.id.clone(),
     }
 }
@@ -179,34 +179,24 @@ fn is_python(package: &str) -> bool {
 /// what could not be read, the form, the image, other ways to build and start it, the README.
 fn harm(item: &Item) -> (usize, usize, bool, &str) {
     let is_lost = matches!(item.verdict, Verdict::Missing | Verdict::Renamed);
-    let areas = [
-        "env",
-        "input",
-        "route",
-        "serverless",
-        "result",
-        "serves",
-        "model",
-        "flag",
-    ];
-    let area = areas.iter().position(|area| *area == item.area());
+    const ENDPOINTS: &str = "env input route serverless result serves model flag";
+    const IMAGE: &str = "image arg mount copy pip constraint apt apk conda step";
+    let at = ENDPOINTS.split(' ').position(|area| area == item.area());
     let class = match item.area() {
         // Only builds are told otherwise; endpoints go on.
         "env" if only_builds_read(item) => 4,
-        _ if area.is_some() && is_lost => 0,
+        _ if at.is_some() => usize::from(!is_lost),
         "run" | "code" => 1,
-        _ if area.is_some() => 1,
         "unread" => 2,
         "hub" | "tests" => 3,
-        "image" | "arg" | "mount" | "copy" | "pip" | "constraint" | "apt" | "apk" | "conda"
-        | "step" => 4,
+        area if is_one_of(IMAGE, area) => 4,
         "compose" | "bake" => 5,
         _ => 6,
     };
     // Without its model no worker starts.
     let flag = item.old.as_ref().and_then(|fact| fact.get("flag"));
     let is_model = matches!(flag, Some("--model-path" | "--model"));
-    (class, area.unwrap_or_default(), !is_model, &item.id)
+    (class, at.unwrap_or_default(), !is_model, &item.id)
 }
 
 /// Whether a variable is read by the program alone that puts the model into the image.

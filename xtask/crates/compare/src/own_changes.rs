@@ -66,18 +66,14 @@ impl OwnChanges {
     /// Compares a fork with what it started from.
     pub fn of(base: &Facts, fork: &Facts, commit: &str) -> Self {
         let ids = base.all.keys().chain(fork.all.keys());
-        let differ = |id: &&String| match (base.get(id), fork.get(id)) {
+        let differ = ids.filter(|id| match (base.get(id), fork.get(id)) {
             (Some(one), Some(other)) => !one.judged().eq(other.judged()),
             _ => true,
-        };
+        });
         let unread = fork.unread.iter().filter(|gap| !gap.is_in(&base.unread));
         Self {
             commit: commit.to_owned(),
-            own: ids
-                .filter(differ)
-                .chain(unread.map(|gap| &gap.id))
-                .cloned()
-                .collect(),
+            own: differ.chain(unread.map(|gap| &gap.id)).cloned().collect(),
             code: BTreeMap::new(),
         }
     }
@@ -122,16 +118,11 @@ impl OwnChanges {
     /// Whether the fork's own changes are in an entry. What only a run shows is the fork's where
     /// it is about a variable of the fork's.
     pub fn is_own(&self, members: &[String]) -> bool {
-        let of_a_run = |id: &str| {
-            let mut words = id
-                .strip_prefix("run:")
-                .into_iter()
-                .flat_map(|id| id.split('.'));
-            words.any(|word| self.own.contains(&format!("env:{word}")))
-        };
-        members
-            .iter()
-            .any(|id| self.own.contains(id) || of_a_run(id))
+        members.iter().any(|id| {
+            let of_run = id.strip_prefix("run:").into_iter();
+            let mut words = of_run.flat_map(|id| id.split('.'));
+            self.own.contains(id) || words.any(|word| self.own.contains(&format!("env:{word}")))
+        })
     }
 }
 
@@ -150,10 +141,8 @@ impl<'a> Known<'a> {
     fn of(own: &'a BTreeSet<String>, was: &'a Facts, facts: &'a Facts) -> Self {
         // Of a function only numbers that calls leave out are judged.
         let judged = own.iter().filter(|id| !id.starts_with("python:"));
-        let places = judged.flat_map(|id| {
-            let places = facts.get(id).into_iter().flat_map(|fact| &fact.places);
-            places.map(|place| (id.as_str(), place))
-        });
+        let judged = judged.filter_map(|id| Some((id.as_str(), facts.get(id)?)));
+        let places = judged.flat_map(|(id, fact)| fact.places.iter().map(move |place| (id, place)));
         let unread = facts.unread.iter().filter(|gap| own.contains(&gap.id));
         let unread = unread.map(|gap| (gap.id.as_str(), &gap.unread.place));
         let mut known = Self {
@@ -165,12 +154,13 @@ impl<'a> Known<'a> {
         };
         for (name, _) in facts.area("env") {
             let id = format!("env:{name}");
-            let of = if own.contains(&id) && !known.is_one_use(&id) {
+            let is_changed = own.contains(&id) && !known.is_one_use(&id);
+            let names = if is_changed {
                 &mut known.changed
             } else {
                 &mut known.others
             };
-            of.push(format!("\"{name}\""));
+            names.push(format!("\"{name}\""));
         }
         known
     }
@@ -178,9 +168,9 @@ impl<'a> Known<'a> {
     /// Whether all that is new is one more use of a variable: nothing of its default or of what it
     /// drives.
     fn is_one_use(&self, id: &str) -> bool {
-        let of = |side: &Facts, key| side.get(id).and_then(|it| it.get(key).map(str::to_owned));
         let mut keys = ["flag", "default", "fallbacks", PASSED].into_iter();
-        id.starts_with("env:") && keys.all(|key| of(self.was, key) == of(self.facts, key))
+        let is_same = |key| self.was.attribute(id, key) == self.facts.attribute(id, key);
+        id.starts_with("env:") && keys.all(is_same)
     }
 
     /// Whether another place may have the fact too, and do something else with it.
@@ -261,23 +251,22 @@ impl OwnCode {
         if lost.is_empty() {
             return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
-        let shown = lost.iter().take(SHOWN);
-        let shown: Vec<String> = shown
-            .map(|one| format!("`{}`", cut(one, LONGEST)))
-            .collect();
+        let shown = lost
+            .iter()
+            .take(SHOWN)
+            .map(|one| format!("`{}`", cut(one, LONGEST)));
+        let shown: Vec<String> = shown.collect();
+        let shown = shown.join(", ");
         let more = if lost.len() > SHOWN { ", …" } else { "" };
         let what = match (lost.len(), statements.len()) {
             (1, 1) => "the statement".to_owned(),
             (some, all) if some == all => format!("all {all} statements"),
             (some, all) => format!("{some} of the {all} statements"),
         };
-        let item = Item::missing(id, &fact)
-            .why(format!(
-                "The new worker lacks {what} that this fork added here: {}{more}.",
-                shown.join(", ")
-            ))
-            .help("Write them where the new worker does this now, or record why it does not need them.");
-        Some(item)
+        let why = format!("The new worker lacks {what} that this fork added here: {shown}{more}.");
+        let help =
+            "Write them where the new worker does this now, or record why it does not need them.";
+        Some(Item::missing(id, &fact).why(why).help(help))
     }
 }
 
@@ -345,22 +334,22 @@ fn is_of_a_name(c: char) -> bool {
 /// What a statement computes, without where that goes: `f(x)` of `y=f(x)` and of `return f(x)`.
 fn work(statement: &str) -> &str {
     let words = [
-        "return ",
-        "yield from ",
-        "yield ",
-        "await ",
-        "if ",
-        "elif ",
-        "while ",
+        "return",
+        "yield from",
+        "yield",
+        "await",
+        "if",
+        "elif",
+        "while",
     ];
     let target = statement.split_once('=').filter(|(target, rest)| {
         target.chars().all(|c| is_of_a_name(c) || c == '.') && !rest.starts_with('=')
     });
     let rest = target.map_or(statement, |(_, rest)| rest);
-    words
+    let mut after = words
         .iter()
-        .find_map(|word| rest.strip_prefix(word))
-        .unwrap_or(rest)
+        .filter_map(|word| rest.strip_prefix(word)?.strip_prefix(' '));
+    after.next().unwrap_or(rest)
 }
 
 #[cfg(test)]

@@ -57,45 +57,41 @@ pub fn verify(
         scenarios: runs.old.len() + runs.new.len(),
         ..Summary::default()
     };
-    let before = items.iter().filter(|item| item.open).count();
+    let open = |items: &[Item]| items.iter().filter(|item| item.open).count();
+    let before = open(items);
     let (Some(old_base), Some(new_base)) = (of(runs.old, BASE), of(runs.new, BASE)) else {
         return summary;
     };
-    let stopped =
-        [("old", old_base), ("new", new_base)].map(|(side, base)| could_not_run(side, base, runs));
-    if stopped.iter().any(Option::is_some) {
-        items.extend(stopped.into_iter().flatten());
-        items.sort_by(|a, b| a.id.cmp(&b.id));
-        summary.findings = items.iter().filter(|item| item.open).count() - before;
-        return summary;
-    }
-    defaults(old_base, new_base, table, items);
-    jobs(old_base, new_base, items);
-    settings(old_base, new_base, items);
-    for (side, played, base, facts) in [
-        ("old", runs.old, old_base, old),
-        ("new", runs.new, new_base, new),
-    ] {
-        // What the old worker reads too is compared by what it does.
-        let known = [facts, old];
-        unseen_reads(side, played, known, items);
-        static_drives(side, played, base, facts, table, items);
-    }
-    let (others, plain): (Vec<&Scenario>, Vec<&Scenario>) = runs
-        .scenarios
+    let sides = [("old", old_base), ("new", new_base)];
+    let stopped: Vec<Item> = sides
         .iter()
-        .partition(|one| one.name.contains('='));
-    for scenario in others.into_iter().chain(plain) {
-        if let (Some(was), Some(is)) = (of(runs.old, &scenario.name), of(runs.new, &scenario.name))
+        .filter_map(|(side, base)| could_not_run(side, base, runs))
+        .collect();
+    if stopped.is_empty() {
+        defaults(old_base, new_base, table, items);
+        jobs(old_base, new_base, items);
+        settings(old_base, new_base, items);
+        for ((side, base), played, facts) in [(sides[0], runs.old, old), (sides[1], runs.new, new)]
         {
-            let sides = [(old_base, was), (new_base, is)];
-            variable(scenario, sides, table, items, &mut summary);
+            // What the old worker reads too is compared by what it does.
+            unseen_reads(side, played, [facts, old], items);
+            static_drives(side, played, base, facts, table, items);
         }
+        let scenarios = runs.scenarios.iter();
+        let (others, plain): (Vec<&Scenario>, Vec<&Scenario>) =
+            scenarios.partition(|one| one.name.contains('='));
+        for scenario in others.into_iter().chain(plain) {
+            let name = &scenario.name;
+            if let (Some(was), Some(is)) = (of(runs.old, name), of(runs.new, name)) {
+                let sides = [(old_base, was), (new_base, is)];
+                variable(scenario, sides, table, items, &mut summary);
+            }
+        }
+        cover(old, runs, items);
     }
-    cover(old, runs, items);
+    items.extend(stopped);
     items.sort_by(|a, b| a.id.cmp(&b.id));
-    let open = items.iter().filter(|item| item.open).count();
-    summary.findings = open.saturating_sub(before);
+    summary.findings = open(items).saturating_sub(before);
     summary
 }
 
@@ -114,55 +110,51 @@ fn variable(
     };
     let id = format!("env:{name}");
     let value = scenario.env.get(name).map_or("", String::as_str);
-    let item = items
+    let mut found = items
         .iter_mut()
-        .find(|item| item.id == id && item.old.is_some());
-    let Some(item) = item.filter(|item| is_plain || item.verdict == Verdict::Kept) else {
-        return;
-    };
-    let effects = [
-        effect(old_base, was, name, table),
-        effect(new_base, is, name, table),
-    ];
+        .filter(|item| item.id == id && item.old.is_some());
+    let item = found
+        .next()
+        .filter(|item| is_plain || item.verdict == Verdict::Kept);
+    let Some(item) = item else { return };
+    let [before, after] =
+        [(old_base, was), (new_base, is)].map(|(base, run)| effect(base, run, name, table));
+    let same_effect = before == after;
     let at_once = |played: &Played| {
         let jobs = played.settings.get("concurrency");
         jobs.map_or_else(String::new, |jobs| jobs.to_string().replace('"', ""))
     };
     let same_jobs =
         is_plain || (at_once(was) == at_once(old_base)) == (at_once(is) == at_once(new_base));
-    let same = effects[0] == effects[1] && same_jobs && is.error.is_none();
+    let same = same_effect && same_jobs && is.error.is_none();
     // A value that both refuse is not the one to tell them apart, and where the old worker failed
     // by another, to do otherwise is no loss.
     let refused = was.error.is_some() && (is.error.is_some() || !is_plain);
     if refused || same || !is_plain && at_once(was).starts_with("error") {
-        let is_lost = matches!(item.verdict, Verdict::Missing | Verdict::Renamed);
-        if same && is_plain && !effects[0].is_empty() {
-            let passed = show(&effects[0]);
-            if is_lost {
-                item.keep(format!(
-                    "Its reading says it is lost, but run with {name}={value} both workers pass {passed}."
-                ));
-            } else if item.open {
-                let same = format!(" Run with {name}={value}, both workers pass {passed}.");
-                item.why.push_str(&same);
-            }
+        let passed = show(&before);
+        if !same || !is_plain || before.is_empty() {
+        } else if matches!(item.verdict, Verdict::Missing | Verdict::Renamed) {
+            item.keep(format!(
+                "Its reading says it is lost, but run with {name}={value} both workers pass {passed}."
+            ));
+        } else if item.open {
+            item.why += &format!(" Run with {name}={value}, both workers pass {passed}.");
         }
         summary.alike += usize::from(is_plain);
         return;
     }
     // To do more than nothing is no loss.
-    let only_more = is_plain && effects[0].is_empty() && is.error.is_none();
+    let only_more = is_plain && before.is_empty() && is.error.is_none();
     if item.verdict != Verdict::Kept || only_more {
         summary.as_read += 1;
         return;
     }
-    let [before, after] =
-        [(was, &effects[0]), (is, &effects[1])].map(|(run, effect)| match &run.error {
-            Some(error) => format!("stops ({error})"),
-            None if effects[0] == effects[1] && same_jobs => "goes on".to_owned(),
-            None if effects[0] == effects[1] => format!("takes {} jobs", at_once(run)),
-            None => format!("passes {}", show(effect)),
-        });
+    let [before, after] = [(was, &before), (is, &after)].map(|(run, effect)| match &run.error {
+        Some(error) => format!("stops ({error})"),
+        None if same_effect && same_jobs => "goes on".to_owned(),
+        None if same_effect => format!("takes {} jobs", at_once(run)),
+        None => format!("passes {}", show(effect)),
+    });
     item.change(
         format!("Run with {name}={value:?}, the old worker {before}, the new one {after}."),
         "Make it do what it did, or record why not.",
@@ -176,12 +168,12 @@ fn could_not_run(side: &str, base: &Played, runs: &Runs<'_>) -> Option<Item> {
         .iter()
         .any(|scenario| !scenario.jobs.is_empty());
     let why = match &base.error {
-        Some(error) => error.clone(),
-        None if !base.started => "it never calls runpod.serverless.start".to_owned(),
-        None if wanted && base.jobs.is_empty() => "its handler never ran".to_owned(),
+        Some(error) => error,
+        None if !base.started => "it never calls runpod.serverless.start",
+        None if wanted && base.jobs.is_empty() => "its handler never ran",
         // The new one's failures are told job by job.
         None if side == "old" && wanted && base.jobs.iter().all(|job| job.error.is_some()) => {
-            "its handler fails with every job".to_owned()
+            "its handler fails with every job"
         }
         None => return None,
     };
@@ -201,8 +193,9 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
         let fact = item.old.as_ref().filter(|fact| fact.has("value"));
         let flag = fact.and_then(|_| item.id.strip_prefix("flag:"));
         let flag = flag.map(|flag| canonical(flag, table).0);
+        let value = flag.as_ref().and_then(|flag| was.get(flag));
         if let Some(value) =
-            flag.and_then(|flag| was.get(&flag).filter(|v| is.get(&flag) == Some(*v)))
+            value.filter(|value| flag.and_then(|flag| is.get(&flag)) == Some(value))
         {
             item.keep(format!(
                 "Its reading says otherwise, but with nothing set both workers pass `{value}`."
@@ -217,13 +210,9 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
         })
     };
     let told = |flag: &str| {
-        items.iter().any(|item| {
-            let drives = |fact: &Option<Fact>| {
-                fact.as_ref()
-                    .is_some_and(|fact| fact.get("flag") == Some(flag))
-            };
-            item.open
-                && (item.id == format!("flag:{flag}") || drives(&item.old) || drives(&item.new))
+        items.iter().filter(|item| item.open).any(|item| {
+            let mut sides = [&item.old, &item.new].into_iter().flatten();
+            item.id == format!("flag:{flag}") || sides.any(|fact| fact.get("flag") == Some(flag))
         })
     };
     // What is made up at each start is none of a user's business, unless it takes a value's place.
@@ -259,21 +248,19 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
 /// Closes what could not be read where running speaks for it: both workers ran, and nothing was
 /// asked for that the reading does not know.
 fn cover(old: &Facts, runs: &Runs<'_>, items: &mut [Item]) {
-    let unseen = items
-        .iter()
-        .any(|item| item.id.starts_with("run:old.reads."));
+    let is_unseen = |item: &Item| item.id.starts_with("run:old.reads.");
     let mut all = runs.old.iter().chain(runs.new);
-    let failed = all.any(|played| played.error.is_some());
-    if unseen || failed {
+    if items.iter().any(is_unseen) || all.any(|played| played.error.is_some()) {
         return;
     }
+    let shown = [Hides::Variables, Hides::Flags, Hides::JobInput];
     for gap in &old.unread {
-        let is_shown =
-            |may: &Hides| matches!(may, Hides::Variables | Hides::Flags | Hides::JobInput);
-        if !gap.unread.may_hide.iter().all(is_shown) {
-            continue;
-        }
-        if let Some(item) = items.iter_mut().find(|item| item.id == gap.id && item.open) {
+        let mut found = items
+            .iter_mut()
+            .filter(|item| item.id == gap.id && item.open);
+        if gap.unread.may_hide.iter().all(|may| shown.contains(may))
+            && let Some(item) = found.next()
+        {
             item.keep("It was not read; both workers were run, and what it does was compared.");
         }
     }
@@ -284,14 +271,15 @@ fn of<'a>(played: &'a [Played], name: &str) -> Option<&'a Played> {
 }
 
 fn show(flags: &Flags) -> String {
-    if flags.is_empty() {
-        return "nothing for it".to_owned();
-    }
     let words = flags
         .iter()
         .flat_map(|(flag, value)| [flag.as_str(), value]);
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    words.join(" ")
+    if words.is_empty() {
+        "nothing for it".to_owned()
+    } else {
+        words.join(" ")
+    }
 }
 
 /// What a variable changes in the server's command line.
@@ -307,10 +295,8 @@ pub(super) fn effect(base: &Played, run: &Played, name: &str, table: Table) -> F
 
 /// The flags of the command that starts the server.
 fn flags(played: &Played, table: Table) -> Flags {
-    let server = played
-        .commands
-        .iter()
-        .find(|command| command.iter().any(|word| word.contains("sglang")));
+    let is_server = |command: &&Vec<String>| command.iter().any(|word| word.contains("sglang"));
+    let server = played.commands.iter().find(is_server);
     let mut out = Flags::new();
     let mut current: Option<String> = None;
     for word in server.into_iter().flatten() {
@@ -319,13 +305,9 @@ fn flags(played: &Played, table: Table) -> Flags {
             let (flag, fixed) = canonical(flag, table);
             out.insert(flag.clone(), fixed.unwrap_or_else(|| value.to_owned()));
             current = (!word.contains('=')).then_some(flag);
-        } else if let Some(flag) = &current
-            && let Some(value) = out.get_mut(flag)
-        {
-            if !value.is_empty() {
-                value.push(' ');
-            }
-            value.push_str(word);
+        } else if let Some(value) = current.as_ref().and_then(|flag| out.get_mut(flag)) {
+            *value += if value.is_empty() { "" } else { " " };
+            *value += word;
         }
     }
     out
@@ -363,43 +345,42 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
             }
         };
         let bodies = |job: &PlayedJob| -> Vec<Value> {
-            let requests = job.requests.iter();
-            requests.map(|(_, _, body)| body.clone()).collect()
+            job.requests
+                .iter()
+                .map(|(_, _, body)| body.clone())
+                .collect()
+        };
+        let streams = |job: &PlayedJob| match job.streams {
+            Some(true) => "as a generator, piece by piece",
+            _ => "as one value",
         };
         let (before, now) = (sent(was), sent(is));
+        let same = before == now;
+        let what = if let Some(error) = &is.error {
+            format!("the new worker fails with {error}")
+        } else if !same {
+            format!("the old worker requests {before}, the new one {now}")
+        } else if bodies(was) != bodies(is) {
+            let [was, is] = [was, is].map(|job| told(&bodies(job)));
+            format!("the request's body was {was}, is {is}")
+        } else if was.streams.is_some() && was.streams != is.streams {
+            let [was, is] = [was, is].map(streams);
+            format!("the handler gave back its result {was}, and gives it {is}")
+        } else if !same_results(was, is) {
+            let [was, is] = [was, is].map(|job| told(&job.results));
+            format!("the handler gave back {was}, and gives {is}")
+        } else {
+            String::new()
+        };
         let mut item = Item::found(
             &format!("run:job.{}", was.name),
-            format!("Given this job, the old worker requests {before}, the new one {now}."),
+            format!("Given this job, {what}."),
             "If that is meant, record why.",
         );
         item.old = Some(Fact::of_value(&before));
         item.new = Some(Fact::of_value(&now));
-        if let Some(error) = &is.error {
-            item.why = format!("Given this job, the new worker fails with {error}.");
-            item.open = was.error.is_none();
-        } else if before == now && bodies(was) != bodies(is) {
-            item.why = format!(
-                "Given this job, the request's body was {}, is {}.",
-                told(&bodies(was)),
-                told(&bodies(is))
-            );
-        } else if before == now && was.streams.is_some() && was.streams != is.streams {
-            let told = |job: &PlayedJob| match job.streams {
-                Some(true) => "as a generator, piece by piece",
-                _ => "as one value",
-            };
-            item.why = format!(
-                "Given this job, the handler gave back its result {}, and gives it {}.",
-                told(was),
-                told(is)
-            );
-        } else if before == now && !same_results(was, is) {
-            item.why = format!(
-                "Given this job, the handler gave back {}, and gives {}.",
-                told(&was.results),
-                told(&is.results)
-            );
-        } else if before == now {
+        item.open = is.error.is_none() || was.error.is_none();
+        if what.is_empty() {
             item.keep("");
         }
         items.push(item);
