@@ -123,7 +123,6 @@ impl Accepted {
         Ok(file)
     }
 
-    /// The file's text.
     pub fn write(&self) -> String {
         let sorted = |key: &str, entries: &[Reason]| {
             let mut entries = entries.to_vec();
@@ -138,7 +137,6 @@ impl Accepted {
         out + "\n}\n"
     }
 
-    /// Whether a reason is on record for a fact.
     pub fn covers(&self, fact: &str) -> bool {
         self.accepted.iter().any(|entry| matches(&entry.fact, fact))
     }
@@ -149,7 +147,6 @@ impl Accepted {
         Some(&entry.reason)
     }
 
-    /// The answers to `cleanup`'s questions.
     pub fn of_cleanup(&self) -> impl Iterator<Item = &str> {
         let ids = self.accepted.iter().map(|entry| entry.fact.as_str());
         ids.filter(|id| is_cleanups(id))

@@ -22,7 +22,6 @@ const VERSION: u64 = 2;
 /// is known for what it is.
 pub const READER: u64 = 12;
 
-/// Where a record comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OldCommit {
     /// The old worker, for people.
@@ -65,7 +64,6 @@ struct Line {
     places: Vec<String>,
 }
 
-/// The file's text.
 pub fn write(facts: &Facts, origin: &OldCommit) -> String {
     let line = |(id, fact): (&String, &Fact)| Line {
         id: id.clone(),

@@ -26,7 +26,6 @@ pub struct CleanupGate {
     pub accepted: Accepted,
 }
 
-/// What is wrong with a baseline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
     pub why: String,

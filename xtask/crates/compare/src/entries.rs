@@ -83,7 +83,6 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
     entries
 }
 
-/// Whose change an entry is.
 pub const FORK: &str = "fork";
 pub const UPSTREAM: &str = "upstream";
 

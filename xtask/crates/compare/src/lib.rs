@@ -155,7 +155,6 @@ struct Compared {
     bound: Option<(Accepted, usize)>,
 }
 
-/// What is said of reasons that hold no values.
 const UNBOUND: &str = "reasons on record hold no values yet";
 
 impl Compared {
@@ -171,7 +170,6 @@ impl Compared {
     }
 }
 
-/// A worker's files and what it exposes.
 struct Worker {
     tree: Box<dyn Tree>,
     facts: Facts,

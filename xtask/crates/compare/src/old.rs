@@ -15,7 +15,6 @@ use xtask_core::tree::Tree;
 
 pub struct Old {
     pub facts: Facts,
-    /// What to call it.
     pub name: String,
     /// Its files, where they are there.
     pub tree: Option<Box<dyn Tree>>,

@@ -145,7 +145,6 @@ pub const OFFERED_IN: &str = ACCEPTED;
 
 const REMOVED: &str = "removed";
 
-/// A change in words.
 fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
     let (Some(before), Some(after)) = (before, after) else {
         return match after {
@@ -184,7 +183,6 @@ fn is_read_elsewhere(before: Option<&Fact>, after: &Fact) -> bool {
         && after.places.iter().any(is_new)
 }
 
-/// What became of a change in the new worker.
 fn now(
     id: &str,
     before: Option<&Fact>,

@@ -37,7 +37,6 @@ pub struct OwnCode {
     pub behind: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// The statements of a worker's Python, by file.
 pub type Code = BTreeMap<RepoPath, Vec<Statement>>;
 
 /// The statements of all Python files of a tree but its tests. They are recorded and shown, so they

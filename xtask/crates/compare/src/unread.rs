@@ -12,7 +12,6 @@ use worker_files::source::LARGEST;
 use worker_files::{NOT_BUILT, Unread};
 use xtask_core::tree::{RepoPath, Tree};
 
-/// A construct that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct UnreadFact {
     /// `unread:PATH:N`, where N comes from the text alone, so that edits elsewhere leave it.
@@ -58,7 +57,6 @@ pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     hash
 }
 
-/// The gaps of a tree, in order.
 pub fn of(unread: Vec<Unread>, tree: &dyn Tree) -> Result<Vec<UnreadFact>> {
     let files: BTreeSet<RepoPath> = unread.iter().map(|u| u.place.file.clone()).collect();
     if files.is_empty() {

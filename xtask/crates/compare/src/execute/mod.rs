@@ -24,7 +24,6 @@ use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::Tree;
 
-/// One run of a worker.
 #[derive(Debug, Clone, Serialize)]
 pub struct Scenario {
     pub name: String,
@@ -32,14 +31,12 @@ pub struct Scenario {
     pub jobs: Vec<RunJob>,
 }
 
-/// A job to hand to the handler.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunJob {
     pub name: String,
     pub input: serde_json::Value,
 }
 
-/// What a run did.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Played {
     pub name: String,
@@ -74,7 +71,6 @@ pub struct PlayedJob {
 
 const DRIVER: &str = include_str!("driver.py");
 
-/// Seconds that one scenario may take.
 const LIMIT: u32 = 20;
 
 /// Runs scenarios with a tree's handler. The tree's files are copied to a scratch folder, so

@@ -12,7 +12,6 @@ use worker_files::Hides;
 use xtask_core::output::cut;
 use xtask_core::sglang::{self, Table};
 
-/// What the runs came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Summary {
     pub scenarios: usize,
@@ -24,7 +23,6 @@ pub struct Summary {
     pub findings: usize,
 }
 
-/// One sentence of it, as every report has it.
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -38,7 +36,6 @@ impl std::fmt::Display for Summary {
 /// Flags of a command line, each by the name that the pinned `SGLang` has for it.
 type Flags = BTreeMap<String, String>;
 
-/// Both workers' runs.
 pub struct Runs<'a> {
     pub scenarios: &'a [Scenario],
     pub old: &'a [Played],

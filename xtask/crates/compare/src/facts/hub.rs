@@ -9,27 +9,18 @@ impl Facts {
         let form = interface.form.as_ref().filter(|_| interface.hub.is_none());
         if let (Some(hub), Some(form)) = (&interface.hub, &interface.form) {
             let offered = |form: &&Declared| hub.env.iter().any(|hub| hub.name == form.name);
-            let only: Vec<&str> = form
-                .env
-                .iter()
-                .filter(|form| !offered(form))
-                .map(|form| form.name.as_str())
-                .collect();
-            let lacks = if only.is_empty() {
-                String::new()
-            } else {
-                format!("; it offers what hub.json does not: {}", only.join(", "))
+            let only = form.env.iter().filter(|form| !offered(form));
+            let only: Vec<&str> = only.map(|form| form.name.as_str()).collect();
+            let lacks = match only.as_slice() {
+                [] => String::new(),
+                only => format!("; it offers what hub.json does not: {}", only.join(", ")),
             };
             self.passed_over = Some(format!(
                 "worker-config.json is not compared, because the Hub shows what hub.json says{lacks}"
             ));
         }
-        let declared = interface
-            .hub
-            .iter()
-            .flat_map(|hub| &hub.env)
-            .chain(form.iter().flat_map(|form| &form.env));
-        for declared in declared {
+        let listed = interface.hub.iter().flat_map(|hub| &hub.env);
+        for declared in listed.chain(form.iter().flat_map(|form| &form.env)) {
             self.declared(declared);
         }
         if let Some(form) = form {
@@ -48,13 +39,16 @@ impl Facts {
         if let Some(hub) = &interface.hub {
             self.cuda("hub:cuda", &hub.cuda);
             for preset in &hub.presets {
-                let values: Vec<String> = preset
-                    .defaults
-                    .iter()
+                let values = preset.defaults.iter();
+                let values: Vec<String> = values
                     .map(|(name, value)| format!("{name}={value}"))
                     .collect();
-                let id = format!("hub:preset.{}", preset.name);
-                self.add(id, &preset.place, &[("defaults", Some(&values.join(" ")))]);
+                let defaults = [("defaults", Some(&*values.join(" ")))];
+                self.add(
+                    format!("hub:preset.{}", preset.name),
+                    &preset.place,
+                    &defaults,
+                );
             }
             // How the listing looks is wording.
             const LOOKS: [&str; 4] = ["title", "description", "iconUrl", "category"];

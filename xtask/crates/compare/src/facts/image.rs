@@ -68,8 +68,8 @@ impl Facts {
         self.copied(interface, image, tree);
         for (name, place) in &interface.build_reads {
             let declared = [format!("arg:{name}"), format!("image:{name}")];
-            if let Some(id) = declared.iter().find(|id| self.all.contains_key(*id)) {
-                self.add(id.clone(), place, &[]);
+            if let Some(id) = declared.iter().find(|id| self.has(id)) {
+                self.add(id, place, &[]);
             }
         }
     }
@@ -78,13 +78,9 @@ impl Facts {
     fn environment(&mut self, image: &Image) {
         let mut set: BTreeMap<&str, String> = BTreeMap::new();
         for Named { name, value, .. } in &image.env {
-            let before = set.get(name.as_str()).map_or(String::new(), String::clone);
-            let own = BTreeMap::from([(name.clone(), before)]);
-            let value = if set.contains_key(name.as_str()) {
-                expand(value, &own)
-            } else {
-                value.clone()
-            };
+            let before = set.remove(name.as_str());
+            let before = before.map(|before| BTreeMap::from([(name.clone(), before)]));
+            let value = before.map_or(value.clone(), |before| expand(value, &before));
             set.insert(name, braces(&value));
         }
         for Named { name, place, .. } in &image.env {
@@ -93,39 +89,33 @@ impl Facts {
     }
 
     fn copied(&mut self, interface: &WorkerInterface, image: &Image, tree: &dyn Tree) {
-        let landed: BTreeMap<&RepoPath, &str> = interface
-            .landed
-            .iter()
-            .map(|(to, path)| (path, to.as_str()))
-            .collect();
-        for copy in image.copies.iter().filter(|copy| copy.from.is_none()) {
-            for source in &copy.sources {
-                for held in held(tree, source, interface.held.as_ref()) {
-                    let files = (!held.files.is_empty()).then(|| held.files.join("\n"));
-                    let to = held.first.and_then(|path| landed.get(path));
-                    let to = to.filter(|_| goes_by_place(&held.name));
-                    let to = match (to, &files) {
-                        (Some(to), Some(_)) => to.rsplit_once('/').map(|(folder, _)| folder),
-                        (to, _) => to.copied(),
-                    };
-                    let module = held.first.filter(|_| files.is_none());
-                    let source = module.and_then(|path| interface.sources.get(path));
-                    let source = source.filter(|source| source.path.name().ends_with(b".py"));
-                    let content = source.map(|it| format!("{:x}", digest([it.text.as_bytes()])));
-                    let runs = module.is_some_and(|path| interface.python.acting.contains(path));
-                    self.add(
-                        format!("copy:{}", held.name),
-                        &copy.place,
-                        &[
-                            (if runs { RUNS } else { IDLE }, content.as_deref()),
-                            ("target", Some(&copy.dest)),
-                            (FILES, files.as_deref()),
-                            ("to", to.map(|to| format!("/{to}")).as_deref()),
-                            ("chmod", copy.mode.as_deref()),
-                            ("chown", copy.owner.as_deref()),
-                        ],
-                    );
-                }
+        let landed = interface.landed.iter();
+        let landed: BTreeMap<&RepoPath, &str> = landed.map(|(to, path)| (path, &**to)).collect();
+        let own = image.copies.iter().filter(|copy| copy.from.is_none());
+        for (copy, source) in own.flat_map(|copy| copy.sources.iter().map(move |it| (copy, it))) {
+            for held in held(tree, source, interface.held.as_ref()) {
+                let files = (!held.files.is_empty()).then(|| held.files.join("\n"));
+                let to = landed.get(held.first).filter(|_| goes_by_place(&held.name));
+                let to = to.and_then(|to| match files {
+                    Some(_) => Some(to.rsplit_once('/')?.0),
+                    None => Some(*to),
+                });
+                let module = files.is_none() && held.first.name().ends_with(b".py");
+                let module = interface.sources.get(held.first).filter(|_| module);
+                let content = module.map(|it| format!("{:x}", digest([it.text.as_bytes()])));
+                let is_run = interface.python.acting.contains(held.first);
+                self.add(
+                    format!("copy:{}", held.name),
+                    &copy.place,
+                    &[
+                        (if is_run { RUNS } else { IDLE }, content.as_deref()),
+                        ("target", Some(&copy.dest)),
+                        (FILES, files.as_deref()),
+                        ("to", to.map(|to| format!("/{to}")).as_deref()),
+                        ("chmod", copy.mode.as_deref()),
+                        ("chown", copy.owner.as_deref()),
+                    ],
+                );
             }
         }
     }
@@ -135,17 +125,12 @@ impl Facts {
         let drives = interface.env.iter().any(|read| read.drives.is_some());
         if interface.python.launches || drives {
             let step = self.all.entry("step:start SGLang".to_owned()).or_default();
-            step.value
-                .insert("commands".to_owned(), "start SGLang".to_owned());
+            step.add_line("commands", "start SGLang");
         }
         for (path, place) in &interface.starts {
-            let name = String::from_utf8_lossy(path.name());
-            let commands = format!("start {name}");
-            self.add(
-                format!("step:{commands}"),
-                place,
-                &[("commands", Some(&commands))],
-            );
+            let commands = format!("start {}", String::from_utf8_lossy(path.name()));
+            let value = [("commands", Some(&*commands))];
+            self.add(format!("step:{commands}"), place, &value);
         }
         let in_image = interface.image.iter().flat_map(|image| &image.steps);
         for step in in_image.chain(&interface.steps) {
@@ -156,10 +141,9 @@ impl Facts {
             // Two RUN lines may begin with the same command.
             let fact = self.all.entry(id).or_default();
             let known = fact.value.entry("commands".to_owned()).or_default();
-            let mut lines: BTreeSet<String> = known.lines().map(str::to_owned).collect();
             for command in &step.commands {
                 let command = masked(command).replace('\n', " ");
-                if lines.insert(command.clone()) {
+                if !known.lines().any(|line| line == command) {
                     *known += if known.is_empty() { "" } else { "\n" };
                     *known += &command;
                 }
@@ -167,19 +151,16 @@ impl Facts {
         }
     }
 
-    pub(super) fn build(&mut self, interface: &WorkerInterface) {
+    pub(super) fn build<'a>(&mut self, interface: &'a WorkerInterface) {
         // What one place installs is installed, whatever other places there are.
-        let installed: BTreeSet<(Manager, &str)> = interface
-            .packages
-            .iter()
-            .filter(|package| package.in_image)
-            .map(|package| (package.manager, package.name.as_str()))
-            .collect();
-        let counts = |package: &&Package| {
-            package.in_image || !installed.contains(&(package.manager, &*package.name))
-        };
-        for package in interface.packages.iter().filter(counts) {
-            let is_installed = installed.contains(&(package.manager, &*package.name));
+        let key = |package: &Package| (package.manager, package.name.clone());
+        let installed = interface.packages.iter().filter(|package| package.in_image);
+        let installed: BTreeSet<(Manager, String)> = installed.map(key).collect();
+        for package in &interface.packages {
+            let is_installed = installed.contains(&key(package));
+            if is_installed && !package.in_image {
+                continue;
+            }
             let unused = (!is_installed).then_some("nothing runs it");
             // A matter of the base image: one fact for all packages, and none where only new ones
             // need it.
@@ -189,8 +170,8 @@ impl Facts {
                 .partition(|&option| option == BREAKS_SYSTEM);
             if !breaking.is_empty() && is_installed {
                 let step = format!("install with {BREAKS_SYSTEM}");
-                let id = format!("step:{step}");
-                self.add(id, &package.place, &[("commands", Some(&step))]);
+                let value = [("commands", Some(&*step))];
+                self.add(format!("step:{step}"), &package.place, &value);
             }
             self.add(
                 format!("{}:{}", package.manager.word(), package.name),
@@ -236,13 +217,12 @@ impl Facts {
             let id = format!("bake:{}", target.name);
             // What it inherits is filled in; its stage is more than wording.
             let settings = target.settings.iter().filter(|s| s.name != "inherits");
-            let settings: Vec<_> = settings
-                .map(|s| match s.name.as_str() {
-                    "target" => ("stage", Some(s.value.as_str())),
-                    name => (name, Some(s.value.as_str())),
-                })
-                .collect();
-            self.add(id.clone(), &target.place, &settings);
+            let named = |s: &'a Named| match s.name.as_str() {
+                "target" => ("stage", Some(s.value.as_str())),
+                name => (name, Some(s.value.as_str())),
+            };
+            let settings: Vec<_> = settings.map(named).collect();
+            self.add(&id, &target.place, &settings);
             self.add_named(&format!("{id}.args."), &target.args);
         }
     }
@@ -273,7 +253,7 @@ fn is_empty_blob(entry: &xtask_core::tree::TreeEntry) -> bool {
     entry
         .oid
         .as_ref()
-        .is_some_and(|oid| empty.contains(&oid.0.as_str()))
+        .is_some_and(|oid| empty.contains(&&*oid.0))
 }
 
 /// Whether others name a copied file by its place in the image. Programs and the files that the
@@ -281,21 +261,19 @@ fn is_empty_blob(entry: &xtask_core::tree::TreeEntry) -> bool {
 fn goes_by_place(name: &str) -> bool {
     let is_program = [".py", ".sh", ".md"].iter().any(|end| name.ends_with(end));
     let top = name.split('/').next().unwrap_or(name);
-    let is_known = CORE_FILES.contains(&name)
-        || [OWN, CORE_OPTIONAL, RETIRED, TOOL]
-            .iter()
-            .any(|names| names.contains(&top));
+    let mut known = [OWN, CORE_OPTIONAL, RETIRED, TOOL].into_iter();
+    let is_known = CORE_FILES.contains(&name) || known.any(|names| names.contains(&top));
     !(is_program || is_known || top.starts_with('.'))
 }
 
-/// What a COPY takes.
+/// What a COPY takes: a file, or a folder of many files.
 struct Held<'t> {
     /// The name that both layouts know it by: `handler.py` for `src/handler.py`.
     name: String,
     /// Of a folder of many files, their names.
     files: Vec<String>,
     /// The file, or the first one of the folder.
-    first: Option<&'t RepoPath>,
+    first: &'t RepoPath,
 }
 
 /// The files that a COPY takes. Empty files hold nothing that could be lost.
@@ -320,10 +298,10 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
     let mut held = Vec::new();
     for (folder, files) in folders {
         if files.len() <= MANY {
-            held.extend(files.iter().map(|path| Held {
+            held.extend(files.into_iter().map(|path| Held {
                 name: in_layout(&path.to_string()),
                 files: Vec::new(),
-                first: Some(path),
+                first: path,
             }));
             continue;
         }
@@ -331,7 +309,7 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
         held.push(Held {
             name: in_layout(&RepoPath::new(folder).to_string()),
             files: names.map(|name| name.to_string()).collect(),
-            first: files.first().copied(),
+            first: files[0],
         });
     }
     held

@@ -37,7 +37,6 @@ impl Fact {
         }
     }
 
-    /// What of it is judged.
     pub fn judged(&self) -> impl Iterator<Item = (&String, &String)> {
         let value = self.value.iter();
         value.filter(|(key, _)| !WORDING.contains(&key.as_str()))
@@ -285,7 +284,6 @@ impl Facts {
         self.get(id)?.get(key)
     }
 
-    /// The variable of this name.
     pub fn variable(&self, name: &str) -> Option<&Fact> {
         self.get(&format!("env:{name}"))
     }
@@ -396,7 +394,6 @@ impl Facts {
         }
     }
 
-    /// Adds a fact that is one value.
     fn add_value(&mut self, id: impl AsRef<str>, place: &Place, value: &str) {
         self.add(id, place, &[("value", Some(value))]);
     }
@@ -656,7 +653,6 @@ fn need(fails: bool, gives_up: bool) -> Option<&'static str> {
     if fails { Some("yes") } else { checked }
 }
 
-/// Characters of a value that a line shows.
 const LONGEST_VALUE: usize = 160;
 
 /// A fact's value in one line: `--model-path, default 0.0.0.0`.

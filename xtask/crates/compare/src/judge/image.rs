@@ -18,7 +18,6 @@ const BROUGHT: &str = "sglang flashinfer flashinfer-python torch torchvision tri
 const BROUGHT_APT: &str = "python3 python3-pip build-essential ca-certificates curl git wget";
 
 impl<'a> Judge<'a> {
-    /// What the Dockerfile says.
     pub fn image(&mut self) {
         for (name, old) in self.old.area("image") {
             let id = format!("image:{name}");
@@ -271,7 +270,6 @@ fn files(name: &str, fact: &Fact) -> Vec<String> {
     }
 }
 
-/// The commands of a step.
 fn commands(_: &str, fact: &Fact) -> Vec<String> {
     let commands = fact.get("commands").unwrap_or_default().lines();
     commands.map(str::to_owned).collect()

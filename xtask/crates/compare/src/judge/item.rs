@@ -46,7 +46,6 @@ impl Verdict {
     }
 }
 
-/// A fact with its verdict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Item {
     pub id: String,
@@ -96,7 +95,6 @@ impl Item {
             .help("If that is meant, record why.")
     }
 
-    /// A finding of a run, open.
     pub fn found(id: &str, why: String, help: &str) -> Self {
         Self::new(id, Verdict::Changed, None, None)
             .why(why)
@@ -167,7 +165,6 @@ impl Item {
         help.clone_into(&mut self.help);
     }
 
-    /// The area: what stands in front of the colon.
     pub fn area(&self) -> &str {
         self.id.split(':').next().unwrap_or_default()
     }

@@ -415,7 +415,6 @@ fn attribute<'f>(fact: Option<&'f Fact>, key: &str) -> Option<&'f str> {
     fact.and_then(|fact| fact.get(key))
 }
 
-/// The first few of many names.
 pub fn few<Name: Borrow<str>>(names: &[Name], most: usize) -> String {
     let shown = names[..names.len().min(most)].join(", ");
     match names.len().saturating_sub(most) {

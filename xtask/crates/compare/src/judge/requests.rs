@@ -226,7 +226,6 @@ impl Judge<'_> {
             && !(named && methods(old).any(|method| method == "POST"))
     }
 
-    /// Classes, functions and signatures.
     pub fn python(&mut self) {
         self.each("python", |judge, name, id, old, new| {
             let Some(new) = new else {
@@ -334,14 +333,12 @@ fn still_holds(part: &str, is: &BTreeSet<&str>) -> bool {
     rest == COMPUTED || is_more || !is_other
 }
 
-/// The parts of all requests.
 pub fn sent(facts: &Facts) -> BTreeSet<String> {
     let routes = facts.area("route");
     let parts = routes.flat_map(|(_, fact)| lines(fact, "body"));
     parts.map(str::to_owned).collect()
 }
 
-/// The methods of a route.
 fn methods(fact: &Fact) -> impl Iterator<Item = &str> {
     fact.get("method").unwrap_or_default().split_whitespace()
 }
@@ -390,7 +387,6 @@ fn lost_body(old: &Fact, new: &Fact) -> Option<String> {
     lost.map(|lost| format!("Its requests no longer hold {lost}."))
 }
 
-/// The lines of an attribute.
 fn lines<'a>(fact: &'a Fact, key: &str) -> impl Iterator<Item = &'a str> {
     fact.get(key).unwrap_or_default().lines()
 }

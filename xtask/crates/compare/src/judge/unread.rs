@@ -9,7 +9,6 @@ use super::{Item, Judge, Verdict};
 use worker_files::Hides;
 
 impl Judge<'_> {
-    /// What was not understood on either side.
     pub fn unread(&mut self) {
         for gap in &self.old.unread {
             let place = Fact {

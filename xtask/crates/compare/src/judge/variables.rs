@@ -8,7 +8,6 @@ use worker_files::ALSO;
 use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
-    /// Variables that the running worker reads.
     pub fn environment(&mut self) {
         for (name, old, new) in self.ids("env") {
             let id = format!("env:{name}");

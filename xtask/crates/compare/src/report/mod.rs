@@ -49,7 +49,6 @@ const AREAS: [(&str, &str); 27] = [
     ("run", "runs"),
 ];
 
-/// The whole result.
 pub struct Report {
     pub old: String,
     pub new: String,
@@ -71,14 +70,12 @@ pub struct Report {
     pub all: bool,
     /// How to call this tool in advice.
     pub command: String,
-    /// The commands of this repository.
     pub commands: Commands,
     /// The task that comes next, where the old worker's files are still in `outdated/`.
     pub cleanup: Option<String>,
 }
 
 impl Report {
-    /// Facts that fail.
     pub fn open(&self) -> impl Iterator<Item = &Item> {
         self.items.iter().filter(|item| item.open)
     }
@@ -98,7 +95,6 @@ impl Report {
         entries::of(&self.items, self.base.as_ref())
     }
 
-    /// The result in a sentence.
     fn sentence(&self) -> String {
         let (open, stale) = (self.open().count(), self.stale.len());
         if open + stale == 0 {

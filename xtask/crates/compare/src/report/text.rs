@@ -58,7 +58,6 @@ impl Report {
         out
     }
 
-    /// The counts alone.
     pub fn summary(&self) -> String {
         let (words, rows) = self.sums();
         let mut out = " ".repeat(22);
