@@ -68,12 +68,11 @@ pub fn withdrawal(fact: &str) -> String {
 impl Reason {
     /// Whether `cleanup` may still ask for this reason: its file is there.
     pub fn waits_for_cleanup(&self, outdated: &dyn Tree, rest: &dyn Tree) -> bool {
-        [(CHANGED, outdated), (MENTION, rest)]
-            .iter()
-            .any(|(prefix, tree)| {
-                let path = self.fact.strip_prefix(prefix).and_then(RepoPath::unquote);
-                path.is_some_and(|path| tree.entries().contains_key(&path))
-            })
+        let mut questions = [(CHANGED, outdated), (MENTION, rest)].into_iter();
+        questions.any(|(prefix, tree)| {
+            let path = self.fact.strip_prefix(prefix).and_then(RepoPath::unquote);
+            path.is_some_and(|path| tree.entries().contains_key(&path))
+        })
     }
 
     /// Whether it can't be told to be stale without running both workers.
@@ -190,10 +189,8 @@ impl Accepted {
 
     /// Upstream's reasons for what is open, by id.
     pub fn offered_for(&self, items: &[Item]) -> BTreeMap<String, String> {
-        let offers = self.offers(items);
-        offers
-            .map(|entry| (entry.fact.clone(), entry.reason.clone()))
-            .collect()
+        let pair = |entry: &Reason| (entry.fact.clone(), entry.reason.clone());
+        self.offers(items).map(pair).collect()
     }
 
     fn offers(&self, items: &[Item]) -> impl Iterator<Item = &Reason> {
@@ -236,10 +233,12 @@ impl Accepted {
             let is_shown = was_run || !entry.needs_run();
             entry.of.is_none() && !is_cleanups(&entry.fact) && is_shown
         };
-        let unbound = self.accepted.iter_mut().filter(is_unbound);
-        unbound
-            .map(|entry| entry.of = Some(values(&entry.fact, items)))
-            .count()
+        let mut count = 0;
+        for entry in self.accepted.iter_mut().filter(is_unbound) {
+            entry.of = Some(values(&entry.fact, items));
+            count += 1;
+        }
+        count
     }
 
     /// Takes a reason off the record, by the name that it has there; gives its text.
@@ -254,10 +253,8 @@ impl Accepted {
     pub fn apply(&self, items: &mut [Item]) -> Vec<Reason> {
         let mut stale: Vec<&Reason> = self.accepted.iter().collect();
         for item in items.iter_mut().filter(|item| item.open) {
-            let entries = self
-                .accepted
-                .iter()
-                .filter(|entry| matches(&entry.fact, &item.id));
+            let entries = self.accepted.iter();
+            let entries = entries.filter(|entry| matches(&entry.fact, &item.id));
             let (standing, outgrown): (Vec<_>, Vec<_>) = entries
                 .partition(|entry| entry.stands_for(&item.id, true, |held| holds(held, item)));
             stale.retain(|entry| !standing.iter().any(|used| std::ptr::eq(*used, *entry)));
@@ -280,11 +277,8 @@ impl Accepted {
 
 /// The reading that a reason is given for: the old one, or the new one where there is no old.
 fn reading(item: &Item) -> Fact {
-    item.old
-        .as_ref()
-        .or(item.new.as_ref())
-        .cloned()
-        .unwrap_or_default()
+    let fact = item.old.as_ref().or(item.new.as_ref());
+    fact.cloned().unwrap_or_default()
 }
 
 /// Whether a reason was given for what a fact is now, as this reader or an older one saw it.
@@ -299,9 +293,8 @@ fn holds(held: &str, item: &Item) -> bool {
 
 /// A digest of all of a fact that is judged.
 pub fn digest_of(fact: &Fact) -> String {
-    let parts = fact
-        .judged()
-        .flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]);
+    let judged = fact.judged();
+    let parts = judged.flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]);
     format!("{:016x}", digest(parts))
 }
 
@@ -319,12 +312,11 @@ pub fn matches(pattern: &str, id: &str) -> bool {
     let [first, middle @ .., last] = parts.as_slice() else {
         return pattern == id;
     };
-    let behind = middle
-        .iter()
-        .try_fold(id.strip_prefix(first), |rest, part| {
-            Some(rest?.split_once(part).map(|(_, behind)| behind))
-        });
-    behind.flatten().is_some_and(|rest| rest.ends_with(last))
+    let mut rest = id.strip_prefix(first);
+    for part in middle {
+        rest = rest.and_then(|rest| Some(rest.split_once(part)?.1));
+    }
+    rest.is_some_and(|rest| rest.ends_with(last))
 }
 
 #[cfg(test)]

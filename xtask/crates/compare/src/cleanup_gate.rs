@@ -62,10 +62,8 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
         old.complete(record.facts.clone(), &outdated);
     }
     let new = Facts::read(&rest)?;
-    let base = record
-        .as_ref()
-        .ok()
-        .and_then(|record| record.origin.base.clone());
+    let base = record.as_ref().ok();
+    let base = base.and_then(|record| record.origin.base.clone());
     let mut open = judge_all(&old, base.as_ref(), &new, &rest)?;
     let mut stale = accepted.apply(&mut open);
     stale.retain(|entry| !entry.needs_run() && !entry.waits_for_cleanup(&outdated, &rest));
@@ -114,12 +112,8 @@ fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
         Some(kept) => kept.judged().eq(fact.judged()) || !from_there(kept),
         None => false,
     };
-    let missing: Vec<&str> = old
-        .all
-        .iter()
-        .filter(|(id, fact)| !is_kept(id, fact))
-        .map(|(id, _)| id.as_str())
-        .collect();
+    let missing = old.all.iter().filter(|(id, fact)| !is_kept(id, fact));
+    let missing: Vec<&str> = missing.map(|(id, _)| id.as_str()).collect();
     (!missing.is_empty()).then(|| {
         let ids = few(&missing, 3);
         format!("does not hold what {OUTDATED}/ says of {ids}")

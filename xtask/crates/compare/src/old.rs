@@ -58,9 +58,13 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
         });
     }
     let mut notes = Vec::new();
-    let record = read(root)?
-        .map(|record| seen_again(record, trees, &mut notes))
-        .transpose()?;
+    let record = match records::read_file(root, BASELINE)? {
+        Some((text, place)) => {
+            let record = baseline::of_repository(&text, place)?;
+            Some(seen_again(record, trees, &mut notes)?)
+        }
+        None => None,
+    };
     let is_there = root.join(OUTDATED).is_dir();
     if !is_there && record.is_none() {
         bail!(UserError::new(
@@ -87,13 +91,6 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
         old.tree = Some(tree);
     }
     Ok(old)
-}
-
-fn read(root: &Path) -> Result<Option<Record>> {
-    let record = records::read_file(root, BASELINE)?;
-    record
-        .map(|(text, place)| baseline::of_repository(&text, place))
-        .transpose()
 }
 
 /// A record that an older reader made is made again from its commit, where that is reachable.

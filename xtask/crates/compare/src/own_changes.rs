@@ -289,10 +289,8 @@ impl<'a> There<'a> {
     /// Where the code of a function may be now: in that of the same name, and in those that have a
     /// statement of it that no other code would have.
     fn functions(&self, function: &'a str, statements: &[&str]) -> BTreeSet<&'a str> {
-        let have = self
-            .by_function
-            .iter()
-            .filter(|(_, text)| !is_common(text) && statements.contains(text));
+        let all = self.by_function.iter();
+        let have = all.filter(|(_, text)| !is_common(text) && statements.contains(text));
         have.map(|(name, _)| *name).chain([function]).collect()
     }
 

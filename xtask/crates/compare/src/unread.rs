@@ -4,7 +4,7 @@
 //! `vars.json` loses a name. So each gap carries a digest of its file, of the repository's modules
 //! that the file imports and of the data files that it names.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
 
@@ -58,40 +58,39 @@ pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 }
 
 pub fn of(unread: Vec<Unread>, tree: &dyn Tree) -> Result<Vec<UnreadFact>> {
-    let files: BTreeSet<RepoPath> = unread.iter().map(|u| u.place.file.clone()).collect();
-    if files.is_empty() {
+    if unread.is_empty() {
         return Ok(Vec::new());
     }
     let names = Names::of(tree);
-    let mut digests = BTreeMap::new();
+    let mut digests: BTreeMap<RepoPath, String> = BTreeMap::new();
     let mut texts = HashMap::new();
-    for file in files {
-        let digest = names.closure(tree, &file, &mut texts)?;
-        digests.insert(file, digest);
-    }
     let mut taken: HashMap<String, usize> = HashMap::new();
-    let gaps = unread.into_iter().map(|unread| {
+    let mut gaps = Vec::new();
+    for unread in unread {
+        let file = &unread.place.file;
+        if !digests.contains_key(file) {
+            digests.insert(file.clone(), names.closure(tree, file, &mut texts)?);
+        }
         let text = if unread.text.is_empty() {
             &unread.what
         } else {
             &unread.text
         };
         let number = digest([text.as_bytes()]) & 0xffff;
-        let mut id = format!("unread:{}:{number:04x}", unread.place.file);
+        let mut id = format!("unread:{file}:{number:04x}");
         let same = taken.entry(id.clone()).or_default();
         *same += 1;
         if *same > 1 {
             id = format!("{id}-{same}");
         }
-        let digest = digests.get(&unread.place.file).cloned().unwrap_or_default();
         // Of a file that is somebody else's, what it names says nothing.
-        let digest = match texts.get(&unread.place.file) {
+        let digest = match texts.get(file) {
             Some((alone, _)) if unread.what == NOT_BUILT => format!("{alone:016x}"),
-            _ => digest,
+            _ => digests[file].clone(),
         };
-        UnreadFact { id, unread, digest }
-    });
-    Ok(gaps.collect())
+        gaps.push(UnreadFact { id, unread, digest });
+    }
+    Ok(gaps)
 }
 
 /// A file's content with the files that it names.
@@ -137,12 +136,8 @@ impl Names {
                 continue;
             };
             all.insert(in_layout(&path.to_string()), *content);
-            left.extend(
-                named
-                    .iter()
-                    .filter(|path| seen.insert((*path).clone()))
-                    .cloned(),
-            );
+            let new = named.iter().filter(|path| seen.insert((*path).clone()));
+            left.extend(new.cloned());
         }
         let parts: Vec<[u8; 8]> = all.values().map(|content| content.to_le_bytes()).collect();
         let named = all.keys().map(String::as_bytes);
@@ -160,22 +155,19 @@ impl Names {
             |path: &RepoPath, all: &[&[u8]]| all.iter().any(|end| path.name().ends_with(end));
         let is_yaml = ends(path, &[b".yml", b".yaml"]);
         let is_code = is_yaml || ends(path, &[b".py", b".sh", b"Dockerfile"]);
-        let mut named = Vec::new();
-        if is_code {
-            let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
-            let words: HashSet<&[u8]> = bytes.split(|byte| !is_word(byte)).collect();
-            let parts = words
-                .iter()
-                .flat_map(|word| word.split(|byte| *byte == b'.'));
-            let parts: HashSet<&[u8]> = words.iter().copied().chain(parts).collect();
-            named = parts
-                .into_iter()
-                .filter_map(|word| self.0.get(word))
-                .flatten()
-                .filter(|named| !is_yaml || ends(named, &[b".yml", b".yaml"]))
-                .cloned()
-                .collect();
-        }
+        let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+        let words = bytes.split(|byte| !is_word(byte)).filter(|_| is_code);
+        let words: HashSet<&[u8]> = words.collect();
+        let parts = words
+            .iter()
+            .flat_map(|word| word.split(|byte| *byte == b'.'));
+        let words: HashSet<&[u8]> = words.iter().copied().chain(parts).collect();
+        let named = words
+            .into_iter()
+            .filter_map(|word| self.0.get(word))
+            .flatten();
+        let named = named.filter(|named| !is_yaml || ends(named, &[b".yml", b".yaml"]));
+        let named = named.cloned().collect();
         Ok((digest([bytes.as_slice()]), named))
     }
 }

@@ -37,6 +37,13 @@ pub struct RunJob {
     pub input: serde_json::Value,
 }
 
+impl RunJob {
+    fn new(name: &str, input: &serde_json::Value) -> Self {
+        let (name, input) = (name.to_owned(), input.clone());
+        Self { name, input }
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Played {
     pub name: String,
@@ -93,18 +100,14 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Ve
     let driver = scratch.path().join("driver.py");
     fs_err::write(&driver, DRIVER)?;
     let mut scenarios = scenarios.to_vec();
+    let path = std::env::var("PATH").unwrap_or_default();
     for scenario in &mut scenarios {
-        let path = std::env::var("PATH").unwrap_or_default();
-        scenario.env.insert("PATH".to_owned(), path);
+        let home = home.display().to_string();
         scenario
             .env
-            .insert("HOME".to_owned(), home.display().to_string());
+            .extend([("PATH".into(), path.clone()), ("HOME".into(), home)]);
     }
-    let plan = serde_json::json!({
-        "folder": handler,
-        "scenarios": scenarios,
-        "limit": limit,
-    });
+    let plan = serde_json::json!({"folder": handler, "scenarios": scenarios, "limit": limit});
     let [input, errors] = ["plan.json", "errors"].map(|name| scratch.path().join(name));
     fs_err::write(&input, plan.to_string())?;
     // `-I -S`: no user's settings, and none of the packages that happen to be installed here.
@@ -140,9 +143,7 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Ve
 fn lay_out(tree: &dyn Tree, to: &Path) -> Result<std::path::PathBuf> {
     const LARGEST: u64 = 8 * 1024 * 1024;
     for (path, entry) in tree.entries() {
-        let Some(text) = path.as_str() else {
-            continue;
-        };
+        let Some(text) = path.as_str() else { continue };
         let extension = Path::new(text).extension();
         let wanted = extension.is_some_and(|e| e == "py" || e == "json");
         let inside = !text.split('/').any(|part| part == ".." || part.is_empty());
@@ -155,18 +156,18 @@ fn lay_out(tree: &dyn Tree, to: &Path) -> Result<std::path::PathBuf> {
             fs_err::write(file, tree.read(path)?)?;
         }
     }
-    let folder = ["src", ".", ".runpod"]
+    let folders = ["src", ".", ".runpod"].map(|folder| to.join(folder));
+    let Some(folder) = folders
         .iter()
-        .map(|folder| to.join(folder))
-        .find(|folder| folder.join("handler.py").is_file());
-    match folder {
-        // Without a dot in it: the driver tells the worker's files by this folder's name.
-        Some(folder) => Ok(folder.canonicalize()?),
-        None => bail!(UserError::new(
+        .find(|folder| folder.join("handler.py").is_file())
+    else {
+        bail!(UserError::new(
             format!("{} has no handler.py to run", tree.describe()),
             "leave --execute out, or name a tree with the worker's Python"
-        )),
-    }
+        ));
+    };
+    // Without a dot in it: the driver tells the worker's files by this folder's name.
+    Ok(folder.canonicalize()?)
 }
 
 #[cfg(test)]

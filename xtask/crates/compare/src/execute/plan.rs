@@ -16,21 +16,17 @@ pub const MODEL: [&str; 2] = ["MODEL_NAME", "MODEL_PATH"];
 
 /// The runs to make with both workers: for every variable that either of them reads.
 pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[RunJob]) -> Vec<Scenario> {
-    let base: BTreeMap<String, String> = MODEL
-        .iter()
-        .map(|name| ((*name).to_owned(), "org/model".to_owned()))
-        .collect();
-    let scenario = |name: String, set: Option<(&str, String)>, jobs: &[RunJob]| {
-        let mut env = base.clone();
-        env.extend(set.map(|(name, value)| (name.to_owned(), value)));
-        let jobs = jobs.to_vec();
+    let model = MODEL.map(|name| (name.to_owned(), "org/model".to_owned()));
+    let scenario = |name: &str, set: Option<(&str, &str)>, jobs: &[RunJob]| {
+        let mut env = BTreeMap::from(model.clone());
+        env.extend(set.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let (name, jobs) = (name.to_owned(), jobs.to_vec());
         Scenario { name, env, jobs }
     };
-    let mut all = vec![scenario(BASE.to_owned(), None, jobs)];
+    let mut all = vec![scenario(BASE, None, jobs)];
     let names = old.area("env").chain(new.area("env"));
     for name in names.map(|(name, _)| name).collect::<BTreeSet<_>>() {
-        let set = Some((name, value(name, old, new, table)));
-        let mut scenario = scenario(name.to_owned(), set, &[]);
+        let mut scenario = scenario(name, Some((name, &value(name, old, new, table))), &[]);
         // Alone, each name of the model counts.
         let is_model = MODEL.contains(&name);
         scenario.env.retain(|other, _| !is_model || other == name);
@@ -39,10 +35,13 @@ pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[RunJob]) -> Vec
     for (name, fact) in old.area("env") {
         // What is empty, and what is written in another case, has its own way of being read.
         let is_word = fact.get("how") == Some("switch") || fact.has("interpreted");
-        let values = ["", "True", "TRUE"];
-        for value in &values[..if is_word { 3 } else { 1 }] {
-            let set = Some((name, (*value).to_owned()));
-            all.push(scenario(format!("{name}={value}"), set, &[]));
+        let values = ["", "True", "TRUE"].into_iter();
+        for value in values.take(if is_word { 3 } else { 1 }) {
+            all.push(scenario(
+                &format!("{name}={value}"),
+                Some((name, value)),
+                &[],
+            ));
         }
     }
     all
@@ -50,31 +49,31 @@ pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[RunJob]) -> Vec
 
 /// A value that the variable's type allows and that is not its default.
 fn value(name: &str, old: &Facts, new: &Facts, table: Table) -> String {
-    match name {
-        "MODEL_NAME" | "MODEL_PATH" | "MODEL" => return "org/other".to_owned(),
-        "HOST" => return "127.0.0.2".to_owned(),
-        "PORT" => return "30123".to_owned(),
-        "LOG_LEVEL" | "LOG_LEVEL_HTTP" => return "debug".to_owned(),
-        _ => {}
-    }
-    let id = format!("env:{name}");
-    let facts: Vec<_> = [new.get(&id), old.get(&id)].into_iter().flatten().collect();
-    let flag = facts.iter().find_map(|fact| fact.get("flag"));
-    let switch = facts.iter().any(|fact| fact.get("how") == Some("switch"));
-    if switch {
-        return "true".to_owned();
-    }
-    if let Some((_, flag)) = flag.and_then(|flag| table.flag(flag)) {
-        return of_flag(flag);
-    }
-    let defaults: Vec<&str> = facts
-        .iter()
-        .filter_map(|fact| fact.get("default"))
+    let known = match name {
+        "MODEL_NAME" | "MODEL_PATH" | "MODEL" => Some("org/other"),
+        "HOST" => Some("127.0.0.2"),
+        "PORT" => Some("30123"),
+        "LOG_LEVEL" | "LOG_LEVEL_HTTP" => Some("debug"),
+        _ => None,
+    };
+    let facts: Vec<_> = [new, old]
+        .into_iter()
+        .filter_map(|facts| facts.variable(name))
         .collect();
-    let value = match defaults.first().copied() {
-        Some("true") => "false",
-        Some("false") => "true",
-        _ if defaults.iter().any(|text| text.parse::<f64>().is_ok()) => "7",
+    let flag = facts.iter().find_map(|fact| fact.get("flag"));
+    let is_switch = facts.iter().any(|fact| fact.get("how") == Some("switch"));
+    let mut defaults = facts.iter().filter_map(|fact| fact.get("default"));
+    let value = match (
+        known,
+        flag.and_then(|flag| table.flag(flag)),
+        defaults.clone().next(),
+    ) {
+        (Some(known), ..) => known,
+        _ if is_switch => "true",
+        (_, Some((_, flag)), _) => return of_flag(flag),
+        (.., Some("true")) => "false",
+        (.., Some("false")) => "true",
+        _ if defaults.any(|text| text.parse::<f64>().is_ok()) => "7",
         _ => "a-value",
     };
     value.to_owned()
@@ -116,31 +115,25 @@ pub fn jobs(trees: &[&dyn Tree]) -> Vec<RunJob> {
         "bare-messages": {"messages": messages},
         "generate": {"text": "hello", "sampling_params": {"max_new_tokens": 4}},
     });
-    let job = |(name, input): (&String, &Value)| RunJob {
-        name: name.clone(),
-        input: input.clone(),
-    };
-    let mut jobs: Vec<RunJob> = known.as_object().into_iter().flatten().map(job).collect();
+    let known = known.as_object().into_iter().flatten();
+    let mut jobs: Vec<RunJob> = known
+        .map(|(name, input)| RunJob::new(name, input))
+        .collect();
     for tree in trees {
         for path in [
             "test_input.json",
             ".runpod/test_input.json",
             "src/test_input.json",
         ] {
-            let Ok(Some(bytes)) = tree.read_file(path) else {
-                continue;
-            };
-            let Ok(job) = serde_json::from_slice::<Value>(&bytes) else {
-                continue;
-            };
-            let Some(input) = job.get("input") else {
-                continue;
-            };
-            if !jobs.iter().any(|known| known.input == *input) {
-                jobs.push(RunJob {
-                    name: format!("{path} of {}", tree.describe()),
-                    input: input.clone(),
-                });
+            let bytes = tree.read_file(path).ok().flatten().unwrap_or_default();
+            let job: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            if let Some(input) = job.get("input")
+                && !jobs.iter().any(|known| known.input == *input)
+            {
+                jobs.push(RunJob::new(
+                    &format!("{path} of {}", tree.describe()),
+                    input,
+                ));
             }
         }
     }

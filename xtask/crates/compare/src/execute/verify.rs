@@ -107,13 +107,11 @@ fn variable(
     };
     let id = format!("env:{name}");
     let value = scenario.env.get(name).map_or("", String::as_str);
-    let mut found = items
-        .iter_mut()
-        .filter(|item| item.id == id && item.old.is_some());
-    let item = found
-        .next()
-        .filter(|item| is_plain || item.verdict == Verdict::Kept);
-    let Some(item) = item else { return };
+    let item = items.iter_mut().find(|item| item.id == id);
+    let item = item.filter(|item| item.old.is_some());
+    let Some(item) = item.filter(|item| is_plain || item.verdict == Verdict::Kept) else {
+        return;
+    };
     let [before, after] =
         [(old_base, was), (new_base, is)].map(|(base, run)| effect(base, run, name, table));
     let same_effect = before == after;
@@ -160,10 +158,8 @@ fn variable(
 
 /// A worker that never started, or whose handler never ran, shows nothing.
 fn could_not_run(side: &str, base: &Played, runs: &Runs<'_>) -> Option<Item> {
-    let wanted = runs
-        .scenarios
-        .iter()
-        .any(|scenario| !scenario.jobs.is_empty());
+    let mut scenarios = runs.scenarios.iter();
+    let wanted = scenarios.any(|scenario| !scenario.jobs.is_empty());
     let why = match &base.error {
         Some(error) => error,
         None if !base.started => "it never calls runpod.serverless.start",
@@ -437,11 +433,8 @@ fn settings(old: &Played, new: &Played, items: &mut Vec<Item>) {
 
 /// Variables that a run asked for and the reading did not find.
 fn unseen_reads(side: &str, played: &[Played], known: [&Facts; 2], items: &mut Vec<Item>) {
-    let asked: BTreeSet<&str> = played
-        .iter()
-        .flat_map(|one| &one.reads)
-        .map(String::as_str)
-        .collect();
+    let asked = played.iter().flat_map(|run| &run.reads);
+    let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
     // Code that goes through all variables asks for whatever is there.
     let loops = asked.contains("*");
     for name in asked {
@@ -476,9 +469,8 @@ fn static_drives(
             continue;
         }
         // A flag that SGLang takes and ignores need not be passed.
-        let ignored = table
-            .flag(flag)
-            .is_some_and(|(_, flag)| flag.effect.is_some());
+        let known = table.flag(flag);
+        let ignored = known.is_some_and(|(_, flag)| flag.effect.is_some());
         let (flag, _) = canonical(flag, table);
         let shown = flags(run, table).contains_key(&flag) || flags(base, table).contains_key(&flag);
         if !shown && !ignored {

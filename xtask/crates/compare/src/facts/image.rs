@@ -250,10 +250,8 @@ fn is_empty_blob(entry: &xtask_core::tree::TreeEntry) -> bool {
         "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
         "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
     ];
-    entry
-        .oid
-        .as_ref()
-        .is_some_and(|oid| empty.contains(&&*oid.0))
+    let oid = entry.oid.as_ref();
+    oid.is_some_and(|oid| empty.contains(&&*oid.0))
 }
 
 /// Whether others name a copied file by its place in the image. Programs and the files that the

@@ -357,13 +357,11 @@ impl Facts {
 
     /// The facts of an interface; the tree tells what a copied folder holds.
     pub fn of(interface: &WorkerInterface, tree: &dyn Tree) -> Self {
+        let pinned = interface.sglang().map(|(version, _)| version);
         let mut facts = Self {
-            sglang: interface.sglang().map(|(version, _)| version),
+            sglang: pinned.or_else(|| interface.flag_table.as_ref()?.version.clone()),
             ..Self::default()
         };
-        facts.sglang = facts
-            .sglang
-            .or_else(|| interface.flag_table.as_ref()?.version.clone());
         facts.running(interface);
         facts.flags(interface);
         facts.python(interface);
@@ -493,11 +491,8 @@ impl Facts {
     /// does.
     fn add_variable(&mut self, interface: &WorkerInterface, name: &str, reads: &[&EnvRead]) {
         let reached = reads.iter().any(|read| read.reached);
-        let reads: Vec<&EnvRead> = reads
-            .iter()
-            .filter(|r| r.reached == reached)
-            .copied()
-            .collect();
+        let reads = reads.iter().filter(|read| read.reached == reached);
+        let reads: Vec<&EnvRead> = reads.copied().collect();
         let drive = reads.iter().find_map(|read| read.drives.as_ref());
         let flag = drive.map(|drive| drive.flag.as_str());
         let (how, words) = match drive.map(|drive| &drive.how) {
@@ -618,14 +613,12 @@ impl Facts {
         }
         for item in &interface.python.api {
             let plain = format!("python:{}", item.name);
-            let taken = self
-                .all
-                .get(&plain)
-                .is_some_and(|fact| fact.get("module") != Some(&item.module));
-            let id = if taken {
-                format!("python:{}.{}", item.module, item.name)
-            } else {
-                plain
+            let known = self.get(&plain);
+            let id = match known.map(|fact| fact.get("module")) {
+                Some(module) if module != Some(&item.module) => {
+                    format!("python:{}.{}", item.module, item.name)
+                }
+                _ => plain,
             };
             self.add(
                 id,

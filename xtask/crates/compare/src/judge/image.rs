@@ -248,10 +248,9 @@ fn left_to_code(old: &Fact, new: &Fact) -> Option<String> {
 /// Whether two commands start the same program: the path of the script goes with the layout.
 fn same_start(old: &str, new: &str) -> bool {
     let names = |line: &str| -> Vec<String> {
-        line.split_whitespace()
-            .map(|word| word.rsplit('/').next().unwrap_or(word).to_owned())
-            .filter(|word| word != "-u")
-            .collect()
+        let words = line.split_whitespace();
+        let names = words.map(|word| word.rsplit('/').next().unwrap_or(word).to_owned());
+        names.filter(|word| word != "-u").collect()
     };
     names(old) == names(new)
 }
@@ -301,9 +300,8 @@ fn in_place_of(command: &str, old: &Facts, new: &Facts) -> Option<String> {
 /// Whether a step of the build runs this program on a file, or on all of a folder.
 fn sets(facts: &Facts, program: &str, file: &str) -> bool {
     let own = file.rsplit('/').next().unwrap_or(file);
-    let commands = facts
-        .area("step")
-        .filter_map(|(_, step)| step.get("commands"));
+    let steps = facts.area("step");
+    let commands = steps.filter_map(|(_, step)| step.get("commands"));
     commands.flat_map(str::lines).any(|line| {
         let words = || line.split_whitespace();
         let is_meant = |word: &str| word.ends_with(own) || word.contains('*') || word == "-R";

@@ -89,10 +89,8 @@ fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
         .map_or([old, new], |then| [&then[0], &then[1]]);
     let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();
     let newest = Table::newest().release();
-    let is_newer = new
-        .sglang
-        .as_deref()
-        .is_some_and(|pinned| sglang::order(pinned, newest).is_gt());
+    let pinned = new.sglang.as_deref();
+    let is_newer = pinned.is_some_and(|pinned| sglang::order(pinned, newest).is_gt());
     let sglang = match (&new.sglang, tables.as_slice()) {
         (None, _) => "SGLang".to_owned(),
         (Some(version), [one]) if one.release() == version => format!("SGLang {version}"),
@@ -290,11 +288,9 @@ impl<'a> Judge<'a> {
 
     /// The new worker's variable that sets a flag.
     fn driver(&self, flag: &str) -> Option<&str> {
-        let mut variables = self.new.area("env");
-        let drives = |fact: &Fact| fact.get("flag").is_some_and(|f| self.same_flag(flag, f));
-        variables
-            .find(|(_, fact)| drives(fact))
-            .map(|(name, _)| name)
+        let variables = self.new.area("env");
+        let mut flags = variables.filter_map(|(name, fact)| Some((name, fact.get("flag")?)));
+        Some(flags.find(|(_, other)| self.same_flag(flag, other))?.0)
     }
 
     fn item(&self, id: &str) -> Option<&Item> {
@@ -315,15 +311,12 @@ impl<'a> Judge<'a> {
     where
         'a: 'n,
     {
-        // A name for short stays what it was for all that is known.
-        let newest = || {
-            Table::newest()
-                .flag(flag)
-                .filter(|_| self.tables.is_empty())
+        let known = match self.tables.as_slice() {
+            // A name for short stays what it was for all that is known.
+            [] => Table::newest().flag(flag),
+            _ => self.flag(flag),
         };
-        self.flag(flag)
-            .or_else(newest)
-            .map_or(flag, |(name, _)| name)
+        known.map_or(flag, |(name, _)| name)
     }
 
     /// Whether two flags do the same in the pinned release.
@@ -370,22 +363,16 @@ impl<'a> Judge<'a> {
                 other => other.to_string(),
             })
         });
-        let first = defaults.next()??;
-        defaults
-            .all(|other| other.as_deref() == Some(&*first))
-            .then_some(first)
+        let first = defaults.next()?;
+        first.filter(|first| defaults.all(|other| other.as_ref() == Some(first)))
     }
 
     /// The attributes that differ, as `default 1, now 2`, wording left out.
     fn differences(old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Vec<String> {
-        let names: BTreeSet<&str> = old
-            .value
-            .keys()
-            .chain(new.value.keys())
-            .map(|key| &**key)
-            .collect();
+        let names: BTreeSet<&String> = old.value.keys().chain(new.value.keys()).collect();
+        let names = names.into_iter().map(String::as_str);
         let is_judged = |key: &&str| keys.map_or(!WORDING.contains(key), |keys| keys.contains(key));
-        let differing = names.into_iter().filter(is_judged).filter_map(|key| {
+        let differing = names.filter(is_judged).filter_map(|key| {
             let (old, new) = (old.get(key), new.get(key));
             let same = old.unwrap_or_default() == new.unwrap_or_default();
             (!same).then(|| difference(key, old, new))

@@ -81,9 +81,9 @@ impl Judge<'_> {
         }
         let limits = match (old.get("limits"), new.get("limits")) {
             (Some(was), Some(is))
-                if !is
+                if is
                     .split(", ")
-                    .all(|one| was.split(", ").any(|own| own == one)) =>
+                    .any(|one| was.split(", ").all(|own| own != one)) =>
             {
                 Some(format!("Its value had to be `{was}`, has to be `{is}`."))
             }
@@ -218,9 +218,8 @@ impl Judge<'_> {
         let mut before = self.old.area("route");
         let named = before.any(|(route, _)| route.starts_with('{'));
         // Of a route that a job completes, the job says only a part.
-        let is_completed = route
-            .match_indices('{')
-            .any(|(at, _)| at > 0 && !route[at..].starts_with("{}"));
+        let mut braces = route.match_indices('{');
+        let is_completed = braces.any(|(at, _)| at > 0 && !route[at..].starts_with("{}"));
         !is_completed
             && self.reachable(old)
             && !(named && methods(old).any(|method| method == "POST"))
@@ -418,9 +417,10 @@ fn lost_parts<'a>(
         Some((name, _)) => is.contains(part) || is.contains(name),
         None => has_whole || has_name(part) || part == COMPUTED,
     };
-    let lost: Vec<String> = was
+    let lost = was
         .iter()
-        .filter(|part| !is_known(part) && !part.starts_with('{'))
+        .filter(|part| !is_known(part) && !part.starts_with('{'));
+    let lost: Vec<String> = lost
         .map(|part| format!("`{}`", cut(part, LONGEST)))
         .collect();
     (!lost.is_empty() && !is.contains(COMPUTED)).then(|| lost.join(", "))

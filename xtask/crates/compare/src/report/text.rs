@@ -162,13 +162,10 @@ impl Report {
 
     /// Variables that retired and that another one stands in for.
     fn instead(&self, out: &mut String) {
-        let retired = self
-            .items
-            .iter()
-            .filter(|item| item.verdict == Verdict::Retired && item.area() == "env" && !item.open);
-        let items: Vec<&Item> = retired
-            .filter(|item| item.help.starts_with("Set "))
-            .collect();
+        let is_retired = |item: &&Item| item.verdict == Verdict::Retired && !item.open;
+        let items = self.items.iter().filter(is_retired);
+        let items = items.filter(|item| item.area() == "env" && item.help.starts_with("Set "));
+        let items: Vec<&Item> = items.collect();
         if !items.is_empty() {
             let _ = writeln!(
                 out,
