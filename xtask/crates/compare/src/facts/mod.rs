@@ -6,12 +6,12 @@
 mod hub;
 mod image;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::unread::{self, UnreadFact};
 use worker_files::compose::ENV_FILE;
 use worker_files::dockerfile::Named;
-use worker_files::python::{ADDED, FROM, FlagGiven, FlagValue, HEADER, said_of_part};
+use worker_files::python::{ADDED, FROM, FlagValue, HEADER, said_of_part};
 use worker_files::{
     ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_one_of,
 };
@@ -73,6 +73,9 @@ impl Fact {
         self.value
             .retain(|key, value| seen(key) <= reader && (reader >= 12 || !is_check(key, value)));
         for (key, value) in &mut self.value {
+            if reader < 4 {
+                value.truncate(value.find(ALSO).unwrap_or(value.len()));
+            }
             let (separator, is_unseen): (&str, &dyn Fn(&str) -> bool) = match (area, &**key) {
                 ("route", "body") => ("\n", &|line| match said_of_part(line) {
                     Some((_, FROM, rest)) => reader < 11 || reader < 12 && rest.contains('$'),
@@ -91,20 +94,11 @@ impl Fact {
                     let begins = ["[ ", "[[ ", "test ", "export "];
                     reader < 7 && begins.iter().any(|begin| line.starts_with(begin))
                 }),
+                (_, "interpreted") => (", ", &|part| reader < 4 && is_limit(part)),
                 _ => continue,
             };
-            let seen: Vec<&str> = value
-                .split(separator)
-                .filter(|part| !is_unseen(part))
-                .collect();
-            *value = seen.join(separator);
-        }
-        for (key, value) in self.value.iter_mut().filter(|_| reader < 4) {
-            value.truncate(value.find(ALSO).unwrap_or(value.len()));
-            if key == "interpreted" {
-                let seen: Vec<&str> = value.split(", ").filter(|part| !is_limit(part)).collect();
-                *value = seen.join(", ");
-            }
+            let seen = value.split(separator).filter(|part| !is_unseen(part));
+            *value = seen.collect::<Vec<_>>().join(separator);
         }
         let may_go = |key: &str| reader < 4 || is_one_of("body limits set settings", key);
         self.value
@@ -211,14 +205,10 @@ fn spelling(area: &str, key: &str, value: &str) -> String {
 
 /// Whether a part of how a value is interpreted is a limit or a factor: `max 1`, `* 60`.
 fn is_limit(part: &str) -> bool {
-    let is_operator = |word: Option<&str>| {
-        word.is_some_and(|word| matches!(word, "*" | "/" | "//" | "+" | "-" | "%" | "**"))
-    };
     let words = || part.split(' ');
-    part.starts_with("min ")
-        || part.starts_with("max ")
-        || is_operator(words().next())
-        || is_operator(words().next_back())
+    let mut ends = words().next().into_iter().chain(words().next_back());
+    let is_operator = |word| is_one_of("* / // + - % **", word);
+    part.starts_with("min ") || part.starts_with("max ") || ends.any(is_operator)
 }
 
 /// Attributes that are wording: told, but a change of them is no change of the worker.
@@ -294,9 +284,8 @@ impl Facts {
     /// only what stands in other files is.
     pub fn complete(&mut self, record: Self, tree: &dyn Tree) {
         if record.older.is_none() {
-            let known: BTreeSet<&str> = self.unread.iter().map(|gap| &*gap.id).collect();
-            let more = record.unread.into_iter();
-            let more: Vec<UnreadFact> = more.filter(|gap| !known.contains(&*gap.id)).collect();
+            let mut more = record.unread;
+            more.retain(|gap| self.unread.iter().all(|known| known.id != gap.id));
             self.unread.extend(more);
             for (id, mut fact) in record.all {
                 let own = self.all.remove(&id).unwrap_or_default().value;
@@ -475,14 +464,12 @@ impl Facts {
         }
         for setting in &interface.python.serverless {
             let id = format!("serverless:{}", setting.name);
+            let text = Some(&*setting.value);
             // The name of a function is the worker's own business.
-            let key = if setting.is_constant {
-                "value"
-            } else {
-                "label"
+            let value = match Some(&*setting.numbers).filter(|_| !setting.is_constant) {
+                None => [("value", text), ("numbers", None)],
+                numbers => [("label", text), ("numbers", numbers)],
             };
-            let numbers = Some(&*setting.numbers).filter(|_| !setting.is_constant);
-            let value = [(key, Some(&*setting.value)), ("numbers", numbers)];
             self.add(id, &setting.place, &value);
         }
     }
@@ -495,11 +482,10 @@ impl Facts {
         let reads: Vec<&EnvRead> = reads.copied().collect();
         let drive = reads.iter().find_map(|read| read.drives.as_ref());
         let flag = drive.map(|drive| drive.flag.as_str());
-        let (how, words) = match drive.map(|drive| &drive.how) {
-            None => (None, String::new()),
-            Some(FlagKind::Value) => (Some("value"), String::new()),
-            Some(FlagKind::Switch { words }) => (Some("switch"), words.join(" ")),
-        };
+        let (how, words) = drive.map_or((None, String::new()), |drive| match &drive.how {
+            FlagKind::Value => (Some("value"), String::new()),
+            FlagKind::Switch { words } => (Some("switch"), words.join(" ")),
+        });
         // The worker's own fixed value for a flag is what holds when the variable is unset.
         let fixed = || {
             let given = interface.python.flags.iter();
@@ -520,18 +506,12 @@ impl Facts {
         let interpreted = all(&|read| read.interpreted.clone());
         let fallbacks = all(&|read| (!read.fallbacks.is_empty()).then(|| read.fallbacks.join(" ")));
         // Elsewhere it is read without a default, and not to ask if it is there.
-        let mut bare = reads
-            .iter()
-            .filter(|read| read.default.is_none() && !only_asks(read));
-        let is_bare = default.is_some() && bare.next().is_some();
         let any = |one: fn(&EnvRead) -> bool| reads.iter().any(|read| one(read));
+        let is_bare = default.is_some() && any(|read| read.default.is_none() && !only_asks(read));
         let required = need(any(|read| read.required), any(|read| read.ends));
-        let idle: BTreeSet<Option<bool>> = reads.iter().map(|read| read.idle).collect();
-        let used = if idle.contains(&Some(false)) {
-            Some("yes")
-        } else {
-            (idle == BTreeSet::from([Some(true)])).then_some("no")
-        };
+        let is_used = any(|read| read.idle == Some(false));
+        let is_idle = reads.iter().all(|read| read.idle == Some(true));
+        let used = is_used.then_some("yes").or(is_idle.then_some("no"));
         let passed = flag.is_none() && interface.python.passed.contains(name);
         let value = [
             ("flag", flag),
@@ -557,15 +537,17 @@ impl Facts {
         let given = interface.python.flags.iter().filter(|given| given.runs);
         let live = given.clone().filter(|given| given.reached);
         let live: BTreeSet<&str> = live.map(|given| given.flag.as_str()).collect();
-        let given: Vec<&FlagGiven> = given.collect();
-        // In a context that could not be followed the same words come to nothing.
-        let is_known_there = |one: &&&FlagGiven| {
-            let is_same = |other: &&FlagGiven| {
-                other.flag == one.flag && other.place == one.place && other.is_fixed()
-            };
-            !matches!(one.value, FlagValue::Computed(_)) || !given.iter().any(is_same)
-        };
-        for given in given.iter().filter(is_known_there) {
+        let fixed = given.clone().filter(|given| given.is_fixed());
+        let fixed: HashSet<_> = fixed
+            .map(|given| (&given.flag, given.place.to_string()))
+            .collect();
+        for given in given {
+            // In a context that could not be followed the same words come to nothing.
+            if matches!(given.value, FlagValue::Computed(_))
+                && fixed.contains(&(&given.flag, given.place.to_string()))
+            {
+                continue;
+            }
             let unreached = (!live.contains(&*given.flag)).then_some("no");
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {
@@ -577,10 +559,10 @@ impl Facts {
             let through = value.filter(|_| !from.is_empty());
             // What no variable decides on and no text says.
             let computed = match &given.value {
-                FlagValue::Computed(how) if from.is_empty() => Some(how),
+                FlagValue::Computed(how) if from.is_empty() && how.is_empty() => Some("yes"),
+                FlagValue::Computed(how) if from.is_empty() => Some(how.as_str()),
                 _ => None,
             };
-            let computed = computed.map(|how| if how.is_empty() { "yes" } else { how });
             let value = [
                 ("value", value),
                 ("from", Some(&*from)),

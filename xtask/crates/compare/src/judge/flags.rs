@@ -2,7 +2,7 @@
 
 use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
 use super::variables::{DROP_FLAG, same_value, show};
-use super::{Item, Judge, Verdict, attribute, difference};
+use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::COMPUTED;
 use xtask_core::sglang;
 
@@ -228,7 +228,7 @@ fn shape(how: &str) -> String {
 }
 
 /// What the server is started through: `numactl`, `nice`, …
-fn started_through(old: Option<&Fact>, new: Option<&Fact>) -> Item {
+fn started_through(old: Side, new: Side) -> Item {
     let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
     let verdict = match (was, is) {
         _ if was == is => return Item::new(STARTED_THROUGH, Verdict::Kept, old, new),

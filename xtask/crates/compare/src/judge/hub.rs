@@ -2,7 +2,7 @@
 
 use super::super::facts::{Fact, Facts, WORDING};
 use super::variables::{same_value, show};
-use super::{Item, Judge, Verdict, attribute, difference};
+use super::{Item, Judge, Side, Verdict, attribute, difference};
 use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
@@ -40,7 +40,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What only the new listing has: a fixed value is what all new endpoints get.
-    fn newly_declared(&self, name: &str, id: &str, new: Option<&'a Fact>) -> Item {
+    fn newly_declared(&self, name: &str, id: &str, new: Side<'a>) -> Item {
         let item = Item::new(id, Verdict::Added, None, new);
         let read = self.old.variable(name);
         let before = read.map(|fact| fact.get("default").unwrap_or_default());
@@ -57,7 +57,7 @@ impl<'a> Judge<'a> {
     }
 
     /// A category of the old form: it shows no variable that is in none.
-    fn category(&self, id: &str, old: &'a Fact, new: Option<&'a Fact>) -> Item {
+    fn category(&self, id: &str, old: &'a Fact, new: Side<'a>) -> Item {
         fn names(fact: &Fact) -> impl Iterator<Item = &str> {
             fact.get("variables").unwrap_or_default().split(' ')
         }
@@ -151,13 +151,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The default or the options of a variable in the form.
-    fn part(
-        &self,
-        owner: &str,
-        kind: &str,
-        old: Option<&'a Fact>,
-        new: Option<&'a Fact>,
-    ) -> Option<Item> {
+    fn part(&self, owner: &str, kind: &str, old: Side<'a>, new: Side<'a>) -> Option<Item> {
         let (id, owner_id) = (format!("hub:{owner}.{kind}"), format!("hub:{owner}"));
         let name = self.renamed.get(owner).map_or(owner, String::as_str);
         let new = new.or(self.new.get(&format!("hub:{name}.{kind}")));
@@ -186,13 +180,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn default(
-        &self,
-        name: &str,
-        flag: &str,
-        old: Option<&'a Fact>,
-        new: Option<&'a Fact>,
-    ) -> Item {
+    fn default(&self, name: &str, flag: &str, old: Side<'a>, new: Side<'a>) -> Item {
         let id = format!("hub:{name}");
         let types = [self.old, self.new].map(|facts| facts.attribute(&id, "type"));
         let is_switch = types.contains(&Some("boolean"));
@@ -234,7 +222,7 @@ impl<'a> Judge<'a> {
                 .help("Take the default out of hub.json, or record why."),
             Verdict::Changed => {
                 // A switch that is off was written so.
-                let shown = |value: &'a str, fact: Option<&Fact>| match value {
+                let shown = |value: &'a str, fact: Side| match value {
                     "" => fact.filter(|_| is_switch).map(|_| "false"),
                     value => Some(value),
                 };
@@ -247,14 +235,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn options(
-        &self,
-        name: &str,
-        flag: &str,
-        old: Option<&'a Fact>,
-        new: Option<&'a Fact>,
-    ) -> Item {
-        let list = |fact: Option<&'a Fact>| -> Vec<&'a str> {
+    fn options(&self, name: &str, flag: &str, old: Side<'a>, new: Side<'a>) -> Item {
+        let list = |fact: Side<'a>| -> Vec<&'a str> {
             let values = attribute(fact, "values").unwrap_or_default();
             values
                 .split('\n')
@@ -317,7 +299,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The CUDA versions that hosts must have, against the image and against before.
-    fn cuda(&self, id: &str, old: Option<&Fact>, new: Option<&Fact>) -> Item {
+    fn cuda(&self, id: &str, old: Side, new: Side) -> Item {
         let image = self.new.attribute("image:cuda", "value");
         let lowest = [old, new].map(|fact| attribute(fact, "from"));
         let verdict = match lowest {

@@ -131,11 +131,13 @@ impl<'a> Judge<'a> {
     pub fn packages(&mut self) {
         // An entry is a RUN line, but a command may move to another one.
         let (before, after) = (self.old, self.new);
-        let missing = |lost: &[String], _: usize| match lost {
-            [one] if let Some(now) = in_place_of(one, before, after) => {
-                format!("It was `{one}`, is `{now}`.")
+        let missing = |lost: &[String], _: usize| {
+            if let [one] = lost
+                && let Some(now) = in_place_of(one, before, after)
+            {
+                return format!("It was `{one}`, is `{now}`.");
             }
-            lost => format!("The new image does it nowhere: {}.", few(lost, 5)),
+            format!("The new image does it nowhere: {}.", few(lost, 5))
         };
         let help = "Do it again, or record why it isn't needed.";
         self.each_part("step", commands, missing, help);

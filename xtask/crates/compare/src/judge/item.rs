@@ -64,12 +64,15 @@ pub struct Item {
     pub reason: Option<String>,
 }
 
+/// What one worker has of a fact.
+pub type Side<'f> = Option<&'f Fact>;
+
 impl Item {
     pub fn new<'f>(
         id: &str,
         verdict: Verdict,
-        old: impl Into<Option<&'f Fact>>,
-        new: impl Into<Option<&'f Fact>>,
+        old: impl Into<Side<'f>>,
+        new: impl Into<Side<'f>>,
     ) -> Self {
         Self {
             id: id.to_owned(),

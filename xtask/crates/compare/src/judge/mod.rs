@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde_json::Value;
 
 pub use image::own_build;
-pub use item::{Item, Verdict};
+pub use item::{Item, Side, Verdict};
 pub use variables::{env_line, same_value};
 
 use super::facts::{ALONE, Fact, Facts, WORDING};
@@ -56,22 +56,20 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
     if items.iter().any(|item| item.open) {
         // What was wrong with the old worker already, in the same words, is no loss.
         let before = judged(old, old);
-        let before: BTreeMap<&str, &Item> =
-            before.iter().map(|item| (item.id.as_str(), item)).collect();
-        let value = |facts: &Facts, id: &str| facts.get(id).map(|fact| fact.value.clone());
-        let was_so = |item: &Item| {
-            let was = before.get(item.id.as_str());
-            was.is_some_and(|was| was.open && was.verdict == item.verdict && was.why == item.why)
-                && value(old, &item.id) == value(new, &item.id)
-        };
-        items.retain(|item| !item.open || old.get(&item.id).is_some() || !was_so(item));
-        for item in items.iter_mut().filter(|item| item.open) {
-            if was_so(item) {
-                item.open = false;
-                item.verdict = Verdict::Kept;
-                item.help.clear();
+        items.retain_mut(|item| {
+            let [was, is] = [old, new].map(|facts| facts.get(&item.id).map(|fact| &fact.value));
+            let mut before = before
+                .iter()
+                .filter(|before| before.open && before.id == item.id);
+            let was_so = |before: &Item| before.verdict == item.verdict && before.why == item.why;
+            if !item.open || was != is || !before.any(was_so) {
+                return true;
             }
-        }
+            item.open = false;
+            item.verdict = Verdict::Kept;
+            item.help.clear();
+            was.is_some()
+        });
     }
     items
 }
@@ -96,10 +94,8 @@ fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
         (Some(version), [one]) if one.release() == version => format!("SGLang {version}"),
         (Some(version), tables) => {
             let known: Vec<&str> = tables.iter().map(|table| table.release()).collect();
-            format!(
-                "SGLang {version} (judged by the flags of {})",
-                known.join(" and ")
-            )
+            let known = known.join(" and ");
+            format!("SGLang {version} (judged by the flags of {known})")
         }
     };
     let mut judge = Judge {
@@ -122,7 +118,7 @@ fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
     judge.rest();
     judge.unread();
     let mut items: Vec<Item> = judge.items.into_values().collect();
-    close_parts(&mut items);
+    reopen_unanswered(&mut items);
     // Reasons were given for what is on record, not for what is left of it.
     for item in items.iter_mut().filter(|item| item.old.is_some()) {
         item.old = recorded.get(&item.id).cloned().or(item.old.take());
@@ -132,16 +128,14 @@ fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
 
 /// Opens what was closed as part of a fact that is neither open nor renamed nor decided on: a
 /// loss always has somebody to answer for it.
-fn close_parts(items: &mut [Item]) {
+fn reopen_unanswered(items: &mut [Item]) {
     let answers = |item: &Item| {
         use Verdict::{Accepted, Renamed, Retired};
         let is_decided = matches!(item.verdict, Renamed | Retired | Accepted);
         item.open || is_decided && item.part_of.is_none()
     };
-    let owners: HashMap<String, (bool, Option<String>)> = items
-        .iter()
-        .map(|item| (item.id.clone(), (answers(item), item.part_of.clone())))
-        .collect();
+    let owner = |item: &Item| (item.id.clone(), (answers(item), item.part_of.clone()));
+    let owners: HashMap<String, (bool, Option<String>)> = items.iter().map(owner).collect();
     let answered = |owner: &String| {
         let above = |id: &&String| owners.get(*id)?.1.as_ref();
         // An owner may itself be part of another; nothing is nested deeper.
@@ -164,8 +158,8 @@ fn close_parts(items: &mut [Item]) {
 
 impl<'a> Judge<'a> {
     /// Ids of both workers in an area, without the area's name.
-    fn ids(&self, area: &'a str) -> Vec<(&'a str, Option<&'a Fact>, Option<&'a Fact>)> {
-        let mut all: BTreeMap<&str, (Option<&Fact>, Option<&Fact>)> = BTreeMap::new();
+    fn ids(&self, area: &'a str) -> Vec<(&'a str, Side<'a>, Side<'a>)> {
+        let mut all: BTreeMap<&str, (Side, Side)> = BTreeMap::new();
         for (id, fact) in self.old.area(area) {
             all.entry(id).or_default().0 = Some(fact);
         }
@@ -173,22 +167,17 @@ impl<'a> Judge<'a> {
             all.entry(id).or_default().1 = Some(fact);
         }
         // What only code does that nothing runs is not done any more. Variables say so themselves.
-        let is_live = |fact: &&Fact| fact.is_reached();
-        let still = |old: Option<&Fact>, new: &&Fact| {
-            area == "env" || is_live(new) || !old.is_some_and(|old| is_live(&old))
+        let is_gone = |old: Side, new: &Fact| {
+            area != "env" && !new.is_reached() && old.is_some_and(Fact::is_reached)
         };
-        all.into_iter()
-            .map(|(id, (old, new))| (id, old, new.filter(|new| still(old, new))))
+        let all = all.into_iter();
+        all.map(|(id, (old, new))| (id, old, new.filter(|new| !is_gone(old, new))))
             .collect()
     }
 
     /// Judges what the old worker has of an area, where that is not done already; what only the new
     /// one has is added.
-    fn each(
-        &mut self,
-        area: &'a str,
-        judge: impl Fn(&Self, &str, &str, &Fact, Option<&Fact>) -> Item,
-    ) {
+    fn each(&mut self, area: &'a str, judge: impl Fn(&Self, &str, &str, &Fact, Side) -> Item) {
         for (name, old, new) in self.ids(area) {
             let id = format!("{area}:{name}");
             if self.item(&id).is_some() {
@@ -220,39 +209,45 @@ impl<'a> Judge<'a> {
             let mut parts = old.or(new).map_or_else(Vec::new, |fact| parts(name, fact));
             let (count, known) = (parts.len(), if old.is_some() { &after } else { &before });
             parts.retain(|part| !known.contains(part));
+            let Some(old) = old.filter(|_| !parts.is_empty()) else {
+                let verdict = if old.is_some() {
+                    Verdict::Kept
+                } else {
+                    Verdict::Added
+                };
+                if old.is_some() || !parts.is_empty() {
+                    self.push(Item::new(&id, verdict, old, new));
+                }
+                continue;
+            };
             // `[ -n $NAME ]` follows a variable that has another name now.
             let follows = |(from, to): &(&String, &String)| {
                 let now = |part: &String| part.replace(&format!("${from} "), &format!("${to} "));
                 parts.iter().all(|part| after.contains(&now(part)))
             };
-            let renamed = self.renamed.iter().find(follows);
             // It goes with an argument that the new build does not take.
             let asks = |(name, _): &(&str, &Fact)| {
                 let is_about =
                     |part: &String| part.starts_with('[') && part.contains(&format!("${name} "));
-                self.new.get(&format!("arg:{name}")).is_none() && parts.iter().all(is_about)
+                !self.new.has(&format!("arg:{name}")) && parts.iter().all(is_about)
             };
-            let argument = self.old.area("arg").find(asks).map(|(name, _)| name);
-            self.push(match (old, parts.is_empty()) {
-                (Some(_), true) => Item::new(&id, Verdict::Kept, old, new),
-                (Some(_), false) if let Some((from, to)) = renamed => {
+            self.push(
+                if let Some((from, to)) = self.renamed.iter().find(follows) {
                     Item::new(&id, Verdict::Renamed, old, new)
                         .why(format!("It follows {from}, which is {to} now."))
                         .part_of(format!("env:{from}"))
-                }
-                (Some(_), false) if let Some(name) = argument => {
+                } else if let Some((name, _)) = self.old.area("arg").find(asks) {
                     Item::new(&id, Verdict::Changed, old, new)
                         .why(format!(
                             "It asked for {name}, which the build does not take now."
                         ))
                         .part_of(format!("arg:{name}"))
-                }
-                (Some(_), false) => Item::new(&id, Verdict::Missing, old, None)
-                    .why(missing(&parts, count))
-                    .help(help),
-                (None, true) => continue,
-                (None, false) => Item::new(&id, Verdict::Added, None, new),
-            });
+                } else {
+                    Item::missing(&id, old)
+                        .why(missing(&parts, count))
+                        .help(help)
+                },
+            );
         }
     }
 
@@ -398,7 +393,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn attribute<'f>(fact: Option<&'f Fact>, key: &str) -> Option<&'f str> {
+fn attribute<'f>(fact: Side<'f>, key: &str) -> Option<&'f str> {
     fact.and_then(|fact| fact.get(key))
 }
 

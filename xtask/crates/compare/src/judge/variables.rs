@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, PASSED};
-use super::{Item, Judge, Verdict, attribute, difference};
+use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::ALSO;
 use xtask_core::sglang;
 
@@ -31,7 +31,7 @@ impl<'a> Judge<'a> {
     }
 
     /// RunPod sets its own variables; any other may have to be set now.
-    fn variable_added(&self, name: &str, id: &str, new: Option<&Fact>) -> Item {
+    fn variable_added(&self, name: &str, id: &str, new: Side) -> Item {
         let is_set = name.starts_with("RUNPOD_") || self.new.has(&format!("image:{name}"));
         if attribute(new, "at_start").is_some() && !is_set {
             return Item::new(id, Verdict::Changed, None, new)
