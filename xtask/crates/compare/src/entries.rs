@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::facts::WORDING;
 use super::judge::{Item, Verdict, own_build};
 use super::own_changes::OwnChanges;
 use worker_files::is_one_of;
@@ -158,10 +157,7 @@ fn differs_by(item: &Item, is: &dyn Fn(&str) -> bool) -> bool {
     let (Some(old), Some(new)) = (&item.old, &item.new) else {
         return false;
     };
-    let keys = old.value.keys().chain(new.value.keys());
-    let keys = keys.map(String::as_str);
-    let differing = keys.filter(|key| !WORDING.contains(key) && old.get(key) != new.get(key));
-    let mut differing = differing.peekable();
+    let mut differing = old.differing(new).peekable();
     item.verdict == Verdict::Changed && differing.peek().is_some() && differing.all(is)
 }
 

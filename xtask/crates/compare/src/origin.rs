@@ -1,14 +1,12 @@
 //! Whose change a fact is: the fork's own, or a decision of the upstream that it came from. And
 //! what migrate asks of this task.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 use serde::Serialize;
 
 use super::accepted::{self, Accepted};
 use super::baseline;
-use super::facts::{Fact, Facts, PASSED, WORDING, value};
+use super::facts::{ALONE, Fact, Facts, PASSED, value};
 use super::judge::{Item, Verdict, env_line, judge};
 use super::own_changes::{Code, OwnChanges, code_of};
 use worker_files::Place;
@@ -119,11 +117,8 @@ impl Exposed {
         let own = OwnChanges::of(&base.0, &self.0, "").own;
         let mut entries = Vec::new();
         for (id, fact) in &self.0.all {
-            if own.contains(id)
-                || ["env:", "input:", "route:"]
-                    .iter()
-                    .any(|it| id.starts_with(it))
-            {
+            let mut endpoints = ["env:", "input:", "route:"].iter();
+            if own.contains(id) || endpoints.any(|area| id.starts_with(area)) {
                 continue;
             }
             let digest = accepted::digest_of(fact);
@@ -156,13 +151,9 @@ fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
             None => REMOVED.to_owned(),
         };
     };
-    let keys: BTreeSet<&String> = before.value.keys().chain(after.value.keys()).collect();
-    let differ = keys
-        .into_iter()
-        .filter(|key| !WORDING.contains(&key.as_str()) && before.get(key) != after.get(key));
-    let told = differ.map(|key| {
+    let told = before.differing(after).map(|key| {
         let side = |fact: &Fact| fact.get(key).unwrap_or("none").replace('\n', ", ");
-        match (key.as_str(), after.get(key)) {
+        match (key, after.get(key)) {
             ("unused" | "reached", None) => "it is used now".to_owned(),
             ("unused" | "reached", Some(_)) => "nothing uses it now".to_owned(),
             _ => format!("{key} {} → {}", side(before), side(after)),
@@ -207,26 +198,24 @@ fn now(
         && !lost_use(there)
         && there.is_reached()
     {
-        let default = after.get("default").filter(|value| {
-            there.get("default") != Some(value)
-                && before.and_then(|fact| fact.get("default")) != Some(*value)
-        });
-        match (default, there.get("flag")) {
+        let flag = there.get("flag");
+        match flag {
             // A switch that is off by default, or what SGLang does by itself.
-            (_, Some(flag)) if is_kept => {
+            Some(flag) if is_kept => {
                 return format!("nothing to carry: the new worker's {name} sets {flag}");
             }
-            (_, None) if is_kept => {
-                return format!("nothing to carry: the new worker reads {name} too");
-            }
-            // What was no flag's default must not become one.
-            (Some(_), Some(_)) if !after.has("flag") || is_read_elsewhere(before, after) => {}
-            (Some(default), _) => {
-                if let Some(set) = set(name, default) {
-                    return set;
-                }
-            }
-            (None, _) => {}
+            None if is_kept => return format!("nothing to carry: the new worker reads {name} too"),
+            _ => {}
+        }
+        let others = [Some(there), before].map(|fact| fact.and_then(|fact| fact.get("default")));
+        let default = after
+            .get("default")
+            .filter(|value| !others.contains(&Some(*value)));
+        // What was no flag's default must not become one.
+        let is_flags = after.has("flag") && !is_read_elsewhere(before, after);
+        let default = default.filter(|_| flag.is_none() || is_flags);
+        if let Some(set) = default.and_then(|default| set(name, default)) {
+            return set;
         }
     }
     // What a variable lets through is not for all endpoints.
@@ -234,20 +223,16 @@ fn now(
         && let Some(value) = after.get("value")
         && !after.has("through")
     {
-        let drives =
-            |(name, fact): (&str, &Fact)| (fact.get("flag") == Some(flag)).then(|| name.to_owned());
         let said = after.get("from").and_then(|from| from.split(' ').next());
-        let names: Vec<String> = new.area("env").filter_map(drives).collect();
-        let same = names.iter().find(|name| Some(name.as_str()) == said);
-        if let Some(name) = same.or(names.first()) {
-            let value = if value == super::facts::ALONE {
-                "true"
-            } else {
-                value
-            };
-            if let Some(set) = set(name, value) {
-                return set;
-            }
+        let variables = new
+            .area("env")
+            .filter(|(_, fact)| fact.get("flag") == Some(flag));
+        let name = variables
+            .map(|(name, _)| name)
+            .min_by_key(|name| Some(*name) != said);
+        let value = if value == ALONE { "true" } else { value };
+        if let Some(set) = name.and_then(|name| set(name, value)) {
+            return set;
         }
     }
     match item {

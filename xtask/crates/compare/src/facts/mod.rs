@@ -42,6 +42,13 @@ impl Fact {
         value.filter(|(key, _)| !WORDING.contains(&key.as_str()))
     }
 
+    /// The attributes that are judged and that another fact has otherwise.
+    pub fn differing<'f>(&'f self, other: &'f Self) -> impl Iterator<Item = &'f str> {
+        let keys: BTreeSet<&String> = self.value.keys().chain(other.value.keys()).collect();
+        let keys = keys.into_iter().map(String::as_str);
+        keys.filter(|key| !WORDING.contains(key) && self.get(key) != other.get(key))
+    }
+
     /// Leaves out what a reader of that version did not see.
     pub fn forget(&mut self, id: &str, reader: u64) {
         const SECOND: &str = "required interpreted fallbacks reached index min max true false";

@@ -1,6 +1,6 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
-use super::super::facts::{Fact, Facts, WORDING};
+use super::super::facts::{Fact, Facts};
 use super::variables::{same_value, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use xtask_core::sglang;
@@ -139,13 +139,9 @@ impl<'a> Judge<'a> {
             differences.push(difference("type", was, is));
         }
         // The old form had no words for limits and for what a switch sets.
-        let keys = old.value.keys().chain(new.value.keys()).map(String::as_str);
-        let keys: Vec<&str> = if is_listed(old) {
-            keys.filter(|key| *key != "type" && !WORDING.contains(key))
-                .collect()
-        } else {
-            vec!["required", "fixed"]
-        };
+        let had = |key: &str| is_listed(old) || matches!(key, "required" | "fixed");
+        let is_told = |key: &&str| *key != "type" && had(key);
+        let keys: Vec<&str> = old.differing(new).filter(is_told).collect();
         differences.extend(Self::differences(old, new, Some(&keys)));
         Item::by_differences(id, old, new, &differences)
     }

@@ -23,7 +23,7 @@ pub use image::own_build;
 pub use item::{Item, Side, Verdict};
 pub use variables::{env_line, same_value};
 
-use super::facts::{ALONE, Fact, Facts, WORDING};
+use super::facts::{ALONE, Fact, Facts};
 use xtask_core::output::cut;
 use xtask_core::sglang::{self, Flag, Table};
 
@@ -364,10 +364,8 @@ impl<'a> Judge<'a> {
 
     /// The attributes that differ, as `default 1, now 2`, wording left out.
     fn differences(old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Vec<String> {
-        let names: BTreeSet<&String> = old.value.keys().chain(new.value.keys()).collect();
-        let names = names.into_iter().map(String::as_str);
-        let is_judged = |key: &&str| keys.map_or(!WORDING.contains(key), |keys| keys.contains(key));
-        let differing = names.filter(is_judged).filter_map(|key| {
+        let is_asked = |key: &&str| keys.is_none_or(|keys| keys.contains(key));
+        let differing = old.differing(new).filter(is_asked).filter_map(|key| {
             let (old, new) = (old.get(key), new.get(key));
             let same = old.unwrap_or_default() == new.unwrap_or_default();
             (!same).then(|| difference(key, old, new))

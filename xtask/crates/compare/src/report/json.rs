@@ -3,44 +3,38 @@
 use serde_json::{Map, Value, json};
 
 use super::super::facts::Fact;
-use super::super::judge::Verdict;
+use super::super::judge::{Item, Verdict};
 use super::Report;
 use worker_files::Unread;
 
 impl Report {
     pub fn json(&self) -> String {
-        let mut summary = Map::new();
-        for verdict in Verdict::ALL {
-            summary.insert(verdict.word().to_owned(), json!(self.count(verdict)));
-        }
+        let verdicts = Verdict::ALL.iter();
+        let mut summary: Map<String, Value> = verdicts
+            .map(|verdict| (verdict.word().to_owned(), json!(self.count(*verdict))))
+            .collect();
         summary.insert("open".to_owned(), json!(self.open().count()));
         summary.insert("stale".to_owned(), json!(self.stale.len()));
-        let facts: Vec<Value> = self
-            .items
-            .iter()
-            .map(|item| {
-                let mut fact = json!({
-                    "id": item.id,
-                    "verdict": item.verdict,
-                    "open": item.open,
-                    "old": value(item.old.as_ref()),
-                    "new": value(item.new.as_ref()),
-                    "now": item.now,
-                    "part_of": item.part_of,
-                    "places": {
-                        "old": places(item.old.as_ref()),
-                        "new": places(item.new.as_ref()),
-                    },
-                    "why": item.why,
-                    "help": item.help,
-                    "reason": item.reason,
-                });
-                if let (Some(upstream), Some(object)) = (&self.upstream, fact.as_object_mut()) {
-                    object.insert("upstream".to_owned(), value(upstream.get(&item.id)));
-                }
-                fact
-            })
-            .collect();
+        let fact = |item: &Item| {
+            let mut fact = json!({
+                "id": item.id,
+                "verdict": item.verdict,
+                "open": item.open,
+                "old": value(item.old.as_ref()),
+                "new": value(item.new.as_ref()),
+                "now": item.now,
+                "part_of": item.part_of,
+                "places": {"old": places(item.old.as_ref()), "new": places(item.new.as_ref())},
+                "why": item.why,
+                "help": item.help,
+                "reason": item.reason,
+            });
+            if let Some(upstream) = &self.upstream {
+                fact["upstream"] = value(upstream.get(&item.id));
+            }
+            fact
+        };
+        let facts: Vec<Value> = self.items.iter().map(fact).collect();
         let gap = |(side, gap): (&str, &Unread)| json!({"side": side, "place": gap.place.to_string(), "text": gap.text, "what": gap.what, "may_hide": gap.may_hide});
         let unread: Vec<Value> = self.gaps().map(gap).collect();
         let root = json!({
@@ -67,9 +61,7 @@ fn value(fact: Option<&Fact>) -> Value {
     fact.map_or(Value::Null, |fact| json!(fact.value))
 }
 
-fn places(fact: Option<&Fact>) -> Value {
-    let places: Vec<String> = fact
-        .map(|fact| fact.places.iter().map(ToString::to_string).collect())
-        .unwrap_or_default();
-    json!(places)
+fn places(fact: Option<&Fact>) -> Vec<String> {
+    let places = fact.into_iter().flat_map(|fact| &fact.places);
+    places.map(ToString::to_string).collect()
 }

@@ -6,7 +6,7 @@ mod json;
 mod markup;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::accepted::Reason;
 use super::entries::{self, Entry};
@@ -123,19 +123,17 @@ impl Report {
             Verdict::Kept => 4,
             Verdict::Added => 5,
         };
-        let counts = |area: Option<&str>| {
-            let mut counts = [0; 6];
-            let items = self.items.iter();
-            for item in items.filter(|item| area.is_none_or(|area| item.area() == area)) {
-                counts[column(item)] += 1;
-            }
-            counts
-        };
+        let mut counts: HashMap<&str, [usize; 6]> = HashMap::new();
+        let (mut all, mut rest) = ([0; 6], [0; 6]);
+        for item in &self.items {
+            counts.entry(item.area()).or_default()[column(item)] += 1;
+            all[column(item)] += 1;
+        }
         let mut rows = Vec::new();
-        let mut rest = [0; 6];
-        let is_there = |area: &str| self.items.iter().any(|item| item.area() == area);
-        for (area, name) in AREAS.into_iter().filter(|(area, _)| is_there(area)) {
-            let row = counts(Some(area));
+        for (area, name) in AREAS {
+            let Some(row) = counts.remove(area) else {
+                continue;
+            };
             if self.all || row[..4].iter().any(|count| *count > 0) {
                 rows.push((name, row));
             } else {
@@ -145,11 +143,9 @@ impl Report {
         if rest.iter().any(|count| *count > 0) {
             rows.push(("the rest", rest));
         }
-        rows.push(("all", counts(None)));
-        (
-            ["open", "folded", "accepted", "retired", "kept", "added"],
-            rows,
-        )
+        rows.push(("all", all));
+        let columns = ["open", "folded", "accepted", "retired", "kept", "added"];
+        (columns, rows)
     }
 
     /// What each worker has of a fact: the old one, an upstream that is known, the new one.

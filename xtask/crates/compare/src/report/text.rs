@@ -34,12 +34,11 @@ impl Report {
         self.instead(&mut out);
         for entry in &self.stale {
             let red = style(Verdict::Missing);
+            let (fact, reason) = (&entry.fact, &entry.reason);
+            let take_off = self.commands.task("compare", &withdrawal(fact));
             let _ = writeln!(
                 out,
-                "\n{red}stale{red:#} {BOLD}{}{BOLD:#}\n  The reason on record matches nothing that is open any more: {}\n  {BOLD}help{BOLD:#}: take it off the record with `{}`",
-                entry.fact,
-                entry.reason,
-                self.commands.task("compare", &withdrawal(&entry.fact))
+                "\n{red}stale{red:#} {BOLD}{fact}{BOLD:#}\n  The reason on record matches nothing that is open any more: {reason}\n  {BOLD}help{BOLD:#}: take it off the record with `{take_off}`"
             );
         }
         if self.all {
@@ -69,11 +68,8 @@ impl Report {
             let style = if name == "all" { BOLD } else { Style::new() };
             let _ = write!(out, "{style}{name:22}");
             for count in counts {
-                let cell = match count {
-                    0 => "·".to_owned(),
-                    count => count.to_string(),
-                };
-                let _ = write!(out, "{cell:>9}");
+                let cell = Some(count.to_string()).filter(|_| count > 0);
+                let _ = write!(out, "{:>9}", cell.as_deref().unwrap_or("·"));
             }
             let _ = writeln!(out, "{style:#}");
         }
@@ -106,30 +102,25 @@ impl Report {
             if !std::mem::replace(&mut is_list, true) {
                 out.push('\n');
             }
-            let style = style(item.verdict);
             let more = match entry.members.len() {
                 1 => String::new(),
                 n => format!(" and {} with it", n - 1),
             };
-            let _ = writeln!(
-                out,
-                "{style}{}{style:#} {}{more}",
-                item.verdict.word(),
-                item.id
-            );
+            let (style, word, id) = (style(item.verdict), item.verdict.word(), &item.id);
+            let _ = writeln!(out, "{style}{word}{style:#} {id}{more}");
         }
         self.offers(out);
     }
 
     fn heading(&self, origin: Option<&str>) -> String {
-        let base = self.base.as_ref().map_or("", |base| &base.commit);
-        match origin {
-            Some(entries::FORK) => {
-                let short = base.get(..10).unwrap_or(base);
-                format!("This fork's own changes since {short}")
-            }
-            _ => "Upstream's decisions".to_owned(),
+        if origin != Some(entries::FORK) {
+            return "Upstream's decisions".to_owned();
         }
+        let base = self.base.as_ref().map_or("", |base| &base.commit);
+        format!(
+            "This fork's own changes since {}",
+            base.get(..10).unwrap_or(base)
+        )
     }
 
     /// Whether upstream has a reason for all that is open in an entry.
@@ -167,10 +158,8 @@ impl Report {
         let items = items.filter(|item| item.area() == "env" && item.help.starts_with("Set "));
         let items: Vec<&Item> = items.collect();
         if !items.is_empty() {
-            let _ = writeln!(
-                out,
-                "\n{BOLD}retired, with something to set instead{BOLD:#}"
-            );
+            let heading = "retired, with something to set instead";
+            let _ = writeln!(out, "\n{BOLD}{heading}{BOLD:#}");
         }
         for item in items {
             let _ = writeln!(out, "  {}: {}", item.id, item.help);
@@ -178,24 +167,17 @@ impl Report {
     }
 
     fn item(&self, out: &mut String, item: &Item, parts: &[String]) {
-        let style = style(item.verdict);
+        let (style, word, id) = (style(item.verdict), item.verdict.word(), &item.id);
         let now = item.now.as_ref().map(|id| format!(" → {id}"));
         let now = now.unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "\n{style}{}{style:#} {BOLD}{}{now}{BOLD:#}",
-            item.verdict.word(),
-            item.id
-        );
+        let _ = writeln!(out, "\n{style}{word}{style:#} {BOLD}{id}{now}{BOLD:#}");
         let width = if self.upstream.is_some() { 8 } else { 3 };
         for (side, fact) in self.sides(item) {
             if let Some(fact) = fact {
                 let (value, places) = (value(fact), places(Some(fact), 3));
                 let gap = if value.is_empty() { "" } else { "  " };
-                let _ = writeln!(
-                    out,
-                    "  {DIM}{side:width$}{DIM:#} {value}{gap}{DIM}{places}{DIM:#}"
-                );
+                let _ = write!(out, "  {DIM}{side:width$}{DIM:#} {value}");
+                let _ = writeln!(out, "{gap}{DIM}{places}{DIM:#}");
             } else if side == "upstream" {
                 let _ = writeln!(out, "  {DIM}{side:width$} not there{DIM:#}");
             }
@@ -225,11 +207,12 @@ impl Report {
 
     fn verdict(&self, out: &mut String) {
         let is_clean = self.failures() == 0;
-        let style = style(if is_clean {
+        let verdict = if is_clean {
             Verdict::Kept
         } else {
             Verdict::Missing
-        });
+        };
+        let style = style(verdict);
         let _ = writeln!(out, "\n{style}{}{style:#}", self.sentence());
         if let Some(entry) = self.by_cause().first() {
             let _ = writeln!(
