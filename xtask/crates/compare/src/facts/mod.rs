@@ -345,7 +345,10 @@ impl Facts {
     }
 
     /// The facts of an area with the rest of their ids.
-    pub fn area<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Fact)> {
+    pub fn area<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Fact)> + Clone {
         self.all
             .iter()
             .filter_map(move |(id, fact)| Some((id.strip_prefix(prefix)?.strip_prefix(':')?, fact)))

@@ -44,14 +44,14 @@ impl<'a> Judge<'a> {
         let item = Item::new(id, Verdict::Added, None, new);
         let read = self.old.variable(name);
         let before = read.map(|fact| fact.get("default").unwrap_or_default());
-        match (new.and_then(|fact| fact.get("fixed")), before) {
-            (Some(fixed), Some(before)) if !same_value(before, fixed) => {
-                let before = show(Some(before));
-                let why = format!("New endpoints get `{fixed}`; before, {before} held.");
-                item.open()
-                    .why(why)
-                    .help("Let the form ask for it, or record why.")
-            }
+        match (attribute(new, "fixed"), before) {
+            (Some(fixed), Some(before)) if !same_value(before, fixed) => item
+                .open()
+                .why(format!(
+                    "New endpoints get `{fixed}`; before, {} held.",
+                    show(Some(before))
+                ))
+                .help("Let the form ask for it, or record why."),
             _ => item,
         }
     }
@@ -61,30 +61,23 @@ impl<'a> Judge<'a> {
         fn names(fact: &Fact) -> impl Iterator<Item = &str> {
             fact.get("variables").unwrap_or_default().split(' ')
         }
-        let all = self.new.area("hub");
-        let categories: Vec<_> = all
-            .filter(|(name, _)| name.starts_with("category."))
-            .collect();
-        if categories.is_empty() {
+        let categories = self
+            .new
+            .area("hub")
+            .filter(|(name, _)| name.starts_with("category."));
+        if categories.clone().next().is_none() {
             return Item::new(id, Verdict::Retired, old, None)
                 .why("The Hub's form has no categories.")
                 .help("Mark what few people need as advanced.");
         }
-        let shown: Vec<&str> = categories
-            .iter()
-            .flat_map(|(_, fact)| names(fact))
-            .collect();
+        let shown: Vec<&str> = categories.flat_map(|(_, fact)| names(fact)).collect();
         let is_hidden = |name: &&str| !shown.contains(name) && self.new.has(&format!("hub:{name}"));
-        let hidden: Vec<&str> = names(old).filter(is_hidden).collect();
-        if hidden.is_empty() {
-            return Item::new(id, Verdict::Kept, old, new);
-        }
-        let hidden = hidden.join(", ");
-        Item::new(id, Verdict::Changed, old, new)
-            .why(format!(
-                "The form shows {hidden} no more: no category has it."
-            ))
-            .help("List it in a category again, or record why not.")
+        let hidden = names(old).filter(is_hidden).collect::<Vec<_>>().join(", ");
+        let why = format!("The form shows {hidden} no more: no category has it.");
+        let mut item = Item::new(id, Verdict::Kept, old, new);
+        let help = "List it in a category again, or record why not.";
+        item.add_changes((!hidden.is_empty()).then_some(why), help);
+        item
     }
 
     /// The token for gated models: builds take it as a secret, and the libraries that load
@@ -94,15 +87,11 @@ impl<'a> Judge<'a> {
         let mounts = [self.old, self.new].map(|facts| facts.get("mount:secret.HF_TOKEN"));
         let is_listing = self.new.area("hub").any(|(_, fact)| is_listed(fact));
         let is_known = self.items.contains_key(ID) || self.new.has(ID);
-        if is_listing
-            && !is_known
-            && let Some(mount) = mounts[0].or(mounts[1])
-        {
-            self.push(
-                Item::missing(ID, mount)
-                    .why("The build takes the token for gated models, and so do the libraries that load them at run time; but nobody can set it in the Hub's form.")
-                    .help("Declare HF_TOKEN in hub.json as a string without a default."),
-            );
+        let mount = mounts[0].or(mounts[1]);
+        if let Some(mount) = mount.filter(|_| is_listing && !is_known) {
+            let why = "The build takes the token for gated models, and so do the libraries that load them at run time; but nobody can set it in the Hub's form.";
+            let help = "Declare HF_TOKEN in hub.json as a string without a default.";
+            self.push(Item::missing(ID, mount).why(why).help(help));
         }
     }
 
@@ -113,6 +102,7 @@ impl<'a> Judge<'a> {
         }
         let is_read = self.new.has(&env);
         let gone = Item::missing(id, old);
+        let declare = format!("Declare {name} in hub.json, or record why not.");
         match self.item(&env) {
             Some(variable) if variable.new.is_none() => {
                 Item::new(id, variable.verdict, old, None)
@@ -121,12 +111,15 @@ impl<'a> Judge<'a> {
             }
             None if !is_read => gone
                 .why("The old form offered it, although the old worker's code never read it; the new form doesn't, and the new worker doesn't read it either.")
-                .help(format!("Nothing reads {name}: record that, or let the worker read it and declare it.")),
-            _ => {
-                let read = if is_read { "The new worker reads it, but nobody" } else { "Nobody" };
-                let any_more = "can set it in the Hub's form any more.";
-                gone.why(format!("{read} {any_more}")).help(format!("Declare {name} in hub.json, or record why not."))
-            }
+                .help(format!(
+                    "Nothing reads {name}: record that, or let the worker read it and declare it."
+                )),
+            _ if is_read => gone
+                .why("The new worker reads it, but nobody can set it in the Hub's form any more.")
+                .help(declare),
+            _ => gone
+                .why("Nobody can set it in the Hub's form any more.")
+                .help(declare),
         }
     }
 
@@ -153,22 +146,15 @@ impl<'a> Judge<'a> {
         let new = new.or(self.new.get(&format!("hub:{name}.{kind}")));
         if old.is_some() && new.is_none() && !self.new.has(&owner_id) {
             self.old.get(&owner_id)?;
-            let verdict = self
-                .item(&owner_id)
-                .map_or(Verdict::Missing, |item| item.verdict);
-            let why = format!("It goes with {owner}.");
-            return Some(
-                Item::new(&id, verdict, old, None)
-                    .why(why)
-                    .part_of(owner_id),
-            );
+            let owner_item = self.item(&owner_id);
+            let verdict = owner_item.map_or(Verdict::Missing, |item| item.verdict);
+            let item = Item::new(&id, verdict, old, None).part_of(owner_id);
+            return Some(item.why(format!("It goes with {owner}.")));
         }
-        let flags = [(self.new, name), (self.old, owner)];
-        let mut flags = flags
-            .into_iter()
-            .filter_map(|(facts, name)| facts.variable(name)?.get("flag"));
+        let [now, before] = [self.new.variable(name), self.old.variable(owner)];
+        let flag = attribute(now, "flag").or(attribute(before, "flag"));
         let by_name = || format!("--{}", owner.to_lowercase().replace('_', "-"));
-        let flag = flags.next().map_or_else(by_name, str::to_owned);
+        let flag = flag.map_or_else(by_name, str::to_owned);
         Some(if kind == "default" {
             self.default(owner, &flag, old, new)
         } else {
@@ -240,58 +226,39 @@ impl<'a> Judge<'a> {
                 .collect()
         };
         let (was, is) = (list(old), list(new));
+        let is_refused = |value: &&str| self.refuses(flag, value);
         let missing = was.into_iter().filter(|value| !is.contains(value));
-        let (gone, dropped): (Vec<&str>, Vec<&str>) =
-            missing.partition(|value| self.refuses(flag, value));
-        let mut refused = is.clone();
-        refused.retain(|value| self.refuses(flag, value));
+        let (gone, dropped): (Vec<&str>, Vec<&str>) = missing.partition(is_refused);
+        let refused: Vec<&str> = is.iter().copied().filter(is_refused).collect();
+        let [gone, dropped, refused] = [gone, dropped, refused].map(|values| values.join(", "));
         // Without options the old listing had a field for any text.
         let was_free = || self.old.get(&format!("hub:{name}")).is_some_and(is_listed);
         let sglang = &self.sglang;
-        let (verdict, why, help) = match (old, new) {
-            _ if !refused.is_empty() => (
-                if old.is_some() {
-                    Verdict::Changed
-                } else {
-                    Verdict::Added
-                },
-                format!(
-                    "{sglang} takes no {flag} {}: an endpoint with that choice never comes up.",
-                    refused.join(", ")
-                ),
-                "Take it out of the options.",
-            ),
-            (None, _) if was_free() => (
-                Verdict::Changed,
-                "Any text could be entered; now only these can be chosen.".to_owned(),
-                "Offer what else endpoints have set, or record why not.",
-            ),
-            (None, _) => (Verdict::Added, String::new(), ""),
-            (_, None) => (
-                Verdict::Kept,
-                "Any text can be entered now, these options too.".to_owned(),
-                "",
-            ),
-            _ if !dropped.is_empty() => (
-                Verdict::Changed,
-                format!(
-                    "{} can't be chosen any more, although {sglang} takes it.",
-                    dropped.join(", ")
-                ),
-                "Offer it again, or record why not.",
-            ),
-            _ if !gone.is_empty() => (
-                Verdict::Retired,
-                format!("{sglang} takes no {flag} {}.", gone.join(", ")),
-                "Nothing to set instead.",
-            ),
-            _ => (Verdict::Kept, String::new(), ""),
-        };
-        let mut item = Item::new(&format!("hub:{name}.options"), verdict, old, new)
-            .why(why)
-            .help(help);
-        item.open |= !refused.is_empty();
-        item
+        let id = format!("hub:{name}.options");
+        let item = |verdict| Item::new(&id, verdict, old, new);
+        if !refused.is_empty() {
+            let item = item(old.map_or(Verdict::Added, |_| Verdict::Changed)).open();
+            let why = format!(
+                "{sglang} takes no {flag} {refused}: an endpoint with that choice never comes up."
+            );
+            return item.why(why).help("Take it out of the options.");
+        }
+        match (old, new) {
+            (None, _) if was_free() => item(Verdict::Changed)
+                .why("Any text could be entered; now only these can be chosen.")
+                .help("Offer what else endpoints have set, or record why not."),
+            (None, _) => item(Verdict::Added),
+            (_, None) => item(Verdict::Kept).why("Any text can be entered now, these options too."),
+            _ if !dropped.is_empty() => item(Verdict::Changed)
+                .why(format!(
+                    "{dropped} can't be chosen any more, although {sglang} takes it."
+                ))
+                .help("Offer it again, or record why not."),
+            _ if !gone.is_empty() => item(Verdict::Retired)
+                .why(format!("{sglang} takes no {flag} {gone}."))
+                .help("Nothing to set instead."),
+            _ => item(Verdict::Kept),
+        }
     }
 
     /// The CUDA versions that hosts must have, against the image and against before.
@@ -321,28 +288,24 @@ impl<'a> Judge<'a> {
                 .collect()
         });
         gone.retain(|one| !listed.contains(one) && sglang::order(one, is).is_gt());
-        let (why, help) = match verdict {
-            Verdict::Kept if !gone.is_empty() => {
-                let mut item = item;
-                let why = format!("Hosts with CUDA {} are no longer let in.", gone.join(", "));
-                item.change(why, "List them again, or record why not.");
-                return item;
-            }
-            Verdict::Changed if image.is_some_and(|image| sglang::order(is, image).is_eq()) => (
-                format!("The lowest CUDA version was {was}, is {is}, which the base image needs."),
-                "Record it: hosts with older drivers are left out.",
-            ),
-            Verdict::Changed => (
-                format!("The lowest CUDA version was {was}, is {is}."),
-                "If that is meant, record why.",
-            ),
-            Verdict::Missing => (
-                format!("Nothing says any more that hosts need CUDA {was}."),
-                "List what the base image needs as allowedCudaVersions in hub.json.",
-            ),
-            _ => return item,
-        };
-        item.why(why).help(help)
+        let gone = gone.join(", ");
+        match verdict {
+            Verdict::Kept if !gone.is_empty() => Item::new(id, Verdict::Changed, old, new)
+                .why(format!("Hosts with CUDA {gone} are no longer let in."))
+                .help("List them again, or record why not."),
+            Verdict::Changed if image.is_some_and(|image| sglang::order(is, image).is_eq()) => item
+                .why(format!(
+                    "The lowest CUDA version was {was}, is {is}, which the base image needs."
+                ))
+                .help("Record it: hosts with older drivers are left out."),
+            Verdict::Changed => item
+                .why(format!("The lowest CUDA version was {was}, is {is}."))
+                .help("If that is meant, record why."),
+            Verdict::Missing => item
+                .why(format!("Nothing says any more that hosts need CUDA {was}."))
+                .help("List what the base image needs as allowedCudaVersions in hub.json."),
+            _ => item,
+        }
     }
 
     fn tests(&mut self) {

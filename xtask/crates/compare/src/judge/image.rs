@@ -113,18 +113,19 @@ impl<'a> Judge<'a> {
             return kept.why("With something to fall back on now.");
         }
         let from_to = format!("It was {}, is {}.", show(Some(was)), show(Some(is)));
-        let (more, help) = match name {
-            "cuda" if sglang::order(was, is).is_lt() => (
-                format!(" Hosts whose driver is older than CUDA {is} refuse the image."),
-                "Record it, and say so in the release's notes.",
-            ),
-            "sglang" => (
-                " Its flags and defaults are another release's.".to_owned(),
-                "Record which release people get now.",
-            ),
-            _ => (String::new(), "If that is meant, record why."),
-        };
-        changed.why(from_to + &more).help(help)
+        match name {
+            "cuda" if sglang::order(was, is).is_lt() => changed
+                .why(format!(
+                    "{from_to} Hosts whose driver is older than CUDA {is} refuse the image."
+                ))
+                .help("Record it, and say so in the release's notes."),
+            "sglang" => changed
+                .why(format!(
+                    "{from_to} Its flags and defaults are another release's."
+                ))
+                .help("Record which release people get now."),
+            _ => changed.why(from_to).help("If that is meant, record why."),
+        }
     }
 
     /// Packages of every kind, and the other steps of the build.

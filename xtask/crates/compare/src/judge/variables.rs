@@ -74,7 +74,8 @@ impl<'a> Judge<'a> {
         (self.takes(flag) == Some(false)).then(|| {
             let history = sglang::history(flag);
             format!(
-                "It still passes {flag}, which {} doesn't take ({history}): the server ends with exit code 2.",
+                "It still passes {flag}, which {} doesn't take ({history}): the server ends with \
+                 exit code 2.",
                 self.sglang
             )
         })
