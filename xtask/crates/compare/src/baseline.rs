@@ -22,20 +22,13 @@ const VERSION: u64 = 2;
 /// is known for what it is.
 pub const READER: u64 = 12;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OldCommit {
-    /// The old worker, for people.
-    pub of: String,
+#[derive(Debug, Default)]
+pub struct Record {
+    pub facts: Facts,
     /// The commit that it was read from, where there is one.
     pub commit: Option<String>,
     /// What it started from, where it is a fork and that is known.
     pub base: Option<OwnChanges>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
-    pub origin: OldCommit,
-    pub facts: Facts,
 }
 
 /// What version 1 called the worker that migrate recorded, with its abbreviated commit.
@@ -64,7 +57,8 @@ struct Line {
     places: Vec<String>,
 }
 
-pub fn write(facts: &Facts, origin: &OldCommit) -> String {
+/// The file's text. `of` says in words which worker it is.
+pub fn write(facts: &Facts, of: &str, commit: Option<&str>, base: Option<&OwnChanges>) -> String {
     let line = |(id, fact): (&String, &Fact)| Line {
         id: id.clone(),
         value: fact
@@ -73,24 +67,24 @@ pub fn write(facts: &Facts, origin: &OldCommit) -> String {
             .collect(),
         places: fact.places.iter().map(ToString::to_string).collect(),
     };
-    let made_by = "cargo xtask compare OLD --write-baseline";
     let mut parts = vec![
         ("version", json!(VERSION).to_string()),
-        ("made_by", json!(made_by).to_string()),
-        ("of", json!(origin.of).to_string()),
-        ("commit", json!(origin.commit).to_string()),
+        (
+            "made_by",
+            json!("cargo xtask compare OLD --write-baseline").to_string(),
+        ),
+        ("of", json!(of).to_string()),
+        ("commit", json!(commit).to_string()),
         ("reader", json!(READER).to_string()),
         ("sglang", json!(facts.sglang).to_string()),
     ];
-    let base = origin.base.as_ref();
     parts.extend(base.map(|base| ("base", json!(base).to_string())));
     parts.push(("unread", list(facts.unread.iter())));
     parts.push(("facts", list(facts.all.iter().map(line))));
-    let parts: Vec<String> = parts
+    let parts = parts
         .iter()
-        .map(|(key, value)| format!("\"{key}\": {value}"))
-        .collect();
-    format!("{{\n{}\n}}\n", parts.join(",\n"))
+        .map(|(key, value)| format!("\"{key}\": {value}"));
+    format!("{{\n{}\n}}\n", parts.collect::<Vec<_>>().join(",\n"))
 }
 
 /// A list of JSON with a line for each item.
@@ -113,11 +107,9 @@ pub fn of_repository(text: &str, place: &str) -> Result<Record> {
 
 pub fn read(text: &str) -> Result<Record> {
     let file: File = serde_json::from_str(text).context("it is no baseline")?;
-    if !(1..=VERSION).contains(&file.version) {
-        bail!(
-            "it is of version {}; this tool knows {VERSION}",
-            file.version
-        );
+    let version = file.version;
+    if !(1..=VERSION).contains(&version) {
+        bail!("it is of version {version}; this tool knows {VERSION}");
     }
     let fact = |line: Line| {
         let places = line.places.iter().map(|text| place(text)).collect();
@@ -128,11 +120,8 @@ pub fn read(text: &str) -> Result<Record> {
     let reader = file.reader.unwrap_or(1);
     let named = file.of.strip_prefix(AT).map(str::to_owned);
     Ok(Record {
-        origin: OldCommit {
-            commit: file.commit.or(named),
-            of: file.of,
-            base: file.base,
-        },
+        commit: file.commit.or(named),
+        base: file.base,
         facts: Facts {
             all: facts.into_iter().map(fact).collect(),
             unread: file.unread,

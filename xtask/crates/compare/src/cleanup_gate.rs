@@ -63,7 +63,7 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
     }
     let new = Facts::read(&rest)?;
     let base = record.as_ref().ok();
-    let base = base.and_then(|record| record.origin.base.clone());
+    let base = base.and_then(|record| record.base.clone());
     let mut open = judge_all(&old, base.as_ref(), &new, &rest)?;
     let mut stale = accepted.apply(&mut open);
     stale.retain(|entry| !entry.needs_run() && !entry.waits_for_cleanup(&outdated, &rest));

@@ -25,7 +25,6 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use self::accepted::Accepted;
-use self::baseline::OldCommit;
 use self::facts::Facts;
 use self::old::Old;
 pub use self::origin::{Exposed, ForkChange, OFFERED_IN};
@@ -134,12 +133,9 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
             "name the worker before the migration, a directory or a revision"
         ));
     }
-    let origin = OldCommit {
-        of: args.old.as_deref().unwrap_or(OUTDATED).to_owned(),
-        commit: old.commit.clone(),
-        base: old.base.clone(),
-    };
-    records::write(root, BASELINE, &baseline::write(&old.facts, &origin))?;
+    let of = args.old.as_deref().unwrap_or(OUTDATED);
+    let text = baseline::write(&old.facts, of, old.commit.as_deref(), old.base.as_ref());
+    records::write(root, BASELINE, &text)?;
     output::print(&format!(
         "{BASELINE}: {} facts of {}\n",
         old.facts.all.len(),

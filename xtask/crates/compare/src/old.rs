@@ -72,13 +72,13 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
             "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
         ));
     }
-    let Record { origin, facts } = record.unwrap_or_default();
+    let record = record.unwrap_or_default();
     let mut old = Old {
-        facts,
+        facts: record.facts,
         name: BASELINE.to_owned(),
         tree: None,
-        commit: origin.commit,
-        base: origin.base,
+        commit: record.commit,
+        base: record.base,
         notes,
     };
     if is_there {
@@ -98,7 +98,7 @@ fn seen_again(record: Record, trees: &Trees, notes: &mut Vec<String>) -> Result<
     let Some(reader) = record.facts.older else {
         return Ok(record);
     };
-    let commit = record.origin.commit.as_ref();
+    let commit = record.commit.as_ref();
     let Some(tree) = commit.map_or(Ok(None), |commit| trees.revision(commit))? else {
         notes.push(format!(
             "{BASELINE} was made by reader {reader}, which saw less than this one ({READER}); `cargo xtask compare OLD --write-baseline` makes it anew"

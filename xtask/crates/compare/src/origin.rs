@@ -60,15 +60,12 @@ impl Exposed {
         commit: Option<&str>,
         base: Option<(&Self, &str)>,
     ) -> (String, usize) {
-        let origin = baseline::OldCommit {
-            of: of.to_owned(),
-            commit: commit.map(str::to_owned),
-            base: base.map(|(base, commit)| {
-                OwnChanges::of(&base.0, &self.0, commit)
-                    .with_code((&base.0, &base.1), (&self.0, &self.1))
-            }),
-        };
-        (baseline::write(&self.0, &origin), self.0.all.len())
+        let own = base.map(|(base, commit)| {
+            OwnChanges::of(&base.0, &self.0, commit)
+                .with_code((&base.0, &base.1), (&self.0, &self.1))
+        });
+        let text = baseline::write(&self.0, of, commit, own.as_ref());
+        (text, self.0.all.len())
     }
 
     /// What this fork changed since `base`, and what `new` has for each.

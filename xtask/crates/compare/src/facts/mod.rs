@@ -263,10 +263,19 @@ pub struct Facts {
 impl Facts {
     pub fn read(tree: &dyn Tree) -> anyhow::Result<Self> {
         let (interface, unread) = WorkerInterface::read(tree)?.split();
-        Ok(Self {
+        let pinned = interface.sglang().map(|(version, _)| version);
+        let mut facts = Self {
             unread: unread::of(unread, tree)?,
-            ..Self::of(&interface, tree)
-        })
+            sglang: pinned.or_else(|| interface.flag_table.as_ref()?.version.clone()),
+            ..Self::default()
+        };
+        facts.running(&interface);
+        facts.flags(&interface);
+        facts.python(&interface);
+        facts.image(&interface, tree);
+        facts.build(&interface);
+        facts.hub(&interface);
+        Ok(facts)
     }
 
     pub fn get(&self, id: &str) -> Option<&Fact> {
@@ -352,22 +361,6 @@ impl Facts {
         self.all
             .iter()
             .filter_map(move |(id, fact)| Some((id.strip_prefix(prefix)?.strip_prefix(':')?, fact)))
-    }
-
-    /// The facts of an interface; the tree tells what a copied folder holds.
-    pub fn of(interface: &WorkerInterface, tree: &dyn Tree) -> Self {
-        let pinned = interface.sglang().map(|(version, _)| version);
-        let mut facts = Self {
-            sglang: pinned.or_else(|| interface.flag_table.as_ref()?.version.clone()),
-            ..Self::default()
-        };
-        facts.running(interface);
-        facts.flags(interface);
-        facts.python(interface);
-        facts.image(interface, tree);
-        facts.build(interface);
-        facts.hub(interface);
-        facts
     }
 
     /// Adds to a fact: its places and its values pile up. Facts are recorded and shown, so they hold
