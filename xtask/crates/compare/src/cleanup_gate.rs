@@ -56,39 +56,37 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
         }
     };
     let accepted = Accepted::of_tree(tree)?;
-    let files = Facts::read(&outdated)?;
-    let mut old = files.clone();
-    if let Ok(record) = &record {
-        old.complete(record.facts.clone(), &outdated);
-    }
+    let mut old = Facts::read(&outdated)?;
+    let mut base = None;
+    let unfit = match record {
+        Err(unfit) => Some(unfit),
+        Ok(record) => {
+            let older = "was made by an older reader, which saw less than this one";
+            let why = match record.facts.older {
+                Some(_) => Some(older.to_owned()),
+                None => lacking(&record.facts, &old, &outdated),
+            };
+            old.complete(record.facts, &outdated);
+            base = record.base;
+            why.map(Unfit::new)
+        }
+    };
     let new = Facts::read(&rest)?;
-    let base = record.as_ref().ok();
-    let base = base.and_then(|record| record.base.clone());
     let mut open = judge_all(&old, base.as_ref(), &new, &rest)?;
     let mut stale = accepted.apply(&mut open);
     stale.retain(|entry| !entry.needs_run() && !entry.waits_for_cleanup(&outdated, &rest));
     open.retain(|item| item.open);
-    let baseline = match record {
-        Err(unfit) => Some(unfit),
-        Ok(record) if record.facts.older.is_some() => Some(Unfit::new(
-            "was made by an older reader, which saw less than this one".to_owned(),
-        )),
-        Ok(baseline::Record { facts: record, .. }) => {
-            lacking(&record, &files, &outdated).map(Unfit::new)
-        }
-    };
     Ok(CleanupGate {
         open: by_cause(open, base.as_ref()),
         stale,
-        baseline,
+        baseline: unfit,
         accepted,
     })
 }
 
 /// The first fact of each entry, with what goes with it: one reason answers for all of them.
 fn by_cause(mut open: Vec<Item>, base: Option<&OwnChanges>) -> Vec<Item> {
-    let entries = entries::of(&open, base).into_iter();
-    let first = entries.filter_map(|entry| {
+    let first = entries::of(&open, base).into_iter().filter_map(|entry| {
         let at = open.iter().position(|item| item.id == entry.id)?;
         let mut item = open.swap_remove(at);
         if let [_, more @ ..] = entry.members.as_slice()
@@ -114,10 +112,8 @@ fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
     };
     let missing = old.all.iter().filter(|(id, fact)| !is_kept(id, fact));
     let missing: Vec<&str> = missing.map(|(id, _)| id.as_str()).collect();
-    (!missing.is_empty()).then(|| {
-        let ids = few(&missing, 3);
-        format!("does not hold what {OUTDATED}/ says of {ids}")
-    })
+    let ids = few(&missing, 3);
+    (!missing.is_empty()).then(|| format!("does not hold what {OUTDATED}/ says of {ids}"))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use xtask_core::outcome::UserError;
 use xtask_core::records;
 use xtask_core::tree::Tree;
 
+#[derive(Default)]
 pub struct Old {
     pub facts: Facts,
     pub name: String,
@@ -53,8 +54,7 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
             name,
             tree: Some(tree),
             commit,
-            base: None,
-            notes: Vec::new(),
+            ..Old::default()
         });
     }
     let mut notes = Vec::new();

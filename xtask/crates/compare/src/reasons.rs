@@ -34,22 +34,20 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     if reason.is_empty() || reason == "…" {
         bail!(UsageError("a reason is needed: --reason TEXT".to_owned()));
     }
-    for fact in &args.accept {
-        let area = fact.split(':').next().unwrap_or_default();
-        if area.contains('*') {
-            bail!(UsageError(format!(
-                "{fact} would take in everything; name an area, such as `readme:*`"
-            )));
-        }
+    let has_area = |fact: &&String| !fact.split(':').next().unwrap_or_default().contains('*');
+    if let Some(fact) = args.accept.iter().find(|fact| !has_area(fact)) {
+        bail!(UsageError(format!(
+            "{fact} would take in everything; name an area, such as `readme:*`"
+        )));
     }
     let trees = Trees::new(root);
     let workers = Workers::read(&trees, root, args)?;
     let mut items = workers.judge()?;
-    let asked = if args.accept.iter().any(|fact| accepted::is_cleanups(fact)) {
-        questions(root)?
-    } else {
-        Vec::new()
-    };
+    let mut facts = args.accept.iter();
+    let asked = facts
+        .any(|fact| accepted::is_cleanups(fact))
+        .then(|| questions(root));
+    let asked = asked.transpose()?.unwrap_or_default();
     let open = |fact: &str, items: &[judge::Item]| {
         if accepted::is_cleanups(fact) {
             // By name only: a pattern would take in what nobody has looked at.
@@ -92,11 +90,9 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
         known.add(fact, reason, as_read == 0, accepted::values(fact, &items));
         // What has the same cause goes with it.
         let entry = entries.iter().find(|entry| entry.id == *fact);
-        let members = entry
-            .map(|entry| entry.members.as_slice())
-            .unwrap_or_default();
+        let members = entry.map_or(&[][..], |entry| &entry.members[1..]);
         let is_open = |id: &&String| items.iter().any(|item| item.open && item.id == **id);
-        let members: Vec<&String> = members.iter().skip(1).filter(is_open).collect();
+        let members: Vec<&String> = members.iter().filter(is_open).collect();
         for member in &members {
             known.add(member, reason, false, accepted::values(member, &items));
         }

@@ -62,13 +62,13 @@ impl<'a> Judge<'a> {
                 .help(format!("Set {other} there, or record why not."))
                 .part_of(env);
         }
-        let read = self.new.get(&env).is_some() || sglang::reads(variable);
+        let read = self.new.has(&env) || sglang::reads(variable);
         match self.item(&env) {
             Some(owner) if !read && owner.verdict != Verdict::Kept => gone
                 .why(format!("It goes with the variable {variable}."))
                 .part_of(env),
             // A library or the server may read it all the same.
-            _ if !read && self.old.get(&env).is_none() => gone
+            _ if !read && !self.old.has(&env) => gone
                 .why(
                     "The compose file doesn't set it any more, and neither worker's code reads it.",
                 )
