@@ -94,11 +94,8 @@ impl OwnChanges {
                 if known.names(one) || !held.iter().all(|id| known.may_be_elsewhere(id)) {
                     continue;
                 }
-                let function = match one.function.as_str() {
-                    "" => String::new(),
-                    function => format!(":{function}"),
-                };
-                let id = format!("code:{path}{function}");
+                let id = format!("code:{path}:{}", one.function);
+                let id = id.trim_end_matches(':').to_owned();
                 let own = self.code.entry(id).or_insert_with(|| OwnCode {
                     line: one.place.line,
                     ..OwnCode::default()
@@ -131,9 +128,8 @@ struct Known<'a> {
     facts: &'a Facts,
     /// The places of the fork's own facts and of what it has that could not be read.
     places: Vec<(&'a str, &'a Place)>,
-    /// The variables that it changed, and all others, as texts.
-    changed: Vec<String>,
-    others: Vec<String>,
+    /// All variables, as they stand in code, and whether it changed them.
+    variables: Vec<(String, bool)>,
 }
 
 impl<'a> Known<'a> {
@@ -148,19 +144,14 @@ impl<'a> Known<'a> {
             was,
             facts,
             places: places.chain(unread).collect(),
-            changed: Vec::new(),
-            others: Vec::new(),
+            variables: Vec::new(),
         };
-        for (name, _) in facts.area("env") {
+        let variables = facts.area("env").map(|(name, _)| {
             let id = format!("env:{name}");
             let is_changed = own.contains(&id) && !known.is_one_use(&id);
-            let names = if is_changed {
-                &mut known.changed
-            } else {
-                &mut known.others
-            };
-            names.push(format!("\"{name}\""));
-        }
+            (format!("\"{name}\""), is_changed)
+        });
+        known.variables = variables.collect();
         known
     }
 
@@ -189,14 +180,23 @@ impl<'a> Known<'a> {
     /// default, a table, a loop over one.
     fn names(&self, one: &Statement) -> bool {
         const TABLE: usize = 3;
-        let count = |names: &[String]| names.iter().filter(|name| one.text.contains(*name)).count();
+        let count = |is_changed: bool| {
+            let variables = self
+                .variables
+                .iter()
+                .filter(|(_, changed)| *changed == is_changed);
+            variables
+                .filter(|(name, _)| one.text.contains(name))
+                .count()
+        };
         let in_file =
             |(id, at): &(&str, &Place)| id.starts_with("env:") && at.file == one.place.file;
         let mut words = one.text.split(|c| !is_of_a_name(c));
-        let reads = words.any(|word| matches!(word, "environ" | "getenv"));
-        count(&self.changed) > 0
-            || reads && count(&self.others) == 0 && self.places.iter().any(in_file)
-            || !reads && count(&self.others) >= TABLE
+        if words.any(|word| matches!(word, "environ" | "getenv")) {
+            count(true) > 0 || count(false) == 0 && self.places.iter().any(in_file)
+        } else {
+            count(true) > 0 || count(false) >= TABLE
+        }
     }
 }
 
@@ -237,25 +237,18 @@ impl OwnCode {
         // A reason is given for all of them.
         let all = self.statements.iter().chain(self.behind.keys());
         let all: Vec<&str> = all.map(String::as_str).collect();
-        let fact = Fact {
-            value: BTreeMap::from([("statements".to_owned(), all.join("\n"))]),
-            places: vec![Place {
-                line: self.line,
-                ..Place::start_of(&path.into())
-            }],
-        };
+        let mut place = Place::start_of(&path.into());
+        place.line = self.line;
+        let fact = Fact::single("statements", all.join("\n"), vec![place]);
         let functions = there.functions(function, &statements);
         let lost = statements.iter().filter(|one| !there.has(one, &functions));
         let lost: Vec<&&str> = lost.collect();
         if lost.is_empty() {
             return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
-        let shown = lost
-            .iter()
-            .take(SHOWN)
-            .map(|one| format!("`{}`", cut(one, LONGEST)));
-        let shown: Vec<String> = shown.collect();
-        let shown = shown.join(", ");
+        let shown = lost.iter().take(SHOWN);
+        let shown = shown.map(|one| format!("`{}`", cut(one, LONGEST)));
+        let shown = shown.collect::<Vec<_>>().join(", ");
         let more = if lost.len() > SHOWN { ", …" } else { "" };
         let what = match (lost.len(), statements.len()) {
             (1, 1) => "the statement".to_owned(),
@@ -269,28 +262,25 @@ impl OwnCode {
     }
 }
 
-/// The statements of the new worker, and the same with the name of their function.
-struct There<'a> {
-    texts: BTreeSet<&'a str>,
-    by_function: BTreeSet<(&'a str, &'a str)>,
-}
+/// The statements of the new worker, each with the name of its function.
+struct There<'a>(BTreeSet<(&'a str, &'a str)>);
 
 impl<'a> There<'a> {
     fn of(code: &'a Code) -> Self {
-        let all = || code.values().flatten();
-        Self {
-            texts: all().map(|one| &*one.text).collect(),
-            by_function: all()
-                .map(|one| (last_name(&one.function), &*one.text))
+        let all = code.values().flatten();
+        Self(
+            all.map(|one| (last_name(&one.function), &*one.text))
                 .collect(),
-        }
+        )
     }
 
     /// Where the code of a function may be now: in that of the same name, and in those that have a
     /// statement of it that no other code would have.
     fn functions(&self, function: &'a str, statements: &[&str]) -> BTreeSet<&'a str> {
-        let all = self.by_function.iter();
-        let have = all.filter(|(_, text)| !is_common(text) && statements.contains(text));
+        let have = self
+            .0
+            .iter()
+            .filter(|(_, text)| !is_common(text) && statements.contains(text));
         have.map(|(name, _)| *name).chain([function]).collect()
     }
 
@@ -301,15 +291,18 @@ impl<'a> There<'a> {
         let work = work(statement);
         if is_common(statement) {
             let mut functions = functions.iter();
-            return functions.any(|name| self.by_function.contains(&(*name, statement)));
+            return functions.any(|name| self.0.contains(&(*name, statement)));
         }
         let is_whole = |text: &str, at: usize| {
             let before = text[..at].chars().next_back();
             let after = text[at + work.len()..].chars().next();
             ![before, after].into_iter().flatten().any(is_of_a_name)
         };
-        let holds = |text: &&str| text.match_indices(work).any(|(at, _)| is_whole(text, at));
-        self.texts.contains(statement) || work.contains('(') && self.texts.iter().any(holds)
+        let holds = |text: &str| text.match_indices(work).any(|(at, _)| is_whole(text, at));
+        let is_call = work.contains('(');
+        self.0
+            .iter()
+            .any(|(_, text)| *text == statement || is_call && holds(text))
     }
 }
 
@@ -330,23 +323,15 @@ fn is_of_a_name(c: char) -> bool {
 
 /// What a statement computes, without where that goes: `f(x)` of `y=f(x)` and of `return f(x)`.
 fn work(statement: &str) -> &str {
-    let words = [
-        "return",
-        "yield from",
-        "yield",
-        "await",
-        "if",
-        "elif",
-        "while",
-    ];
     let target = statement.split_once('=').filter(|(target, rest)| {
         target.chars().all(|c| is_of_a_name(c) || c == '.') && !rest.starts_with('=')
     });
     let rest = target.map_or(statement, |(_, rest)| rest);
-    let mut after = words
-        .iter()
-        .filter_map(|word| rest.strip_prefix(word)?.strip_prefix(' '));
-    after.next().unwrap_or(rest)
+    match rest.split_once(' ') {
+        Some(("yield", after)) => after.strip_prefix("from ").unwrap_or(after),
+        Some(("return" | "await" | "if" | "elif" | "while", after)) => after,
+        _ => rest,
+    }
 }
 
 #[cfg(test)]

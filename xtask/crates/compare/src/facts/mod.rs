@@ -31,10 +31,12 @@ pub struct Fact {
 impl Fact {
     /// A value that was read nowhere.
     pub fn of_value(value: &impl ToString) -> Self {
-        Self {
-            value: BTreeMap::from([("value".to_owned(), value.to_string())]),
-            places: Vec::new(),
-        }
+        Self::single("value", value.to_string(), Vec::new())
+    }
+
+    pub fn single(key: &str, text: String, places: Vec<Place>) -> Self {
+        let value = BTreeMap::from([(key.to_owned(), text)]);
+        Self { value, places }
     }
 
     pub fn judged(&self) -> impl Iterator<Item = (&String, &String)> {

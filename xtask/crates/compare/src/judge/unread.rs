@@ -1,6 +1,5 @@
 //! What was not understood on either side.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::super::facts::Fact;
@@ -11,10 +10,8 @@ use worker_files::Hides;
 impl Judge<'_> {
     pub fn unread(&mut self) {
         for gap in &self.old.unread {
-            let place = Fact {
-                value: BTreeMap::from([("text".to_owned(), gap.unread.text.clone())]),
-                places: vec![gap.unread.place.clone()],
-            };
+            let (text, place) = (gap.unread.text.clone(), gap.unread.place.clone());
+            let place = Fact::single("text", text, vec![place]);
             let item = if gap.is_in(&self.new.unread) {
                 Item::new(&gap.id, Verdict::Kept, &place, None).why(
                     "It was not read, but it and what it depends on are the same in both workers.",
@@ -45,10 +42,8 @@ impl Judge<'_> {
                 let why = format!(
                     "Whether it is still the same can't be told: {place} adds to the command line, and was not read{others}."
                 );
-                item.change(
-                    why,
-                    "Look there, and record what holds; or let --execute try it.",
-                );
+                let help = "Look there, and record what holds; or let --execute try it.";
+                item.change(why, help);
             }
         }
     }
@@ -58,10 +53,8 @@ impl Judge<'_> {
 /// variable decides on now is judged with that.
 fn is_decided(item: &Item) -> bool {
     let by_variable = |fact: &Fact| fact.has("from");
-    item.old
-        .as_ref()
-        .is_some_and(|fact| fact.has("value") && !by_variable(fact))
-        && !item.new.as_ref().is_some_and(by_variable)
+    let mut sides = [&item.old, &item.new].into_iter().flatten();
+    item.old.as_ref().is_some_and(|fact| fact.has("value")) && !sides.any(by_variable)
 }
 
 /// What kind of unread construct a fact of this id may stand in.
