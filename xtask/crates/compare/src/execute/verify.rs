@@ -127,12 +127,13 @@ fn variable(
     let refused = was.error.is_some() && (is.error.is_some() || !is_plain);
     if refused || same || !is_plain && at_once(was).starts_with("error") {
         let passed = show(&before);
-        if !same || !is_plain || before.is_empty() {
-        } else if matches!(item.verdict, Verdict::Missing | Verdict::Renamed) {
+        let is_lost = matches!(item.verdict, Verdict::Missing | Verdict::Renamed);
+        let is_shown = same && is_plain && !before.is_empty();
+        if is_shown && is_lost {
             item.keep(format!(
                 "Its reading says it is lost, but run with {name}={value} both workers pass {passed}."
             ));
-        } else if item.open {
+        } else if is_shown && item.open {
             item.why += &format!(" Run with {name}={value}, both workers pass {passed}.");
         }
         summary.alike += usize::from(is_plain);
@@ -185,11 +186,10 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
     for item in items.iter_mut().filter(may_close) {
         let fact = item.old.as_ref().filter(|fact| fact.has("value"));
         let flag = fact.and_then(|_| item.id.strip_prefix("flag:"));
-        let flag = flag.map(|flag| canonical(flag, table).0);
-        let value = flag.as_ref().and_then(|flag| was.get(flag));
-        if let Some(value) =
-            value.filter(|value| flag.and_then(|flag| is.get(&flag)) == Some(value))
-        {
+        let flag = flag
+            .map(|flag| canonical(flag, table).0)
+            .unwrap_or_default();
+        if let Some(value) = was.get(&flag).filter(|value| is.get(&flag) == Some(value)) {
             item.keep(format!(
                 "Its reading says otherwise, but with nothing set both workers pass `{value}`."
             ));
@@ -230,11 +230,9 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
         }
     }
     if !differences.is_empty() {
-        items.push(Item::found(
-            "run:defaults",
-            format!("With nothing set, {}.", differences.join("; ")),
-            "Pass what was passed, or record why not.",
-        ));
+        let why = format!("With nothing set, {}.", differences.join("; "));
+        let help = "Pass what was passed, or record why not.";
+        items.push(Item::found("run:defaults", why, help));
     }
 }
 
@@ -326,32 +324,26 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         let Some(is) = new.jobs.iter().find(|job| job.name == was.name) else {
             continue;
         };
-        let sent = |job: &PlayedJob| {
-            let requests = job.requests.iter();
-            let lines: Vec<String> = requests
-                .map(|(method, path, _)| format!("{method} {path}"))
-                .collect();
-            if lines.is_empty() {
-                "nothing".to_owned()
-            } else {
-                lines.join(", ")
+        let sent = |job: &PlayedJob| match job.requests.as_slice() {
+            [] => "nothing".to_owned(),
+            requests => {
+                let lines = requests.iter();
+                let lines = lines.map(|(method, path, _)| format!("{method} {path}"));
+                lines.collect::<Vec<_>>().join(", ")
             }
         };
         let bodies = |job: &PlayedJob| -> Vec<Value> {
-            job.requests
-                .iter()
-                .map(|(_, _, body)| body.clone())
-                .collect()
+            let requests = job.requests.iter();
+            requests.map(|(_, _, body)| body.clone()).collect()
         };
         let streams = |job: &PlayedJob| match job.streams {
             Some(true) => "as a generator, piece by piece",
             _ => "as one value",
         };
         let (before, now) = (sent(was), sent(is));
-        let same = before == now;
         let what = if let Some(error) = &is.error {
             format!("the new worker fails with {error}")
-        } else if !same {
+        } else if before != now {
             format!("the old worker requests {before}, the new one {now}")
         } else if bodies(was) != bodies(is) {
             let [was, is] = [was, is].map(|job| told(&bodies(job)));
@@ -365,11 +357,11 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         } else {
             String::new()
         };
-        let mut item = Item::found(
-            &format!("run:job.{}", was.name),
+        let (id, why) = (
+            format!("run:job.{}", was.name),
             format!("Given this job, {what}."),
-            "If that is meant, record why.",
         );
+        let mut item = Item::found(&id, why, "If that is meant, record why.");
         item.old = Some(Fact::of_value(&before));
         item.new = Some(Fact::of_value(&now));
         item.open = is.error.is_none() || was.error.is_none();
@@ -391,13 +383,11 @@ fn told(values: &[Value]) -> String {
         Value::Null => "no value".to_owned(),
         other => format!("`{}`", cut(&other.to_string(), LONGEST)),
     };
-    match values {
-        [] => "nothing".to_owned(),
-        [value] => one(value),
-        several => {
-            let all: Vec<String> = several.iter().map(one).collect();
-            format!("{} pieces: {}", all.len(), few(&all, 3))
-        }
+    let all: Vec<String> = values.iter().map(one).collect();
+    match all.len() {
+        0 => "nothing".to_owned(),
+        1 => all.concat(),
+        several => format!("{several} pieces: {}", few(&all, 3)),
     }
 }
 
@@ -418,13 +408,11 @@ fn settings(old: &Played, new: &Played, items: &mut Vec<Item>) {
         let Some(is) = is.filter(is_known).filter(|_| is_known(&was)) else {
             continue;
         };
-        let mut item = Item::found(
-            &format!("run:serverless.{name}"),
-            format!(
-                "With nothing else set, it is {was} in the old worker and {is} in the new one."
-            ),
-            "If that is meant, record why.",
+        let why = format!(
+            "With nothing else set, it is {was} in the old worker and {is} in the new one."
         );
+        let help = "If that is meant, record why.";
+        let mut item = Item::found(&format!("run:serverless.{name}"), why, help);
         item.old = Some(Fact::of_value(was));
         item.new = Some(Fact::of_value(is));
         items.push(item);

@@ -125,7 +125,7 @@ impl Facts {
         let drives = interface.env.iter().any(|read| read.drives.is_some());
         if interface.python.launches || drives {
             let step = self.all.entry("step:start SGLang".to_owned()).or_default();
-            step.add_line("commands", "start SGLang");
+            step.add_line("commands", "start SGLang", usize::MAX);
         }
         for (path, place) in &interface.starts {
             let commands = format!("start {}", String::from_utf8_lossy(path.name()));
@@ -140,13 +140,8 @@ impl Facts {
             self.add(id.clone(), &step.place, &[]);
             // Two RUN lines may begin with the same command.
             let fact = self.all.entry(id).or_default();
-            let known = fact.value.entry("commands".to_owned()).or_default();
             for command in &step.commands {
-                let command = masked(command).replace('\n', " ");
-                if !known.lines().any(|line| line == command) {
-                    *known += if known.is_empty() { "" } else { "\n" };
-                    *known += &command;
-                }
+                fact.add_line("commands", &masked(command), usize::MAX);
             }
         }
     }

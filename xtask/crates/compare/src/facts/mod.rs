@@ -172,12 +172,11 @@ impl Fact {
         *words = known.into_iter().collect::<Vec<_>>().join(" ");
     }
 
-    /// Adds a line to an attribute, unless it is there or there are very many.
-    fn add_line(&mut self, key: &str, line: &str) {
-        const MOST_BYTES: usize = 8192;
+    /// Adds a line to an attribute, unless it is there or the attribute is that long already.
+    fn add_line(&mut self, key: &str, line: &str, most_bytes: usize) {
         let lines = self.value.entry(key.to_owned()).or_default();
         let line = line.replace('\n', " ");
-        if lines.len() < MOST_BYTES && !lines.lines().any(|known| known == line) {
+        if lines.len() < most_bytes && !lines.lines().any(|known| known == line) {
             let end = if lines.is_empty() { "" } else { "\n" };
             *lines += &format!("{end}{line}");
         }
@@ -241,6 +240,9 @@ const CHECKED: &str = "checked";
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
+
+/// How long a list of what requests hold, or of what loads a model, may get.
+const MOST_BYTES: usize = 8192;
 
 /// The programs through which the server is started, with their options.
 pub const STARTED_THROUGH: &str = "flag:started-through";
@@ -430,7 +432,7 @@ impl Facts {
                     fact.add_word("server", server);
                 }
                 for part in &requested.body {
-                    fact.add_line("body", &masked(part));
+                    fact.add_line("body", &masked(part), MOST_BYTES);
                 }
             }
         }
@@ -463,7 +465,7 @@ impl Facts {
             if let (Some((by, with)), Some(fact)) = (&offer.how, value) {
                 fact.value.entry(by.clone()).or_default();
                 for line in with {
-                    fact.add_line(by, &masked(line));
+                    fact.add_line(by, &masked(line), MOST_BYTES);
                 }
             }
         }

@@ -17,7 +17,7 @@ const BROUGHT: &str = "sglang flashinfer flashinfer-python torch torchvision tri
 /// The same of Debian's packages.
 const BROUGHT_APT: &str = "python3 python3-pip build-essential ca-certificates curl git wget";
 
-impl<'a> Judge<'a> {
+impl Judge<'_> {
     pub fn image(&mut self) {
         for (name, old) in self.old.area("image") {
             let id = format!("image:{name}");

@@ -381,12 +381,12 @@ impl<'a> Judge<'a> {
 
     /// What has no rules of its own: there or not there, the same or not, or it follows a variable.
     fn simple(&mut self, area: &'a str, missing: &str, help: &str) {
-        self.each(area, |judge, name, id, old, new| match new {
-            Some(new) => Self::kept_or_changed(id, old, new, None),
-            None => {
-                let renamed = judge.renamed_fact(&format!("{area}:"), name, id, old);
-                renamed.unwrap_or_else(|| Item::missing(id, old).why(missing).help(help))
+        self.each(area, |judge, name, id, old, new| {
+            if let Some(new) = new {
+                return Self::kept_or_changed(id, old, new, None);
             }
+            let renamed = judge.renamed_fact(&format!("{area}:"), name, id, old);
+            renamed.unwrap_or_else(|| Item::missing(id, old).why(missing).help(help))
         });
     }
 }
