@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use super::facts::AREAS;
 use super::judge::{Item, Verdict, own_build};
 use super::own_changes::OwnChanges;
 use worker_files::is_one_of;
@@ -170,28 +171,21 @@ fn is_python(package: &str) -> bool {
     })
 }
 
-/// How much harm a fact does: what breaks existing endpoints, then what changes their results,
-/// what could not be read, the form, the image, other ways to build and start it, the README.
+/// How much harm a fact does, the most harmful first: what breaks existing endpoints, then what
+/// changes their results, then by area.
 fn harm(item: &Item) -> (usize, usize, bool, &str) {
     let is_lost = matches!(item.verdict, Verdict::Missing | Verdict::Renamed);
-    const ENDPOINTS: &str = "env input route serverless result serves model flag";
-    const IMAGE: &str = "image arg mount copy pip constraint apt apk conda step";
-    let at = ENDPOINTS.split(' ').position(|area| area == item.area());
-    let class = match item.area() {
+    let area = AREAS.iter().find(|(area, ..)| *area == item.area());
+    let (class, at) = match area.map_or(60, |(_, _, harm, _)| *harm) {
         // Only builds are told otherwise; endpoints go on.
-        "env" if only_builds_read(item) => 4,
-        _ if at.is_some() => usize::from(!is_lost),
-        "run" | "code" => 1,
-        "unread" => 2,
-        "hub" | "tests" => 3,
-        area if is_one_of(IMAGE, area) => 4,
-        "compose" | "bake" => 5,
-        _ => 6,
+        0 if only_builds_read(item) => (4, 0),
+        at @ 0..10 => (usize::from(!is_lost), at),
+        harm => (harm / 10, 0),
     };
     // Without its model no worker starts.
     let flag = item.old.as_ref().and_then(|fact| fact.get("flag"));
     let is_model = matches!(flag, Some("--model-path" | "--model"));
-    (class, at.unwrap_or_default(), !is_model, &item.id)
+    (class, at, !is_model, &item.id)
 }
 
 /// Whether a variable is read by the program alone that puts the model into the image.

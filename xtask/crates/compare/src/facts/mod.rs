@@ -13,7 +13,7 @@ use worker_files::compose::ENV_FILE;
 use worker_files::dockerfile::Named;
 use worker_files::python::{ADDED, FROM, FlagValue, HEADER, said_of_part};
 use worker_files::{
-    ALSO, COMPUTED, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_one_of,
+    ALSO, COMPUTED, EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value, is_one_of,
 };
 use xtask_core::output::cut;
 use xtask_core::secret::masked;
@@ -218,6 +218,45 @@ fn is_limit(part: &str) -> bool {
     let is_operator = |word| is_one_of("* / // + - % **", word);
     part.starts_with("min ") || part.starts_with("max ") || ends.any(is_operator)
 }
+
+/// The areas of facts: each with its name for people, the harm that its facts do, and the kind of
+/// construct that was not read and may hold them. Below 10 are those that endpoints depend on, the
+/// most harmful first; then come results, what is unknown, the form, the image, other ways to build
+/// and to start it, and the rest.
+pub const AREAS: [(&str, &str, usize, Option<Hides>); 27] = [
+    ("env", "environment variables", 0, Some(Hides::Variables)),
+    ("flag", "server flags", 7, Some(Hides::Flags)),
+    ("route", "routes", 2, Some(Hides::JobInput)),
+    ("input", "job input", 1, Some(Hides::JobInput)),
+    (
+        "serverless",
+        "serverless settings",
+        3,
+        Some(Hides::JobInput),
+    ),
+    ("result", "results", 4, Some(Hides::JobInput)),
+    ("serves", "served routes", 5, None),
+    ("model", "models", 6, None),
+    ("code", "the fork's own code", 10, None),
+    ("python", "Python API", 60, None),
+    ("image", "image", 40, Some(Hides::Image)),
+    ("arg", "build arguments", 40, Some(Hides::Image)),
+    ("mount", "build mounts", 40, Some(Hides::Image)),
+    ("copy", "copied files", 40, Some(Hides::Image)),
+    ("pip", "pip packages", 40, Some(Hides::Packages)),
+    ("constraint", "pip constraints", 40, Some(Hides::Packages)),
+    ("apt", "apt packages", 40, Some(Hides::Packages)),
+    ("conda", "conda packages", 40, Some(Hides::Packages)),
+    ("apk", "apk packages", 40, Some(Hides::Packages)),
+    ("step", "build steps", 40, Some(Hides::Packages)),
+    ("compose", "compose", 50, Some(Hides::Settings)),
+    ("bake", "bake", 50, Some(Hides::Settings)),
+    ("hub", "Hub form", 30, Some(Hides::Settings)),
+    ("tests", "Hub tests", 30, Some(Hides::Settings)),
+    ("readme", "README", 60, None),
+    ("unread", "not read", 20, None),
+    ("run", "runs", 10, None),
+];
 
 /// Attributes that are wording: told, but a change of them is no change of the worker.
 pub const WORDING: [&str; 6] = ["title", "description", "label", "target", RUNS, IDLE];

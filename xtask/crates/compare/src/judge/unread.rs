@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::facts::Fact;
+use super::super::facts::{AREAS, Fact};
 use super::super::unread::UnreadFact;
 use super::{Item, Judge, Verdict};
 use worker_files::Hides;
@@ -26,10 +26,11 @@ impl Judge<'_> {
         let new = self.new.unread.iter();
         let new: Vec<&UnreadFact> = new.filter(|gap| !gap.is_in(&self.old.unread)).collect();
         for item in self.items.values_mut() {
-            let Some(may) = hiding(&item.id) else {
+            let area = AREAS.iter().find(|(area, ..)| *area == item.area());
+            let Some((.., Some(hides))) = area else {
                 continue;
             };
-            let mut places = new.iter().filter(|gap| gap.unread.may_hide.contains(&may));
+            let mut places = new.iter().filter(|gap| gap.unread.may_hide.contains(hides));
             let Some(first) = places.next() else { continue };
             let others = match places.count() {
                 0 => String::new(),
@@ -38,7 +39,7 @@ impl Judge<'_> {
             let place = &first.unread.place;
             if item.verdict == Verdict::Missing && item.open {
                 let _ = write!(item.why, " Unless {place} reads it{others}.");
-            } else if item.verdict == Verdict::Kept && may == Hides::Flags && is_decided(item) {
+            } else if item.verdict == Verdict::Kept && *hides == Hides::Flags && is_decided(item) {
                 let why = format!(
                     "Whether it is still the same can't be told: {place} adds to the command line, and was not read{others}."
                 );
@@ -55,19 +56,6 @@ fn is_decided(item: &Item) -> bool {
     let by_variable = |fact: &Fact| fact.has("from");
     let mut sides = [&item.old, &item.new].into_iter().flatten();
     item.old.as_ref().is_some_and(|fact| fact.has("value")) && !sides.any(by_variable)
-}
-
-/// What kind of unread construct a fact of this id may stand in.
-fn hiding(id: &str) -> Option<Hides> {
-    Some(match id.split(':').next()? {
-        "env" => Hides::Variables,
-        "flag" => Hides::Flags,
-        "input" | "route" | "serverless" | "result" => Hides::JobInput,
-        "pip" | "constraint" | "apt" | "apk" | "conda" | "step" => Hides::Packages,
-        "image" | "arg" | "copy" | "mount" => Hides::Image,
-        "hub" | "tests" | "compose" | "bake" => Hides::Settings,
-        _ => return None,
-    })
 }
 
 /// What a gap may hide, as a list for a sentence.

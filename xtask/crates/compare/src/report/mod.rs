@@ -11,43 +11,12 @@ use std::collections::{BTreeMap, HashMap};
 use super::accepted::Reason;
 use super::entries::{self, Entry};
 use super::execute::Summary;
-use super::facts::{Fact, Facts};
+use super::facts::{AREAS, Fact, Facts};
 use super::judge::{Item, Verdict};
 use super::own_changes::OwnChanges;
 use super::unread::UnreadFact;
 use worker_files::{Place, Unread};
 use xtask_core::commands::Commands;
-
-/// Areas in order of what matters, with their names for people.
-const AREAS: [(&str, &str); 27] = [
-    ("env", "environment variables"),
-    ("flag", "server flags"),
-    ("route", "routes"),
-    ("input", "job input"),
-    ("serverless", "serverless settings"),
-    ("result", "results"),
-    ("serves", "served routes"),
-    ("model", "models"),
-    ("code", "the fork's own code"),
-    ("python", "Python API"),
-    ("image", "image"),
-    ("arg", "build arguments"),
-    ("mount", "build mounts"),
-    ("copy", "copied files"),
-    ("pip", "pip packages"),
-    ("constraint", "pip constraints"),
-    ("apt", "apt packages"),
-    ("conda", "conda packages"),
-    ("apk", "apk packages"),
-    ("step", "build steps"),
-    ("compose", "compose"),
-    ("bake", "bake"),
-    ("hub", "Hub form"),
-    ("tests", "Hub tests"),
-    ("readme", "README"),
-    ("unread", "not read"),
-    ("run", "runs"),
-];
 
 pub struct Report {
     pub old: String,
@@ -130,7 +99,7 @@ impl Report {
             all[column(item)] += 1;
         }
         let mut rows = Vec::new();
-        for (area, name) in AREAS {
+        for (area, name, ..) in AREAS {
             let Some(row) = counts.remove(area) else {
                 continue;
             };
