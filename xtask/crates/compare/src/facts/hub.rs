@@ -26,29 +26,23 @@ impl Facts {
         if let Some(form) = form {
             for (title, variables) in &form.categories {
                 let id = format!("hub:category.{}", title.text);
-                let variables = variables.join(" ");
-                self.add(id, &title.place, &[("variables", Some(&variables))]);
+                self.add_text(id, &title.place, "variables", &variables.join(" "));
             }
             if let Some(image) = &form.image {
                 self.add_value("hub:imageName", &image.place, &image.text);
             }
             if let Some(cuda) = &form.cuda {
-                self.add("hub:cuda", &cuda.place, &[("from", Some(&cuda.text))]);
+                self.add_text("hub:cuda", &cuda.place, "from", &cuda.text);
             }
         }
         if let Some(hub) = &interface.hub {
             self.cuda("hub:cuda", &hub.cuda);
             for preset in &hub.presets {
-                let values = preset.defaults.iter();
-                let values: Vec<String> = values
-                    .map(|(name, value)| format!("{name}={value}"))
-                    .collect();
-                let defaults = [("defaults", Some(&*values.join(" ")))];
-                self.add(
-                    format!("hub:preset.{}", preset.name),
-                    &preset.place,
-                    &defaults,
-                );
+                let defaults = preset.defaults.iter();
+                let defaults = defaults.map(|(name, value)| format!("{name}={value}"));
+                let defaults = defaults.collect::<Vec<_>>().join(" ");
+                let id = format!("hub:preset.{}", preset.name);
+                self.add_text(id, &preset.place, "defaults", &defaults);
             }
             // How the listing looks is wording.
             const LOOKS: [&str; 4] = ["title", "description", "iconUrl", "category"];
@@ -72,11 +66,9 @@ impl Facts {
                     value.sort_all_objects();
                     Some(value.to_string())
                 });
-                let value = [
-                    ("input", input.as_deref()),
-                    ("timeout", test.timeout.as_deref()),
-                ];
-                self.add(format!("tests:test.{}", test.name), &test.place, &value);
+                let id = format!("tests:test.{}", test.name);
+                let timeout = ("timeout", test.timeout.as_deref());
+                self.add(id, &test.place, &[("input", input.as_deref()), timeout]);
             }
         }
         for documented in &interface.readme {
@@ -87,13 +79,15 @@ impl Facts {
     }
 
     fn cuda(&mut self, id: &str, versions: &[worker_files::dockerfile::Text]) {
+        let list: Vec<&str> = versions.iter().map(|version| &*version.text).collect();
         let lowest = versions
             .iter()
             .min_by(|a, b| sglang::order(&a.text, &b.text));
         if let Some(lowest) = lowest {
-            let all: Vec<&str> = versions.iter().map(|v| v.text.as_str()).collect();
-            let list = all.join(" ");
-            let value = [("from", Some(&*lowest.text)), ("list", Some(&list))];
+            let value = [
+                ("from", Some(&*lowest.text)),
+                ("list", Some(&list.join(" "))),
+            ];
             self.add(id, &lowest.place, &value);
         }
     }
@@ -125,22 +119,20 @@ impl Facts {
                 ("description", declared.description.as_deref()),
             ],
         );
-        let others = declared.others.iter();
-        let others: Vec<_> = others
-            .map(|(key, value)| (&**key, Some(&**value)))
-            .collect();
-        self.add(&id, place, &others);
+        for (key, value) in &declared.others {
+            self.add_text(&id, place, key, value);
+        }
         if let Some(default) = &declared.default {
             let place = declared.default_place.as_ref().unwrap_or(place);
             self.add_value(format!("{id}.default"), place, default);
         }
         if let Some((_, place)) = declared.options.first() {
             let options: Vec<&str> = declared.options.iter().map(|(v, _)| v.as_str()).collect();
-            let options = options.join("\n");
-            self.add(
+            self.add_text(
                 format!("{id}.options"),
                 place,
-                &[("values", Some(&options))],
+                "values",
+                &options.join("\n"),
             );
         }
     }

@@ -63,7 +63,7 @@ impl Facts {
                 "cache" => "mount:cache".to_owned(),
                 kind => format!("mount:{kind}.{}", mount.name),
             };
-            self.add(id, &mount.place, &[("target", Some(&mount.name))]);
+            self.add_text(id, &mount.place, "target", &mount.name);
         }
         self.copied(interface, image, tree);
         for (name, place) in &interface.build_reads {
@@ -129,8 +129,7 @@ impl Facts {
         }
         for (path, place) in &interface.starts {
             let commands = format!("start {}", String::from_utf8_lossy(path.name()));
-            let value = [("commands", Some(&*commands))];
-            self.add(format!("step:{commands}"), place, &value);
+            self.add_text(format!("step:{commands}"), place, "commands", &commands);
         }
         let in_image = interface.image.iter().flat_map(|image| &image.steps);
         for step in in_image.chain(&interface.steps) {
@@ -165,8 +164,7 @@ impl Facts {
                 .partition(|&option| option == BREAKS_SYSTEM);
             if !breaking.is_empty() && is_installed {
                 let step = format!("install with {BREAKS_SYSTEM}");
-                let value = [("commands", Some(&*step))];
-                self.add(format!("step:{step}"), &package.place, &value);
+                self.add_text(format!("step:{step}"), &package.place, "commands", &step);
             }
             self.add(
                 format!("{}:{}", package.manager.word(), package.name),
@@ -197,15 +195,14 @@ impl Facts {
             self.add_named(&format!("{id}."), &service.environment);
             let args = service.build.iter().flat_map(|build| &build.args);
             for Named { name, value, place } in args {
-                self.add(&id, place, &[("args", Some(&format!("{name}={value}")))]);
+                self.add_text(&id, place, "args", &format!("{name}={value}"));
             }
         }
         let Some(bake) = &interface.bake else {
             return;
         };
         for Named { name, value, place } in &bake.variables {
-            let default = [("default", Some(value.as_str()))];
-            self.add(format!("bake:variable.{name}"), place, &default);
+            self.add_text(format!("bake:variable.{name}"), place, "default", value);
         }
         self.add_named("bake:group.", &bake.groups);
         for target in &bake.targets {

@@ -428,7 +428,11 @@ impl Facts {
     }
 
     fn add_value(&mut self, id: impl AsRef<str>, place: &Place, value: &str) {
-        self.add(id, place, &[("value", Some(value))]);
+        self.add_text(id, place, "value", value);
+    }
+
+    fn add_text(&mut self, id: impl AsRef<str>, place: &Place, key: &str, text: &str) {
+        self.add(id, place, &[(key, Some(text))]);
     }
 
     /// Adds a fact for each name, with its value.
@@ -460,11 +464,8 @@ impl Facts {
         for requested in &interface.python.routes {
             let unreached = (!live.contains(&*requested.route)).then_some("no");
             let id = format!("route:{}", requested.route);
-            let value = [
-                ("reached", unreached),
-                ("timeout", requested.timeout.as_deref()),
-            ];
-            self.add(id.clone(), &requested.place, &value);
+            let timeout = ("timeout", requested.timeout.as_deref());
+            self.add(&id, &requested.place, &[("reached", unreached), timeout]);
             if let Some(fact) = self.all.get_mut(&id) {
                 fact.add_word("method", &requested.method);
                 if let Some(server) = &requested.server {
@@ -625,7 +626,7 @@ impl Facts {
         for read in &interface.env {
             if let Some(drive) = &read.drives {
                 let id = format!("flag:{}", drive.flag);
-                self.add(id, &read.place, &[("from", Some(&read.name))]);
+                self.add_text(id, &read.place, "from", &read.name);
             }
         }
     }
@@ -635,8 +636,8 @@ impl Facts {
             if path.name() == b"__init__.py"
                 && let Some(package) = path.parent()
             {
-                let kind = [("kind", Some("package"))];
-                self.add(format!("python:{package}"), &Place::start_of(path), &kind);
+                let place = Place::start_of(path);
+                self.add_text(format!("python:{package}"), &place, "kind", "package");
             }
         }
         for item in &interface.python.api {

@@ -48,22 +48,18 @@ impl<'a> Judge<'a> {
     /// What is tried when a variable is unset may go by another name: that is the other's change.
     fn renamed_fallbacks(&mut self) {
         for (name, old, new) in self.ids("env") {
-            let (Some(was), Some(is)) = (attribute(old, "fallbacks"), attribute(new, "fallbacks"))
-            else {
+            let [Some(was), Some(is)] = [old, new].map(|fact| attribute(fact, "fallbacks")) else {
                 continue;
             };
-            let renamed = &self.renamed;
-            let follows = |one: &str| renamed.get(one).map_or(one.to_owned(), String::clone);
-            let followed: Vec<String> = was.split(' ').map(follows).collect();
-            let owner = was.split(' ').find(|one| renamed.contains_key(*one));
-            let owner = owner.map(|owner| format!("env:{owner}"));
+            let follow = |one| self.renamed.get(one).map_or(one, String::as_str);
+            let followed: Vec<&str> = was.split(' ').map(follow).collect();
             let alone = format!("{}.", difference(TRIED, Some(was), Some(is)));
-            if owner.is_some()
+            if let Some(owner) = was.split(' ').find(|one| self.renamed.contains_key(*one))
                 && followed.join(" ") == is
                 && let Some(item) = self.items.get_mut(&format!("env:{name}"))
                 && item.why == alone
             {
-                item.part_of = owner;
+                item.part_of = Some(format!("env:{owner}"));
                 item.open = false;
             }
         }
