@@ -136,10 +136,6 @@ impl Accepted {
         out + "\n}\n"
     }
 
-    pub fn covers(&self, fact: &str) -> bool {
-        self.accepted.iter().any(|entry| matches(&entry.fact, fact))
-    }
-
     /// What is on record for exactly this.
     pub fn reason(&self, id: &str) -> Option<&str> {
         let entry = self.accepted.iter().find(|entry| entry.fact == id)?;

@@ -5,12 +5,12 @@
 
 pub mod accepted;
 pub mod args;
-pub mod baseline;
+mod baseline;
 pub mod cleanup_gate;
 mod entries;
 mod execute;
 mod facts;
-pub mod judge;
+mod judge;
 mod old;
 mod origin;
 mod own_changes;
@@ -31,7 +31,6 @@ pub use self::origin::{Exposed, ForkChange, OFFERED_IN};
 use self::own_changes::judge_all;
 use self::pairs::{OldFiles, Pair};
 use self::report::Report;
-use self::trees::Trees;
 use crate::args::{Args, ReportFormat};
 use xtask_core::commands::Commands;
 use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
@@ -63,7 +62,7 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     }
     let progress = Progress::begin("comparing");
     if args.write_baseline {
-        let old = old::find(&Trees::new(&root), &root, args.old.as_deref())?;
+        let old = old::find(&root, args.old.as_deref())?;
         return write_baseline(&root, args, &old);
     }
     let mut compared = compare(repo, &root, args)?;
@@ -123,7 +122,7 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
             "name the old worker: `cargo xtask compare OLD --write-baseline`"
         ));
     }
-    let new = Facts::read(Trees::new(root).open(None)?.as_ref())?;
+    let new = Facts::read(trees::open(root, None)?.as_ref())?;
     if new.all == old.facts.all {
         bail!(UserError::new(
             format!(
@@ -157,7 +156,7 @@ impl Compared {
     /// The files of both workers, side by side; the old ones of its commit where that is there.
     fn pairs(&self, root: &Path) -> Result<Vec<Pair>> {
         let Workers { old, new, upstream } = &self.workers;
-        let commit = old.recorded(&Trees::new(root))?;
+        let commit = trees::revision(root, old.commit.as_deref())?;
         let is_whole = commit.is_some() || self.report.cleanup.is_none();
         let tree = commit.as_deref().or(old.tree.as_deref());
         let old = tree.map(|tree| OldFiles { tree, is_whole });
@@ -187,20 +186,20 @@ struct Workers {
 
 impl Workers {
     /// Reads them, the old one beside the others.
-    fn read(trees: &Trees, root: &Path, args: &Args) -> Result<Self> {
+    fn read(root: &Path, args: &Args) -> Result<Self> {
         let read_new = || {
-            let new = Worker::read(trees.open(args.new.as_deref())?)?;
+            let new = Worker::read(trees::open(root, args.new.as_deref())?)?;
             let upstream = match &args.upstream {
                 // Reasons are given without a look at it.
                 _ if args.accept_upstream || !args.accept.is_empty() => None,
-                Some(name) => Some(trees.open(Some(name))?),
-                None => trees.locked(new.tree.as_ref())?,
+                Some(name) => Some(trees::open(root, Some(name))?),
+                None => trees::locked(root, new.tree.as_ref())?,
             };
             anyhow::Ok((new, upstream.map(Worker::read).transpose()?))
         };
         std::thread::scope(|scope| {
             let new = scope.spawn(read_new);
-            let old = old::find(trees, root, args.old.as_deref());
+            let old = old::find(root, args.old.as_deref());
             let new = new.join();
             let old = old?;
             let (new, upstream) = new.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -215,8 +214,8 @@ impl Workers {
 
     /// Runs both workers, the old one first, and takes what that shows into the items. The old one
     /// has its own files, or those of its commit.
-    fn run(&self, trees: &Trees, items: &mut Vec<judge::Item>) -> Result<execute::Summary> {
-        let recorded = self.old.recorded(trees)?;
+    fn run(&self, root: &Path, items: &mut Vec<judge::Item>) -> Result<execute::Summary> {
+        let recorded = trees::revision(root, self.old.commit.as_deref())?;
         let Some(old_tree) = self.old.tree.as_deref().or(recorded.as_deref()) else {
             bail!(UserError::new(
                 format!(
@@ -240,14 +239,13 @@ impl Workers {
 }
 
 fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
-    let trees = Trees::new(root);
     progress::at("reading both workers");
-    let mut workers = Workers::read(&trees, root, args)?;
+    let mut workers = Workers::read(root, args)?;
     progress::at("judging");
     let mut items = workers.judge()?;
     let executed = args
         .execute
-        .then(|| workers.run(&trees, &mut items))
+        .then(|| workers.run(root, &mut items))
         .transpose()?;
     let Workers { old, new, upstream } = &mut workers;
     let mut notes = std::mem::take(&mut old.notes);

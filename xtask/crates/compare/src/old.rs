@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::baseline::{self, READER, Record};
 use super::facts::Facts;
 use super::own_changes::OwnChanges;
-use super::trees::Trees;
+use super::trees;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
@@ -27,19 +27,10 @@ pub struct Old {
     pub notes: Vec<String>,
 }
 
-impl Old {
-    /// The files of its commit, where that is in this repository.
-    pub fn recorded(&self, trees: &Trees) -> Result<Option<Box<dyn Tree>>> {
-        self.commit
-            .as_ref()
-            .map_or(Ok(None), |commit| trees.revision(commit))
-    }
-}
-
 /// Finds the old worker: what was named, `outdated/` with what the baseline adds, or the baseline.
-pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
+pub fn find(root: &Path, named: Option<&str>) -> Result<Old> {
     if let Some(name) = named {
-        let tree = trees.open(Some(name))?;
+        let tree = trees::open(root, Some(name))?;
         let facts = Facts::read(tree.as_ref())?;
         if facts.all.is_empty() && facts.unread.is_empty() {
             bail!(UserError::new(
@@ -47,7 +38,7 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
                 "name the folder or the revision with the old worker's handler and Dockerfile"
             ));
         }
-        let commit = trees.commit(name)?;
+        let commit = trees::commit(root, name)?;
         let name = tree.describe();
         return Ok(Old {
             facts,
@@ -61,7 +52,7 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
     let record = match records::read_file(root, BASELINE)? {
         Some((text, place)) => {
             let record = baseline::of_repository(&text, place)?;
-            Some(seen_again(record, trees, &mut notes)?)
+            Some(read_again(record, root, &mut notes)?)
         }
         None => None,
     };
@@ -82,7 +73,7 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
         notes,
     };
     if is_there {
-        let tree = trees.open(Some(OUTDATED))?;
+        let tree = trees::open(root, Some(OUTDATED))?;
         // What the old worker kept in files that didn't retire (its README, its bake file) is on
         // record only.
         let record = std::mem::replace(&mut old.facts, Facts::read(tree.as_ref())?);
@@ -94,12 +85,11 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
 }
 
 /// A record that an older reader made is made again from its commit, where that is reachable.
-fn seen_again(record: Record, trees: &Trees, notes: &mut Vec<String>) -> Result<Record> {
+fn read_again(record: Record, root: &Path, notes: &mut Vec<String>) -> Result<Record> {
     let Some(reader) = record.facts.older else {
         return Ok(record);
     };
-    let commit = record.commit.as_ref();
-    let Some(tree) = commit.map_or(Ok(None), |commit| trees.revision(commit))? else {
+    let Some(tree) = trees::revision(root, record.commit.as_deref())? else {
         notes.push(format!(
             "{BASELINE} was made by reader {reader}, which saw less than this one ({READER}); `cargo xtask compare OLD --write-baseline` makes it anew"
         ));

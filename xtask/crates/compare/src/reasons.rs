@@ -9,7 +9,6 @@ use super::accepted::{self, Accepted};
 use super::args::Args;
 use super::entries;
 use super::judge;
-use super::trees::Trees;
 use super::{Questions, Workers, command};
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::{Outcome, UsageError, UserError};
@@ -40,8 +39,7 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
             "{fact} would take in everything; name an area, such as `readme:*`"
         )));
     }
-    let trees = Trees::new(root);
-    let workers = Workers::read(&trees, root, args)?;
+    let workers = Workers::read(root, args)?;
     let mut items = workers.judge()?;
     let mut facts = args.accept.iter();
     let asked = facts
@@ -58,7 +56,7 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     };
     let as_read: Vec<usize> = args.accept.iter().map(|fact| open(fact, &items)).collect();
     if args.execute {
-        workers.run(&trees, &mut items)?;
+        workers.run(root, &mut items)?;
     }
     let mut known = read(root)?;
     known.bind(&items, args.execute);
@@ -105,7 +103,7 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
 
 /// Takes upstream's reasons for what is open over.
 pub fn accept_upstream(root: &Path, args: &Args) -> Result<Outcome> {
-    let mut items = Workers::read(&Trees::new(root), root, args)?.judge()?;
+    let mut items = Workers::read(root, args)?.judge()?;
     let mut known = read(root)?;
     known.bind(&items, false);
     known.apply(&mut items);

@@ -10,93 +10,84 @@ use xtask_core::lock::Lock;
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tree::{Directory, Entries, Tree, TreeEntry};
 
-pub struct Trees<'a> {
-    root: &'a Path,
+/// The tree that a word names; the work tree when there is none.
+pub fn open(root: &Path, name: Option<&str>) -> Result<Box<dyn Tree>> {
+    let Some(name) = name else {
+        let tree = Directory::open_work_tree(root)?.without(OUTDATED);
+        return Ok(Box::new(tree));
+    };
+    if name.is_empty() {
+        bail!(UsageError(
+            "OLD and NEW are directories or revisions; one of them is empty".to_owned()
+        ));
+    }
+    if let Some(dir) = directory(root, name) {
+        return Ok(Box::new(Directory::open_work_tree(&dir)?));
+    }
+    let git = Git::find()?;
+    let repo = Repo::open(&git, root)
+        .with_context(|| format!("{name} is no directory; looking for a revision"))?;
+    let Some(commit) = repo.commit(name)? else {
+        bail!(UserError::new(
+            format!("{name} is neither a directory nor a revision of this repository"),
+            "name a directory, a branch, a tag or a commit; in a shallow clone fetch it first"
+        ));
+    };
+    let entries = repo.entries(&commit)?;
+    Ok(Box::new(GitTree::new(repo.objects(), entries, name)))
 }
 
-impl<'a> Trees<'a> {
-    pub fn new(root: &'a Path) -> Self {
-        Self { root }
-    }
+/// The directory that a name stands for, where it is one.
+fn directory(root: &Path, name: &str) -> Option<PathBuf> {
+    let mut places = [root.join(name), PathBuf::from(name)].into_iter();
+    places.find(|place| place.is_dir())
+}
 
-    /// The tree that a word names; the work tree when there is none.
-    pub fn open(&self, name: Option<&str>) -> Result<Box<dyn Tree>> {
-        let Some(name) = name else {
-            let tree = Directory::open_work_tree(self.root)?.without(OUTDATED);
-            return Ok(Box::new(tree));
-        };
-        if name.is_empty() {
-            bail!(UsageError(
-                "OLD and NEW are directories or revisions; one of them is empty".to_owned()
-            ));
-        }
-        if let Some(dir) = self.directory(name) {
-            return Ok(Box::new(Directory::open_work_tree(&dir)?));
-        }
-        let git = Git::find()?;
-        let repo = Repo::open(&git, self.root)
-            .with_context(|| format!("{name} is no directory; looking for a revision"))?;
-        let Some(commit) = repo.commit(name)? else {
-            bail!(UserError::new(
-                format!("{name} is neither a directory nor a revision of this repository"),
-                "name a directory, a branch, a tag or a commit; in a shallow clone fetch it first"
-            ));
-        };
-        let entries = repo.entries(&commit)?;
-        Ok(Box::new(GitTree::new(repo.objects(), entries, name)))
+/// The commit that a name stands for, where it is a revision.
+pub fn commit(root: &Path, name: &str) -> Result<Option<String>> {
+    if directory(root, name).is_some() {
+        return Ok(None);
     }
+    let commit = Repo::open(&Git::find()?, root)?.commit(name)?;
+    Ok(commit.map(|oid| oid.0))
+}
 
-    /// The directory that a name stands for, where it is one.
-    fn directory(&self, name: &str) -> Option<PathBuf> {
-        let mut places = [self.root.join(name), PathBuf::from(name)].into_iter();
-        places.find(|place| place.is_dir())
+/// The repository, where there is one and git to ask.
+fn repo(root: &Path) -> Result<Option<Repo>> {
+    match Git::find() {
+        Ok(git) if root.join(".git").exists() => Ok(Some(Repo::open(&git, root)?)),
+        _ => Ok(None),
     }
+}
 
-    /// The commit that a name stands for, where it is a revision.
-    pub fn commit(&self, name: &str) -> Result<Option<String>> {
-        if self.directory(name).is_some() {
+/// The tree of a commit, where that is known and in this repository.
+pub fn revision(root: &Path, commit: Option<&str>) -> Result<Option<Box<dyn Tree>>> {
+    let repo = commit.map_or(Ok(None), |_| repo(root))?;
+    let (Some(name), Some(repo)) = (commit, repo) else {
+        return Ok(None);
+    };
+    let Some(commit) = repo.commit(name)? else {
+        return Ok(None);
+    };
+    let name = commit.0[..commit.0.len().min(10)].to_owned();
+    let entries = repo.entries(&commit)?;
+    Ok(Some(Box::new(GitTree::new(repo.objects(), entries, name))))
+}
+
+/// The upstream that a migrated worker records, put together from the object database by the hashes
+/// in its lock; nothing where the lock or one of the objects isn't there.
+pub fn locked(root: &Path, of: &dyn Tree) -> Result<Option<Box<dyn Tree>>> {
+    let (Some(lock), Some(repo)) = (Lock::read(of)?, repo(root)?) else {
+        return Ok(None);
+    };
+    let objects = repo.objects();
+    let mut entries = Entries::new();
+    for (path, file) in &lock.upstream.files {
+        let oid = file.rendered();
+        if objects.blob(oid)?.is_none() {
             return Ok(None);
         }
-        let commit = Repo::open(&Git::find()?, self.root)?.commit(name)?;
-        Ok(commit.map(|oid| oid.0))
+        entries.insert(path.clone(), TreeEntry::of(file.mode, oid.clone()));
     }
-
-    /// The repository, where there is one and git to ask.
-    fn repo(&self) -> Result<Option<Repo>> {
-        match Git::find() {
-            Ok(git) if self.root.join(".git").exists() => Ok(Some(Repo::open(&git, self.root)?)),
-            _ => Ok(None),
-        }
-    }
-
-    /// The tree of a commit, where it is in this repository.
-    pub fn revision(&self, commit: &str) -> Result<Option<Box<dyn Tree>>> {
-        let Some(repo) = self.repo()? else {
-            return Ok(None);
-        };
-        let Some(commit) = repo.commit(commit)? else {
-            return Ok(None);
-        };
-        let name = commit.0[..commit.0.len().min(10)].to_owned();
-        let entries = repo.entries(&commit)?;
-        Ok(Some(Box::new(GitTree::new(repo.objects(), entries, name))))
-    }
-
-    /// The upstream that a migrated worker records, put together from the object database by the
-    /// hashes in its lock; nothing where the lock or one of the objects isn't there.
-    pub fn locked(&self, of: &dyn Tree) -> Result<Option<Box<dyn Tree>>> {
-        let (Some(lock), Some(repo)) = (Lock::read(of)?, self.repo()?) else {
-            return Ok(None);
-        };
-        let objects = repo.objects();
-        let mut entries = Entries::new();
-        for (path, file) in &lock.upstream.files {
-            let oid = file.rendered();
-            if objects.blob(oid)?.is_none() {
-                return Ok(None);
-            }
-            entries.insert(path.clone(), TreeEntry::of(file.mode, oid.clone()));
-        }
-        Ok(Some(Box::new(GitTree::new(objects, entries, "upstream"))))
-    }
+    Ok(Some(Box::new(GitTree::new(objects, entries, "upstream"))))
 }
