@@ -403,18 +403,18 @@ def start(config=None, *_args, **_kwargs):
         except Exception as error:  # noqa: BLE001
             LOG["settings"]["concurrency"] = f"error: {type(error).__name__}"
     handler = config.get("handler")
-    for job in JOBS:
+    for name, job_input in JOBS:
         before = len(LOG["requests"])
         error = None
         results = []
         streams = None
         try:
-            streams = asyncio.run(asyncio.wait_for(one_job(handler, job["input"], results), 5))
+            streams = asyncio.run(asyncio.wait_for(one_job(handler, job_input, results), 5))
         except Exception as raised:  # noqa: BLE001
             error = type(raised).__name__
         probes = {"/health", "/health_generate", "/ping"}
         requests = [r for r in LOG["requests"][before:] if r[1] not in probes]
-        LOG["jobs"].append({"name": job["name"], "requests": requests, "results": results, "streams": streams, "error": error})
+        LOG["jobs"].append({"name": name, "requests": requests, "results": results, "streams": streams, "error": error})
     raise Finished
 
 

@@ -31,18 +31,8 @@ pub struct Scenario {
     pub jobs: Vec<RunJob>,
 }
 
-#[derive(Debug, Clone, Serialize)]
-pub struct RunJob {
-    pub name: String,
-    pub input: serde_json::Value,
-}
-
-impl RunJob {
-    fn new(name: &str, input: &serde_json::Value) -> Self {
-        let (name, input) = (name.to_owned(), input.clone());
-        Self { name, input }
-    }
-}
+/// A job to hand to the handler: its name and its input.
+pub type RunJob = (String, serde_json::Value);
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Played {

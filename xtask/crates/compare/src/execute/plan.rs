@@ -117,7 +117,7 @@ pub fn jobs(trees: &[&dyn Tree]) -> Vec<RunJob> {
     });
     let known = known.as_object().into_iter().flatten();
     let mut jobs: Vec<RunJob> = known
-        .map(|(name, input)| RunJob::new(name, input))
+        .map(|(name, job)| (name.clone(), job.clone()))
         .collect();
     for tree in trees {
         for path in [
@@ -128,12 +128,9 @@ pub fn jobs(trees: &[&dyn Tree]) -> Vec<RunJob> {
             let bytes = tree.read_file(path).ok().flatten().unwrap_or_default();
             let job: Value = serde_json::from_slice(&bytes).unwrap_or_default();
             if let Some(input) = job.get("input")
-                && !jobs.iter().any(|known| known.input == *input)
+                && !jobs.iter().any(|(_, known)| known == input)
             {
-                jobs.push(RunJob::new(
-                    &format!("{path} of {}", tree.describe()),
-                    input,
-                ));
+                jobs.push((format!("{path} of {}", tree.describe()), input.clone()));
             }
         }
     }

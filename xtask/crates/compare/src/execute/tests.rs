@@ -328,10 +328,7 @@ runpod.serverless.start({{"handler": handler, "said": blocked}})
         made = file.display(),
         home = std::env::var("HOME").unwrap_or_default()
     );
-    let job = RunJob {
-        name: "j".to_owned(),
-        input: json!({}),
-    };
+    let job = ("j".to_owned(), json!({}));
     let played = one(&handler, scenario("s", &[("A", "1")], vec![job]));
     assert_eq!(played.error, None);
     assert!(!file.exists(), "no process was started");

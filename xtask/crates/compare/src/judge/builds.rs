@@ -63,7 +63,7 @@ impl<'a> Judge<'a> {
                 .part_of(env);
         }
         let read = self.new.has(&env) || sglang::reads(variable);
-        match self.item(&env) {
+        match self.items.get(&env) {
             Some(owner) if !read && owner.verdict != Verdict::Kept => gone
                 .why(format!("It goes with the variable {variable}."))
                 .part_of(env),

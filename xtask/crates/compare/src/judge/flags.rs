@@ -145,7 +145,7 @@ impl Judge<'_> {
             .get("from")
             .and_then(|from| from.split_whitespace().next());
         let owner = owner.map(|owner| format!("env:{owner}"));
-        match owner.filter(|owner| self.item(owner).is_some()) {
+        match owner.filter(|owner| self.items.get(owner).is_some()) {
             Some(owner) if item.verdict != Verdict::Kept => item.part_of(owner),
             // A plain rename of the flag itself asks nothing of anybody.
             _ if item.verdict == Verdict::Renamed => item.closed(),

@@ -103,7 +103,7 @@ impl<'a> Judge<'a> {
         let is_read = self.new.has(&env);
         let gone = Item::missing(id, old);
         let declare = format!("Declare {name} in hub.json, or record why not.");
-        match self.item(&env) {
+        match self.items.get(&env) {
             Some(variable) if variable.new.is_none() => {
                 Item::new(id, variable.verdict, old, None)
                     .why(format!("It follows the variable {name} itself."))
@@ -146,7 +146,7 @@ impl<'a> Judge<'a> {
         let new = new.or(self.new.get(&format!("hub:{name}.{kind}")));
         if old.is_some() && new.is_none() && !self.new.has(&owner_id) {
             self.old.get(&owner_id)?;
-            let owner_item = self.item(&owner_id);
+            let owner_item = self.items.get(&owner_id);
             let verdict = owner_item.map_or(Verdict::Missing, |item| item.verdict);
             let item = Item::new(&id, verdict, old, None).part_of(owner_id);
             return Some(item.why(format!("It goes with {owner}.")));
@@ -364,7 +364,7 @@ impl<'a> Judge<'a> {
                 return other;
             }
             let env = format!("env:{name}");
-            match judge.item(&env) {
+            match judge.items.get(&env) {
                 Some(variable) if variable.verdict != Verdict::Kept => {
                     let item = Item::new(id, variable.verdict, old, None)
                         .why(format!("It goes with the variable {name}."))

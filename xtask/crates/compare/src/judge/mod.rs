@@ -25,7 +25,7 @@ pub use variables::{env_line, same_value};
 
 use super::facts::{ALONE, Fact, Facts};
 use xtask_core::output::cut;
-use xtask_core::sglang::{self, Flag, Table};
+use xtask_core::sglang::{self, Table};
 
 /// Both workers' facts and what is known of `SGLang`.
 pub struct Judge<'a> {
@@ -180,7 +180,7 @@ impl<'a> Judge<'a> {
     fn each(&mut self, area: &'a str, judge: impl Fn(&Self, &str, &str, &Fact, Side) -> Item) {
         for (name, old, new) in self.ids(area) {
             let id = format!("{area}:{name}");
-            if self.item(&id).is_some() {
+            if self.items.get(&id).is_some() {
                 continue;
             }
             let item = match old {
@@ -288,17 +288,8 @@ impl<'a> Judge<'a> {
         Some(flags.find(|(_, other)| self.same_flag(flag, other))?.0)
     }
 
-    fn item(&self, id: &str) -> Option<&Item> {
-        self.items.get(id)
-    }
-
     fn push(&mut self, item: Item) {
         self.items.entry(item.id.clone()).or_insert(item);
-    }
-
-    /// The flag as the pinned release defines it.
-    fn flag(&self, flag: &str) -> Option<(&'static str, &'static Flag)> {
-        self.tables.iter().find_map(|table| table.flag(flag))
     }
 
     /// The flag's name in the pinned release, which an alias or a plain rename may lead to.
@@ -309,7 +300,7 @@ impl<'a> Judge<'a> {
         let known = match self.tables.as_slice() {
             // A name for short stays what it was for all that is known.
             [] => Table::newest().flag(flag),
-            _ => self.flag(flag),
+            tables => tables.iter().find_map(|table| table.flag(flag)),
         };
         known.map_or(flag, |(name, _)| name)
     }
