@@ -41,11 +41,10 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     }
     let workers = Workers::read(root, args)?;
     let mut items = workers.judge()?;
-    let mut facts = args.accept.iter();
-    let asked = facts
-        .any(|fact| accepted::is_cleanups(fact))
-        .then(|| questions(root));
-    let asked = asked.transpose()?.unwrap_or_default();
+    let mut asked = Vec::new();
+    if args.accept.iter().any(|fact| accepted::is_cleanups(fact)) {
+        asked = questions(root)?;
+    }
     let open = |fact: &str, items: &[judge::Item]| {
         if accepted::is_cleanups(fact) {
             // By name only: a pattern would take in what nobody has looked at.

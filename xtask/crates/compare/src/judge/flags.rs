@@ -60,7 +60,7 @@ impl Judge<'_> {
                 ))
                 .help("Pass it there again, set it where it is needed, or record why not.");
         }
-        let variable = from.and_then(|from| from.split_whitespace().next());
+        let variable = first_variable(new);
         let default = variable.and_then(|name| {
             let id = format!("env:{name}");
             let default = || self.new.attribute(&id, "default");
@@ -141,10 +141,7 @@ impl Judge<'_> {
                 ))
                 .help("Pass it again, or record why not.")
         };
-        let owner = old
-            .get("from")
-            .and_then(|from| from.split_whitespace().next());
-        let owner = owner.map(|owner| format!("env:{owner}"));
+        let owner = first_variable(old).map(|owner| format!("env:{owner}"));
         match owner.filter(|owner| self.items.get(owner).is_some()) {
             Some(owner) if item.verdict != Verdict::Kept => item.part_of(owner),
             // A plain rename of the flag itself asks nothing of anybody.
@@ -206,6 +203,10 @@ impl Judge<'_> {
         };
         Some(format!("SGLang {takes} takes and {lacks} does not"))
     }
+}
+
+fn first_variable(flag: &Fact) -> Option<&str> {
+    flag.get("from")?.split_whitespace().next()
 }
 
 /// How a value is worked out, without the names that the program gives to its parts, where a

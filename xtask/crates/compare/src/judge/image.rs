@@ -237,14 +237,12 @@ pub fn own_build(package: &Fact) -> Option<&str> {
 /// Where the code still sets a variable that the old Dockerfile set as well, and the new one does
 /// not: only programs that come to that line see it.
 fn left_to_code(old: &Fact, new: &Fact) -> Option<String> {
-    let is_code = |place: &&Place| place.file.name().ends_with(b".py");
-    let in_both = |place: &&Place| {
-        let mut code = old.places.iter().filter(is_code);
-        code.any(|other| other.file.name() == place.file.name())
-    };
-    let is_left = new.places.iter().all(|place| is_code(&place))
-        && !old.places.iter().all(|place| is_code(&place));
-    let mut both = new.places.iter().filter(in_both);
+    let is_code = |place: &Place| place.file.name().ends_with(b".py");
+    let is_left = new.places.iter().all(is_code) && !old.places.iter().all(is_code);
+    let mut both = new.places.iter().filter(|place| {
+        let mut before = old.places.iter().filter(|other| is_code(other));
+        before.any(|other| other.file.name() == place.file.name())
+    });
     both.next().filter(|_| is_left).map(ToString::to_string)
 }
 
@@ -260,16 +258,14 @@ fn same_start(old: &str, new: &str) -> bool {
 
 /// The files of a copied fact: itself, or those of the folder.
 fn files(name: &str, fact: &Fact) -> Vec<String> {
-    match fact.get(FILES) {
-        None => vec![name.to_owned()],
-        Some(files) => {
-            let folder = name.strip_prefix("./").unwrap_or(name);
-            files
-                .lines()
-                .map(|file| format!("{folder}{file}"))
-                .collect()
-        }
-    }
+    let Some(files) = fact.get(FILES) else {
+        return vec![name.to_owned()];
+    };
+    let folder = name.strip_prefix("./").unwrap_or(name);
+    files
+        .lines()
+        .map(|file| format!("{folder}{file}"))
+        .collect()
 }
 
 fn commands(_: &str, fact: &Fact) -> Vec<String> {
@@ -277,35 +273,35 @@ fn commands(_: &str, fact: &Fact) -> Vec<String> {
     commands.map(str::to_owned).collect()
 }
 
+/// The commands of all steps.
+fn all_commands(facts: &Facts) -> impl Iterator<Item = &str> {
+    let steps = facts
+        .area("step")
+        .filter_map(|(_, step)| step.get("commands"));
+    steps.flat_map(str::lines)
+}
+
 /// What the new image does and the old one didn't, by the same program and with most of its words.
 fn in_place_of(command: &str, old: &Facts, new: &Facts) -> Option<String> {
-    let all = |facts: &Facts| -> Vec<String> {
-        let steps = facts.area("step");
-        steps
-            .flat_map(|(name, fact)| commands(name, fact))
-            .collect()
-    };
-    let before = all(old);
+    let before: Vec<&str> = all_commands(old).collect();
     let words: Vec<&str> = command.split_whitespace().collect();
-    let shared = |other: &String| {
+    let shared = |other: &&str| {
         let same = |word: &&str| words.contains(word);
         other.split_whitespace().filter(same).count()
     };
-    let is_near = |other: &String| {
+    let is_near = |other: &&str| {
         let program = other.split_whitespace().next();
         let most = words.len().max(other.split_whitespace().count());
         program == words.first().copied() && 2 * shared(other) >= most
     };
-    let other = all(new).into_iter().filter(|other| !before.contains(other));
-    other.filter(is_near).max_by_key(shared)
+    let others = all_commands(new).filter(|other| !before.contains(other));
+    others.filter(is_near).max_by_key(shared).map(str::to_owned)
 }
 
 /// Whether a step of the build runs this program on a file, or on all of a folder.
 fn sets(facts: &Facts, program: &str, file: &str) -> bool {
     let own = file.rsplit('/').next().unwrap_or(file);
-    let steps = facts.area("step");
-    let commands = steps.filter_map(|(_, step)| step.get("commands"));
-    commands.flat_map(str::lines).any(|line| {
+    all_commands(facts).any(|line| {
         let words = || line.split_whitespace();
         let is_meant = |word: &str| word.ends_with(own) || word.contains('*') || word == "-R";
         words().any(|word| word == program) && words().any(is_meant)

@@ -27,22 +27,19 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub const ALL: [Self; 8] = [
-        Self::Missing,
-        Self::Renamed,
-        Self::Changed,
-        Self::Unread,
-        Self::Retired,
-        Self::Accepted,
-        Self::Added,
-        Self::Kept,
+    pub const ALL: [(Self, &str); 8] = [
+        (Self::Missing, "missing"),
+        (Self::Renamed, "renamed"),
+        (Self::Changed, "changed"),
+        (Self::Unread, "unread"),
+        (Self::Retired, "retired"),
+        (Self::Accepted, "accepted"),
+        (Self::Added, "added"),
+        (Self::Kept, "kept"),
     ];
 
     pub fn word(self) -> &'static str {
-        const WORDS: [&str; 8] = [
-            "missing", "renamed", "changed", "unread", "retired", "accepted", "added", "kept",
-        ];
-        WORDS[self as usize]
+        Self::ALL[self as usize].1
     }
 }
 

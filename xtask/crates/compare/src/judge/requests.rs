@@ -130,10 +130,8 @@ impl Judge<'_> {
                 "Return it again, or record that those who send jobs take a list.",
             ),
         ] {
-            if self.old.get(id).is_none()
-                && self.old.get("serverless:handler").is_some()
-                && let Some(new) = self.new.get(id)
-            {
+            let is_new = self.old.has("serverless:handler") && !self.old.has(id);
+            if let Some(new) = self.new.get(id).filter(|_| is_new) {
                 let item = Item::new(id, Verdict::Changed, None, new);
                 self.push(item.why(why).help(help));
             }

@@ -33,7 +33,7 @@ fn every_verdict_stands_in_one_comparison() {
     let unread = unread.with("Dockerfile", dockerfile);
     let mut items = compared(&unread, &modern());
     items[0].verdict = Verdict::Accepted;
-    for verdict in Verdict::ALL {
+    for (verdict, _) in Verdict::ALL {
         assert!(
             items.iter().any(|item| item.verdict == verdict),
             "{verdict:?}"

@@ -9,10 +9,10 @@ use worker_files::Unread;
 
 impl Report {
     pub fn json(&self) -> String {
-        let verdicts = Verdict::ALL.iter();
-        let mut summary: Map<String, Value> = verdicts
-            .map(|verdict| (verdict.word().to_owned(), json!(self.count(*verdict))))
-            .collect();
+        let mut summary = Map::new();
+        for (verdict, word) in Verdict::ALL {
+            summary.insert(word.to_owned(), json!(self.count(verdict)));
+        }
         summary.insert("open".to_owned(), json!(self.open().count()));
         summary.insert("stale".to_owned(), json!(self.stale.len()));
         let fact = |item: &Item| {

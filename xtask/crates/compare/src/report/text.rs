@@ -207,24 +207,18 @@ impl Report {
 
     fn verdict(&self, out: &mut String) {
         let is_clean = self.failures() == 0;
-        let verdict = if is_clean {
+        let style = style(if is_clean {
             Verdict::Kept
         } else {
             Verdict::Missing
-        };
-        let style = style(verdict);
+        });
         let _ = writeln!(out, "\n{style}{}{style:#}", self.sentence());
-        if let Some(entry) = self.by_cause().first() {
-            let _ = writeln!(
-                out,
-                "Fix them, or record why one is intended:\n  {} --accept {} --reason \"…\"",
-                self.command, entry.id
-            );
+        if let Some(Entry { id, .. }) = self.by_cause().first() {
+            let _ = writeln!(out, "Fix them, or record why one is intended:");
+            let _ = writeln!(out, "  {} --accept {id} --reason \"…\"", self.command);
         } else if let Some(cleanup) = self.cleanup.as_ref().filter(|_| is_clean) {
-            let _ = writeln!(
-                out,
-                "Once that is committed, see whether outdated/ can go:\n  {cleanup}"
-            );
+            let _ = writeln!(out, "Once that is committed, see whether outdated/ can go:");
+            let _ = writeln!(out, "  {cleanup}");
         }
     }
 }
