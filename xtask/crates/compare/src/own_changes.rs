@@ -85,13 +85,13 @@ impl OwnChanges {
         (was, base): (&Facts, &Code),
         (facts, fork): (&Facts, &Code),
     ) -> Self {
-        let known = Known::of(&self.own, was, facts);
+        let known = ForkFacts::of(&self.own, was, facts);
         for (path, before) in base {
             let before: BTreeSet<&str> = before.iter().map(|one| one.text.as_str()).collect();
             let after = fork.get(path).into_iter().flatten();
             for one in after.filter(|one| !before.contains(one.text.as_str())) {
-                let held = known.held(one);
-                if known.names(one) || !held.iter().all(|id| known.may_be_elsewhere(id)) {
+                let held = known.facts_in(one);
+                if known.names_variables(one) || !held.iter().all(|id| known.may_be_elsewhere(id)) {
                     continue;
                 }
                 let id = format!("code:{path}:{}", one.function);
@@ -123,7 +123,7 @@ impl OwnChanges {
 }
 
 /// What is known of a fork's statements from its facts.
-struct Known<'a> {
+struct ForkFacts<'a> {
     was: &'a Facts,
     facts: &'a Facts,
     /// The places of the fork's own facts and of what it has that could not be read.
@@ -132,7 +132,7 @@ struct Known<'a> {
     variables: Vec<(String, bool)>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> ForkFacts<'a> {
     fn of(own: &'a BTreeSet<String>, was: &'a Facts, facts: &'a Facts) -> Self {
         // Of a function only numbers that calls leave out are judged.
         let judged = own.iter().filter(|id| !id.starts_with("python:"));
@@ -169,7 +169,7 @@ impl<'a> Known<'a> {
     }
 
     /// The fork's own facts that a statement holds.
-    fn held(&self, one: &Statement) -> BTreeSet<String> {
+    fn facts_in(&self, one: &Statement) -> BTreeSet<String> {
         let lines = one.place.line..=one.last_line;
         let is_held = |at: &Place| at.file == one.place.file && lines.contains(&at.line);
         let held = self.places.iter().filter(|(_, at)| is_held(at));
@@ -178,7 +178,7 @@ impl<'a> Known<'a> {
 
     /// Whether a statement that holds no fact is judged with the variables that it names: a
     /// default, a table, a loop over one.
-    fn names(&self, one: &Statement) -> bool {
+    fn names_variables(&self, one: &Statement) -> bool {
         const TABLE: usize = 3;
         let count = |is_changed: bool| {
             let variables = self
@@ -211,7 +211,7 @@ pub fn judge_all(
     let mut items = judge(old, new);
     if let Some(base) = base.filter(|base| !base.code.is_empty()) {
         let code = code_of(tree)?;
-        let there = There::of(&code);
+        let there = NewCode::of(&code);
         let kept = items.iter().filter(|item| item.verdict == Verdict::Kept);
         let kept: BTreeSet<String> = kept.map(|item| item.id.clone()).collect();
         let own = base.code.iter();
@@ -222,7 +222,7 @@ pub fn judge_all(
 
 impl OwnCode {
     /// `kept` are the facts that the new worker has. Nothing, where all of it is judged with facts.
-    fn judged(&self, id: &str, there: &There, kept: &BTreeSet<String>) -> Option<Item> {
+    fn judged(&self, id: &str, there: &NewCode, kept: &BTreeSet<String>) -> Option<Item> {
         const SHOWN: usize = 3;
         const LONGEST: usize = 60;
         let mut parts = id.split(':').skip(1);
@@ -263,9 +263,9 @@ impl OwnCode {
 }
 
 /// The statements of the new worker, each with the name of its function.
-struct There<'a>(BTreeSet<(&'a str, &'a str)>);
+struct NewCode<'a>(BTreeSet<(&'a str, &'a str)>);
 
-impl<'a> There<'a> {
+impl<'a> NewCode<'a> {
     fn of(code: &'a Code) -> Self {
         let all = code.values().flatten();
         Self(
@@ -288,7 +288,7 @@ impl<'a> There<'a> {
     /// is too short to be told from other code by a part of it, and what stands in any code counts
     /// only in one of these functions.
     fn has(&self, statement: &str, functions: &BTreeSet<&str>) -> bool {
-        let work = work(statement);
+        let work = computation(statement);
         if is_common(statement) {
             let mut functions = functions.iter();
             return functions.any(|name| self.0.contains(&(*name, statement)));
@@ -309,7 +309,7 @@ impl<'a> There<'a> {
 /// Whether a statement may stand in any code, as `return ""` does.
 fn is_common(statement: &str) -> bool {
     const COMMON: usize = 24;
-    !work(statement).contains('(') && statement.len() < COMMON
+    !computation(statement).contains('(') && statement.len() < COMMON
 }
 
 /// The name of a function without those around it.
@@ -322,7 +322,7 @@ fn is_of_a_name(c: char) -> bool {
 }
 
 /// What a statement computes, without where that goes: `f(x)` of `y=f(x)` and of `return f(x)`.
-fn work(statement: &str) -> &str {
+fn computation(statement: &str) -> &str {
     let target = statement.split_once('=').filter(|(target, rest)| {
         target.chars().all(|c| is_of_a_name(c) || c == '.') && !rest.starts_with('=')
     });

@@ -56,7 +56,7 @@ pub fn verify(
     };
     let open = |items: &[Item]| items.iter().filter(|item| item.open).count();
     let before = open(items);
-    let (Some(old_base), Some(new_base)) = (of(runs.old, BASE), of(runs.new, BASE)) else {
+    let (Some(old_base), Some(new_base)) = (run_of(runs.old, BASE), run_of(runs.new, BASE)) else {
         return summary;
     };
     let sides = [("old", old_base), ("new", new_base)];
@@ -79,7 +79,7 @@ pub fn verify(
             scenarios.partition(|one| one.name.contains('='));
         for scenario in others.into_iter().chain(plain) {
             let name = &scenario.name;
-            if let (Some(was), Some(is)) = (of(runs.old, name), of(runs.new, name)) {
+            if let (Some(was), Some(is)) = (run_of(runs.old, name), run_of(runs.new, name)) {
                 let sides = [(old_base, was), (new_base, is)];
                 variable(scenario, sides, table, items, &mut summary);
             }
@@ -202,7 +202,7 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
             other => other.to_string(),
         })
     };
-    let told = |flag: &str| {
+    let is_reported = |flag: &str| {
         items.iter().filter(|item| item.open).any(|item| {
             let mut sides = [&item.old, &item.new].into_iter().flatten();
             item.id == format!("flag:{flag}") || sides.any(|fact| fact.get("flag") == Some(flag))
@@ -220,7 +220,7 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
             // A switch of its own build of SGLang.
             (was, is) => was == is,
         };
-        if !same && flag != "--model-path" && !told(flag) {
+        if !same && flag != "--model-path" && !is_reported(flag) {
             let side = |side: &Flags| match side.get(flag) {
                 None => "nothing".to_owned(),
                 Some(value) if is_made(value) => "made up at each start".to_owned(),
@@ -257,7 +257,7 @@ fn cover(old: &Facts, runs: &Runs<'_>, items: &mut [Item]) {
     }
 }
 
-fn of<'a>(played: &'a [Played], name: &str) -> Option<&'a Played> {
+fn run_of<'a>(played: &'a [Played], name: &str) -> Option<&'a Played> {
     played.iter().find(|one| one.name == name)
 }
 
@@ -346,13 +346,13 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         } else if before != now {
             format!("the old worker requests {before}, the new one {now}")
         } else if bodies(was) != bodies(is) {
-            let [was, is] = [was, is].map(|job| told(&bodies(job)));
+            let [was, is] = [was, is].map(|job| describe(&bodies(job)));
             format!("the request's body was {was}, is {is}")
         } else if was.streams.is_some() && was.streams != is.streams {
             let [was, is] = [was, is].map(streams);
             format!("the handler gave back its result {was}, and gives it {is}")
         } else if !same_results(was, is) {
-            let [was, is] = [was, is].map(|job| told(&job.results));
+            let [was, is] = [was, is].map(|job| describe(&job.results));
             format!("the handler gave back {was}, and gives {is}")
         } else {
             String::new()
@@ -376,7 +376,7 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
 const STAND_IN: &str = "stand-in";
 
 /// Values in words: `nothing`, one, or several with how many there are.
-fn told(values: &[Value]) -> String {
+fn describe(values: &[Value]) -> String {
     const LONGEST: usize = 120;
     let one = |value: &Value| match value {
         Value::String(text) => format!("the text `{}`", cut(text, LONGEST)),
@@ -450,7 +450,7 @@ fn static_drives(
     items: &mut Vec<Item>,
 ) {
     for (name, fact) in facts.area("env") {
-        let (Some(flag), Some(run)) = (fact.get("flag"), of(played, name)) else {
+        let (Some(flag), Some(run)) = (fact.get("flag"), run_of(played, name)) else {
             continue;
         };
         if run.error.is_some() || run.commands.is_empty() {

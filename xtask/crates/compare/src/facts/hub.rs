@@ -5,7 +5,7 @@ use worker_files::{Declared, WorkerInterface};
 use xtask_core::sglang;
 
 impl Facts {
-    pub(super) fn hub(&mut self, interface: &WorkerInterface) {
+    pub(super) fn add_hub(&mut self, interface: &WorkerInterface) {
         let form = interface.form.as_ref().filter(|_| interface.hub.is_none());
         if let (Some(hub), Some(form)) = (&interface.hub, &interface.form) {
             let offered = |form: &&Declared| hub.env.iter().any(|hub| hub.name == form.name);
@@ -21,7 +21,7 @@ impl Facts {
         }
         let listed = interface.hub.iter().flat_map(|hub| &hub.env);
         for declared in listed.chain(form.iter().flat_map(|form| &form.env)) {
-            self.declared(declared);
+            self.add_declared(declared);
         }
         if let Some(form) = form {
             for (title, variables) in &form.categories {
@@ -36,7 +36,7 @@ impl Facts {
             }
         }
         if let Some(hub) = &interface.hub {
-            self.cuda("hub:cuda", &hub.cuda);
+            self.add_cuda("hub:cuda", &hub.cuda);
             for preset in &hub.presets {
                 let defaults = preset.defaults.iter();
                 let defaults = defaults.map(|(name, value)| format!("{name}={value}"));
@@ -55,7 +55,7 @@ impl Facts {
             }
         }
         if let Some(tests) = &interface.tests {
-            self.cuda("tests:cuda", &tests.cuda);
+            self.add_cuda("tests:cuda", &tests.cuda);
             self.add_named("tests:", &tests.env);
             for (name, text) in &tests.settings {
                 self.add_value(format!("tests:config.{name}"), &text.place, &text.text);
@@ -78,7 +78,7 @@ impl Facts {
         }
     }
 
-    fn cuda(&mut self, id: &str, versions: &[worker_files::dockerfile::Text]) {
+    fn add_cuda(&mut self, id: &str, versions: &[worker_files::dockerfile::Text]) {
         let list: Vec<&str> = versions.iter().map(|version| &*version.text).collect();
         let lowest = versions
             .iter()
@@ -92,7 +92,7 @@ impl Facts {
         }
     }
 
-    fn declared(&mut self, declared: &Declared) {
+    fn add_declared(&mut self, declared: &Declared) {
         let id = format!("hub:{}", declared.name);
         let place = &declared.place;
         let required = declared.required.then_some("yes");

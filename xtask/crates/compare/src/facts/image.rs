@@ -12,7 +12,7 @@ use xtask_core::secret::masked;
 use xtask_core::tree::{RepoPath, Tree};
 
 impl Facts {
-    pub(super) fn image(&mut self, interface: &WorkerInterface, tree: &dyn Tree) {
+    pub(super) fn add_image(&mut self, interface: &WorkerInterface, tree: &dyn Tree) {
         let Some(image) = &interface.image else {
             return;
         };
@@ -34,7 +34,7 @@ impl Facts {
         {
             self.add_value("image:sglang", &place, &version);
         }
-        self.environment(image);
+        self.add_environment(image);
         for Named { name, value, place } in &image.args {
             self.add_value(format!("arg:{name}"), place, &braces(value));
         }
@@ -65,7 +65,7 @@ impl Facts {
             };
             self.add_text(id, &mount.place, "target", &mount.name);
         }
-        self.copied(interface, image, tree);
+        self.add_copies(interface, image, tree);
         for (name, place) in &interface.build_reads {
             let declared = [format!("arg:{name}"), format!("image:{name}")];
             if let Some(id) = declared.iter().find(|id| self.has(id)) {
@@ -75,7 +75,7 @@ impl Facts {
     }
 
     /// What ENV sets: what a later line says holds, with what the name held before filled in.
-    fn environment(&mut self, image: &Image) {
+    fn add_environment(&mut self, image: &Image) {
         let mut set: BTreeMap<&str, String> = BTreeMap::new();
         for Named { name, value, .. } in &image.env {
             let before = set.remove(name.as_str());
@@ -88,7 +88,7 @@ impl Facts {
         }
     }
 
-    fn copied(&mut self, interface: &WorkerInterface, image: &Image, tree: &dyn Tree) {
+    fn add_copies(&mut self, interface: &WorkerInterface, image: &Image, tree: &dyn Tree) {
         let landed = interface.landed.iter();
         let landed: BTreeMap<&RepoPath, &str> = landed.map(|(to, path)| (path, &**to)).collect();
         let own = image.copies.iter().filter(|copy| copy.from.is_none());
@@ -121,7 +121,7 @@ impl Facts {
     }
 
     /// What the build and the start do besides installing.
-    fn steps(&mut self, interface: &WorkerInterface) {
+    fn add_steps(&mut self, interface: &WorkerInterface) {
         let drives = interface.env.iter().any(|read| read.drives.is_some());
         if interface.python.launches || drives {
             let step = self.all.entry("step:start SGLang".to_owned()).or_default();
@@ -145,7 +145,7 @@ impl Facts {
         }
     }
 
-    pub(super) fn build<'a>(&mut self, interface: &'a WorkerInterface) {
+    pub(super) fn add_build<'a>(&mut self, interface: &'a WorkerInterface) {
         // What one place installs is installed, whatever other places there are.
         let key = |package: &Package| (package.manager, package.name.clone());
         let installed = interface.packages.iter().filter(|package| package.in_image);
@@ -177,7 +177,7 @@ impl Facts {
                 ],
             );
         }
-        self.steps(interface);
+        self.add_steps(interface);
         for service in &interface.compose {
             let id = format!("compose:{}", service.name);
             self.add(

@@ -116,7 +116,7 @@ impl Fact {
 
     /// Takes what an older record says more of: ways to use a value that were another variable's,
     /// and what it could not work out.
-    fn take_over(&mut self, record: &Self) {
+    fn keep_from_record(&mut self, record: &Self) {
         fn parts(text: &str) -> BTreeSet<&str> {
             let parts = text.split([',', '|']).map(str::trim);
             parts.filter(|part| !part.is_empty()).collect()
@@ -144,7 +144,7 @@ impl Fact {
     }
 
     /// Leaves out what readers before 6 saw less of, and spells the rest in one way.
-    fn blur(&mut self, id: &str) {
+    fn forget_spelling(&mut self, id: &str) {
         let area = id.split(':').next().unwrap_or_default();
         let keys = match area {
             "env" => "interpreted",
@@ -312,12 +312,12 @@ impl Facts {
             sglang: pinned.or_else(|| interface.flag_table.as_ref()?.version.clone()),
             ..Self::default()
         };
-        facts.running(&interface);
-        facts.flags(&interface);
-        facts.python(&interface);
-        facts.image(&interface, tree);
-        facts.build(&interface);
-        facts.hub(&interface);
+        facts.add_running(&interface);
+        facts.add_flags(&interface);
+        facts.add_python(&interface);
+        facts.add_image(&interface, tree);
+        facts.add_build(&interface);
+        facts.add_hub(&interface);
         Ok(facts)
     }
 
@@ -375,7 +375,7 @@ impl Facts {
         for (id, fact) in &mut facts.all {
             fact.forget(id, reader);
             if reader < 6 {
-                fact.blur(id);
+                fact.forget_spelling(id);
             }
         }
         facts
@@ -391,7 +391,7 @@ impl Facts {
             if let Some(known) = record.get(id) {
                 fact.value
                     .retain(|key, _| known.has(key) || !keys.contains(&key.as_str()));
-                fact.take_over(known);
+                fact.keep_from_record(known);
             }
         }
     }
@@ -442,7 +442,7 @@ impl Facts {
         }
     }
 
-    fn running(&mut self, interface: &WorkerInterface) {
+    fn add_running(&mut self, interface: &WorkerInterface) {
         let mut variables: BTreeMap<&str, Vec<&EnvRead>> = BTreeMap::new();
         for read in &interface.env {
             variables.entry(&read.name).or_default().push(read);
@@ -580,7 +580,7 @@ impl Facts {
         }
     }
 
-    fn flags(&mut self, interface: &WorkerInterface) {
+    fn add_flags(&mut self, interface: &WorkerInterface) {
         let given = interface.python.flags.iter().filter(|given| given.runs);
         let live = given.clone().filter(|given| given.reached);
         let live: BTreeSet<&str> = live.map(|given| given.flag.as_str()).collect();
@@ -631,7 +631,7 @@ impl Facts {
         }
     }
 
-    fn python(&mut self, interface: &WorkerInterface) {
+    fn add_python(&mut self, interface: &WorkerInterface) {
         for path in interface.sources.keys() {
             if path.name() == b"__init__.py"
                 && let Some(package) = path.parent()

@@ -6,16 +6,16 @@ use super::super::facts::{Fact, Facts};
 use super::{Item, Judge, Verdict};
 
 impl<'a> Judge<'a> {
-    pub fn rest(&mut self) {
+    pub fn compose_and_bake(&mut self) {
         self.renamed_service();
-        self.each("compose", |judge, name, id, old, new| match new {
+        self.judge_area("compose", |judge, name, id, old, new| match new {
             Some(new) => Self::kept_or_changed(id, old, new, None),
             None => judge.compose_gone(name, id, old),
         });
         self.undeclared_arguments();
         let why = "The bake file doesn't have it any more: builds that name it fail.";
         let help = "Give the target that name again, or record what to build instead.";
-        self.simple("bake", why, help);
+        self.judge_plainly("bake", why, help);
     }
 
     /// The only service on each side is the same service, whatever it is called.
@@ -52,7 +52,7 @@ impl<'a> Judge<'a> {
                 .why("The compose file doesn't have it any more.")
                 .help("Bring it back, or record what to use instead.");
         };
-        if let Some(item) = self.other_name(&format!("compose:{service}."), variable, id, old) {
+        if let Some(item) = self.other_variable(&format!("compose:{service}."), variable, id, old) {
             return item;
         }
         let env = format!("env:{variable}");

@@ -9,7 +9,7 @@ use xtask_core::sglang;
 impl Judge<'_> {
     /// Flags of the server's command line. Those that a variable decides on belong to it.
     pub fn flags(&mut self) {
-        for (flag, old, new) in self.ids("flag") {
+        for (flag, old, new) in self.both_sides("flag") {
             let id = format!("flag:{flag}");
             let item = match (old, new) {
                 _ if id == STARTED_THROUGH => started_through(old, new),
@@ -137,7 +137,7 @@ impl Judge<'_> {
             Item::missing(id, old)
                 .why(format!(
                     "The new worker never passes it{}.",
-                    self.still(flag)
+                    self.support_note(flag)
                 ))
                 .help("Pass it again, or record why not.")
         };
@@ -183,7 +183,7 @@ impl Judge<'_> {
     }
 
     /// `, which SGLang X still takes`, where that is so.
-    pub fn still(&self, flag: &str) -> String {
+    pub fn support_note(&self, flag: &str) -> String {
         if self.takes(flag) == Some(true) {
             return format!(", which {} still takes", self.sglang);
         }

@@ -7,7 +7,7 @@ use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
     pub fn hub(&mut self) {
-        for (name, old, new) in self.ids("hub") {
+        for (name, old, new) in self.both_sides("hub") {
             let id = format!("hub:{name}");
             // The facts below a variable are judged with it.
             if let Some((owner, kind @ ("default" | "options"))) = name.rsplit_once('.') {
@@ -97,7 +97,7 @@ impl<'a> Judge<'a> {
 
     fn variable_undeclared(&self, name: &str, id: &str, old: &Fact) -> Item {
         let env = format!("env:{name}");
-        if let Some(other) = self.other_name("hub:", name, id, old) {
+        if let Some(other) = self.other_variable("hub:", name, id, old) {
             return other;
         }
         let is_read = self.new.has(&env);
@@ -309,7 +309,7 @@ impl<'a> Judge<'a> {
     }
 
     fn tests(&mut self) {
-        for (name, old, new) in self.ids("tests") {
+        for (name, old, new) in self.both_sides("tests") {
             let id = format!("tests:{name}");
             let item = match (old, new) {
                 _ if name == "cuda" => self.cuda(&id, old, new),
@@ -339,7 +339,7 @@ impl<'a> Judge<'a> {
     /// What the Hub's tests set no longer: it follows a renamed variable, and nobody is told to set
     /// one again that the new worker doesn't read.
     fn test_variable_gone(&self, name: &str, id: &str, old: &Fact) -> Item {
-        if let Some(item) = self.other_name("tests:", name, id, old) {
+        if let Some(item) = self.other_variable("tests:", name, id, old) {
             return item;
         }
         let gone = Item::missing(id, old);
@@ -356,11 +356,11 @@ impl<'a> Judge<'a> {
     }
 
     fn readme(&mut self) {
-        self.each("readme", |judge, name, id, old, new| {
+        self.judge_area("readme", |judge, name, id, old, new| {
             if new.is_some() {
                 return Item::new(id, Verdict::Kept, old, new);
             }
-            if let Some(other) = judge.stand_in("readme:", name, id, old) {
+            if let Some(other) = judge.same_flag_variable("readme:", name, id, old) {
                 return other;
             }
             let env = format!("env:{name}");

@@ -26,11 +26,11 @@ impl Judge<'_> {
             }
         }
         let why = "The new image doesn't set it.";
-        self.simple("image", why, "Set it again, or record why not.");
+        self.judge_plainly("image", why, "Set it again, or record why not.");
         let why = "Builds that give it are told that it does nothing.";
-        self.simple("arg", why, "Take it again, or record what to give instead.");
+        self.judge_plainly("arg", why, "Take it again, or record what to give instead.");
         let why = "No step of the new build mounts it.";
-        self.simple("mount", why, "Mount it again, or record why not.");
+        self.judge_plainly("mount", why, "Mount it again, or record why not.");
         // A folder of many files is one fact, so that on one side a name may stand alone that is
         // part of a folder on the other.
         let missing = |lost: &[String], of: usize| match of {
@@ -42,7 +42,7 @@ impl Judge<'_> {
             ),
         };
         let help = "Copy it again, or record why not.";
-        self.each_part("copy", files, missing, help);
+        self.judge_parts("copy", files, missing, help);
         self.copied();
     }
 
@@ -141,12 +141,12 @@ impl Judge<'_> {
             format!("The new image does it nowhere: {}.", few(lost, 5))
         };
         let help = "Do it again, or record why it isn't needed.";
-        self.each_part("step", commands, missing, help);
+        self.judge_parts("step", commands, missing, help);
         self.fewer_places();
         let base = self.new.attribute("image:FROM", "value");
         let on_sglang = base.is_some_and(|base| base.contains("sglang"));
         for area in ["pip", "constraint", "apt", "conda", "apk"] {
-            self.each(area, |judge, name, id, old, new| match new {
+            self.judge_area(area, |judge, name, id, old, new| match new {
                 Some(new) if !old.has("unused") && new.has("unused") => {
                     Item::new(id, Verdict::Missing, old, new)
                         .why("It is still written down, and no step of the build installs it.")

@@ -52,10 +52,10 @@ pub fn table_of(facts: &Facts) -> Table {
 
 /// Judges every fact of both workers. The result is in order of id.
 pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
-    let mut items = judged(old, new);
+    let mut items = judge_once(old, new);
     if items.iter().any(|item| item.open) {
         // What was wrong with the old worker already, in the same words, is no loss.
-        let before = judged(old, old);
+        let before = judge_once(old, old);
         items.retain_mut(|item| {
             let [was, is] = [old, new].map(|facts| facts.get(&item.id).map(|fact| &fact.value));
             let mut before = before
@@ -74,7 +74,7 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
     items
 }
 
-fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
+fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     let recorded = old;
     let sent = requests::sent(new);
     let as_then = old.older.map(|reader| {
@@ -115,7 +115,7 @@ fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
     judge.image();
     judge.packages();
     judge.hub();
-    judge.rest();
+    judge.compose_and_bake();
     judge.unread();
     let mut items: Vec<Item> = judge.items.into_values().collect();
     reopen_unanswered(&mut items);
@@ -158,7 +158,7 @@ fn reopen_unanswered(items: &mut [Item]) {
 
 impl<'a> Judge<'a> {
     /// Ids of both workers in an area, without the area's name.
-    fn ids(&self, area: &'a str) -> Vec<(&'a str, Side<'a>, Side<'a>)> {
+    fn both_sides(&self, area: &'a str) -> Vec<(&'a str, Side<'a>, Side<'a>)> {
         let mut all: BTreeMap<&str, (Side, Side)> = BTreeMap::new();
         for (id, fact) in self.old.area(area) {
             all.entry(id).or_default().0 = Some(fact);
@@ -177,8 +177,12 @@ impl<'a> Judge<'a> {
 
     /// Judges what the old worker has of an area, where that is not done already; what only the new
     /// one has is added.
-    fn each(&mut self, area: &'a str, judge: impl Fn(&Self, &str, &str, &Fact, Side) -> Item) {
-        for (name, old, new) in self.ids(area) {
+    fn judge_area(
+        &mut self,
+        area: &'a str,
+        judge: impl Fn(&Self, &str, &str, &Fact, Side) -> Item,
+    ) {
+        for (name, old, new) in self.both_sides(area) {
             let id = format!("{area}:{name}");
             if self.items.get(&id).is_some() {
                 continue;
@@ -192,7 +196,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The same where a fact holds several things: each is lost that no fact of the new worker holds.
-    fn each_part(
+    fn judge_parts(
         &mut self,
         area: &'a str,
         parts: fn(&str, &Fact) -> Vec<String>,
@@ -204,7 +208,7 @@ impl<'a> Judge<'a> {
             facts.flat_map(|(name, fact)| parts(name, fact)).collect()
         };
         let (before, after) = (all(self.old), all(self.new));
-        for (name, old, new) in self.ids(area) {
+        for (name, old, new) in self.both_sides(area) {
             let id = format!("{area}:{name}");
             let mut parts = old.or(new).map_or_else(Vec::new, |fact| parts(name, fact));
             let (count, known) = (parts.len(), if old.is_some() { &after } else { &before });
@@ -262,7 +266,7 @@ impl<'a> Judge<'a> {
 
     /// A fact that names another variable for the same flag now, with the same value, although the
     /// new worker still reads the old one.
-    fn stand_in(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
+    fn same_flag_variable(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
         let flag = self.new.variable(name)?.get("flag")?;
         let same = |(_, fact): &(&str, &Fact)| fact.get("flag") == Some(flag);
         let (other, now, new) = self.new.area("env").filter(same).find_map(|(other, _)| {
@@ -275,10 +279,10 @@ impl<'a> Judge<'a> {
         Some(item.now(now).why(why).closed())
     }
 
-    /// Either of both.
-    fn other_name(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
+    /// What a fact that names a variable follows: its new name, or another one for the same flag.
+    fn other_variable(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
         let renamed = self.renamed_fact(prefix, name, id, old);
-        renamed.or_else(|| self.stand_in(prefix, name, id, old))
+        renamed.or_else(|| self.same_flag_variable(prefix, name, id, old))
     }
 
     /// The new worker's variable that sets a flag.
@@ -371,8 +375,8 @@ impl<'a> Judge<'a> {
     }
 
     /// What has no rules of its own: there or not there, the same or not, or it follows a variable.
-    fn simple(&mut self, area: &'a str, missing: &str, help: &str) {
-        self.each(area, |judge, name, id, old, new| {
+    fn judge_plainly(&mut self, area: &'a str, missing: &str, help: &str) {
+        self.judge_area(area, |judge, name, id, old, new| {
             if let Some(new) = new {
                 return Self::kept_or_changed(id, old, new, None);
             }

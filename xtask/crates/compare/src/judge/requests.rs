@@ -11,7 +11,7 @@ use xtask_core::output::cut;
 impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
     pub fn requests(&mut self) {
-        self.each("route", |judge, route, id, old, new| match new {
+        self.judge_area("route", |judge, route, id, old, new| match new {
             Some(new) => judge.route_kept(id, old, new),
             None if api::serves(route) && judge.still_reachable(route, old) => {
                 Item::new(id, Verdict::Kept, old, None)
@@ -21,7 +21,7 @@ impl Judge<'_> {
                 .why("The new worker never asks the server for it.")
                 .help("Let jobs reach it again, or record why not."),
         });
-        self.each("input", |judge, path, id, old, new| match new {
+        self.judge_area("input", |judge, path, id, old, new| match new {
             Some(new) => judge.input_kept(path, id, old, new),
             None if old.has("set") => Item::missing(id, old)
                 .why("The old handler puts it into the job's input or takes it out; the new one does not.")
@@ -31,7 +31,7 @@ impl Judge<'_> {
                 .why("The new handler doesn't look at it: jobs that use it are understood differently.")
                 .help("Handle it again, or record what jobs have to say instead."),
         });
-        self.left_to_the_sdk();
+        self.sdk_defaults();
         self.offers();
     }
 
@@ -117,7 +117,7 @@ impl Judge<'_> {
 
     /// What the SDK does by itself: it takes one job at a time, and gives back what the handler
     /// returns.
-    fn left_to_the_sdk(&mut self) {
+    fn sdk_defaults(&mut self) {
         for (id, why, help) in [
             (
                 "serverless:concurrency_modifier",
@@ -149,7 +149,7 @@ impl Judge<'_> {
             ("result", "The handler's result doesn't have it any more."),
             ("serves", "The new worker doesn't serve this route."),
         ] {
-            self.each(area, |_, name, id, old, new| match new {
+            self.judge_area(area, |_, name, id, old, new| match new {
                 // What only the new function has takes nothing away.
                 Some(new) => {
                     let keys = ["value", "numbers"];
@@ -162,7 +162,7 @@ impl Judge<'_> {
                 None => Item::missing(id, old).why(missing).help(HELP),
             });
         }
-        self.each("model", |_, name, id, old, new| {
+        self.judge_area("model", |_, name, id, old, new| {
             let Some(new) = new else {
                 // One whose name is worked out goes by what loads it.
                 let why = if old.has(name) {
@@ -224,7 +224,7 @@ impl Judge<'_> {
     }
 
     pub fn python(&mut self) {
-        self.each("python", |judge, name, id, old, new| {
+        self.judge_area("python", |judge, name, id, old, new| {
             let Some(new) = new else {
                 let item = Item::missing(id, old)
                     .closed()

@@ -9,7 +9,7 @@ use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
     pub fn environment(&mut self) {
-        for (name, old, new) in self.ids("env") {
+        for (name, old, new) in self.both_sides("env") {
             let id = format!("env:{name}");
             let item = match (old, new) {
                 (Some(old), Some(new)) => self.variable_kept(name, &id, old, new),
@@ -19,7 +19,7 @@ impl<'a> Judge<'a> {
             self.push(item);
         }
         self.renamed_fallbacks();
-        for (name, old, new) in self.ids("env") {
+        for (name, old, new) in self.both_sides("env") {
             if attribute(old, "used") == Some("yes")
                 && attribute(new, "used") == Some("no")
                 && let Some(item) = self.items.get_mut(&format!("env:{name}"))
@@ -47,7 +47,7 @@ impl<'a> Judge<'a> {
 
     /// What is tried when a variable is unset may go by another name: that is the other's change.
     fn renamed_fallbacks(&mut self) {
-        for (name, old, new) in self.ids("env") {
+        for (name, old, new) in self.both_sides("env") {
             let [Some(was), Some(is)] = [old, new].map(|fact| attribute(fact, "fallbacks")) else {
                 continue;
             };
@@ -267,7 +267,7 @@ impl<'a> Judge<'a> {
         if let Some(item) = self.flag_retired(flag, id, old) {
             return item;
         }
-        let still = self.still(flag);
+        let still = self.support_note(flag);
         gone.why(format!("It drove {flag}{still}; nothing sets it now."))
             .help(format!(
                 "Read {name} again and pass {flag}, or record why not."
