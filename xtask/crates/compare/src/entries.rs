@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::facts::AREAS;
 use super::judge::{Item, Verdict, own_build};
-use super::own_changes::OwnChanges;
+use super::own_changes::{OwnChanges, UPSTREAM};
 use worker_files::is_one_of;
 
 /// Facts with one cause, to be decided on together.
@@ -61,17 +61,10 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
     });
     let entry = |group: Vec<&Item>| {
         let members: Vec<String> = group.iter().map(|item| item.id.clone()).collect();
-        let whose = |base: &OwnChanges| {
-            if base.is_own(&members) {
-                FORK
-            } else {
-                UPSTREAM
-            }
-        };
         Entry {
             id: members[0].clone(),
             rank: 0,
-            origin: base.map(whose),
+            origin: base.map(|base| base.whose(&members)),
             members,
         }
     };
@@ -82,9 +75,6 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
     }
     entries
 }
-
-pub const FORK: &str = "fork";
-pub const UPSTREAM: &str = "upstream";
 
 /// What a fact is open because of, as a name that its siblings share.
 fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {

@@ -111,16 +111,20 @@ impl OwnChanges {
         self
     }
 
-    /// Whether the fork's own changes are in an entry. What only a run shows is the fork's where
-    /// it is about a variable of the fork's.
-    pub fn is_own(&self, members: &[String]) -> bool {
-        members.iter().any(|id| {
+    /// Whose change an entry with these facts is. What only a run shows is the fork's where it is
+    /// about a variable of the fork's.
+    pub fn whose(&self, members: &[String]) -> &'static str {
+        let is_own = members.iter().any(|id| {
             let of_run = id.strip_prefix("run:").into_iter();
             let mut words = of_run.flat_map(|id| id.split('.'));
             self.own.contains(id) || words.any(|word| self.own.contains(&format!("env:{word}")))
-        })
+        });
+        if is_own { FORK } else { UPSTREAM }
     }
 }
+
+pub const FORK: &str = "fork";
+pub const UPSTREAM: &str = "upstream";
 
 /// What is known of a fork's statements from its facts.
 struct ForkFacts<'a> {

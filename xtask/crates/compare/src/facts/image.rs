@@ -29,7 +29,7 @@ impl Facts {
                 }
             }
         }
-        if !self.all.contains_key("image:sglang")
+        if !self.has("image:sglang")
             && let Some((version, place)) = interface.sglang()
         {
             self.add_value("image:sglang", &place, &version);
@@ -145,7 +145,7 @@ impl Facts {
         }
     }
 
-    pub(super) fn add_build<'a>(&mut self, interface: &'a WorkerInterface) {
+    pub(super) fn add_build(&mut self, interface: &WorkerInterface) {
         // What one place installs is installed, whatever other places there are.
         let key = |package: &Package| (package.manager, package.name.clone());
         let installed = interface.packages.iter().filter(|package| package.in_image);
@@ -207,14 +207,15 @@ impl Facts {
         self.add_named("bake:group.", &bake.groups);
         for target in &bake.targets {
             let id = format!("bake:{}", target.name);
+            self.add(&id, &target.place, &[]);
             // What it inherits is filled in; its stage is more than wording.
-            let settings = target.settings.iter().filter(|s| s.name != "inherits");
-            let named = |s: &'a Named| match s.name.as_str() {
-                "target" => ("stage", Some(s.value.as_str())),
-                name => (name, Some(s.value.as_str())),
-            };
-            let settings: Vec<_> = settings.map(named).collect();
-            self.add(&id, &target.place, &settings);
+            for Named { name, value, .. } in &target.settings {
+                match name.as_str() {
+                    "inherits" => {}
+                    "target" => self.add_text(&id, &target.place, "stage", value),
+                    name => self.add_text(&id, &target.place, name, value),
+                }
+            }
             self.add_named(&format!("{id}.args."), &target.args);
         }
     }

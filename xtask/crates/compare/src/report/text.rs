@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::super::accepted::withdrawal;
-use super::super::entries::{self, Entry};
+use super::super::entries::Entry;
 use super::super::facts::value;
 use super::super::judge::{Item, Verdict, few};
+use super::super::own_changes::{FORK, UPSTREAM};
 use super::{Report, places};
 
 const BOLD: Style = Style::new().bold();
@@ -93,7 +94,7 @@ impl Report {
                 is_list = false;
                 let _ = writeln!(out, "\n{BOLD}{}{BOLD:#}", self.heading(origin));
             }
-            let is_folded = origin == Some(entries::UPSTREAM) && !BREAKS.contains(&item.area());
+            let is_folded = origin == Some(UPSTREAM) && !BREAKS.contains(&item.area());
             if entry.rank <= IN_FULL && !is_folded || self.all {
                 self.item(out, item, &entry.members[1..]);
                 is_list = false;
@@ -113,7 +114,7 @@ impl Report {
     }
 
     fn heading(&self, origin: Option<&str>) -> String {
-        if origin != Some(entries::FORK) {
+        if origin != Some(FORK) {
             return "Upstream's decisions".to_owned();
         }
         let base = self.base.as_ref().map_or("", |base| &base.commit);
