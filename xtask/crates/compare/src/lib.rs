@@ -243,10 +243,8 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
     let mut workers = Workers::read(root, args)?;
     progress::at("judging");
     let mut items = workers.judge()?;
-    let executed = args
-        .execute
-        .then(|| workers.run(root, &mut items))
-        .transpose()?;
+    let run = args.execute.then(|| workers.run(root, &mut items));
+    let executed = run.transpose()?;
     let Workers { old, new, upstream } = &mut workers;
     let mut notes = std::mem::take(&mut old.notes);
     let passed_over = [&mut old.facts, &mut new.facts].map(|facts| facts.passed_over.take());

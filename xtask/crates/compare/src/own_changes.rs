@@ -185,10 +185,8 @@ impl<'a> ForkFacts<'a> {
     fn names_variables(&self, one: &Statement) -> bool {
         const TABLE: usize = 3;
         let count = |is_changed: bool| {
-            let variables = self
-                .variables
-                .iter()
-                .filter(|(_, changed)| *changed == is_changed);
+            let variables = self.variables.iter();
+            let variables = variables.filter(|(_, changed)| *changed == is_changed);
             variables
                 .filter(|(name, _)| one.text.contains(name))
                 .count()
@@ -281,10 +279,8 @@ impl<'a> NewCode<'a> {
     /// Where the code of a function may be now: in that of the same name, and in those that have a
     /// statement of it that no other code would have.
     fn functions(&self, function: &'a str, statements: &[&str]) -> BTreeSet<&'a str> {
-        let have = self
-            .0
-            .iter()
-            .filter(|(_, text)| !is_common(text) && statements.contains(text));
+        let all = self.0.iter();
+        let have = all.filter(|(_, text)| !is_common(text) && statements.contains(text));
         have.map(|(name, _)| *name).chain([function]).collect()
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::super::facts::Facts;
+use super::super::facts::{Fact, Facts};
 use super::{RunJob, Scenario};
 use xtask_core::sglang::{Flag, Table};
 use xtask_core::tree::Tree;
@@ -56,10 +56,8 @@ fn value(name: &str, old: &Facts, new: &Facts, table: Table) -> String {
         "LOG_LEVEL" | "LOG_LEVEL_HTTP" => Some("debug"),
         _ => None,
     };
-    let facts: Vec<_> = [new, old]
-        .into_iter()
-        .filter_map(|facts| facts.variable(name))
-        .collect();
+    let facts = [new, old].map(|facts| facts.variable(name));
+    let facts: Vec<&Fact> = facts.into_iter().flatten().collect();
     let flag = facts.iter().find_map(|fact| fact.get("flag"));
     let is_switch = facts.iter().any(|fact| fact.get("how") == Some("switch"));
     let mut defaults = facts.iter().filter_map(|fact| fact.get("default"));

@@ -60,11 +60,8 @@ pub fn verify(
         return summary;
     };
     let sides = [("old", old_base), ("new", new_base)];
-    let stopped: Vec<Item> = sides
-        .iter()
-        .filter_map(|(side, base)| could_not_run(side, base, runs))
-        .collect();
-    if stopped.is_empty() {
+    let stopped = sides.map(|(side, base)| could_not_run(side, base, runs));
+    if stopped.iter().all(Option::is_none) {
         defaults(old_base, new_base, table, items);
         jobs(old_base, new_base, items);
         settings(old_base, new_base, items);
@@ -86,7 +83,7 @@ pub fn verify(
         }
         cover(old, runs, items);
     }
-    items.extend(stopped);
+    items.extend(stopped.into_iter().flatten());
     items.sort_by(|a, b| a.id.cmp(&b.id));
     summary.findings = open(items).saturating_sub(before);
     summary

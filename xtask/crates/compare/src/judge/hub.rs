@@ -58,21 +58,18 @@ impl<'a> Judge<'a> {
 
     /// A category of the old form: it shows no variable that is in none.
     fn category(&self, id: &str, old: &'a Fact, new: Side<'a>) -> Item {
-        fn names(fact: &Fact) -> impl Iterator<Item = &str> {
-            fact.get("variables").unwrap_or_default().split(' ')
-        }
-        let categories = self
-            .new
-            .area("hub")
-            .filter(|(name, _)| name.starts_with("category."));
+        let all = self.new.area("hub");
+        let categories = all.filter(|(name, _)| name.starts_with("category."));
         if categories.clone().next().is_none() {
             return Item::new(id, Verdict::Retired, old, None)
                 .why("The Hub's form has no categories.")
                 .help("Mark what few people need as advanced.");
         }
+        let names = |fact| words(Some(fact), "variables", ' ');
         let shown: Vec<&str> = categories.flat_map(|(_, fact)| names(fact)).collect();
-        let is_hidden = |name: &&str| !shown.contains(name) && self.new.has(&format!("hub:{name}"));
-        let hidden = names(old).filter(is_hidden).collect::<Vec<_>>().join(", ");
+        let mut hidden = names(old);
+        hidden.retain(|name| !shown.contains(name) && self.new.has(&format!("hub:{name}")));
+        let hidden = hidden.join(", ");
         let why = format!("The form shows {hidden} no more: no category has it.");
         let mut item = Item::new(id, Verdict::Kept, old, new);
         let help = "List it in a category again, or record why not.";
@@ -218,14 +215,7 @@ impl<'a> Judge<'a> {
     }
 
     fn options(&self, name: &str, flag: &str, old: Side<'a>, new: Side<'a>) -> Item {
-        let list = |fact: Side<'a>| -> Vec<&'a str> {
-            let values = attribute(fact, "values").unwrap_or_default();
-            values
-                .split('\n')
-                .filter(|value| !value.is_empty())
-                .collect()
-        };
-        let (was, is) = (list(old), list(new));
+        let [was, is] = [old, new].map(|fact| words(fact, "values", '\n'));
         let is_refused = |value: &&str| self.refuses(flag, value);
         let missing = was.into_iter().filter(|value| !is.contains(value));
         let (gone, dropped): (Vec<&str>, Vec<&str>) = missing.partition(is_refused);
@@ -281,12 +271,7 @@ impl<'a> Judge<'a> {
                 .help(format!("List {image} and newer only."));
         }
         let [was, is] = lowest.map(|version| version.unwrap_or("none"));
-        let [mut gone, listed] = [old, new].map(|fact| -> Vec<&str> {
-            attribute(fact, "list")
-                .unwrap_or_default()
-                .split(' ')
-                .collect()
-        });
+        let [mut gone, listed] = [old, new].map(|fact| words(fact, "list", ' '));
         gone.retain(|one| !listed.contains(one) && sglang::order(one, is).is_gt());
         let gone = gone.join(", ");
         match verdict {
@@ -401,6 +386,12 @@ fn is_setting(name: &str) -> bool {
     name.starts_with("preset.")
         || name.starts_with("config.")
         || matches!(name, "endpointType" | "type" | "category")
+}
+
+/// The parts of an attribute.
+fn words<'f>(fact: Side<'f>, key: &str, separator: char) -> Vec<&'f str> {
+    let words = attribute(fact, key).unwrap_or_default().split(separator);
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 fn is_listed(fact: &Fact) -> bool {

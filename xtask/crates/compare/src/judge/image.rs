@@ -262,10 +262,8 @@ fn files(name: &str, fact: &Fact) -> Vec<String> {
         return vec![name.to_owned()];
     };
     let folder = name.strip_prefix("./").unwrap_or(name);
-    files
-        .lines()
-        .map(|file| format!("{folder}{file}"))
-        .collect()
+    let files = files.lines();
+    files.map(|file| format!("{folder}{file}")).collect()
 }
 
 fn commands(_: &str, fact: &Fact) -> Vec<String> {
