@@ -142,7 +142,7 @@ impl Judge<'_> {
                 .help("Pass it again, or record why not.")
         };
         let owner = first_variable(old).map(|owner| format!("env:{owner}"));
-        match owner.filter(|owner| self.items.get(owner).is_some()) {
+        match owner.filter(|owner| self.items.contains_key(owner)) {
             Some(owner) if item.verdict != Verdict::Kept => item.part_of(owner),
             // A plain rename of the flag itself asks nothing of anybody.
             _ if item.verdict == Verdict::Renamed => item.closed(),

@@ -184,7 +184,7 @@ impl<'a> Judge<'a> {
     ) {
         for (name, old, new) in self.both_sides(area) {
             let id = format!("{area}:{name}");
-            if self.items.get(&id).is_some() {
+            if self.items.contains_key(&id) {
                 continue;
             }
             let item = match old {
@@ -214,12 +214,8 @@ impl<'a> Judge<'a> {
             let (count, known) = (parts.len(), if old.is_some() { &after } else { &before });
             parts.retain(|part| !known.contains(part));
             let Some(old) = old.filter(|_| !parts.is_empty()) else {
-                let verdict = if old.is_some() {
-                    Verdict::Kept
-                } else {
-                    Verdict::Added
-                };
                 if old.is_some() || !parts.is_empty() {
+                    let verdict = old.map_or(Verdict::Added, |_| Verdict::Kept);
                     self.push(Item::new(&id, verdict, old, new));
                 }
                 continue;
@@ -235,23 +231,19 @@ impl<'a> Judge<'a> {
                     |part: &String| part.starts_with('[') && part.contains(&format!("${name} "));
                 !self.new.has(&format!("arg:{name}")) && parts.iter().all(is_about)
             };
-            self.push(
-                if let Some((from, to)) = self.renamed.iter().find(follows) {
-                    Item::new(&id, Verdict::Renamed, old, new)
-                        .why(format!("It follows {from}, which is {to} now."))
-                        .part_of(format!("env:{from}"))
-                } else if let Some((name, _)) = self.old.area("arg").find(asks) {
-                    Item::new(&id, Verdict::Changed, old, new)
-                        .why(format!(
-                            "It asked for {name}, which the build does not take now."
-                        ))
-                        .part_of(format!("arg:{name}"))
-                } else {
-                    Item::missing(&id, old)
-                        .why(missing(&parts, count))
-                        .help(help)
-                },
-            );
+            let item = if let Some((from, to)) = self.renamed.iter().find(follows) {
+                let why = format!("It follows {from}, which is {to} now.");
+                let item = Item::new(&id, Verdict::Renamed, old, new).why(why);
+                item.part_of(format!("env:{from}"))
+            } else if let Some((name, _)) = self.old.area("arg").find(asks) {
+                let why = format!("It asked for {name}, which the build does not take now.");
+                let item = Item::new(&id, Verdict::Changed, old, new).why(why);
+                item.part_of(format!("arg:{name}"))
+            } else {
+                let why = missing(&parts, count);
+                Item::missing(&id, old).why(why).help(help)
+            };
+            self.push(item);
         }
     }
 
@@ -297,10 +289,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The flag's name in the pinned release, which an alias or a plain rename may lead to.
-    fn canonical<'n>(&self, flag: &'n str) -> &'n str
-    where
-        'a: 'n,
-    {
+    fn canonical<'n>(&self, flag: &'n str) -> &'n str {
         let known = match self.tables.as_slice() {
             // A name for short stays what it was for all that is known.
             [] => Table::newest().flag(flag),
@@ -318,10 +307,8 @@ impl<'a> Judge<'a> {
 
     /// Whether `SGLang` names the second flag in place of the first, with whatever value.
     fn succeeds(&self, old: &str, new: &str) -> bool {
-        let history = sglang::history(old);
-        history
-            .successor_flag()
-            .is_some_and(|s| self.canonical(s) == self.canonical(new))
+        let successor = sglang::history(old).successor_flag();
+        successor.is_some_and(|s| self.canonical(s) == self.canonical(new))
     }
 
     /// Whether the pinned release takes this flag, under this very name; `None` where its known
