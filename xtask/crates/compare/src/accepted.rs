@@ -21,7 +21,7 @@ const VERSION: u64 = 2;
 
 /// The file: reasons in order, one a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "struct File")]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Accepted {
     version: u64,
     accepted: Vec<Reason>,
