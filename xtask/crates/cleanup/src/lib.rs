@@ -19,9 +19,9 @@ use compare::accepted::Accepted;
 use compare::cleanup_gate;
 use migrate::preflight::{self, Preflight};
 use transaction::apply::Work;
-use transaction::files::{holds_no_file, remove_empty_below};
+use transaction::files::remove_empty;
 use transaction::journal::{Commit, Journal, JournalRecord};
-use transaction::{Ways, steps};
+use transaction::{Task, steps};
 use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
@@ -31,11 +31,11 @@ use xtask_core::outcome::Outcome;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry, differences};
 
 pub const TASK: &str = "cleanup";
 
-const WAYS: Ways = Ways {
+const TRANSACTION: Task = Task {
     name: "cleanup",
     resume: "cargo xtask cleanup",
     abort: "cargo xtask migrate --abort",
@@ -58,7 +58,7 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
 }
 
 fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
-    let journal = Journal::hold(repo, WAYS)?;
+    let journal = Journal::hold(repo, TRANSACTION)?;
     let report = CleanupReport::new(args.format, commands);
     if let Some(record) = journal.read()?
         && let Some(outcome) = take_up(repo, &journal, record, args, &report)?
@@ -80,7 +80,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
             return report.stopped(&check.plan);
         }
         if !args.dry_run {
-            remove_folders(repo)?;
+            remove_empty(&repo.top.join(OUTDATED))?;
         }
         return report.nothing();
     }
@@ -102,17 +102,28 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         return report.end(&plan, args.dry_run, None);
     }
     preflight::expect_unlocked(repo)?;
-    let mut commit = None;
     if args.commit {
         transaction::expect_identity(repo)?;
-        commit = Some(Commit {
+    }
+    scratch.blobs(contents(&writes))?;
+    let index = at.ours.entries();
+    let record = JournalRecord {
+        task: TASK.to_owned(),
+        ends_when_staged: true,
+        head: at.head.clone(),
+        before_tree: at.head_tree.clone(),
+        after_tree: steps::tree_of(&scratch, index, &after)?,
+        // Nothing is left to do in the work tree where all of it is staged already.
+        steps: steps::between(index, &after, &[]),
+        commit: args.commit.then(|| Commit {
             wanted: true,
             message: plan.message(),
             ..Commit::default()
-        });
-    }
-    scratch.blobs(writes.iter().map(|(_, content)| content.as_slice()))?;
-    let record = remove(&journal, &at, scratch, &after, commit)?;
+        }),
+        ..JournalRecord::default()
+    };
+    let record = Work::begun(repo, &journal, scratch, index)?.apply(record, &after)?;
+    remove_empty(&repo.top.join(OUTDATED))?;
     report.end(&plan, false, record.tip())
 }
 
@@ -125,16 +136,15 @@ fn take_up(
     report: &CleanupReport,
 ) -> Result<Option<Outcome>> {
     let head = repo.commit("HEAD")?;
+    let is_here = |commit: &Oid| head.as_ref() == Some(commit);
     if record.task != TASK {
         migrate::expect_dealt_with(repo, &record)?;
-    } else if head.is_some()
-        && (head.as_ref() == Some(&record.head) || head.as_ref() == record.tip())
-    {
+    } else if is_here(&record.head) || record.tip().is_some_and(is_here) {
         if args.dry_run {
             return report.interrupted().map(Some);
         }
         Work::resumed(repo, journal)?.forward(&mut record)?;
-        remove_folders(repo)?;
+        remove_empty(&repo.top.join(OUTDATED))?;
         // With `--commit`, go on and commit what the interrupted run only staged.
         if !args.commit || record.commit.is_some() {
             let restore = restore(repo, &record.head)?;
@@ -147,40 +157,15 @@ fn take_up(
     Ok(None)
 }
 
-/// Applies the removal, and commits it if asked to.
-fn remove(
-    journal: &Journal,
-    at: &Preflight,
-    scratch: Scratch,
-    after: &Entries,
-    commit: Option<Commit>,
-) -> Result<JournalRecord> {
-    let staged = at.ours.entries();
-    let record = JournalRecord {
-        task: TASK.to_owned(),
-        ends_when_staged: true,
-        head: at.head.clone(),
-        before_tree: at.head_tree.clone(),
-        after_tree: steps::tree_of(&scratch, staged, after)?,
-        // Nothing is left to do in the work tree where all of it is staged already.
-        steps: steps::between(staged, after, &[]),
-        commit,
-        ..JournalRecord::default()
-    };
-    let record = Work::begun(&at.repo, journal, scratch, staged)?.apply(record, after)?;
-    remove_folders(&at.repo)?;
-    Ok(record)
-}
-
 /// The ids that need a reason from `compare --accept`.
 pub fn questions(root: &Path) -> Result<Vec<String>> {
     let at = preflight::look_at_any(&Repo::open(&Git::find()?, root)?)?;
     let head = at_head(&at)?;
     let changed = check::changed_since(&head, Lock::read(&head)?.as_ref());
     let mut ids: Vec<String> = changed.into_iter().map(|(id, _)| id).collect();
-    let mut mentions = mentions::find(&head, &at.repo)?;
-    mentions.retain(|one| one.kind == MentionKind::Code);
-    ids.extend(mentions.iter().map(|one| check::mention_id(&one.path)));
+    let mentions = mentions::find(&head, &at.repo)?.into_iter();
+    let code = mentions.filter(|mention| mention.kind == MentionKind::Code);
+    ids.extend(code.map(|mention| check::mention_id(&mention.path)));
     ids.dedup();
     Ok(ids)
 }
@@ -195,13 +180,11 @@ fn writes(of: &Entries, lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<
         writes.push((place(ACCEPTED)?, accepted.write().into_bytes()));
     }
     let mut kept = lock.cloned();
-    if let Some(kept) = &mut kept
-        && let Some(retired) = &mut kept.retired
-    {
+    if let Some(retired) = kept.as_mut().and_then(|lock| lock.retired.as_mut()) {
         retired.retain(|path, _| !is_outdated(path));
-        if Some(&*kept) != lock {
-            writes.push((place(LOCK)?, kept.to_bytes()?));
-        }
+    }
+    if let Some(kept) = kept.filter(|kept| Some(kept) != lock) {
+        writes.push((place(LOCK)?, kept.to_bytes()?));
     }
     Ok(writes)
 }
@@ -210,13 +193,9 @@ fn writes(of: &Entries, lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<
 fn staged(at: &Preflight, after: &Entries, writes: &[Written]) -> Vec<RepoPath> {
     let concerns =
         |path: &RepoPath| is_outdated(path) || writes.iter().any(|(written, _)| written == path);
-    let concerned = |entries: &Entries| {
-        let mut entries = entries.clone();
-        entries.retain(|path, _| concerns(path));
-        entries
-    };
-    let status = &at.status;
-    if concerned(at.ours.entries()) != concerned(after) || status.unstaged.iter().any(concerns) {
+    let (status, index) = (&at.status, at.ours.entries());
+    let mut differ = differences(index, after).into_iter();
+    if differ.any(|(path, ..)| concerns(path)) || status.unstaged.iter().any(concerns) {
         return Vec::new();
     }
     let changed = status.changed.iter();
@@ -240,6 +219,10 @@ fn restore(repo: &Repo, head: &Oid) -> Result<Option<Restore>> {
     Ok(None)
 }
 
+fn contents(writes: &[Written]) -> impl Iterator<Item = &[u8]> {
+    writes.iter().map(|(_, content)| content.as_slice())
+}
+
 /// Whether a path is `outdated/` or lies below it.
 fn is_outdated(path: &RepoPath) -> bool {
     path.is_within(OUTDATED)
@@ -254,19 +237,10 @@ fn at_head(at: &Preflight) -> Result<GitTree> {
 fn after(scratch: &Scratch, before: &Entries, writes: &[Written]) -> Result<Entries> {
     let mut after = before.clone();
     after.retain(|path, _| !is_outdated(path));
-    let oids = scratch.hashes(writes.iter().map(|(_, content)| content.as_slice()))?;
+    let oids = scratch.hashes(contents(writes))?;
     for ((path, _), oid) in writes.iter().zip(oids) {
         let mode = after.get(path).map_or(Mode::File, |entry| entry.mode);
         after.insert(path.clone(), TreeEntry::of(mode, oid));
     }
     Ok(after)
-}
-
-/// Removes empty folders, which git does not track.
-fn remove_folders(repo: &Repo) -> Result<()> {
-    let folder = repo.top.join(OUTDATED);
-    if holds_no_file(&folder)? {
-        remove_empty_below(&folder)?;
-    }
-    Ok(())
 }

@@ -49,7 +49,7 @@ impl Planner<'_> {
         let mut notes = found.notes;
         notes.extend(left_over(ours));
         let steps = steps::between(ours, &entries, &[]);
-        preflight::expect_room(at, &steps)?;
+        preflight::check_steps(at, &steps)?;
         let plan = Plan {
             after: steps::tree_of(scratch, ours, &entries)?,
             files,

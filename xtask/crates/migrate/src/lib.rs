@@ -35,7 +35,7 @@ use crate::args::{Args, Conflicts};
 use transaction::apply::Work;
 use transaction::journal::{Commit, Journal, JournalRecord, Phase};
 use transaction::steps::{Conflict, PathChange, between, tree_of};
-use transaction::{Ways, expect_identity, list};
+use transaction::{Task, expect_identity, list};
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
@@ -49,7 +49,7 @@ use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
 
 pub const TASK: &str = "migrate";
 
-const WAYS: Ways = Ways {
+const TRANSACTION: Task = Task {
     name: "migration",
     resume: "cargo xtask migrate --resume",
     abort: "cargo xtask migrate --abort",
@@ -71,7 +71,7 @@ pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
 }
 
 fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Result<Outcome> {
-    let journal = Journal::hold(repo, WAYS)?;
+    let journal = Journal::hold(repo, TRANSACTION)?;
     let record = journal.read()?;
     match record {
         Some(record) if args.resume => return resume(repo, &journal, record, args.commit, report),
@@ -251,7 +251,7 @@ fn resume(
             record.undo_from = record.steps.len();
             record.stages.clear();
             record.new_folders.clear();
-            journal.forget_index()?;
+            work.forget_old_index()?;
         }
         let (next, after) = resolved(repo, &work, record)?;
         record = work.apply(next, &after)?;
@@ -398,7 +398,7 @@ fn abort(
     record: &JournalRecord,
     report: &MigrationReport,
 ) -> Result<Outcome> {
-    let kept = Work::resumed(repo, journal)?.back(record)?;
+    let kept = Work::resumed(repo, journal)?.abort(record)?;
     let page = repo.git_dir.join(report::PAGE);
     let moves = |step: &PathChange| matches!(step, PathChange::Move { .. });
     if record.steps.iter().any(moves) && page.is_file() {

@@ -157,7 +157,7 @@ impl Planner<'_> {
         let moved = plan.moves.iter().map(|it| (it.from.clone(), it.to.clone()));
         let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
         plan.steps = steps::between(before, &built.entries, &moved);
-        preflight::expect_room(at, &plan.steps)?;
+        preflight::check_steps(at, &plan.steps)?;
         if !first {
             plan.notes.extend(strays(before));
         }

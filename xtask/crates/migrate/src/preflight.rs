@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 
 use transaction::list;
-use transaction::steps::{self, PathChange};
+use transaction::steps::PathChange;
+use transaction::targets::check_targets_free;
 use xtask_core::git::{GitTree, Index, Objects, Repo, Status, Unseen};
 use xtask_core::layout::{LOCK, RECORDS};
 use xtask_core::lock::Lock;
@@ -111,8 +112,8 @@ pub fn expect_unlocked(repo: &Repo) -> Result<()> {
 }
 
 /// Refuses steps that the work tree blocks, or that write where a sparse checkout has no files.
-pub fn expect_room(at: &Preflight, steps: &[PathChange]) -> Result<()> {
-    steps::expect_room(&at.repo, steps, at.ours.entries(), &at.unseen)?;
+pub fn check_steps(at: &Preflight, steps: &[PathChange]) -> Result<()> {
+    check_targets_free(&at.repo, steps, at.ours.entries(), &at.unseen)?;
     if steps.is_empty() || !at.repo.is_sparse()? {
         return Ok(());
     }

@@ -5,23 +5,22 @@
 //! first. Moves are renames, so line-end and filter settings change no bytes.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
 use super::files::{
-    content, copy, exists, holds_no_file, is_file, make_parents, remove_empty_below,
-    remove_empty_parents, rename, write_new,
+    content, exists, is_file, make_parents, remove_empty, remove_empty_parents, rename, write_new,
 };
-use super::journal::{INDEX_NEW, INDEX_SEEN, Journal, JournalRecord, NEXT, Phase, VERSION};
-use super::steps::{PathChange, edit_between};
+use super::journal::{Journal, JournalRecord, Phase, VERSION};
+use super::steps::{ConflictStage, PathChange, edit_between};
 use super::{list, stopped};
 use xtask_core::git::{Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_path;
 use xtask_core::progress::{self, Progress};
-use xtask_core::tree::{Entries, Oid, RepoPath};
+use xtask_core::tree::{Entries, Oid, RepoPath, TreeEntry};
 use xtask_core::{fault, if_there};
 
 pub struct Work<'a> {
@@ -78,54 +77,54 @@ impl Work<'_> {
         record.version = VERSION;
         fault::point()?;
         if !record.conflicts.is_empty() {
+            // A person may change a file in conflict that no step touches: that is put aside too.
             // Submodules and files that are not checked out can't be resolved in a file.
-            let stays = |path: &&RepoPath| {
-                let mut steps = record.steps.iter();
-                is_file(&path.below(top)) && !steps.any(|step| step.touches(path))
-            };
             let ours = record.stages.iter().filter(|stage| stage.stage == 2);
-            record.ours = ours.map(|it| &it.path).filter(stays).cloned().collect();
-            for (number, path) in record.ours.iter().enumerate() {
-                copy(&path.below(top), &self.journal.our_file(number))?;
+            for ConflictStage { path, .. } in ours {
+                let side = self.staged.get(path).and_then(TreeEntry::side);
+                let mut steps = record.steps.iter();
+                let is_touched =
+                    steps.any(|step| step.target() == Some(path) || step.vacated() == Some(path));
+                if let (Some(side), false, true) = (side, is_touched, is_file(&path.below(top))) {
+                    let (path, old, new) = (path.clone(), Some(side.clone()), side);
+                    record.steps.push(PathChange::Write { path, old, new });
+                }
             }
         }
         let left = &record.steps[record.done..];
         let replaced: Vec<&RepoPath> = left.iter().filter_map(PathChange::replaced).collect();
-        // The bytes of the work tree, unfiltered.
-        let contents = replaced.iter().map(|path| content(&path.below(top)));
-        let contents: Vec<Vec<u8>> = contents.collect::<Result<_>>()?;
-        let oids = self.scratch.hashes(contents.iter().map(Vec::as_slice))?;
-        self.expect_same(&record.head, replaced.iter().copied())?;
+        let files: Vec<PathBuf> = replaced.iter().map(|path| path.below(top)).collect();
+        let oids = self.hash_files(&files)?;
+        self.check_unchanged(&record.head, &replaced)?;
         record.found.extend(replaced.into_iter().cloned().zip(oids));
         let targets = left.iter().filter_map(PathChange::target);
         let folders: BTreeSet<RepoPath> = targets.flat_map(RepoPath::ancestors).collect();
-        // A link to a folder has to make room for one.
-        let is_folder = |path: &Path| path.is_dir() && !path.is_symlink();
-        let is_new = |folder: &RepoPath| !is_folder(&folder.below(top));
-        // The deepest first, as they have to be removed.
-        let folders = folders.into_iter().rev().filter(is_new);
-        record.new_folders.extend(folders);
+        let is_new = |folder: &RepoPath| {
+            let folder = folder.below(top);
+            // A link to a folder has to make room for one.
+            folder.is_symlink() || !folder.is_dir()
+        };
+        record
+            .new_folders
+            .extend(folders.into_iter().filter(is_new));
         let mut index = edit_between(&self.staged, after)?;
         // Those of resolved conflicts stay on record for an abort.
-        let stages = record.stages.iter();
-        let stages = stages.filter(|_| !record.conflicts.is_empty());
-        stages.clone().for_each(|stage| index.remove(&stage.path));
-        for stage in stages {
-            index.put_stage(&stage.path, stage.side.mode, &stage.side.oid, stage.stage);
+        if !record.conflicts.is_empty() {
+            let stages = record.stages.iter();
+            stages.clone().for_each(|stage| index.remove(&stage.path));
+            for ConflictStage { path, stage, side } in stages {
+                index.put_stage(path, side.mode, &side.oid, *stage);
+            }
         }
-        self.lay_out_index(&index)?;
+        self.prepare_index(&index)?;
         self.make_commits(&mut record)?;
         self.journal.write(&record)?;
         Ok(record)
     }
 
     /// Stops if a file to replace, the index or HEAD has changed.
-    fn expect_same<'p>(
-        &self,
-        head: &Oid,
-        replaced: impl Iterator<Item = &'p RepoPath>,
-    ) -> Result<()> {
-        let changed = self.repo.changed_among(replaced)?;
+    fn check_unchanged(&self, head: &Oid, replaced: &[&RepoPath]) -> Result<()> {
+        let changed = self.repo.changed_among(replaced.iter().copied())?;
         let what = if !changed.is_empty() {
             let changed = list(&changed);
             format!("these have changed since the plan was made:\n  {changed}")
@@ -203,12 +202,11 @@ impl Work<'_> {
             self.step_forward(number, &record.steps[number], record)
                 .with_context(|| format!("step {} of {all}", number + 1))?;
         }
-        let [new, seen] = [INDEX_NEW, INDEX_SEEN].map(|name| self.journal.file(name));
-        self.install_index(&new, &seen)?;
+        self.install_new_index()?;
         if !record.conflicts.is_empty() {
             record.state = Phase::Conflicts;
         } else if let Some(tip) = record.tip() {
-            self.advance(tip, record)?;
+            self.move_head(tip, record)?;
             return self.end(record);
         } else if record.ends_when_staged {
             // Everything that was removed is in a commit.
@@ -232,15 +230,13 @@ impl Work<'_> {
                 remove_empty_parents(path, top)
             }
             PathChange::Write { path, old, new } => {
-                let (source, target) = (self.journal.file(NEXT), path.below(top));
+                let (source, target) = (self.journal.file("next"), path.below(top));
                 if old.is_some() {
                     self.put_aside(number, path, record)?;
-                } else if target.is_dir() && !target.is_symlink() {
-                    // Its files have moved away; empty folders may be left.
-                    remove_empty_below(&target)?;
                 }
-                if exists(&target) {
-                    bail!(self.journal.ways.hold_up(
+                // Where a folder was, its files have moved away; empty folders may be left.
+                if !remove_empty(&target)? && exists(&target) {
+                    bail!(self.journal.task.resume_only(
                         format!("{path} has appeared since the plan was made"),
                         "move it to another place"
                     ));
@@ -260,18 +256,18 @@ impl Work<'_> {
         match (exists(&source), exists(&target)) {
             (true, false) => make_parents(&target)?,
             (false, true) => return Ok(()),
-            // The way to a later file, made anew before the kill.
-            (true, true) if holds_no_file(&source)? => return Ok(()),
+            // An earlier, killed run created this directory again for a later file.
+            (true, true) if remove_empty(&source)? => return Ok(()),
             // Folders without files, which git does not see.
-            (true, true) if holds_no_file(&target)? => remove_empty_below(&target)?,
-            (true, true) => bail!(self.journal.ways.hold_up(
+            (true, true) if remove_empty(&target)? => {}
+            (true, true) => bail!(self.journal.task.resume_only(
                 format!(
                     "{from} and {to} are both there: one of them has appeared since the plan was \
                      made"
                 ),
                 "move that one to another place"
             )),
-            (false, false) => bail!(self.journal.ways.refuse(
+            (false, false) => bail!(self.journal.task.resume_or_abort(
                 format!("{from} has disappeared since the plan was made"),
                 "restore it with `git checkout -- FILE`"
             )),
@@ -296,11 +292,11 @@ impl Work<'_> {
         if step.replaced().is_some() {
             return exists(&self.journal.old_file(number));
         }
-        record.steps.iter().all(|other| match other {
-            PathChange::Move { from, to } => {
-                step.target() != Some(from) || exists(&to.below(&self.repo.top))
+        !record.steps.iter().any(|other| match other {
+            PathChange::Move { from, to } if step.target() == Some(from) => {
+                !exists(&to.below(&self.repo.top))
             }
-            _ => true,
+            _ => false,
         })
     }
 
@@ -309,7 +305,7 @@ impl Work<'_> {
         let (lying, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
         let changed = || {
             let quoted = quoted_path(path);
-            self.journal.ways.refuse(
+            self.journal.task.resume_or_abort(
                 format!("{path} has changed since the plan was made"),
                 &format!(
                     "copy your version to another place and restore the file with `git checkout \
@@ -323,7 +319,7 @@ impl Work<'_> {
             (false, false) => return Ok(()),
             (false, true) => {}
         }
-        if record.found.get(path) != Some(&self.hash(&content(&aside)?)?) {
+        if record.found.get(path) != self.hash_files(std::slice::from_ref(&aside))?.first() {
             rename(&aside, &lying)?;
             bail!(changed());
         }
@@ -333,19 +329,17 @@ impl Work<'_> {
     /// Ends a transaction. The old files are deleted, except those that an open editor has saved
     /// since.
     fn end(&self, record: &JournalRecord) -> Result<()> {
+        let steps = record.steps.iter().enumerate();
+        let aside = steps.filter_map(|(number, step)| {
+            let (path, file) = (step.replaced()?, self.journal.old_file(number));
+            exists(&file).then_some((path, file))
+        });
+        let (paths, files): (Vec<&RepoPath>, Vec<PathBuf>) = aside.unzip();
+        let oids = self.hash_files(&files)?;
         let mut kept = Vec::new();
-        let mut aside = Vec::new();
-        for (number, step) in record.steps.iter().enumerate() {
-            let file = self.journal.old_file(number);
-            if let Some(path) = step.replaced().filter(|_| exists(&file)) {
-                aside.push((path, content(&file)?, file));
-            }
-        }
-        let contents = aside.iter().map(|(_, content, _)| content.as_slice());
-        let oids = self.scratch.hashes(contents)?;
-        for ((path, _, file), oid) in aside.iter().zip(oids) {
-            if record.found.get(*path) != Some(&oid) {
-                kept.push(self.keep(path, file)?.display().to_string());
+        for ((path, file), oid) in paths.into_iter().zip(files).zip(oids) {
+            if record.found.get(path) != Some(&oid) {
+                kept.push(self.keep(path, &file)?.display().to_string());
             }
         }
         self.journal.remove()?;
@@ -353,7 +347,7 @@ impl Work<'_> {
             bail!(UserError::new(
                 format!(
                     "the {} is done, but these were saved while they were replaced:\n  {}",
-                    self.journal.ways.name,
+                    self.journal.task.name,
                     kept.join("\n  ")
                 ),
                 "bring what you need from there to the new files"
@@ -362,15 +356,17 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(crate) fn hash(&self, content: &[u8]) -> Result<Oid> {
-        let oids = self.scratch.hashes([content])?;
-        oids.into_iter().next().context("git answered no hash")
+    /// The hashes of files as they lie there, unfiltered.
+    fn hash_files(&self, files: &[PathBuf]) -> Result<Vec<Oid>> {
+        let contents = files.iter().map(|file| content(file));
+        let contents: Vec<Vec<u8>> = contents.collect::<Result<_>>()?;
+        self.scratch.hashes(contents.iter().map(Vec::as_slice))
     }
 
     /// Another process holds the lock.
     pub(crate) fn locked(&self, lock: &Path) -> UserError {
         let lock = lock.display();
-        self.journal.ways.hold_up(
+        self.journal.task.resume_only(
             format!("{lock} is there: another git is at work, or was killed"),
             "wait for it to end, or remove the file",
         )

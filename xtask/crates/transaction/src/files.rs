@@ -93,17 +93,6 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
-/// Copies a file with its permissions, or a link as a link.
-pub fn copy(from: &Path, to: &Path) -> Result<()> {
-    fault::point()?;
-    if from.is_symlink() {
-        fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, to)?;
-    } else {
-        fs_err::copy(from, to)?;
-    }
-    Ok(())
-}
-
 pub fn make_parents(path: &Path) -> Result<()> {
     match path.parent() {
         Some(parent) if !parent.is_dir() => at_once(|| fs_err::create_dir_all(parent)),
@@ -127,28 +116,18 @@ pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a path is a folder with nothing but folders in it.
-pub fn holds_no_file(folder: &Path) -> Result<bool> {
+/// Removes a folder that holds only folders. Anything else stays, and is told by `false`.
+pub fn remove_empty(folder: &Path) -> Result<bool> {
     if folder.is_symlink() || !folder.is_dir() {
         return Ok(false);
     }
     for item in fs_err::read_dir(folder)? {
-        if !holds_no_file(&item?.path())? {
+        if !remove_empty(&item?.path())? {
             return Ok(false);
         }
     }
+    fs_err::remove_dir(folder)?;
     Ok(true)
-}
-
-/// Removes a folder that holds only folders.
-pub fn remove_empty_below(folder: &Path) -> Result<()> {
-    for item in fs_err::read_dir(folder)? {
-        let item = item?;
-        if item.file_type()?.is_dir() {
-            remove_empty_below(&item.path())?;
-        }
-    }
-    Ok(fs_err::remove_dir(folder)?)
 }
 
 #[cfg(test)]

@@ -16,34 +16,26 @@ use super::journal::JournalRecord;
 use xtask_core::tree::Oid;
 use xtask_core::{fault, if_there};
 
-/// The files that stand for HEAD while it is moved.
-struct Locks {
-    head: PathBuf,
-    /// The same as `head` where HEAD is detached.
-    branch: PathBuf,
-    /// The file of what HEAD names.
-    reference: PathBuf,
-}
-
 impl Work<'_> {
     /// Moves HEAD, and the branch that it stands for, to `tip`.
-    pub(crate) fn advance(&self, tip: &Oid, record: &JournalRecord) -> Result<()> {
+    pub(crate) fn move_head(&self, tip: &Oid, record: &JournalRecord) -> Result<()> {
         self.remove_own_head_locks(tip)?;
         if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
             return Ok(());
         }
-        let commit = record.commit.as_ref();
-        let subject = commit.and_then(|commit| commit.message.lines().next());
-        let subject = subject.unwrap_or_default();
+        let message = record.commit.as_ref().map(|commit| &*commit.message);
+        let subject = message.unwrap_or_default().lines().next();
+        let reason = format!("xtask {}: {}", record.task, subject.unwrap_or_default());
         let call = self.repo.git("update-ref -m");
-        let call = call.arg(format!("xtask {}: {subject}", record.task));
-        let call = call.args(["HEAD", &tip.0, &record.head.0]);
+        let call = call.args([&reason, "HEAD", &tip.0, &record.head.0]);
         let moved = at_once(|| call.output()).context("moving HEAD to the new commits");
         if moved.is_err() {
-            let tables = [&self.repo.git_dir, &self.repo.common_dir]
-                .map(|dir| dir.join("reftable/tables.list.lock"));
-            let files = self.head_locks()?.map(|locks| [locks.head, locks.branch]);
-            if let Some(lock) = files.unwrap_or(tables).iter().find(|lock| exists(lock)) {
+            let locks = match self.head_reference()? {
+                Some(reference) => [self.head_lock(), reference.with_added_extension("lock")],
+                None => [&self.repo.git_dir, &self.repo.common_dir]
+                    .map(|dir| dir.join("reftable/tables.list.lock")),
+            };
+            if let Some(lock) = locks.iter().find(|lock| exists(lock)) {
                 bail!(self.locked(lock));
             }
         }
@@ -53,49 +45,48 @@ impl Work<'_> {
     /// Removes the locks of a git that was about to move HEAD to `tip` and was killed. It is dead
     /// by now, because it held the journal's lock.
     pub(crate) fn remove_own_head_locks(&self, tip: &Oid) -> Result<()> {
-        let Some(locks) = self.head_locks()? else {
+        let Some(reference) = self.head_reference()? else {
             return Ok(());
         };
-        if !exists(&locks.head) && !exists(&locks.branch) {
+        let head_lock = self.head_lock();
+        let branch_lock = reference.with_added_extension("lock");
+        let content = if_there(fs_err::read(&branch_lock))?;
+        let is_locked = content.is_some_and(|content| content.trim_ascii() == tip.0.as_bytes());
+        let has_moved = || anyhow::Ok(self.repo.commit("HEAD")?.as_ref() == Some(tip));
+        if !is_locked && (!exists(&head_lock) || !has_moved()?) {
             return Ok(());
         }
-        let content = if_there(fs_err::read(&locks.branch))?;
-        let is_locked = content.is_some_and(|content| content.trim_ascii() == tip.0.as_bytes());
-        let ours = if is_locked {
-            &locks.branch
-        } else if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
-            &locks.reference
-        } else {
-            return Ok(());
-        };
-        if let (Ok(head), Ok(ours)) = (locks.head.metadata(), ours.metadata())
+        let ours = if is_locked { &branch_lock } else { &reference };
+        if let (Ok(head), Ok(ours)) = (head_lock.metadata(), ours.metadata())
             && head.len() == 0
             && head.modified()? <= ours.modified()?
         {
             fault::point()?;
-            fs_err::remove_file(&locks.head)?;
+            fs_err::remove_file(&head_lock)?;
         }
         if is_locked {
-            // Last, since it tells that the other one is ours.
+            // Last, because it proves that the other lock is ours.
             fault::point()?;
-            fs_err::remove_file(&locks.branch)?;
+            fs_err::remove_file(&branch_lock)?;
         }
         Ok(())
     }
 
-    /// The locks that git takes to move HEAD, if refs are files.
-    fn head_locks(&self) -> Result<Option<Locks>> {
+    fn head_lock(&self) -> PathBuf {
+        self.repo.git_dir.join("HEAD.lock")
+    }
+
+    /// The file of the branch that HEAD names, or HEAD itself where it is detached; `None` if refs
+    /// are not files.
+    fn head_reference(&self) -> Result<Option<PathBuf>> {
         let format = self.repo.setting("extensions.refStorage")?;
         if format.is_some_and(|format| format != "files") {
             return Ok(None);
         }
-        let name = self.repo.git("symbolic-ref --quiet HEAD").said()?;
-        let (git_dir, common_dir) = (&self.repo.git_dir, &self.repo.common_dir);
-        let reference = name.map_or_else(|| git_dir.join("HEAD"), |name| common_dir.join(name));
-        Ok(Some(Locks {
-            head: git_dir.join("HEAD.lock"),
-            branch: reference.with_added_extension("lock"),
-            reference,
+        let branch = self.repo.git("symbolic-ref --quiet HEAD").said()?;
+        Ok(Some(match branch {
+            Some(branch) => self.repo.common_dir.join(branch),
+            None => self.repo.git_dir.join("HEAD"),
         }))
     }
 }

@@ -1,52 +1,67 @@
-//! The index: laid out in the journal, put in place as git does it, and taken back.
+//! The index: prepared in the journal, put in place as git does it, and taken back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use super::apply::Work;
 use super::files::{at_once, exists, same_content, same_file};
-use super::journal::{INDEX_NEW, INDEX_OLD, INDEX_SEEN, JournalRecord};
+use super::journal::JournalRecord;
 use super::steps::edit_between;
-use xtask_core::fault;
 use xtask_core::git::IndexEdit;
 use xtask_core::tree::Entries;
+use xtask_core::{fault, if_there};
 
-/// The index that an abort restores where something else was staged since.
-const INDEX_BACK: &str = "index.back";
+/// The index to come.
+const NEW: &str = "index.new";
+/// The index that the new one was made from.
+const SEEN: &str = "index.seen";
+/// The index from before the transaction.
+const OLD: &str = "index.old";
+/// The index that an abort makes where something else was staged since, and what it is made from.
+const BACK: &str = "index.back";
+const CURRENT: &str = "index.current";
 
 impl Work<'_> {
-    /// Puts the current and the new index into the journal.
-    pub(crate) fn lay_out_index(&self, edit: &IndexEdit) -> Result<()> {
-        let index = &self.repo.index_file;
-        let [old, new] = [INDEX_OLD, INDEX_NEW].map(|name| self.journal.file(name));
+    /// Puts the current index and the new one into the journal.
+    pub(crate) fn prepare_index(&self, edit: &IndexEdit) -> Result<()> {
+        let seen = self.copy_index(SEEN, &IndexEdit::default())?;
+        let old = self.journal.file(OLD);
         if !exists(&old) {
-            // Atomic: a later run takes this file for the old index.
-            let next = old.with_extension("next");
-            fs_err::copy(index, &next)?;
-            fs_err::rename(&next, old)?;
+            fs_err::hard_link(seen, old)?;
         }
-        fs_err::copy(index, self.journal.file(INDEX_SEEN))?;
-        // Never write into `new` itself: it may be hard-linked as the live index.
-        let next = new.with_extension("next");
-        fs_err::copy(index, &next)?;
-        self.scratch.edit_index(&next, edit)?;
-        Ok(fs_err::rename(&next, new)?)
+        self.copy_index(NEW, edit).map(drop)
     }
 
-    /// Puts `next` in the place of the index, as git does it: through `index.lock`, which is a
+    /// Makes an edited copy of the index in the journal.
+    fn copy_index(&self, name: &str, edit: &IndexEdit) -> Result<PathBuf> {
+        // The lock is known by the file that is replaced here.
+        self.remove_own_lock()?;
+        let copy = self.journal.file(name);
+        // Never write into the file itself: the live index may be another name of it. The lock is
+        // that of a git that was killed.
+        for stale in [&copy, &copy.with_added_extension("lock")] {
+            if_there(fs_err::remove_file(stale))?;
+        }
+        fs_err::copy(&self.repo.index_file, &copy)?;
+        self.scratch.edit_index(&copy, edit)?;
+        Ok(copy)
+    }
+
+    pub(crate) fn install_new_index(&self) -> Result<()> {
+        self.install_index(&self.journal.file(NEW), &self.journal.file(SEEN))
+    }
+
+    /// Puts `next` in the place of the index, as git does it: through `index.lock`. That is a
     /// second name of `next`, which tells our lock from another process's.
-    pub(crate) fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
+    fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
         let (index, lock) = (&self.repo.index_file, self.repo.index_lock());
         self.remove_own_lock()?;
-        if same_file(index, next) {
+        if self.same_index(index, next)? {
             return Ok(());
         }
         if !self.same_index(index, expected)? {
-            if self.same_index(index, next)? {
-                return Ok(());
-            }
-            bail!(self.journal.ways.refuse(
+            bail!(self.journal.task.resume_or_abort(
                 "the index has changed since the plan was made".to_owned(),
                 "unstage what was staged in between with `git restore --staged FILE`"
             ));
@@ -64,8 +79,8 @@ impl Work<'_> {
     /// Removes a lock of our own killed run: a hard link to an index in the journal.
     fn remove_own_lock(&self) -> Result<()> {
         let lock = self.repo.index_lock();
-        let ours = [INDEX_OLD, INDEX_NEW, INDEX_BACK].map(|name| self.journal.file(name));
-        if ours.iter().any(|ours| same_file(&lock, ours)) {
+        let is_ours = |name: &&str| same_file(&lock, &self.journal.file(name));
+        if [NEW, OLD, BACK].iter().any(is_ours) {
             at_once(|| fs_err::remove_file(&lock))?;
         }
         Ok(())
@@ -77,22 +92,20 @@ impl Work<'_> {
             let call = self.repo.git("ls-files --stage -z");
             call.env("GIT_INDEX_FILE", index).output()
         };
-        Ok(same_file(one, other) || same_content(one, other)? || list(one)? == list(other)?)
+        Ok(same_content(one, other)? || list(one)? == list(other)?)
     }
 
-    pub(crate) fn index_back(&self, record: &JournalRecord, before: &Entries) -> Result<()> {
+    /// Takes back what the transaction staged; what else was staged since stays.
+    pub(crate) fn restore_index(&self, record: &JournalRecord, before: &Entries) -> Result<()> {
         let index = &self.repo.index_file;
-        let [old, new, back] =
-            [INDEX_OLD, INDEX_NEW, INDEX_BACK].map(|name| self.journal.file(name));
+        let [old, new] = [OLD, NEW].map(|name| self.journal.file(name));
         self.remove_own_lock()?;
-        // The new one is another name of the same file.
-        if !same_file(index, &new) && self.same_index(index, &old)? {
+        if self.same_index(index, &old)? {
             return Ok(());
         }
         if self.same_index(index, &new)? {
             return self.install_index(&old, &new);
         }
-        // Something else was staged since; only what the transaction staged is taken back.
         let mut edit = IndexEdit::default();
         let mut after = self.repo.entries(&record.after_tree)?;
         for stage in &record.stages {
@@ -100,10 +113,14 @@ impl Work<'_> {
             after.remove(&stage.path);
         }
         edit.extend(edit_between(&after, before)?);
-        let current = new.with_extension("current");
-        fs_err::copy(index, &back)?;
-        self.scratch.edit_index(&back, &edit)?;
-        fs_err::copy(index, &current)?;
+        let current = self.copy_index(CURRENT, &IndexEdit::default())?;
+        let back = self.copy_index(BACK, &edit)?;
         self.install_index(&back, &current)
+    }
+
+    /// Forgets the index from before: what it led to has been committed.
+    pub fn forget_old_index(&self) -> Result<()> {
+        if_there(fs_err::remove_file(self.journal.file(OLD)))?;
+        Ok(())
     }
 }

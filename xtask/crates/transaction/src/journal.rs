@@ -5,11 +5,7 @@
 //! xtask-migrate/journal.json   the record
 //! xtask-migrate/next           the file that the current step puts in place
 //! xtask-migrate/old/N          what step N took away
-//! xtask-migrate/ours/N         a file in conflict that no step touches, as it was
-//! xtask-migrate/index.new      the index to come
-//! xtask-migrate/index.old      the index from before the transaction
-//! xtask-migrate/index.seen     the index when the steps were planned: the same, or the one in
-//! which the conflicts were resolved
+//! xtask-migrate/index.*        the new index, and what it and the restored one were made from
 //! xtask-migrate/scratch        git's temporary files
 //! ```
 //!
@@ -28,7 +24,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::Ways;
+use super::Task;
 use super::files::{at_once, exists, is_one};
 use super::steps::{Conflict, ConflictStage, PathChange};
 use xtask_core::git::Repo;
@@ -47,10 +43,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const FOLDER: &str = "xtask-migrate";
 const RECORD: &str = "journal.json";
-pub const NEXT: &str = "next";
-pub const INDEX_NEW: &str = "index.new";
-pub const INDEX_OLD: &str = "index.old";
-pub const INDEX_SEEN: &str = "index.seen";
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,8 +77,6 @@ pub struct JournalRecord {
     pub new_folders: Vec<RepoPath>,
     pub conflicts: Vec<Conflict>,
     pub stages: Vec<ConflictStage>,
-    /// Files in conflict that stay as they are until a person resolves it.
-    pub ours: Vec<RepoPath>,
     /// What the task needs once the conflicts are resolved, in its own format.
     pub pending: Option<String>,
     pub commit: Option<Commit>,
@@ -117,7 +107,7 @@ pub struct Commit {
 pub struct Journal {
     dir: PathBuf,
     lock: PathBuf,
-    pub ways: Ways,
+    pub task: Task,
     /// Held by this process and every git that it starts, so the next run waits for a git that
     /// outlives a killed parent.
     _held: File,
@@ -131,7 +121,7 @@ impl Drop for Journal {
 }
 
 impl Journal {
-    pub fn hold(repo: &Repo, ways: Ways) -> Result<Self> {
+    pub fn hold(repo: &Repo, task: Task) -> Result<Self> {
         let lock = repo.git_dir.join("xtask-migrate.lock");
         let held = loop {
             let file = lock_file::hold(&lock, "migrate or clean up", Some(PATIENCE))?;
@@ -145,7 +135,7 @@ impl Journal {
         Ok(Self {
             dir: repo.git_dir.join(FOLDER),
             lock,
-            ways,
+            task,
             _held: held,
         })
     }
@@ -182,10 +172,7 @@ impl Journal {
             ));
         }
         self.remove()?;
-        for folder in ["old", "ours"] {
-            fs_err::create_dir_all(self.file(folder))?;
-        }
-        Ok(())
+        Ok(fs_err::create_dir_all(self.file("old"))?)
     }
 
     /// Puts the record on disk, whole or not at all.
@@ -210,22 +197,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Forgets the index from before: what it led to has been committed.
-    pub fn forget_index(&self) -> Result<()> {
-        if_there(fs_err::remove_file(self.file(INDEX_OLD)))?;
-        Ok(())
-    }
-
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
     pub fn old_file(&self, number: usize) -> PathBuf {
         self.file(&format!("old/{number}"))
-    }
-
-    pub fn our_file(&self, number: usize) -> PathBuf {
-        self.file(&format!("ours/{number}"))
     }
 }
 

@@ -11,6 +11,7 @@ mod head;
 mod index;
 pub mod journal;
 pub mod steps;
+pub mod targets;
 mod undo;
 
 use anyhow::{Error, Result, bail};
@@ -22,22 +23,22 @@ use xtask_core::tree::RepoPath;
 
 /// What a task calls its transactions, and the commands that finish or abort one.
 #[derive(Debug, Clone, Copy)]
-pub struct Ways {
+pub struct Task {
     pub name: &'static str,
     pub resume: &'static str,
     pub abort: &'static str,
 }
 
-impl Ways {
-    /// A refusal: what to do first, and then both ways out.
-    fn refuse(self, what: String, first: &str) -> UserError {
+impl Task {
+    /// An error after which the transaction can be finished or taken back.
+    fn resume_or_abort(self, what: String, first: &str) -> UserError {
         let Self { resume, abort, .. } = self;
         let help = format!("{first}, then run `{resume}`; or take all back with `{abort}`");
         UserError::new(what, help)
     }
 
-    /// A refusal after which only finishing makes sense.
-    fn hold_up(self, what: String, first: &str) -> UserError {
+    /// An error after which only finishing makes sense.
+    fn resume_only(self, what: String, first: &str) -> UserError {
         UserError::new(what, format!("{first}, then run `{}`", self.resume))
     }
 }
@@ -60,11 +61,11 @@ pub fn stopped(journal: &Journal, error: Error) -> Error {
     if error.is::<UserError>() || !journal.is_open() {
         return error;
     }
-    let Ways {
+    let Task {
         name,
         resume,
         abort,
-    } = journal.ways;
+    } = journal.task;
     UserError::new(
         format!("the {name} stopped half-way: {error:#}"),
         format!("fix that, then finish with `{resume}`, or take it back with `{abort}`"),

@@ -1,12 +1,11 @@
 //! Taking back what `apply` has done, step by step and in reverse.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
-use super::files::{at_once, exists, is_file, make_parents, rename, same_content, write_new};
+use super::files::{at_once, exists, is_file, make_parents, rename, write_new};
 use super::journal::JournalRecord;
 use super::steps::PathChange;
 use super::stopped;
@@ -15,7 +14,7 @@ use xtask_core::tree::{Entries, RepoPath};
 
 impl Work<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
-    pub fn back(&self, record: &JournalRecord) -> Result<Vec<PathBuf>> {
+    pub fn abort(&self, record: &JournalRecord) -> Result<Vec<PathBuf>> {
         let kept = self.undo(record);
         kept.map_err(|error| stopped(self.journal, error))
     }
@@ -26,7 +25,7 @@ impl Work<'_> {
             bail!(UserError::new(
                 format!(
                     "the {} is committed already, or HEAD has moved since",
-                    self.journal.ways.name
+                    self.journal.task.name
                 ),
                 format!(
                     "take a commit back with `git revert COMMIT`; or, if nobody has it yet, with `git \
@@ -41,26 +40,14 @@ impl Work<'_> {
         let mut kept = Vec::new();
         let before = self.repo.entries(&record.before_tree)?;
         for number in (record.undo_from..record.steps.len()).rev() {
-            self.step_back(number, record, &before, &mut kept)?;
+            self.undo_step(number, record, &before, &mut kept)?;
         }
-        for (number, path) in record.ours.iter().enumerate() {
-            // A file in conflict that was changed to resolve it.
-            let (copy, place) = (self.journal.our_file(number), path.below(&self.repo.top));
-            let mode = |path: &Path| path.symlink_metadata().map(|data| data.mode());
-            if !(same_content(&copy, &place)? && mode(&copy)? == mode(&place)?) {
-                self.put_back(&copy, path, &mut kept)?;
-            }
-        }
-        for folder in &record.new_folders {
-            // A folder that is not empty holds the user's files.
-            let _ = fs_err::remove_dir(folder.below(&self.repo.top));
-        }
-        self.index_back(record, &before)?;
+        self.restore_index(record, &before)?;
         self.journal.remove()?;
         Ok(kept)
     }
 
-    fn step_back(
+    fn undo_step(
         &self,
         number: usize,
         record: &JournalRecord,
@@ -71,16 +58,17 @@ impl Work<'_> {
         match step {
             PathChange::Move { from, to } => {
                 let (source, target) = (from.below(top), to.below(top));
-                let Some(entry) = before.get(from).filter(|_| !exists(&source)) else {
-                    return Ok(());
-                };
-                make_parents(&source)?;
-                if exists(&target) {
-                    return rename(&target, &source);
+                if !exists(&source)
+                    && let Some(entry) = before.get(from)
+                {
+                    make_parents(&source)?;
+                    if exists(&target) {
+                        rename(&target, &source)?;
+                    } else {
+                        let side = entry.side().context("a tracked file without an object")?;
+                        write_new(&self.objects, &source, &side)?;
+                    }
                 }
-                // One that is gone comes from git.
-                let side = entry.side().context("a tracked file without an object")?;
-                return write_new(&self.objects, &source, &side);
             }
             PathChange::Write { path, .. } => {
                 let target = path.below(top);
@@ -89,42 +77,37 @@ impl Work<'_> {
                 } else if is_file(&target) && self.is_vacated(number, record) {
                     kept.push(self.keep(path, &target)?);
                 }
-                let is_new = |folder: &RepoPath| record.new_folders.contains(folder);
-                for folder in path.ancestors().take_while(is_new) {
-                    // A folder that is not empty holds the user's files.
-                    let _ = fs_err::remove_dir(folder.below(top));
-                }
             }
             PathChange::Remove { .. } => {}
         }
-        match step.replaced() {
-            Some(path) => self.put_back(&self.journal.old_file(number), path, kept),
-            None => Ok(()),
+        let target = step.target();
+        for folder in target.into_iter().flat_map(RepoPath::ancestors) {
+            if record.new_folders.contains(&folder) {
+                // A folder that is not empty holds the user's files.
+                let _ = fs_err::remove_dir(folder.below(top));
+            }
         }
-    }
-
-    /// Moves a file from the journal back to its place, if it is still there.
-    fn put_back(&self, copy: &Path, path: &RepoPath, kept: &mut Vec<PathBuf>) -> Result<()> {
-        let place = path.below(&self.repo.top);
-        if !exists(copy) {
+        let (Some(path), aside) = (step.replaced(), self.journal.old_file(number)) else {
             return Ok(());
+        };
+        if exists(&aside) {
+            let place = path.below(top);
+            if exists(&place) {
+                kept.push(self.keep(path, &place)?);
+            }
+            make_parents(&place)?;
+            rename(&aside, &place)?;
         }
-        if exists(&place) {
-            kept.push(self.keep(path, &place)?);
-        }
-        make_parents(&place)?;
-        rename(copy, &place)
+        Ok(())
     }
 
     /// Moves a file with the user's changes into the git directory.
     pub(crate) fn keep(&self, path: &RepoPath, place: &Path) -> Result<PathBuf> {
         let folder = self.repo.git_dir.join("xtask-kept");
-        let mut target = path.below(&folder);
-        let mut number = 1;
-        while exists(&target) {
-            number += 1;
-            target = path.below(&folder.join(number.to_string()));
-        }
+        let numbered = (2..).map(|number: u32| path.below(&folder.join(number.to_string())));
+        let mut targets = std::iter::once(path.below(&folder)).chain(numbered);
+        let target = targets.find(|target| !exists(target));
+        let target = target.context("every name for a kept file is taken")?;
         make_parents(&target)?;
         rename(place, &target)?;
         Ok(target)
