@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 
 use super::incoming::Bundle;
-use super::merge::MergedTree;
-use super::plan::{Move, Rewrite};
+use super::plan::{Move, Planned, Rewrite};
 use super::preflight::Preflight;
 use transaction::steps;
 use worker_files::references::{self, Dangling};
@@ -124,7 +123,7 @@ pub fn dangling(
 pub fn drop_undeclared(
     at: &Preflight,
     scratch: &Scratch,
-    built: &mut MergedTree,
+    built: &mut Planned,
 ) -> Result<Option<Rewrite>> {
     let path = RepoPath::from(bake::FILE);
     let ours = at.ours.entries();
@@ -134,7 +133,11 @@ pub fn drop_undeclared(
     let Some(entry) = built.entries.get(&path).filter(is_ours).cloned() else {
         return Ok(None);
     };
-    let is_at_odds = built.conflicts.iter().any(|one| one.path == "Dockerfile");
+    let is_at_odds = built
+        .plan
+        .conflicts
+        .iter()
+        .any(|one| one.path == "Dockerfile");
     let dockerfile = at
         .tree(&built.entries, "the result")
         .read_file("Dockerfile")?;
@@ -155,7 +158,7 @@ pub fn drop_undeclared(
         path: path.clone(),
     };
     built.entries.insert(path, TreeEntry::of(entry.mode, oid));
-    built.after = steps::tree_of(scratch, ours, &built.entries)?;
+    built.plan.after = steps::tree_of(scratch, ours, &built.entries)?;
     Ok(Some(rewrite))
 }
 

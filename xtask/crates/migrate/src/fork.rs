@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use anyhow::{Result, bail};
-use serde::Serialize;
 
+use super::merge::Sides;
 use super::official::{AUTO, Official, OfficialBase};
-use super::planner::Planner;
+use super::plan::{Own, Planner};
 use super::preflight::Preflight;
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
@@ -15,18 +15,7 @@ use worker_files::WorkerInterface;
 use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, RepoPath, Tree, TreeEntry, same};
-
-#[derive(Debug, Clone, Serialize)]
-pub struct Own {
-    pub base: String,
-    /// Whether the changes are merged into the new files.
-    pub carried: bool,
-    /// The files that are not as they were there.
-    pub files: Vec<RepoPath>,
-    /// Of carried changes those in files in conflict, each with what the new worker has for it.
-    pub changes: Vec<ForkChange>,
-}
+use xtask_core::tree::{RepoPath, Tree, TreeEntry, same};
 
 impl Planner<'_> {
     /// Finds the base of a legacy fork: the named one, or the newest official revision in its history.
@@ -261,54 +250,37 @@ pub fn expect_sglang(at: &Preflight) -> Result<()> {
     ))
 }
 
-/// The changes of a fork of the legacy layout, as sides of a merge.
-#[derive(Default)]
-pub struct Carry {
-    /// The legacy files that the fork started from, by their place in the modern layout.
-    pub base: Entries,
-    pub carried: Vec<(RepoPath, RepoPath)>,
-    pub orphans: Vec<(Conflict, Vec<ConflictStage>)>,
-}
-
-/// What changed in this fork since `base`. `theirs` is what upstream gives.
+/// Adds to the sides of a merge what changed in this fork of the legacy layout since `base`.
 pub fn carry(
     at: &Preflight,
     scratch: &Scratch,
     base: &OfficialBase,
-    theirs: &Entries,
-) -> Result<Carry> {
-    let started = &base.files;
-    let mut carry = Carry::default();
-    let ours = at.ours.entries();
+    sides: &mut Sides,
+) -> Result<()> {
+    let theirs = &sides.theirs;
     let place = |path: &RepoPath| {
         layout::counterpart(path).or_else(|| theirs.contains_key(path).then(|| path.clone()))
     };
-    for (path, entry) in started {
+    for (path, entry) in &base.files {
         if let Some(to) = place(path) {
-            carry.base.insert(to, entry.clone());
+            sides.base.insert(to, entry.clone());
         }
     }
-    for (path, entry) in ours {
-        match place(path) {
-            Some(to) => carry.carried.push((path.clone(), to)),
-            None if layout::is_retired(path) => {
-                let before = started.get(path);
-                if before.is_some_and(|before| same(before, entry)) {
-                    continue;
-                }
-                carry.orphans.push(orphan(path, before, entry));
-            }
-            None => {}
+    for (path, entry) in at.ours.entries() {
+        let before = base.files.get(path);
+        if let Some(to) = place(path) {
+            sides.carried.push((path.clone(), to));
+        } else if layout::is_retired(path) && !before.is_some_and(|before| same(before, entry)) {
+            sides.orphans.push(orphan(path, before, entry));
         }
     }
     // Package markers say nothing that could be lost.
     let empty = scratch.hashes([&b""[..]])?.pop();
-    carry.orphans.retain(|(_, stages)| {
-        stages
-            .iter()
-            .any(|stage| Some(&stage.side.oid) != empty.as_ref())
+    sides.orphans.retain(|(_, stages)| {
+        let mut oids = stages.iter().map(|stage| &stage.side.oid);
+        oids.any(|oid| Some(oid) != empty.as_ref())
     });
-    Ok(carry)
+    Ok(())
 }
 
 /// A legacy file that the fork changed and the modern layout has no counterpart of.

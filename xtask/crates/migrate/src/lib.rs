@@ -28,7 +28,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 pub use self::fork::names_sglang;
-use self::planner::{Planned, Planner};
+use self::plan::{Planned, Planner};
 use self::preflight::Preflight;
 use self::report::{MigrationEnding, MigrationReport};
 use crate::args::{Args, Conflicts};

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 
 use super::incoming::{Bundle, Incoming};
-use super::plan::{Arrival, Move, UpstreamSource, What};
+use super::plan::{Arrival, Move, Plan, Planned, UpstreamSource, What};
+use super::preflight::Preflight;
 use crate::args::{Args, Conflicts};
 use transaction::steps::{Conflict, ConflictStage, edit_between, tree_of};
 use xtask_core::git::{Repo, Scratch};
@@ -14,20 +15,6 @@ use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
 use xtask_core::records;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, TreeEntry, differences, equal, same};
-
-/// A merged result as a git tree.
-#[derive(Debug)]
-pub struct MergedTree {
-    pub after: Oid,
-    pub entries: Entries,
-    pub arrivals: Vec<Arrival>,
-    pub conflicts: Vec<Conflict>,
-    /// Conflicts that were settled by taking upstream's file.
-    pub taken: Vec<Conflict>,
-    pub stages: Vec<ConflictStage>,
-    /// The lock as it stands in `after`; with conflicts, as it would stand.
-    pub lock: Lock,
-}
 
 /// Stores what came from an upstream in the object database, raw and rendered.
 pub fn store(scratch: &Scratch, bundle: &Bundle, source: UpstreamSource) -> Result<Origin> {
@@ -65,52 +52,46 @@ fn tree_alone(scratch: &Scratch, entries: &Entries) -> Result<Oid> {
 pub struct Sides<'a> {
     /// The repository as committed, before anything moves.
     pub before: &'a Entries,
-    pub moves: &'a [Move],
-    /// What upstream gave last time, or the legacy files that a fork started from.
-    pub base: &'a Entries,
-    /// What upstream gives now.
-    pub theirs: &'a Entries,
-    /// Where a fork's changes to legacy files belong: pairs of old and new path.
-    pub carried: &'a [(RepoPath, RepoPath)],
-    /// Conflicts that are known before the merge: changed, and without a counterpart.
-    pub orphans: &'a [(Conflict, Vec<ConflictStage>)],
     pub args: &'a Args,
-    /// Other files to write, such as the baseline.
-    pub records: &'a [(RepoPath, Vec<u8>)],
+    /// What upstream gave last time, or the legacy files that a fork started from.
+    pub base: Entries,
+    /// What upstream gives now.
+    pub theirs: Entries,
     /// The lines of the lock, and whether they are to be brought up to date.
     pub upstream: (Origin, bool),
     pub tool: Option<(Origin, bool)>,
-    /// What is known to have retired earlier; `None` where that was not kept.
-    pub retired: Option<Retired>,
+    pub moves: Vec<Move>,
+    /// Where a fork's changes to legacy files belong: pairs of old and new path.
+    pub carried: Vec<(RepoPath, RepoPath)>,
+    /// Conflicts that are known before the merge: changed, and without a counterpart.
+    pub orphans: Vec<(Conflict, Vec<ConflictStage>)>,
+    /// Other files to write, such as the baseline.
+    pub records: Vec<(RepoPath, Vec<u8>)>,
 }
 
-/// Merges the sides into one tree.
-pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree> {
-    let mut moved = sides.before.clone();
-    let mut parked = Entries::new();
-    for planned in sides.moves {
+/// Merges the sides into one tree, and completes `plan` by it.
+pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -> Result<Planned> {
+    let before = sides.before.clone().into_iter();
+    let (mut parked, mut moved): (Entries, Entries) =
+        before.partition(|(path, _)| path.is_within(OUTDATED));
+    for planned in &sides.moves {
         if let Some(entry) = moved.remove(&planned.from) {
             parked.insert(planned.to.clone(), entry);
-        }
-    }
-    for path in sides.before.keys().filter(|path| path.is_within(OUTDATED)) {
-        if let Some(entry) = moved.remove(path) {
-            parked.insert(path.clone(), entry);
         }
     }
     records::settle(&mut moved);
     let lock_before = moved.remove(&RepoPath::from(LOCK));
     // A carried file takes part in the merge under its new name, besides being kept as it was.
-    for (from, to) in sides.carried {
+    for (from, to) in &sides.carried {
         if let Some(entry) = sides.before.get(from) {
             moved.insert(to.clone(), entry.clone());
         }
     }
     let (mut entries, mut conflicts, mut stages) =
         if sides.base.is_empty() && sides.carried.is_empty() {
-            merge_added(&moved, sides.theirs)?
+            merge_added(&moved, &sides.theirs)?
         } else {
-            merge_changed(repo, scratch, &sides, &moved)?
+            merge_changed(&at.repo, scratch, sides, &moved)?
         };
     let mut taken = Vec::new();
     if sides.args.conflicts == Conflicts::Upstream {
@@ -127,7 +108,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
         for Conflict { path, .. } in taken.iter().filter(|one| is_new(&one.path)) {
             if let (Some(ours), None) = (moved.get(path), sides.theirs.get(path)) {
                 entries.insert(path.clone(), ours.clone());
-                for (path, _, theirs) in removed_here(&sides, &moved) {
+                for (path, _, theirs) in removed_here(sides, &moved) {
                     entries.entry(path).or_insert(theirs);
                 }
             }
@@ -135,18 +116,18 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
         // What has no counterpart is below `outdated/` as it was.
         taken.extend(sides.orphans.iter().map(|(conflict, _)| conflict.clone()));
     } else {
-        for (conflict, sides) in sides.orphans {
+        for (conflict, of_path) in &sides.orphans {
             conflicts.push(conflict.clone());
-            stages.extend(sides.iter().cloned());
-            if let Some(ours) = sides.iter().find(|stage| stage.stage == 2) {
+            stages.extend(of_path.iter().cloned());
+            if let Some(ours) = of_path.iter().find(|stage| stage.stage == 2) {
                 let entry = TreeEntry::of(ours.side.mode, ours.side.oid.clone());
                 entries.insert(ours.path.clone(), entry);
             }
         }
     }
-    let mut arrivals = arrivals(&sides, &moved, &entries, &conflicts);
-    if looks_for_renames(&sides) {
-        for (old, new) in renamed(scratch, &sides, &moved, &entries, &conflicts)? {
+    let mut arrivals = arrivals(sides, &moved, &entries, &conflicts);
+    if looks_for_renames(sides) {
+        for (old, new) in renamed(scratch, sides, &moved, &entries, &conflicts)? {
             if let Some(arrival) = arrivals.iter_mut().find(|arrival| arrival.path == old) {
                 arrival.path = new;
                 arrival.renamed_from = Some(old);
@@ -154,22 +135,26 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
             }
         }
     }
-    let up_to_date = |(mut origin, news): (Origin, bool)| {
-        if news {
+    let up_to_date = |(origin, news): &(Origin, bool)| {
+        let mut origin = origin.clone();
+        if *news {
             record(&mut origin, &entries);
         }
         origin
     };
-    let mut lock = Lock::new(up_to_date(sides.upstream), sides.tool.map(up_to_date));
-    lock.retired = sides.retired.map(|mut retired| {
+    let tool = sides.tool.as_ref().map(up_to_date);
+    let mut lock = Lock::new(up_to_date(&sides.upstream), tool);
+    // What is known to have retired earlier; `None` where that was not kept.
+    let retired = at.lock.as_ref().map(|lock| lock.retired.clone());
+    lock.retired = retired.unwrap_or_else(|| Some(Retired::new()));
+    if let Some(retired) = &mut lock.retired {
         retired.extend(sides.moves.iter().filter_map(|planned| {
             let side = parked.get(&planned.to)?.side()?;
             Some((planned.to.clone(), side))
         }));
-        retired
-    });
+    }
     entries.append(&mut parked);
-    let mut written = sides.records.to_vec();
+    let mut written = sides.records.clone();
     if conflicts.is_empty() {
         written.push((LOCK.into(), lock.to_bytes()?));
     } else if let Some(lock) = lock_before {
@@ -179,14 +164,12 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
     for ((path, _), oid) in written.into_iter().zip(oids) {
         entries.insert(path, TreeEntry::of(Mode::File, oid));
     }
-    let after = tree_of(scratch, sides.before, &entries)?;
-    Ok(MergedTree {
-        after,
-        entries,
-        arrivals,
-        conflicts,
-        taken,
+    plan.after = tree_of(scratch, sides.before, &entries)?;
+    (plan.files, plan.conflicts, plan.taken) = (arrivals, conflicts, taken);
+    Ok(Planned {
+        plan,
         stages,
+        entries,
         lock,
     })
 }
@@ -228,9 +211,9 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
     );
     let ours = tree_of(scratch, sides.before, &ours)?;
     let merged = scratch.merge(
-        &tree_alone(scratch, sides.base)?,
+        &tree_alone(scratch, &sides.base)?,
         &ours,
-        &tree_alone(scratch, sides.theirs)?,
+        &tree_alone(scratch, &sides.theirs)?,
         looks_for_renames(sides),
     )?;
     let entries = repo.entries(&merged.tree)?;

@@ -4,8 +4,7 @@ use anyhow::{Result, bail};
 
 use super::incoming;
 use super::merge;
-use super::plan::UpstreamSource;
-use super::planner::Planner;
+use super::plan::{Planner, UpstreamSource};
 use super::preflight::Preflight;
 use super::upstream::{self, Upstream};
 use xtask_core::layout::{LOCK, Shape};

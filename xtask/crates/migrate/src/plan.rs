@@ -7,15 +7,34 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::fork::Own;
 use super::preflight::Preflight;
-use transaction::steps::{Conflict, PathChange};
+use crate::args::Args;
+use compare::ForkChange;
+use transaction::steps::{Conflict, ConflictStage, PathChange};
 use worker_files::references::Dangling;
 use worker_files::rewrite::Change;
+use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, OUTDATED, Shape};
-use xtask_core::lock::{LockedFile, Origin};
+use xtask_core::lock::{Lock, LockedFile, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Oid, RepoPath, same};
+
+/// What a plan is made from.
+pub struct Planner<'a> {
+    pub git: &'a Git,
+    pub at: &'a Preflight,
+    pub scratch: &'a Scratch,
+    pub args: &'a Args,
+}
+
+/// The plan, and what it takes to apply it.
+pub struct Planned {
+    pub plan: Plan,
+    pub stages: Vec<ConflictStage>,
+    pub entries: Entries,
+    /// The lock as it stands in `entries`; with conflicts, as it would stand.
+    pub lock: Lock,
+}
 
 /// All that a migration does. Its JSON form is documented in docs/migrate.md.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -94,6 +113,18 @@ impl UpstreamSource {
             files,
         }
     }
+}
+
+/// A fork's own changes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Own {
+    pub base: String,
+    /// Whether the changes are merged into the new files.
+    pub carried: bool,
+    /// The files that are not as they were there.
+    pub files: Vec<RepoPath>,
+    /// Of carried changes those in files in conflict, each with what the new worker has for it.
+    pub changes: Vec<ForkChange>,
 }
 
 /// A file whose paths were rewritten on the way.

@@ -7,49 +7,23 @@ use anyhow::{Result, bail};
 use super::address::OWN_ADDRESS;
 use super::context;
 use super::follow_up;
-use super::fork::{self, Carry};
+use super::fork;
 use super::incoming::Bundle;
-use super::merge::{self, MergedTree, Sides};
+use super::merge::{self, Sides};
 use super::merge_inputs::news;
 use super::official::{AUTO, OfficialBase};
-use super::plan::{self, Move, Plan};
+use super::plan::{self, Move, Plan, Planned, Planner};
 use super::preflight::{self, Preflight};
 use super::upstream::{self, Upstream};
 use super::validate_upstream;
 use crate::args::{Args, Conflicts};
 use compare::Exposed;
-use transaction::steps::{self, ConflictStage};
-use xtask_core::git::{Git, Scratch};
+use transaction::steps;
+use xtask_core::git::Scratch;
 use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
-use xtask_core::lock::{Lock, Origin, Retired};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
 use xtask_core::tree::{Entries, Oid, RepoPath, Tree};
-
-/// The plan, and what it takes to apply it.
-pub struct Planned {
-    pub plan: Plan,
-    pub stages: Vec<ConflictStage>,
-    pub entries: Entries,
-    pub lock: Lock,
-}
-
-/// What a plan is made from.
-pub struct Planner<'a> {
-    pub git: &'a Git,
-    pub at: &'a Preflight,
-    pub scratch: &'a Scratch,
-    pub args: &'a Args,
-}
-
-/// The outer sides of the merge, and the lines of the lock, each with whether it is brought up to
-/// date.
-struct Inputs {
-    base: Entries,
-    theirs: Entries,
-    upstream: (Origin, bool),
-    tool: Option<(Origin, bool)>,
-}
 
 impl Planner<'_> {
     /// Makes the plan.
@@ -57,113 +31,89 @@ impl Planner<'_> {
         let (at, scratch, args) = (self.at, self.scratch, self.args);
         let first = at.lock.is_none();
         self.expect_meant()?;
-        let started = first.then(|| self.fork_base()).transpose()?.flatten();
+        let mut started = first.then(|| self.fork_base()).transpose()?.flatten();
         let upstream = self.open_upstream()?;
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
+        // Another upstream's worker is another worker.
         let left = locked.filter(|origin| origin.address != upstream.source.address);
         self.expect_known_past(left.is_some())?;
         let bundle = upstream.collect()?;
         let mut notes = upstream.notes.clone();
         notes.extend(bundle.notes.iter().cloned());
-        let mut inputs = self.inputs(&upstream, &bundle, &mut notes)?;
-        let moves = plan::relocate(at.ours.entries(), &inputs.theirs, first)
+        let mut sides = self.sides(&upstream, &bundle, &mut notes)?;
+        sides.moves = plan::relocate(at.ours.entries(), &sides.theirs, first)
             .map_err(|problems| plan::outdated_taken(&problems))?;
-        expect_no_twins(at, &moves, &inputs.base, &inputs.theirs)?;
-        let Carry {
-            carried, orphans, ..
-        } = self.carried(started.as_ref(), &mut inputs, &mut notes)?;
-        let mut own = started
-            .as_ref()
-            .and_then(|base| fork::own(at, base, args.carry.is_some()));
-        // Another upstream's worker is another worker.
+        expect_no_twins(&sides)?;
+        if let (Some(base), Some(how)) = (&started, &args.carry) {
+            fork::carry(at, scratch, base, &mut sides)?;
+            if how == AUTO {
+                let base = base.short();
+                notes.push(format!(
+                    "this fork started from the official worker at {base}"
+                ));
+            }
+        }
         let is_recorded = first || left.is_some();
         let exposed = is_recorded.then(|| exposed(at, &mut notes)).flatten();
-        let started = match (started, left) {
-            (None, Some(origin)) => OfficialBase::locked(at, origin)?,
-            (started, _) => started,
-        };
-        if left.is_some() {
-            own = own.or_else(|| fork::own(at, started.as_ref()?, true));
+        if let Some(origin) = left {
+            started = OfficialBase::locked(at, origin)?;
         }
+        let carries = args.carry.is_some() || left.is_some();
+        let own = started.as_ref().map(|base| fork::own(at, base, carries));
         let started = match &started {
             Some(base) => Some((base, Exposed::read(&*base.tree)?)),
             None => None,
         };
-        let records = match &exposed {
-            Some(exposed) => records(at, exposed, started.as_ref(), &upstream, &mut notes),
-            None => Vec::new(),
+        if let Some(exposed) = &exposed {
+            sides.records = records(at, exposed, started.as_ref(), &upstream, &mut notes);
+        }
+        let plan = Plan {
+            own: own.flatten(),
+            ..Plan::new(at, upstream.source)
         };
-        let retired = at.lock.as_ref().map(|lock| lock.retired.clone());
-        let sides = Sides {
-            records: &records,
-            before: at.ours.entries(),
-            moves: &moves,
-            base: &inputs.base,
-            theirs: &inputs.theirs,
-            carried: &carried,
-            orphans: &orphans,
-            args,
-            upstream: inputs.upstream,
-            tool: inputs.tool,
-            retired: retired.unwrap_or_else(|| Some(Retired::new())),
-        };
-        let mut built = merge::build(&at.repo, scratch, sides)?;
-        if let (Some(own), Some((base, started)), Some(fork)) = (&mut own, &started, &exposed)
+        let mut built = merge::build(at, scratch, &sides, plan)?;
+        let plan = &mut built.plan;
+        if let (Some(own), Some((base, started)), Some(fork)) = (&mut plan.own, &started, &exposed)
             && own.carried
-            && !(built.conflicts.is_empty() && built.taken.is_empty())
+            && !(plan.conflicts.is_empty() && plan.taken.is_empty())
         {
-            let mut theirs = inputs.theirs.clone();
+            let mut theirs = sides.theirs.clone();
             theirs.retain(|path, _| !layout::is_tool(path));
             let new = Exposed::read(&at.tree(&theirs, "upstream"))?;
-            let conflicts: Vec<_> = built.conflicts.iter().chain(&built.taken).collect();
+            let conflicts: Vec<_> = plan.conflicts.iter().chain(&plan.taken).collect();
             own.changes = fork::in_conflict(at, base, [fork, started, &new], &conflicts)?;
         }
         // What a fork changed of upstream's own files goes where those go.
-        let mut modules: Vec<RepoPath> = carried.into_iter().map(|(_, to)| to).collect();
+        let mut modules: Vec<RepoPath> = sides.carried.into_iter().map(|(_, to)| to).collect();
         modules.retain(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"));
         if left.is_some() {
-            let more = context::own_modules(&at.ours, &inputs.base, &bundle, &mut notes);
+            let more = context::own_modules(&at.ours, &sides.base, &bundle, &mut notes);
             modules.extend(more?);
         }
-        let mut plan = Plan {
-            local: follow_up::local_in_retired(at, &moves),
-            moves,
-            own,
-            notes,
-            ..Plan::new(at, upstream.source)
-        };
-        self.fill(&mut plan, &mut built, &bundle, &modules)?;
-        Ok(Planned {
-            plan,
-            stages: built.stages,
-            entries: built.entries,
-            lock: built.lock,
-        })
+        plan.local = follow_up::local_in_retired(at, &sides.moves);
+        plan.moves = sides.moves;
+        plan.notes = notes;
+        self.fill(&mut built, &bundle, &modules)?;
+        Ok(built)
     }
 
     /// Puts into a plan what the merged result tells. `modules` are those that upstream does not
     /// give.
-    fn fill(
-        &self,
-        plan: &mut Plan,
-        built: &mut MergedTree,
-        bundle: &Bundle,
-        modules: &[RepoPath],
-    ) -> Result<()> {
+    fn fill(&self, built: &mut Planned, bundle: &Bundle, modules: &[RepoPath]) -> Result<()> {
         let (at, first) = (self.at, self.at.lock.is_none());
         let drop = || follow_up::drop_undeclared(at, self.scratch, built);
         let dropped = first.then(drop).transpose()?.flatten();
-        let before = at.ours.entries();
+        let (before, after, plan) = (at.ours.entries(), &built.entries, &mut built.plan);
         let moved = plan.moves.iter().map(|it| (it.from.clone(), it.to.clone()));
         let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
-        plan.steps = steps::between(before, &built.entries, &moved);
+        plan.steps = steps::between(before, after, &moved);
         preflight::check_steps(at, &plan.steps)?;
         if !first {
             plan.notes.extend(strays(before));
         }
         // What stays as it is needs no second reading.
         let news = |path: &RepoPath| {
-            let mut arrivals = built.arrivals.iter();
+            let mut arrivals = plan.files.iter();
             arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
         };
         plan.rewrites = follow_up::rewrites(bundle, news);
@@ -173,17 +123,13 @@ impl Planner<'_> {
             plan.notes
                 .extend(notes.map(|note| format!("{path}: {note}")));
         }
-        let (result, given) = (at.tree(&built.entries, "the result"), bundle.files.keys());
-        let given: Vec<&RepoPath> = given.collect();
+        let given: Vec<&RepoPath> = bundle.files.keys().collect();
+        let result = at.tree(after, "the result");
         plan.notes
             .extend(context::notes(&result, before, &given, modules)?);
         if !moved.is_empty() || news(&"Dockerfile".into()) {
-            plan.dangling = follow_up::dangling(at, bundle, &moved, &built.entries)?;
+            plan.dangling = follow_up::dangling(at, bundle, &moved, after)?;
         }
-        plan.after = built.after.clone();
-        plan.files = std::mem::take(&mut built.arrivals);
-        plan.conflicts = std::mem::take(&mut built.conflicts);
-        plan.taken = std::mem::take(&mut built.taken);
         Ok(())
     }
 
@@ -218,27 +164,6 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// The changes of a fork where they are carried; what it started from goes to the inputs.
-    fn carried(
-        &self,
-        started: Option<&OfficialBase>,
-        inputs: &mut Inputs,
-        notes: &mut Vec<String>,
-    ) -> Result<Carry> {
-        let (Some(base), Some(how)) = (started, &self.args.carry) else {
-            return Ok(Carry::default());
-        };
-        let mut carry = fork::carry(self.at, self.scratch, base, &inputs.theirs)?;
-        inputs.base.append(&mut carry.base);
-        if how == AUTO {
-            let base = base.short();
-            notes.push(format!(
-                "this fork started from the official worker at {base}"
-            ));
-        }
-        Ok(carry)
-    }
-
     fn open_upstream(&self) -> Result<Upstream> {
         let top = &self.at.repo.top;
         let request = upstream::Request {
@@ -255,14 +180,15 @@ impl Planner<'_> {
         Ok(upstream)
     }
 
-    fn inputs(
+    /// The outer sides of the merge, and the lines of the lock.
+    fn sides(
         &self,
         upstream: &Upstream,
         bundle: &Bundle,
         notes: &mut Vec<String>,
-    ) -> Result<Inputs> {
-        let (at, scratch) = (self.at, self.scratch);
-        let fresh = merge::store(scratch, bundle, upstream.source.clone())?;
+    ) -> Result<Sides<'_>> {
+        let at = self.at;
+        let fresh = merge::store(self.scratch, bundle, upstream.source.clone())?;
         let tool = self.tool_side()?;
         if tool.is_some() && !ignores_target(at)? {
             notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
@@ -283,11 +209,17 @@ impl Planner<'_> {
             let locked = at.lock.as_ref().and_then(|lock| lock.tool.clone());
             locked.map(|tool| (tool, false))
         };
-        Ok(Inputs {
+        Ok(Sides {
+            before: at.ours.entries(),
+            args: self.args,
             base,
             theirs,
             upstream: (origin, news),
             tool,
+            moves: Vec::new(),
+            carried: Vec::new(),
+            orphans: Vec::new(),
+            records: Vec::new(),
         })
     }
 }
@@ -345,10 +277,10 @@ fn records(
 }
 
 /// Refuses names that a file system could confuse with those of files here.
-fn expect_no_twins(at: &Preflight, moves: &[Move], base: &Entries, theirs: &Entries) -> Result<()> {
-    let ours = at.ours.entries();
-    let moved: BTreeSet<&RepoPath> = moves.iter().map(|planned| &planned.from).collect();
-    let stays = |path: &&RepoPath| !moved.contains(path) && !base.contains_key(path);
+fn expect_no_twins(sides: &Sides) -> Result<()> {
+    let (ours, theirs) = (sides.before, &sides.theirs);
+    let moved: BTreeSet<&RepoPath> = sides.moves.iter().map(|planned| &planned.from).collect();
+    let stays = |path: &&RepoPath| !moved.contains(path) && !sides.base.contains_key(path);
     let new = theirs.keys().filter(|path| !ours.contains_key(path));
     let problems = validate_upstream::twins(new, ours.keys().filter(stays));
     if problems.is_empty() {
