@@ -11,6 +11,7 @@ use super::merge;
 use super::official::{ADDRESS, Official};
 use super::plan::{Arrival, Plan, Planned, Planner, UpstreamSource, What};
 use super::preflight;
+use super::report::short;
 use super::upstream::{self, Upstream};
 use transaction::steps;
 use xtask_core::git::Scratch;
@@ -185,9 +186,8 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
     }
     let (same, origin) = best;
     let short = |commit: &Option<String>| {
-        commit.as_deref().map_or_else(String::new, |commit| {
-            format!(" {}", &commit[..commit.len().min(10)])
-        })
+        let commit = commit.as_deref();
+        commit.map_or_else(String::new, |commit| format!(" {}", short(commit)))
     };
     let mut notes = upstream.notes.clone();
     notes.push(format!(

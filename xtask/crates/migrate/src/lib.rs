@@ -120,12 +120,7 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
     let record = record_of(&at, &made, &scratch, args)?;
     let work = Work::begun(repo, &journal, scratch, at.ours.entries())?;
     let record = work.apply(record, &made.entries)?;
-    let ending = match (&record.state, &record.commit) {
-        (Phase::Conflicts, _) => MigrationEnding::Markers,
-        (_, Some(commit)) if commit.wanted => MigrationEnding::Committed,
-        _ => MigrationEnding::Staged,
-    };
-    report.end(&at, plan, ending, record.tip())
+    report.end(&at, plan, MigrationEnding::of(&record), record.tip())
 }
 
 fn record_of(
@@ -163,38 +158,35 @@ pub fn expect_dealt_with(repo: &Repo, record: &JournalRecord) -> Result<()> {
     if record.task != TASK {
         bail!(interrupted_cleanup());
     }
-    if record.state == Phase::Applying {
-        bail!(UserError::new(
+    let status = repo.status()?;
+    let moved_on = status.head.as_ref() != Some(&record.head);
+    let is_clean = status.changed.is_empty();
+    match record.state {
+        Phase::Applying => bail!(UserError::new(
             "a migration was interrupted here",
             "finish it with `cargo xtask migrate --resume`, or take it back with `cargo xtask \
              migrate --abort`"
-        ));
-    }
-    let status = repo.status()?;
-    let moved_on = status.head.as_ref() != Some(&record.head);
-    match record.state {
-        Phase::Staged if moved_on || status.changed.is_empty() => Ok(()),
-        Phase::Conflicts if !moved_on && status.changed.is_empty() => Ok(()),
+        )),
+        Phase::Staged if moved_on || is_clean => Ok(()),
+        Phase::Staged => bail!(staged()),
         Phase::Conflicts if moved_on => bail!(UserError::new(
             "the conflicts of a migration were committed before it was finished, so the lock \
              does not say yet what was merged",
             "write the lock with `cargo xtask migrate --resume`, then commit that too"
         )),
+        Phase::Conflicts if is_clean => Ok(()),
         Phase::Conflicts => {
-            let paths = record
-                .conflicts
-                .iter()
-                .map(|conflict| conflict.path.clone());
+            let conflicts = record.conflicts.iter();
+            let paths: Vec<RepoPath> = conflicts.map(|it| it.path.clone()).collect();
             bail!(UserError::new(
                 format!(
                     "conflicts of a migration wait to be resolved:\n  {}",
-                    list(&paths.collect::<Vec<_>>())
+                    list(&paths)
                 ),
                 "resolve and stage them, then `cargo xtask migrate --resume`; or take all back \
                  with `cargo xtask migrate --abort`"
             ))
         }
-        Phase::Staged | Phase::Applying => bail!(staged()),
     }
 }
 
@@ -232,11 +224,8 @@ fn resume(
         expect_identity(repo)?;
     }
     let work = Work::resumed(repo, journal)?;
-    if let (true, Some(asked)) = (
-        commit && record.state != Phase::Applying,
-        &mut record.commit,
-    ) {
-        asked.wanted = true;
+    if let Some(of_record) = &mut record.commit {
+        of_record.wanted |= commit;
     }
     if is_staged {
         // The index as it is now; the user may have changed it.
@@ -253,11 +242,11 @@ fn resume(
             record.new_folders.clear();
             work.forget_old_index()?;
         }
-        let (next, after) = resolved(repo, &work, record)?;
-        record = work.apply(next, &after)?;
+        let after = resolve(repo, &work, &mut record)?;
+        record = work.apply(record, &after)?;
     } else {
         if commit {
-            work.commit_too(&mut record)?;
+            work.add_commits(&mut record)?;
         }
         work.forward(&mut record)?;
     }
@@ -288,9 +277,8 @@ fn expect_committed(repo: &Repo, record: &JournalRecord) -> Result<()> {
 
 /// The commit that HEAD has moved on to since the conflicts were written, if it has.
 fn committed_since(repo: &Repo, record: &JournalRecord) -> Result<Option<Oid>> {
-    let head = repo
-        .commit("HEAD")?
-        .context("HEAD names no commit any more")?;
+    let head = repo.commit("HEAD")?;
+    let head = head.context("HEAD names no commit any more")?;
     if head == record.head {
         return Ok(None);
     }
@@ -304,12 +292,8 @@ fn committed_since(repo: &Repo, record: &JournalRecord) -> Result<Option<Oid>> {
     Ok(Some(head))
 }
 
-/// The record of a migration whose conflicts have been resolved: what is left is the lock.
-fn resolved(
-    repo: &Repo,
-    work: &Work,
-    mut record: JournalRecord,
-) -> Result<(JournalRecord, Entries)> {
+/// Adds to a record whose conflicts have been resolved what is left to do: the lock.
+fn resolve(repo: &Repo, work: &Work, record: &mut JournalRecord) -> Result<Entries> {
     let unmerged = repo.status()?.unmerged;
     if !unmerged.is_empty() {
         bail!(UserError::new(
@@ -321,7 +305,7 @@ fn resolved(
         ));
     }
     let entries = &work.staged;
-    match unsettled(repo, &record, entries)? {
+    match unsettled(repo, record, entries)? {
         Some(Unsettled::Marked(paths)) => bail!(UserError::new(
             format!("conflict markers are staged in:\n  {}", list(&paths)),
             MARKED_HELP
@@ -350,7 +334,7 @@ fn resolved(
     record.steps.extend(between(entries, &after, &[]));
     record.after_tree = tree_of(&work.scratch, entries, &after)?;
     record.conflicts.clear();
-    Ok((record, after))
+    Ok(after)
 }
 
 /// What to do about staged conflict markers.
@@ -373,10 +357,12 @@ pub fn unsettled(
     let tree = GitTree::new(repo.objects(), staged.clone(), "the index");
     let (mut marked, mut retired) = (Vec::new(), Vec::new());
     for Conflict { path, .. } in &record.conflicts {
-        let is_file = staged.get(path).is_some_and(|entry| entry.mode.is_file());
-        if staged.contains_key(path) && layout::is_retired(path) {
+        let Some(entry) = staged.get(path) else {
+            continue;
+        };
+        if layout::is_retired(path) {
             retired.push(path.clone());
-        } else if is_file {
+        } else if entry.mode.is_file() {
             let text = tree.read(path)?;
             let mut lines = text.split(|&b| b == b'\n');
             if lines.any(|line| line.starts_with(b"<<<<<<< ours")) {

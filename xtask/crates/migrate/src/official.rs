@@ -2,7 +2,7 @@
 //! commits and the hashes of its files are known without a network; what a fork lacks of them is
 //! fetched.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -52,18 +52,6 @@ pub struct OfficialBase {
     pub tree: Box<dyn Tree>,
 }
 
-impl OfficialBase {
-    pub fn short(&self) -> &str {
-        self.commit.short()
-    }
-}
-
-#[derive(Deserialize)]
-struct Facts {
-    files: Vec<(String, String, String)>,
-    commits: Vec<Vec<serde_json::Value>>,
-}
-
 impl Revision {
     fn is(&self, layout: Layout) -> bool {
         Layout::of(&self.files) == layout
@@ -96,13 +84,9 @@ impl Official {
         let mut revisions = Vec::new();
         for commit in remote.history(&head.0)? {
             let commit = Oid(commit);
-            let tree = remote.tree(&commit, &address)?;
-            let files = tree.entries().iter().filter(|(path, _)| is_workers(path));
-            let files = files.map(|(path, entry)| (path.clone(), entry.clone()));
-            revisions.push(Revision {
-                files: files.collect(),
-                commit,
-            });
+            let mut files = remote.tree(&commit, &address)?.entries().clone();
+            files.retain(|path, _| is_workers(path));
+            revisions.push(Revision { commit, files });
         }
         Ok(Self {
             git: git.clone(),
@@ -117,52 +101,39 @@ impl Official {
         if let Some(base) = self.base_here(at)? {
             return Ok(Some(base));
         }
-        let alike = self.most_alike(at.ours.entries(), |one| one.is(Layout::Legacy));
-        alike
-            .map(|(revision, _)| self.fetched(at, scratch, revision))
-            .transpose()
+        let alike = self.most_alike(at.ours.entries(), Layout::Legacy);
+        let fetched = alike.map(|(revision, _)| self.fetched(at, scratch, revision));
+        fetched.transpose()
     }
 
     /// The base where nothing has to be fetched for it.
     pub fn base_here(&self, at: &Preflight) -> Result<Option<OfficialBase>> {
-        let legacy = self.ancestor(at)?.filter(|one| one.is(Layout::Legacy));
-        legacy
-            .map(|revision| OfficialBase::of_commit(at, &revision.commit))
-            .transpose()
-    }
-
-    fn ancestor(&self, at: &Preflight) -> Result<Option<&Revision>> {
-        let known: BTreeSet<&str> = self.revisions.iter().map(|one| &*one.commit.0).collect();
+        let revisions = self.revisions.iter();
+        let known: BTreeMap<&str, &Revision> = revisions.map(|it| (&*it.commit.0, it)).collect();
         let call = at.repo.call().args(["rev-list", "--topo-order"]);
         let listed = call.arg(&at.head.0).text()?;
-        let found = listed.lines().find(|commit| known.contains(commit));
-        Ok(found.and_then(|found| self.revisions.iter().find(|one| one.commit.0 == found)))
+        let newest = listed.lines().find_map(|commit| known.get(commit));
+        let legacy = newest.filter(|revision| revision.is(Layout::Legacy));
+        let base = legacy.map(|revision| OfficialBase::of_commit(at, &revision.commit));
+        base.transpose()
     }
 
     /// The revision that a worker without its history has the most files of, and how many.
-    pub fn most_alike(
-        &self,
-        ours: &Entries,
-        fits: impl Fn(&&Revision) -> bool,
-    ) -> Option<(&Revision, usize)> {
-        let mut best: Option<(&Revision, usize)> = None;
-        for revision in self.revisions.iter().filter(fits) {
-            let count = alike(&revision.files, ours);
-            // Of several the newest.
-            if count >= ALIKE && best.is_none_or(|(_, most)| count > most) {
-                best = Some((revision, count));
-            }
-        }
-        best
+    fn most_alike(&self, ours: &Entries, layout: Layout) -> Option<(&Revision, usize)> {
+        // Of several the newest, which `max_by_key` has to meet last.
+        let revisions = self.revisions.iter().rev().filter(|it| it.is(layout));
+        let counted = revisions.map(|revision| (revision, alike(&revision.files, ours)));
+        let alike = counted.filter(|(_, count)| *count >= ALIKE);
+        alike.max_by_key(|(_, count)| *count)
     }
 
     /// How many files of one official revision a modern worker has, and whether that is most of
     /// them.
     pub fn has_of(&self, ours: &Entries) -> (usize, bool) {
-        self.most_alike(ours, |one| one.is(Layout::Modern))
-            .map_or((0, false), |(revision, count)| {
-                (count, count * 2 > revision.files.len())
-            })
+        let alike = self.most_alike(ours, Layout::Modern);
+        alike.map_or((0, false), |(revision, count)| {
+            (count, count * 2 > revision.files.len())
+        })
     }
 
     /// A revision with the content of its files, of which those that are not here are fetched.
@@ -183,12 +154,14 @@ impl Official {
         }
         if !lacking.is_empty() {
             let fetched;
-            let (remote, address) = if let Some((address, remote)) = &self.opened {
-                (remote, &**address)
+            let (address, remote) = if let Some((address, remote)) = &self.opened {
+                (&**address, remote)
             } else {
                 let commit = Some(&*revision.commit.0);
-                fetched = Remote::fetched(&self.git, ADDRESS, commit).map_err(out_of_reach)?;
-                (&fetched.0, ADDRESS)
+                fetched = Remote::fetched(&self.git, ADDRESS, commit)
+                    .map_err(out_of_reach)?
+                    .0;
+                (ADDRESS, &fetched)
             };
             let oids: Vec<&Oid> = lacking.iter().map(|(.., oid)| *oid).collect();
             remote.prefetch(&oids)?;
@@ -314,6 +287,11 @@ fn alike(theirs: &Entries, ours: &Entries) -> usize {
 
 /// Reads the list that comes with the tool.
 fn known(text: &str) -> Result<Vec<Revision>> {
+    #[derive(Deserialize)]
+    struct Facts {
+        files: Vec<(String, String, String)>,
+        commits: Vec<Vec<serde_json::Value>>,
+    }
     let facts: Facts = serde_json::from_str(text).context("official.json")?;
     let file = |index: &serde_json::Value| {
         let index = usize::try_from(index.as_u64()?).ok()?;

@@ -47,7 +47,7 @@ impl Planner<'_> {
         if let (Some(base), Some(how)) = (&started, &args.carry) {
             fork::carry(at, scratch, base, &mut sides)?;
             if how == AUTO {
-                let base = base.short();
+                let base = base.commit.short();
                 notes.push(format!(
                     "this fork started from the official worker at {base}"
                 ));
@@ -227,10 +227,9 @@ impl Planner<'_> {
 /// Whether what the tool builds would stay out of git.
 fn ignores_target(at: &Preflight) -> Result<bool> {
     let ignore = at.ours.read_file(".gitignore")?.unwrap_or_default();
-    let ignore = String::from_utf8_lossy(&ignore).into_owned();
-    Ok(ignore
-        .lines()
-        .any(|line| line.trim().trim_matches('/') == "target"))
+    let ignore = String::from_utf8_lossy(&ignore);
+    let mut lines = ignore.lines();
+    Ok(lines.any(|line| line.trim().trim_matches('/') == "target"))
 }
 
 /// What to call the old worker.
@@ -319,11 +318,8 @@ fn expect_legacy(at: &Preflight) -> Result<()> {
 
 /// What an update leaves in `.runpod/` although the Hub reads nothing of it.
 fn strays(ours: &Entries) -> Option<String> {
-    let strays: Vec<String> = ours
-        .keys()
-        .filter(|path| layout::is_stray_in_runpod(path))
-        .map(ToString::to_string)
-        .collect();
+    let strays = ours.keys().filter(|path| layout::is_stray_in_runpod(path));
+    let strays: Vec<String> = strays.map(ToString::to_string).collect();
     (!strays.is_empty()).then(|| {
         format!(
             "{} stays where it is; the Hub reads nothing in .runpod/ but hub.json and tests.json",

@@ -110,9 +110,10 @@ impl Remote {
         reading((self.in_dir)(), self.from)
     }
 
-    /// A fetch. The other side does not fetch in turn.
+    /// A fetch of no files, but those that are asked for. The other side does not fetch in turn.
     fn fetch(&self) -> Call {
-        (self.in_dir)().arg("fetch")
+        let call = (self.in_dir)();
+        call.args(["fetch", "--quiet", "--no-tags", "--filter=blob:none"])
     }
 
     fn resolve(&self, revision: &str) -> Result<Option<Oid>> {
@@ -121,10 +122,7 @@ impl Remote {
 
     fn fetch_commit(&self, revision: &str) -> Result<()> {
         expect_name(revision)?;
-        let call = self
-            .fetch()
-            .args(["--quiet", "--no-tags", "--depth=1"])
-            .args(["--filter=blob:none", "upstream", revision]);
+        let call = self.fetch().args(["--depth=1", "upstream", revision]);
         if anstream::stderr().is_terminal() {
             output::tell(&format!("fetching the upstream's {revision}\n"));
         }
@@ -133,10 +131,8 @@ impl Remote {
     }
 
     pub fn tree(&self, commit: &Oid, name: &str) -> Result<GitTree> {
-        let listed = self
-            .call()
-            .args(["ls-tree", "-r", "-z", "--full-tree", &commit.0])
-            .finish()?;
+        let call = self.call().words("ls-tree -r -z --full-tree");
+        let listed = call.arg(&commit.0).finish()?;
         if !listed.ok {
             bail!(incomplete(&listed.message));
         }
@@ -146,8 +142,7 @@ impl Remote {
                 "name another upstream or revision",
             )
         })?;
-        let short = commit.short();
-        let name = format!("{name} at {short}");
+        let name = format!("{name} at {}", commit.short());
         Ok(GitTree::new(self.objects.clone(), entries, name))
     }
 
@@ -158,25 +153,16 @@ impl Remote {
             return Ok(());
         }
         if self.from == From::Here {
-            let call = self
-                .call()
-                .args(["cat-file", "--batch-check=%(objectname)"]);
-            return match call
-                .input(list)
-                .text()?
-                .lines()
-                .find(|line| line.contains(' '))
-            {
+            let call = self.call().arg("cat-file");
+            let text = call.arg("--batch-check=%(objectname)").input(list).text()?;
+            return match text.lines().find(|line| line.contains(' ')) {
                 Some(missing) => bail!(incomplete(missing)),
                 None => Ok(()),
             };
         }
-        self.fetch()
-            .args(["--quiet", "--no-tags", "--no-write-fetch-head"])
-            .args(["--filter=blob:none", "--stdin", "upstream"])
-            .input(list)
-            .output()
-            .map(drop)
+        let call = self.fetch();
+        let call = call.args(["--no-write-fetch-head", "--stdin", "upstream"]);
+        call.input(list).output().map(drop)
     }
 
     pub fn has(&self, commit: &str) -> Result<bool> {
@@ -190,31 +176,22 @@ impl Remote {
         const LOCAL: usize = 500;
         const FETCHED: usize = 50;
         if self.from == From::Elsewhere {
-            self.fetch()
-                .args(["--quiet", "--no-tags"])
-                .arg(format!("--depth={FETCHED}"))
-                .args(["--filter=blob:none", "upstream", commit])
-                .output()?;
+            let call = self.fetch().arg(format!("--depth={FETCHED}"));
+            call.args(["upstream", commit]).output()?;
         }
-        let text = self
-            .call()
-            .args(["rev-list", &format!("--max-count={LOCAL}"), commit])
+        let call = self.call().arg("rev-list");
+        let text = call
+            .args([&format!("--max-count={LOCAL}"), commit])
             .text()?;
         Ok(text.lines().map(ToOwned::to_owned).collect())
     }
 
     /// The sizes of files, in bytes, without reading them.
     pub fn sizes(&self, entries: &mut Entries) -> Result<()> {
-        let list: String = entries
-            .values()
-            .filter_map(|entry| entry.oid.as_ref())
-            .map(|oid| format!("{oid}\n"))
-            .collect();
-        let text = self
-            .call()
-            .args(["cat-file", "--batch-check=%(objectsize)"])
-            .input(list)
-            .text()?;
+        let oids = entries.values().filter_map(|entry| entry.oid.as_ref());
+        let list: String = oids.map(|oid| format!("{oid}\n")).collect();
+        let call = self.call().arg("cat-file");
+        let text = call.arg("--batch-check=%(objectsize)").input(list).text()?;
         let mut sizes = text.lines();
         for entry in entries.values_mut().filter(|entry| entry.oid.is_some()) {
             entry.size = sizes.next().and_then(|size| size.parse().ok());

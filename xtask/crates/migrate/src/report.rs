@@ -42,6 +42,19 @@ pub enum MigrationEnding {
     Aborted,
 }
 
+impl MigrationEnding {
+    /// How a transaction ended.
+    pub fn of(record: &JournalRecord) -> Self {
+        if !record.conflicts.is_empty() {
+            Self::Markers
+        } else if record.tip().is_some() {
+            Self::Committed
+        } else {
+            Self::Staged
+        }
+    }
+}
+
 pub struct MigrationReport<'a> {
     format: Format,
     next: &'a Commands,
@@ -101,27 +114,20 @@ impl<'a> MigrationReport<'a> {
     }
 
     pub fn resumed(&self, record: &JournalRecord) -> Result<Outcome> {
-        let committed = record.commit.as_ref().is_some_and(|commit| commit.wanted);
-        let conflicts = !record.conflicts.is_empty();
-        let (ending, words) = if conflicts {
-            let resume = self.next.task("migrate", "--resume");
-            let words = format!(
+        let ending = MigrationEnding::of(record);
+        self.say(ending, Value::Null, || match ending {
+            MigrationEnding::Markers => format!(
                 "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage them, \
-                 then:\n\n    {resume}\n"
-            );
-            (MigrationEnding::Markers, words)
-        } else if committed {
-            let words = format!("{GREEN}Finished and committed.{GREEN:#}\n");
-            (MigrationEnding::Committed, words)
-        } else {
-            let words = format!(
+                 then:\n\n    {}\n",
+                self.next.task("migrate", "--resume")
+            ),
+            MigrationEnding::Committed => format!("{GREEN}Finished and committed.{GREEN:#}\n"),
+            _ => format!(
                 "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
                 self.next.git("diff --cached"),
                 self.next.git("commit")
-            );
-            (MigrationEnding::Staged, words)
-        };
-        self.say(ending, Value::Null, || words)
+            ),
+        })
     }
 
     pub fn committed_already(&self) -> Result<Outcome> {
@@ -145,15 +151,14 @@ impl<'a> MigrationReport<'a> {
 
 fn text(plan: &Plan, next: &Commands) -> String {
     let mut out = String::new();
-    let source = &plan.upstream;
-    let commit = source.commit.as_deref().map_or(String::new(), |commit| {
-        format!(" at {}", &commit[..commit.len().min(10)])
-    });
-    let rev = source
-        .rev
-        .as_deref()
-        .map_or(String::new(), |rev| format!(" ({rev})"));
-    out += &format!("{BOLD}Upstream{BOLD:#} {}{commit}{rev}\n", source.address);
+    out += &format!("{BOLD}Upstream{BOLD:#} {}", plan.upstream.address);
+    if let Some(commit) = &plan.upstream.commit {
+        out += &format!(" at {}", short(commit));
+    }
+    if let Some(rev) = &plan.upstream.rev {
+        out += &format!(" ({rev})");
+    }
+    out += "\n";
     out += &moves(plan);
     out += &files(plan);
     out += &adopted(plan);
@@ -182,6 +187,11 @@ fn text(plan: &Plan, next: &Commands) -> String {
     out
 }
 
+/// The first digits of a commit.
+pub fn short(commit: &str) -> &str {
+    &commit[..commit.len().min(10)]
+}
+
 /// Which of the fork's changes a conflict holds, and what became of each.
 fn held(plan: &Plan, conflict: &RepoPath) -> String {
     let mut out = String::new();
@@ -191,10 +201,9 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
     };
     let many = of_many(changes.clone().filter(is_held));
     for ((path, line, now), ids) in &many {
-        let place = line.map_or(String::new(), |line| format!(":{line}"));
-        let (what, shown) = match line {
-            Some(_) => ("added", ids.len().min(SHOWN)),
-            None => ("removed", ids.len()),
+        let (place, what, shown) = match line {
+            Some(line) => (format!(":{line}"), "added", ids.len().min(SHOWN)),
+            None => (String::new(), "removed", ids.len()),
         };
         let more = match ids.len() - shown {
             0 => String::new(),
@@ -204,20 +213,20 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
         out += &format!("    {DIM}{path}{place}{DIM:#} {what}: {ids}{more}\n      {now}\n");
     }
     for change in changes.filter(is_held) {
-        if many
-            .get(&one_of_many(change))
-            .is_some_and(|ids| ids.contains(&&*change.id))
-        {
+        let ids = many.get(&one_of_many(change));
+        if ids.is_some_and(|ids| ids.contains(&&*change.id)) {
             continue;
         }
-        let id = match &*change.id {
-            "" => String::new(),
-            id => format!("{id} "),
-        };
-        out += &format!(
-            "    {DIM}{}:{}{DIM:#} {id}{}\n      {}\n",
-            change.path, change.line, change.what, change.now
-        );
+        let ForkChange {
+            id,
+            path,
+            line,
+            what,
+            now,
+            ..
+        } = change;
+        let space = if id.is_empty() { "" } else { " " };
+        out += &format!("    {DIM}{path}:{line}{DIM:#} {id}{space}{what}\n      {now}\n");
         if let Some(text) = &change.text {
             out += &format!("      {DIM}line:{DIM:#} {text}\n");
         }
@@ -245,9 +254,8 @@ fn of_many<'a>(
     let mut many: BTreeMap<OfMany, Vec<&str>> = BTreeMap::new();
     for change in changes {
         if change.id.starts_with("copy:") || change.is_removal() && change.text.is_none() {
-            many.entry(one_of_many(change))
-                .or_default()
-                .push(&change.id);
+            let ids = many.entry(one_of_many(change)).or_default();
+            ids.push(&change.id);
         }
     }
     many.retain(|_, ids| ids.len() >= MANY);
@@ -261,7 +269,7 @@ fn own(plan: &Plan, next: &Commands) -> String {
     };
     let title = format!(
         "Changed by this fork since {}, and not in the new files",
-        &own.base[..own.base.len().min(10)]
+        short(&own.base)
     );
     let files = own.files.iter();
     let files = files.map(|path| format!("  {YELLOW}{path}{YELLOW:#}\n"));
@@ -275,12 +283,10 @@ fn moves(plan: &Plan) -> String {
     let mut folders: BTreeMap<String, (usize, MoveReason)> = BTreeMap::new();
     for one in &plan.moves {
         let top = one.from.top();
-        let whole = one.why == MoveReason::Retired && top.len() < one.from.as_bytes().len();
-        let name = if whole {
-            format!("{}/", RepoPath::new(top))
-        } else {
-            one.from.to_string()
-        };
+        let mut name = one.from.to_string();
+        if one.why == MoveReason::Retired && top.len() < one.from.as_bytes().len() {
+            name = format!("{}/", RepoPath::new(top));
+        }
         folders.entry(name).or_insert((0, one.why)).0 += 1;
     }
     let lines = folders.into_iter().map(|(name, (count, why))| {
@@ -297,18 +303,12 @@ fn moves(plan: &Plan) -> String {
 
 fn files(plan: &Plan) -> String {
     let mut out = String::new();
-    let news: Vec<_> = plan
-        .files
-        .iter()
-        .filter(|file| !file.what.is_quiet())
-        .collect();
-    if !news.is_empty() {
-        out += &format!("\n{BOLD}Comes from upstream{BOLD:#}\n");
-    }
-    let (tool, news): (Vec<_>, Vec<_>) = news
-        .into_iter()
-        .partition(|file| layout::is_tool(&file.path));
-    for file in news {
+    let mut tools: BTreeMap<&[u8], usize> = BTreeMap::new();
+    for file in plan.files.iter().filter(|file| !file.what.is_quiet()) {
+        if layout::is_tool(&file.path) {
+            *tools.entry(file.path.top()).or_default() += 1;
+            continue;
+        }
         let (sign, style, word) = match file.what {
             What::Added => ("+", GREEN, "new"),
             What::Replaces => ("+", GREEN, "replaces the old one"),
@@ -318,40 +318,30 @@ fn files(plan: &Plan) -> String {
             What::Removed => ("-", RED, "removed upstream"),
             What::ChangedHere | What::RemovedHere | What::Unchanged => continue,
         };
-        out += &format!(
-            "  {style}{sign}{style:#} {:<34} {DIM}{word}{DIM:#}\n",
-            match &file.renamed_from {
-                Some(old) => format!("{old} → {}", file.path),
-                None => file.path.to_string(),
-            }
-        );
-    }
-    let mut tools: BTreeMap<&[u8], usize> = BTreeMap::new();
-    for file in &tool {
-        *tools.entry(file.path.top()).or_default() += 1;
+        let name = match &file.renamed_from {
+            Some(old) => format!("{old} → {}", file.path),
+            None => file.path.to_string(),
+        };
+        out += &format!("  {style}{sign}{style:#} {name:<34} {DIM}{word}{DIM:#}\n");
     }
     for (top, count) in tools {
-        out += &format!(
-            "  {GREEN}+{GREEN:#} {:<34} {DIM}the tool, {}{DIM:#}\n",
-            RepoPath::new(top).to_string(),
-            counted(count, "file")
-        );
+        let (top, files) = (RepoPath::new(top).to_string(), counted(count, "file"));
+        out += &format!("  {GREEN}+{GREEN:#} {top:<34} {DIM}the tool, {files}{DIM:#}\n");
     }
-    let count = |what| plan.files.iter().filter(|file| file.what == what).count();
-    let mut rest = Vec::new();
-    for (what, words) in [
+    let quiet = [
         (What::Unchanged, "as they were"),
         (What::ChangedHere, "changed here only"),
         (What::RemovedHere, "removed here"),
-    ] {
-        if count(what) > 0 {
-            rest.push(format!("{} {words}", count(what)));
-        }
-    }
+    ];
+    let rest = quiet.into_iter().filter_map(|(what, words)| {
+        let count = plan.files.iter().filter(|file| file.what == what).count();
+        (count > 0).then(|| format!("{count} {words}"))
+    });
+    let rest = rest.collect::<Vec<_>>().join(", ");
     if !rest.is_empty() && !out.is_empty() {
-        out += &format!("  {DIM}and {}{DIM:#}\n", rest.join(", "));
+        out += &format!("  {DIM}and {rest}{DIM:#}\n");
     }
-    out
+    section("Comes from upstream", [out])
 }
 
 /// What an adopted worker has of its upstream: there is nothing new, so every file is shown.
@@ -380,19 +370,16 @@ fn dangling(plan: &Plan) -> String {
         ),
         (MentionKind::Prose, "Texts that speak of the old places"),
     ] {
-        let lines = plan
-            .dangling
-            .iter()
-            .filter(|it| it.kind == kind)
-            .map(|one| {
-                let place = format!("{}:{}:{}", one.path, one.line, one.column);
-                let text = match kind {
-                    MentionKind::Code => format!("    {DIM}{}{DIM:#}\n", one.text),
-                    MentionKind::Prose => String::new(),
-                };
-                let (what, instead) = (&one.what, &one.instead);
-                format!("  {YELLOW}{place}{YELLOW:#} {what}\n{text}    instead: {instead}\n")
-            });
+        let of_kind = plan.dangling.iter().filter(|it| it.kind == kind);
+        let lines = of_kind.map(|one| {
+            let place = format!("{}:{}:{}", one.path, one.line, one.column);
+            let text = match kind {
+                MentionKind::Code => format!("    {DIM}{}{DIM:#}\n", one.text),
+                MentionKind::Prose => String::new(),
+            };
+            let (what, instead) = (&one.what, &one.instead);
+            format!("  {YELLOW}{place}{YELLOW:#} {what}\n{text}    instead: {instead}\n")
+        });
         out += &section(title, lines);
     }
     out
@@ -419,26 +406,24 @@ fn ended(
             &[(next.again("migrate", ""), "")],
         ),
         MigrationEnding::Conflicts => {
-            let mut then = vec![(
-                next.again("migrate", "--conflicts markers"),
-                "to resolve in the files",
-            )];
-            if plan.own.as_ref().is_some_and(|own| own.carried) {
-                let upstream = "or upstream's files, and what they lack by hand";
-                then.push((next.again("migrate", "--conflicts upstream"), upstream));
+            let markers = next.again("migrate", "--conflicts markers");
+            let upstream = next.again("migrate", "--conflicts upstream");
+            let then: &[_] = if plan.own.as_ref().is_some_and(|own| own.carried) {
+                let by_hand = "or upstream's files, and what they lack by hand";
+                &[(markers, "to resolve in the files"), (upstream, by_hand)]
             } else {
-                then[0].1 = "";
-            }
-            listed(
-                &format!(
-                    "{RED}{} in conflict; nothing was written.{RED:#} To resolve them in the files:",
-                    match plan.conflicts.len() {
-                        1 => "1 file is".to_owned(),
-                        count => format!("{count} files are"),
-                    }
-                ),
-                &then,
-            )
+                &[(markers, "")]
+            };
+            let count = plan.conflicts.len();
+            let (files, are) = (
+                counted(count, "file"),
+                if count == 1 { "is" } else { "are" },
+            );
+            let title = format!(
+                "{RED}{files} {are} in conflict; nothing was written.{RED:#} To resolve them in \
+                 the files:"
+            );
+            listed(&title, then)
         }
         MigrationEnding::Markers => listed(
             &next.fit(&format!(
@@ -460,22 +445,16 @@ fn ended(
             ],
         ),
         MigrationEnding::Committed => {
-            let mut then = vec![(next.git("log --stat -2"), "what has moved and what is new")];
-            if plan.moves.is_empty() {
-                then[0].1 = "";
+            let (log, compare) = (next.git("log --stat -2"), next.task("compare", ""));
+            let then: &[_] = if plan.moves.is_empty() {
+                &[(log, "")]
             } else {
-                then.push((
-                    next.task("compare", ""),
-                    "what became of all that the old worker exposed",
-                ));
-            }
-            listed(
-                &format!(
-                    "{GREEN}Done.{GREEN:#} Committed{}. Look at it with:",
-                    tip.map_or(String::new(), |tip| format!(" as {}", tip.short()))
-                ),
-                &then,
-            )
+                let became = "what became of all that the old worker exposed";
+                &[(log, "what has moved and what is new"), (compare, became)]
+            };
+            let tip = tip.map_or(String::new(), |tip| format!(" as {}", tip.short()));
+            let title = format!("{GREEN}Done.{GREEN:#} Committed{tip}. Look at it with:");
+            listed(&title, then)
         }
     }
 }

@@ -44,17 +44,13 @@ pub struct Request<'a> {
 /// that holds this tool.
 pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     let locked = request.locked.filter(|_| request.address.is_none());
-    let rev = request
-        .rev
-        .or_else(|| locked.and_then(|origin| origin.rev.as_deref()));
+    let locked_rev = locked.and_then(|origin| origin.rev.as_deref());
+    let rev = request.rev.or(locked_rev);
     if let Some(rev) = rev {
         refuse_option("revision", rev)?;
     }
-    let address = match (request.address, locked) {
-        (Some(address), _) => address,
-        (None, Some(origin)) => &origin.address,
-        (None, None) => OWN_ADDRESS,
-    };
+    let locked_address = locked.map(|origin| &*origin.address);
+    let address = request.address.or(locked_address).unwrap_or(OWN_ADDRESS);
     let base = if locked.is_some() {
         request.repository.to_owned()
     } else {
@@ -150,10 +146,8 @@ pub fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, 
         return Ok((recorded, UpstreamPlace::Path(path)));
     }
     // `host:path` and `user@host:path`, as git reads them: no slash before the first colon.
-    if address
-        .split_once(':')
-        .is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'))
-    {
+    let host = address.split_once(':').map(|(host, _)| host);
+    if host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
         return Ok((shown, UpstreamPlace::Url(address.to_owned())));
     }
     bail!(UserError::new(
@@ -219,25 +213,24 @@ fn relative(path: &Path, repository: &Path) -> String {
 /// Reads a directory without git, and of it only what a worker consists of.
 fn directory(path: &Path) -> Result<Directory> {
     let wanted = |folder: &RepoPath| {
-        layout::CORE_OPTIONAL
-            .iter()
-            .chain([&layout::RUNPOD, &layout::KEPT])
-            .any(|wanted| folder.is_within(wanted))
+        let optional = layout::CORE_OPTIONAL.iter();
+        let mut wanted = optional.chain([&layout::RUNPOD, &layout::KEPT]);
+        wanted.any(|wanted| folder.is_within(wanted))
     };
     let open = |extra: &[RepoPath]| {
-        Directory::open(path, |folder| {
-            !wanted(folder)
-                && !extra.iter().any(|extra| {
-                    folder == extra
-                        || extra.ancestors().any(|above| above == *folder)
-                        || folder.ancestors().any(|above| above == *extra)
-                })
-        })
-        .map_err(|error| {
-            anyhow::Error::from(UserError::new(
+        let is_extra = |folder: &RepoPath| {
+            extra.iter().any(|extra| {
+                folder == extra
+                    || extra.ancestors().any(|above| above == *folder)
+                    || folder.ancestors().any(|above| above == *extra)
+            })
+        };
+        let tree = Directory::open(path, |folder| !wanted(folder) && !is_extra(folder));
+        tree.map_err(|error| {
+            UserError::new(
                 format!("the upstream can't be read: {error:#}"),
                 "remove it there, or name another upstream",
-            ))
+            )
         })
     };
     let tree = open(&[])?;
@@ -245,10 +238,7 @@ fn directory(path: &Path) -> Result<Directory> {
     if Shape::of(tree.entries()) == Some(Shape::Root)
         && let Some(dockerfile) = tree.read_file("Dockerfile")?
     {
-        let folders = incoming::copied_folders(&dockerfile)?;
-        if !folders.is_empty() {
-            return open(&folders);
-        }
+        return Ok(open(&incoming::copied_folders(&dockerfile)?)?);
     }
     Ok(tree)
 }
@@ -291,28 +281,24 @@ impl Upstream {
     /// Chooses, checks, reads and renders its files.
     pub fn collect(&self) -> Result<Bundle> {
         incoming::collect(&*self.tree, self.source.shape, |entries| {
-            match &self.remote {
-                Some(remote) => remote.sizes(entries),
-                None => Ok(()),
-            }
+            let remote = self.remote.as_ref();
+            remote.map_or(Ok(()), |remote| remote.sizes(entries))
         })
     }
 }
 
 /// The files that a migration reads, as far as they are known before the Dockerfile is.
 fn wanted(entries: &Entries, shape: Shape) -> Vec<&Oid> {
-    entries
-        .iter()
-        .filter(|(path, _)| match shape {
-            Shape::Runpod => path.is_within(layout::RUNPOD),
-            Shape::Root => {
-                layout::is_core(path)
-                    || layout::is_record(path)
-                    || path.parent().is_none() && !layout::is_own(path) && !layout::is_tool(path)
-            }
-        })
-        .filter_map(|(_, entry)| entry.oid.as_ref())
-        .collect()
+    let is_wanted = |path: &RepoPath| match shape {
+        Shape::Runpod => path.is_within(layout::RUNPOD),
+        Shape::Root => {
+            layout::is_core(path)
+                || layout::is_record(path)
+                || path.parent().is_none() && !layout::is_own(path) && !layout::is_tool(path)
+        }
+    };
+    let wanted = entries.iter().filter(|(path, _)| is_wanted(path));
+    wanted.filter_map(|(_, entry)| entry.oid.as_ref()).collect()
 }
 
 #[cfg(test)]

@@ -145,11 +145,8 @@ impl Work<'_> {
         bail!(UserError::new(what, help))
     }
 
-    /// Adds the commit to a transaction that began without one.
-    pub fn commit_too(&self, record: &mut JournalRecord) -> Result<()> {
-        if let Some(commit) = &mut record.commit {
-            commit.wanted = true;
-        }
+    /// Adds the commits to a transaction that began without them.
+    pub fn add_commits(&self, record: &mut JournalRecord) -> Result<()> {
         self.make_commits(record)?;
         self.journal.write(record)
     }
