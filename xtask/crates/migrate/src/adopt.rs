@@ -150,26 +150,23 @@ struct Found {
 /// of several.
 fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found> {
     let source = &upstream.source;
-    let named = merge::store(scratch, &upstream.collect()?, source.clone())?;
-    let mut best = (same_files(&named.entries(), ours), named);
-    let total = best.1.files.len();
+    let mut origin = merge::store(scratch, &upstream.collect()?, source.clone())?;
+    let mut same = same_files(&origin.entries(), ours);
+    let total = origin.files.len();
     // Revisions with equal worker files are looked at once.
     let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
     for commit in upstream.history()? {
-        if best.0 == total {
+        if same == total {
             break;
         }
         let Some(tree) = upstream.at(&commit)? else {
             break;
         };
-        if Shape::of(tree.entries()) != Some(source.shape) {
-            continue;
-        }
-        let key = fingerprint(tree.entries(), source.shape);
-        if !seen.insert(key) {
-            continue;
-        }
-        if at_best(tree.entries(), source.shape, ours) <= best.0 {
+        let entries = tree.entries();
+        if Shape::of(entries) != Some(source.shape)
+            || !seen.insert(fingerprint(entries, source.shape))
+            || at_best(entries, source.shape, ours) <= same
+        {
             continue;
         }
         upstream.fetch_files(&tree)?;
@@ -177,14 +174,22 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         let Ok(bundle) = incoming::collect(&tree, source.shape, |_| Ok(())) else {
             continue;
         };
-        let mut origin = merge::store(scratch, &bundle, source.clone())?;
-        origin.commit = Some(commit);
-        let same = same_files(&origin.entries(), ours);
-        if same > best.0 {
-            best = (same, origin);
+        let older = merge::store(scratch, &bundle, source.clone())?;
+        let count = same_files(&older.entries(), ours);
+        if count > same {
+            (same, origin) = (count, older);
+            origin.commit = Some(commit);
         }
     }
-    let (same, origin) = best;
+    if same == 0 {
+        bail!(UserError::new(
+            format!(
+                "no file here is as {} gave it in any revision",
+                source.address
+            ),
+            "name the upstream that the files came from with --upstream"
+        ));
+    }
     let short = |commit: &Option<String>| {
         let commit = commit.as_deref();
         commit.map_or_else(String::new, |commit| format!(" {}", short(commit)))
@@ -201,15 +206,6 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
             short(&source.commit)
         ));
     }
-    if same == 0 {
-        bail!(UserError::new(
-            format!(
-                "no file here is as {} gave it in any revision",
-                source.address
-            ),
-            "name the upstream that the files came from with --upstream"
-        ));
-    }
     Ok(Found {
         same,
         origin,
@@ -218,11 +214,11 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
 }
 
 fn fingerprint(entries: &Entries, shape: Shape) -> Vec<(RepoPath, Oid)> {
-    entries
+    let of_worker = entries
         .iter()
-        .filter(|(path, _)| shape.destination(path).is_some())
-        .filter_map(|(path, entry)| Some((path.clone(), entry.oid.clone()?)))
-        .collect()
+        .filter(|(path, _)| shape.destination(path).is_some());
+    let named = of_worker.filter_map(|(path, entry)| Some((path.clone(), entry.oid.clone()?)));
+    named.collect()
 }
 
 /// How many of a revision's files could be here as it gives them: those that are rewritten are
@@ -230,10 +226,9 @@ fn fingerprint(entries: &Entries, shape: Shape) -> Vec<(RepoPath, Oid)> {
 fn at_best(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
     let could = |(path, entry): &(&RepoPath, &TreeEntry)| {
         shape.destination(path).is_some_and(|to| {
-            let same = |there: &TreeEntry| there.oid == entry.oid;
             let is_rewritten = incoming::rewriter(&to, shape).is_some();
-            ours.get(&to)
-                .is_some_and(|there| is_rewritten || same(there))
+            let ours = ours.get(&to);
+            ours.is_some_and(|ours| is_rewritten || ours.oid == entry.oid)
                 && layout::kept_out(&to).is_none()
         })
     };
@@ -242,10 +237,10 @@ fn at_best(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
 
 /// How many of upstream's files are here as it gave them.
 fn same_files(theirs: &Entries, ours: &Entries) -> usize {
-    theirs
-        .iter()
-        .filter(|(path, theirs)| ours.get(path).is_some_and(|ours| ours.oid == theirs.oid))
-        .count()
+    let is_same = |(path, theirs): &(&RepoPath, &TreeEntry)| {
+        ours.get(path).is_some_and(|ours| ours.oid == theirs.oid)
+    };
+    theirs.iter().filter(is_same).count()
 }
 
 fn files(origin: &Origin, ours: &Entries) -> Vec<Arrival> {

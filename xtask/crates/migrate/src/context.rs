@@ -28,10 +28,9 @@ pub fn notes(
     let mut notes = Vec::new();
     if let Some(ignore) = result.read_file(".dockerignore")? {
         let ignore = Ignore::read(&ignore);
-        let hidden = given
-            .iter()
-            .filter(|it| is_copied(it) && ignore.excludes(it));
-        let hidden: Vec<String> = hidden.map(ToString::to_string).collect();
+        let hidden = |path: &&&RepoPath| is_copied(path) && ignore.excludes(path);
+        let hidden = given.iter().filter(hidden).map(ToString::to_string);
+        let hidden: Vec<String> = hidden.collect();
         if !hidden.is_empty() {
             notes.push(format!(
                 ".dockerignore keeps from the build what the Dockerfile copies: {}",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 
-use super::incoming::Bundle;
+use super::incoming::{Bundle, Incoming};
 use super::plan::{Move, Planned, Rewrite};
 use super::preflight::Preflight;
 use transaction::steps;
@@ -19,41 +19,32 @@ use xtask_core::output::diff;
 use xtask_core::tree::{Entries, Mode, RepoPath, Tree, TreeEntry, same};
 
 pub fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
-    bundle
-        .files
-        .iter()
-        .filter(|(path, incoming)| incoming.given != incoming.rendered && news(path))
-        .map(|(path, incoming)| Rewrite {
+    let rewritten = bundle.files.iter();
+    let rewritten = rewritten.filter(|(path, it)| it.given != it.rendered && news(path));
+    let rewrite = |(path, incoming): (&RepoPath, &Incoming)| {
+        let (old, new) = (format!("upstream/{}", incoming.from), path.to_string());
+        Rewrite {
             path: path.clone(),
             changes: incoming.changes.clone(),
-            diff: diff::unified(
-                &format!("upstream/{}", incoming.from),
-                &path.to_string(),
-                &incoming.given,
-                &incoming.rendered,
-            ),
-        })
-        .collect()
+            diff: diff::unified(&old, &new, &incoming.given, &incoming.rendered),
+        }
+    };
+    rewritten.map(rewrite).collect()
 }
 
 /// Files that git does not track in folders that retire: they stay, and the user should know.
 pub fn local_in_retired(at: &Preflight, moves: &[Move]) -> Vec<RepoPath> {
-    let left: BTreeSet<RepoPath> = moves
-        .iter()
-        .filter_map(|planned| planned.from.parent())
-        .collect();
-    at.status
-        .local
-        .iter()
-        .filter(|local| {
-            let folder = local.parent();
-            layout::is_retired(local)
-                || layout::is_stray_in_runpod(local)
-                || folder.is_none() && local.name().starts_with(b".env")
-                || folder.is_some_and(|folder| left.contains(&folder))
-        })
-        .cloned()
-        .collect()
+    let parents = moves.iter().filter_map(|planned| planned.from.parent());
+    let left: BTreeSet<RepoPath> = parents.collect();
+    let retires = |local: &&RepoPath| {
+        layout::is_retired(local)
+            || layout::is_stray_in_runpod(local)
+            || match local.parent() {
+                Some(folder) => left.contains(&folder),
+                None => local.name().starts_with(b".env"),
+            }
+    };
+    at.status.local.iter().filter(retires).cloned().collect()
 }
 
 /// The repository's symbolic links, and what each names.
@@ -133,18 +124,12 @@ pub fn drop_undeclared(
     let Some(entry) = built.entries.get(&path).filter(is_ours).cloned() else {
         return Ok(None);
     };
-    let is_at_odds = built
-        .plan
-        .conflicts
-        .iter()
-        .any(|one| one.path == "Dockerfile");
+    let mut conflicts = built.plan.conflicts.iter();
     let dockerfile = at
         .tree(&built.entries, "the result")
         .read_file("Dockerfile")?;
-    let (Some(dockerfile), false) = (dockerfile, is_at_odds) else {
-        return Ok(None);
-    };
-    let Ok(declared) = dockerfile::arguments(&dockerfile) else {
+    let dockerfile = dockerfile.filter(|_| !conflicts.any(|it| it.path == "Dockerfile"));
+    let Some(Ok(declared)) = dockerfile.map(|it| dockerfile::arguments(&it)) else {
         return Ok(None);
     };
     let text = at.ours.read(&path)?;

@@ -51,13 +51,10 @@ pub fn collect(
     sizes: impl Fn(&mut Entries) -> Result<()>,
 ) -> Result<Bundle> {
     let name = tree.describe();
-    let missing: Vec<String> = layout::CORE_FILES
-        .iter()
-        .chain(layout::HUB_FILES)
-        .map(|path| shape.source(path))
-        .filter(|source| !tree.entries().contains_key(source))
-        .map(|source| source.to_string())
-        .collect();
+    let needed = layout::CORE_FILES.iter().chain(layout::HUB_FILES);
+    let needed = needed.map(|path| shape.source(path));
+    let missing = needed.filter(|source| !tree.entries().contains_key(source));
+    let missing: Vec<String> = missing.map(|source| source.to_string()).collect();
     if !missing.is_empty() {
         bail!(UserError::new(
             format!("{name} lacks {}", missing.join(", ")),
@@ -71,16 +68,17 @@ pub fn collect(
         _ => Vec::new(),
     };
     let mut bundle = Bundle::default();
-    if shape == Shape::Root && copied.iter().any(dockerfile::Taken::is_everything) {
+    let is_repository =
+        |copied: &&dockerfile::Taken| shape == Shape::Root && copied.is_everything();
+    if copied.iter().any(|copied| is_repository(&copied)) {
         bundle.notes.push(format!(
             "the Dockerfile of {name} copies its whole repository; of that only the files of the \
              modern layout come along"
         ));
     }
     let is_copied = |source: &RepoPath| {
-        copied.iter().any(|copied| {
-            !(shape == Shape::Root && copied.is_everything()) && copied.covers(source)
-        })
+        let mut parts = copied.iter().filter(|copied| !is_repository(copied));
+        parts.any(|copied| copied.covers(source))
     };
     let (comes, left) = choose(tree.entries(), shape, is_copied, &mut bundle.notes);
     let entries = comes.iter();
@@ -96,16 +94,13 @@ pub fn collect(
             "nothing of it was written; name an upstream that you trust"
         ));
     }
-    let map = PathMap::new(
-        match shape {
-            Shape::Runpod => layout::RUNPOD,
-            Shape::Root => "",
-        },
-        comes
-            .iter()
-            .map(|(to, (from, _))| (from.clone(), to.clone())),
-        left,
-    );
+    let folder = match shape {
+        Shape::Runpod => layout::RUNPOD,
+        Shape::Root => "",
+    };
+    let places = comes.iter();
+    let places = places.map(|(to, (from, _))| (from.clone(), to.clone()));
+    let map = PathMap::new(folder, places, left);
     for (to, (from, entry)) in comes {
         let mut incoming = Incoming::plain(from.clone(), entry.mode, tree.read(&from)?);
         if let Some(rewriter) = rewriter(&to, shape) {
@@ -173,11 +168,8 @@ pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
     let mut folders = Vec::new();
     for copied in copied.iter().filter(|copied| !copied.is_everything()) {
         // Of a pattern, the folders before it.
-        let fixed = copied
-            .path
-            .split(['*', '?', '['])
-            .next()
-            .unwrap_or_default();
+        let fixed = copied.path.split(['*', '?', '[']).next();
+        let fixed = fixed.unwrap_or_default();
         let folder = match fixed.rsplit_once('/') {
             Some((folder, _)) if fixed.len() < copied.path.len() => folder,
             _ => fixed,

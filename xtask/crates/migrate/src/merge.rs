@@ -126,7 +126,8 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
         }
     }
     let mut arrivals = arrivals(sides, &moved, &entries, &conflicts);
-    if looks_for_renames(sides) {
+    // Where a fork is carried the renames are known beforehand.
+    if sides.args.carry.is_none() {
         for (old, new) in renamed(scratch, sides, &moved, &entries, &conflicts)? {
             if let Some(arrival) = arrivals.iter_mut().find(|arrival| arrival.path == old) {
                 arrival.path = new;
@@ -174,11 +175,6 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
     })
 }
 
-/// Renames are known beforehand where a fork is carried.
-fn looks_for_renames(sides: &Sides) -> bool {
-    sides.args.carry.is_none()
-}
-
 type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);
 
 /// Without a base: upstream's files are all new, and their places are free.
@@ -200,40 +196,35 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
     // Many a git looks for renames whatever it is told, but only of files that are gone. Where no
     // module of the layout is new, none of them has another name there.
     let is_new = |(_, to): &(RepoPath, RepoPath)| !sides.base.contains_key(to);
-    let gone = if looks_for_renames(sides) || sides.carried.iter().any(is_new) {
+    let looks_for_renames = sides.args.carry.is_none();
+    let gone = if looks_for_renames || sides.carried.iter().any(is_new) {
         Vec::new()
     } else {
         removed_here(sides, &ours)
     };
-    ours.extend(
-        gone.iter()
-            .map(|(path, base, _)| (path.clone(), base.clone())),
-    );
-    let ours = tree_of(scratch, sides.before, &ours)?;
+    let removed = gone
+        .iter()
+        .map(|(path, base, _)| (path.clone(), base.clone()));
+    ours.extend(removed);
     let merged = scratch.merge(
         &tree_alone(scratch, &sides.base)?,
-        &ours,
+        &tree_of(scratch, sides.before, &ours)?,
         &tree_alone(scratch, &sides.theirs)?,
-        looks_for_renames(sides),
+        looks_for_renames,
     )?;
     let entries = repo.entries(&merged.tree)?;
-    let mut stages: Vec<ConflictStage> = merged
-        .stages
-        .into_iter()
-        .filter_map(|(path, stage, entry)| {
-            let side = entry.side()?;
-            Some(ConflictStage { path, stage, side })
-        })
-        .collect();
     // The modern files need one another, so that one which upstream did not change comes too.
-    let changed = |(_, base, theirs): &(_, _, _)| !same(base, theirs);
-    for (path, base, theirs) in gone.into_iter().filter(changed) {
-        let sides = [(1, base.side()), (3, theirs.side())];
-        stages.extend(sides.into_iter().filter_map(|(stage, side)| {
-            let (path, side) = (path.clone(), side?);
-            Some(ConflictStage { path, stage, side })
-        }));
-    }
+    let changed = gone
+        .into_iter()
+        .filter(|(_, base, theirs)| !same(base, theirs));
+    let removed =
+        changed.flat_map(|(path, base, theirs)| [(path.clone(), 1, base), (path, 3, theirs)]);
+    let stages = merged.stages.into_iter().chain(removed);
+    let stages = stages.filter_map(|(path, stage, entry)| {
+        let side = entry.side()?;
+        Some(ConflictStage { path, stage, side })
+    });
+    let stages: Vec<ConflictStage> = stages.collect();
     let mut conflicts: BTreeMap<RepoPath, String> = BTreeMap::new();
     for ConflictStage { path, .. } in &stages {
         let of_path = stages.iter().filter(|other| other.path == *path);
@@ -250,11 +241,9 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
             conflicts.insert(path.clone(), message);
         }
     }
-    let conflicts = conflicts
-        .into_iter()
-        .map(|(path, reason)| Conflict { path, reason })
-        .collect();
-    Ok((entries, conflicts, stages))
+    let conflicts = conflicts.into_iter();
+    let conflicts = conflicts.map(|(path, reason)| Conflict { path, reason });
+    Ok((entries, conflicts.collect(), stages))
 }
 
 /// The files of the base that upstream still has and this repository does not: with both versions.
@@ -272,17 +261,14 @@ fn removed_here(sides: &Sides, ours: &Entries) -> Vec<(RepoPath, TreeEntry, Tree
 
 /// Why a path is a conflict, by which sides have it.
 fn reason(stages: impl Iterator<Item = u8>) -> &'static str {
-    let mut present = [false; 4];
-    for stage in stages {
-        if let Some(present) = present.get_mut(usize::from(stage)) {
-            *present = true;
-        }
-    }
-    match present {
-        [_, true, true, true] => "changed here and upstream in the same place",
-        [_, false, true, true] => "added here and upstream with different content",
-        [_, true, true, false] => "changed here, removed or moved upstream",
-        [_, true, false, true] => "changed upstream, removed or moved here",
+    let mut stages: Vec<u8> = stages.collect();
+    stages.sort_unstable();
+    stages.dedup();
+    match stages[..] {
+        [1, 2, 3] => "changed here and upstream in the same place",
+        [2, 3] => "added here and upstream with different content",
+        [1, 2] => "changed here, removed or moved upstream",
+        [1, 3] => "changed upstream, removed or moved here",
         _ => "renamed here and upstream in different ways",
     }
 }
@@ -309,39 +295,29 @@ fn arrivals(
     let carried = sides.carried.iter().map(|(_, to)| to);
     let given = sides.base.keys().chain(sides.theirs.keys());
     let paths: BTreeSet<&RepoPath> = given.chain(carried).collect();
-    paths
-        .into_iter()
-        .map(|path| {
-            let (base, mine, theirs, now) = (
-                sides.base.get(path),
-                ours.get(path),
-                sides.theirs.get(path),
-                after.get(path),
-            );
-            let replaced = sides.moves.iter().any(|planned| planned.from == *path);
-            let what = if conflicts.iter().any(|conflict| conflict.path == *path) {
-                What::Conflict
-            } else if mine.is_none() && base.is_none() && replaced {
-                What::Replaces
-            } else {
-                match (mine, theirs, now) {
-                    (None, Some(_), Some(_)) => What::Added,
-                    (None, _, None) => What::RemovedHere,
-                    (Some(_), _, None) => What::Removed,
-                    _ if equal(now, mine) && equal(mine, theirs) => What::Unchanged,
-                    _ if equal(now, mine) => What::ChangedHere,
-                    _ if equal(now, theirs) => What::Updated,
-                    _ => What::Merged,
-                }
-            };
-            Arrival {
-                path: path.clone(),
-                from: from(path).map_or_else(|| path.clone(), |file| file.from.clone()),
-                renamed_from: None,
-                what,
-            }
-        })
-        .collect()
+    let arrival = |path: &RepoPath| {
+        let (base, theirs) = (sides.base.get(path), sides.theirs.get(path));
+        let (mine, now) = (ours.get(path), after.get(path));
+        let replaced = sides.moves.iter().any(|planned| planned.from == *path);
+        let what = match (mine, theirs, now) {
+            _ if conflicts.iter().any(|conflict| conflict.path == *path) => What::Conflict,
+            (None, ..) if base.is_none() && replaced => What::Replaces,
+            (None, Some(_), Some(_)) => What::Added,
+            (None, _, None) => What::RemovedHere,
+            (Some(_), _, None) => What::Removed,
+            _ if equal(now, mine) && equal(mine, theirs) => What::Unchanged,
+            _ if equal(now, mine) => What::ChangedHere,
+            _ if equal(now, theirs) => What::Updated,
+            _ => What::Merged,
+        };
+        Arrival {
+            path: path.clone(),
+            from: from(path).map_or_else(|| path.clone(), |file| file.from.clone()),
+            renamed_from: None,
+            what,
+        }
+    };
+    paths.into_iter().map(arrival).collect()
 }
 
 /// The files that upstream changed and the merge found under another name here: where the modern
@@ -366,13 +342,9 @@ fn renamed(
     if new.is_empty() {
         return Ok(Vec::new());
     }
-    let old: Entries = sides
-        .base
-        .iter()
-        .filter(|(path, _)| !ours.contains_key(path) && !in_conflict(path))
-        .filter(|(path, base)| sides.theirs.get(path).is_some_and(|now| !same(base, now)))
-        .map(|(path, base)| (path.clone(), base.clone()))
-        .collect();
+    let old = removed_here(sides, ours).into_iter();
+    let old = old.filter(|(path, base, now)| !in_conflict(path) && !same(base, now));
+    let old: Entries = old.map(|(path, base, _)| (path, base)).collect();
     scratch.renames(&tree_alone(scratch, &old)?, &tree_alone(scratch, &new)?)
 }
 
