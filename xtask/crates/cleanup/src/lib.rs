@@ -109,7 +109,6 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let index = at.ours.entries();
     let record = JournalRecord {
         task: TASK.to_owned(),
-        ends_when_staged: true,
         head: at.head.clone(),
         before_tree: at.head_tree.clone(),
         after_tree: steps::tree_of(&scratch, index, &after)?,
@@ -122,7 +121,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         }),
         ..JournalRecord::default()
     };
-    let record = Work::begun(repo, &journal, scratch, index)?.apply(record, &after)?;
+    let record = Work::begin(repo, &journal, scratch, index)?.apply(record, &after)?;
     remove_empty(&repo.top.join(OUTDATED))?;
     report.end(&plan, false, record.tip())
 }
@@ -143,7 +142,7 @@ fn take_up(
         if args.dry_run {
             return report.interrupted().map(Some);
         }
-        Work::resumed(repo, journal)?.forward(&mut record)?;
+        Work::resume(repo, journal)?.forward(&mut record)?;
         remove_empty(&repo.top.join(OUTDATED))?;
         // With `--commit`, go on and commit what the interrupted run only staged.
         if !args.commit || record.commit.is_some() {

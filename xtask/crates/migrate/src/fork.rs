@@ -70,13 +70,11 @@ pub fn in_conflict(
     let mut changes = fork.changes(started, new);
     let mut changed: Vec<(RepoPath, Vec<Hunk>)> = Vec::new();
     for path in base.changed(at.ours.entries()) {
-        let text = |tree: &dyn Tree| -> Result<String> {
-            let content = if tree.entries().contains_key(&path) {
-                tree.read(&path)?
-            } else {
-                Vec::new()
-            };
-            Ok(String::from_utf8_lossy(&content).into_owned())
+        let text = |tree: &dyn Tree| {
+            let is_there = tree.entries().contains_key(&path);
+            let content = is_there.then(|| tree.read(&path)).transpose()?;
+            let content = content.unwrap_or_default();
+            anyhow::Ok(String::from_utf8_lossy(&content).into_owned())
         };
         let (before, after) = (text(&*base.tree)?, text(&at.ours)?);
         if is_there(&path) && !before.contains('\0') && !after.contains('\0') {
@@ -98,35 +96,25 @@ pub fn in_conflict(
     }
     changes.retain(|change| is_there(&change.path));
     // A flag beside its variable is the same change.
-    let variables: Vec<(RepoPath, usize)> = changes
-        .iter()
-        .filter(|change| change.id.starts_with("env:"))
-        .map(|change| (change.path.clone(), change.line))
-        .collect();
-    changes.retain(|change| {
-        let place = (change.path.clone(), change.line);
-        !change.id.starts_with("flag:") || !variables.contains(&place)
-    });
+    let place = |change: &ForkChange| (change.path.clone(), change.line);
+    let variables = changes.iter().filter(|it| it.id.starts_with("env:"));
+    let variables: Vec<(RepoPath, usize)> = variables.map(place).collect();
+    changes.retain(|it| !it.id.starts_with("flag:") || !variables.contains(&place(it)));
     for (path, hunks) in changed {
         // A different reading of an unchanged line is a consequence; a changed value still counts.
         changes.retain(|change| {
             let is_changed = || hunks.iter().any(|hunk| hunk.holds(change));
             change.path != path || !change.is_loss() || is_changed()
         });
-        let told: Vec<ForkChange> = changes
-            .iter()
-            .filter(|change| change.path == path)
-            .cloned()
-            .collect();
-        for hunk in &hunks {
-            let mut held = changes.iter_mut().filter(|change| change.path == path);
-            if let Some(first) = held.find(|change| hunk.holds(change)) {
-                first.text = Some(hunk.change.what.clone());
+        let mut lines = Vec::new();
+        for hunk in hunks {
+            let mut of_file = changes.iter_mut().filter(|change| change.path == path);
+            match of_file.find(|change| hunk.holds(change)) {
+                Some(first) => first.text = Some(hunk.change.what),
+                None => lines.push(hunk.change),
             }
         }
-        let hunks = hunks.into_iter();
-        let hunks = hunks.filter(|hunk| !told.iter().any(|change| hunk.holds(change)));
-        changes.extend(hunks.map(|hunk| hunk.change));
+        changes.extend(lines);
     }
     changes.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     Ok(changes)
@@ -141,7 +129,8 @@ struct Hunk {
 impl Hunk {
     /// Whether a fact that changed stands in these lines.
     fn holds(&self, change: &ForkChange) -> bool {
-        let lines = if change.is_removal() {
+        let is_removal = change.is_removal();
+        let lines = if is_removal {
             &self.before
         } else {
             &self.after
@@ -164,16 +153,13 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
             lines.map(str::to_owned).collect()
         };
         let text = |lines: &[String]| {
-            let words = lines
-                .iter()
-                .find(|line| line.contains(char::is_alphanumeric));
+            let mut found = lines.iter();
+            let words = found.find(|line| line.contains(char::is_alphanumeric));
             let said = words.or(lines.first());
             said.map(|line| line.chars().take(60).collect::<String>())
         };
-        let (removed, added) = (
-            said(old.get(old_range.clone())),
-            said(new.get(new_range.clone())),
-        );
+        let removed = said(old.get(old_range.clone()));
+        let added = said(new.get(new_range.clone()));
         // Spaces and comments do nothing.
         if removed == added {
             return None;
@@ -199,10 +185,8 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
         })
     };
     let operations = diff.ops().iter();
-    operations
-        .filter(|operation| operation.tag() != similar::DiffTag::Equal)
-        .filter_map(hunk)
-        .collect()
+    let changes = operations.filter(|it| it.tag() != similar::DiffTag::Equal);
+    changes.filter_map(hunk).collect()
 }
 
 /// Whether anything in a worker names `SGLang`: an import, a command, its base image or a
@@ -226,25 +210,21 @@ pub fn expect_sglang(at: &Preflight) -> Result<()> {
         has.push(format!("it is built on {}", base.text));
     }
     let packages = worker.packages.iter();
-    let mut packages: Vec<&str> = packages
-        .filter(|package| package.manager == worker_files::packages::Manager::Pip)
-        .map(|package| package.name.as_str())
-        .collect();
+    let packages = packages.filter(|it| it.manager == worker_files::packages::Manager::Pip);
+    let mut packages: Vec<&str> = packages.map(|package| &*package.name).collect();
     packages.dedup();
     if !packages.is_empty() {
         let more = if packages.len() > 6 { ", …" } else { "" };
         packages.truncate(6);
         has.push(format!("it installs {}{more}", packages.join(", ")));
     }
-    let has = match has.as_slice() {
-        [] => String::new(),
-        has => format!(": {}", has.join(" and ")),
-    };
+    let colon = if has.is_empty() { "" } else { ": " };
     bail!(UserError::new(
         format!(
             "{} is no worker for SGLang: no import, command, base image or requirement in it \
-             names that{has}",
-            at.repo.top.display()
+             names that{colon}{}",
+            at.repo.top.display(),
+            has.join(" and ")
         ),
         "name the worker's repository with `-C DIR`, or migrate this one all the same with --anyway"
     ))
@@ -296,21 +276,13 @@ fn orphan(
         Some("builder/setup.sh") => "changed here; what it installs belongs in the Dockerfile",
         _ => "changed here, and the modern layout has no such file",
     };
-    let stage = |stage: u8, entry: &TreeEntry| {
-        let side = entry.side()?;
-        let path = path.clone();
+    let stages = [(1, before), (2, Some(now))].into_iter();
+    let stages = stages.filter_map(|(stage, entry)| {
+        let (path, side) = (path.clone(), entry?.side()?);
         Some(ConflictStage { path, stage, side })
-    };
-    let stages = before
-        .and_then(|before| stage(1, before))
-        .into_iter()
-        .chain(stage(2, now))
-        .collect();
-    let conflict = Conflict {
-        path: path.clone(),
-        reason: reason.to_owned(),
-    };
-    (conflict, stages)
+    });
+    let (path, reason) = (path.clone(), reason.to_owned());
+    (Conflict { path, reason }, stages.collect())
 }
 
 #[cfg(test)]

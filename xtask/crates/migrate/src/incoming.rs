@@ -87,7 +87,7 @@ pub fn collect(
     sizes(&mut entries)?;
     let mut problems = validate_upstream::vet(&entries, |to| tree.read(&comes.get(to)?.0).ok());
     // Report a malicious name even if the file would not come.
-    problems.extend(left.iter().filter_map(validate_upstream::name));
+    problems.extend(left.iter().filter_map(validate_upstream::name_problem));
     if !problems.is_empty() {
         bail!(UserError::new(
             format!("{name} is refused:\n  {}", problems.join("\n  ")),

@@ -118,7 +118,7 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
         expect_identity(repo)?;
     }
     let record = record_of(&at, &made, &scratch, args)?;
-    let work = Work::begun(repo, &journal, scratch, at.ours.entries())?;
+    let work = Work::begin(repo, &journal, scratch, at.ours.entries())?;
     let record = work.apply(record, &made.entries)?;
     report.end(&at, plan, MigrationEnding::of(&record), record.tip())
 }
@@ -223,7 +223,7 @@ fn resume(
     if commit {
         expect_identity(repo)?;
     }
-    let work = Work::resumed(repo, journal)?;
+    let work = Work::resume(repo, journal)?;
     if let Some(of_record) = &mut record.commit {
         of_record.wanted |= commit;
     }
@@ -239,7 +239,6 @@ fn resume(
             record.head = head;
             record.undo_from = record.steps.len();
             record.stages.clear();
-            record.new_folders.clear();
             work.forget_old_index()?;
         }
         let after = resolve(repo, &work, &mut record)?;
@@ -384,7 +383,7 @@ fn abort(
     record: &JournalRecord,
     report: &MigrationReport,
 ) -> Result<Outcome> {
-    let kept = Work::resumed(repo, journal)?.abort(record)?;
+    let kept = Work::resume(repo, journal)?.abort(record)?;
     let page = repo.git_dir.join(report::PAGE);
     let moves = |step: &PathChange| matches!(step, PathChange::Move { .. });
     if record.steps.iter().any(moves) && page.is_file() {

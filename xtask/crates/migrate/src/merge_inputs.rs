@@ -10,7 +10,7 @@ use super::upstream::{self, Upstream};
 use xtask_core::layout::{LOCK, Shape};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, RepoPath, Tree, TreeEntry, same};
+use xtask_core::tree::{Entries, Tree, same};
 
 /// What the lock will record of what upstream gives, and whether that is anything new.
 pub fn news(at: &Preflight, fresh: Origin) -> (Origin, bool) {
@@ -95,13 +95,12 @@ impl Planner<'_> {
         let origin = merge::store(scratch, &bundle, source)?;
         let before = at.lock.as_ref().and_then(|lock| lock.tool.as_ref());
         if before.is_none() {
-            let new = origin.entries();
-            let ours = |path: &RepoPath| at.ours.entries().get(path);
-            let differs = |(path, new): &(&RepoPath, &TreeEntry)| {
-                ours(path).is_some_and(|there| !same(there, new))
-            };
-            let taken = new.iter().filter(differs).map(|(path, _)| path.to_string());
-            let taken: Vec<String> = taken.collect();
+            let mut taken = origin.entries();
+            taken.retain(|path, new| {
+                let ours = at.ours.entries().get(path);
+                ours.is_some_and(|ours| !same(ours, new))
+            });
+            let taken: Vec<String> = taken.keys().map(ToString::to_string).collect();
             if !taken.is_empty() {
                 bail!(UserError::new(
                     format!(
@@ -112,9 +111,7 @@ impl Planner<'_> {
                 ));
             }
         }
-        Ok(Some((
-            origin,
-            before.map_or_else(Entries::new, Origin::entries),
-        )))
+        let before = before.map_or_else(Entries::new, Origin::entries);
+        Ok(Some((origin, before)))
     }
 }

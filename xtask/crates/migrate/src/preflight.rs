@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use transaction::list;
 use transaction::steps::PathChange;
 use transaction::targets::check_targets_free;
-use xtask_core::git::{GitTree, Index, Objects, Repo, Status, Unseen};
+use xtask_core::git::{GitTree, Objects, Repo, Status, Unseen};
 use xtask_core::layout::{LOCK, RECORDS};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
@@ -59,9 +59,9 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
             "commit the worker's files first"
         ));
     };
-    let Index { entries, unseen } = index;
     let objects = repo.objects();
-    let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
+    let name = repo.top.display().to_string();
+    let ours = GitTree::new(objects.clone(), index.entries, name);
     let lock = Lock::read(&ours)?;
     for (record, _) in RECORDS {
         records::place_in(ours.entries(), record)?;
@@ -71,7 +71,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
         repo: repo.clone(),
         objects,
         status,
-        unseen,
+        unseen: index.unseen,
         head,
         ours,
         lock,
@@ -79,36 +79,35 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
 }
 
 fn expect_clean(at: &Preflight) -> Result<()> {
-    let Preflight { repo, status, .. } = at;
-    if !status.changed.is_empty() {
-        let filters = if repo.has_filters() {
-            "; files behind a filter such as LFS can look changed right after a clone, until \
-             `git update-index --refresh --force-write-index` has looked at them"
-        } else {
-            ""
-        };
-        bail!(UserError::new(
-            format!(
-                "the work tree or the index has changes that are not committed:\n  {}",
-                list(&status.changed)
-            ),
-            format!("commit them, or put them away with `git stash`{filters}")
-        ));
+    let changed = &at.status.changed;
+    if changed.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let filters = if at.repo.has_filters() {
+        "; files behind a filter such as LFS can look changed right after a clone, until \
+         `git update-index --refresh --force-write-index` has looked at them"
+    } else {
+        ""
+    };
+    bail!(UserError::new(
+        format!(
+            "the work tree or the index has changes that are not committed:\n  {}",
+            list(changed)
+        ),
+        format!("commit them, or put them away with `git stash`{filters}")
+    ))
 }
 
 pub fn expect_unlocked(repo: &Repo) -> Result<()> {
-    if repo.index_lock().exists() {
-        bail!(UserError::new(
-            format!(
-                "{} is there: another git is at work, or was killed",
-                repo.index_lock().display()
-            ),
-            "wait for it to end, or remove the file"
-        ));
+    let lock = repo.index_lock();
+    if !lock.exists() {
+        return Ok(());
     }
-    Ok(())
+    let lock = lock.display();
+    bail!(UserError::new(
+        format!("{lock} is there: another git is at work, or was killed"),
+        "wait for it to end, or remove the file"
+    ))
 }
 
 /// Refuses steps that the work tree blocks, or that write where a sparse checkout has no files.
@@ -121,17 +120,14 @@ pub fn check_steps(at: &Preflight, steps: &[PathChange]) -> Result<()> {
     let targets = steps.iter().filter_map(PathChange::target).cloned();
     let written: BTreeSet<RepoPath> = targets.chain([RepoPath::from(LOCK)]).collect();
     let written: Vec<RepoPath> = written.into_iter().collect();
-    let (hidden, what) = match at.repo.hidden(&written)? {
-        Some(hidden) => (hidden, "the sparse checkout hides what would be written"),
+    let (hidden, what) = if let Some(hidden) = at.repo.hidden(&written)? {
+        (hidden, "the sparse checkout hides what would be written")
+    } else {
         // What is checked out already is not hidden.
-        None => (
-            written
-                .into_iter()
-                .filter(|path| !at.ours.entries().contains_key(path))
-                .collect(),
-            "this is a sparse checkout, and git before 2.41 can't tell whether it hides what would \
-             be written",
-        ),
+        let is_new = |path: &RepoPath| !at.ours.entries().contains_key(path);
+        let what = "this is a sparse checkout, and git before 2.41 can't tell whether it hides \
+                    what would be written";
+        (written.into_iter().filter(is_new).collect(), what)
     };
     if hidden.is_empty() {
         return Ok(());

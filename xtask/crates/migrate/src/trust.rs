@@ -30,10 +30,8 @@ pub fn expect(git: &Git, address: &str, place: &UpstreamPlace, repository: &Path
     let path = path.canonicalize().unwrap_or(path);
     let address = &without_credentials(address);
     let by_hand = format!("name it with --upstream {}", quoted(address));
-    if repository
-        .canonicalize()
-        .is_ok_and(|top| path.starts_with(top))
-    {
+    let top = repository.canonicalize();
+    if top.is_ok_and(|top| path.starts_with(top)) {
         bail!(UserError::new(
             format!("{LOCK} names {address} as upstream, which came with this repository"),
             by_hand
@@ -53,22 +51,14 @@ pub fn expect(git: &Git, address: &str, place: &UpstreamPlace, repository: &Path
 
 /// The directories that the user trusts; a repository's own configuration is not asked.
 fn trusted(git: &Git) -> Result<Vec<PathBuf>> {
-    let answer = git
-        .call()
-        .dir(Path::new("/"))
-        .args([
-            "config",
-            "--global",
-            "--type=path",
-            "-z",
-            "--get-all",
-            SETTING,
-        ])
-        .finish()?;
-    Ok(records(&answer.stdout)
-        .map(|path| PathBuf::from(OsStr::from_bytes(path)))
-        .map(|path| path.canonicalize().unwrap_or(path))
-        .collect())
+    let call = git.call().dir(Path::new("/"));
+    let call = call
+        .words("config --global --type=path -z --get-all")
+        .arg(SETTING);
+    let answer = call.finish()?.stdout;
+    let paths = records(&answer).map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    let paths = paths.map(|path| path.canonicalize().unwrap_or(path));
+    Ok(paths.collect())
 }
 
 /// The path of a `file` address: what follows a host, which git ignores.

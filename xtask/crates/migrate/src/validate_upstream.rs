@@ -31,7 +31,7 @@ pub fn vet(incoming: &Entries, link: impl Fn(&RepoPath) -> Option<Vec<u8>>) -> V
         return problems;
     }
     for (path, entry) in incoming {
-        if let Some(problem) = name(path) {
+        if let Some(problem) = name_problem(path) {
             problems.push(problem);
             continue;
         }
@@ -57,40 +57,37 @@ pub fn vet(incoming: &Entries, link: impl Fn(&RepoPath) -> Option<Vec<u8>>) -> V
 }
 
 /// What is wrong with a path as such, as a line.
-pub fn name(path: &RepoPath) -> Option<String> {
-    name_problem(path).map(|problem| format!("{path}: {problem}"))
+pub fn name_problem(path: &RepoPath) -> Option<String> {
+    let problem = match path.as_str() {
+        None => "the name is not UTF-8",
+        Some(text) => problem_of_text(text)?,
+    };
+    Some(format!("{path}: {problem}"))
 }
 
-/// What is wrong with a path as such.
-fn name_problem(path: &RepoPath) -> Option<&'static str> {
-    let Some(text) = path.as_str() else {
-        return Some("the name is not UTF-8");
-    };
-    if text.starts_with('/') {
-        return Some("the path is absolute");
-    }
-    if text.chars().any(char::is_control) {
-        return Some("the name holds control characters");
-    }
-    if text.split('/').any(|part| part.len() > MAX_NAME) {
-        return Some("no file system takes a name of that length");
-    }
-    if text.len() > MAX_PATH {
-        return Some("no file system takes a path of that length");
-    }
-    if text.contains('\\') || text.contains(':') {
-        return Some("the name holds a character that Windows reads as part of a path");
-    }
-    for part in text.split('/') {
-        match part {
-            "" => return Some("the path has an empty part"),
-            "." | ".." => return Some("the path leaves its folder"),
-            _ if is_dot_git(part) => return Some("some systems read this name as .git"),
-            _ => {}
-        }
-    }
-    text.contains(is_invisible)
-        .then_some("the name holds invisible characters")
+fn problem_of_text(text: &str) -> Option<&'static str> {
+    let has = |is_bad: &dyn Fn(&str) -> bool| text.split('/').any(is_bad);
+    Some(if text.starts_with('/') {
+        "the path is absolute"
+    } else if text.contains(char::is_control) {
+        "the name holds control characters"
+    } else if has(&|part| part.len() > MAX_NAME) {
+        "no file system takes a name of that length"
+    } else if text.len() > MAX_PATH {
+        "no file system takes a path of that length"
+    } else if text.contains(['\\', ':']) {
+        "the name holds a character that Windows reads as part of a path"
+    } else if has(&str::is_empty) {
+        "the path has an empty part"
+    } else if has(&|part| matches!(part, "." | "..")) {
+        "the path leaves its folder"
+    } else if has(&is_dot_git) {
+        "some systems read this name as .git"
+    } else if text.contains(is_invisible) {
+        "the name holds invisible characters"
+    } else {
+        return None;
+    })
 }
 
 /// What is wrong with a symbolic link at `path` to `target`.
@@ -100,11 +97,9 @@ fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
         return Some(format!("a core file may not be a link (to {shown})"));
     }
     // `..` after the name of another link would lead up from wherever that leads.
-    let parts = || target.split(|&byte| byte == b'/');
-    let named = parts().position(|part| !matches!(part, b"" | b"." | b".."));
-    let up = parts().collect::<Vec<_>>();
-    let up = up.iter().rposition(|part| *part == b"..");
-    if named.is_some_and(|named| up > Some(named)) {
+    let mut parts = target.split(|&byte| byte == b'/');
+    let goes_down = parts.any(|part| !matches!(part, b"" | b"." | b".."));
+    if goes_down && parts.any(|part| part == b"..") {
         return Some(format!(
             "the link to {shown} goes up again after it went down"
         ));
@@ -115,13 +110,10 @@ fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
     if layout::is_core(&resolved) && !resolved.is_within("public") {
         return Some(format!("the link is a second name of {resolved}"));
     }
-    let leads_to_git = resolved
-        .parts()
-        .any(|part| is_dot_git(&String::from_utf8_lossy(part)));
-    if leads_to_git || layout::kept_out(&resolved).is_some() {
-        return Some(format!("the link leads to {resolved}"));
-    }
-    None
+    let mut parts = resolved.parts();
+    let leads_to_git = parts.any(|part| is_dot_git(&String::from_utf8_lossy(part)));
+    let is_kept_out = leads_to_git || layout::kept_out(&resolved).is_some();
+    is_kept_out.then(|| format!("the link leads to {resolved}"))
 }
 
 /// Files whose names a file system could confuse with those of other files here.

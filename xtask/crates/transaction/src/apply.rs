@@ -4,7 +4,6 @@
 //! `git read-tree -u` would overwrite ignored files; here every target and its parents are checked
 //! first. Moves are renames, so line-end and filter settings change no bytes.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,31 +32,30 @@ pub struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// Begins where the index stages `staged`, and forgets an earlier transaction.
-    pub fn begun(
+    pub fn begin(
         repo: &'a Repo,
         journal: &'a Journal,
         scratch: Scratch,
         staged: &Entries,
     ) -> Result<Self> {
         journal.begin(repo)?;
-        Ok(Self {
+        Ok(Self::new(repo, journal, scratch, staged.clone()))
+    }
+
+    /// Takes up what a record has of an earlier run.
+    pub fn resume(repo: &'a Repo, journal: &'a Journal) -> Result<Self> {
+        let scratch = repo.scratch(&journal.file("scratch"))?;
+        Ok(Self::new(repo, journal, scratch, repo.index()?.entries))
+    }
+
+    fn new(repo: &'a Repo, journal: &'a Journal, scratch: Scratch, staged: Entries) -> Self {
+        Self {
             repo,
             journal,
             scratch,
             objects: repo.objects(),
-            staged: staged.clone(),
-        })
-    }
-
-    /// Takes up what a record has of an earlier run.
-    pub fn resumed(repo: &'a Repo, journal: &'a Journal) -> Result<Self> {
-        Ok(Self {
-            repo,
-            journal,
-            scratch: repo.scratch(&journal.file("scratch"))?,
-            objects: repo.objects(),
-            staged: repo.index()?.entries,
-        })
+            staged,
+        }
     }
 }
 
@@ -97,16 +95,6 @@ impl Work<'_> {
         let oids = self.hash_files(&files)?;
         self.check_unchanged(&record.head, &replaced)?;
         record.found.extend(replaced.into_iter().cloned().zip(oids));
-        let targets = left.iter().filter_map(PathChange::target);
-        let folders: BTreeSet<RepoPath> = targets.flat_map(RepoPath::ancestors).collect();
-        let is_new = |folder: &RepoPath| {
-            let folder = folder.below(top);
-            // A link to a folder has to make room for one.
-            folder.is_symlink() || !folder.is_dir()
-        };
-        record
-            .new_folders
-            .extend(folders.into_iter().filter(is_new));
         let mut index = edit_between(&self.staged, after)?;
         // Those of resolved conflicts stay on record for an abort.
         if !record.conflicts.is_empty() {
@@ -205,7 +193,7 @@ impl Work<'_> {
         } else if let Some(tip) = record.tip() {
             self.move_head(tip, record)?;
             return self.end(record);
-        } else if record.ends_when_staged {
+        } else if record.commit.is_none() {
             // Everything that was removed is in a commit.
             return self.end(record);
         } else {

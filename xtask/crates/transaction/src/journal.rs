@@ -60,8 +60,6 @@ pub enum Phase {
 pub struct JournalRecord {
     pub version: u32,
     pub task: String,
-    /// Whether the journal ends once all is staged, because everything removed is in a commit.
-    pub ends_when_staged: bool,
     pub state: Phase,
     pub head: Oid,
     pub before_tree: Oid,
@@ -73,12 +71,11 @@ pub struct JournalRecord {
     pub undo_from: usize,
     /// The hashes of the replaced files in the work tree, unfiltered.
     pub found: BTreeMap<RepoPath, Oid>,
-    /// Folders that were not there before.
-    pub new_folders: Vec<RepoPath>,
     pub conflicts: Vec<Conflict>,
     pub stages: Vec<ConflictStage>,
     /// What the task needs once the conflicts are resolved, in its own format.
     pub pending: Option<String>,
+    /// Without one the journal ends once all is staged, and the task commits nothing.
     pub commit: Option<Commit>,
 }
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
-use super::files::{at_once, exists, is_file, make_parents, rename, write_new};
+use super::files::{
+    at_once, exists, is_file, make_parents, remove_empty_parents, rename, write_new,
+};
 use super::journal::JournalRecord;
 use super::steps::PathChange;
 use super::stopped;
@@ -80,17 +82,8 @@ impl Work<'_> {
             }
             PathChange::Remove { .. } => {}
         }
-        let target = step.target();
-        for folder in target.into_iter().flat_map(RepoPath::ancestors) {
-            if record.new_folders.contains(&folder) {
-                // A folder that is not empty holds the user's files.
-                let _ = fs_err::remove_dir(folder.below(top));
-            }
-        }
-        let (Some(path), aside) = (step.replaced(), self.journal.old_file(number)) else {
-            return Ok(());
-        };
-        if exists(&aside) {
+        let aside = self.journal.old_file(number);
+        if let Some(path) = step.replaced().filter(|_| exists(&aside)) {
             let place = path.below(top);
             if exists(&place) {
                 kept.push(self.keep(path, &place)?);
@@ -98,7 +91,8 @@ impl Work<'_> {
             make_parents(&place)?;
             rename(&aside, &place)?;
         }
-        Ok(())
+        let target = step.target();
+        target.map_or(Ok(()), |target| remove_empty_parents(target, top))
     }
 
     /// Moves a file with the user's changes into the git directory.
