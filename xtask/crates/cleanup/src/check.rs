@@ -154,22 +154,24 @@ impl ObstacleCheck<'_> {
         const BACK: &str = "restore --staged --worktree --";
         let (head, status) = (self.head.entries(), &self.at.status);
         let (index, top) = (self.at.ours.entries(), &self.at.repo.top);
+        let is_unmerged = |path: &RepoPath| status.unmerged.contains(path);
         // Not one in whose place something else is, which a restore would write over, and not one
         // whose staged content is in no commit.
         let is_gone = |path: &RepoPath| {
             let is_staged = || index.get(path).is_none_or(|it| head.get(path) == Some(it));
             let mut above = path.ancestors();
             let is_free = !exists(&path.below(top)) && !above.any(|one| is_file(&one.below(top)));
-            is_free && is_staged() && !status.unmerged.contains(path)
+            is_free && is_staged() && !is_unmerged(path)
         };
-        let gone =
-            |path: &&&RepoPath| is_outdated(path) && head.contains_key(**path) && is_gone(path);
+        let (outdated, others): (Vec<&RepoPath>, Vec<&RepoPath>) =
+            changed.iter().partition(|path| is_outdated(path));
         let all = head.keys().filter(|path| is_outdated(path)).count();
         // A restore of the whole folder would remove a file that is only staged.
-        let is_new = |path: &&&RepoPath| is_outdated(path) && !head.contains_key(**path);
         let is_all_gone = all > 0
-            && changed.iter().filter(gone).count() == all
-            && !changed.iter().any(|path| is_new(&path));
+            && outdated.len() == all
+            && outdated
+                .iter()
+                .all(|path| head.contains_key(*path) && is_gone(path));
         if is_all_gone {
             let why = self.commands.fit(
                 "is gone, and nothing was checked for that: bring it back and this removes it, or \
@@ -178,20 +180,21 @@ impl ObstacleCheck<'_> {
             let back = format!("{BACK} {OUTDATED}");
             self.add_git(ObstacleKind::Uncommitted, &OUTDATED, &why, &back);
         }
-        for &path in changed
-            .iter()
-            .filter(|path| !is_all_gone || !is_outdated(path))
-        {
+        for &path in if is_all_gone { &others[..] } else { changed } {
             let is_plain = is_file(&path.below(top)) && index.contains_key(path);
-            let settle = if is_plain && !status.unmerged.contains(path) {
+            let settle = if is_plain && !is_unmerged(path) {
                 format!("commit -- {}", quoted_path(path))
             } else if is_gone(path) {
                 format!("{BACK} {}", quoted_path(path))
             } else {
                 "status".to_owned()
             };
-            let why = "differs from HEAD";
-            self.add_git(ObstacleKind::Uncommitted, path, why, &settle);
+            self.add_git(
+                ObstacleKind::Uncommitted,
+                path,
+                "differs from HEAD",
+                &settle,
+            );
         }
     }
 
@@ -236,12 +239,8 @@ impl ObstacleCheck<'_> {
 
     fn not_plain(&mut self) -> Result<()> {
         let is_sparse = self.at.repo.is_sparse()?;
-        for (path, entry) in self
-            .head
-            .entries()
-            .iter()
-            .filter(|(path, _)| is_outdated(path))
-        {
+        let files = self.head.entries().iter();
+        for (path, entry) in files.filter(|(path, _)| is_outdated(path)) {
             let remove = format!("rm -- {}", quoted_path(path));
             let (why, settle) = match self.at.unseen.get(path) {
                 _ if entry.mode == Mode::Submodule => {
@@ -278,10 +277,8 @@ impl ObstacleCheck<'_> {
 
     fn facts(&mut self, gate: &CleanupGate) {
         for item in &gate.open {
-            let mut why = item.verdict.word().to_owned();
-            if !item.why.is_empty() {
-                why += &format!(": {}", item.why);
-            }
+            let colon = if item.why.is_empty() { "" } else { ": " };
+            let why = format!("{}{colon}{}", item.verdict.word(), item.why);
             self.add(ObstacleKind::Open, &item.id, &why, self.accept(&item.id));
         }
         if let Some(unfit) = &gate.baseline {
@@ -291,12 +288,15 @@ impl ObstacleCheck<'_> {
             let settle = self.commands.task("compare", &options);
             self.add(ObstacleKind::Baseline, &BASELINE, &unfit.why, settle);
         }
-        let stale: Vec<&str> = gate.stale.iter().map(|entry| entry.fact.as_str()).collect();
+        let mut stale: Vec<&str> = gate.stale.iter().map(|entry| &*entry.fact).collect();
         // The file is there, but needs no reason.
-        let passed: Vec<String> = self.plan.reasons.iter().map(|it| it.id.clone()).collect();
-        let idle = gate.accepted.of_cleanup();
-        let idle = idle.filter(|id| !passed.iter().any(|it| it == id) && !stale.contains(id));
-        for id in stale.iter().copied().chain(idle) {
+        let is_idle = |id: &str| self.plan.reasons.iter().all(|passed| passed.id != id);
+        for id in gate.accepted.of_cleanup().filter(|id| is_idle(id)) {
+            if !stale.contains(&id) {
+                stale.push(id);
+            }
+        }
+        for id in stale {
             let settle = self.commands.task("compare", &accepted::withdrawal(id));
             let why = "matches nothing that is open";
             self.add(ObstacleKind::Stale, &id, why, settle);

@@ -119,26 +119,19 @@ impl<'a> CleanupReport<'a> {
 
     /// Says how it ended and what to type next; `tip` is the commit.
     pub fn end(&self, plan: &RemovalPlan, dry_run: bool, tip: Option<&Oid>) -> Result<Outcome> {
-        let (ending, text) = match tip {
-            _ if dry_run => (
-                "dry-run",
-                format!(
-                    "\nNothing was changed. {OUTDATED}/ can go:\n\n    {}\n",
-                    self.commands.task("cleanup", "--commit")
-                ),
-            ),
-            Some(tip) => (
-                "committed",
-                format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", tip.short()),
-            ),
-            None => {
-                let done =
-                    format!("{GREEN}Done.{GREEN:#} The removal is staged, HEAD has not moved.");
-                ("staged", self.staged(&done, plan.writes.iter()))
-            }
+        let done = format!("{GREEN}Done.{GREEN:#}");
+        let (ending, text) = if dry_run {
+            let commit = self.commands.task("cleanup", "--commit");
+            let text = format!("\nNothing was changed. {OUTDATED}/ can go:\n\n    {commit}\n");
+            ("dry-run", text)
+        } else if let Some(tip) = tip {
+            let text = format!("\n{done} Committed as {}.\n", tip.short());
+            ("committed", text)
+        } else {
+            let done = format!("{done} The removal is staged, HEAD has not moved.");
+            ("staged", self.staged(&done, plan.writes.iter()))
         };
-        self.say(ending, tip, plan, &text)?;
-        Ok(Outcome::Done)
+        self.say(ending, tip, plan, &text)
     }
 
     /// Something is in the way; nothing was changed.
@@ -152,14 +145,12 @@ impl<'a> CleanupReport<'a> {
             counted(count, "thing"),
             self.commands.task("cleanup", "--dry-run")
         );
-        self.say("stopped", None, plan, &text)?;
-        Ok(Outcome::Findings)
+        self.say("stopped", None, plan, &text)
     }
 
     pub fn nothing(&self) -> Result<Outcome> {
         let text = format!("{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n");
-        self.say("nothing", None, json!({}), &text)?;
-        Ok(Outcome::Done)
+        self.say("nothing", None, json!({}), &text)
     }
 
     /// An earlier run was killed, and this one is only to look.
@@ -168,28 +159,22 @@ impl<'a> CleanupReport<'a> {
         let text = format!(
             "{YELLOW}A cleanup was interrupted here.{YELLOW:#} Finish it with:\n\n    {cleanup}\n"
         );
-        self.say("interrupted", None, json!({}), &text)?;
-        Ok(Outcome::Findings)
+        self.say("interrupted", None, json!({}), &text)
     }
 
     /// An earlier run was killed, and this one finished it.
     pub fn finished(&self, record: &JournalRecord, restore: Option<&Restore>) -> Result<Outcome> {
         let written = record.steps.iter().filter_map(PathChange::target);
         let finished = format!("{GREEN}Finished{GREEN:#} what was interrupted");
-        let (ending, end) = match record.tip() {
-            Some(tip) => {
-                let end = format!("\n{finished}, and committed as {}.\n", tip.short());
-                ("committed", end)
-            }
-            None => (
-                "staged",
-                self.staged(&format!("{finished}; it is staged."), written),
-            ),
+        let mut text = restore.map_or_else(String::new, |restore| self.comes_back(restore));
+        let ending = if let Some(tip) = record.tip() {
+            text += &format!("\n{finished}, and committed as {}.\n", tip.short());
+            "committed"
+        } else {
+            text += &self.staged(&format!("{finished}; it is staged."), written);
+            "staged"
         };
-        let back = restore.map(|restore| self.comes_back(restore));
-        let text = back.unwrap_or_default() + &end;
-        self.say(ending, record.tip(), json!({ "restore": restore }), &text)?;
-        Ok(Outcome::Done)
+        self.say(ending, record.tip(), json!({ "restore": restore }), &text)
     }
 
     /// Prints how it ended: to a program with what else there is to tell.
@@ -199,12 +184,16 @@ impl<'a> CleanupReport<'a> {
         commit: Option<&Oid>,
         parts: impl Serialize,
         text: &str,
-    ) -> Result<()> {
-        if self.format == Format::Text {
-            return print(text);
-        }
+    ) -> Result<Outcome> {
         let how = json!({ "version": 1, "ending": ending, "commit": commit });
-        print_parts(&[&how, &json!(parts)])
+        match self.format {
+            Format::Text => print(text)?,
+            Format::Json => print_parts(&[&how, &json!(parts)])?,
+        }
+        Ok(match ending {
+            "stopped" | "interrupted" => Outcome::Findings,
+            _ => Outcome::Done,
+        })
     }
 
     fn text(&self, plan: &RemovalPlan) -> String {
@@ -213,8 +202,9 @@ impl<'a> CleanupReport<'a> {
             let files = counted(plan.files.len(), "file");
             let listed = transaction::list(&plan.files);
             out += &format!("{BOLD}Removes{BOLD:#} {OUTDATED}/, {files}\n  {listed}\n");
-            let back = plan.restore.as_ref().map(|it| self.comes_back(it));
-            out += &back.map_or_else(String::new, |back| format!("\n{back}"));
+            if let Some(restore) = &plan.restore {
+                out += &format!("\n{}", self.comes_back(restore));
+            }
         }
         for of_kind in plan.obstacles.chunk_by(|one, other| one.kind == other.kind) {
             let line = |one: &Obstacle| {
