@@ -110,9 +110,8 @@ impl Args {
     pub fn asked(&self) -> String {
         let mut asked = String::new();
         let upstream = self.upstream.as_deref();
-        let upstream = upstream.map(address::without_credentials);
         for (name, value) in [
-            ("upstream", &upstream),
+            ("upstream", &upstream.map(address::without_credentials)),
             ("rev", &self.rev),
             ("carry", &self.carry),
             ("official", &self.official),

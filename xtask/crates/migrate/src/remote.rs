@@ -14,31 +14,20 @@ use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::{Entries, Oid};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
-    /// A repository on this machine has them, or they are missing.
-    Here,
-    /// What is not there yet can be fetched.
-    Elsewhere,
-}
-
 pub struct Remote {
-    from: From,
+    /// Whether what is not here yet can be fetched: it is no repository on this machine.
+    can_fetch: bool,
     /// A call in the git directory, which is there as long as this or a tree that is read from it.
     in_dir: Arc<dyn Fn() -> Call + Send + Sync>,
     objects: Arc<Objects>,
 }
 
 impl Remote {
-    pub fn open(git: &Git, path: &Path) -> Result<Self> {
-        let dir = scratch_dir()?;
-        foreign::borrow(git, path, dir.path())?;
-        Ok(Self::new(git, dir, From::Here, &Login::default()))
-    }
-
     /// Reads a revision of a git repository on this machine.
     pub fn local(git: &Git, path: &Path, rev: Option<&str>) -> Result<(Self, Oid)> {
-        let remote = Self::open(git, path)?;
+        let dir = ScratchFolder::new("upstream")?;
+        foreign::borrow(git, path, dir.path())?;
+        let remote = Self::new(git, dir, false, &Login::default());
         let revision = rev.unwrap_or("HEAD");
         let commit = remote.resolve(revision)?.ok_or_else(|| {
             UserError::new(
@@ -55,7 +44,18 @@ impl Remote {
         let wanted = rev.unwrap_or("HEAD");
         expect_name(wanted)?;
         let login = Login::of(url);
-        let remote = Self::empty(git, &login)?;
+        let dir = ScratchFolder::new("upstream")?;
+        foreign::make_git_dir(dir.path(), "sha1")?;
+        let remote = Self::new(git, dir, true, &login);
+        for (key, value) in [
+            ("remote.upstream.url", &*login.url),
+            ("remote.upstream.promisor", "true"),
+            ("remote.upstream.partialCloneFilter", "blob:none"),
+            ("core.repositoryFormatVersion", "1"),
+            ("extensions.partialClone", "upstream"),
+        ] {
+            remote.call().args(["config", key, value]).output()?;
+        }
         let fetched = remote.fetch_commit(wanted);
         fetched.map_err(|error| {
             let what = format!(
@@ -70,44 +70,25 @@ impl Remote {
             };
             UserError::new(what, help)
         })?;
-        let commit = remote
-            .resolve("FETCH_HEAD")?
-            .context("git fetched no commit")?;
-        Ok((remote, commit))
+        let commit = remote.resolve("FETCH_HEAD")?;
+        Ok((remote, commit.context("git fetched no commit")?))
     }
 
-    /// A partial copy that has nothing yet.
-    fn empty(git: &Git, login: &Login) -> Result<Self> {
-        let dir = scratch_dir()?;
-        foreign::make_git_dir(dir.path(), "sha1")?;
-        let remote = Self::new(git, dir, From::Elsewhere, login);
-        for (key, value) in [
-            ("remote.upstream.url", &*login.url),
-            ("remote.upstream.promisor", "true"),
-            ("remote.upstream.partialCloneFilter", "blob:none"),
-            ("core.repositoryFormatVersion", "1"),
-            ("extensions.partialClone", "upstream"),
-        ] {
-            remote.call().args(["config", key, value]).output()?;
-        }
-        Ok(remote)
-    }
-
-    fn new(git: &Git, dir: ScratchFolder, from: From, login: &Login) -> Self {
+    fn new(git: &Git, dir: ScratchFolder, can_fetch: bool, login: &Login) -> Self {
         let (git, login) = (git.clone(), login.clone());
         let in_dir: Arc<dyn Fn() -> Call + Send + Sync> =
             Arc::new(move || login.call(foreign::call(&git, dir.path())));
         let start = Arc::clone(&in_dir);
         Self {
-            from,
+            can_fetch,
             in_dir,
-            objects: Arc::new(Objects::new(move || reading(start(), from))),
+            objects: Arc::new(Objects::new(move || reading(start(), can_fetch))),
         }
     }
 
     /// A call of git that reads what is here.
     fn call(&self) -> Call {
-        reading((self.in_dir)(), self.from)
+        reading((self.in_dir)(), self.can_fetch)
     }
 
     /// A fetch of no files, but those that are asked for. The other side does not fetch in turn.
@@ -152,7 +133,7 @@ impl Remote {
         if oids.is_empty() {
             return Ok(());
         }
-        if self.from == From::Here {
+        if !self.can_fetch {
             let call = self.call().arg("cat-file");
             let text = call.arg("--batch-check=%(objectname)").input(list).text()?;
             return match text.lines().find(|line| line.contains(' ')) {
@@ -166,8 +147,10 @@ impl Remote {
     }
 
     pub fn has(&self, commit: &str) -> Result<bool> {
-        Ok(self.resolve(commit)?.is_some()
-            || (self.from == From::Elsewhere && self.fetch_commit(commit).is_ok()))
+        Ok(
+            self.resolve(commit)?.is_some()
+                || (self.can_fetch && self.fetch_commit(commit).is_ok()),
+        )
     }
 
     /// The commits before one, newest first: as many as are worth looking at, and fewer where they
@@ -175,7 +158,7 @@ impl Remote {
     pub fn history(&self, commit: &str) -> Result<Vec<String>> {
         const LOCAL: usize = 500;
         const FETCHED: usize = 50;
-        if self.from == From::Elsewhere {
+        if self.can_fetch {
             let call = self.fetch().arg(format!("--depth={FETCHED}"));
             call.args(["upstream", commit]).output()?;
         }
@@ -203,40 +186,29 @@ impl Remote {
 /// Refuses what can't name a branch, tag or commit: `a:b` and `+a` would write refs, and another
 /// repository can't resolve `main~1`.
 fn expect_name(revision: &str) -> Result<()> {
+    let is_odd = |c: &char| ":^~ *?[\\".contains(*c) || c.is_control();
     let found = if revision.starts_with('+') {
-        Some("a leading `+`".to_owned())
-    } else if let Some(part) = ["..", "@{"]
-        .into_iter()
-        .find(|part| revision.contains(part))
-    {
-        Some(format!("`{part}`"))
+        "a leading `+`".to_owned()
+    } else if let Some(part) = ["..", "@{"].iter().find(|part| revision.contains(**part)) {
+        format!("`{part}`")
+    } else if let Some(odd) = revision.chars().find(is_odd) {
+        format!("{odd:?}")
     } else {
-        let odd = revision
-            .chars()
-            .find(|&c| ":^~ *?[\\".contains(c) || c.is_control());
-        odd.map(|c| format!("{c:?}"))
+        return Ok(());
     };
-    match found {
-        None => Ok(()),
-        Some(found) => bail!(UsageError(format!(
-            "revision {revision:?} has {found}, which no branch, tag or commit elsewhere has in its \
-             name; name one of those, or a ref such as refs/pull/N/head"
-        ))),
-    }
+    bail!(UsageError(format!(
+        "revision {revision:?} has {found}, which no branch, tag or commit elsewhere has in its \
+         name; name one of those, or a ref such as refs/pull/N/head"
+    )))
 }
 
-fn reading(call: Call, from: From) -> Call {
-    match from {
-        From::Here => call,
-        // The only promisor is the one that was written here. Unset and not 0, which would reach
-        // `git upload-pack` and allow it the same.
-        From::Elsewhere => call.unset("GIT_NO_LAZY_FETCH"),
+fn reading(call: Call, can_fetch: bool) -> Call {
+    if !can_fetch {
+        return call;
     }
-}
-
-/// A folder for what comes from an upstream.
-pub fn scratch_dir() -> Result<ScratchFolder> {
-    ScratchFolder::new("upstream")
+    // The only promisor is the one that was written here. Unset and not 0, which would reach
+    // `git upload-pack` and allow it the same.
+    call.unset("GIT_NO_LAZY_FETCH")
 }
 
 /// A repository on this machine that lacks objects.

@@ -31,7 +31,7 @@ pub struct Upstream {
 
 /// The commit that was read, its files, and the git repository on this machine or the partial copy
 /// of one elsewhere that they are from; of a directory without git only the files.
-pub type Opened = (Option<String>, Box<dyn Tree>, Option<Remote>);
+type Opened = (Option<String>, Box<dyn Tree>, Option<Remote>);
 
 pub struct Request<'a> {
     pub address: Option<&'a str>,
