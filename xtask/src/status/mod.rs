@@ -140,7 +140,7 @@ fn work_tree(status: Status) -> WorkTree {
 
 /// What is begun and not ended.
 fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
-    let record = match Journal::glance(repo) {
+    let record = match Journal::peek(repo) {
         Ok(record) => record,
         Err(error) => return Ok(Some(UnderWay::Unreadable(error))),
     };

@@ -98,10 +98,10 @@ impl ObstacleCheck<'_> {
     ) -> Result<RemovalPlan> {
         let changed = self.at.status.changed.iter();
         let changed: Vec<&RepoPath> = changed.filter(|path| !staged.contains(path)).collect();
-        self.not_committed(&changed);
-        self.records_unseen();
-        self.local(&changed);
-        self.not_plain()?;
+        self.check_committed(&changed);
+        self.check_records();
+        self.check_untracked(&changed);
+        self.check_plain_files()?;
         if self.plan.restore.is_none() && self.head.entries().keys().any(is_outdated) {
             let commit = &self.at.head;
             // A branch name that is free.
@@ -112,9 +112,9 @@ impl ObstacleCheck<'_> {
         for (id, why) in changed_since(self.head, lock) {
             self.ask(ObstacleKind::Changed, &id, &id, &why, gate);
         }
-        self.mentioned(gate)?;
-        self.facts(gate);
-        self.lint()?;
+        self.check_mentions(gate)?;
+        self.check_facts(gate);
+        self.check_lint()?;
         self.plan.obstacles.sort_by_key(|one| one.kind);
         Ok(self.plan)
     }
@@ -133,7 +133,7 @@ impl ObstacleCheck<'_> {
         self.add(kind, subject, why, self.commands.git(settle));
     }
 
-    fn accept(&self, id: &str) -> String {
+    fn accept_with(&self, id: &str) -> String {
         let options = format!("--accept {} --reason \"…\"", quoted(id));
         self.commands.task("compare", &options)
     }
@@ -141,7 +141,7 @@ impl ObstacleCheck<'_> {
     /// Adds what a reason would let pass, unless there is one on record.
     fn ask(&mut self, kind: ObstacleKind, id: &str, subject: &str, why: &str, gate: &CleanupGate) {
         let Some(reason) = gate.accepted.reason(id) else {
-            return self.add(kind, &subject, why, self.accept(id));
+            return self.add(kind, &subject, why, self.accept_with(id));
         };
         let (id, reason) = (id.to_owned(), reason.to_owned());
         // One reason stands for all places of a file.
@@ -150,7 +150,7 @@ impl ObstacleCheck<'_> {
         }
     }
 
-    fn not_committed(&mut self, changed: &[&RepoPath]) {
+    fn check_committed(&mut self, changed: &[&RepoPath]) {
         const BACK: &str = "restore --staged --worktree --";
         let (head, status) = (self.head.entries(), &self.at.status);
         let (index, top) = (self.at.ours.entries(), &self.at.repo.top);
@@ -199,7 +199,7 @@ impl ObstacleCheck<'_> {
     }
 
     /// Records that are in no commit, or whose changes git does not report.
-    fn records_unseen(&mut self) {
+    fn check_records(&mut self) {
         let is_record =
             |path: &RepoPath| layout::is_record(path) || *path == hub_lint::SUPPRESSIONS;
         for path in self.at.status.local.iter().filter(|path| is_record(path)) {
@@ -209,12 +209,12 @@ impl ObstacleCheck<'_> {
             self.add_git(ObstacleKind::Uncommitted, path, why, &settle);
         }
         for (path, unseen) in self.at.unseen.iter().filter(|(path, _)| is_record(path)) {
-            self.overlooked(ObstacleKind::Uncommitted, path, *unseen);
+            self.add_unseen(ObstacleKind::Uncommitted, path, *unseen);
         }
     }
 
     /// A file that git does not look at, and the command of git that makes it look.
-    fn overlooked(&mut self, kind: ObstacleKind, path: &RepoPath, unseen: Unseen) {
+    fn add_unseen(&mut self, kind: ObstacleKind, path: &RepoPath, unseen: Unseen) {
         let mark = unseen.mark();
         let why = format!("is marked {mark}, so git does not tell whether it is committed");
         let settle = format!("update-index --no-{mark} {}", quoted_file(path));
@@ -222,7 +222,7 @@ impl ObstacleCheck<'_> {
     }
 
     /// What git does not track below the folder, except what `changed` names already.
-    pub fn local(&mut self, changed: &[&RepoPath]) {
+    pub fn check_untracked(&mut self, changed: &[&RepoPath]) {
         let local = self.at.status.local.iter().filter(|path| is_outdated(path));
         for path in local.filter(|path| !changed.contains(path)) {
             let is_repository = path.below(&self.at.repo.top).join(".git").exists();
@@ -237,7 +237,7 @@ impl ObstacleCheck<'_> {
         }
     }
 
-    fn not_plain(&mut self) -> Result<()> {
+    fn check_plain_files(&mut self) -> Result<()> {
         let is_sparse = self.at.repo.is_sparse()?;
         let files = self.head.entries().iter();
         for (path, entry) in files.filter(|(path, _)| is_outdated(path)) {
@@ -251,7 +251,7 @@ impl ObstacleCheck<'_> {
                     format!("sparse-checkout add {OUTDATED}"),
                 ),
                 Some(unseen) => {
-                    self.overlooked(ObstacleKind::NotPlain, path, *unseen);
+                    self.add_unseen(ObstacleKind::NotPlain, path, *unseen);
                     continue;
                 }
                 None if *path == OUTDATED => ("is not a directory", remove),
@@ -262,7 +262,7 @@ impl ObstacleCheck<'_> {
         Ok(())
     }
 
-    fn mentioned(&mut self, gate: &CleanupGate) -> Result<()> {
+    fn check_mentions(&mut self, gate: &CleanupGate) -> Result<()> {
         for mention in mentions::find(self.head, &self.at.repo)? {
             if mention.kind == MentionKind::Prose {
                 self.plan.mentions.push(mention);
@@ -275,11 +275,16 @@ impl ObstacleCheck<'_> {
         Ok(())
     }
 
-    fn facts(&mut self, gate: &CleanupGate) {
+    fn check_facts(&mut self, gate: &CleanupGate) {
         for item in &gate.open {
             let colon = if item.why.is_empty() { "" } else { ": " };
             let why = format!("{}{colon}{}", item.verdict.word(), item.why);
-            self.add(ObstacleKind::Open, &item.id, &why, self.accept(&item.id));
+            self.add(
+                ObstacleKind::Open,
+                &item.id,
+                &why,
+                self.accept_with(&item.id),
+            );
         }
         if let Some(unfit) = &gate.baseline {
             // With the old worker named, compare does not read the broken baseline.
@@ -303,7 +308,7 @@ impl ObstacleCheck<'_> {
         }
     }
 
-    fn lint(&mut self) -> Result<()> {
+    fn check_lint(&mut self) -> Result<()> {
         let report = hub_lint::lint(&Part::without(self.head, OUTDATED), true)?;
         let is_error = |finding: &&Finding| finding.severity == Severity::Error;
         for finding in report.findings.iter().filter(is_error) {

@@ -18,7 +18,7 @@ use crate::args::Args;
 use compare::accepted::Accepted;
 use compare::cleanup_gate;
 use migrate::preflight::{self, Preflight};
-use transaction::apply::Work;
+use transaction::apply::Transaction;
 use transaction::files::remove_empty;
 use transaction::journal::{Commit, Journal, JournalRecord};
 use transaction::{Task, steps};
@@ -58,14 +58,14 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
 }
 
 fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
-    let journal = Journal::hold(repo, TRANSACTION)?;
+    let journal = Journal::lock(repo, TRANSACTION)?;
     let report = CleanupReport::new(args.format, commands);
     if let Some(record) = journal.read()?
-        && let Some(outcome) = take_up(repo, &journal, record, args, &report)?
+        && let Some(outcome) = resume_or_clear(repo, &journal, record, args, &report)?
     {
         return Ok(outcome);
     }
-    let at = preflight::look_at_any(repo)?;
+    let at = preflight::read(repo)?;
     let head = at_head(&at)?;
     let restore = restore(repo, &at.head)?;
     let mut check = ObstacleCheck {
@@ -75,7 +75,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         plan: RemovalPlan::new(head.entries(), restore),
     };
     if check.plan.files.is_empty() && !at.ours.entries().keys().any(is_outdated) {
-        check.local(&[]);
+        check.check_untracked(&[]);
         if !check.plan.obstacles.is_empty() {
             return report.stopped(&check.plan);
         }
@@ -101,9 +101,9 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     if args.dry_run || is_all_staged && !args.commit {
         return report.end(&plan, args.dry_run, None);
     }
-    preflight::expect_unlocked(repo)?;
+    preflight::check_unlocked(repo)?;
     if args.commit {
-        transaction::expect_identity(repo)?;
+        transaction::check_identity(repo)?;
     }
     scratch.blobs(contents(&writes))?;
     let index = at.ours.entries();
@@ -111,9 +111,9 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         task: TASK.to_owned(),
         head: at.head.clone(),
         before_tree: at.head_tree.clone(),
-        after_tree: steps::tree_of(&scratch, index, &after)?,
+        after_tree: steps::write_tree(&scratch, index, &after)?,
         // Nothing is left to do in the work tree where all of it is staged already.
-        steps: steps::between(index, &after, &[]),
+        steps: steps::changes_between(index, &after, &[]),
         commit: args.commit.then(|| Commit {
             wanted: true,
             message: plan.message(),
@@ -121,13 +121,13 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         }),
         ..JournalRecord::default()
     };
-    let record = Work::begin(repo, &journal, scratch, index)?.apply(record, &after)?;
+    let record = Transaction::begin(repo, &journal, scratch, index)?.apply(record, &after)?;
     remove_empty(&repo.top.join(OUTDATED))?;
     report.end(&plan, false, record.tip())
 }
 
 /// Deals with the record of an earlier run, and ends there unless there is more to do.
-fn take_up(
+fn resume_or_clear(
     repo: &Repo,
     journal: &Journal,
     mut record: JournalRecord,
@@ -137,12 +137,12 @@ fn take_up(
     let head = repo.commit("HEAD")?;
     let is_here = |commit: &Oid| head.as_ref() == Some(commit);
     if record.task != TASK {
-        migrate::expect_dealt_with(repo, &record)?;
+        migrate::refuse_unfinished(repo, &record)?;
     } else if is_here(&record.head) || record.tip().is_some_and(is_here) {
         if args.dry_run {
             return report.interrupted().map(Some);
         }
-        Work::resume(repo, journal)?.forward(&mut record)?;
+        Transaction::resume(repo, journal)?.forward(&mut record)?;
         remove_empty(&repo.top.join(OUTDATED))?;
         // With `--commit`, go on and commit what the interrupted run only staged.
         if !args.commit || record.commit.is_some() {
@@ -158,7 +158,7 @@ fn take_up(
 
 /// The ids that need a reason from `compare --accept`.
 pub fn questions(root: &Path) -> Result<Vec<String>> {
-    let at = preflight::look_at_any(&Repo::open(&Git::find()?, root)?)?;
+    let at = preflight::read(&Repo::open(&Git::find()?, root)?)?;
     let head = at_head(&at)?;
     let changed = check::changed_since(&head, Lock::read(&head)?.as_ref());
     let mut ids: Vec<String> = changed.into_iter().map(|(id, _)| id).collect();

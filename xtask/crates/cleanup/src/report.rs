@@ -131,7 +131,7 @@ impl<'a> CleanupReport<'a> {
             let done = format!("{done} The removal is staged, HEAD has not moved.");
             ("staged", self.staged(&done, plan.writes.iter()))
         };
-        self.say(ending, tip, plan, &text)
+        self.print_ending(ending, tip, plan, &text)
     }
 
     /// Something is in the way; nothing was changed.
@@ -145,12 +145,12 @@ impl<'a> CleanupReport<'a> {
             counted(count, "thing"),
             self.commands.task("cleanup", "--dry-run")
         );
-        self.say("stopped", None, plan, &text)
+        self.print_ending("stopped", None, plan, &text)
     }
 
     pub fn nothing(&self) -> Result<Outcome> {
         let text = format!("{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n");
-        self.say("nothing", None, json!({}), &text)
+        self.print_ending("nothing", None, json!({}), &text)
     }
 
     /// An earlier run was killed, and this one is only to look.
@@ -159,14 +159,14 @@ impl<'a> CleanupReport<'a> {
         let text = format!(
             "{YELLOW}A cleanup was interrupted here.{YELLOW:#} Finish it with:\n\n    {cleanup}\n"
         );
-        self.say("interrupted", None, json!({}), &text)
+        self.print_ending("interrupted", None, json!({}), &text)
     }
 
     /// An earlier run was killed, and this one finished it.
     pub fn finished(&self, record: &JournalRecord, restore: Option<&Restore>) -> Result<Outcome> {
         let written = record.steps.iter().filter_map(PathChange::target);
         let finished = format!("{GREEN}Finished{GREEN:#} what was interrupted");
-        let mut text = restore.map_or_else(String::new, |restore| self.comes_back(restore));
+        let mut text = restore.map_or_else(String::new, |restore| self.restore_text(restore));
         let ending = if let Some(tip) = record.tip() {
             text += &format!("\n{finished}, and committed as {}.\n", tip.short());
             "committed"
@@ -174,11 +174,11 @@ impl<'a> CleanupReport<'a> {
             text += &self.staged(&format!("{finished}; it is staged."), written);
             "staged"
         };
-        self.say(ending, record.tip(), json!({ "restore": restore }), &text)
+        self.print_ending(ending, record.tip(), json!({ "restore": restore }), &text)
     }
 
     /// Prints how it ended: to a program with what else there is to tell.
-    fn say(
+    fn print_ending(
         &self,
         ending: &str,
         commit: Option<&Oid>,
@@ -203,7 +203,7 @@ impl<'a> CleanupReport<'a> {
             let listed = transaction::list(&plan.files);
             out += &format!("{BOLD}Removes{BOLD:#} {OUTDATED}/, {files}\n  {listed}\n");
             if let Some(restore) = &plan.restore {
-                out += &format!("\n{}", self.comes_back(restore));
+                out += &format!("\n{}", self.restore_text(restore));
             }
         }
         for of_kind in plan.obstacles.chunk_by(|one, other| one.kind == other.kind) {
@@ -228,7 +228,7 @@ impl<'a> CleanupReport<'a> {
         out + &section(&title, mentions)
     }
 
-    fn comes_back(&self, restore: &Restore) -> String {
+    fn restore_text(&self, restore: &Restore) -> String {
         format!(
             "{BOLD}Comes back with{BOLD:#} {}\n  {DIM}a commit that {} keeps{DIM:#}\n",
             self.commands.git(&restore.command()),

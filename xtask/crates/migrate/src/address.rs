@@ -89,7 +89,7 @@ impl Login {
 }
 
 /// Refuses a secret in a place where git would pass it to ssh or to a server's log.
-pub fn expect_plain(address: &str) -> Result<(), UsageError> {
+pub fn check_no_secrets(address: &str) -> Result<(), UsageError> {
     let parts = Parts::of(address);
     let shown = without_credentials(address);
     if parts.is_http() && parts.place().len() < parts.rest.len() {
@@ -231,7 +231,7 @@ mod tests {
             "xtask:",
         ] {
             assert_eq!(without_credentials(address), address);
-            assert!(expect_plain(address).is_ok(), "{address}");
+            assert!(check_no_secrets(address).is_ok(), "{address}");
         }
     }
 
@@ -271,7 +271,7 @@ mod tests {
             "https:/bob:s3cret@host/x",
             "bob:s3cret@host:x",
         ] {
-            let refused = expect_plain(address).unwrap_err().to_string();
+            let refused = check_no_secrets(address).unwrap_err().to_string();
             assert!(!refused.contains("s3cret"), "{refused}");
         }
     }

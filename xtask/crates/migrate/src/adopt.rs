@@ -37,8 +37,8 @@ impl Planner<'_> {
                 "move it to the modern layout with `cargo xtask migrate`"
             ));
         }
-        let (named, mut found) = self.source(revision)?;
-        found.origin.rev = followed(revision, named.as_deref());
+        let (named, mut found) = self.find_source(revision)?;
+        found.origin.rev = rev_to_follow(revision, named.as_deref());
         let source = UpstreamSource::of(&found.origin);
         let files = files(&found.origin, ours);
         merge::record(&mut found.origin, ours);
@@ -48,10 +48,10 @@ impl Planner<'_> {
         entries.insert(LOCK.into(), TreeEntry::of(Mode::File, oid));
         let mut notes = found.notes;
         notes.extend(left_over(ours));
-        let steps = steps::between(ours, &entries, &[]);
+        let steps = steps::changes_between(ours, &entries, &[]);
         preflight::check_steps(at, &steps)?;
         let plan = Plan {
-            after: steps::tree_of(scratch, ours, &entries)?,
+            after: steps::write_tree(scratch, ours, &entries)?,
             files,
             notes,
             steps,
@@ -67,14 +67,14 @@ impl Planner<'_> {
 
     /// The upstream that was named; else the official repository or this tool's, whichever more
     /// files are as it gave them. The commit that was named, and what was found.
-    fn source(&self, revision: &str) -> Result<(Option<String>, Found)> {
-        let search = |address| self.search(revision, address).map_err(named_by_adopt);
+    fn find_source(&self, revision: &str) -> Result<(Option<String>, Found)> {
+        let search = |address| self.search(revision, address).map_err(name_adopt_option);
         if let Some(address) = self.args.upstream.as_deref() {
             return search(Some(address));
         }
         let official = self.args.official.as_deref();
         let of_official = Official::open(self.git, official, self.at)?;
-        let (count, most) = of_official.has_of(self.at.ours.entries());
+        let (count, most) = of_official.count_of_best(self.at.ours.entries());
         match (!most).then(|| search(None)) {
             Some(Ok(own)) if own.1.same >= count => Ok(own),
             Some(Err(error)) if count == 0 => Err(unlike_the_official(error)),
@@ -111,7 +111,7 @@ fn left_over(ours: &Entries) -> Option<String> {
 }
 
 /// A refusal with the option that names the revision here: `--rev` does not go with `--adopt`.
-fn named_by_adopt(mut error: anyhow::Error) -> anyhow::Error {
+fn name_adopt_option(mut error: anyhow::Error) -> anyhow::Error {
     if let Some(refusal) = error.downcast_mut::<UserError>()
         // A name that mentions both says which is for what.
         && !refusal.help.contains("--adopt")
@@ -131,7 +131,7 @@ fn unlike_the_official(mut error: anyhow::Error) -> anyhow::Error {
 
 /// The revision that the next run is to follow: a branch or a ref, but not a commit, which would
 /// never change.
-fn followed(revision: &str, commit: Option<&str>) -> Option<String> {
+fn rev_to_follow(revision: &str, commit: Option<&str>) -> Option<String> {
     // Git's own abbreviations have seven digits or more; a branch may well be called `dead`.
     let is_commit = revision.len() >= 7
         && commit.is_some_and(|commit| commit.starts_with(&revision.to_lowercase()));
@@ -165,7 +165,7 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         let entries = tree.entries();
         if Shape::of(entries) != Some(source.shape)
             || !seen.insert(fingerprint(entries, source.shape))
-            || at_best(entries, source.shape, ours) <= same
+            || max_same_files(entries, source.shape, ours) <= same
         {
             continue;
         }
@@ -223,7 +223,7 @@ fn fingerprint(entries: &Entries, shape: Shape) -> Vec<(RepoPath, Oid)> {
 
 /// How many of a revision's files could be here as it gives them: those that are rewritten are
 /// not known before they are read.
-fn at_best(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
+fn max_same_files(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
     let could = |(path, entry): &(&RepoPath, &TreeEntry)| {
         shape.destination(path).is_some_and(|to| {
             let is_rewritten = incoming::rewriter(&to, shape).is_some();

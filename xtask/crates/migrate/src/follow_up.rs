@@ -18,9 +18,9 @@ use xtask_core::outcome::UserError;
 use xtask_core::output::diff;
 use xtask_core::tree::{Entries, Mode, RepoPath, Tree, TreeEntry, same};
 
-pub fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
+pub fn rewrites(bundle: &Bundle, is_changed: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
     let rewritten = bundle.files.iter();
-    let rewritten = rewritten.filter(|(path, it)| it.given != it.rendered && news(path));
+    let rewritten = rewritten.filter(|(path, it)| it.given != it.rendered && is_changed(path));
     let rewrite = |(path, incoming): (&RepoPath, &Incoming)| {
         let (old, new) = (format!("upstream/{}", incoming.from), path.to_string());
         Rewrite {
@@ -139,16 +139,16 @@ pub fn drop_undeclared(
     let oid = scratch.blob(without.as_bytes())?;
     let rewrite = Rewrite {
         diff: diff::unified(bake::FILE, bake::FILE, &text, without.as_bytes()),
-        changes: changes(&String::from_utf8_lossy(&text), &without),
+        changes: removed_lines(&String::from_utf8_lossy(&text), &without),
         path: path.clone(),
     };
     built.entries.insert(path, TreeEntry::of(entry.mode, oid));
-    built.plan.after = steps::tree_of(scratch, ours, &built.entries)?;
+    built.plan.after = steps::write_tree(scratch, ours, &built.entries)?;
     Ok(Some(rewrite))
 }
 
 /// What goes, line by line, and what to do about a value.
-fn changes(text: &str, without: &str) -> Vec<Change> {
+fn removed_lines(text: &str, without: &str) -> Vec<Change> {
     let mut kept = without.lines().peekable();
     let lines = text.lines().enumerate();
     let gone = lines.filter(|(_, line)| kept.next_if_eq(line).is_none());
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_value_that_goes_is_named() {
         let text = "args = {\n  A = \"1\"\n  MODEL_NAME = \"org/model\"\n  B = \"\"\n}\n";
-        let changes = changes(text, "args = {\n  A = \"1\"\n}\n");
+        let changes = removed_lines(text, "args = {\n  A = \"1\"\n}\n");
         let said: Vec<_> = changes.iter().map(|it| (it.line, &*it.what)).collect();
         let model = "the new Dockerfile declares no argument MODEL_NAME; what needs \
                      MODEL_NAME=org/model has to be told in another way";

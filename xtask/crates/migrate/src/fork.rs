@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::merge::Sides;
 use super::official::{AUTO, Official, OfficialBase};
-use super::plan::{Own, Planner};
+use super::plan::{ForkChanges, Planner};
 use super::preflight::Preflight;
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
@@ -24,7 +24,7 @@ impl Planner<'_> {
         let (at, scratch, args) = (self.at, self.scratch, self.args);
         let official = || Official::open(self.git, args.official.as_deref(), at);
         match args.carry.as_deref() {
-            None => official()?.base_here(at),
+            None => official()?.local_base(at),
             Some(AUTO) => {
                 let found = official()?.base(at, scratch)?;
                 if found.is_none() {
@@ -43,9 +43,9 @@ impl Planner<'_> {
 }
 
 /// The changes of a fork; `None` where it has none.
-pub fn own(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<Own> {
+pub fn own_changes(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<ForkChanges> {
     let files = base.changed(at.ours.entries());
-    (!files.is_empty()).then(|| Own {
+    (!files.is_empty()).then(|| ForkChanges {
         base: base.commit.0.clone(),
         carried,
         files,
@@ -55,7 +55,7 @@ pub fn own(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<Own> {
 
 /// The changes in files in conflict: first what a worker exposes, then lines that say nothing of
 /// the kind.
-pub fn in_conflict(
+pub fn changes_in_conflict(
     at: &Preflight,
     base: &OfficialBase,
     exposed: [&Exposed; 3],
@@ -200,7 +200,7 @@ pub fn names_sglang(repo: &Repo) -> Result<bool> {
 }
 
 /// Refuses a worker for something else.
-pub fn expect_sglang(at: &Preflight) -> Result<()> {
+pub fn check_sglang(at: &Preflight) -> Result<()> {
     if names_sglang(&at.repo)? {
         return Ok(());
     }

@@ -80,12 +80,13 @@ pub fn collect(
         let mut parts = copied.iter().filter(|copied| !is_repository(copied));
         parts.any(|copied| copied.covers(source))
     };
-    let (comes, left) = choose(tree.entries(), shape, is_copied, &mut bundle.notes);
-    let entries = comes.iter();
+    let (selected, left) = choose(tree.entries(), shape, is_copied, &mut bundle.notes);
+    let entries = selected.iter();
     let entries = entries.map(|(to, (_, entry))| (to.clone(), entry.clone()));
     let mut entries: Entries = entries.collect();
     sizes(&mut entries)?;
-    let mut problems = validate_upstream::vet(&entries, |to| tree.read(&comes.get(to)?.0).ok());
+    let mut problems =
+        validate_upstream::validate(&entries, |to| tree.read(&selected.get(to)?.0).ok());
     // Report a malicious name even if the file would not come.
     problems.extend(left.iter().filter_map(validate_upstream::name_problem));
     if !problems.is_empty() {
@@ -98,10 +99,10 @@ pub fn collect(
         Shape::Runpod => layout::RUNPOD,
         Shape::Root => "",
     };
-    let places = comes.iter();
+    let places = selected.iter();
     let places = places.map(|(to, (from, _))| (from.clone(), to.clone()));
     let map = PathMap::new(folder, places, left);
-    for (to, (from, entry)) in comes {
+    for (to, (from, entry)) in selected {
         let mut incoming = Incoming::plain(from.clone(), entry.mode, tree.read(&from)?);
         if let Some(rewriter) = rewriter(&to, shape) {
             let rewritten = rewriter(&incoming.given, &map)
@@ -134,14 +135,14 @@ fn choose(
     is_copied: impl Fn(&RepoPath) -> bool,
     notes: &mut Vec<String>,
 ) -> (BTreeMap<RepoPath, (RepoPath, TreeEntry)>, Vec<RepoPath>) {
-    let (mut comes, mut left) = (BTreeMap::new(), Vec::new());
+    let (mut selected, mut left) = (BTreeMap::new(), Vec::new());
     for (source, entry) in entries {
         let Some(to) = shape.destination(source) else {
             continue;
         };
         if layout::is_core(&to) || is_copied(source) {
             let Some(why) = layout::kept_out(&to) else {
-                comes.insert(to, (source.clone(), entry.clone()));
+                selected.insert(to, (source.clone(), entry.clone()));
                 continue;
             };
             // Every upstream has a README; nobody expects it here.
@@ -153,7 +154,7 @@ fn choose(
             left.push(source.clone());
         }
     }
-    (comes, left)
+    (selected, left)
 }
 
 fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> UserError {

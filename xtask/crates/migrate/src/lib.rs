@@ -32,10 +32,10 @@ use self::plan::{Planned, Planner};
 use self::preflight::Preflight;
 use self::report::{MigrationEnding, MigrationReport};
 use crate::args::{Args, Conflicts};
-use transaction::apply::Work;
+use transaction::apply::Transaction;
 use transaction::journal::{Commit, Journal, JournalRecord, Phase};
-use transaction::steps::{Conflict, PathChange, between, tree_of};
-use transaction::{Task, expect_identity, list};
+use transaction::steps::{Conflict, PathChange, changes_between, write_tree};
+use transaction::{Task, check_identity, list};
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
@@ -71,12 +71,12 @@ pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
 }
 
 fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Result<Outcome> {
-    let journal = Journal::hold(repo, TRANSACTION)?;
+    let journal = Journal::lock(repo, TRANSACTION)?;
     let record = journal.read()?;
     match record {
         Some(record) if args.resume => return resume(repo, &journal, record, args.commit, report),
         Some(record) if args.abort => return abort(repo, &journal, &record, report),
-        Some(record) => expect_dealt_with(repo, &record)?,
+        Some(record) => refuse_unfinished(repo, &record)?,
         None if args.resume || args.abort => {
             let what = if args.resume { "resume" } else { "abort" };
             bail!(UserError::new(
@@ -86,7 +86,7 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
         }
         None => {}
     }
-    let at = preflight::look(repo)?;
+    let at = preflight::check(repo)?;
     // Outside of the journal, so that a dry run leaves the repository as it was.
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(&scratch_dir.path().join("git"))?;
@@ -115,11 +115,11 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
         return report.end(&at, plan, ending, None);
     }
     if args.commit {
-        expect_identity(repo)?;
+        check_identity(repo)?;
     }
     let record = record_of(&at, &made, &scratch, args)?;
-    let work = Work::begin(repo, &journal, scratch, at.ours.entries())?;
-    let record = work.apply(record, &made.entries)?;
+    let transaction = Transaction::begin(repo, &journal, scratch, at.ours.entries())?;
+    let record = transaction.apply(record, &made.entries)?;
     report.end(&at, plan, MigrationEnding::of(&record), record.tip())
 }
 
@@ -154,7 +154,7 @@ fn record_of(
 }
 
 /// Refuses to go on over a record that the user has not dealt with yet.
-pub fn expect_dealt_with(repo: &Repo, record: &JournalRecord) -> Result<()> {
+pub fn refuse_unfinished(repo: &Repo, record: &JournalRecord) -> Result<()> {
     if record.task != TASK {
         bail!(interrupted_cleanup());
     }
@@ -217,21 +217,21 @@ fn resume(
     }
     let is_staged = record.state == Phase::Staged;
     if is_staged && !(commit && repo.commit("HEAD")?.as_ref() == Some(&record.head)) {
-        expect_committed(repo, &record)?;
+        check_committed(repo, &record)?;
         return report.committed_already();
     }
     if commit {
-        expect_identity(repo)?;
+        check_identity(repo)?;
     }
-    let work = Work::resume(repo, journal)?;
+    let transaction = Transaction::resume(repo, journal)?;
     if let Some(of_record) = &mut record.commit {
         of_record.wanted |= commit;
     }
     if is_staged {
         // The index as it is now; the user may have changed it.
         record.state = Phase::Applying;
-        record.after_tree = work.scratch.tree_from_index(&IndexEdit::default())?;
-        record = work.apply(record, &work.staged)?;
+        record.after_tree = transaction.scratch.tree_from_index(&IndexEdit::default())?;
+        record = transaction.apply(record, &transaction.staged)?;
     } else if record.state == Phase::Conflicts {
         if let Some(head) = committed_since(repo, &record)? {
             // The resolution is committed; only the lock is left, and only that can be aborted.
@@ -239,21 +239,21 @@ fn resume(
             record.head = head;
             record.undo_from = record.steps.len();
             record.stages.clear();
-            work.forget_old_index()?;
+            transaction.forget_old_index()?;
         }
-        let after = resolve(repo, &work, &mut record)?;
-        record = work.apply(record, &after)?;
+        let after = resolve(repo, &transaction, &mut record)?;
+        record = transaction.apply(record, &after)?;
     } else {
         if commit {
-            work.add_commits(&mut record)?;
+            transaction.add_commits(&mut record)?;
         }
-        work.forward(&mut record)?;
+        transaction.forward(&mut record)?;
     }
     report.resumed(&record)
 }
 
 /// Refuses where HEAD does not have what a migration had staged.
-fn expect_committed(repo: &Repo, record: &JournalRecord) -> Result<()> {
+fn check_committed(repo: &Repo, record: &JournalRecord) -> Result<()> {
     let head = repo.commit("HEAD")?;
     let head = head.context("HEAD names no commit any more")?;
     if head == record.head {
@@ -292,7 +292,7 @@ fn committed_since(repo: &Repo, record: &JournalRecord) -> Result<Option<Oid>> {
 }
 
 /// Adds to a record whose conflicts have been resolved what is left to do: the lock.
-fn resolve(repo: &Repo, work: &Work, record: &mut JournalRecord) -> Result<Entries> {
+fn resolve(repo: &Repo, transaction: &Transaction, record: &mut JournalRecord) -> Result<Entries> {
     let unmerged = repo.status()?.unmerged;
     if !unmerged.is_empty() {
         bail!(UserError::new(
@@ -303,7 +303,7 @@ fn resolve(repo: &Repo, work: &Work, record: &mut JournalRecord) -> Result<Entri
             "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again"
         ));
     }
-    let entries = &work.staged;
+    let entries = &transaction.staged;
     match unsettled(repo, record, entries)? {
         Some(Unsettled::Marked(paths)) => bail!(UserError::new(
             format!("conflict markers are staged in:\n  {}", list(&paths)),
@@ -326,12 +326,12 @@ fn resolve(repo: &Repo, work: &Work, record: &mut JournalRecord) -> Result<Entri
     if let Some(tool) = &mut lock.tool {
         merge::record(tool, entries);
     }
-    let oid = work.scratch.blob(&lock.to_bytes()?)?;
+    let oid = transaction.scratch.blob(&lock.to_bytes()?)?;
     let path = RepoPath::from(records::place_in(entries, LOCK)?);
     let mut after = entries.clone();
     after.insert(path, TreeEntry::of(Mode::File, oid));
-    record.steps.extend(between(entries, &after, &[]));
-    record.after_tree = tree_of(&work.scratch, entries, &after)?;
+    record.steps.extend(changes_between(entries, &after, &[]));
+    record.after_tree = write_tree(&transaction.scratch, entries, &after)?;
     record.conflicts.clear();
     Ok(after)
 }
@@ -383,7 +383,7 @@ fn abort(
     record: &JournalRecord,
     report: &MigrationReport,
 ) -> Result<Outcome> {
-    let kept = Work::resume(repo, journal)?.abort(record)?;
+    let kept = Transaction::resume(repo, journal)?.abort(record)?;
     let page = repo.git_dir.join(report::PAGE);
     let moves = |step: &PathChange| matches!(step, PathChange::Move { .. });
     if record.steps.iter().any(moves) && page.is_file() {

@@ -9,7 +9,7 @@ use super::incoming::{Bundle, Incoming};
 use super::plan::{Arrival, Move, Plan, Planned, UpstreamSource, What};
 use super::preflight::Preflight;
 use crate::args::{Args, Conflicts};
-use transaction::steps::{Conflict, ConflictStage, edit_between, tree_of};
+use transaction::steps::{Conflict, ConflictStage, edit_between, write_tree};
 use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
@@ -72,11 +72,11 @@ pub struct Sides<'a> {
 /// Merges the sides into one tree, and completes `plan` by it.
 pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -> Result<Planned> {
     let before = sides.before.clone().into_iter();
-    let (mut parked, mut moved): (Entries, Entries) =
+    let (mut outdated, mut moved): (Entries, Entries) =
         before.partition(|(path, _)| path.is_within(OUTDATED));
     for planned in &sides.moves {
         if let Some(entry) = moved.remove(&planned.from) {
-            parked.insert(planned.to.clone(), entry);
+            outdated.insert(planned.to.clone(), entry);
         }
     }
     records::settle(&mut moved);
@@ -136,9 +136,9 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
             }
         }
     }
-    let up_to_date = |(origin, news): &(Origin, bool)| {
+    let up_to_date = |(origin, is_new): &(Origin, bool)| {
         let mut origin = origin.clone();
-        if *news {
+        if *is_new {
             record(&mut origin, &entries);
         }
         origin
@@ -150,11 +150,11 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
     lock.retired = retired.unwrap_or_else(|| Some(Retired::new()));
     if let Some(retired) = &mut lock.retired {
         retired.extend(sides.moves.iter().filter_map(|planned| {
-            let side = parked.get(&planned.to)?.side()?;
+            let side = outdated.get(&planned.to)?.side()?;
             Some((planned.to.clone(), side))
         }));
     }
-    entries.append(&mut parked);
+    entries.append(&mut outdated);
     let mut written = sides.records.clone();
     if conflicts.is_empty() {
         written.push((LOCK.into(), lock.to_bytes()?));
@@ -165,7 +165,7 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
     for ((path, _), oid) in written.into_iter().zip(oids) {
         entries.insert(path, TreeEntry::of(Mode::File, oid));
     }
-    plan.after = tree_of(scratch, sides.before, &entries)?;
+    plan.after = write_tree(scratch, sides.before, &entries)?;
     (plan.files, plan.conflicts, plan.taken) = (arrivals, conflicts, taken);
     Ok(Planned {
         plan,
@@ -208,7 +208,7 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
     ours.extend(removed);
     let merged = scratch.merge(
         &tree_alone(scratch, &sides.base)?,
-        &tree_of(scratch, sides.before, &ours)?,
+        &write_tree(scratch, sides.before, &ours)?,
         &tree_alone(scratch, &sides.theirs)?,
         looks_for_renames,
     )?;

@@ -13,7 +13,7 @@ use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Tree, same};
 
 /// What the lock will record of what upstream gives, and whether that is anything new.
-pub fn news(at: &Preflight, fresh: Origin) -> (Origin, bool) {
+pub fn updated_origin(at: &Preflight, fresh: Origin) -> (Origin, bool) {
     let Some(lock) = &at.lock else {
         return (fresh, true);
     };
@@ -84,10 +84,10 @@ impl Planner<'_> {
         if !self.args.embed {
             return Ok(None);
         }
-        let (commit, tree, _remote) = upstream::own(git, &at.repo.top)?;
+        let (commit, tree, _remote) = upstream::open_own(git, &at.repo.top)?;
         let bundle = incoming::collect_tool(&*tree)?;
         let source = UpstreamSource {
-            address: upstream::lasting_address(git, &at.repo.top)?,
+            address: upstream::permanent_address(git, &at.repo.top)?,
             rev: None,
             commit,
             shape: Shape::Root,

@@ -25,7 +25,7 @@ pub const ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";
 pub const AUTO: &str = "auto";
 
 /// How many files a worker without the official history must have as they were there.
-const ALIKE: usize = 2;
+const MIN_SAME: usize = 2;
 
 /// The official repository's revisions.
 pub struct Official {
@@ -64,7 +64,7 @@ impl Official {
         let Some(address) = address else {
             return Ok(Self {
                 git: git.clone(),
-                revisions: known(include_str!("../../../data/official.json"))?,
+                revisions: parse_revisions(include_str!("../../../data/official.json"))?,
                 opened: None,
             });
         };
@@ -98,16 +98,16 @@ impl Official {
     /// The newest official revision of the legacy layout that HEAD descends from, or else the one
     /// that most files are the same as.
     pub fn base(&self, at: &Preflight, scratch: &Scratch) -> Result<Option<OfficialBase>> {
-        if let Some(base) = self.base_here(at)? {
+        if let Some(base) = self.local_base(at)? {
             return Ok(Some(base));
         }
-        let alike = self.most_alike(at.ours.entries(), Layout::Legacy);
+        let alike = self.most_similar(at.ours.entries(), Layout::Legacy);
         let fetched = alike.map(|(revision, _)| self.fetched(at, scratch, revision));
         fetched.transpose()
     }
 
     /// The base where nothing has to be fetched for it.
-    pub fn base_here(&self, at: &Preflight) -> Result<Option<OfficialBase>> {
+    pub fn local_base(&self, at: &Preflight) -> Result<Option<OfficialBase>> {
         let revisions = self.revisions.iter();
         let known: BTreeMap<&str, &Revision> = revisions.map(|it| (&*it.commit.0, it)).collect();
         let call = at.repo.call().args(["rev-list", "--topo-order"]);
@@ -119,18 +119,18 @@ impl Official {
     }
 
     /// The revision that a worker without its history has the most files of, and how many.
-    fn most_alike(&self, ours: &Entries, layout: Layout) -> Option<(&Revision, usize)> {
+    fn most_similar(&self, ours: &Entries, layout: Layout) -> Option<(&Revision, usize)> {
         // Of several the newest, which `max_by_key` has to meet last.
         let revisions = self.revisions.iter().rev().filter(|it| it.is(layout));
-        let counted = revisions.map(|revision| (revision, alike(&revision.files, ours)));
-        let alike = counted.filter(|(_, count)| *count >= ALIKE);
+        let counted = revisions.map(|revision| (revision, count_same(&revision.files, ours)));
+        let alike = counted.filter(|(_, count)| *count >= MIN_SAME);
         alike.max_by_key(|(_, count)| *count)
     }
 
     /// How many files of one official revision a modern worker has, and whether that is most of
     /// them.
-    pub fn has_of(&self, ours: &Entries) -> (usize, bool) {
-        let alike = self.most_alike(ours, Layout::Modern);
+    pub fn count_of_best(&self, ours: &Entries) -> (usize, bool) {
+        let alike = self.most_similar(ours, Layout::Modern);
         alike.map_or((0, false), |(revision, count)| {
             (count, count * 2 > revision.files.len())
         })
@@ -269,7 +269,7 @@ fn is_workers(path: &RepoPath) -> bool {
 }
 
 /// How many files with something in them are the same.
-fn alike(theirs: &Entries, ours: &Entries) -> usize {
+fn count_same(theirs: &Entries, ours: &Entries) -> usize {
     // git's names of the empty file.
     const EMPTY: [&str; 2] = [
         "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
@@ -286,7 +286,7 @@ fn alike(theirs: &Entries, ours: &Entries) -> usize {
 }
 
 /// Reads the list that comes with the tool.
-fn known(text: &str) -> Result<Vec<Revision>> {
+fn parse_revisions(text: &str) -> Result<Vec<Revision>> {
     #[derive(Deserialize)]
     struct Facts {
         files: Vec<(String, String, String)>,
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_list_knows_both_layouts_of_the_official_worker() {
-        let all = known(include_str!("../../../data/official.json")).unwrap();
+        let all = parse_revisions(include_str!("../../../data/official.json")).unwrap();
         let of = |start: &str| all.iter().find(|one| one.commit.0.starts_with(start));
         // The commit before its migration, and the migration.
         let legacy = of("7ce2cf5").unwrap();
@@ -330,7 +330,7 @@ mod tests {
     fn empty_files_make_nothing_alike() {
         let empty = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
         let files = testing::files(&[("src/__init__.py", empty), ("src/a.py", "1")]);
-        assert_eq!(alike(&files, &files), 1);
-        assert_eq!(alike(&files, &Entries::new()), 0);
+        assert_eq!(count_same(&files, &files), 1);
+        assert_eq!(count_same(&files, &Entries::new()), 0);
     }
 }

@@ -55,7 +55,7 @@ pub struct Plan {
     pub taken: Vec<Conflict>,
     /// What this fork changed itself, where it is known what it started from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub own: Option<Own>,
+    pub own: Option<ForkChanges>,
     /// What still points at a path that moved.
     pub dangling: Vec<Dangling>,
     /// Files that git does not track, in folders that retire; they stay where they are.
@@ -117,7 +117,7 @@ impl UpstreamSource {
 
 /// A fork's own changes.
 #[derive(Debug, Clone, Serialize)]
-pub struct Own {
+pub struct ForkChanges {
     pub base: String,
     /// Whether the changes are merged into the new files.
     pub carried: bool,
@@ -199,7 +199,7 @@ pub enum What {
 
 impl What {
     /// Whether the file is in the end as it was.
-    pub fn is_quiet(self) -> bool {
+    pub fn is_unchanged(self) -> bool {
         matches!(
             self,
             Self::ChangedHere | Self::RemovedHere | Self::Unchanged

@@ -10,7 +10,7 @@ use super::follow_up;
 use super::fork;
 use super::incoming::Bundle;
 use super::merge::{self, Sides};
-use super::merge_inputs::news;
+use super::merge_inputs::updated_origin;
 use super::official::{AUTO, OfficialBase};
 use super::plan::{self, Move, Plan, Planned, Planner};
 use super::preflight::{self, Preflight};
@@ -30,21 +30,21 @@ impl Planner<'_> {
     pub fn make(&self) -> Result<Planned> {
         let (at, scratch, args) = (self.at, self.scratch, self.args);
         let first = at.lock.is_none();
-        self.expect_meant()?;
-        let mut started = first.then(|| self.fork_base()).transpose()?.flatten();
+        self.check_applicable()?;
+        let mut fork_base = first.then(|| self.fork_base()).transpose()?.flatten();
         let upstream = self.open_upstream()?;
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
         // Another upstream's worker is another worker.
-        let left = locked.filter(|origin| origin.address != upstream.source.address);
-        self.expect_known_past(left.is_some())?;
+        let previous = locked.filter(|origin| origin.address != upstream.source.address);
+        self.check_conflicts_option(previous.is_some())?;
         let bundle = upstream.collect()?;
         let mut notes = upstream.notes.clone();
         notes.extend(bundle.notes.iter().cloned());
         let mut sides = self.sides(&upstream, &bundle, &mut notes)?;
         sides.moves = plan::relocate(at.ours.entries(), &sides.theirs, first)
             .map_err(|problems| plan::outdated_taken(&problems))?;
-        expect_no_twins(&sides)?;
-        if let (Some(base), Some(how)) = (&started, &args.carry) {
+        check_confusable_names(&sides)?;
+        if let (Some(base), Some(how)) = (&fork_base, &args.carry) {
             fork::carry(at, scratch, base, &mut sides)?;
             if how == AUTO {
                 let base = base.commit.short();
@@ -53,27 +53,28 @@ impl Planner<'_> {
                 ));
             }
         }
-        let is_recorded = first || left.is_some();
+        let is_recorded = first || previous.is_some();
         let exposed = is_recorded.then(|| exposed(at, &mut notes)).flatten();
-        if let Some(origin) = left {
-            started = OfficialBase::locked(at, origin)?;
+        if let Some(origin) = previous {
+            fork_base = OfficialBase::locked(at, origin)?;
         }
-        let carries = args.carry.is_some() || left.is_some();
-        let own = started.as_ref().map(|base| fork::own(at, base, carries));
-        let started = match &started {
+        let carries = args.carry.is_some() || previous.is_some();
+        let base = match &fork_base {
             Some(base) => Some((base, Exposed::read(&*base.tree)?)),
             None => None,
         };
         if let Some(exposed) = &exposed {
-            sides.records = records(at, exposed, started.as_ref(), &upstream, &mut notes);
+            sides.records = records(at, exposed, base.as_ref(), &upstream, &mut notes);
         }
         let plan = Plan {
-            own: own.flatten(),
+            own: fork_base
+                .as_ref()
+                .and_then(|base| fork::own_changes(at, base, carries)),
             ..Plan::new(at, upstream.source)
         };
         let mut built = merge::build(at, scratch, &sides, plan)?;
         let plan = &mut built.plan;
-        if let (Some(own), Some((base, started)), Some(fork)) = (&mut plan.own, &started, &exposed)
+        if let (Some(own), Some((base, old)), Some(fork)) = (&mut plan.own, &base, &exposed)
             && own.carried
             && !(plan.conflicts.is_empty() && plan.taken.is_empty())
         {
@@ -81,12 +82,12 @@ impl Planner<'_> {
             theirs.retain(|path, _| !layout::is_tool(path));
             let new = Exposed::read(&at.tree(&theirs, "upstream"))?;
             let conflicts: Vec<_> = plan.conflicts.iter().chain(&plan.taken).collect();
-            own.changes = fork::in_conflict(at, base, [fork, started, &new], &conflicts)?;
+            own.changes = fork::changes_in_conflict(at, base, [fork, old, &new], &conflicts)?;
         }
         // What a fork changed of upstream's own files goes where those go.
         let mut modules: Vec<RepoPath> = sides.carried.into_iter().map(|(_, to)| to).collect();
         modules.retain(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"));
-        if left.is_some() {
+        if previous.is_some() {
             let more = context::own_modules(&at.ours, &sides.base, &bundle, &mut notes);
             modules.extend(more?);
         }
@@ -106,19 +107,19 @@ impl Planner<'_> {
         let (before, after, plan) = (at.ours.entries(), &built.entries, &mut built.plan);
         let moved = plan.moves.iter().map(|it| (it.from.clone(), it.to.clone()));
         let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
-        plan.steps = steps::between(before, after, &moved);
+        plan.steps = steps::changes_between(before, after, &moved);
         preflight::check_steps(at, &plan.steps)?;
         if !first {
             plan.notes.extend(strays(before));
         }
         // What stays as it is needs no second reading.
-        let news = |path: &RepoPath| {
+        let is_changed = |path: &RepoPath| {
             let mut arrivals = plan.files.iter();
-            arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
+            arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_unchanged())
         };
-        plan.rewrites = follow_up::rewrites(bundle, news);
+        plan.rewrites = follow_up::rewrites(bundle, is_changed);
         plan.rewrites.extend(dropped);
-        for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
+        for (path, incoming) in bundle.files.iter().filter(|(path, _)| is_changed(path)) {
             let notes = incoming.notes.iter();
             plan.notes
                 .extend(notes.map(|note| format!("{path}: {note}")));
@@ -127,18 +128,18 @@ impl Planner<'_> {
         let result = at.tree(after, "the result");
         plan.notes
             .extend(context::notes(&result, before, &given, modules)?);
-        if !moved.is_empty() || news(&"Dockerfile".into()) {
+        if !moved.is_empty() || is_changed(&"Dockerfile".into()) {
             plan.dangling = follow_up::dangling(at, bundle, &moved, after)?;
         }
         Ok(())
     }
 
     /// Refuses what can't be migrated in this way.
-    fn expect_meant(&self) -> Result<()> {
+    fn check_applicable(&self) -> Result<()> {
         if self.at.lock.is_none() {
-            expect_legacy(self.at)?;
+            check_legacy(self.at)?;
             if !self.args.anyway {
-                fork::expect_sglang(self.at)?;
+                fork::check_sglang(self.at)?;
             }
         } else if self.args.carry.is_some() {
             bail!(UserError::new(
@@ -150,7 +151,7 @@ impl Planner<'_> {
     }
 
     /// Refuses `--conflicts upstream` unless the old state is recorded.
-    fn expect_known_past(&self, is_another_upstream: bool) -> Result<()> {
+    fn check_conflicts_option(&self, is_another_upstream: bool) -> Result<()> {
         if self.args.conflicts == Conflicts::Upstream
             && self.args.carry.is_none()
             && !is_another_upstream
@@ -175,7 +176,7 @@ impl Planner<'_> {
         let mut upstream = upstream::open(self.git, &request)?;
         if self.args.embed && upstream.source.address == OWN_ADDRESS {
             // "The repository that holds the tool" will be this one from now on.
-            upstream.source.address = upstream::lasting_address(self.git, top)?;
+            upstream.source.address = upstream::permanent_address(self.git, top)?;
         }
         Ok(upstream)
     }
@@ -194,8 +195,8 @@ impl Planner<'_> {
             notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
         }
         let theirs = fresh.entries();
-        let (origin, news) = news(at, fresh);
-        let (mut base, mut theirs) = if news {
+        let (origin, is_new) = updated_origin(at, fresh);
+        let (mut base, mut theirs) = if is_new {
             (self.base(upstream, notes)?, theirs)
         } else {
             // Its part of the lock stays, and it is not merged.
@@ -214,7 +215,7 @@ impl Planner<'_> {
             args: self.args,
             base,
             theirs,
-            upstream: (origin, news),
+            upstream: (origin, is_new),
             tool,
             moves: Vec::new(),
             carried: Vec::new(),
@@ -254,19 +255,19 @@ fn exposed(at: &Preflight, notes: &mut Vec<String>) -> Option<Exposed> {
 fn records(
     at: &Preflight,
     exposed: &Exposed,
-    started: Option<&(&OfficialBase, Exposed)>,
+    fork_base: Option<&(&OfficialBase, Exposed)>,
     upstream: &Upstream,
     notes: &mut Vec<String>,
 ) -> Vec<(RepoPath, Vec<u8>)> {
-    let since = started.map(|(base, facts)| (facts, &*base.commit.0));
+    let since = fork_base.map(|(base, facts)| (facts, &*base.commit.0));
     let (text, count) = exposed.baseline(&name_of(at), Some(&at.head.0), since);
     notes.push(format!(
         "{BASELINE} keeps {count} facts of the old worker; `cargo xtask compare` says what became \
          of each"
     ));
     let mut records = vec![(RepoPath::from(BASELINE), text.into_bytes())];
-    if let (Some((_, started)), Some(commit)) = (started, &upstream.source.commit) {
-        match exposed.offered(started, &at.ours, &*upstream.tree, commit) {
+    if let (Some((_, fork_base)), Some(commit)) = (fork_base, &upstream.source.commit) {
+        match exposed.offered(fork_base, &at.ours, &*upstream.tree, commit) {
             Ok(Some(text)) => records.push((compare::OFFERED_IN.into(), text.into_bytes())),
             Ok(None) => {}
             Err(error) => notes.push(format!("upstream's reasons are not offered: {error:#}")),
@@ -276,12 +277,12 @@ fn records(
 }
 
 /// Refuses names that a file system could confuse with those of files here.
-fn expect_no_twins(sides: &Sides) -> Result<()> {
+fn check_confusable_names(sides: &Sides) -> Result<()> {
     let (ours, theirs) = (sides.before, &sides.theirs);
     let moved: BTreeSet<&RepoPath> = sides.moves.iter().map(|planned| &planned.from).collect();
     let stays = |path: &&RepoPath| !moved.contains(path) && !sides.base.contains_key(path);
     let new = theirs.keys().filter(|path| !ours.contains_key(path));
-    let problems = validate_upstream::twins(new, ours.keys().filter(stays));
+    let problems = validate_upstream::confusable(new, ours.keys().filter(stays));
     if problems.is_empty() {
         return Ok(());
     }
@@ -291,7 +292,7 @@ fn expect_no_twins(sides: &Sides) -> Result<()> {
     ))
 }
 
-fn expect_legacy(at: &Preflight) -> Result<()> {
+fn check_legacy(at: &Preflight) -> Result<()> {
     let entries = at.ours.entries();
     match Layout::of(entries) {
         Layout::Legacy => return Ok(()),
@@ -340,7 +341,7 @@ pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<O
             entries.insert(planned.to.clone(), entry);
         }
     }
-    steps::tree_of(scratch, before, &entries).map(Some)
+    steps::write_tree(scratch, before, &entries).map(Some)
 }
 
 /// The commit messages of a migration.

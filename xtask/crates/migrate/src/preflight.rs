@@ -35,15 +35,15 @@ impl Preflight {
 }
 
 /// Looks at the repository and refuses what a migration can't start from.
-pub fn look(repo: &Repo) -> Result<Preflight> {
-    let at = look_at_any(repo)?;
-    expect_clean(&at)?;
-    expect_unlocked(repo)?;
+pub fn check(repo: &Repo) -> Result<Preflight> {
+    let at = read(repo)?;
+    check_clean(&at)?;
+    check_unlocked(repo)?;
     Ok(at)
 }
 
 /// Reads the repository, even with uncommitted changes.
-pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
+pub fn read(repo: &Repo) -> Result<Preflight> {
     if let Some(operation) = repo.under_way()? {
         bail!(UserError::new(
             format!("{operation} is under way in {}", repo.top.display()),
@@ -78,7 +78,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
     })
 }
 
-fn expect_clean(at: &Preflight) -> Result<()> {
+fn check_clean(at: &Preflight) -> Result<()> {
     let changed = &at.status.changed;
     if changed.is_empty() {
         return Ok(());
@@ -98,7 +98,7 @@ fn expect_clean(at: &Preflight) -> Result<()> {
     ))
 }
 
-pub fn expect_unlocked(repo: &Repo) -> Result<()> {
+pub fn check_unlocked(repo: &Repo) -> Result<()> {
     let lock = repo.index_lock();
     if !lock.exists() {
         return Ok(());

@@ -42,7 +42,7 @@ impl Remote {
     /// Fetches what is needed of a repository elsewhere: one commit and its folders, no file yet.
     pub fn fetched(git: &Git, url: &str, rev: Option<&str>) -> Result<(Self, Oid)> {
         let wanted = rev.unwrap_or("HEAD");
-        expect_name(wanted)?;
+        check_revision_name(wanted)?;
         let login = Login::of(url);
         let dir = ScratchFolder::new("upstream")?;
         foreign::make_git_dir(dir.path(), "sha1")?;
@@ -82,13 +82,13 @@ impl Remote {
         Self {
             can_fetch,
             in_dir,
-            objects: Arc::new(Objects::new(move || reading(start(), can_fetch))),
+            objects: Arc::new(Objects::new(move || allow_lazy_fetch(start(), can_fetch))),
         }
     }
 
     /// A call of git that reads what is here.
     fn call(&self) -> Call {
-        reading((self.in_dir)(), self.can_fetch)
+        allow_lazy_fetch((self.in_dir)(), self.can_fetch)
     }
 
     /// A fetch of no files, but those that are asked for. The other side does not fetch in turn.
@@ -102,7 +102,7 @@ impl Remote {
     }
 
     fn fetch_commit(&self, revision: &str) -> Result<()> {
-        expect_name(revision)?;
+        check_revision_name(revision)?;
         let call = self.fetch().args(["--depth=1", "upstream", revision]);
         if anstream::stderr().is_terminal() {
             output::tell(&format!("fetching the upstream's {revision}\n"));
@@ -185,7 +185,7 @@ impl Remote {
 
 /// Refuses what can't name a branch, tag or commit: `a:b` and `+a` would write refs, and another
 /// repository can't resolve `main~1`.
-fn expect_name(revision: &str) -> Result<()> {
+fn check_revision_name(revision: &str) -> Result<()> {
     let is_odd = |c: &char| ":^~ *?[\\".contains(*c) || c.is_control();
     let found = if revision.starts_with('+') {
         "a leading `+`".to_owned()
@@ -202,7 +202,7 @@ fn expect_name(revision: &str) -> Result<()> {
     )))
 }
 
-fn reading(call: Call, can_fetch: bool) -> Call {
+fn allow_lazy_fetch(call: Call, can_fetch: bool) -> Call {
     if !can_fetch {
         return call;
     }

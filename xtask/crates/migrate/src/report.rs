@@ -74,7 +74,7 @@ impl<'a> MigrationReport<'a> {
     }
 
     /// Says the end of a run: to a program with what `more` adds, to a person in `words`.
-    fn say(
+    fn print_ending(
         &self,
         ending: MigrationEnding,
         more: impl Serialize,
@@ -102,8 +102,8 @@ impl<'a> MigrationReport<'a> {
         ending: MigrationEnding,
         tip: Option<&Oid>,
     ) -> Result<Outcome> {
-        self.say(ending, json!({ "plan": plan }), || {
-            let mut words = ended(at, plan, ending, tip, self.next);
+        self.print_ending(ending, json!({ "plan": plan }), || {
+            let mut words = ending_text(at, plan, ending, tip, self.next);
             if matches!(ending, MigrationEnding::Staged | MigrationEnding::Committed)
                 && !plan.moves.is_empty()
             {
@@ -115,7 +115,7 @@ impl<'a> MigrationReport<'a> {
 
     pub fn resumed(&self, record: &JournalRecord) -> Result<Outcome> {
         let ending = MigrationEnding::of(record);
-        self.say(ending, Value::Null, || match ending {
+        self.print_ending(ending, Value::Null, || match ending {
             MigrationEnding::Markers => format!(
                 "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage them, \
                  then:\n\n    {}\n",
@@ -131,14 +131,14 @@ impl<'a> MigrationReport<'a> {
     }
 
     pub fn committed_already(&self) -> Result<Outcome> {
-        self.say(MigrationEnding::Committed, Value::Null, || {
+        self.print_ending(MigrationEnding::Committed, Value::Null, || {
             format!("{GREEN}Committed already.{GREEN:#} Nothing is left to do.\n")
         })
     }
 
     pub fn aborted(&self, kept: &[PathBuf]) -> Result<Outcome> {
         let kept: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
-        self.say(MigrationEnding::Aborted, json!({ "kept": kept }), || {
+        self.print_ending(MigrationEnding::Aborted, json!({ "kept": kept }), || {
             let mut words = format!("{GREEN}Taken back.{GREEN:#} The repository is as it was.\n");
             if !kept.is_empty() {
                 words += "\nFiles that were changed since are kept:\n";
@@ -174,7 +174,10 @@ fn text(plan: &Plan, next: &Commands) -> String {
         ("Not carried: upstream's file is taken", &plan.taken),
     ] {
         let lines = conflicts.iter().map(|Conflict { path, reason }| {
-            format!("  {RED}{path}{RED:#}: {reason}\n{}", held(plan, path))
+            format!(
+                "  {RED}{path}{RED:#}: {reason}\n{}",
+                changes_in_conflict(plan, path)
+            )
         });
         out += &section(title, lines);
     }
@@ -193,13 +196,13 @@ pub fn short(commit: &str) -> &str {
 }
 
 /// Which of the fork's changes a conflict holds, and what became of each.
-fn held(plan: &Plan, conflict: &RepoPath) -> String {
+fn changes_in_conflict(plan: &Plan, conflict: &RepoPath) -> String {
     let mut out = String::new();
     let changes = plan.own.iter().flat_map(|own| &own.changes);
     let is_held = |change: &&ForkChange| {
         *conflict == change.path || layout::counterpart(&change.path).as_ref() == Some(conflict)
     };
-    let many = of_many(changes.clone().filter(is_held));
+    let many = large_groups(changes.clone().filter(is_held));
     for ((path, line, now), ids) in &many {
         let (place, what, shown) = match line {
             Some(line) => (format!(":{line}"), "added", ids.len().min(SHOWN)),
@@ -213,7 +216,7 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
         out += &format!("    {DIM}{path}{place}{DIM:#} {what}: {ids}{more}\n      {now}\n");
     }
     for change in changes.filter(is_held) {
-        let ids = many.get(&one_of_many(change));
+        let ids = many.get(&group_key(change));
         if ids.is_some_and(|ids| ids.contains(&&*change.id)) {
             continue;
         }
@@ -238,23 +241,23 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
 const SHOWN: usize = 3;
 
 /// What is told together: of removals all of a file, of other changes those of one line.
-type OfMany<'a> = (&'a RepoPath, Option<usize>, &'a str);
+type GroupKey<'a> = (&'a RepoPath, Option<usize>, &'a str);
 
-fn one_of_many(change: &ForkChange) -> OfMany<'_> {
+fn group_key(change: &ForkChange) -> GroupKey<'_> {
     let line = (!change.is_removal()).then_some(change.line);
     (&change.path, line, &change.now)
 }
 
 /// What a fork removed with much of a file, and the files of a folder that it copies, by what
 /// became of them.
-fn of_many<'a>(
+fn large_groups<'a>(
     changes: impl Iterator<Item = &'a ForkChange>,
-) -> BTreeMap<OfMany<'a>, Vec<&'a str>> {
+) -> BTreeMap<GroupKey<'a>, Vec<&'a str>> {
     const MANY: usize = 4;
-    let mut many: BTreeMap<OfMany, Vec<&str>> = BTreeMap::new();
+    let mut many: BTreeMap<GroupKey, Vec<&str>> = BTreeMap::new();
     for change in changes {
         if change.id.starts_with("copy:") || change.is_removal() && change.text.is_none() {
-            let ids = many.entry(one_of_many(change)).or_default();
+            let ids = many.entry(group_key(change)).or_default();
             ids.push(&change.id);
         }
     }
@@ -304,7 +307,7 @@ fn moves(plan: &Plan) -> String {
 fn files(plan: &Plan) -> String {
     let mut out = String::new();
     let mut tools: BTreeMap<&[u8], usize> = BTreeMap::new();
-    for file in plan.files.iter().filter(|file| !file.what.is_quiet()) {
+    for file in plan.files.iter().filter(|file| !file.what.is_unchanged()) {
         if layout::is_tool(&file.path) {
             *tools.entry(file.path.top()).or_default() += 1;
             continue;
@@ -346,7 +349,7 @@ fn files(plan: &Plan) -> String {
 
 /// What an adopted worker has of its upstream: there is nothing new, so every file is shown.
 fn adopted(plan: &Plan) -> String {
-    let news = plan.files.iter().any(|file| !file.what.is_quiet());
+    let news = plan.files.iter().any(|file| !file.what.is_unchanged());
     if news || !plan.moves.is_empty() || plan.files.is_empty() {
         return String::new();
     }
@@ -385,7 +388,7 @@ fn dangling(plan: &Plan) -> String {
     out
 }
 
-fn ended(
+fn ending_text(
     at: &Preflight,
     plan: &Plan,
     ending: MigrationEnding,
@@ -499,7 +502,7 @@ mod tests {
             ..change(id, "gone")
         };
         all.extend(["copy:1", "copy:2", "copy:3", "copy:4", "pip:a"].map(added));
-        let told: Vec<_> = of_many(all.iter()).into_values().collect();
+        let told: Vec<_> = large_groups(all.iter()).into_values().collect();
         let copied = ["copy:1", "copy:2", "copy:3", "copy:4"];
         assert_eq!(told, [["a", "b", "c", "d"], copied]);
     }

@@ -18,7 +18,7 @@ const SETTING: &str = "xtask.trustedUpstream";
 
 /// Refuses a lock's local address unless the user's configuration names it. Folders inside of the
 /// worker are its author's, and never trusted.
-pub fn expect(git: &Git, address: &str, place: &UpstreamPlace, repository: &Path) -> Result<()> {
+pub fn check(git: &Git, address: &str, place: &UpstreamPlace, repository: &Path) -> Result<()> {
     let path = match place {
         _ if address == OWN_ADDRESS => return Ok(()),
         UpstreamPlace::Path(path) => path.clone(),

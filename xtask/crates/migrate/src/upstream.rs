@@ -58,7 +58,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     };
     let (recorded, place) = locate(address, &base, request.repository)?;
     if locked.is_some() {
-        trust::expect(git, address, &place, request.repository)?;
+        trust::check(git, address, &place, request.repository)?;
     }
     let mut notes = Vec::new();
     let (commit, tree, remote): Opened = match place {
@@ -113,7 +113,7 @@ pub fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, 
     let shown = address::without_credentials(address);
     refuse_option("upstream", &shown)?;
     if !base.join(address).is_dir() {
-        address::expect_plain(address)?;
+        address::check_no_secrets(address)?;
     }
     if address == OWN_ADDRESS {
         let own = tool_repo::repository();
@@ -161,7 +161,7 @@ pub fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, 
 
 /// The tool repository's address for a repository with an embedded copy: its origin, else its
 /// folder.
-pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
+pub fn permanent_address(git: &Git, repository: &Path) -> Result<String> {
     let path = tool_repo::repository();
     let call = git.call().dir(&path);
     let origin = call.args(["config", "--get", "remote.origin.url"]).said()?;
@@ -172,7 +172,7 @@ pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
 }
 
 /// Opens the repository that holds this tool, as an upstream of the tool itself.
-pub fn own(git: &Git, repository: &Path) -> Result<Opened> {
+pub fn open_own(git: &Git, repository: &Path) -> Result<Opened> {
     let path = tool_repo::repository();
     if same_folder(&path, repository) {
         bail!(UserError::new(

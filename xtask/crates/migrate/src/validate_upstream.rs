@@ -21,7 +21,7 @@ const MAX_PATH: usize = 2048;
 ///
 /// `incoming` is keyed by the place in the modern layout; `link` gives the target of a symbolic
 /// link.
-pub fn vet(incoming: &Entries, link: impl Fn(&RepoPath) -> Option<Vec<u8>>) -> Vec<String> {
+pub fn validate(incoming: &Entries, link: impl Fn(&RepoPath) -> Option<Vec<u8>>) -> Vec<String> {
     let mut problems = Vec::new();
     if incoming.len() > MAX_FILES {
         problems.push(format!(
@@ -117,15 +117,15 @@ fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
 }
 
 /// Files whose names a file system could confuse with those of other files here.
-pub fn twins<'a>(
+pub fn confusable<'a>(
     incoming: impl Iterator<Item = &'a RepoPath>,
     here: impl Iterator<Item = &'a RepoPath>,
 ) -> Vec<String> {
     let mut here_as: BTreeMap<String, String> = BTreeMap::new();
-    for (_, text) in here.flat_map(spelled) {
+    for (_, text) in here.flat_map(with_folders) {
         here_as.entry(folded(&text)).or_insert(text);
     }
-    let found = incoming.flat_map(spelled).filter_map(|(path, text)| {
+    let found = incoming.flat_map(with_folders).filter_map(|(path, text)| {
         let other = here_as
             .get(&folded(&text))
             .filter(|other| **other != text)?;
@@ -137,7 +137,7 @@ pub fn twins<'a>(
 }
 
 /// A path and the folders above it, each with its text.
-fn spelled(path: &RepoPath) -> impl Iterator<Item = (RepoPath, String)> + use<> {
+fn with_folders(path: &RepoPath) -> impl Iterator<Item = (RepoPath, String)> + use<> {
     let paths = std::iter::once(path.clone()).chain(path.ancestors().collect::<Vec<_>>());
     paths.map(|path| {
         let text = String::from_utf8_lossy(path.as_bytes()).into_owned();
@@ -151,7 +151,7 @@ fn collisions(incoming: &Entries) -> Vec<String> {
     let mut problems = Vec::new();
     let mut spellings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for path in incoming.keys() {
-        for (_, text) in spelled(path) {
+        for (_, text) in with_folders(path) {
             spellings.entry(folded(&text)).or_default().insert(text);
         }
         if let Some(above) = path.ancestors().find(|above| incoming.contains_key(above)) {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn problems(path: &str) -> Vec<String> {
-        vet(&entries(&[(path, Mode::File, 1)]), |_| None)
+        validate(&entries(&[(path, Mode::File, 1)]), |_| None)
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn links_may_not_leave_or_alias() {
         let link = |path: &str, target: &'static str| {
-            vet(&entries(&[(path, Mode::Symlink, 1)]), |_| {
+            validate(&entries(&[(path, Mode::Symlink, 1)]), |_| {
                 Some(target.as_bytes().to_vec())
             })
         };
@@ -267,7 +267,7 @@ mod tests {
         let here = ["lb.py", "Lib/x.py", "stra\u{df}e.py", "same.py"].map(RepoPath::from);
         let comes = ["LB.py", "lib/y.py", "STRASSE.py", "same.py", "new.py"].map(RepoPath::from);
         assert_eq!(
-            twins(comes.iter(), here.iter()),
+            confusable(comes.iter(), here.iter()),
             [
                 "LB.py: some systems take it for lb.py, which is here",
                 "STRASSE.py: some systems take it for stra\u{df}e.py, which is here",
@@ -280,12 +280,12 @@ mod tests {
     fn size_number_and_case_have_limits() {
         let big = entries(&[("public/x", Mode::File, 2 << 30)]);
         assert_eq!(
-            vet(&big, |_| None),
+            validate(&big, |_| None),
             ["public/x: 2048 MB is more than the 20 MB a file may have"]
         );
         let case = entries(&[("public/A", Mode::File, 1), ("public/a", Mode::File, 1)]);
         assert_eq!(
-            vet(&case, |_| None),
+            validate(&case, |_| None),
             ["public/A, public/a: differ only in case"]
         );
         let composed = entries(&[
@@ -293,12 +293,12 @@ mod tests {
             ("public/E\u{301}", Mode::File, 1),
         ]);
         assert_eq!(
-            vet(&composed, |_| None),
+            validate(&composed, |_| None),
             ["public/E\u{301}, public/\u{e9}: are one name to some systems"]
         );
         let folder = entries(&[("public", Mode::File, 1), ("public/a", Mode::File, 1)]);
         assert_eq!(
-            vet(&folder, |_| None),
+            validate(&folder, |_| None),
             ["public: is a file, and public/a needs it to be a folder"]
         );
         let many: Entries = (0..=MAX_FILES)
@@ -311,6 +311,6 @@ mod tests {
                 (RepoPath::from(format!("public/{n}").as_str()), entry)
             })
             .collect();
-        assert_eq!(vet(&many, |_| None).len(), 1);
+        assert_eq!(validate(&many, |_| None).len(), 1);
     }
 }

@@ -14,7 +14,7 @@ use super::files::{
 };
 use super::journal::{Journal, JournalRecord, Phase, VERSION};
 use super::steps::{ConflictStage, PathChange, edit_between};
-use super::{list, stopped};
+use super::{add_recovery_help, list};
 use xtask_core::git::{Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_path;
@@ -22,7 +22,7 @@ use xtask_core::progress::{self, Progress};
 use xtask_core::tree::{Entries, Oid, RepoPath, TreeEntry};
 use xtask_core::{fault, if_there};
 
-pub struct Work<'a> {
+pub struct Transaction<'a> {
     pub repo: &'a Repo,
     pub journal: &'a Journal,
     pub scratch: Scratch,
@@ -30,7 +30,7 @@ pub struct Work<'a> {
     pub staged: Entries,
 }
 
-impl<'a> Work<'a> {
+impl<'a> Transaction<'a> {
     /// Begins where the index stages `staged`, and forgets an earlier transaction.
     pub fn begin(
         repo: &'a Repo,
@@ -59,11 +59,11 @@ impl<'a> Work<'a> {
     }
 }
 
-impl Work<'_> {
+impl Transaction<'_> {
     /// Takes all steps of a record that lead from the index to `after`.
     pub fn apply(&self, record: JournalRecord, after: &Entries) -> Result<JournalRecord> {
         let prepared = self.prepare(record, after);
-        let mut record = prepared.map_err(|error| stopped(self.journal, error))?;
+        let mut record = prepared.map_err(|error| add_recovery_help(self.journal, error))?;
         self.forward(&mut record)?;
         Ok(record)
     }
@@ -167,7 +167,7 @@ impl Work<'_> {
     /// Takes the remaining steps, then updates the index and HEAD.
     pub fn forward(&self, record: &mut JournalRecord) -> Result<()> {
         let done = self.take_steps(record);
-        done.map_err(|error| stopped(self.journal, error))
+        done.map_err(|error| add_recovery_help(self.journal, error))
     }
 
     fn take_steps(&self, record: &mut JournalRecord) -> Result<()> {
@@ -287,7 +287,7 @@ impl Work<'_> {
 
     /// Moves a file into the journal if it is still the one that was found.
     fn put_aside(&self, number: usize, path: &RepoPath, record: &JournalRecord) -> Result<()> {
-        let (lying, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
+        let (place, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
         let changed = || {
             let quoted = quoted_path(path);
             self.journal.task.resume_or_abort(
@@ -298,14 +298,14 @@ impl Work<'_> {
                 ),
             )
         };
-        match (exists(&lying), exists(&aside)) {
-            (true, false) if is_file(&lying) => rename(&lying, &aside)?,
+        match (exists(&place), exists(&aside)) {
+            (true, false) if is_file(&place) => rename(&place, &aside)?,
             (true, _) => bail!(changed()),
             (false, false) => return Ok(()),
             (false, true) => {}
         }
         if record.found.get(path) != self.hash_files(std::slice::from_ref(&aside))?.first() {
-            rename(&aside, &lying)?;
+            rename(&aside, &place)?;
             bail!(changed());
         }
         Ok(())

@@ -17,7 +17,7 @@ use xtask_core::tree::{Mode, RepoPath, Side};
 use xtask_core::{fault, if_there};
 
 /// Makes a change between two fault points.
-pub fn at_once<T, E: Into<anyhow::Error>>(change: impl FnOnce() -> Result<T, E>) -> Result<T> {
+pub fn atomically<T, E: Into<anyhow::Error>>(change: impl FnOnce() -> Result<T, E>) -> Result<T> {
     fault::point()?;
     let done = change().map_err(Into::into)?;
     fault::point()?;
@@ -35,11 +35,11 @@ pub fn is_file(path: &Path) -> bool {
 }
 
 pub fn same_file(one: &Path, other: &Path) -> bool {
-    is_one(one.symlink_metadata(), other.symlink_metadata())
+    is_same_inode(one.symlink_metadata(), other.symlink_metadata())
 }
 
 /// Whether two names are of one file.
-pub fn is_one(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
+pub fn is_same_inode(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
     let id = |it: Metadata| (it.dev(), it.ino());
     one.is_ok_and(|one| other.is_ok_and(|other| id(one) == id(other)))
 }
@@ -82,7 +82,7 @@ pub fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
 
 /// Renames, but never over a file that has appeared at the target.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    at_once(|| {
+    atomically(|| {
         let done = match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // Not every file system knows the flag.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if exists(to) => Err(Errno::EXIST),
@@ -95,7 +95,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 
 pub fn make_parents(path: &Path) -> Result<()> {
     match path.parent() {
-        Some(parent) if !parent.is_dir() => at_once(|| fs_err::create_dir_all(parent)),
+        Some(parent) if !parent.is_dir() => atomically(|| fs_err::create_dir_all(parent)),
         _ => Ok(()),
     }
 }

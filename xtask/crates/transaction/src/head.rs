@@ -10,13 +10,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::apply::Work;
-use super::files::{at_once, exists};
+use super::apply::Transaction;
+use super::files::{atomically, exists};
 use super::journal::JournalRecord;
 use xtask_core::tree::Oid;
 use xtask_core::{fault, if_there};
 
-impl Work<'_> {
+impl Transaction<'_> {
     /// Moves HEAD, and the branch that it stands for, to `tip`.
     pub(crate) fn move_head(&self, tip: &Oid, record: &JournalRecord) -> Result<()> {
         self.remove_own_head_locks(tip)?;
@@ -28,7 +28,7 @@ impl Work<'_> {
         let reason = format!("xtask {}: {}", record.task, subject.unwrap_or_default());
         let call = self.repo.git("update-ref -m");
         let call = call.args([&reason, "HEAD", &tip.0, &record.head.0]);
-        let moved = at_once(|| call.output()).context("moving HEAD to the new commits");
+        let moved = atomically(|| call.output()).context("moving HEAD to the new commits");
         if moved.is_err() {
             let locks = match self.head_reference()? {
                 Some(reference) => [self.head_lock(), reference.with_added_extension("lock")],

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::apply::Work;
-use super::files::{at_once, exists, same_content, same_file};
+use super::apply::Transaction;
+use super::files::{atomically, exists, same_content, same_file};
 use super::journal::JournalRecord;
 use super::steps::edit_between;
 use xtask_core::git::IndexEdit;
@@ -22,7 +22,7 @@ const OLD: &str = "index.old";
 const BACK: &str = "index.back";
 const CURRENT: &str = "index.current";
 
-impl Work<'_> {
+impl Transaction<'_> {
     /// Puts the current index and the new one into the journal.
     pub(crate) fn prepare_index(&self, edit: &IndexEdit) -> Result<()> {
         let seen = self.copy_index(SEEN, &IndexEdit::default())?;
@@ -73,7 +73,7 @@ impl Work<'_> {
             }
             done => done?,
         }
-        at_once(|| fs_err::rename(&lock, index))
+        atomically(|| fs_err::rename(&lock, index))
     }
 
     /// Removes a lock of our own killed run: a hard link to an index in the journal.
@@ -81,7 +81,7 @@ impl Work<'_> {
         let lock = self.repo.index_lock();
         let is_ours = |name: &&str| same_file(&lock, &self.journal.file(name));
         if [NEW, OLD, BACK].iter().any(is_ours) {
-            at_once(|| fs_err::remove_file(&lock))?;
+            atomically(|| fs_err::remove_file(&lock))?;
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use super::files::{at_once, exists, is_one};
+use super::files::{atomically, exists, is_same_inode};
 use super::steps::{Conflict, ConflictStage, PathChange};
 use xtask_core::git::Repo;
 use xtask_core::outcome::UserError;
@@ -118,12 +118,12 @@ impl Drop for Journal {
 }
 
 impl Journal {
-    pub fn hold(repo: &Repo, task: Task) -> Result<Self> {
+    pub fn lock(repo: &Repo, task: Task) -> Result<Self> {
         let lock = repo.git_dir.join("xtask-migrate.lock");
         let held = loop {
             let file = lock_file::hold(&lock, "migrate or clean up", Some(PATIENCE))?;
             // The one who held it may have removed it in between.
-            if is_one(file.metadata(), lock.metadata()) {
+            if is_same_inode(file.metadata(), lock.metadata()) {
                 break file;
             }
         };
@@ -140,7 +140,7 @@ impl Journal {
     /// The record; `None` if no transaction is under way. Removes what a run left that was killed
     /// before it had written a record: it had changed nothing else.
     pub fn read(&self) -> Result<Option<JournalRecord>> {
-        let record = look(&self.file(RECORD)).map_err(UserError::from)?;
+        let record = read_record(&self.file(RECORD)).map_err(UserError::from)?;
         if record.is_none() {
             self.remove_folder()?;
         }
@@ -148,8 +148,8 @@ impl Journal {
     }
 
     /// Reads the record without taking the lock or changing anything.
-    pub fn glance(repo: &Repo) -> Result<Option<JournalRecord>, Unreadable> {
-        look(&repo.git_dir.join(FOLDER).join(RECORD))
+    pub fn peek(repo: &Repo) -> Result<Option<JournalRecord>, Unreadable> {
+        read_record(&repo.git_dir.join(FOLDER).join(RECORD))
     }
 
     pub fn is_open(&self) -> bool {
@@ -180,12 +180,12 @@ impl Journal {
         let mut file = fs_err::File::create(&next)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
-        at_once(|| fs_err::rename(&next, self.file(RECORD)))
+        atomically(|| fs_err::rename(&next, self.file(RECORD)))
     }
 
     /// Ends the transaction: nothing is left to undo.
     pub fn remove(&self) -> Result<()> {
-        at_once(|| if_there(fs_err::remove_file(self.file(RECORD))))?;
+        atomically(|| if_there(fs_err::remove_file(self.file(RECORD))))?;
         self.remove_folder()
     }
 
@@ -237,7 +237,7 @@ impl From<Unreadable> for UserError {
     }
 }
 
-fn look(path: &Path) -> Result<Option<JournalRecord>, Unreadable> {
+fn read_record(path: &Path) -> Result<Option<JournalRecord>, Unreadable> {
     /// What the record of every version has.
     #[derive(Deserialize)]
     struct Versioned {

@@ -44,7 +44,7 @@ impl Task {
 }
 
 /// A commit needs an author; better to know before anything is written.
-pub fn expect_identity(repo: &Repo) -> Result<()> {
+pub fn check_identity(repo: &Repo) -> Result<()> {
     for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
         if !repo.git("var").arg(name).finish()?.ok {
             bail!(UserError::new(
@@ -57,7 +57,7 @@ pub fn expect_identity(repo: &Repo) -> Result<()> {
 }
 
 /// Adds the commands that resume and abort to an I/O error.
-pub fn stopped(journal: &Journal, error: Error) -> Error {
+pub fn add_recovery_help(journal: &Journal, error: Error) -> Error {
     if error.is::<UserError>() || !journal.is_open() {
         return error;
     }

@@ -55,7 +55,7 @@ impl PathChange {
 
 /// The steps from `before` to `after`. `moves` says which files of `after` are those of `before`
 /// under another name.
-pub fn between(
+pub fn changes_between(
     before: &Entries,
     after: &Entries,
     moves: &[(RepoPath, RepoPath)],
@@ -106,7 +106,7 @@ pub struct Conflict {
 }
 
 /// The tree of `after`, made from what the index stages, which is `before`.
-pub fn tree_of(scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Oid> {
+pub fn write_tree(scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Oid> {
     scratch.tree_from_index(&edit_between(before, after)?)
 }
 
@@ -161,7 +161,7 @@ mod tests {
             ("outdated/src/b", "3"),
         ]);
         let moves = moved(&["Dockerfile", "src/a", "src/b"]);
-        let steps = between(&before, &after, &moves);
+        let steps = changes_between(&before, &after, &moves);
         assert_eq!(
             shown(&steps),
             [
@@ -176,10 +176,10 @@ mod tests {
     #[test]
     fn equal_trees_need_no_step() {
         let same = files(&[("a", "1"), ("b/c", "2")]);
-        assert_eq!(between(&same, &same, &[]), []);
+        assert_eq!(changes_between(&same, &same, &[]), []);
         let less = files(&[("a", "1")]);
-        assert_eq!(shown(&between(&same, &less, &[])), ["- b/c"]);
+        assert_eq!(shown(&changes_between(&same, &less, &[])), ["- b/c"]);
         let other = files(&[("a", "7"), ("b/c", "2")]);
-        assert_eq!(shown(&between(&same, &other, &[])), ["~ a"]);
+        assert_eq!(shown(&changes_between(&same, &other, &[])), ["~ a"]);
     }
 }

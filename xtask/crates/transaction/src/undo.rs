@@ -4,21 +4,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::apply::Work;
+use super::add_recovery_help;
+use super::apply::Transaction;
 use super::files::{
-    at_once, exists, is_file, make_parents, remove_empty_parents, rename, write_new,
+    atomically, exists, is_file, make_parents, remove_empty_parents, rename, write_new,
 };
 use super::journal::JournalRecord;
 use super::steps::PathChange;
-use super::stopped;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, RepoPath};
 
-impl Work<'_> {
+impl Transaction<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
     pub fn abort(&self, record: &JournalRecord) -> Result<Vec<PathBuf>> {
         let kept = self.undo(record);
-        kept.map_err(|error| stopped(self.journal, error))
+        kept.map_err(|error| add_recovery_help(self.journal, error))
     }
 
     fn undo(&self, record: &JournalRecord) -> Result<Vec<PathBuf>> {
@@ -75,7 +75,7 @@ impl Work<'_> {
             PathChange::Write { path, .. } => {
                 let target = path.below(top);
                 if self.is_written(number, record)? {
-                    at_once(|| fs_err::remove_file(&target))?;
+                    atomically(|| fs_err::remove_file(&target))?;
                 } else if is_file(&target) && self.is_vacated(number, record) {
                     kept.push(self.keep(path, &target)?);
                 }
