@@ -1,7 +1,7 @@
 //! What cleanup says: what goes or what keeps it from going, and what to type next.
 
 use anyhow::Result;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::json;
 
 use super::check::{Obstacle, ObstacleKind, PassedReason};
@@ -43,20 +43,7 @@ pub struct RemovalPlan {
     /// What passed for a reason on record.
     pub reasons: Vec<PassedReason>,
     /// Texts that refer to the folder.
-    #[serde(serialize_with = "places")]
     pub mentions: Vec<Dangling>,
-}
-
-fn places<S: Serializer>(mentions: &[Dangling], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(mentions.iter().map(|one| {
-        json!({
-            "path": one.path,
-            "line": one.line,
-            "column": one.column,
-            "kind": one.kind,
-            "text": one.text,
-        })
-    }))
 }
 
 impl RemovalPlan {

@@ -243,27 +243,24 @@ fn read_record(path: &Path) -> Result<Option<JournalRecord>, Unreadable> {
     struct Versioned {
         version: u32,
     }
-    let unreadable = |why: &dyn ToString| Unreadable {
+    let read = || {
+        let is_link = path.parent().is_some_and(Path::is_symlink);
+        if is_link || path.symlink_metadata().is_ok_and(|data| !data.is_file()) {
+            bail!("it is not a file of this tool");
+        }
+        let Some(bytes) = if_there(std::fs::read(path))? else {
+            return Ok(None);
+        };
+        match serde_json::from_slice(&bytes)? {
+            Versioned { version: VERSION } => Ok(serde_json::from_slice(&bytes)?),
+            Versioned { version: 1 } => {
+                bail!("it is of version 1; the tool of commit {LAST_OF_VERSION_1} finishes it")
+            }
+            Versioned { version } => bail!("it is of version {version}; this tool knows {VERSION}"),
+        }
+    };
+    read().map_err(|error: anyhow::Error| Unreadable {
         path: path.to_owned(),
-        why: why.to_string(),
-    };
-    let is_link = path.parent().is_some_and(Path::is_symlink);
-    if is_link || path.symlink_metadata().is_ok_and(|data| !data.is_file()) {
-        return Err(unreadable(&"it is not a file of this tool"));
-    }
-    let read = if_there(std::fs::read(path));
-    let Some(bytes) = read.map_err(|error| unreadable(&error))? else {
-        return Ok(None);
-    };
-    let broken = |error| unreadable(&error);
-    let Versioned { version } = serde_json::from_slice(&bytes).map_err(broken)?;
-    match version {
-        VERSION => serde_json::from_slice(&bytes).map(Some).map_err(broken),
-        1 => Err(unreadable(&format!(
-            "it is of version 1; the tool of commit {LAST_OF_VERSION_1} finishes it"
-        ))),
-        _ => Err(unreadable(&format!(
-            "it is of version {version}; this tool knows {VERSION}"
-        ))),
-    }
+        why: error.to_string(),
+    })
 }

@@ -32,8 +32,10 @@ pub struct Dangling {
     pub kind: MentionKind,
     /// The line, without the space around it; a long one is cut.
     pub text: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub what: String,
     /// What to write instead: the bare text where one replaces the other, else what to do.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub instead: String,
 }
 
@@ -112,8 +114,7 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
                 is_meant(file.form, &line[..*at], &line[at + folder.len()..])
             };
             let (at, _) = all.find(is_meant)?;
-            let what = format!("mentions `{folder}/`, which is to go");
-            Some((start + at, what, String::new()))
+            Some((start + at, String::new(), String::new()))
         });
         found.extend(file.findings(hits.collect()));
     }
