@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::incoming::{Bundle, Incoming};
 use super::plan::{Arrival, Move, Plan, Planned, UpstreamSource, What};
@@ -24,10 +24,7 @@ pub fn store(scratch: &Scratch, bundle: &Bundle, source: UpstreamSource) -> Resu
         std::iter::once(&incoming.given[..]).chain(rendered)
     });
     let mut oids = scratch.blobs(contents)?.into_iter();
-    let mut next = || {
-        oids.next()
-            .context("git stored fewer files than it was given")
-    };
+    let mut next = || oids.next().context("git stored too few files");
     let mut files = BTreeMap::new();
     for (path, incoming) in &bundle.files {
         let file = LockedFile {
@@ -87,12 +84,7 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
             moved.insert(to.clone(), entry.clone());
         }
     }
-    let (mut entries, mut conflicts, mut stages) =
-        if sides.base.is_empty() && sides.carried.is_empty() {
-            merge_added(&moved, &sides.theirs)?
-        } else {
-            merge_changed(&at.repo, scratch, sides, &moved)?
-        };
+    let (mut entries, mut conflicts, mut stages) = merge(&at.repo, scratch, sides, &moved)?;
     let mut taken = Vec::new();
     if sides.args.conflicts == Conflicts::Upstream {
         stages.clear();
@@ -177,21 +169,8 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
 
 type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);
 
-/// Without a base: upstream's files are all new, and their places are free.
-fn merge_added(ours: &Entries, theirs: &Entries) -> Result<Merge> {
-    let mut entries = ours.clone();
-    for (path, entry) in theirs {
-        if let Some(there) = entries.insert(path.clone(), entry.clone())
-            && !same(&there, entry)
-        {
-            bail!("{path} was to make room for upstream's file and did not");
-        }
-    }
-    Ok((entries, Vec::new(), Vec::new()))
-}
-
-/// A three-way merge by git.
-fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Result<Merge> {
+/// A three-way merge by git. Without a base upstream's files are all new, and their places free.
+fn merge(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Result<Merge> {
     let mut ours = ours.clone();
     // Many a git looks for renames whatever it is told, but only of files that are gone. Where no
     // module of the layout is new, none of them has another name there.
@@ -202,10 +181,9 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
     } else {
         removed_here(sides, &ours)
     };
-    let removed = gone
-        .iter()
-        .map(|(path, base, _)| (path.clone(), base.clone()));
-    ours.extend(removed);
+    for (path, base, _) in &gone {
+        ours.insert(path.clone(), base.clone());
+    }
     let merged = scratch.merge(
         &tree_alone(scratch, &sides.base)?,
         &write_tree(scratch, sides.before, &ours)?,
@@ -214,13 +192,13 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
     )?;
     let entries = repo.entries(&merged.tree)?;
     // The modern files need one another, so that one which upstream did not change comes too.
-    let changed = gone
-        .into_iter()
-        .filter(|(_, base, theirs)| !same(base, theirs));
-    let removed =
-        changed.flat_map(|(path, base, theirs)| [(path.clone(), 1, base), (path, 3, theirs)]);
-    let stages = merged.stages.into_iter().chain(removed);
-    let stages = stages.filter_map(|(path, stage, entry)| {
+    let mut stages = merged.stages;
+    for (path, base, theirs) in gone {
+        if !same(&base, &theirs) {
+            stages.extend([(path.clone(), 1, base), (path, 3, theirs)]);
+        }
+    }
+    let stages = stages.into_iter().filter_map(|(path, stage, entry)| {
         let side = entry.side()?;
         Some(ConflictStage { path, stage, side })
     });
@@ -248,12 +226,11 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
 
 /// The files of the base that upstream still has and this repository does not: with both versions.
 fn removed_here(sides: &Sides, ours: &Entries) -> Vec<(RepoPath, TreeEntry, TreeEntry)> {
-    let gone = sides
-        .base
-        .iter()
-        .filter(|(path, _)| !ours.contains_key(*path));
-    let both = gone.filter_map(|(path, base)| {
-        let theirs = sides.theirs.get(path)?;
+    let both = sides.base.iter().filter_map(|(path, base)| {
+        let theirs = sides
+            .theirs
+            .get(path)
+            .filter(|_| !ours.contains_key(path))?;
         Some((path.clone(), base.clone(), theirs.clone()))
     });
     both.collect()
