@@ -115,42 +115,36 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(address: &'a str) -> Self {
-        let slashes = |at: usize| at + address[at..].bytes().take_while(|b| *b == b'/').count();
-        let web = address
-            .find(':')
-            .filter(|&at| matches!(&*address[..at].to_ascii_lowercase(), "http" | "https"));
-        let start = match (address.find("://"), web) {
-            (Some(at), _) => at + "://".len(),
+        let is_web = |at: &usize| {
+            let scheme = address[..*at].to_ascii_lowercase();
+            matches!(&*scheme, "http" | "https")
+        };
+        let start = if let Some(at) = address.find("://") {
+            at + "://".len()
+        } else if let Some(at) = address.find(':').filter(is_web) {
             // One slash short of a URL: a typo.
-            (None, Some(at)) => slashes(at + 1),
-            (None, None) => 0,
+            address.len() - address[at + 1..].trim_start_matches('/').len()
+        } else {
+            0
         };
         let (scheme, after) = address.split_at(start);
         let ends = |text: &str| text.find(['/', '?', '#']).unwrap_or(text.len());
         let mut end = ends(after);
         // A password may hold a slash that should have been written as %2F.
-        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-        if !after[..end].contains('@')
+        let port = after[..end].split_once(':').map(|(_, port)| port);
+        let is_password = port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit()));
+        if is_password
             && !scheme.is_empty()
-            && after[..end]
-                .split_once(':')
-                .is_some_and(|(_, port)| !is_port(port))
+            && !after[..end].contains('@')
             && let Some(at) = after.rfind('@')
         {
             end = at + ends(&after[at..]);
         }
-        match after[..end].rfind('@') {
-            Some(at) => Self {
-                scheme,
-                user: Some(&after[..at]),
-                rest: &after[at + 1..],
-            },
-            None => Self {
-                scheme,
-                user: None,
-                rest: after,
-            },
-        }
+        let (user, rest) = match after[..end].rfind('@') {
+            Some(at) => (Some(&after[..at]), &after[at + 1..]),
+            None => (None, after),
+        };
+        Self { scheme, user, rest }
     }
 
     /// However it is dressed up: `git+https://`, `persistent-https::https://`.
