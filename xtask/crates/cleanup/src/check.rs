@@ -60,7 +60,7 @@ impl ObstacleKind {
     }
 }
 
-/// One thing in the way.
+/// Something that keeps `outdated/` from being removed.
 #[derive(Debug, Serialize)]
 pub struct Obstacle {
     pub kind: ObstacleKind,
@@ -138,7 +138,7 @@ impl ObstacleCheck<'_> {
         self.commands.task("compare", &options)
     }
 
-    /// Adds what a reason would let pass, unless there is one on record.
+    /// Adds an obstacle that a reason lets pass, unless there is one on record.
     fn ask(&mut self, kind: ObstacleKind, id: &str, subject: &str, why: &str, gate: &CleanupGate) {
         let Some(reason) = gate.accepted.reason(id) else {
             return self.add(kind, &subject, why, self.accept_with(id));
@@ -155,8 +155,8 @@ impl ObstacleCheck<'_> {
         let (head, status) = (self.head.entries(), &self.at.status);
         let (index, top) = (self.at.ours.entries(), &self.at.repo.top);
         let is_unmerged = |path: &RepoPath| status.unmerged.contains(path);
-        // Not one in whose place something else is, which a restore would write over, and not one
-        // whose staged content is in no commit.
+        // A restore must not overwrite something else at that place, nor drop staged content that
+        // is in no commit.
         let is_gone = |path: &RepoPath| {
             let is_staged = || index.get(path).is_none_or(|it| head.get(path) == Some(it));
             let mut above = path.ancestors();
@@ -294,7 +294,7 @@ impl ObstacleCheck<'_> {
             self.add(ObstacleKind::Baseline, &BASELINE, &unfit.why, settle);
         }
         let mut stale: Vec<&str> = gate.stale.iter().map(|entry| &*entry.fact).collect();
-        // The file is there, but needs no reason.
+        // Reasons for files that are no obstacle any more.
         let is_idle = |id: &str| self.plan.reasons.iter().all(|passed| passed.id != id);
         for id in gate.accepted.of_cleanup().filter(|id| is_idle(id)) {
             if !stale.contains(&id) {

@@ -195,7 +195,7 @@ impl<'a> CleanupReport<'a> {
         }
         for of_kind in plan.obstacles.chunk_by(|one, other| one.kind == other.kind) {
             let line = |one: &Obstacle| {
-                // The one who reads a place wants to see its line, the one who reads an id why.
+                // A place is explained by its line, an id by the reason.
                 let why = match one.kind {
                     ObstacleKind::Local | ObstacleKind::Unreachable => String::new(),
                     _ => format!(" {DIM}{}{DIM:#}", one.why),

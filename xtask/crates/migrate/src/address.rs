@@ -29,7 +29,7 @@ pub fn without_credentials(address: &str) -> String {
     format!("{}{name}{}", parts.scheme, parts.place())
 }
 
-/// What git is given: an address that is fit to be seen, and what logs in there.
+/// What git gets: an address without credentials, and the credentials apart from it.
 #[derive(Debug, Clone, Default)]
 pub struct Login {
     pub url: String,
@@ -37,12 +37,12 @@ pub struct Login {
     environment: Vec<(&'static str, OsString)>,
 }
 
-/// The variables in which git's helper finds what logs in.
+/// The variables in which git's credential helper finds user name and password.
 const NAME: &str = "XTASK_UPSTREAM_NAME";
 const PASSWORD: &str = "XTASK_UPSTREAM_PASSWORD";
 
 impl Login {
-    /// Takes a URL apart.
+    /// Separates the credentials of a URL from its address.
     pub fn of(url: &str) -> Self {
         let parts = Parts::of(url);
         let mut login = Self {
@@ -106,7 +106,7 @@ pub fn check_no_secrets(address: &str) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// An address: the scheme up to `//`, what logs in, and the rest.
+/// An address: the scheme up to `//`, the credentials, and the rest.
 struct Parts<'a> {
     scheme: &'a str,
     user: Option<&'a str>,
@@ -147,7 +147,7 @@ impl<'a> Parts<'a> {
         Self { scheme, user, rest }
     }
 
-    /// However it is dressed up: `git+https://`, `persistent-https::https://`.
+    /// Also `git+https://` and `persistent-https::https://`.
     fn is_http(&self) -> bool {
         self.scheme.to_ascii_lowercase().contains("http")
     }

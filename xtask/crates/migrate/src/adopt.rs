@@ -86,7 +86,7 @@ impl Planner<'_> {
     fn search(&self, revision: &str, address: Option<&str>) -> Result<(Option<String>, Found)> {
         let request = upstream::Request {
             address,
-            // A directory without git has no revisions; it is what it is.
+            // `.` names a directory without git, which has no revisions.
             rev: (revision != ".").then_some(revision),
             locked: None,
             repository: &self.at.repo.top,
@@ -113,7 +113,7 @@ fn left_over(ours: &Entries) -> Option<String> {
 /// A refusal with the option that names the revision here: `--rev` does not go with `--adopt`.
 fn name_adopt_option(mut error: anyhow::Error) -> anyhow::Error {
     if let Some(refusal) = error.downcast_mut::<UserError>()
-        // A name that mentions both says which is for what.
+        // A help text that names both options already says which is for what.
         && !refusal.help.contains("--adopt")
     {
         refusal.help = refusal.help.replace("--rev", "--adopt");
@@ -121,7 +121,7 @@ fn name_adopt_option(mut error: anyhow::Error) -> anyhow::Error {
     error
 }
 
-/// A refusal that says where else was looked.
+/// Adds to an error that the official repository has been searched too.
 fn unlike_the_official(mut error: anyhow::Error) -> anyhow::Error {
     if let Some(refusal) = error.downcast_mut::<UserError>() {
         refusal.what += ", and the files here are those of no revision of the official repository";
@@ -153,7 +153,7 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
     let mut origin = merge::store(scratch, &upstream.collect()?, source.clone())?;
     let mut same = same_files(&origin.entries(), ours);
     let total = origin.files.len();
-    // Revisions with equal worker files are looked at once.
+    // Revisions with the same worker files need only one look.
     let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
     for commit in upstream.history()? {
         if same == total {

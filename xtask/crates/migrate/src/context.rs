@@ -91,7 +91,7 @@ pub fn own_modules(
     Ok(held)
 }
 
-/// What to say of modules that are in no image, before and after.
+/// The note on modules that neither the old nor the new image holds.
 fn never_copied(modules: &[RepoPath]) -> Option<String> {
     const SHOWN: usize = 6;
     let names: Vec<String> = modules.iter().map(|path| format!("`{path}`")).collect();

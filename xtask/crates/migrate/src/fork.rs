@@ -53,8 +53,7 @@ pub fn own_changes(at: &Preflight, base: &OfficialBase, carried: bool) -> Option
     })
 }
 
-/// The changes in files in conflict: first what a worker exposes, then lines that say nothing of
-/// the kind.
+/// The changes in files in conflict: first those of what a worker exposes, then other lines.
 pub fn changes_in_conflict(
     at: &Preflight,
     base: &OfficialBase,
@@ -82,7 +81,7 @@ pub fn changes_in_conflict(
             changed.push((path, hunks));
         }
     }
-    // Of several places that read a variable, the one that the fork changed.
+    // Where several places read a variable, name the one that the fork changed.
     for change in &mut changes {
         let holds = |place: &&(RepoPath, usize)| {
             let mut files = changed.iter().filter(|(path, _)| *path == place.0);
@@ -254,7 +253,7 @@ pub fn carry(
             sides.orphans.push(orphan(path, before, entry));
         }
     }
-    // Package markers say nothing that could be lost.
+    // An empty `__init__.py` holds nothing that could be lost.
     let empty = scratch.hashes([&b""[..]])?.pop();
     sides.orphans.retain(|(_, stages)| {
         let mut oids = stages.iter().map(|stage| &stage.side.oid);

@@ -153,7 +153,7 @@ fn record_of(
     })
 }
 
-/// Refuses to go on over a record that the user has not dealt with yet.
+/// Refuses to start while an earlier transaction waits to be finished or committed.
 pub fn refuse_unfinished(repo: &Repo, record: &JournalRecord) -> Result<()> {
     if record.task != TASK {
         bail!(interrupted_cleanup());
@@ -234,7 +234,7 @@ fn resume(
         record = transaction.apply(record, &transaction.staged)?;
     } else if record.state == Phase::Conflicts {
         if let Some(head) = committed_since(repo, &record)? {
-            // The resolution is committed; only the lock is left, and only that can be aborted.
+            // The user has committed the resolution: only the lock is left to write, or to abort.
             record.before_tree = repo.tree_of(&head)?;
             record.head = head;
             record.undo_from = record.steps.len();

@@ -105,7 +105,7 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
                 }
             }
         }
-        // What has no counterpart is below `outdated/` as it was.
+        // Files without a counterpart are kept below `outdated/`.
         taken.extend(sides.orphans.iter().map(|(conflict, _)| conflict.clone()));
     } else {
         for (conflict, of_path) in &sides.orphans {
@@ -172,8 +172,8 @@ type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);
 /// A three-way merge by git. Without a base upstream's files are all new, and their places free.
 fn merge(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Result<Merge> {
     let mut ours = ours.clone();
-    // Many a git looks for renames whatever it is told, but only of files that are gone. Where no
-    // module of the layout is new, none of them has another name there.
+    // Some versions of git look for renames even if told not to, but only of removed files. So
+    // those are put back for the merge, unless a new module may be one of them renamed.
     let is_new = |(_, to): &(RepoPath, RepoPath)| !sides.base.contains_key(to);
     let looks_for_renames = sides.args.carry.is_none();
     let gone = if looks_for_renames || sides.carried.iter().any(is_new) {
@@ -191,7 +191,8 @@ fn merge(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Resul
         looks_for_renames,
     )?;
     let entries = repo.entries(&merged.tree)?;
-    // The modern files need one another, so that one which upstream did not change comes too.
+    // A removed file is a conflict if upstream changed it. One that upstream did not change comes
+    // back, because the modern files need one another.
     let mut stages = merged.stages;
     for (path, base, theirs) in gone {
         if !same(&base, &theirs) {

@@ -22,7 +22,7 @@ pub fn updated_origin(at: &Preflight, fresh: Origin) -> (Origin, bool) {
         && old.files.iter().zip(&fresh.files).all(|(old, new)| {
             old.0 == new.0 && old.1.given == new.1.given && old.1.mode == new.1.mode
         });
-    // A commit that changed no file of the worker's is no news.
+    // A commit that changed no file of the worker does not count as new.
     if same_files && old.address == fresh.address && old.rev == fresh.rev {
         return (old.clone(), false);
     }

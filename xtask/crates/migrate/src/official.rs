@@ -21,7 +21,7 @@ use xtask_core::tree::{Entries, Memory, Mode, Oid, RepoPath, Tree, TreeEntry, di
 /// Where the official repository is.
 pub const ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";
 
-/// The option's word for a base that is looked for.
+/// The value of `--carry` that has the base looked for.
 pub const AUTO: &str = "auto";
 
 /// How many files a worker without the official history must have as they were there.
@@ -48,7 +48,7 @@ pub struct OfficialBase {
     pub commit: Oid,
     /// All of its files that are known.
     pub files: Entries,
-    /// The same, to be read.
+    /// The content of these files.
     pub tree: Box<dyn Tree>,
 }
 
@@ -106,7 +106,7 @@ impl Official {
         fetched.transpose()
     }
 
-    /// The base where nothing has to be fetched for it.
+    /// The base, if nothing has to be fetched for it.
     pub fn local_base(&self, at: &Preflight) -> Result<Option<OfficialBase>> {
         let revisions = self.revisions.iter();
         let known: BTreeMap<&str, &Revision> = revisions.map(|it| (&*it.commit.0, it)).collect();
@@ -120,7 +120,7 @@ impl Official {
 
     /// The revision that a worker without its history has the most files of, and how many.
     fn most_similar(&self, ours: &Entries, layout: Layout) -> Option<(&Revision, usize)> {
-        // Of several the newest, which `max_by_key` has to meet last.
+        // `max_by_key` takes the last of equals, and the newest shall win.
         let revisions = self.revisions.iter().rev().filter(|it| it.is(layout));
         let counted = revisions.map(|revision| (revision, count_same(&revision.files, ours)));
         let alike = counted.filter(|(_, count)| *count >= MIN_SAME);

@@ -34,7 +34,7 @@ impl Planner<'_> {
         let mut fork_base = first.then(|| self.fork_base()).transpose()?.flatten();
         let upstream = self.open_upstream()?;
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
-        // Another upstream's worker is another worker.
+        // Where the upstream changes, the files of the previous one are the old worker.
         let previous = locked.filter(|origin| origin.address != upstream.source.address);
         self.check_conflicts_option(previous.is_some())?;
         let bundle = upstream.collect()?;
@@ -84,7 +84,7 @@ impl Planner<'_> {
             let conflicts: Vec<_> = plan.conflicts.iter().chain(&plan.taken).collect();
             own.changes = fork::changes_in_conflict(at, base, [fork, old, &new], &conflicts)?;
         }
-        // What a fork changed of upstream's own files goes where those go.
+        // Upstream's Dockerfile copies upstream's modules; the fork's others may be missing.
         let mut modules: Vec<RepoPath> = sides.carried.into_iter().map(|(_, to)| to).collect();
         modules.retain(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"));
         if previous.is_some() {
@@ -112,7 +112,7 @@ impl Planner<'_> {
         if !first {
             plan.notes.extend(strays(before));
         }
-        // What stays as it is needs no second reading.
+        // Files that stay as they are have been reviewed before.
         let is_changed = |path: &RepoPath| {
             let mut arrivals = plan.files.iter();
             arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_unchanged())
@@ -175,7 +175,7 @@ impl Planner<'_> {
         };
         let mut upstream = upstream::open(self.git, &request)?;
         if self.args.embed && upstream.source.address == OWN_ADDRESS {
-            // "The repository that holds the tool" will be this one from now on.
+            // `xtask:` would mean this repository as soon as the tool is embedded.
             upstream.source.address = upstream::permanent_address(self.git, top)?;
         }
         Ok(upstream)
@@ -199,7 +199,7 @@ impl Planner<'_> {
         let (mut base, mut theirs) = if is_new {
             (self.base(upstream, notes)?, theirs)
         } else {
-            // Its part of the lock stays, and it is not merged.
+            // Nothing is merged, and the lock keeps its lines.
             (Entries::new(), Entries::new())
         };
         let tool = if let Some((tool, tool_base)) = tool {

@@ -237,10 +237,10 @@ fn changes_in_conflict(plan: &Plan, conflict: &RepoPath) -> String {
     out
 }
 
-/// How many of many are named.
+/// How many changes of a group are named.
 const SHOWN: usize = 3;
 
-/// What is told together: of removals all of a file, of other changes those of one line.
+/// Changes that are listed together: all removals of a file, or all other changes of a line.
 type GroupKey<'a> = (&'a RepoPath, Option<usize>, &'a str);
 
 fn group_key(change: &ForkChange) -> GroupKey<'_> {
@@ -248,8 +248,7 @@ fn group_key(change: &ForkChange) -> GroupKey<'_> {
     (&change.path, line, &change.now)
 }
 
-/// What a fork removed with much of a file, and the files of a folder that it copies, by what
-/// became of them.
+/// The groups with many changes: removals with much of a file, and copied files of a folder.
 fn large_groups<'a>(
     changes: impl Iterator<Item = &'a ForkChange>,
 ) -> BTreeMap<GroupKey<'a>, Vec<&'a str>> {

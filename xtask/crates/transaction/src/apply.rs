@@ -42,7 +42,7 @@ impl<'a> Transaction<'a> {
         Ok(Self::new(repo, journal, scratch, staged.clone()))
     }
 
-    /// Takes up what a record has of an earlier run.
+    /// Continues an earlier run by its record.
     pub fn resume(repo: &'a Repo, journal: &'a Journal) -> Result<Self> {
         let scratch = repo.scratch(&journal.file("scratch"))?;
         Ok(Self::new(repo, journal, scratch, repo.index()?.entries))
@@ -96,7 +96,7 @@ impl Transaction<'_> {
         self.check_unchanged(&record.head, &replaced)?;
         record.found.extend(replaced.into_iter().cloned().zip(oids));
         let mut index = edit_between(&self.staged, after)?;
-        // Those of resolved conflicts stay on record for an abort.
+        // The record keeps the stages of resolved conflicts, because an abort needs them.
         if !record.conflicts.is_empty() {
             let stages = record.stages.iter();
             stages.clone().for_each(|stage| index.remove(&stage.path));
@@ -194,7 +194,7 @@ impl Transaction<'_> {
             self.move_head(tip, record)?;
             return self.end(record);
         } else if record.commit.is_none() {
-            // Everything that was removed is in a commit.
+            // A commit has everything that was removed.
             return self.end(record);
         } else {
             record.state = Phase::Staged;
@@ -271,7 +271,7 @@ impl Transaction<'_> {
             && self.objects.blob(&new.oid)?.as_ref() == Some(&content(&target)?))
     }
 
-    /// Whether the file that was at the target of a step before has left it.
+    /// Whether the old file has left the target of a step.
     pub(crate) fn is_vacated(&self, number: usize, record: &JournalRecord) -> bool {
         let step = &record.steps[number];
         if step.replaced().is_some() {
@@ -341,7 +341,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The hashes of files as they lie there, unfiltered.
+    /// The hashes of files in the work tree, unfiltered.
     fn hash_files(&self, files: &[PathBuf]) -> Result<Vec<Oid>> {
         let contents = files.iter().map(|file| content(file));
         let contents: Vec<Vec<u8>> = contents.collect::<Result<_>>()?;

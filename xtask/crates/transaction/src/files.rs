@@ -38,7 +38,7 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
     is_same_inode(one.symlink_metadata(), other.symlink_metadata())
 }
 
-/// Whether two names are of one file.
+/// Whether two names lead to the same file.
 pub fn is_same_inode(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
     let id = |it: Metadata| (it.dev(), it.ino());
     one.is_ok_and(|one| other.is_ok_and(|other| id(one) == id(other)))
@@ -112,7 +112,7 @@ pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes a folder that holds only folders. Anything else stays, and is told by `false`.
+/// Removes a folder if it holds only folders; returns whether it did.
 pub fn remove_empty(folder: &Path) -> Result<bool> {
     if folder.is_symlink() || !folder.is_dir() {
         return Ok(false);

@@ -35,11 +35,11 @@ impl Transaction<'_> {
 
     /// Makes an edited copy of the index in the journal.
     fn copy_index(&self, name: &str, edit: &IndexEdit) -> Result<PathBuf> {
-        // The lock is known by the file that is replaced here.
+        // Our lock is recognized as another name of the file that is replaced here.
         self.remove_own_lock()?;
         let copy = self.journal.file(name);
-        // Never write into the file itself: the live index may be another name of it. The lock is
-        // that of a git that was killed.
+        // Make a new file: the live index may be another name of the old one. A git that was
+        // killed may have left the lock.
         for stale in [&copy, &copy.with_added_extension("lock")] {
             if_there(fs_err::remove_file(stale))?;
         }
@@ -118,7 +118,7 @@ impl Transaction<'_> {
         self.install_index(&back, &current)
     }
 
-    /// Forgets the index from before: what it led to has been committed.
+    /// Forgets the index from before the transaction, because its changes have been committed.
     pub fn forget_old_index(&self) -> Result<()> {
         if_there(fs_err::remove_file(self.journal.file(OLD)))?;
         Ok(())

@@ -38,7 +38,7 @@ pub const VERSION: u32 = 2;
 /// The last commit of this tool that writes and reads version 1.
 const LAST_OF_VERSION_1: &str = "ac8c84b";
 
-/// How long another run is waited for.
+/// How long to wait for another run.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const FOLDER: &str = "xtask-migrate";
@@ -122,7 +122,7 @@ impl Journal {
         let lock = repo.git_dir.join("xtask-migrate.lock");
         let held = loop {
             let file = lock_file::hold(&lock, "migrate or clean up", Some(PATIENCE))?;
-            // The one who held it may have removed it in between.
+            // The process that held the lock may have removed the file in between.
             if is_same_inode(file.metadata(), lock.metadata()) {
                 break file;
             }

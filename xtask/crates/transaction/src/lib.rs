@@ -2,8 +2,8 @@
 //! wherever the process was killed.
 //!
 //! A plan of path changes ([`steps`]) → a record in the git directory ([`journal`]) → [`apply`],
-//! which also resumes, or [`undo`]. It knows no task: a task gives the record its name, and says by
-//! which commands its transaction is resumed and aborted.
+//! which also resumes, or [`undo`]. [`targets`] checks beforehand that nothing blocks the changes.
+//! The crate knows no task: [`Task`] has its name, and the commands that resume and abort.
 
 pub mod apply;
 pub mod files;

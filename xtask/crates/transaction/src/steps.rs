@@ -60,7 +60,7 @@ pub fn changes_between(
     after: &Entries,
     moves: &[(RepoPath, RepoPath)],
 ) -> Vec<PathChange> {
-    // A move holds only if the file really leaves, and arrives as it was where none was.
+    // Only a move if the file leaves its place and arrives unchanged where no file was.
     let holds = |(from, to): &&(RepoPath, RepoPath)| match (before.get(from), after.get(to)) {
         (Some(old), Some(new)) => {
             let stays = after.get(from).is_some_and(|it| same(old, it));
@@ -98,7 +98,7 @@ pub struct ConflictStage {
     pub side: Side,
 }
 
-/// A place that a person must decide.
+/// A file that a person must resolve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     pub path: RepoPath,
