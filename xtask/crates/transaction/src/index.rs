@@ -1,6 +1,6 @@
 //! The index: prepared in the journal, put in place as git does it, and taken back.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -25,16 +25,16 @@ const CURRENT: &str = "index.current";
 impl Transaction<'_> {
     /// Puts the current index and the new one into the journal.
     pub(crate) fn prepare_index(&self, edit: &IndexEdit) -> Result<()> {
-        let seen = self.copy_index(SEEN, &IndexEdit::default())?;
+        self.copy_index(SEEN, &IndexEdit::default())?;
         let old = self.journal.file(OLD);
         if !exists(&old) {
-            fs_err::hard_link(seen, old)?;
+            fs_err::hard_link(self.journal.file(SEEN), old)?;
         }
-        self.copy_index(NEW, edit).map(drop)
+        self.copy_index(NEW, edit)
     }
 
     /// Makes an edited copy of the index in the journal.
-    fn copy_index(&self, name: &str, edit: &IndexEdit) -> Result<PathBuf> {
+    fn copy_index(&self, name: &str, edit: &IndexEdit) -> Result<()> {
         // Our lock is recognized as another name of the file that is replaced here.
         self.remove_own_lock()?;
         let copy = self.journal.file(name);
@@ -44,36 +44,36 @@ impl Transaction<'_> {
             if_there(fs_err::remove_file(stale))?;
         }
         fs_err::copy(&self.repo.index_file, &copy)?;
-        self.scratch.edit_index(&copy, edit)?;
-        Ok(copy)
+        self.scratch.edit_index(&copy, edit)
     }
 
     pub(crate) fn install_new_index(&self) -> Result<()> {
-        self.install_index(&self.journal.file(NEW), &self.journal.file(SEEN))
+        self.install_index(NEW, SEEN)
     }
 
-    /// Puts `next` in the place of the index, as git does it: through `index.lock`. That is a
-    /// second name of `next`, which tells our lock from another process's.
-    fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
-        let (index, lock) = (&self.repo.index_file, self.repo.index_lock());
+    /// Puts an index of the journal in the place of the `expected` one, as git does it: through
+    /// `index.lock`. That is a second name of the new one, which tells our lock from another
+    /// process's.
+    fn install_index(&self, next: &str, expected: &str) -> Result<()> {
         self.remove_own_lock()?;
-        if self.same_index(index, next)? {
+        if self.is_installed(next)? {
             return Ok(());
         }
-        if !self.same_index(index, expected)? {
+        if !self.is_installed(expected)? {
             bail!(self.journal.task.resume_or_abort(
                 "the index has changed since the plan was made".to_owned(),
                 "unstage what was staged in between with `git restore --staged FILE`"
             ));
         }
+        let lock = self.repo.index_lock();
         fault::point()?;
-        match fs_err::hard_link(next, &lock) {
+        match fs_err::hard_link(self.journal.file(next), &lock) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 bail!(self.locked(&lock));
             }
             done => done?,
         }
-        atomically(|| fs_err::rename(&lock, index))
+        atomically(|| fs_err::rename(&lock, &self.repo.index_file))
     }
 
     /// Removes a lock of our own killed run: a hard link to an index in the journal.
@@ -86,25 +86,24 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Whether two index files stage the same, whatever file times they hold.
-    fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
+    /// Whether the live index stages the same as one of the journal, whatever file times they hold.
+    fn is_installed(&self, name: &str) -> Result<bool> {
+        let (live, other) = (&self.repo.index_file, &self.journal.file(name));
         let list = |index: &Path| {
             let call = self.repo.git("ls-files --stage -z");
             call.env("GIT_INDEX_FILE", index).output()
         };
-        Ok(same_content(one, other)? || list(one)? == list(other)?)
+        Ok(same_content(live, other)? || list(live)? == list(other)?)
     }
 
     /// Takes back what the transaction staged; what else was staged since stays.
     pub(crate) fn restore_index(&self, record: &JournalRecord, before: &Entries) -> Result<()> {
-        let index = &self.repo.index_file;
-        let [old, new] = [OLD, NEW].map(|name| self.journal.file(name));
         self.remove_own_lock()?;
-        if self.same_index(index, &old)? {
+        if self.is_installed(OLD)? {
             return Ok(());
         }
-        if self.same_index(index, &new)? {
-            return self.install_index(&old, &new);
+        if self.is_installed(NEW)? {
+            return self.install_index(OLD, NEW);
         }
         let mut edit = IndexEdit::default();
         let mut after = self.repo.entries(&record.after_tree)?;
@@ -113,9 +112,9 @@ impl Transaction<'_> {
             after.remove(&stage.path);
         }
         edit.extend(edit_between(&after, before)?);
-        let current = self.copy_index(CURRENT, &IndexEdit::default())?;
-        let back = self.copy_index(BACK, &edit)?;
-        self.install_index(&back, &current)
+        self.copy_index(CURRENT, &IndexEdit::default())?;
+        self.copy_index(BACK, &edit)?;
+        self.install_index(BACK, CURRENT)
     }
 
     /// Forgets the index from before the transaction, because its changes have been committed.
