@@ -205,59 +205,91 @@ impl Transaction<'_> {
 
     fn step_forward(&self, number: usize, step: &PathChange, record: &JournalRecord) -> Result<()> {
         let top = &self.repo.top;
-        match step {
-            PathChange::Move { from, to } => {
-                self.move_forward(from, to)?;
-                remove_empty_parents(from, top)
-            }
-            PathChange::Remove { path, .. } => {
-                self.put_aside(number, path, record)?;
-                remove_empty_parents(path, top)
-            }
-            PathChange::Write { path, old, new } => {
-                let (source, target) = (self.journal.file("next"), path.below(top));
-                if old.is_some() {
-                    self.put_aside(number, path, record)?;
-                }
-                // Where a folder was, its files have moved away; empty folders may be left.
-                if !remove_empty(&target)? && exists(&target) {
-                    bail!(self.journal.task.resume_only(
-                        format!("{path} has appeared since the plan was made"),
-                        "move it to another place"
-                    ));
-                }
-                make_parents(&target)?;
-                // A killed run may have left a part of it.
-                if_there(fs_err::remove_file(&source))?;
-                write_new(&self.objects, &source, new)?;
-                rename(&source, &target)
-            }
+        if let Some(path) = step.vacated() {
+            self.move_aside(number, path, record)?;
         }
+        let (path, new) = match step {
+            PathChange::Write { path, new, .. } => (path, new),
+            PathChange::Move { from: path, .. } | PathChange::Remove { path, .. } => {
+                return remove_empty_parents(path, top);
+            }
+        };
+        let (source, target) = (self.journal.file("next"), path.below(top));
+        // Where a folder was, its files have moved away; empty folders may be left.
+        if !remove_empty(&target)? && exists(&target) {
+            bail!(self.journal.task.resume_only(
+                format!("{path} has appeared since the plan was made"),
+                "move it to another place"
+            ));
+        }
+        make_parents(&target)?;
+        // A killed run may have left a part of it.
+        if_there(fs_err::remove_file(&source))?;
+        write_new(&self.objects, &source, new)?;
+        rename(&source, &target)
     }
 
-    fn move_forward(&self, from: &RepoPath, to: &RepoPath) -> Result<()> {
-        let top = &self.repo.top;
-        let (source, target) = (from.below(top), to.below(top));
-        match (exists(&source), exists(&target)) {
-            (true, false) => make_parents(&target)?,
-            (false, true) => return Ok(()),
+    /// Moves a file to its new place, or into the journal if it is still the one that was found.
+    fn move_aside(&self, number: usize, path: &RepoPath, record: &JournalRecord) -> Result<()> {
+        let (source, task) = (path.below(&self.repo.top), self.journal.task);
+        let (aside, new_place) = self.aside(number, record);
+        let changed = || {
+            let quoted = quoted_path(path);
+            let first = format!(
+                "copy your version to another place and restore the file with `git checkout -- \
+                 {quoted}`"
+            );
+            task.resume_or_abort(
+                format!("{path} has changed since the plan was made"),
+                &first,
+            )
+        };
+        match (exists(&source), exists(&aside), new_place) {
+            (true, false, Some(_)) => {
+                make_parents(&aside)?;
+                rename(&source, &aside)?;
+            }
+            (true, false, None) if is_file(&source) => rename(&source, &aside)?,
+            (false, true, _) | (false, false, None) => {}
+            (false, false, Some(_)) => bail!(task.resume_or_abort(
+                format!("{path} has disappeared since the plan was made"),
+                "restore it with `git checkout -- FILE`"
+            )),
+            (_, _, None) => bail!(changed()),
             // An earlier, killed run created this directory again for a later file.
-            (true, true) if remove_empty(&source)? => return Ok(()),
+            (true, true, _) if remove_empty(&source)? => {}
             // Folders without files, which git does not see.
-            (true, true) if remove_empty(&target)? => {}
-            (true, true) => bail!(self.journal.task.resume_only(
+            (true, true, _) if remove_empty(&aside)? => rename(&source, &aside)?,
+            (true, true, Some(to)) => bail!(task.resume_only(
                 format!(
-                    "{from} and {to} are both there: one of them has appeared since the plan was \
+                    "{path} and {to} are both there: one of them has appeared since the plan was \
                      made"
                 ),
                 "move that one to another place"
             )),
-            (false, false) => bail!(self.journal.task.resume_or_abort(
-                format!("{from} has disappeared since the plan was made"),
-                "restore it with `git checkout -- FILE`"
-            )),
         }
-        rename(&source, &target)
+        if let Some(oid) = record
+            .found
+            .get(path)
+            .filter(|_| new_place.is_none() && exists(&aside))
+            && self.hash_files(std::slice::from_ref(&aside))?.first() != Some(oid)
+        {
+            rename(&aside, &source)?;
+            bail!(changed());
+        }
+        Ok(())
+    }
+
+    /// Where a step moves a file that leaves its place, and whether that is a new place for it.
+    pub(crate) fn aside<'r>(
+        &self,
+        number: usize,
+        record: &'r JournalRecord,
+    ) -> (PathBuf, Option<&'r RepoPath>) {
+        match &record.steps[number] {
+            PathChange::Move { to, .. } => (to.below(&self.repo.top), Some(to)),
+            _ => (self.journal.old_file(number), None),
+        }
     }
 
     /// Whether a step has written its file, and the file is unchanged since.
@@ -273,42 +305,10 @@ impl Transaction<'_> {
 
     /// Whether the old file has left the target of a step.
     pub(crate) fn is_vacated(&self, number: usize, record: &JournalRecord) -> bool {
-        let step = &record.steps[number];
-        if step.replaced().is_some() {
-            return exists(&self.journal.old_file(number));
-        }
-        !record.steps.iter().any(|other| match other {
-            PathChange::Move { from, to } if step.target() == Some(from) => {
-                !exists(&to.below(&self.repo.top))
-            }
-            _ => false,
-        })
-    }
-
-    /// Moves a file into the journal if it is still the one that was found.
-    fn put_aside(&self, number: usize, path: &RepoPath, record: &JournalRecord) -> Result<()> {
-        let (place, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
-        let changed = || {
-            let quoted = quoted_path(path);
-            self.journal.task.resume_or_abort(
-                format!("{path} has changed since the plan was made"),
-                &format!(
-                    "copy your version to another place and restore the file with `git checkout \
-                     -- {quoted}`"
-                ),
-            )
-        };
-        match (exists(&place), exists(&aside)) {
-            (true, false) if is_file(&place) => rename(&place, &aside)?,
-            (true, _) => bail!(changed()),
-            (false, false) => return Ok(()),
-            (false, true) => {}
-        }
-        if record.found.get(path) != self.hash_files(std::slice::from_ref(&aside))?.first() {
-            rename(&aside, &place)?;
-            bail!(changed());
-        }
-        Ok(())
+        let target = record.steps[number].target();
+        let leaves = |step: &usize| record.steps[*step].vacated() == target;
+        let mut steps = (0..=number).filter(leaves);
+        steps.all(|step| exists(&self.aside(step, record).0))
     }
 
     /// Ends a transaction. The old files are deleted, except those that an open editor has saved

@@ -12,7 +12,7 @@ use super::files::{
 use super::journal::JournalRecord;
 use super::steps::PathChange;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, RepoPath};
+use xtask_core::tree::{Entries, RepoPath, TreeEntry};
 
 impl Transaction<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
@@ -57,39 +57,29 @@ impl Transaction<'_> {
         kept: &mut Vec<PathBuf>,
     ) -> Result<()> {
         let (top, step) = (&self.repo.top, &record.steps[number]);
-        match step {
-            PathChange::Move { from, to } => {
-                let (source, target) = (from.below(top), to.below(top));
-                if !exists(&source)
-                    && let Some(entry) = before.get(from)
-                {
-                    make_parents(&source)?;
-                    if exists(&target) {
-                        rename(&target, &source)?;
-                    } else {
-                        let side = entry.side().context("a tracked file without an object")?;
-                        write_new(&self.objects, &source, &side)?;
-                    }
-                }
+        if let PathChange::Write { path, .. } = step {
+            let target = path.below(top);
+            if self.is_written(number, record)? {
+                atomically(|| fs_err::remove_file(&target))?;
+            } else if is_file(&target) && self.is_vacated(number, record) {
+                kept.push(self.keep(path, &target)?);
             }
-            PathChange::Write { path, .. } => {
-                let target = path.below(top);
-                if self.is_written(number, record)? {
-                    atomically(|| fs_err::remove_file(&target))?;
-                } else if is_file(&target) && self.is_vacated(number, record) {
-                    kept.push(self.keep(path, &target)?);
-                }
-            }
-            PathChange::Remove { .. } => {}
         }
-        let aside = self.journal.old_file(number);
-        if let Some(path) = step.replaced().filter(|_| exists(&aside)) {
+        if let Some(path) = step.vacated() {
+            let (aside, new_place) = self.aside(number, record);
             let place = path.below(top);
-            if exists(&place) {
+            if new_place.is_none() && exists(&aside) && exists(&place) {
                 kept.push(self.keep(path, &place)?);
             }
-            make_parents(&place)?;
-            rename(&aside, &place)?;
+            if !exists(&place) && exists(&aside) {
+                make_parents(&place)?;
+                rename(&aside, &place)?;
+            } else if !exists(&place) && new_place.is_some() {
+                let side = before.get(path).and_then(TreeEntry::side);
+                make_parents(&place)?;
+                let side = side.context("a tracked file without an object")?;
+                write_new(&self.objects, &place, &side)?;
+            }
         }
         let target = step.target();
         target.map_or(Ok(()), |target| remove_empty_parents(target, top))
