@@ -47,15 +47,6 @@ pub fn local_in_retired(at: &Preflight, moves: &[Move]) -> Vec<RepoPath> {
     at.status.local.iter().filter(retires).cloned().collect()
 }
 
-/// The repository's symbolic links, and what each names.
-fn links(at: &Preflight) -> Result<Vec<(RepoPath, Vec<u8>)>> {
-    let links = at.ours.entries().iter();
-    links
-        .filter(|(_, entry)| entry.mode == Mode::Symlink)
-        .map(|(path, _)| Ok((path.clone(), at.ours.read(path)?)))
-        .collect()
-}
-
 /// The files that may refer to the old places. Of a clean work tree the index says the same, and a
 /// pack is read many times faster than as many files. Not so where the checkout is sparse: the
 /// index would have git download what a partial clone left out.
@@ -103,7 +94,10 @@ pub fn dangling(
     };
     let mut found = references::dangling(&files, &after);
     if !moved.is_empty() {
-        found.extend(references::links(&links(at)?, ours, &after));
+        let links = ours.iter().filter(|(_, entry)| entry.mode == Mode::Symlink);
+        let links = links.map(|(path, _)| Ok((path.clone(), at.ours.read(path)?)));
+        let links: Vec<_> = links.collect::<Result<_>>()?;
+        found.extend(references::links(&links, ours, &after));
         found.sort();
     }
     Ok(found)

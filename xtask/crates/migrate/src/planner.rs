@@ -194,14 +194,12 @@ impl Planner<'_> {
         if tool.is_some() && !ignores_target(at)? {
             notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
         }
-        let theirs = fresh.entries();
         let (origin, is_new) = updated_origin(at, fresh);
-        let (mut base, mut theirs) = if is_new {
-            (self.base(upstream, notes)?, theirs)
-        } else {
-            // Nothing is merged, and the lock keeps its lines.
-            (Entries::new(), Entries::new())
-        };
+        // With nothing new, nothing is merged and the lock keeps its lines.
+        let (mut base, mut theirs) = (Entries::new(), Entries::new());
+        if is_new {
+            (base, theirs) = (self.base(upstream, notes)?, origin.entries());
+        }
         let tool = if let Some((tool, tool_base)) = tool {
             theirs.extend(tool.entries());
             base.extend(tool_base);

@@ -174,10 +174,8 @@ fn text(plan: &Plan, next: &Commands) -> String {
         ("Not carried: upstream's file is taken", &plan.taken),
     ] {
         let lines = conflicts.iter().map(|Conflict { path, reason }| {
-            format!(
-                "  {RED}{path}{RED:#}: {reason}\n{}",
-                changes_in_conflict(plan, path)
-            )
+            let changes = changes_in_conflict(plan, path);
+            format!("  {RED}{path}{RED:#}: {reason}\n{changes}")
         });
         out += &section(title, lines);
     }
@@ -220,16 +218,10 @@ fn changes_in_conflict(plan: &Plan, conflict: &RepoPath) -> String {
         if ids.is_some_and(|ids| ids.contains(&&*change.id)) {
             continue;
         }
-        let ForkChange {
-            id,
-            path,
-            line,
-            what,
-            now,
-            ..
-        } = change;
-        let space = if id.is_empty() { "" } else { " " };
-        out += &format!("    {DIM}{path}:{line}{DIM:#} {id}{space}{what}\n      {now}\n");
+        let (place, now) = (format!("{}:{}", change.path, change.line), &change.now);
+        let what = format!("{} {}", change.id, change.what);
+        let what = what.trim_start();
+        out += &format!("    {DIM}{place}{DIM:#} {what}\n      {now}\n");
         if let Some(text) = &change.text {
             out += &format!("      {DIM}line:{DIM:#} {text}\n");
         }
