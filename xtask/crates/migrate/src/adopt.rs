@@ -37,9 +37,10 @@ impl Planner<'_> {
                 "move it to the modern layout with `cargo xtask migrate`"
             ));
         }
-        let (named, mut found) = self.find_source(revision)?;
-        found.origin.rev = rev_to_follow(revision, named.as_deref());
-        let source = UpstreamSource::of(&found.origin);
+        let (mut source, mut found) = self.find_source(revision)?;
+        source.rev = rev_to_follow(revision, source.commit.as_deref());
+        source.commit.clone_from(&found.origin.commit);
+        found.origin.rev.clone_from(&source.rev);
         let files = files(&found.origin, ours);
         merge::record(&mut found.origin, ours);
         let lock = Lock::new(found.origin, None);
@@ -66,8 +67,8 @@ impl Planner<'_> {
     }
 
     /// The upstream that was named; else the official repository or this tool's, whichever more
-    /// files are as it gave them. The commit that was named, and what was found.
-    fn find_source(&self, revision: &str) -> Result<(Option<String>, Found)> {
+    /// files are as it gave them. As it was named, and what was found in it.
+    fn find_source(&self, revision: &str) -> Result<(UpstreamSource, Found)> {
         let search = |address| self.search(revision, address).map_err(name_adopt_option);
         if let Some(address) = self.args.upstream.as_deref() {
             return search(Some(address));
@@ -83,7 +84,7 @@ impl Planner<'_> {
     }
 
     /// Opens an upstream, and finds the revision of it that the files came from.
-    fn search(&self, revision: &str, address: Option<&str>) -> Result<(Option<String>, Found)> {
+    fn search(&self, revision: &str, address: Option<&str>) -> Result<(UpstreamSource, Found)> {
         let request = upstream::Request {
             address,
             // `.` names a directory without git, which has no revisions.
@@ -93,7 +94,7 @@ impl Planner<'_> {
         };
         let upstream = upstream::open(self.git, &request)?;
         let found = find(&upstream, self.scratch, self.at.ours.entries())?;
-        Ok((upstream.source.commit, found))
+        Ok((upstream.source, found))
     }
 }
 

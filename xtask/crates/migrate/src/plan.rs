@@ -94,15 +94,6 @@ pub struct UpstreamSource {
 }
 
 impl UpstreamSource {
-    pub fn of(origin: &Origin) -> Self {
-        Self {
-            address: origin.address.clone(),
-            rev: origin.rev.clone(),
-            commit: origin.commit.clone(),
-            shape: origin.shape,
-        }
-    }
-
     /// As the lock records it, with the files that it gave.
     pub fn origin(self, files: BTreeMap<RepoPath, LockedFile>) -> Origin {
         Origin {
