@@ -92,9 +92,9 @@ impl Remote {
     }
 
     /// A fetch of no files, but those that are asked for. The other side does not fetch in turn.
-    fn fetch(&self) -> Call {
-        let call = (self.in_dir)();
-        call.args(["fetch", "--quiet", "--no-tags", "--filter=blob:none"])
+    fn fetch(&self, option: &str) -> Call {
+        let call = (self.in_dir)().words("fetch --quiet --no-tags");
+        call.args([option, "--filter=blob:none"])
     }
 
     fn resolve(&self, revision: &str) -> Result<Option<Oid>> {
@@ -103,7 +103,7 @@ impl Remote {
 
     fn fetch_commit(&self, revision: &str) -> Result<()> {
         check_revision_name(revision)?;
-        let call = self.fetch().args(["--depth=1", "upstream", revision]);
+        let call = self.fetch("--depth=1").args(["upstream", revision]);
         if anstream::stderr().is_terminal() {
             output::tell(&format!("fetching the upstream's {revision}\n"));
         }
@@ -141,9 +141,9 @@ impl Remote {
                 None => Ok(()),
             };
         }
-        let call = self.fetch();
-        let call = call.args(["--no-write-fetch-head", "--stdin", "upstream"]);
-        call.input(list).output().map(drop)
+        let call = self.fetch("--no-write-fetch-head");
+        let call = call.args(["--stdin", "upstream"]).input(list);
+        call.output().map(drop)
     }
 
     pub fn has(&self, commit: &str) -> Result<bool> {
@@ -159,7 +159,7 @@ impl Remote {
         const LOCAL: usize = 500;
         const FETCHED: usize = 50;
         if self.can_fetch {
-            let call = self.fetch().arg(format!("--depth={FETCHED}"));
+            let call = self.fetch(&format!("--depth={FETCHED}"));
             call.args(["upstream", commit]).output()?;
         }
         let call = self.call().arg("rev-list");
