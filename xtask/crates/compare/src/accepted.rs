@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::baseline::{READER, list};
+use super::baseline::list;
 use super::facts::Fact;
 use super::judge::{Item, Verdict};
 use super::unread::digest;
@@ -277,14 +277,9 @@ fn reading(item: &Item) -> Fact {
     fact.cloned().unwrap_or_default()
 }
 
-/// Whether a reason was given for what a fact is now, as this reader or an older one saw it.
+/// Whether a reason was given for what a fact is now.
 fn holds(held: &str, item: &Item) -> bool {
-    let mut fact = reading(item);
-    held == digest_of(&fact)
-        || (2..READER).rev().any(|reader| {
-            fact.forget(&item.id, reader);
-            held == digest_of(&fact)
-        })
+    held == digest_of(&reading(item))
 }
 
 /// A digest of all of a fact that is judged.

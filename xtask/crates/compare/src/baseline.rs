@@ -20,7 +20,7 @@ const VERSION: u64 = 2;
 
 /// Raised when the readers of `worker_files` learn to see more, so that a record of an older one
 /// is known for what it is.
-pub const READER: u64 = 12;
+const READER: u64 = 13;
 
 #[derive(Debug, Default)]
 pub struct Record {
@@ -117,7 +117,6 @@ pub fn read(text: &str) -> Result<Record> {
         (line.id, Fact { value, places })
     };
     let facts = file.facts.context("it has no list of facts")?;
-    let reader = file.reader.unwrap_or(1);
     let named = file.of.strip_prefix(AT).map(str::to_owned);
     Ok(Record {
         commit: file.commit.or(named),
@@ -125,7 +124,7 @@ pub fn read(text: &str) -> Result<Record> {
         facts: Facts {
             all: facts.into_iter().map(fact).collect(),
             unread: file.unread,
-            older: (reader < READER).then_some(reader),
+            is_older: file.reader.is_none_or(|reader| reader < READER),
             sglang: file.sglang,
             passed_over: None,
         },

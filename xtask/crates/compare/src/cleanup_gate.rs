@@ -62,9 +62,10 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
         Err(unfit) => Some(unfit),
         Ok(record) => {
             let older = "was made by an older reader, which saw less than this one";
-            let why = match record.facts.older {
-                Some(_) => Some(older.to_owned()),
-                None => lacking(&record.facts, &old, &outdated),
+            let why = if record.facts.is_older {
+                Some(older.to_owned())
+            } else {
+                lacking(&record.facts, &old, &outdated)
             };
             old.complete(record.facts, &outdated);
             base = record.base;

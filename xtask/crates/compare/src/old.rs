@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::baseline::{self, READER, Record};
+use super::baseline::{self, Record};
 use super::facts::Facts;
 use super::own_changes::OwnChanges;
 use super::trees;
@@ -86,12 +86,12 @@ pub fn find(root: &Path, named: Option<&str>) -> Result<Old> {
 
 /// A record that an older reader made is made again from its commit, where that is reachable.
 fn read_again(record: Record, root: &Path, notes: &mut Vec<String>) -> Result<Record> {
-    let Some(reader) = record.facts.older else {
+    if !record.facts.is_older {
         return Ok(record);
-    };
+    }
     let Some(tree) = trees::revision(root, record.commit.as_deref())? else {
         notes.push(format!(
-            "{BASELINE} was made by reader {reader}, which saw less than this one ({READER}); `cargo xtask compare OLD --write-baseline` makes it anew"
+            "{BASELINE} was made by an older reader, which saw less than this one; `cargo xtask compare OLD --write-baseline` makes it anew"
         ));
         return Ok(record);
     };

@@ -109,7 +109,7 @@ impl Exposed {
             None => Facts::default(),
         };
         // A record of an older reader says less of the same thing.
-        let as_recorded = record.older.map(|reader| self.0.as_read_by(reader));
+        let as_recorded = record.is_older.then(|| self.0.as_before());
         let as_recorded = as_recorded.as_ref().unwrap_or(&self.0);
         let own = OwnChanges::of(&base.0, &self.0, "").own;
         let mut entries = Vec::new();

@@ -253,23 +253,19 @@ fn what_an_older_reader_did_not_see_makes_no_false_change() {
         Facts::read(&tree.with("chat.jinja", "x")).unwrap()
     };
     let (old, new) = (worker("/x/"), worker("/y/"));
-    let mut record = old.as_read_by(3);
+    let mut record = old.as_before();
     assert!(record.get("copy:chat.jinja").unwrap().get("to").is_none());
     let open = |old: &Facts| -> Vec<String> {
         let items = judge(old, &new).into_iter().filter(|item| item.open);
         items.map(|item| item.id).collect()
     };
     assert_eq!(open(&old), ["copy:chat.jinja"]);
-    record.older = Some(3);
+    record.is_older = true;
     assert!(open(&record).is_empty());
-    // A reason that was given for what that reader saw holds on.
-    let mut reason = Accepted::default();
-    let seen = accepted::digest_of(record.get("copy:chat.jinja").unwrap());
-    let of = [("copy:chat.jinja".to_owned(), seen)].into();
-    reason.add("copy:chat.jinja", "moved", false, of);
-    let mut items = judge(&old, &new);
-    reason.apply(&mut items);
-    assert!(items.iter().all(|item| !item.open));
+    record.all.remove("copy:chat.jinja");
+    let value = facts::Fact::single("spec", "==2".to_owned(), Vec::new());
+    record.all.insert("pip:lost".to_owned(), value);
+    assert_eq!(open(&record), ["pip:lost"]);
 }
 
 #[test]
@@ -281,11 +277,10 @@ fn a_key_is_only_looked_for_where_its_reader_knew_what_is_used() {
         Facts::read(&Memory::new().with("handler.py", text)).unwrap()
     };
     let new = worker("    return requests.post(url, json=given).json()\n");
-    let old = |body: &str, reader: Option<u64>| {
+    let old = |body: &str, is_older: bool| {
         let facts = worker(body);
-        let mut facts = facts.as_read_by(reader.unwrap_or(10));
-        facts.older = reader;
-        facts
+        let facts = if is_older { facts.as_before() } else { facts };
+        Facts { is_older, ..facts }
     };
     let open = |old: &Facts| {
         let items = judge(old, &new);
@@ -295,32 +290,9 @@ fn a_key_is_only_looked_for_where_its_reader_knew_what_is_used() {
     };
     let used = "    return requests.post(url, json={'stop': given.get('stop')}).json()\n";
     let looked_for = "    if 'stop' in given:\n        url += '/x'\n    return requests.post(url, json=given).json()\n";
-    assert!(open(&old(looked_for, None)));
-    assert!(open(&old(looked_for, Some(9))));
-    for reader in [None, Some(9), Some(7)] {
-        assert!(!open(&old(used, reader)), "{reader:?}");
-    }
-}
-
-#[test]
-fn an_older_record_s_wider_use_is_no_change_and_a_lost_one_is() {
-    let worker = |body: &str| {
-        let text = format!("import os\n\nvalue = os.getenv('A_ONE')\n{body}");
-        Facts::read(&Memory::new().with("handler.py", text)).unwrap()
-    };
-    let told = |old: &str, new: &str| -> String {
-        let mut record = worker(old);
-        record.older = Some(9);
-        let items = judge(&record, &worker(new)).into_iter();
-        items
-            .filter(|item| item.open)
-            .map(|item| item.why)
-            .collect()
-    };
-    let both = "one = value == 'on'\ntwo = value in ('a', 'b')\n";
-    assert_eq!(told(both, "two = value in ('a', 'b')\n"), "");
-    let lost = told(both, "print(value, value + 'x')\n");
-    assert!(lost.contains("how its value is taken"), "{lost}");
+    assert!(open(&old(looked_for, false)));
+    assert!(!open(&old(used, false)));
+    assert!(!open(&old(used, true)));
 }
 
 #[test]

@@ -9,9 +9,8 @@ mod image;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::unread::{self, UnreadFact};
-use worker_files::compose::ENV_FILE;
 use worker_files::dockerfile::Named;
-use worker_files::python::{ADDED, FROM, FlagValue, HEADER, said_of_part};
+use worker_files::python::FlagValue;
 use worker_files::{
     ALSO, COMPUTED, EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value, is_one_of,
 };
@@ -51,112 +50,38 @@ impl Fact {
         keys.filter(|key| !WORDING.contains(key) && self.get(key) != other.get(key))
     }
 
-    /// Leaves out what a reader of that version did not see.
-    pub fn forget(&mut self, id: &str, reader: u64) {
-        const SECOND: &str = "required interpreted fallbacks reached index min max true false";
+    /// Leaves out what older readers did not see, or saw otherwise, and spells the rest as they did.
+    fn forget(&mut self, id: &str) {
         let area = id.split(':').next().unwrap_or_default();
-        let seen = |key: &str| match (area, key) {
-            ("route", "server") | ("env", "at_start") => 12,
-            ("python", LEFT_OUT) => 11,
-            ("input", "text" | "refused")
-            | ("env" | "input", "used")
-            | ("route", "body")
-            | ("serverless", "numbers") => 8,
-            ("route" | "input" | "flag", "reached") | ("route", "timeout") => 7,
-            (_, PASSED)
-            | ("input", "limits")
-            | ("compose", "entrypoint" | "args")
-            | ("bake", "stage") => 6,
-            ("input", "default") => 2,
-            ("input", "words") | ("copy", "chmod" | "chown") => 5,
-            ("hub", key) if !is_one_of(HUB_KEYS, key) => 4,
-            _ if is_one_of(SECOND, key) => 2,
-            ("copy", "to")
-            | ("pip", "options")
-            | ("tests", "timeout")
-            | (_, "platform" | "undefaulted" | "set") => 4,
-            _ => 1,
-        };
-        let is_check =
-            |key: &str, value: &str| is_one_of("required needed", key) && value == CHECKED;
-        self.value
-            .retain(|key, value| seen(key) <= reader && (reader >= 12 || !is_check(key, value)));
+        let unseen = UNSEEN.iter().filter(|(of, _)| area == *of || of.is_empty());
+        let unseen: Vec<&str> = unseen.map(|(_, keys)| *keys).collect();
+        self.value.retain(|key, value| {
+            let is_hub_key = area != "hub" || is_one_of(HUB_KEYS, key);
+            let is_check = key == "needed" && value == CHECKED;
+            is_hub_key && !is_check && !unseen.iter().any(|keys| is_one_of(keys, key))
+        });
         for (key, value) in &mut self.value {
-            if reader < 4 {
-                value.truncate(value.find(ALSO).unwrap_or(value.len()));
-            }
-            let (separator, is_unseen): (&str, &dyn Fn(&str) -> bool) = match (area, &**key) {
-                ("route", "body") => ("\n", &|line| match said_of_part(line) {
-                    Some((_, FROM, rest)) => reader < 11 || reader < 12 && rest.contains('$'),
-                    Some(_) => reader < 11,
-                    None => reader < 9 && line.starts_with(HEADER),
-                }),
-                ("compose", "settings") => ("\n", &|line| reader < 9 && line.starts_with(ENV_FILE)),
-                ("input", "set") => (" | ", &|part| reader < 9 && part.starts_with(ADDED)),
-                ("input", "limits") => (", ", &|part| reader < 9 && part.starts_with("at ")),
-                // Of several values the first was seen.
-                ("flag", "value") if reader < 9 => {
-                    value.truncate(value.find(' ').unwrap_or(value.len()));
-                    continue;
-                }
-                ("step", _) => ("\n", &|line| {
-                    let begins = ["[ ", "[[ ", "test ", "export "];
-                    reader < 7 && begins.iter().any(|begin| line.starts_with(begin))
-                }),
-                (_, "interpreted") => (", ", &|part| reader < 4 && is_limit(part)),
-                _ => continue,
-            };
-            let seen = value.split(separator).filter(|part| !is_unseen(part));
-            *value = seen.collect::<Vec<_>>().join(separator);
+            *value = older_spelling(area, key, value);
         }
-        let may_go = |key: &str| reader < 4 || is_one_of("body limits set settings", key);
-        self.value
-            .retain(|key, value| !value.is_empty() || !may_go(key));
     }
 
-    /// Takes what an older record says more of: ways to use a value that were another variable's,
-    /// and what it could not work out.
+    /// Takes from an older record what its reader took otherwise: a default that is another
+    /// variable's, a dict that tells of an error, a request with data.
     fn keep_from_record(&mut self, record: &Self) {
-        fn parts(text: &str) -> BTreeSet<&str> {
-            let parts = text.split([',', '|']).map(str::trim);
-            parts.filter(|part| !part.is_empty()).collect()
+        if !record.has("default") {
+            self.value.remove("default");
         }
         for (key, was) in &record.value {
             let is = self.get(key);
-            let is_more = match key.as_str() {
-                "interpreted" => {
-                    let is = parts(is.unwrap_or_default());
-                    !is.is_empty() && parts(was).is_superset(&is)
-                }
-                // A dict that tells of an error was taken for a default.
-                "default" => {
-                    let is_error = was.starts_with("{err") || was.contains(", err");
-                    was.starts_with('$') || is.is_none() && is_error
-                }
+            let is_error = was.starts_with("{err") || was.contains(", err");
+            let is_kept = match key.as_str() {
+                "default" => was.starts_with('$') || is.is_none() && is_error,
                 "method" => was == "GET" && is == Some("POST"),
-                "timeout" => was.contains('…'),
                 _ => false,
             };
-            if is_more {
+            if is_kept {
                 self.value.insert(key.clone(), was.clone());
             }
-        }
-    }
-
-    /// Leaves out what readers before 6 saw less of, and spells the rest in one way.
-    fn forget_spelling(&mut self, id: &str) {
-        let area = id.split(':').next().unwrap_or_default();
-        let keys = match area {
-            "env" => "interpreted",
-            "input" => "default set",
-            "tests" => "input",
-            "compose" => "settings volumes",
-            "bake" => "inherits target",
-            _ => "",
-        };
-        self.value.retain(|key, _| !is_one_of(keys, key));
-        for (key, value) in &mut self.value {
-            *value = spelling(area, key, value);
         }
     }
 
@@ -192,31 +117,46 @@ impl Fact {
     }
 }
 
-/// A value whose spelling is another since reader 6, in one that both spellings have.
-fn spelling(area: &str, key: &str, value: &str) -> String {
-    const MARKS: [&str; 2] = [", made in the way ", COMPUTED];
+/// The attributes that older readers did not see, or saw too little of to compare them, by area;
+/// without one, of all areas.
+const UNSEEN: [(&str, &str); 9] = [
+    (
+        "",
+        "required interpreted fallbacks reached index min max true false platform undefaulted set passed",
+    ),
+    ("env", "at_start used"),
+    ("input", "default limits words text refused used"),
+    ("route", "server body timeout"),
+    ("serverless", "numbers"),
+    ("copy", "to chmod chown"),
+    ("tests", "input timeout"),
+    ("compose", "settings volumes entrypoint args"),
+    ("bake", "inherits target stage"),
+];
+
+/// A value as older readers spelt it.
+fn older_spelling(area: &str, key: &str, value: &str) -> String {
+    let before = |marks: &[&str]| {
+        let found = marks.iter().filter_map(|mark| value.find(mark)).min();
+        value[..found.unwrap_or(value.len())].to_owned()
+    };
     match (area, key) {
         ("hub", "value") => value.replace(", ", ","),
         ("image", "value") => image::started(value).to_owned(),
-        ("pip" | "constraint", "index") => value.replace("-i ", "--index-url "),
+        // Of several values the first was seen.
+        ("flag", "value") => before(&[" "]),
         ("pip" | "constraint", "spec") => {
             let mut limits: Vec<&str> = value.split(',').collect();
             limits.sort_unstable();
             limits.join(",")
         }
-        _ => {
-            let mut marks = MARKS.iter().filter_map(|mark| value.find(mark));
-            value[..marks.next().unwrap_or(value.len())].to_owned()
+        ("step", _) => {
+            let conditions = ["[ ", "[[ ", "test ", "export "];
+            let is_seen = |line: &&str| !conditions.iter().any(|begin| line.starts_with(begin));
+            value.lines().filter(is_seen).collect::<Vec<_>>().join("\n")
         }
+        _ => before(&[", made in the way ", COMPUTED, ALSO]),
     }
-}
-
-/// Whether a part of how a value is interpreted is a limit or a factor: `max 1`, `* 60`.
-fn is_limit(part: &str) -> bool {
-    let words = || part.split(' ');
-    let mut ends = words().next().into_iter().chain(words().next_back());
-    let is_operator = |word| is_one_of("* / // + - % **", word);
-    part.starts_with("min ") || part.starts_with("max ") || ends.any(is_operator)
 }
 
 /// The areas of facts: each with its name for people, the harm that its facts do, and the kind of
@@ -295,8 +235,8 @@ pub struct Facts {
     pub all: BTreeMap<String, Fact>,
     /// What was not understood, and may hold more of them.
     pub unread: Vec<UnreadFact>,
-    /// The older reader that made them, which saw less.
-    pub older: Option<u64>,
+    /// Whether an older reader made them, which saw less.
+    pub is_older: bool,
     /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
     /// What of the worker has no effect, and so is no fact; in words.
@@ -342,7 +282,7 @@ impl Facts {
     /// with the files that it names, a default in all files together. Of an older reader's record
     /// only what stands in other files is.
     pub fn complete(&mut self, record: Self, tree: &dyn Tree) {
-        if record.older.is_none() {
+        if !record.is_older {
             let mut more = record.unread;
             more.retain(|gap| self.unread.iter().all(|known| known.id != gap.id));
             self.unread.extend(more);
@@ -367,33 +307,25 @@ impl Facts {
         self.sglang = self.sglang.take().or(record.sglang);
     }
 
-    /// The same as an older reader would have told them: without the attributes it had no eyes
-    /// for, so that a record of that time makes no false "changed".
+    /// The same as older readers would have told them, so that a record of theirs makes no false
+    /// "changed".
     #[must_use]
-    pub fn as_read_by(&self, reader: u64) -> Self {
+    pub fn as_before(&self) -> Self {
         let mut facts = self.clone();
-        for (id, fact) in &mut facts.all {
-            fact.forget(id, reader);
-            if reader < 6 {
-                fact.forget_spelling(id);
-            }
-        }
+        facts.all.iter_mut().for_each(|(id, fact)| fact.forget(id));
         facts
     }
 
-    /// Leaves out what a record does not know of a value, where its reader found less of it.
-    pub fn forget_uses_unlike(&mut self, record: &Self, reader: u64) {
-        let keys: &[&str] = match reader {
-            9.. => &["fallbacks"],
-            _ => &["default", "interpreted", "fallbacks"],
-        };
-        for (id, fact) in &mut self.all {
+    /// The same beside an older reader's record, which tells some things otherwise.
+    #[must_use]
+    pub fn as_before_beside(&self, record: &Self) -> Self {
+        let mut facts = self.as_before();
+        for (id, fact) in &mut facts.all {
             if let Some(known) = record.get(id) {
-                fact.value
-                    .retain(|key, _| known.has(key) || !keys.contains(&key.as_str()));
                 fact.keep_from_record(known);
             }
         }
+        facts
     }
 
     /// The facts of an area with the rest of their ids.
@@ -691,31 +623,4 @@ pub fn value(fact: &Fact) -> String {
         }
     }
     cut(&parts.join(", "), LONGEST_VALUE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_older_reader_did_not_see_is_left_out() {
-        let value = [
-            ("default", "4 or else 5"),
-            ("interpreted", "* 60, int, max 1, min 8"),
-            ("undefaulted", "yes"),
-        ];
-        let fact = |value: &[(&str, &str)]| Fact {
-            value: value
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
-            places: Vec::new(),
-        };
-        let mut older = fact(&value);
-        older.forget("env:N", 3);
-        assert_eq!(older, fact(&[("default", "4"), ("interpreted", "int")]));
-        let mut same = fact(&value);
-        same.forget("env:N", 4);
-        assert_eq!(same, fact(&value));
-    }
 }

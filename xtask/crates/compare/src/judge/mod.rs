@@ -77,9 +77,9 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
 fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     let recorded = old;
     let sent = requests::sent(new);
-    let as_then = old.older.map(|reader| {
-        let [old, mut new] = [old, new].map(|facts| facts.as_read_by(reader));
-        new.forget_uses_unlike(&old, reader);
+    let as_then = old.is_older.then(|| {
+        let old = old.as_before();
+        let new = new.as_before_beside(&old);
         [old, new]
     });
     let [old, new] = as_then

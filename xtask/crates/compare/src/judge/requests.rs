@@ -99,7 +99,7 @@ impl Judge<'_> {
             _ => None,
         };
         // Older readers told less of what is used.
-        let is_idle = self.old.older.is_none() && !new.has("used") && !new.has("set");
+        let is_idle = !self.old.is_older && !new.has("used") && !new.has("set");
         let is_lost = old.has("used") && is_idle && !self.sent.contains(&whole_of(path).0);
         let idle =
             is_lost.then(|| "The new handler takes it, and does nothing with it.".to_owned());
@@ -248,8 +248,8 @@ impl Judge<'_> {
 
     /// A parameter of the job's body that the new worker gives to `SGLang` as it is.
     fn handed_on(&self, id: &str, old: &Fact) -> Item {
-        // Records of readers before 8 don't say what is used.
-        let is_said = self.old.older.is_none_or(|reader| reader >= 8);
+        // Older records don't say what is used.
+        let is_said = !self.old.is_older;
         let name = id.rsplit(['.', ':']).next().unwrap_or_default();
         let changed = Item::new(id, Verdict::Changed, old, None);
         let lost_default = old
