@@ -48,7 +48,7 @@ pub fn calls<'t>(program: &Program<'t>) -> Calls<'t> {
         for call in file.syntax.nodes().filter(|node| node.kind() == "call") {
             let kinds: Vec<&str> = call.arguments().map(Node::kind).collect();
             let is_known = !kinds.iter().any(|kind| kind.ends_with("_splat"));
-            if is_known && program.runs(call) {
+            if is_known && program.reaches(call) {
                 let by_position = kinds.iter().filter(|kind| **kind != "keyword_argument");
                 let known = all.entry(call.callee_name()).or_default();
                 known.push((by_position.count(), call));

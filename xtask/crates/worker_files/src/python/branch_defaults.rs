@@ -4,7 +4,7 @@
 use super::calls::Site;
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
-use super::usage::Use;
+use super::usage::Usage;
 use super::value::{Ctx, Val};
 
 /// What a condition tests about a value.
@@ -33,7 +33,7 @@ const MOST_TRIED: usize = 16;
 impl<'t> Reader<'t> {
     /// Notes the defaults that a condition gives where the value `node` is unset. Returns whether
     /// `node` is part of such a condition.
-    pub fn decided(&mut self, node: Node<'t>, usage: &mut Use<'t>) -> bool {
+    pub fn note_branch_defaults(&mut self, node: Node<'t>, usage: &mut Usage<'t>) -> bool {
         let holder = node.ancestors().find(|above| is_condition(*above));
         let start = node.range().start;
         let Some((holder, condition)) = holder
@@ -43,9 +43,9 @@ impl<'t> Reader<'t> {
         else {
             return false;
         };
-        let way = usage.way.clone();
+        let ctx = usage.ctx.clone();
         let seen = usage.seen.clone();
-        let test = self.test(condition, &|one| seen.contains(&one), &way);
+        let test = self.test(condition, &|one| seen.contains(&one), &ctx);
         usage.ends |=
             test == Test::Unset && fails(holder) && is_given_up(holder, condition, usage.seen[0]);
         let mut inner = std::iter::successors(Some(node), |one| one.child(0));
@@ -57,36 +57,41 @@ impl<'t> Reader<'t> {
         });
         let is_value =
             |one: Node<'t>| seen.contains(&one) || !name.is_empty() && is_name(one, name);
-        self.taken_instead(holder, test, name, &is_value, usage)
+        self.note_other_branch(holder, test, name, &is_value, usage)
     }
 
     /// The same for a read inside a condition that tests for its variable.
-    pub fn guard_decides(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Use<'t>) {
-        let way = usage.way.clone();
+    pub fn note_guard_defaults(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Usage<'t>) {
+        let ctx = usage.ctx.clone();
         let start = node.range().start;
-        let around: Vec<_> = node.inside().filter(|one| is_condition(*one)).collect();
+        let around: Vec<_> = node
+            .local_ancestors()
+            .filter(|one| is_condition(*one))
+            .collect();
         for holder in around {
             let condition = holder.field("condition");
             let Some(condition) = condition.filter(|c| !c.range().contains(&start)) else {
                 continue;
             };
-            let all = condition.below();
-            let asks: Vec<_> = all.filter(|one| self.asks_about(*one, own, &way)).collect();
+            let all = condition.subtree();
+            let asks: Vec<_> = all
+                .filter(|one| self.tests_value(*one, own, &ctx))
+                .collect();
             if !asks.is_empty() {
-                let test = self.test(condition, &|one| asks.contains(&one), &way);
-                self.taken_instead(holder, test, "", &|one| one == node, usage);
+                let test = self.test(condition, &|one| asks.contains(&one), &ctx);
+                self.note_other_branch(holder, test, "", &|one| one == node, usage);
             }
         }
     }
 
     /// The same of names that are tried one after the other: those behind it, and what is taken in the
     /// end. `for name in NAMES: if name in os.environ: return …`, `next(… for name in NAMES …)`.
-    pub fn tried_next(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Use<'t>) {
+    pub fn note_fallback_names(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Usage<'t>) {
         let is_map = node.callee_name() == "map";
-        let mut list = node.values().get(1).copied().filter(|_| is_map);
+        let mut list = node.argument_values().get(1).copied().filter(|_| is_map);
         let mut inner = node;
-        for above in node.inside().collect::<Vec<_>>() {
-            let is_loop = above.kind() == "for_statement" && inner.part() == "body";
+        for above in node.local_ancestors().collect::<Vec<_>>() {
+            let is_loop = above.kind() == "for_statement" && inner.role() == "body";
             let within = Some(above).filter(|one| list.is_none() && one.is_comprehension());
             let clause =
                 within.and_then(|one| one.children().find(|c| c.kind() == "for_in_clause"));
@@ -96,15 +101,15 @@ impl<'t> Reader<'t> {
                 .and_then(|one| one.field("right"));
             list = right.or(list);
             let last = match above.callee_name() {
-                _ if is_loop && self.ends_where_set(inner, own, usage) => in_the_end(above),
-                "next" => above.values().get(1).copied(),
+                _ if is_loop && self.ends_if_set(inner, own, usage) => in_the_end(above),
+                "next" => above.argument_values().get(1).copied(),
                 _ => {
                     inner = above;
                     continue;
                 }
             };
             if let (Val::Env(name, _), Some(list)) = (own, list) {
-                let names = self.at(list, &usage.way.clone()).elements();
+                let names = self.at(list, &usage.ctx.clone()).elements();
                 let names = names.unwrap_or_default().into_iter();
                 let behind = names.skip_while(|one| one.as_str() != Some(name)).skip(1);
                 let env = |one: Val<'t>| Some(Val::Env(one.as_str()?.into(), Val::None.into()));
@@ -117,32 +122,32 @@ impl<'t> Reader<'t> {
             let beside = within.into_iter().flat_map(Node::children);
             let beside = beside.filter(|one| one.range().start >= node.range().end);
             beside.chain(last).for_each(|one| self.default(one, usage));
-            return self.used(above, usage, false);
+            return self.follow_uses(above, usage, false);
         }
     }
 
     /// Whether a loop ends where a value is set.
-    fn ends_where_set(&mut self, body: Node<'t>, own: &Val<'t>, usage: &Use<'t>) -> bool {
-        let ends = body.below().filter(|one| {
+    fn ends_if_set(&mut self, body: Node<'t>, own: &Val<'t>, usage: &Usage<'t>) -> bool {
+        let ends = body.subtree().filter(|one| {
             is_condition(*one)
                 && one
-                    .below()
+                    .subtree()
                     .any(|one| is_among("return_statement break_statement", one.kind()))
         });
         let conditions: Vec<_> = ends.filter_map(|one| one.field("condition")).collect();
         conditions.into_iter().any(|condition| {
-            let all = condition.below();
+            let all = condition.subtree();
             let asks: Vec<_> = all
-                .filter(|one| self.asks_about(*one, own, &usage.way))
+                .filter(|one| self.tests_value(*one, own, &usage.ctx))
                 .collect();
             let is_value = |one| usage.seen.contains(&one) || asks.contains(&one);
-            self.test(condition, &is_value, &usage.way) == Test::Set
+            self.test(condition, &is_value, &usage.ctx) == Test::Set
         })
     }
 
-    fn test(&mut self, node: Node<'t>, is_value: &dyn Fn(Node<'t>) -> bool, way: &Ctx<'t>) -> Test {
+    fn test(&mut self, node: Node<'t>, is_value: &dyn Fn(Node<'t>) -> bool, ctx: &Ctx<'t>) -> Test {
         let mut of = |inner: Option<Node<'t>>| {
-            inner.map_or(Test::Other, |inner| self.test(inner, is_value, way))
+            inner.map_or(Test::Other, |inner| self.test(inner, is_value, ctx))
         };
         match node.kind() {
             "parenthesized_expression" => of(node.child(0)),
@@ -160,7 +165,7 @@ impl<'t> Reader<'t> {
                     true => Some(right),
                     false => Some(left).filter(|_| is_value(right)),
                 });
-                let found = match other.map(|other| self.at(other, way)) {
+                let found = match other.map(|other| self.at(other, ctx)) {
                     _ if is_value(node) => Test::Set,
                     Some(Val::None) => Test::Unset,
                     Some(Val::Str(text, _)) if text.is_empty() && !operator.contains("in") => {
@@ -180,13 +185,13 @@ impl<'t> Reader<'t> {
 
     /// Notes as defaults what the branch without a value assigns or returns, where the other branch
     /// assigns the value to the same name or returns it.
-    fn taken_instead(
+    fn note_other_branch(
         &mut self,
         holder: Node<'t>,
         test: Test,
         name: &'t str,
         is_value: &dyn Fn(Node<'t>) -> bool,
-        usage: &mut Use<'t>,
+        usage: &mut Usage<'t>,
     ) -> bool {
         let yes: Vec<_> = holder.field("consequence").into_iter().collect();
         let (mut with, mut without) = match test {
@@ -202,7 +207,7 @@ impl<'t> Reader<'t> {
         let at = block.iter().position(|one| *one == holder);
         let (before, after) = block.split_at(at.unwrap_or_default());
         let all = |branch: &[Node<'t>]| -> Vec<Node<'t>> {
-            branch.iter().flat_map(|one| one.below()).collect()
+            branch.iter().flat_map(|one| one.subtree()).collect()
         };
         let ends = |branch: &[Node<'t>]| all(branch).iter().any(|n| n.kind() == "return_statement");
         // Statements after the `if` belong to the branch that does not return.
@@ -211,7 +216,7 @@ impl<'t> Reader<'t> {
         } else if ends(&without) {
             with.extend(after.iter().skip(1));
         }
-        let speaks = |one: Node<'t>| one.below().any(is_value);
+        let speaks = |one: Node<'t>| one.subtree().any(is_value);
         let sets = |one: Node<'t>| {
             let right = one.field("right").filter(|_| one.kind() == "assignment");
             right.map(|right| (one.text_of("left"), right))
@@ -220,7 +225,7 @@ impl<'t> Reader<'t> {
         let mut names = vec![name];
         let given = with.iter().filter_map(|one| sets(*one));
         // `text = f"{text} {value}"` adds to what was there.
-        let adds = |name: &str, right: Node<'t>| right.below().any(|one| is_name(one, name));
+        let adds = |name: &str, right: Node<'t>| right.subtree().any(|one| is_name(one, name));
         let given = given.filter(|(name, right)| speaks(*right) && !adds(name, *right));
         names.extend(given.map(|(name, _)| name));
         let is_return = |one: &&Node<'t>| one.kind() == "return_statement";
@@ -251,12 +256,18 @@ impl<'t> Reader<'t> {
 
     /// Whether a write to the environment happens where the variable is unset, and no other
     /// variable decides on it. Conditions of other kinds may hold.
-    pub fn is_given(&mut self, node: Node<'t>, name: &str, way: &Ctx<'t>, calls: usize) -> bool {
+    pub fn write_may_happen(
+        &mut self,
+        node: Node<'t>,
+        name: &str,
+        ctx: &Ctx<'t>,
+        calls: usize,
+    ) -> bool {
         let mut inner = node;
-        for above in node.inside().collect::<Vec<_>>() {
-            let then = inner.part() == "consequence";
+        for above in node.local_ancestors().collect::<Vec<_>>() {
+            let then = inner.role() == "consequence";
             let holders: Vec<Node<'t>> = match above.kind() {
-                "if_statement" | "elif_clause" if then || inner.part() == "alternative" => {
+                "if_statement" | "elif_clause" if then || inner.role() == "alternative" => {
                     vec![above]
                 }
                 // `if name in os.environ: continue`
@@ -272,15 +283,17 @@ impl<'t> Reader<'t> {
             };
             for condition in holders.iter().filter_map(|one| one.field("condition")) {
                 let mut own: Vec<Node<'t>> = Vec::new();
-                for one in condition.below() {
-                    let names = self.at(one, way).envs();
-                    if names.iter().any(|other| **other == *name) || self.asks_for(one, name, way) {
+                for one in condition.subtree() {
+                    let names = self.at(one, ctx).envs();
+                    if names.iter().any(|other| **other == *name)
+                        || self.tests_presence(one, name, ctx)
+                    {
                         own.push(one);
                     } else if !names.is_empty() {
                         return false;
                     }
                 }
-                let test = self.test(condition, &|one| own.contains(&one), way);
+                let test = self.test(condition, &|one| own.contains(&one), ctx);
                 if test != (if then { Test::Unset } else { Test::Set }) && !own.is_empty() {
                     return false;
                 }
@@ -291,27 +304,27 @@ impl<'t> Reader<'t> {
         let sites = function.and_then(|function| self.sites.get(&function));
         let sites = sites.into_iter().flatten().filter_map(|site| match site {
             Site::Call(call) => Some(*call),
-            Site::Handed(_) => None,
+            Site::Callback(_) => None,
         });
         let callers: Vec<Node<'t>> = sites.collect();
-        let mut given = |call| self.is_given(call, name, &Ctx::default(), calls - 1);
+        let mut given = |call| self.write_may_happen(call, name, &Ctx::default(), calls - 1);
         calls == 0 || callers.is_empty() || callers.into_iter().any(&mut given)
     }
 
     /// Whether an expression is the same variable or key of the input again, or asks if it is there.
-    fn asks_about(&mut self, node: Node<'t>, own: &Val<'t>, way: &Ctx<'t>) -> bool {
+    fn tests_value(&mut self, node: Node<'t>, own: &Val<'t>, ctx: &Ctx<'t>) -> bool {
         let reads = matches!(node.kind(), "call" | "subscript");
         match own {
             Val::Env(name, _) if reads => {
-                matches!(self.at(node, way), Val::Env(other, _) if other == *name)
+                matches!(self.at(node, ctx), Val::Env(other, _) if other == *name)
             }
-            Val::Env(name, _) => self.asks_for(node, name, way),
-            own if reads => self.at(node, way) == *own,
+            Val::Env(name, _) => self.tests_presence(node, name, ctx),
+            own if reads => self.at(node, ctx) == *own,
             own => {
                 let both = node.child(0).zip(node.child(1));
                 let is_test = node.text_of("operators").ends_with("in");
                 both.filter(|_| is_test).is_some_and(|(left, right)| {
-                    let (key, whole) = (self.at(left, way), self.at(right, way));
+                    let (key, whole) = (self.at(left, ctx), self.at(right, ctx));
                     whole.may_be(|one| one.item(&key) == *own)
                 })
             }
@@ -319,28 +332,28 @@ impl<'t> Reader<'t> {
     }
 
     /// `name in os.environ`
-    fn asks_for(&mut self, node: Node<'t>, name: &str, way: &Ctx<'t>) -> bool {
+    fn tests_presence(&mut self, node: Node<'t>, name: &str, ctx: &Ctx<'t>) -> bool {
         let both = node.child(0).zip(node.child(1));
         node.kind() == "comparison_operator"
             && node.text_of("operators").ends_with("in")
             && both.is_some_and(|(left, right)| {
-                self.at(left, way).as_str() == Some(name) && self.value(right).is_environ()
+                self.at(left, ctx).as_str() == Some(name) && self.value(right).is_environ()
             })
     }
 
     /// Whether a condition always holds, or never, in this context.
-    pub fn always(&mut self, condition: Node<'t>, way: &Ctx<'t>) -> Option<bool> {
+    pub fn static_truth(&mut self, condition: Node<'t>, ctx: &Ctx<'t>) -> Option<bool> {
         match condition.kind() {
-            "parenthesized_expression" => self.always(condition.child(0)?, way),
-            "not_operator" => Some(!self.always(condition.field("argument")?, way)?),
-            "identifier" | "true" | "false" => match self.at(condition, way) {
+            "parenthesized_expression" => self.static_truth(condition.child(0)?, ctx),
+            "not_operator" => Some(!self.static_truth(condition.field("argument")?, ctx)?),
+            "identifier" | "true" | "false" => match self.at(condition, ctx) {
                 Val::Bool(holds) => Some(holds),
                 _ => None,
             },
             "boolean_operator" => {
                 let sides = [condition.field("left")?, condition.field("right")?];
                 let decides = condition.text_of("operator") == "or";
-                let both = sides.map(|side| self.always(side, way));
+                let both = sides.map(|side| self.static_truth(side, ctx));
                 match both.contains(&Some(decides)) {
                     true => Some(decides),
                     false => both[0].and(both[1]),
@@ -348,14 +361,14 @@ impl<'t> Reader<'t> {
             }
             // `name == "NAME"`
             "comparison_operator" if matches!(condition.text_of("operators"), "==" | "!=") => {
-                let both = [condition.child(0)?, condition.child(1)?].map(|one| self.at(one, way));
+                let both = [condition.child(0)?, condition.child(1)?].map(|one| self.at(one, ctx));
                 let same = both[0].as_str()? == both[1].as_str()?;
                 Some(same == (condition.text_of("operators") == "=="))
             }
             // `name in NAMES`
             "comparison_operator" if condition.text_of("operators") == "in" => {
-                let name = self.at(condition.child(0)?, way);
-                let names = self.at(condition.child(1)?, way).elements()?;
+                let name = self.at(condition.child(0)?, ctx);
+                let names = self.at(condition.child(1)?, ctx).elements()?;
                 let name = name.as_str()?;
                 let names: Option<Vec<&str>> = names.iter().map(Val::as_str).collect();
                 Some(names?.contains(&name))
@@ -365,7 +378,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Whether no condition around a node is always false in this context.
-    pub fn happens(&mut self, node: Node<'t>, way: &Ctx<'t>) -> bool {
+    pub fn may_run(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> bool {
         let mut inner = node;
         let around: Vec<_> = node
             .ancestors()
@@ -376,8 +389,8 @@ impl<'t> Reader<'t> {
                 .field("condition")
                 .filter(|_| matches!(above.kind(), "if_statement" | "elif_clause"));
             if let Some(condition) = condition
-                && let Some(holds) = self.always(condition, way)
-                && holds == (inner.part() == "alternative")
+                && let Some(holds) = self.static_truth(condition, ctx)
+                && holds == (inner.role() == "alternative")
             {
                 return false;
             }
@@ -390,7 +403,7 @@ impl<'t> Reader<'t> {
 /// What is taken after a loop that ended by itself: what its `else` sets, or what is returned next.
 fn in_the_end(holder: Node<'_>) -> Option<Node<'_>> {
     if let Some(otherwise) = holder.field("alternative") {
-        return otherwise.below().find_map(|one| one.field("right"));
+        return otherwise.subtree().find_map(|one| one.field("right"));
     }
     let mut all = holder.parent()?.children().skip_while(|one| *one != holder);
     let next = all.nth(1).filter(|next| next.kind() == "return_statement");
@@ -407,7 +420,7 @@ pub fn is_given_up<'t>(ends: Node<'t>, condition: Node<'t>, read: Node<'t>) -> b
         holds_both || is_among("block module", above.kind())
     };
     let is_and = |one: Node<'_>| one.text_of("operator") == "and";
-    ends.inside().all(is_alone) && !condition.below().any(is_and)
+    ends.local_ancestors().all(is_alone) && !condition.subtree().any(is_and)
 }
 
 /// Whether the branch of an `if` ends the program or the job.
@@ -427,7 +440,7 @@ fn fails(holder: Node<'_>) -> bool {
 /// A dict that tells of an error.
 pub fn is_error(node: Node<'_>) -> bool {
     let mut keys = node.children().filter_map(|pair| pair.field("key"));
-    node.kind() == "dictionary" && keys.any(|key| key.bare().to_lowercase().starts_with("err"))
+    node.kind() == "dictionary" && keys.any(|key| key.unquoted().to_lowercase().starts_with("err"))
 }
 
 /// Whether between a value and its condition there are only operators.
@@ -464,5 +477,5 @@ fn bare(node: Node<'_>) -> Node<'_> {
 }
 
 fn is_name(node: Node<'_>, name: &str) -> bool {
-    node.kind() == "identifier" && node.part() != "attribute" && node.text() == name
+    node.kind() == "identifier" && node.role() != "attribute" && node.text() == name
 }

@@ -28,7 +28,7 @@ const SWEEPS: usize = 6;
 pub enum Site<'t> {
     Call(Node<'t>),
     /// A library that got the function as a callback; the arguments that it passes.
-    Handed(Ctx<'t>),
+    Callback(Ctx<'t>),
 }
 
 /// A call or a function in the fixpoint: when it was evaluated last, the summaries that this used,
@@ -95,8 +95,8 @@ impl<'t> Reader<'t> {
         for turn in 0..SWEEPS {
             let before = self.summaries.clock;
             self.late = turn >= SWEEPS / 2;
-            self.bound.clear();
-            self.given.clear();
+            self.by_context.clear();
+            self.call_results.clear();
             for at in 0..all.len() {
                 let at = if turn % 2 == 0 {
                     at
@@ -130,8 +130,8 @@ impl<'t> Reader<'t> {
         one.at = Some(self.summaries.clock);
         self.uses = Uses::default();
         match one.node.kind() {
-            "call" => self.follow(one.node),
-            _ => self.note_function(one.node),
+            "call" => self.sweep_call(one.node),
+            _ => self.sweep_function(one.node),
         }
         one.uses = std::mem::take(&mut self.uses);
         let sites = self.sites.drain(..);
@@ -151,11 +151,11 @@ impl<'t> Reader<'t> {
             named,
             ..Args::default()
         };
-        self.called(&Val::Func(function, Ctx::default(), None), &args, None);
+        self.add_call(&Val::Func(function, Ctx::default(), None), &args, None);
     }
 
-    pub fn note_function(&mut self, function: Node<'t>) {
-        let value = self.returned_value(function, &Ctx::default());
+    pub fn sweep_function(&mut self, function: Node<'t>) {
+        let value = self.result_in(function, &Ctx::default());
         let old = self
             .summaries
             .result(function, &mut Uses::default())
@@ -193,7 +193,7 @@ impl<'t> Reader<'t> {
         (all != *old).then_some(all)
     }
 
-    pub fn follow(&mut self, call: Node<'t>) {
+    pub fn sweep_call(&mut self, call: Node<'t>) {
         let Some(function) = call.field("function") else {
             return;
         };
@@ -201,28 +201,31 @@ impl<'t> Reader<'t> {
         let none = Ctx::default();
         if callee.is_own() {
             let args = self.args(call, &none);
-            return self.called(&callee, &args, Some(call));
+            return self.add_call(&callee, &args, Some(call));
         }
         if callee.path().ends_with("serverless.start") {
-            let first = call.values().first().copied();
+            let first = call.argument_values().first().copied();
             let config = first.map_or(Val::Unknown, |config| self.value(config));
             let handler = config.item(&Val::text("handler"));
-            return self.called(&handler, &Args::of(vec![Val::Job]), None);
+            return self.add_call(&handler, &Args::of(vec![Val::Job]), None);
         }
-        let handed = call.values().into_iter().any(|value| match value.kind() {
-            "lambda" => true,
-            "string" | "integer" | "float" | "true" | "false" | "none" => false,
-            _ => self.value(value).is_own(),
-        });
+        let handed = call
+            .argument_values()
+            .into_iter()
+            .any(|value| match value.kind() {
+                "lambda" => true,
+                "string" | "integer" | "float" | "true" | "false" | "none" => false,
+                _ => self.value(value).is_own(),
+            });
         if handed && !callee.path().ends_with("partial") {
             let args = self.args(call, &none);
-            self.handed_on(&callee, &args);
+            self.add_callbacks(&callee, &args);
         }
     }
 
     /// A callback: the library calls it with the arguments after it, with `args=`, or with each
     /// element.
-    pub fn handed_on(&mut self, callee: &Val<'t>, args: &Args<'t>) {
+    pub fn add_callbacks(&mut self, callee: &Val<'t>, args: &Args<'t>) {
         let name = match callee {
             Val::Ext(name) | Val::Method(_, name) => name.rsplit('.').next().unwrap_or(name),
             _ => "",
@@ -234,10 +237,10 @@ impl<'t> Reader<'t> {
             let rest = args.positional[at + 1..].to_vec();
             if matches!(name, "map" | "filter") {
                 for item in rest.first().and_then(Val::elements).unwrap_or_default() {
-                    self.called(&given, &Args::of(vec![item]), None);
+                    self.add_call(&given, &Args::of(vec![item]), None);
                 }
             } else if !rest.is_empty() {
-                self.called(&given, &Args::of(rest), None);
+                self.add_call(&given, &Args::of(rest), None);
             }
         }
         if let Some(target) = args.named("target").cloned() {
@@ -248,13 +251,13 @@ impl<'t> Reader<'t> {
             args.named("kwargs")
                 .into_iter()
                 .for_each(|dict| given.spread(dict));
-            self.called(&target, &given, None);
+            self.add_call(&target, &given, None);
         }
     }
 
     /// Adds a call to the summaries of the functions that it may call. Without a node a library
     /// calls.
-    pub fn called(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Option<Node<'t>>) {
+    pub fn add_call(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Option<Node<'t>>) {
         for one in callee.each() {
             let Some((function, ctx)) = self.bind(one, args, call) else {
                 continue;
@@ -276,7 +279,7 @@ impl<'t> Reader<'t> {
             if grew {
                 self.summaries.grew(function, false);
             }
-            let site = call.map_or_else(|| Site::Handed(ctx.clone()), Site::Call);
+            let site = call.map_or_else(|| Site::Callback(ctx.clone()), Site::Call);
             self.sites.entry(function).or_default().push(site);
         }
     }
@@ -370,29 +373,30 @@ impl<'t> Reader<'t> {
             Val::Any(all) => Val::any(all.iter().map(|one| self.result(one, args, call))),
             Val::Func(function, ..) => {
                 let all = self.summaries.result(*function, &mut self.uses).clone();
-                if !self.exact || self.inside >= CALLS {
+                if !self.exact || self.call_depth >= CALLS {
                     return all;
                 }
                 let Some((_, ctx)) = self.bind(callee, args, call) else {
                     return all;
                 };
                 // A result that was found at this depth of calls, or deeper, holds here too.
-                if let Some((inside, known)) = self.given.get(&ctx)
-                    && *inside <= self.inside
+                if let Some((inside, known)) = self.call_results.get(&ctx)
+                    && *inside <= self.call_depth
                 {
                     return known.clone();
                 }
-                let cut = std::mem::take(&mut self.cut);
-                self.inside += 1;
-                let ask = |reader: &mut Self| reader.returned_value(*function, &ctx);
+                let cut = std::mem::take(&mut self.cycles);
+                self.call_depth += 1;
+                let ask = |reader: &mut Self| reader.result_in(*function, &ctx);
                 let value = self
                     .once_in(*function, |reader| reader.settled(ask))
                     .unwrap_or(all);
-                self.inside -= 1;
-                if self.inside == 0 || self.cut == 0 {
-                    self.given.insert(ctx, (self.inside, value.clone()));
+                self.call_depth -= 1;
+                if self.call_depth == 0 || self.cycles == 0 {
+                    self.call_results
+                        .insert(ctx, (self.call_depth, value.clone()));
                 }
-                self.cut |= cut;
+                self.cycles |= cut;
                 value
             }
             Val::Class(class) => self.made(*class, args, call),
@@ -401,8 +405,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub fn returned_value(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
-        let returned = self.returned(function);
+    pub fn result_in(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        let returned = self.return_values(function);
         let values: Vec<_> = returned.iter().map(|node| self.eval(*node, ctx)).collect();
         let is_yield = |node: &Node<'t>| node.parent().is_some_and(|p| p.kind() == "yield");
         if function.kind() != "lambda" && returned.iter().any(is_yield) {
@@ -415,7 +419,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The expressions that a function returns or yields.
-    pub fn returned(&mut self, function: Node<'t>) -> Rc<[Node<'t>]> {
+    pub fn return_values(&mut self, function: Node<'t>) -> Rc<[Node<'t>]> {
         if let Some(known) = self.returns.get(&function) {
             return known.clone();
         }
@@ -424,7 +428,7 @@ impl<'t> Reader<'t> {
             body.into_iter().collect()
         } else {
             self.steps += function.range().len() / 16;
-            let all = body.into_iter().flat_map(Node::below);
+            let all = body.into_iter().flat_map(Node::subtree);
             let all = all.filter(|node| matches!(node.kind(), "return_statement" | "yield"));
             let own = all.filter(|node| node.function() == Some(function));
             own.filter_map(|node| node.child(0)).collect()

@@ -73,7 +73,7 @@ impl<'t> Reader<'t> {
                 self.facts.launches = true;
                 self.server(node);
             }
-        } else if matches!(node.bare(), "serve" | "launch_server")
+        } else if matches!(node.unquoted(), "serve" | "launch_server")
             && given_to(node)
                 .parent()
                 .is_some_and(|p| p.text().contains("sglang"))
@@ -83,7 +83,7 @@ impl<'t> Reader<'t> {
     }
 
     /// What the server is started through: the words before it in its list or text.
-    fn through(&mut self, node: Node<'t>) {
+    fn note_launcher(&mut self, node: Node<'t>) {
         let parent = node
             .parent()
             .filter(|parent| matches!(parent.kind(), "list" | "tuple" | "argument_list"));
@@ -98,7 +98,7 @@ impl<'t> Reader<'t> {
                     .unwrap_or_else(|| one.text().to_owned()),
             );
         }
-        words.extend(node.bare().split_whitespace().map(str::to_owned));
+        words.extend(node.unquoted().split_whitespace().map(str::to_owned));
         self.started_by(node, &words);
     }
 
@@ -112,7 +112,7 @@ impl<'t> Reader<'t> {
 
     /// The command that names the server's module.
     pub fn server(&mut self, node: Node<'t>) {
-        self.through(node);
+        self.note_launcher(node);
         let mut seen = Seen::default();
         let mut root = node;
         while let Some(parent) = root.parent() {
@@ -133,7 +133,7 @@ impl<'t> Reader<'t> {
                     let words = parent.children().filter(|n| n.kind() != "keyword_argument");
                     let words: Vec<_> = words.collect();
                     if starts(&value) && root.kind() != "list" && words.len() > 1 {
-                        return self.sequence_of(&words, &mut seen);
+                        return self.note_sequence(&words, &mut seen);
                     }
                     break;
                 }
@@ -141,33 +141,33 @@ impl<'t> Reader<'t> {
             }
         }
         match given_to(root) {
-            same if same == root => self.parts(root, &mut seen),
+            same if same == root => self.collect_parts(root, &mut seen),
             // `os.getenv("NAME", "sglang.launch_server")`, `str(Path("launcher.py"))`
             call => {
                 if let Some(list) = call.parent().filter(|parent| parent.kind() == "list") {
-                    self.parts(list, &mut seen);
-                    return self.flows(list, &mut seen);
+                    self.collect_parts(list, &mut seen);
+                    return self.follow_forward(list, &mut seen);
                 }
                 if call.callee_name() == "join" {
-                    self.parts(call, &mut seen);
+                    self.collect_parts(call, &mut seen);
                 }
                 seen.insert(call);
                 root = call;
             }
         }
-        self.flows(root, &mut seen);
+        self.follow_forward(root, &mut seen);
     }
 
     /// Follows a part of the command forward: into a variable that more is added to, into a
     /// parameter, or back to the caller.
-    pub fn flows(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
+    pub fn follow_forward(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
         let Some(parent) = node.parent() else { return };
         self.steps += 1;
         match parent.kind() {
             "assignment" | "named_expression" | "augmented_assignment" => {
                 let target = parent.field("left").or(parent.field("name"));
                 if let Some(target) = target.filter(|target| *target != node) {
-                    self.variable_parts(target, seen);
+                    self.collect_variable(target, seen);
                 }
             }
             "parenthesized_expression"
@@ -175,10 +175,10 @@ impl<'t> Reader<'t> {
             | "list"
             | "binary_operator"
             | "conditional_expression"
-            | "tuple" => self.flows(parent, seen),
+            | "tuple" => self.follow_forward(parent, seen),
             "attribute" if is_among(SPLITTING, parent.text_of("attribute")) => {
                 if let Some(call) = parent.parent() {
-                    self.flows(call, seen);
+                    self.follow_forward(call, seen);
                 }
             }
             "return_statement" => {
@@ -189,18 +189,18 @@ impl<'t> Reader<'t> {
                     if let Site::Call(call) = site
                         && seen.insert(call)
                     {
-                        self.flows(call, seen);
+                        self.follow_forward(call, seen);
                     }
                 }
             }
-            "subscript" if parent.field("value") == Some(node) => self.flows(parent, seen),
+            "subscript" if parent.field("value") == Some(node) => self.follow_forward(parent, seen),
             "argument_list" if parent.parent().is_some_and(Node::is_message) => {}
             "argument_list" => {
                 if let Some(call) = parent
                     .parent()
                     .filter(|c| is_among(SPLITTING, c.callee_name()))
                 {
-                    self.flows(call, seen);
+                    self.follow_forward(call, seen);
                 }
                 let call = parent.parent();
                 let callee = call.and_then(|call| call.field("function"));
@@ -212,16 +212,16 @@ impl<'t> Reader<'t> {
                 {
                     parent
                         .children()
-                        .for_each(|beside| self.parts(beside, seen));
-                    return self.flows(call, seen);
+                        .for_each(|beside| self.collect_parts(beside, seen));
+                    return self.follow_forward(call, seen);
                 }
                 if !callee.may_be(|one| matches!(one, Val::Func(..))) {
                     // The words around it, where they start something: `[*command, "--flag"]`.
                     return match starts(&callee) {
                         true => parent
                             .children()
-                            .for_each(|beside| self.parts(beside, seen)),
-                        false => self.parts(node, seen),
+                            .for_each(|beside| self.collect_parts(beside, seen)),
+                        false => self.collect_parts(node, seen),
                     };
                 }
                 let at = parent
@@ -238,7 +238,7 @@ impl<'t> Reader<'t> {
                     let Some((name, ..)) = names.next() else {
                         continue;
                     };
-                    self.name_parts(*function, name, seen);
+                    self.collect_name(*function, name, seen);
                 }
             }
             _ => {}
@@ -246,11 +246,11 @@ impl<'t> Reader<'t> {
     }
 
     /// A name that holds the command, or a part of it.
-    pub fn variable_parts(&mut self, target: Node<'t>, seen: &mut Seen<'t>) {
+    pub fn collect_variable(&mut self, target: Node<'t>, seen: &mut Seen<'t>) {
         match target.kind() {
             "identifier" => {
                 if let Some((scope, name)) = self.program.variable(target) {
-                    self.name_parts(scope, name, seen);
+                    self.collect_name(scope, name, seen);
                 }
             }
             "attribute" => {
@@ -258,14 +258,14 @@ impl<'t> Reader<'t> {
                 let class = target.function().and_then(Node::class);
                 let classes: Vec<_> = class.into_iter().collect();
                 for class in &classes {
-                    self.name_parts(*class, name, seen);
+                    self.collect_name(*class, name, seen);
                 }
                 let (sets, changes) = self.program.attribute(&classes, name);
                 sets.into_iter()
-                    .for_each(|(value, _)| self.parts(value, seen));
+                    .for_each(|(value, _)| self.collect_parts(value, seen));
                 changes
                     .into_iter()
-                    .for_each(|change| self.change_parts(change, seen));
+                    .for_each(|change| self.collect_change(change, seen));
             }
             _ => {}
         }
@@ -281,14 +281,14 @@ impl<'t> Reader<'t> {
         !sets.is_empty() || !changes.is_empty()
     }
 
-    pub fn name_parts(&mut self, scope: Node<'t>, name: &'t str, seen: &mut Seen<'t>) {
+    pub fn collect_name(&mut self, scope: Node<'t>, name: &'t str, seen: &mut Seen<'t>) {
         let bindings = self.program.bound_in(scope, name).unwrap_or_default();
         let values = bindings.iter().filter_map(|binding| match binding.what {
             Bound::Value(value) => Some(value),
             _ => None,
         });
         for value in values.collect::<Vec<_>>() {
-            self.parts(value, seen);
+            self.collect_parts(value, seen);
         }
         let changes = self
             .program
@@ -298,7 +298,7 @@ impl<'t> Reader<'t> {
             .unwrap_or_default();
         changes
             .into_iter()
-            .for_each(|change| self.change_parts(change, seen));
+            .for_each(|change| self.collect_change(change, seen));
         let uses = self
             .program
             .uses
@@ -309,25 +309,25 @@ impl<'t> Reader<'t> {
             let found = self.program.lookup(one, name);
             let same = found.is_some_and(|(own, _)| own == scope);
             let is_sum = |parent: Node<'_>| parent.kind() == "binary_operator";
-            let is_read = one.part() != "left" || one.parent().is_some_and(is_sum);
+            let is_read = one.role() != "left" || one.parent().is_some_and(is_sum);
             if same && is_read && seen.insert(one) {
-                self.flows(one, seen);
+                self.follow_forward(one, seen);
             }
         }
     }
 
-    pub fn change_parts(&mut self, change: Node<'t>, seen: &mut Seen<'t>) {
+    pub fn collect_change(&mut self, change: Node<'t>, seen: &mut Seen<'t>) {
         if change.kind() != "call" {
             if let Some(right) = change.field("right") {
-                self.parts(right, seen);
+                self.collect_parts(right, seen);
             }
             return;
         }
-        let Some(last) = change.values().last().copied() else {
+        let Some(last) = change.argument_values().last().copied() else {
             return;
         };
         match change.callee_name() {
-            "extend" => self.parts(last, seen),
+            "extend" => self.collect_parts(last, seen),
             "append" | "insert" | "add" if seen.insert(change) => {
                 // `append("--x")` and then `append(value)`.
                 let next = change.parent().and_then(|statement| {
@@ -340,31 +340,34 @@ impl<'t> Reader<'t> {
                     }
                     let call = next.child(0).filter(|call| call.kind() == "call")?;
                     let same = call.text_of("function") == change.text_of("function");
-                    same.then(|| call.values().last().copied()).flatten()
+                    same.then(|| call.argument_values().last().copied())
+                        .flatten()
                 });
                 let both: Vec<_> = std::iter::once(last).chain(next).collect();
-                self.sequence_of(&both, seen);
+                self.note_sequence(&both, seen);
             }
             _ => {}
         }
     }
 
     /// The parts of the command in an expression.
-    pub fn parts(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
+    pub fn collect_parts(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
         if !seen.insert(node) || self.steps > self.limit || seen.len() > MOST_PARTS {
             return;
         }
         self.steps += 1;
         let children: Vec<_> = node.children().collect();
         match node.kind() {
-            "list" | "tuple" | "set" | "expression_list" => self.sequence_of(&children, seen),
+            "list" | "tuple" | "set" | "expression_list" => self.note_sequence(&children, seen),
             "parenthesized_expression" | "await" | "list_splat" | "yield" | "boolean_operator" => {
-                children.iter().for_each(|child| self.parts(*child, seen));
+                children
+                    .iter()
+                    .for_each(|child| self.collect_parts(*child, seen));
             }
             "conditional_expression" => {
                 let holds = children
                     .get(1)
-                    .and_then(|one| self.always(*one, &Ctx::default()));
+                    .and_then(|one| self.static_truth(*one, &Ctx::default()));
                 let branches = [children.first(), children.get(2)];
                 let branches = match holds {
                     Some(holds) => [branches[usize::from(!holds)], None],
@@ -373,19 +376,25 @@ impl<'t> Reader<'t> {
                 branches
                     .into_iter()
                     .flatten()
-                    .for_each(|child| self.parts(*child, seen));
+                    .for_each(|child| self.collect_parts(*child, seen));
             }
             "binary_operator" => match self.value(node) {
-                Val::Str(..) | Val::Pieces(_) => self.text_of_command(node),
-                _ => children.iter().for_each(|child| self.parts(*child, seen)),
+                Val::Str(..) | Val::Pieces(_) => self.note_command_text(node),
+                _ => children
+                    .iter()
+                    .for_each(|child| self.collect_parts(*child, seen)),
             },
-            "string" | "concatenated_string" => self.text_of_command(node),
+            "string" | "concatenated_string" => self.note_command_text(node),
             "identifier" | "attribute" => {
-                self.variable_parts(node, seen);
+                self.collect_variable(node, seen);
                 let value = self.value(node);
                 if node.kind() == "attribute" && !self.is_set_by_object(node) {
                     // A constant of the class.
-                    self.pairs(node, &value.elements().unwrap_or_default(), &Ctx::default());
+                    self.note_flags_in(
+                        node,
+                        &value.elements().unwrap_or_default(),
+                        &Ctx::default(),
+                    );
                 }
                 let value_only = |bound: &Bound<'_>| matches!(bound, Bound::Value(_));
                 if matches!(value, Val::Unknown | Val::Ext(_) | Val::Lost) {
@@ -394,16 +403,20 @@ impl<'t> Reader<'t> {
                     && !bindings.iter().all(|binding| value_only(&binding.what))
                     && let Some(items) = value.elements()
                 {
-                    self.pairs(node, &items, &Ctx::default());
+                    self.note_flags_in(node, &items, &Ctx::default());
                 }
             }
-            "call" => self.parts_of_call(node, seen),
+            "call" => self.collect_call(node, seen),
             kind if node.is_comprehension() || kind == "pair" => match node.field("body") {
                 // `word for … for word in ("--flag", value)`
-                Some(body) if let Some(words) = listed(node, body) => self.parts(words, seen),
-                Some(body) if matches!(body.kind(), "tuple" | "list") => self.parts(body, seen),
+                Some(body) if let Some(words) = listed(node, body) => {
+                    self.collect_parts(words, seen)
+                }
+                Some(body) if matches!(body.kind(), "tuple" | "list") => {
+                    self.collect_parts(body, seen)
+                }
                 Some(body) => {
-                    self.sequence_of(&[body], seen);
+                    self.note_sequence(&[body], seen);
                     if matches!(self.value(body), Val::Unknown | Val::Lost) {
                         self.not_read(node, NOT_FOLLOWED, &[Hides::Flags]);
                     }
@@ -414,17 +427,17 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub fn parts_of_call(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
+    pub fn collect_call(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
         let Some(function) = node.field("function") else {
             return;
         };
-        let args = node.values();
+        let args = node.argument_values();
         if let Val::Func(own, ..) = self.value(function) {
-            let returned = self.returned(own);
+            let returned = self.return_values(own);
             for (at, value) in returned.iter().enumerate() {
                 match value.kind() {
-                    "string" => self.sequence_of(&returned[at..returned.len().min(at + 2)], seen),
-                    _ => self.parts(*value, seen),
+                    "string" => self.note_sequence(&returned[at..returned.len().min(at + 2)], seen),
+                    _ => self.collect_parts(*value, seen),
                 }
             }
             return;
@@ -432,33 +445,34 @@ impl<'t> Reader<'t> {
         match function.text().rsplit('.').next().unwrap_or_default() {
             "split" if function.text().contains("shlex") => {
                 if let Some(arg) = args.first() {
-                    self.text_of_command(*arg);
+                    self.note_command_text(*arg);
                 }
             }
             "split" | "copy" | "strip" if function.kind() == "attribute" => {
                 if let Some(object) = function.field("object") {
                     match self.value(object) {
-                        Val::Str(..) | Val::Pieces(_) => self.text_of_command(object),
+                        Val::Str(..) | Val::Pieces(_) => self.note_command_text(object),
                         value if value.may_be(|one| matches!(one, Val::Env(..))) => {
-                            self.passes(&value);
+                            self.note_env_words(&value);
                         }
-                        _ => self.parts(object, seen),
+                        _ => self.collect_parts(object, seen),
                     }
                 }
             }
             // The words of what is followed already, put together for a message.
             "join" if args.iter().any(|arg| seen.contains(arg)) => {}
             "join" if matches!(self.value(node), Val::Str(..) | Val::Pieces(_)) => {
-                self.text_of_command(node);
+                self.note_command_text(node);
             }
             "list" | "tuple" | "chain" | "from_iterable" | "sorted" | "join" | "filter" | "map"
             | "copy" | "deepcopy" | "set" => {
-                args.into_iter().for_each(|arg| self.parts(arg, seen));
+                args.into_iter()
+                    .for_each(|arg| self.collect_parts(arg, seen));
             }
             _ => match self.value(node) {
                 Val::Env(..) | Val::Str(..) | Val::Pieces(_) => {}
                 value => match value.elements() {
-                    Some(items) => self.pairs(node, &items, &Ctx::default()),
+                    Some(items) => self.note_flags_in(node, &items, &Ctx::default()),
                     None => self.not_read(node, NOT_FOLLOWED, &[Hides::Flags]),
                 },
             },

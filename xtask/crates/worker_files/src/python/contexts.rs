@@ -16,7 +16,7 @@ impl<'t> Reader<'t> {
                 self.gave_up = true;
                 break;
             }
-            match self.needed(of, &ctx) {
+            match self.first_unbound(of, &ctx) {
                 None => done.push(ctx),
                 Some(binder) => todo.extend(self.bound_contexts(binder, &ctx).into_iter().rev()),
             }
@@ -25,14 +25,14 @@ impl<'t> Reader<'t> {
     }
 
     /// The first loop or function that has to be bound to evaluate these.
-    pub fn needed(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Option<Node<'t>> {
-        let forking = std::mem::replace(&mut self.forking, true);
-        let need = self.need.take();
+    pub fn first_unbound(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Option<Node<'t>> {
+        let stops = std::mem::replace(&mut self.stops_at_unbound, true);
+        let need = self.unbound.take();
         for node in of {
             self.at(*node, ctx);
         }
-        self.forking = forking;
-        std::mem::replace(&mut self.need, need)
+        self.stops_at_unbound = stops;
+        std::mem::replace(&mut self.unbound, need)
     }
 
     pub fn bound_contexts(&mut self, binder: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
@@ -48,15 +48,15 @@ impl<'t> Reader<'t> {
             return vec![ctx.with(binder, Frame::Element(Val::Unknown))];
         };
         let mut all = Vec::new();
-        for way in around {
-            let items = match self.at(iter, &way) {
+        for ctx in around {
+            let items = match self.at(iter, &ctx) {
                 value if value.is_lost() => vec![Val::Lost],
                 value => self.elements(&value).unwrap_or_else(|| vec![Val::Unknown]),
             };
             all.extend(
                 items
                     .into_iter()
-                    .map(|item| way.with(binder, Frame::Element(item))),
+                    .map(|item| ctx.with(binder, Frame::Element(item))),
             );
         }
         all
@@ -65,14 +65,15 @@ impl<'t> Reader<'t> {
     /// The contexts in which a function is called.
     pub fn call_contexts(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
         let sites = self.sites.get(&function).cloned().unwrap_or_default();
-        let deep = self.inside >= CALLS && sites.iter().any(|site| matches!(site, Site::Call(_)));
+        let deep =
+            self.call_depth >= CALLS && sites.iter().any(|site| matches!(site, Site::Call(_)));
         let found = self.once_in(function, |reader| {
-            reader.inside += 1;
+            reader.call_depth += 1;
             let all = sites.iter().filter(|_| !deep);
             let all: Vec<_> = all
                 .flat_map(|site| reader.site_contexts(function, site, ctx))
                 .collect();
-            reader.inside -= 1;
+            reader.call_depth -= 1;
             all
         });
         let found = found.filter(|_| !deep);
@@ -91,16 +92,16 @@ impl<'t> Reader<'t> {
         ctx: &Ctx<'t>,
     ) -> Vec<Ctx<'t>> {
         let call = match site {
-            Site::Handed(given) => return vec![given.clone()],
+            Site::Callback(given) => return vec![given.clone()],
             Site::Call(call) => *call,
         };
         let mut of: Vec<Node<'t>> = call.field("function").into_iter().collect();
-        of.extend(call.values());
+        of.extend(call.argument_values());
         let mut all = Vec::new();
-        for way in self.contexts(&of, &ctx.around(call)) {
+        for ctx in self.contexts(&of, &ctx.around(call)) {
             let (callee, args) = self.exactly(|reader| {
-                let callee = reader.part(call.field("function"), &way);
-                (callee, reader.args(call, &way))
+                let callee = reader.eval_opt(call.field("function"), &ctx);
+                (callee, reader.args(call, &ctx))
             });
             for one in callee.each() {
                 let bound = self.exactly(|reader| reader.bind(one, &args, Some(call)));

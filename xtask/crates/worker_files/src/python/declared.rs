@@ -92,7 +92,7 @@ pub fn string_lists(text: &str, name: &str) -> Vec<StringList> {
     };
     let given = syntax.nodes().filter(|node| match node.kind() {
         "keyword_argument" => node.text_of("name") == name,
-        "pair" => node.field("key").is_some_and(|key| key.bare() == name),
+        "pair" => node.field("key").is_some_and(|key| key.unquoted() == name),
         _ => false,
     });
     let lists = given.filter_map(|node| {

@@ -10,13 +10,13 @@ use crate::dockerfile::Named;
 use crate::{EnvRead, Hides};
 
 /// What a call asks the environment for.
-pub struct Asked<'t> {
+pub struct EnvLookup<'t> {
     pub name: Val<'t>,
     pub default: Option<Val<'t>>,
     pub required: bool,
 }
 
-impl<'t> Asked<'t> {
+impl<'t> EnvLookup<'t> {
     pub fn named(name: Val<'t>) -> Self {
         Self {
             name,
@@ -35,16 +35,16 @@ pub const CALLERS: usize = 3;
 pub const READING: &str = "get pop setdefault __getitem__ __contains__";
 
 /// What a call asks the environment for, if it does.
-pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
+pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<EnvLookup<'t>> {
     let name = args.get(0, "key").cloned().unwrap_or(Val::Unknown);
     let default = args.get(1, "default").cloned();
     match callee {
         Val::Ext(path) => match &**path {
-            "os.getenv" | "os.getenvb" | "environ.get" | "getenv" => Some(Asked {
+            "os.getenv" | "os.getenvb" | "environ.get" | "getenv" => Some(EnvLookup {
                 default,
-                ..Asked::named(name)
+                ..EnvLookup::named(name)
             }),
-            "dotenv.get_key" => Some(Asked::named(args.get(1, "key_to_get")?.clone())),
+            "dotenv.get_key" => Some(EnvLookup::named(args.get(1, "key_to_get")?.clone())),
             _ => None,
         },
         Val::Method(object, method) if is_among(READING, method) => {
@@ -53,7 +53,7 @@ pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
                 &**method == "__getitem__" || &**method == "pop" && args.positional.len() < 2;
             let required = fails && default.is_none();
             let environ = object.is_environ();
-            environ.then_some(Asked {
+            environ.then_some(EnvLookup {
                 name,
                 default,
                 required,
@@ -69,11 +69,11 @@ impl<'t> Reader<'t> {
     /// unread as well.
     pub fn each_context(&mut self, node: Node<'t>, of: &[Node<'t>], hides: Hides) -> Vec<Ctx<'t>> {
         let before = std::mem::take(&mut self.gave_up);
-        let ways = self.contexts(of, &Ctx::default());
+        let contexts = self.contexts(of, &Ctx::default());
         if std::mem::replace(&mut self.gave_up, before) {
             self.not_read(node, "this is too much to follow to its end", &[hides]);
         }
-        ways
+        contexts
     }
 
     /// A call that reads a variable, sets some, or does either in a way of its own.
@@ -81,11 +81,11 @@ impl<'t> Reader<'t> {
         let Some(function) = node.field("function") else {
             return;
         };
-        let args = node.values();
+        let args = node.argument_values();
         let first = args.first().copied();
         let path = callee.path();
         match path.rsplit('.').next().unwrap_or(path) {
-            "exec" | "eval" if !path.contains('.') => return self.executed(node, first),
+            "exec" | "eval" if !path.contains('.') => return self.check_executed_text(node, first),
             "expandvars" => {
                 return first.map_or((), |text| self.shell_text(node, text));
             }
@@ -95,17 +95,17 @@ impl<'t> Reader<'t> {
             {
                 return self.variables(node, "what is taken from `os` is computed");
             }
-            "putenv" => return self.writes(node, &args),
-            "unsetenv" if args.len() == 1 => return self.write(node, args[0], None),
+            "putenv" => return self.write_variables(node, &args),
+            "unsetenv" if args.len() == 1 => return self.write_variable(node, args[0], None),
             _ => {}
         }
         if let Val::Method(object, method) = callee
             && object.is_environ()
             && matches!(&**method, "update" | "__setitem__")
         {
-            return self.writes(node, &args);
+            return self.write_variables(node, &args);
         }
-        if path == "dotenv.load_dotenv" && self.program.runs(node) {
+        if path == "dotenv.load_dotenv" && self.program.reaches(node) {
             self.loads_file(node, first);
         }
         self.foreign_call(node, callee);
@@ -116,7 +116,7 @@ impl<'t> Reader<'t> {
         {
             for (name, value) in more.iter() {
                 if let Some(name) = name.as_str() {
-                    self.assigns(node, name, value, given);
+                    self.note_assignment(node, name, value, given);
                 }
             }
         }
@@ -129,7 +129,7 @@ impl<'t> Reader<'t> {
         {
             let items = joined.positional.get(1).and_then(Val::elements);
             for item in items.unwrap_or_else(|| vec![Val::Unknown]) {
-                self.read(node, &Asked::named(item), &Ctx::default());
+                self.add_reads(node, &EnvLookup::named(item), &Ctx::default());
             }
             return;
         }
@@ -137,19 +137,19 @@ impl<'t> Reader<'t> {
             return;
         }
         let of: Vec<_> = std::iter::once(function).chain(args).collect();
-        for way in self.each_context(node, &of, Hides::Variables) {
-            let callee = self.at(function, &way);
-            let args = self.exactly(|reader| reader.args(node, &way));
+        for ctx in self.each_context(node, &of, Hides::Variables) {
+            let callee = self.at(function, &ctx);
+            let args = self.exactly(|reader| reader.args(node, &ctx));
             for one in callee.each() {
                 let Some(asked) = asked(one, &args) else {
                     continue;
                 };
-                self.read(node, &asked, &way);
+                self.add_reads(node, &asked, &ctx);
                 if node.callee_name() == "setdefault" {
                     let place = self.place(node);
                     let names = asked.name.each().iter().filter_map(Val::as_str);
                     for (name, value) in names.clone().zip(asked.default.iter().cycle()) {
-                        self.hands(name, value);
+                        self.note_copied_from(name, value);
                     }
                     let set = names.map(|name| (name.to_owned(), place.clone()));
                     self.facts.set.extend(set);
@@ -167,7 +167,7 @@ impl<'t> Reader<'t> {
         };
         // The second time nothing is new.
         let is_known = |one: &EnvRead| one.place.file == source.path;
-        if self.facts.given.iter().any(is_known) {
+        if self.facts.write_defaults.iter().any(is_known) {
             return;
         }
         for Named { name, value, place } in crate::compose::env_file(source) {
@@ -175,7 +175,7 @@ impl<'t> Reader<'t> {
                 .assigned
                 .push((name.clone(), value.clone(), self.place(node)));
             self.facts
-                .given
+                .write_defaults
                 .push(EnvRead::new(name, Some(value), place));
         }
     }
@@ -203,26 +203,26 @@ impl<'t> Reader<'t> {
             return;
         }
         if let Some(parent) = node.parent()
-            && (parent.kind() == "assignment" && node.part() == "left"
+            && (parent.kind() == "assignment" && node.role() == "left"
                 || parent.kind() == "delete_statement")
         {
-            return self.write(node, key, parent.field("right"));
+            return self.write_variable(node, key, parent.field("right"));
         }
-        for way in self.each_context(node, &[object, key], Hides::Variables) {
-            let name = self.at(key, &way);
-            for one in self.at(object, &way).each() {
+        for ctx in self.each_context(node, &[object, key], Hides::Variables) {
+            let name = self.at(key, &ctx);
+            for one in self.at(object, &ctx).each() {
                 if let Val::Environ(_) = one {
                     let default = one.entry(&name);
                     let required = default.is_none();
                     let name = name.clone();
-                    self.read(
+                    self.add_reads(
                         node,
-                        &Asked {
+                        &EnvLookup {
                             default,
                             required,
-                            ..Asked::named(name)
+                            ..EnvLookup::named(name)
                         },
-                        &way,
+                        &ctx,
                     );
                 }
             }
@@ -232,17 +232,17 @@ impl<'t> Reader<'t> {
     /// `name in environ`.
     pub fn environment_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
         if self.value(right).is_environ() {
-            for way in self.each_context(node, &[left, right], Hides::Variables) {
-                let name = self.at(left, &way);
-                self.read(node, &Asked::named(name), &way);
+            for ctx in self.each_context(node, &[left, right], Hides::Variables) {
+                let name = self.at(left, &ctx);
+                self.add_reads(node, &EnvLookup::named(name), &ctx);
             }
         }
     }
 
     /// `putenv(name, value)` or `environ.update(…)`.
-    pub fn writes(&mut self, node: Node<'t>, args: &[Node<'t>]) {
+    pub fn write_variables(&mut self, node: Node<'t>, args: &[Node<'t>]) {
         if args.len() == 2 && node.callee_name() != "update" {
-            return self.write(node, args[0], Some(args[1]));
+            return self.write_variable(node, args[0], Some(args[1]));
         }
         let all = self.args(node, &Ctx::default());
         let named = all.named.iter();
@@ -257,26 +257,26 @@ impl<'t> Reader<'t> {
         }
         for (name, value) in pairs {
             let text = value.display().unwrap_or_else(|| node.text().to_owned());
-            self.sets(node, name, (value, node), &text, &Ctx::default());
+            self.note_env_write(node, name, (value, node), &text, &Ctx::default());
         }
     }
 
     /// Notes a variable that is set, with its value and where that is written.
-    fn sets(
+    fn note_env_write(
         &mut self,
         node: Node<'t>,
         name: &Val<'t>,
         value: (&Val<'t>, Node<'t>),
         text: &str,
-        way: &Ctx<'t>,
+        ctx: &Ctx<'t>,
     ) {
         match name {
             Val::Str(name, _) => {
-                self.assigns(node, name, value.0, value.1);
+                self.note_assignment(node, name, value.0, value.1);
                 let place = self.place(node);
                 self.facts.set.push((name.to_string(), place));
                 self.written.push((name.clone(), node, text.into()));
-                self.gives_default(node, name, value, way);
+                self.note_write_default(node, name, value, ctx);
             }
             Val::Input(_) => {
                 let what = "the job's input sets variables of the environment";
@@ -288,10 +288,10 @@ impl<'t> Reader<'t> {
 
     /// Notes a variable that reached code sets, whatever the endpoint sets. A value that is not
     /// known is told by its source text `at` a place.
-    fn assigns(&mut self, node: Node<'t>, name: &str, value: &Val<'t>, at: Node<'t>) {
-        if self.program.runs(node) {
-            self.hands(name, value);
-            let made = || format!("$({})", self.computed(at));
+    fn note_assignment(&mut self, node: Node<'t>, name: &str, value: &Val<'t>, at: Node<'t>) {
+        if self.program.reaches(node) {
+            self.note_copied_from(name, value);
+            let made = || format!("$({})", self.fingerprinted(at));
             let value = value.display().unwrap_or_else(made);
             let place = self.place(node);
             self.facts.assigned.push((name.to_owned(), value, place));
@@ -299,7 +299,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes the variables of which another one gets the value.
-    fn hands(&mut self, name: &str, value: &Val<'t>) {
+    fn note_copied_from(&mut self, name: &str, value: &Val<'t>) {
         // A part of a longer text is not handed on as it is.
         let whole = value
             .each()
@@ -310,46 +310,49 @@ impl<'t> Reader<'t> {
         self.facts.handed.extend(handed);
     }
 
-    pub fn write(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {
+    pub fn write_variable(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {
         let of: Vec<_> = std::iter::once(key).chain(value).collect();
-        for way in self.each_context(node, &of, Hides::Variables) {
-            let key = self.at(key, &way);
+        for ctx in self.each_context(node, &of, Hides::Variables) {
+            let key = self.at(key, &ctx);
             for name in key.each() {
                 let removed = || Val::text(REMOVED);
-                let fixed = value.map_or_else(removed, |value| self.at(value, &way));
+                let fixed = value.map_or_else(removed, |value| self.at(value, &ctx));
                 let at = value.unwrap_or(node);
                 let text = fixed.display().unwrap_or_else(|| at.text().to_owned());
-                self.sets(node, name, (&fixed, at), &text, &way);
+                self.note_env_write(node, name, (&fixed, at), &text, &ctx);
             }
         }
     }
 
     /// A write that the endpoint's own setting of the variable does not rule out gives what later
     /// reads find with nothing set.
-    fn gives_default(
+    fn note_write_default(
         &mut self,
         node: Node<'t>,
         name: &Rc<str>,
         (value, at): (&Val<'t>, Node<'t>),
-        way: &Ctx<'t>,
+        ctx: &Ctx<'t>,
     ) {
         let is_own = value.envs().contains(name);
-        if is_own || value.as_str() == Some(REMOVED) || !self.is_given(node, name, way, CALLERS) {
+        if is_own
+            || value.as_str() == Some(REMOVED)
+            || !self.write_may_happen(node, name, ctx, CALLERS)
+        {
             return;
         }
         let mut read = EnvRead {
-            reached: self.program.runs(node),
+            reached: self.program.reaches(node),
             ..EnvRead::new(&**name, None, self.place(node))
         };
         let mut found = Vec::new();
         self.add_default(value, at, &mut read, &mut found);
         read.default = found.into_iter().next();
-        self.facts.given.push(read);
+        self.facts.write_defaults.push(read);
     }
 
     /// Notes a read of which only the name and default are known.
-    pub fn plain_read(&mut self, node: Node<'t>, name: &str, default: Option<String>) {
-        let reached = self.program.runs(node);
+    pub fn add_plain_read(&mut self, node: Node<'t>, name: &str, default: Option<String>) {
+        let reached = self.program.reaches(node);
         let place = self.place(node);
         self.facts.env.push(EnvRead {
             reached,
@@ -357,7 +360,7 @@ impl<'t> Reader<'t> {
         });
     }
 
-    pub fn executed(&mut self, node: Node<'t>, code: Option<Node<'t>>) {
+    pub fn check_executed_text(&mut self, node: Node<'t>, code: Option<Node<'t>>) {
         let text = code.map_or(Val::Unknown, |code| self.value(code));
         let words = ["environ", "getenv", "sglang", "input"];
         if text
@@ -371,8 +374,8 @@ impl<'t> Reader<'t> {
 
     /// The variables that the text of an expression names, in each context.
     pub fn shell_text(&mut self, node: Node<'t>, text: Node<'t>) {
-        for way in self.each_context(node, &[text], Hides::Variables) {
-            let value = self.at(text, &way);
+        for ctx in self.each_context(node, &[text], Hides::Variables) {
+            let value = self.at(text, &ctx);
             value
                 .each()
                 .iter()
@@ -390,17 +393,17 @@ impl<'t> Reader<'t> {
             .iter()
             .map(|part| part.as_str().unwrap_or("x"));
         for variable in crate::shell::parse(&texts.collect::<String>()).reads {
-            self.plain_read(node, &variable.name, variable.default);
+            self.add_plain_read(node, &variable.name, variable.default);
         }
     }
 
     /// Notes a read of each variable that is asked for.
-    pub fn read(&mut self, node: Node<'t>, asked: &Asked<'t>, way: &Ctx<'t>) {
+    pub fn add_reads(&mut self, node: Node<'t>, asked: &EnvLookup<'t>, ctx: &Ctx<'t>) {
         for name in asked.name.each() {
             match name {
                 // A name from a file may have its line's end.
                 Val::Str(text, at) if !text.contains(['\n', '=']) => {
-                    self.read_one(node, (&text.clone(), at.unwrap_or(node)), asked, way);
+                    self.add_read(node, (&text.clone(), at.unwrap_or(node)), asked, ctx);
                 }
                 Val::Never => {}
                 Val::Input(_) => {
@@ -411,31 +414,31 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub fn read_one(
+    pub fn add_read(
         &mut self,
         node: Node<'t>,
         (name, at): (&Rc<str>, Node<'t>),
-        asked: &Asked<'t>,
-        way: &Ctx<'t>,
+        asked: &EnvLookup<'t>,
+        ctx: &Ctx<'t>,
     ) {
         if self.facts.env.len() > self.limit / 100 {
             return;
         }
         let own = Val::Env(name.clone(), Rc::new(Val::None));
-        let usage = self.usage(node, &own, asked.required, way);
+        let usage = self.usage(node, &own, asked.required, ctx);
         let place = self.place(at);
         // What a helper does with its own variables is not said of each name that it is given.
         let is_named = at.file() == node.file() && node.range().contains(&at.range().start);
         let list = at.parent().filter(|list| list.kind() == "argument_list");
         let call = list.and_then(Node::parent);
         let taken = if is_named { Some(node) } else { call };
-        let idle = taken.and_then(|taken| self.is_dropped(taken));
+        let idle = taken.and_then(|taken| self.is_unused(taken));
         let mut read = EnvRead {
-            required: asked.required && usage.defaults.is_empty() && !Self::guarded(node, name),
+            required: asked.required && usage.defaults.is_empty() && !Self::is_guarded(node, name),
             ends: usage.ends && usage.defaults.is_empty() && asked.default.is_none(),
             asked: node.kind() == "comparison_operator",
             idle,
-            reached: self.program.runs(node),
+            reached: self.program.reaches(node),
             ..EnvRead::new(&**name, None, place)
         };
         read.at_start = (read.required || read.ends) && read.reached && runs_at_start(node);
@@ -444,7 +447,7 @@ impl<'t> Reader<'t> {
         };
         let written = node
             .keyword("default")
-            .or_else(|| node.values().get(1).copied());
+            .or_else(|| node.argument_values().get(1).copied());
         let given = asked.default.clone().filter(is_set);
         let given = given.map(|value| (value, written.unwrap_or(node)));
         let mut found: Vec<String> = Vec::new();
@@ -458,7 +461,7 @@ impl<'t> Reader<'t> {
         read.fallbacks.retain(|own| **own != **name);
         read.default = found.into_iter().next();
         read.interpreted = usage.interpreted();
-        if let Some(fixed) = self.overwritten(name, node) {
+        if let Some(fixed) = self.value_set_before(name, node) {
             read.interpreted = Some(format!("always {fixed}"));
         }
         self.facts.env.push(read);
@@ -476,7 +479,7 @@ fn pairs_of<'t>(all: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
 
 /// Whether a default stands under a condition, or holds one, that looks at the name that is read.
 fn is_chosen_by_name(read: Node<'_>, default: Node<'_>) -> bool {
-    let first = || read.values().first().copied();
+    let first = || read.argument_values().first().copied();
     let key = read.field("subscript").or_else(first);
     let Some(key) = key.filter(|key| key.kind() == "identifier") else {
         return false;
@@ -487,11 +490,11 @@ fn is_chosen_by_name(read: Node<'_>, default: Node<'_>) -> bool {
             _ => one.field("condition"),
         };
         let own = |condition: &Node<'_>| !condition.range().contains(&read.range().start);
-        let all = condition.filter(own).into_iter().flat_map(Node::below);
+        let all = condition.filter(own).into_iter().flat_map(Node::subtree);
         let mut names = all.filter(|one| one.kind() == "identifier");
         names.any(|one| one.text() == key.text())
     };
-    default.inside().any(says) || default.below().any(says)
+    default.local_ancestors().any(says) || default.subtree().any(says)
 }
 
 /// Whether an expression is evaluated whenever its module is imported.

@@ -53,26 +53,26 @@ pub struct Reader<'t> {
     pub exact: bool,
     /// Whether evaluation stops at a loop or function that the context does not bind, and the first
     /// one where it did.
-    pub forking: bool,
-    pub need: Option<Node<'t>>,
+    pub stops_at_unbound: bool,
+    pub unbound: Option<Node<'t>>,
     /// Whether a limit was reached.
     pub gave_up: bool,
     /// The evaluations under way that the last value ran into, a bit for each place in `doing`: it
     /// lacks a part until they are done. [`LIMIT`] stands for a limit that was reached.
-    pub cut: u128,
-    doing: Set<(Node<'t>, bool)>,
+    pub cycles: u128,
+    in_progress: Set<(Node<'t>, bool)>,
     /// For each of `doing`, a number that no other evaluation has.
     turns: Vec<u32>,
     turn: u32,
     /// Values that lack a part. They hold while the last evaluation that they ran into is under way.
     partial: Map<(Node<'t>, usize, bool, bool), Partial<'t>>,
     /// Depth of calls in `call_contexts`.
-    pub inside: usize,
+    pub call_depth: usize,
     joined: Map<(Node<'t>, bool), Known<'t>>,
     /// Values by context. The context is kept, so that its address, the key, is not used again.
-    pub bound: Map<(Node<'t>, usize, bool), (Ctx<'t>, Known<'t>)>,
+    pub by_context: Map<(Node<'t>, usize, bool), (Ctx<'t>, Known<'t>)>,
     /// Results of functions in one context, with the depth of calls at that time.
-    pub given: Map<Ctx<'t>, (usize, Val<'t>)>,
+    pub call_results: Map<Ctx<'t>, (usize, Val<'t>)>,
     /// The summaries of functions, and those that the present evaluation uses.
     pub summaries: Summaries<'t>,
     pub uses: Uses,
@@ -80,7 +80,7 @@ pub struct Reader<'t> {
     pub sites: Map<Node<'t>, Vec<Site<'t>>>,
     pub returns: Map<Node<'t>, Rc<[Node<'t>]>>,
     /// Fixed flags by the list of words in which they stand, with their number among the facts.
-    pub fixed: Map<(Node<'t>, String), usize>,
+    pub fixed_flags: Map<(Node<'t>, String), usize>,
     /// Functions and files in which a value was too much to follow.
     pub lost_in: Set<Node<'t>>,
     /// Calls that start a program that is not known, each with a flag that it takes.
@@ -121,7 +121,7 @@ impl<'t> Reader<'t> {
 
     /// Notes what was not understood, in reached code only.
     pub fn not_read(&mut self, node: Node<'t>, why: impl Into<String>, hides: &[Hides]) {
-        if self.program.runs(node) {
+        if self.program.reaches(node) {
             let source = self.program.files[node.file()].source;
             self.unread.push(source.unread(node.range(), why, hides));
         }
@@ -134,7 +134,7 @@ impl<'t> Reader<'t> {
 
     /// Whether an expression is being evaluated.
     pub fn is_under_way(&self, node: Node<'t>) -> bool {
-        self.doing.contains(&(node, false))
+        self.in_progress.contains(&(node, false))
     }
 
     /// The same of a function or a loop.
@@ -147,36 +147,36 @@ impl<'t> Reader<'t> {
         node: (Node<'t>, bool),
         look: impl FnOnce(&mut Self) -> T,
     ) -> Option<T> {
-        let (at, is_new) = self.doing.insert_full(node);
+        let (at, is_new) = self.in_progress.insert_full(node);
         let bit = 1 << at.min(126);
         if !is_new {
-            self.cut |= bit;
+            self.cycles |= bit;
             return None;
         }
         self.turn += 1;
         self.turns.push(self.turn);
         let found = look(self);
-        self.doing.pop();
+        self.in_progress.pop();
         self.turns.pop();
         // What ran into this one alone is whole now.
         if at < 126 {
-            self.cut &= (bit - 1) | LIMIT;
+            self.cycles &= (bit - 1) | LIMIT;
         }
         Some(found)
     }
 
     /// The join of all values that an expression may have.
     pub fn value(&mut self, node: Node<'t>) -> Val<'t> {
-        let (exact, forking) = (self.exact, self.forking);
-        (self.exact, self.forking) = (false, false);
+        let (exact, stops) = (self.exact, self.stops_at_unbound);
+        (self.exact, self.stops_at_unbound) = (false, false);
         let value = self.eval(node, &Ctx::default());
-        (self.exact, self.forking) = (exact, forking);
+        (self.exact, self.stops_at_unbound) = (exact, stops);
         value
     }
 
     /// The value of an expression in one context.
-    pub fn at(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Val<'t> {
-        self.exactly(|reader| reader.eval(node, way))
+    pub fn at(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        self.exactly(|reader| reader.eval(node, ctx))
     }
 
     pub fn exactly<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
@@ -188,9 +188,9 @@ impl<'t> Reader<'t> {
 
     /// Evaluates what no context decides on.
     pub fn settled<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
-        let forking = std::mem::replace(&mut self.forking, false);
+        let stops = std::mem::replace(&mut self.stops_at_unbound, false);
         let answer = ask(self);
-        self.forking = forking;
+        self.stops_at_unbound = stops;
         answer
     }
 
@@ -200,24 +200,24 @@ impl<'t> Reader<'t> {
     }
 
     /// Drops the cached values of single contexts, where they are many.
-    pub fn forget_ways(&mut self) {
+    pub fn drop_many_contexts(&mut self) {
         const MOST: usize = 50_000;
-        if self.bound.len() > MOST {
-            self.bound.clear();
-            self.given.clear();
+        if self.by_context.len() > MOST {
+            self.by_context.clear();
+            self.call_results.clear();
         }
     }
 
     pub fn eval(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         self.steps += 1;
-        if self.need.is_some() {
+        if self.unbound.is_some() {
             return Val::Unknown;
         }
-        let plain = ctx.number() == 0 && !self.forking;
-        let key = (node, ctx.number(), self.forking);
+        let plain = ctx.number() == 0 && !self.stops_at_unbound;
+        let key = (node, ctx.number(), self.stops_at_unbound);
         let known = match plain {
             true => self.joined.get_mut(&(node, self.exact)),
-            false => self.bound.get_mut(&key).map(|(_, known)| known),
+            false => self.by_context.get_mut(&key).map(|(_, known)| known),
         };
         if let Some(known) = known
             && self.summaries.same_since(known.at, &known.uses)
@@ -226,21 +226,21 @@ impl<'t> Reader<'t> {
             self.uses.and(&known.uses);
             return known.value.clone();
         }
-        let part = (node, ctx.number(), self.forking, self.exact);
+        let part = (node, ctx.number(), self.stops_at_unbound, self.exact);
         if !self.partial.is_empty()
             && let Some(known) = self.partial.get(&part)
             && self.turns.get(last(known.cut)) == Some(&known.turn)
         {
-            self.cut |= known.cut;
+            self.cycles |= known.cut;
             self.uses.and(&known.uses);
             return known.value.clone();
         }
         if self.depth >= DEEPEST || self.steps > self.limit {
             self.gave_up = true;
-            self.cut |= LIMIT;
+            self.cycles |= LIMIT;
             return Val::Lost;
         }
-        let cut = std::mem::take(&mut self.cut);
+        let cut = std::mem::take(&mut self.cycles);
         let around = std::mem::take(&mut self.uses);
         self.depth += 1;
         let value = self.expression(node, ctx);
@@ -254,20 +254,20 @@ impl<'t> Reader<'t> {
         let uses = std::mem::replace(&mut self.uses, around);
         self.uses.and(&uses);
         self.steps += weight / 8;
-        if self.need.is_none()
+        if self.unbound.is_none()
             && self.depth > 0
-            && let Some(turn) = self.turns.get(last(self.cut))
-            && self.cut != 0
+            && let Some(turn) = self.turns.get(last(self.cycles))
+            && self.cycles != 0
         {
             let known = Partial {
                 _ctx: ctx.clone(),
                 value: value.clone(),
                 uses,
-                cut: self.cut,
+                cut: self.cycles,
                 turn: *turn,
             };
             self.partial.insert(part, known);
-        } else if self.need.is_none() && (self.cut == 0 || self.depth == 0) {
+        } else if self.unbound.is_none() && (self.cycles == 0 || self.depth == 0) {
             let known = Known {
                 value: value.clone(),
                 at: self.summaries.clock,
@@ -275,19 +275,19 @@ impl<'t> Reader<'t> {
             };
             match plain {
                 true => drop(self.joined.insert((node, self.exact), known)),
-                false => drop(self.bound.insert(key, (ctx.clone(), known))),
+                false => drop(self.by_context.insert(key, (ctx.clone(), known))),
             }
         }
-        self.cut |= cut;
+        self.cycles |= cut;
         if self.depth == 0 {
-            self.cut = 0;
+            self.cycles = 0;
             self.partial.clear();
         }
         value
     }
 
     /// The value of a child, unknown where there is no such child.
-    pub fn part(&mut self, node: Option<Node<'t>>, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn eval_opt(&mut self, node: Option<Node<'t>>, ctx: &Ctx<'t>) -> Val<'t> {
         node.map_or(Val::Unknown, |node| self.eval(node, ctx))
     }
 
@@ -306,30 +306,30 @@ impl<'t> Reader<'t> {
             "false" => Val::Bool(false),
             "none" => Val::None,
             "parenthesized_expression" | "await" | "as_pattern" | "expression_statement" => {
-                self.part(node.child(0), ctx)
+                self.eval_opt(node.child(0), ctx)
             }
-            "named_expression" => self.part(node.field("value"), ctx),
-            "assignment" => self.part(node.field("right"), ctx),
+            "named_expression" => self.eval_opt(node.field("value"), ctx),
+            "assignment" => self.eval_opt(node.field("right"), ctx),
             "list" | "tuple" | "set" | "expression_list" => self.sequence(node, ctx),
             "dictionary" => self.dictionary(node, ctx),
             _ if node.is_comprehension() => self.comprehension(node, ctx),
             "attribute" => {
-                let object = self.part(node.field("object"), ctx);
+                let object = self.eval_opt(node.field("object"), ctx);
                 self.attribute(&object, node.text_of("attribute"))
             }
             "subscript" => self.subscript(node, ctx),
             "call" => {
-                let callee = self.part(node.field("function"), ctx);
+                let callee = self.eval_opt(node.field("function"), ctx);
                 let args = self.args(node, ctx);
-                match self.need {
+                match self.unbound {
                     Some(_) => Val::Unknown,
                     None => self.result(&callee, &args, Some(node)),
                 }
             }
             "lambda" => Val::Func(node, self.closure(ctx), None),
             "boolean_operator" => {
-                let left = self.part(node.field("left"), ctx);
-                let right = self.part(node.field("right"), ctx);
+                let left = self.eval_opt(node.field("left"), ctx);
+                let right = self.eval_opt(node.field("right"), ctx);
                 match (node.text_of("operator"), left) {
                     ("or", Val::Env(name, _)) if self.exact => Val::Env(name, Rc::new(right)),
                     ("or", Val::None) => right,
@@ -339,21 +339,24 @@ impl<'t> Reader<'t> {
                 }
             }
             "conditional_expression" => {
-                let both = [self.part(node.child(0), ctx), self.part(node.child(2), ctx)];
+                let both = [
+                    self.eval_opt(node.child(0), ctx),
+                    self.eval_opt(node.child(2), ctx),
+                ];
                 Val::any(both)
             }
             "binary_operator" => {
-                let left = self.part(node.field("left"), ctx);
-                let right = self.part(node.field("right"), ctx);
+                let left = self.eval_opt(node.field("left"), ctx);
+                let right = self.eval_opt(node.field("right"), ctx);
                 binary(node.text_of("operator"), &left, &right)
             }
-            "comparison_operator" if self.exact && self.need.is_none() => {
-                self.always(node, ctx).map_or(Val::Unknown, Val::Bool)
+            "comparison_operator" if self.exact && self.unbound.is_none() => {
+                self.static_truth(node, ctx).map_or(Val::Unknown, Val::Bool)
             }
             "unary_operator" => {
                 match (
                     node.text_of("operator"),
-                    self.part(node.field("argument"), ctx),
+                    self.eval_opt(node.field("argument"), ctx),
                 ) {
                     ("-", Val::Int(number)) => Val::Int(-number),
                     ("-", Val::Float(text)) => Val::Float(format!("-{text}").into()),
@@ -387,7 +390,7 @@ impl<'t> Reader<'t> {
                 }
                 "string_content" => out = out.join(&Val::text(&unescape(part.text()))),
                 "interpolation" => {
-                    let value = self.part(part.child(0), ctx);
+                    let value = self.eval_opt(part.child(0), ctx);
                     let plain = part.children().all(|c| c.kind() != "format_specifier");
                     out = out.join(if plain { &value } else { &Val::Unknown });
                 }
@@ -401,7 +404,7 @@ impl<'t> Reader<'t> {
         let mut items = Vec::new();
         for child in node.children() {
             if child.kind() == "list_splat" {
-                let inner = self.part(child.child(0), ctx);
+                let inner = self.eval_opt(child.child(0), ctx);
                 items.extend(inner.elements().unwrap_or_else(|| vec![Val::Unknown]));
             } else {
                 items.push(self.eval(child, ctx));
@@ -415,10 +418,10 @@ impl<'t> Reader<'t> {
         let mut whole = None;
         for child in node.children() {
             if child.kind() == "pair" {
-                let key = self.part(child.field("key"), ctx);
-                items.push((key, self.part(child.field("value"), ctx)));
+                let key = self.eval_opt(child.field("key"), ctx);
+                items.push((key, self.eval_opt(child.field("value"), ctx)));
             } else if child.kind() == "dictionary_splat" {
-                match self.part(child.child(0), ctx) {
+                match self.eval_opt(child.child(0), ctx) {
                     Val::Dict(more) => items.extend(more.iter().cloned()),
                     Val::Environ(more) => {
                         items.extend(more.iter().cloned());
@@ -442,11 +445,11 @@ impl<'t> Reader<'t> {
             return Val::Unknown;
         };
         let pair = body.kind() == "pair";
-        let mut ways = vec![ctx.clone()];
+        let mut contexts = vec![ctx.clone()];
         for clause in node.children().filter(|c| c.kind() == "for_in_clause") {
             let mut next = Vec::new();
-            for way in ways {
-                let iter = self.part(clause.field("right"), &way);
+            for ctx in contexts {
+                let iter = self.eval_opt(clause.field("right"), &ctx);
                 // A dict made of the environment is a copy; a list is names or values.
                 if matches!(iter, Val::Input(_)) || pair && iter.is_environ() {
                     return iter;
@@ -458,29 +461,29 @@ impl<'t> Reader<'t> {
                         Val::Unknown
                     };
                 };
-                let bind = |item| way.with(clause, Frame::Element(item));
+                let bind = |item| ctx.with(clause, Frame::Element(item));
                 next.extend(items.into_iter().map(bind));
             }
-            ways = next;
-            self.steps += ways.len();
-            if ways.len() > MOST_CONTEXTS {
+            contexts = next;
+            self.steps += contexts.len();
+            if contexts.len() > MOST_CONTEXTS {
                 self.gave_up = true;
                 return Val::Lost;
             }
         }
         if pair {
-            let one = |way: &Ctx<'t>| {
-                let key = self.part(body.field("key"), way);
-                (key, self.part(body.field("value"), way))
+            let one = |ctx: &Ctx<'t>| {
+                let key = self.eval_opt(body.field("key"), ctx);
+                (key, self.eval_opt(body.field("value"), ctx))
             };
-            Val::Dict(ways.iter().map(one).collect())
+            Val::Dict(contexts.iter().map(one).collect())
         } else {
-            Val::list(ways.iter().map(|way| self.eval(body, way)).collect())
+            Val::list(contexts.iter().map(|ctx| self.eval(body, ctx)).collect())
         }
     }
 
     pub fn subscript(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
-        let object = self.part(node.field("value"), ctx);
+        let object = self.eval_opt(node.field("value"), ctx);
         let Some(key) = node.field("subscript") else {
             return Val::Unknown;
         };
@@ -503,11 +506,11 @@ impl<'t> Reader<'t> {
         for argument in call.arguments() {
             match argument.kind() {
                 "keyword_argument" => {
-                    let value = self.part(argument.field("value"), ctx);
+                    let value = self.eval_opt(argument.field("value"), ctx);
                     args.named.push((argument.text_of("name").into(), value));
                 }
                 "list_splat" | "dictionary_splat" => {
-                    args.spread(&self.part(argument.child(0), ctx));
+                    args.spread(&self.eval_opt(argument.child(0), ctx));
                 }
                 _ => args.positional.push(self.eval(argument, ctx)),
             }

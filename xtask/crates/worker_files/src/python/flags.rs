@@ -55,7 +55,7 @@ fn with_more<'t>(value: &Val<'t>, more: impl Iterator<Item = Val<'t>>) -> Val<'t
 
 impl<'t> Reader<'t> {
     /// Consecutive expressions of the command.
-    pub fn sequence_of(&mut self, items: &[Node<'t>], seen: &mut Seen<'t>) {
+    pub fn note_sequence(&mut self, items: &[Node<'t>], seen: &mut Seen<'t>) {
         // What stands before the server's name are options of what it is started through.
         let names_it =
             |item: &Node<'t>| item.kind() == "string" && self.program.starts_server(item.text());
@@ -63,15 +63,16 @@ impl<'t> Reader<'t> {
         for (at, item) in items.iter().enumerate().skip(first) {
             match item.kind() {
                 "list_splat" => {
-                    item.children().for_each(|inner| self.parts(inner, seen));
+                    item.children()
+                        .for_each(|inner| self.collect_parts(inner, seen));
                     continue;
                 }
                 "conditional_expression" | "list" | "tuple" => {
-                    self.parts(*item, seen);
+                    self.collect_parts(*item, seen);
                     continue;
                 }
                 "string" | "concatenated_string" if is_line(&self.value(*item)) => {
-                    self.text_of_command(*item);
+                    self.note_command_text(*item);
                     continue;
                 }
                 _ => {}
@@ -81,8 +82,8 @@ impl<'t> Reader<'t> {
                 (splat, next) = (list.child(0), None);
             }
             let of: Vec<_> = std::iter::once(*item).chain(next.copied()).collect();
-            for way in self.each_context(*item, &of, Hides::Flags) {
-                let pair: Vec<_> = of.iter().map(|node| self.at(*node, &way)).collect();
+            for ctx in self.each_context(*item, &of, Hides::Flags) {
+                let pair: Vec<_> = of.iter().map(|node| self.at(*node, &ctx)).collect();
                 for one in pair[0].each().iter().filter(|one| is_flag(one)) {
                     // What is no text is no word: the flag stands alone.
                     let is_word = |value: &Val<'_>| !matches!(value, Val::None | Val::Bool(true));
@@ -99,14 +100,14 @@ impl<'t> Reader<'t> {
                     let value = value.map(|value| {
                         let more = items.iter().skip(at + 2);
                         let more = more.take_while(|one| LITERALS.contains(&one.kind()));
-                        with_more(value, more.map(|one| self.at(*one, &way)))
+                        with_more(value, more.map(|one| self.at(*one, &ctx)))
                     });
-                    self.flag(*item, one, value.or(listed).as_ref(), &way);
+                    self.note_flag(*item, one, value.or(listed).as_ref(), &ctx);
                     if let Some(FlagValue::Computed(_)) =
                         self.facts.flags.last().map(|last| &last.value)
                         && let Some(value) = of.get(1)
                     {
-                        let computed = FlagValue::Computed(self.computed(*value));
+                        let computed = FlagValue::Computed(self.fingerprinted(*value));
                         self.facts
                             .flags
                             .last_mut()
@@ -119,16 +120,16 @@ impl<'t> Reader<'t> {
     }
 
     /// Consecutive values of the command.
-    pub fn pairs(&mut self, node: Node<'t>, items: &[Val<'t>], way: &Ctx<'t>) {
+    pub fn note_flags_in(&mut self, node: Node<'t>, items: &[Val<'t>], ctx: &Ctx<'t>) {
         for (at, item) in items.iter().enumerate() {
             match item {
-                Val::List(inner) => self.pairs(node, inner, way),
-                Val::Env(..) if at == 0 || !is_flag(&items[at - 1]) => self.passes(item),
+                Val::List(inner) => self.note_flags_in(node, inner, ctx),
+                Val::Env(..) if at == 0 || !is_flag(&items[at - 1]) => self.note_env_words(item),
                 item if is_flag(item) => {
                     let next = items.get(at + 1).filter(|next| !is_flag(next));
                     let more = || items.iter().skip(at + 2).cloned();
                     let value = next.map(|next| with_more(next, more()));
-                    self.flag(node, item, value.as_ref(), way);
+                    self.note_flag(node, item, value.as_ref(), ctx);
                 }
                 _ => {}
             }
@@ -136,15 +137,15 @@ impl<'t> Reader<'t> {
     }
 
     /// The words of variables are arguments of the command.
-    pub fn passes(&mut self, value: &Val<'t>) {
+    pub fn note_env_words(&mut self, value: &Val<'t>) {
         let names = value.envs().into_iter().map(|name| name.to_string());
         self.facts.passed.extend(names);
     }
 
     /// A command in a single text.
-    pub fn text_of_command(&mut self, node: Node<'t>) {
-        for way in self.each_context(node, &[node], Hides::Flags) {
-            let value = self.at(node, &way);
+    pub fn note_command_text(&mut self, node: Node<'t>) {
+        for ctx in self.each_context(node, &[node], Hides::Flags) {
+            let value = self.at(node, &ctx);
             let parts = value.pieces();
             let text = |(at, part): (usize, &Val<'t>)| {
                 part.as_str()
@@ -154,13 +155,19 @@ impl<'t> Reader<'t> {
             for command in &shell::parse(&text).commands {
                 let words = command.words.iter().map(|word| placed(&word.text, parts));
                 let words: Vec<Val<'t>> = words.collect();
-                self.pairs(node, &words, &way);
+                self.note_flags_in(node, &words, &ctx);
             }
         }
     }
 
-    pub fn flag(&mut self, node: Node<'t>, flag: &Val<'t>, value: Option<&Val<'t>>, way: &Ctx<'t>) {
-        if !self.happens(node, way) {
+    pub fn note_flag(
+        &mut self,
+        node: Node<'t>,
+        flag: &Val<'t>,
+        value: Option<&Val<'t>>,
+        ctx: &Ctx<'t>,
+    ) {
+        if !self.may_run(node, ctx) {
             return;
         }
         let parts = flag.pieces();
@@ -183,9 +190,9 @@ impl<'t> Reader<'t> {
             None => (&**first, value.cloned()),
         };
         let at = at.filter(|at| at.file() == node.file()).unwrap_or(node);
-        let given = self.give(at, name, value.as_ref());
+        let given = self.add_flag(at, name, value.as_ref());
         // The variables that decide on it are in the conditions around the place that adds it.
-        let guards = self.guards(node, way);
+        let guards = self.deciding_variables(node, ctx);
         if let Some(last) = self.facts.flags.get_mut(given)
             && !matches!(last.value, FlagValue::Env)
         {
@@ -198,7 +205,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Adds a flag, and returns its number among the facts.
-    pub fn give(&mut self, node: Node<'t>, flag: &str, value: Option<&Val<'t>>) -> usize {
+    pub fn add_flag(&mut self, node: Node<'t>, flag: &str, value: Option<&Val<'t>>) -> usize {
         let envs = value.map(Val::envs).unwrap_or_default();
         let given = match value {
             None => FlagValue::Alone,
@@ -210,7 +217,7 @@ impl<'t> Reader<'t> {
         let from = envs.iter().map(|name| (name.to_string(), FlagKind::Value));
         let given = FlagGiven {
             runs: self.program.files[node.file()].reached,
-            reached: self.program.runs(node),
+            reached: self.program.reaches(node),
             flag: flag.to_owned(),
             value: given,
             from: from.collect(),
@@ -219,28 +226,35 @@ impl<'t> Reader<'t> {
         // Of a flag that stands twice in one list, SGLang takes the last.
         let list = node.parent().filter(|_| given.is_fixed());
         let key = list.map(|list| (list, given.flag.clone()));
-        let before = key.as_ref().and_then(|key| self.fixed.get(key)).copied();
+        let before = key
+            .as_ref()
+            .and_then(|key| self.fixed_flags.get(key))
+            .copied();
         let before = before.filter(|at| self.facts.flags[*at].place < given.place);
         if let Some(at) = before {
             self.facts.flags[at] = given;
             return at;
         }
         let at = self.facts.flags.len();
-        self.fixed.extend(key.map(|key| (key, at)));
+        self.fixed_flags.extend(key.map(|key| (key, at)));
         self.facts.flags.push(given);
         at
     }
 
     /// The variables that decide whether a place is reached, with the words that they are compared
     /// with.
-    pub fn guards(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
+    pub fn deciding_variables(
+        &mut self,
+        node: Node<'t>,
+        ctx: &Ctx<'t>,
+    ) -> Vec<(String, Vec<String>)> {
         let mut found: Vec<(String, Vec<String>)> = Vec::new();
         for condition in conditions(node) {
-            if self.always(condition, way) == Some(true) {
+            if self.static_truth(condition, ctx) == Some(true) {
                 continue;
             }
             let (mut names, mut words) = (Vec::new(), Vec::new());
-            self.decides(condition, way, CALLERS, &mut names, &mut words);
+            self.collect_deciders(condition, ctx, CALLERS, &mut names, &mut words);
             for name in names {
                 if !found.iter().any(|(own, _)| **own == *name) {
                     found.push((name.to_string(), words.clone()));
@@ -251,21 +265,21 @@ impl<'t> Reader<'t> {
     }
 
     /// The variables that an expression depends on, and the words that they are compared with.
-    fn decides(
+    fn collect_deciders(
         &mut self,
         condition: Node<'t>,
-        way: &Ctx<'t>,
+        ctx: &Ctx<'t>,
         calls: usize,
         names: &mut Vec<Rc<str>>,
         words: &mut Vec<String>,
     ) {
-        for part in condition.below() {
+        for part in condition.subtree() {
             match part.kind() {
                 "call" | "subscript" | "identifier" | "attribute" => {
-                    let envs = self.at(part, way).envs();
+                    let envs = self.at(part, ctx).envs();
                     // Of an object or a dict its one member decides.
                     let whole = part.parent().map_or("", Node::kind);
-                    let is_owner = matches!(part.part(), "object" | "value")
+                    let is_owner = matches!(part.role(), "object" | "value")
                         && matches!(whole, "attribute" | "subscript");
                     let is_known = !envs.is_empty();
                     names.extend(envs);
@@ -274,43 +288,43 @@ impl<'t> Reader<'t> {
                     }
                     // A name stands for what it was set to: `on = value.lower() in YES`.
                     let mut tests: Vec<(Node<'t>, Ctx<'t>)> = Vec::new();
-                    for set in self.set_to(part) {
+                    for set in self.definitions_of(part) {
                         let all = match set.is_decorated("property") {
-                            true => self.returned(set),
+                            true => self.return_values(set),
                             false => [set].into(),
                         };
                         let is_test =
                             |one: &&Node<'t>| matches!(one.kind(), "comparison_operator" | "call");
-                        tests.extend(all.iter().filter(is_test).map(|one| (*one, way.clone())));
+                        tests.extend(all.iter().filter(is_test).map(|one| (*one, ctx.clone())));
                     }
                     // `if is_on("NAME")`
                     let callee = part.field("function");
-                    let callee = callee.map_or(Val::Unknown, |callee| self.at(callee, way));
-                    let args = self.exactly(|reader| reader.args(part, way));
+                    let callee = callee.map_or(Val::Unknown, |callee| self.at(callee, ctx));
+                    let args = self.exactly(|reader| reader.args(part, ctx));
                     let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(part)));
                     if let (Some((own, inner)), Val::Func(..)) = (bound, &callee) {
-                        let all = self.returned(own);
+                        let all = self.return_values(own);
                         let holds = |one: &&Node<'t>| !is_among(HOLDERS, one.kind());
                         tests.extend(all.iter().filter(holds).map(|one| (*one, inner.clone())));
                     }
-                    for (test, way) in tests {
-                        self.decides(test, &way, calls - 1, names, words);
+                    for (test, ctx) in tests {
+                        self.collect_deciders(test, &ctx, calls - 1, names, words);
                     }
                 }
                 "comparison_operator" => {
                     let Some((left, right)) = part.child(0).zip(part.child(1)) else {
                         continue;
                     };
-                    let value = self.at(right, way);
+                    let value = self.at(right, ctx);
                     // Of a fixed word it says nothing: `name in NAMES`.
-                    if self.at(left, way).display().is_some() && !value.is_environ() {
+                    if self.at(left, ctx).display().is_some() && !value.is_environ() {
                         continue;
                     }
                     let all = value.all();
                     let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
                     words.extend(all.map(str::to_owned));
                     if value.is_environ()
-                        && let Val::Str(name, _) = self.at(left, way)
+                        && let Val::Str(name, _) = self.at(left, ctx)
                     {
                         names.push(name);
                     }
@@ -325,9 +339,9 @@ impl<'t> Reader<'t> {
 pub fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
     let mut all = Vec::new();
     let mut inner = node;
-    for above in node.inside() {
+    for above in node.local_ancestors() {
         match above.kind() {
-            "if_statement" | "elif_clause" if inner.part() == "consequence" => {
+            "if_statement" | "elif_clause" if inner.role() == "consequence" => {
                 all.extend(above.field("condition"));
             }
             "conditional_expression" if above.child(1) != Some(inner) => all.extend(above.child(1)),

@@ -22,12 +22,12 @@ const TEXTS: &str = "str repr dumps";
 
 impl<'t> Reader<'t> {
     /// What `runpod.serverless.start` is given.
-    pub fn serverless(&mut self, node: Node<'t>, callee: &Val<'t>) {
+    pub fn note_serverless_start(&mut self, node: Node<'t>, callee: &Val<'t>) {
         if !callee.path().ends_with("serverless.start") {
             return;
         }
-        let first = node.values().first().copied();
-        let Some(config) = first.filter(|_| self.program.runs(node)) else {
+        let first = node.argument_values().first().copied();
+        let Some(config) = first.filter(|_| self.program.reaches(node)) else {
             return;
         };
         let Val::Dict(items) = self.value(config) else {
@@ -44,7 +44,7 @@ impl<'t> Reader<'t> {
             }
             if &**name == "handler" {
                 let result = self.result(value, &Args::of(vec![Val::Job]), None);
-                self.results(node, "", &result);
+                self.note_result_keys(node, "", &result);
             }
             if &**name == "handler" && value.may_be(yields) {
                 self.facts
@@ -100,21 +100,21 @@ impl<'t> Reader<'t> {
         if key.kind() == "slice" || !is_input(whole) {
             return;
         }
-        let parent = node.parent().filter(|_| node.part() == "left");
+        let parent = node.parent().filter(|_| node.role() == "left");
         match parent.map(|parent| (parent.kind(), parent.field("right"))) {
-            Some(("assignment", value)) => self.put(node, object, key, value),
+            Some(("assignment", value)) => self.note_key_write(node, object, key, value),
             Some(("augmented_assignment", value)) => {
-                self.taken(node, object, key, None, true);
-                self.put(node, object, key, value);
+                self.note_key_reads(node, object, key, None, true);
+                self.note_key_write(node, object, key, value);
             }
             _ if node
                 .ancestors()
                 .take(2)
                 .any(|a| a.kind() == "delete_statement") =>
             {
-                self.put(node, object, key, None);
+                self.note_key_write(node, object, key, None);
             }
-            _ => self.taken(node, object, key, None, true),
+            _ => self.note_key_reads(node, object, key, None, true),
         }
     }
 
@@ -123,13 +123,16 @@ impl<'t> Reader<'t> {
         // What is searched in a text is no key: a sign, or the end of a file's name.
         let sign = left.kind() == "string"
             && left
-                .bare()
+                .unquoted()
                 .starts_with(|c: char| c != '_' && !c.is_alphanumeric());
         let value = self.value(right);
         // Nor is a word that is searched in the text of it all.
-        let sign = sign || right.below().any(|one| is_among(TEXTS, one.callee_name()));
+        let sign = sign
+            || right
+                .subtree()
+                .any(|one| is_among(TEXTS, one.callee_name()));
         if !sign && is_input(&value) {
-            self.taken(node, right, left, None, false);
+            self.note_key_reads(node, right, left, None, false);
         }
         let mut above = node.ancestors();
         let owner = above.find(|a| a.is_comprehension() || a.kind() == "for_statement");
@@ -149,12 +152,12 @@ impl<'t> Reader<'t> {
             .unwrap_or(iter);
         for path in self.input_paths(object) {
             for name in value.elements().unwrap_or_default() {
-                self.key(node, &path.item(&name), None, false);
+                self.note_key(node, &path.item(&name), None, false);
             }
         }
     }
 
-    pub fn taken(
+    pub fn note_key_reads(
         &mut self,
         node: Node<'t>,
         object: Node<'t>,
@@ -163,23 +166,23 @@ impl<'t> Reader<'t> {
         needed: bool,
     ) {
         let of: Vec<_> = [object, key].into_iter().chain(default).collect();
-        for way in self.each_context(node, &of, Hides::JobInput) {
-            let name = self.at(key, &way);
-            let whole = self.at(object, &way);
+        for ctx in self.each_context(node, &of, Hides::JobInput) {
+            let name = self.at(key, &ctx);
+            let whole = self.at(object, &ctx);
             let inputs = whole.each().iter().filter(|one| is_input(one));
             for (one, name) in inputs.flat_map(|one| name.each().iter().map(move |n| (one, n))) {
                 if let Val::Str(..) = name {
                     let text = default.and_then(|default| {
-                        let value = self.at(default, &way);
+                        let value = self.at(default, &ctx);
                         let text = value.display().unwrap_or_else(|| normal(default.text()));
                         Some(text).filter(|text| text != "None")
                     });
                     let path = one.item(name);
-                    let usage = self.usage(node, &path, needed, &way);
+                    let usage = self.usage(node, &path, needed, &ctx);
                     let text = text.or_else(|| Self::default_beside(node, needed, &usage));
                     let ends = usage.ends && text.is_none();
-                    self.key(node, &path, text, needed);
-                    if let Some(known) = self.noted(node, &path) {
+                    self.note_key(node, &path, text, needed);
+                    if let Some(known) = self.input_entry(node, &path) {
                         known.ends |= ends;
                     }
                     self.limit(&path, usage.bounds());
@@ -192,15 +195,6 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes a read of a key. One that may be missing counts as asked for.
-    pub fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
-        let used = self.is_dropped(node) != Some(true);
-        self.note_key(node, path, default, needed);
-        if let Some(known) = self.noted(node, path) {
-            known.used |= used;
-        }
-    }
-
-    /// The same of a key that is only declared.
     pub fn note_key(
         &mut self,
         node: Node<'t>,
@@ -208,7 +202,22 @@ impl<'t> Reader<'t> {
         default: Option<String>,
         needed: bool,
     ) {
-        if let Some(known) = self.noted(node, path) {
+        let used = self.is_unused(node) != Some(true);
+        self.declare_key(node, path, default, needed);
+        if let Some(known) = self.input_entry(node, path) {
+            known.used |= used;
+        }
+    }
+
+    /// The same of a key that is only declared.
+    pub fn declare_key(
+        &mut self,
+        node: Node<'t>,
+        path: &Val<'t>,
+        default: Option<String>,
+        needed: bool,
+    ) {
+        if let Some(known) = self.input_entry(node, path) {
             known.needed |= needed;
             known.asked |= !needed;
             if let Some(default) = default {
@@ -219,7 +228,7 @@ impl<'t> Reader<'t> {
 
     /// Where what is taken goes into a variable or a parameter: whether nothing looks at that but its
     /// own line, a log, or a check that ends the job.
-    pub fn is_dropped(&mut self, node: Node<'t>) -> Option<bool> {
+    pub fn is_unused(&mut self, node: Node<'t>) -> Option<bool> {
         const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
             not_operator comparison_operator binary_operator attribute keyword_argument";
         const SHAPES: &str = "int float str bool min max strip rstrip lower upper split";
@@ -241,18 +250,18 @@ impl<'t> Reader<'t> {
                 "call" if matches!(above.callee_name(), "field" | "Field") => value = above,
                 "assignment" if above.scope().kind() == "class_definition" => {
                     let (class, name) = (above.scope(), above.text_of("left"));
-                    return Some(self.is_idle_member(class, name));
+                    return Some(self.is_unused_member(class, name));
                 }
                 "assignment" => {
                     let left = above.field("left")?;
                     if left.kind() == "attribute" {
-                        return Some(self.is_idle_attribute(left));
+                        return Some(self.is_unused_attribute(left));
                     }
                     let is_name = left.kind() == "identifier";
                     return is_name.then(|| self.is_idle(left.scope(), left.text()));
                 }
                 kind if is_among(THROUGH, kind) || converts(&above) => value = above,
-                "call" => return self.is_idle_parameter(above, value).then_some(true),
+                "call" => return self.is_unused_parameter(above, value).then_some(true),
                 _ => return None,
             }
         }
@@ -261,15 +270,15 @@ impl<'t> Reader<'t> {
 
     /// Whether nothing looks at an attribute of this name, in any object and any file. What may look
     /// at all of an object's attributes may look at this one.
-    fn is_idle_attribute(&mut self, attribute: Node<'t>) -> bool {
+    fn is_unused_attribute(&mut self, attribute: Node<'t>) -> bool {
         let class = attribute.function().and_then(Node::class);
         let is_own = attribute.text_of("object") == "self";
         class.is_some_and(|class| {
-            is_own && self.is_idle_member(class, attribute.text_of("attribute"))
+            is_own && self.is_unused_member(class, attribute.text_of("attribute"))
         })
     }
 
-    fn is_idle_member(&mut self, class: Node<'t>, name: &'t str) -> bool {
+    fn is_unused_member(&mut self, class: Node<'t>, name: &'t str) -> bool {
         const ALL: &str = "vars __dict__ asdict getattr __getattribute__ attrgetter format fields \
             model_dump dict to_dict to_json copy deepcopy pickle";
         // A base of a library may look at it.
@@ -282,7 +291,7 @@ impl<'t> Reader<'t> {
             files.flat_map(move |file| uses.get(&(file, name)).into_iter().flatten())
         };
         // As a type `dict` looks at nothing.
-        let looks = |one: &Node<'t>| one.text() != "dict" || one.part() == "attribute";
+        let looks = |one: &Node<'t>| one.text() != "dict" || one.role() == "attribute";
         let mut of_all = ALL
             .split_whitespace()
             .flat_map(&all)
@@ -300,7 +309,7 @@ impl<'t> Reader<'t> {
             && of_all.next().is_none()
             && all(name).all(|one| {
                 let part = one.parent().filter(|above| above.kind() == "attribute");
-                part.is_none_or(|part| part.part() == "left" || part.is_idle())
+                part.is_none_or(|part| part.role() == "left" || part.is_idle())
             });
         self.steps += self.program.files.len();
         is_idle
@@ -320,7 +329,7 @@ impl<'t> Reader<'t> {
 
     /// Whether a call of the program's own function gives this argument to a parameter that nothing
     /// looks at.
-    fn is_idle_parameter(&mut self, call: Node<'t>, argument: Node<'t>) -> bool {
+    fn is_unused_parameter(&mut self, call: Node<'t>, argument: Node<'t>) -> bool {
         let callee = call
             .field("function")
             .map_or(Val::Unknown, |own| self.value(own));
@@ -340,12 +349,12 @@ impl<'t> Reader<'t> {
     }
 
     /// The entry of a key, made where there is none.
-    pub fn noted(&mut self, node: Node<'t>, path: &Val<'t>) -> Option<&mut InputKey> {
+    pub fn input_entry(&mut self, node: Node<'t>, path: &Val<'t>) -> Option<&mut InputKey> {
         let Val::Input(path) = path else { return None };
         if path.is_empty() || path.len() >= 200 {
             return None;
         }
-        let reached = self.program.runs(node);
+        let reached = self.program.reaches(node);
         let mut all = self.facts.inputs.iter();
         let at = all.position(|input| *input.path == **path);
         let at = at.unwrap_or_else(|| {
@@ -376,7 +385,7 @@ impl<'t> Reader<'t> {
         let Some(function) = node.field("function") else {
             return;
         };
-        let args = node.values();
+        let args = node.argument_values();
         let text = function.text();
         let name = text.rsplit('.').next().unwrap_or(text);
         let object = function.field("object");
@@ -418,7 +427,7 @@ impl<'t> Reader<'t> {
         if name == "loads" {
             let first = args.first().map(|arg| self.input_paths(*arg));
             for path in first.unwrap_or_default() {
-                if let Some(known) = self.noted(node, &path) {
+                if let Some(known) = self.input_entry(node, &path) {
                     known.from_text = true;
                 } else {
                     let place = self.place(node);
@@ -434,7 +443,7 @@ impl<'t> Reader<'t> {
             return;
         }
         for arg in args {
-            let sent = arg.part() == "value"
+            let sent = arg.role() == "value"
                 && arg.parent().is_some_and(|p| {
                     p.kind() == "keyword_argument"
                         && matches!(p.text_of("name"), "json" | "data" | "extra")
@@ -456,9 +465,9 @@ impl<'t> Reader<'t> {
             ("startswith" | "endswith", Some(word)) => self.input_word(object, *word),
             ("get" | "pop" | "setdefault" | "__getitem__", Some(key)) => {
                 let needed = method == "pop" && args.len() < 2 || method == "__getitem__";
-                self.taken(node, object, *key, args.get(1).copied(), needed);
+                self.note_key_reads(node, object, *key, args.get(1).copied(), needed);
                 if method == "pop" {
-                    self.put(node, object, *key, None);
+                    self.note_key_write(node, object, *key, None);
                 }
             }
             ("append" | "insert" | "extend", _) => {
@@ -467,9 +476,9 @@ impl<'t> Reader<'t> {
                     let one = given.child(0).filter(|_| {
                         method == "extend" && given.kind() == "list" && given.child(1).is_none()
                     });
-                    let text = format!("{ADDED}{}", self.shown(one.unwrap_or(*given)));
+                    let text = format!("{ADDED}{}", self.display_or_source(one.unwrap_or(*given)));
                     for path in self.input_paths(object) {
-                        if let Some(known) = self.noted(node, &path) {
+                        if let Some(known) = self.input_entry(node, &path) {
                             known.set.insert(text.clone());
                         }
                     }
@@ -478,7 +487,7 @@ impl<'t> Reader<'t> {
             ("update", _) => {
                 let list = node.field("arguments");
                 list.into_iter()
-                    .for_each(|list| self.put_all(object, list, false));
+                    .for_each(|list| self.note_all_writes(object, list, false));
             }
             _ => {}
         }
@@ -513,7 +522,7 @@ impl<'t> Reader<'t> {
     }
 
     /// `match input:` with the keys of its cases, or the words.
-    pub fn matched(&mut self, node: Node<'t>) {
+    pub fn note_match(&mut self, node: Node<'t>) {
         let Some(subject) = node.field("subject") else {
             return;
         };
@@ -521,13 +530,13 @@ impl<'t> Reader<'t> {
         if paths.is_empty() {
             return;
         }
-        for pattern in node.below().filter(|n| n.kind() == "case_pattern") {
-            let texts = pattern.below().filter(|n| n.kind() == "string");
-            let plain = texts.filter(|text| text.above("dict_pattern").is_none());
-            let words: Vec<_> = plain.map(|text| Val::text(text.bare())).collect();
+        for pattern in node.subtree().filter(|n| n.kind() == "case_pattern") {
+            let texts = pattern.subtree().filter(|n| n.kind() == "string");
+            let plain = texts.filter(|text| text.ancestor("dict_pattern").is_none());
+            let words: Vec<_> = plain.map(|text| Val::text(text.unquoted())).collect();
             self.note_words(&paths, &words);
         }
-        for pattern in node.below().filter(|n| n.kind() == "dict_pattern") {
+        for pattern in node.subtree().filter(|n| n.kind() == "dict_pattern") {
             let mut within = pattern.ancestors().take_while(|a| *a != node);
             if within.any(|a| a.kind() == "dict_pattern") {
                 continue;
@@ -536,7 +545,7 @@ impl<'t> Reader<'t> {
                 let inner = key.child(0).filter(|_| key.kind() != "string");
                 let name = self.value(inner.unwrap_or(key));
                 for path in paths.iter().filter(|_| name.as_str().is_some()) {
-                    self.key(key, &path.item(&name), None, false);
+                    self.note_key(key, &path.item(&name), None, false);
                 }
             }
         }
@@ -556,10 +565,12 @@ fn holds(name: &str, place: Place) -> Setting {
 
 /// The numbers in a function, without the defaults of what it asks for by name.
 fn numbers(function: Node<'_>) -> String {
-    let all = function.field("body").into_iter().flat_map(Node::below);
+    let all = function.field("body").into_iter().flat_map(Node::subtree);
     let all = all.filter(|node| matches!(node.kind(), "integer" | "float"));
     let asks = |node: &Node<'_>| {
-        let mut calls = node.inside().filter(|above| above.kind() == "call");
+        let mut calls = node
+            .local_ancestors()
+            .filter(|above| above.kind() == "call");
         calls.any(|call| is_among("get getenv", call.callee_name()))
     };
     let all: Vec<&str> = all.filter(|node| !asks(node)).map(Node::text).collect();
@@ -571,7 +582,7 @@ fn yields(handler: &Val<'_>) -> bool {
     let Val::Func(own, ..) = handler else {
         return false;
     };
-    let mut all = own.below().filter(|node| node.kind() == "yield");
+    let mut all = own.subtree().filter(|node| node.kind() == "yield");
     all.any(|node| node.function() == Some(*own))
 }
 

@@ -8,7 +8,7 @@ use crate::Hides;
 
 impl<'t> Reader<'t> {
     /// Notes a write of a key, or its removal.
-    pub fn put(
+    pub fn note_key_write(
         &mut self,
         node: Node<'t>,
         object: Node<'t>,
@@ -16,15 +16,18 @@ impl<'t> Reader<'t> {
         value: Option<Node<'t>>,
     ) {
         let name = self.value(key);
-        let text = value.map_or_else(|| "removed".to_owned(), |value| self.shown(value));
-        self.puts(node, object, &name, &text);
+        let text = value.map_or_else(
+            || "removed".to_owned(),
+            |value| self.display_or_source(value),
+        );
+        self.note_writes(node, object, &name, &text);
     }
 
-    fn puts(&mut self, node: Node<'t>, object: Node<'t>, name: &Val<'t>, text: &str) {
+    fn note_writes(&mut self, node: Node<'t>, object: Node<'t>, name: &Val<'t>, text: &str) {
         for path in self.input_paths(object) {
             for name in name.each() {
                 if let Val::Str(..) = name {
-                    if let Some(known) = self.noted(node, &path.item(name)) {
+                    if let Some(known) = self.input_entry(node, &path.item(name)) {
                         known.set.insert(text.to_owned());
                     }
                 } else if !matches!(name, Val::Int(_) | Val::Never) {
@@ -37,36 +40,40 @@ impl<'t> Reader<'t> {
 
     /// Notes the writes of a dict's entries or of keyword arguments. With `under`, they are only
     /// defaults.
-    pub fn put_all(&mut self, object: Node<'t>, more: Node<'t>, under: bool) {
+    pub fn note_all_writes(&mut self, object: Node<'t>, more: Node<'t>, under: bool) {
         match (more.kind(), more.field("key").zip(more.field("value"))) {
             ("pair", Some((key, value))) if under => {
-                self.taken(key, object, key, Some(value), false);
+                self.note_key_reads(key, object, key, Some(value), false);
             }
-            ("pair", Some((key, value))) => self.put(key, object, key, Some(value)),
+            ("pair", Some((key, value))) => self.note_key_write(key, object, key, Some(value)),
             ("keyword_argument", _) => {
-                let text = more.field("value").map(|value| self.shown(value));
+                let text = more
+                    .field("value")
+                    .map(|value| self.display_or_source(value));
                 let name = Val::text(more.text_of("name"));
-                self.puts(more, object, &name, &text.unwrap_or_default());
+                self.note_writes(more, object, &name, &text.unwrap_or_default());
             }
             ("dictionary" | "argument_list", _) => {
                 let inner: Vec<_> = more.children().collect();
                 inner
                     .into_iter()
-                    .for_each(|inner| self.put_all(object, inner, under));
+                    .for_each(|inner| self.note_all_writes(object, inner, under));
             }
             ("dictionary_splat", _) => {
                 more.children()
-                    .for_each(|inner| self.put_all(object, inner, under));
+                    .for_each(|inner| self.note_all_writes(object, inner, under));
             }
             _ => match self.value(more) {
                 Val::Dict(items) => {
                     for (name, value) in items.iter() {
-                        let text = value.display().unwrap_or_else(|| self.shown(more));
+                        let text = value
+                            .display()
+                            .unwrap_or_else(|| self.display_or_source(more));
                         match under {
                             true => self.input_paths(object).iter().for_each(|path| {
-                                self.key(more, &path.item(name), Some(text.clone()), false);
+                                self.note_key(more, &path.item(name), Some(text.clone()), false);
                             }),
-                            false => self.puts(more, object, name, &text),
+                            false => self.note_writes(more, object, name, &text),
                         }
                     }
                 }
@@ -85,7 +92,7 @@ impl<'t> Reader<'t> {
             && node.text_of("operator") == "|="
             && is_input(&self.value(left))
         {
-            self.put_all(left, right, false);
+            self.note_all_writes(left, right, false);
         }
     }
 
@@ -109,7 +116,7 @@ impl<'t> Reader<'t> {
                 .enumerate()
                 .filter(|(place, _)| *place != at)
             {
-                self.put_all(object, *other, place < at);
+                self.note_all_writes(object, *other, place < at);
             }
         }
     }

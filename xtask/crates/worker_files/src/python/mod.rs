@@ -87,7 +87,7 @@ pub struct PythonFacts {
     /// Variables that reached code sets, with the value.
     pub assigned: Vec<(String, String, Place)>,
     /// What reads find that the program writes before, with nothing set.
-    given: Vec<EnvRead>,
+    write_defaults: Vec<EnvRead>,
     pub flags: Vec<FlagGiven>,
     pub routes: Vec<Requested>,
     pub inputs: Vec<InputKey>,
@@ -327,12 +327,12 @@ impl<'t> Reader<'t> {
         self.sweep_all(&calls);
         let mut unfinished: BTreeSet<usize> = BTreeSet::new();
         for node in nodes {
-            self.named(node);
+            self.note_names(node);
             if self.steps > self.limit {
                 unfinished.insert(node.file());
             } else {
-                self.account(node);
-                self.forget_ways();
+                self.account_for(node);
+                self.drop_many_contexts();
             }
         }
         for file in unfinished {
@@ -342,11 +342,11 @@ impl<'t> Reader<'t> {
             self.not_read(root.child(0).unwrap_or(root), what, &hides);
         }
         self.unknown_programs();
-        self.broken();
+        self.note_syntax_errors();
     }
 
     /// Accounts for a node: what it mentions becomes a fact or unread.
-    fn account(&mut self, node: Node<'t>) {
+    fn account_for(&mut self, node: Node<'t>) {
         match node.kind() {
             "call" => {
                 let Some(function) = node.field("function") else {
@@ -354,18 +354,18 @@ impl<'t> Reader<'t> {
                 };
                 let callee = self.value(function);
                 let calls = is_among(CALLING, function.last_name());
-                let mut given = node.values().into_iter().filter(|_| calls);
+                let mut given = node.argument_values().into_iter().filter(|_| calls);
                 if callee.is_lost() || given.any(|given| self.value(given).is_lost()) {
-                    self.lost(node);
+                    self.note_lost(node);
                 }
                 self.environment_call(node, &callee);
                 self.process(node, &callee);
-                self.serverless(node, &callee);
+                self.note_serverless_start(node, &callee);
                 self.input_call(node, &callee);
                 self.request(node, &callee);
-                self.sdk(node, &callee);
-                self.served(node);
-                self.loads(node, &callee);
+                self.note_sdk_call(node, &callee);
+                self.note_served_routes(node);
+                self.note_loaded_model(node, &callee);
                 self.whole_environment(node);
             }
             "subscript" => {
@@ -374,7 +374,7 @@ impl<'t> Reader<'t> {
                     .map_or(Val::Unknown, |object| self.value(object));
                 // A call through it is reported at the call.
                 if whole.is_lost() && !is_called_through(node) {
-                    self.lost(node);
+                    self.note_lost(node);
                 }
                 self.environment_item(node, &whole);
                 self.input_item(node, &whole);
@@ -385,7 +385,7 @@ impl<'t> Reader<'t> {
                         self.environment_test(node, left, right);
                         self.input_test(node, left, right);
                     }
-                    self.served_path(left, right);
+                    self.note_compared_path(left, right);
                     self.input_word(left, right);
                     self.input_word(right, left);
                 }
@@ -397,7 +397,7 @@ impl<'t> Reader<'t> {
                 self.input_joined(node);
             }
             "dictionary" | "binary_operator" => self.input_extended(node),
-            "match_statement" => self.matched(node),
+            "match_statement" => self.note_match(node),
             "import_statement" | "import_from_statement" => self.foreign_import(node),
             "string" => {
                 self.environment_string(node);
@@ -410,10 +410,10 @@ impl<'t> Reader<'t> {
 
     /// A value that was too much to follow may be the environment, a job's input or a client. What
     /// a function does with one value is told once.
-    fn lost(&mut self, node: Node<'t>) {
+    fn note_lost(&mut self, node: Node<'t>) {
         let root = self.program.files[node.file()].syntax.root();
         let within = node.function().unwrap_or(root);
-        if !self.program.runs(node) || !self.lost_in.insert(within) {
+        if !self.program.reaches(node) || !self.lost_in.insert(within) {
             return;
         }
         let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
@@ -421,20 +421,20 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes the data files that reached code names, and tables from variables to flags.
-    fn named(&mut self, node: Node<'t>) {
+    fn note_names(&mut self, node: Node<'t>) {
         let is_text = node
             .parent()
             .is_some_and(|parent| parent.kind() == "expression_statement");
-        if node.kind() == "string" && !is_text && self.program.runs(node) {
-            let name = node.bare().rsplit('/').next().unwrap_or_default();
+        if node.kind() == "string" && !is_text && self.program.reaches(node) {
+            let name = node.unquoted().rsplit('/').next().unwrap_or_default();
             if name.contains('.') && !name.contains(' ') {
                 self.facts.opens.insert(name.to_owned());
             }
         }
         if node.kind() == "pair"
             && let Some((key, value)) = node.field("key").zip(node.field("value"))
-            && value.bare().starts_with("--")
-            && self.program.runs(node)
+            && value.unquoted().starts_with("--")
+            && self.program.reaches(node)
             && let Val::Str(name, _) = self.value(key)
             && let Val::Str(flag, _) = self.value(value)
             && !name.is_empty()
@@ -450,7 +450,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A syntax error is unread where its text mentions something that matters.
-    fn broken(&mut self) {
+    fn note_syntax_errors(&mut self) {
         const WORDS: &str =
             "environ getenv launch_server [\"input\"] ['input'] Settings serverless";
         for file in self.program.files.iter().filter(|file| file.reached) {
@@ -467,13 +467,13 @@ impl<'t> Reader<'t> {
 /// Whether a node is what a call calls, or the object of its method.
 fn is_called_through(node: Node<'_>) -> bool {
     let mut outer = node;
-    while matches!(outer.part(), "value" | "object")
+    while matches!(outer.role(), "value" | "object")
         && let Some(parent) = outer.parent()
         && matches!(parent.kind(), "subscript" | "attribute")
     {
         outer = parent;
     }
-    outer.part() == "function"
+    outer.role() == "function"
 }
 
 /// Whether a place takes up most of a file.
@@ -516,9 +516,9 @@ impl PythonFacts {
             let how = one.interpreted.as_deref().unwrap_or_default();
             *read.entry(&one.name).or_default() |= how.starts_with("always ");
         }
-        self.given
+        self.write_defaults
             .retain(|one| read.get(&*one.name) == Some(&false));
-        self.env.append(&mut self.given);
+        self.env.append(&mut self.write_defaults);
         for read in &mut self.env {
             read.drives = drives.get(read.name.as_str()).cloned();
         }

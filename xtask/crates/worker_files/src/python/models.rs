@@ -48,7 +48,7 @@ impl<'t> Reader<'t> {
             let text = default.and_then(|node| self.value(node).default_text());
             for path in &paths {
                 let place = default.unwrap_or(inner);
-                self.key(
+                self.note_key(
                     place,
                     &path.item(&Val::text(name)),
                     text.clone(),
@@ -83,7 +83,7 @@ impl<'t> Reader<'t> {
                     .map(|path| path.item(&Val::text(&alias)))
                     .collect();
                 for key in &keys {
-                    self.key(value.unwrap_or(inner), key, field.default.clone(), needed);
+                    self.note_key(value.unwrap_or(inner), key, field.default.clone(), needed);
                     self.limit(key, limits(kind, value));
                 }
                 if let Some(nested) = self.nested(class, name) {
@@ -97,14 +97,14 @@ impl<'t> Reader<'t> {
     fn nested(&mut self, class: Node<'t>, name: &str) -> Option<Node<'t>> {
         let families = self.family(class).into_iter();
         let kinds = families
-            .flat_map(Node::below)
+            .flat_map(Node::subtree)
             .filter(|node| node.kind() == "assignment" && node.text_of("left") == name);
         let kinds: Vec<_> = kinds.filter_map(|node| node.field("type")).collect();
         let is_list = |kind: &Node<'t>| kind.text().to_lowercase().contains("list[");
         let names = kinds
             .into_iter()
             .filter(|kind| !is_list(kind))
-            .flat_map(Node::below);
+            .flat_map(Node::subtree);
         let names: Vec<_> = names.filter(|node| node.kind() == "identifier").collect();
         names.into_iter().find_map(|name| match self.value(name) {
             Val::Class(inner) if inner != class => Some(inner),
@@ -189,7 +189,7 @@ impl<'t> Reader<'t> {
             let limits = (!limits.is_empty()).then(|| limits.join(", "));
             for path in &paths {
                 let key = path.item(key);
-                self.note_key(node, &key, default.clone(), needed);
+                self.declare_key(node, &key, default.clone(), needed);
                 self.limit(&key, limits.clone());
             }
         }

@@ -45,7 +45,8 @@ impl<'t> Reader<'t> {
             let mut value = match binding.what {
                 Bound::Value(node) => {
                     // Outside of loops, a module's variable is the same in each context.
-                    let fixed = scope.kind() == "module" && node.above("for_statement").is_none();
+                    let fixed =
+                        scope.kind() == "module" && node.ancestor("for_statement").is_none();
                     let value = self.once(node, |reader| match fixed {
                         true => reader.fixed(node),
                         false => reader.eval(node, ctx),
@@ -80,14 +81,14 @@ impl<'t> Reader<'t> {
         let variable = self.program.variable(at);
         let changes = variable.and_then(|of| self.program.changes.get(&of));
         match changes.cloned() {
-            Some(changes) => self.changed(value, &changes),
+            Some(changes) => self.with_changes(value, &changes),
             None => value,
         }
     }
 
     /// A list or dict with what other statements add to it.
-    pub fn changed(&mut self, value: Val<'t>, changes: &[Node<'t>]) -> Val<'t> {
-        if !matches!(value, Val::List(_) | Val::Dict(_)) || self.need.is_some() {
+    pub fn with_changes(&mut self, value: Val<'t>, changes: &[Node<'t>]) -> Val<'t> {
+        if !matches!(value, Val::List(_) | Val::Dict(_)) || self.unbound.is_some() {
             return value;
         }
         self.steps += changes.len();
@@ -119,14 +120,15 @@ impl<'t> Reader<'t> {
                 }
                 "assignment" => {
                     let left = change.field("left");
-                    let mut key = reader.part(left.and_then(|left| left.field("subscript")), &none);
-                    let mut value = reader.part(change.field("right"), &none);
+                    let mut key =
+                        reader.eval_opt(left.and_then(|left| left.field("subscript")), &none);
+                    let mut value = reader.eval_opt(change.field("right"), &none);
                     // `NAMES[1:] = […]`
                     items.extend(elements_of(&value));
                     // `body["params"]["n"] = 1` adds to what the dict holds.
                     let mut object = left.and_then(|left| left.field("value"));
                     while let Some(of) = object.filter(|of| of.kind() == "subscript") {
-                        let outer = reader.part(of.field("subscript"), &none);
+                        let outer = reader.eval_opt(of.field("subscript"), &none);
                         let same = |own: &Val<'t>| own.as_str() == outer.as_str();
                         let at = pairs.iter().rposition(|(own, _)| same(own));
                         let Some((at, Val::Dict(held))) = at.map(|at| (at, &pairs[at].1)) else {
@@ -147,7 +149,7 @@ impl<'t> Reader<'t> {
                     pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
                 }
                 _ => {
-                    let more = reader.part(change.field("right"), &none);
+                    let more = reader.eval_opt(change.field("right"), &none);
                     items.extend(elements_of(&more));
                     pairs.extend(more.joined_pairs());
                 }
@@ -164,11 +166,11 @@ impl<'t> Reader<'t> {
         if let Some(Frame::Element(value)) = ctx.frame(owner) {
             return value.clone();
         }
-        if self.forking {
-            self.need = self.need.or(Some(owner));
+        if self.stops_at_unbound {
+            self.unbound = self.unbound.or(Some(owner));
             return Val::Unknown;
         }
-        match self.once(owner, |reader| reader.part(owner.field("right"), ctx)) {
+        match self.once(owner, |reader| reader.eval_opt(owner.field("right"), ctx)) {
             None | Some(Val::Never) => Val::Never,
             Some(Val::Lost) => Val::Lost,
             Some(iter) => self.elements(&iter).map_or(Val::Unknown, Val::any),
@@ -187,24 +189,24 @@ impl<'t> Reader<'t> {
         }
         let all = self.summaries.params(function, &mut self.uses);
         let all = if all.is_empty() { Val::Never } else { of(all) };
-        if self.forking && !all.is_definite() {
-            self.need = self.need.or(Some(function));
+        if self.stops_at_unbound && !all.is_definite() {
+            self.unbound = self.unbound.or(Some(function));
             return Val::Unknown;
         }
         match self.exact && all == Val::Unknown {
-            true => self.given(function, name).unwrap_or(all),
+            true => self.only_call_value(function, name).unwrap_or(all),
             false => all,
         }
     }
 
     /// What the only call of a function gives for a parameter: numbers are not joined.
-    fn given(&mut self, function: Node<'t>, name: &str) -> Option<Val<'t>> {
+    fn only_call_value(&mut self, function: Node<'t>, name: &str) -> Option<Val<'t>> {
         let [Site::Call(call)] = self.sites.get(&function)?.as_slice() else {
             return None;
         };
         let (call, none) = (*call, Ctx::default());
         self.once_in(function, |reader| {
-            let callee = reader.part(call.field("function"), &none);
+            let callee = reader.eval_opt(call.field("function"), &none);
             let args = reader.args(call, &none);
             let (own, inner) = reader.bind(&callee, &args, Some(call))?;
             (own == function).then(|| reader.parameter(function, name, &inner))

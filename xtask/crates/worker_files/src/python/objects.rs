@@ -130,8 +130,8 @@ impl<'t> Reader<'t> {
             values.push(into.fold(whole, |value, step| value.item(&Val::Int(*step))));
         }
         match Val::any(values) {
-            Val::Unknown if self.need.is_none() => unknown,
-            value => self.changed(value, &changes),
+            Val::Unknown if self.unbound.is_none() => unknown,
+            value => self.with_changes(value, &changes),
         }
     }
 

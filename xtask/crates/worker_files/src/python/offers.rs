@@ -49,7 +49,7 @@ impl<'t> Reader<'t> {
             id,
             how,
             place: self.place(node),
-            reached: self.program.runs(node),
+            reached: self.program.reaches(node),
         };
         if !self.facts.offers.contains(&offer) {
             self.facts.offers.push(offer);
@@ -57,7 +57,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes a call of what RunPod's SDK has for handlers: progress, uploads and downloads.
-    pub fn sdk(&mut self, node: Node<'t>, callee: &Val<'t>) {
+    pub fn note_sdk_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
         let path = callee.path();
         let words = ["progress", "upload", "download", "cleanup"];
         if path.starts_with("runpod.serverless.") && words.iter().any(|word| path.contains(word)) {
@@ -68,12 +68,14 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes the keys of what a handler returns, with dots; of a list those of its elements.
-    pub fn results(&mut self, node: Node<'t>, of: &str, result: &Val<'t>) {
+    pub fn note_result_keys(&mut self, node: Node<'t>, of: &str, result: &Val<'t>) {
         const DEEPEST: usize = 3;
         for one in result.each() {
             match one {
                 Val::List(items) if of.len() < 200 => {
-                    items.iter().for_each(|item| self.results(node, of, item));
+                    items
+                        .iter()
+                        .for_each(|item| self.note_result_keys(node, of, item));
                 }
                 Val::Dict(items) if of.matches('.').count() < DEEPEST => {
                     // RunPod takes a result with an error for a failure; its rest is wording.
@@ -86,7 +88,7 @@ impl<'t> Reader<'t> {
                         }
                         let path = format!("{of}{name}");
                         self.offer(at.unwrap_or(node), format!("result:{path}"), None);
-                        self.results(node, &format!("{path}."), value);
+                        self.note_result_keys(node, &format!("{path}."), value);
                     }
                 }
                 Val::Lost if of.is_empty() => {
@@ -99,12 +101,12 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes the routes that a web framework is given.
-    pub fn served(&mut self, node: Node<'t>) {
+    pub fn note_served_routes(&mut self, node: Node<'t>) {
         let Some(function) = node.field("function") else {
             return;
         };
         let name = function.last_name();
-        let first = node.values().first().copied();
+        let first = node.argument_values().first().copied();
         let is_decorator = node.parent().is_some_and(|p| p.kind() == "decorator");
         let added = name.strip_prefix("add_").unwrap_or_default();
         let (route, methods) = match name {
@@ -138,7 +140,7 @@ impl<'t> Reader<'t> {
         let Some(route) = route else { return };
         let mut around = node.ancestors().take(2);
         let by = around.find_map(|above| above.field("definition"));
-        let by = by.or_else(|| match self.value(*node.values().get(1)?) {
+        let by = by.or_else(|| match self.value(*node.argument_values().get(1)?) {
             Val::Func(own, ..) => Some(own),
             _ => None,
         });
@@ -149,7 +151,7 @@ impl<'t> Reader<'t> {
                 for method in &methods {
                     self.offer(route, format!("serves:{method} {path}"), None);
                     if let Some(result) = &by {
-                        self.results(route, &format!("{method} {path} "), result);
+                        self.note_result_keys(route, &format!("{method} {path} "), result);
                     }
                 }
             }
@@ -157,7 +159,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes another program than `SGLang`'s server that is started, with its words.
-    pub fn runs(&mut self, node: Node<'t>, words: &[Val<'t>], program: usize) {
+    pub fn note_program(&mut self, node: Node<'t>, words: &[Val<'t>], program: usize) {
         let last_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         let words_from = words.get(program..).unwrap_or_default().iter();
         let mut names = words_from.map_while(Val::as_str).map(last_name);
@@ -177,7 +179,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A request's path that a server of the program's own compares with a text.
-    pub fn served_path(&mut self, left: Node<'t>, right: Node<'t>) {
+    pub fn note_compared_path(&mut self, left: Node<'t>, right: Node<'t>) {
         if left.kind() == "attribute" && matches!(left.text(), "self.path" | "request.path") {
             let value = self.value(right);
             let all = value.elements().unwrap_or_else(|| value.each().to_vec());
@@ -190,7 +192,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes a model that a library loads, where the program names it.
-    pub fn loads(&mut self, node: Node<'t>, callee: &Val<'t>) {
+    pub fn note_loaded_model(&mut self, node: Node<'t>, callee: &Val<'t>) {
         let Some(function) = node.field("function") else {
             return;
         };

@@ -2,7 +2,7 @@
 
 use super::eval::Reader;
 use super::syntax::Node;
-use super::usage::Use;
+use super::usage::Usage;
 use super::value::Val;
 
 impl<'t> Reader<'t> {
@@ -11,12 +11,12 @@ impl<'t> Reader<'t> {
         &mut self,
         node: Node<'t>,
         parent: Node<'t>,
-        usage: &mut Use<'t>,
+        usage: &mut Usage<'t>,
         any_case: bool,
     ) {
         let by_name = parent.kind() == "keyword_argument";
         let call = if by_name {
-            parent.above("call")
+            parent.ancestor("call")
         } else {
             parent.parent()
         };
@@ -25,41 +25,45 @@ impl<'t> Reader<'t> {
             return;
         };
         // A parameter may hold the type: `cast(value)`.
-        let callee = self.at(function, &usage.way.clone());
+        let callee = self.at(function, &usage.ctx.clone());
         let text = match callee.path() {
             "" => function.text(),
             path => path,
         };
         match text.rsplit('.').next().unwrap_or(text) {
             kind @ ("int" | "float") => {
-                usage.says(kind);
-                self.used(call, usage, any_case);
+                usage.note_use(kind);
+                self.follow_uses(call, usage, any_case);
             }
-            "loads" => usage.says("json"),
-            kind @ ("min" | "max") if call.values().len() > 1 => {
-                for bound in call.values().into_iter().filter(|value| *value != node) {
-                    let value = self.at(bound, &usage.way.clone());
-                    let text = value.display().unwrap_or_else(|| self.computed(bound));
-                    usage.says(format!("{kind} {text}"));
+            "loads" => usage.note_use("json"),
+            kind @ ("min" | "max") if call.argument_values().len() > 1 => {
+                for bound in call
+                    .argument_values()
+                    .into_iter()
+                    .filter(|value| *value != node)
+                {
+                    let value = self.at(bound, &usage.ctx.clone());
+                    let text = value.display().unwrap_or_else(|| self.fingerprinted(bound));
+                    usage.note_use(format!("{kind} {text}"));
                 }
-                self.used(call, usage, any_case);
+                self.follow_uses(call, usage, any_case);
             }
-            "bool" => usage.says("truthy"),
-            "get" if call.values().first() == Some(&node) => {
-                self.looked_up(function.field("object"), usage, any_case);
+            "bool" => usage.note_use("truthy"),
+            "get" if call.argument_values().first() == Some(&node) => {
+                self.follow_lookup(function.field("object"), usage, any_case);
             }
-            "str" => self.used(call, usage, any_case),
+            "str" => self.follow_uses(call, usage, any_case),
             _ => {
                 usage.plain = true;
                 self.limited(parent, call, &callee, usage);
-                let way = usage.way.clone();
-                let args = self.exactly(|reader| reader.args(call, &way));
+                let ctx = usage.ctx.clone();
+                let args = self.exactly(|reader| reader.args(call, &ctx));
                 let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(call)));
                 let (Some((own, inner)), Val::Func(_, _, object)) = (bound, &callee) else {
-                    return self.beside(call, usage);
+                    return self.follow_conversion(call, usage);
                 };
                 let at = call
-                    .values()
+                    .argument_values()
                     .iter()
                     .position(|a| *a == node)
                     .unwrap_or_default();
@@ -71,12 +75,12 @@ impl<'t> Reader<'t> {
                 if let (Some(name), Some(body)) = (name, own.field("body")) {
                     usage.plain = false;
                     self.steps += body.range().len() / 16;
-                    let all = body.below().filter(|n| n.kind() == "identifier");
-                    let way = std::mem::replace(&mut usage.way, inner);
+                    let all = body.subtree().filter(|n| n.kind() == "identifier");
+                    let ctx = std::mem::replace(&mut usage.ctx, inner);
                     for one in all.filter(|n| n.text() == name) {
-                        self.used(one, usage, any_case);
+                        self.follow_uses(one, usage, any_case);
                     }
-                    usage.way = way;
+                    usage.ctx = ctx;
                 }
             }
         }
@@ -88,7 +92,7 @@ impl<'t> Reader<'t> {
         argument: Node<'t>,
         call: Node<'t>,
         callee: &Val<'t>,
-        usage: &mut Use<'t>,
+        usage: &mut Usage<'t>,
     ) {
         let is_default =
             argument.kind() == "keyword_argument" && argument.text_of("name") == "default";
@@ -99,7 +103,7 @@ impl<'t> Reader<'t> {
             _ if is_default && call.callee_name() == "add_argument" => {
                 let kind = call.keyword("type").map(|kind| self.value(kind));
                 if let Some(kind) = kind.filter(|kind| matches!(kind.path(), "int" | "float")) {
-                    usage.says(kind.path());
+                    usage.note_use(kind.path());
                 }
                 call.keyword("choices").map(|choices| self.value(choices))
             }
@@ -110,7 +114,7 @@ impl<'t> Reader<'t> {
             choices.and_then(|all| all.iter().map(Val::display).collect());
         if let Some(mut words) = words {
             words.sort();
-            usage.says(format!("in [{}]", words.join(",")));
+            usage.note_use(format!("in [{}]", words.join(",")));
         }
     }
 }

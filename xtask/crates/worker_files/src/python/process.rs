@@ -65,7 +65,7 @@ impl<'t> Reader<'t> {
         if !starts(callee) {
             return;
         }
-        let args = node.values();
+        let args = node.argument_values();
         let Some(first) = args.first().copied() else {
             return;
         };
@@ -79,8 +79,8 @@ impl<'t> Reader<'t> {
             || path.ends_with("_shell")
             || shells.contains(&path);
         if shell {
-            for way in self.each_context(node, &[first], Hides::Variables) {
-                let value = self.at(first, &way);
+            for ctx in self.each_context(node, &[first], Hides::Variables) {
+                let value = self.at(first, &ctx);
                 value
                     .each()
                     .iter()
@@ -103,7 +103,7 @@ impl<'t> Reader<'t> {
         };
         let mut texts = words.iter().filter_map(Val::as_str);
         if !texts.any(is_server) {
-            self.runs(node, &words, program);
+            self.note_program(node, &words, program);
         }
         let not_known = |word: &Val<'_>| match word {
             Val::Env(_, under) => under.as_str().is_none(),
@@ -116,7 +116,7 @@ impl<'t> Reader<'t> {
         }
         if text(0).ends_with("printenv") {
             for name in words.iter().skip(1).filter_map(Val::as_str) {
-                self.plain_read(node, name, None);
+                self.add_plain_read(node, name, None);
             }
         } else if text(1).starts_with('-') && text(1).ends_with('c') && text(0).ends_with("sh") {
             let script = words.get(2).cloned().unwrap_or(Val::Unknown);
@@ -142,7 +142,7 @@ impl<'t> Reader<'t> {
 
     /// What a program that parses its own command line is given: a list, or `sys.argv`.
     fn arguments_of_program(&mut self, call: Node<'t>) {
-        let Some(first) = call.values().first().copied() else {
+        let Some(first) = call.argument_values().first().copied() else {
             return;
         };
         let name = self.value(first);
@@ -155,16 +155,16 @@ impl<'t> Reader<'t> {
         self.facts.launches = true;
         let mut seen = Seen::default();
         if !call.callee_name().starts_with("run_") && !first.text().contains("sys.argv") {
-            return self.parts(first, &mut seen);
+            return self.collect_parts(first, &mut seen);
         }
         let file = call.ancestors().last().unwrap_or(call);
-        let sets = file.below().filter(|node| {
+        let sets = file.subtree().filter(|node| {
             let target = node.text_of("left");
             target.starts_with("sys.argv") && node.kind().ends_with("assignment")
                 || node.kind() == "call" && node.text_of("function").starts_with("sys.argv.")
         });
         for change in sets.collect::<Vec<_>>() {
-            self.change_parts(change, &mut seen);
+            self.collect_change(change, &mut seen);
         }
     }
 
@@ -175,9 +175,9 @@ impl<'t> Reader<'t> {
         for argument in node.arguments().collect::<Vec<_>>() {
             match (argument.kind(), argument.field("value")) {
                 ("keyword_argument", Some(value)) => {
-                    for way in self.each_context(argument, &[value], Hides::Flags) {
-                        let value = self.at(value, &way);
-                        self.give(argument, &flag(argument.text_of("name")), Some(&value));
+                    for ctx in self.each_context(argument, &[value], Hides::Flags) {
+                        let value = self.at(value, &ctx);
+                        self.add_flag(argument, &flag(argument.text_of("name")), Some(&value));
                     }
                 }
                 ("dictionary_splat", _) => {
@@ -189,7 +189,7 @@ impl<'t> Reader<'t> {
                     };
                     for (key, value) in items.iter() {
                         let flag = flag(key.as_str().unwrap_or_default());
-                        self.give(argument, &flag, Some(value));
+                        self.add_flag(argument, &flag, Some(value));
                     }
                 }
                 _ => {}

@@ -47,8 +47,8 @@ impl<'t> Program<'t> {
                         "import_module" | "__import__" | "run_module" | "run_path"
                     ) =>
                 {
-                    let first = node.values().first().copied();
-                    let name = first.map_or("", Node::bare).trim_end_matches(".py");
+                    let first = node.argument_values().first().copied();
+                    let name = first.map_or("", Node::unquoted).trim_end_matches(".py");
                     names.push(self.full_module(index, name));
                 }
                 _ => {}
@@ -103,7 +103,7 @@ impl<'t> Program<'t> {
                 let over = dead[parent.number()] || never(node, parent, is_root);
                 dead.push(over);
                 let own = match parent.kind() {
-                    "function_definition" if node.part() == "body" => Some(parent),
+                    "function_definition" if node.role() == "body" => Some(parent),
                     _ => owner[parent.number()],
                 };
                 owner.push(own);
@@ -128,15 +128,15 @@ impl<'t> Program<'t> {
                     }
                     // `runpod.serverless.start` is no `start` of the program's own.
                     "identifier"
-                        if node.part() == "attribute" && modules.contains(root(parent)) => {}
-                    "identifier" if node.part() != "name" || parent.kind() == "aliased_import" => {
+                        if node.role() == "attribute" && modules.contains(root(parent)) => {}
+                    "identifier" if node.role() != "name" || parent.kind() == "aliased_import" => {
                         say(node.text());
                     }
                     "dotted_name" if parent.kind() == "aliased_import" => {
                         say(node.text().rsplit('.').next().unwrap_or_default());
                     }
                     // What `getattr` or `globals()` may be asked for.
-                    "string" => say(node.bare()),
+                    "string" => say(node.unquoted()),
                     _ => {}
                 }
             }
@@ -160,12 +160,12 @@ impl<'t> Program<'t> {
     }
 
     /// Whether a node is reached.
-    pub fn runs(&self, node: Node<'t>) -> bool {
+    pub fn reaches(&self, node: Node<'t>) -> bool {
         let file = &self.files[node.file()];
         let called = |inner: Node<'t>| {
             let mut below = inner;
             inner.ancestors().all(|node| {
-                let inside = node.kind() == "function_definition" && below.part() == "body";
+                let inside = node.kind() == "function_definition" && below.role() == "body";
                 below = node;
                 !inside || self.live.contains(&node)
             })
@@ -184,7 +184,7 @@ fn root(attribute: Node<'_>) -> &str {
 /// Whether a condition keeps the program from ever coming to this part of a statement.
 fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
     const OFF: &str = "False 0 None TYPE_CHECKING typing.TYPE_CHECKING";
-    if parent.kind() != "if_statement" || node.part() != "consequence" {
+    if parent.kind() != "if_statement" || node.role() != "consequence" {
         return false;
     }
     let condition = parent.text_of("condition");

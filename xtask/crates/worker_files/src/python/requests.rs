@@ -54,10 +54,10 @@ impl<'t> Reader<'t> {
         };
         let text = function.text();
         if let Some((_, method, route)) = OPENAI.iter().find(|(end, ..)| text.ends_with(end)) {
-            return self.asked_for(node, None, method, ((*route).to_owned(), None));
+            return self.add_request(node, None, method, ((*route).to_owned(), None));
         }
         if let Some(route) = engine_route(callee) {
-            return self.asked_for(node, None, "POST", (route.to_owned(), None));
+            return self.add_request(node, None, "POST", (route.to_owned(), None));
         }
         // A method of the program itself, which is evaluated, or a route that it serves.
         let serves = node.parent().is_some_and(|p| p.kind() == "decorator");
@@ -83,11 +83,11 @@ impl<'t> Reader<'t> {
         if object.is_some_and(|object| self.value(object).may_be(is_data)) {
             return;
         }
-        for way in self.each_context(node, &[url], Hides::Flags) {
-            for one in spread(&self.at(url, &way)) {
+        for ctx in self.each_context(node, &[url], Hides::Flags) {
+            for one in spread(&self.at(url, &ctx)) {
                 let Some(route) = route(&one) else { continue };
                 for method in &methods {
-                    self.asked_for(node, Some(url), method, (route.clone(), server(&one)));
+                    self.add_request(node, Some(url), method, (route.clone(), server(&one)));
                 }
             }
         }
@@ -100,7 +100,7 @@ impl<'t> Reader<'t> {
         function: Node<'t>,
         callee: &Val<'t>,
     ) -> Option<(Vec<String>, Node<'t>)> {
-        let args = node.values();
+        let args = node.argument_values();
         let first = args.first().copied();
         let mut words = |method: Option<Node<'t>>, default: &str| match method {
             Some(method) => {
@@ -111,18 +111,21 @@ impl<'t> Reader<'t> {
             None => vec![default.to_owned()],
         };
         if function.kind() == "call" && function.text_of("function") == "getattr" {
-            return Some((words(function.values().get(1).copied(), "*"), first?));
+            return Some((
+                words(function.argument_values().get(1).copied(), "*"),
+                first?,
+            ));
         }
         let text = function.text();
         let name = text.rsplit('.').next().unwrap_or(text);
         let one = |method: &str| vec![method.to_uppercase()];
         match name {
             method if METHODS.contains(&method) && function.kind() == "attribute" => {
-                let first = first.filter(|first| first.part() != "value");
+                let first = first.filter(|first| first.role() != "value");
                 Some((one(method), first.or(node.keyword("url"))?))
             }
             "urlopen" | "ws_connect" => {
-                let second = args.get(1).filter(|second| second.part() != "value");
+                let second = args.get(1).filter(|second| second.role() != "value");
                 let data = second.copied().or(node.keyword("data"));
                 let sends = data.is_some_and(|data| data.kind() != "none");
                 let method = if sends && name == "urlopen" {
@@ -148,7 +151,7 @@ impl<'t> Reader<'t> {
             }
             // A function of the program's own: a method and then a route.
             _ => {
-                let word = first.filter(|first| first.kind() == "string")?.bare();
+                let word = first.filter(|first| first.kind() == "string")?.unquoted();
                 let is_method = METHODS.iter().any(|method| method.to_uppercase() == word);
                 Some((one(word), *args.get(1).filter(|_| is_method)?))
             }
@@ -179,7 +182,7 @@ impl<'t> Reader<'t> {
             for (name, value) in named {
                 all.insert(argument(name, value));
                 if value.display().is_none() {
-                    all.extend(value.said_of(name));
+                    all.extend(value.known_parts(name));
                 }
             }
             for more in &args.more {
@@ -190,9 +193,9 @@ impl<'t> Reader<'t> {
         let splat = |argument: Node<'t>| argument.kind() == "dictionary_splat";
         let is_plain = METHODS.contains(&node.callee_name()) && !node.arguments().any(splat);
         let named = BODY.iter().find_map(|name| node.keyword(name));
-        let mut behind = node.values().into_iter();
+        let mut behind = node.argument_values().into_iter();
         let behind = behind.find(|one| {
-            one.part() != "value"
+            one.role() != "value"
                 && one.range().start > url.range().end
                 && node.callee_name() != "get"
         });
@@ -204,8 +207,10 @@ impl<'t> Reader<'t> {
             return all;
         };
         // `json.dumps(body).encode()`
-        let mut calls = body.below().filter(|one| one.callee_name() == "dumps");
-        let dumped = calls.next().and_then(|call| call.values().first().copied());
+        let mut calls = body.subtree().filter(|one| one.callee_name() == "dumps");
+        let dumped = calls
+            .next()
+            .and_then(|call| call.argument_values().first().copied());
         let body = self.value(dumped.unwrap_or(body));
         Self::parts_of_body("", &body, &mut all);
         all
@@ -245,7 +250,7 @@ impl<'t> Reader<'t> {
         let object = node.field("function")?.field("object")?;
         // `client.chat.completions`
         let all = std::iter::successors(Some(object), |one| one.field("object"));
-        let made = self.set_to(all.filter(|one| one.text() != "self").last()?);
+        let made = self.definitions_of(all.filter(|one| one.text() != "self").last()?);
         made.into_iter().find(|one| one.kind() == "call")
     }
 
@@ -261,7 +266,7 @@ impl<'t> Reader<'t> {
                         let fixed = value.display().filter(|_| !matches!(value, Val::List(_)));
                         let fixed = fixed.filter(|_| !is_secret(&name[of.len()..]));
                         if fixed.is_none() {
-                            all.extend(value.said_of(&name));
+                            all.extend(value.known_parts(&name));
                         }
                         for one in value.each().iter().filter(|one| **one != Val::Never) {
                             match (one, &fixed) {
@@ -281,7 +286,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn asked_for(
+    fn add_request(
         &mut self,
         node: Node<'t>,
         url: Option<Node<'t>>,
@@ -293,14 +298,14 @@ impl<'t> Reader<'t> {
         let by_client = || self.client(node)?.keyword("timeout");
         let timeout = node.keyword("timeout").or_else(by_client);
         // `timeout = ClientTimeout(…)` by a name.
-        let timeout = timeout.map(|node| match self.set_to(node)[..] {
+        let timeout = timeout.map(|node| match self.definitions_of(node)[..] {
             [made] if made.callee_name().ends_with("Timeout") => made,
             _ => node,
         });
         let timeout = timeout.filter(|_| method != "GET").map(|node| {
             // `ClientTimeout(total=600)`
             let made = node.callee_name().ends_with("Timeout");
-            let first = node.values().first().copied().filter(|_| made);
+            let first = node.argument_values().first().copied().filter(|_| made);
             let seconds = node.keyword("total").or(first).unwrap_or(node);
             let value = self.at(seconds, &Ctx::default());
             // What a variable gives is compared with the variable.
@@ -323,7 +328,7 @@ impl<'t> Reader<'t> {
             method: method.to_owned(),
             timeout,
             place,
-            reached: self.program.runs(node),
+            reached: self.program.reaches(node),
         };
         if !self.facts.routes.contains(&requested) {
             self.facts.routes.push(requested);
@@ -334,7 +339,7 @@ impl<'t> Reader<'t> {
 /// A method of a client that is given to another function with the URL: `to_thread(requests.post,
 /// url)`.
 fn handed_on(call: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
-    let args = call.values();
+    let args = call.argument_values();
     let mut pairs = args.windows(2).map(|pair| (pair[0], pair[1]));
     pairs.find(|(method, _)| method.kind() == "attribute" && METHODS.contains(&method.last_name()))
 }
@@ -351,7 +356,7 @@ pub fn said_of_part(line: &str) -> Option<(&str, &str, &str)> {
 impl Val<'_> {
     /// What is known of a part of a body that is not fixed as a whole, a line each: the keys of the
     /// job's input that it is, what its list always holds, the words of its text.
-    fn said_of(&self, name: &str) -> Vec<String> {
+    fn known_parts(&self, name: &str) -> Vec<String> {
         if is_secret(name.rsplit('.').next().unwrap_or(name)) {
             return Vec::new();
         }

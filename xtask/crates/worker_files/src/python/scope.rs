@@ -154,7 +154,7 @@ impl<'t> Program<'t> {
             // `case {"key": value, **rest}`
             "splat_pattern" => {
                 let of = node
-                    .above("match_statement")
+                    .ancestor("match_statement")
                     .and_then(|of| of.field("subject"));
                 if let Some((of, rest)) = of.zip(node.child(0)) {
                     self.bind(rest, &Bound::Value(of), Vec::new());
@@ -184,9 +184,9 @@ impl<'t> Program<'t> {
                 changing.extend(object.map(|object| (object, node)));
             }
             "call" if node.callee_name() == "add_argument" => {
-                let long = node.values().into_iter().map(Node::bare);
+                let long = node.argument_values().into_iter().map(Node::unquoted);
                 let name = long.max_by_key(|name| name.starts_with("--"));
-                let dest = node.keyword("dest").map(Node::bare).or(name);
+                let dest = node.keyword("dest").map(Node::unquoted).or(name);
                 let dest = dest.unwrap_or_default().trim_start_matches('-');
                 let of = self.options.entry(dest.replace('-', "_")).or_default();
                 of.push(node);

@@ -54,7 +54,7 @@ impl<'t> Reader<'t> {
             let interpreted = limits(kind, value);
             let default = field.default.filter(|text| !text.is_empty());
             let place = self.place(value.unwrap_or(class));
-            let reached = self.program.runs(class);
+            let reached = self.program.reaches(class);
             for name in names {
                 self.facts.env.push(EnvRead {
                     required: field.needed,
@@ -100,7 +100,7 @@ impl<'t> Reader<'t> {
 
     /// Text that names variables: `${oc.env:A,d}`, or the environment itself by name.
     pub fn environment_string(&mut self, node: Node<'t>) {
-        match node.bare() {
+        match node.unquoted() {
             text if text == "envvar" || text.contains("oc.env:") => {
                 self.variables(
                     node,
@@ -109,7 +109,7 @@ impl<'t> Reader<'t> {
             }
             "environ" | "environb" | "getenv"
                 if node
-                    .above("call")
+                    .ancestor("call")
                     .is_none_or(|call| call.callee_name() != "getattr") =>
             {
                 self.variables(node, "the environment is reached by its name");

@@ -211,13 +211,13 @@ impl<'t> Node<'t> {
     }
 
     /// Its ancestors within its function, from the inside out.
-    pub fn inside(self) -> impl Iterator<Item = Node<'t>> {
+    pub fn local_ancestors(self) -> impl Iterator<Item = Node<'t>> {
         let all = self.ancestors();
         all.take_while(|above| above.kind() != "function_definition")
     }
 
     /// The name of its field in the parent.
-    pub fn part(self) -> &'static str {
+    pub fn role(self) -> &'static str {
         self.data().part.unwrap_or_default()
     }
 
@@ -272,7 +272,7 @@ impl<'t> Node<'t> {
     }
 
     /// The nearest ancestor of a kind.
-    pub fn above(self, kind: &str) -> Option<Node<'t>> {
+    pub fn ancestor(self, kind: &str) -> Option<Node<'t>> {
         self.ancestors().find(|node| node.kind() == kind)
     }
 
@@ -291,22 +291,22 @@ impl<'t> Node<'t> {
     /// it, or only decides that the function ends there.
     pub fn is_idle(self) -> bool {
         let mut below = self;
-        let mut all = self.inside().map(|above| {
+        let mut all = self.local_ancestors().map(|above| {
             let ends = |block: Node<'t>| {
                 let last = block.children().last();
                 last.is_some_and(|l| matches!(l.kind(), "return_statement" | "raise_statement"))
             };
             let idle = match above.kind() {
                 // The default of a parameter goes to who leaves it out.
-                kind if kind.ends_with("default_parameter") && below.part() == "value" => {
+                kind if kind.ends_with("default_parameter") && below.role() == "value" => {
                     return Some(false);
                 }
                 "parameters" => true,
-                "keyword_argument" if below.part() == "name" => true,
+                "keyword_argument" if below.role() == "name" => true,
                 "assignment" => above.text_of("left") == self.text(),
                 "call" => above.logs(),
                 "if_statement" => {
-                    below.part() == "condition" && above.field("consequence").is_some_and(ends)
+                    below.role() == "condition" && above.field("consequence").is_some_and(ends)
                 }
                 _ => false,
             };
@@ -351,7 +351,7 @@ impl<'t> Node<'t> {
     }
 
     /// The values of a call's arguments, in their order.
-    pub fn values(self) -> Vec<Node<'t>> {
+    pub fn argument_values(self) -> Vec<Node<'t>> {
         let value = |argument: Node<'t>| match argument.kind() {
             "keyword_argument" => argument.field("value"),
             "list_splat" | "dictionary_splat" => argument.child(0),
@@ -412,14 +412,14 @@ impl<'t> Node<'t> {
     }
 
     /// The text of a string between its quotes, with its escapes.
-    pub fn bare(self) -> &'t str {
+    pub fn unquoted(self) -> &'t str {
         let text = self.text();
         text.trim_start_matches(|c: char| c.is_ascii_alphabetic())
             .trim_matches(['"', '\''])
     }
 
     /// The node and everything below it, in the order of the text.
-    pub fn below(self) -> impl Iterator<Item = Node<'t>> {
+    pub fn subtree(self) -> impl Iterator<Item = Node<'t>> {
         let end = self.data().end;
         let all = self.number()..self.syntax.nodes.len();
         all.map(move |at| self.syntax.node(at))

@@ -16,7 +16,7 @@ const MOST_USES: usize = 24;
 
 /// How a value is used.
 #[derive(Default)]
-pub struct Use<'t> {
+pub struct Usage<'t> {
     /// Its defaults, with their nodes.
     pub defaults: Vec<(Val<'t>, Node<'t>)>,
     how: BTreeSet<String>,
@@ -26,10 +26,10 @@ pub struct Use<'t> {
     pub plain: bool,
     pub seen: Vec<Node<'t>>,
     /// The context of the mention.
-    pub way: Ctx<'t>,
+    pub ctx: Ctx<'t>,
 }
 
-impl Use<'_> {
+impl Usage<'_> {
     /// The uses other than as plain text, in words.
     pub fn interpreted(&self) -> Option<String> {
         let mut how = self.how.clone();
@@ -55,7 +55,7 @@ impl Use<'_> {
         (!all.is_empty()).then(|| all.join(", "))
     }
 
-    pub fn says(&mut self, how: impl Into<String>) {
+    pub fn note_use(&mut self, how: impl Into<String>) {
         self.how.insert(how.into());
     }
 }
@@ -67,33 +67,33 @@ impl<'t> Reader<'t> {
         node: Node<'t>,
         own: &Val<'t>,
         required: bool,
-        way: &Ctx<'t>,
-    ) -> Use<'t> {
-        let mut usage = Use {
-            way: way.clone(),
-            ..Use::default()
+        ctx: &Ctx<'t>,
+    ) -> Usage<'t> {
+        let mut usage = Usage {
+            ctx: ctx.clone(),
+            ..Usage::default()
         };
-        self.used(node, &mut usage, false);
+        self.follow_uses(node, &mut usage, false);
         // Whether it is there has no default.
         if node.kind() == "comparison_operator" {
             usage.defaults.clear();
         }
         if required {
-            self.caught(node, &mut usage);
+            self.note_exception_default(node, &mut usage);
         }
-        self.guard_decides(node, own, &mut usage);
-        self.tried_next(node, own, &mut usage);
+        self.note_guard_defaults(node, own, &mut usage);
+        self.note_fallback_names(node, own, &mut usage);
         usage
     }
 
-    pub fn default(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
-        let way = usage.way.clone();
-        usage.defaults.push((self.at(node, &way), node));
+    pub fn default(&mut self, node: Node<'t>, usage: &mut Usage<'t>) {
+        let ctx = usage.ctx.clone();
+        usage.defaults.push((self.at(node, &ctx), node));
     }
 
     /// The default that `or`, a condition or an `if` beside a value gives, as text. One that is
     /// computed may be what another kind of job gets, and an empty one is none.
-    pub fn default_beside(node: Node<'t>, needed: bool, usage: &Use<'t>) -> Option<String> {
+    pub fn default_beside(node: Node<'t>, needed: bool, usage: &Usage<'t>) -> Option<String> {
         // Elsewhere a value that is needed was looked at already.
         let is_beside = |at: &Node<'t>| !needed || at.function() == node.function();
         let mut defaults = usage.defaults.iter().filter(|(_, at)| is_beside(at));
@@ -102,7 +102,7 @@ impl<'t> Reader<'t> {
     }
 
     /// How the value of an expression is used, followed through names, calls and returns.
-    pub fn used(&mut self, node: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+    pub fn follow_uses(&mut self, node: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
         if usage.seen.len() >= MOST_USES || usage.seen.contains(&node) || self.steps > self.limit {
             return;
         }
@@ -110,24 +110,24 @@ impl<'t> Reader<'t> {
         self.steps += 1;
         let Some(parent) = node.parent() else { return };
         match parent.kind() {
-            "parenthesized_expression" | "await" => self.used(parent, usage, any_case),
+            "parenthesized_expression" | "await" => self.follow_uses(parent, usage, any_case),
             "boolean_operator" => {
                 let is_left = parent.field("left") == Some(node);
                 if is_left && parent.text_of("operator") == "and" {
-                    if !self.decided(node, usage) {
-                        usage.says("truthy");
+                    if !self.note_branch_defaults(node, usage) {
+                        usage.note_use("truthy");
                     }
                     return;
                 }
                 if let Some(right) = parent.field("right").filter(|_| is_left) {
                     self.default(right, usage);
                 }
-                self.used(parent, usage, any_case);
+                self.follow_uses(parent, usage, any_case);
             }
             "conditional_expression" => {
                 let branches = [parent.child(0), parent.child(2)];
                 if !branches.contains(&Some(node)) {
-                    return usage.says("truthy");
+                    return usage.note_use("truthy");
                 }
                 // `first if first else value`
                 let asked = parent.child(1).map_or("", Node::text);
@@ -135,85 +135,88 @@ impl<'t> Reader<'t> {
                 if let Some(other) = others.find(|one| *one != node && one.text() != asked) {
                     self.default(other, usage);
                 }
-                self.used(parent, usage, any_case);
+                self.follow_uses(parent, usage, any_case);
             }
-            "not_operator" | "if_statement" | "elif_clause" if self.decided(node, usage) => {}
-            "not_operator" => usage.says("not truthy"),
+            "not_operator" | "if_statement" | "elif_clause"
+                if self.note_branch_defaults(node, usage) => {}
+            "not_operator" => usage.note_use("not truthy"),
             "assert_statement" if parent.child(0) == Some(node) => {
                 usage.ends |= is_given_up(parent, node, usage.seen[0]);
             }
             "if_statement" | "elif_clause" | "while_statement" | "assert_statement"
-            | "if_clause" => usage.says("truthy"),
-            "binary_operator" => match self.reckoned(node, parent, usage) {
+            | "if_clause" => usage.note_use("truthy"),
+            "binary_operator" => match self.arithmetic(node, parent, usage) {
                 Some(how) => {
-                    usage.says(how);
-                    self.used(parent, usage, any_case);
+                    usage.note_use(how);
+                    self.follow_uses(parent, usage, any_case);
                 }
                 None => usage.plain = true,
             },
-            "comparison_operator" => self.compared(node, parent, usage, any_case),
-            "match_statement" if node.part() == "subject" => self.cases(parent, usage, any_case),
+            "comparison_operator" => self.follow_comparison(node, parent, usage, any_case),
+            "match_statement" if node.role() == "subject" => {
+                self.follow_cases(parent, usage, any_case)
+            }
             "attribute" => {
                 let Some(call) = parent.parent().filter(|call| call.kind() == "call") else {
                     return;
                 };
                 match parent.text_of("attribute") {
-                    "lower" | "upper" | "casefold" => self.used(call, usage, true),
-                    "strip" | "rstrip" | "lstrip" => self.used(call, usage, any_case),
+                    "lower" | "upper" | "casefold" => self.follow_uses(call, usage, true),
+                    "strip" | "rstrip" | "lstrip" => self.follow_uses(call, usage, any_case),
                     method => {
-                        usage.says(normal(&format!("{method}{}", call.text_of("arguments"))));
-                        self.beside(call, usage);
+                        usage.note_use(normal(&format!("{method}{}", call.text_of("arguments"))));
+                        self.follow_conversion(call, usage);
                     }
                 }
             }
             "argument_list" | "keyword_argument" => self.passed(node, parent, usage, any_case),
-            "subscript" if node.part() == "subscript" => {
-                self.looked_up(parent.field("value"), usage, any_case);
+            "subscript" if node.role() == "subscript" => {
+                self.follow_lookup(parent.field("value"), usage, any_case);
             }
             "assignment" | "named_expression" => {
                 let target = parent.field("left").or(parent.field("name"));
                 match target.filter(|target| target.kind() == "identifier" && *target != node) {
-                    Some(target) => self.used_name(target, usage, any_case),
+                    Some(target) => self.follow_variable(target, usage, any_case),
                     None => usage.plain = true,
                 }
                 if parent.kind() == "named_expression" {
-                    self.used(parent, usage, any_case);
+                    self.follow_uses(parent, usage, any_case);
                 }
             }
-            "return_statement" | "lambda" | "yield" => self.given_back(parent, usage, any_case),
+            "return_statement" | "lambda" | "yield" => self.follow_return(parent, usage, any_case),
             "expression_statement" => {}
             _ => usage.plain = true,
         }
     }
 
     /// What is made of a value may have a default beside it.
-    pub fn beside(&mut self, call: Node<'t>, usage: &mut Use<'t>) {
+    pub fn follow_conversion(&mut self, call: Node<'t>, usage: &mut Usage<'t>) {
         let parent = call.parent().map_or("", Node::kind);
         if matches!(parent, "conditional_expression" | "boolean_operator") {
-            self.used(call, usage, false);
+            self.follow_uses(call, usage, false);
         }
     }
 
     /// What the caller does with a result.
-    fn given_back(&mut self, parent: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+    fn follow_return(&mut self, parent: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
         let function = match parent.kind() {
             "lambda" => Some(parent),
             _ => parent.function(),
         };
-        match function.and_then(|function| self.call_of(function, &usage.way)) {
+        match function.and_then(|function| self.call_of(function, &usage.ctx)) {
             Some(call) => {
-                let around = usage.way.around(call);
-                let way = std::mem::replace(&mut usage.way, around);
-                self.used(call, usage, any_case);
-                usage.way = way;
+                let around = usage.ctx.around(call);
+                let ctx = std::mem::replace(&mut usage.ctx, around);
+                self.follow_uses(call, usage, any_case);
+                usage.ctx = ctx;
             }
             None => usage.plain = true,
         }
     }
 
     /// The words of a `match`, and the default that `case None:` gives.
-    fn cases(&mut self, holder: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
-        let all = holder.below().filter(|one| one.kind() == "case_pattern");
+    fn follow_cases(&mut self, holder: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
+        let all = holder.subtree().filter(|one| one.kind() == "case_pattern");
         let words: Vec<_> = all.map(|one| normal(one.text())).collect();
         // A name takes any value.
         let is_word = |text: &String| {
@@ -221,7 +224,7 @@ impl<'t> Reader<'t> {
             text != "None" && (!is_name || text == "_")
         };
         match words.iter().any(is_word) {
-            true => usage.says(format!("in {}{}", words.join(" "), case(any_case))),
+            true => usage.note_use(format!("in {}{}", words.join(" "), case(any_case))),
             false => usage.plain = true,
         }
         let is_none = |clause: &Node<'t>| {
@@ -229,7 +232,7 @@ impl<'t> Reader<'t> {
             clause.kind() == "case_clause"
                 && patterns.any(|one| one.text().split(" | ").any(|text| text == "None"))
         };
-        for inside in holder.below().filter(is_none).flat_map(Node::below) {
+        for inside in holder.subtree().filter(is_none).flat_map(Node::subtree) {
             match inside.kind() {
                 "assignment" => inside.field("right"),
                 "return_statement" => inside.child(0),
@@ -241,8 +244,8 @@ impl<'t> Reader<'t> {
     }
 
     /// The call of a function in a context, or its only call.
-    fn call_of(&self, function: Node<'t>, way: &Ctx<'t>) -> Option<Node<'t>> {
-        if let Some(Frame::Call(_, call)) = way.frame(function) {
+    fn call_of(&self, function: Node<'t>, ctx: &Ctx<'t>) -> Option<Node<'t>> {
+        if let Some(Frame::Call(_, call)) = ctx.frame(function) {
             return *call;
         }
         match self.sites.get(&function)?.as_slice() {
@@ -251,7 +254,13 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn compared(&mut self, node: Node<'t>, parent: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+    fn follow_comparison(
+        &mut self,
+        node: Node<'t>,
+        parent: Node<'t>,
+        usage: &mut Usage<'t>,
+        any_case: bool,
+    ) {
         let Some(other) = parent.children().find(|child| *child != node) else {
             return;
         };
@@ -261,9 +270,9 @@ impl<'t> Reader<'t> {
             usage.plain = true;
             return;
         }
-        let value = self.at(other, &usage.way.clone());
+        let value = self.at(other, &usage.ctx.clone());
         if matches!(value, Val::None) || value.as_str().is_some_and(str::is_empty) {
-            self.decided(node, usage);
+            self.note_branch_defaults(node, usage);
             return;
         }
         let shown = match value.elements() {
@@ -278,15 +287,20 @@ impl<'t> Reader<'t> {
         };
         // A comparison with an unknown value says nothing about how the value is taken.
         match shown {
-            Some(shown) => usage.says(format!("{operator} {shown}{}", case(any_case))),
+            Some(shown) => usage.note_use(format!("{operator} {shown}{}", case(any_case))),
             None => usage.plain = true,
         }
     }
 
     /// The keys of a dict that a value is looked up in.
-    pub fn looked_up(&mut self, table: Option<Node<'t>>, usage: &mut Use<'t>, any_case: bool) {
-        let way = usage.way.clone();
-        let Some(Val::Dict(items)) = table.map(|table| self.at(table, &way)) else {
+    pub fn follow_lookup(
+        &mut self,
+        table: Option<Node<'t>>,
+        usage: &mut Usage<'t>,
+        any_case: bool,
+    ) {
+        let ctx = usage.ctx.clone();
+        let Some(Val::Dict(items)) = table.map(|table| self.at(table, &ctx)) else {
             usage.plain = true;
             return;
         };
@@ -294,16 +308,21 @@ impl<'t> Reader<'t> {
         match words {
             Some(mut words) => {
                 words.sort();
-                usage.says(format!("in [{}]{}", words.join(","), case(any_case)));
+                usage.note_use(format!("in [{}]{}", words.join(","), case(any_case)));
             }
             None => usage.plain = true,
         }
     }
 
     /// Arithmetic with a constant: `* 60`.
-    fn reckoned(&mut self, node: Node<'t>, parent: Node<'t>, usage: &Use<'t>) -> Option<String> {
+    fn arithmetic(
+        &mut self,
+        node: Node<'t>,
+        parent: Node<'t>,
+        usage: &Usage<'t>,
+    ) -> Option<String> {
         let other = parent.children().find(|child| *child != node)?;
-        let number = Some(self.at(other, &usage.way));
+        let number = Some(self.at(other, &usage.ctx));
         let number = number
             .filter(|one| matches!(one, Val::Int(_) | Val::Float(_)))?
             .display()?;
@@ -316,43 +335,45 @@ impl<'t> Reader<'t> {
     }
 
     /// Follows the uses of a variable.
-    fn used_name(&mut self, target: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+    fn follow_variable(&mut self, target: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
         let all = self.program.uses_of(target.scope(), target.text());
         self.steps += all.len();
         for one in all {
             let parent = one.parent();
-            let sets = parent.is_some_and(|p| p.kind() == "assignment" && one.part() == "left");
+            let sets = parent.is_some_and(|p| p.kind() == "assignment" && one.role() == "left");
             let may_be = one.range().start > target.range().start && !sets;
             // `if name == "LIST": value.split(",")` is for that variable alone.
-            if may_be && self.happens(one, &usage.way.clone()) {
-                self.used(one, usage, any_case);
+            if may_be && self.may_run(one, &usage.ctx.clone()) {
+                self.follow_uses(one, usage, any_case);
             }
         }
     }
 
     /// The default that `except KeyError` gives.
-    fn caught(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
+    fn note_exception_default(&mut self, node: Node<'t>, usage: &mut Usage<'t>) {
         let mut inner = node;
-        let target = node.above("assignment").map_or("", |a| a.text_of("left"));
-        for above in node.inside() {
-            let body = above.kind() == "try_statement" && inner.part() == "body";
+        let target = node
+            .ancestor("assignment")
+            .map_or("", |a| a.text_of("left"));
+        for above in node.local_ancestors() {
+            let body = above.kind() == "try_statement" && inner.role() == "body";
             for clause in above
                 .children()
                 .filter(|c| body && c.kind() == "except_clause")
             {
                 let is = |kind| move |node: &Node<'t>| node.kind() == kind;
-                let sets = clause.below().filter(is("assignment"));
+                let sets = clause.subtree().filter(is("assignment"));
                 let mut sets = sets.filter(|n| n.text_of("left") == target && !target.is_empty());
-                let mut returns = clause.below().filter(is("return_statement"));
+                let mut returns = clause.subtree().filter(is("return_statement"));
                 let value = sets.next().and_then(|n| n.field("right"));
                 // A dict that tells of an error is no value.
                 let returned = || returns.next()?.child(0);
-                if value.is_none() && clause.below().any(is_error) {
+                if value.is_none() && clause.subtree().any(is_error) {
                     continue;
                 }
                 match value.or_else(returned) {
                     Some(value) => self.default(value, usage),
-                    None if clause.below().any(|n| n.kind() == "raise_statement") => {}
+                    None if clause.subtree().any(|n| n.kind() == "raise_statement") => {}
                     None => usage.defaults.push((Val::None, clause)),
                 }
             }
@@ -361,11 +382,11 @@ impl<'t> Reader<'t> {
     }
 
     /// Whether a condition around a read tests for the same variable.
-    pub fn guarded(node: Node<'t>, name: &str) -> bool {
-        let first = || node.values().first().copied();
+    pub fn is_guarded(node: Node<'t>, name: &str) -> bool {
+        let first = || node.argument_values().first().copied();
         let key = node.field("subscript").or_else(first);
         let key = key.map_or(name, Node::text);
-        node.inside().any(|above| {
+        node.local_ancestors().any(|above| {
             let within = above.is_comprehension();
             let clause = || above.children().find(|c| within && c.kind() == "if_clause");
             let condition = match above.kind() {
@@ -382,7 +403,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The value that the program sets a variable to before this read.
-    pub fn overwritten(&self, name: &str, read: Node<'t>) -> Option<String> {
+    pub fn value_set_before(&self, name: &str, read: Node<'t>) -> Option<String> {
         let mut before = self.written.iter().filter(|(own, node, _)| {
             let mut above = node
                 .ancestors()
@@ -428,28 +449,28 @@ impl<'t> Reader<'t> {
             }
             Val::None => {}
             Val::Str(text, _) if text.is_empty() => {}
-            value => found.push(value.display().unwrap_or_else(|| self.computed(at))),
+            value => found.push(value.display().unwrap_or_else(|| self.fingerprinted(at))),
         }
     }
 
     /// The value of an expression as text.
-    pub fn shown(&mut self, node: Node<'t>) -> String {
+    pub fn display_or_source(&mut self, node: Node<'t>) -> String {
         let value = self.value(node);
-        value.display().unwrap_or_else(|| self.computed(node))
+        value.display().unwrap_or_else(|| self.fingerprinted(node))
     }
 
     /// The source text of a computed default, with a hash of what it depends on: functions and
     /// values of the program, and data files.
-    pub fn computed(&self, at: Node<'t>) -> String {
+    pub fn fingerprinted(&self, at: Node<'t>) -> String {
         const MOST: usize = 40;
         let mut todo = vec![at];
         let mut from: Vec<Node<'t>> = Vec::new();
         while let Some(node) = todo.pop() {
             let names = node
-                .below()
-                .filter(|n| n.kind() == "identifier" && n.part() != "attribute");
-            let bound = names.flat_map(|name| self.bound_to(name));
-            let bound = bound.flat_map(|bound| self.used_of(bound, at));
+                .subtree()
+                .filter(|n| n.kind() == "identifier" && n.role() != "attribute");
+            let bound = names.flat_map(|name| self.bound_nodes(name));
+            let bound = bound.flat_map(|bound| self.relevant_parts(bound, at));
             for bound in bound.collect::<Vec<_>>() {
                 if from.len() < MOST && bound != at && !from.contains(&bound) {
                     from.push(bound);
@@ -475,8 +496,8 @@ impl<'t> Reader<'t> {
     }
 
     /// Of a class only what sets the attributes that an expression mentions, where that is known.
-    fn used_of(&self, bound: Node<'t>, at: Node<'t>) -> Vec<Node<'t>> {
-        let attributes = at.below().filter(|node| node.kind() == "attribute");
+    fn relevant_parts(&self, bound: Node<'t>, at: Node<'t>) -> Vec<Node<'t>> {
+        let attributes = at.subtree().filter(|node| node.kind() == "attribute");
         let names = attributes.map(|node| node.text_of("attribute"));
         let sets = names.flat_map(|name| self.program.attribute(&[bound], name).0);
         let sets: Vec<Node<'t>> = sets.map(|(value, _)| value).collect();
@@ -487,7 +508,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The expressions and functions that a name is bound to.
-    fn bound_to(&self, name: Node<'t>) -> Vec<Node<'t>> {
+    fn bound_nodes(&self, name: Node<'t>) -> Vec<Node<'t>> {
         let Some((scope, name)) = self.program.variable(name) else {
             return Vec::new();
         };
@@ -499,9 +520,9 @@ impl<'t> Reader<'t> {
     }
 
     /// What a name or an attribute is set to.
-    pub fn set_to(&mut self, name: Node<'t>) -> Vec<Node<'t>> {
-        if name.kind() == "identifier" && name.part() != "attribute" {
-            return self.bound_to(name);
+    pub fn definitions_of(&mut self, name: Node<'t>) -> Vec<Node<'t>> {
+        if name.kind() == "identifier" && name.role() != "attribute" {
+            return self.bound_nodes(name);
         }
         let owners = match name.field("object").map(|own| self.value(own)) {
             Some(Val::Module(file)) => vec![self.program.files[file].syntax.root()],

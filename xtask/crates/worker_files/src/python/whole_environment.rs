@@ -1,6 +1,6 @@
 //! Uses of the whole environment: copies, loops, arguments.
 
-use super::environment::{Asked, READING};
+use super::environment::{EnvLookup, READING};
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
@@ -20,7 +20,7 @@ impl<'t> Reader<'t> {
     pub fn whole_environment(&mut self, node: Node<'t>) {
         let Some(parent) = node.parent() else { return };
         let mentioned = matches!(node.text(), "environ" | "environb" | "getenv");
-        if node.part() == "attribute" {
+        if node.role() == "attribute" {
             // `x.environ` of an unknown `x`.
             let is_known = |value: &Val<'t>| match value {
                 Val::Environ(_) | Val::Func(..) => true,
@@ -53,7 +53,7 @@ impl<'t> Reader<'t> {
             "attribute" => {
                 let method = outer.text_of("attribute");
                 if is_among(LISTING, method) {
-                    self.scanned(outer);
+                    self.listed_environment(outer);
                 } else if !is_among(READING, method) && !is_among(FOLLOWED, method) {
                     let what = "what is done with the whole environment is not understood";
                     self.variables(outer, what);
@@ -63,7 +63,7 @@ impl<'t> Reader<'t> {
             "for_statement" | "for_in_clause"
                 if is_whole && !is_among(LISTING, inner.callee_name()) =>
             {
-                self.scanned(inner);
+                self.listed_environment(inner);
             }
             "argument_list" | "keyword_argument" => {
                 self.environment_argument(inner, outer, is_whole);
@@ -85,7 +85,7 @@ impl<'t> Reader<'t> {
 
     pub fn environment_argument(&mut self, node: Node<'t>, outer: Node<'t>, is_whole: bool) {
         let call = match outer.kind() {
-            "keyword_argument" => outer.above("call"),
+            "keyword_argument" => outer.ancestor("call"),
             _ => outer.parent(),
         };
         let Some(function) = call.and_then(|call| call.field("function")) else {
@@ -119,7 +119,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A loop over the whole environment. It reads the prefixes and names that it compares with.
-    pub fn scanned(&mut self, node: Node<'t>) {
+    pub fn listed_environment(&mut self, node: Node<'t>) {
         let mut above = node.ancestors();
         let owner = above.find(|node| matches!(node.kind(), "for_statement" | "for_in_clause"));
         let scope = owner.and_then(|owner| match owner.kind() {
@@ -139,9 +139,9 @@ impl<'t> Reader<'t> {
             return;
         }
         let mut names: Vec<Val<'t>> = Vec::new();
-        for inner in scope.below() {
+        for inner in scope.subtree() {
             if inner.kind() == "call" && inner.text_of("function") == format!("{key}.startswith") {
-                let begin = inner.values().first().copied();
+                let begin = inner.argument_values().first().copied();
                 let begin = begin.map_or(Val::Unknown, |node| self.value(node));
                 names.extend(begin.all().iter().map(|one| one.join(&Val::text("*"))));
             } else if inner.kind() == "comparison_operator"
@@ -155,8 +155,8 @@ impl<'t> Reader<'t> {
             let picks = picked(scope, left, key);
             if let Some(picks) = picks.filter(|picks| self.value(picks.0).is_own()) {
                 let name = format!("{}(*)", picks.0.last_name());
-                let interpreted = Some(self.computed(picks.1));
-                let reached = self.program.runs(node);
+                let interpreted = Some(self.fingerprinted(picks.1));
+                let reached = self.program.reaches(node);
                 let read = EnvRead::new(name, None, self.place(node));
                 return self.facts.env.push(EnvRead {
                     interpreted,
@@ -167,7 +167,7 @@ impl<'t> Reader<'t> {
             names.push(Val::Unknown);
         }
         for name in names {
-            self.read(node, &Asked::named(name), &Ctx::default());
+            self.add_reads(node, &EnvLookup::named(name), &Ctx::default());
         }
     }
 }
@@ -176,7 +176,7 @@ impl<'t> Reader<'t> {
 fn picked<'t>(scope: Node<'t>, left: Option<Node<'t>>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
     let bound = left.map(Node::range)?;
     let names = scope
-        .below()
+        .subtree()
         .filter(|one| one.kind() == "identifier" && one.text() == key);
     let mut uses = names.filter(|one| !bound.contains(&one.range().start));
     let one = uses.next().filter(|_| uses.next().is_none())?;
@@ -205,8 +205,8 @@ fn is_target(node: Node<'_>, parent: Node<'_>) -> bool {
         parent.kind(),
         "assignment" | "augmented_assignment" | "named_expression"
     );
-    set && matches!(node.part(), "left" | "name")
-        || is_among(BINDING, parent.kind()) && !matches!(node.part(), "value" | "right")
-        || matches!(node.part(), "name" | "alias" | "attribute")
+    set && matches!(node.role(), "left" | "name")
+        || is_among(BINDING, parent.kind()) && !matches!(node.role(), "value" | "right")
+        || matches!(node.role(), "name" | "alias" | "attribute")
         || parent.kind() == "type"
 }
