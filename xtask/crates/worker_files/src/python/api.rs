@@ -45,7 +45,7 @@ pub type Calls<'t> = HashMap<&'t str, Vec<(usize, Node<'t>)>>;
 pub fn calls<'t>(program: &Program<'t>) -> Calls<'t> {
     let mut all = Calls::new();
     for file in program.files.iter().filter(|file| file.reached) {
-        for call in file.syntax.nodes().filter(|node| node.kind() == "call") {
+        for call in file.syntax.nodes().filter(|node| node.is("call")) {
             let kinds: Vec<&str> = call.arguments().map(Node::kind).collect();
             let is_known = !kinds.iter().any(|kind| kind.ends_with("_splat"));
             if is_known && program.reaches(call) {
@@ -149,7 +149,7 @@ fn definition(
         place: source.place(name.range()),
     });
     if kind == ApiKind::Class && owner.is_empty() {
-        for member in node.field("body").into_iter().flat_map(Node::children) {
+        for member in node.field_children("body") {
             definition(source, (module, own), member, calls, found);
         }
     }

@@ -35,17 +35,13 @@ impl<'t> Reader<'t> {
     /// `node` is part of such a condition.
     pub fn note_branch_defaults(&mut self, node: Node<'t>, usage: &mut Usage<'t>) -> bool {
         let holder = node.ancestors().find(|above| is_condition(*above));
-        let start = node.range().start;
-        let Some((holder, condition)) = holder
-            .and_then(|holder| Some((holder, holder.field("condition")?)))
-            .filter(|(_, condition)| condition.range().contains(&start))
-            .filter(|(_, condition)| is_plain(node, *condition))
-        else {
+        let found = holder.and_then(|holder| Some((holder, holder.field("condition")?)));
+        let is_tested = |condition: Node<'t>| condition.contains(node) && is_plain(node, condition);
+        let Some((holder, condition)) = found.filter(|(_, condition)| is_tested(*condition)) else {
             return false;
         };
-        let ctx = usage.ctx.clone();
         let seen = usage.seen.clone();
-        let test = self.test(condition, &|one| seen.contains(&one), &ctx);
+        let test = self.test(condition, &|one| seen.contains(&one), &usage.ctx);
         usage.ends |=
             test == Test::Unset && fails(holder) && is_given_up(holder, condition, usage.seen[0]);
         let mut inner = std::iter::successors(Some(node), |one| one.child(0));
@@ -62,85 +58,69 @@ impl<'t> Reader<'t> {
 
     /// The same for a read inside a condition that tests for its variable.
     pub fn note_guard_defaults(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Usage<'t>) {
-        let ctx = usage.ctx.clone();
-        let start = node.range().start;
-        let around: Vec<_> = node
-            .local_ancestors()
-            .filter(|one| is_condition(*one))
-            .collect();
-        for holder in around {
+        for holder in node.local_ancestors().filter(|above| is_condition(*above)) {
             let condition = holder.field("condition");
-            let Some(condition) = condition.filter(|c| !c.range().contains(&start)) else {
+            let Some(condition) = condition.filter(|condition| !condition.contains(node)) else {
                 continue;
             };
-            let all = condition.subtree();
-            let asks: Vec<_> = all
-                .filter(|one| self.tests_value(*one, own, &ctx))
-                .collect();
-            if !asks.is_empty() {
-                let test = self.test(condition, &|one| asks.contains(&one), &ctx);
+            let tests = self.tests_of(condition, own, &usage.ctx);
+            if !tests.is_empty() {
+                let test = self.test(condition, &|one| tests.contains(&one), &usage.ctx);
                 self.note_other_branch(holder, test, "", &|one| one == node, usage);
             }
         }
     }
 
+    /// The parts of a condition that are the same variable or key of the input again, or ask if it
+    /// is there.
+    fn tests_of(&mut self, condition: Node<'t>, own: &Val<'t>, ctx: &Ctx<'t>) -> Vec<Node<'t>> {
+        let all = condition.subtree();
+        all.filter(|one| self.tests_value(*one, own, ctx)).collect()
+    }
+
     /// The same of names that are tried one after the other: those behind it, and what is taken in the
     /// end. `for name in NAMES: if name in os.environ: return …`, `next(… for name in NAMES …)`.
     pub fn note_fallback_names(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Usage<'t>) {
-        let is_map = node.callee_name() == "map";
-        let mut list = node.argument_values().get(1).copied().filter(|_| is_map);
-        let mut inner = node;
-        for above in node.local_ancestors().collect::<Vec<_>>() {
-            let is_loop = above.kind() == "for_statement" && inner.role() == "body";
-            let within = Some(above).filter(|one| list.is_none() && one.is_comprehension());
-            let clause =
-                within.and_then(|one| one.children().find(|c| c.kind() == "for_in_clause"));
-            let right = Some(above)
-                .filter(|_| is_loop)
-                .or(clause)
-                .and_then(|one| one.field("right"));
-            list = right.or(list);
+        let mut list = node.argument(1).filter(|_| node.callee_name() == "map");
+        for (child, above) in node.steps_up() {
+            let is_loop = above.is("for_statement") && child.role() == "body";
+            let is_first = list.is_none() && above.is_comprehension();
+            let mut clauses = above
+                .children()
+                .filter(|c| is_first && c.is("for_in_clause"));
+            let owner = if is_loop { Some(above) } else { clauses.next() };
+            list = owner.and_then(|owner| owner.field("right")).or(list);
             let last = match above.callee_name() {
-                _ if is_loop && self.ends_if_set(inner, own, usage) => in_the_end(above),
-                "next" => above.argument_values().get(1).copied(),
-                _ => {
-                    inner = above;
-                    continue;
-                }
+                _ if is_loop && self.ends_if_set(child, own, usage) => value_after_loop(above),
+                "next" => above.argument(1),
+                _ => continue,
             };
             if let (Val::Env(name, _), Some(list)) = (own, list) {
-                let names = self.at(list, &usage.ctx.clone()).elements();
-                let names = names.unwrap_or_default().into_iter();
+                let names = self.at(list, &usage.ctx).elements().unwrap_or_default();
+                let names = names.into_iter();
                 let behind = names.skip_while(|one| one.as_str() != Some(name)).skip(1);
                 let env = |one: Val<'t>| Some(Val::Env(one.as_str()?.into(), Val::None.into()));
                 let behind = behind.take(MOST_TRIED).filter_map(env);
-                let behind = behind.map(|one| (one, list));
-                usage.defaults.extend(behind);
+                usage.defaults.extend(behind.map(|one| (one, list)));
             }
             // `next(value for value in (first, second) if value)`
-            let within = list.filter(|list| list.range().contains(&node.range().start));
+            let within = list.filter(|list| list.contains(node));
             let beside = within.into_iter().flat_map(Node::children);
             let beside = beside.filter(|one| one.range().start >= node.range().end);
             beside.chain(last).for_each(|one| self.default(one, usage));
-            return self.follow_uses(above, usage, false);
+            return self.follow_uses(above, usage);
         }
     }
 
     /// Whether a loop ends where a value is set.
     fn ends_if_set(&mut self, body: Node<'t>, own: &Val<'t>, usage: &Usage<'t>) -> bool {
-        let ends = body.subtree().filter(|one| {
-            is_condition(*one)
-                && one
-                    .subtree()
-                    .any(|one| is_among("return_statement break_statement", one.kind()))
-        });
-        let conditions: Vec<_> = ends.filter_map(|one| one.field("condition")).collect();
-        conditions.into_iter().any(|condition| {
-            let all = condition.subtree();
-            let asks: Vec<_> = all
-                .filter(|one| self.tests_value(*one, own, &usage.ctx))
-                .collect();
-            let is_value = |one| usage.seen.contains(&one) || asks.contains(&one);
+        let ends = |one: Node<'t>| one.is_any("return_statement break_statement");
+        let all = body.subtree().filter(|one| is_condition(*one));
+        let holders = all.filter(|one| one.subtree().any(ends));
+        let mut conditions = holders.filter_map(|holder| holder.field("condition"));
+        conditions.any(|condition| {
+            let tests = self.tests_of(condition, own, &usage.ctx);
+            let is_value = |one| usage.seen.contains(&one) || tests.contains(&one);
             self.test(condition, &is_value, &usage.ctx) == Test::Set
         })
     }
@@ -158,13 +138,14 @@ impl<'t> Reader<'t> {
                 _ => Test::Other,
             },
             "comparison_operator" => {
-                let operators: Vec<_> = node.fields("operators").map(Node::text).collect();
-                let operator = operators.join(" ");
-                let both = node.child(0).map(bare).zip(node.child(1).map(bare));
-                let other = both.and_then(|(left, right)| match is_value(left) {
-                    true => Some(right),
-                    false => Some(left).filter(|_| is_value(right)),
-                });
+                let operator = node.operators();
+                let sides =
+                    [node.child(0), node.child(1)].map(|side| side.map(Node::without_parentheses));
+                let other = match sides {
+                    [Some(left), right @ Some(_)] if is_value(left) => right,
+                    [left, Some(right)] => left.filter(|_| is_value(right)),
+                    _ => None,
+                };
                 let found = match other.map(|other| self.at(other, ctx)) {
                     _ if is_value(node) => Test::Set,
                     Some(Val::None) => Test::Unset,
@@ -173,9 +154,10 @@ impl<'t> Reader<'t> {
                     }
                     _ => Test::Other,
                 };
-                match operator.contains("not") || operator == "!=" {
-                    true => found.not(),
-                    false => found,
+                if operator.contains("not") || operator == "!=" {
+                    found.not()
+                } else {
+                    found
                 }
             }
             _ if is_value(node) => Test::Set,
@@ -199,54 +181,50 @@ impl<'t> Reader<'t> {
             Test::Unset => (otherwise(holder), yes),
             Test::Other => return false,
         };
-        let block: Vec<_> = holder
-            .parent()
-            .into_iter()
-            .flat_map(Node::children)
-            .collect();
+        let block = holder.parent().into_iter().flat_map(Node::children);
+        let block: Vec<_> = block.collect();
         let at = block.iter().position(|one| *one == holder);
         let (before, after) = block.split_at(at.unwrap_or_default());
         let all = |branch: &[Node<'t>]| -> Vec<Node<'t>> {
             branch.iter().flat_map(|one| one.subtree()).collect()
         };
-        let ends = |branch: &[Node<'t>]| all(branch).iter().any(|n| n.kind() == "return_statement");
+        let is_return = |one: &Node<'t>| one.is("return_statement");
         // Statements after the `if` belong to the branch that does not return.
-        if ends(&with) {
+        if all(&with).iter().any(is_return) {
             without.extend(after.iter().skip(1));
-        } else if ends(&without) {
+        } else if all(&without).iter().any(is_return) {
             with.extend(after.iter().skip(1));
         }
-        let speaks = |one: Node<'t>| one.subtree().any(is_value);
-        let sets = |one: Node<'t>| {
-            let right = one.field("right").filter(|_| one.kind() == "assignment");
+        let holds_value = |one: Node<'t>| one.subtree().any(is_value);
+        let assignment = |one: &Node<'t>| {
+            let right = one.field("right").filter(|_| one.is("assignment"));
             right.map(|right| (one.text_of("left"), right))
         };
         let (with, rest) = (all(&with), all(&without));
-        let mut names = vec![name];
-        let given = with.iter().filter_map(|one| sets(*one));
         // `text = f"{text} {value}"` adds to what was there.
         let adds = |name: &str, right: Node<'t>| right.subtree().any(|one| is_name(one, name));
-        let given = given.filter(|(name, right)| speaks(*right) && !adds(name, *right));
+        let given = with.iter().filter_map(assignment);
+        let given = given.filter(|(name, right)| holds_value(*right) && !adds(name, *right));
+        let mut names = vec![name];
         names.extend(given.map(|(name, _)| name));
-        let is_return = |one: &&Node<'t>| one.kind() == "return_statement";
-        let returns = with.iter().filter(is_return).any(|one| speaks(*one));
-        let own = rest.iter().filter_map(|one| sets(*one));
+        let own = rest.iter().filter_map(assignment);
         let own = own.filter(|(name, _)| names.contains(name));
         let mut found: Vec<Node<'t>> = own.map(|(_, right)| right).collect();
-        let other = rest
-            .iter()
-            .filter(is_return)
-            .filter(|one| returns && !speaks(**one));
-        // A job that is answered with an error failed.
-        let other = other.filter_map(|one| one.child(0));
-        let (failed, other): (Vec<_>, Vec<_>) = other.partition(|one| is_error(*one));
-        usage.ends |= !failed.is_empty();
-        found.extend(other);
+        if with.iter().any(|one| is_return(one) && holds_value(*one)) {
+            let other = rest.iter().filter(|one| is_return(one));
+            let other = other.filter(|one| !holds_value(**one));
+            // A job that is answered with an error failed.
+            let returned = other.filter_map(|one| one.child(0));
+            let (failed, other): (Vec<_>, Vec<_>) = returned.partition(|one| is_error(*one));
+            usage.ends |= !failed.is_empty();
+            found.extend(other);
+        }
         if without.is_empty() {
-            let earlier = before.iter().rev();
-            let mut earlier = earlier.filter_map(|one| sets(one.child(0)?));
+            let before = before.iter().rev();
+            let mut earlier = before.filter_map(|one| assignment(&one.child(0)?));
             let first = earlier.find(|(own, _)| names[1..].contains(own) && *own != name);
-            found.extend(first.map(|(_, right)| right).filter(|one| !speaks(*one)));
+            let first = first.map(|(_, right)| right);
+            found.extend(first.filter(|one| !holds_value(*one)));
         }
         for one in &found {
             self.default(*one, usage);
@@ -263,20 +241,19 @@ impl<'t> Reader<'t> {
         ctx: &Ctx<'t>,
         calls: usize,
     ) -> bool {
-        let mut inner = node;
-        for above in node.local_ancestors().collect::<Vec<_>>() {
-            let then = inner.role() == "consequence";
+        for (child, above) in node.steps_up() {
+            let then = child.role() == "consequence";
             let holders: Vec<Node<'t>> = match above.kind() {
-                "if_statement" | "elif_clause" if then || inner.role() == "alternative" => {
+                "if_statement" | "elif_clause" if then || child.role() == "alternative" => {
                     vec![above]
                 }
                 // `if name in os.environ: continue`
                 "block" => {
-                    let before = above.children().take_while(|other| *other != inner);
                     let ends = |holder: &Node<'t>| {
                         let text = holder.text_of("consequence");
                         text.contains("continue") || text.contains("return")
                     };
+                    let before = above.children().take_while(|other| *other != child);
                     before.filter(ends).collect()
                 }
                 _ => Vec::new(),
@@ -285,9 +262,8 @@ impl<'t> Reader<'t> {
                 let mut own: Vec<Node<'t>> = Vec::new();
                 for one in condition.subtree() {
                     let names = self.at(one, ctx).envs();
-                    if names.iter().any(|other| **other == *name)
-                        || self.tests_presence(one, name, ctx)
-                    {
+                    let is_same = names.iter().any(|other| **other == *name);
+                    if is_same || self.tests_presence(one, name, ctx) {
                         own.push(one);
                     } else if !names.is_empty() {
                         return false;
@@ -298,47 +274,39 @@ impl<'t> Reader<'t> {
                     return false;
                 }
             }
-            inner = above;
         }
         let function = node.function();
         let sites = function.and_then(|function| self.sites.get(&function));
-        let sites = sites.into_iter().flatten().filter_map(|site| match site {
+        let callers = sites.into_iter().flatten().filter_map(|site| match site {
             Site::Call(call) => Some(*call),
             Site::Callback(_) => None,
         });
-        let callers: Vec<Node<'t>> = sites.collect();
-        let mut given = |call| self.write_may_happen(call, name, &Ctx::default(), calls - 1);
-        calls == 0 || callers.is_empty() || callers.into_iter().any(&mut given)
+        let callers: Vec<Node<'t>> = callers.collect();
+        let mut happens = |call| self.write_may_happen(call, name, &Ctx::default(), calls - 1);
+        calls == 0 || callers.is_empty() || callers.into_iter().any(&mut happens)
     }
 
     /// Whether an expression is the same variable or key of the input again, or asks if it is there.
     fn tests_value(&mut self, node: Node<'t>, own: &Val<'t>, ctx: &Ctx<'t>) -> bool {
-        let reads = matches!(node.kind(), "call" | "subscript");
+        let reads = node.is_any("call subscript");
         match own {
             Val::Env(name, _) if reads => {
                 matches!(self.at(node, ctx), Val::Env(other, _) if other == *name)
             }
             Val::Env(name, _) => self.tests_presence(node, name, ctx),
             own if reads => self.at(node, ctx) == *own,
-            own => {
-                let both = node.child(0).zip(node.child(1));
-                let is_test = node.text_of("operators").ends_with("in");
-                both.filter(|_| is_test).is_some_and(|(left, right)| {
-                    let (key, whole) = (self.at(left, ctx), self.at(right, ctx));
-                    whole.may_be(|one| one.item(&key) == *own)
-                })
-            }
+            own => node.membership().is_some_and(|(left, right)| {
+                let (key, whole) = (self.at(left, ctx), self.at(right, ctx));
+                whole.may_be(|one| one.item(&key) == *own)
+            }),
         }
     }
 
     /// `name in os.environ`
     fn tests_presence(&mut self, node: Node<'t>, name: &str, ctx: &Ctx<'t>) -> bool {
-        let both = node.child(0).zip(node.child(1));
-        node.kind() == "comparison_operator"
-            && node.text_of("operators").ends_with("in")
-            && both.is_some_and(|(left, right)| {
-                self.at(left, ctx).as_str() == Some(name) && self.value(right).is_environ()
-            })
+        node.membership().is_some_and(|(left, right)| {
+            self.at(left, ctx).as_str() == Some(name) && self.value(right).is_environ()
+        })
     }
 
     /// Whether a condition always holds, or never, in this context.
@@ -354,24 +322,31 @@ impl<'t> Reader<'t> {
                 let sides = [condition.field("left")?, condition.field("right")?];
                 let decides = condition.text_of("operator") == "or";
                 let both = sides.map(|side| self.static_truth(side, ctx));
-                match both.contains(&Some(decides)) {
-                    true => Some(decides),
-                    false => both[0].and(both[1]),
+                if both.contains(&Some(decides)) {
+                    Some(decides)
+                } else {
+                    both[0].and(both[1])
                 }
             }
-            // `name == "NAME"`
-            "comparison_operator" if matches!(condition.text_of("operators"), "==" | "!=") => {
-                let both = [condition.child(0)?, condition.child(1)?].map(|one| self.at(one, ctx));
-                let same = both[0].as_str()? == both[1].as_str()?;
-                Some(same == (condition.text_of("operators") == "=="))
-            }
-            // `name in NAMES`
-            "comparison_operator" if condition.text_of("operators") == "in" => {
-                let name = self.at(condition.child(0)?, ctx);
-                let names = self.at(condition.child(1)?, ctx).elements()?;
-                let name = name.as_str()?;
-                let names: Option<Vec<&str>> = names.iter().map(Val::as_str).collect();
-                Some(names?.contains(&name))
+            "comparison_operator" => {
+                let operator = condition.text_of("operators");
+                let sides = [condition.child(0)?, condition.child(1)?];
+                match operator {
+                    // `name == "NAME"`
+                    "==" | "!=" => {
+                        let both = sides.map(|side| self.at(side, ctx));
+                        let same = both[0].as_str()? == both[1].as_str()?;
+                        Some(same == (operator == "=="))
+                    }
+                    // `name in NAMES`
+                    "in" => {
+                        let name = self.at(sides[0], ctx);
+                        let names = self.at(sides[1], ctx).elements()?;
+                        let names: Option<Vec<&str>> = names.iter().map(Val::as_str).collect();
+                        Some(names?.contains(&name.as_str()?))
+                    }
+                    _ => None,
+                }
             }
             _ => None,
         }
@@ -379,34 +354,21 @@ impl<'t> Reader<'t> {
 
     /// Whether no condition around a node is always false in this context.
     pub fn may_run(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> bool {
-        let mut inner = node;
-        let around: Vec<_> = node
-            .ancestors()
-            .take_while(|a| a.kind() != "function_definition")
-            .collect();
-        for above in around {
-            let condition = above
-                .field("condition")
-                .filter(|_| matches!(above.kind(), "if_statement" | "elif_clause"));
-            if let Some(condition) = condition
-                && let Some(holds) = self.static_truth(condition, ctx)
-                && holds == (inner.role() == "alternative")
-            {
-                return false;
-            }
-            inner = above;
-        }
-        true
+        node.steps_up().all(|(child, above)| {
+            let condition = above.field("condition").filter(|_| is_condition(above));
+            let holds = condition.and_then(|condition| self.static_truth(condition, ctx));
+            holds != Some(child.role() == "alternative")
+        })
     }
 }
 
 /// What is taken after a loop that ended by itself: what its `else` sets, or what is returned next.
-fn in_the_end(holder: Node<'_>) -> Option<Node<'_>> {
+fn value_after_loop(holder: Node<'_>) -> Option<Node<'_>> {
     if let Some(otherwise) = holder.field("alternative") {
         return otherwise.subtree().find_map(|one| one.field("right"));
     }
     let mut all = holder.parent()?.children().skip_while(|one| *one != holder);
-    let next = all.nth(1).filter(|next| next.kind() == "return_statement");
+    let next = all.nth(1).filter(|next| next.is("return_statement"));
     // A dict tells of an error.
     next?.child(0).filter(|one| one.kind() != "dictionary")
 }
@@ -415,9 +377,8 @@ fn in_the_end(holder: Node<'_>) -> Option<Node<'_>> {
 /// no further condition than the read.
 pub fn is_given_up<'t>(ends: Node<'t>, condition: Node<'t>, read: Node<'t>) -> bool {
     let is_alone = |above: Node<'_>| {
-        let range = above.range();
-        let holds_both = above.file() == read.file() && range.contains(&read.range().start);
-        holds_both || is_among("block module", above.kind())
+        let holds_both = above.file() == read.file() && above.contains(read);
+        holds_both || above.is_any("block module")
     };
     let is_and = |one: Node<'_>| one.text_of("operator") == "and";
     ends.local_ancestors().all(is_alone) && !condition.subtree().any(is_and)
@@ -430,31 +391,29 @@ fn fails(holder: Node<'_>) -> bool {
         "call" => is_among("exit _exit", one.callee_name()),
         _ => is_error(one),
     };
-    let then = holder
-        .field("consequence")
-        .filter(|_| holder.kind() == "if_statement");
-    let mut all = then.into_iter().flat_map(Node::children);
-    all.any(|one| ends(one) || one.child(0).is_some_and(ends))
+    let then = holder.field("consequence");
+    let then = then.filter(|_| holder.is("if_statement"));
+    let mut statements = then.into_iter().flat_map(Node::children);
+    statements.any(|one| ends(one) || one.child(0).is_some_and(ends))
 }
 
 /// A dict that tells of an error.
 pub fn is_error(node: Node<'_>) -> bool {
     let mut keys = node.children().filter_map(|pair| pair.field("key"));
-    node.kind() == "dictionary" && keys.any(|key| key.unquoted().to_lowercase().starts_with("err"))
+    node.is("dictionary") && keys.any(|key| key.unquoted().to_lowercase().starts_with("err"))
 }
 
 /// Whether between a value and its condition there are only operators.
 fn is_plain(node: Node<'_>, condition: Node<'_>) -> bool {
     const PARTS: &str = "not_operator parenthesized_expression comparison_operator boolean_operator \
         named_expression";
-    let mut between = node.ancestors().take_while(|above| {
-        condition.range().contains(&above.range().start) && !is_condition(*above)
-    });
-    between.all(|above| is_among(PARTS, above.kind()))
+    let is_between = |above: &Node<'_>| condition.contains(*above) && !is_condition(*above);
+    let mut between = node.ancestors().take_while(is_between);
+    between.all(|above| above.is_any(PARTS))
 }
 
 fn is_condition(node: Node<'_>) -> bool {
-    matches!(node.kind(), "if_statement" | "elif_clause")
+    node.is_any("if_statement elif_clause")
 }
 
 /// What runs where the condition of an `if` or `elif` does not hold.
@@ -468,14 +427,6 @@ fn otherwise(holder: Node<'_>) -> Vec<Node<'_>> {
     all[at.map_or(0, |at| at + 1)..].to_vec()
 }
 
-/// An expression without its parentheses.
-fn bare(node: Node<'_>) -> Node<'_> {
-    match node.kind() {
-        "parenthesized_expression" => node.child(0).map_or(node, bare),
-        _ => node,
-    }
-}
-
 fn is_name(node: Node<'_>, name: &str) -> bool {
-    node.kind() == "identifier" && node.role() != "attribute" && node.text() == name
+    node.is("identifier") && node.role() != "attribute" && node.text() == name
 }

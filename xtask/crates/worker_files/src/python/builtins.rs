@@ -4,9 +4,9 @@
 use std::rc::Rc;
 
 use super::data::loaded;
-use super::environment::asked;
+use super::environment::env_lookup;
 use super::eval::Reader;
-use super::syntax::{Node, is_among};
+use super::syntax::{Node, is_among, last_part};
 use super::value::{Args, Val};
 
 const COLLECTIONS: &str = "deque dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
@@ -24,7 +24,7 @@ const LONGEST: usize = 80;
 impl<'t> Reader<'t> {
     /// The result of a library's function.
     pub fn known_call(&mut self, callee: &Val<'t>, args: &Args<'t>) -> Val<'t> {
-        if let Some(read) = asked(callee, args) {
+        if let Some(read) = env_lookup(callee, args) {
             return self.env_value(&read.name, read.default);
         }
         let value = match callee {
@@ -48,7 +48,7 @@ impl<'t> Reader<'t> {
             let fields = fields.split_whitespace().enumerate();
             return Some(Val::Dict(fields.filter_map(value).collect()));
         }
-        let name = path.rsplit('.').next().unwrap_or(path);
+        let name = last_part(path);
         Some(match name {
             // Its objects have the fields' names as attributes.
             "namedtuple" => {
@@ -228,10 +228,7 @@ impl<'t> Reader<'t> {
 
 /// The content of a string without interpolations.
 fn content(string: Node<'_>) -> &str {
-    let mut parts = string.children();
-    parts
-        .find(|part| part.kind() == "string_content")
-        .map_or("", Node::text)
+    string.string_content().map_or("", Node::text)
 }
 
 /// `dict(…)`. A copy of the environment or of a job's input stays what it is.

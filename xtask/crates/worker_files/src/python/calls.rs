@@ -12,7 +12,7 @@ use super::Set;
 use super::eval::{MOST_CONTEXTS, Reader};
 use super::reachability::registered;
 use super::summaries::Uses;
-use super::syntax::Node;
+use super::syntax::{Node, last_part};
 use super::value::{Args, Ctx, Frame, Val};
 
 /// The longest chain of calls whose contexts are told apart.
@@ -52,28 +52,25 @@ impl<'t> Swept<'t> {
 }
 
 impl<'t> Reader<'t> {
-    /// Computes all summaries and call sites.
+    /// Computes all summaries and call sites. `nodes` are the calls and functions.
     pub fn sweep_all(&mut self, nodes: &[Node<'t>]) {
         let mut all: Vec<Swept<'t>> = nodes.iter().copied().map(Swept::new).collect();
+        let functions = nodes.iter().copied();
+        let functions = functions.filter(|node| node.is("function_definition"));
+        let functions: Vec<Node<'t>> = functions.collect();
         // A decorator may pass the function on, and its caller may give any arguments.
-        let functions = nodes
-            .iter()
-            .filter(|node| node.kind() == "function_definition");
-        self.uncalled
-            .extend(functions.filter(|node| registered(**node)));
+        let decorated = functions.iter().filter(|node| registered(**node));
+        self.uncalled.extend(decorated);
         let mut settled = self.sweep_until_settled(&mut all);
         // A function without a call site may be called by a library.
-        let spoken: Set<&str> = nodes.iter().map(|node| node.callee_name()).collect();
+        let called: Set<&str> = nodes.iter().map(|node| node.callee_name()).collect();
         for by_name in [false, true] {
-            let functions = nodes
-                .iter()
-                .filter(|node| node.kind() == "function_definition");
-            let silent = functions.filter(|node| {
-                spoken.contains(node.text_of("name")) == by_name && !self.sites.contains_key(*node)
+            let uncalled = functions.iter().filter(|node| {
+                called.contains(node.text_of("name")) == by_name && !self.sites.contains_key(*node)
             });
-            let silent: Vec<_> = silent.copied().collect();
-            if !silent.is_empty() {
-                self.uncalled.extend(silent);
+            let before = self.uncalled.len();
+            self.uncalled.extend(uncalled);
+            if self.uncalled.len() > before {
                 settled = self.sweep_until_settled(&mut all);
             }
         }
@@ -121,10 +118,8 @@ impl<'t> Reader<'t> {
     }
 
     fn sweep(&mut self, one: &mut Swept<'t>) {
-        if one
-            .at
-            .is_some_and(|at| self.summaries.same_since(at, &one.uses))
-        {
+        let is_same = |at| self.summaries.same_since(at, &one.uses);
+        if one.at.is_some_and(is_same) {
             return;
         }
         one.at = Some(self.summaries.clock);
@@ -135,33 +130,28 @@ impl<'t> Reader<'t> {
         }
         one.uses = std::mem::take(&mut self.uses);
         let sites = self.sites.drain(..);
-        let each =
-            sites.flat_map(|(function, sites)| sites.into_iter().map(move |site| (function, site)));
+        let each = sites.flat_map(|(of, sites)| sites.into_iter().map(move |site| (of, site)));
         one.sites = each.collect();
     }
 
     /// Nothing is seen to call this function. A parameter named `job` is taken for the job: the
     /// program may start its handler in a way that is not understood.
-    pub fn call_from_elsewhere(&mut self, function: Node<'t>) {
-        let jobs = function.parameters();
-        let jobs = jobs
-            .filter(|(name, default, stars)| *name == "job" && default.is_none() && *stars == 0);
-        let named = jobs.map(|(name, ..)| (name.into(), Val::Job)).collect();
+    fn call_from_elsewhere(&mut self, function: Node<'t>) {
+        let is_job = function.parameters().any(|of| of == ("job", None, 0));
+        let job = Some(("job".into(), Val::Job)).filter(|_| is_job);
         let args = Args {
-            named,
+            named: job.into_iter().collect(),
             ..Args::default()
         };
         self.add_call(&Val::Func(function, Ctx::default(), None), &args, None);
     }
 
-    pub fn sweep_function(&mut self, function: Node<'t>) {
+    fn sweep_function(&mut self, function: Node<'t>) {
         let value = self.result_in(function, &Ctx::default());
-        let old = self
-            .summaries
-            .result(function, &mut Uses::default())
-            .clone();
+        let mut unrecorded = Uses::default();
+        let old = self.summaries.result(function, &mut unrecorded).clone();
         if let Some(new) = self.grown(&old, &value) {
-            *self.summaries.result(function, &mut Uses::default()) = new;
+            *self.summaries.result(function, &mut unrecorded) = new;
             self.summaries.grew(function, true);
         }
     }
@@ -193,31 +183,29 @@ impl<'t> Reader<'t> {
         (all != *old).then_some(all)
     }
 
-    pub fn sweep_call(&mut self, call: Node<'t>) {
-        let Some(function) = call.field("function") else {
+    fn sweep_call(&mut self, call: Node<'t>) {
+        if call.field("function").is_none() {
             return;
-        };
-        let callee = self.value(function);
+        }
+        let callee = self.callee(call);
         let none = Ctx::default();
         if callee.is_own() {
             let args = self.args(call, &none);
             return self.add_call(&callee, &args, Some(call));
         }
         if callee.path().ends_with("serverless.start") {
-            let first = call.argument_values().first().copied();
-            let config = first.map_or(Val::Unknown, |config| self.value(config));
+            let config = call.argument(0);
+            let config = config.map_or(Val::Unknown, |config| self.value(config));
             let handler = config.item(&Val::text("handler"));
             return self.add_call(&handler, &Args::of(vec![Val::Job]), None);
         }
-        let handed = call
-            .argument_values()
-            .into_iter()
-            .any(|value| match value.kind() {
-                "lambda" => true,
-                "string" | "integer" | "float" | "true" | "false" | "none" => false,
-                _ => self.value(value).is_own(),
-            });
-        if handed && !callee.path().ends_with("partial") {
+        let mut values = call.argument_values().into_iter();
+        let has_callback = values.any(|value| match value.kind() {
+            "lambda" => true,
+            "string" | "integer" | "float" | "true" | "false" | "none" => false,
+            _ => self.value(value).is_own(),
+        });
+        if has_callback && !callee.path().ends_with("partial") {
             let args = self.args(call, &none);
             self.add_callbacks(&callee, &args);
         }
@@ -225,39 +213,37 @@ impl<'t> Reader<'t> {
 
     /// A callback: the library calls it with the arguments after it, with `args=`, or with each
     /// element.
-    pub fn add_callbacks(&mut self, callee: &Val<'t>, args: &Args<'t>) {
+    fn add_callbacks(&mut self, callee: &Val<'t>, args: &Args<'t>) {
         let name = match callee {
-            Val::Ext(name) | Val::Method(_, name) => name.rsplit('.').next().unwrap_or(name),
+            Val::Ext(name) | Val::Method(_, name) => last_part(name),
             _ => "",
         };
         let is_function =
             |value: &Val<'t>| value.may_be(|v| matches!(v, Val::Func(..) | Val::Partial(..)));
         if let Some(at) = args.positional.iter().position(is_function) {
-            let given = args.positional[at].clone();
-            let rest = args.positional[at + 1..].to_vec();
+            let (callback, rest) = (&args.positional[at], &args.positional[at + 1..]);
             if matches!(name, "map" | "filter") {
                 for item in rest.first().and_then(Val::elements).unwrap_or_default() {
-                    self.add_call(&given, &Args::of(vec![item]), None);
+                    self.add_call(callback, &Args::of(vec![item]), None);
                 }
             } else if !rest.is_empty() {
-                self.add_call(&given, &Args::of(rest), None);
+                self.add_call(callback, &Args::of(rest.to_vec()), None);
             }
         }
-        if let Some(target) = args.named("target").cloned() {
+        if let Some(target) = args.named("target") {
             let mut given = Args::default();
-            args.named("args")
-                .into_iter()
-                .for_each(|list| given.spread(list));
-            args.named("kwargs")
-                .into_iter()
-                .for_each(|dict| given.spread(dict));
-            self.add_call(&target, &given, None);
+            let more = ["args", "kwargs"].map(|name| args.named(name));
+            for more in more.into_iter().flatten() {
+                given.spread(more);
+            }
+            self.add_call(target, &given, None);
         }
     }
 
     /// Adds a call to the summaries of the functions that it may call. Without a node a library
     /// calls.
-    pub fn add_call(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Option<Node<'t>>) {
+    fn add_call(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Option<Node<'t>>) {
+        let mut unrecorded = Uses::default();
         for one in callee.each() {
             let Some((function, ctx)) = self.bind(one, args, call) else {
                 continue;
@@ -265,7 +251,7 @@ impl<'t> Reader<'t> {
             let Some(Frame::Call(frame, _)) = ctx.frame(function) else {
                 continue;
             };
-            let mut known = std::mem::take(self.summaries.params(function, &mut Uses::default()));
+            let mut known = std::mem::take(self.summaries.params(function, &mut unrecorded));
             let mut grew = known.is_empty() && !frame.is_empty();
             known.resize(frame.len(), ("", Val::Never));
             for ((own, old), (name, new)) in known.iter_mut().zip(frame.iter()) {
@@ -275,7 +261,7 @@ impl<'t> Reader<'t> {
                     grew = true;
                 }
             }
-            *self.summaries.params(function, &mut Uses::default()) = known;
+            *self.summaries.params(function, &mut unrecorded) = known;
             if grew {
                 self.summaries.grew(function, false);
             }
@@ -295,10 +281,8 @@ impl<'t> Reader<'t> {
         match callee {
             Val::Func(function, outer, bound) => {
                 let mut positional = args.positional.clone();
-                let class = function
-                    .class()
-                    .filter(|_| !function.is_decorated("staticmethod"));
-                if let Some(class) = class.filter(|_| function.kind() != "lambda") {
+                let is_free = function.is("lambda") || function.is_decorated("staticmethod");
+                if let Some(class) = function.class().filter(|_| !is_free) {
                     let made = match function.is_decorated("classmethod") {
                         true => Val::Class(class),
                         false => Val::Object(class, Ctx::default()),
@@ -307,18 +291,15 @@ impl<'t> Reader<'t> {
                     positional.insert(0, object);
                 }
                 let frame = self.frame(function.parameters(), positional, args);
-                Some((
-                    *function,
-                    outer.with(*function, Frame::Call(frame.into(), call)),
-                ))
+                let frame = Frame::Call(frame.into(), call);
+                Some((*function, outer.with(*function, frame)))
             }
             Val::Class(class) => {
                 let bound = Some(Rc::new(Val::Object(*class, Ctx::default())));
                 if let Val::Func(init, outer, _) = self.class_member(*class, "__init__") {
                     return self.bind(&Val::Func(init, outer, bound), args, call);
                 }
-                let fields = self.fields(*class).into_iter();
-                let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
+                let fields = self.annotated_fields(*class).into_iter();
                 let fields = fields.map(|(name, value, _)| (name, value, 0));
                 let frame = self.frame(fields, args.positional.clone(), args);
                 let frame = Frame::Call(frame.into(), call);
@@ -329,7 +310,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub fn frame(
+    /// The values of parameters in a call.
+    fn frame(
         &mut self,
         parameters: impl Iterator<Item = (&'t str, Option<Node<'t>>, usize)>,
         positional: Vec<Val<'t>>,
@@ -337,33 +319,29 @@ impl<'t> Reader<'t> {
     ) -> Vec<(&'t str, Val<'t>)> {
         let mut positional = positional.into_iter();
         let mut named = args.named.clone();
-        let mut values = Vec::new();
-        for (name, default, stars) in parameters {
-            let by_name = named.iter().position(|(own, _)| &**own == name);
+        let input = args.more.iter().find(|one| matches!(one, Val::Input(_)));
+        let value = |(name, default, stars): (&'t str, Option<Node<'t>>, usize)| {
             let value = match stars {
                 1 => Val::list(positional.by_ref().collect()),
                 2 => {
                     let rest = std::mem::take(&mut named).into_iter();
-                    let input = args.more.iter().find(|one| matches!(one, Val::Input(_)));
                     let rest = rest.map(|(name, value)| (Val::Str(name, None), value));
                     input.cloned().unwrap_or_else(|| Val::Dict(rest.collect()))
                 }
-                _ => match (by_name, positional.next()) {
-                    (Some(at), _) => named.remove(at).1,
-                    (None, Some(value)) => value,
-                    (None, None) => {
-                        let mut inputs = args.more.iter().filter(|m| matches!(m, Val::Input(_)));
-                        match (inputs.next(), args.more.is_empty()) {
-                            (Some(input), _) => input.item(&Val::text(name)),
-                            (None, true) => default.map_or(Val::Unknown, |node| self.fixed(node)),
-                            (None, false) => Val::Unknown,
-                        }
+                _ => {
+                    let by_name = named.iter().position(|(own, _)| &**own == name);
+                    match (by_name, positional.next(), input) {
+                        (Some(at), ..) => named.remove(at).1,
+                        (_, Some(value), _) => value,
+                        (.., Some(input)) => input.item(&Val::text(name)),
+                        _ if !args.more.is_empty() => Val::Unknown,
+                        _ => default.map_or(Val::Unknown, |node| self.fixed(node)),
                     }
-                },
+                }
             };
-            values.push((name, value));
-        }
-        values
+            (name, value)
+        };
+        parameters.map(value).collect()
     }
 
     /// The result of a call.
@@ -372,32 +350,14 @@ impl<'t> Reader<'t> {
             Val::Never | Val::Lost => callee.clone(),
             Val::Any(all) => Val::any(all.iter().map(|one| self.result(one, args, call))),
             Val::Func(function, ..) => {
-                let all = self.summaries.result(*function, &mut self.uses).clone();
+                let joined = self.summaries.result(*function, &mut self.uses).clone();
                 if !self.exact || self.call_depth >= CALLS {
-                    return all;
+                    return joined;
                 }
-                let Some((_, ctx)) = self.bind(callee, args, call) else {
-                    return all;
-                };
-                // A result that was found at this depth of calls, or deeper, holds here too.
-                if let Some((inside, known)) = self.call_results.get(&ctx)
-                    && *inside <= self.call_depth
-                {
-                    return known.clone();
+                match self.bind(callee, args, call) {
+                    Some((_, ctx)) => self.result_of_call(*function, ctx, joined),
+                    None => joined,
                 }
-                let cut = std::mem::take(&mut self.cycles);
-                self.call_depth += 1;
-                let ask = |reader: &mut Self| reader.result_in(*function, &ctx);
-                let value = self
-                    .once_in(*function, |reader| reader.settled(ask))
-                    .unwrap_or(all);
-                self.call_depth -= 1;
-                if self.call_depth == 0 || self.cycles == 0 {
-                    self.call_results
-                        .insert(ctx, (self.call_depth, value.clone()));
-                }
-                self.cycles |= cut;
-                value
             }
             Val::Class(class) => self.made(*class, args, call),
             Val::Partial(function, first) => self.result(function, &first.then(args), call),
@@ -405,10 +365,31 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// The result of a function in one context; the joined one where it is in a circle.
+    fn result_of_call(&mut self, function: Node<'t>, ctx: Ctx<'t>, joined: Val<'t>) -> Val<'t> {
+        // A result that was found at this depth of calls, or deeper, holds here too.
+        if let Some((depth, known)) = self.call_results.get(&ctx)
+            && *depth <= self.call_depth
+        {
+            return known.clone();
+        }
+        let cycles = std::mem::take(&mut self.cycles);
+        self.call_depth += 1;
+        let ask = |reader: &mut Self| reader.settled(|reader| reader.result_in(function, &ctx));
+        let value = self.once_in(function, ask).unwrap_or(joined);
+        self.call_depth -= 1;
+        if self.call_depth == 0 || self.cycles == 0 {
+            let known = (self.call_depth, value.clone());
+            self.call_results.insert(ctx, known);
+        }
+        self.cycles |= cycles;
+        value
+    }
+
     pub fn result_in(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let returned = self.return_values(function);
         let values: Vec<_> = returned.iter().map(|node| self.eval(*node, ctx)).collect();
-        let is_yield = |node: &Node<'t>| node.parent().is_some_and(|p| p.kind() == "yield");
+        let is_yield = |node: &Node<'t>| node.parent_of("yield").is_some();
         if function.kind() != "lambda" && returned.iter().any(is_yield) {
             Val::list(values)
         } else if values.is_empty() {
@@ -424,12 +405,12 @@ impl<'t> Reader<'t> {
             return known.clone();
         }
         let body = function.field("body");
-        let found: Rc<[Node<'t>]> = if function.kind() == "lambda" {
+        let found: Rc<[Node<'t>]> = if function.is("lambda") {
             body.into_iter().collect()
         } else {
             self.steps += function.range().len() / 16;
             let all = body.into_iter().flat_map(Node::subtree);
-            let all = all.filter(|node| matches!(node.kind(), "return_statement" | "yield"));
+            let all = all.filter(|node| node.is_any("return_statement yield"));
             let own = all.filter(|node| node.function() == Some(function));
             own.filter_map(|node| node.child(0)).collect()
         };

@@ -3,12 +3,11 @@
 use super::Set;
 use super::calls::Site;
 use super::eval::Reader;
-use super::process::starts;
+use super::process::starts_process;
 use super::scope::Bound;
-use super::syntax::{Node, is_among};
+use super::syntax::{Node, is_among, last_part};
 use super::value::{Ctx, Val};
 use crate::shell::started_through;
-use crate::{Hides, is_one_of};
 
 const NOT_FOLLOWED: &str = "what this adds to the server's command was not followed";
 /// Functions that make one list of others.
@@ -21,44 +20,22 @@ const SPLITTING: &str = "split strip format copy list tuple chain join";
 
 /// The tuple or list whose elements are what a comprehension gives.
 fn listed<'t>(comprehension: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
-    let last = comprehension
-        .children()
-        .filter(|child| child.kind() == "for_in_clause")
-        .last()?;
+    let last = comprehension.children_of("for_in_clause").last()?;
+    let is_body = last.text_of("left") == body.text();
     let words = last.field("right")?;
-    (matches!(words.kind(), "tuple" | "list") && last.text_of("left") == body.text())
-        .then_some(words)
+    (is_body && words.is_any("tuple list")).then_some(words)
 }
 
 /// The outermost call that makes a text of this one: a default, a path.
-fn given_to(node: Node<'_>) -> Node<'_> {
-    const MAKERS: [&str; 9] = [
-        "getenv",
-        "get",
-        "str",
-        "Path",
-        "join",
-        "with_name",
-        "joinpath",
-        "abspath",
-        "resolve",
-    ];
-    let mut outer = node;
-    while let Some(parent) = outer.parent() {
-        let makes = |call: &Node<'_>| MAKERS.contains(&call.callee_name());
-        match parent.kind() {
-            "argument_list" => match parent.parent().filter(makes) {
-                Some(call) => outer = call,
-                None => break,
-            },
-            "attribute" => match parent.parent().filter(makes) {
-                Some(call) => outer = call,
-                None => break,
-            },
-            _ => break,
-        }
-    }
-    outer
+fn outermost_maker<'t>(node: Node<'t>) -> Node<'t> {
+    const MAKERS: &str = "getenv get str Path join with_name joinpath abspath resolve";
+    let maker = |node: &Node<'t>| {
+        let of = node.parent_of("argument_list attribute");
+        let call = of?.parent()?;
+        is_among(MAKERS, call.callee_name()).then_some(call)
+    };
+    let makers = std::iter::successors(Some(node), maker);
+    makers.last().unwrap_or(node)
 }
 
 /// The expressions that were seen to be part of a command.
@@ -73,31 +50,24 @@ impl<'t> Reader<'t> {
                 self.facts.launches = true;
                 self.server(node);
             }
-        } else if matches!(node.unquoted(), "serve" | "launch_server")
-            && given_to(node)
-                .parent()
-                .is_some_and(|p| p.text().contains("sglang"))
-        {
-            self.server(node);
+        } else if is_among("serve launch_server", node.unquoted()) {
+            let around = outermost_maker(node).parent();
+            if around.is_some_and(|around| around.text().contains("sglang")) {
+                self.server(node);
+            }
         }
     }
 
     /// What the server is started through: the words before it in its list or text.
     fn note_launcher(&mut self, node: Node<'t>) {
-        let parent = node
-            .parent()
-            .filter(|parent| matches!(parent.kind(), "list" | "tuple" | "argument_list"));
-        let mut words: Vec<String> = Vec::new();
-        for one in parent.into_iter().flat_map(Node::children) {
-            if one == node {
-                break;
-            }
-            words.push(
-                self.value(one)
-                    .display()
-                    .unwrap_or_else(|| one.text().to_owned()),
-            );
-        }
+        let list = node.parent_of("list tuple argument_list");
+        let before = list.into_iter().flat_map(Node::children);
+        let before = before.take_while(|one| *one != node);
+        let word = |one: Node<'t>| {
+            let value = self.value(one).display();
+            value.unwrap_or_else(|| one.text().to_owned())
+        };
+        let mut words: Vec<String> = before.map(word).collect();
         words.extend(node.unquoted().split_whitespace().map(str::to_owned));
         self.started_by(node, &words);
     }
@@ -111,56 +81,42 @@ impl<'t> Reader<'t> {
     }
 
     /// The command that names the server's module.
-    pub fn server(&mut self, node: Node<'t>) {
+    fn server(&mut self, node: Node<'t>) {
+        const HOLDERS: &str = "list tuple binary_operator concatenated_string \
+            parenthesized_expression conditional_expression expression_list";
         self.note_launcher(node);
         let mut seen = Seen::default();
-        let mut root = node;
-        while let Some(parent) = root.parent() {
-            match parent.kind() {
-                "list"
-                | "tuple"
-                | "binary_operator"
-                | "concatenated_string"
-                | "parenthesized_expression"
-                | "conditional_expression"
-                | "expression_list" => {
-                    root = parent;
-                }
-                "argument_list" => {
-                    // The words of a process are arguments of their own.
-                    let callee = parent.parent().and_then(|call| call.field("function"));
-                    let value = callee.map_or(Val::Unknown, |callee| self.value(callee));
-                    let words = parent.children().filter(|n| n.kind() != "keyword_argument");
-                    let words: Vec<_> = words.collect();
-                    if starts(&value) && root.kind() != "list" && words.len() > 1 {
-                        return self.note_sequence(&words, &mut seen);
-                    }
-                    break;
-                }
-                _ => break,
+        let holder = |inner: &Node<'t>| inner.parent_of(HOLDERS);
+        let holders = std::iter::successors(Some(node), holder);
+        let root = holders.last().unwrap_or(node);
+        if let Some(list) = root.parent_of("argument_list") {
+            // The words of a process are arguments of their own.
+            let callee = list.parent().map_or(Val::Unknown, |call| self.callee(call));
+            let words = list.children().filter(|n| n.kind() != "keyword_argument");
+            let words: Vec<_> = words.collect();
+            if starts_process(&callee) && root.kind() != "list" && words.len() > 1 {
+                return self.note_sequence(&words, &mut seen);
             }
         }
-        match given_to(root) {
-            same if same == root => self.collect_parts(root, &mut seen),
-            // `os.getenv("NAME", "sglang.launch_server")`, `str(Path("launcher.py"))`
-            call => {
-                if let Some(list) = call.parent().filter(|parent| parent.kind() == "list") {
-                    self.collect_parts(list, &mut seen);
-                    return self.follow_forward(list, &mut seen);
-                }
-                if call.callee_name() == "join" {
-                    self.collect_parts(call, &mut seen);
-                }
-                seen.insert(call);
-                root = call;
+        // `os.getenv("NAME", "sglang.launch_server")`, `str(Path("launcher.py"))`
+        let maker = outermost_maker(root);
+        if maker == root {
+            self.collect_parts(root, &mut seen);
+        } else if let Some(list) = maker.parent_of("list") {
+            self.collect_parts(list, &mut seen);
+            return self.follow_forward(list, &mut seen);
+        } else {
+            if maker.callee_name() == "join" {
+                self.collect_parts(maker, &mut seen);
             }
+            seen.insert(maker);
         }
-        self.follow_forward(root, &mut seen);
+        self.follow_forward(maker, &mut seen);
     }
 
     /// Follows a part of the command forward: into a variable that more is added to, into a
     /// parameter, or back to the caller.
-    pub fn follow_forward(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
+    fn follow_forward(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
         let Some(parent) = node.parent() else { return };
         self.steps += 1;
         match parent.kind() {
@@ -182,9 +138,8 @@ impl<'t> Reader<'t> {
                 }
             }
             "return_statement" => {
-                let sites = parent
-                    .function()
-                    .and_then(|function| self.sites.get(&function));
+                let function = parent.function();
+                let sites = function.and_then(|function| self.sites.get(&function));
                 for site in sites.cloned().unwrap_or_default() {
                     if let Site::Call(call) = site
                         && seen.insert(call)
@@ -194,59 +149,51 @@ impl<'t> Reader<'t> {
                 }
             }
             "subscript" if parent.field("value") == Some(node) => self.follow_forward(parent, seen),
-            "argument_list" if parent.parent().is_some_and(Node::is_message) => {}
             "argument_list" => {
-                if let Some(call) = parent
-                    .parent()
-                    .filter(|c| is_among(SPLITTING, c.callee_name()))
-                {
-                    self.follow_forward(call, seen);
-                }
-                let call = parent.parent();
-                let callee = call.and_then(|call| call.field("function"));
-                let callee = callee.map_or(Val::Unknown, |f| self.value(f));
-                // Copies and joins: what stands beside it is part of the command too.
-                let path = callee.path();
-                if is_one_of(JOINS, path.rsplit('.').next().unwrap_or(path))
-                    && let Some(call) = call.filter(|call| seen.insert(*call))
-                {
-                    parent
-                        .children()
-                        .for_each(|beside| self.collect_parts(beside, seen));
-                    return self.follow_forward(call, seen);
-                }
-                if !callee.may_be(|one| matches!(one, Val::Func(..))) {
-                    // The words around it, where they start something: `[*command, "--flag"]`.
-                    return match starts(&callee) {
-                        true => parent
-                            .children()
-                            .for_each(|beside| self.collect_parts(beside, seen)),
-                        false => self.collect_parts(node, seen),
-                    };
-                }
-                let at = parent
-                    .children()
-                    .position(|child| child == node)
-                    .unwrap_or_default();
-                for one in callee.each() {
-                    let Val::Func(function, _, bound) = one else {
-                        continue;
-                    };
-                    let mut names = function
-                        .parameters()
-                        .skip(at + usize::from(bound.is_some()));
-                    let Some((name, ..)) = names.next() else {
-                        continue;
-                    };
-                    self.collect_name(*function, name, seen);
+                if let Some(call) = parent.parent().filter(|call| !call.is_message()) {
+                    self.follow_into_call(node, parent, call, seen);
                 }
             }
             _ => {}
         }
     }
 
+    /// Follows a part of the command that is an argument of a call.
+    fn follow_into_call(
+        &mut self,
+        node: Node<'t>,
+        list: Node<'t>,
+        call: Node<'t>,
+        seen: &mut Seen<'t>,
+    ) {
+        if is_among(SPLITTING, call.callee_name()) {
+            self.follow_forward(call, seen);
+        }
+        let callee = self.callee(call);
+        // Copies and joins: what stands beside it is part of the command too.
+        if is_among(JOINS, last_part(callee.path())) && seen.insert(call) {
+            self.collect_each(list.children(), seen);
+            return self.follow_forward(call, seen);
+        }
+        if !callee.may_be(|one| matches!(one, Val::Func(..))) {
+            // The words around it, where they start something: `[*command, "--flag"]`.
+            let is_start = starts_process(&callee);
+            let parts = list.children().filter(|beside| is_start || *beside == node);
+            return self.collect_each(parts, seen);
+        }
+        let at = list.children().position(|child| child == node);
+        for one in callee.each() {
+            if let Val::Func(function, _, bound) = one {
+                let before = at.unwrap_or_default() + usize::from(bound.is_some());
+                if let Some((name, ..)) = function.parameters().nth(before) {
+                    self.collect_name(*function, name, seen);
+                }
+            }
+        }
+    }
+
     /// A name that holds the command, or a part of it.
-    pub fn collect_variable(&mut self, target: Node<'t>, seen: &mut Seen<'t>) {
+    fn collect_variable(&mut self, target: Node<'t>, seen: &mut Seen<'t>) {
         match target.kind() {
             "identifier" => {
                 if let Some((scope, name)) = self.program.variable(target) {
@@ -254,34 +201,37 @@ impl<'t> Reader<'t> {
                 }
             }
             "attribute" => {
-                let name = target.text_of("attribute");
-                let class = target.function().and_then(Node::class);
-                let classes: Vec<_> = class.into_iter().collect();
-                for class in &classes {
-                    self.collect_name(*class, name, seen);
+                let (class, sets, changes) = self.set_by_object(target);
+                if let Some(class) = class {
+                    self.collect_name(class, target.text_of("attribute"), seen);
                 }
-                let (sets, changes) = self.program.attribute(&classes, name);
-                sets.into_iter()
-                    .for_each(|(value, _)| self.collect_parts(value, seen));
-                changes
-                    .into_iter()
-                    .for_each(|change| self.collect_change(change, seen));
+                for (value, _) in sets {
+                    self.collect_parts(value, seen);
+                }
+                for change in changes {
+                    self.collect_change(change, seen);
+                }
             }
             _ => {}
         }
     }
 
-    /// Whether the object's own methods set or change the attribute.
-    fn is_set_by_object(&self, attribute: Node<'t>) -> bool {
+    /// The class whose method mentions an attribute, and what sets and changes that attribute.
+    #[expect(
+        clippy::type_complexity,
+        reason = "it is taken apart where it is asked for"
+    )]
+    fn set_by_object(
+        &self,
+        attribute: Node<'t>,
+    ) -> (Option<Node<'t>>, Vec<(Node<'t>, Vec<i64>)>, Vec<Node<'t>>) {
         let class = attribute.function().and_then(Node::class);
-        let classes: Vec<_> = class.into_iter().collect();
-        let (sets, changes) = self
-            .program
-            .attribute(&classes, attribute.text_of("attribute"));
-        !sets.is_empty() || !changes.is_empty()
+        let name = attribute.text_of("attribute");
+        let (sets, changes) = self.program.attribute(class.as_slice(), name);
+        (class, sets, changes)
     }
 
-    pub fn collect_name(&mut self, scope: Node<'t>, name: &'t str, seen: &mut Seen<'t>) {
+    fn collect_name(&mut self, scope: Node<'t>, name: &'t str, seen: &mut Seen<'t>) {
         let bindings = self.program.bound_in(scope, name).unwrap_or_default();
         let values = bindings.iter().filter_map(|binding| match binding.what {
             Bound::Value(value) => Some(value),
@@ -290,25 +240,15 @@ impl<'t> Reader<'t> {
         for value in values.collect::<Vec<_>>() {
             self.collect_parts(value, seen);
         }
-        let changes = self
-            .program
-            .changes
-            .get(&(scope, name))
-            .cloned()
-            .unwrap_or_default();
-        changes
-            .into_iter()
-            .for_each(|change| self.collect_change(change, seen));
-        let uses = self
-            .program
-            .uses
-            .get(&(scope.file(), name))
-            .cloned()
-            .unwrap_or_default();
-        for one in uses {
+        let changes = self.program.changes.get(&(scope, name)).cloned();
+        for change in changes.unwrap_or_default() {
+            self.collect_change(change, seen);
+        }
+        let uses = self.program.uses.get(&(scope.file(), name)).cloned();
+        for one in uses.unwrap_or_default() {
             let found = self.program.lookup(one, name);
             let same = found.is_some_and(|(own, _)| own == scope);
-            let is_sum = |parent: Node<'_>| parent.kind() == "binary_operator";
+            let is_sum = |parent: Node<'_>| parent.is("binary_operator");
             let is_read = one.role() != "left" || one.parent().is_some_and(is_sum);
             if same && is_read && seen.insert(one) {
                 self.follow_forward(one, seen);
@@ -316,34 +256,18 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// What a statement adds to a list that holds the command.
     pub fn collect_change(&mut self, change: Node<'t>, seen: &mut Seen<'t>) {
-        if change.kind() != "call" {
-            if let Some(right) = change.field("right") {
-                self.collect_parts(right, seen);
-            }
-            return;
-        }
-        let Some(last) = change.argument_values().last().copied() else {
-            return;
+        let added = match change.kind() {
+            "call" => change.argument_values().last().copied(),
+            _ => change.field("right"),
         };
+        let Some(added) = added else { return };
         match change.callee_name() {
-            "extend" => self.collect_parts(last, seen),
+            _ if !change.is("call") => self.collect_parts(added, seen),
+            "extend" => self.collect_parts(added, seen),
             "append" | "insert" | "add" if seen.insert(change) => {
-                // `append("--x")` and then `append(value)`.
-                let next = change.parent().and_then(|statement| {
-                    let mut after = statement.parent()?.children();
-                    after.find(|other| *other == statement)?;
-                    let mut next = after.next()?;
-                    // `if value is not True: command.append(value)`
-                    if next.kind() == "if_statement" {
-                        next = next.field("consequence")?.child(0)?;
-                    }
-                    let call = next.child(0).filter(|call| call.kind() == "call")?;
-                    let same = call.text_of("function") == change.text_of("function");
-                    same.then(|| call.argument_values().last().copied())
-                        .flatten()
-                });
-                let both: Vec<_> = std::iter::once(last).chain(next).collect();
+                let both: Vec<_> = std::iter::once(added).chain(added_next(change)).collect();
                 self.note_sequence(&both, seen);
             }
             _ => {}
@@ -356,51 +280,45 @@ impl<'t> Reader<'t> {
             return;
         }
         self.steps += 1;
-        let children: Vec<_> = node.children().collect();
         match node.kind() {
-            "list" | "tuple" | "set" | "expression_list" => self.note_sequence(&children, seen),
-            "parenthesized_expression" | "await" | "list_splat" | "yield" | "boolean_operator" => {
-                children
-                    .iter()
-                    .for_each(|child| self.collect_parts(*child, seen));
+            "list" | "tuple" | "set" | "expression_list" => {
+                self.note_sequence(&node.children().collect::<Vec<_>>(), seen);
             }
+            "binary_operator" if self.value(node).is_text() => self.note_command_text(node),
+            "parenthesized_expression"
+            | "await"
+            | "list_splat"
+            | "yield"
+            | "boolean_operator"
+            | "binary_operator" => self.collect_each(node.children(), seen),
             "conditional_expression" => {
-                let holds = children
-                    .get(1)
-                    .and_then(|one| self.static_truth(*one, &Ctx::default()));
-                let branches = [children.first(), children.get(2)];
-                let branches = match holds {
-                    Some(holds) => [branches[usize::from(!holds)], None],
-                    None => branches,
-                };
-                branches
-                    .into_iter()
-                    .flatten()
-                    .for_each(|child| self.collect_parts(*child, seen));
+                let condition = node.child(1);
+                let holds = condition.and_then(|one| self.static_truth(one, &Ctx::default()));
+                let branches = [(node.child(0), true), (node.child(2), false)];
+                for (branch, runs_if) in branches {
+                    if let Some(branch) = branch.filter(|_| holds != Some(!runs_if)) {
+                        self.collect_parts(branch, seen);
+                    }
+                }
             }
-            "binary_operator" => match self.value(node) {
-                Val::Str(..) | Val::Pieces(_) => self.note_command_text(node),
-                _ => children
-                    .iter()
-                    .for_each(|child| self.collect_parts(*child, seen)),
-            },
             "string" | "concatenated_string" => self.note_command_text(node),
             "identifier" | "attribute" => {
                 self.collect_variable(node, seen);
                 let value = self.value(node);
-                if node.kind() == "attribute" && !self.is_set_by_object(node) {
-                    // A constant of the class.
-                    self.note_flags_in(
-                        node,
-                        &value.elements().unwrap_or_default(),
-                        &Ctx::default(),
-                    );
+                // A constant of the class, which the object's own methods don't set or change.
+                if node.is("attribute")
+                    && let (_, sets, changes) = self.set_by_object(node)
+                    && sets.is_empty()
+                    && changes.is_empty()
+                {
+                    let items = value.elements().unwrap_or_default();
+                    self.note_flags_in(node, &items, &Ctx::default());
                 }
-                let value_only = |bound: &Bound<'_>| matches!(bound, Bound::Value(_));
+                let is_value = |bound: &Bound<'_>| matches!(bound, Bound::Value(_));
                 if matches!(value, Val::Unknown | Val::Ext(_) | Val::Lost) {
-                    self.not_read(node, NOT_FOLLOWED, &[Hides::Flags]);
+                    self.flags_unread(node, NOT_FOLLOWED);
                 } else if let Some((_, bindings)) = self.program.lookup(node, node.text())
-                    && !bindings.iter().all(|binding| value_only(&binding.what))
+                    && !bindings.iter().all(|binding| is_value(&binding.what))
                     && let Some(items) = value.elements()
                 {
                     self.note_flags_in(node, &items, &Ctx::default());
@@ -410,15 +328,13 @@ impl<'t> Reader<'t> {
             kind if node.is_comprehension() || kind == "pair" => match node.field("body") {
                 // `word for … for word in ("--flag", value)`
                 Some(body) if let Some(words) = listed(node, body) => {
-                    self.collect_parts(words, seen)
+                    self.collect_parts(words, seen);
                 }
-                Some(body) if matches!(body.kind(), "tuple" | "list") => {
-                    self.collect_parts(body, seen)
-                }
+                Some(body) if body.is_any("tuple list") => self.collect_parts(body, seen),
                 Some(body) => {
                     self.note_sequence(&[body], seen);
                     if matches!(self.value(body), Val::Unknown | Val::Lost) {
-                        self.not_read(node, NOT_FOLLOWED, &[Hides::Flags]);
+                        self.flags_unread(node, NOT_FOLLOWED);
                     }
                 }
                 None => {}
@@ -427,7 +343,11 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub fn collect_call(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
+    pub fn collect_each(&mut self, parts: impl Iterator<Item = Node<'t>>, seen: &mut Seen<'t>) {
+        parts.for_each(|part| self.collect_parts(part, seen));
+    }
+
+    fn collect_call(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
         let Some(function) = node.field("function") else {
             return;
         };
@@ -442,40 +362,51 @@ impl<'t> Reader<'t> {
             }
             return;
         }
-        match function.text().rsplit('.').next().unwrap_or_default() {
+        match last_part(function.text()) {
             "split" if function.text().contains("shlex") => {
                 if let Some(arg) = args.first() {
                     self.note_command_text(*arg);
                 }
             }
-            "split" | "copy" | "strip" if function.kind() == "attribute" => {
-                if let Some(object) = function.field("object") {
-                    match self.value(object) {
-                        Val::Str(..) | Val::Pieces(_) => self.note_command_text(object),
-                        value if value.may_be(|one| matches!(one, Val::Env(..))) => {
-                            self.note_env_words(&value);
-                        }
-                        _ => self.collect_parts(object, seen),
+            "split" | "copy" | "strip" if function.is("attribute") => {
+                let Some(object) = function.field("object") else {
+                    return;
+                };
+                match self.value(object) {
+                    value if value.is_text() => self.note_command_text(object),
+                    value if value.may_be(|one| matches!(one, Val::Env(..))) => {
+                        self.note_env_words(&value);
                     }
+                    _ => self.collect_parts(object, seen),
                 }
             }
             // The words of what is followed already, put together for a message.
             "join" if args.iter().any(|arg| seen.contains(arg)) => {}
-            "join" if matches!(self.value(node), Val::Str(..) | Val::Pieces(_)) => {
-                self.note_command_text(node);
-            }
+            "join" if self.value(node).is_text() => self.note_command_text(node),
             "list" | "tuple" | "chain" | "from_iterable" | "sorted" | "join" | "filter" | "map"
-            | "copy" | "deepcopy" | "set" => {
-                args.into_iter()
-                    .for_each(|arg| self.collect_parts(arg, seen));
-            }
+            | "copy" | "deepcopy" | "set" => self.collect_each(args.into_iter(), seen),
             _ => match self.value(node) {
                 Val::Env(..) | Val::Str(..) | Val::Pieces(_) => {}
                 value => match value.elements() {
                     Some(items) => self.note_flags_in(node, &items, &Ctx::default()),
-                    None => self.not_read(node, NOT_FOLLOWED, &[Hides::Flags]),
+                    None => self.flags_unread(node, NOT_FOLLOWED),
                 },
             },
         }
     }
+}
+
+/// What the next statement adds to the same list: `append("--x")` and then `append(value)`.
+fn added_next(change: Node<'_>) -> Option<Node<'_>> {
+    let statement = change.parent()?;
+    let all = statement.parent()?.children();
+    let mut after = all.skip_while(|other| *other != statement);
+    let mut next = after.nth(1)?;
+    // `if value is not True: command.append(value)`
+    if next.is("if_statement") {
+        next = next.field("consequence")?.child(0)?;
+    }
+    let call = next.child(0).filter(|call| call.is("call"))?;
+    let same = call.text_of("function") == change.text_of("function");
+    call.argument_values().last().copied().filter(|_| same)
 }

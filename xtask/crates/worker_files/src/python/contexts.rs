@@ -35,8 +35,8 @@ impl<'t> Reader<'t> {
         std::mem::replace(&mut self.unbound, need)
     }
 
-    pub fn bound_contexts(&mut self, binder: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
-        if matches!(binder.kind(), "function_definition" | "lambda") {
+    fn bound_contexts(&mut self, binder: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+        if binder.is_any("function_definition lambda") {
             return self.call_contexts(binder, ctx);
         }
         let Some(iter) = binder.field("right") else {
@@ -53,39 +53,34 @@ impl<'t> Reader<'t> {
                 value if value.is_lost() => vec![Val::Lost],
                 value => self.elements(&value).unwrap_or_else(|| vec![Val::Unknown]),
             };
-            all.extend(
-                items
-                    .into_iter()
-                    .map(|item| ctx.with(binder, Frame::Element(item))),
-            );
+            let bind = |item| ctx.with(binder, Frame::Element(item));
+            all.extend(items.into_iter().map(bind));
         }
         all
     }
 
     /// The contexts in which a function is called.
-    pub fn call_contexts(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+    fn call_contexts(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
         let sites = self.sites.get(&function).cloned().unwrap_or_default();
-        let deep =
-            self.call_depth >= CALLS && sites.iter().any(|site| matches!(site, Site::Call(_)));
+        let is_call = |site: &Site<'t>| matches!(site, Site::Call(_));
+        let too_deep = self.call_depth >= CALLS && sites.iter().any(is_call);
         let found = self.once_in(function, |reader| {
             reader.call_depth += 1;
-            let all = sites.iter().filter(|_| !deep);
-            let all: Vec<_> = all
-                .flat_map(|site| reader.site_contexts(function, site, ctx))
-                .collect();
+            let sites = sites.iter().filter(|_| !too_deep);
+            let all = sites.flat_map(|site| reader.site_contexts(function, site, ctx));
+            let all: Vec<_> = all.collect();
             reader.call_depth -= 1;
             all
         });
-        let found = found.filter(|_| !deep);
         // In a circle, or after too many calls: the joined arguments.
-        let found = found.unwrap_or_else(|| {
+        let found = found.filter(|_| !too_deep).unwrap_or_else(|| {
             let all = self.summaries.params(function, &mut self.uses).clone();
             vec![Ctx::default().with(function, Frame::Call(all.into(), None))]
         });
         found.iter().map(|given| ctx.and(given)).collect()
     }
 
-    pub fn site_contexts(
+    fn site_contexts(
         &mut self,
         function: Node<'t>,
         site: &Site<'t>,
@@ -99,19 +94,28 @@ impl<'t> Reader<'t> {
         of.extend(call.argument_values());
         let mut all = Vec::new();
         for ctx in self.contexts(&of, &ctx.around(call)) {
-            let (callee, args) = self.exactly(|reader| {
+            self.exactly(|reader| {
                 let callee = reader.eval_opt(call.field("function"), &ctx);
-                (callee, reader.args(call, &ctx))
+                let args = reader.args(call, &ctx);
+                let callees = callee.each().iter();
+                let bound = callees.filter_map(|one| reader.bind(one, &args, Some(call)));
+                let bound = bound.filter(|(own, _)| *own == function);
+                all.extend(bound.map(|(_, inner)| inner));
             });
-            for one in callee.each() {
-                let bound = self.exactly(|reader| reader.bind(one, &args, Some(call)));
-                if let Some((own, given)) = bound
-                    && own == function
-                {
-                    all.push(given);
-                }
-            }
         }
         all
+    }
+
+    /// The function that a call runs in a context, and the context inside of it.
+    pub fn bind_call(
+        &mut self,
+        callee: &Val<'t>,
+        call: Node<'t>,
+        ctx: &Ctx<'t>,
+    ) -> Option<(Node<'t>, Ctx<'t>)> {
+        self.exactly(|reader| {
+            let args = reader.args(call, ctx);
+            reader.bind(callee, &args, Some(call))
+        })
     }
 }

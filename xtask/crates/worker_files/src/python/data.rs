@@ -19,9 +19,10 @@ impl<'t> Reader<'t> {
             Val::Input(_) | Val::Env(..) => path.clone(),
             // Only the end of the path has to be known.
             path => match path.pieces().last() {
-                Some(Val::Str(name, _)) if path.as_str().is_some() || name.contains('/') => self
-                    .data_file(name)
-                    .map_or(Val::Unknown, |source| Val::text(&source.text)),
+                Some(Val::Str(name, _)) if path.as_str().is_some() || name.contains('/') => {
+                    let source = self.data_file(name);
+                    source.map_or(Val::Unknown, |source| Val::text(&source.text))
+                }
                 _ => Val::Unknown,
             },
         }
@@ -34,10 +35,8 @@ impl<'t> Reader<'t> {
             return Some(source);
         }
         let name = path.rsplit('/').next();
-        let mut named = self
-            .data
-            .iter()
-            .filter(|(own, _)| own.rsplit('/').next() == name);
+        let all = self.data.iter();
+        let mut named = all.filter(|(own, _)| own.rsplit('/').next() == name);
         let first = named.next()?;
         named.next().is_none().then_some(*first.1)
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::syntax::{self, Node, Syntax, is_among};
+use super::syntax::{self, Node, Syntax};
 use crate::{EnvRead, Hides, Source, Unread};
 
 const MARK: &str = "ENVIRONMENT_INTERFACE";
@@ -23,10 +23,10 @@ pub fn reads(
     let Some(mut table) = assigned(syntax, MARK) else {
         return Vec::new();
     };
-    if table.kind() == "identifier" {
+    if table.is("identifier") {
         table = assigned(syntax, table.text()).unwrap_or(table);
     }
-    if !matches!(table.kind(), "tuple" | "list") {
+    if !table.is_any("tuple list") {
         let what = "the environment's interface is declared here in a form that is not known";
         unread.push(source.unread(table.range(), what, &[Hides::Variables]));
         return Vec::new();
@@ -61,15 +61,15 @@ fn assigned<'t>(syntax: &'t Syntax<'t>, name: &str) -> Option<Node<'t>> {
     let statements = syntax.root().children();
     let assignments = statements.filter_map(|statement| statement.child(0));
     assignments
-        .filter(|node| node.kind() == "assignment" && node.text_of("left") == name)
+        .filter(|node| node.is("assignment") && node.text_of("left") == name)
         .find_map(|node| node.field("right"))
 }
 
 /// The content of a string literal without anything computed, and where it stands.
 fn plain_text(node: Node<'_>) -> Option<(String, Range<usize>)> {
-    let computed = node.children().any(|part| part.kind() == "interpolation");
-    let content = node.children().find(|part| part.kind() == "string_content");
-    (node.kind() == "string" && !computed).then(|| {
+    let computed = node.children().any(|part| part.is("interpolation"));
+    let content = node.string_content();
+    (node.is("string") && !computed).then(|| {
         let text = content.map_or("", Node::text).to_owned();
         (text, content.unwrap_or(node).range())
     })
@@ -97,9 +97,9 @@ pub fn string_lists(text: &str, name: &str) -> Vec<StringList> {
     });
     let lists = given.filter_map(|node| {
         let value = node.field("value")?;
-        let named = (value.kind() == "identifier").then(|| assigned(&syntax, value.text()));
+        let named = (value.is("identifier")).then(|| assigned(&syntax, value.text()));
         let value = named.flatten().unwrap_or(value);
-        let is_list = is_among("list tuple", value.kind());
+        let is_list = value.is_any("list tuple");
         let items: Vec<Node> = value.children().filter(|_| is_list).collect();
         let strings: Vec<_> = items.iter().filter_map(|item| plain_text(*item)).collect();
         Some(StringList {

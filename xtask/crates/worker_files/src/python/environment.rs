@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::COMPUTED_NAME;
 use super::eval::Reader;
-use super::syntax::{Node, is_among};
+use super::syntax::{Node, is_among, last_part};
 use super::value::{Args, Ctx, Val};
 use crate::dockerfile::Named;
 use crate::{EnvRead, Hides};
@@ -29,13 +29,16 @@ impl<'t> EnvLookup<'t> {
 /// The value of a variable that is removed.
 const REMOVED: &str = "(removed)";
 
+/// Why something is unread whose evaluation ran into a limit.
+pub const TOO_MUCH: &str = "this is too much to follow to its end";
+
 /// How many calls away what decides on a write to the environment or on a flag is looked for.
 pub const CALLERS: usize = 3;
 
 pub const READING: &str = "get pop setdefault __getitem__ __contains__";
 
-/// What a call asks the environment for, if it does.
-pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<EnvLookup<'t>> {
+/// The lookup of a variable that a call makes, if it makes one.
+pub fn env_lookup<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<EnvLookup<'t>> {
     let name = args.get(0, "key").cloned().unwrap_or(Val::Unknown);
     let default = args.get(1, "default").cloned();
     match callee {
@@ -47,19 +50,18 @@ pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<EnvLookup<'t>> {
             "dotenv.get_key" => Some(EnvLookup::named(args.get(1, "key_to_get")?.clone())),
             _ => None,
         },
-        Val::Method(object, method) if is_among(READING, method) => {
-            let default = default.or_else(|| object.entry(&name));
+        Val::Method(object, method) if object.is_environ() && is_among(READING, method) => {
             let fails =
                 &**method == "__getitem__" || &**method == "pop" && args.positional.len() < 2;
+            let default = default.or_else(|| object.entry(&name));
             let required = fails && default.is_none();
-            let environ = object.is_environ();
-            environ.then_some(EnvLookup {
+            Some(EnvLookup {
                 name,
                 default,
                 required,
             })
         }
-        Val::Partial(function, first) => asked(function, &first.then(args)),
+        Val::Partial(function, first) => env_lookup(function, &first.then(args)),
         _ => None,
     }
 }
@@ -71,29 +73,26 @@ impl<'t> Reader<'t> {
         let before = std::mem::take(&mut self.gave_up);
         let contexts = self.contexts(of, &Ctx::default());
         if std::mem::replace(&mut self.gave_up, before) {
-            self.not_read(node, "this is too much to follow to its end", &[hides]);
+            self.not_read(node, TOO_MUCH, &[hides]);
         }
         contexts
     }
 
     /// A call that reads a variable, sets some, or does either in a way of its own.
     pub fn environment_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
-        let Some(function) = node.field("function") else {
-            return;
-        };
         let args = node.argument_values();
         let first = args.first().copied();
         let path = callee.path();
-        match path.rsplit('.').next().unwrap_or(path) {
-            "exec" | "eval" if !path.contains('.') => return self.check_executed_text(node, first),
-            "expandvars" => {
-                return first.map_or((), |text| self.shell_text(node, text));
+        match last_part(path) {
+            "exec" | "eval" if !path.contains('.') => {
+                return self.check_executed_text(node, first);
             }
+            "expandvars" => return first.map_or((), |text| self.shell_text(node, text)),
             "getattr"
                 if first.is_some_and(|first| self.value(first).path() == "os")
                     && args.get(1).is_none_or(|name| name.kind() != "string") =>
             {
-                return self.variables(node, "what is taken from `os` is computed");
+                return self.variables_unread(node, "what is taken from `os` is computed");
             }
             "putenv" => return self.write_variables(node, &args),
             "unsetenv" if args.len() == 1 => return self.write_variable(node, args[0], None),
@@ -106,7 +105,7 @@ impl<'t> Reader<'t> {
             return self.write_variables(node, &args);
         }
         if path == "dotenv.load_dotenv" && self.program.reaches(node) {
-            self.loads_file(node, first);
+            self.load_env_file(node, first);
         }
         self.foreign_call(node, callee);
         let joined = self.args(node, &Ctx::default());
@@ -120,37 +119,35 @@ impl<'t> Reader<'t> {
                 }
             }
         }
-        let none = Args::default();
-        let maps = matches!(path, "map" | "filter");
-        if maps
-            && joined
-                .get(0, "")
-                .is_some_and(|one| asked(one, &none).is_some())
-        {
-            let items = joined.positional.get(1).and_then(Val::elements);
-            for item in items.unwrap_or_else(|| vec![Val::Unknown]) {
-                self.add_reads(node, &EnvLookup::named(item), &Ctx::default());
+        let reads = |one: &Val<'t>| env_lookup(one, &Args::default()).is_some();
+        if matches!(path, "map" | "filter") && joined.get(0, "").is_some_and(reads) {
+            let names = joined.positional.get(1).unwrap_or(&Val::Unknown);
+            for name in names.elements_or_unknown() {
+                self.add_reads(node, &EnvLookup::named(name), &Ctx::default());
             }
             return;
         }
-        if !callee.may_be(|one| asked(one, &joined).is_some()) {
-            return;
+        if callee.may_be(|one| env_lookup(one, &joined).is_some()) {
+            self.lookup_call(node, &args);
         }
-        let of: Vec<_> = std::iter::once(function).chain(args).collect();
+    }
+
+    /// A call that looks up a variable, in each context.
+    fn lookup_call(&mut self, node: Node<'t>, args: &[Node<'t>]) {
+        let function = node.field("function");
+        let of: Vec<_> = function.into_iter().chain(args.iter().copied()).collect();
         for ctx in self.each_context(node, &of, Hides::Variables) {
-            let callee = self.at(function, &ctx);
+            let callee = self.exactly(|reader| reader.eval_opt(function, &ctx));
             let args = self.exactly(|reader| reader.args(node, &ctx));
-            for one in callee.each() {
-                let Some(asked) = asked(one, &args) else {
-                    continue;
-                };
-                self.add_reads(node, &asked, &ctx);
+            let callees = callee.each().iter();
+            for lookup in callees.filter_map(|one| env_lookup(one, &args)) {
+                self.add_reads(node, &lookup, &ctx);
                 if node.callee_name() == "setdefault" {
-                    let place = self.place(node);
-                    let names = asked.name.each().iter().filter_map(Val::as_str);
-                    for (name, value) in names.clone().zip(asked.default.iter().cycle()) {
+                    let names = lookup.name.each().iter().filter_map(Val::as_str);
+                    for (name, value) in names.clone().zip(lookup.default.iter().cycle()) {
                         self.note_copied_from(name, value);
                     }
+                    let place = self.place(node);
                     let set = names.map(|name| (name.to_owned(), place.clone()));
                     self.facts.set.extend(set);
                 }
@@ -159,7 +156,7 @@ impl<'t> Reader<'t> {
     }
 
     /// What the file of `load_dotenv()` sets where it is not set already.
-    fn loads_file(&mut self, node: Node<'t>, path: Option<Node<'t>>) {
+    fn load_env_file(&mut self, node: Node<'t>, path: Option<Node<'t>>) {
         let path = path.map(|path| self.value(path));
         let path = path.as_ref().map_or(Some(".env"), Val::as_str);
         let Some(source) = path.and_then(|path| self.data_file(path)) else {
@@ -171,17 +168,11 @@ impl<'t> Reader<'t> {
             return;
         }
         for Named { name, value, place } in crate::compose::env_file(source) {
-            self.facts
-                .assigned
-                .push((name.clone(), value.clone(), self.place(node)));
-            self.facts
-                .write_defaults
-                .push(EnvRead::new(name, Some(value), place));
+            let assigned = (name.clone(), value.clone(), self.place(node));
+            self.facts.assigned.push(assigned);
+            let read = EnvRead::new(name, Some(value), place);
+            self.facts.write_defaults.push(read);
         }
-    }
-
-    pub fn variables(&mut self, node: Node<'t>, why: &str) {
-        self.not_read(node, why, &[Hides::Variables]);
     }
 
     /// `os.environ |= {…}`.
@@ -203,28 +194,18 @@ impl<'t> Reader<'t> {
             return;
         }
         if let Some(parent) = node.parent()
-            && (parent.kind() == "assignment" && node.role() == "left"
-                || parent.kind() == "delete_statement")
+            && (parent.is("assignment") && node.role() == "left" || parent.is("delete_statement"))
         {
             return self.write_variable(node, key, parent.field("right"));
         }
         for ctx in self.each_context(node, &[object, key], Hides::Variables) {
             let name = self.at(key, &ctx);
-            for one in self.at(object, &ctx).each() {
-                if let Val::Environ(_) = one {
-                    let default = one.entry(&name);
-                    let required = default.is_none();
-                    let name = name.clone();
-                    self.add_reads(
-                        node,
-                        &EnvLookup {
-                            default,
-                            required,
-                            ..EnvLookup::named(name)
-                        },
-                        &ctx,
-                    );
-                }
+            let object = self.at(object, &ctx);
+            for environ in object.each().iter().filter(|one| one.is_environ()) {
+                let mut lookup = EnvLookup::named(name.clone());
+                lookup.default = environ.entry(&name);
+                lookup.required = lookup.default.is_none();
+                self.add_reads(node, &lookup, &ctx);
             }
         }
     }
@@ -253,36 +234,35 @@ impl<'t> Reader<'t> {
 
     fn set_pairs(&mut self, node: Node<'t>, pairs: &[(Val<'t>, Val<'t>)]) {
         if pairs.is_empty() {
-            self.variables(node, "which variables are set here is computed");
+            self.variables_unread(node, "which variables are set here is computed");
         }
         for (name, value) in pairs {
-            let text = value.display().unwrap_or_else(|| node.text().to_owned());
-            self.note_env_write(node, name, (value, node), &text, &Ctx::default());
+            self.note_env_write(node, name, (value, node), &Ctx::default());
         }
     }
 
-    /// Notes a variable that is set, with its value and where that is written.
+    /// Notes a variable that is set, with its value, and where and how that is written.
     fn note_env_write(
         &mut self,
         node: Node<'t>,
         name: &Val<'t>,
-        value: (&Val<'t>, Node<'t>),
-        text: &str,
+        (value, at): (&Val<'t>, Node<'t>),
         ctx: &Ctx<'t>,
     ) {
         match name {
             Val::Str(name, _) => {
-                self.note_assignment(node, name, value.0, value.1);
+                self.note_assignment(node, name, value, at);
                 let place = self.place(node);
                 self.facts.set.push((name.to_string(), place));
+                let text = value.display().unwrap_or_else(|| at.text().to_owned());
                 self.written.push((name.clone(), node, text.into()));
-                self.note_write_default(node, name, value, ctx);
+                self.note_write_default(node, name, (value, at), ctx);
             }
             Val::Input(_) => {
                 let what = "the job's input sets variables of the environment";
                 self.not_read(node, what, &[Hides::JobInput, Hides::Variables]);
             }
-            _ => self.variables(node, "the name of the variable that is set is computed"),
+            _ => self.variables_unread(node, "the name of the variable that is set is computed"),
         }
     }
 
@@ -301,25 +281,20 @@ impl<'t> Reader<'t> {
     /// Notes the variables of which another one gets the value.
     fn note_copied_from(&mut self, name: &str, value: &Val<'t>) {
         // A part of a longer text is not handed on as it is.
-        let whole = value
-            .each()
-            .iter()
-            .filter(|one| matches!(one, Val::Env(..)));
+        let whole = value.each().iter();
+        let whole = whole.filter(|one| matches!(one, Val::Env(..)));
         let others = whole.flat_map(Val::envs).filter(|other| &**other != name);
-        let handed = others.map(|other| (other.to_string(), name.to_owned()));
-        self.facts.handed.extend(handed);
+        let copied = others.map(|other| (other.to_string(), name.to_owned()));
+        self.facts.handed.extend(copied);
     }
 
-    pub fn write_variable(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {
+    fn write_variable(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {
         let of: Vec<_> = std::iter::once(key).chain(value).collect();
         for ctx in self.each_context(node, &of, Hides::Variables) {
-            let key = self.at(key, &ctx);
-            for name in key.each() {
-                let removed = || Val::text(REMOVED);
-                let fixed = value.map_or_else(removed, |value| self.at(value, &ctx));
-                let at = value.unwrap_or(node);
-                let text = fixed.display().unwrap_or_else(|| at.text().to_owned());
-                self.note_env_write(node, name, (&fixed, at), &text, &ctx);
+            let removed = || Val::text(REMOVED);
+            let written = value.map_or_else(removed, |value| self.at(value, &ctx));
+            for name in self.at(key, &ctx).each() {
+                self.note_env_write(node, name, (&written, value.unwrap_or(node)), &ctx);
             }
         }
     }
@@ -333,137 +308,122 @@ impl<'t> Reader<'t> {
         (value, at): (&Val<'t>, Node<'t>),
         ctx: &Ctx<'t>,
     ) {
-        let is_own = value.envs().contains(name);
-        if is_own
-            || value.as_str() == Some(REMOVED)
-            || !self.write_may_happen(node, name, ctx, CALLERS)
-        {
-            return;
+        let is_own = value.envs().contains(name) || value.as_str() == Some(REMOVED);
+        if !is_own && self.write_may_happen(node, name, ctx, CALLERS) {
+            let mut read = self.env_read(node, &**name, node);
+            let mut found = Vec::new();
+            self.add_default(value, at, &mut read, &mut found);
+            read.default = found.into_iter().next();
+            self.facts.write_defaults.push(read);
         }
-        let mut read = EnvRead {
+    }
+
+    /// A read by the code at `node`, of a variable whose name is written at a place.
+    pub fn env_read(&self, node: Node<'t>, name: impl Into<String>, at: Node<'t>) -> EnvRead {
+        EnvRead {
             reached: self.program.reaches(node),
-            ..EnvRead::new(&**name, None, self.place(node))
-        };
-        let mut found = Vec::new();
-        self.add_default(value, at, &mut read, &mut found);
-        read.default = found.into_iter().next();
-        self.facts.write_defaults.push(read);
+            ..EnvRead::new(name, None, self.place(at))
+        }
     }
 
     /// Notes a read of which only the name and default are known.
     pub fn add_plain_read(&mut self, node: Node<'t>, name: &str, default: Option<String>) {
-        let reached = self.program.reaches(node);
-        let place = self.place(node);
-        self.facts.env.push(EnvRead {
-            reached,
-            ..EnvRead::new(name, default, place)
-        });
+        let read = self.env_read(node, name, node);
+        self.facts.env.push(EnvRead { default, ..read });
     }
 
-    pub fn check_executed_text(&mut self, node: Node<'t>, code: Option<Node<'t>>) {
+    fn check_executed_text(&mut self, node: Node<'t>, code: Option<Node<'t>>) {
         let text = code.map_or(Val::Unknown, |code| self.value(code));
         let words = ["environ", "getenv", "sglang", "input"];
-        if text
-            .as_str()
-            .is_none_or(|text| words.iter().any(|word| text.contains(word)))
-        {
-            let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
-            self.not_read(node, "the program runs text as code", &hides);
+        let matters = |text: &str| words.iter().any(|word| text.contains(word));
+        if text.as_str().is_none_or(matters) {
+            self.all_unread(node, "the program runs text as code");
         }
     }
 
     /// The variables that the text of an expression names, in each context.
     pub fn shell_text(&mut self, node: Node<'t>, text: Node<'t>) {
         for ctx in self.each_context(node, &[text], Hides::Variables) {
-            let value = self.at(text, &ctx);
-            value
-                .each()
-                .iter()
-                .for_each(|one| self.shell_reads(node, one));
+            for value in self.at(text, &ctx).each() {
+                self.shell_reads(node, value);
+            }
         }
     }
 
     /// The variables that a text names as a shell does.
     pub fn shell_reads(&mut self, node: Node<'t>, text: &Val<'t>) {
         if matches!(text, Val::Unknown | Val::Ext(_) | Val::Lost) {
-            return self.variables(node, "the text whose variables are filled in is computed");
+            let what = "the text whose variables are filled in is computed";
+            return self.variables_unread(node, what);
         }
-        let texts = text
-            .pieces()
-            .iter()
-            .map(|part| part.as_str().unwrap_or("x"));
-        for variable in crate::shell::parse(&texts.collect::<String>()).reads {
+        let texts = text.pieces().iter();
+        let text: String = texts.map(|part| part.as_str().unwrap_or("x")).collect();
+        for variable in crate::shell::parse(&text).reads {
             self.add_plain_read(node, &variable.name, variable.default);
         }
     }
 
-    /// Notes a read of each variable that is asked for.
-    pub fn add_reads(&mut self, node: Node<'t>, asked: &EnvLookup<'t>, ctx: &Ctx<'t>) {
-        for name in asked.name.each() {
+    /// Notes a read of each variable that is looked up.
+    pub fn add_reads(&mut self, node: Node<'t>, lookup: &EnvLookup<'t>, ctx: &Ctx<'t>) {
+        for name in lookup.name.each() {
             match name {
                 // A name from a file may have its line's end.
                 Val::Str(text, at) if !text.contains(['\n', '=']) => {
-                    self.add_read(node, (&text.clone(), at.unwrap_or(node)), asked, ctx);
+                    self.add_read(node, (text, at.unwrap_or(node)), lookup, ctx);
                 }
                 Val::Never => {}
                 Val::Input(_) => {
-                    self.variables(node, "the job's input names the variable that is read");
+                    self.variables_unread(node, "the job's input names the variable that is read");
                 }
-                _ => self.variables(node, COMPUTED_NAME),
+                _ => self.variables_unread(node, COMPUTED_NAME),
             }
         }
     }
 
-    pub fn add_read(
+    fn add_read(
         &mut self,
         node: Node<'t>,
         (name, at): (&Rc<str>, Node<'t>),
-        asked: &EnvLookup<'t>,
+        lookup: &EnvLookup<'t>,
         ctx: &Ctx<'t>,
     ) {
         if self.facts.env.len() > self.limit / 100 {
             return;
         }
         let own = Val::Env(name.clone(), Rc::new(Val::None));
-        let usage = self.usage(node, &own, asked.required, ctx);
-        let place = self.place(at);
+        let usage = self.usage(node, &own, lookup.required, ctx);
         // What a helper does with its own variables is not said of each name that it is given.
-        let is_named = at.file() == node.file() && node.range().contains(&at.range().start);
-        let list = at.parent().filter(|list| list.kind() == "argument_list");
+        let is_named_here = at.file() == node.file() && node.contains(at);
+        let list = at.parent_of("argument_list");
         let call = list.and_then(Node::parent);
-        let taken = if is_named { Some(node) } else { call };
-        let idle = taken.and_then(|taken| self.is_unused(taken));
+        let value = if is_named_here { Some(node) } else { call };
+        let idle = value.and_then(|value| self.is_unused(value));
+        let has_default = !usage.defaults.is_empty();
         let mut read = EnvRead {
-            required: asked.required && usage.defaults.is_empty() && !Self::is_guarded(node, name),
-            ends: usage.ends && usage.defaults.is_empty() && asked.default.is_none(),
-            asked: node.kind() == "comparison_operator",
+            required: lookup.required && !has_default && !Self::is_guarded(node, name),
+            ends: usage.ends && !has_default && lookup.default.is_none(),
+            asked: node.is("comparison_operator"),
             idle,
-            reached: self.program.reaches(node),
-            ..EnvRead::new(&**name, None, place)
+            ..self.env_read(node, &**name, at)
         };
         read.at_start = (read.required || read.ends) && read.reached && runs_at_start(node);
-        let is_set = |value: &Val<'_>| {
-            !matches!(value, Val::None) && value.as_str().is_none_or(|text| !text.is_empty())
-        };
-        let written = node
-            .keyword("default")
-            .or_else(|| node.argument_values().get(1).copied());
-        let given = asked.default.clone().filter(is_set);
-        let given = given.map(|value| (value, written.unwrap_or(node)));
+        let is_set = |value: &&Val<'_>| !matches!(value, Val::None) && value.as_str() != Some("");
+        let written = node.keyword("default").or_else(|| node.argument(1));
+        let given = lookup.default.as_ref().filter(is_set);
+        let given = given.map(|value| (value.clone(), written.unwrap_or(node)));
         let mut found: Vec<String> = Vec::new();
         for (value, at) in given.iter().chain(&usage.defaults) {
             if is_chosen_by_name(node, *at) {
-                self.variables(node, "which default this has depends on its name");
+                self.variables_unread(node, "which default this has depends on its name");
             } else {
                 self.add_default(value, *at, &mut read, &mut found);
             }
         }
         read.fallbacks.retain(|own| **own != **name);
         read.default = found.into_iter().next();
-        read.interpreted = usage.interpreted();
-        if let Some(fixed) = self.value_set_before(name, node) {
-            read.interpreted = Some(format!("always {fixed}"));
-        }
+        let always = self.value_set_before(name, node);
+        let always = always.map(|value| format!("always {value}"));
+        read.interpreted = always.or_else(|| usage.interpreted());
         self.facts.env.push(read);
     }
 }
@@ -473,28 +433,22 @@ fn pairs_of<'t>(all: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
     if let Val::Dict(more) = all {
         return more.to_vec();
     }
-    let names = all.elements().unwrap_or_else(|| vec![Val::Unknown]);
-    names.into_iter().map(|name| (name, Val::Unknown)).collect()
+    let names = all.elements_or_unknown().into_iter();
+    names.map(|name| (name, Val::Unknown)).collect()
 }
 
 /// Whether a default stands under a condition, or holds one, that looks at the name that is read.
 fn is_chosen_by_name(read: Node<'_>, default: Node<'_>) -> bool {
-    let first = || read.argument_values().first().copied();
-    let key = read.field("subscript").or_else(first);
-    let Some(key) = key.filter(|key| key.kind() == "identifier") else {
+    let key = read.key_of_read().filter(|key| key.is("identifier"));
+    let Some(key) = key.map(Node::text) else {
         return false;
     };
-    let says = |one: Node<'_>| {
-        let condition = match one.kind() {
-            "conditional_expression" => one.child(1),
-            _ => one.field("condition"),
-        };
-        let own = |condition: &Node<'_>| !condition.range().contains(&read.range().start);
-        let all = condition.filter(own).into_iter().flat_map(Node::subtree);
-        let mut names = all.filter(|one| one.kind() == "identifier");
-        names.any(|one| one.text() == key.text())
+    let tests_name = |one: Node<'_>| {
+        let condition = one.condition().filter(|of| !of.contains(read));
+        let mut all = condition.into_iter().flat_map(Node::subtree);
+        all.any(|one| one.is("identifier") && one.text() == key)
     };
-    default.local_ancestors().any(says) || default.subtree().any(says)
+    default.local_ancestors().any(tests_name) || default.subtree().any(tests_name)
 }
 
 /// Whether an expression is evaluated whenever its module is imported.
@@ -502,5 +456,5 @@ fn runs_at_start(node: Node<'_>) -> bool {
     const CONDITIONAL: &str = "function_definition lambda if_statement conditional_expression \
         boolean_operator match_statement for_statement while_statement try_statement";
     let mut around = node.ancestors();
-    around.all(|above| !is_among(CONDITIONAL, above.kind()) && !above.is_comprehension())
+    around.all(|above| !above.is_any(CONDITIONAL) && !above.is_comprehension())
 }

@@ -22,6 +22,8 @@ use crate::{Hides, Place, Source, Unread};
 pub const DEEPEST: usize = 80;
 /// The most values that one value may hold.
 const HEAVIEST: usize = 20_000;
+/// All kinds of facts that a place may hide.
+pub const ALL_KINDS: [Hides; 3] = [Hides::Variables, Hides::Flags, Hides::JobInput];
 /// The most contexts of one mention.
 pub const MOST_CONTEXTS: usize = 700;
 
@@ -114,17 +116,39 @@ impl<'t> Reader<'t> {
 
     /// The place of a node; of a string, the place of its content.
     pub fn place(&self, node: Node<'_>) -> Place {
-        let content = node.children().find(|part| part.kind() == "string_content");
-        let range = content.unwrap_or(node).range();
+        let range = node.string_content().unwrap_or(node).range();
         self.program.files[node.file()].source.place(range)
     }
 
     /// Notes what was not understood, in reached code only.
-    pub fn not_read(&mut self, node: Node<'t>, why: impl Into<String>, hides: &[Hides]) {
+    pub fn not_read(&mut self, node: Node<'t>, why: &str, hides: &[Hides]) {
         if self.program.reaches(node) {
             let source = self.program.files[node.file()].source;
             self.unread.push(source.unread(node.range(), why, hides));
         }
+    }
+
+    pub fn variables_unread(&mut self, node: Node<'t>, why: &str) {
+        self.not_read(node, why, &[Hides::Variables]);
+    }
+
+    pub fn flags_unread(&mut self, node: Node<'t>, why: &str) {
+        self.not_read(node, why, &[Hides::Flags]);
+    }
+
+    pub fn input_unread(&mut self, node: Node<'t>, why: &str) {
+        self.not_read(node, why, &[Hides::JobInput]);
+    }
+
+    /// Notes that a place may hide facts of every kind.
+    pub fn all_unread(&mut self, node: Node<'t>, why: &str) {
+        self.not_read(node, why, &ALL_KINDS);
+    }
+
+    /// The value of what a call calls.
+    pub fn callee(&mut self, call: Node<'t>) -> Val<'t> {
+        let function = call.field("function");
+        function.map_or(Val::Unknown, |function| self.value(function))
     }
 
     /// Evaluates an expression, unless that is under way already.
@@ -403,9 +427,9 @@ impl<'t> Reader<'t> {
     pub fn sequence(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let mut items = Vec::new();
         for child in node.children() {
-            if child.kind() == "list_splat" {
+            if child.is("list_splat") {
                 let inner = self.eval_opt(child.child(0), ctx);
-                items.extend(inner.elements().unwrap_or_else(|| vec![Val::Unknown]));
+                items.extend(inner.elements_or_unknown());
             } else {
                 items.push(self.eval(child, ctx));
             }
@@ -417,10 +441,10 @@ impl<'t> Reader<'t> {
         let mut items = Vec::new();
         let mut whole = None;
         for child in node.children() {
-            if child.kind() == "pair" {
+            if child.is("pair") {
                 let key = self.eval_opt(child.field("key"), ctx);
                 items.push((key, self.eval_opt(child.field("value"), ctx)));
-            } else if child.kind() == "dictionary_splat" {
+            } else if child.is("dictionary_splat") {
                 match self.eval_opt(child.child(0), ctx) {
                     Val::Dict(more) => items.extend(more.iter().cloned()),
                     Val::Environ(more) => {
@@ -444,9 +468,9 @@ impl<'t> Reader<'t> {
         let Some(body) = node.field("body") else {
             return Val::Unknown;
         };
-        let pair = body.kind() == "pair";
+        let pair = body.is("pair");
         let mut contexts = vec![ctx.clone()];
-        for clause in node.children().filter(|c| c.kind() == "for_in_clause") {
+        for clause in node.children_of("for_in_clause") {
             let mut next = Vec::new();
             for ctx in contexts {
                 let iter = self.eval_opt(clause.field("right"), &ctx);
@@ -487,7 +511,7 @@ impl<'t> Reader<'t> {
         let Some(key) = node.field("subscript") else {
             return Val::Unknown;
         };
-        if key.kind() == "slice" {
+        if key.is("slice") {
             return match object {
                 Val::Str(text, at) => {
                     slice(key.text(), &text).map_or(Val::Unknown, |cut| Val::Str(cut.into(), at))

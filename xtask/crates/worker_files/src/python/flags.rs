@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::command::Seen;
 use super::environment::CALLERS;
 use super::eval::Reader;
-use super::syntax::{Node, is_among};
+use super::syntax::Node;
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
 use crate::{FlagKind, Hides, shell};
@@ -23,12 +23,12 @@ pub fn is_flag(value: &Val<'_>) -> bool {
 
 /// Whether a text holds several words of a command: an item of a list that is joined.
 fn is_line(value: &Val<'_>) -> bool {
-    let first = value.pieces().first().and_then(Val::as_str);
-    let mut words = first.unwrap_or_default().split(' ');
-    let more = words.next().is_some_and(|word| !word.contains('='));
-    more && words
-        .next()
-        .is_some_and(|next| !next.is_empty() || value.pieces().len() > 1)
+    let pieces = value.pieces();
+    let first = pieces.first().and_then(Val::as_str).unwrap_or_default();
+    let is_open = |rest: &str| !rest.is_empty() && !rest.starts_with(' ') || pieces.len() > 1;
+    first
+        .split_once(' ')
+        .is_some_and(|(word, rest)| !word.contains('=') && is_open(rest))
 }
 
 /// Expressions that hold values and decide nothing.
@@ -58,62 +58,54 @@ impl<'t> Reader<'t> {
     pub fn note_sequence(&mut self, items: &[Node<'t>], seen: &mut Seen<'t>) {
         // What stands before the server's name are options of what it is started through.
         let names_it =
-            |item: &Node<'t>| item.kind() == "string" && self.program.starts_server(item.text());
+            |item: &Node<'t>| item.is("string") && self.program.starts_server(item.text());
         let first = items.iter().position(names_it).unwrap_or_default();
         for (at, item) in items.iter().enumerate().skip(first) {
             match item.kind() {
-                "list_splat" => {
-                    item.children()
-                        .for_each(|inner| self.collect_parts(inner, seen));
-                    continue;
-                }
-                "conditional_expression" | "list" | "tuple" => {
-                    self.collect_parts(*item, seen);
-                    continue;
-                }
+                "list_splat" => self.collect_each(item.children(), seen),
+                "conditional_expression" | "list" | "tuple" => self.collect_parts(*item, seen),
                 "string" | "concatenated_string" if is_line(&self.value(*item)) => {
                     self.note_command_text(*item);
-                    continue;
                 }
-                _ => {}
+                _ => self.note_flag_at(items, at),
             }
-            let (mut splat, mut next) = (None, items.get(at + 1));
-            if let Some(list) = next.filter(|next| next.kind() == "list_splat") {
-                (splat, next) = (list.child(0), None);
-            }
-            let of: Vec<_> = std::iter::once(*item).chain(next.copied()).collect();
-            for ctx in self.each_context(*item, &of, Hides::Flags) {
-                let pair: Vec<_> = of.iter().map(|node| self.at(*node, &ctx)).collect();
-                for one in pair[0].each().iter().filter(|one| is_flag(one)) {
-                    // What is no text is no word: the flag stands alone.
-                    let is_word = |value: &Val<'_>| !matches!(value, Val::None | Val::Bool(true));
-                    let value = pair
-                        .get(1)
-                        .filter(|value| !is_flag(value) && is_word(value));
-                    // `"--lora-paths", *paths`
-                    let words = splat.and_then(|list| self.value(list).elements());
-                    let words = words.unwrap_or_default();
-                    let first = words
-                        .first()
-                        .filter(|first| !is_flag(first) && is_constant(first));
-                    let listed = first.map(|first| with_more(first, words[1..].iter().cloned()));
-                    let value = value.map(|value| {
-                        let more = items.iter().skip(at + 2);
-                        let more = more.take_while(|one| LITERALS.contains(&one.kind()));
-                        with_more(value, more.map(|one| self.at(*one, &ctx)))
-                    });
-                    self.note_flag(*item, one, value.or(listed).as_ref(), &ctx);
-                    if let Some(FlagValue::Computed(_)) =
-                        self.facts.flags.last().map(|last| &last.value)
-                        && let Some(value) = of.get(1)
-                    {
-                        let computed = FlagValue::Computed(self.fingerprinted(*value));
-                        self.facts
-                            .flags
-                            .last_mut()
-                            .into_iter()
-                            .for_each(|last| last.value = computed.clone());
-                    }
+        }
+    }
+
+    /// An expression of the command that may be a flag, with what follows it.
+    fn note_flag_at(&mut self, items: &[Node<'t>], at: usize) {
+        let item = items[at];
+        let next = items.get(at + 1).copied();
+        let splat = next.filter(|next| next.is("list_splat"));
+        let next = next.filter(|_| splat.is_none());
+        let list = splat.and_then(|splat| splat.child(0));
+        let of: Vec<_> = std::iter::once(item).chain(next).collect();
+        for ctx in self.each_context(item, &of, Hides::Flags) {
+            let pair: Vec<_> = of.iter().map(|node| self.at(*node, &ctx)).collect();
+            for flag in pair[0].each().iter().filter(|one| is_flag(one)) {
+                // What is no text is no word: the flag stands alone.
+                let is_word = |value: &&Val<'_>| {
+                    !is_flag(value) && !matches!(value, Val::None | Val::Bool(true))
+                };
+                let value = pair.get(1).filter(is_word);
+                // `"--lora-paths", *paths`
+                let words = list.and_then(|list| self.value(list).elements());
+                let words = words.unwrap_or_default();
+                let is_value = |first: &&Val<'_>| !is_flag(first) && is_constant(first);
+                let first = words.first().filter(is_value);
+                let listed = first.map(|first| with_more(first, words[1..].iter().cloned()));
+                let value = value.map(|value| {
+                    let more = items.iter().skip(at + 2);
+                    let more = more.take_while(|one| LITERALS.contains(&one.kind()));
+                    with_more(value, more.map(|one| self.at(*one, &ctx)))
+                });
+                self.note_flag(item, flag, value.or(listed).as_ref(), &ctx);
+                let last = self.facts.flags.last().map(|last| &last.value);
+                if let (Some(FlagValue::Computed(_)), Some(next)) = (last, next) {
+                    let computed = FlagValue::Computed(self.fingerprinted(next));
+                    let last = self.facts.flags.last_mut();
+                    last.into_iter()
+                        .for_each(|last| last.value = computed.clone());
                 }
             }
         }
@@ -147,45 +139,43 @@ impl<'t> Reader<'t> {
         for ctx in self.each_context(node, &[node], Hides::Flags) {
             let value = self.at(node, &ctx);
             let parts = value.pieces();
-            let text = |(at, part): (usize, &Val<'t>)| {
-                part.as_str()
-                    .map_or_else(|| format!("\u{1}{at}\u{1}"), str::to_owned)
+            let text = |(at, part): (usize, &Val<'t>)| match part.as_str() {
+                Some(text) => text.to_owned(),
+                None => format!("\u{1}{at}\u{1}"),
             };
             let text: String = parts.iter().enumerate().map(text).collect();
             for command in &shell::parse(&text).commands {
-                let words = command.words.iter().map(|word| placed(&word.text, parts));
-                let words: Vec<Val<'t>> = words.collect();
-                self.note_flags_in(node, &words, &ctx);
+                let words = command.words.iter();
+                let words = words.map(|word| restore_parts(&word.text, parts));
+                self.note_flags_in(node, &words.collect::<Vec<_>>(), &ctx);
             }
         }
     }
 
-    pub fn note_flag(
+    fn note_flag(
         &mut self,
         node: Node<'t>,
         flag: &Val<'t>,
         value: Option<&Val<'t>>,
         ctx: &Ctx<'t>,
     ) {
+        let [Val::Str(first, at), rest @ ..] = flag.pieces() else {
+            return;
+        };
         if !self.may_run(node, ctx) {
             return;
         }
-        let parts = flag.pieces();
-        let Some(Val::Str(first, at)) = parts.first() else {
-            return;
-        };
         let (name, value) = match first.split_once('=') {
             // `--flag=value`, of which parts may not be fixed.
-            Some((name, begin)) => match &parts[1..] {
-                [only] if begin.is_empty() => (name, Some(only.clone())),
-                rest => {
-                    let rest = rest.iter();
-                    let whole = rest.fold(Val::text(begin), |all, part| all.join(part));
-                    (name, Some(whole))
-                }
-            },
-            None if parts.len() > 1 => {
-                return self.not_read(node, "the name of this flag is computed", &[Hides::Flags]);
+            Some((name, "")) if rest.len() == 1 => (name, Some(rest[0].clone())),
+            Some((name, begin)) => {
+                let whole = rest
+                    .iter()
+                    .fold(Val::text(begin), |all, part| all.join(part));
+                (name, Some(whole))
+            }
+            None if !rest.is_empty() => {
+                return self.flags_unread(node, "the name of this flag is computed");
             }
             None => (&**first, value.cloned()),
         };
@@ -207,19 +197,17 @@ impl<'t> Reader<'t> {
     /// Adds a flag, and returns its number among the facts.
     pub fn add_flag(&mut self, node: Node<'t>, flag: &str, value: Option<&Val<'t>>) -> usize {
         let envs = value.map(Val::envs).unwrap_or_default();
-        let given = match value {
-            None => FlagValue::Alone,
-            Some(_) if !envs.is_empty() => FlagValue::Env,
-            Some(value) => value
-                .display()
-                .map_or(FlagValue::Computed(String::new()), FlagValue::Fixed),
-        };
         let from = envs.iter().map(|name| (name.to_string(), FlagKind::Value));
         let given = FlagGiven {
             runs: self.program.files[node.file()].reached,
             reached: self.program.reaches(node),
             flag: flag.to_owned(),
-            value: given,
+            value: match value.map(Val::display) {
+                None => FlagValue::Alone,
+                Some(_) if !envs.is_empty() => FlagValue::Env,
+                Some(Some(text)) => FlagValue::Fixed(text),
+                Some(None) => FlagValue::Computed(String::new()),
+            },
             from: from.collect(),
             place: self.place(node),
         };
@@ -243,18 +231,15 @@ impl<'t> Reader<'t> {
 
     /// The variables that decide whether a place is reached, with the words that they are compared
     /// with.
-    pub fn deciding_variables(
-        &mut self,
-        node: Node<'t>,
-        ctx: &Ctx<'t>,
-    ) -> Vec<(String, Vec<String>)> {
+    fn deciding_variables(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
         let mut found: Vec<(String, Vec<String>)> = Vec::new();
         for condition in conditions(node) {
             if self.static_truth(condition, ctx) == Some(true) {
                 continue;
             }
-            let (mut names, mut words) = (Vec::new(), Vec::new());
-            self.collect_deciders(condition, ctx, CALLERS, &mut names, &mut words);
+            let mut deciders = (Vec::new(), Vec::new());
+            self.collect_deciders(condition, ctx, CALLERS, &mut deciders);
+            let (names, words) = deciders;
             for name in names {
                 if !found.iter().any(|(own, _)| **own == *name) {
                     found.push((name.to_string(), words.clone()));
@@ -270,8 +255,7 @@ impl<'t> Reader<'t> {
         condition: Node<'t>,
         ctx: &Ctx<'t>,
         calls: usize,
-        names: &mut Vec<Rc<str>>,
-        words: &mut Vec<String>,
+        found: &mut (Vec<Rc<str>>, Vec<String>),
     ) {
         for part in condition.subtree() {
             match part.kind() {
@@ -282,33 +266,11 @@ impl<'t> Reader<'t> {
                     let is_owner = matches!(part.role(), "object" | "value")
                         && matches!(whole, "attribute" | "subscript");
                     let is_known = !envs.is_empty();
-                    names.extend(envs);
-                    if calls == 0 || is_known || is_owner {
-                        continue;
-                    }
-                    // A name stands for what it was set to: `on = value.lower() in YES`.
-                    let mut tests: Vec<(Node<'t>, Ctx<'t>)> = Vec::new();
-                    for set in self.definitions_of(part) {
-                        let all = match set.is_decorated("property") {
-                            true => self.return_values(set),
-                            false => [set].into(),
-                        };
-                        let is_test =
-                            |one: &&Node<'t>| matches!(one.kind(), "comparison_operator" | "call");
-                        tests.extend(all.iter().filter(is_test).map(|one| (*one, ctx.clone())));
-                    }
-                    // `if is_on("NAME")`
-                    let callee = part.field("function");
-                    let callee = callee.map_or(Val::Unknown, |callee| self.at(callee, ctx));
-                    let args = self.exactly(|reader| reader.args(part, ctx));
-                    let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(part)));
-                    if let (Some((own, inner)), Val::Func(..)) = (bound, &callee) {
-                        let all = self.return_values(own);
-                        let holds = |one: &&Node<'t>| !is_among(HOLDERS, one.kind());
-                        tests.extend(all.iter().filter(holds).map(|one| (*one, inner.clone())));
-                    }
-                    for (test, ctx) in tests {
-                        self.collect_deciders(test, &ctx, calls - 1, names, words);
+                    found.0.extend(envs);
+                    if calls > 0 && !is_known && !is_owner {
+                        for (test, ctx) in self.tests_behind(part, ctx) {
+                            self.collect_deciders(test, &ctx, calls - 1, found);
+                        }
                     }
                 }
                 "comparison_operator" => {
@@ -320,63 +282,79 @@ impl<'t> Reader<'t> {
                     if self.at(left, ctx).display().is_some() && !value.is_environ() {
                         continue;
                     }
-                    let all = value.all();
+                    let all = value.elements_or_each();
                     let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
-                    words.extend(all.map(str::to_owned));
+                    found.1.extend(all.map(str::to_owned));
                     if value.is_environ()
                         && let Val::Str(name, _) = self.at(left, ctx)
                     {
-                        names.push(name);
+                        found.0.push(name);
                     }
                 }
                 _ => {}
             }
         }
     }
+
+    /// The tests that a name or a call in a condition stands for, each with its context.
+    fn tests_behind(&mut self, part: Node<'t>, ctx: &Ctx<'t>) -> Vec<(Node<'t>, Ctx<'t>)> {
+        // A name stands for what it was set to: `on = value.lower() in YES`.
+        let mut tests: Vec<(Node<'t>, Ctx<'t>)> = Vec::new();
+        for set in self.definitions_of(part) {
+            let all = match set.is_decorated("property") {
+                true => self.return_values(set),
+                false => [set].into(),
+            };
+            let is_test = |one: &&Node<'t>| one.is_any("comparison_operator call");
+            tests.extend(all.iter().filter(is_test).map(|one| (*one, ctx.clone())));
+        }
+        // `if is_on("NAME")`
+        let callee = part.field("function");
+        let callee = callee.map_or(Val::Unknown, |callee| self.at(callee, ctx));
+        let bound = self.bind_call(&callee, part, ctx);
+        if let (Some((own, inner)), Val::Func(..)) = (bound, &callee) {
+            let all = self.return_values(own);
+            let decides = |one: &&Node<'t>| !one.is_any(HOLDERS);
+            tests.extend(all.iter().filter(decides).map(|one| (*one, inner.clone())));
+        }
+        tests
+    }
 }
 
 /// The conditions under which a place is reached, within its function.
 pub fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
     let mut all = Vec::new();
-    let mut inner = node;
-    for above in node.local_ancestors() {
+    for (child, above) in node.steps_up() {
         match above.kind() {
-            "if_statement" | "elif_clause" if inner.role() == "consequence" => {
+            "if_statement" | "elif_clause" if child.role() == "consequence" => {
                 all.extend(above.field("condition"));
             }
-            "conditional_expression" if above.child(1) != Some(inner) => all.extend(above.child(1)),
+            "conditional_expression" if above.child(1) != Some(child) => all.extend(above.child(1)),
             "block" => {
-                let skips = |other: &Node<'_>| {
-                    other.kind() == "if_statement"
-                        && other.text_of("consequence").contains("continue")
-                };
-                let before = above.children().take_while(|other| *other != inner);
-                all.extend(
-                    before
-                        .filter(skips)
-                        .filter_map(|skip| skip.field("condition")),
-                );
+                let before = above.children().take_while(|other| *other != child);
+                let skips = before.filter(|other| {
+                    other.is("if_statement") && other.text_of("consequence").contains("continue")
+                });
+                all.extend(skips.filter_map(|skip| skip.field("condition")));
             }
             _ if above.is_comprehension() => {
-                let clauses = above.children().filter(|c| c.kind() == "if_clause");
+                let clauses = above.children_of("if_clause");
                 all.extend(clauses.filter_map(|c| c.child(0)));
             }
             _ => {}
         }
-        inner = above;
     }
     all
 }
 
 /// A word of a text whose unknown parts were replaced by their numbers.
-fn placed<'t>(word: &str, parts: &[Val<'t>]) -> Val<'t> {
+fn restore_parts<'t>(word: &str, parts: &[Val<'t>]) -> Val<'t> {
     let piece = |(at, piece): (usize, &str)| match piece.parse::<usize>() {
         Ok(number) if at % 2 == 1 => parts.get(number).cloned().unwrap_or(Val::Unknown),
         _ => Val::text(piece),
     };
     let pieces = word.split('\u{1}').enumerate().map(piece);
     let pieces = pieces.filter(|piece| piece.as_str() != Some(""));
-    pieces
-        .reduce(|a, b| a.join(&b))
-        .unwrap_or_else(|| Val::text(""))
+    let whole = pieces.reduce(|a, b| a.join(&b));
+    whole.unwrap_or_else(|| Val::text(""))
 }

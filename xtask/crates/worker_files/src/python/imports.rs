@@ -33,7 +33,7 @@ pub fn unresolved(sources: &[Source], gone: &BTreeSet<String>) -> Vec<Unresolved
                 name: name.map(str::to_owned),
                 place: source.place(node.range()),
             };
-            if node.kind() == "import_from_statement" {
+            if node.is("import_from_statement") {
                 let module = node.text_of("module_name");
                 wanted.extend(
                     node.imports()
@@ -42,7 +42,7 @@ pub fn unresolved(sources: &[Source], gone: &BTreeSet<String>) -> Vec<Unresolved
             }
             let modules = modules(node).filter(|module| gone.contains(*module));
             lost.extend(modules.map(|module| unresolved(module, None)));
-            if node.kind() == "wildcard_import" {
+            if node.is("wildcard_import") {
                 names = None;
             }
             if let Some(names) = &mut names {
@@ -67,7 +67,7 @@ pub fn unresolved(sources: &[Source], gone: &BTreeSet<String>) -> Vec<Unresolved
 fn modules(node: Node<'_>) -> impl Iterator<Item = &str> {
     let from = node.field("module_name").map(Node::text);
     let plain = node.imports().map(|(name, _)| name);
-    let plain = plain.filter(move |_| node.kind() == "import_statement");
+    let plain = plain.filter(move |_| node.is("import_statement"));
     from.into_iter().chain(plain).map(first)
 }
 

@@ -4,9 +4,9 @@ use super::api::normal;
 use super::eval::Reader;
 use super::syntax::Node;
 use super::value::{Ctx, Val};
-use crate::Hides;
 
 /// A field of a class whose objects are made from variables or from a job's input.
+#[derive(Default)]
 pub struct Field {
     pub default: Option<String>,
     /// The aliases that replace its own name.
@@ -16,23 +16,14 @@ pub struct Field {
 
 /// The type of a field and the limits of its value: `int, le 10`, `in [fast,slow]`.
 pub fn limits(kind: &str, value: Option<Node<'_>>) -> Option<String> {
-    const LIMITS: [&str; 7] = [
-        "ge",
-        "gt",
-        "le",
-        "lt",
-        "multiple_of",
-        "pattern",
-        "max_length",
-    ];
-    let words = kind
-        .split_once("Literal[")
-        .and_then(|(_, rest)| rest.split(']').next());
+    const LIMITS: &str = "ge gt le lt multiple_of pattern max_length";
+    let literal = kind.split_once("Literal[");
+    let words = literal.and_then(|(_, rest)| rest.split(']').next());
     let words = words.map(|words| format!("in [{}]", words.replace([' ', '"', '\''], "")));
     let plain = kind.split(['|', '[']).next().unwrap_or_default().trim();
     let plain = matches!(plain, "int" | "float" | "bool").then(|| plain.to_owned());
-    let limit = |key: &&str| Some(format!("{key} {}", value?.keyword(key)?.text()));
-    let limits = LIMITS.iter().filter_map(limit);
+    let limit = |key| Some(format!("{key} {}", value?.keyword(key)?.text()));
+    let limits = LIMITS.split(' ').filter_map(limit);
     let parts: Vec<String> = words.or(plain).into_iter().chain(limits).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -41,19 +32,15 @@ impl<'t> Reader<'t> {
     /// `f(**input)`: each parameter is a key.
     pub fn splat(&mut self, function: Node<'t>, inner: Node<'t>) {
         let paths = self.input_paths(inner);
-        for (name, default, stars) in function.parameters().collect::<Vec<_>>() {
+        for (name, default, stars) in function.parameters() {
             if stars > 0 || matches!(name, "self" | "cls") {
                 continue;
             }
             let text = default.and_then(|node| self.value(node).default_text());
+            let place = default.unwrap_or(inner);
             for path in &paths {
-                let place = default.unwrap_or(inner);
-                self.note_key(
-                    place,
-                    &path.item(&Val::text(name)),
-                    text.clone(),
-                    default.is_none(),
-                );
+                let key = path.item(&Val::text(name));
+                self.note_key(place, &key, text.clone(), default.is_none());
             }
         }
     }
@@ -78,15 +65,13 @@ impl<'t> Reader<'t> {
             let field = self.field(value);
             let needed = field.needed && !(value.is_none() && kind.contains("Optional"));
             for alias in field.aliases.unwrap_or_else(|| vec![name.to_owned()]) {
-                let keys: Vec<_> = paths
-                    .iter()
-                    .map(|path| path.item(&Val::text(&alias)))
-                    .collect();
+                let alias = Val::text(&alias);
+                let keys: Vec<_> = paths.iter().map(|path| path.item(&alias)).collect();
                 for key in &keys {
                     self.note_key(value.unwrap_or(inner), key, field.default.clone(), needed);
                     self.limit(key, limits(kind, value));
                 }
-                if let Some(nested) = self.nested(class, name) {
+                if let Some(nested) = self.nested_model(class, name) {
                     self.fields_of_model(nested, inner, &keys);
                 }
             }
@@ -94,19 +79,16 @@ impl<'t> Reader<'t> {
     }
 
     /// The model that a field holds. A model that holds itself ends where paths are too long.
-    fn nested(&mut self, class: Node<'t>, name: &str) -> Option<Node<'t>> {
-        let families = self.family(class).into_iter();
-        let kinds = families
+    fn nested_model(&mut self, class: Node<'t>, name: &str) -> Option<Node<'t>> {
+        let family = self.family(class).into_iter();
+        let sets = family.flat_map(Node::subtree);
+        let sets = sets.filter(|node| node.is("assignment") && node.text_of("left") == name);
+        let kinds = sets.filter_map(|node| node.field("type"));
+        let single = kinds.filter(|kind| !kind.text().to_lowercase().contains("list["));
+        let mut names = single
             .flat_map(Node::subtree)
-            .filter(|node| node.kind() == "assignment" && node.text_of("left") == name);
-        let kinds: Vec<_> = kinds.filter_map(|node| node.field("type")).collect();
-        let is_list = |kind: &Node<'t>| kind.text().to_lowercase().contains("list[");
-        let names = kinds
-            .into_iter()
-            .filter(|kind| !is_list(kind))
-            .flat_map(Node::subtree);
-        let names: Vec<_> = names.filter(|node| node.kind() == "identifier").collect();
-        names.into_iter().find_map(|name| match self.value(name) {
+            .filter(|node| node.is("identifier"));
+        names.find_map(|name| match self.value(name) {
             Val::Class(inner) if inner != class => Some(inner),
             _ => None,
         })
@@ -123,47 +105,46 @@ impl<'t> Reader<'t> {
 
     /// The default, aliases and need of a class's field.
     pub fn field(&mut self, value: Option<Node<'t>>) -> Field {
-        let mut field = Field {
-            default: None,
-            aliases: None,
-            needed: value.is_none(),
+        let Some(value) = value else {
+            return Field {
+                needed: true,
+                ..Field::default()
+            };
         };
-        let Some(value) = value else { return field };
         let known = self.value(value);
-        if value.kind() != "call" || !value.callee_name().to_lowercase().ends_with("field") {
+        if !value.is("call") || !value.callee_name().to_lowercase().ends_with("field") {
             let default = known.display().unwrap_or_else(|| normal(value.text()));
-            field.default = Some(default).filter(|text| text != "None");
-            return field;
+            return Field {
+                default: Some(default).filter(|text| text != "None"),
+                ..Field::default()
+            };
         }
         let args = self.args(value, &Ctx::default());
-        let keys = ["validation_alias", "alias", "env"];
-        let alias = keys.iter().find_map(|key| args.named(key));
-        field.aliases = alias.map(|alias| {
+        let named = |keys: &[&str]| keys.iter().find_map(|key| args.named(key));
+        let aliases = named(&["validation_alias", "alias", "env"]).map(|alias| {
             let each = alias.elements().unwrap_or_else(|| vec![alias.clone()]);
             let texts = each.iter().filter_map(|one| Some(one.as_str()?.to_owned()));
             texts.collect()
         });
         let first = args.positional.first();
         let first = first.filter(|_| value.callee_name() == "Field");
-        let keys = ["default", "default_factory"];
-        let given = first.or(keys.iter().find_map(|key| args.named(key)));
-        field.needed = given.is_none() || value.text().contains("(...");
-        field.default = known.default_text();
-        field
+        let given = first.or(named(&["default", "default_factory"]));
+        Field {
+            default: known.default_text(),
+            aliases,
+            needed: given.is_none() || value.text().contains("(..."),
+        }
     }
 
     /// RunPod's `validate(input, SCHEMA)`.
     pub fn schema(&mut self, node: Node<'t>, args: &[Node<'t>]) {
-        let (Some(input), Some(schema)) = (args.first(), args.get(1)) else {
-            return;
-        };
+        let [input, schema, ..] = args else { return };
         let paths = self.input_paths(*input);
         if paths.is_empty() {
             return;
         }
         let Val::Dict(items) = self.value(*schema) else {
-            let what = "the schema of the job's input was not followed";
-            return self.not_read(node, what, &[Hides::JobInput]);
+            return self.input_unread(node, "the schema of the job's input was not followed");
         };
         for path in &paths {
             if let Val::Input(path) = path {
@@ -173,19 +154,16 @@ impl<'t> Reader<'t> {
             }
         }
         for (key, rules) in items.iter() {
-            let default = rules
-                .entry(&Val::text("default"))
-                .and_then(|v| v.default_text());
-            let needed = rules.entry(&Val::text("required")) == Some(Val::Bool(true));
-            let limits = ["type", "constraints"].into_iter().filter_map(|name| {
-                Some(match rules.entry(&Val::text(name))? {
-                    Val::Func(node, ..) => normal(node.text()),
-                    value => value.path().to_owned(),
-                })
+            let rule = |name| rules.entry(&Val::text(name));
+            let default = rule("default").and_then(|value| value.default_text());
+            let needed = rule("required") == Some(Val::Bool(true));
+            let limits = ["type", "constraints"].into_iter().filter_map(rule);
+            let limits = limits.map(|rule| match rule {
+                Val::Func(node, ..) => normal(node.text()),
+                value => value.path().to_owned(),
             });
-            let limits: Vec<String> = limits
-                .filter(|text| !matches!(&**text, "" | "str"))
-                .collect();
+            let limits = limits.filter(|text| !matches!(&**text, "" | "str"));
+            let limits: Vec<String> = limits.collect();
             let limits = (!limits.is_empty()).then(|| limits.join(", "));
             for path in &paths {
                 let key = path.item(key);

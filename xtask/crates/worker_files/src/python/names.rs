@@ -1,6 +1,5 @@
 //! Values of names: variables, loop variables, parameters and imports.
 
-use super::calls::Site;
 use super::eval::{DEEPEST, Reader, external};
 use super::scope::{Binding, Bound, Program};
 use super::syntax::Node;
@@ -42,14 +41,16 @@ impl<'t> Reader<'t> {
         }
         let mut values: Vec<Val<'t>> = lost.into_iter().collect();
         for binding in bindings {
-            let mut value = match binding.what {
+            let value = match binding.what {
                 Bound::Value(node) => {
                     // Outside of loops, a module's variable is the same in each context.
-                    let fixed =
-                        scope.kind() == "module" && node.ancestor("for_statement").is_none();
-                    let value = self.once(node, |reader| match fixed {
-                        true => reader.fixed(node),
-                        false => reader.eval(node, ctx),
+                    let fixed = scope.is("module") && node.ancestor("for_statement").is_none();
+                    let value = self.once(node, |reader| {
+                        if fixed {
+                            reader.fixed(node)
+                        } else {
+                            reader.eval(node, ctx)
+                        }
                     });
                     value.unwrap_or(Val::Never)
                 }
@@ -66,10 +67,7 @@ impl<'t> Reader<'t> {
                 Bound::Import(module, item) => self.imported(at.file(), &module, item),
                 Bound::Unknown => Val::Unknown,
             };
-            for step in binding.path {
-                value = value.item(&Val::Int(step));
-            }
-            values.push(value);
+            values.push(value.item_at(&binding.path));
         }
         let value = match values.len() {
             1 => values.remove(0),
@@ -97,68 +95,77 @@ impl<'t> Reader<'t> {
             Val::Dict(pairs) => pairs.to_vec(),
             _ => Vec::new(),
         };
-        let none = Ctx::default();
         for change in changes {
-            let change = *change;
-            let add = |reader: &mut Self| match change.kind() {
-                "call" => {
-                    let args = reader.args(change, &none);
-                    let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
-                    match change.callee_name() {
-                        "extend" => items.extend(elements_of(&last)),
-                        "update" => {
-                            if !args.positional.is_empty() {
-                                pairs.extend(last.joined_pairs());
-                            }
-                            pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
-                        }
-                        "setdefault" => {
-                            pairs.extend(args.positional.first().map(|key| (key.clone(), last)));
-                        }
-                        _ => items.extend(last.each().iter().cloned()),
-                    }
-                }
-                "assignment" => {
-                    let left = change.field("left");
-                    let mut key =
-                        reader.eval_opt(left.and_then(|left| left.field("subscript")), &none);
-                    let mut value = reader.eval_opt(change.field("right"), &none);
-                    // `NAMES[1:] = […]`
-                    items.extend(elements_of(&value));
-                    // `body["params"]["n"] = 1` adds to what the dict holds.
-                    let mut object = left.and_then(|left| left.field("value"));
-                    while let Some(of) = object.filter(|of| of.kind() == "subscript") {
-                        let outer = reader.eval_opt(of.field("subscript"), &none);
-                        let same = |own: &Val<'t>| own.as_str() == outer.as_str();
-                        let at = pairs.iter().rposition(|(own, _)| same(own));
-                        let Some((at, Val::Dict(held))) = at.map(|at| (at, &pairs[at].1)) else {
-                            return;
-                        };
-                        let mut held = held.to_vec();
-                        for key in key.each() {
-                            held.retain(|(own, _)| {
-                                own.as_str().is_none() || own.as_str() != key.as_str()
-                            });
-                            held.push((key.clone(), value.clone()));
-                        }
-                        value = Val::Dict(held.into());
-                        pairs.remove(at);
-                        key = outer;
-                        object = of.field("value");
-                    }
-                    pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
-                }
-                _ => {
-                    let more = reader.eval_opt(change.field("right"), &none);
-                    items.extend(elements_of(&more));
-                    pairs.extend(more.joined_pairs());
-                }
-            };
-            self.once(change, |reader| reader.settled(add));
+            self.once(*change, |reader| {
+                reader.settled(|reader| reader.add_change(*change, &mut items, &mut pairs));
+            });
         }
         match value {
             Val::Dict(_) => Val::Dict(pairs.into()),
             _ => Val::list(items),
+        }
+    }
+
+    /// Adds what a statement adds to a list's items or a dict's pairs.
+    fn add_change(
+        &mut self,
+        change: Node<'t>,
+        items: &mut Vec<Val<'t>>,
+        pairs: &mut Vec<(Val<'t>, Val<'t>)>,
+    ) {
+        let none = Ctx::default();
+        match change.kind() {
+            "call" => {
+                let args = self.args(change, &none);
+                let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
+                match change.callee_name() {
+                    "extend" => items.extend(last.elements_or_unknown()),
+                    "update" => {
+                        if !args.positional.is_empty() {
+                            pairs.extend(last.joined_pairs());
+                        }
+                        pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
+                    }
+                    "setdefault" => {
+                        pairs.extend(args.positional.first().map(|key| (key.clone(), last)));
+                    }
+                    _ => items.extend(last.each().iter().cloned()),
+                }
+            }
+            "assignment" => {
+                let left = change.field("left");
+                let mut key = self.eval_opt(left.and_then(|left| left.field("subscript")), &none);
+                let mut value = self.eval_opt(change.field("right"), &none);
+                // `NAMES[1:] = […]`
+                items.extend(value.elements_or_unknown());
+                // `body["params"]["n"] = 1` adds to what the dict holds.
+                let mut object = left.and_then(|left| left.field("value"));
+                while let Some(of) = object.filter(|of| of.is("subscript")) {
+                    let outer = self.eval_opt(of.field("subscript"), &none);
+                    let same = |own: &Val<'t>| own.as_str() == outer.as_str();
+                    let at = pairs.iter().rposition(|(own, _)| same(own));
+                    let Some((at, Val::Dict(held))) = at.map(|at| (at, &pairs[at].1)) else {
+                        return;
+                    };
+                    let mut held = held.to_vec();
+                    for key in key.each() {
+                        held.retain(|(own, _)| {
+                            own.as_str().is_none() || own.as_str() != key.as_str()
+                        });
+                        held.push((key.clone(), value.clone()));
+                    }
+                    value = Val::Dict(held.into());
+                    pairs.remove(at);
+                    key = outer;
+                    object = of.field("value");
+                }
+                pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
+            }
+            _ => {
+                let more = self.eval_opt(change.field("right"), &none);
+                items.extend(more.elements_or_unknown());
+                pairs.extend(more.joined_pairs());
+            }
         }
     }
 
@@ -180,9 +187,8 @@ impl<'t> Reader<'t> {
     pub fn parameter(&mut self, function: Node<'t>, name: &str, ctx: &Ctx<'t>) -> Val<'t> {
         let of = |all: &[(&'t str, Val<'t>)]| {
             let mut named = all.iter().filter(|(own, _)| *own == name);
-            named
-                .next()
-                .map_or(Val::Unknown, |(_, value)| value.clone())
+            let found = named.next();
+            found.map_or(Val::Unknown, |(_, value)| value.clone())
         };
         if let Some(Frame::Call(args, _)) = ctx.frame(function) {
             return of(args);
@@ -193,18 +199,14 @@ impl<'t> Reader<'t> {
             self.unbound = self.unbound.or(Some(function));
             return Val::Unknown;
         }
-        match self.exact && all == Val::Unknown {
-            true => self.only_call_value(function, name).unwrap_or(all),
-            false => all,
-        }
+        let exact = Some(function).filter(|_| self.exact && all == Val::Unknown);
+        let exact = exact.and_then(|function| self.only_call_value(function, name));
+        exact.unwrap_or(all)
     }
 
     /// What the only call of a function gives for a parameter: numbers are not joined.
     fn only_call_value(&mut self, function: Node<'t>, name: &str) -> Option<Val<'t>> {
-        let [Site::Call(call)] = self.sites.get(&function)?.as_slice() else {
-            return None;
-        };
-        let (call, none) = (*call, Ctx::default());
+        let (call, none) = (self.only_call(function)?, Ctx::default());
         self.once_in(function, |reader| {
             let callee = reader.eval_opt(call.field("function"), &none);
             let args = reader.args(call, &none);
@@ -235,11 +237,8 @@ impl<'t> Reader<'t> {
     /// The value of a module's name.
     pub fn member(&mut self, index: usize, name: &str) -> Val<'t> {
         let root = self.program.files[index].syntax.root();
-        let last = root
-            .children()
-            .last()
-            .filter(|_| self.program.bound_in(root, name).is_some());
-        let Some(last) = last else {
+        let is_bound = self.program.bound_in(root, name).is_some();
+        let Some(last) = root.children().last().filter(|_| is_bound) else {
             return Val::Unknown;
         };
         if self.depth >= DEEPEST {
@@ -251,9 +250,4 @@ impl<'t> Reader<'t> {
         self.depth -= 1;
         value
     }
-}
-
-/// What a list gains by another value: its elements, or something that is not known.
-fn elements_of<'t>(more: &Val<'t>) -> Vec<Val<'t>> {
-    more.elements().unwrap_or_else(|| vec![Val::Unknown])
 }

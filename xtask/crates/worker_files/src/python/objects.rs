@@ -10,6 +10,9 @@ use super::value::{Args, Ctx, Frame, Val};
 /// The most base classes of a class.
 const MOST_BASES: usize = 40;
 
+/// A field of a class: its name, its value, and its annotation.
+pub type Field<'t> = (&'t str, Option<Node<'t>>, &'t str);
+
 impl<'t> Reader<'t> {
     /// The value of an environment variable; one of them for each possible name. Only an exact
     /// evaluation keeps the default.
@@ -43,8 +46,7 @@ impl<'t> Reader<'t> {
             Val::Ext(path) => external(&format!("{path}.{name}")),
             object if name == "__dict__" && object.has_members() => Val::Lost,
             Val::Class(class) | Val::Object(class, _) if name == "__annotations__" => {
-                let fields = self.fields(*class).into_iter();
-                let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
+                let fields = self.annotated_fields(*class).into_iter();
                 Val::list(fields.map(|(name, ..)| Val::text(name)).collect())
             }
             Val::Module(index) => {
@@ -63,9 +65,10 @@ impl<'t> Reader<'t> {
             },
             Val::Object(class, made) => self.object_member(object, *class, made, name),
             // A field of a namespace.
-            Val::Dict(_) => object
-                .entry(&Val::text(name))
-                .unwrap_or_else(|| method(object)),
+            Val::Dict(_) => {
+                let field = object.entry(&Val::text(name));
+                field.unwrap_or_else(|| method(object))
+            }
             Val::Made(path) if path.ends_with(".parse_args") => self.option(name),
             Val::Str(..) | Val::Int(_) if name == "value" => object.clone(),
             // An attribute of something unknown is unknown, too.
@@ -92,17 +95,12 @@ impl<'t> Reader<'t> {
         made: &Ctx<'t>,
         name: &'t str,
     ) -> Val<'t> {
-        let unknown = Val::Method(Rc::new(object.clone()), name.into());
-        let of = |all: &[(&'t str, Val<'t>)]| {
-            let mut named = all.iter().filter(|(own, _)| *own == name);
-            named.next().map(|(_, value)| value.clone())
+        let fields: &[(&'t str, Val<'t>)] = match made.frame(class) {
+            Some(Frame::Call(fields, _)) => fields,
+            _ => self.summaries.params(class, &mut self.uses),
         };
-        let field = match made.frame(class) {
-            Some(Frame::Call(fields, _)) => of(fields),
-            _ => of(self.summaries.params(class, &mut self.uses)),
-        };
-        if let Some(field) = field {
-            return field;
+        if let Some((_, field)) = fields.iter().find(|(own, _)| *own == name) {
+            return field.clone();
         }
         match self.class_member(class, name) {
             Val::Func(node, ctx, _) => {
@@ -125,12 +123,12 @@ impl<'t> Reader<'t> {
             let known = method.is_some_and(|method| made.frame(method).is_some());
             let ctx = if known { made.clone() } else { Ctx::default() };
             let ask = |reader: &mut Self| reader.settled(|reader| reader.eval(value, &ctx));
-            let whole = self.once(value, ask).unwrap_or(Val::Never);
-            let into = path.iter();
-            values.push(into.fold(whole, |value, step| value.item(&Val::Int(*step))));
+            values.push(self.once(value, ask).unwrap_or(Val::Never).item_at(&path));
         }
         match Val::any(values) {
-            Val::Unknown if self.unbound.is_none() => unknown,
+            Val::Unknown if self.unbound.is_none() => {
+                Val::Method(Rc::new(object.clone()), name.into())
+            }
             value => self.with_changes(value, &changes),
         }
     }
@@ -144,11 +142,8 @@ impl<'t> Reader<'t> {
                 self.gave_up = true;
                 break;
             }
-            for base in all[at]
-                .field("superclasses")
-                .into_iter()
-                .flat_map(Node::children)
-            {
+            let bases = all[at].field("superclasses");
+            for base in bases.into_iter().flat_map(Node::children) {
                 if let Val::Class(base) = self.fixed(base)
                     && !all.contains(&base)
                 {
@@ -161,51 +156,51 @@ impl<'t> Reader<'t> {
     }
 
     pub fn class_member(&mut self, class: Node<'t>, name: &str) -> Val<'t> {
-        for own in self.family(class) {
-            let Some(bindings) = self.program.bound_in(own, name) else {
-                continue;
-            };
-            let found: Vec<_> = bindings.iter().map(|one| one.what.clone()).collect();
-            let values = found.into_iter().map(|what| match what {
-                Bound::Value(node) => {
-                    let value = self.once(node, |reader| reader.fixed(node));
-                    value.unwrap_or(Val::Never)
-                }
-                Bound::Function(node) => Val::Func(node, Ctx::default(), None),
-                Bound::Class(node) => Val::Class(node),
-                _ => Val::Unknown,
-            });
-            return Val::any(values.collect::<Vec<_>>());
-        }
-        Val::Unknown
+        let family = self.family(class).into_iter();
+        let mut bound = family.filter_map(|own| self.program.bound_in(own, name));
+        let Some(bindings) = bound.next().map(<[_]>::to_vec) else {
+            return Val::Unknown;
+        };
+        let values = bindings.into_iter().map(|binding| match binding.what {
+            Bound::Value(node) => {
+                let value = self.once(node, |reader| reader.fixed(node));
+                value.unwrap_or(Val::Never)
+            }
+            Bound::Function(node) => Val::Func(node, Ctx::default(), None),
+            Bound::Class(node) => Val::Class(node),
+            _ => Val::Unknown,
+        });
+        Val::any(values.collect::<Vec<_>>())
     }
 
     /// The assignments in a class's body: name, value, annotation.
-    pub fn fields(&mut self, class: Node<'t>) -> Vec<(&'t str, Option<Node<'t>>, &'t str)> {
-        let mut all = Vec::new();
+    pub fn fields(&mut self, class: Node<'t>) -> Vec<Field<'t>> {
+        let mut all: Vec<Field<'t>> = Vec::new();
         for own in self.family(class).into_iter().rev() {
-            let body = own.field("body").into_iter().flat_map(Node::children);
+            let body = own.field_children("body");
             let first = body.filter_map(|statement| statement.child(0));
-            for statement in first.filter(|first| first.kind() == "assignment") {
-                let left = statement.field("left");
-                if let Some(left) = left.filter(|left| left.kind() == "identifier") {
+            for set in first.filter(|first| first.is("assignment")) {
+                let left = set.field("left");
+                if let Some(left) = left.filter(|left| left.is("identifier")) {
                     all.retain(|(name, _, _)| *name != left.text());
-                    all.push((
-                        left.text(),
-                        statement.field("right"),
-                        statement.text_of("type"),
-                    ));
+                    all.push((left.text(), set.field("right"), set.text_of("type")));
                 }
             }
         }
         all
     }
 
+    /// The fields that a dataclass or a model takes as arguments.
+    pub fn annotated_fields(&mut self, class: Node<'t>) -> Vec<Field<'t>> {
+        let mut all = self.fields(class);
+        all.retain(|(_, _, kind)| !kind.is_empty());
+        all
+    }
+
     /// `dataclasses.fields(class)`: each field's name and default.
     pub fn dataclass_fields(&mut self, class: Node<'t>) -> Val<'t> {
-        let fields = self.fields(class).into_iter();
-        let annotated = fields.filter(|(_, _, kind)| !kind.is_empty());
-        let all = annotated.map(|(name, value, _)| {
+        let all = self.annotated_fields(class).into_iter();
+        let all = all.map(|(name, value, _)| {
             let default = value.map_or(Val::Unknown, |value| self.value(value));
             let parts = [("name", Val::text(name)), ("default", default)];
             Val::Dict(parts.map(|(key, part)| (Val::text(key), part)).into())
@@ -219,21 +214,16 @@ impl<'t> Reader<'t> {
             return None;
         };
         // These change what the library puts out.
-        let texts = self.family(*class).into_iter().map(Node::text);
-        if texts
-            .into_iter()
-            .any(|text| text.contains("alias") || text.contains("exclude"))
-        {
+        let changes = |text: &str| text.contains("alias") || text.contains("exclude");
+        if self.family(*class).iter().any(|own| changes(own.text())) {
             return None;
         }
-        let fields = self.fields(*class).into_iter();
-        let annotated = fields.filter(|(name, _, kind)| {
-            let is_own = kind.starts_with("ClassVar") || *name == "model_config";
-            !kind.is_empty() && !is_own && !name.starts_with('_')
+        let mut fields = self.annotated_fields(*class);
+        fields.retain(|(name, _, kind)| {
+            !kind.starts_with("ClassVar") && *name != "model_config" && !name.starts_with('_')
         });
-        let names: Vec<_> = annotated.map(|(name, ..)| name).collect();
-        let pair = |name| (Val::text(name), self.attribute(object, name));
-        Some(Val::Dict(names.into_iter().map(pair).collect()))
+        let pair = |(name, ..): Field<'t>| (Val::text(name), self.attribute(object, name));
+        Some(Val::Dict(fields.into_iter().map(pair).collect()))
     }
 
     /// The elements that a loop takes; of an enumeration, its members.
@@ -241,8 +231,8 @@ impl<'t> Reader<'t> {
         match value {
             Val::Class(class) => {
                 let fields = self.fields(*class).into_iter();
-                let values: Vec<_> = fields.filter_map(|(_, value, _)| value).collect();
-                Some(values.into_iter().map(|value| self.value(value)).collect())
+                let values = fields.filter_map(|(_, value, _)| Some(self.value(value?)));
+                Some(values.collect())
             }
             Val::Never => Some(Vec::new()),
             value => value.elements(),
@@ -251,10 +241,8 @@ impl<'t> Reader<'t> {
 
     /// An object of a class.
     pub fn made(&mut self, class: Node<'t>, args: &Args<'t>, call: Option<Node<'t>>) -> Val<'t> {
-        let made = match self.exact {
-            true => self.bind(&Val::Class(class), args, call),
-            false => None,
-        };
+        let made = Some(Val::Class(class)).filter(|_| self.exact);
+        let made = made.and_then(|class| self.bind(&class, args, call));
         Val::Object(class, made.map_or_else(Ctx::default, |(_, ctx)| ctx))
     }
 }

@@ -5,10 +5,10 @@ use super::api::normal;
 use super::eval::Reader;
 use super::requests::METHODS;
 use super::summaries::Uses;
-use super::syntax::{Node, is_among};
+use super::syntax::{Node, is_among, last_part};
 use super::value::{Ctx, Val};
+use crate::Place;
 use crate::steps::HARMLESS;
-use crate::{Hides, Place};
 use std::collections::BTreeSet;
 
 /// In place of what the program works out.
@@ -19,17 +19,8 @@ pub const LOADERS: &str = "from_pretrained from_single_file snapshot_download hf
     load_lora_weights load_textual_inversion load_ip_adapter pipeline WhisperModel \
     SentenceTransformer CrossEncoder download_model YOLO TTS EasyNMT InferenceSession LLM AsyncEngineArgs EngineArgs Llama";
 /// Their arguments that name the model.
-const MODEL: [&str; 9] = [
-    "model",
-    "repo_id",
-    "model_id",
-    "model_path",
-    "model_name",
-    "model_name_or_path",
-    "model_size_or_path",
-    "pretrained_model_name_or_path",
-    "pretrained_model_or_path",
-];
+const MODEL: &str = "model repo_id model_id model_path model_name model_name_or_path \
+    model_size_or_path pretrained_model_name_or_path pretrained_model_or_path";
 
 /// Something that the program offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +35,7 @@ pub struct Offer {
 }
 
 impl<'t> Reader<'t> {
-    fn offer(&mut self, node: Node<'t>, id: String, how: Option<(String, Vec<String>)>) {
+    pub fn offer(&mut self, node: Node<'t>, id: String, how: Option<(String, Vec<String>)>) {
         let offer = Offer {
             id,
             how,
@@ -62,52 +53,15 @@ impl<'t> Reader<'t> {
         let words = ["progress", "upload", "download", "cleanup"];
         if path.starts_with("runpod.serverless.") && words.iter().any(|word| path.contains(word)) {
             // However it is imported.
-            let name = path.rsplit('.').next().unwrap_or(path);
+            let name = last_part(path);
             self.offer(node, format!("serverless:{name}()"), None);
-        }
-    }
-
-    /// Notes the keys of what a handler returns, with dots; of a list those of its elements.
-    pub fn note_result_keys(&mut self, node: Node<'t>, of: &str, result: &Val<'t>) {
-        const DEEPEST: usize = 3;
-        for one in result.each() {
-            match one {
-                Val::List(items) if of.len() < 200 => {
-                    items
-                        .iter()
-                        .for_each(|item| self.note_result_keys(node, of, item));
-                }
-                Val::Dict(items) if of.matches('.').count() < DEEPEST => {
-                    // RunPod takes a result with an error for a failure; its rest is wording.
-                    let is_error = |(key, _): &(Val<'t>, _)| key.as_str() == Some("error");
-                    let failed = items.iter().any(is_error);
-                    for (key, value) in items.iter() {
-                        let Val::Str(name, at) = key else { continue };
-                        if failed && !matches!(&**name, "error" | "refresh_worker") {
-                            continue;
-                        }
-                        let path = format!("{of}{name}");
-                        self.offer(at.unwrap_or(node), format!("result:{path}"), None);
-                        self.note_result_keys(node, &format!("{path}."), value);
-                    }
-                }
-                Val::Lost if of.is_empty() => {
-                    let what = "what the handler returns is too much to follow";
-                    self.not_read(node, what, &[Hides::JobInput]);
-                }
-                _ => {}
-            }
         }
     }
 
     /// Notes the routes that a web framework is given.
     pub fn note_served_routes(&mut self, node: Node<'t>) {
-        let Some(function) = node.field("function") else {
-            return;
-        };
-        let name = function.last_name();
-        let first = node.argument_values().first().copied();
-        let is_decorator = node.parent().is_some_and(|p| p.kind() == "decorator");
+        let name = node.callee_name();
+        let is_decorator = node.parent_of("decorator").is_some();
         let added = name.strip_prefix("add_").unwrap_or_default();
         let (route, methods) = match name {
             "APIRouter" | "include_router" | "Blueprint" => {
@@ -120,27 +74,22 @@ impl<'t> Reader<'t> {
                 let given = node.keyword("methods").map(|list| self.value(list));
                 let given = given.and_then(|list| list.elements()).unwrap_or_default();
                 let words = given.iter().filter_map(Val::as_str);
-                let words: Vec<String> = words.map(str::to_uppercase).collect();
-                let is_plain = words.is_empty();
-                (
-                    first,
-                    if is_plain {
-                        vec!["GET".to_owned()]
-                    } else {
-                        words
-                    },
-                )
+                let mut words: Vec<String> = words.map(str::to_uppercase).collect();
+                if words.is_empty() {
+                    words.push("GET".to_owned());
+                }
+                (node.argument(0), words)
             }
             method if is_decorator && (METHODS.contains(&method) || method == "websocket") => {
-                (first, vec![method.to_uppercase()])
+                (node.argument(0), vec![method.to_uppercase()])
             }
-            _ if METHODS.contains(&added) => (first, vec![added.to_uppercase()]),
+            _ if METHODS.contains(&added) => (node.argument(0), vec![added.to_uppercase()]),
             _ => return,
         };
         let Some(route) = route else { return };
         let mut around = node.ancestors().take(2);
         let by = around.find_map(|above| above.field("definition"));
-        let by = by.or_else(|| match self.value(*node.argument_values().get(1)?) {
+        let by = by.or_else(|| match self.value(node.argument(1)?) {
             Val::Func(own, ..) => Some(own),
             _ => None,
         });
@@ -180,22 +129,17 @@ impl<'t> Reader<'t> {
 
     /// A request's path that a server of the program's own compares with a text.
     pub fn note_compared_path(&mut self, left: Node<'t>, right: Node<'t>) {
-        if left.kind() == "attribute" && matches!(left.text(), "self.path" | "request.path") {
-            let value = self.value(right);
-            let all = value.elements().unwrap_or_else(|| value.each().to_vec());
-            for path in all.iter().filter_map(Val::as_str) {
-                if path.starts_with('/') {
-                    self.offer(right, format!("serves:* {path}"), None);
-                }
+        if left.is("attribute") && matches!(left.text(), "self.path" | "request.path") {
+            let paths = self.value(right).elements_or_each();
+            let paths = paths.iter().filter_map(Val::as_str);
+            for path in paths.filter(|path| path.starts_with('/')) {
+                self.offer(right, format!("serves:* {path}"), None);
             }
         }
     }
 
     /// Notes a model that a library loads, where the program names it.
     pub fn note_loaded_model(&mut self, node: Node<'t>, callee: &Val<'t>) {
-        let Some(function) = node.field("function") else {
-            return;
-        };
         if !is_among(LOADERS, node.callee_name()) || callee.is_own() {
             return;
         }
@@ -206,12 +150,10 @@ impl<'t> Reader<'t> {
         for args in [&joined, &exact] {
             let first = args.positional.first();
             let first = first.filter(|_| node.callee_name() != "pipeline");
-            let named = MODEL
-                .iter()
-                .find_map(|name| Some((*name, args.named(name)?)));
+            let mut names = MODEL.split(' ');
+            let named = names.find_map(|name| Some((name, args.named(name)?)));
             let (by_name, model) = named.unwrap_or(("", first.unwrap_or(&Val::Unknown)));
-            let others = args.positional.iter();
-            let others = others.skip(usize::from(by_name.is_empty()));
+            let others = args.positional.iter().skip(usize::from(by_name.is_empty()));
             parts.extend(others.map(Val::in_short).filter(|text| text != COMPUTED));
             let named = args.named.iter().filter(|(name, _)| **name != *by_name);
             parts.extend(named.map(|(name, value)| argument(name, value)));
@@ -227,7 +169,7 @@ impl<'t> Reader<'t> {
             }));
         }
         // The class says what of the model is loaded.
-        let mut by = normal(function.text());
+        let mut by = normal(node.text_of("function"));
         let start = by.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
         by.drain(..start);
         if by.starts_with(char::is_lowercase) {

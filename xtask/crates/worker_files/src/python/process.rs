@@ -3,23 +3,16 @@
 use super::command::Seen;
 use super::eval::Reader;
 use super::flags::is_flag;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::Val;
-use crate::{Hides, is_one_of};
+use crate::Hides;
 
 /// Whether a function starts a process.
-pub fn starts(callee: &Val<'_>) -> bool {
-    const BEGINS: [&str; 6] = [
-        "subprocess.",
-        "os.exec",
-        "os.spawn",
-        "os.posix_spawn",
-        "pexpect.",
-        "pty.spawn",
-    ];
+pub fn starts_process(callee: &Val<'_>) -> bool {
+    const BEGINS: &str = "subprocess. os.exec os.spawn os.posix_spawn pexpect. pty.spawn";
     callee.may_be(|one| {
         let path = one.path();
-        BEGINS.iter().any(|begin| path.starts_with(begin))
+        BEGINS.split(' ').any(|begin| path.starts_with(begin))
             || path.contains("create_subprocess_")
             || matches!(path, "os.system" | "os.popen" | "Popen")
     })
@@ -57,59 +50,51 @@ impl<'t> Reader<'t> {
         if is_engine(path) || takes_arguments {
             return self.engine(node);
         }
-        let parses = is_one_of("parse_args parse_known_args", node.callee_name())
+        let parses = is_among("parse_args parse_known_args", node.callee_name())
             && own("ServerArgs.add_cli_args");
         if path.ends_with("prepare_server_args") || path.starts_with("runpy.run_") || parses {
             return self.arguments_of_program(node);
         }
-        if !starts(callee) {
-            return;
-        }
-        let args = node.argument_values();
-        let Some(first) = args.first().copied() else {
+        let Some(first) = node.argument(0).filter(|_| starts_process(callee)) else {
             return;
         };
-        let shells = [
-            "os.system",
-            "os.popen",
-            "subprocess.getoutput",
-            "subprocess.getstatusoutput",
-        ];
-        let shell = node.text_of("arguments").contains("shell=True")
+        const SHELLS: &str = "os.system os.popen subprocess.getoutput subprocess.getstatusoutput";
+        if node.text_of("arguments").contains("shell=True")
             || path.ends_with("_shell")
-            || shells.contains(&path);
-        if shell {
+            || is_among(SHELLS, path)
+        {
             for ctx in self.each_context(node, &[first], Hides::Variables) {
-                let value = self.at(first, &ctx);
-                value
-                    .each()
-                    .iter()
-                    .for_each(|one| self.shell_reads(first, one));
+                for value in self.at(first, &ctx).each() {
+                    self.shell_reads(first, value);
+                }
             }
             return;
         }
+        let args = node.argument_values();
         let words = self.value(first).elements();
         let words = words.unwrap_or_else(|| args.iter().map(|arg| self.value(*arg)).collect());
-        if words.iter().filter_map(Val::as_str).any(is_server) {
-            let words = words.iter().map(|word| word.display().unwrap_or_default());
-            self.started_by(node, &words.collect::<Vec<_>>());
-        }
+        self.started_words(node, &words);
+    }
+
+    /// The words of a process that is started.
+    fn started_words(&mut self, node: Node<'t>, words: &[Val<'t>]) {
         let text = |at: usize| words.get(at).and_then(Val::as_str).unwrap_or_default();
         let program = match (text(0), text(1)) {
-            ("", _) => 0,
             (name, "-m") if name.contains("python") => 2,
             (name, _) if name.contains("python") => 1,
             _ => 0,
         };
-        let mut texts = words.iter().filter_map(Val::as_str);
-        if !texts.any(is_server) {
-            self.note_program(node, &words, program);
+        if words.iter().filter_map(Val::as_str).any(is_server) {
+            let words = words.iter().map(|word| word.display().unwrap_or_default());
+            self.started_by(node, &words.collect::<Vec<_>>());
+        } else {
+            self.note_program(node, words, program);
         }
-        let not_known = |word: &Val<'_>| match word {
+        let is_unknown = |word: &Val<'_>| match word {
             Val::Env(_, under) => under.as_str().is_none(),
             word => matches!(word, Val::Unknown | Val::Lost),
         };
-        if words.get(program).is_some_and(not_known)
+        if words.get(program).is_some_and(is_unknown)
             && let Some(flag) = words.iter().find(|word| is_flag(word))
         {
             self.unknown_programs.push((node, flag.clone()));
@@ -119,60 +104,54 @@ impl<'t> Reader<'t> {
                 self.add_plain_read(node, name, None);
             }
         } else if text(1).starts_with('-') && text(1).ends_with('c') && text(0).ends_with("sh") {
-            let script = words.get(2).cloned().unwrap_or(Val::Unknown);
-            self.shell_reads(node, &script);
+            self.shell_reads(node, words.get(2).unwrap_or(&Val::Unknown));
         }
     }
 
     /// Programs that are not known, and that take flags which no command of the server has.
     pub fn unknown_programs(&mut self) {
         for (call, flag) in std::mem::take(&mut self.unknown_programs) {
-            let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
-            let first = flag.pieces().first().and_then(Val::as_str).map(name);
-            let flags = &self.facts.flags;
-            if !flags
-                .iter()
-                .any(|given| Some(&given.flag) == first.as_ref())
-            {
-                let what = "the program that takes these flags is not known";
-                self.not_read(call, what, &[Hides::Flags]);
+            let first = flag.pieces().first().and_then(Val::as_str);
+            let name = first.and_then(|text| text.split('=').next());
+            let mut flags = self.facts.flags.iter();
+            if !flags.any(|given| Some(&*given.flag) == name) {
+                self.flags_unread(call, "the program that takes these flags is not known");
             }
         }
     }
 
     /// What a program that parses its own command line is given: a list, or `sys.argv`.
     fn arguments_of_program(&mut self, call: Node<'t>) {
-        let Some(first) = call.argument_values().first().copied() else {
+        let Some(first) = call.argument(0) else {
             return;
         };
         let name = self.value(first);
-        let runs = self.program.starts_server(first.text())
-            || name.as_str().is_some_and(is_server)
-            || !call.callee_name().starts_with("run_");
-        if !runs {
+        let is_run = call.callee_name().starts_with("run_");
+        let is_server =
+            self.program.starts_server(first.text()) || name.as_str().is_some_and(is_server);
+        if is_run && !is_server {
             return;
         }
         self.facts.launches = true;
         let mut seen = Seen::default();
-        if !call.callee_name().starts_with("run_") && !first.text().contains("sys.argv") {
+        if !is_run && !first.text().contains("sys.argv") {
             return self.collect_parts(first, &mut seen);
         }
         let file = call.ancestors().last().unwrap_or(call);
-        let sets = file.subtree().filter(|node| {
-            let target = node.text_of("left");
-            target.starts_with("sys.argv") && node.kind().ends_with("assignment")
-                || node.kind() == "call" && node.text_of("function").starts_with("sys.argv.")
-        });
-        for change in sets.collect::<Vec<_>>() {
-            self.collect_change(change, &mut seen);
+        for node in file.subtree() {
+            let is_set =
+                node.kind().ends_with("assignment") && node.text_of("left").starts_with("sys.argv");
+            if is_set || node.is("call") && node.text_of("function").starts_with("sys.argv.") {
+                self.collect_change(node, &mut seen);
+            }
         }
     }
 
     /// `sglang.Engine(model_path=…)`: its arguments are the server's.
-    pub fn engine(&mut self, node: Node<'t>) {
+    fn engine(&mut self, node: Node<'t>) {
         self.facts.launches = true;
         let flag = |name: &str| format!("--{}", name.replace('_', "-"));
-        for argument in node.arguments().collect::<Vec<_>>() {
+        for argument in node.arguments() {
             match (argument.kind(), argument.field("value")) {
                 ("keyword_argument", Some(value)) => {
                     for ctx in self.each_context(argument, &[value], Hides::Flags) {
@@ -184,7 +163,7 @@ impl<'t> Reader<'t> {
                     let inner = argument.child(0).map(|inner| self.value(inner));
                     let Some(Val::Dict(items)) = inner else {
                         let what = "these arguments of the engine were not followed";
-                        self.not_read(argument, what, &[Hides::Flags]);
+                        self.flags_unread(argument, what);
                         continue;
                     };
                     for (key, value) in items.iter() {

@@ -35,10 +35,8 @@ impl<'t> Program<'t> {
                 "import_from_statement" => {
                     let module = self.full_module(index, node.text_of("module_name"));
                     let joint = if module.starts_with('/') { "/" } else { "." };
-                    let inner = node
-                        .imports()
-                        .map(|(name, _)| format!("{module}{joint}{name}"));
-                    names.extend(inner);
+                    let inner = node.imports();
+                    names.extend(inner.map(|(name, _)| format!("{module}{joint}{name}")));
                     names.push(module);
                 }
                 "call"
@@ -47,7 +45,7 @@ impl<'t> Program<'t> {
                         "import_module" | "__import__" | "run_module" | "run_path"
                     ) =>
                 {
-                    let first = node.argument_values().first().copied();
+                    let first = node.argument(0);
                     let name = first.map_or("", Node::unquoted).trim_end_matches(".py");
                     names.push(self.full_module(index, name));
                 }
@@ -61,17 +59,15 @@ impl<'t> Program<'t> {
         });
         let above: Vec<String> = above.collect();
         names.extend(above);
-        names
-            .iter()
-            .filter_map(|name| self.module(index, name))
-            .collect()
+        let names = names.iter();
+        names.filter_map(|name| self.module(index, name)).collect()
     }
 
     /// The names of modules that a file imports and the repository does not have.
     fn foreign(&self, index: usize) -> BTreeSet<&'t str> {
         let nodes = self.files[index].syntax.nodes();
         let imports = nodes
-            .filter(|node| node.kind() == "import_statement")
+            .filter(|node| node.is("import_statement"))
             .flat_map(Node::imports);
         let foreign = imports.filter(|(name, _)| self.module(index, name).is_none());
         foreign
@@ -88,10 +84,8 @@ impl<'t> Program<'t> {
                 continue;
             }
             let path = &self.files[index].source.path;
-            let is_root = reach
-                .roots
-                .as_ref()
-                .is_none_or(|roots| roots.contains(path));
+            let roots = reach.roots.as_ref();
+            let is_root = roots.is_none_or(|roots| roots.contains(path));
             // By the nodes' numbers: what never runs, and which function each is part of.
             let modules = self.foreign(index);
             let mut dead: Vec<bool> = vec![false];
@@ -120,19 +114,17 @@ impl<'t> Program<'t> {
                             say(name);
                         }
                         if let Some(class) = node.class().filter(|_| name.starts_with("__")) {
-                            functions
-                                .entry(class.text_of("name"))
-                                .or_default()
-                                .push(node);
+                            let of_class = functions.entry(class.text_of("name"));
+                            of_class.or_default().push(node);
                         }
                     }
                     // `runpod.serverless.start` is no `start` of the program's own.
                     "identifier"
                         if node.role() == "attribute" && modules.contains(root(parent)) => {}
-                    "identifier" if node.role() != "name" || parent.kind() == "aliased_import" => {
+                    "identifier" if node.role() != "name" || parent.is("aliased_import") => {
                         say(node.text());
                     }
-                    "dotted_name" if parent.kind() == "aliased_import" => {
+                    "dotted_name" if parent.is("aliased_import") => {
                         say(node.text().rsplit('.').next().unwrap_or_default());
                     }
                     // What `getattr` or `globals()` may be asked for.
@@ -165,7 +157,7 @@ impl<'t> Program<'t> {
         let called = |inner: Node<'t>| {
             let mut below = inner;
             inner.ancestors().all(|node| {
-                let inside = node.kind() == "function_definition" && below.role() == "body";
+                let inside = node.is("function_definition") && below.role() == "body";
                 below = node;
                 !inside || self.live.contains(&node)
             })

@@ -6,7 +6,7 @@ use super::Requested;
 use super::eval::Reader;
 use super::offers::{COMPUTED, argument};
 use super::process::is_engine;
-use super::syntax::Node;
+use super::syntax::{Node, last_part};
 use super::value::{Ctx, Val};
 use crate::Hides;
 use xtask_core::secret::is_secret;
@@ -39,11 +39,12 @@ fn engine_route(callee: &Val<'_>) -> Option<&'static str> {
         return None;
     };
     let is_engine = |one: &Val<'_>| matches!(one, Val::Made(path) if is_engine(path));
-    match name.trim_start_matches("async_") {
-        "generate" if object.may_be(is_engine) => Some("/generate"),
-        "encode" if object.may_be(is_engine) => Some("/encode"),
-        _ => None,
-    }
+    let route = match name.trim_start_matches("async_") {
+        "generate" => "/generate",
+        "encode" => "/encode",
+        _ => return None,
+    };
+    object.may_be(is_engine).then_some(route)
 }
 
 impl<'t> Reader<'t> {
@@ -60,31 +61,25 @@ impl<'t> Reader<'t> {
             return self.add_request(node, None, "POST", (route.to_owned(), None));
         }
         // A method of the program itself, which is evaluated, or a route that it serves.
-        let serves = node.parent().is_some_and(|p| p.kind() == "decorator");
-        if serves || function.kind() == "attribute" && matches!(callee, Val::Func(..)) {
+        let serves = node.parent_of("decorator").is_some();
+        if serves || function.is("attribute") && matches!(callee, Val::Func(..)) {
             return;
         }
-        let handed = handed_on(node);
-        let function = handed.map_or(function, |(function, _)| function);
-        let asked = match handed {
-            Some((function, url)) => Some((vec![function.last_name().to_uppercase()], url)),
-            None => self.method_and_url(node, function, callee),
+        let (function, found) = match passed_method(node) {
+            Some((method, url)) => (method, Some((vec![method.last_name().to_uppercase()], url))),
+            None => (function, self.method_and_url(node, function, callee)),
         };
-        let Some((methods, url)) = asked else {
-            return;
-        };
-        let object = function
-            .field("object")
-            .filter(|_| function.kind() == "attribute");
+        let Some((methods, url)) = found else { return };
         let is_data = |one: &Val<'t>| {
             matches!(one, Val::Dict(_) | Val::List(_) | Val::Environ(_))
                 || matches!(one, Val::Env(..) | Val::Input(_) | Val::Job)
         };
+        let object = function.field("object");
         if object.is_some_and(|object| self.value(object).may_be(is_data)) {
             return;
         }
         for ctx in self.each_context(node, &[url], Hides::Flags) {
-            for one in spread(&self.at(url, &ctx)) {
+            for one in alternatives(&self.at(url, &ctx)) {
                 let Some(route) = route(&one) else { continue };
                 for method in &methods {
                     self.add_request(node, Some(url), method, (route.clone(), server(&one)));
@@ -102,6 +97,7 @@ impl<'t> Reader<'t> {
     ) -> Option<(Vec<String>, Node<'t>)> {
         let args = node.argument_values();
         let first = args.first().copied();
+        let by_place = |node: &Node<'t>| node.role() != "value";
         let mut words = |method: Option<Node<'t>>, default: &str| match method {
             Some(method) => {
                 let value = self.value(method);
@@ -110,48 +106,44 @@ impl<'t> Reader<'t> {
             }
             None => vec![default.to_owned()],
         };
-        if function.kind() == "call" && function.text_of("function") == "getattr" {
-            return Some((
-                words(function.argument_values().get(1).copied(), "*"),
-                first?,
-            ));
+        if function.is("call") && function.text_of("function") == "getattr" {
+            return Some((words(function.argument(1), "*"), first?));
         }
-        let text = function.text();
-        let name = text.rsplit('.').next().unwrap_or(text);
         let one = |method: &str| vec![method.to_uppercase()];
+        let name = last_part(function.text());
         match name {
-            method if METHODS.contains(&method) && function.kind() == "attribute" => {
-                let first = first.filter(|first| first.role() != "value");
-                Some((one(method), first.or(node.keyword("url"))?))
+            method if METHODS.contains(&method) && function.is("attribute") => {
+                let url = first.filter(by_place).or(node.keyword("url"))?;
+                Some((one(method), url))
             }
             "urlopen" | "ws_connect" => {
-                let second = args.get(1).filter(|second| second.role() != "value");
-                let data = second.copied().or(node.keyword("data"));
+                let second = args.get(1).copied().filter(by_place);
+                let data = second.or(node.keyword("data"));
                 let sends = data.is_some_and(|data| data.kind() != "none");
-                let method = if sends && name == "urlopen" {
-                    "POST"
-                } else {
-                    "GET"
-                };
-                Some((one(method), first?))
+                let is_post = sends && name == "urlopen";
+                Some((one(if is_post { "POST" } else { "GET" }), first?))
             }
             // A class of the program's own.
             "Request" if matches!(callee, Val::Class(_)) => {
                 Some((words(first, "GET"), *args.get(1)?))
             }
             "request" | "stream" | "Request" => {
-                let by_place = first.filter(|_| name != "Request");
-                let at = usize::from(name != "Request");
-                let url = node.keyword("url").or_else(|| args.get(at).copied());
+                let is_urllib = name == "Request";
+                let url = node.keyword("url");
+                let url = url.or_else(|| args.get(usize::from(!is_urllib)).copied());
                 // With something to send `urllib.request.Request` is a POST.
                 let data = node.keyword("data").filter(|data| data.kind() != "none");
-                let is_post = name == "Request" && data.is_some();
-                let default = if is_post { "POST" } else { "GET" };
-                Some((words(node.keyword("method").or(by_place), default), url?))
+                let default = if is_urllib && data.is_some() {
+                    "POST"
+                } else {
+                    "GET"
+                };
+                let method = node.keyword("method").or(first.filter(|_| !is_urllib));
+                Some((words(method, default), url?))
             }
             // A function of the program's own: a method and then a route.
             _ => {
-                let word = first.filter(|first| first.kind() == "string")?.unquoted();
+                let word = first.filter(|first| first.is("string"))?.unquoted();
                 let is_method = METHODS.iter().any(|method| method.to_uppercase() == word);
                 Some((one(word), *args.get(1).filter(|_| is_method)?))
             }
@@ -160,128 +152,126 @@ impl<'t> Reader<'t> {
 
     /// What the body of a request holds: its keys, with the values that are fixed, and what of the
     /// job's input goes into it as a whole.
-    fn body(&mut self, node: Node<'t>, url: Option<Node<'t>>, method: &str) -> BTreeSet<String> {
+    fn body(&mut self, node: Node<'t>, url: Node<'t>, method: &str) -> BTreeSet<String> {
         const BODY: [&str; 4] = ["json", "data", "content", "body"];
-        let mut all = BTreeSet::new();
-        let Some(url) = url else {
-            let args = self.args(node, &Ctx::default());
-            // Only the engine's methods take arguments by place.
-            let names = ENGINE.map(Val::text).into_iter();
-            let placed = names.zip(args.positional.iter().cloned());
-            let (parts, named): (Vec<_>, Vec<_>) = args
-                .named
-                .iter()
-                .partition(|(name, _)| ENGINE.contains(&&**name));
-            let parts = parts
-                .into_iter()
-                .map(|(name, value)| (Val::text(name), value.clone()));
-            let parts: Vec<_> = placed.chain(parts).collect();
-            if !parts.is_empty() {
-                Self::parts_of_body("", &Val::Dict(parts.into()), &mut all);
-            }
-            for (name, value) in named {
-                all.insert(argument(name, value));
-                if value.display().is_none() {
-                    all.extend(value.known_parts(name));
-                }
-            }
-            for more in &args.more {
-                Self::parts_of_body("", more, &mut all);
-            }
-            return all;
-        };
-        let splat = |argument: Node<'t>| argument.kind() == "dictionary_splat";
+        let splat = |argument: Node<'t>| argument.is("dictionary_splat");
         let is_plain = METHODS.contains(&node.callee_name()) && !node.arguments().any(splat);
         let named = BODY.iter().find_map(|name| node.keyword(name));
-        let mut behind = node.argument_values().into_iter();
-        let behind = behind.find(|one| {
+        let is_behind = |one: &Node<'t>| {
             one.role() != "value"
                 && one.range().start > url.range().end
                 && node.callee_name() != "get"
-        });
+        };
+        let behind = node.argument_values().into_iter().find(is_behind);
+        let mut all = BTreeSet::new();
         let Some(body) = named.or(behind).filter(|_| method != "GET") else {
             // Other calls may be given it in other ways.
-            let none = if is_plain { NO_BODY } else { COMPUTED };
-            let may_have = matches!(method, "POST" | "PUT" | "PATCH" | "*");
-            all.extend(Some(none.to_owned()).filter(|_| may_have));
+            if matches!(method, "POST" | "PUT" | "PATCH" | "*") {
+                all.insert(if is_plain { NO_BODY } else { COMPUTED }.to_owned());
+            }
             return all;
         };
         // `json.dumps(body).encode()`
         let mut calls = body.subtree().filter(|one| one.callee_name() == "dumps");
-        let dumped = calls
-            .next()
-            .and_then(|call| call.argument_values().first().copied());
+        let dumped = calls.next().and_then(|call| call.argument(0));
         let body = self.value(dumped.unwrap_or(body));
         Self::parts_of_body("", &body, &mut all);
+        all
+    }
+
+    /// What a call of a client's or the engine's method sends.
+    fn arguments_sent(&mut self, node: Node<'t>) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        let args = self.args(node, &Ctx::default());
+        // Only the engine's methods take arguments by place.
+        let mut parts: Vec<_> = ENGINE
+            .map(Val::text)
+            .into_iter()
+            .zip(args.positional)
+            .collect();
+        for (name, value) in &args.named {
+            if ENGINE.contains(&&**name) {
+                parts.push((Val::text(name), value.clone()));
+                continue;
+            }
+            all.insert(argument(name, value));
+            if value.display().is_none() {
+                all.extend(value.known_parts(name));
+            }
+        }
+        let parts = Some(parts).filter(|parts| !parts.is_empty());
+        let parts = parts.map(|parts| Val::Dict(parts.into()));
+        for more in parts.iter().chain(&args.more) {
+            Self::parts_of_body("", more, &mut all);
+        }
         all
     }
 
     /// The headers of a request that say more than what its content is, as lines of what it sends.
     fn headers(&mut self, node: Node<'t>) -> Vec<String> {
         const OWN: [&str; 3] = ["accept", "content-type", "user-agent"];
-        let function = node.text_of("function");
-        let modules = ["requests.", "httpx.", "urllib."];
-        let given = node.keyword("headers").map(|given| self.value(given));
+        const MODULES: [&str; 3] = ["requests.", "httpx.", "urllib."];
         // A client may have headers of its own.
         let mut files = self.program.files.iter();
         let sets = files.any(|file| file.source.text.contains("headers"));
         let is_plain = node.keyword("auth").is_none()
             && node.arguments().all(|one| one.kind() != "dictionary_splat");
-        let by_module = modules.iter().any(|name| function.starts_with(name));
-        let is_whole = is_plain && (by_module || !sets);
-        let mut names: Vec<String> = Vec::new();
-        match given {
+        let function = node.text_of("function");
+        let by_module = MODULES.iter().any(|name| function.starts_with(name));
+        let computed = || COMPUTED.to_owned();
+        let mut names = match node.keyword("headers").map(|given| self.value(given)) {
             Some(Val::Dict(items)) => {
-                let name = |(key, _): &(Val<'t>, _)| {
-                    key.as_str().map_or(COMPUTED.to_owned(), str::to_lowercase)
-                };
-                names.extend(items.iter().map(name));
+                let name =
+                    |(key, _): &(Val<'t>, _)| key.as_str().map_or_else(computed, str::to_lowercase);
+                items.iter().map(name).collect()
             }
-            Some(_) => names.push(COMPUTED.to_owned()),
-            None if !is_whole => names.push(COMPUTED.to_owned()),
-            None => {}
-        }
+            None if is_plain && (by_module || !sets) => Vec::new(),
+            _ => vec![computed()],
+        };
         names.retain(|name| !OWN.contains(&&**name));
         names.iter().map(|name| format!("{HEADER}{name}")).collect()
     }
 
     /// The call that makes the client of a request: `aiohttp.ClientSession(timeout=…)`.
     fn client(&mut self, node: Node<'t>) -> Option<Node<'t>> {
-        let object = node.field("function")?.field("object")?;
         // `client.chat.completions`
-        let all = std::iter::successors(Some(object), |one| one.field("object"));
+        let all = std::iter::successors(node.callee_object(), |one| one.field("object"));
         let made = self.definitions_of(all.filter(|one| one.text() != "self").last()?);
-        made.into_iter().find(|one| one.kind() == "call")
+        made.into_iter().find(|one| one.is("call"))
     }
 
     /// Notes the parts of a body below a key: `stream=True`, `sampling_params.n=2`, `messages`,
     /// `text from prompt`, `messages with {content: Be brief., role: system}`, `prompt as User: {}`.
     fn parts_of_body(of: &str, body: &Val<'t>, all: &mut BTreeSet<String>) {
         for one in body.each() {
-            match one {
-                Val::Dict(items) if !items.is_empty() => {
-                    for (key, value) in items.iter() {
-                        let name = format!("{of}{}", key.as_str().unwrap_or(COMPUTED));
-                        // One of several may be worked out.
-                        let fixed = value.display().filter(|_| !matches!(value, Val::List(_)));
-                        let fixed = fixed.filter(|_| !is_secret(&name[of.len()..]));
-                        if fixed.is_none() {
-                            all.extend(value.known_parts(&name));
+            let items = match one {
+                Val::Dict(items) if !items.is_empty() => items,
+                other => {
+                    all.insert(match other {
+                        Val::Input(path) if path.is_empty() => "{input}".to_owned(),
+                        Val::Input(path) => format!("{{input.{path}}}"),
+                        _ => COMPUTED.to_owned(),
+                    });
+                    continue;
+                }
+            };
+            for (key, value) in items.iter() {
+                let name = format!("{of}{}", key.as_str().unwrap_or(COMPUTED));
+                // One of several may be worked out.
+                let fixed = value.display().filter(|_| !matches!(value, Val::List(_)));
+                let fixed = fixed.filter(|_| !is_secret(&name[of.len()..]));
+                if fixed.is_none() {
+                    all.extend(value.known_parts(&name));
+                }
+                for one in value.each().iter().filter(|one| **one != Val::Never) {
+                    match (one, &fixed) {
+                        (Val::Dict(inner), _) if !inner.is_empty() && of.len() < 200 => {
+                            Self::parts_of_body(&format!("{name}."), one, all);
                         }
-                        for one in value.each().iter().filter(|one| **one != Val::Never) {
-                            match (one, &fixed) {
-                                (Val::Dict(inner), _) if !inner.is_empty() && of.len() < 200 => {
-                                    Self::parts_of_body(&format!("{name}."), one, all);
-                                }
-                                (_, None) => drop(all.insert(name.clone())),
-                                (_, Some(fixed)) => drop(all.insert(format!("{name}={fixed}"))),
-                            }
-                        }
+                        (_, None) => drop(all.insert(name.clone())),
+                        (_, Some(fixed)) => drop(all.insert(format!("{name}={fixed}"))),
                     }
                 }
-                Val::Input(path) if path.is_empty() => drop(all.insert("{input}".to_owned())),
-                Val::Input(path) => drop(all.insert(format!("{{input.{path}}}"))),
-                _ => drop(all.insert(COMPUTED.to_owned())),
             }
         }
     }
@@ -293,55 +283,66 @@ impl<'t> Reader<'t> {
         method: &str,
         (route, server): (String, Option<String>),
     ) {
-        let place = self.place(node);
         // What is asked again and again until the server is there says nothing of jobs.
-        let by_client = || self.client(node)?.keyword("timeout");
-        let timeout = node.keyword("timeout").or_else(by_client);
-        // `timeout = ClientTimeout(…)` by a name.
-        let timeout = timeout.map(|node| match self.definitions_of(node)[..] {
-            [made] if made.callee_name().ends_with("Timeout") => made,
-            _ => node,
-        });
-        let timeout = timeout.filter(|_| method != "GET").map(|node| {
-            // `ClientTimeout(total=600)`
-            let made = node.callee_name().ends_with("Timeout");
-            let first = node.argument_values().first().copied().filter(|_| made);
-            let seconds = node.keyword("total").or(first).unwrap_or(node);
-            let value = self.at(seconds, &Ctx::default());
-            // What a variable gives is compared with the variable.
-            let envs = value.envs();
-            let names: Vec<String> = envs.iter().map(|name| format!("${name}")).collect();
-            if names.is_empty() {
-                value.in_short()
-            } else {
-                names.join(" | ")
+        let timeout = if method == "GET" {
+            None
+        } else {
+            self.timeout(node)
+        };
+        let body = match url {
+            Some(url) => {
+                let mut body = self.body(node, url, method);
+                if !body.is_empty() {
+                    body.extend(self.headers(node));
+                }
+                body
             }
-        });
-        let mut body = self.body(node, url, method);
-        if url.is_some() && !body.is_empty() {
-            body.extend(self.headers(node));
-        }
+            None => self.arguments_sent(node),
+        };
         let requested = Requested {
             route,
             server,
             body,
             method: method.to_owned(),
             timeout,
-            place,
+            place: self.place(node),
             reached: self.program.reaches(node),
         };
         if !self.facts.routes.contains(&requested) {
             self.facts.routes.push(requested);
         }
     }
+
+    /// How long a request waits: by its own argument, or by its client's.
+    fn timeout(&mut self, node: Node<'t>) -> Option<String> {
+        let by_client = || self.client(node)?.keyword("timeout");
+        let timeout = node.keyword("timeout").or_else(by_client)?;
+        // `timeout = ClientTimeout(…)` by a name.
+        let timeout = match self.definitions_of(timeout)[..] {
+            [made] if made.callee_name().ends_with("Timeout") => made,
+            _ => timeout,
+        };
+        // `ClientTimeout(total=600)`
+        let made = timeout.callee_name().ends_with("Timeout");
+        let first = timeout.argument(0).filter(|_| made);
+        let seconds = timeout.keyword("total").or(first).unwrap_or(timeout);
+        let value = self.at(seconds, &Ctx::default());
+        // What a variable gives is compared with the variable.
+        let names: Vec<String> = value.envs().iter().map(|name| format!("${name}")).collect();
+        Some(if names.is_empty() {
+            value.in_short()
+        } else {
+            names.join(" | ")
+        })
+    }
 }
 
 /// A method of a client that is given to another function with the URL: `to_thread(requests.post,
 /// url)`.
-fn handed_on(call: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
+fn passed_method(call: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
     let args = call.argument_values();
     let mut pairs = args.windows(2).map(|pair| (pair[0], pair[1]));
-    pairs.find(|(method, _)| method.kind() == "attribute" && METHODS.contains(&method.last_name()))
+    pairs.find(|(method, _)| method.is("attribute") && METHODS.contains(&method.last_name()))
 }
 
 /// What a line says of a part of a body: its name, the mark, and the rest.
@@ -357,22 +358,21 @@ impl Val<'_> {
     /// What is known of a part of a body that is not fixed as a whole, a line each: the keys of the
     /// job's input that it is, what its list always holds, the words of its text.
     fn known_parts(&self, name: &str) -> Vec<String> {
-        if is_secret(name.rsplit('.').next().unwrap_or(name)) {
+        if is_secret(last_part(name)) {
             return Vec::new();
         }
-        let input = |one: &Self| match one {
+        let source = |one: &Self| match one {
             Self::Input(path) if !path.is_empty() => Some(path.to_string()),
             Self::Env(name, _) => Some(format!("${name}")),
             _ => None,
         };
-        let keys: Vec<String> = self.each().iter().filter_map(input).collect();
-        let is_input = |one: &Self| input(one).is_some() || one.display().is_some();
-        let is_taken = !keys.is_empty() && self.each().iter().all(is_input);
+        let keys: Vec<String> = self.each().iter().filter_map(source).collect();
+        let is_known = |one: &Self| source(one).is_some() || one.display().is_some();
+        let is_taken = !keys.is_empty() && self.each().iter().all(is_known);
         let from = is_taken.then(|| format!("{FROM}{}", keys.join(" or ")));
         let fixed = self.each().iter().flat_map(Self::fixed_parts);
-        let all = from.into_iter().chain(fixed);
-        all.map(|part| format!("{name}{}", part.replace('\n', "\\n")))
-            .collect()
+        let line = |part: String| format!("{name}{}", part.replace('\n', "\\n"));
+        from.into_iter().chain(fixed).map(line).collect()
     }
 
     fn fixed_parts(&self) -> Vec<String> {
@@ -385,23 +385,18 @@ impl Val<'_> {
                 }
                 parts
             }
-            Self::Pieces(_) => self
-                .pattern()
-                .map(|text| format!("{AS}{text}"))
-                .into_iter()
-                .collect(),
+            Self::Pieces(_) => Vec::from_iter(self.pattern().map(|text| format!("{AS}{text}"))),
             _ => Vec::new(),
         }
     }
 
     /// Whether it is fixed but for what jobs give.
     fn is_known(&self) -> bool {
+        let is_known = |(key, value): &(Self, Self)| key.is_known() && value.is_known();
         match self {
             Self::Input(_) => true,
             Self::Pieces(parts) => parts.iter().all(Self::is_known),
-            Self::Dict(items) => items
-                .iter()
-                .all(|(key, value)| key.is_known() && value.is_known()),
+            Self::Dict(items) => items.iter().all(is_known),
             one => one.display().is_some(),
         }
     }
@@ -416,19 +411,19 @@ impl Val<'_> {
                 Some(text).filter(|text| text.contains(char::is_alphabetic))
             }
             Self::Dict(items) => {
-                let is_fixed = |(_, value): &(Self, Self)| value.display().is_some();
-                let is_telling = |(_, value): &(Self, Self)| {
+                let tells = |(_, value): &(Self, Self)| {
                     value.display().is_none() && value.pattern().is_some()
                 };
-                let names_secret = |(key, _): &(Self, Self)| key.as_str().is_some_and(is_secret);
-                let tells = items.iter().all(is_fixed) || items.iter().any(is_telling);
-                if !tells || !self.is_known() || items.iter().any(names_secret) {
+                let is_fixed = items.iter().all(|(_, value)| value.display().is_some());
+                let is_secret = |(key, _): &(Self, Self)| key.as_str().is_some_and(is_secret);
+                let says_something = is_fixed || items.iter().any(tells);
+                if !says_something || !self.is_known() || items.iter().any(is_secret) {
                     return None;
                 }
                 let shown = |one: &Self| one.pattern().unwrap_or_else(|| "{}".to_owned());
-                let part =
-                    |(key, value): &(Self, Self)| format!("{}: {}", shown(key), shown(value));
-                let mut parts: Vec<String> = items.iter().map(part).collect();
+                let parts = items.iter();
+                let parts = parts.map(|(key, value)| format!("{}: {}", shown(key), shown(value)));
+                let mut parts: Vec<String> = parts.collect();
                 parts.sort_unstable();
                 Some(format!("{{{}}}", parts.join(", ")))
             }
@@ -438,7 +433,7 @@ impl Val<'_> {
 }
 
 /// Each text that a text with alternatives in it may be.
-fn spread<'t>(value: &Val<'t>) -> Vec<Val<'t>> {
+fn alternatives<'t>(value: &Val<'t>) -> Vec<Val<'t>> {
     const MOST: usize = 64;
     let mut done = Vec::new();
     let mut todo = value.each().to_vec();
@@ -489,15 +484,11 @@ fn route(url: &Val<'_>) -> Option<String> {
         None => pattern.trim_start_matches(|c: char| c == '\0' || c == ':' || c.is_ascii_digit()),
     };
     let rest = rest.trim_start_matches('\0');
-    let route = rest
-        .split(['?', '#'])
-        .next()
-        .unwrap_or(rest)
-        .replace('\0', "{}");
-    let route = match route.strip_prefix("//") {
-        Some(rest) => format!("/{rest}"),
-        None => route,
-    };
+    let route = rest.split(['?', '#']).next().unwrap_or(rest);
+    let mut route = route.replace('\0', "{}");
+    if route.starts_with("//") {
+        route.remove(0);
+    }
     let known = route.starts_with('/') || route.starts_with('{') && !route.starts_with("{}");
     (known && route.len() < 256 && route != "/").then_some(route)
 }

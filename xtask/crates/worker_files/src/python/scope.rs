@@ -134,11 +134,9 @@ impl<'t> Program<'t> {
                 let right = node.field("right").or(node.field("value"));
                 if let (Some(left), Some(right)) = (left, right) {
                     self.bind(left, &Bound::Value(right), Vec::new());
-                    let items = left
-                        .fields_or_self()
-                        .filter(|one| one.kind() == "subscript");
-                    let inner =
-                        |one: Node<'t>| one.field("value").filter(|_| one.kind() == "subscript");
+                    let items = left.fields_or_self();
+                    let items = items.filter(|one| one.is("subscript"));
+                    let inner = |one: Node<'t>| one.field("value").filter(|_| one.is("subscript"));
                     let held = |one| std::iter::successors(Some(one), |of| inner(*of)).last();
                     changing.extend(items.filter_map(|one| Some((held(one)?, node))));
                 }
@@ -153,9 +151,8 @@ impl<'t> Program<'t> {
             }
             // `case {"key": value, **rest}`
             "splat_pattern" => {
-                let of = node
-                    .ancestor("match_statement")
-                    .and_then(|of| of.field("subject"));
+                let of = node.ancestor("match_statement");
+                let of = of.and_then(|of| of.field("subject"));
                 if let Some((of, rest)) = of.zip(node.child(0)) {
                     self.bind(rest, &Bound::Value(of), Vec::new());
                 }
@@ -324,9 +321,7 @@ impl<'t> Program<'t> {
             self.add(scope, alias.unwrap_or(own), what);
         }
         if let Some(module) = module
-            && node
-                .children()
-                .any(|child| child.kind() == "wildcard_import")
+            && node.children().any(|child| child.is("wildcard_import"))
         {
             self.files[node.file()].stars.push(module);
         }
@@ -415,7 +410,7 @@ impl<'t> Program<'t> {
             return all.to_vec();
         }
         let block = |binding: &Binding<'t>| match binding.what {
-            Bound::Element(owner) if owner.kind() == "for_statement" => Some(owner),
+            Bound::Element(owner) if owner.is("for_statement") => Some(owner),
             _ => {
                 let mut above = binding.at?.ancestors();
                 above.find(|a| matches!(a.kind(), "block" | "module" | "for_in_clause"))

@@ -13,6 +13,9 @@ pub const FOREIGN: &str = "dynaconf hydra omegaconf prettyconf everett confz goo
 /// Arguments of options of a command line that name variables.
 const ENVVAR: &str = "auto_envvar_prefix envvar env_var auto_env_var_prefix";
 
+/// Why a mention of such a library is unread.
+const OWN_WAY: &str = "this library reads the environment in its own way";
+
 /// Whether a name belongs to such a library.
 fn is_foreign(name: &str) -> bool {
     let rest = |own| name.strip_prefix(own);
@@ -39,29 +42,23 @@ impl<'t> Reader<'t> {
         let prefix = prefix.and_then(|(_, rest)| rest.split(['"', '\'']).nth(1));
         let own = ["settings_customise_sources", "env_nested_delimiter"];
         if own.iter().any(|word| config.contains(word)) || family.len() > 40 {
-            self.variables(class, "these settings are read in a way of their own");
+            self.variables_unread(class, "these settings are read in a way of their own");
         }
         for (name, value, kind) in self.fields(class) {
-            if name == "model_config"
-                || kind.starts_with("ClassVar")
-                || kind.is_empty() && value.is_none()
-            {
+            let is_empty = kind.is_empty() && value.is_none();
+            if name == "model_config" || kind.starts_with("ClassVar") || is_empty {
                 continue;
             }
             let field = self.field(value);
             let own = format!("{}{name}", prefix.unwrap_or_default()).to_uppercase();
-            let names = field.aliases.unwrap_or_else(|| vec![own]);
-            let interpreted = limits(kind, value);
-            let default = field.default.filter(|text| !text.is_empty());
-            let place = self.place(value.unwrap_or(class));
-            let reached = self.program.reaches(class);
-            for name in names {
-                self.facts.env.push(EnvRead {
+            for name in field.aliases.unwrap_or_else(|| vec![own]) {
+                let read = EnvRead {
+                    default: field.default.clone().filter(|text| !text.is_empty()),
                     required: field.needed,
-                    interpreted: interpreted.clone(),
-                    reached,
-                    ..EnvRead::new(name, default.clone(), place.clone())
-                });
+                    interpreted: limits(kind, value),
+                    ..self.env_read(class, name, value.unwrap_or(class))
+                };
+                self.facts.env.push(read);
             }
         }
     }
@@ -69,22 +66,22 @@ impl<'t> Reader<'t> {
     /// `envvar="A"` of click and typer, `env_var="A"` of configargparse.
     pub fn envvar(&mut self, node: Node<'t>) {
         if is_among(ENVVAR, node.text_of("name")) {
-            self.variables(node, "a command line option reads a variable here");
+            self.variables_unread(node, "a command line option reads a variable here");
         }
     }
 
     /// A call of such a library, or of an object of it.
     pub fn foreign_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
-        let own = |one: &Val<'t>| match one {
+        let is_own = |one: &Val<'t>| match one {
             Val::Ext(path) | Val::Made(path) => is_foreign(path),
-            Val::Method(object, _) => match &**object {
-                Val::Ext(path) | Val::Made(path) => is_foreign(path),
-                _ => false,
-            },
             _ => false,
         };
-        if callee.may_be(own) {
-            self.variables(node, "this library reads the environment in its own way");
+        let is_foreign = |one: &Val<'t>| match one {
+            Val::Method(object, _) => is_own(object),
+            one => is_own(one),
+        };
+        if callee.may_be(is_foreign) {
+            self.variables_unread(node, OWN_WAY);
         }
     }
 
@@ -94,7 +91,7 @@ impl<'t> Reader<'t> {
         let names = node.imports().map(|(name, _)| name);
         let mut all = module.into_iter().chain(names.filter(|_| module.is_none()));
         if all.any(is_foreign) {
-            self.variables(node, "this library reads the environment in its own way");
+            self.variables_unread(node, OWN_WAY);
         }
     }
 
@@ -102,17 +99,14 @@ impl<'t> Reader<'t> {
     pub fn environment_string(&mut self, node: Node<'t>) {
         match node.unquoted() {
             text if text == "envvar" || text.contains("oc.env:") => {
-                self.variables(
-                    node,
-                    "a library reads variables in a way that was not followed",
-                );
+                let what = "a library reads variables in a way that was not followed";
+                self.variables_unread(node, what);
             }
-            "environ" | "environb" | "getenv"
-                if node
-                    .ancestor("call")
-                    .is_none_or(|call| call.callee_name() != "getattr") =>
-            {
-                self.variables(node, "the environment is reached by its name");
+            "environ" | "environb" | "getenv" => {
+                let call = node.ancestor("call");
+                if call.is_none_or(|call| call.callee_name() != "getattr") {
+                    self.variables_unread(node, "the environment is reached by its name");
+                }
             }
             _ => {}
         }

@@ -46,15 +46,14 @@ fn end(node: Node<'_>) -> Option<usize> {
             let line = node.children().take_while(|child| child.kind() != "block");
             Some(line.last()?.range().end)
         }
-        "expression_statement" if node.child(0)?.kind() == "string" => None,
+        "expression_statement" if node.child(0)?.is("string") => None,
         kind => is_among(SIMPLE, kind).then(|| node.range().end),
     }
 }
 
 fn function(node: Node<'_>) -> String {
     let around = std::iter::once(node).chain(node.ancestors());
-    let around =
-        around.filter(|above| matches!(above.kind(), "function_definition" | "class_definition"));
+    let around = around.filter(|above| above.is_any("function_definition class_definition"));
     let mut names: Vec<&str> = around.map(|above| above.text_of("name")).collect();
     names.reverse();
     names.join(".")

@@ -186,6 +186,15 @@ impl<'t> Node<'t> {
         self.data().kind
     }
 
+    pub fn is(self, kind: &str) -> bool {
+        self.kind() == kind
+    }
+
+    /// Whether its kind is one of a list of words.
+    pub fn is_any(self, kinds: &str) -> bool {
+        is_among(kinds, self.kind())
+    }
+
     pub fn text(self) -> &'t str {
         self.syntax.text.get(self.range()).unwrap_or_default()
     }
@@ -197,6 +206,11 @@ impl<'t> Node<'t> {
     pub fn parent(self) -> Option<Node<'t>> {
         let at = self.data().parent;
         (self.at != NONE).then_some(Node { at, ..self })
+    }
+
+    /// The parent, where it is of one of these kinds.
+    pub fn parent_of(self, kinds: &str) -> Option<Node<'t>> {
+        self.parent().filter(|parent| parent.is_any(kinds))
     }
 
     /// The scope that its names are looked up in: the file, for what is in none.
@@ -237,6 +251,16 @@ impl<'t> Node<'t> {
         self.children().nth(index)
     }
 
+    /// The named children of a kind.
+    pub fn children_of(self, kind: &'static str) -> impl Iterator<Item = Node<'t>> {
+        self.children().filter(move |child| child.is(kind))
+    }
+
+    /// The named children of the child in a field.
+    pub fn field_children(self, part: &'static str) -> impl Iterator<Item = Node<'t>> {
+        self.field(part).into_iter().flat_map(Node::children)
+    }
+
     /// The child in a field.
     pub fn field(self, part: &'static str) -> Option<Node<'t>> {
         self.fields(part).next()
@@ -261,7 +285,7 @@ impl<'t> Node<'t> {
 
     /// Whether it is a comprehension or a generator expression.
     pub fn is_comprehension(self) -> bool {
-        self.kind().ends_with("_comprehension") || self.kind() == "generator_expression"
+        self.kind().ends_with("_comprehension") || self.is("generator_expression")
     }
 
     /// The targets of an unpacking, or the node alone.
@@ -284,36 +308,41 @@ impl<'t> Node<'t> {
 
     /// The class that a function is a method of.
     pub fn class(self) -> Option<Node<'t>> {
-        Some(self.scope()).filter(|scope| scope.kind() == "class_definition")
+        Some(self.scope()).filter(|scope| scope.is("class_definition"))
+    }
+
+    /// Each ancestor within the function, from the inside out, with the child through which it is
+    /// reached.
+    pub fn steps_up(self) -> impl Iterator<Item = (Node<'t>, Node<'t>)> {
+        let mut child = self;
+        let ancestors = self.local_ancestors();
+        ancestors.map(move |above| (std::mem::replace(&mut child, above), above))
     }
 
     /// Whether a use of a variable has no effect on a result: it declares it, gives it its value, logs
     /// it, or only decides that the function ends there.
     pub fn is_idle(self) -> bool {
-        let mut below = self;
-        let mut all = self.local_ancestors().map(|above| {
-            let ends = |block: Node<'t>| {
-                let last = block.children().last();
-                last.is_some_and(|l| matches!(l.kind(), "return_statement" | "raise_statement"))
-            };
-            let idle = match above.kind() {
-                // The default of a parameter goes to who leaves it out.
-                kind if kind.ends_with("default_parameter") && below.role() == "value" => {
-                    return Some(false);
+        let ends = |block: Node<'t>| {
+            let last = block.children().last();
+            last.is_some_and(|last| last.is_any("return_statement raise_statement"))
+        };
+        let mut verdicts = self
+            .steps_up()
+            .filter_map(|(child, above)| match above.kind() {
+                // The default of a parameter goes to callers that leave it out.
+                kind if kind.ends_with("default_parameter") && child.role() == "value" => {
+                    Some(false)
                 }
-                "parameters" => true,
-                "keyword_argument" if below.role() == "name" => true,
-                "assignment" => above.text_of("left") == self.text(),
-                "call" => above.logs(),
-                "if_statement" => {
-                    below.role() == "condition" && above.field("consequence").is_some_and(ends)
+                "parameters" => Some(true),
+                "keyword_argument" => (child.role() == "name").then_some(true),
+                "assignment" => (above.text_of("left") == self.text()).then_some(true),
+                "call" => above.logs().then_some(true),
+                "if_statement" if child.role() == "condition" => {
+                    above.field("consequence").is_some_and(ends).then_some(true)
                 }
-                _ => false,
-            };
-            below = above;
-            idle.then_some(true)
-        });
-        all.find_map(|idle| idle) == Some(true)
+                _ => None,
+            });
+        verdicts.next() == Some(true)
     }
 
     /// Whether a call prints or logs its arguments.
@@ -341,11 +370,16 @@ impl<'t> Node<'t> {
         self.field("function").map_or("", Node::last_name)
     }
 
+    /// The object of the method that a call calls: `a` of `a.b()`.
+    pub fn callee_object(self) -> Option<Node<'t>> {
+        self.field("function")?.field("object")
+    }
+
     /// A call's arguments: positional, keyword and starred.
     pub fn arguments(self) -> impl Iterator<Item = Node<'t>> {
         let list = self.field("arguments");
         let alone = list.filter(|list| list.is_comprehension());
-        let list = list.filter(|list| list.kind() == "argument_list");
+        let list = list.filter(|list| list.is("argument_list"));
         let all = list.into_iter().flat_map(Node::children);
         all.chain(alone)
     }
@@ -360,20 +394,74 @@ impl<'t> Node<'t> {
         self.arguments().filter_map(value).collect()
     }
 
+    /// The value of the argument at this place, by position or not.
+    pub fn argument(self, index: usize) -> Option<Node<'t>> {
+        self.argument_values().get(index).copied()
+    }
+
+    /// The call that an argument, or the list that holds it, belongs to.
+    pub fn call_of_arguments(self) -> Option<Node<'t>> {
+        match self.kind() {
+            "keyword_argument" => self.ancestor("call"),
+            _ => self.parent(),
+        }
+    }
+
+    /// The key and the container of `key in container` and `key not in container`.
+    pub fn membership(self) -> Option<(Node<'t>, Node<'t>)> {
+        let is_test = self.text_of("operators").ends_with("in");
+        self.child(0).zip(self.child(1)).filter(|_| is_test)
+    }
+
+    /// The content of a string that has any.
+    pub fn string_content(self) -> Option<Node<'t>> {
+        self.children_of("string_content").next()
+    }
+
+    /// An expression without its parentheses.
+    pub fn without_parentheses(self) -> Node<'t> {
+        match self.kind() {
+            "parenthesized_expression" => self.child(0).map_or(self, Node::without_parentheses),
+            _ => self,
+        }
+    }
+
+    pub fn contains(self, other: Node<'_>) -> bool {
+        self.range().contains(&other.range().start)
+    }
+
+    /// The operators of a comparison: `==`, `not in`.
+    pub fn operators(self) -> String {
+        self.fields("operators")
+            .map(Node::text)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// The condition of an `if`, an `elif`, a `while` or a conditional expression.
+    pub fn condition(self) -> Option<Node<'t>> {
+        match self.kind() {
+            "conditional_expression" => self.child(1),
+            _ => self.field("condition"),
+        }
+    }
+
+    /// What `container[key]` or `get(key)` looks up.
+    pub fn key_of_read(self) -> Option<Node<'t>> {
+        self.field("subscript").or_else(|| self.argument(0))
+    }
+
     /// The value of a keyword argument.
     pub fn keyword(self, name: &str) -> Option<Node<'t>> {
-        let mut named = self.arguments().filter(|argument| {
-            argument.kind() == "keyword_argument" && argument.text_of("name") == name
-        });
+        let mut named = self
+            .arguments()
+            .filter(|argument| argument.is("keyword_argument") && argument.text_of("name") == name);
         named.next()?.field("value")
     }
 
     /// A function's parameters: name, default, and the stars in front of it.
     pub fn parameters(self) -> impl Iterator<Item = (&'t str, Option<Node<'t>>, usize)> {
-        let all = self
-            .field("parameters")
-            .into_iter()
-            .flat_map(Node::children);
+        let all = self.field_children("parameters");
         all.filter_map(|parameter| match parameter.kind() {
             "identifier" => Some((parameter.text(), None, 0)),
             "default_parameter" | "typed_default_parameter" => {
@@ -390,11 +478,9 @@ impl<'t> Node<'t> {
 
     /// The decorators of a function or class, the outermost first.
     pub fn decorators(self) -> impl Iterator<Item = Node<'t>> {
-        let around = self
-            .parent()
-            .filter(|above| above.kind() == "decorated_definition");
+        let around = self.parent_of("decorated_definition");
         let all = around.into_iter().flat_map(Node::children);
-        all.filter(|child| child.kind() == "decorator")
+        all.filter(|child| child.is("decorator"))
             .filter_map(|one| one.child(0))
     }
 
@@ -425,6 +511,11 @@ impl<'t> Node<'t> {
         all.map(move |at| self.syntax.node(at))
             .take_while(move |node| node.at == self.at || node.data().start < end)
     }
+
+    /// The nodes of a kind among it and everything below it.
+    pub fn subtree_of(self, kind: &'static str) -> impl Iterator<Item = Node<'t>> {
+        self.subtree().filter(move |node| node.is(kind))
+    }
 }
 
 impl PartialEq for Node<'_> {
@@ -450,6 +541,11 @@ impl std::fmt::Debug for Node<'_> {
 /// Whether a word is one of a list of words.
 pub fn is_among(words: &str, word: &str) -> bool {
     words.split(' ').any(|own| own == word)
+}
+
+/// The last part of a dotted name: `c` of `a.b.c`.
+pub fn last_part(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// Parses files on all cores: parsing is half of the time that reading takes.

@@ -1,6 +1,7 @@
 //! Programs as people write them, and what is read from them.
 
 use super::*;
+use crate::FlagKind;
 
 /// Facts with what was not read.
 pub struct Read {

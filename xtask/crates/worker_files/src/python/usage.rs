@@ -1,14 +1,17 @@
-//! How a variable's value is used, and its default.
+//! How the value of a variable, or of a key of the job's input, is used, and what its default is.
+//!
+//! [`Reader::usage`] follows the value forward from its read: through operators, names, calls and
+//! returns. On its way it notes tests, conversions and limits ([`Usage::interpreted`]), and the
+//! defaults that stand beside the value. Defaults of `if` branches are found in `branch_defaults`.
 
 use std::collections::BTreeSet;
 
 use super::api::normal;
 use super::branch_defaults::{is_error, is_given_up};
+use super::calls::Site;
 use super::eval::Reader;
-use super::scope::Bound;
-use super::syntax::{Node, is_among};
+use super::syntax::{Node, last_part};
 use super::value::{Ctx, Frame, Val};
-use crate::COMPUTED;
 use crate::EnvRead;
 
 /// The most expressions that a value is followed through.
@@ -27,6 +30,8 @@ pub struct Usage<'t> {
     pub seen: Vec<Node<'t>>,
     /// The context of the mention.
     pub ctx: Ctx<'t>,
+    /// Whether the value that is followed now was made lower or upper case.
+    any_case: bool,
 }
 
 impl Usage<'_> {
@@ -55,8 +60,17 @@ impl Usage<'_> {
         (!all.is_empty()).then(|| all.join(", "))
     }
 
-    pub fn note_use(&mut self, how: impl Into<String>) {
+    fn note_use(&mut self, how: impl Into<String>) {
         self.how.insert(how.into());
+    }
+
+    /// Notes a comparison with words. One with unknown words says nothing of how it is used.
+    fn note_words(&mut self, how: Option<String>) {
+        match how {
+            Some(how) if self.any_case => self.note_use(format!("{how} any case")),
+            Some(how) => self.note_use(how),
+            None => self.plain = true,
+        }
     }
 }
 
@@ -73,9 +87,9 @@ impl<'t> Reader<'t> {
             ctx: ctx.clone(),
             ..Usage::default()
         };
-        self.follow_uses(node, &mut usage, false);
-        // Whether it is there has no default.
-        if node.kind() == "comparison_operator" {
+        self.follow_uses(node, &mut usage);
+        // `"A" in os.environ` has no default.
+        if node.is("comparison_operator") {
             usage.defaults.clear();
         }
         if required {
@@ -87,8 +101,7 @@ impl<'t> Reader<'t> {
     }
 
     pub fn default(&mut self, node: Node<'t>, usage: &mut Usage<'t>) {
-        let ctx = usage.ctx.clone();
-        usage.defaults.push((self.at(node, &ctx), node));
+        usage.defaults.push((self.at(node, &usage.ctx), node));
     }
 
     /// The default that `or`, a condition or an `if` beside a value gives, as text. One that is
@@ -101,8 +114,8 @@ impl<'t> Reader<'t> {
         defaults.find_map(|(value, _)| value.display().filter(|text| !empty.contains(&&**text)))
     }
 
-    /// How the value of an expression is used, followed through names, calls and returns.
-    pub fn follow_uses(&mut self, node: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
+    /// Follows the value of an expression through names, calls and returns.
+    pub fn follow_uses(&mut self, node: Node<'t>, usage: &mut Usage<'t>) {
         if usage.seen.len() >= MOST_USES || usage.seen.contains(&node) || self.steps > self.limit {
             return;
         }
@@ -110,7 +123,7 @@ impl<'t> Reader<'t> {
         self.steps += 1;
         let Some(parent) = node.parent() else { return };
         match parent.kind() {
-            "parenthesized_expression" | "await" => self.follow_uses(parent, usage, any_case),
+            "parenthesized_expression" | "await" => self.follow_uses(parent, usage),
             "boolean_operator" => {
                 let is_left = parent.field("left") == Some(node);
                 if is_left && parent.text_of("operator") == "and" {
@@ -122,7 +135,7 @@ impl<'t> Reader<'t> {
                 if let Some(right) = parent.field("right").filter(|_| is_left) {
                     self.default(right, usage);
                 }
-                self.follow_uses(parent, usage, any_case);
+                self.follow_uses(parent, usage);
             }
             "conditional_expression" => {
                 let branches = [parent.child(0), parent.child(2)];
@@ -130,12 +143,12 @@ impl<'t> Reader<'t> {
                     return usage.note_use("truthy");
                 }
                 // `first if first else value`
-                let asked = parent.child(1).map_or("", Node::text);
+                let condition = parent.child(1).map_or("", Node::text);
                 let mut others = branches.into_iter().flatten();
-                if let Some(other) = others.find(|one| *one != node && one.text() != asked) {
+                if let Some(other) = others.find(|one| *one != node && one.text() != condition) {
                     self.default(other, usage);
                 }
-                self.follow_uses(parent, usage, any_case);
+                self.follow_uses(parent, usage);
             }
             "not_operator" | "if_statement" | "elif_clause"
                 if self.note_branch_defaults(node, usage) => {}
@@ -148,170 +161,144 @@ impl<'t> Reader<'t> {
             "binary_operator" => match self.arithmetic(node, parent, usage) {
                 Some(how) => {
                     usage.note_use(how);
-                    self.follow_uses(parent, usage, any_case);
+                    self.follow_uses(parent, usage);
                 }
                 None => usage.plain = true,
             },
-            "comparison_operator" => self.follow_comparison(node, parent, usage, any_case),
-            "match_statement" if node.role() == "subject" => {
-                self.follow_cases(parent, usage, any_case)
-            }
+            "comparison_operator" => self.follow_comparison(node, parent, usage),
+            "match_statement" if node.role() == "subject" => self.follow_cases(parent, usage),
             "attribute" => {
-                let Some(call) = parent.parent().filter(|call| call.kind() == "call") else {
+                let Some(call) = parent.parent_of("call") else {
                     return;
                 };
                 match parent.text_of("attribute") {
-                    "lower" | "upper" | "casefold" => self.follow_uses(call, usage, true),
-                    "strip" | "rstrip" | "lstrip" => self.follow_uses(call, usage, any_case),
+                    "lower" | "upper" | "casefold" => self.follow_with_case(call, usage, true),
+                    "strip" | "rstrip" | "lstrip" => self.follow_uses(call, usage),
                     method => {
                         usage.note_use(normal(&format!("{method}{}", call.text_of("arguments"))));
                         self.follow_conversion(call, usage);
                     }
                 }
             }
-            "argument_list" | "keyword_argument" => self.passed(node, parent, usage, any_case),
+            "argument_list" | "keyword_argument" => self.follow_argument(node, parent, usage),
             "subscript" if node.role() == "subscript" => {
-                self.follow_lookup(parent.field("value"), usage, any_case);
+                self.follow_lookup(parent.field("value"), usage);
             }
             "assignment" | "named_expression" => {
                 let target = parent.field("left").or(parent.field("name"));
-                match target.filter(|target| target.kind() == "identifier" && *target != node) {
-                    Some(target) => self.follow_variable(target, usage, any_case),
+                match target.filter(|target| target.is("identifier") && *target != node) {
+                    Some(target) => self.follow_variable(target, usage),
                     None => usage.plain = true,
                 }
-                if parent.kind() == "named_expression" {
-                    self.follow_uses(parent, usage, any_case);
+                if parent.is("named_expression") {
+                    self.follow_uses(parent, usage);
                 }
             }
-            "return_statement" | "lambda" | "yield" => self.follow_return(parent, usage, any_case),
+            "return_statement" | "lambda" | "yield" => self.follow_return(parent, usage),
             "expression_statement" => {}
             _ => usage.plain = true,
         }
     }
 
-    /// What is made of a value may have a default beside it.
-    pub fn follow_conversion(&mut self, call: Node<'t>, usage: &mut Usage<'t>) {
+    fn follow_with_case(&mut self, node: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
+        let before = std::mem::replace(&mut usage.any_case, any_case);
+        self.follow_uses(node, usage);
+        usage.any_case = before;
+    }
+
+    /// `os.getenv("A").split() or "b"`: the default stands beside the converted value.
+    fn follow_conversion(&mut self, call: Node<'t>, usage: &mut Usage<'t>) {
         let parent = call.parent().map_or("", Node::kind);
         if matches!(parent, "conditional_expression" | "boolean_operator") {
-            self.follow_uses(call, usage, false);
+            self.follow_with_case(call, usage, false);
         }
     }
 
-    /// What the caller does with a result.
-    fn follow_return(&mut self, parent: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
+    /// Follows a function's result to its call: the call of this context, or the only one.
+    fn follow_return(&mut self, parent: Node<'t>, usage: &mut Usage<'t>) {
         let function = match parent.kind() {
             "lambda" => Some(parent),
             _ => parent.function(),
         };
-        match function.and_then(|function| self.call_of(function, &usage.ctx)) {
-            Some(call) => {
-                let around = usage.ctx.around(call);
-                let ctx = std::mem::replace(&mut usage.ctx, around);
-                self.follow_uses(call, usage, any_case);
-                usage.ctx = ctx;
-            }
-            None => usage.plain = true,
+        let call = function.and_then(|function| match usage.ctx.frame(function) {
+            Some(Frame::Call(_, call)) => *call,
+            _ => self.only_call(function),
+        });
+        let Some(call) = call else {
+            usage.plain = true;
+            return;
+        };
+        let around = usage.ctx.around(call);
+        let ctx = std::mem::replace(&mut usage.ctx, around);
+        self.follow_uses(call, usage);
+        usage.ctx = ctx;
+    }
+
+    /// The call of a function that has no other call site.
+    pub fn only_call(&self, function: Node<'t>) -> Option<Node<'t>> {
+        match self.sites.get(&function)?.as_slice() {
+            [Site::Call(call)] => Some(*call),
+            _ => None,
         }
     }
 
     /// The words of a `match`, and the default that `case None:` gives.
-    fn follow_cases(&mut self, holder: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
-        let all = holder.subtree().filter(|one| one.kind() == "case_pattern");
-        let words: Vec<_> = all.map(|one| normal(one.text())).collect();
+    fn follow_cases(&mut self, holder: Node<'t>, usage: &mut Usage<'t>) {
+        let is_pattern = |node: &Node<'t>| node.is("case_pattern");
+        let patterns = holder.subtree().filter(is_pattern);
+        let words: Vec<_> = patterns.map(|pattern| normal(pattern.text())).collect();
         // A name takes any value.
         let is_word = |text: &String| {
             let is_name = text.chars().all(|c| c.is_alphanumeric() || c == '_');
             text != "None" && (!is_name || text == "_")
         };
-        match words.iter().any(is_word) {
-            true => usage.note_use(format!("in {}{}", words.join(" "), case(any_case))),
-            false => usage.plain = true,
-        }
+        let has_word = words.iter().any(is_word);
+        usage.note_words(has_word.then(|| format!("in {}", words.join(" "))));
         let is_none = |clause: &Node<'t>| {
-            let mut patterns = clause.children().filter(|c| c.kind() == "case_pattern");
-            clause.kind() == "case_clause"
+            let mut patterns = clause.children().filter(is_pattern);
+            clause.is("case_clause")
                 && patterns.any(|one| one.text().split(" | ").any(|text| text == "None"))
         };
         for inside in holder.subtree().filter(is_none).flat_map(Node::subtree) {
-            match inside.kind() {
+            let value = match inside.kind() {
                 "assignment" => inside.field("right"),
                 "return_statement" => inside.child(0),
                 _ => None,
+            };
+            if let Some(value) = value {
+                self.default(value, usage);
             }
-            .into_iter()
-            .for_each(|value| self.default(value, usage));
         }
     }
 
-    /// The call of a function in a context, or its only call.
-    fn call_of(&self, function: Node<'t>, ctx: &Ctx<'t>) -> Option<Node<'t>> {
-        if let Some(Frame::Call(_, call)) = ctx.frame(function) {
-            return *call;
-        }
-        match self.sites.get(&function)?.as_slice() {
-            [super::calls::Site::Call(call)] => Some(*call),
-            _ => None,
-        }
-    }
-
-    fn follow_comparison(
-        &mut self,
-        node: Node<'t>,
-        parent: Node<'t>,
-        usage: &mut Usage<'t>,
-        any_case: bool,
-    ) {
+    fn follow_comparison(&mut self, node: Node<'t>, parent: Node<'t>, usage: &mut Usage<'t>) {
         let Some(other) = parent.children().find(|child| *child != node) else {
             return;
         };
-        let operators: Vec<_> = parent.fields("operators").map(Node::text).collect();
-        let operator = operators.join(" ");
+        let operator = parent.operators();
         if parent.child(0) != Some(node) && operator.contains("in") {
             usage.plain = true;
             return;
         }
-        let value = self.at(other, &usage.ctx.clone());
+        let value = self.at(other, &usage.ctx);
         if matches!(value, Val::None) || value.as_str().is_some_and(str::is_empty) {
             self.note_branch_defaults(node, usage);
             return;
         }
         let shown = match value.elements() {
-            Some(items) if operator.ends_with("in") => {
-                let words: Option<Vec<_>> = items.iter().map(Val::display).collect();
-                words.map(|mut words| {
-                    words.sort();
-                    format!("[{}]", words.join(","))
-                })
-            }
+            Some(items) if operator.ends_with("in") => sorted_list(items.iter()),
             _ => value.display(),
         };
-        // A comparison with an unknown value says nothing about how the value is taken.
-        match shown {
-            Some(shown) => usage.note_use(format!("{operator} {shown}{}", case(any_case))),
-            None => usage.plain = true,
-        }
+        usage.note_words(shown.map(|shown| format!("{operator} {shown}")));
     }
 
     /// The keys of a dict that a value is looked up in.
-    pub fn follow_lookup(
-        &mut self,
-        table: Option<Node<'t>>,
-        usage: &mut Usage<'t>,
-        any_case: bool,
-    ) {
-        let ctx = usage.ctx.clone();
-        let Some(Val::Dict(items)) = table.map(|table| self.at(table, &ctx)) else {
-            usage.plain = true;
-            return;
+    fn follow_lookup(&mut self, table: Option<Node<'t>>, usage: &mut Usage<'t>) {
+        let words = match table.map(|table| self.at(table, &usage.ctx)) {
+            Some(Val::Dict(items)) => sorted_list(items.iter().map(|(key, _)| key)),
+            _ => None,
         };
-        let words: Option<Vec<String>> = items.iter().map(|(key, _)| key.display()).collect();
-        match words {
-            Some(mut words) => {
-                words.sort();
-                usage.note_use(format!("in [{}]{}", words.join(","), case(any_case)));
-            }
-            None => usage.plain = true,
-        }
+        usage.note_words(words.map(|words| format!("in {words}")));
     }
 
     /// Arithmetic with a constant: `* 60`.
@@ -323,101 +310,177 @@ impl<'t> Reader<'t> {
     ) -> Option<String> {
         let other = parent.children().find(|child| *child != node)?;
         let number = Some(self.at(other, &usage.ctx));
-        let number = number
-            .filter(|one| matches!(one, Val::Int(_) | Val::Float(_)))?
-            .display()?;
-        let operator = parent.text_of("operator");
-        let turned = parent.field("right") == Some(node) && !matches!(operator, "+" | "*");
-        Some(match turned {
-            true => format!("{number} {operator}"),
-            false => format!("{operator} {number}"),
+        let number = number.filter(|one| matches!(one, Val::Int(_) | Val::Float(_)))?;
+        let (number, operator) = (number.display()?, parent.text_of("operator"));
+        let is_right = parent.field("right") == Some(node) && !matches!(operator, "+" | "*");
+        Some(if is_right {
+            format!("{number} {operator}")
+        } else {
+            format!("{operator} {number}")
         })
     }
 
-    /// Follows the uses of a variable.
-    fn follow_variable(&mut self, target: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
+    /// Follows the later uses of a variable.
+    fn follow_variable(&mut self, target: Node<'t>, usage: &mut Usage<'t>) {
         let all = self.program.uses_of(target.scope(), target.text());
         self.steps += all.len();
         for one in all {
-            let parent = one.parent();
-            let sets = parent.is_some_and(|p| p.kind() == "assignment" && one.role() == "left");
-            let may_be = one.range().start > target.range().start && !sets;
+            let parent = one.parent().map_or("", Node::kind);
+            let is_target = parent == "assignment" && one.role() == "left";
+            let is_later = one.range().start > target.range().start && !is_target;
             // `if name == "LIST": value.split(",")` is for that variable alone.
-            if may_be && self.may_run(one, &usage.ctx.clone()) {
-                self.follow_uses(one, usage, any_case);
+            if is_later && self.may_run(one, &usage.ctx) {
+                self.follow_uses(one, usage);
             }
+        }
+    }
+
+    /// Follows a value into a call: types, limits, choices, and the program's own functions.
+    fn follow_argument(&mut self, node: Node<'t>, parent: Node<'t>, usage: &mut Usage<'t>) {
+        let call = parent.call_of_arguments();
+        let Some((call, function)) = call.and_then(|call| Some((call, call.field("function")?)))
+        else {
+            return;
+        };
+        // A parameter may hold the type: `cast(value)`.
+        let callee = self.at(function, &usage.ctx);
+        let text = match callee.path() {
+            "" => function.text(),
+            path => path,
+        };
+        match last_part(text) {
+            kind @ ("int" | "float") => {
+                usage.note_use(kind);
+                self.follow_uses(call, usage);
+            }
+            "loads" => usage.note_use("json"),
+            kind @ ("min" | "max") if call.argument_values().len() > 1 => {
+                let values = call.argument_values().into_iter();
+                for bound in values.filter(|value| *value != node) {
+                    let value = self.at(bound, &usage.ctx);
+                    let text = value.display().unwrap_or_else(|| self.fingerprinted(bound));
+                    usage.note_use(format!("{kind} {text}"));
+                }
+                self.follow_uses(call, usage);
+            }
+            "bool" => usage.note_use("truthy"),
+            "get" if call.argument(0) == Some(node) => {
+                self.follow_lookup(function.field("object"), usage);
+            }
+            "str" => self.follow_uses(call, usage),
+            _ => {
+                usage.plain = true;
+                self.note_choices(parent, call, &callee, usage);
+                let bound = self.bind_call(&callee, call, &usage.ctx);
+                let (Some((own, inner)), Val::Func(_, _, object)) = (bound, &callee) else {
+                    return self.follow_conversion(call, usage);
+                };
+                let mut values = call.argument_values().into_iter();
+                let at = values.position(|value| value == node);
+                let before = at.unwrap_or_default() + usize::from(object.is_some());
+                let name = match parent.kind() {
+                    "keyword_argument" => Some(parent.text_of("name")),
+                    _ => own.parameters().nth(before).map(|(name, ..)| name),
+                };
+                if let (Some(name), Some(body)) = (name, own.field("body")) {
+                    usage.plain = false;
+                    self.steps += body.range().len() / 16;
+                    let ctx = std::mem::replace(&mut usage.ctx, inner);
+                    let names = body.subtree_of("identifier");
+                    for name in names.filter(|node| node.text() == name) {
+                        self.follow_uses(name, usage);
+                    }
+                    usage.ctx = ctx;
+                }
+            }
+        }
+    }
+
+    /// The values that an enumeration or an option of the command line lets through.
+    fn note_choices(
+        &mut self,
+        argument: Node<'t>,
+        call: Node<'t>,
+        callee: &Val<'t>,
+        usage: &mut Usage<'t>,
+    ) {
+        let is_default = argument.is("keyword_argument") && argument.text_of("name") == "default";
+        let choices = match callee {
+            Val::Class(class) if class.text_of("superclasses").contains("Enum") => {
+                Some(callee.clone())
+            }
+            _ if is_default && call.callee_name() == "add_argument" => {
+                let kind = call.keyword("type").map(|kind| self.value(kind));
+                if let Some(kind) = kind.filter(|kind| matches!(kind.path(), "int" | "float")) {
+                    usage.note_use(kind.path());
+                }
+                call.keyword("choices").map(|choices| self.value(choices))
+            }
+            _ => None,
+        };
+        let choices = choices.and_then(|choices| self.elements(&choices));
+        if let Some(words) = choices.and_then(|choices| sorted_list(choices.iter())) {
+            usage.note_use(format!("in {words}"));
         }
     }
 
     /// The default that `except KeyError` gives.
     fn note_exception_default(&mut self, node: Node<'t>, usage: &mut Usage<'t>) {
-        let mut inner = node;
-        let target = node
-            .ancestor("assignment")
-            .map_or("", |a| a.text_of("left"));
-        for above in node.local_ancestors() {
-            let body = above.kind() == "try_statement" && inner.role() == "body";
-            for clause in above
-                .children()
-                .filter(|c| body && c.kind() == "except_clause")
-            {
-                let is = |kind| move |node: &Node<'t>| node.kind() == kind;
-                let sets = clause.subtree().filter(is("assignment"));
-                let mut sets = sets.filter(|n| n.text_of("left") == target && !target.is_empty());
-                let mut returns = clause.subtree().filter(is("return_statement"));
-                let value = sets.next().and_then(|n| n.field("right"));
+        let target = node.ancestor("assignment");
+        let target = target.map_or("", |set| set.text_of("left"));
+        for (child, above) in node.steps_up() {
+            let is_tried = above.is("try_statement") && child.role() == "body";
+            let clauses = above.children_of("except_clause");
+            for clause in clauses.filter(|_| is_tried) {
+                let of_kind = |kind| clause.subtree_of(kind);
+                let is_same = |set: &Node<'t>| set.text_of("left") == target && !target.is_empty();
+                let set = of_kind("assignment").find(is_same);
+                let value = set.and_then(|set| set.field("right"));
                 // A dict that tells of an error is no value.
-                let returned = || returns.next()?.child(0);
                 if value.is_none() && clause.subtree().any(is_error) {
                     continue;
                 }
+                let returned = || of_kind("return_statement").next()?.child(0);
                 match value.or_else(returned) {
                     Some(value) => self.default(value, usage),
-                    None if clause.subtree().any(|n| n.kind() == "raise_statement") => {}
+                    None if of_kind("raise_statement").next().is_some() => {}
                     None => usage.defaults.push((Val::None, clause)),
                 }
             }
-            inner = above;
         }
     }
 
     /// Whether a condition around a read tests for the same variable.
     pub fn is_guarded(node: Node<'t>, name: &str) -> bool {
-        let first = || node.argument_values().first().copied();
-        let key = node.field("subscript").or_else(first);
-        let key = key.map_or(name, Node::text);
+        let key = node.key_of_read().map_or(name, Node::text);
         node.local_ancestors().any(|above| {
             let within = above.is_comprehension();
-            let clause = || above.children().find(|c| within && c.kind() == "if_clause");
+            let clause = || above.children().find(|c| within && c.is("if_clause"));
             let condition = match above.kind() {
-                "conditional_expression" => above.child(1),
                 "boolean_operator" => above.field("left"),
-                _ => above.field("condition").or_else(clause),
+                _ => above.condition().or_else(clause),
             };
             condition.is_some_and(|condition| {
                 let text = condition.text();
-                !condition.range().contains(&node.range().start)
-                    && (text.contains(name) || text.contains(key))
+                !condition.contains(node) && (text.contains(name) || text.contains(key))
             })
         })
     }
 
-    /// The value that the program sets a variable to before this read.
+    /// The value that the program always sets a variable to before this read.
     pub fn value_set_before(&self, name: &str, read: Node<'t>) -> Option<String> {
+        const UNCONDITIONAL: &str = "assignment expression_statement block for_statement \
+            delete_statement";
         let mut before = self.written.iter().filter(|(own, node, _)| {
-            let mut above = node
-                .ancestors()
-                .take_while(|a| !matches!(a.kind(), "module" | "function_definition"));
-            const UNCONDITIONAL: &str = "assignment expression_statement block for_statement \
-                delete_statement";
-            let always = above.all(|a| is_among(UNCONDITIONAL, a.kind()))
-                && super::flags::conditions(*node).is_empty();
+            let is_outer = |above: &Node<'t>| above.is_any("module function_definition");
+            let mut above = node.ancestors().take_while(|above| !is_outer(above));
             let scope = node.scope();
             **own == *name
                 && node.file() == read.file()
-                && always
+                && above.all(|above| above.is_any(UNCONDITIONAL))
+                && super::flags::conditions(*node).is_empty()
                 && node.range().start < read.range().start
-                && (scope.kind() == "module" || scope == read.scope())
+                && (scope.is("module") || scope == read.scope())
         });
         let (_, _, value) = before.next()?;
         Some(normal(value).trim_matches('"').to_owned())
@@ -452,104 +515,11 @@ impl<'t> Reader<'t> {
             value => found.push(value.display().unwrap_or_else(|| self.fingerprinted(at))),
         }
     }
-
-    /// The value of an expression as text.
-    pub fn display_or_source(&mut self, node: Node<'t>) -> String {
-        let value = self.value(node);
-        value.display().unwrap_or_else(|| self.fingerprinted(node))
-    }
-
-    /// The source text of a computed default, with a hash of what it depends on: functions and
-    /// values of the program, and data files.
-    pub fn fingerprinted(&self, at: Node<'t>) -> String {
-        const MOST: usize = 40;
-        let mut todo = vec![at];
-        let mut from: Vec<Node<'t>> = Vec::new();
-        while let Some(node) = todo.pop() {
-            let names = node
-                .subtree()
-                .filter(|n| n.kind() == "identifier" && n.role() != "attribute");
-            let bound = names.flat_map(|name| self.bound_nodes(name));
-            let bound = bound.flat_map(|bound| self.relevant_parts(bound, at));
-            for bound in bound.collect::<Vec<_>>() {
-                if from.len() < MOST && bound != at && !from.contains(&bound) {
-                    from.push(bound);
-                    todo.push(bound);
-                }
-            }
-        }
-        let text = normal(at.text());
-        if from.is_empty() {
-            return text;
-        }
-        let own = &self.program.files[at.file()].source.text;
-        let named = |path: &String| own.contains(path.rsplit('/').next().unwrap_or(path));
-        let data = self.data.iter().filter(|(path, _)| named(path));
-        let data = data.map(|(_, source)| source.text.clone());
-        let all = from.iter().map(|node| normal(node.text())).chain(data);
-        // FNV-1a, which is the same in every version of this tool.
-        let all = all.collect::<Vec<_>>().join("\n");
-        let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
-        format!("{text}{COMPUTED}{:04x})", mark & 0xffff)
-    }
-
-    /// Of a class only what sets the attributes that an expression mentions, where that is known.
-    fn relevant_parts(&self, bound: Node<'t>, at: Node<'t>) -> Vec<Node<'t>> {
-        let attributes = at.subtree().filter(|node| node.kind() == "attribute");
-        let names = attributes.map(|node| node.text_of("attribute"));
-        let sets = names.flat_map(|name| self.program.attribute(&[bound], name).0);
-        let sets: Vec<Node<'t>> = sets.map(|(value, _)| value).collect();
-        if bound.kind() == "class_definition" && !sets.is_empty() {
-            return sets;
-        }
-        vec![bound]
-    }
-
-    /// The expressions and functions that a name is bound to.
-    fn bound_nodes(&self, name: Node<'t>) -> Vec<Node<'t>> {
-        let Some((scope, name)) = self.program.variable(name) else {
-            return Vec::new();
-        };
-        let bindings = self.program.bound_in(scope, name).unwrap_or_default();
-        bindings
-            .iter()
-            .filter_map(|one| node_of(&one.what))
-            .collect()
-    }
-
-    /// What a name or an attribute is set to.
-    pub fn definitions_of(&mut self, name: Node<'t>) -> Vec<Node<'t>> {
-        if name.kind() == "identifier" && name.role() != "attribute" {
-            return self.bound_nodes(name);
-        }
-        let owners = match name.field("object").map(|own| self.value(own)) {
-            Some(Val::Module(file)) => vec![self.program.files[file].syntax.root()],
-            Some(Val::Class(class) | Val::Object(class, _)) => self.family(class),
-            _ => return Vec::new(),
-        };
-        let name = name.text_of("attribute");
-        let (sets, _) = self.program.attribute(&owners, name);
-        let own = owners
-            .iter()
-            .filter_map(|own| self.program.bound_in(*own, name));
-        let own = own.flatten().filter_map(|one| node_of(&one.what));
-        sets.into_iter()
-            .map(|(value, _)| value)
-            .chain(own)
-            .collect()
-    }
 }
 
-fn node_of<'t>(what: &Bound<'t>) -> Option<Node<'t>> {
-    match what {
-        Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => Some(*node),
-        Bound::Element(owner) => owner.field("right"),
-        _ => None,
-    }
-}
-
-fn case(any: bool) -> &'static str {
-    if any { " any case" } else { "" }
+/// Constants as a sorted list; `None` where one is not known.
+fn sorted_list<'v, 't: 'v>(items: impl Iterator<Item = &'v Val<'t>>) -> Option<String> {
+    let mut words = items.map(Val::display).collect::<Option<Vec<_>>>()?;
+    words.sort();
+    Some(format!("[{}]", words.join(",")))
 }

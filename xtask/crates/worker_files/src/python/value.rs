@@ -137,9 +137,8 @@ impl<'t> Ctx<'t> {
 
     /// Adds the bindings of another context that this one lacks.
     pub fn and(&self, other: &Self) -> Self {
-        let new = other
-            .links()
-            .filter(|link| self.frame(link.binder).is_none());
+        let links = other.links();
+        let new = links.filter(|link| self.frame(link.binder).is_none());
         new.fold(self.clone(), |all, link| {
             all.with(link.binder, link.frame.clone())
         })
@@ -216,6 +215,16 @@ impl<'t> Val<'t> {
         self.each().iter().any(is)
     }
 
+    /// Whether it may be a value of the job's input.
+    pub fn is_input(&self) -> bool {
+        self.may_be(|one| matches!(one, Self::Input(_)))
+    }
+
+    /// Whether it is a text, of which parts may not be known.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Str(..) | Self::Pieces(_))
+    }
+
     /// Whether it may be a module, class or object of the program.
     pub fn has_members(&self) -> bool {
         let own = |one: &Self| matches!(one, Self::Module(_) | Self::Class(_) | Self::Object(..));
@@ -239,8 +248,22 @@ impl<'t> Val<'t> {
     pub fn without_numbers(&self) -> Self {
         match self {
             Self::Int(_) | Self::Float(_) | Self::Bool(_) => Self::Unknown,
-            Self::Any(all) => Self::any(all.iter().map(Self::without_numbers)),
-            Self::List(items) => Self::List(items.iter().map(Self::without_numbers).collect()),
+            Self::Any(_) | Self::List(_) => self.map_inner(&Self::without_numbers),
+            value => value.clone(),
+        }
+    }
+
+    /// The same value with each value directly inside it replaced; the keys of a dict stay.
+    fn map_inner(&self, replace: &dyn Fn(&Self) -> Self) -> Self {
+        match self {
+            Self::Any(all) => Self::any(all.iter().map(replace)),
+            Self::List(items) => Self::List(items.iter().map(replace).collect()),
+            Self::Pieces(items) => Self::Pieces(items.iter().map(replace).collect()),
+            Self::Method(object, name) => Self::Method(Rc::new(replace(object)), name.clone()),
+            Self::Dict(items) => {
+                let pair = |(key, value): &(Self, Self)| (key.clone(), replace(value));
+                Self::Dict(items.iter().map(pair).collect())
+            }
             value => value.clone(),
         }
     }
@@ -269,12 +292,12 @@ impl<'t> Val<'t> {
             match one {
                 Self::List(items) => lists.push(Self::any(items.iter().map(Self::widened))),
                 Self::Dict(items) => {
-                    let has = |all: &[(Self, Self)], key: &Self| all.iter().any(|(k, _)| k == key);
                     let holds = |all: &[(Self, Self)], part: &[(Self, Self)]| {
-                        part.iter().all(|(key, _)| has(all, key))
+                        let has = |key: &Self| all.iter().any(|(own, _)| own == key);
+                        part.iter().all(|(key, _)| has(key))
                     };
                     let mut known = dicts.iter_mut();
-                    match known.find(|it| holds(it, items) || holds(items, it)) {
+                    match known.find(|known| holds(known, items) || holds(items, known)) {
                         Some(known) => join_pairs(known, items),
                         None => dicts.push(items.to_vec()),
                     }
@@ -351,7 +374,7 @@ impl<'t> Val<'t> {
     /// job stay; a container that holds one that `tells` becomes `Lost`; anything else is unknown.
     pub fn widest(&self, tells: &dyn Fn(Node<'t>) -> bool) -> Self {
         match self {
-            Self::Any(all) => Self::any(all.iter().map(|one| one.widest(tells))),
+            Self::Any(_) => self.map_inner(&|one| one.widest(tells)),
             Self::Environ(_) => Self::Environ(Rc::from([])),
             Self::Func(function, _, object) => {
                 Self::Func(*function, Ctx::default(), object.clone())
@@ -367,20 +390,12 @@ impl<'t> Val<'t> {
 
     /// Widens values that are nested more than `depth` deep, as a recursive function builds them.
     pub fn cut(&self, depth: usize, tells: &dyn Fn(Node<'t>) -> bool) -> Self {
-        let inner = |one: &Self| one.cut(depth - 1, tells);
         match self {
-            Self::Any(all) => Self::any(all.iter().map(|one| one.cut(depth, tells))),
+            Self::Any(_) => self.map_inner(&|one| one.cut(depth, tells)),
             Self::List(_) | Self::Dict(_) | Self::Pieces(_) | Self::Method(..) if depth == 0 => {
                 self.widest(tells)
             }
-            Self::List(items) => Self::List(items.iter().map(inner).collect()),
-            Self::Pieces(items) => Self::Pieces(items.iter().map(inner).collect()),
-            Self::Method(object, name) => Self::Method(Rc::new(inner(object)), name.clone()),
-            Self::Dict(items) => {
-                let each = items.iter().map(|(key, one)| (key.clone(), inner(one)));
-                Self::Dict(each.collect())
-            }
-            value => value.clone(),
+            value => value.map_inner(&|one| one.cut(depth - 1, tells)),
         }
     }
 
@@ -521,6 +536,12 @@ impl<'t> Val<'t> {
         }
     }
 
+    /// The value at a path of numbers: `x[1][0]`.
+    pub fn item_at(self, path: &[i64]) -> Self {
+        let steps = path.iter().map(|step| Self::Int(*step));
+        steps.fold(self, |value, step| value.item(&step))
+    }
+
     /// A dict's value of a key that it has.
     pub fn entry(&self, key: &Self) -> Option<Self> {
         let (Self::Dict(items) | Self::Environ(items)) = self else {
@@ -544,8 +565,7 @@ impl<'t> Val<'t> {
             Self::Any(all) => {
                 let some = all.iter().filter(|one| !matches!(one, Self::None));
                 // What else may stand beside the job's input must not hide it.
-                let other = self.may_be(|one| matches!(one, Self::Input(_)));
-                let other = other.then(|| vec![Self::Unknown]);
+                let other = self.is_input().then(|| vec![Self::Unknown]);
                 let each = some.map(|one| one.elements().or_else(|| other.clone()));
                 Some(each.collect::<Option<Vec<_>>>()?.concat())
             }
@@ -554,8 +574,13 @@ impl<'t> Val<'t> {
     }
 
     /// The elements of a collection, or each value that it may be.
-    pub fn all(&self) -> Vec<Self> {
+    pub fn elements_or_each(&self) -> Vec<Self> {
         self.elements().unwrap_or_else(|| self.each().to_vec())
+    }
+
+    /// The elements of a collection, or one that is not known.
+    pub fn elements_or_unknown(&self) -> Vec<Self> {
+        self.elements().unwrap_or_else(|| vec![Self::Unknown])
     }
 
     /// A value from a file of data.

@@ -2,7 +2,8 @@
 
 use super::environment::{EnvLookup, READING};
 use super::eval::Reader;
-use super::syntax::{Node, is_among};
+use super::process::starts_process;
+use super::syntax::{Node, is_among, last_part};
 use super::value::{Ctx, Val};
 use crate::EnvRead;
 
@@ -29,7 +30,7 @@ impl<'t> Reader<'t> {
                 _ => false,
             };
             if mentioned && !self.value(parent).may_be(is_known) {
-                self.variables(parent, "this mention of the environment is not understood");
+                self.variables_unread(parent, "this mention of the environment is not understood");
             }
             return;
         }
@@ -44,7 +45,7 @@ impl<'t> Reader<'t> {
         }
         let mut inner = node;
         let mut outer = parent;
-        while outer.kind() == "parenthesized_expression" {
+        while outer.is("parenthesized_expression") {
             inner = outer;
             let Some(next) = outer.parent() else { return };
             outer = next;
@@ -56,7 +57,7 @@ impl<'t> Reader<'t> {
                     self.listed_environment(outer);
                 } else if !is_among(READING, method) && !is_among(FOLLOWED, method) {
                     let what = "what is done with the whole environment is not understood";
-                    self.variables(outer, what);
+                    self.variables_unread(outer, what);
                 }
             }
             // `items()`, `keys()` and `values()` are reported at their attribute.
@@ -69,7 +70,7 @@ impl<'t> Reader<'t> {
                 self.environment_argument(inner, outer, is_whole);
             }
             "dictionary_splat" if is_whole => {
-                if let Some(list) = outer.parent().filter(|list| list.kind() == "argument_list") {
+                if let Some(list) = outer.parent_of("argument_list") {
                     self.environment_argument(outer, list, is_whole);
                 }
             }
@@ -77,24 +78,20 @@ impl<'t> Reader<'t> {
                 if is_whole && !outer.text_of("operator").starts_with('|') =>
             {
                 let what = "the whole environment goes somewhere that was not followed";
-                self.variables(outer, what);
+                self.variables_unread(outer, what);
             }
             _ => {}
         }
     }
 
-    pub fn environment_argument(&mut self, node: Node<'t>, outer: Node<'t>, is_whole: bool) {
-        let call = match outer.kind() {
-            "keyword_argument" => outer.ancestor("call"),
-            _ => outer.parent(),
-        };
+    fn environment_argument(&mut self, node: Node<'t>, outer: Node<'t>, is_whole: bool) {
+        let call = outer.call_of_arguments();
         let Some(function) = call.and_then(|call| call.field("function")) else {
             return;
         };
         let callee = self.value(function);
-        let child = outer.kind() == "keyword_argument"
+        let is_for_child = outer.is("keyword_argument")
             && matches!(outer.text_of("name"), "env" | "environ" | "default_factory");
-        let name = function.text().rsplit('.').next().unwrap_or_default();
         // What the class of a library makes of it is its own business.
         let is_own = callee.each().iter().all(|one| match one {
             Val::Class(class) => {
@@ -105,64 +102,57 @@ impl<'t> Reader<'t> {
             }
             one => one.is_own(),
         });
-        if is_own
-            || is_among(HARMLESS, name)
-            || child && is_whole
-            || super::process::starts(&callee)
-        {
-            return;
+        let is_harmless = is_among(HARMLESS, last_part(function.text()));
+        if !is_own && !is_harmless && !(is_for_child && is_whole) && !starts_process(&callee) {
+            let what = format!("the environment goes into `{}`", function.text());
+            self.variables_unread(node, &what);
         }
-        self.variables(
-            node,
-            &format!("the environment goes into `{}`", function.text()),
-        );
     }
 
     /// A loop over the whole environment. It reads the prefixes and names that it compares with.
-    pub fn listed_environment(&mut self, node: Node<'t>) {
+    fn listed_environment(&mut self, node: Node<'t>) {
         let mut above = node.ancestors();
-        let owner = above.find(|node| matches!(node.kind(), "for_statement" | "for_in_clause"));
+        let owner = above.find(|node| node.is_any("for_statement for_in_clause"));
         let scope = owner.and_then(|owner| match owner.kind() {
             "for_in_clause" => owner.parent(),
             _ => Some(owner),
         });
         let (Some(owner), Some(scope)) = (owner, scope) else {
-            return self.variables(node, "the whole environment is listed");
+            return self.variables_unread(node, "the whole environment is listed");
         };
         let left = owner.field("left");
-        let key = left.map_or("", |left| left.child(0).unwrap_or(left).text());
+        let first = left.and_then(|left| left.child(0));
+        let key = first.or(left).map_or("", Node::text);
         // A copy: reads of it are followed.
-        let pair = scope.field("body").filter(|body| body.kind() == "pair");
-        if pair.is_some_and(|pair| pair.text_of("key") == key)
-            && left.is_some_and(|l| l.child(0).is_some())
-        {
+        let pair = scope.field("body").filter(|body| body.is("pair"));
+        if first.is_some() && pair.is_some_and(|pair| pair.text_of("key") == key) {
             return;
         }
         let mut names: Vec<Val<'t>> = Vec::new();
         for inner in scope.subtree() {
-            if inner.kind() == "call" && inner.text_of("function") == format!("{key}.startswith") {
-                let begin = inner.argument_values().first().copied();
+            if inner.is("call") && inner.text_of("function") == format!("{key}.startswith") {
+                let begin = inner.argument(0);
                 let begin = begin.map_or(Val::Unknown, |node| self.value(node));
-                names.extend(begin.all().iter().map(|one| one.join(&Val::text("*"))));
-            } else if inner.kind() == "comparison_operator"
+                let begins = begin.elements_or_each().into_iter();
+                names.extend(begins.map(|one| one.join(&Val::text("*"))));
+            } else if inner.is("comparison_operator")
                 && let Some((left, right)) = inner.child(0).zip(inner.child(1))
                 && left.text() == key
             {
-                names.extend(self.value(right).all());
+                names.extend(self.value(right).elements_or_each());
             }
         }
         if names.is_empty() {
             let picks = picked(scope, left, key);
-            if let Some(picks) = picks.filter(|picks| self.value(picks.0).is_own()) {
-                let name = format!("{}(*)", picks.0.last_name());
-                let interpreted = Some(self.fingerprinted(picks.1));
-                let reached = self.program.reaches(node);
-                let read = EnvRead::new(name, None, self.place(node));
-                return self.facts.env.push(EnvRead {
-                    interpreted,
-                    reached,
-                    ..read
-                });
+            if let Some((function, call)) = picks
+                && self.value(function).is_own()
+            {
+                let name = format!("{}(*)", function.last_name());
+                let read = EnvRead {
+                    interpreted: Some(self.fingerprinted(call)),
+                    ..self.env_read(node, name, node)
+                };
+                return self.facts.env.push(read);
             }
             names.push(Val::Unknown);
         }
@@ -174,39 +164,29 @@ impl<'t> Reader<'t> {
 
 /// The predicate that picks names, and its call, where a loop does nothing else with a name.
 fn picked<'t>(scope: Node<'t>, left: Option<Node<'t>>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
-    let bound = left.map(Node::range)?;
-    let names = scope
-        .subtree()
-        .filter(|one| one.kind() == "identifier" && one.text() == key);
-    let mut uses = names.filter(|one| !bound.contains(&one.range().start));
-    let one = uses.next().filter(|_| uses.next().is_none())?;
-    let call = one
-        .parent()?
-        .parent()
-        .filter(|call| call.kind() == "call")?;
+    let target = left?;
+    let is_use =
+        |one: &Node<'t>| one.is("identifier") && one.text() == key && !target.contains(*one);
+    let mut uses = scope.subtree().filter(is_use);
+    let name = uses.next().filter(|_| uses.next().is_none())?;
+    let call = name.parent()?.parent_of("call")?;
+    let holds = |condition: Node<'t>| condition.contains(name);
     let mut above = call.ancestors().take_while(|above| *above != scope);
-    let alone = call.arguments().count() == 1;
-    let asks = above.any(|above| {
-        above.kind() == "if_clause"
-            || above
-                .field("condition")
-                .is_some_and(|c| c.range().contains(&one.range().start))
-    });
-    call.field("function")
-        .filter(|_| alone && asks)
-        .map(|function| (function, call))
+    let tests =
+        above.any(|above| above.is("if_clause") || above.field("condition").is_some_and(holds));
+    let is_alone = tests && call.arguments().count() == 1;
+    let function = call.field("function")?;
+    is_alone.then_some((function, call))
 }
 
 /// Whether a name is a target of an assignment, not a use.
 fn is_target(node: Node<'_>, parent: Node<'_>) -> bool {
-    const BINDING: &str = "parameters pattern_list dotted_name aliased_import lambda_parameters keyword_argument \
-    typed_parameter for_statement for_in_clause";
-    let set = matches!(
-        parent.kind(),
-        "assignment" | "augmented_assignment" | "named_expression"
-    );
-    set && matches!(node.role(), "left" | "name")
-        || is_among(BINDING, parent.kind()) && !matches!(node.role(), "value" | "right")
-        || matches!(node.role(), "name" | "alias" | "attribute")
-        || parent.kind() == "type"
+    const SETTING: &str = "assignment augmented_assignment named_expression";
+    const BINDING: &str = "parameters pattern_list dotted_name aliased_import lambda_parameters \
+        keyword_argument typed_parameter for_statement for_in_clause";
+    let (kind, role) = (parent.kind(), node.role());
+    is_among(SETTING, kind) && matches!(role, "left" | "name")
+        || is_among(BINDING, kind) && !matches!(role, "value" | "right")
+        || matches!(role, "name" | "alias" | "attribute")
+        || kind == "type"
 }

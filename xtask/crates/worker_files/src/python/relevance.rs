@@ -1,9 +1,12 @@
-//! Which files have to be evaluated: those that hold a word that matters, and those that import or
-//! are imported by others.
+//! What may lead to a fact: the files that have to be evaluated, which hold a word that matters or
+//! import or are imported by others, and the functions and classes among which a value that can't
+//! be followed is unread.
 
+use super::eval::Reader;
 use super::offers::LOADERS;
 use super::settings::FOREIGN;
-use super::{Reach, module_name};
+use super::syntax::Node;
+use super::{Map, Reach, Set, module_name};
 use crate::Source;
 use indexmap::IndexSet;
 
@@ -15,10 +18,9 @@ const WORDS: &str = "ENVIRONMENT_INTERFACE environ getenv expandvars dotenv pyda
     __import__ import_module runpy fastapi flask aiohttp --";
 
 /// Whether a word that matters is in a text.
-pub fn matters(text: &str) -> bool {
-    let mut words = [WORDS, FOREIGN, LOADERS]
-        .into_iter()
-        .flat_map(|all| all.split(' '));
+fn matters(text: &str) -> bool {
+    let lists = [WORDS, FOREIGN, LOADERS].into_iter();
+    let mut words = lists.flat_map(|list| list.split(' '));
     words.any(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some())
 }
 
@@ -75,5 +77,49 @@ fn imports<'s>(text: &'s str, names: &mut IndexSet<&'s str>) {
                 .split(|c: char| !(c.is_alphanumeric() || c == '_'))
                 .filter(|word| !word.is_empty()),
         );
+    }
+}
+
+impl<'t> Reader<'t> {
+    /// Whether a function or class may read the environment, take a job or build a command: it, or
+    /// anything of a name that it mentions, holds a word that matters.
+    pub fn may_lead_to_fact(&self, node: Node<'t>) -> bool {
+        let all = self.leads_to_fact.get_or_init(|| self.find_leads_to_fact());
+        all.contains(&node)
+    }
+
+    fn find_leads_to_fact(&self) -> Set<Node<'t>> {
+        let mut mentions: Map<&'t str, Vec<Node<'t>>> = Map::default();
+        let files = self.program.files.iter();
+        for node in files.flat_map(|file| file.syntax.nodes()) {
+            if node.is_any("identifier string") {
+                let around = node
+                    .ancestors()
+                    .filter(|above| defined_name(*above).is_some());
+                mentions.entry(node.text()).or_default().extend(around);
+            }
+        }
+        let words = mentions.keys().filter(|word| matters(word));
+        let mut todo: Vec<&str> = words.copied().collect();
+        let mut found = Set::default();
+        while let Some(word) = todo.pop() {
+            for node in mentions.swap_remove(word).unwrap_or_default() {
+                if found.insert(node) {
+                    todo.extend(defined_name(node));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The name that a node defines; empty for a lambda.
+fn defined_name(node: Node<'_>) -> Option<&str> {
+    match node.kind() {
+        "function_definition" | "class_definition" => Some(node.text_of("name")),
+        "assignment" => node.field("left").map(Node::last_name),
+        "aliased_import" => Some(node.text_of("alias")),
+        "lambda" => Some(""),
+        _ => None,
     }
 }

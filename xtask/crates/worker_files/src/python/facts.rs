@@ -1,0 +1,175 @@
+//! What the reader finds in a worker's Python files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ApiItem, Offer};
+use crate::{EnvRead, FlagKind, FlagMapping, Place};
+use xtask_core::tree::RepoPath;
+
+/// Everything that is read from a worker's Python files.
+#[derive(Debug, Default, Clone)]
+pub struct PythonFacts {
+    pub env: Vec<EnvRead>,
+    /// Variables that the program sets for what it starts or imports.
+    pub set: Vec<(String, Place)>,
+    /// Variables that reached code sets, with the value.
+    pub assigned: Vec<(String, String, Place)>,
+    /// What reads find that the program writes before, with nothing set.
+    pub(super) write_defaults: Vec<EnvRead>,
+    pub flags: Vec<FlagGiven>,
+    pub routes: Vec<Requested>,
+    pub inputs: Vec<InputKey>,
+    pub serverless: Vec<Setting>,
+    pub offers: Vec<Offer>,
+    pub api: Vec<ApiItem>,
+    /// The files among those that run that do something when they are imported.
+    pub acting: BTreeSet<RepoPath>,
+    /// Names of files in texts of reached code: tables that it may open.
+    pub opens: BTreeSet<String>,
+    /// Variables whose words are arguments of the server's command.
+    pub passed: BTreeSet<String>,
+    /// Variables whose value another one is set to: `environ["NEW"] = environ["OLD"]`.
+    pub handed: Vec<(String, String)>,
+    /// Dicts from a variable's name to a flag: name, flag, and the name's place.
+    pub tables: Vec<(String, String, Place)>,
+    /// Whether a command line for `SGLang`'s server was seen.
+    pub launches: bool,
+    /// The programs through which it starts the server, with their options.
+    pub started_through: Vec<(String, Place)>,
+}
+
+/// A flag that the program gives to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagGiven {
+    pub flag: String,
+    pub value: FlagValue,
+    /// The variables that decide on it, and how.
+    pub from: Vec<(String, FlagKind)>,
+    pub place: Place,
+    /// Whether it stands in a file that the image runs.
+    pub runs: bool,
+    /// Whether it stands in code that runs.
+    pub reached: bool,
+}
+
+impl FlagGiven {
+    /// Whether no variable decides on it.
+    pub fn is_fixed(&self) -> bool {
+        let fixed = matches!(self.value, FlagValue::Fixed(_) | FlagValue::Alone);
+        self.from.is_empty() && fixed
+    }
+}
+
+/// What follows a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FlagValue {
+    /// Nothing: a switch.
+    Alone,
+    Fixed(String),
+    /// What an environment variable holds.
+    Env,
+    /// What the program works out, in its own words.
+    Computed(String),
+}
+
+/// A route that the program requests from the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requested {
+    /// The path; `{openai_route}` where the job's input gives it, `{}` where something else does.
+    pub route: String,
+    /// The server, where it is another one than the worker's own: `https://api.example`.
+    pub server: Option<String>,
+    pub method: String,
+    /// How long it waits for the answer, where the call says so.
+    pub timeout: Option<String>,
+    /// What its body holds, a line each: `stream=True`, `messages`.
+    pub body: BTreeSet<String>,
+    pub place: Place,
+    /// Whether it stands in code that runs.
+    pub reached: bool,
+}
+
+/// A key of the job's input that the handler looks at.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct InputKey {
+    /// From the input's root, with dots: `openai_input.stream`.
+    pub path: String,
+    /// The default where the job does not hold it, as text.
+    pub default: Option<String>,
+    /// Whether a job without it fails.
+    pub needed: bool,
+    /// Whether the program tests for it.
+    pub asked: bool,
+    /// Whether the program itself refuses a job without it.
+    pub ends: bool,
+    /// Values that the program writes there, as text, or `removed`.
+    pub set: BTreeSet<String>,
+    /// The words that the program compares its value with.
+    pub words: BTreeSet<String>,
+    /// The type and the limits that a model gives it: `int, le 10`.
+    pub limits: Option<String>,
+    pub place: Place,
+    /// Whether text of JSON is taken for it, too.
+    pub from_text: bool,
+    /// Whether a schema that does not know it refuses jobs that give it.
+    pub refused: bool,
+    /// Whether anything is done with what was taken.
+    pub used: bool,
+    /// Whether code that runs looks at it.
+    pub reached: bool,
+}
+
+/// A setting of `runpod.serverless.start`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub name: String,
+    pub value: String,
+    /// Of a function: the numbers in it that no variable replaces.
+    pub numbers: String,
+    /// Whether the value is a constant, and not the name of a function.
+    pub is_constant: bool,
+    pub place: Place,
+}
+
+impl PythonFacts {
+    /// Adds to each read the flag that it drives, and sorts.
+    pub(super) fn finish(
+        &mut self,
+        mut words: BTreeMap<String, BTreeSet<String>>,
+        schemas: &BTreeMap<String, BTreeSet<String>>,
+    ) {
+        let mut drives: BTreeMap<&str, FlagMapping> = BTreeMap::new();
+        for given in &self.flags {
+            for (name, how) in &given.from {
+                // A flag that takes the value is preferred to one that it only switches on.
+                let known = drives.get(name.as_str()).map(|old| &old.how);
+                if known.is_none_or(|old| *old != FlagKind::Value && *how == FlagKind::Value) {
+                    let (flag, how) = (given.flag.clone(), how.clone());
+                    drives.insert(name, FlagMapping { flag, how });
+                }
+            }
+        }
+        // A write is nothing to who does not read it, or takes something else whatever it is.
+        let mut is_overwritten: BTreeMap<&str, bool> = BTreeMap::new();
+        for read in &self.env {
+            let how = read.interpreted.as_deref().unwrap_or_default();
+            *is_overwritten.entry(&read.name).or_default() |= how.starts_with("always ");
+        }
+        let counts = |write: &EnvRead| is_overwritten.get(&*write.name) == Some(&false);
+        self.write_defaults.retain(counts);
+        self.env.append(&mut self.write_defaults);
+        for read in &mut self.env {
+            read.drives = drives.get(read.name.as_str()).cloned();
+        }
+        for input in &mut self.inputs {
+            input.needed &= !input.asked;
+            input.words = words.remove(&input.path).unwrap_or_default();
+            let (owner, name) = input.path.rsplit_once('.').unwrap_or(("", &input.path));
+            input.refused = schemas.get(owner).is_some_and(|keys| !keys.contains(name));
+        }
+        self.env.sort();
+        self.env.dedup();
+        self.assigned.sort();
+        self.assigned.dedup();
+    }
+}

@@ -1,0 +1,108 @@
+//! Expressions in words: a constant as it is, and a computed value as its source text with a
+//! fingerprint of the definitions and the data that it depends on.
+
+use super::api::normal;
+use super::eval::Reader;
+use super::scope::Bound;
+use super::syntax::Node;
+use super::value::Val;
+use crate::COMPUTED;
+
+impl<'t> Reader<'t> {
+    /// The value of an expression as text.
+    pub fn display_or_source(&mut self, node: Node<'t>) -> String {
+        let value = self.value(node);
+        value.display().unwrap_or_else(|| self.fingerprinted(node))
+    }
+
+    /// The source text of a computed value, with a hash of what it depends on: functions and values
+    /// of the program, and data files.
+    pub fn fingerprinted(&self, at: Node<'t>) -> String {
+        const MOST: usize = 40;
+        let mut todo = vec![at];
+        let mut from: Vec<Node<'t>> = Vec::new();
+        while let Some(node) = todo.pop() {
+            let is_name = |n: &Node<'t>| n.is("identifier") && n.role() != "attribute";
+            let bound = node
+                .subtree()
+                .filter(is_name)
+                .flat_map(|name| self.bound_nodes(name));
+            let bound = bound.flat_map(|bound| self.relevant_parts(bound, at));
+            for bound in bound.collect::<Vec<_>>() {
+                if from.len() < MOST && bound != at && !from.contains(&bound) {
+                    from.push(bound);
+                    todo.push(bound);
+                }
+            }
+        }
+        let text = normal(at.text());
+        if from.is_empty() {
+            return text;
+        }
+        let own = &self.program.files[at.file()].source.text;
+        let named = |path: &String| own.contains(path.rsplit('/').next().unwrap_or(path));
+        let data = self.data.iter().filter(|(path, _)| named(path));
+        let data = data.map(|(_, source)| source.text.clone());
+        let all = from.iter().map(|node| normal(node.text())).chain(data);
+        // FNV-1a, which is the same in every version of this tool.
+        let all = all.collect::<Vec<_>>().join("\n");
+        let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        format!("{text}{COMPUTED}{:04x})", mark & 0xffff)
+    }
+
+    /// Of a class only what sets the attributes that an expression mentions, where that is known.
+    fn relevant_parts(&self, bound: Node<'t>, at: Node<'t>) -> Vec<Node<'t>> {
+        let attributes = at.subtree_of("attribute");
+        let names = attributes.map(|node| node.text_of("attribute"));
+        let sets = names.flat_map(|name| self.program.attribute(&[bound], name).0);
+        let sets: Vec<Node<'t>> = sets.map(|(value, _)| value).collect();
+        if bound.is("class_definition") && !sets.is_empty() {
+            return sets;
+        }
+        vec![bound]
+    }
+
+    /// The expressions and definitions that a name is bound to.
+    fn bound_nodes(&self, name: Node<'t>) -> Vec<Node<'t>> {
+        let Some((scope, name)) = self.program.variable(name) else {
+            return Vec::new();
+        };
+        let bindings = self.program.bound_in(scope, name).unwrap_or_default();
+        bindings
+            .iter()
+            .filter_map(|one| node_of(&one.what))
+            .collect()
+    }
+
+    /// What a name or an attribute is set to.
+    pub fn definitions_of(&mut self, name: Node<'t>) -> Vec<Node<'t>> {
+        if name.is("identifier") && name.role() != "attribute" {
+            return self.bound_nodes(name);
+        }
+        let owners = match name.field("object").map(|own| self.value(own)) {
+            Some(Val::Module(file)) => vec![self.program.files[file].syntax.root()],
+            Some(Val::Class(class) | Val::Object(class, _)) => self.family(class),
+            _ => return Vec::new(),
+        };
+        let name = name.text_of("attribute");
+        let (sets, _) = self.program.attribute(&owners, name);
+        let bindings = owners
+            .iter()
+            .filter_map(|own| self.program.bound_in(*own, name));
+        let bound = bindings.flatten().filter_map(|one| node_of(&one.what));
+        sets.into_iter()
+            .map(|(value, _)| value)
+            .chain(bound)
+            .collect()
+    }
+}
+
+fn node_of<'t>(what: &Bound<'t>) -> Option<Node<'t>> {
+    match what {
+        Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => Some(*node),
+        Bound::Element(owner) => owner.field("right"),
+        _ => None,
+    }
+}

@@ -1,0 +1,430 @@
+//! What the program reads from a job's input, and what it writes there.
+//!
+//! The input and its parts are [`Val::Input`] with the path from its root. Models that are made of
+//! it are read in `models`.
+
+use super::InputKey;
+use super::api::normal;
+use super::eval::Reader;
+use super::syntax::{Node, is_among, last_part};
+use super::value::Val;
+use crate::{Hides, add_value};
+
+/// Functions that may get the job's input: they read no key of it, or what they return is followed.
+const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dumps enumerate error exception \
+    float frozenset get id info int isinstance itemgetter iter keys len list loads log post \
+    print progress_update put repr request send_result set setdefault sorted str stream stream_result tuple type \
+    validate warning ws_connect";
+
+/// Begins what is added to a list of the input.
+pub const ADDED: &str = "with ";
+
+/// Functions that make one text of a value.
+const TEXTS: &str = "str repr dumps";
+
+impl<'t> Reader<'t> {
+    /// The parts of the job's input that an expression may be.
+    pub fn input_paths(&mut self, node: Node<'t>) -> Vec<Val<'t>> {
+        let value = self.value(node);
+        let inputs = value.each().iter().filter(|one| one.is_input());
+        inputs.cloned().collect()
+    }
+
+    /// `input[key]`.
+    pub fn input_item(&mut self, node: Node<'t>, whole: &Val<'t>) {
+        let (Some(object), Some(key)) = (node.field("value"), node.field("subscript")) else {
+            return;
+        };
+        if matches!(whole, Val::Dict(_)) {
+            self.note_compared_words(key, object);
+        }
+        if key.is("slice") || !whole.is_input() {
+            return;
+        }
+        let is_deleted = || node.ancestors().take(2).any(|a| a.is("delete_statement"));
+        let target_of = node.parent().filter(|_| node.role() == "left");
+        match target_of.map_or("", Node::kind) {
+            "augmented_assignment" => self.note_key_reads(node, object, key, None, true),
+            "assignment" => {}
+            _ if is_deleted() => return self.note_key_write(node, object, key, None),
+            _ => return self.note_key_reads(node, object, key, None, true),
+        }
+        let value = target_of.and_then(|assignment| assignment.field("right"));
+        self.note_key_write(node, object, key, value);
+    }
+
+    /// `key in input`, and `key in KEYS` in a loop over the input.
+    pub fn input_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
+        // What is searched in a text is no key: a sign, or the end of a file's name.
+        let is_sign = |c: char| c != '_' && !c.is_alphanumeric();
+        let is_sign = left.is("string") && left.unquoted().starts_with(is_sign);
+        let value = self.value(right);
+        // Nor is a word that is searched in the text of it all.
+        let makes_text = |one: Node<'t>| is_among(TEXTS, one.callee_name());
+        if !is_sign && value.is_input() && !right.subtree().any(makes_text) {
+            self.note_key_reads(node, right, left, None, false);
+        }
+        let mut above = node.ancestors();
+        let owner = above.find(|a| a.is_comprehension() || a.is("for_statement"));
+        let clause = owner.and_then(|owner| match owner.kind() {
+            "for_statement" => Some(owner),
+            _ => owner.children_of("for_in_clause").next(),
+        });
+        let Some((bound, iter)) = clause.and_then(|c| c.field("left").zip(c.field("right"))) else {
+            return;
+        };
+        if bound.child(0).unwrap_or(bound).text() != left.text() {
+            return;
+        }
+        for path in self.input_paths(iter.callee_object().unwrap_or(iter)) {
+            for name in value.elements().unwrap_or_default() {
+                self.note_key(node, &path.item(&name), None, false);
+            }
+        }
+    }
+
+    /// Notes that keys of the input are read, in each context.
+    fn note_key_reads(
+        &mut self,
+        node: Node<'t>,
+        object: Node<'t>,
+        key: Node<'t>,
+        default: Option<Node<'t>>,
+        needed: bool,
+    ) {
+        let of: Vec<_> = [object, key].into_iter().chain(default).collect();
+        for ctx in self.each_context(node, &of, Hides::JobInput) {
+            let name = self.at(key, &ctx);
+            let whole = self.at(object, &ctx);
+            let inputs = whole.each().iter().filter(|one| one.is_input());
+            for (input, name) in inputs.flat_map(|one| name.each().iter().map(move |n| (one, n))) {
+                if let Val::Str(..) = name {
+                    let text = default.and_then(|default| {
+                        let value = self.at(default, &ctx);
+                        let text = value.display().unwrap_or_else(|| normal(default.text()));
+                        Some(text).filter(|text| text != "None")
+                    });
+                    let path = input.item(name);
+                    let usage = self.usage(node, &path, needed, &ctx);
+                    let text = text.or_else(|| Self::default_beside(node, needed, &usage));
+                    let ends = usage.ends && text.is_none();
+                    self.note_key(node, &path, text, needed);
+                    if let Some(entry) = self.input_entry(node, &path) {
+                        entry.ends |= ends;
+                    }
+                    self.limit(&path, usage.bounds());
+                } else if !matches!(name, Val::Int(_) | Val::Never) {
+                    let what = "the name of what is taken from the job's input is computed";
+                    self.input_unread(node, what);
+                }
+            }
+        }
+    }
+
+    /// Notes a read of a key. One that may be missing counts as asked for.
+    pub fn note_key(
+        &mut self,
+        node: Node<'t>,
+        path: &Val<'t>,
+        default: Option<String>,
+        needed: bool,
+    ) {
+        let used = self.is_unused(node) != Some(true);
+        self.declare_key(node, path, default, needed);
+        if let Some(entry) = self.input_entry(node, path) {
+            entry.used |= used;
+        }
+    }
+
+    /// The same of a key that is only declared.
+    pub fn declare_key(
+        &mut self,
+        node: Node<'t>,
+        path: &Val<'t>,
+        default: Option<String>,
+        needed: bool,
+    ) {
+        if let Some(entry) = self.input_entry(node, path) {
+            entry.needed |= needed;
+            entry.asked |= !needed;
+            if let Some(default) = default {
+                add_value(entry.default.get_or_insert_default(), &default);
+            }
+        }
+    }
+
+    /// The entry of a key, made where there is none.
+    fn input_entry(&mut self, node: Node<'t>, path: &Val<'t>) -> Option<&mut InputKey> {
+        let Val::Input(path) = path else { return None };
+        if path.is_empty() || path.len() >= 200 {
+            return None;
+        }
+        let reached = self.program.reaches(node);
+        let mut all = self.facts.inputs.iter();
+        let at = all.position(|input| *input.path == **path);
+        let at = at.unwrap_or_else(|| {
+            self.facts.inputs.push(InputKey {
+                path: path.to_string(),
+                place: self.place(node),
+                ..InputKey::default()
+            });
+            self.facts.inputs.len() - 1
+        });
+        let entry = self.facts.inputs.get_mut(at)?;
+        entry.reached |= reached;
+        Some(entry)
+    }
+
+    /// A call of one of the input's methods, or with the input.
+    pub fn input_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        let text = node.text_of("function");
+        let name = last_part(text);
+        let args = node.argument_values();
+        if let Some(object) = node.callee_object() {
+            let whole = self.value(object);
+            if let ("get", Some(key), Val::Dict(_)) = (name, args.first(), &whole) {
+                self.note_compared_words(*key, object);
+            }
+            if whole.is_input() {
+                return self.input_method(node, object, name, &args);
+            }
+        }
+        if callee.is_own() || matches!(callee, Val::Object(..)) {
+            let mut all = node.arguments();
+            let splat = all.find(|argument| argument.is("dictionary_splat"));
+            for inner in splat.into_iter().flat_map(Node::children) {
+                for one in callee.each() {
+                    match one {
+                        Val::Class(class) => self.model(*class, inner),
+                        Val::Func(function, ..) => self.splat(*function, inner),
+                        _ => {}
+                    }
+                }
+            }
+            return;
+        }
+        if let Val::Method(object, method) = callee
+            && let Val::Class(class) = **object
+            && is_among("model_validate parse_obj from_dict", method)
+        {
+            return args.first().map_or((), |first| self.model(class, *first));
+        }
+        if name == "validate" {
+            return self.schema(node, &args);
+        }
+        if name == "loads" {
+            let first = args.first().map(|arg| self.input_paths(*arg));
+            for path in first.unwrap_or_default() {
+                if let Some(entry) = self.input_entry(node, &path) {
+                    entry.from_text = true;
+                } else {
+                    self.note_handler_trait("handler.text", node);
+                }
+            }
+        }
+        // A function of the program that is handed on with it is followed.
+        let mut has_own = || args.iter().any(|arg| self.value(*arg).is_own());
+        if is_among(HARMLESS, name) || matches!(callee, Val::Ext(_)) && has_own() {
+            return;
+        }
+        for arg in args {
+            let keyword = arg.parent_of("keyword_argument");
+            let keyword = keyword.filter(|_| arg.role() == "value");
+            let is_sent = keyword.is_some_and(|k| is_among("json data extra", k.text_of("name")));
+            let is_whole = |one: &Val<'t>| match one {
+                Val::Input(path) => path.is_empty(),
+                one => matches!(one, Val::Job),
+            };
+            if !is_sent && self.value(arg).may_be(is_whole) {
+                self.input_unread(node, &format!("the job's input goes into `{text}`"));
+            }
+        }
+    }
+
+    /// A call of one of the input's methods.
+    fn input_method(&mut self, node: Node<'t>, object: Node<'t>, method: &str, args: &[Node<'t>]) {
+        match (method, args) {
+            ("startswith" | "endswith", [word, ..]) => self.note_compared_words(object, *word),
+            ("get" | "pop" | "setdefault" | "__getitem__", [key, ..]) => {
+                let needed = method == "pop" && args.len() < 2 || method == "__getitem__";
+                self.note_key_reads(node, object, *key, args.get(1).copied(), needed);
+                if method == "pop" {
+                    self.note_key_write(node, object, *key, None);
+                }
+            }
+            ("append" | "insert" | "extend", [.., given]) => {
+                // `extend([one])`
+                let is_single = method == "extend" && given.is("list") && given.child(1).is_none();
+                let single = given.child(0).filter(|_| is_single);
+                let text = self.display_or_source(single.unwrap_or(*given));
+                for path in self.input_paths(object) {
+                    if let Some(entry) = self.input_entry(node, &path) {
+                        entry.set.insert(format!("{ADDED}{text}"));
+                    }
+                }
+            }
+            ("update", _) => {
+                let list = node.field("arguments");
+                if let Some(list) = list {
+                    self.note_all_writes(object, list, false);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes the words that a value of the input is compared with, or the keys of a dict that it is
+    /// looked up in.
+    pub fn note_compared_words(&mut self, node: Node<'t>, against: Node<'t>) {
+        let paths = self.input_paths(node);
+        if !paths.is_empty() {
+            let words = self.value(against).elements_or_each();
+            self.note_words(&paths, &words);
+        }
+    }
+
+    fn note_words(&mut self, paths: &[Val<'t>], words: &[Val<'t>]) {
+        for path in paths {
+            let Val::Input(path) = path else { continue };
+            let texts = words.iter().filter_map(Val::as_str);
+            for text in texts.filter(|text| !path.is_empty() && !text.is_empty()) {
+                let known = self.words.entry(path.to_string()).or_default();
+                known.insert(text.to_owned());
+            }
+        }
+    }
+
+    /// `match input:` with the keys of its cases, or the words.
+    pub fn note_match(&mut self, node: Node<'t>) {
+        let subject = node.field("subject");
+        let paths = subject.map_or_else(Vec::new, |subject| self.input_paths(subject));
+        if paths.is_empty() {
+            return;
+        }
+        for pattern in node.subtree_of("case_pattern") {
+            let texts = pattern.subtree_of("string");
+            let plain = texts.filter(|text| text.ancestor("dict_pattern").is_none());
+            let words: Vec<_> = plain.map(|text| Val::text(text.unquoted())).collect();
+            self.note_words(&paths, &words);
+        }
+        let is_dict = |node: &Node<'t>| node.is("dict_pattern");
+        for pattern in node.subtree().filter(is_dict) {
+            if pattern
+                .ancestors()
+                .take_while(|a| *a != node)
+                .any(|a| is_dict(&a))
+            {
+                continue;
+            }
+            for key in pattern.fields("key") {
+                let inner = key.child(0).filter(|_| key.kind() != "string");
+                let name = self.value(inner.unwrap_or(key));
+                for path in paths.iter().filter(|_| name.as_str().is_some()) {
+                    self.note_key(key, &path.item(&name), None, false);
+                }
+            }
+        }
+    }
+
+    /// Notes a write of a key, or its removal.
+    fn note_key_write(
+        &mut self,
+        node: Node<'t>,
+        object: Node<'t>,
+        key: Node<'t>,
+        value: Option<Node<'t>>,
+    ) {
+        let name = self.value(key);
+        let text = value.map(|value| self.display_or_source(value));
+        self.note_writes(node, object, &name, text.as_deref().unwrap_or("removed"));
+    }
+
+    fn note_writes(&mut self, node: Node<'t>, object: Node<'t>, name: &Val<'t>, text: &str) {
+        for path in self.input_paths(object) {
+            for name in name.each() {
+                if let Val::Str(..) = name {
+                    if let Some(entry) = self.input_entry(node, &path.item(name)) {
+                        entry.set.insert(text.to_owned());
+                    }
+                } else if !matches!(name, Val::Int(_) | Val::Never) {
+                    let what = "the name of what is put into the job's input is computed";
+                    self.input_unread(node, what);
+                }
+            }
+        }
+    }
+
+    /// Notes the writes of a dict's entries or of keyword arguments. With `only_defaults`, keys of
+    /// the input win over them.
+    fn note_all_writes(&mut self, object: Node<'t>, more: Node<'t>, only_defaults: bool) {
+        match (more.kind(), more.field("key").zip(more.field("value"))) {
+            ("pair", Some((key, value))) if only_defaults => {
+                self.note_key_reads(key, object, key, Some(value), false);
+            }
+            ("pair", Some((key, value))) => self.note_key_write(key, object, key, Some(value)),
+            ("keyword_argument", _) => {
+                let text = more
+                    .field("value")
+                    .map(|value| self.display_or_source(value));
+                let name = Val::text(more.text_of("name"));
+                self.note_writes(more, object, &name, &text.unwrap_or_default());
+            }
+            ("dictionary" | "argument_list" | "dictionary_splat", _) => {
+                for inner in more.children() {
+                    self.note_all_writes(object, inner, only_defaults);
+                }
+            }
+            _ => match self.value(more) {
+                Val::Dict(items) => {
+                    for (name, value) in items.iter() {
+                        let text = value.display();
+                        let text = text.unwrap_or_else(|| self.display_or_source(more));
+                        if !only_defaults {
+                            self.note_writes(more, object, name, &text);
+                            continue;
+                        }
+                        for path in self.input_paths(object) {
+                            self.note_key(more, &path.item(name), Some(text.clone()), false);
+                        }
+                    }
+                }
+                value if value.is_input() => {}
+                _ => self.input_unread(more, "what is put into the job's input was not followed"),
+            },
+        }
+    }
+
+    /// `input |= {…}`.
+    pub fn input_joined(&mut self, node: Node<'t>) {
+        if let Some((left, right)) = node.field("left").zip(node.field("right"))
+            && node.text_of("operator") == "|="
+            && self.value(left).is_input()
+        {
+            self.note_all_writes(left, right, false);
+        }
+    }
+
+    /// `{**input, …}`, `input | {…}`: a copy with something else in it.
+    pub fn input_extended(&mut self, node: Node<'t>) {
+        let is_dict = node.is("dictionary");
+        if !is_dict && node.text_of("operator") != "|" {
+            return;
+        }
+        for (at, inner) in node.children().enumerate() {
+            let object = match inner.kind() {
+                "dictionary_splat" => inner.child(0),
+                _ => Some(inner).filter(|_| !is_dict),
+            };
+            let Some(object) = object.filter(|one| self.value(*one).is_input()) else {
+                continue;
+            };
+            for (place, other) in node
+                .children()
+                .enumerate()
+                .filter(|(place, _)| *place != at)
+            {
+                self.note_all_writes(object, other, place < at);
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Whether nothing is done with a value that is read: with the variable, the attribute or the
+//! parameter that takes it.
+
+use super::eval::Reader;
+use super::syntax::{Node, is_among};
+use super::value::Val;
+
+impl<'t> Reader<'t> {
+    /// Where what is read goes into a variable or a parameter: whether nothing looks at that but its
+    /// own line, a log, or a check that ends the job.
+    pub fn is_unused(&mut self, node: Node<'t>) -> Option<bool> {
+        const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
+            not_operator comparison_operator binary_operator attribute keyword_argument";
+        const CONVERSIONS: &str = "int float str bool min max strip rstrip lower upper split";
+        // That a job holds it is no use of its value.
+        if node.is("comparison_operator") {
+            let right = node.child(1)?;
+            return self.value(right).is_input().then_some(true);
+        }
+        if !node.is_any("call subscript") {
+            return None;
+        }
+        let mut value = node;
+        for above in node.ancestors() {
+            match (above.kind(), above.callee_name()) {
+                ("argument_list" | "lambda", _) => {}
+                // `name: str = field(default_factory=lambda: os.getenv("NAME"))`
+                ("call", "field" | "Field") => value = above,
+                ("assignment", _) if above.scope().is("class_definition") => {
+                    let (class, name) = (above.scope(), above.text_of("left"));
+                    return Some(self.is_unused_member(class, name));
+                }
+                ("assignment", _) => {
+                    let left = above.field("left")?;
+                    return match left.kind() {
+                        "attribute" => Some(self.is_unused_attribute(left)),
+                        "identifier" => Some(self.is_unused_variable(left.scope(), left.text())),
+                        _ => None,
+                    };
+                }
+                (kind, _) if is_among(THROUGH, kind) => value = above,
+                ("call", name) if is_among(CONVERSIONS, name) => value = above,
+                ("call", _) => return self.is_unused_parameter(above, value).then_some(true),
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Whether nothing looks at an attribute of this name, in any object and any file. What may look
+    /// at all of an object's attributes may look at this one.
+    fn is_unused_attribute(&mut self, attribute: Node<'t>) -> bool {
+        let class = attribute.function().and_then(Node::class);
+        let class = class.filter(|_| attribute.text_of("object") == "self");
+        class.is_some_and(|class| self.is_unused_member(class, attribute.text_of("attribute")))
+    }
+
+    fn is_unused_member(&mut self, class: Node<'t>, name: &'t str) -> bool {
+        const LOOKS_AT_ALL: &str = "vars __dict__ asdict getattr __getattribute__ attrgetter format \
+            fields model_dump dict to_dict to_json copy deepcopy pickle";
+        // A base of a library may look at it.
+        if class.field("superclasses").is_some() {
+            return false;
+        }
+        let uses = &self.program.uses;
+        let all = |name: &'t str| {
+            let files = 0..self.program.files.len();
+            files.flat_map(move |file| uses.get(&(file, name)).into_iter().flatten())
+        };
+        // So may what is given the object.
+        let is_given = |one: &Node<'t>| {
+            let made = one.parent_of("call");
+            let of = made.unwrap_or(*one).parent();
+            of.is_some_and(|of| of.is_any("argument_list keyword_argument"))
+        };
+        // As a type `dict` looks at nothing.
+        let looks = |one: &Node<'t>| one.text() != "dict" || one.role() == "attribute";
+        let is_idle = |one: &Node<'t>| {
+            let part = one.parent_of("attribute");
+            part.is_none_or(|part| part.role() == "left" || part.is_idle())
+        };
+        let mut objects = all("self").chain(all(class.text_of("name")));
+        let is_unused = !objects.any(is_given)
+            && !LOOKS_AT_ALL.split_whitespace().flat_map(&all).any(looks)
+            && all(name).all(is_idle);
+        self.steps += self.program.files.len();
+        is_unused
+    }
+
+    fn is_unused_variable(&mut self, scope: Node<'t>, name: &'t str) -> bool {
+        let all = self.program.uses_of(scope, name);
+        let mut others = (0..self.program.files.len()).filter(|file| *file != scope.file());
+        let is_shared = match scope.kind() {
+            // Other files may import it, and others take it from its class.
+            "module" => others.any(|file| self.program.uses.contains_key(&(file, name))),
+            kind => kind == "class_definition",
+        };
+        self.steps += all.len() + self.program.files.len();
+        !is_shared && all.into_iter().all(Node::is_idle)
+    }
+
+    /// Whether a call of the program's own function gives this argument to a parameter that nothing
+    /// looks at.
+    fn is_unused_parameter(&mut self, call: Node<'t>, argument: Node<'t>) -> bool {
+        self.callee(call).each().iter().all(|one| {
+            let Val::Func(own, ..) = one else {
+                return false;
+            };
+            let is_bound = own.class().is_some() && !own.is_decorated("staticmethod");
+            let at = call.arguments().position(|one| one == argument);
+            let mut all = own.parameters().skip(usize::from(is_bound)).enumerate();
+            let given = all.find(|(number, (name, ..))| match argument.kind() {
+                "keyword_argument" => *name == argument.text_of("name"),
+                _ => Some(*number) == at,
+            });
+            given.is_some_and(|(_, (name, _, stars))| {
+                stars == 0 && self.is_unused_variable(*own, name)
+            })
+        })
+    }
+}
