@@ -74,8 +74,8 @@ impl<'t> Reader<'t> {
             }
             "__import__" | "import_module" => self.imported(0, first.as_str()?, None),
             "getattr" => match second? {
-                Val::Str(text, Some(node)) if **text == *content(*node) => {
-                    self.attribute(&first, content(*node))
+                Val::Str(text, Some(node)) if **text == *node.content() => {
+                    self.attribute(&first, node.content())
                 }
                 // Any of its functions, also one that nothing else names.
                 _ if first.may_be(|one| match one {
@@ -140,13 +140,11 @@ impl<'t> Reader<'t> {
         let second = args.positional.get(1);
         Some(match name {
             "dict" | "OrderedDict" | "ChainMap" | "MappingProxyType" => dict(&first, args),
-            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" | "deque"
-                if given.is_none() =>
-            {
-                Val::list(Vec::new())
-            }
             "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" | "deque" => {
-                self.elements(&first).map_or(first, Val::list)
+                match given {
+                    Some(_) => self.elements(&first).map_or(first, Val::list),
+                    None => Val::list(Vec::new()),
+                }
             }
             "copy" | "deepcopy" => first,
             "cast" => second?.clone(),
@@ -224,11 +222,6 @@ impl<'t> Reader<'t> {
             _ => return None,
         })
     }
-}
-
-/// The content of a string without interpolations.
-fn content(string: Node<'_>) -> &str {
-    string.string_content().map_or("", Node::text)
 }
 
 /// `dict(…)`. A copy of the environment or of a job's input stays what it is.

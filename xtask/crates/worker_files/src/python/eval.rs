@@ -36,7 +36,7 @@ struct Partial<'t> {
     _ctx: Ctx<'t>,
     value: Val<'t>,
     uses: Uses,
-    cut: u128,
+    cycles: u128,
     /// The turn of the last evaluation that it ran into.
     turn: u32,
 }
@@ -166,7 +166,7 @@ impl<'t> Reader<'t> {
         self.once_as((of, true), look)
     }
 
-    pub fn once_as<T>(
+    fn once_as<T>(
         &mut self,
         node: (Node<'t>, bool),
         look: impl FnOnce(&mut Self) -> T,
@@ -232,77 +232,35 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// The value of an expression: in the context, or joined over what the context does not bind.
     pub fn eval(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         self.steps += 1;
         if self.unbound.is_some() {
             return Val::Unknown;
         }
-        let plain = ctx.number() == 0 && !self.stops_at_unbound;
-        let key = (node, ctx.number(), self.stops_at_unbound);
-        let known = match plain {
-            true => self.joined.get_mut(&(node, self.exact)),
-            false => self.by_context.get_mut(&key).map(|(_, known)| known),
-        };
-        if let Some(known) = known
-            && self.summaries.same_since(known.at, &known.uses)
-        {
-            known.at = self.summaries.clock;
-            self.uses.and(&known.uses);
-            return known.value.clone();
-        }
-        let part = (node, ctx.number(), self.stops_at_unbound, self.exact);
-        if !self.partial.is_empty()
-            && let Some(known) = self.partial.get(&part)
-            && self.turns.get(last(known.cut)) == Some(&known.turn)
-        {
-            self.cycles |= known.cut;
-            self.uses.and(&known.uses);
-            return known.value.clone();
+        if let Some(value) = self.cached(node, ctx) {
+            return value;
         }
         if self.depth >= DEEPEST || self.steps > self.limit {
             self.gave_up = true;
             self.cycles |= LIMIT;
             return Val::Lost;
         }
-        let cut = std::mem::take(&mut self.cycles);
+        let cycles = std::mem::take(&mut self.cycles);
         let around = std::mem::take(&mut self.uses);
         self.depth += 1;
         let value = self.expression(node, ctx);
+        self.depth -= 1;
         let weight = value.weight(HEAVIEST);
         // One that is made of two of itself again and again grows without end.
-        let value = match weight {
-            HEAVIEST.. => Val::Lost,
-            _ => value,
-        };
-        self.depth -= 1;
+        let value = if weight < HEAVIEST { value } else { Val::Lost };
+        self.steps += weight / 8;
         let uses = std::mem::replace(&mut self.uses, around);
         self.uses.and(&uses);
-        self.steps += weight / 8;
-        if self.unbound.is_none()
-            && self.depth > 0
-            && let Some(turn) = self.turns.get(last(self.cycles))
-            && self.cycles != 0
-        {
-            let known = Partial {
-                _ctx: ctx.clone(),
-                value: value.clone(),
-                uses,
-                cut: self.cycles,
-                turn: *turn,
-            };
-            self.partial.insert(part, known);
-        } else if self.unbound.is_none() && (self.cycles == 0 || self.depth == 0) {
-            let known = Known {
-                value: value.clone(),
-                at: self.summaries.clock,
-                uses,
-            };
-            match plain {
-                true => drop(self.joined.insert((node, self.exact), known)),
-                false => drop(self.by_context.insert(key, (ctx.clone(), known))),
-            }
+        if self.unbound.is_none() {
+            self.cache(node, ctx, value.clone(), uses);
         }
-        self.cycles |= cut;
+        self.cycles |= cycles;
         if self.depth == 0 {
             self.cycles = 0;
             self.partial.clear();
@@ -310,12 +268,65 @@ impl<'t> Reader<'t> {
         value
     }
 
+    /// A value that was found before and still holds.
+    fn cached(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Option<Val<'t>> {
+        let (number, stops) = (ctx.number(), self.stops_at_unbound);
+        let known = if number == 0 && !stops {
+            self.joined.get_mut(&(node, self.exact))
+        } else {
+            let known = self.by_context.get_mut(&(node, number, stops));
+            known.map(|(_, known)| known)
+        };
+        if let Some(known) = known
+            && self.summaries.same_since(known.at, &known.uses)
+        {
+            known.at = self.summaries.clock;
+            self.uses.and(&known.uses);
+            return Some(known.value.clone());
+        }
+        if self.partial.is_empty() {
+            return None;
+        }
+        let known = self.partial.get(&(node, number, stops, self.exact))?;
+        if self.turns.get(last_cycle(known.cycles)) != Some(&known.turn) {
+            return None;
+        }
+        self.cycles |= known.cycles;
+        self.uses.and(&known.uses);
+        Some(known.value.clone())
+    }
+
+    /// Keeps a value: as partial where it ran into an evaluation that is under way.
+    fn cache(&mut self, node: Node<'t>, ctx: &Ctx<'t>, value: Val<'t>, uses: Uses) {
+        let (number, stops, at) = (ctx.number(), self.stops_at_unbound, self.summaries.clock);
+        let turn = self.turns.get(last_cycle(self.cycles)).copied();
+        if self.cycles == 0 || self.depth == 0 {
+            let known = Known { value, at, uses };
+            if number == 0 && !stops {
+                self.joined.insert((node, self.exact), known);
+            } else {
+                let known = (ctx.clone(), known);
+                self.by_context.insert((node, number, stops), known);
+            }
+        } else if let Some(turn) = turn {
+            let known = Partial {
+                _ctx: ctx.clone(),
+                value,
+                uses,
+                cycles: self.cycles,
+                turn,
+            };
+            self.partial
+                .insert((node, number, stops, self.exact), known);
+        }
+    }
+
     /// The value of a child, unknown where there is no such child.
     pub fn eval_opt(&mut self, node: Option<Node<'t>>, ctx: &Ctx<'t>) -> Val<'t> {
         node.map_or(Val::Unknown, |node| self.eval(node, ctx))
     }
 
-    pub fn expression(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    fn expression(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         match node.kind() {
             "identifier" => self.name(node, node.text(), ctx),
             "string" => self.string(node, ctx),
@@ -351,7 +362,7 @@ impl<'t> Reader<'t> {
                 }
             }
             "lambda" => Val::Func(node, self.closure(ctx), None),
-            "boolean_operator" => {
+            "boolean_operator" | "binary_operator" => {
                 let left = self.eval_opt(node.field("left"), ctx);
                 let right = self.eval_opt(node.field("right"), ctx);
                 match (node.text_of("operator"), left) {
@@ -359,29 +370,19 @@ impl<'t> Reader<'t> {
                     ("or", Val::None) => right,
                     ("or", Val::Dict(_) | Val::List(_)) if matches!(right, Val::Input(_)) => right,
                     ("and", Val::Unknown) => right,
-                    (_, left) => Val::any([left, right]),
+                    ("and" | "or", left) => Val::any([left, right]),
+                    (operator, left) => binary(operator, &left, &right),
                 }
             }
             "conditional_expression" => {
-                let both = [
-                    self.eval_opt(node.child(0), ctx),
-                    self.eval_opt(node.child(2), ctx),
-                ];
-                Val::any(both)
-            }
-            "binary_operator" => {
-                let left = self.eval_opt(node.field("left"), ctx);
-                let right = self.eval_opt(node.field("right"), ctx);
-                binary(node.text_of("operator"), &left, &right)
+                Val::any([0, 2].map(|branch| self.eval_opt(node.child(branch), ctx)))
             }
             "comparison_operator" if self.exact && self.unbound.is_none() => {
                 self.static_truth(node, ctx).map_or(Val::Unknown, Val::Bool)
             }
             "unary_operator" => {
-                match (
-                    node.text_of("operator"),
-                    self.eval_opt(node.field("argument"), ctx),
-                ) {
+                let argument = self.eval_opt(node.field("argument"), ctx);
+                match (node.text_of("operator"), argument) {
                     ("-", Val::Int(number)) => Val::Int(-number),
                     ("-", Val::Float(text)) => Val::Float(format!("-{text}").into()),
                     _ => Val::Unknown,
@@ -393,30 +394,26 @@ impl<'t> Reader<'t> {
 
     /// The context that a function captures. The join needs none: the summaries hold it.
     pub fn closure(&self, ctx: &Ctx<'t>) -> Ctx<'t> {
-        if self.exact {
-            ctx.clone()
-        } else {
-            Ctx::default()
-        }
+        let captured = Some(ctx.clone()).filter(|_| self.exact);
+        captured.unwrap_or_default()
     }
 
-    pub fn string(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    fn string(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let start = node.child(0).map_or("", Node::text);
         let mut out = Val::Str("".into(), Some(node));
         for part in node.children() {
+            let text = part.text();
             match part.kind() {
-                "string_content" if start.contains(['r', 'R']) => {
-                    out = out.join(&Val::text(part.text()));
-                }
+                "string_content" if start.contains(['r', 'R']) => out = out.join(&Val::text(text)),
                 "string_content" if start.contains(['f', 'F']) => {
-                    let text = unescape(part.text()).replace("{{", "{").replace("}}", "}");
+                    let text = unescape(text).replace("{{", "{").replace("}}", "}");
                     out = out.join(&Val::text(&text));
                 }
-                "string_content" => out = out.join(&Val::text(&unescape(part.text()))),
+                "string_content" => out = out.join(&Val::text(&unescape(text))),
                 "interpolation" => {
                     let value = self.eval_opt(part.child(0), ctx);
-                    let plain = part.children().all(|c| c.kind() != "format_specifier");
-                    out = out.join(if plain { &value } else { &Val::Unknown });
+                    let is_plain = part.children_of("format_specifier").next().is_none();
+                    out = out.join(if is_plain { &value } else { &Val::Unknown });
                 }
                 _ => {}
             }
@@ -424,7 +421,7 @@ impl<'t> Reader<'t> {
         out
     }
 
-    pub fn sequence(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    fn sequence(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let mut items = Vec::new();
         for child in node.children() {
             if child.is("list_splat") {
@@ -437,7 +434,7 @@ impl<'t> Reader<'t> {
         Val::list(items)
     }
 
-    pub fn dictionary(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    fn dictionary(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let mut items = Vec::new();
         let mut whole = None;
         for child in node.children() {
@@ -464,18 +461,18 @@ impl<'t> Reader<'t> {
     }
 
     /// The value of a comprehension: its body for each element.
-    pub fn comprehension(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    fn comprehension(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let Some(body) = node.field("body") else {
             return Val::Unknown;
         };
-        let pair = body.is("pair");
+        let is_dict = body.is("pair");
         let mut contexts = vec![ctx.clone()];
         for clause in node.children_of("for_in_clause") {
             let mut next = Vec::new();
             for ctx in contexts {
                 let iter = self.eval_opt(clause.field("right"), &ctx);
                 // A dict made of the environment is a copy; a list is names or values.
-                if matches!(iter, Val::Input(_)) || pair && iter.is_environ() {
+                if matches!(iter, Val::Input(_)) || is_dict && iter.is_environ() {
                     return iter;
                 }
                 let Some(items) = self.elements(&iter) else {
@@ -495,18 +492,19 @@ impl<'t> Reader<'t> {
                 return Val::Lost;
             }
         }
-        if pair {
-            let one = |ctx: &Ctx<'t>| {
+        let contexts = contexts.iter();
+        if is_dict {
+            let pair = |ctx| {
                 let key = self.eval_opt(body.field("key"), ctx);
                 (key, self.eval_opt(body.field("value"), ctx))
             };
-            Val::Dict(contexts.iter().map(one).collect())
+            Val::Dict(contexts.map(pair).collect())
         } else {
-            Val::list(contexts.iter().map(|ctx| self.eval(body, ctx)).collect())
+            Val::list(contexts.map(|ctx| self.eval(body, ctx)).collect())
         }
     }
 
-    pub fn subscript(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    fn subscript(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let object = self.eval_opt(node.field("value"), ctx);
         let Some(key) = node.field("subscript") else {
             return Val::Unknown;
@@ -544,8 +542,8 @@ impl<'t> Reader<'t> {
 }
 
 /// The last evaluation under way that a value ran into.
-fn last(cut: u128) -> usize {
-    127usize.saturating_sub(cut.leading_zeros() as usize)
+fn last_cycle(cycles: u128) -> usize {
+    127usize.saturating_sub(cycles.leading_zeros() as usize)
 }
 
 /// A name of a library; all names of the environment are one value.

@@ -23,10 +23,8 @@ impl<'t> Reader<'t> {
         let mut from: Vec<Node<'t>> = Vec::new();
         while let Some(node) = todo.pop() {
             let is_name = |n: &Node<'t>| n.is("identifier") && n.role() != "attribute";
-            let bound = node
-                .subtree()
-                .filter(is_name)
-                .flat_map(|name| self.bound_nodes(name));
+            let names = node.subtree().filter(is_name);
+            let bound = names.flat_map(|name| self.bound_nodes(name));
             let bound = bound.flat_map(|bound| self.relevant_parts(bound, at));
             for bound in bound.collect::<Vec<_>>() {
                 if from.len() < MOST && bound != at && !from.contains(&bound) {
@@ -70,10 +68,8 @@ impl<'t> Reader<'t> {
             return Vec::new();
         };
         let bindings = self.program.bound_in(scope, name).unwrap_or_default();
-        bindings
-            .iter()
-            .filter_map(|one| node_of(&one.what))
-            .collect()
+        let bindings = bindings.iter();
+        bindings.filter_map(|one| node_of(&one.what)).collect()
     }
 
     /// What a name or an attribute is set to.
@@ -88,14 +84,11 @@ impl<'t> Reader<'t> {
         };
         let name = name.text_of("attribute");
         let (sets, _) = self.program.attribute(&owners, name);
-        let bindings = owners
-            .iter()
-            .filter_map(|own| self.program.bound_in(*own, name));
+        let owners = owners.iter();
+        let bindings = owners.filter_map(|own| self.program.bound_in(*own, name));
         let bound = bindings.flatten().filter_map(|one| node_of(&one.what));
-        sets.into_iter()
-            .map(|(value, _)| value)
-            .chain(bound)
-            .collect()
+        let sets = sets.into_iter().map(|(value, _)| value);
+        sets.chain(bound).collect()
     }
 }
 

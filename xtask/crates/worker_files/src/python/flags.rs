@@ -26,9 +26,8 @@ fn is_line(value: &Val<'_>) -> bool {
     let pieces = value.pieces();
     let first = pieces.first().and_then(Val::as_str).unwrap_or_default();
     let is_open = |rest: &str| !rest.is_empty() && !rest.starts_with(' ') || pieces.len() > 1;
-    first
-        .split_once(' ')
-        .is_some_and(|(word, rest)| !word.contains('=') && is_open(rest))
+    let words = first.split_once(' ');
+    words.is_some_and(|(word, rest)| !word.contains('=') && is_open(rest))
 }
 
 /// Expressions that hold values and decide nothing.
@@ -104,8 +103,9 @@ impl<'t> Reader<'t> {
                 if let (Some(FlagValue::Computed(_)), Some(next)) = (last, next) {
                     let computed = FlagValue::Computed(self.fingerprinted(next));
                     let last = self.facts.flags.last_mut();
-                    last.into_iter()
-                        .for_each(|last| last.value = computed.clone());
+                    if let Some(last) = last {
+                        last.value = computed;
+                    }
                 }
             }
         }
@@ -169,9 +169,8 @@ impl<'t> Reader<'t> {
             // `--flag=value`, of which parts may not be fixed.
             Some((name, "")) if rest.len() == 1 => (name, Some(rest[0].clone())),
             Some((name, begin)) => {
-                let whole = rest
-                    .iter()
-                    .fold(Val::text(begin), |all, part| all.join(part));
+                let begin = Val::text(begin);
+                let whole = rest.iter().fold(begin, |all, part| all.join(part));
                 (name, Some(whole))
             }
             None if !rest.is_empty() => {
@@ -214,12 +213,8 @@ impl<'t> Reader<'t> {
         // Of a flag that stands twice in one list, SGLang takes the last.
         let list = node.parent().filter(|_| given.is_fixed());
         let key = list.map(|list| (list, given.flag.clone()));
-        let before = key
-            .as_ref()
-            .and_then(|key| self.fixed_flags.get(key))
-            .copied();
-        let before = before.filter(|at| self.facts.flags[*at].place < given.place);
-        if let Some(at) = before {
+        let before = key.as_ref().and_then(|key| self.fixed_flags.get(key));
+        if let Some(&at) = before.filter(|at| self.facts.flags[**at].place < given.place) {
             self.facts.flags[at] = given;
             return at;
         }

@@ -78,9 +78,9 @@ impl<'t> Reader<'t> {
         for one in result.each() {
             match one {
                 Val::List(items) if of.len() < 200 => {
-                    items
-                        .iter()
-                        .for_each(|item| self.note_result_keys(node, of, item));
+                    for item in items.iter() {
+                        self.note_result_keys(node, of, item);
+                    }
                 }
                 Val::Dict(items) if of.matches('.').count() < DEEPEST => {
                     // RunPod takes a result with an error for a failure; its rest is wording.

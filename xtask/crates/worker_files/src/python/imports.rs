@@ -35,10 +35,8 @@ pub fn unresolved(sources: &[Source], gone: &BTreeSet<String>) -> Vec<Unresolved
             };
             if node.is("import_from_statement") {
                 let module = node.text_of("module_name");
-                wanted.extend(
-                    node.imports()
-                        .map(|(name, _)| unresolved(module, Some(name))),
-                );
+                let names = node.imports();
+                wanted.extend(names.map(|(name, _)| unresolved(module, Some(name))));
             }
             let modules = modules(node).filter(|module| gone.contains(*module));
             lost.extend(modules.map(|module| unresolved(module, None)));
@@ -51,11 +49,8 @@ pub fn unresolved(sources: &[Source], gone: &BTreeSet<String>) -> Vec<Unresolved
         }
         defined.insert(module, names);
     }
-    wanted.retain(|import| match defined.get(&import.module) {
-        Some(Some(names)) => import
-            .name
-            .as_ref()
-            .is_some_and(|name| !names.contains(name)),
+    wanted.retain(|import| match (defined.get(&import.module), &import.name) {
+        (Some(Some(names)), Some(name)) => !names.contains(name),
         _ => false,
     });
     lost.append(&mut wanted);

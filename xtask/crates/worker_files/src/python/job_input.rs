@@ -309,11 +309,8 @@ impl<'t> Reader<'t> {
         }
         let is_dict = |node: &Node<'t>| node.is("dict_pattern");
         for pattern in node.subtree().filter(is_dict) {
-            if pattern
-                .ancestors()
-                .take_while(|a| *a != node)
-                .any(|a| is_dict(&a))
-            {
+            let mut within = pattern.ancestors().take_while(|a| *a != node);
+            if within.any(|above| is_dict(&above)) {
                 continue;
             }
             for key in pattern.fields("key") {
@@ -363,9 +360,8 @@ impl<'t> Reader<'t> {
             }
             ("pair", Some((key, value))) => self.note_key_write(key, object, key, Some(value)),
             ("keyword_argument", _) => {
-                let text = more
-                    .field("value")
-                    .map(|value| self.display_or_source(value));
+                let value = more.field("value");
+                let text = value.map(|value| self.display_or_source(value));
                 let name = Val::text(more.text_of("name"));
                 self.note_writes(more, object, &name, &text.unwrap_or_default());
             }
@@ -418,11 +414,8 @@ impl<'t> Reader<'t> {
             let Some(object) = object.filter(|one| self.value(*one).is_input()) else {
                 continue;
             };
-            for (place, other) in node
-                .children()
-                .enumerate()
-                .filter(|(place, _)| *place != at)
-            {
+            let all = node.children().enumerate();
+            for (place, other) in all.filter(|(place, _)| *place != at) {
                 self.note_all_writes(object, other, place < at);
             }
         }

@@ -85,9 +85,7 @@ impl<'t> Reader<'t> {
         let sets = sets.filter(|node| node.is("assignment") && node.text_of("left") == name);
         let kinds = sets.filter_map(|node| node.field("type"));
         let single = kinds.filter(|kind| !kind.text().to_lowercase().contains("list["));
-        let mut names = single
-            .flat_map(Node::subtree)
-            .filter(|node| node.is("identifier"));
+        let mut names = single.flat_map(|kind| kind.subtree_of("identifier"));
         names.find_map(|name| match self.value(name) {
             Val::Class(inner) if inner != class => Some(inner),
             _ => None,

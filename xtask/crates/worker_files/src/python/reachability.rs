@@ -27,7 +27,9 @@ impl<'t> Program<'t> {
         }
     }
 
-    pub fn imports(&self, index: usize) -> Vec<usize> {
+    /// The files that a file imports, and their packages.
+    fn imports(&self, index: usize) -> Vec<usize> {
+        const IMPORTING: &str = "import_module __import__ run_module run_path";
         let mut names: Vec<String> = Vec::new();
         for node in self.files[index].syntax.nodes() {
             match node.kind() {
@@ -39,26 +41,19 @@ impl<'t> Program<'t> {
                     names.extend(inner.map(|(name, _)| format!("{module}{joint}{name}")));
                     names.push(module);
                 }
-                "call"
-                    if matches!(
-                        node.callee_name(),
-                        "import_module" | "__import__" | "run_module" | "run_path"
-                    ) =>
-                {
-                    let first = node.argument(0);
-                    let name = first.map_or("", Node::unquoted).trim_end_matches(".py");
-                    names.push(self.full_module(index, name));
+                "call" if is_among(IMPORTING, node.callee_name()) => {
+                    let name = node.argument(0).map_or("", Node::unquoted);
+                    names.push(self.full_module(index, name.trim_end_matches(".py")));
                 }
                 _ => {}
             }
         }
         // A package's modules run its `__init__` first.
-        let above = names.iter().flat_map(|name| {
-            name.match_indices(['.', '/'])
-                .map(|(at, _)| name[..at].to_owned())
-        });
-        let above: Vec<String> = above.collect();
-        names.extend(above);
+        for at in 0..names.len() {
+            let ends = names[at].match_indices(['.', '/']).map(|(end, _)| end);
+            let packages: Vec<String> = ends.map(|end| names[at][..end].to_owned()).collect();
+            names.extend(packages);
+        }
         let names = names.iter();
         names.filter_map(|name| self.module(index, name)).collect()
     }
@@ -66,12 +61,12 @@ impl<'t> Program<'t> {
     /// The names of modules that a file imports and the repository does not have.
     fn foreign(&self, index: usize) -> BTreeSet<&'t str> {
         let nodes = self.files[index].syntax.nodes();
-        let imports = nodes
-            .filter(|node| node.is("import_statement"))
-            .flat_map(Node::imports);
-        let foreign = imports.filter(|(name, _)| self.module(index, name).is_none());
+        let imports = nodes.filter(|node| node.is("import_statement"));
+        let names = imports.flat_map(Node::imports);
+        let foreign = names.filter(|(name, _)| self.module(index, name).is_none());
+        let own = |name: &'t str| name.split('.').next().unwrap_or(name);
         foreign
-            .map(|(name, alias)| alias.unwrap_or_else(|| name.split('.').next().unwrap_or(name)))
+            .map(|(name, alias)| alias.unwrap_or_else(|| own(name)))
             .collect()
     }
 
@@ -191,9 +186,12 @@ const HARMLESS: &str = "property staticmethod classmethod lru_cache cache cached
 
 /// Whether a decorator hands the function to somebody else, who may call it.
 pub fn registered(function: Node<'_>) -> bool {
-    let name = |one: Node<'_>| match one.kind() {
-        "call" => is_among(HARMLESS, one.callee_name()),
-        _ => is_among(HARMLESS, one.last_name()),
+    let is_harmless = |decorator: Node<'_>| {
+        let name = match decorator.kind() {
+            "call" => decorator.callee_name(),
+            _ => decorator.last_name(),
+        };
+        is_among(HARMLESS, name)
     };
-    function.decorators().any(|one| !name(one))
+    !function.decorators().all(is_harmless)
 }

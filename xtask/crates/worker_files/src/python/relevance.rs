@@ -31,10 +31,8 @@ pub fn sorted<'s>(sources: &[&'s Source], reach: &Reach) -> (Vec<&'s Source>, Ve
     let quiet = |source: &&Source| !matters(&source.text);
     let mut quiets: Vec<bool> = sources.iter().map(quiet).collect();
     if quiets.iter().any(|quiet| *quiet) {
-        let names: IndexSet<String> = sources
-            .iter()
-            .map(|source| module_name(&source.path))
-            .collect();
+        let names = sources.iter().map(|source| module_name(&source.path));
+        let names: IndexSet<String> = names.collect();
         let mut imported: IndexSet<&str> = IndexSet::new();
         for (source, quiet) in sources.iter().zip(&mut quiets) {
             let mut own: IndexSet<&str> = IndexSet::new();
@@ -72,11 +70,8 @@ fn imports<'s>(text: &'s str, names: &mut IndexSet<&'s str>) {
             Some(_) => memchr::memchr(b')', rest).map_or(text.len(), |end| at + end),
             None => line,
         };
-        names.extend(
-            text[start..end]
-                .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-                .filter(|word| !word.is_empty()),
-        );
+        let words = text[start..end].split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        names.extend(words.filter(|word| !word.is_empty()));
     }
 }
 

@@ -184,11 +184,8 @@ impl<'t> Reader<'t> {
         let mut all = BTreeSet::new();
         let args = self.args(node, &Ctx::default());
         // Only the engine's methods take arguments by place.
-        let mut parts: Vec<_> = ENGINE
-            .map(Val::text)
-            .into_iter()
-            .zip(args.positional)
-            .collect();
+        let names = ENGINE.map(Val::text).into_iter();
+        let mut parts: Vec<_> = names.zip(args.positional).collect();
         for (name, value) in &args.named {
             if ENGINE.contains(&&**name) {
                 parts.push((Val::text(name), value.clone()));

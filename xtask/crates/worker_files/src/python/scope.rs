@@ -123,7 +123,7 @@ impl<'t> Program<'t> {
         super::process::is_server(text) || self.launchers.iter().any(named)
     }
 
-    pub fn bind_node(&mut self, node: Node<'t>, changing: &mut Vec<(Node<'t>, Node<'t>)>) {
+    fn bind_node(&mut self, node: Node<'t>, changing: &mut Vec<(Node<'t>, Node<'t>)>) {
         match node.kind() {
             "identifier" => {
                 let key = (node.file(), node.text());
@@ -193,26 +193,21 @@ impl<'t> Program<'t> {
     }
 
     fn add(&mut self, scope: Node<'t>, name: &'t str, what: Bound<'t>) {
-        let path = Vec::new();
-        let at = None;
+        let (path, at) = (Vec::new(), None);
         self.add_binding(scope, name, Binding { what, path, at });
     }
 
     fn add_binding(&mut self, scope: Node<'t>, name: &'t str, binding: Binding<'t>) {
         let is_global = self.globals.contains(&(scope, name));
-        let scope = match is_global {
-            true => scope.ancestors().last().unwrap_or(scope),
-            false => scope,
-        };
-        let all = self.bindings.entry((scope, name)).or_default();
-        all.push(binding);
+        let module = scope.ancestors().last().filter(|_| is_global);
+        let key = (module.unwrap_or(scope), name);
+        self.bindings.entry(key).or_default().push(binding);
     }
 
-    pub fn bind(&mut self, target: Node<'t>, what: &Bound<'t>, mut path: Vec<i64>) {
+    fn bind(&mut self, target: Node<'t>, what: &Bound<'t>, mut path: Vec<i64>) {
         match target.kind() {
             "identifier" => {
-                let at = Some(target);
-                let what = what.clone();
+                let (what, at) = (what.clone(), Some(target));
                 self.add_binding(target.scope(), target.text(), Binding { what, path, at });
             }
             "attribute" => {
@@ -238,9 +233,9 @@ impl<'t> Program<'t> {
                 // `a, b = x, y` is two assignments.
                 if let Bound::Value(value) = what
                     && path.is_empty()
-                    && matches!(value.kind(), "tuple" | "list" | "expression_list")
+                    && value.is_any("tuple list expression_list")
                     && value.children().count() == target.children().count()
-                    && value.children().all(|child| child.kind() != "list_splat")
+                    && value.children_of("list_splat").next().is_none()
                 {
                     for (child, value) in target.children().zip(value.children()) {
                         self.bind(child, &Bound::Value(value), Vec::new());
@@ -258,22 +253,22 @@ impl<'t> Program<'t> {
     }
 
     /// Notes what changes a list or dict under the variable or attribute that holds it.
-    pub fn change(&mut self, object: Node<'t>, by: Node<'t>) {
-        match object.kind() {
-            "identifier" => {
-                if let Some(of) = self.variable(object) {
-                    self.changes.entry(of).or_default().push(by);
-                }
-            }
+    fn change(&mut self, object: Node<'t>, by: Node<'t>) {
+        let key = match object.kind() {
+            "identifier" => self.variable(object),
             "attribute" => {
                 let name = object.text_of("attribute");
                 let class = object.function().and_then(Node::class);
-                match class.filter(|_| object.text_of("object") == "self") {
-                    Some(class) => self.changes.entry((class, name)).or_default().push(by),
-                    None => self.loose.entry(name).or_default().push(by),
+                let class = class.filter(|_| object.text_of("object") == "self");
+                if class.is_none() {
+                    self.loose.entry(name).or_default().push(by);
                 }
+                class.map(|class| (class, name))
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(key) = key {
+            self.changes.entry(key).or_default().push(by);
         }
     }
 
@@ -307,7 +302,7 @@ impl<'t> Program<'t> {
         Some(imported.unwrap_or((scope, at.text())))
     }
 
-    pub fn import(&mut self, node: Node<'t>) {
+    fn import(&mut self, node: Node<'t>) {
         let scope = node.scope();
         let module = node.field("module_name");
         let module = module.map(|name| self.full_module(node.file(), name.text()));
@@ -320,10 +315,8 @@ impl<'t> Program<'t> {
             };
             self.add(scope, alias.unwrap_or(own), what);
         }
-        if let Some(module) = module
-            && node.children().any(|child| child.is("wildcard_import"))
-        {
-            self.files[node.file()].stars.push(module);
+        if node.children_of("wildcard_import").next().is_some() {
+            self.files[node.file()].stars.extend(module);
         }
     }
 
@@ -348,22 +341,20 @@ impl<'t> Program<'t> {
         }
         let path = name.replace('.', "/");
         let own = self.files.get(from)?.source.path.to_string();
-        let beside = own
-            .rsplit_once('/')
-            .map(|(folder, _)| format!("{folder}/{path}"));
+        let folder = own.rsplit_once('/').map(|(folder, _)| folder);
+        let beside = folder.map(|folder| format!("{folder}/{path}"));
         let near = beside.and_then(|path| self.by_path.get(&path));
-        near.or_else(|| self.by_path.get(&path))
-            .copied()
-            .or_else(|| {
-                // The image may hold `src/` under another name, or put it on the path.
-                let all = self.by_end.get(path.rsplit('/').next()?)?;
-                let fits = |index: &&usize| {
-                    let stem = format!("/{}", stem(self.files[**index].source));
-                    let path = format!("/{path}");
-                    stem.ends_with(&path) || path.ends_with(&stem)
-                };
-                all.iter().find(fits).copied()
-            })
+        if let Some(index) = near.or_else(|| self.by_path.get(&path)) {
+            return Some(*index);
+        }
+        // The image may hold `src/` under another name, or put it on the path.
+        let all = self.by_end.get(path.rsplit('/').next()?)?;
+        let path = format!("/{path}");
+        let fits = |index: &&usize| {
+            let stem = format!("/{}", stem(self.files[**index].source));
+            stem.ends_with(&path) || path.ends_with(&stem)
+        };
+        all.iter().find(fits).copied()
     }
 
     /// The bindings of a name seen from a node, and their scope.

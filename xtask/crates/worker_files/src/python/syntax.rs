@@ -326,23 +326,26 @@ impl<'t> Node<'t> {
             let last = block.children().last();
             last.is_some_and(|last| last.is_any("return_statement raise_statement"))
         };
-        let mut verdicts = self
-            .steps_up()
-            .filter_map(|(child, above)| match above.kind() {
+        for (child, above) in self.steps_up() {
+            let is_idle = match above.kind() {
                 // The default of a parameter goes to callers that leave it out.
                 kind if kind.ends_with("default_parameter") && child.role() == "value" => {
-                    Some(false)
+                    return false;
                 }
-                "parameters" => Some(true),
-                "keyword_argument" => (child.role() == "name").then_some(true),
-                "assignment" => (above.text_of("left") == self.text()).then_some(true),
-                "call" => above.logs().then_some(true),
+                "parameters" => true,
+                "keyword_argument" => child.role() == "name",
+                "assignment" => above.text_of("left") == self.text(),
+                "call" => above.logs(),
                 "if_statement" if child.role() == "condition" => {
-                    above.field("consequence").is_some_and(ends).then_some(true)
+                    above.field("consequence").is_some_and(ends)
                 }
-                _ => None,
-            });
-        verdicts.next() == Some(true)
+                _ => false,
+            };
+            if is_idle {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether a call prints or logs its arguments.
@@ -418,6 +421,11 @@ impl<'t> Node<'t> {
         self.children_of("string_content").next()
     }
 
+    /// The text of a string without interpolations.
+    pub fn content(self) -> &'t str {
+        self.string_content().map_or("", Node::text)
+    }
+
     /// An expression without its parentheses.
     pub fn without_parentheses(self) -> Node<'t> {
         match self.kind() {
@@ -432,10 +440,8 @@ impl<'t> Node<'t> {
 
     /// The operators of a comparison: `==`, `not in`.
     pub fn operators(self) -> String {
-        self.fields("operators")
-            .map(Node::text)
-            .collect::<Vec<_>>()
-            .join(" ")
+        let all: Vec<_> = self.fields("operators").map(Node::text).collect();
+        all.join(" ")
     }
 
     /// The condition of an `if`, an `elif`, a `while` or a conditional expression.
@@ -478,10 +484,9 @@ impl<'t> Node<'t> {
 
     /// The decorators of a function or class, the outermost first.
     pub fn decorators(self) -> impl Iterator<Item = Node<'t>> {
-        let around = self.parent_of("decorated_definition");
-        let all = around.into_iter().flat_map(Node::children);
-        all.filter(|child| child.is("decorator"))
-            .filter_map(|one| one.child(0))
+        let around = self.parent_of("decorated_definition").into_iter();
+        let all = around.flat_map(|around| around.children_of("decorator"));
+        all.filter_map(|decorator| decorator.child(0))
     }
 
     /// Whether a decorator of that name is among them.
@@ -499,9 +504,9 @@ impl<'t> Node<'t> {
 
     /// The text of a string between its quotes, with its escapes.
     pub fn unquoted(self) -> &'t str {
-        let text = self.text();
-        text.trim_start_matches(|c: char| c.is_ascii_alphabetic())
-            .trim_matches(['"', '\''])
+        let is_prefix = |c: char| c.is_ascii_alphabetic();
+        let quoted = self.text().trim_start_matches(is_prefix);
+        quoted.trim_matches(['"', '\''])
     }
 
     /// The node and everything below it, in the order of the text.
