@@ -16,7 +16,7 @@ pub struct ApiItem {
     pub kind: ApiKind,
     /// Parameters with defaults, or base classes; white space and quotes made alike.
     pub signature: String,
-    /// Parameters that a call which runs leaves out, with the number or switch that they are then.
+    /// Defaults that a running call relies on, as it leaves the parameter out: `retries=3`.
     pub left_out: Vec<String>,
     pub place: Place,
 }
@@ -38,10 +38,10 @@ impl ApiKind {
     }
 }
 
-/// Calls by the name of what they call: how many values they give by position, and the call.
+/// Calls by the name of the callee, each with its number of positional arguments.
 pub type Calls<'t> = HashMap<&'t str, Vec<(usize, Node<'t>)>>;
 
-/// The calls that run, but those that give a list of values as it comes.
+/// The calls in code that runs, without those that spread a list or a dict.
 pub fn calls<'t>(program: &Program<'t>) -> Calls<'t> {
     let mut all = Calls::new();
     for file in program.files.iter().filter(|file| file.reached) {
@@ -58,7 +58,7 @@ pub fn calls<'t>(program: &Program<'t>) -> Calls<'t> {
     all
 }
 
-/// The parameters that calls of this function leave out.
+/// The constant defaults of the parameters that calls of this function leave out.
 fn left_out(function: Node<'_>, owner: &str, calls: &Calls<'_>) -> Vec<String> {
     let name = match function.text_of("name") {
         "__init__" => owner,
@@ -117,7 +117,7 @@ fn definition(
     calls: &Calls<'_>,
     found: &mut Vec<ApiItem>,
 ) {
-    // Below its decorators.
+    // The definition below its decorators.
     let node = node.field("definition").unwrap_or(node);
     let Some(name) = node.field("name") else {
         return;
@@ -155,8 +155,7 @@ fn definition(
     }
 }
 
-/// Source text with one space where there was any white space, none inside brackets' edges, one
-/// kind of quote and no trailing comma, so that a formatter's work is no change.
+/// Source text without what a formatter changes: white space, quotes and trailing commas.
 pub fn normal(text: &str) -> String {
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let joined = joined.replace('\'', "\"");

@@ -56,7 +56,7 @@ impl<'t> Reader<'t> {
         self.note_other_branch(holder, test, name, &is_value, usage)
     }
 
-    /// The same for a read inside a condition that tests for its variable.
+    /// Notes the defaults of a read that stands inside a condition on its own variable.
     pub fn note_guard_defaults(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Usage<'t>) {
         for holder in node.local_ancestors().filter(|above| is_condition(*above)) {
             let condition = holder.field("condition");
@@ -71,15 +71,14 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The parts of a condition that are the same variable or key of the input again, or ask if it
-    /// is there.
+    /// The parts of a condition that read the same variable or key again, or ask if it is set.
     fn tests_of(&mut self, condition: Node<'t>, own: &Val<'t>, ctx: &Ctx<'t>) -> Vec<Node<'t>> {
         let all = condition.subtree();
         all.filter(|one| self.tests_value(*one, own, ctx)).collect()
     }
 
-    /// The same of names that are tried one after the other: those behind it, and what is taken in the
-    /// end. `for name in NAMES: if name in os.environ: return …`, `next(… for name in NAMES …)`.
+    /// Notes the defaults of a name that is tried in a loop or in `next(… for name in NAMES …)`:
+    /// the names behind it, and what is taken if none is set.
     pub fn note_fallback_names(&mut self, node: Node<'t>, own: &Val<'t>, usage: &mut Usage<'t>) {
         let mut list = node.argument(1).filter(|_| node.callee_name() == "map");
         for (child, above) in node.steps_up() {
@@ -286,7 +285,7 @@ impl<'t> Reader<'t> {
         calls == 0 || callers.is_empty() || callers.into_iter().any(&mut happens)
     }
 
-    /// Whether an expression is the same variable or key of the input again, or asks if it is there.
+    /// Whether an expression reads the same variable or key again, or asks if it is set.
     fn tests_value(&mut self, node: Node<'t>, own: &Val<'t>, ctx: &Ctx<'t>) -> bool {
         let reads = node.is_any("call subscript");
         match own {
@@ -362,19 +361,19 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What is taken after a loop that ended by itself: what its `else` sets, or what is returned next.
+/// The value that is taken if a loop did not return: by its `else`, or by the next statement.
 fn value_after_loop(holder: Node<'_>) -> Option<Node<'_>> {
     if let Some(otherwise) = holder.field("alternative") {
         return otherwise.subtree().find_map(|one| one.field("right"));
     }
     let mut all = holder.parent()?.children().skip_while(|one| *one != holder);
     let next = all.nth(1).filter(|next| next.is("return_statement"));
-    // A dict tells of an error.
+    // A dict reports an error.
     next?.child(0).filter(|one| one.kind() != "dictionary")
 }
 
-/// Whether what was read has to be there, as otherwise a statement ends the program or the job: under
-/// no further condition than the read.
+/// Whether a statement that ends the program or the job makes what was read necessary: it stands
+/// under no further condition than the read.
 pub fn is_given_up<'t>(ends: Node<'t>, condition: Node<'t>, read: Node<'t>) -> bool {
     let is_alone = |above: Node<'_>| {
         let holds_both = above.file() == read.file() && above.contains(read);
@@ -397,7 +396,7 @@ fn fails(holder: Node<'_>) -> bool {
     statements.any(|one| ends(one) || one.child(0).is_some_and(ends))
 }
 
-/// A dict that tells of an error.
+/// A dict that reports an error.
 pub fn is_error(node: Node<'_>) -> bool {
     let mut keys = node.children().filter_map(|pair| pair.field("key"));
     node.is("dictionary") && keys.any(|key| key.unquoted().to_lowercase().starts_with("err"))

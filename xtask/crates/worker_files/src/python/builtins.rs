@@ -1,5 +1,5 @@
-//! Results of functions and methods of Python and its libraries, as far as workers use them to put
-//! names, flags and commands together.
+//! Results of functions and methods of Python and its libraries, as far as workers build names,
+//! flags and commands with them.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ const COLLECTIONS: &str = "deque dict OrderedDict ChainMap MappingProxyType list
 /// Modules whose functions read data.
 const DATA: &str = "json orjson simplejson ujson toml tomli tomllib yaml";
 
-/// Begins the name of a class that `namedtuple` made; its fields follow.
+/// The prefix of the pseudo-name of a class that `namedtuple` makes; its fields follow.
 const NAMED_TUPLE: &str = "namedtuple ";
 
 /// The longest chain of a library's calls that is followed, in bytes.
@@ -50,7 +50,7 @@ impl<'t> Reader<'t> {
         }
         let name = last_part(path);
         Some(match name {
-            // Its objects have the fields' names as attributes.
+            // A call of it makes a dict, whose entries are also found as attributes.
             "namedtuple" => {
                 let fields = second?
                     .elements()
@@ -77,7 +77,7 @@ impl<'t> Reader<'t> {
                 Val::Str(text, Some(node)) if **text == *node.content() => {
                     self.attribute(&first, node.content())
                 }
-                // Any of its functions, also one that nothing else names.
+                // It may be any function of it, also one that nothing else names.
                 _ if first.may_be(|one| match one {
                     Val::Class(class) | Val::Object(class, _) => self.may_lead_to_fact(*class),
                     one => matches!(one, Val::Module(_)),
@@ -215,7 +215,7 @@ impl<'t> Reader<'t> {
                 };
                 self.result(object, &given, None)
             }
-            // A text that a loop changes again and again would grow with each sweep.
+            // A chain that a loop makes longer would grow with each sweep.
             (Val::Made(path), _) if path.len() < LONGEST => {
                 Val::Made(format!("{path}.{name}").into())
             }

@@ -17,8 +17,7 @@ use super::value::{Args, Ctx, Frame, Val};
 
 /// The longest chain of calls whose contexts are told apart.
 pub const CALLS: usize = 6;
-/// The most containers inside one another in a summary that is large, or that still grows after half
-/// of the sweeps.
+/// The deepest nesting of containers in a summary that is large, or still grows in later sweeps.
 const DEEP: usize = 3;
 /// Sweeps before summaries that still grow are widened.
 const SWEEPS: usize = 6;
@@ -134,8 +133,8 @@ impl<'t> Reader<'t> {
         one.sites = each.collect();
     }
 
-    /// Nothing is seen to call this function. A parameter named `job` is taken for the job: the
-    /// program may start its handler in a way that is not understood.
+    /// Adds a call by unknown code. A parameter named `job` is taken for the job: the program may
+    /// start its handler in a way that is not understood.
     fn call_from_elsewhere(&mut self, function: Node<'t>) {
         let is_job = function.parameters().any(|of| of == ("job", None, 0));
         let job = Some(("job".into(), Val::Job)).filter(|_| is_job);
@@ -211,8 +210,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A callback: the library calls it with the arguments after it, with `args=`, or with each
-    /// element.
+    /// Adds the calls that a library makes of a callback: with the arguments after it, with
+    /// `args=`, or with each element.
     fn add_callbacks(&mut self, callee: &Val<'t>, args: &Args<'t>) {
         let name = match callee {
             Val::Ext(name) | Val::Method(_, name) => last_part(name),
@@ -240,7 +239,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Adds a call to the summaries of the functions that it may call. Without a node a library
+    /// Adds a call to the summaries of the functions that it may call. Without a node, a library
     /// calls.
     fn add_call(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Option<Node<'t>>) {
         let mut unrecorded = Uses::default();
@@ -365,7 +364,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The result of a function in one context; the joined one where it is in a circle.
+    /// The result of a function in one context; the joined result in a cycle of calls.
     fn result_of_call(&mut self, function: Node<'t>, ctx: Ctx<'t>, joined: Val<'t>) -> Val<'t> {
         // A result that was found at this depth of calls, or deeper, holds here too.
         if let Some((depth, known)) = self.call_results.get(&ctx)

@@ -10,15 +10,15 @@ use super::value::{Ctx, Val};
 use crate::shell::started_through;
 
 const NOT_FOLLOWED: &str = "what this adds to the server's command was not followed";
-/// Functions that make one list of others.
+/// Functions that copy or join lists.
 const JOINS: &str = "list tuple chain from_iterable copy deepcopy sorted";
 /// The most expressions that one command is put together from.
 const MOST_PARTS: usize = 3_000;
 
-/// What makes a command of a text or of another command.
+/// Methods and functions that turn a text or a command into a command.
 const SPLITTING: &str = "split strip format copy list tuple chain join";
 
-/// The tuple or list whose elements are what a comprehension gives.
+/// The tuple or list whose elements a comprehension yields one by one.
 fn listed<'t>(comprehension: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
     let last = comprehension.children_of("for_in_clause").last()?;
     let is_body = last.text_of("left") == body.text();
@@ -26,7 +26,7 @@ fn listed<'t>(comprehension: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
     (is_body && words.is_any("tuple list")).then_some(words)
 }
 
-/// The outermost call that makes a text of this one: a default, a path.
+/// The outermost call around a text that makes another text of it: a default, a path.
 fn outermost_maker<'t>(node: Node<'t>) -> Node<'t> {
     const MAKERS: &str = "getenv get str Path join with_name joinpath abspath resolve";
     let maker = |node: &Node<'t>| {
@@ -38,11 +38,11 @@ fn outermost_maker<'t>(node: Node<'t>) -> Node<'t> {
     makers.last().unwrap_or(node)
 }
 
-/// The expressions that were seen to be part of a command.
+/// The expressions that are known to be part of a command.
 pub type Seen<'t> = Set<Node<'t>>;
 
 impl<'t> Reader<'t> {
-    /// A text that names the server's module: the command around it is read.
+    /// A text that names the server's module: reads the command around it.
     pub fn command_string(&mut self, node: Node<'t>) {
         let parent = node.parent();
         if self.program.starts_server(node.text()) {
@@ -58,7 +58,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What the server is started through: the words before it in its list or text.
+    /// Notes the program that starts the server: the words before it in its list or text.
     fn note_launcher(&mut self, node: Node<'t>) {
         let list = node.parent_of("list tuple argument_list");
         let before = list.into_iter().flat_map(Node::children);
@@ -80,7 +80,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The command that names the server's module.
+    /// Reads the command that names the server's module.
     fn server(&mut self, node: Node<'t>) {
         const HOLDERS: &str = "list tuple binary_operator concatenated_string \
             parenthesized_expression conditional_expression expression_list";
@@ -192,7 +192,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A name that holds the command, or a part of it.
+    /// Collects what a variable or attribute that holds a command is set to, and what is added to
+    /// it.
     fn collect_variable(&mut self, target: Node<'t>, seen: &mut Seen<'t>) {
         match target.kind() {
             "identifier" => {
@@ -256,7 +257,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What a statement adds to a list that holds the command.
+    /// Collects what a statement adds to a list that holds the command.
     pub fn collect_change(&mut self, change: Node<'t>, seen: &mut Seen<'t>) {
         let added = match change.kind() {
             "call" => change.argument_values().last().copied(),
@@ -274,7 +275,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The parts of the command in an expression.
+    /// Collects the flags in an expression that is part of the command.
     pub fn collect_parts(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
         if !seen.insert(node) || self.steps > self.limit || seen.len() > MOST_PARTS {
             return;
@@ -380,7 +381,7 @@ impl<'t> Reader<'t> {
                     _ => self.collect_parts(object, seen),
                 }
             }
-            // The words of what is followed already, put together for a message.
+            // A message that joins the words of a command that is followed already.
             "join" if args.iter().any(|arg| seen.contains(arg)) => {}
             "join" if self.value(node).is_text() => self.note_command_text(node),
             "list" | "tuple" | "chain" | "from_iterable" | "sorted" | "join" | "filter" | "map"

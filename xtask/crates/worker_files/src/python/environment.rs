@@ -9,7 +9,7 @@ use super::value::{Args, Ctx, Val};
 use crate::dockerfile::Named;
 use crate::{EnvRead, Hides};
 
-/// What a call asks the environment for.
+/// A lookup of a variable.
 pub struct EnvLookup<'t> {
     pub name: Val<'t>,
     pub default: Option<Val<'t>>,
@@ -32,7 +32,7 @@ const REMOVED: &str = "(removed)";
 /// Why something is unread whose evaluation ran into a limit.
 pub const TOO_MUCH: &str = "this is too much to follow to its end";
 
-/// How many calls away what decides on a write to the environment or on a flag is looked for.
+/// The most calls through which conditions on a write or a flag are looked for.
 pub const CALLERS: usize = 3;
 
 pub const READING: &str = "get pop setdefault __getitem__ __contains__";
@@ -78,7 +78,7 @@ impl<'t> Reader<'t> {
         contexts
     }
 
-    /// A call that reads a variable, sets some, or does either in a way of its own.
+    /// A call that reads or sets variables, or may do so in a way that is not understood.
     pub fn environment_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
         let args = node.argument_values();
         let first = args.first().copied();
@@ -162,7 +162,7 @@ impl<'t> Reader<'t> {
         let Some(source) = path.and_then(|path| self.data_file(path)) else {
             return;
         };
-        // The second time nothing is new.
+        // A file that is loaded twice is noted once.
         let is_known = |one: &EnvRead| one.place.file == source.path;
         if self.facts.write_defaults.iter().any(is_known) {
             return;
@@ -266,8 +266,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes a variable that reached code sets, whatever the endpoint sets. A value that is not
-    /// known is told by its source text `at` a place.
+    /// Notes what reached code sets a variable to. A value that is not known is shown as the source
+    /// text `at`.
     fn note_assignment(&mut self, node: Node<'t>, name: &str, value: &Val<'t>, at: Node<'t>) {
         if self.program.reaches(node) {
             self.note_copied_from(name, value);
@@ -278,9 +278,9 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes the variables of which another one gets the value.
+    /// Notes the variables whose value is copied to another one.
     fn note_copied_from(&mut self, name: &str, value: &Val<'t>) {
-        // A part of a longer text is not handed on as it is.
+        // A value that is only part of a text is not copied as it is.
         let whole = value.each().iter();
         let whole = whole.filter(|one| matches!(one, Val::Env(..)));
         let others = whole.flat_map(Val::envs).filter(|other| &**other != name);
@@ -299,8 +299,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A write that the endpoint's own setting of the variable does not rule out gives what later
-    /// reads find with nothing set.
+    /// Notes a write as the default of later reads, unless it needs the variable to be set already.
     fn note_write_default(
         &mut self,
         node: Node<'t>,
@@ -392,7 +391,7 @@ impl<'t> Reader<'t> {
         }
         let own = Val::Env(name.clone(), Rc::new(Val::None));
         let usage = self.usage(node, &own, lookup.required, ctx);
-        // What a helper does with its own variables is not said of each name that it is given.
+        // How a helper reads its own variables says nothing of each name that it is given.
         let is_named_here = at.file() == node.file() && node.contains(at);
         let list = at.parent_of("argument_list");
         let call = list.and_then(Node::parent);

@@ -14,7 +14,7 @@ pub struct PythonFacts {
     pub set: Vec<(String, Place)>,
     /// Variables that reached code sets, with the value.
     pub assigned: Vec<(String, String, Place)>,
-    /// What reads find that the program writes before, with nothing set.
+    /// Defaults that the program writes to the environment before its reads.
     pub(super) write_defaults: Vec<EnvRead>,
     pub flags: Vec<FlagGiven>,
     pub routes: Vec<Requested>,
@@ -22,7 +22,7 @@ pub struct PythonFacts {
     pub serverless: Vec<Setting>,
     pub offers: Vec<Offer>,
     pub api: Vec<ApiItem>,
-    /// The files among those that run that do something when they are imported.
+    /// The files that run and do something when they are imported.
     pub acting: BTreeSet<RepoPath>,
     /// Names of files in texts of reached code: tables that it may open.
     pub opens: BTreeSet<String>,
@@ -149,7 +149,8 @@ impl PythonFacts {
                 }
             }
         }
-        // A write is nothing to who does not read it, or takes something else whatever it is.
+        // A write counts only if something reads the variable and does not always take something
+        // else.
         let mut is_overwritten: BTreeMap<&str, bool> = BTreeMap::new();
         for read in &self.env {
             let how = read.interpreted.as_deref().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Expressions in words: a constant as it is, and a computed value as its source text with a
-//! fingerprint of the definitions and the data that it depends on.
+//! Expressions as text: a constant as it is, a computed value as its source text with a fingerprint
+//! of the definitions and data that it depends on.
 
 use super::api::normal;
 use super::eval::Reader;

@@ -53,9 +53,9 @@ fn with_more<'t>(value: &Val<'t>, more: impl Iterator<Item = Val<'t>>) -> Val<'t
 }
 
 impl<'t> Reader<'t> {
-    /// Consecutive expressions of the command.
+    /// Notes the flags among consecutive expressions of the command.
     pub fn note_sequence(&mut self, items: &[Node<'t>], seen: &mut Seen<'t>) {
-        // What stands before the server's name are options of what it is started through.
+        // The words before the server's name are options of the program that starts it.
         let names_it =
             |item: &Node<'t>| item.is("string") && self.program.starts_server(item.text());
         let first = items.iter().position(names_it).unwrap_or_default();
@@ -82,7 +82,7 @@ impl<'t> Reader<'t> {
         for ctx in self.each_context(item, &of, Hides::Flags) {
             let pair: Vec<_> = of.iter().map(|node| self.at(*node, &ctx)).collect();
             for flag in pair[0].each().iter().filter(|one| is_flag(one)) {
-                // What is no text is no word: the flag stands alone.
+                // `None` and `True` are no words: the flag stands alone.
                 let is_word = |value: &&Val<'_>| {
                     !is_flag(value) && !matches!(value, Val::None | Val::Bool(true))
                 };
@@ -111,7 +111,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Consecutive values of the command.
+    /// Notes the flags among consecutive values of the command.
     pub fn note_flags_in(&mut self, node: Node<'t>, items: &[Val<'t>], ctx: &Ctx<'t>) {
         for (at, item) in items.iter().enumerate() {
             match item {
@@ -128,13 +128,13 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The words of variables are arguments of the command.
+    /// Notes variables whose words are arguments of the command.
     pub fn note_env_words(&mut self, value: &Val<'t>) {
         let names = value.envs().into_iter().map(|name| name.to_string());
         self.facts.passed.extend(names);
     }
 
-    /// A command in a single text.
+    /// Notes the flags of a command that is a single text.
     pub fn note_command_text(&mut self, node: Node<'t>) {
         for ctx in self.each_context(node, &[node], Hides::Flags) {
             let value = self.at(node, &ctx);
@@ -256,7 +256,7 @@ impl<'t> Reader<'t> {
             match part.kind() {
                 "call" | "subscript" | "identifier" | "attribute" => {
                     let envs = self.at(part, ctx).envs();
-                    // Of an object or a dict its one member decides.
+                    // The one member of an object or dict decides, not all of it.
                     let whole = part.parent().map_or("", Node::kind);
                     let is_owner = matches!(part.role(), "object" | "value")
                         && matches!(whole, "attribute" | "subscript");
@@ -273,7 +273,7 @@ impl<'t> Reader<'t> {
                         continue;
                     };
                     let value = self.at(right, ctx);
-                    // Of a fixed word it says nothing: `name in NAMES`.
+                    // A test of a fixed word says nothing: `"a" in NAMES`.
                     if self.at(left, ctx).display().is_some() && !value.is_environ() {
                         continue;
                     }

@@ -83,7 +83,8 @@ impl<'t> Reader<'t> {
                     }
                 }
                 Val::Dict(items) if of.matches('.').count() < DEEPEST => {
-                    // RunPod takes a result with an error for a failure; its rest is wording.
+                    // RunPod takes a result with an `error` for a failure; its other keys are
+                    // details.
                     let failed = items.iter().any(|(key, _)| key.as_str() == Some("error"));
                     for (key, value) in items.iter() {
                         let Val::Str(name, at) = key else { continue };
@@ -104,7 +105,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The numbers in a function, without the defaults of what it asks for by name.
+/// The numbers in a function, without the defaults of its lookups.
 fn numbers(function: Node<'_>) -> String {
     let is_default = |node: &Node<'_>| {
         let mut around = node.local_ancestors();

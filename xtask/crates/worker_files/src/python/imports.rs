@@ -70,7 +70,7 @@ fn first(name: &str) -> &str {
     name.split('.').next().unwrap_or_default()
 }
 
-/// Names that a node binds, in whatever scope: rather one too many than a false alarm.
+/// Names that a node binds in any scope: a name too many is better than a false alarm.
 fn bound(node: Node<'_>) -> Vec<&str> {
     match node.kind() {
         "function_definition" | "class_definition" => vec![node.text_of("name")],

@@ -55,11 +55,11 @@ impl<'t> Reader<'t> {
 
     /// `key in input`, and `key in KEYS` in a loop over the input.
     pub fn input_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
-        // What is searched in a text is no key: a sign, or the end of a file's name.
+        // A sign or a file's ending is searched in a text, and is no key.
         let is_sign = |c: char| c != '_' && !c.is_alphanumeric();
         let is_sign = left.is("string") && left.unquoted().starts_with(is_sign);
         let value = self.value(right);
-        // Nor is a word that is searched in the text of it all.
+        // A word that is searched in the text of the whole input is no key.
         let makes_text = |one: Node<'t>| is_among(TEXTS, one.callee_name());
         if !is_sign && value.is_input() && !right.subtree().any(makes_text) {
             self.note_key_reads(node, right, left, None, false);
@@ -121,7 +121,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes a read of a key. One that may be missing counts as asked for.
+    /// Notes a read of a key, which is optional unless it is `needed`.
     pub fn note_key(
         &mut self,
         node: Node<'t>,
@@ -136,7 +136,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The same of a key that is only declared.
+    /// Notes a key that is only declared.
     pub fn declare_key(
         &mut self,
         node: Node<'t>,
@@ -222,7 +222,7 @@ impl<'t> Reader<'t> {
                 }
             }
         }
-        // A function of the program that is handed on with it is followed.
+        // A function of the program that is passed on with the input is followed.
         let mut has_own = || args.iter().any(|arg| self.value(*arg).is_own());
         if is_among(HARMLESS, name) || matches!(callee, Val::Ext(_)) && has_own() {
             return;

@@ -78,7 +78,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The model that a field holds. A model that holds itself ends where paths are too long.
+    /// The model that a field holds. Recursive models end at the longest path.
     fn nested_model(&mut self, class: Node<'t>, name: &str) -> Option<Node<'t>> {
         let family = self.family(class).into_iter();
         let sets = family.flat_map(Node::subtree);

@@ -31,7 +31,7 @@ impl<'t> Reader<'t> {
         let lost = (bindings.len() > MOST_BINDINGS).then_some(Val::Lost);
         let first = bindings.len().saturating_sub(MOST_BINDINGS);
         let bindings = Program::reaching(at, scope, &bindings[first..]);
-        // Each order in which many values lead to one another would be followed.
+        // Otherwise every order in which these values lead to one another would be followed.
         let is_under_way = |one: &&Binding<'t>| match one.what {
             Bound::Value(node) => self.is_under_way(node),
             _ => false,
@@ -204,7 +204,7 @@ impl<'t> Reader<'t> {
         exact.unwrap_or(all)
     }
 
-    /// What the only call of a function gives for a parameter: numbers are not joined.
+    /// A parameter's value in the function's only call, where numbers are not joined.
     fn only_call_value(&mut self, function: Node<'t>, name: &str) -> Option<Val<'t>> {
         let (call, none) = (self.only_call(function)?, Ctx::default());
         self.once_in(function, |reader| {

@@ -213,7 +213,7 @@ impl<'t> Reader<'t> {
         let Val::Object(class, _) = object else {
             return None;
         };
-        // These change what the library puts out.
+        // These options change the names or the number of keys.
         let changes = |text: &str| text.contains("alias") || text.contains("exclude");
         if self.family(*class).iter().any(|own| changes(own.text())) {
             return None;

@@ -1,5 +1,5 @@
-//! What the program offers besides jobs' input: the keys of its results, the routes that it serves,
-//! the models that it loads, and the programs that it starts.
+//! What the program offers and uses: the routes that it serves, the models that it loads, the
+//! programs that it starts, and the functions of RunPod's SDK.
 
 use super::api::normal;
 use super::eval::Reader;
@@ -11,7 +11,7 @@ use crate::Place;
 use crate::steps::HARMLESS;
 use std::collections::BTreeSet;
 
-/// In place of what the program works out.
+/// Stands for a computed value.
 pub const COMPUTED: &str = "…";
 
 /// Functions of libraries that load or download a model.
@@ -52,7 +52,7 @@ impl<'t> Reader<'t> {
         let path = callee.path();
         let words = ["progress", "upload", "download", "cleanup"];
         if path.starts_with("runpod.serverless.") && words.iter().any(|word| path.contains(word)) {
-            // However it is imported.
+            // The last name, as it may be imported in several ways.
             let name = last_part(path);
             self.offer(node, format!("serverless:{name}()"), None);
         }
@@ -112,7 +112,7 @@ impl<'t> Reader<'t> {
         let last_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         let words_from = words.get(program..).unwrap_or_default().iter();
         let mut names = words_from.map_while(Val::as_str).map(last_name);
-        // Of a shell it is the script that counts.
+        // A shell is named by its script.
         let is_shell = |name: &str| is_among("sh bash dash zsh", name);
         let name = names.find(|name| !is_shell(name) && !name.starts_with('-'));
         let name = name.unwrap_or_default();
@@ -120,7 +120,7 @@ impl<'t> Reader<'t> {
         let is_server = texts.any(|word| self.program.starts_server(&format!("\"{word}\"")));
         if !name.is_empty() && !is_among(HARMLESS, &name) && !is_server {
             let mut all: Vec<String> = words.iter().map(Val::in_short).collect();
-            // Where it is installed is its own affair.
+            // The folder of the program does not matter.
             all[program] = last_name(&all[program]);
             let how = ("commands".to_owned(), vec![all.join(" ")]);
             self.offer(node, format!("step:run {name}"), Some(how));
@@ -168,7 +168,7 @@ impl<'t> Reader<'t> {
                 one => one.as_str(),
             }));
         }
-        // The class says what of the model is loaded.
+        // The class in `Class.from_pretrained` says which part of the model is loaded.
         let mut by = normal(node.text_of("function"));
         let start = by.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
         by.drain(..start);
@@ -177,11 +177,11 @@ impl<'t> Reader<'t> {
         }
         models.retain(|name| !name.is_empty());
         if models.is_empty() {
-            // One that the program works out goes by what loads it.
+            // A computed model is named by what loads it.
             models.insert(&by);
         }
         parts.insert(by.clone());
-        // Where the program works these out, Hugging Face's own variables do as well.
+        // Hugging Face's own variables may set these as well.
         parts.retain(|part| !matches!(&**part, "cache_dir" | "token"));
         let how = (by.clone(), parts.into_iter().collect::<Vec<_>>());
         for model in models {
@@ -190,7 +190,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// An argument in words that do not depend on how the program calls its own variables.
+/// An argument as text that does not depend on the names of the program's variables.
 pub fn argument(name: &str, value: &Val<'_>) -> String {
     match value.in_short() {
         text if text == COMPUTED => name.to_owned(),

@@ -32,7 +32,7 @@ pub fn is_engine(path: &str) -> bool {
 
 pub fn is_server(text: &str) -> bool {
     let module = ["sglang.launch_server", "sglang.srt.entrypoints"];
-    // No "sglang server" in a message.
+    // A message may say "sglang server".
     let ends = |(at, word): (usize, &str)| {
         let next = text[at + word.len()..].chars().next();
         !next.is_some_and(|next| next.is_alphanumeric() || next == '_')

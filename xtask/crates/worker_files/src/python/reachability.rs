@@ -81,7 +81,7 @@ impl<'t> Program<'t> {
             let path = &self.files[index].source.path;
             let roots = reach.roots.as_ref();
             let is_root = roots.is_none_or(|roots| roots.contains(path));
-            // By the nodes' numbers: what never runs, and which function each is part of.
+            // By node number: whether it is dead code, and the function that it is part of.
             let modules = self.foreign(index);
             let mut dead: Vec<bool> = vec![false];
             let mut owner: Vec<Option<Node<'t>>> = vec![None];
@@ -113,7 +113,7 @@ impl<'t> Program<'t> {
                             of_class.or_default().push(node);
                         }
                     }
-                    // `runpod.serverless.start` is no `start` of the program's own.
+                    // `runpod.serverless.start` does not mention the program's own `start`.
                     "identifier"
                         if node.role() == "attribute" && modules.contains(root(parent)) => {}
                     "identifier" if node.role() != "name" || parent.is("aliased_import") => {
@@ -168,7 +168,7 @@ fn root(attribute: Node<'_>) -> &str {
     all.last().map_or("", Node::text)
 }
 
-/// Whether a condition keeps the program from ever coming to this part of a statement.
+/// Whether a branch never runs: `if False:`, or `__main__` of a module that is only imported.
 fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
     const OFF: &str = "False 0 None TYPE_CHECKING typing.TYPE_CHECKING";
     if parent.kind() != "if_statement" || node.role() != "consequence" {
@@ -180,11 +180,11 @@ fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
     is_among(OFF, condition) || main && !is_root
 }
 
-/// Decorators that hand the function to nobody.
+/// Decorators that do not pass the function on.
 const HARMLESS: &str = "property staticmethod classmethod lru_cache cache cached_property wraps contextmanager \
     asynccontextmanager dataclass override abstractmethod";
 
-/// Whether a decorator hands the function to somebody else, who may call it.
+/// Whether a decorator passes the function on to code that may call it.
 pub fn registered(function: Node<'_>) -> bool {
     let is_harmless = |decorator: Node<'_>| {
         let name = match decorator.kind() {

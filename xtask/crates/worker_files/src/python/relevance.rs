@@ -59,7 +59,7 @@ pub fn sorted<'s>(sources: &[&'s Source], reach: &Reach) -> (Vec<&'s Source>, Ve
     )
 }
 
-/// Every name in a line that imports something; `*` and `.` stand for anything in the folder.
+/// All words of a text's import statements.
 fn imports<'s>(text: &'s str, names: &mut IndexSet<&'s str>) {
     for at in memchr::memmem::find_iter(text.as_bytes(), b"import") {
         let start = memchr::memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |end| end + 1);
@@ -76,8 +76,8 @@ fn imports<'s>(text: &'s str, names: &mut IndexSet<&'s str>) {
 }
 
 impl<'t> Reader<'t> {
-    /// Whether a function or class may read the environment, take a job or build a command: it, or
-    /// anything of a name that it mentions, holds a word that matters.
+    /// Whether a function or class may lead to a fact: it, or a definition whose name it mentions,
+    /// holds a word that matters.
     pub fn may_lead_to_fact(&self, node: Node<'t>) -> bool {
         let all = self.leads_to_fact.get_or_init(|| self.find_leads_to_fact());
         all.contains(&node)

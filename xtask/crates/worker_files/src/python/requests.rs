@@ -13,10 +13,10 @@ use xtask_core::secret::is_secret;
 
 /// In place of the body of a request that has none.
 pub const NO_BODY: &str = "(none)";
-/// Begins a line of what a request sends that is a header; those that are not known are `…`.
+/// The prefix of a line for a header of the request; `…` stands for unknown headers.
 pub const HEADER: &str = "header ";
-/// Between the name of a part of a body and the keys of the job's input that it is, and what is
-/// always in its list, or in its text.
+/// Marks between the name of a part of a body and: the keys of the job's input that it is, what its
+/// list always holds, the pattern of its text.
 pub const FROM: &str = " from ";
 const WITH: &str = " with ";
 const AS: &str = " as ";
@@ -204,7 +204,7 @@ impl<'t> Reader<'t> {
         all
     }
 
-    /// The headers of a request that say more than what its content is, as lines of what it sends.
+    /// The headers of a request, as lines, without those that only name a content type.
     fn headers(&mut self, node: Node<'t>) -> Vec<String> {
         const OWN: [&str; 3] = ["accept", "content-type", "user-agent"];
         const MODULES: [&str; 3] = ["requests.", "httpx.", "urllib."];
@@ -254,7 +254,7 @@ impl<'t> Reader<'t> {
             };
             for (key, value) in items.iter() {
                 let name = format!("{of}{}", key.as_str().unwrap_or(COMPUTED));
-                // One of several may be worked out.
+                // One of several values may be computed.
                 let fixed = value.display().filter(|_| !matches!(value, Val::List(_)));
                 let fixed = fixed.filter(|_| !is_secret(&name[of.len()..]));
                 if fixed.is_none() {
@@ -280,7 +280,7 @@ impl<'t> Reader<'t> {
         method: &str,
         (route, server): (String, Option<String>),
     ) {
-        // What is asked again and again until the server is there says nothing of jobs.
+        // A GET waits for the server to start; its timeout says nothing of jobs.
         let timeout = if method == "GET" {
             None
         } else {
@@ -324,7 +324,7 @@ impl<'t> Reader<'t> {
         let first = timeout.argument(0).filter(|_| made);
         let seconds = timeout.keyword("total").or(first).unwrap_or(timeout);
         let value = self.at(seconds, &Ctx::default());
-        // What a variable gives is compared with the variable.
+        // A timeout that a variable sets is shown as the variable.
         let names: Vec<String> = value.envs().iter().map(|name| format!("${name}")).collect();
         Some(if names.is_empty() {
             value.in_short()
@@ -342,7 +342,7 @@ fn passed_method(call: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
     pairs.find(|(method, _)| method.is("attribute") && METHODS.contains(&method.last_name()))
 }
 
-/// What a line says of a part of a body: its name, the mark, and the rest.
+/// Splits a line into the name of a part of a body, the mark, and the rest.
 pub fn said_of_part(line: &str) -> Option<(&str, &str, &str)> {
     let name = line.split(['=', '{', ' ']).next().unwrap_or_default();
     let rest = &line[name.len()..];
@@ -352,8 +352,8 @@ pub fn said_of_part(line: &str) -> Option<(&str, &str, &str)> {
 }
 
 impl Val<'_> {
-    /// What is known of a part of a body that is not fixed as a whole, a line each: the keys of the
-    /// job's input that it is, what its list always holds, the words of its text.
+    /// What is known of a part of a body that is not a constant, a line each: the keys of the job's
+    /// input that it is, what its list always holds, the pattern of its text.
     fn known_parts(&self, name: &str) -> Vec<String> {
         if is_secret(last_part(name)) {
             return Vec::new();
@@ -387,7 +387,7 @@ impl Val<'_> {
         }
     }
 
-    /// Whether it is fixed but for what jobs give.
+    /// Whether only parts that come from the job's input are not constant.
     fn is_known(&self) -> bool {
         let is_known = |(key, value): &(Self, Self)| key.is_known() && value.is_known();
         match self {
@@ -398,8 +398,8 @@ impl Val<'_> {
         }
     }
 
-    /// The value as text with `{}` for what jobs give; `None` where nothing is fixed, where more
-    /// than that is not, and where it may be a secret.
+    /// The value as text with `{}` for parts from the job's input. `None` if nothing is constant,
+    /// if other parts are unknown, or if it may be a secret.
     fn pattern(&self) -> Option<String> {
         match self {
             Self::Pieces(parts) if self.is_known() => {
@@ -429,7 +429,7 @@ impl Val<'_> {
     }
 }
 
-/// Each text that a text with alternatives in it may be.
+/// A text with alternatives in it, as a list of texts.
 fn alternatives<'t>(value: &Val<'t>) -> Vec<Val<'t>> {
     const MOST: usize = 64;
     let mut done = Vec::new();

@@ -14,7 +14,7 @@ pub struct Binding<'t> {
     pub what: Bound<'t>,
     /// The path into the value: `a, (b, c) = …` gives `c` the path 1, 1.
     pub path: Vec<i64>,
-    /// The target. After it, and within its block, the name has this value.
+    /// The target; the name has this value after it, within its block.
     at: Option<Node<'t>>,
 }
 
@@ -56,7 +56,7 @@ pub struct Program<'t> {
     /// Statements that change a list or dict, by scope or class and name: calls, assignments to
     /// items, `+=`.
     pub changes: ByName<'t, Node<'t>>,
-    /// The same of attributes of other objects, by their name.
+    /// Statements that change attributes of objects other than `self`, by the attribute's name.
     loose: Map<&'t str, Vec<Node<'t>>>,
     /// Every use of a name, by file.
     pub uses: Map<(usize, &'t str), Vec<Node<'t>>>,
@@ -320,7 +320,7 @@ impl<'t> Program<'t> {
         }
     }
 
-    /// A module's name with the package that `.` stands for, as a path begins: `/src/consts`.
+    /// The absolute name of a module; a relative one becomes a path: `/src/consts`.
     pub fn full_module(&self, file: usize, name: &str) -> String {
         let Some(rest) = name.strip_prefix('.') else {
             return name.to_owned();

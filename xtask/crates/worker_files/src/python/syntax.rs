@@ -319,8 +319,8 @@ impl<'t> Node<'t> {
         ancestors.map(move |above| (std::mem::replace(&mut child, above), above))
     }
 
-    /// Whether a use of a variable has no effect on a result: it declares it, gives it its value, logs
-    /// it, or only decides that the function ends there.
+    /// Whether a use of a variable has no effect: it declares or sets it, logs it, or only decides
+    /// that the function ends there.
     pub fn is_idle(self) -> bool {
         let ends = |block: Node<'t>| {
             let last = block.children().last();
@@ -354,7 +354,7 @@ impl<'t> Node<'t> {
         is_among(LOGS, self.callee_name())
     }
 
-    /// Whether a call only tells its arguments: it logs them, or an error holds them.
+    /// Whether a call only reports its arguments: it logs them, or makes an error of them.
     pub fn is_message(self) -> bool {
         self.logs() || self.parent().map_or("", Self::kind) == "raise_statement"
     }
@@ -585,8 +585,8 @@ pub fn parse(text: &str) -> Result<Syntax<'_>, &'static str> {
     Ok(syntax)
 }
 
-/// No fewer levels than the scanner can count at once: they grow from one to the next, so that
-/// there are no more of them than there are different indentations.
+/// An upper bound of the levels that the scanner counts at once: each level is wider than the one
+/// around it, so there are at most as many as there are different indentations.
 fn levels(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut widths: IndexSet<u16> = IndexSet::new();

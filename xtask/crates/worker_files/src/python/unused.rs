@@ -6,13 +6,13 @@ use super::syntax::{Node, is_among};
 use super::value::Val;
 
 impl<'t> Reader<'t> {
-    /// Where what is read goes into a variable or a parameter: whether nothing looks at that but its
-    /// own line, a log, or a check that ends the job.
+    /// Whether the variable, attribute or parameter that takes a value is used by nothing but its
+    /// own line, a log, or a check that ends the job. `None` if no such thing takes it.
     pub fn is_unused(&mut self, node: Node<'t>) -> Option<bool> {
         const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
             not_operator comparison_operator binary_operator attribute keyword_argument";
         const CONVERSIONS: &str = "int float str bool min max strip rstrip lower upper split";
-        // That a job holds it is no use of its value.
+        // A test whether the job holds a key does not use its value.
         if node.is("comparison_operator") {
             let right = node.child(1)?;
             return self.value(right).is_input().then_some(true);
@@ -47,8 +47,8 @@ impl<'t> Reader<'t> {
         None
     }
 
-    /// Whether nothing looks at an attribute of this name, in any object and any file. What may look
-    /// at all of an object's attributes may look at this one.
+    /// Whether no object and no file uses an attribute of this name, also not through functions
+    /// that use all of an object's attributes.
     fn is_unused_attribute(&mut self, attribute: Node<'t>) -> bool {
         let class = attribute.function().and_then(Node::class);
         let class = class.filter(|_| attribute.text_of("object") == "self");
@@ -58,7 +58,7 @@ impl<'t> Reader<'t> {
     fn is_unused_member(&mut self, class: Node<'t>, name: &'t str) -> bool {
         const LOOKS_AT_ALL: &str = "vars __dict__ asdict getattr __getattribute__ attrgetter format \
             fields model_dump dict to_dict to_json copy deepcopy pickle";
-        // A base of a library may look at it.
+        // A base class of a library may use it.
         if class.field("superclasses").is_some() {
             return false;
         }
@@ -67,13 +67,13 @@ impl<'t> Reader<'t> {
             let files = 0..self.program.files.len();
             files.flat_map(move |file| uses.get(&(file, name)).into_iter().flatten())
         };
-        // So may what is given the object.
+        // Code that gets the object may use it.
         let is_given = |one: &Node<'t>| {
             let made = one.parent_of("call");
             let of = made.unwrap_or(*one).parent();
             of.is_some_and(|of| of.is_any("argument_list keyword_argument"))
         };
-        // As a type `dict` looks at nothing.
+        // The type `dict` uses nothing.
         let looks = |one: &Node<'t>| one.text() != "dict" || one.role() == "attribute";
         let is_idle = |one: &Node<'t>| {
             let part = one.parent_of("attribute");

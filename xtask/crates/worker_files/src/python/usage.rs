@@ -104,10 +104,10 @@ impl<'t> Reader<'t> {
         usage.defaults.push((self.at(node, &usage.ctx), node));
     }
 
-    /// The default that `or`, a condition or an `if` beside a value gives, as text. One that is
-    /// computed may be what another kind of job gets, and an empty one is none.
+    /// The constant default that `or`, a condition or an `if` beside a value gives. Computed
+    /// defaults may be those of another kind of job, and empty ones are none.
     pub fn default_beside(node: Node<'t>, needed: bool, usage: &Usage<'t>) -> Option<String> {
-        // Elsewhere a value that is needed was looked at already.
+        // In other functions the value was checked already.
         let is_beside = |at: &Node<'t>| !needed || at.function() == node.function();
         let mut defaults = usage.defaults.iter().filter(|(_, at)| is_beside(at));
         let empty = ["None", "False", "0", "{}", "[]", ""];

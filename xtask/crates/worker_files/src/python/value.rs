@@ -283,8 +283,8 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// Widens texts to unknown, and joins all lists to one, and dicts of which one has all keys of the
-    /// other: an error's and a result's stay apart.
+    /// Widens texts to unknown, joins all lists to one, and joins dicts of which one has all keys
+    /// of the other: the dicts of an error and of a result stay separate.
     pub fn widened(&self) -> Self {
         let (mut lists, mut dicts, mut rest) =
             (Vec::new(), Vec::<Vec<(Self, Self)>>::new(), vec![]);
@@ -328,7 +328,7 @@ impl<'t> Val<'t> {
         known
     }
 
-    /// Whether one of the values directly inside is so.
+    /// Whether a value directly inside satisfies a test.
     fn any_inner(&self, is: &mut dyn FnMut(&Self) -> bool) -> bool {
         match self {
             Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.iter().any(is),
@@ -344,9 +344,8 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// How many values it holds, itself among them, counted up to `most`. One that stands in several
-    /// places counts in each, as comparing them does. One that is nested deeper than programs nest
-    /// theirs holds the most.
+    /// How many values it holds, itself among them, counted up to `most`; shared values count each
+    /// time, as comparing them does. A value that is nested too deep counts as `most`.
     pub fn weight(&self, most: usize) -> usize {
         const DEEPEST: usize = 100;
         self.weight_within(most, DEEPEST)
@@ -525,7 +524,7 @@ impl<'t> Val<'t> {
                 self.entry(key).unwrap_or_else(all)
             }
             (Self::Input(path), Self::Str(key, _)) => match path.rsplit('.').next() {
-                // A job that is wrapped twice (`input.input`) is unwrapped once.
+                // `input.input` is the same as `input`.
                 Some(last) if last == &**key => Self::Input(path.clone()),
                 Some("") | None => Self::Input(key.clone()),
                 Some(_) => Self::Input(format!("{path}.{key}").into()),
@@ -564,7 +563,7 @@ impl<'t> Val<'t> {
             Self::Input(_) => Some(vec![self.clone()]),
             Self::Any(all) => {
                 let some = all.iter().filter(|one| !matches!(one, Self::None));
-                // What else may stand beside the job's input must not hide it.
+                // Unknown alternatives must not hide the job's input.
                 let other = self.is_input().then(|| vec![Self::Unknown]);
                 let each = some.map(|one| one.elements().or_else(|| other.clone()));
                 Some(each.collect::<Option<Vec<_>>>()?.concat())

@@ -64,7 +64,7 @@ impl<'t> Reader<'t> {
         self.note_syntax_errors();
     }
 
-    /// Accounts for a node: what it mentions becomes a fact or unread.
+    /// Turns what a node mentions into facts, or reports it as unread.
     fn account_for(&mut self, node: Node<'t>) {
         match node.kind() {
             "call" => {
@@ -126,8 +126,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A value that was too much to follow may be the environment, a job's input or a client. What
-    /// a function does with one value is told once.
+    /// Notes a value that was too much to follow, once for each function: it may be the
+    /// environment, a job's input or a client.
     fn note_lost(&mut self, node: Node<'t>) {
         let root = self.program.files[node.file()].syntax.root();
         let within = node.function().unwrap_or(root);

@@ -17,7 +17,7 @@ const FOLLOWED: &str = "copy update __setitem__ __delitem__ clear __len__";
 const LISTING: &str = "items keys values __iter__";
 
 impl<'t> Reader<'t> {
-    /// The environment as a whole has to be followed wherever it goes.
+    /// Follows a mention of the environment as a whole.
     pub fn whole_environment(&mut self, node: Node<'t>) {
         let Some(parent) = node.parent() else { return };
         let mentioned = matches!(node.text(), "environ" | "environb" | "getenv");
@@ -60,7 +60,7 @@ impl<'t> Reader<'t> {
                     self.variables_unread(outer, what);
                 }
             }
-            // `items()`, `keys()` and `values()` are reported at their attribute.
+            // `items()`, `keys()` and `values()` are noted at their attribute.
             "for_statement" | "for_in_clause"
                 if is_whole && !is_among(LISTING, inner.callee_name()) =>
             {
@@ -92,7 +92,7 @@ impl<'t> Reader<'t> {
         let callee = self.value(function);
         let is_for_child = outer.is("keyword_argument")
             && matches!(outer.text_of("name"), "env" | "environ" | "default_factory");
-        // What the class of a library makes of it is its own business.
+        // A class of a library may read any variable of it.
         let is_own = callee.each().iter().all(|one| match one {
             Val::Class(class) => {
                 let init = self.class_member(*class, "__init__");
