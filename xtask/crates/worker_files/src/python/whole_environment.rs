@@ -103,7 +103,8 @@ impl<'t> Reader<'t> {
             one => one.is_own(),
         });
         let is_harmless = is_among(HARMLESS, last_part(function.text()));
-        if !is_own && !is_harmless && !(is_for_child && is_whole) && !starts_process(&callee) {
+        let is_started = starts_process(&callee) || is_for_child && is_whole;
+        if !(is_own || is_harmless || is_started) {
             let what = format!("the environment goes into `{}`", function.text());
             self.variables_unread(node, &what);
         }
