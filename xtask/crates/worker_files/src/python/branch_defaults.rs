@@ -84,10 +84,9 @@ impl<'t> Reader<'t> {
         for (child, above) in node.steps_up() {
             let is_loop = above.is("for_statement") && child.role() == "body";
             let is_first = list.is_none() && above.is_comprehension();
-            let mut clauses = above
-                .children()
-                .filter(|c| is_first && c.is("for_in_clause"));
-            let owner = if is_loop { Some(above) } else { clauses.next() };
+            let clause = above.children_of("for_in_clause").next();
+            let clause = clause.filter(|_| is_first);
+            let owner = if is_loop { Some(above) } else { clause };
             list = owner.and_then(|owner| owner.field("right")).or(list);
             let last = match above.callee_name() {
                 _ if is_loop && self.ends_if_set(child, own, usage) => value_after_loop(above),
@@ -233,13 +232,7 @@ impl<'t> Reader<'t> {
 
     /// Whether a write to the environment happens where the variable is unset, and no other
     /// variable decides on it. Conditions of other kinds may hold.
-    pub fn write_may_happen(
-        &mut self,
-        node: Node<'t>,
-        name: &str,
-        ctx: &Ctx<'t>,
-        calls: usize,
-    ) -> bool {
+    pub fn may_write(&mut self, node: Node<'t>, name: &str, ctx: &Ctx<'t>, calls: usize) -> bool {
         for (child, above) in node.steps_up() {
             let then = child.role() == "consequence";
             let holders: Vec<Node<'t>> = match above.kind() {
@@ -281,7 +274,7 @@ impl<'t> Reader<'t> {
             Site::Callback(_) => None,
         });
         let callers: Vec<Node<'t>> = callers.collect();
-        let mut happens = |call| self.write_may_happen(call, name, &Ctx::default(), calls - 1);
+        let mut happens = |call| self.may_write(call, name, &Ctx::default(), calls - 1);
         calls == 0 || callers.is_empty() || callers.into_iter().any(&mut happens)
     }
 

@@ -52,9 +52,8 @@ impl<'t> Reader<'t> {
         Some(match name {
             // A call of it makes a dict, whose entries are also found as attributes.
             "namedtuple" => {
-                let fields = second?
-                    .elements()
-                    .unwrap_or_else(|| second.cloned().into_iter().collect());
+                let second = second?;
+                let fields = second.elements().unwrap_or_else(|| vec![second.clone()]);
                 let names: Option<Vec<&str>> = fields.iter().map(Val::as_str).collect();
                 Val::Ext(format!("{NAMED_TUPLE}{}", names?.join(" ").replace(',', " ")).into())
             }

@@ -22,6 +22,9 @@ const DEEP: usize = 3;
 /// Sweeps before summaries that still grow are widened.
 const SWEEPS: usize = 6;
 
+/// A function that a call runs, and the context inside of it.
+pub type Run<'t> = (Node<'t>, Ctx<'t>);
+
 /// A call site of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Site<'t> {
@@ -276,7 +279,7 @@ impl<'t> Reader<'t> {
         callee: &Val<'t>,
         args: &Args<'t>,
         call: Option<Node<'t>>,
-    ) -> Option<(Node<'t>, Ctx<'t>)> {
+    ) -> Option<Run<'t>> {
         match callee {
             Val::Func(function, outer, bound) => {
                 let mut positional = args.positional.clone();

@@ -4,7 +4,7 @@ use super::Set;
 use super::calls::Site;
 use super::eval::Reader;
 use super::process::starts_process;
-use super::scope::Bound;
+use super::scope::{AttributeUses, Bound};
 use super::syntax::{Node, is_among, last_part};
 use super::value::{Ctx, Val};
 use crate::shell::started_through;
@@ -202,7 +202,7 @@ impl<'t> Reader<'t> {
                 }
             }
             "attribute" => {
-                let (class, sets, changes) = self.set_by_object(target);
+                let (class, (sets, changes)) = self.set_by_object(target);
                 if let Some(class) = class {
                     self.collect_name(class, target.text_of("attribute"), seen);
                 }
@@ -222,14 +222,11 @@ impl<'t> Reader<'t> {
         clippy::type_complexity,
         reason = "it is taken apart where it is asked for"
     )]
-    fn set_by_object(
-        &self,
-        attribute: Node<'t>,
-    ) -> (Option<Node<'t>>, Vec<(Node<'t>, Vec<i64>)>, Vec<Node<'t>>) {
+    /// The class whose method mentions an attribute, and what sets and changes that attribute.
+    fn set_by_object(&self, attribute: Node<'t>) -> (Option<Node<'t>>, AttributeUses<'t>) {
         let class = attribute.function().and_then(Node::class);
         let name = attribute.text_of("attribute");
-        let (sets, changes) = self.program.attribute(class.as_slice(), name);
-        (class, sets, changes)
+        (class, self.program.attribute(class.as_slice(), name))
     }
 
     fn collect_name(&mut self, scope: Node<'t>, name: &'t str, seen: &mut Seen<'t>) {
@@ -308,7 +305,7 @@ impl<'t> Reader<'t> {
                 let value = self.value(node);
                 // A constant of the class, which the object's own methods don't set or change.
                 if node.is("attribute")
-                    && let (_, sets, changes) = self.set_by_object(node)
+                    && let (_, (sets, changes)) = self.set_by_object(node)
                     && sets.is_empty()
                     && changes.is_empty()
                 {

@@ -1,6 +1,6 @@
 //! The contexts of a mention: the loops and calls that lead to it.
 
-use super::calls::{CALLS, Site};
+use super::calls::{CALLS, Run, Site};
 use super::eval::{MOST_CONTEXTS, Reader};
 use super::syntax::Node;
 use super::value::{Ctx, Frame, Val};
@@ -80,26 +80,21 @@ impl<'t> Reader<'t> {
         found.iter().map(|given| ctx.and(given)).collect()
     }
 
-    fn site_contexts(
-        &mut self,
-        function: Node<'t>,
-        site: &Site<'t>,
-        ctx: &Ctx<'t>,
-    ) -> Vec<Ctx<'t>> {
+    fn site_contexts(&mut self, of: Node<'t>, site: &Site<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
         let call = match site {
             Site::Callback(given) => return vec![given.clone()],
             Site::Call(call) => *call,
         };
-        let mut of: Vec<Node<'t>> = call.field("function").into_iter().collect();
-        of.extend(call.argument_values());
+        let mut parts: Vec<Node<'t>> = call.field("function").into_iter().collect();
+        parts.extend(call.argument_values());
         let mut all = Vec::new();
-        for ctx in self.contexts(&of, &ctx.around(call)) {
+        for ctx in self.contexts(&parts, &ctx.around(call)) {
             self.exactly(|reader| {
                 let callee = reader.eval_opt(call.field("function"), &ctx);
                 let args = reader.args(call, &ctx);
                 let callees = callee.each().iter();
                 let bound = callees.filter_map(|one| reader.bind(one, &args, Some(call)));
-                let bound = bound.filter(|(own, _)| *own == function);
+                let bound = bound.filter(|(own, _)| *own == of);
                 all.extend(bound.map(|(_, inner)| inner));
             });
         }
@@ -107,12 +102,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The function that a call runs in a context, and the context inside of it.
-    pub fn bind_call(
-        &mut self,
-        callee: &Val<'t>,
-        call: Node<'t>,
-        ctx: &Ctx<'t>,
-    ) -> Option<(Node<'t>, Ctx<'t>)> {
+    pub fn bind_in(&mut self, callee: &Val<'t>, call: Node<'t>, ctx: &Ctx<'t>) -> Option<Run<'t>> {
         self.exactly(|reader| {
             let args = reader.args(call, ctx);
             reader.bind(callee, &args, Some(call))

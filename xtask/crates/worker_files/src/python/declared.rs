@@ -59,10 +59,9 @@ pub fn reads(
 /// What the module assigns to a name at its top level.
 fn assigned<'t>(syntax: &'t Syntax<'t>, name: &str) -> Option<Node<'t>> {
     let statements = syntax.root().children();
-    let assignments = statements.filter_map(|statement| statement.child(0));
-    assignments
-        .filter(|node| node.is("assignment") && node.text_of("left") == name)
-        .find_map(|node| node.field("right"))
+    let nodes = statements.filter_map(|statement| statement.child(0));
+    let mut sets = nodes.filter(|node| node.is("assignment") && node.text_of("left") == name);
+    sets.find_map(|node| node.field("right"))
 }
 
 /// The content of a string literal without anything computed, and where it stands.

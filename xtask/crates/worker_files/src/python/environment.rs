@@ -308,7 +308,7 @@ impl<'t> Reader<'t> {
         ctx: &Ctx<'t>,
     ) {
         let is_own = value.envs().contains(name) || value.as_str() == Some(REMOVED);
-        if !is_own && self.write_may_happen(node, name, ctx, CALLERS) {
+        if !is_own && self.may_write(node, name, ctx, CALLERS) {
             let mut read = self.env_read(node, &**name, node);
             let mut found = Vec::new();
             self.add_default(value, at, &mut read, &mut found);

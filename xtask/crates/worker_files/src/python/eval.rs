@@ -316,8 +316,8 @@ impl<'t> Reader<'t> {
                 cycles: self.cycles,
                 turn,
             };
-            self.partial
-                .insert((node, number, stops, self.exact), known);
+            let key = (node, number, stops, self.exact);
+            self.partial.insert(key, known);
         }
     }
 

@@ -306,7 +306,7 @@ impl<'t> Reader<'t> {
         // `if is_on("NAME")`
         let callee = part.field("function");
         let callee = callee.map_or(Val::Unknown, |callee| self.at(callee, ctx));
-        let bound = self.bind_call(&callee, part, ctx);
+        let bound = self.bind_in(&callee, part, ctx);
         if let (Some((own, inner)), Val::Func(..)) = (bound, &callee) {
             let all = self.return_values(own);
             let decides = |one: &&Node<'t>| !one.is_any(HOLDERS);

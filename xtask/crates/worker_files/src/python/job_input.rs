@@ -122,29 +122,17 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes a read of a key, which is optional unless it is `needed`.
-    pub fn note_key(
-        &mut self,
-        node: Node<'t>,
-        path: &Val<'t>,
-        default: Option<String>,
-        needed: bool,
-    ) {
-        let used = self.is_unused(node) != Some(true);
-        self.declare_key(node, path, default, needed);
-        if let Some(entry) = self.input_entry(node, path) {
+    pub fn note_key(&mut self, at: Node<'t>, key: &Val<'t>, default: Option<String>, needed: bool) {
+        let used = self.is_unused(at) != Some(true);
+        self.add_key(at, key, default, needed);
+        if let Some(entry) = self.input_entry(at, key) {
             entry.used |= used;
         }
     }
 
     /// Notes a key that is only declared.
-    pub fn declare_key(
-        &mut self,
-        node: Node<'t>,
-        path: &Val<'t>,
-        default: Option<String>,
-        needed: bool,
-    ) {
-        if let Some(entry) = self.input_entry(node, path) {
+    pub fn add_key(&mut self, at: Node<'t>, key: &Val<'t>, default: Option<String>, needed: bool) {
+        if let Some(entry) = self.input_entry(at, key) {
             entry.needed |= needed;
             entry.asked |= !needed;
             if let Some(default) = default {

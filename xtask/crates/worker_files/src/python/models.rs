@@ -165,7 +165,7 @@ impl<'t> Reader<'t> {
             let limits = (!limits.is_empty()).then(|| limits.join(", "));
             for path in &paths {
                 let key = path.item(key);
-                self.declare_key(node, &key, default.clone(), needed);
+                self.add_key(node, &key, default.clone(), needed);
                 self.limit(&key, limits.clone());
             }
         }

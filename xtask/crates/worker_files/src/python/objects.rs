@@ -63,7 +63,7 @@ impl<'t> Reader<'t> {
                 Val::Unknown => method(object),
                 value => value,
             },
-            Val::Object(class, made) => self.object_member(object, *class, made, name),
+            Val::Object(class, made) => self.object_member(*class, made, name),
             // A field of a namespace.
             Val::Dict(_) => {
                 let field = object.entry(&Val::text(name));
@@ -88,13 +88,8 @@ impl<'t> Reader<'t> {
         Val::any(options.into_iter().map(default).collect::<Vec<_>>())
     }
 
-    fn object_member(
-        &mut self,
-        object: &Val<'t>,
-        class: Node<'t>,
-        made: &Ctx<'t>,
-        name: &'t str,
-    ) -> Val<'t> {
+    fn object_member(&mut self, class: Node<'t>, made: &Ctx<'t>, name: &'t str) -> Val<'t> {
+        let object = || Some(Rc::new(Val::Object(class, made.clone())));
         let fields: &[(&'t str, Val<'t>)] = match made.frame(class) {
             Some(Frame::Call(fields, _)) => fields,
             _ => self.summaries.params(class, &mut self.uses),
@@ -104,7 +99,7 @@ impl<'t> Reader<'t> {
         }
         match self.class_member(class, name) {
             Val::Func(node, ctx, _) => {
-                let bound = Val::Func(node, ctx, Some(Rc::new(object.clone())));
+                let bound = Val::Func(node, ctx, object());
                 if node.is_decorated("property") || node.is_decorated("cached_property") {
                     return self.result(&bound, &Args::default(), None);
                 }
@@ -127,7 +122,8 @@ impl<'t> Reader<'t> {
         }
         match Val::any(values) {
             Val::Unknown if self.unbound.is_none() => {
-                Val::Method(Rc::new(object.clone()), name.into())
+                let object = Val::Object(class, made.clone());
+                Val::Method(Rc::new(object), name.into())
             }
             value => self.with_changes(value, &changes),
         }

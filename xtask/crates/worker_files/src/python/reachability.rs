@@ -64,10 +64,9 @@ impl<'t> Program<'t> {
         let imports = nodes.filter(|node| node.is("import_statement"));
         let names = imports.flat_map(Node::imports);
         let foreign = names.filter(|(name, _)| self.module(index, name).is_none());
-        let own = |name: &'t str| name.split('.').next().unwrap_or(name);
-        foreign
-            .map(|(name, alias)| alias.unwrap_or_else(|| own(name)))
-            .collect()
+        let first = |name: &'t str| name.split('.').next().unwrap_or(name);
+        let own = foreign.map(|(name, alias)| alias.unwrap_or_else(|| first(name)));
+        own.collect()
     }
 
     /// Marks the functions whose names reached code mentions.

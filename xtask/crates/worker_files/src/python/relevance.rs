@@ -88,9 +88,8 @@ impl<'t> Reader<'t> {
         let files = self.program.files.iter();
         for node in files.flat_map(|file| file.syntax.nodes()) {
             if node.is_any("identifier string") {
-                let around = node
-                    .ancestors()
-                    .filter(|above| defined_name(*above).is_some());
+                let is_definition = |above: &Node<'t>| defined_name(*above).is_some();
+                let around = node.ancestors().filter(is_definition);
                 mentions.entry(node.text()).or_default().extend(around);
             }
         }

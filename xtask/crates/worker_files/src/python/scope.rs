@@ -47,6 +47,9 @@ pub struct File<'t> {
 /// A map by scope and name.
 type ByName<'t, T> = Map<(Node<'t>, &'t str), Vec<T>>;
 
+/// The values of an attribute, each with the path into it, and the statements that change it.
+pub type AttributeUses<'t> = (Vec<(Node<'t>, Vec<i64>)>, Vec<Node<'t>>);
+
 #[derive(Default)]
 pub struct Program<'t> {
     pub files: Vec<File<'t>>,
@@ -272,13 +275,8 @@ impl<'t> Program<'t> {
         }
     }
 
-    /// The values of an attribute of these classes, with the path into each, and the statements
-    /// that change it.
-    pub fn attribute(
-        &self,
-        classes: &[Node<'t>],
-        name: &'t str,
-    ) -> (Vec<(Node<'t>, Vec<i64>)>, Vec<Node<'t>>) {
+    /// What sets and changes an attribute of these classes.
+    pub fn attribute(&self, classes: &[Node<'t>], name: &'t str) -> AttributeUses<'t> {
         let mut sets = Vec::new();
         let mut changes = self.loose.get(name).cloned().unwrap_or_default();
         for class in classes {

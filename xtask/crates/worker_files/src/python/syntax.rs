@@ -134,9 +134,8 @@ impl<'s> Syntax<'s> {
     fn push(&mut self, cursor: &TreeCursor<'_>, parent: u32) -> u32 {
         let node = cursor.node();
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let part = cursor
-            .field_id()
-            .and_then(|id| PYTHON.field_name_for_id(id.get()));
+        let field = cursor.field_id();
+        let part = field.and_then(|id| PYTHON.field_name_for_id(id.get()));
         let scope = match self.nodes.get(parent as usize) {
             // Defaults, annotations and base classes are what is around a definition.
             Some(above) if is_scope(above.kind, part) => parent,
@@ -302,8 +301,8 @@ impl<'t> Node<'t> {
 
     /// The function or lambda around it.
     pub fn function(self) -> Option<Node<'t>> {
-        self.ancestors()
-            .find(|node| matches!(node.kind(), "function_definition" | "lambda"))
+        let mut all = self.ancestors();
+        all.find(|node| matches!(node.kind(), "function_definition" | "lambda"))
     }
 
     /// The class that a function is a method of.
@@ -459,10 +458,10 @@ impl<'t> Node<'t> {
 
     /// The value of a keyword argument.
     pub fn keyword(self, name: &str) -> Option<Node<'t>> {
-        let mut named = self
-            .arguments()
-            .filter(|argument| argument.is("keyword_argument") && argument.text_of("name") == name);
-        named.next()?.field("value")
+        let mut named = self.arguments().filter(|one| one.is("keyword_argument"));
+        named
+            .find(|one| one.text_of("name") == name)?
+            .field("value")
     }
 
     /// A function's parameters: name, default, and the stars in front of it.

@@ -158,7 +158,7 @@ impl<'t> Reader<'t> {
             }
             "if_statement" | "elif_clause" | "while_statement" | "assert_statement"
             | "if_clause" => usage.note_use("truthy"),
-            "binary_operator" => match self.arithmetic(node, parent, usage) {
+            "binary_operator" => match self.arithmetic(node, parent, &usage.ctx) {
                 Some(how) => {
                     usage.note_use(how);
                     self.follow_uses(parent, usage);
@@ -302,14 +302,9 @@ impl<'t> Reader<'t> {
     }
 
     /// Arithmetic with a constant: `* 60`.
-    fn arithmetic(
-        &mut self,
-        node: Node<'t>,
-        parent: Node<'t>,
-        usage: &Usage<'t>,
-    ) -> Option<String> {
+    fn arithmetic(&mut self, node: Node<'t>, parent: Node<'t>, ctx: &Ctx<'t>) -> Option<String> {
         let other = parent.children().find(|child| *child != node)?;
-        let number = Some(self.at(other, &usage.ctx));
+        let number = Some(self.at(other, ctx));
         let number = number.filter(|one| matches!(one, Val::Int(_) | Val::Float(_)))?;
         let (number, operator) = (number.display()?, parent.text_of("operator"));
         let is_right = parent.field("right") == Some(node) && !matches!(operator, "+" | "*");
@@ -371,7 +366,7 @@ impl<'t> Reader<'t> {
             _ => {
                 usage.plain = true;
                 self.note_choices(parent, call, &callee, usage);
-                let bound = self.bind_call(&callee, call, &usage.ctx);
+                let bound = self.bind_in(&callee, call, &usage.ctx);
                 let (Some((own, inner)), Val::Func(_, _, object)) = (bound, &callee) else {
                     return self.follow_conversion(call, usage);
                 };
