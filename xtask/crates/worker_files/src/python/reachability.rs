@@ -4,8 +4,15 @@ use std::collections::BTreeSet;
 
 use super::Reach;
 use super::scope::Program;
-use super::syntax::{Node, is_among};
+use super::syntax::{Node, is_among, last_part};
 use super::{Map, Set};
+
+/// The names that code mentions, by its function, and the functions by their names.
+#[derive(Default)]
+struct Mentions<'t> {
+    by: Map<Option<Node<'t>>, Vec<&'t str>>,
+    functions: Map<&'t str, Vec<Node<'t>>>,
+}
 
 impl<'t> Program<'t> {
     /// Marks the files that the image starts, and what they import.
@@ -71,64 +78,17 @@ impl<'t> Program<'t> {
 
     /// Marks the functions whose names reached code mentions.
     pub fn find_live(&mut self, reach: &Reach) {
-        let mut says: Map<Option<Node<'t>>, Vec<&'t str>> = Map::default();
-        let mut functions: Map<&'t str, Vec<Node<'t>>> = Map::default();
+        let mut names = Mentions::default();
         for index in 0..self.files.len() {
-            if !self.files[index].reached {
-                continue;
+            if self.files[index].reached {
+                let path = &self.files[index].source.path;
+                let roots = reach.roots.as_ref();
+                let is_root = roots.is_none_or(|roots| roots.contains(path));
+                self.files[index].dead = self.collect_mentions(index, is_root, &mut names);
             }
-            let path = &self.files[index].source.path;
-            let roots = reach.roots.as_ref();
-            let is_root = roots.is_none_or(|roots| roots.contains(path));
-            // By node number: whether it is dead code, and the function that it is part of.
-            let modules = self.foreign(index);
-            let mut dead: Vec<bool> = vec![false];
-            let mut owner: Vec<Option<Node<'t>>> = vec![None];
-            for node in self.files[index].syntax.nodes().skip(1) {
-                let Some(parent) = node.parent() else {
-                    continue;
-                };
-                let over = dead[parent.number()] || never(node, parent, is_root);
-                dead.push(over);
-                let own = match parent.kind() {
-                    "function_definition" if node.role() == "body" => Some(parent),
-                    _ => owner[parent.number()],
-                };
-                owner.push(own);
-                if over {
-                    continue;
-                }
-                let mut say = |name| says.entry(own).or_default().push(name);
-                match node.kind() {
-                    "function_definition" => {
-                        let name = node.text_of("name");
-                        functions.entry(name).or_default().push(node);
-                        // Python itself calls a module's `__getattr__`.
-                        if registered(node) || own.is_none() && name.starts_with("__") {
-                            say(name);
-                        }
-                        if let Some(class) = node.class().filter(|_| name.starts_with("__")) {
-                            let of_class = functions.entry(class.text_of("name"));
-                            of_class.or_default().push(node);
-                        }
-                    }
-                    // `runpod.serverless.start` does not mention the program's own `start`.
-                    "identifier"
-                        if node.role() == "attribute" && modules.contains(root(parent)) => {}
-                    "identifier" if node.role() != "name" || parent.is("aliased_import") => {
-                        say(node.text());
-                    }
-                    "dotted_name" if parent.is("aliased_import") => {
-                        say(node.text().rsplit('.').next().unwrap_or_default());
-                    }
-                    // What `getattr` or `globals()` may be asked for.
-                    "string" => say(node.unquoted()),
-                    _ => {}
-                }
-            }
-            self.files[index].dead = dead;
         }
-        let mut todo: Vec<&str> = says.swap_remove(&None).unwrap_or_default();
+        let Mentions { by, functions } = &mut names;
+        let mut todo: Vec<&str> = by.swap_remove(&None).unwrap_or_default();
         if reach.absent {
             todo.extend(functions.keys());
         }
@@ -139,25 +99,73 @@ impl<'t> Program<'t> {
             }
             for function in functions.get(name).into_iter().flatten() {
                 if self.live.insert(*function) {
-                    todo.extend(says.swap_remove(&Some(*function)).unwrap_or_default());
+                    todo.extend(by.swap_remove(&Some(*function)).unwrap_or_default());
                 }
             }
         }
     }
 
-    /// Whether a node is reached.
+    /// Collects the names that a file mentions. Returns for each node whether it is dead code.
+    fn collect_mentions(&self, index: usize, is_root: bool, names: &mut Mentions<'t>) -> Vec<bool> {
+        let modules = self.foreign(index);
+        // By node number: whether it is dead code, and the function that it is part of.
+        let mut dead: Vec<bool> = vec![false];
+        let mut owner: Vec<Option<Node<'t>>> = vec![None];
+        for node in self.files[index].syntax.nodes().skip(1) {
+            let Some(parent) = node.parent() else {
+                continue;
+            };
+            let is_dead = dead[parent.number()] || never(node, parent, is_root);
+            dead.push(is_dead);
+            let function = match parent.kind() {
+                "function_definition" if node.role() == "body" => Some(parent),
+                _ => owner[parent.number()],
+            };
+            owner.push(function);
+            if is_dead {
+                continue;
+            }
+            let mut mention = |name| names.by.entry(function).or_default().push(name);
+            match node.kind() {
+                "function_definition" => {
+                    let name = node.text_of("name");
+                    let is_special = name.starts_with("__");
+                    // Python itself calls a module's `__getattr__`.
+                    if registered(node) || function.is_none() && is_special {
+                        mention(name);
+                    }
+                    let class = node.class().filter(|_| is_special);
+                    let class = class.map(|class| class.text_of("name"));
+                    for name in std::iter::once(name).chain(class) {
+                        names.functions.entry(name).or_default().push(node);
+                    }
+                }
+                // `runpod.serverless.start` does not mention the program's own `start`.
+                "identifier" if node.role() == "attribute" && modules.contains(root(parent)) => {}
+                "identifier" if node.role() != "name" || parent.is("aliased_import") => {
+                    mention(node.text());
+                }
+                "dotted_name" if parent.is("aliased_import") => mention(last_part(node.text())),
+                // What `getattr` or `globals()` may be asked for.
+                "string" => mention(node.unquoted()),
+                _ => {}
+            }
+        }
+        dead
+    }
+
+    /// Whether a node is in code that runs.
     pub fn reaches(&self, node: Node<'t>) -> bool {
         let file = &self.files[node.file()];
-        let called = |inner: Node<'t>| {
-            let mut below = inner;
-            inner.ancestors().all(|node| {
-                let inside = node.is("function_definition") && below.role() == "body";
-                below = node;
-                !inside || self.live.contains(&node)
-            })
-        };
         let dead = file.dead.get(node.number()).copied().unwrap_or_default();
-        file.reached && !dead && called(node)
+        let mut child = node;
+        file.reached
+            && !dead
+            && node.ancestors().all(|above| {
+                let is_inside = above.is("function_definition") && child.role() == "body";
+                child = above;
+                !is_inside || self.live.contains(&above)
+            })
     }
 }
 

@@ -32,6 +32,32 @@ pub enum Bound<'t> {
     Unknown,
 }
 
+impl<'t> Binding<'t> {
+    /// The block in which the name certainly has this value after it.
+    fn block(&self) -> Option<Node<'t>> {
+        match self.what {
+            Bound::Element(owner) if owner.is("for_statement") => Some(owner),
+            _ => {
+                let mut above = self.at?.ancestors();
+                above.find(|a| matches!(a.kind(), "block" | "module" | "for_in_clause"))
+            }
+        }
+    }
+
+    /// Whether it takes effect before a place in the file.
+    fn is_before(&self, start: usize) -> bool {
+        match (&self.what, self.at) {
+            (Bound::Element(_), at) => at.is_some_and(|node| node.range().start <= start),
+            (_, None) => true,
+            (_, Some(node)) => {
+                let mut above = node.ancestors();
+                let whole = above.find(|a| matches!(a.kind(), "assignment" | "named_expression"));
+                whole.unwrap_or(node).range().end <= start
+            }
+        }
+    }
+}
+
 /// A Python file.
 pub struct File<'t> {
     pub source: &'t Source,
@@ -43,6 +69,9 @@ pub struct File<'t> {
     /// For each node: whether it is dead code.
     pub dead: Vec<bool>,
 }
+
+/// A scope, and the bindings of a name in it.
+type Found<'s, 't> = (Node<'t>, &'s [Binding<'t>]);
 
 /// A map by scope and name.
 type ByName<'t, T> = Map<(Node<'t>, &'t str), Vec<T>>;
@@ -356,15 +385,11 @@ impl<'t> Program<'t> {
     }
 
     /// The bindings of a name seen from a node, and their scope.
-    pub fn lookup<'s>(
-        &'s self,
-        at: Node<'t>,
-        name: &'s str,
-    ) -> Option<(Node<'t>, &'s [Binding<'t>])> {
+    pub fn lookup<'s>(&'s self, at: Node<'t>, name: &'s str) -> Option<Found<'s, 't>> {
         let mut scope = at.scope();
         let mut first = true;
         loop {
-            if (first || scope.kind() != "class_definition")
+            if (first || !scope.is("class_definition"))
                 && let Some(found) = self.bound_in(scope, name)
             {
                 return Some((scope, found));
@@ -391,47 +416,33 @@ impl<'t> Program<'t> {
         all.filter(own).copied().collect()
     }
 
-    /// The bindings that reach a node: a later one in the same block, or the loop around the node,
-    /// replaces those before.
+    /// The bindings that reach a node: one that stands before it, in a block around it, replaces
+    /// those before.
     pub fn reaching(at: Node<'t>, scope: Node<'t>, all: &[Binding<'t>]) -> Vec<Binding<'t>> {
         let own = at.scope();
         if all.len() < 2 || own != scope && !own.is_comprehension() {
             return all.to_vec();
         }
-        let block = |binding: &Binding<'t>| match binding.what {
-            Bound::Element(owner) if owner.is("for_statement") => Some(owner),
-            _ => {
-                let mut above = binding.at?.ancestors();
-                above.find(|a| matches!(a.kind(), "block" | "module" | "for_in_clause"))
-            }
-        };
         let around: Set<Node<'t>> = at.ancestors().collect();
         let start = at.range().start;
-        let before = |binding: &Binding<'t>| match (&binding.what, binding.at) {
-            (Bound::Element(_), at) => at.is_some_and(|node| node.range().start <= start),
-            (_, None) => true,
-            (_, Some(node)) => {
-                let mut above = node.ancestors();
-                let whole = above.find(|a| matches!(a.kind(), "assignment" | "named_expression"));
-                whole.unwrap_or(node).range().end <= start
-            }
+        let replaces = |binding: &Binding<'t>| {
+            let mut block = binding.block().into_iter();
+            binding.is_before(start) && block.any(|block| around.contains(&block))
         };
-        let sure = all.iter().rposition(|binding| {
-            before(binding) && block(binding).is_some_and(|block| around.contains(&block))
-        });
-        let Some(sure) = sure else {
+        let Some(last) = all.iter().rposition(replaces) else {
             return all.to_vec();
         };
-        let within = block(&all[sure]);
-        // A loop around the place, but not around that binding, brings later ones back.
-        let mut loops = at.ancestors().take_while(|a| Some(*a) != within);
-        let turns = loops.find(|a| matches!(a.kind(), "for_statement" | "while_statement"));
-        let inside = |binding: &Binding<'t>| {
-            let at = turns.zip(binding.at);
-            at.is_some_and(|(turn, node)| turn.range().contains(&node.range().start))
+        // A loop around the node, but not around that binding, brings later ones back.
+        let block = all[last].block();
+        let mut inner = at.ancestors().take_while(|a| Some(*a) != block);
+        let repeats = inner.find(|a| matches!(a.kind(), "for_statement" | "while_statement"));
+        let is_repeated = |binding: &Binding<'t>| {
+            let at = repeats.zip(binding.at);
+            at.is_some_and(|(repeats, at)| repeats.contains(at))
         };
-        let after = all[sure..].iter().filter(|one| before(one) || inside(one));
-        after.cloned().collect()
+        let reaching = all[last..].iter();
+        let reaching = reaching.filter(|one| one.is_before(start) || is_repeated(one));
+        reaching.cloned().collect()
     }
 }
 
