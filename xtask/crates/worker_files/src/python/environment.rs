@@ -17,12 +17,16 @@ pub struct EnvLookup<'t> {
 }
 
 impl<'t> EnvLookup<'t> {
-    pub fn named(name: Val<'t>) -> Self {
+    pub fn new(name: Val<'t>, default: Option<Val<'t>>, required: bool) -> Self {
         Self {
             name,
-            default: None,
-            required: false,
+            default,
+            required,
         }
+    }
+
+    pub fn named(name: Val<'t>) -> Self {
+        Self::new(name, None, false)
     }
 }
 
@@ -43,10 +47,9 @@ pub fn env_lookup<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<EnvLookup<'t>
     let default = args.get(1, "default").cloned();
     match callee {
         Val::Ext(path) => match &**path {
-            "os.getenv" | "os.getenvb" | "environ.get" | "getenv" => Some(EnvLookup {
-                default,
-                ..EnvLookup::named(name)
-            }),
+            "os.getenv" | "os.getenvb" | "environ.get" | "getenv" => {
+                Some(EnvLookup::new(name, default, false))
+            }
             "dotenv.get_key" => Some(EnvLookup::named(args.get(1, "key_to_get")?.clone())),
             _ => None,
         },
@@ -55,11 +58,7 @@ pub fn env_lookup<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<EnvLookup<'t>
                 &**method == "__getitem__" || &**method == "pop" && args.positional.len() < 2;
             let default = default.or_else(|| object.entry(&name));
             let required = fails && default.is_none();
-            Some(EnvLookup {
-                name,
-                default,
-                required,
-            })
+            Some(EnvLookup::new(name, default, required))
         }
         Val::Partial(function, first) => env_lookup(function, &first.then(args)),
         _ => None,
@@ -202,9 +201,9 @@ impl<'t> Reader<'t> {
             let name = self.at(key, &ctx);
             let object = self.at(object, &ctx);
             for environ in object.each().iter().filter(|one| one.is_environ()) {
-                let mut lookup = EnvLookup::named(name.clone());
-                lookup.default = environ.entry(&name);
-                lookup.required = lookup.default.is_none();
+                let default = environ.entry(&name);
+                let required = default.is_none();
+                let lookup = EnvLookup::new(name.clone(), default, required);
                 self.add_reads(node, &lookup, &ctx);
             }
         }

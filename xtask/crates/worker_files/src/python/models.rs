@@ -7,7 +7,7 @@ use super::value::{Ctx, Val};
 
 /// A field of a class whose objects are made from variables or from a job's input.
 #[derive(Default)]
-pub struct Field {
+pub struct FieldInfo {
     pub default: Option<String>,
     /// The aliases that replace its own name.
     pub aliases: Option<Vec<String>>,
@@ -102,19 +102,19 @@ impl<'t> Reader<'t> {
     }
 
     /// The default, aliases and need of a class's field.
-    pub fn field(&mut self, value: Option<Node<'t>>) -> Field {
+    pub fn field(&mut self, value: Option<Node<'t>>) -> FieldInfo {
         let Some(value) = value else {
-            return Field {
+            return FieldInfo {
                 needed: true,
-                ..Field::default()
+                ..FieldInfo::default()
             };
         };
         let known = self.value(value);
         if !value.is("call") || !value.callee_name().to_lowercase().ends_with("field") {
             let default = known.display().unwrap_or_else(|| normal(value.text()));
-            return Field {
+            return FieldInfo {
                 default: Some(default).filter(|text| text != "None"),
-                ..Field::default()
+                ..FieldInfo::default()
             };
         }
         let args = self.args(value, &Ctx::default());
@@ -127,7 +127,7 @@ impl<'t> Reader<'t> {
         let first = args.positional.first();
         let first = first.filter(|_| value.callee_name() == "Field");
         let given = first.or(named(&["default", "default_factory"]));
-        Field {
+        FieldInfo {
             default: known.default_text(),
             aliases,
             needed: given.is_none() || value.text().contains("(..."),
