@@ -201,10 +201,10 @@ impl<'t> Reader<'t> {
         let (with, rest) = (all(&with), all(&without));
         // `text = f"{text} {value}"` adds to what was there.
         let adds = |name: &str, right: Node<'t>| right.subtree().any(|one| is_name(one, name));
-        let given = with.iter().filter_map(assignment);
-        let given = given.filter(|(name, right)| holds_value(*right) && !adds(name, *right));
+        let sets = with.iter().filter_map(assignment);
+        let sets = sets.filter(|(name, right)| holds_value(*right) && !adds(name, *right));
         let mut names = vec![name];
-        names.extend(given.map(|(name, _)| name));
+        names.extend(sets.map(|(name, _)| name));
         let own = rest.iter().filter_map(assignment);
         let own = own.filter(|(name, _)| names.contains(name));
         let mut found: Vec<Node<'t>> = own.map(|(_, right)| right).collect();

@@ -40,8 +40,8 @@ impl<'t> Reader<'t> {
     }
 
     fn function(&mut self, path: &str, args: &Args<'t>) -> Option<Val<'t>> {
-        let given = args.positional.first();
-        let first = given.cloned().unwrap_or(Val::Unknown);
+        let argument = args.positional.first();
+        let first = argument.cloned().unwrap_or(Val::Unknown);
         let second = args.positional.get(1);
         if let Some(fields) = path.strip_prefix(NAMED_TUPLE) {
             let value = |(at, name)| Some((Val::text(name), args.get(at, name)?.clone()));
@@ -62,7 +62,7 @@ impl<'t> Reader<'t> {
                 content.clone()
             }
             "partial" if first.is_lost() => Val::Lost,
-            "partial" if given.is_some() => {
+            "partial" if argument.is_some() => {
                 let rest = Args {
                     positional: args.positional[1..].to_vec(),
                     ..args.clone()
@@ -92,7 +92,7 @@ impl<'t> Reader<'t> {
             },
             "asdict" if path.starts_with("dataclasses") => self.dict_of(&first)?,
             "vars" if first.has_members() => Val::Lost,
-            "globals" | "locals" | "vars" if given.is_none() => Val::Lost,
+            "globals" | "locals" | "vars" if argument.is_none() => Val::Lost,
             "str" | "repr" => match &first {
                 Val::Str(..) | Val::Env(..) | Val::Input(_) | Val::Pieces(_) => first,
                 Val::Any(_) | Val::Made(_) => first,
@@ -134,13 +134,13 @@ impl<'t> Reader<'t> {
 
     /// Functions that make, copy or walk lists and dicts.
     fn collection(&mut self, name: &str, args: &Args<'t>) -> Option<Val<'t>> {
-        let given = args.positional.first();
-        let first = given.cloned().unwrap_or(Val::Unknown);
+        let argument = args.positional.first();
+        let first = argument.cloned().unwrap_or(Val::Unknown);
         let second = args.positional.get(1);
         Some(match name {
             "dict" | "OrderedDict" | "ChainMap" | "MappingProxyType" => dict(&first, args),
             "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" | "deque" => {
-                match given {
+                match argument {
                     Some(_) => self.elements(&first).map_or(first, Val::list),
                     None => Val::list(Vec::new()),
                 }
@@ -208,11 +208,11 @@ impl<'t> Reader<'t> {
             (Val::Dict(_) | Val::List(_), "copy") => object.clone(),
             (Val::Class(_), "model_validate" | "parse_obj" | "from_dict" | "model_construct") => {
                 let input = Some(first).filter(|first| matches!(first, Val::Input(_)))?;
-                let given = Args {
+                let fields = Args {
                     more: vec![input],
                     ..Args::default()
                 };
-                self.result(object, &given, None)
+                self.result(object, &fields, None)
             }
             // A chain that a loop makes longer would grow with each sweep.
             (Val::Made(path), _) if path.len() < LONGEST => {

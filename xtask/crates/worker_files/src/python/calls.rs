@@ -233,12 +233,12 @@ impl<'t> Reader<'t> {
             }
         }
         if let Some(target) = args.named("target") {
-            let mut given = Args::default();
+            let mut passed = Args::default();
             let more = ["args", "kwargs"].map(|name| args.named(name));
             for more in more.into_iter().flatten() {
-                given.spread(more);
+                passed.spread(more);
             }
-            self.add_call(target, &given, None);
+            self.add_call(target, &passed, None);
         }
     }
 
@@ -413,8 +413,8 @@ impl<'t> Reader<'t> {
             self.steps += function.range().len() / 16;
             let all = body.into_iter().flat_map(Node::subtree);
             let all = all.filter(|node| node.is_any("return_statement yield"));
-            let own = all.filter(|node| node.function() == Some(function));
-            own.filter_map(|node| node.child(0)).collect()
+            let returns = all.filter(|node| node.function() == Some(function));
+            returns.filter_map(|node| node.child(0)).collect()
         };
         self.returns.insert(function, found.clone());
         found

@@ -89,12 +89,12 @@ pub fn string_lists(text: &str, name: &str) -> Vec<StringList> {
     let Ok(syntax) = syntax::parse(text) else {
         return Vec::new();
     };
-    let given = syntax.nodes().filter(|node| match node.kind() {
+    let holders = syntax.nodes().filter(|node| match node.kind() {
         "keyword_argument" => node.text_of("name") == name,
         "pair" => node.field("key").is_some_and(|key| key.unquoted() == name),
         _ => false,
     });
-    let lists = given.filter_map(|node| {
+    let lists = holders.filter_map(|node| {
         let value = node.field("value")?;
         let named = (value.is("identifier")).then(|| assigned(&syntax, value.text()));
         let value = named.flatten().unwrap_or(value);

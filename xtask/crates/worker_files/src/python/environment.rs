@@ -407,10 +407,10 @@ impl<'t> Reader<'t> {
         read.at_start = (read.required || read.ends) && read.reached && runs_at_start(node);
         let is_set = |value: &&Val<'_>| !matches!(value, Val::None) && value.as_str() != Some("");
         let written = node.keyword("default").or_else(|| node.argument(1));
-        let given = lookup.default.as_ref().filter(is_set);
-        let given = given.map(|value| (value.clone(), written.unwrap_or(node)));
+        let default = lookup.default.as_ref().filter(is_set);
+        let default = default.map(|value| (value.clone(), written.unwrap_or(node)));
         let mut found: Vec<String> = Vec::new();
-        for (value, at) in given.iter().chain(&usage.defaults) {
+        for (value, at) in default.iter().chain(&usage.defaults) {
             if is_chosen_by_name(node, *at) {
                 self.variables_unread(node, "which default this has depends on its name");
             } else {

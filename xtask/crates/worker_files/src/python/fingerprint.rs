@@ -37,8 +37,8 @@ impl<'t> Reader<'t> {
         if from.is_empty() {
             return text;
         }
-        let own = &self.program.files[at.file()].source.text;
-        let named = |path: &String| own.contains(path.rsplit('/').next().unwrap_or(path));
+        let source = &self.program.files[at.file()].source.text;
+        let named = |path: &String| source.contains(path.rsplit('/').next().unwrap_or(path));
         let data = self.data.iter().filter(|(path, _)| named(path));
         let data = data.map(|(_, source)| source.text.clone());
         let all = from.iter().map(|node| normal(node.text())).chain(data);

@@ -179,10 +179,10 @@ impl<'t> Reader<'t> {
             None => (&**first, value.cloned()),
         };
         let at = at.filter(|at| at.file() == node.file()).unwrap_or(node);
-        let given = self.add_flag(at, name, value.as_ref());
+        let index = self.add_flag(at, name, value.as_ref());
         // The variables that decide on it are in the conditions around the place that adds it.
         let guards = self.deciding_variables(node, ctx);
-        if let Some(last) = self.facts.flags.get_mut(given)
+        if let Some(last) = self.facts.flags.get_mut(index)
             && !matches!(last.value, FlagValue::Env)
         {
             for (variable, words) in guards {

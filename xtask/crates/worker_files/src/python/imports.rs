@@ -76,8 +76,8 @@ fn bound(node: Node<'_>) -> Vec<&str> {
         "function_definition" | "class_definition" => vec![node.text_of("name")],
         "assignment" => node.text_of("left").split([',', '(', ')', ' ']).collect(),
         "import_statement" | "import_from_statement" => {
-            let own = |(name, alias): (_, Option<_>)| alias.unwrap_or(first(name));
-            node.imports().map(own).collect()
+            let bound_name = |(name, alias): (_, Option<_>)| alias.unwrap_or(first(name));
+            node.imports().map(bound_name).collect()
         }
         _ => Vec::new(),
     }

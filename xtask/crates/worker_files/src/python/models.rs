@@ -126,11 +126,11 @@ impl<'t> Reader<'t> {
         });
         let first = args.positional.first();
         let first = first.filter(|_| value.callee_name() == "Field");
-        let given = first.or(named(&["default", "default_factory"]));
+        let explicit = first.or(named(&["default", "default_factory"]));
         FieldInfo {
             default: known.default_text(),
             aliases,
-            needed: given.is_none() || value.text().contains("(..."),
+            needed: explicit.is_none() || value.text().contains("(..."),
         }
     }
 

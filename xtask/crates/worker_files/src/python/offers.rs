@@ -71,9 +71,9 @@ impl<'t> Reader<'t> {
             "route" | "api_route" | "add_api_route" | "add_url_rule"
                 if is_decorator || !added.is_empty() =>
             {
-                let given = node.keyword("methods").map(|list| self.value(list));
-                let given = given.and_then(|list| list.elements()).unwrap_or_default();
-                let words = given.iter().filter_map(Val::as_str);
+                let named = node.keyword("methods").map(|list| self.value(list));
+                let named = named.and_then(|list| list.elements()).unwrap_or_default();
+                let words = named.iter().filter_map(Val::as_str);
                 let mut words: Vec<String> = words.map(str::to_uppercase).collect();
                 if words.is_empty() {
                     words.push("GET".to_owned());

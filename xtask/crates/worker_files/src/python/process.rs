@@ -20,9 +20,9 @@ pub fn starts_process(callee: &Val<'_>) -> bool {
 
 /// Whether a program starts the server with the arguments that it was given itself.
 pub fn hands_on(text: &str) -> bool {
-    let own = ["sys.argv", "runpy.run_"];
+    let forwarding = ["sys.argv", "runpy.run_"];
     (is_server(text) || text.contains("launch_server"))
-        && own.iter().any(|word| text.contains(word))
+        && forwarding.iter().any(|word| text.contains(word))
 }
 
 /// What starts the server inside of the program.
@@ -44,14 +44,14 @@ impl<'t> Reader<'t> {
     /// A call that starts a process, or the server as a part of the program.
     pub fn process(&mut self, node: Node<'t>, callee: &Val<'t>) {
         let path = callee.path();
-        let own = |word| self.program.files[node.file()].source.text.contains(word);
+        let file_has = |word| self.program.files[node.file()].source.text.contains(word);
         let takes_arguments = path.ends_with("ServerArgs") && path.contains("sglang")
-            || path == "argparse.Namespace" && own("ServerArgs.from_cli_args");
+            || path == "argparse.Namespace" && file_has("ServerArgs.from_cli_args");
         if is_engine(path) || takes_arguments {
             return self.engine(node);
         }
         let parses = is_among("parse_args parse_known_args", node.callee_name())
-            && own("ServerArgs.add_cli_args");
+            && file_has("ServerArgs.add_cli_args");
         if path.ends_with("prepare_server_args") || path.starts_with("runpy.run_") || parses {
             return self.arguments_of_program(node);
         }

@@ -367,8 +367,8 @@ impl<'t> Program<'t> {
             return self.by_path.get(path).copied();
         }
         let path = name.replace('.', "/");
-        let own = self.files.get(from)?.source.path.to_string();
-        let folder = own.rsplit_once('/').map(|(folder, _)| folder);
+        let importer = self.files.get(from)?.source.path.to_string();
+        let folder = importer.rsplit_once('/').map(|(folder, _)| folder);
         let beside = folder.map(|folder| format!("{folder}/{path}"));
         let near = beside.and_then(|path| self.by_path.get(&path));
         if let Some(index) = near.or_else(|| self.by_path.get(&path)) {
@@ -419,8 +419,8 @@ impl<'t> Program<'t> {
     /// The bindings that reach a node: one that stands before it, in a block around it, replaces
     /// those before.
     pub fn reaching(at: Node<'t>, scope: Node<'t>, all: &[Binding<'t>]) -> Vec<Binding<'t>> {
-        let own = at.scope();
-        if all.len() < 2 || own != scope && !own.is_comprehension() {
+        let inner_scope = at.scope();
+        if all.len() < 2 || inner_scope != scope && !inner_scope.is_comprehension() {
             return all.to_vec();
         }
         let around: Set<Node<'t>> = at.ancestors().collect();

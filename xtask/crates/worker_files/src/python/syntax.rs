@@ -496,8 +496,8 @@ impl<'t> Node<'t> {
     /// What an import names, each with its alias.
     pub fn imports(self) -> impl Iterator<Item = (&'t str, Option<&'t str>)> {
         self.fields("name").map(|name| {
-            let own = name.field("name").unwrap_or(name);
-            (own.text(), name.field("alias").map(Node::text))
+            let imported = name.field("name").unwrap_or(name);
+            (imported.text(), name.field("alias").map(Node::text))
         })
     }
 

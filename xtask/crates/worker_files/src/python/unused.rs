@@ -109,11 +109,11 @@ impl<'t> Reader<'t> {
             let is_bound = own.class().is_some() && !own.is_decorated("staticmethod");
             let at = call.arguments().position(|one| one == argument);
             let mut all = own.parameters().skip(usize::from(is_bound)).enumerate();
-            let given = all.find(|(number, (name, ..))| match argument.kind() {
+            let parameter = all.find(|(number, (name, ..))| match argument.kind() {
                 "keyword_argument" => *name == argument.text_of("name"),
                 _ => Some(*number) == at,
             });
-            given.is_some_and(|(_, (name, _, stars))| {
+            parameter.is_some_and(|(_, (name, _, stars))| {
                 stars == 0 && self.is_unused_variable(*own, name)
             })
         })

@@ -227,8 +227,8 @@ impl<'t> Val<'t> {
 
     /// Whether it may be a module, class or object of the program.
     pub fn has_members(&self) -> bool {
-        let own = |one: &Self| matches!(one, Self::Module(_) | Self::Class(_) | Self::Object(..));
-        self.is_lost() || self.may_be(own)
+        let has = |one: &Self| matches!(one, Self::Module(_) | Self::Class(_) | Self::Object(..));
+        self.is_lost() || self.may_be(has)
     }
 
     /// Whether it may be something of the program that can be called.
@@ -399,12 +399,12 @@ impl<'t> Val<'t> {
     }
 
     fn holds(&self, tells: &dyn Fn(Node<'t>) -> bool) -> bool {
-        let own = match self {
+        let may_tell = match self {
             Self::Environ(_) | Self::Job | Self::Input(_) | Self::Lost => true,
             Self::Func(node, ..) | Self::Class(node) | Self::Object(node, _) => tells(*node),
             value => matches!(value.path(), "os" | "os.getenv"),
         };
-        own || self.any_inner(&mut |inner| inner.holds(tells))
+        may_tell || self.any_inner(&mut |inner| inner.holds(tells))
     }
 
     pub fn as_str(&self) -> Option<&str> {

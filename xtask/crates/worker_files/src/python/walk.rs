@@ -73,8 +73,8 @@ impl<'t> Reader<'t> {
                 }
                 let callee = self.callee(node);
                 let calls = is_among(CALLING, node.callee_name());
-                let mut given = node.argument_values().into_iter().filter(|_| calls);
-                if callee.is_lost() || given.any(|given| self.value(given).is_lost()) {
+                let mut arguments = node.argument_values().into_iter().filter(|_| calls);
+                if callee.is_lost() || arguments.any(|argument| self.value(argument).is_lost()) {
                     self.note_lost(node);
                 }
                 self.environment_call(node, &callee);
