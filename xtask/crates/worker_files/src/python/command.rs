@@ -218,11 +218,6 @@ impl<'t> Reader<'t> {
     }
 
     /// The class whose method mentions an attribute, and what sets and changes that attribute.
-    #[expect(
-        clippy::type_complexity,
-        reason = "it is taken apart where it is asked for"
-    )]
-    /// The class whose method mentions an attribute, and what sets and changes that attribute.
     fn set_by_object(&self, attribute: Node<'t>) -> (Option<Node<'t>>, AttributeUses<'t>) {
         let class = attribute.function().and_then(Node::class);
         let name = attribute.text_of("attribute");

@@ -22,7 +22,6 @@
 #![allow(
     clippy::match_bool,
     clippy::match_same_arms,
-    clippy::needless_for_each,
     reason = "one arm for each construct of the language, in one place"
 )]
 

@@ -42,7 +42,9 @@ impl Uses {
     }
 
     pub fn and(&mut self, other: &Self) {
-        other.0.iter().for_each(|one| self.add(*one));
+        for number in &other.0 {
+            self.add(*number);
+        }
     }
 }
 
