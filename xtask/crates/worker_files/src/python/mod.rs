@@ -125,7 +125,7 @@ fn read_counted(
     let mut unread = Vec::new();
     let mut parsed: Vec<(&Source, Syntax<'_>)> = Vec::new();
     // Files that stand alone come last: only their classes and functions are read.
-    let (sources, standalone) = relevance::sorted(sources, reach);
+    let (sources, standalone) = relevance::split(sources, reach);
     let all = || sources.iter().chain(&standalone);
     let texts: Vec<&str> = all().map(|source| source.text.as_str()).collect();
     for (source, syntax) in all().zip(syntax::parse_all(&texts)) {

@@ -115,7 +115,7 @@ impl<'t> Program<'t> {
             let Some(parent) = node.parent() else {
                 continue;
             };
-            let is_dead = dead[parent.number()] || never(node, parent, is_root);
+            let is_dead = dead[parent.number()] || is_dead_branch(node, parent, is_root);
             dead.push(is_dead);
             let function = match parent.kind() {
                 "function_definition" if node.role() == "body" => Some(parent),
@@ -141,7 +141,8 @@ impl<'t> Program<'t> {
                     }
                 }
                 // `runpod.serverless.start` does not mention the program's own `start`.
-                "identifier" if node.role() == "attribute" && modules.contains(root(parent)) => {}
+                "identifier"
+                    if node.role() == "attribute" && modules.contains(first_name(parent)) => {}
                 "identifier" if node.role() != "name" || parent.is("aliased_import") => {
                     mention(node.text());
                 }
@@ -170,13 +171,13 @@ impl<'t> Program<'t> {
 }
 
 /// The name at the left end of `a.b.c`.
-fn root(attribute: Node<'_>) -> &str {
+fn first_name(attribute: Node<'_>) -> &str {
     let all = std::iter::successors(Some(attribute), |one| one.field("object"));
     all.last().map_or("", Node::text)
 }
 
 /// Whether a branch never runs: `if False:`, or `__main__` of a module that is only imported.
-fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
+fn is_dead_branch(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
     const OFF: &str = "False 0 None TYPE_CHECKING typing.TYPE_CHECKING";
     if parent.kind() != "if_statement" || node.role() != "consequence" {
         return false;

@@ -27,40 +27,37 @@ fn matters(text: &str) -> bool {
 /// The files to evaluate, and those that stand alone: they hold no word that matters, no file
 /// imports them, and they import no other. Files that stand alone and that the image does not start
 /// are left out.
-pub fn sorted<'s>(sources: &[&'s Source], reach: &Reach) -> (Vec<&'s Source>, Vec<&'s Source>) {
-    let quiet = |source: &&Source| !matters(&source.text);
-    let mut quiets: Vec<bool> = sources.iter().map(quiet).collect();
-    if quiets.iter().any(|quiet| *quiet) {
+pub fn split<'s>(sources: &[&'s Source], reach: &Reach) -> (Vec<&'s Source>, Vec<&'s Source>) {
+    let is_quiet = |source: &&Source| !matters(&source.text);
+    let mut is_standalone: Vec<bool> = sources.iter().map(is_quiet).collect();
+    if is_standalone.contains(&true) {
         let names = sources.iter().map(|source| module_name(&source.path));
         let names: IndexSet<String> = names.collect();
         let mut imported: IndexSet<&str> = IndexSet::new();
-        for (source, quiet) in sources.iter().zip(&mut quiets) {
-            let mut own: IndexSet<&str> = IndexSet::new();
-            imports(&source.text, &mut own);
-            *quiet &= !own.iter().any(|name| names.contains(*name));
-            imported.extend(own);
+        for (source, is_standalone) in sources.iter().zip(&mut is_standalone) {
+            let words = import_words(&source.text);
+            *is_standalone &= !words.iter().any(|word| names.contains(*word));
+            imported.extend(words);
         }
-        for (source, quiet) in sources.iter().zip(&mut quiets) {
-            *quiet &= !imported.contains(&*module_name(&source.path));
+        for (source, is_standalone) in sources.iter().zip(&mut is_standalone) {
+            *is_standalone &= !imported.contains(&*module_name(&source.path));
         }
     }
-    let is_root = |source: &Source| {
+    let (mut evaluated, mut standalone) = (Vec::new(), Vec::new());
+    for (source, is_standalone) in sources.iter().zip(is_standalone) {
         let roots = reach.roots.as_ref();
-        roots.is_none_or(|roots| roots.contains(&source.path))
-    };
-    let of = |apart: bool| {
-        let all = sources.iter().zip(&quiets);
-        let all = all.filter(move |(_, quiet)| **quiet == apart);
-        all.map(|(source, _)| *source)
-    };
-    (
-        of(false).collect(),
-        of(true).filter(|source| is_root(source)).collect(),
-    )
+        if !is_standalone {
+            evaluated.push(*source);
+        } else if roots.is_none_or(|roots| roots.contains(&source.path)) {
+            standalone.push(*source);
+        }
+    }
+    (evaluated, standalone)
 }
 
 /// All words of a text's import statements.
-fn imports<'s>(text: &'s str, names: &mut IndexSet<&'s str>) {
+fn import_words(text: &str) -> IndexSet<&str> {
+    let mut words = IndexSet::new();
     for at in memchr::memmem::find_iter(text.as_bytes(), b"import") {
         let start = memchr::memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |end| end + 1);
         let rest = &text.as_bytes()[at..];
@@ -70,9 +67,10 @@ fn imports<'s>(text: &'s str, names: &mut IndexSet<&'s str>) {
             Some(_) => memchr::memchr(b')', rest).map_or(text.len(), |end| at + end),
             None => line,
         };
-        let words = text[start..end].split(|c: char| !(c.is_alphanumeric() || c == '_'));
-        names.extend(words.filter(|word| !word.is_empty()));
+        let all = text[start..end].split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        words.extend(all.filter(|word| !word.is_empty()));
     }
+    words
 }
 
 impl<'t> Reader<'t> {
