@@ -12,7 +12,8 @@
 //! 4. `walk` accounts for every node. Where a mention depends on its callers or loops, `contexts`
 //!    lists them, and the mention is evaluated in each.
 //! 5. Facts: `environment`, `whole_environment`, `settings` and `declared` (variables);
-//!    `usage`, `branch_defaults` and `unused` (what is done with a value, and its defaults);
+//!    `usage`, `branch_defaults` and `unused` (what is done with a value, and its defaults, in the
+//!    words of `fingerprint`);
 //!    `process`, `command` and `flags` (the server's command line); `handler`, `job_input` and
 //!    `models` (jobs); `requests` (routes asked for); `offers` (routes served, models, programs).
 //! 6. `api` reads the names that other code may import. `facts` holds it all.
