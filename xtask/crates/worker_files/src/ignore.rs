@@ -7,8 +7,8 @@ use xtask_core::tree::RepoPath;
 #[derive(Default)]
 pub struct Ignore {
     lines: Vec<Line>,
-    /// Lines that Docker would call bad patterns, by their numbers.
-    bad: Vec<(usize, String)>,
+    /// The lines for which Docker refuses the whole file, with their numbers.
+    pub bad: Vec<(usize, String)>,
 }
 
 struct Line {
@@ -29,10 +29,8 @@ impl Ignore {
                 continue;
             }
             let (number, line) = (index + 1, line.trim());
-            let (pattern, takes_out) = match line.strip_prefix('!') {
-                Some(rest) => (rest.trim(), false),
-                None => (line, true),
-            };
+            let kept = line.strip_prefix('!');
+            let (pattern, takes_out) = (kept.unwrap_or(line).trim(), kept.is_none());
             let text = clean(pattern);
             let glob = text.as_ref().map(|text| Glob::new(text, true));
             match text.zip(glob) {
@@ -47,11 +45,6 @@ impl Ignore {
             }
         }
         ignore
-    }
-
-    /// The lines for which Docker refuses the whole file, with their numbers.
-    pub fn bad(&self) -> &[(usize, String)] {
-        &self.bad
     }
 
     pub fn excludes(&self, path: &RepoPath) -> bool {
@@ -137,7 +130,7 @@ mod tests {
     /// Each of them was tried with Docker, which builds nothing then.
     #[test]
     fn lines_that_docker_refuses_are_kept_apart() {
-        let bad = |text: &str| Ignore::read(text.as_bytes()).bad().to_vec();
+        let bad = |text: &str| Ignore::read(text.as_bytes()).bad.clone();
         for line in ["[", "!a[b", "\\", "[a", "a[]b", "[a-]", "[^]", "!"] {
             assert_eq!(bad(&format!("*\n{line}\n")), [(2, line.to_owned())]);
         }

@@ -19,9 +19,8 @@ pub struct PathMap {
 }
 
 impl PathMap {
-    /// `root` is the upstream folder that holds the worker (`.runpod`, or `""`); `moved` pairs
-    /// each path of the upstream's build context with its path in the result; `left` are the
-    /// files below `root` that do not come along.
+    /// `moved` pairs each path of the upstream's build context with its path in the result; `left`
+    /// are the files below `root` that do not come along.
     pub fn new(
         root: &str,
         moved: impl IntoIterator<Item = (RepoPath, RepoPath)>,
@@ -63,11 +62,8 @@ pub struct NotUnderstood {
 
 impl fmt::Display for NotUnderstood {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {}",
-            self.line, self.column, self.what
-        )
+        let (line, column) = (self.line, self.column);
+        write!(f, "line {line}, column {column}: {}", self.what)
     }
 }
 
@@ -75,22 +71,17 @@ impl std::error::Error for NotUnderstood {}
 
 pub(crate) fn open(bytes: &[u8]) -> Result<Source, NotUnderstood> {
     let source = Source::new(RepoPath::from(""), bytes);
-    let Err(error) = std::str::from_utf8(bytes) else {
-        return Ok(source);
-    };
-    let at = error.valid_up_to().saturating_sub(source.skipped);
-    let help = "save the file as UTF-8 in the upstream";
-    Err(source.refuse(at, "a byte that is not UTF-8", help))
+    if let Err(error) = std::str::from_utf8(bytes) {
+        let at = error.valid_up_to().saturating_sub(source.skipped);
+        let help = "save the file as UTF-8 in the upstream";
+        return Err(source.refuse(at, "a byte that is not UTF-8", help));
+    }
+    Ok(source)
 }
 
 impl Source {
-    pub(crate) fn refuse(
-        &self,
-        offset: usize,
-        what: impl Into<String>,
-        help: &str,
-    ) -> NotUnderstood {
-        let place = self.place(offset..offset);
+    pub(crate) fn refuse(&self, at: usize, what: impl Into<String>, help: &str) -> NotUnderstood {
+        let place = self.place(at..at);
         NotUnderstood {
             line: place.line,
             column: place.column,
@@ -120,8 +111,8 @@ impl Output {
 
     /// The text after the edits, or the place where two of them meet.
     pub fn finish(mut self, source: &Source) -> Result<Rewritten, NotUnderstood> {
-        self.edits
-            .sort_by_key(|(range, _)| (range.start, range.end));
+        let order = |(range, _): &(Range<usize>, String)| (range.start, range.end);
+        self.edits.sort_by_key(order);
         self.edits.dedup();
         let mark = if source.skipped > 0 { "\u{feff}" } else { "" };
         let mut out = mark.to_owned();

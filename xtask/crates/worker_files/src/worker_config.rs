@@ -1,8 +1,8 @@
 //! `worker-config.json`: the form that the old template UI showed, before the Hub.
 
 use super::dockerfile::Text;
-use super::hub::{options, root, text};
-use super::json::{JsonNode, Member};
+use super::hub::{options, text};
+use super::json::{self, JsonNode, Member};
 use super::{Declared, Source, Unread};
 use xtask_core::sglang;
 
@@ -18,12 +18,12 @@ pub struct WorkerConfig {
 /// Reads the old form. Its types are told in the Hub's words, so that both compare: `text` and
 /// `select` are strings, `toggle` is a boolean.
 pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
-    let root = root(source)?;
+    let root = json::read(source)?;
     let mut form = WorkerConfig::default();
     for member in root.object("schema") {
         let entry = &member.value;
         let word = |key: &str| entry.text(key).map(str::to_owned);
-        let value = entry.get("value");
+        let default = entry.at("value").scalar();
         form.env.push(Declared {
             name: word("env_var_name").unwrap_or_else(|| member.key.clone()),
             title: word("title"),
@@ -33,11 +33,11 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
                 "toggle" => "boolean".to_owned(),
                 _ => kind,
             }),
-            default: value.and_then(JsonNode::scalar).filter(|v| !v.is_empty()),
+            default: default.filter(|default| !default.is_empty()),
             options: options(source, entry),
-            required: entry.get("required").and_then(JsonNode::scalar).as_deref() == Some("true"),
-            default_place: value.map(|v| source.place(v.span.clone())),
-            place: source.place(member.key_span.clone()),
+            required: entry.at("required").scalar().as_deref() == Some("true"),
+            default_place: entry.get("value").map(|value| value.place(source)),
+            place: member.place(source),
             ..Declared::default()
         });
     }
@@ -48,14 +48,13 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
         let one = |key: &str| text(source, version.get(key)?);
         form.image = one("imageName");
         form.cuda = one("minimumCudaVersion");
+        let category = |category: &JsonNode| {
+            let settings = category.list("settings").iter();
+            let settings = settings.filter_map(JsonNode::scalar).collect();
+            Some((text(source, category.get("title")?)?, settings))
+        };
         let categories = version.list("categories").iter();
-        form.categories = categories
-            .filter_map(|category| {
-                let title = text(source, category.get("title")?)?;
-                let settings = category.list("settings").iter();
-                Some((title, settings.filter_map(JsonNode::scalar).collect()))
-            })
-            .collect();
+        form.categories = categories.filter_map(category).collect();
     }
     Ok(form)
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser};
 
-use crate::json::{JsonKind, JsonNode, Member, Span};
+use crate::json::{JsonKind, JsonNode, Member};
 use crate::{Hides, Source, Unread};
 
 /// Deeper nesting is made by no person.
@@ -94,15 +94,12 @@ pub fn parse(text: &str) -> Result<JsonNode, Fault> {
 
 /// The values with the types that `PyYAML` gives to scalars without quotes.
 pub fn typed(node: &JsonNode, text: &str) -> JsonNode {
-    let inner = |one: &JsonNode| typed(one, text);
+    let inner = |node: &JsonNode| typed(node, text);
     let kind = match &node.kind {
         JsonKind::String(value) if text[node.span.clone()] == **value => plain(value),
         JsonKind::Array(items) => JsonKind::Array(items.iter().map(inner).collect()),
         JsonKind::Object(members) => {
-            let member = |one: &Member| Member {
-                value: inner(&one.value),
-                ..one.clone()
-            };
+            let member = |m: &Member| Member::new(&*m.key, m.key_span.clone(), inner(&m.value));
             JsonKind::Object(members.iter().map(member).collect())
         }
         kind => kind.clone(),
@@ -131,37 +128,31 @@ fn is_number(value: &str) -> bool {
 
 /// How much a value holds, and how deep it is.
 fn measure(node: &JsonNode) -> (usize, usize) {
-    let own = 1 + node.as_str().map_or(0, str::len);
-    let members = node.members().iter().map(|member| &member.value);
-    let inside = members.chain(node.items()).map(measure);
-    inside.fold((own, 1), |(size, depth), (more, below)| {
-        (size + more, depth.max(below + 1))
+    let alone = (1 + node.as_str().map_or(0, str::len), 1);
+    let inside = node.values().chain(node.items()).map(measure);
+    inside.fold(alone, |all, inner| {
+        (all.0 + inner.0, all.1.max(inner.1 + 1))
     })
 }
 
 /// The members of a mapping from its keys and values in turn; its own win over those that `<<`
 /// merges in.
 fn members(nodes: Vec<JsonNode>, text: &str) -> Vec<Member> {
-    let (mut own, mut merged) = (Vec::new(), Vec::new());
+    let (mut members, mut merged) = (Vec::new(), Vec::new());
     let mut nodes = nodes.into_iter();
     while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
-        let key_span: Span = key.span.clone();
-        let key = key.as_str().unwrap_or(&text[key_span.clone()]).to_owned();
-        if key == "<<" {
+        let written = key.as_str().unwrap_or(&text[key.span.clone()]);
+        if written == "<<" {
             merged.extend_from_slice(value.members());
             merged.extend(value.items().iter().flat_map(JsonNode::members).cloned());
         } else {
-            own.push(Member {
-                key,
-                key_span,
-                value,
-            });
+            members.push(Member::new(written, key.span.clone(), value));
         }
     }
-    own.append(&mut merged);
+    members.append(&mut merged);
     let mut names = HashSet::new();
-    own.retain(|member| names.insert(member.key.clone()));
-    own
+    members.retain(|member| names.insert(member.key.clone()));
+    members
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod tokens;
 
 use std::collections::HashMap;
 
+use crate::{Source, Unread};
 pub use node::{JsonKind, JsonNode, Member, Parsed, Problem, ProblemKind};
 
 /// Deeper nesting is refused. `serde_json` has the same limit.
@@ -21,6 +22,16 @@ pub const MAX_DEPTH: usize = 127;
 
 /// Bytes of the text.
 pub use xtask_core::finding::Span;
+
+/// The root of a JSON file, or what is wrong with it.
+pub fn read(source: &Source) -> Result<JsonNode, Unread> {
+    let Parsed { root, problems } = parse(source.text.as_bytes());
+    root.ok_or_else(|| {
+        let first = problems.first();
+        let (what, at) = first.map_or(("it is empty", 0), |p| (&*p.message, p.span.start));
+        Unread::new(format!("not JSON: {what}"), source.place(at..at))
+    })
+}
 
 pub fn parse(bytes: &[u8]) -> Parsed {
     let mut parser = Parser {
@@ -128,12 +139,7 @@ impl Parser<'_> {
                 let mut members = Vec::new();
                 self.collection(|parser| {
                     let (key, key_span) = parser.key()?;
-                    let value = parser.value()?;
-                    members.push(Member {
-                        key,
-                        key_span,
-                        value,
-                    });
+                    members.push(Member::new(key, key_span, parser.value()?));
                     Ok(())
                 })?;
                 self.duplicates(&members);

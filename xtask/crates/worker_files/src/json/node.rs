@@ -1,6 +1,7 @@
 //! What comes of a text: values with their places, and what a strict parser refuses.
 
 use super::Span;
+use crate::source::{Place, Source, one_line};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonNode {
@@ -27,9 +28,34 @@ pub struct Member {
     pub value: JsonNode,
 }
 
+impl Member {
+    pub fn new(key: impl Into<String>, key_span: Span, value: JsonNode) -> Self {
+        let key = key.into();
+        Self {
+            key,
+            key_span,
+            value,
+        }
+    }
+
+    /// Where the key stands.
+    pub fn place(&self, source: &Source) -> Place {
+        source.place(self.key_span.clone())
+    }
+}
+
 impl JsonNode {
     pub fn new(span: Span, kind: JsonKind) -> Self {
         Self { span, kind }
+    }
+
+    pub fn place(&self, source: &Source) -> Place {
+        source.place(self.span.clone())
+    }
+
+    /// As it is written, in one line.
+    pub fn written(&self, source: &Source) -> String {
+        one_line(&source.text[self.span.clone()])
     }
 
     /// The value of a key; of several, the last, as every reader takes it.
@@ -46,6 +72,11 @@ impl JsonNode {
             JsonKind::Object(members) => members,
             _ => &[],
         }
+    }
+
+    /// The values of an object.
+    pub fn values(&self) -> impl Iterator<Item = &Self> {
+        self.members().iter().map(|member| &member.value)
     }
 
     pub fn items(&self) -> &[Self] {

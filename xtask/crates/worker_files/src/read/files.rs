@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Reader;
 use crate::WorkerInterface;
-use crate::glob::clean;
+use crate::glob::repo_path;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// Folders that are no part of a worker, unless the image takes them by name or code imports them.
@@ -47,14 +47,16 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     };
     add(".runpod/Dockerfile".into());
     add("Dockerfile".into());
-    let named = |name: &str| RepoPath::from(clean(name).as_str());
     for target in interface.bake.iter().flat_map(|bake| &bake.targets) {
         let context = target.setting("context").unwrap_or(".");
         let dockerfile = target.setting("dockerfile").unwrap_or("Dockerfile");
-        add(named(&format!("{context}/{dockerfile}")));
+        add(repo_path(&format!("{context}/{dockerfile}")));
     }
     for build in interface.compose.iter().flat_map(|service| &service.build) {
-        add(named(&format!("{}/{}", build.context, build.dockerfile)));
+        add(repo_path(&format!(
+            "{}/{}",
+            build.context, build.dockerfile
+        )));
     }
     let workflows = tree.entries().keys().filter(|path| {
         path.is_within(".github/workflows")
@@ -65,7 +67,7 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
         let text = String::from_utf8_lossy(&text);
         let words = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '=' | ','));
         for word in words.filter(|word| word.to_lowercase().contains("dockerfile")) {
-            add(named(word));
+            add(repo_path(word));
         }
     }
     // Those in `docker/`, then those beside the first ones.

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::run::{Invocation, When, offset, only};
 use super::{Hides, Manager, Package, Place, Reader, RepoPath, Source, folder_of, packages};
-use crate::glob::clean;
+use crate::glob::{clean, repo_path};
 use crate::is_one_of;
 use crate::packages::{Install, Listing, Requirement, Wanted};
 use crate::shell::{Command, Word};
@@ -77,7 +77,7 @@ impl Reader<'_> {
             return self.listed(listing, path, None, like);
         }
         let found = self.resolve(path, workdir).into_iter().next();
-        let file = found.unwrap_or_else(|| RepoPath::from(clean(path).as_str()));
+        let file = found.unwrap_or_else(|| repo_path(path));
         let file = self.source(&file)?;
         self.including.clear();
         self.listed(listing, path, file, like)
@@ -175,7 +175,7 @@ impl Reader<'_> {
                 self.named(listing, &name, Some(&folder), like)?;
                 continue;
             }
-            let path = RepoPath::from(clean(&format!("{folder}/{name}")).as_str());
+            let path = repo_path(&format!("{folder}/{name}"));
             let file = self.source(&path)?;
             self.listed(listing, &name, file, like)?;
         }

@@ -61,8 +61,8 @@ impl WorkerInterface {
         reader.scripts()?;
         reader.python()?;
         reader.packages()?;
-        reader.table();
-        reader.handed();
+        reader.flag_table();
+        reader.follow_copies();
         let Reader {
             mut interface,
             mut unread,

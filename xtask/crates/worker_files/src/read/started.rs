@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Reader, RepoPath, files, last_part};
-use crate::glob::clean;
+use crate::glob::{clean, repo_path};
 use crate::shell::{Command, Word};
 use crate::{is_one_of, steps};
 
@@ -98,7 +98,7 @@ impl Reader<'_> {
         if let Some(path) = self.in_image(word, workdir).or_else(on_path) {
             return vec![path];
         }
-        let path = RepoPath::from(clean(word).as_str());
+        let path = repo_path(word);
         let entry = self.tree.entries().get(&path);
         if self.copied.is_none() && entry.is_some_and(|entry| entry.mode.is_file()) {
             return vec![path];
