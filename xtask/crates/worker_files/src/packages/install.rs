@@ -18,10 +18,8 @@ pub struct Install {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    Package {
-        name: String,
-        spec: String,
-    },
+    /// Its name and its version.
+    Package(String, String),
     /// What a file or a folder lists.
     Listed(Listing, String),
     /// A name that only the build knows.
@@ -261,9 +259,9 @@ fn pip(command: &Command, from: usize) -> Install {
             "-e" | "--editable" => {
                 let value = value();
                 let named = requirement(value).filter(|_| value.contains("://"));
-                let package = |(name, spec)| Wanted::Package { name, spec };
                 let project = Wanted::Listed(Listing::Project, value.to_owned());
-                install.want(named.map_or(project, package), word);
+                let package = named.map(|(name, spec)| Wanted::Package(name, spec));
+                install.want(package.unwrap_or(project), word);
             }
             _ if is_one_of(PIP_INDEX, option) => {
                 let value = value();
@@ -321,7 +319,7 @@ fn python_word(text: &str) -> Option<Wanted> {
     match requirement(text) {
         // Upgrading the installer installs nothing for the worker.
         Some((name, _)) if is_one_of("pip setuptools wheel uv poetry", &name) => None,
-        Some((name, spec)) => Some(Wanted::Package { name, spec }),
+        Some((name, spec)) => Some(Wanted::Package(name, spec)),
         None if text.is_empty() => None,
         None => Some(Wanted::Computed(text.to_owned())),
     }
@@ -375,10 +373,9 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
         } else if text.contains('$') || text.starts_with('`') {
             install.want(Wanted::Computed(text.to_owned()), word);
         } else if manager == Manager::Apt && is_path(text) {
-            let (name, spec) = (text.to_owned(), String::new());
-            install.want(Wanted::Package { name, spec }, word);
+            install.want(Wanted::Package(text.to_owned(), String::new()), word);
         } else if let Some((name, spec)) = versioned(text) {
-            install.want(Wanted::Package { name, spec }, word);
+            install.want(Wanted::Package(name, spec), word);
         }
     }
     install.listed(command, Listing::Words)

@@ -72,7 +72,7 @@ pub fn requirements(source: &Source) -> Reading<Requirements> {
             for (wanted, _) in line.wanted {
                 let place = place.clone();
                 match wanted {
-                    Wanted::Package { name, spec } => {
+                    Wanted::Package(name, spec) => {
                         found.packages.push(Requirement { name, spec, place });
                     }
                     Wanted::Listed(listing, path) => found.includes.push((listing, path, place)),

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::run::{Invocation, When, offset, only};
-use super::{Hides, Manager, Package, Place, Reader, RepoPath, Source, folder_of, packages};
-use crate::glob::{clean, repo_path};
+use super::run::{Job, When, only};
+use super::{Hides, Manager, Package, Place, Reader, Source, folder_of, is_python, packages};
+use crate::glob::repo_path;
 use crate::is_one_of;
 use crate::packages::{Install, Listing, Requirement, Wanted};
 use crate::shell::{Command, Word};
@@ -19,42 +19,36 @@ impl Reader<'_> {
     pub fn uninstall(&mut self, command: &Command) {
         let words: Vec<&str> = command.run().iter().map(|word| &*word.text).collect();
         let is_pip = |word: &str| matches!(word.rsplit('/').next(), Some("pip" | "pip3"));
-        let at = words
-            .windows(2)
-            .position(|two| is_pip(two[0]) && two[1] == "uninstall");
-        let names = words.iter().skip(at.map_or(words.len(), |at| at + 2));
-        let names: Vec<String> = names.map(|name| packages::normal(name)).collect();
-        let is_gone =
-            |package: &Package| package.manager == Manager::Pip && names.contains(&package.name);
-        self.interface.packages.retain(|package| !is_gone(package));
+        let mut pairs = words.windows(2);
+        if let Some(at) = pairs.position(|two| is_pip(two[0]) && two[1] == "uninstall") {
+            let names = words[at + 2..].iter().map(|name| packages::normal(name));
+            let names: Vec<String> = names.collect();
+            let is_gone = |one: &Package| one.manager == Manager::Pip && names.contains(&one.name);
+            self.interface.packages.retain(|package| !is_gone(package));
+        }
     }
 
-    pub fn install(&mut self, job: &Invocation, source: &Source, install: Install) -> Result<()> {
+    pub fn install(&mut self, job: &Job, install: Install) -> Result<()> {
         let manager = install.manager;
         if job.when == When::Part && matches!(manager, Manager::Apt | Manager::Apk) {
             return Ok(());
         }
         let workdir = job.run.workdir.as_deref();
         for (wanted, range) in install.wanted {
-            let at = offset(&range, job.run.base);
             let package = Package {
                 index: install.index.clone(),
                 options: install.options.clone(),
-                ..unnamed(manager, job.when != When::Never, source.place(at.clone()))
+                ..unnamed(manager, job, &range)
             };
             match wanted {
-                Wanted::Package { name, spec } => {
-                    let packages = &mut self.interface.packages;
-                    packages.push(Package {
-                        name,
-                        spec,
-                        ..package
-                    });
+                Wanted::Package(name, spec) => {
+                    let place = package.place.clone();
+                    self.take(vec![Requirement { name, spec, place }], &package);
                 }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
-                    let unread = source.unread(at, what, &[Hides::Packages]);
-                    self.unread.push(unread);
+                    self.unread
+                        .push(job.unread(&range, what, &[Hides::Packages]));
                 }
                 Wanted::Listed(listing, path) => self.named(listing, &path, workdir, package)?,
             }
@@ -116,36 +110,34 @@ impl Reader<'_> {
     }
 
     /// Constraint files that a script names by a variable.
-    pub fn constrained(&mut self, job: &Invocation, source: &Source) -> Result<()> {
+    pub fn constraints_by_variable(&mut self, job: &Job) -> Result<()> {
         let sets = job.run.script.sets.iter();
         for (_, value, range) in sets.filter(|(name, ..)| is_one_of(CONSTRAINTS, name)) {
-            let place = job.place(source, range);
-            let package = unnamed(Manager::Pip, job.when != When::Never, place);
-            for path in value.split_whitespace() {
-                let (workdir, package) = (job.run.workdir.as_deref(), package.clone());
-                self.named(Listing::Constraints, path, workdir, package)?;
-            }
+            let package = unnamed(Manager::Pip, job, range);
+            self.constraints(value, job.run.workdir.as_deref(), &package)?;
         }
         Ok(())
     }
 
+    fn constraints(&mut self, files: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
+        let mut files = files.split_whitespace();
+        files.try_for_each(|path| self.named(Listing::Constraints, path, workdir, like.clone()))
+    }
+
     /// Requirements that a here-document gives: `pip install -r /dev/stdin <<EOF`.
-    pub fn given(
+    pub fn install_from_input(
         &mut self,
-        job: &Invocation,
-        source: &Source,
+        job: &Job,
         command: &Command,
         range: &Range<usize>,
     ) -> Result<()> {
         let is_input = |word: &Word| matches!(&*word.text, "/dev/stdin" | "-" | "-r/dev/stdin");
-        if !command.words.iter().any(is_input) {
-            return Ok(());
+        if command.words.iter().any(is_input) {
+            self.including.clear();
+            let input = only(&job.source, &job.in_file(range));
+            self.requirements(&input, &unnamed(Manager::Pip, job, range))?;
         }
-        let at = offset(range, job.run.base);
-        let in_image = job.when != When::Never;
-        let package = unnamed(Manager::Pip, in_image, source.place(at.clone()));
-        self.including.clear();
-        self.requirements(&only(source, &at), &package)
+        Ok(())
     }
 
     fn requirements(&mut self, source: &Source, like: &Package) -> Result<()> {
@@ -167,17 +159,14 @@ impl Reader<'_> {
         self.take(found.packages, &like);
         let folder = folder_of(&source.path);
         for (listing, name, place) in found.includes {
-            let like = Package {
-                place,
-                ..like.clone()
-            };
+            let mut like = like.clone();
+            like.place = place;
             if listing == Listing::Project {
                 self.named(listing, &name, Some(&folder), like)?;
-                continue;
+            } else {
+                let file = self.source(&repo_path(&format!("{folder}/{name}")))?;
+                self.listed(listing, &name, file, like)?;
             }
-            let path = repo_path(&format!("{folder}/{name}"));
-            let file = self.source(&path)?;
-            self.listed(listing, &name, file, like)?;
         }
         Ok(())
     }
@@ -195,13 +184,15 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, found: Vec<Requirement>, like: &Package) {
-        let found = found.into_iter().map(|requirement| Package {
-            name: requirement.name,
-            spec: requirement.spec,
-            place: requirement.place,
+        let package = |Requirement { name, spec, place }| Package {
+            name,
+            spec,
+            place,
             ..like.clone()
-        });
-        self.interface.packages.extend(found);
+        };
+        self.interface
+            .packages
+            .extend(found.into_iter().map(package));
     }
 
     fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
@@ -210,9 +201,8 @@ impl Reader<'_> {
         let mut found = Vec::new();
         for name in names.split(' ') {
             let path = format!("{}/{name}", folder.trim_end_matches('/'));
-            let relative = clean(&path);
             let held = self.in_image(&path, workdir);
-            let path = held.unwrap_or_else(|| RepoPath::from(relative.as_str()));
+            let path = held.unwrap_or_else(|| repo_path(&path));
             if let Some(source) = self.source(&path)? {
                 self.taken.insert(path);
                 found.push(source);
@@ -230,32 +220,34 @@ impl Reader<'_> {
         let set = image.flat_map(|image| image.env.iter().chain(&image.args));
         let set = set.filter(|named| is_one_of(CONSTRAINTS, &named.name));
         for named in set.cloned().collect::<Vec<_>>() {
-            let package = unnamed(Manager::Pip, true, named.place);
-            for path in named.value.split_whitespace() {
-                self.named(Listing::Constraints, path, None, package.clone())?;
-            }
+            self.constraints(&named.value, None, &by_pip(true, named.place))?;
         }
         let is_loose = |source: &&Source| {
             let name = String::from_utf8_lossy(source.path.name()).to_lowercase();
-            name.contains("requirements")
-                && !self.taken.contains(&source.path)
-                && !source.path.name().ends_with(b".py")
+            let is_listed = self.taken.contains(&source.path);
+            name.contains("requirements") && !is_listed && !is_python(&source.path)
         };
         let sources = self.interface.sources.values();
         let loose: Vec<Source> = sources.filter(is_loose).cloned().collect();
         for source in loose {
             let place = Place::start_of(&source.path);
-            let like = unnamed(Manager::Pip, self.copied.is_none(), place);
             self.including.clear();
-            self.requirements(&source, &like)?;
+            self.requirements(&source, &by_pip(self.copied.is_none(), place))?;
         }
         Ok(())
     }
 }
 
-fn unnamed(manager: Manager, in_image: bool, place: Place) -> Package {
+/// A package that is yet to be named.
+fn unnamed(manager: Manager, job: &Job, range: &Range<usize>) -> Package {
     Package {
         manager,
+        ..by_pip(job.when != When::Never, job.place(range))
+    }
+}
+
+fn by_pip(in_image: bool, place: Place) -> Package {
+    Package {
         in_image,
         place,
         ..Package::default()
