@@ -24,7 +24,7 @@ pub struct Word {
 }
 
 impl Word {
-    fn new(text: impl Into<String>, range: &Range<usize>) -> Self {
+    pub fn new(text: impl Into<String>, range: &Range<usize>) -> Self {
         let (text, range, choice) = (text.into(), range.clone(), false);
         Self {
             text,
@@ -135,10 +135,8 @@ fn calls_by_value(line: &str) -> bool {
 
 /// The lines of a text without what stands in them.
 pub fn blank(text: &str) -> String {
-    let blank = text
-        .bytes()
-        .map(|byte| if byte == b'\n' { '\n' } else { ' ' });
-    blank.collect()
+    let blank = |byte| if byte == b'\n' { '\n' } else { ' ' };
+    text.bytes().map(blank).collect()
 }
 
 pub fn is_name(text: &str) -> bool {

@@ -65,21 +65,21 @@ struct Editor<'a> {
 impl Editor<'_> {
     fn file(&mut self, root: &JsonNode) -> Result<(), NotUnderstood> {
         for keys in PATHS {
-            for node in found(root, keys) {
+            for node in root.all(keys) {
                 self.scalar(node, |editor, path| editor.anew(path, node))?;
             }
         }
-        for node in found(root, "services * build") {
+        for node in root.all("services * build") {
             self.build(node)?;
         }
-        for node in found(root, "services * build additional_contexts []") {
+        for node in root.all("services * build additional_contexts []") {
             self.scalar(node, |editor, value| {
                 let (name, path) = value.split_once('=').unwrap_or((value, ""));
                 let new = editor.anew(path, node)?;
                 Ok(new.map(|path| format!("{name}={path}")))
             })?;
         }
-        for node in found(root, "services * volumes []") {
+        for node in root.all("services * volumes []") {
             self.scalar(node, |editor, value| editor.volume(value, node))?;
         }
         Ok(())
@@ -196,20 +196,6 @@ impl Editor<'_> {
         self.output.edits.push((inner, new));
         Ok(())
     }
-}
-
-/// The values at a place: `*` is each value of a mapping, `[]` each member of a list.
-fn found<'n>(root: &'n JsonNode, keys: &str) -> Vec<&'n JsonNode> {
-    keys.split(' ').fold(vec![root], |found, key| {
-        let inside = |node: &'n JsonNode| -> Vec<&'n JsonNode> {
-            match key {
-                "*" => node.members().iter().map(|member| &member.value).collect(),
-                "[]" => node.items().iter().collect(),
-                key => node.get(key).into_iter().collect(),
-            }
-        };
-        found.into_iter().flat_map(inside).collect()
-    })
 }
 
 /// Absolute, in the home folder, or an address.

@@ -1,7 +1,8 @@
 //! COPY and ADD: what they take, and where it goes.
 
 use super::reader::DockerfileReader;
-use super::{Copy, Hides, Instruction, Step};
+use super::split::Document;
+use super::{Copy, Hides, Instruction, Step, document_mark};
 
 const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
 
@@ -19,8 +20,7 @@ impl DockerfileReader<'_> {
             let what = format!("{} names no source or no target", instruction.keyword);
             return self.not_read(instruction.range.clone(), what, &[Hides::Image]);
         };
-        let digit = |c: char| c.is_ascii_digit();
-        sources.retain(|source| !source.trim_start_matches(digit).starts_with("<<"));
+        sources.retain(|source| document_mark(source).is_none());
         let place = self.source.place(instruction.span());
         let from = all("--from").into_iter().next();
         let is_url = |source: &String| source.contains("://") || source.starts_with("git@");
@@ -35,27 +35,27 @@ impl DockerfileReader<'_> {
                 format!("--from={}", origin.unwrap_or_else(|| from.clone()))
             }));
             let others = options.iter().map(|option| option.text.clone());
-            let is_told = |option: &str| option.starts_with("--from=") || option == "--link";
-            words.extend(others.filter(|option| !is_told(option)));
+            let is_known = |option: &str| option.starts_with("--from=") || option == "--link";
+            words.extend(others.filter(|option| !is_known(option)));
             words.extend(sources.iter().chain([&dest]).cloned());
             let mut commands = vec![words.join(" ")];
-            let bodies = documents
-                .iter()
-                .map(|one| &self.source.text[one.body.clone()]);
-            commands.extend(bodies.map(|body| format!("<< {}", body.trim())));
+            let text = |document: &Document| self.source.text[document.body.clone()].trim();
+            commands.extend(documents.iter().map(|it| format!("<< {}", text(it))));
             let place = place.clone();
             self.image.steps.push(Step { commands, place });
         }
+        let target = self.expand(&dest, instruction);
+        let target = in_image(&target, self.folder().as_deref());
+        let is_quoted = |document: &Document| {
+            let line = instruction.line();
+            let is_in = |quote: &str| line.contains(&format!("<<{quote}{}{quote}", document.name));
+            is_in("'") || is_in("\"")
+        };
         if let [document] = documents.as_slice()
-            && ['\'', '"'].iter().any(|quote| {
-                let name = format!("<<{quote}{}{quote}", document.name);
-                instruction.line().contains(&name)
-            })
+            && is_quoted(document)
             && is_script(&dest, &self.source.text[document.body.clone()])
         {
-            let target = self.expand(&dest, instruction);
-            let target = in_image(&target, self.folder().as_deref());
-            self.written.insert(target, document.body.clone());
+            self.written.insert(target.clone(), document.body.clone());
         }
         sources.retain(|source| !is_url(source));
         if sources.is_empty() && from.is_none() {
@@ -63,15 +63,15 @@ impl DockerfileReader<'_> {
         }
         let paths = sources.iter().map(|path| self.expand(path, instruction));
         let paths = paths.collect();
-        let target = self.expand(&dest, instruction);
-        let mut flags = options.iter().map(|option| option.text.as_str());
         self.image.copies.push(Copy {
+            paths,
             sources,
             dest,
             from,
-            target: in_image(&target, self.folder().as_deref()),
-            paths,
-            parents: flags.any(|flag| matches!(flag, "--parents" | "--parents=true")),
+            target,
+            parents: options
+                .iter()
+                .any(|o| matches!(&*o.text, "--parents" | "--parents=true")),
             excludes: all("--exclude"),
             mode: all("--chmod").pop(),
             owner: all("--chown").pop(),
@@ -82,12 +82,8 @@ impl DockerfileReader<'_> {
 
 /// A path of the image without the first slash, dots taken out. A slash at the end stays.
 fn in_image(path: &str, workdir: Option<&str>) -> String {
-    let is_absolute = path.starts_with('/');
-    let folder = if is_absolute {
-        ""
-    } else {
-        workdir.unwrap_or_default()
-    };
+    let workdir = workdir.filter(|_| !path.starts_with('/'));
+    let folder = workdir.unwrap_or_default();
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
     let mut plain = crate::glob::clean(&format!("{folder}/{path}"));
     if is_folder && !plain.is_empty() {

@@ -23,18 +23,15 @@ impl PathMap {
         let root = &self.root;
         let pattern = is_pattern(path);
         let is_outside = || path.contains("**") || !RepoPath::from(path).is_within(root);
-        let trouble = if path.is_empty() {
-            "the whole build context is copied, and upstream's other files are not in a worker's \
-             repository"
+        if path.is_empty() {
+            let what = "the whole build context is copied, and upstream's other files are not in \
+                        a worker's repository";
+            return Err(what.to_owned());
         } else if pattern && is_outside() {
-            &format!("the pattern `{path}` spans folders or reaches outside of `{root}/`")
+            let what = "spans folders or reaches outside of";
+            return Err(format!("the pattern `{path}` {what} `{root}/`"));
         } else if Glob::new(path, false).is_none() {
-            &format!("`{path}` is a bad pattern")
-        } else {
-            ""
-        };
-        if !trouble.is_empty() {
-            return Err(trouble.to_owned());
+            return Err(format!("`{path}` is a bad pattern"));
         }
         let mut landing = Landing::default();
         let moved = self.moved.iter().map(|(from, to)| (from, Some(to)));
@@ -50,11 +47,11 @@ impl PathMap {
                 Some(to) => self.place(file, end, to, folder_mark || pattern, &mut landing)?,
             }
         }
-        let why = match landing.left.is_empty() {
-            _ if !landing.places.is_empty() => return Ok(landing),
-            true => "a worker's repository does not hold",
-            false => "does not come along",
-        };
+        if !landing.places.is_empty() {
+            return Ok(landing);
+        }
+        let whys = ["a worker's repository does not hold", "does not come along"];
+        let why = whys[usize::from(!landing.left.is_empty())];
         Err(format!("`{path}` is copied, which {why}"))
     }
 
@@ -79,9 +76,11 @@ impl PathMap {
         for (at, _) in text.match_indices('/').filter(|(at, _)| *at >= end) {
             let below = text[end..at].trim_start_matches('/');
             if let Some(whole) = self.whole(&text[..at]) {
-                let is_deep = !below.is_empty();
-                let mark = if is_deep || folder_mark { "/" } else { "" };
-                landing.add(below, format!("{whole}{mark}"));
+                let is_marked = folder_mark || !below.is_empty();
+                landing.add(
+                    below,
+                    format!("{whole}{}", if is_marked { "/" } else { "" }),
+                );
                 return Ok(());
             }
             landing.folder = true;
@@ -104,24 +103,16 @@ impl PathMap {
 }
 
 impl Landing {
-    fn add(&mut self, place: &str, source: String) {
-        let place = if place.is_empty() {
-            String::new()
-        } else {
-            format!("{place}/")
-        };
-        self.places.entry(place).or_default().insert(source);
+    fn add(&mut self, folder: &str, source: String) {
+        let slash = if folder.is_empty() { "" } else { "/" };
+        let sources = self.places.entry(format!("{folder}{slash}"));
+        sources.or_default().insert(source);
     }
 
     /// The source, where it is one that lands in the destination itself.
     pub fn only(&self) -> Option<&str> {
-        let mut all = self.places.iter().flat_map(|(place, names)| {
-            let names = names.iter();
-            names.map(move |name| (place.is_empty(), name.as_str()))
-        });
-        match (all.next(), all.next()) {
-            (Some((true, name)), None) if !self.folder => Some(name),
-            _ => None,
-        }
+        let mut names = self.places.values().flatten();
+        let is_alone = !self.folder && self.places.contains_key("") && names.clone().count() == 1;
+        names.next().filter(|_| is_alone).map(String::as_str)
     }
 }

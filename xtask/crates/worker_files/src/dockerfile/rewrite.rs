@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::landing::Landing;
-use super::reader::part;
-use super::{DockerfileWord, Instruction, split, try_expand};
-use crate::Source;
+use super::reader::field;
+use super::{Instruction, document_mark, split, try_expand};
 use crate::glob::{clean, head, is_pattern};
 use crate::json::quote;
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, listed, open};
+use crate::shell::Word;
+use crate::{Source, is_one_of};
 use xtask_core::tree::RepoPath;
 
 /// Something that the build takes from its context.
@@ -37,10 +38,12 @@ pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
     let text = open(dockerfile)?;
     let mut found = Vec::new();
     Walk::each(&text, |walk, instruction| {
-        for (path, span) in walk.sources(instruction)? {
-            let line = text.line_of(span.start);
-            found.push(Taken { path, line });
-        }
+        let line = |span: Range<usize>| text.line_of(span.start);
+        let sources = walk.sources(instruction)?.into_iter();
+        found.extend(sources.map(|(path, span)| Taken {
+            path,
+            line: line(span),
+        }));
         Ok(())
     })?;
     Ok(found)
@@ -98,9 +101,8 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
             return Ok(());
         }
         let edits = edits(&text, instruction, &sources, &landings);
-        output
-            .edits
-            .extend(edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY))?);
+        let edits = edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY))?;
+        output.edits.extend(edits);
         let what = match (&sources[..], landings[0].only()) {
             ([(path, _)], None) => format!("what was `{path}` is copied by name"),
             _ => "the files are taken from where they now lie".to_owned(),
@@ -148,11 +150,11 @@ fn edits(
         let what = "a mount of files that no longer lie together";
         return Err((instruction.range.start, what.to_owned()));
     }
-    anew(text, instruction, sources, landings)
+    instruction_for_each_folder(text, instruction, sources, landings)
 }
 
 /// The instruction written from scratch, once for each destination.
-fn anew(
+fn instruction_for_each_folder(
     text: &Source,
     instruction: &Instruction,
     sources: &[ContextSource],
@@ -199,9 +201,10 @@ fn anew(
         let words = [&names[..], &[&dest]].concat();
         if is_json {
             let words: Vec<String> = words.into_iter().map(quote).collect();
-            return format!("{head}[{}]", words.join(", "));
+            format!("{head}[{}]", words.join(", "))
+        } else {
+            format!("{head}{}", words.join(" "))
         }
-        format!("{head}{}", words.join(" "))
     };
     let lines: Vec<String> = places.iter().map(line).collect();
     let line_start = text.line(text.line_of(start) - 1).0;
@@ -238,7 +241,7 @@ impl<'t> Walk<'t> {
         for instruction in &split(&text.text) {
             let start = instruction.range.start;
             let keyword = instruction.keyword.as_str();
-            if !is_keyword(keyword) {
+            if !is_one_of(KEYWORDS, keyword) {
                 let what = format!("unknown instruction `{keyword}`");
                 return Err(text.refuse(start, what, HELP));
             }
@@ -272,11 +275,10 @@ impl<'t> Walk<'t> {
             } else if self.env.contains(&name) {
                 continue;
             }
-            let value = match value {
+            let value = match (value, &self.global) {
                 // All values of a line see what was set before it. The old form of ENV keeps its quotes.
-                Some(value) => expanded(value.trim_matches(['"', '\'']), &before),
-                None => self
-                    .global
+                (Some(value), _) => expanded(value.trim_matches(['"', '\'']), &before),
+                (None, global) => global
                     .as_ref()
                     .and_then(|global| global.get(&name).cloned()),
             };
@@ -305,7 +307,7 @@ impl<'t> Walk<'t> {
     /// bind mounts.
     fn sources(&self, instruction: &Instruction) -> Result<Sources, NotUnderstood> {
         let (options, at) = instruction.options();
-        let from_elsewhere = |option: &DockerfileWord| option.text.starts_with("--from=");
+        let from_elsewhere = |option: &Word| option.text.starts_with("--from=");
         match instruction.keyword.as_str() {
             "COPY" | "ADD" if !options.iter().any(from_elsewhere) => self.copied(instruction, at),
             "RUN" => {
@@ -327,8 +329,7 @@ impl<'t> Walk<'t> {
         let is_remote = |source: &str| keyword == "ADD" && is_remote(source);
         let mut sources = Vec::new();
         for word in all {
-            let digits = word.text.trim_start_matches(|c: char| c.is_ascii_digit());
-            if !is_json && digits.starts_with("<<") || is_remote(&word.text) {
+            if !is_json && document_mark(&word.text).is_some() || is_remote(&word.text) {
                 continue;
             }
             let written = &self.text.text[word.range.clone()];
@@ -345,12 +346,12 @@ impl<'t> Walk<'t> {
     }
 
     /// The source of a bind mount from the build context.
-    fn mounted(&self, option: &DockerfileWord) -> Result<Option<ContextSource>, NotUnderstood> {
+    fn mounted(&self, option: &Word) -> Result<Option<ContextSource>, NotUnderstood> {
         let Some(value) = option.text.strip_prefix("--mount=") else {
             return Ok(None);
         };
-        let is_bind = part(value, &["type"]).is_none_or(|kind| kind == "bind");
-        if !is_bind || part(value, &["from"]).is_some() {
+        let is_bind = field(value, &["type"]).is_none_or(|kind| kind == "bind");
+        if !is_bind || field(value, &["from"]).is_some() {
             return Ok(None);
         }
         let (start, written) = (option.range.start, &self.text.text[option.range.clone()]);
@@ -358,13 +359,13 @@ impl<'t> Walk<'t> {
         if written != option.text {
             return self.refuse(start, "a mount with quotes or over several lines");
         }
-        let source = part(value, &["source", "src"]).unwrap_or_default();
+        let source = field(value, &["source", "src"]).unwrap_or_default();
         let at = ["source=", "src="].iter().find_map(|key| {
             let at = written.find(&format!("{key}{source}"))?;
             Some(start + at + key.len())
         });
         let span = at.map_or(option.range.clone(), |at| at..at + source.len());
-        Ok(Some((self.source(&source, span.start)?, span)))
+        Ok(Some((self.source(source, span.start)?, span)))
     }
 }
 
@@ -373,11 +374,8 @@ fn expanded(text: &str, values: &BTreeMap<String, String>) -> Option<String> {
     try_expand(text, values).filter(|text| !text.contains('$'))
 }
 
-fn is_keyword(word: &str) -> bool {
-    const KEYWORDS: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME HEALTHCHECK \
-                            COPY ADD RUN SHELL CMD ENTRYPOINT ONBUILD MAINTAINER";
-    crate::is_one_of(KEYWORDS, word)
-}
+const KEYWORDS: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME HEALTHCHECK \
+                        COPY ADD RUN SHELL CMD ENTRYPOINT ONBUILD MAINTAINER";
 
 /// What `ADD` fetches instead of reading it from the context.
 fn is_remote(source: &str) -> bool {

@@ -4,6 +4,8 @@
 use std::iter::repeat_n;
 use std::ops::Range;
 
+use crate::shell::Word;
+
 /// An instruction with everything that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
@@ -30,13 +32,6 @@ pub struct Document {
     pub ends: bool,
 }
 
-/// A word with its quotes removed. A dollar sign that stands for itself keeps a backslash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DockerfileWord {
-    pub text: String,
-    pub range: Range<usize>,
-}
-
 impl Instruction {
     /// The arguments without here-documents and without what continues lines.
     pub fn line(&self) -> String {
@@ -48,26 +43,29 @@ impl Instruction {
         self.range.start..self.start + self.line_end
     }
 
+    /// Where the arguments stand in the file, without here-documents.
+    pub fn arguments(&self) -> Range<usize> {
+        self.start..self.start + self.line_end
+    }
+
     /// The strings of the JSON form, if the arguments from `at` on are one.
     pub fn json(&self, at: usize) -> Option<Vec<String>> {
         serde_json::from_str(&clean(&self.text[at..self.line_end])).ok()
     }
 
     /// The arguments from `at` on: the strings of the JSON form, or the words.
-    pub fn words(&self, at: usize) -> Vec<DockerfileWord> {
+    pub fn words(&self, at: usize) -> Vec<Word> {
         let (text, base) = (&self.text[at..self.line_end], self.start + at);
         let Some(strings) = self.json(at) else {
             return words(text, self.escape, base);
         };
         let words = strings.into_iter().zip(quoted_spans(text, base));
-        words
-            .map(|(text, range)| DockerfileWord { text, range })
-            .collect()
+        words.map(|(text, range)| Word::new(text, &range)).collect()
     }
 
     /// What ARG, ENV or LABEL sets, with the places of the names: `A=1 B="x y"`, the old form
     /// `A value to the end`, or a name alone.
-    pub fn assignments(&self) -> Vec<(DockerfileWord, Option<String>)> {
+    pub fn assignments(&self) -> Vec<(Word, Option<String>)> {
         let mut words = self.words(0);
         if let Some(first) = words.first()
             && self.keyword != "ARG"
@@ -77,20 +75,24 @@ impl Instruction {
             let value = clean(&self.text[from..self.line_end]).trim().to_owned();
             return vec![(words.swap_remove(0), Some(value))];
         }
-        let words = words.into_iter();
-        let words = words.take_while(|word| !word.text.starts_with('#'));
-        let assignment = |mut word: DockerfileWord| {
+        words.truncate(
+            words
+                .iter()
+                .take_while(|word| !word.text.starts_with('#'))
+                .count(),
+        );
+        let assignment = |mut word: Word| {
             let equals = word.text.find('=');
             let value = equals.map(|at| word.text.split_off(at)[1..].to_owned());
             let end = word.range.start + word.text.len();
             word.range.end = word.range.end.min(end);
             (word, value)
         };
-        words.map(assignment).collect()
+        words.into_iter().map(assignment).collect()
     }
 
     /// Options in front of the arguments, `--name=value`, and where the rest begins.
-    pub fn options(&self) -> (Vec<DockerfileWord>, usize) {
+    pub fn options(&self) -> (Vec<Word>, usize) {
         let mut options = words(&self.text[..self.line_end], self.escape, self.start);
         let rest = options.iter().position(|word| !word.text.starts_with("--"));
         let rest = options.split_off(rest.unwrap_or(options.len()));
@@ -108,7 +110,7 @@ pub fn split(text: &str) -> Vec<Instruction> {
     let mut lines = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        let text = line.strip_suffix('\n').unwrap_or(line);
+        let text = line.trim_end_matches('\n');
         let text = text.strip_suffix('\r').unwrap_or(text);
         let end = line.len() - text.len();
         lines.push(Line { start, text, end });
@@ -126,11 +128,10 @@ pub fn split(text: &str) -> Vec<Instruction> {
             _ => break,
         }
     }
-    let next = 0;
     let mut splitter = Splitter {
         lines,
         escape,
-        next,
+        next: 0,
     };
     std::iter::from_fn(|| splitter.instruction()).collect()
 }
@@ -239,9 +240,8 @@ fn announced(text: &str, escape: u8) -> Vec<(String, bool)> {
     if !text.contains("<<") {
         return Vec::new();
     }
-    let delimiter = |word: DockerfileWord| {
-        let rest = word.text.trim_start_matches(|c: char| c.is_ascii_digit());
-        let rest = rest.strip_prefix("<<")?;
+    let delimiter = |word: Word| {
+        let rest = document_mark(&word.text)?;
         let name = rest.strip_prefix('-').unwrap_or(rest);
         let strips = name.len() < rest.len();
         let name = name.split([';', '&', '|', ')', '>', '<']).next()?;
@@ -249,6 +249,12 @@ fn announced(text: &str, escape: u8) -> Vec<(String, bool)> {
     };
     let words = words(text, escape, 0).into_iter();
     words.filter_map(delimiter).collect()
+}
+
+/// What follows `<<`, with which a word announces a here-document.
+pub fn document_mark(word: &str) -> Option<&str> {
+    let digits = |c: char| c.is_ascii_digit();
+    word.trim_start_matches(digits).strip_prefix("<<")
 }
 
 pub fn clean(text: &str) -> String {
@@ -276,8 +282,9 @@ fn quoted_spans(text: &str, base: usize) -> Vec<Range<usize>> {
     spans
 }
 
-/// The words of a line, as Docker splits it, with their places in the line.
-fn words(text: &str, escape: u8, base: usize) -> Vec<DockerfileWord> {
+/// The words of a line, as Docker splits it, with their places in the line. They have no quotes,
+/// and a dollar sign that stands for itself keeps a backslash.
+fn words(text: &str, escape: u8, base: usize) -> Vec<Word> {
     let mut out = Vec::new();
     let mut chars = text.char_indices().peekable();
     let blank = |&(_, c): &(usize, char)| c.is_whitespace() || c == '\0';
@@ -309,9 +316,6 @@ fn words(text: &str, escape: u8, base: usize) -> Vec<DockerfileWord> {
                 (c, _) => word.push(c),
             }
         }
-        out.push(DockerfileWord {
-            text: word,
-            range: base + start..base + end,
-        });
+        out.push(Word::new(word, &(base + start..base + end)));
     }
 }

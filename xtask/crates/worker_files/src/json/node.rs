@@ -86,6 +86,20 @@ impl JsonNode {
         }
     }
 
+    /// The values at a path of keys: `*` is each value of an object, `[]` each item of an array.
+    pub fn all<'n>(&'n self, path: &str) -> Vec<&'n Self> {
+        path.split(' ').fold(vec![self], |found, key| {
+            let inside = |node: &'n Self| -> Vec<&'n Self> {
+                match key {
+                    "*" => node.values().collect(),
+                    "[]" => node.items().iter().collect(),
+                    key => node.get(key).into_iter().collect(),
+                }
+            };
+            found.into_iter().flat_map(inside).collect()
+        })
+    }
+
     /// The value of a key; `null` where there is none.
     pub fn at(&self, key: &str) -> &Self {
         static NULL: JsonNode = JsonNode {

@@ -5,6 +5,7 @@ mod project;
 
 use std::ops::Range;
 
+use super::json::JsonNode;
 use super::{Hides, Place, Reading, Source, Unread};
 
 pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, counts, installed};
@@ -135,10 +136,9 @@ pub fn requirement(text: &str) -> Option<(String, String)> {
     if let Some(found) = url_name(text).or_else(|| archive_name(text)) {
         return Some(found);
     }
-    let end = text
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
-        .unwrap_or(text.len());
-    let (name, spec) = text.split_at(end);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let spec = text.trim_start_matches(is_name);
+    let name = &text[..text.len() - spec.len()];
     let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !begins || spec.starts_with([':', '/', '+', '\\']) || name.contains("..") {
         return None;
@@ -157,13 +157,11 @@ fn in_order(spec: &str) -> String {
     extras.sort_unstable();
     let mut bounds: Vec<&str> = bounds.split(',').collect();
     bounds.sort_by_key(|bound| (bound.starts_with('<'), bound.starts_with('!'), *bound));
-    let (extras, bounds) = (extras.join(","), bounds.join(","));
-    let (open, close) = if extras.is_empty() {
-        ("", "")
-    } else {
-        ("[", "]")
-    };
-    format!("{open}{extras}{close}{bounds}{marker}")
+    let bounds = bounds.join(",");
+    if extras.is_empty() {
+        return format!("{bounds}{marker}");
+    }
+    format!("[{}]{bounds}{marker}", extras.join(","))
 }
 
 /// The package that a URL names: by `#egg=`, by its repository, or by its archive.
@@ -197,14 +195,15 @@ fn plain_name(name: &str) -> Option<String> {
 /// The package of a wheel or a source archive, by its file's name.
 fn archive_name(path: &str) -> Option<(String, String)> {
     let file = path.rsplit('/').next()?;
-    let wheel = file.strip_suffix(".whl");
-    let mut ends = [".tar.gz", ".zip", ".tar.bz2"].iter();
-    let stem = wheel.or_else(|| ends.find_map(|end| file.strip_suffix(end)))?;
+    let mut ends = [".whl", ".tar.gz", ".zip", ".tar.bz2"].iter();
+    let stem = ends.find_map(|end| file.strip_suffix(end))?;
     let is_version = |at: &usize| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit());
     let mut dashes = stem.match_indices('-').map(|(at, _)| at);
-    let end = match wheel {
-        Some(_) => dashes.next(),
-        None => dashes.rfind(is_version),
+    let is_wheel = file.ends_with(".whl");
+    let end = if is_wheel {
+        dashes.next()
+    } else {
+        dashes.rfind(is_version)
     };
     let name = &stem[..end.unwrap_or(stem.len())];
     plain_name(name).map(|name| (name, format!("@{path}")))
@@ -216,31 +215,26 @@ fn is_path(text: &str) -> bool {
 }
 
 pub fn normal(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for c in name.chars() {
-        match c {
-            '-' | '_' | '.' if out.ends_with('-') => {}
-            '-' | '_' | '.' => out.push('-'),
-            c => out.push(c.to_ascii_lowercase()),
-        }
+    let mut name = name.to_ascii_lowercase().replace(['_', '.'], "-");
+    while name.contains("--") {
+        name = name.replace("--", "-");
     }
-    out
+    name
 }
 
 /// A requirement that is a string of a project's file.
 fn listed(
     source: &Source,
-    text: &str,
-    range: Range<usize>,
+    node: &JsonNode,
     packages: &mut Vec<Requirement>,
     unread: &mut Vec<Unread>,
 ) {
+    let text = node.as_str().unwrap_or_default();
     if let Some((name, spec)) = requirement(text) {
-        let place = source.place(range);
-        packages.push(Requirement { name, spec, place });
+        packages.push(Requirement::new(name, spec, node.place(source)));
     } else {
         let what = format!("{text}: no requirement that can be read");
-        unread.push(source.unread(range, what, &[Hides::Packages]));
+        unread.push(source.unread(node.span.clone(), what, &[Hides::Packages]));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::install::versioned;
 use super::{Manager, Requirement, listed, normal};
-use crate::json::JsonNode;
+use crate::json::{JsonKind, JsonNode, Member};
 use crate::python::string_lists;
 use crate::{Hides, Reading, Source, Unread, json, toml, yaml};
 
@@ -17,8 +17,8 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
             b"pyproject.toml" => pyproject(source, &mut packages, &mut unread),
             b"Pipfile" => {
                 let root = toml::read(source, PACKAGES, &mut unread);
-                indexes(source, &[root.list("source")], &mut packages);
-                table(source, root.get("packages"), &mut packages);
+                packages.extend(indexes(source, &root, "source"));
+                packages.extend(table(source, &root, "packages"));
             }
             b"setup.py" => setup_py(source, &mut packages, &mut unread),
             b"setup.cfg" => {
@@ -39,37 +39,39 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
 
 fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
     let root = toml::read(source, PACKAGES, unread);
-    let at = |path: &str| {
-        let mut names = path.split('.');
-        names.try_fold(&root, |node, name| node.get(name))
-    };
-    let list = |path: &str| at(path).map_or(&[][..], JsonNode::items);
-    let lists = |path: &str| at(path).map_or(&[][..], JsonNode::members);
     let begin = packages.len();
-    let groups = lists("project.optional-dependencies").iter();
-    let groups = groups.chain(lists("dependency-groups"));
-    let grouped = groups.flat_map(|group| group.value.items());
-    let own = list("project.dependencies").iter();
-    for item in own.chain(grouped).chain(list("tool.uv.dev-dependencies")) {
+    for path in [
+        "project dependencies []",
+        "project optional-dependencies * []",
+        "dependency-groups * []",
+        "tool uv dev-dependencies []",
+    ] {
         // What else a group holds names another one.
-        if let Some(text) = item.as_str() {
-            listed(source, text, item.span.clone(), packages, unread);
+        for item in root
+            .all(path)
+            .into_iter()
+            .filter(|item| item.as_str().is_some())
+        {
+            listed(source, item, packages, unread);
         }
     }
-    for item in list("project.dynamic") {
+    for item in root.all("project dynamic []") {
         if item.as_str() == Some("dependencies") {
             let what = "the project's dependencies are computed";
             unread.push(source.unread(item.span.clone(), what, PACKAGES));
         }
     }
-    table(source, at("tool.poetry.dependencies"), packages);
-    for group in lists("tool.poetry.group") {
-        table(source, group.value.get("dependencies"), packages);
+    for path in [
+        "tool poetry dependencies",
+        "tool poetry group * dependencies",
+    ] {
+        packages.extend(table(source, &root, path));
     }
-    let named = ["tool.uv.index", "tool.poetry.source", "tool.pdm.source"];
-    indexes(source, &named.map(list), packages);
+    for path in ["tool uv index", "tool poetry source", "tool pdm source"] {
+        packages.extend(indexes(source, &root, path));
+    }
     // Where packages come from is part of what is asked for.
-    for from in lists("tool.uv.sources") {
+    for from in root.at("tool").at("uv").object("sources") {
         let name = normal(&from.key);
         let spec = format!("@{}", written(source, &from.value).replace(' ', ""));
         let of_name = |package: &&mut Requirement| package.name == name;
@@ -80,15 +82,17 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
 }
 
 /// The packages that are a table's keys, as poetry and pipenv have them.
-fn table(source: &Source, table: Option<&JsonNode>, packages: &mut Vec<Requirement>) {
-    for member in table.map_or(&[][..], JsonNode::members) {
-        if member.key != "python" {
-            let spec = written(source, &member.value);
-            let spec = if spec == "*" { "" } else { &spec };
-            let place = source.place(member.key_span.clone());
-            packages.push(Requirement::new(normal(&member.key), spec, place));
-        }
-    }
+fn table(source: &Source, root: &JsonNode, path: &str) -> Vec<Requirement> {
+    let members = root.all(path).into_iter().flat_map(JsonNode::members);
+    let package = |member: &Member| {
+        let spec = written(source, &member.value);
+        let spec = if spec == "*" { "" } else { &spec };
+        Requirement::new(normal(&member.key), spec, member.place(source))
+    };
+    members
+        .filter(|member| member.key != "python")
+        .map(package)
+        .collect()
 }
 
 /// A value as it is written; that of a table with a heading as if it stood in one line.
@@ -100,26 +104,19 @@ fn written(source: &Source, value: &JsonNode) -> String {
     if value.members().is_empty() || text.starts_with('{') {
         return text.to_owned();
     }
-    let members = value.members().iter();
-    let members = members.map(|member| {
-        let quote = if member.value.as_str().is_some() {
-            "\""
-        } else {
-            ""
-        };
-        let text = written(source, &member.value);
-        format!("{} = {quote}{text}{quote}", member.key)
+    let members = value.members().iter().map(|Member { key, value, .. }| {
+        let quote = if value.as_str().is_some() { "\"" } else { "" };
+        format!("{key} = {quote}{}{quote}", written(source, value))
     });
     format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
 }
 
-fn indexes(source: &Source, lists: &[&[JsonNode]], packages: &mut Vec<Requirement>) {
-    for index in lists.iter().copied().flatten() {
-        if let Some(url) = index.get("url") {
-            let name = format!("--index {}", url.as_str().unwrap_or_default());
-            packages.push(Requirement::new(name, "", source.place(url.span.clone())));
-        }
-    }
+fn indexes(source: &Source, root: &JsonNode, path: &str) -> Vec<Requirement> {
+    let urls = root.all(&format!("{path} [] url")).into_iter().map(|url| {
+        let name = format!("--index {}", url.as_str().unwrap_or_default());
+        Requirement::new(name, "", url.place(source))
+    });
+    urls.collect()
 }
 
 /// A lock file gives the project's own dependencies their versions. Without a project file all of
@@ -171,7 +168,12 @@ fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<U
         unread.push(source.unread(range, what, PACKAGES));
     }
     for (string, range) in lists.into_iter().flat_map(|list| list.strings) {
-        listed(source, &string, range, packages, unread);
+        listed(
+            source,
+            &JsonNode::new(range, JsonKind::String(string)),
+            packages,
+            unread,
+        );
     }
 }
 
@@ -183,12 +185,13 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
         Err(fault) => return Reading::new(found, vec![fault]),
     };
     let conda = |(name, spec), node: &JsonNode| {
-        let place = source.place(node.span.clone());
-        (Manager::Conda, Requirement::new(name, spec, place))
+        let requirement = Requirement::new(name, spec, node.place(source));
+        (Manager::Conda, requirement)
     };
     for node in root.list("channels") {
-        let named = |value: &str| (format!("-c {value}"), String::new());
-        let channel = node.as_str().map(named);
+        let channel = node
+            .as_str()
+            .map(|channel| (format!("-c {channel}"), String::new()));
         found.extend(channel.map(|channel| conda(channel, node)));
     }
     if let Some(first) = root.object("variables").first() {
@@ -199,10 +202,12 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
         let package = node.as_str().and_then(versioned);
         found.extend(package.map(|package| conda(package, node)));
         let mut packages = Vec::new();
-        for line in node.list("pip") {
-            if let Some(value) = line.as_str() {
-                listed(source, value, line.span.clone(), &mut packages, &mut unread);
-            }
+        for line in node
+            .list("pip")
+            .iter()
+            .filter(|line| line.as_str().is_some())
+        {
+            listed(source, line, &mut packages, &mut unread);
         }
         found.extend(packages.into_iter().map(|package| (Manager::Pip, package)));
     }
