@@ -14,9 +14,12 @@ const DEEPEST: usize = 200;
 /// Where and why a text is no YAML that can be worked with.
 pub type Fault = (usize, String);
 
-pub fn read(source: &Source, may_hide: &[Hides]) -> Result<JsonNode, Unread> {
-    parse(&source.text)
-        .map_err(|(at, what)| source.unread(at..at, format!("not YAML: {what}"), may_hide))
+/// A file's root; `null` where it is no YAML.
+pub fn read(source: &Source, may_hide: &[Hides], unread: &mut Vec<Unread>) -> JsonNode {
+    parse(&source.text).unwrap_or_else(|(at, what)| {
+        unread.push(source.unread(at..at, format!("not YAML: {what}"), may_hide));
+        JsonNode::new(0..0, JsonKind::Null)
+    })
 }
 
 pub fn parse(text: &str) -> Result<JsonNode, Fault> {

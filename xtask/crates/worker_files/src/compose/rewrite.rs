@@ -33,26 +33,13 @@ pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood
 }
 
 /// Where a compose file names paths, beside builds and volumes.
-const PATHS: &[&str] = &[
-    "configs * file",
-    "secrets * file",
-    "include []",
-    "include [] path",
-    "include [] path []",
-    "include [] env_file",
-    "include [] env_file []",
-    "include [] project_directory",
-    "services * env_file",
-    "services * env_file []",
-    "services * env_file [] path",
-    "services * label_file",
-    "services * label_file []",
-    "services * extends file",
-    "services * credential_spec file",
-    "services * volumes [] source",
-    "services * develop watch [] path",
-    "services * build additional_contexts *",
-];
+const PATHS: &str = "configs * file, secrets * file, \
+    include [], include [] path, include [] path [], include [] env_file, include [] env_file [], \
+    include [] project_directory, \
+    services * env_file, services * env_file [], services * env_file [] path, \
+    services * label_file, services * label_file [], services * extends file, \
+    services * credential_spec file, services * volumes [] source, \
+    services * develop watch [] path, services * build additional_contexts *";
 
 struct Editor<'a> {
     text: &'a Source,
@@ -64,10 +51,8 @@ struct Editor<'a> {
 
 impl Editor<'_> {
     fn file(&mut self, root: &JsonNode) -> Result<(), NotUnderstood> {
-        for keys in PATHS {
-            for node in root.all(keys) {
-                self.scalar(node, |editor, path| editor.anew(path, node))?;
-            }
+        for node in root.all(PATHS) {
+            self.scalar(node, |editor, path| editor.anew(path, node))?;
         }
         for node in root.all("services * build") {
             self.build(node)?;
@@ -89,9 +74,8 @@ impl Editor<'_> {
         let root = &self.map.root;
         let written = build.get("context").unwrap_or(build);
         let context = written.as_str().unwrap_or(".");
-        if let Some(inline) = build.get("dockerfile_inline")
-            && inline.as_str().is_some_and(|text| text.contains(root))
-        {
+        let inline = build.at("dockerfile_inline");
+        if inline.as_str().is_some_and(|text| text.contains(root)) {
             let what = format!("a Dockerfile inside of the compose file that names `{root}`");
             let help = "move it to a file of its own in the upstream";
             return Err(self.text.refuse(inline.span.start, what, help));
@@ -182,7 +166,7 @@ impl Editor<'_> {
         let Some((value, new)) = value.zip(new.flatten()) else {
             return Ok(());
         };
-        let span = node.span.clone();
+        let span = &node.span;
         let is_quoted = self.text.text[span.clone()].starts_with(['"', '\'']);
         let quote = usize::from(is_quoted);
         let inner = span.start + quote..span.end - quote;
@@ -200,10 +184,8 @@ impl Editor<'_> {
 
 /// Absolute, in the home folder, or an address.
 fn is_elsewhere(path: &str) -> bool {
-    path.starts_with(['/', '~'])
-        || path.contains("://")
-        || path.starts_with("git@")
-        || path.contains('\\')
+    let is_address = path.contains("://") || path.starts_with("git@");
+    is_address || path.starts_with(['/', '~']) || path.contains('\\')
 }
 
 #[cfg(test)]

@@ -86,18 +86,17 @@ impl JsonNode {
         }
     }
 
-    /// The values at a path of keys: `*` is each value of an object, `[]` each item of an array.
-    pub fn all<'n>(&'n self, path: &str) -> Vec<&'n Self> {
-        path.split(' ').fold(vec![self], |found, key| {
-            let inside = |node: &'n Self| -> Vec<&'n Self> {
-                match key {
-                    "*" => node.values().collect(),
-                    "[]" => node.items().iter().collect(),
-                    key => node.get(key).into_iter().collect(),
-                }
-            };
-            found.into_iter().flat_map(inside).collect()
-        })
+    /// The values at paths of keys, which commas separate: `*` is each value of an object, `[]`
+    /// each item of an array.
+    pub fn all<'n>(&'n self, paths: &str) -> Vec<&'n Self> {
+        let inside = |nodes: Vec<&'n Self>, key: &str| match key {
+            "*" => nodes.into_iter().flat_map(Self::values).collect(),
+            "[]" => nodes.into_iter().flat_map(Self::items).collect(),
+            key => nodes.into_iter().filter_map(|node| node.get(key)).collect(),
+        };
+        let paths = paths.split(", ");
+        let found = paths.flat_map(|path| path.split(' ').fold(vec![self], inside));
+        found.collect()
     }
 
     /// The value of a key; `null` where there is none.

@@ -222,14 +222,14 @@ pub fn normal(name: &str) -> String {
     name
 }
 
-/// A requirement that is a string of a project's file.
+/// A requirement that is a string of a project's file. Another value names a group of them.
 fn listed(
     source: &Source,
     node: &JsonNode,
     packages: &mut Vec<Requirement>,
     unread: &mut Vec<Unread>,
 ) {
-    let text = node.as_str().unwrap_or_default();
+    let Some(text) = node.as_str() else { return };
     if let Some((name, spec)) = requirement(text) {
         packages.push(Requirement::new(name, spec, node.place(source)));
     } else {

@@ -17,8 +17,8 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
             b"pyproject.toml" => pyproject(source, &mut packages, &mut unread),
             b"Pipfile" => {
                 let root = toml::read(source, PACKAGES, &mut unread);
-                packages.extend(indexes(source, &root, "source"));
-                packages.extend(table(source, &root, "packages"));
+                index_urls(source, root.all("source [] url"), &mut packages);
+                table(source, root.all("packages"), &mut packages);
             }
             b"setup.py" => setup_py(source, &mut packages, &mut unread),
             b"setup.cfg" => {
@@ -40,20 +40,10 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
 fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
     let root = toml::read(source, PACKAGES, unread);
     let begin = packages.len();
-    for path in [
-        "project dependencies []",
-        "project optional-dependencies * []",
-        "dependency-groups * []",
-        "tool uv dev-dependencies []",
-    ] {
-        // What else a group holds names another one.
-        for item in root
-            .all(path)
-            .into_iter()
-            .filter(|item| item.as_str().is_some())
-        {
-            listed(source, item, packages, unread);
-        }
+    let lists = "project dependencies [], project optional-dependencies * [], \
+                 dependency-groups * [], tool uv dev-dependencies []";
+    for item in root.all(lists) {
+        listed(source, item, packages, unread);
     }
     for item in root.all("project dynamic []") {
         if item.as_str() == Some("dependencies") {
@@ -61,15 +51,10 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
             unread.push(source.unread(item.span.clone(), what, PACKAGES));
         }
     }
-    for path in [
-        "tool poetry dependencies",
-        "tool poetry group * dependencies",
-    ] {
-        packages.extend(table(source, &root, path));
-    }
-    for path in ["tool uv index", "tool poetry source", "tool pdm source"] {
-        packages.extend(indexes(source, &root, path));
-    }
+    let tables = "tool poetry dependencies, tool poetry group * dependencies";
+    table(source, root.all(tables), packages);
+    let indexes = "tool uv index [] url, tool poetry source [] url, tool pdm source [] url";
+    index_urls(source, root.all(indexes), packages);
     // Where packages come from is part of what is asked for.
     for from in root.at("tool").at("uv").object("sources") {
         let name = normal(&from.key);
@@ -82,17 +67,13 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
 }
 
 /// The packages that are a table's keys, as poetry and pipenv have them.
-fn table(source: &Source, root: &JsonNode, path: &str) -> Vec<Requirement> {
-    let members = root.all(path).into_iter().flat_map(JsonNode::members);
-    let package = |member: &Member| {
+fn table(source: &Source, tables: Vec<&JsonNode>, packages: &mut Vec<Requirement>) {
+    let members = tables.into_iter().flat_map(JsonNode::members);
+    for member in members.filter(|member| member.key != "python") {
         let spec = written(source, &member.value);
-        let spec = if spec == "*" { "" } else { &spec };
-        Requirement::new(normal(&member.key), spec, member.place(source))
-    };
-    members
-        .filter(|member| member.key != "python")
-        .map(package)
-        .collect()
+        let (name, spec) = (normal(&member.key), if spec == "*" { "" } else { &spec });
+        packages.push(Requirement::new(name, spec, member.place(source)));
+    }
 }
 
 /// A value as it is written; that of a table with a heading as if it stood in one line.
@@ -111,26 +92,25 @@ fn written(source: &Source, value: &JsonNode) -> String {
     format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
 }
 
-fn indexes(source: &Source, root: &JsonNode, path: &str) -> Vec<Requirement> {
-    let urls = root.all(&format!("{path} [] url")).into_iter().map(|url| {
+fn index_urls(source: &Source, urls: Vec<&JsonNode>, packages: &mut Vec<Requirement>) {
+    for url in urls {
         let name = format!("--index {}", url.as_str().unwrap_or_default());
-        Requirement::new(name, "", url.place(source))
-    });
-    urls.collect()
+        packages.push(Requirement::new(name, "", url.place(source)));
+    }
 }
 
 /// A lock file gives the project's own dependencies their versions. Without a project file all of
 /// its packages count.
 fn locked(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
     let mut found: Vec<Requirement> = Vec::new();
-    let mut push = |name: &str, spec: String, range| {
-        found.push(Requirement::new(normal(name), spec, source.place(range)));
+    let mut push = |name: &str, spec: String, place| {
+        found.push(Requirement::new(normal(name), spec, place));
     };
     if source.path.name() == b"Pipfile.lock" {
         let root = json::parse(source.text.as_bytes()).root;
         for package in root.iter().flat_map(|root| root.object("default")) {
             let version = package.value.text("version").unwrap_or_default();
-            push(&package.key, version.to_owned(), package.key_span.clone());
+            push(&package.key, version.to_owned(), package.place(source));
         }
     } else {
         for package in toml::read(source, PACKAGES, unread).list("package") {
@@ -138,7 +118,7 @@ fn locked(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unr
             let spec = version.map(|version| format!("=={version}"));
             if let Some(name) = package.get("name") {
                 let text = name.as_str().unwrap_or_default();
-                push(text, spec.unwrap_or_default(), name.span.clone());
+                push(text, spec.unwrap_or_default(), name.place(source));
             }
         }
     }
@@ -168,30 +148,22 @@ fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<U
         unread.push(source.unread(range, what, PACKAGES));
     }
     for (string, range) in lists.into_iter().flat_map(|list| list.strings) {
-        listed(
-            source,
-            &JsonNode::new(range, JsonKind::String(string)),
-            packages,
-            unread,
-        );
+        let node = JsonNode::new(range, JsonKind::String(string));
+        listed(source, &node, packages, unread);
     }
 }
 
 /// conda's environment file: its own packages, and pip's.
 pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
     let (mut found, mut unread) = (Vec::new(), Vec::new());
-    let root = match yaml::read(source, PACKAGES) {
-        Ok(root) => root,
-        Err(fault) => return Reading::new(found, vec![fault]),
-    };
-    let conda = |(name, spec), node: &JsonNode| {
-        let requirement = Requirement::new(name, spec, node.place(source));
-        (Manager::Conda, requirement)
+    let root = yaml::read(source, PACKAGES, &mut unread);
+    let conda = |(name, spec): (String, String), node: &JsonNode| {
+        let place = node.place(source);
+        (Manager::Conda, Requirement { name, spec, place })
     };
     for node in root.list("channels") {
-        let channel = node
-            .as_str()
-            .map(|channel| (format!("-c {channel}"), String::new()));
+        let named = |value: &str| (format!("-c {value}"), String::new());
+        let channel = node.as_str().map(named);
         found.extend(channel.map(|channel| conda(channel, node)));
     }
     if let Some(first) = root.object("variables").first() {
@@ -202,11 +174,7 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
         let package = node.as_str().and_then(versioned);
         found.extend(package.map(|package| conda(package, node)));
         let mut packages = Vec::new();
-        for line in node
-            .list("pip")
-            .iter()
-            .filter(|line| line.as_str().is_some())
-        {
+        for line in node.list("pip") {
             listed(source, line, &mut packages, &mut unread);
         }
         found.extend(packages.into_iter().map(|package| (Manager::Pip, package)));

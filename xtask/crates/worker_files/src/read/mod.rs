@@ -349,14 +349,10 @@ impl Reader<'_> {
                 self.interface.python.flags.push(given);
                 continue;
             };
-            match yaml::read(&source, &[Hides::Flags]) {
-                Ok(root) => {
-                    let flags = configured(&source, &yaml::typed(&root, &source.text), &given);
-                    let more = flags.into_iter().filter(|one| !fixed.contains(&one.flag));
-                    self.interface.python.flags.extend(more);
-                }
-                Err(unread) => self.unread.push(unread),
-            }
+            let root = yaml::read(&source, &[Hides::Flags], &mut self.unread);
+            let flags = configured(&source, &yaml::typed(&root, &source.text), &given);
+            let more = flags.into_iter().filter(|one| !fixed.contains(&one.flag));
+            self.interface.python.flags.extend(more);
         }
         Ok(())
     }

@@ -132,11 +132,10 @@ fn path(file: &File, gone: &Gone<'_>, head: &str, word: &str) -> Option<(String,
 pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
     let stands_behind = |c: char| c.is_whitespace() || "\"'[,=(".contains(c);
     let goes_on = |c: char| is_path_char(c) || ":(".contains(c);
-    let (line, marks) = (head.trim_start(), ["#", ";", "//"]);
-    if !head.is_empty() && !head.ends_with(stands_behind)
-        || rest.starts_with(goes_on)
-        || marks.iter().any(|mark| line.starts_with(mark))
-    {
+    let line = head.trim_start();
+    let is_comment = line.starts_with(['#', ';']) || line.starts_with("//");
+    let is_part = !head.is_empty() && !head.ends_with(stands_behind) || rest.starts_with(goes_on);
+    if is_part || is_comment {
         return false;
     }
     let is_quoted = head.ends_with(['"', '\'']) && rest.starts_with(['"', '\'']);
@@ -152,13 +151,16 @@ pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
             let mut words = command.split_whitespace();
             let key = line.trim_start_matches("- ").split_once([':', '=']);
             let key = key.map(|(key, _)| key.trim().trim_matches(['"', '\'']));
-            let last = words.clone().next_back().unwrap_or_default();
-            !last.starts_with("--")
-                && (key.is_some_and(|key| is_one_of(KEYS, key))
-                    || form == Form::Code && bare.ends_with('=')
-                    || words.any(|word| {
-                        is_one_of(TOOLS, word.trim_matches(['"', '\'', '@', '`', '(']))
-                    }))
+            let is_option = words
+                .clone()
+                .next_back()
+                .is_some_and(|last| last.starts_with("--"));
+            let is_tool =
+                |word: &str| is_one_of(TOOLS, word.trim_matches(['"', '\'', '@', '`', '(']));
+            let takes_path = key.is_some_and(|key| is_one_of(KEYS, key))
+                || form == Form::Code && bare.ends_with('=')
+                || words.any(is_tool);
+            takes_path && !is_option
         }
     }
 }

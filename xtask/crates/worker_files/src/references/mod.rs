@@ -82,9 +82,13 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
         }
         let named = link.leads_to(target)?;
         let named = named.as_str()?;
-        let folder = || gone.folders.contains(named).then(|| gone.folder_now(named));
-        let file = gone.files.contains_key(named).then(|| gone.instead(named));
-        let instead = file.or_else(folder)?;
+        let instead = if gone.files.contains_key(named) {
+            gone.instead(named)
+        } else {
+            gone.folders
+                .contains(named)
+                .then(|| gone.folder_now(named))?
+        };
         Some(Dangling {
             path: link.clone(),
             line: 1,
@@ -107,21 +111,18 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
     for file in files.iter().filter_map(File::open) {
         // One line is one thing to do.
         let hits = file.source.lines().filter_map(|(start, line)| {
-            let mut all = line.match_indices(folder);
-            let is_meant = |(at, _): &(usize, &str)| {
-                is_meant(file.form, &line[..*at], &line[at + folder.len()..])
-            };
-            let (at, _) = all.find(is_meant)?;
+            let mut places = line.match_indices(folder).map(|(at, _)| at);
+            let after = |at: usize| &line[at + folder.len()..];
+            let at = places.find(|&at| is_meant(file.form, &line[..at], after(at)))?;
             let what = format!("mentions `{folder}/`, which is to go");
             Some((start + at, what, String::new()))
         });
         found.extend(file.findings(hits.collect()));
     }
-    for one in &mut found {
-        if is_aside(&one.path, &one.text) {
-            one.kind = MentionKind::Prose;
-        }
-    }
+    let asides = found
+        .iter_mut()
+        .filter(|one| is_aside(&one.path, &one.text));
+    asides.for_each(|one| one.kind = MentionKind::Prose);
     found.sort();
     found
 }
@@ -137,7 +138,7 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
     let quote = before.ends_with(['"', '\'']);
     let rest = after.strip_prefix('.');
     let dotted = rest.is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
-    let import = ["from ", "import "].contains(&before.trim_start());
+    let import = matches!(before.trim_start(), "from " | "import ");
     let module = form == Form::Python && (import || quote && dotted);
     let quoted = quote && after.starts_with(['"', '\'']);
     // `OLD=outdated`, `ARG OLD=outdated`, `OLD := outdated`, to be put before a path.
@@ -171,8 +172,8 @@ type Hit = (usize, String, String);
 pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
     let text = std::str::from_utf8(bake).ok()?;
     let source = Source::new(bake::FILE.into(), bake);
-    let mut undeclared = arguments::in_bake(&source, "Dockerfile");
-    undeclared.retain(|arg| arguments::is_undeclared(&arg.name, declared));
+    let passed = arguments::in_bake(&source, "Dockerfile");
+    let undeclared = arguments::undeclared(passed, declared).collect();
     let without = bake::without_arguments(text, undeclared);
     (without != text).then_some(without)
 }
@@ -229,7 +230,7 @@ impl File {
 }
 
 /// What a file is written in, as far as it matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Prose,
     Python,
@@ -268,12 +269,8 @@ fn is_record(path: &RepoPath) -> bool {
 fn has(entries: &Entries, path: &RepoPath) -> bool {
     let below = RepoPath::new([path.as_bytes(), b"/"].concat());
     let is_below = |next: &RepoPath| next.as_bytes().starts_with(below.as_bytes());
-    let is_folder = || {
-        entries
-            .range(&below..)
-            .next()
-            .is_some_and(|(next, _)| is_below(next))
-    };
+    let next = || entries.range(&below..).next();
+    let is_folder = || next().is_some_and(|(next, _)| is_below(next));
     path.as_bytes().is_empty() || entries.contains_key(path) || is_folder()
 }
 
@@ -337,10 +334,8 @@ impl<'a> Gone<'a> {
     /// The folder among those that are gone that holds `path`, or is it; the topmost one.
     fn folder<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
         let slashes = path.match_indices('/').map(|(at, _)| at);
-        let ends = slashes.chain([path.len()]).inspect(|_| looked_up());
-        let end = ends
-            .into_iter()
-            .find(|end| self.folders.contains(&path[..*end]))?;
+        let mut ends = slashes.chain([path.len()]).inspect(|_| looked_up());
+        let end = ends.find(|end| self.folders.contains(&path[..*end]))?;
         Some((&path[..end], path[end..].trim_start_matches('/')))
     }
 
@@ -357,12 +352,13 @@ impl<'a> Gone<'a> {
         let (folder, below) = self.folder(path)?;
         let to = self.folder_now(folder);
         let what = format!("`{folder}/` is now `{to}/`");
-        let instead = match (MODERN_ROOTS.contains(&folder), below) {
-            (true, "") => ".".to_owned(),
-            (true, "*" | "**" | "**/*") if folder == "src" => "*.py".to_owned(),
-            (true, below) => below.to_owned(),
-            (false, "") => to,
-            (false, below) => format!("{to}/{below}"),
+        let instead = match (folder, below) {
+            ("src" | "builder", "") => ".".to_owned(),
+            ("src", "*" | "**" | "**/*") => "*.py".to_owned(),
+            // Their modern counterparts lie at the root.
+            ("src" | "builder", below) => below.to_owned(),
+            (_, "") => to,
+            (_, below) => format!("{to}/{below}"),
         };
         Some((what, instead))
     }
@@ -377,9 +373,6 @@ impl<'a> Gone<'a> {
         to.map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)
     }
 }
-
-/// Folders of the old layout whose modern counterparts lie at the root.
-const MODERN_ROOTS: &[&str] = &["src", "builder"];
 
 /// The file of the modern layout that does what `file` did.
 fn counterpart(file: &str) -> Option<&str> {
