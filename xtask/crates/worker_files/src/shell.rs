@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::is_one_of;
 
-pub use command::{Given, started_through};
+pub use command::{ServerFlag, started_through};
 pub use parse::{exec, parse, parse_called, parse_with};
 
 /// A word of a command, quotes removed and known variables filled in.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Block, Body};
+use hcl_edit::structure::{Attribute, Block, Body};
 use hcl_edit::template::Element;
 use serde_json::{Map, Value};
 
@@ -33,7 +33,7 @@ impl Resolved {
     pub fn target(&self) -> Option<(&str, &Settings)> {
         let group = self.groups.get("default").map(Vec::as_slice);
         let name = match group {
-            Some([one]) => one.as_str(),
+            Some([name]) => name.as_str(),
             None if self.targets.contains_key("default") => "default",
             // Bake asks for a name where no target is the default; with only one it is clear.
             None if self.targets.len() == 1 => self.targets.keys().next()?,
@@ -101,21 +101,20 @@ fn spelled(mut settings: Settings) -> Settings {
             }
         }
     }
+    let field = |text: &str| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        (key.trim().to_owned(), Value::from(value))
+    };
     for key in ["secret", "ssh"] {
-        let all = settings.get_mut(key).and_then(Value::as_array_mut);
-        for one in all.into_iter().flatten() {
-            if let Some(text) = one.as_str() {
+        let items = settings.get_mut(key).and_then(Value::as_array_mut);
+        for item in items.into_iter().flatten() {
+            if let Some(text) = item.as_str() {
                 // `id=A,env=B` as an object.
-                *one = text.split(',').map(field).collect();
+                *item = text.split(',').map(field).collect();
             }
         }
     }
     settings
-}
-
-fn field(text: &str) -> (String, Value) {
-    let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    (key.trim().to_owned(), value.into())
 }
 
 struct File<'a> {
@@ -143,20 +142,15 @@ impl File<'_> {
 
     /// The settings of a block that can be resolved.
     fn settings(&self, block: &Block, unresolved: &mut Vec<String>) -> Settings {
-        let mut settings = Map::new();
-        for item in block.body.attributes() {
+        let resolve = |item: &Attribute| {
             let key = item.key.as_str();
-            match self.value(&item.value, 0) {
-                Ok(value) => {
-                    settings.insert(key.to_owned(), value);
-                }
-                Err(what) => {
-                    let place = self.source.place(item.value.span().unwrap_or_default());
-                    unresolved.push(format!("line {}: `{key}`: {what}", place.line));
-                }
-            }
-        }
-        settings
+            let value = self.value(&item.value, 0).map_err(|what| {
+                let place = self.source.place(item.value.span().unwrap_or_default());
+                unresolved.push(format!("line {}: `{key}`: {what}", place.line));
+            });
+            Some((key.to_owned(), value.ok()?))
+        };
+        block.body.attributes().filter_map(resolve).collect()
     }
 
     fn variable(&self, name: &str, depth: usize) -> Result<Value, String> {
@@ -166,10 +160,10 @@ impl File<'_> {
         };
         let default = block.body.get_attribute("default");
         let default = default.map(|attribute| self.value(&attribute.value, depth));
-        let default = default.transpose()?.unwrap_or_default();
+        let default = default.transpose()?.filter(|value| !value.is_null());
+        let default = default.unwrap_or_else(|| "".into());
         let Some(given) = (self.environment)(name) else {
-            let nothing = default.is_null().then(|| "".into());
-            return Ok(nothing.unwrap_or(default));
+            return Ok(default);
         };
         // What the environment says is read as what the default is.
         match default {

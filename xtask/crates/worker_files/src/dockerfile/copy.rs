@@ -3,6 +3,7 @@
 use super::reader::DockerfileReader;
 use super::split::Document;
 use super::{Copy, Hides, Instruction, Step, document_mark};
+use crate::shell::Word;
 
 const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
 
@@ -61,6 +62,7 @@ impl DockerfileReader<'_> {
         if sources.is_empty() && from.is_none() {
             return;
         }
+        let keeps_parents = |it: &Word| matches!(&*it.text, "--parents" | "--parents=true");
         let paths = sources.iter().map(|path| self.expand(path, instruction));
         let paths = paths.collect();
         self.image.copies.push(Copy {
@@ -69,9 +71,7 @@ impl DockerfileReader<'_> {
             dest,
             from,
             target,
-            parents: options
-                .iter()
-                .any(|o| matches!(&*o.text, "--parents" | "--parents=true")),
+            parents: options.iter().any(keeps_parents),
             excludes: all("--exclude"),
             mode: all("--chmod").pop(),
             owner: all("--chown").pop(),

@@ -379,12 +379,8 @@ impl DockerfileReader<'_> {
             let used = shell::variables(&text).into_iter();
             let known = used.filter_map(|(name, _)| self.values.get_key_value(&name));
             let known = known.filter(|(_, value)| !value.is_empty());
-            shell::parse_with(
-                &text,
-                &known
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .collect(),
-            )
+            let known = known.map(|(name, value)| (name.clone(), value.clone()));
+            shell::parse_with(&text, &known.collect())
         };
         let mut run = self.script(script, instruction.arguments(), &[Hides::Packages]);
         run.place = self.source.place(instruction.span());

@@ -275,12 +275,11 @@ impl<'t> Walk<'t> {
             } else if self.env.contains(&name) {
                 continue;
             }
-            let value = match (value, &self.global) {
+            let global = self.global.as_ref();
+            let value = match value {
                 // All values of a line see what was set before it. The old form of ENV keeps its quotes.
-                (Some(value), _) => expanded(value.trim_matches(['"', '\'']), &before),
-                (None, global) => global
-                    .as_ref()
-                    .and_then(|global| global.get(&name).cloned()),
+                Some(value) => expanded(value.trim_matches(['"', '\'']), &before),
+                None => global.and_then(|global| global.get(&name).cloned()),
             };
             match value {
                 Some(value) => self.values.insert(name, value),

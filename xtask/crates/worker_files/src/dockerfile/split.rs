@@ -75,12 +75,8 @@ impl Instruction {
             let value = clean(&self.text[from..self.line_end]).trim().to_owned();
             return vec![(words.swap_remove(0), Some(value))];
         }
-        words.truncate(
-            words
-                .iter()
-                .take_while(|word| !word.text.starts_with('#'))
-                .count(),
-        );
+        let words = words.into_iter();
+        let words = words.take_while(|word| !word.text.starts_with('#'));
         let assignment = |mut word: Word| {
             let equals = word.text.find('=');
             let value = equals.map(|at| word.text.split_off(at)[1..].to_owned());
@@ -88,7 +84,7 @@ impl Instruction {
             word.range.end = word.range.end.min(end);
             (word, value)
         };
-        words.into_iter().map(assignment).collect()
+        words.map(assignment).collect()
     }
 
     /// Options in front of the arguments, `--name=value`, and where the rest begins.

@@ -173,10 +173,11 @@ impl Parser<'_> {
         self.open.push(start);
         self.at += 1;
         self.space()?;
-        let mut more = self.peek() != Some(closer);
-        while more {
+        if self.peek() != Some(closer) {
             part(self)?;
-            more = self.another(closer)?;
+            while self.another(closer)? {
+                part(self)?;
+            }
         }
         if self.peek() != Some(closer) {
             return self.unexpected("a value");
@@ -206,9 +207,8 @@ impl Parser<'_> {
             }
             // A value right after a value: only the comma is missing.
             Some(byte @ (b'"' | b'{' | b'[')) if closer == b']' || byte == b'"' => {
-                let message = "a comma is missing after this";
-                let before = end.saturating_sub(1)..end;
-                let problem = self.note(ProblemKind::MissingComma, before, message);
+                let (kind, before) = (ProblemKind::MissingComma, end.saturating_sub(1)..end);
+                let problem = self.note(kind, before, "a comma is missing after this");
                 problem.edits = vec![(end..end, ",".to_owned())];
             }
             Some(b'}' | b']') => return Ok(false),
@@ -276,8 +276,12 @@ impl Parser<'_> {
     fn end_of_file<T>(&mut self) -> Result<T, Stop> {
         let end = self.bytes.len();
         let Some(&last) = self.open.last() else {
-            let what = ["the file is empty", "the file has no value"];
-            let what = what[usize::from(end > 0)];
+            let is_empty = end == 0;
+            let what = if is_empty {
+                "the file is empty"
+            } else {
+                "the file has no value"
+            };
             return self.stop(ProblemKind::Empty, 0..end, what);
         };
         let open = self.askew.unwrap_or(last);
@@ -327,12 +331,11 @@ impl Parser<'_> {
 /// Removes a member with the comma that goes with it.
 pub fn removal(members: &[Member], index: usize) -> (Span, String) {
     let member = &members[index];
-    let end = member.value.span.end;
-    let before = index.checked_sub(1).map(|before| &members[before]);
-    let span = match (members.get(index + 1), before) {
-        (Some(next), _) => member.key_span.start..next.key_span.start,
-        (None, Some(before)) => before.value.span.end..end,
-        (None, None) => member.key_span.start..end,
+    let (start, end) = (member.key_span.start, member.value.span.end);
+    let span = match members.get(index + 1) {
+        Some(next) => start..next.key_span.start,
+        None if index > 0 => members[index - 1].value.span.end..end,
+        None => start..end,
     };
     (span, String::new())
 }

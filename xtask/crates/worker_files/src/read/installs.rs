@@ -47,8 +47,8 @@ impl Reader<'_> {
                 }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
-                    self.unread
-                        .push(job.unread(&range, what, &[Hides::Packages]));
+                    let unread = job.unread(&range, what, &[Hides::Packages]);
+                    self.unread.push(unread);
                 }
                 Wanted::Listed(listing, path) => self.named(listing, &path, workdir, package)?,
             }
@@ -190,9 +190,8 @@ impl Reader<'_> {
             place,
             ..like.clone()
         };
-        self.interface
-            .packages
-            .extend(found.into_iter().map(package));
+        let found = found.into_iter().map(package);
+        self.interface.packages.extend(found);
     }
 
     fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {

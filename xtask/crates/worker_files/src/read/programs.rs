@@ -32,12 +32,8 @@ impl Reader<'_> {
 
     /// Scripts and programs that a Python file names in quotes: it may start them.
     fn mentioned(&mut self) {
-        for source in self
-            .interface
-            .sources
-            .values()
-            .filter(|source| is_python(&source.path))
-        {
+        let sources = self.interface.sources.values();
+        for source in sources.filter(|source| is_python(&source.path)) {
             for end in [".sh\"", ".sh'", ".py\"", ".py'"] {
                 for (at, _) in source.text.match_indices(end) {
                     let from = source.text[..at].trim_end_matches(is_name_part).len();
@@ -57,7 +53,7 @@ impl Reader<'_> {
             }
             shell::parse(&source.text).commands.iter().any(|command| {
                 let all = |word: &shell::Word| matches!(&*word.text, "$@" | "$*");
-                command.sglang().is_some() && command.words.iter().any(all)
+                command.server_flags().is_some() && command.words.iter().any(all)
             })
         };
         let mentioned = self.mentions.iter().filter_map(|path| sources.get(path));
@@ -167,8 +163,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
         c == ',' && quote.is_none()
     });
     let pairs = parts.filter_map(|part| part.trim().split_once('='));
-    let unquoted = |value: &str| value.trim_matches(['"', '\'']).to_owned();
-    pairs
-        .map(|(name, value)| (name.to_owned(), unquoted(value)))
-        .collect()
+    let pairs = pairs.map(|(name, value)| (name, value.trim_matches(['"', '\''])));
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    pairs.collect()
 }

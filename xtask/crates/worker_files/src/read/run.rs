@@ -232,7 +232,9 @@ impl Reader<'_> {
             let is_known = if in_build {
                 runs_shell
             } else {
-                !started.is_empty() || command.sglang().is_some() || steps::only_watches(command)
+                !started.is_empty()
+                    || command.server_flags().is_some()
+                    || steps::only_watches(command)
             };
             // What holds for all that the script starts.
             let sets_limits = at_start && is_one_of("unset ulimit umask", command.program());
@@ -298,9 +300,8 @@ impl Reader<'_> {
     /// A Python program that starts and is not in the repository, beside modules that are.
     fn note_absent(&mut self, job: &Job, command: &Command) {
         let mut arguments = command.run().iter().skip(1);
-        let runs_code = arguments
-            .clone()
-            .any(|word| matches!(&*word.text, "-c" | "-m"));
+        let is_code = |word: &Word| matches!(&*word.text, "-c" | "-m");
+        let runs_code = arguments.clone().any(is_code);
         let script = arguments.find(|word| !word.text.starts_with('-'));
         let is_file = |text: &str| text.rsplit('.').next() == Some("py") && !text.contains('$');
         let mut held = self.interface.held.iter().flatten();
@@ -441,7 +442,7 @@ impl Reader<'_> {
         let runs = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
         for command in &job.run.script.commands {
-            let Some(given) = command.sglang() else {
+            let Some(given) = command.server_flags() else {
                 continue;
             };
             self.interface.python.launches |= runs;

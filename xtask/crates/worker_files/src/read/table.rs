@@ -1,6 +1,6 @@
 //! The flag table, and the variables that count as read because of it.
 
-use super::{Reader, Source};
+use super::{Reader, Source, Unread};
 use crate::json::{self, JsonNode, Member};
 use crate::{EnvRead, FlagKind, FlagMapping, FlagTable, Place, TableFlag, is_one_of, python};
 use xtask_core::sglang;
@@ -67,13 +67,11 @@ impl Reader<'_> {
             let folder = source.path.parent();
             let is_beside = |place: &Place| {
                 let mut above = place.file.ancestors();
-                folder
-                    .as_ref()
-                    .is_none_or(|folder| above.any(|it| it == *folder))
+                let folder = folder.as_ref();
+                folder.is_none_or(|folder| above.any(|it| it == *folder))
             };
-            let is_known = |what: &str| what == python::COMPUTED_NAME;
-            self.unread
-                .retain(|unread| !is_known(&unread.what) || !is_beside(&unread.place));
+            let is_known = |it: &Unread| it.what == python::COMPUTED_NAME && is_beside(&it.place);
+            self.unread.retain(|unread| !is_known(unread));
         }
         let version = root.text("version").map(str::to_owned);
         self.interface.flag_table = Some(FlagTable { version, flags });

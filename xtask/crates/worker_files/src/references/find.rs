@@ -151,16 +151,13 @@ pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
             let mut words = command.split_whitespace();
             let key = line.trim_start_matches("- ").split_once([':', '=']);
             let key = key.map(|(key, _)| key.trim().trim_matches(['"', '\'']));
-            let is_option = words
-                .clone()
-                .next_back()
-                .is_some_and(|last| last.starts_with("--"));
+            let last = words.clone().next_back().unwrap_or_default();
             let is_tool =
                 |word: &str| is_one_of(TOOLS, word.trim_matches(['"', '\'', '@', '`', '(']));
             let takes_path = key.is_some_and(|key| is_one_of(KEYS, key))
                 || form == Form::Code && bare.ends_with('=')
                 || words.any(is_tool);
-            takes_path && !is_option
+            takes_path && !last.starts_with("--")
         }
     }
 }

@@ -82,13 +82,9 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
         }
         let named = link.leads_to(target)?;
         let named = named.as_str()?;
-        let instead = if gone.files.contains_key(named) {
-            gone.instead(named)
-        } else {
-            gone.folders
-                .contains(named)
-                .then(|| gone.folder_now(named))?
-        };
+        let folder = || gone.folders.contains(named).then(|| gone.folder_now(named));
+        let file = gone.files.contains_key(named).then(|| gone.instead(named));
+        let instead = file.or_else(folder)?;
         Some(Dangling {
             path: link.clone(),
             line: 1,
@@ -119,9 +115,8 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
         });
         found.extend(file.findings(hits.collect()));
     }
-    let asides = found
-        .iter_mut()
-        .filter(|one| is_aside(&one.path, &one.text));
+    let is_aside = |one: &&mut Dangling| is_aside(&one.path, &one.text);
+    let asides = found.iter_mut().filter(is_aside);
     asides.for_each(|one| one.kind = MentionKind::Prose);
     found.sort();
     found

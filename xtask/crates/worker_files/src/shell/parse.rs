@@ -27,6 +27,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0)
 }
 
+/// Whether a byte ends a word that stands in no quotes.
 fn ends_word(byte: u8) -> bool {
     b" \t\n\r;&|()<>".contains(&byte)
 }
@@ -56,9 +57,8 @@ pub fn parse_called(text: &str, arguments: &[Word], sourced: &[String]) -> Scrip
         parser.values.put(&name, ShellValue::one(&*word.text));
     }
     if !arguments.is_empty() {
-        parser
-            .values
-            .put("@", ShellValue::Array(arguments.to_vec()));
+        let all = ShellValue::Array(arguments.to_vec());
+        parser.values.put("@", all);
     }
     parser.commands(None);
     parser.finish()
@@ -179,7 +179,7 @@ impl<'a> Parser<'a> {
     /// Reads commands up to `until`, or to the end.
     fn commands(&mut self, until: Option<u8>) {
         self.deeper(|parser| {
-            let outer = std::mem::take(&mut parser.command);
+            let command = std::mem::take(&mut parser.command);
             let cases = std::mem::take(&mut parser.cases);
             let loops = parser.loops.take();
             let ticks = std::mem::replace(&mut parser.ticks, until == Some(b'`'));
@@ -196,7 +196,7 @@ impl<'a> Parser<'a> {
             }
             parser.end_command();
             parser.documents();
-            parser.command = outer;
+            parser.command = command;
             parser.cases = cases;
             parser.loops = loops;
             parser.ticks = ticks;
@@ -254,8 +254,8 @@ impl<'a> Parser<'a> {
         self.at += 1;
         if self.peek() == Some(byte) {
             self.at += 1;
-            if let Some((_, empty)) = self.guard.as_mut().filter(|_| byte == b'|') {
-                *empty = !*empty;
+            if let Some((_, is_empty)) = self.guard.as_mut().filter(|_| byte == b'|') {
+                *is_empty = !*is_empty;
             }
         } else if byte == b'|' {
             self.at += usize::from(self.peek() == Some(b'&'));
@@ -263,6 +263,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Goes on to the next line where a backslash continues this one.
     fn continues(&mut self) -> bool {
         let ends = match self.bytes.get(self.at + 1) {
             Some(b'\n') => 2,
@@ -283,15 +284,18 @@ impl<'a> Parser<'a> {
         self.at = inside;
         self.pass(|b| matches!(b, b' ' | b'\t'));
         if self.peek() == Some(b')') && self.command.words.len() == 1 {
-            let name = std::mem::take(&mut self.command).words.pop();
-            self.defined.extend(name.map(|word| word.text));
-            self.functions.push(self.braces);
             self.at += 1;
-            return;
+            let name = std::mem::take(&mut self.command).words.remove(0);
+            return self.define(&name.text);
         }
         self.at = inside;
         self.end_command();
         self.commands(Some(b')'));
+    }
+
+    fn define(&mut self, function: &str) {
+        self.defined.insert(function.to_owned());
+        self.functions.push(self.braces);
     }
 
     /// The pattern of a `case`, up to its bracket.
@@ -301,7 +305,7 @@ impl<'a> Parser<'a> {
             self.skip_line();
             return;
         }
-        if self.bytes[self.at.min(self.bytes.len())..].starts_with(b"esac") {
+        if self.slice(self.at..self.bytes.len()).starts_with("esac") {
             self.at += 4;
             self.keyword("esac");
             return;
@@ -423,19 +427,15 @@ impl<'a> Parser<'a> {
                 } else if self.command.words.len() == 1 && written == "in" {
                     return;
                 }
-            }
-            if opener == "case" && written == "in" {
+            } else if opener == "case" && written == "in" {
                 let command = std::mem::take(&mut self.command);
                 let subject = command.words.get(1).map_or("", |word| &word.text);
                 self.cases.push((subject.to_owned(), true));
                 self.conditions += 1;
                 return;
-            }
-            if opener == "function" {
-                self.defined.insert(written.to_owned());
-                self.functions.push(self.braces);
+            } else if opener == "function" {
                 self.command = Command::default();
-                return;
+                return self.define(written);
             }
             if declares && is_name(written) && opener != "export" {
                 self.values.forget(written);
@@ -466,9 +466,8 @@ impl<'a> Parser<'a> {
             }
             "elif" => self.guard = None,
             "else" => {
-                if let Some((_, empty)) = &mut self.guard {
-                    *empty = !*empty;
-                }
+                let guard = self.guard.take();
+                self.guard = guard.map(|(name, is_empty)| (name, !is_empty));
             }
             "{" => self.braces += 1,
             "}" => {

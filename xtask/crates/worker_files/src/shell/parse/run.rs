@@ -15,7 +15,7 @@ pub(super) struct Announced {
     pub strips: bool,
     /// Whether variables are filled in.
     pub expands: bool,
-    /// The command that it is given to.
+    /// The number of the command that reads it.
     pub command: Option<usize>,
 }
 
@@ -23,39 +23,33 @@ impl Parser<'_> {
     /// The here-documents that the line just read announced.
     pub(super) fn documents(&mut self) {
         for announced in std::mem::take(&mut self.documents) {
-            let start = self.at;
-            let mut end = self.bytes.len();
-            let mut next = end;
-            let mut at = start;
-            for line in self.slice(start..end).split_inclusive('\n') {
-                let plain = line.trim_end_matches(['\r', '\0', '\n']);
+            let start = self.at.min(self.bytes.len());
+            let (mut end, mut next) = (start, start);
+            let is_end = |line: &str| {
+                let line = line.trim_end_matches(['\r', '\0', '\n']);
                 let tabs = |c: char| announced.strips && c == '\t';
-                if plain.trim_start_matches(tabs) == announced.delimiter {
-                    (end, next) = (at, at + line.len());
+                line.trim_start_matches(tabs) == announced.delimiter
+            };
+            for line in self.slice(start..self.bytes.len()).split_inclusive('\n') {
+                next += line.len();
+                if is_end(line) {
                     break;
                 }
-                at += line.len();
+                end = next;
             }
             if end == self.bytes.len() {
                 self.unread(start..end, "this here-document never ends");
             }
-            if announced.expands {
-                self.at = start;
-                self.document_variables(end);
+            while announced.expands && self.at < end {
+                match self.bytes[self.at] {
+                    b'\\' => self.at += 2,
+                    b'$' => self.dollar(&mut Parts::default(), true),
+                    _ => self.at += 1,
+                }
             }
             self.at = next;
             let body = self.slice(start..end).to_owned();
             self.document(body, start..end, announced.command);
-        }
-    }
-
-    pub(super) fn document_variables(&mut self, end: usize) {
-        while self.at < end {
-            match self.bytes[self.at] {
-                b'\\' => self.at += 2,
-                b'$' => self.dollar(&mut Parts::default(), true),
-                _ => self.at += 1,
-            }
         }
     }
 
@@ -74,14 +68,13 @@ impl Parser<'_> {
         if let Some(reader) = reader {
             *reader = Command::default();
         }
-        if let Some(first) = body.lines().next().filter(|line| line.starts_with("#!"))
-            && !first.contains("sh")
-        {
-            let words = first[2..].split_whitespace();
+        let first = body.lines().next().and_then(|line| line.strip_prefix("#!"));
+        if let Some(program) = first.filter(|program| !program.contains("sh")) {
+            let words = program.split_whitespace();
             let words = words.map(|text| Word::new(text, &range));
-            let command = Command::new(words.collect());
-            let input = Some((body, range));
-            self.script.commands.push(Command { input, ..command });
+            let mut command = Command::new(words.collect());
+            command.input = Some((body, range));
+            self.script.commands.push(command);
             return;
         }
         let inner = self.inner(&body);
@@ -148,17 +141,17 @@ impl Parser<'_> {
             return;
         }
         command.start = command::start(&command.words);
-        let is_all = |text: &str| matches!(text, "$@" | "${@}" | "$*" | "${*}");
-        let all = command.words.iter().find(|word| is_all(&word.text));
-        if let Some(all) = all.filter(|_| !self.functions.is_empty())
-            && !is_one_of(command::SPEAKS, command.program())
+        let is_all = |word: &&Word| matches!(&*word.text, "$@" | "${@}" | "$*" | "${*}");
+        if let Some(all) = command.words.iter().find(is_all)
+            && !self.functions.is_empty()
+            && !is_one_of(command::PRINTERS, command.program())
         {
             let what = "what this function is called with is not followed";
             self.unread(all.range.clone(), what);
         }
         // What a function does was read where it is written.
         let mut arguments = command.run().iter().skip(1);
-        if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word.text)) {
+        if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word)) {
             return;
         }
         self.builtin(&command);
@@ -193,8 +186,8 @@ impl Parser<'_> {
         let texts = || words.iter().map(|word| word.text.as_str());
         match command.program() {
             "[" | "[[" | "test" => {
-                let empty = texts().any(|text| text == "-z") || texts().any(str::is_empty);
-                let negated = texts().any(|text| text == "!" || text == "!=");
+                let empty = texts().any(|text| matches!(text, "-z" | ""));
+                let negated = texts().any(|text| matches!(text, "!" | "!="));
                 let asks = empty || words.len() <= 3 || texts().any(|text| text == "-n");
                 for three in words.windows(3) {
                     if let [left, operator, right] = three

@@ -351,9 +351,9 @@ impl Parser<'_> {
         let names = self
             .values
             .get(name)
-            .map(ShellValue::texts)
-            .unwrap_or_default();
-        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            .into_iter()
+            .flat_map(ShellValue::texts);
+        let names: Vec<String> = names.map(str::to_owned).collect();
         if names.is_empty() || !names.iter().all(|name| is_name(name)) {
             self.unread(range, "the name of this variable is computed");
             return;
