@@ -81,7 +81,7 @@ pub struct Script {
 
 /// The text without functions that neither it nor another text names, in which places stay true.
 /// Where names may be made while it runs, and in texts with documents inside, all of them count.
-pub fn without_idle(text: &str, is_elsewhere: &dyn Fn(&str) -> bool) -> String {
+pub fn without_unused_functions(text: &str, is_elsewhere: &dyn Fn(&str) -> bool) -> String {
     let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
     let joined = text.replace("\\\n", " ");
     let lines = joined.lines().map(str::trim_start);

@@ -68,7 +68,7 @@ pub fn resolve(
             }
             "target" => {
                 let settings = file.target(block, &mut resolved.unresolved, 0);
-                resolved.targets.insert(name, spelled(settings));
+                resolved.targets.insert(name, with_defaults(settings));
             }
             _ => {}
         }
@@ -85,7 +85,7 @@ fn texts<'a>(settings: &'a Settings, key: &str) -> impl Iterator<Item = &'a str>
 }
 
 /// A target's settings with bake's own defaults, and in its spelling.
-fn spelled(mut settings: Settings) -> Settings {
+fn with_defaults(mut settings: Settings) -> Settings {
     settings.remove("inherits");
     for (key, value) in [("context", "."), ("dockerfile", "Dockerfile")] {
         settings.entry(key).or_insert_with(|| value.into());

@@ -1,5 +1,5 @@
 //! The compose file: relative paths in it are seen from the folder that holds it, so each must be
-//! said anew when the file moves up to the root.
+//! rewritten when the file moves up to the root.
 
 use crate::Source;
 use crate::json::JsonNode;
@@ -52,25 +52,25 @@ struct Editor<'a> {
 impl Editor<'_> {
     fn file(&mut self, root: &JsonNode) -> Result<(), NotUnderstood> {
         for node in root.all(PATHS) {
-            self.scalar(node, |editor, path| editor.anew(path, node))?;
+            self.rewrite_scalar(node, |editor, path| editor.new_path(path, node))?;
         }
         for node in root.all("services * build") {
-            self.build(node)?;
+            self.rewrite_build(node)?;
         }
         for node in root.all("services * build additional_contexts []") {
-            self.scalar(node, |editor, value| {
+            self.rewrite_scalar(node, |editor, value| {
                 let (name, path) = value.split_once('=').unwrap_or((value, ""));
-                let new = editor.anew(path, node)?;
+                let new = editor.new_path(path, node)?;
                 Ok(new.map(|path| format!("{name}={path}")))
             })?;
         }
         for node in root.all("services * volumes []") {
-            self.scalar(node, |editor, value| editor.volume(value, node))?;
+            self.rewrite_scalar(node, |editor, value| editor.new_volume(value, node))?;
         }
         Ok(())
     }
 
-    fn build(&mut self, build: &JsonNode) -> Result<(), NotUnderstood> {
+    fn rewrite_build(&mut self, build: &JsonNode) -> Result<(), NotUnderstood> {
         let root = &self.map.root;
         let written = build.get("context").unwrap_or(build);
         let context = written.as_str().unwrap_or(".");
@@ -86,10 +86,10 @@ impl Editor<'_> {
         let old = self.old.leads_to(context.as_bytes());
         if let (Some(node), Some(old)) = (build.get("dockerfile"), &old) {
             let inside = |folder: &RepoPath| RepoPath::from("x").inside(&folder.to_string());
-            self.scalar(node, |editor, path| {
+            self.rewrite_scalar(node, |editor, path| {
                 let to = inside(old).leads_to(path.as_bytes());
                 let to = to.and_then(|to| editor.map.moved.get(&to));
-                Ok(to.map(|to| inside(&editor.moved(old)).link_to(to).to_string()))
+                Ok(to.map(|to| inside(&editor.result_path(old)).link_to(to).to_string()))
             })?;
         } else if old.is_none_or(|old| old != root.as_str()) {
             // Without a name, the Dockerfile is the one at the context's root.
@@ -99,10 +99,10 @@ impl Editor<'_> {
                 self.text.line_of(written.span.start)
             ));
         }
-        self.scalar(written, |editor, path| editor.anew(path, written))
+        self.rewrite_scalar(written, |editor, path| editor.new_path(path, written))
     }
 
-    fn volume(&self, value: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
+    fn new_volume(&self, value: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
         // `${VAR:-x}` holds colons of its own.
         let mut depth = 0;
         let end = value.find(|c| {
@@ -113,12 +113,12 @@ impl Editor<'_> {
         if !host.starts_with(['.', '$']) {
             return Ok(None);
         }
-        let new = self.anew(host, node)?;
+        let new = self.new_path(host, node)?;
         Ok(new.map(|host| format!("{host}{rest}")))
     }
 
     /// The path as it must read after the move; `None` if it stays.
-    fn anew(&self, path: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
+    fn new_path(&self, path: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
         if is_elsewhere(path) || path.is_empty() {
             return Ok(None);
         }
@@ -134,7 +134,7 @@ impl Editor<'_> {
             // Out of the upstream: there is one folder less to leave.
             return Ok(path.strip_prefix("../").map(str::to_owned));
         };
-        let new = self.moved(&old);
+        let new = self.result_path(&old);
         let after = RepoPath::from("x");
         if after.leads_to(path.as_bytes()).as_ref() == Some(&new) {
             return Ok(None);
@@ -150,19 +150,19 @@ impl Editor<'_> {
     }
 
     /// Where the result has what upstream has at a place.
-    fn moved(&self, old: &RepoPath) -> RepoPath {
+    fn result_path(&self, old: &RepoPath) -> RepoPath {
         let below = || old.strip_prefix(&self.map.root).map(RepoPath::new);
         let file = self.map.moved.get(old).cloned();
         file.or_else(below).unwrap_or_else(|| old.clone())
     }
 
-    fn scalar(
+    fn rewrite_scalar(
         &mut self,
         node: &JsonNode,
-        anew: impl FnOnce(&Self, &str) -> Result<Option<String>, NotUnderstood>,
+        new_path: impl FnOnce(&Self, &str) -> Result<Option<String>, NotUnderstood>,
     ) -> Result<(), NotUnderstood> {
         let value = node.as_str();
-        let new = value.map(|value| anew(self, value)).transpose()?;
+        let new = value.map(|value| new_path(self, value)).transpose()?;
         let Some((value, new)) = value.zip(new.flatten()) else {
             return Ok(());
         };

@@ -19,7 +19,7 @@ pub struct Landing {
 
 impl PathMap {
     /// What the source `path` (already cleaned) becomes; `Err` says what is in the way.
-    pub(super) fn land(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
+    pub(super) fn find_landing(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
         let root = &self.root;
         let pattern = is_pattern(path);
         let is_outside = || path.contains("**") || !RepoPath::from(path).is_within(root);
@@ -75,7 +75,7 @@ impl PathMap {
         let mut place = "";
         for (at, _) in text.match_indices('/').filter(|(at, _)| *at >= end) {
             let below = text[end..at].trim_start_matches('/');
-            if let Some(whole) = self.whole(&text[..at]) {
+            if let Some(whole) = self.whole_folder(&text[..at]) {
                 let is_marked = folder_mark || !below.is_empty();
                 landing.add(
                     below,
@@ -92,7 +92,7 @@ impl PathMap {
 
     /// The folder of the result that holds just what an upstream's folder held; `None` where there
     /// is no such folder.
-    fn whole<'f>(&self, folder: &'f str) -> Option<&'f str> {
+    fn whole_folder<'f>(&self, folder: &'f str) -> Option<&'f str> {
         let below = folder.strip_prefix(&self.root)?.strip_prefix('/')?;
         let within = |file: &RepoPath| file.is_within(folder);
         let stays = |from: &RepoPath, to: &RepoPath| to.inside(&self.root) == *from;
@@ -110,7 +110,7 @@ impl Landing {
     }
 
     /// The source, where it is one that lands in the destination itself.
-    pub fn only(&self) -> Option<&str> {
+    pub fn single_source(&self) -> Option<&str> {
         let mut names = self.places.values().flatten();
         let is_alone = !self.folder && self.places.contains_key("") && names.clone().count() == 1;
         names.next().filter(|_| is_alone).map(String::as_str)

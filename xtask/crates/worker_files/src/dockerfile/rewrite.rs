@@ -86,7 +86,7 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
         let sources = walk.sources(instruction)?;
         let mut landings = Vec::new();
         for (path, span) in &sources {
-            let landing = map.land(path, text.text[span.clone()].ends_with('/'));
+            let landing = map.find_landing(path, text.text[span.clone()].ends_with('/'));
             let landing = landing.map_err(|what| text.refuse(span.start, what, COPY_PLAINLY))?;
             if !landing.left.is_empty() {
                 output.notes.push(format!(
@@ -103,7 +103,7 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
         let edits = edits(&text, instruction, &sources, &landings);
         let edits = edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY))?;
         output.edits.extend(edits);
-        let what = match (&sources[..], landings[0].only()) {
+        let what = match (&sources[..], landings[0].single_source()) {
             ([(path, _)], None) => format!("what was `{path}` is copied by name"),
             _ => "the files are taken from where they now lie".to_owned(),
         };
@@ -137,7 +137,7 @@ fn edits(
         }
     }
     let is_json = instruction.json(at).is_some();
-    let only = |landing: &Landing| match landing.only()? {
+    let only = |landing: &Landing| match landing.single_source()? {
         name if is_json => Some(quote(name).trim_matches('"').to_owned()),
         name => (!name.contains(' ')).then(|| name.to_owned()),
     };

@@ -73,7 +73,7 @@ struct Parser<'a> {
     open: Vec<usize>,
     /// The first bracket that was closed at another indentation than it was opened at: if one is
     /// missing, it is most likely this one's.
-    askew: Option<usize>,
+    misindented: Option<usize>,
     problems: Vec<Problem>,
 }
 
@@ -182,8 +182,8 @@ impl Parser<'_> {
         if self.peek() != Some(closer) {
             return self.unexpected("a value");
         }
-        if self.askew.is_none() && self.is_askew(line) {
-            self.askew = Some(start);
+        if self.misindented.is_none() && self.is_misindented(line) {
+            self.misindented = Some(start);
         }
         self.open.pop();
         self.at += 1;
@@ -253,7 +253,7 @@ impl Parser<'_> {
 
     /// Whether a closing bracket that begins its line stands further in or out than the line that
     /// opened it.
-    fn is_askew(&self, opened: usize) -> bool {
+    fn is_misindented(&self, opened: usize) -> bool {
         let space = |from: usize| self.run(from, |b| matches!(b, b' ' | b'\t')) - from;
         let own = space(self.line);
         self.line + own == self.at && own != space(opened)
@@ -284,7 +284,7 @@ impl Parser<'_> {
             };
             return self.stop(ProblemKind::Empty, 0..end, what);
         };
-        let open = self.askew.unwrap_or(last);
+        let open = self.misindented.unwrap_or(last);
         let closers = self.open.iter().rev().take(8);
         let closers = closers.map(|open| format!("`{}`", char::from(self.closer(*open))));
         let closers = closers.collect::<Vec<_>>().join(" ");

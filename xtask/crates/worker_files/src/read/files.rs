@@ -101,7 +101,7 @@ pub fn other_dockerfiles(tree: &dyn Tree) -> Vec<RepoPath> {
 }
 
 impl Reader<'_> {
-    pub fn load(&mut self) -> Result<()> {
+    pub fn open_sources(&mut self) -> Result<()> {
         let entries = self.tree.entries().keys();
         let mut outside = Vec::new();
         for path in entries.filter(|path| wanted(path)) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::run::{Job, When, only};
+use super::run::{Job, When, blank_except};
 use super::{Hides, Manager, Package, Place, Reader, Source, folder_of, is_python, packages};
 use crate::glob::repo_path;
 use crate::is_one_of;
@@ -43,21 +43,23 @@ impl Reader<'_> {
             match wanted {
                 Wanted::Package(name, spec) => {
                     let place = package.place.clone();
-                    self.take(vec![Requirement { name, spec, place }], &package);
+                    self.add_packages(vec![Requirement { name, spec, place }], &package);
                 }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
                     let unread = job.unread(&range, what, &[Hides::Packages]);
                     self.unread.push(unread);
                 }
-                Wanted::Listed(listing, path) => self.named(listing, &path, workdir, package)?,
+                Wanted::Listed(listing, path) => {
+                    self.read_listing(listing, &path, workdir, package)?
+                }
             }
         }
         Ok(())
     }
 
     /// Takes what the file lists that a command names.
-    fn named(
+    fn read_listing(
         &mut self,
         listing: Listing,
         path: &str,
@@ -67,19 +69,19 @@ impl Reader<'_> {
         if listing == Listing::Project {
             // `./lib[extra]`
             let folder = path.split('[').next().unwrap_or(path);
-            self.project(folder, workdir, &like)?;
-            return self.listed(listing, path, None, like);
+            self.read_project(folder, workdir, &like)?;
+            return self.read_listed_file(listing, path, None, like);
         }
         let found = self.resolve(path, workdir).into_iter().next();
         let file = found.unwrap_or_else(|| repo_path(path));
         let file = self.source(&file)?;
-        self.including.clear();
-        self.listed(listing, path, file, like)
+        self.included.clear();
+        self.read_listed_file(listing, path, file, like)
     }
 
     /// Takes what a file lists. One that is not in the repository, or a folder, stands for what is
     /// in it.
-    fn listed(
+    fn read_listed_file(
         &mut self,
         listing: Listing,
         path: &str,
@@ -94,17 +96,17 @@ impl Reader<'_> {
             self.interface.packages.push(Package { name, ..like });
             return Ok(());
         };
-        self.taken.insert(file.path.clone());
+        self.listed_files.insert(file.path.clone());
         match listing {
-            Listing::Words => self.words(&file, &like),
+            Listing::Words => self.read_words(&file, &like),
             Listing::Environment => {
                 let found = packages::environment(&file).collect_unread(&mut self.unread);
                 for (manager, requirement) in found {
                     like.manager = manager;
-                    self.take(vec![requirement], &like);
+                    self.add_packages(vec![requirement], &like);
                 }
             }
-            _ => self.requirements(&file, &like)?,
+            _ => self.read_requirements(&file, &like)?,
         }
         Ok(())
     }
@@ -121,7 +123,9 @@ impl Reader<'_> {
 
     fn constraints(&mut self, files: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
         let mut files = files.split_whitespace();
-        files.try_for_each(|path| self.named(Listing::Constraints, path, workdir, like.clone()))
+        files.try_for_each(|path| {
+            self.read_listing(Listing::Constraints, path, workdir, like.clone())
+        })
     }
 
     /// Requirements that a here-document gives: `pip install -r /dev/stdin <<EOF`.
@@ -133,15 +137,15 @@ impl Reader<'_> {
     ) -> Result<()> {
         let is_input = |word: &Word| matches!(&*word.text, "/dev/stdin" | "-" | "-r/dev/stdin");
         if command.words.iter().any(is_input) {
-            self.including.clear();
-            let input = only(&job.source, &job.in_file(range));
-            self.requirements(&input, &unnamed(Manager::Pip, job, range))?;
+            self.included.clear();
+            let input = blank_except(&job.source, &job.in_file(range));
+            self.read_requirements(&input, &unnamed(Manager::Pip, job, range))?;
         }
         Ok(())
     }
 
-    fn requirements(&mut self, source: &Source, like: &Package) -> Result<()> {
-        if !self.including.insert(source.path.clone()) {
+    fn read_requirements(&mut self, source: &Source, like: &Package) -> Result<()> {
+        if !self.included.insert(source.path.clone()) {
             return Ok(());
         }
         let name = String::from_utf8_lossy(source.path.name());
@@ -149,41 +153,41 @@ impl Reader<'_> {
         let is_lock = name.ends_with(".lock") && !name.starts_with("requirements");
         if is_lock || name.ends_with(".toml") {
             let found = packages::project(&[source]).collect_unread(&mut self.unread);
-            self.take(found, like);
+            self.add_packages(found, like);
             return Ok(());
         }
         let found = packages::requirements(source).collect_unread(&mut self.unread);
         let mut like = like.clone();
         packages::add_options(&mut like.index, found.index.as_deref());
         packages::add_options(&mut like.options, found.options.as_deref());
-        self.take(found.packages, &like);
+        self.add_packages(found.packages, &like);
         let folder = folder_of(&source.path);
         for (listing, name, place) in found.includes {
             let mut like = like.clone();
             like.place = place;
             if listing == Listing::Project {
-                self.named(listing, &name, Some(&folder), like)?;
+                self.read_listing(listing, &name, Some(&folder), like)?;
             } else {
                 let file = self.source(&repo_path(&format!("{folder}/{name}")))?;
-                self.listed(listing, &name, file, like)?;
+                self.read_listed_file(listing, &name, file, like)?;
             }
         }
         Ok(())
     }
 
-    fn words(&mut self, source: &Source, like: &Package) {
+    fn read_words(&mut self, source: &Source, like: &Package) {
         for (start, line) in source.lines() {
             let line = line.split('#').next().unwrap_or_default();
             for word in line.split_whitespace() {
                 let at = start + (word.as_ptr() as usize - line.as_ptr() as usize);
                 let (name, spec) = word.split_once('=').unwrap_or((word, ""));
                 let place = source.place(at..at + word.len());
-                self.take(vec![Requirement::new(name, spec, place)], like);
+                self.add_packages(vec![Requirement::new(name, spec, place)], like);
             }
         }
     }
 
-    fn take(&mut self, found: Vec<Requirement>, like: &Package) {
+    fn add_packages(&mut self, found: Vec<Requirement>, like: &Package) {
         let package = |Requirement { name, spec, place }| Package {
             name,
             spec,
@@ -194,7 +198,7 @@ impl Reader<'_> {
         self.interface.packages.extend(found);
     }
 
-    fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
+    fn read_project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
         let names =
             "pyproject.toml Pipfile setup.py setup.cfg uv.lock poetry.lock pdm.lock Pipfile.lock";
         let mut found = Vec::new();
@@ -203,18 +207,18 @@ impl Reader<'_> {
             let held = self.in_image(&path, workdir);
             let path = held.unwrap_or_else(|| repo_path(&path));
             if let Some(source) = self.source(&path)? {
-                self.taken.insert(path);
+                self.listed_files.insert(path);
                 found.push(source);
             }
         }
         let sources: Vec<&Source> = found.iter().collect();
         let needed = packages::project(&sources).collect_unread(&mut self.unread);
-        self.take(needed, like);
+        self.add_packages(needed, like);
         Ok(())
     }
 
     /// Constraints that the image's environment names, and requirements files that no command does.
-    pub fn packages(&mut self) -> Result<()> {
+    pub fn read_other_packages(&mut self) -> Result<()> {
         let image = self.interface.image.iter();
         let set = image.flat_map(|image| image.env.iter().chain(&image.args));
         let set = set.filter(|named| is_one_of(CONSTRAINTS, &named.name));
@@ -223,15 +227,15 @@ impl Reader<'_> {
         }
         let is_loose = |source: &&Source| {
             let name = String::from_utf8_lossy(source.path.name()).to_lowercase();
-            let is_listed = self.taken.contains(&source.path);
+            let is_listed = self.listed_files.contains(&source.path);
             name.contains("requirements") && !is_listed && !is_python(&source.path)
         };
         let sources = self.interface.sources.values();
         let loose: Vec<Source> = sources.filter(is_loose).cloned().collect();
         for source in loose {
             let place = Place::start_of(&source.path);
-            self.including.clear();
-            self.requirements(&source, &by_pip(self.copied.is_none(), place))?;
+            self.included.clear();
+            self.read_requirements(&source, &by_pip(self.copied.is_none(), place))?;
         }
         Ok(())
     }

@@ -50,17 +50,17 @@ impl WorkerInterface {
             jobs: Vec::new(),
             names: BTreeMap::new(),
             inline: Vec::new(),
-            taken: BTreeSet::new(),
-            including: BTreeSet::new(),
+            listed_files: BTreeSet::new(),
+            included: BTreeSet::new(),
             mentions: BTreeSet::new(),
         };
-        reader.declared()?;
-        reader.image()?;
-        reader.load()?;
-        reader.programs();
-        reader.scripts()?;
-        reader.python()?;
-        reader.packages()?;
+        reader.read_declarations()?;
+        reader.read_image()?;
+        reader.open_sources()?;
+        reader.find_programs();
+        reader.follow_scripts()?;
+        reader.read_python()?;
+        reader.read_other_packages()?;
         reader.flag_table();
         reader.follow_copies();
         let Reader {
@@ -97,8 +97,8 @@ struct Reader<'t> {
     /// Python programs inside scripts.
     inline: Vec<Source>,
     /// Files whose packages were taken, and those of the install that is being read.
-    taken: BTreeSet<RepoPath>,
-    including: BTreeSet<RepoPath>,
+    listed_files: BTreeSet<RepoPath>,
+    included: BTreeSet<RepoPath>,
     /// Files that the Python names in quotes.
     mentions: BTreeSet<RepoPath>,
 }
@@ -154,7 +154,7 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    fn declared(&mut self) -> Result<()> {
+    fn read_declarations(&mut self) -> Result<()> {
         if let Some(source) = self.first(&["docker-bake.hcl"])? {
             self.interface.bake = Some(bake::read(&source).collect_unread(&mut self.unread));
         }
@@ -168,7 +168,7 @@ impl Reader<'_> {
                 let what = "not read: it changes the services of the file beside it";
                 self.file_not_read(&over.path, what, &[Hides::Variables, Hides::Image]);
             }
-            self.environment_files(&source.path)?;
+            self.read_environment_files(&source.path)?;
         }
         // `.runpod/` takes precedence over the root.
         self.interface.hub = self.json(&[".runpod/hub.json", "hub.json"], hub::read)?;
@@ -202,7 +202,7 @@ impl Reader<'_> {
         }))
     }
 
-    fn environment_files(&mut self, compose: &RepoPath) -> Result<()> {
+    fn read_environment_files(&mut self, compose: &RepoPath) -> Result<()> {
         let folder = folder_of(compose);
         for service in &mut self.interface.compose {
             for name in &service.env_files {
@@ -232,7 +232,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn image(&mut self) -> Result<()> {
+    fn read_image(&mut self) -> Result<()> {
         let found = files::dockerfiles(self.tree, &self.interface)?;
         for other in files::other_dockerfiles(self.tree) {
             if !found.contains(&other) {
@@ -286,11 +286,11 @@ impl Reader<'_> {
         held.is_none_or(|held| held.contains(path))
     }
 
-    fn python(&mut self) -> Result<()> {
+    fn read_python(&mut self) -> Result<()> {
         // One beside the worker's own program is another product's.
         let mut absent = std::mem::take(&mut self.absent);
         absent.retain(|_| !self.starts_python);
-        let files = self.data()?;
+        let files = self.data_files()?;
         let named = files.iter().map(|source| (source.path.to_string(), source));
         let data = named.collect();
         let sources = std::mem::take(&mut self.interface.sources);
@@ -319,12 +319,12 @@ impl Reader<'_> {
         facts.handed.append(&mut self.interface.python.handed);
         self.interface.python = facts;
         self.interface.sources = sources;
-        self.configurations()
+        self.read_configurations()
     }
 
     /// Puts the flags of files that `SGLang` is given with `--config` in the place of that flag. A
     /// file that is not in the repository is somebody else's.
-    fn configurations(&mut self) -> Result<()> {
+    fn read_configurations(&mut self) -> Result<()> {
         let all = std::mem::take(&mut self.interface.python.flags);
         // What always stands in the command wins.
         let fixed = all.iter().filter(|given| given.is_fixed());

@@ -9,7 +9,7 @@ use super::run::{Job, When};
 use super::{Hides, Reader, RepoPath, Run, Source, is_python, is_supervisor, python, shell};
 
 impl Reader<'_> {
-    pub fn programs(&mut self) {
+    pub fn find_programs(&mut self) {
         for (path, entry) in self.tree.entries() {
             if entry.mode.is_file() {
                 let same = self.names.entry(path.name().to_vec()).or_default();
@@ -20,9 +20,9 @@ impl Reader<'_> {
         let sources = sources.filter(|source| is_supervisor(source)).cloned();
         for source in sources.collect::<Vec<Source>>() {
             let is_held = self.holds(&source.path);
-            self.supervisor(source, if is_held { When::Start } else { When::Never });
+            self.read_supervisor(source, if is_held { When::Start } else { When::Never });
         }
-        self.mentioned();
+        self.find_mentions();
     }
 
     /// The repository's files of that name, in any folder.
@@ -31,7 +31,7 @@ impl Reader<'_> {
     }
 
     /// Scripts and programs that a Python file names in quotes: it may start them.
-    fn mentioned(&mut self) {
+    fn find_mentions(&mut self) {
         let sources = self.interface.sources.values();
         for source in sources.filter(|source| is_python(&source.path)) {
             for end in [".sh\"", ".sh'", ".py\"", ".py'"] {
@@ -62,7 +62,7 @@ impl Reader<'_> {
     }
 
     /// Files that a Python program names and that it may read its tables from.
-    pub fn data(&self) -> Result<Vec<Source>> {
+    pub fn data_files(&self) -> Result<Vec<Source>> {
         let texts = self.interface.sources.values().chain(&self.inline);
         let words = texts.flat_map(|source| source.text.split(|c| !is_name_part(c)));
         let is_name = |word: &&str| word.split_once('.').is_some_and(|(_, end)| end != "py");
@@ -87,7 +87,7 @@ impl Reader<'_> {
     }
 
     /// `command=` of each program; `%(ENV_NAME)s` is the variable NAME.
-    pub fn supervisor(&mut self, source: Source, when: When) {
+    pub fn read_supervisor(&mut self, source: Source, when: When) {
         let source = Rc::new(source);
         for (start, line) in source.lines() {
             let Some((key, value)) = line.split_once('=') else {

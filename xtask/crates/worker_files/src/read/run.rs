@@ -65,13 +65,13 @@ impl Job {
 
 impl Reader<'_> {
     /// Follows what runs from the Dockerfile and compose into the files that they start.
-    pub fn scripts(&mut self) -> Result<()> {
+    pub fn follow_scripts(&mut self) -> Result<()> {
         /// A script that calls itself is read so often.
         const MOST_CALLS: usize = 6;
         let mut jobs = self.first_jobs();
         let mut done: BTreeMap<(RepoPath, When), BTreeSet<String>> = BTreeMap::new();
         while let Some(job) = jobs.pop() {
-            for started in self.job(&job)? {
+            for started in self.run_job(&job)? {
                 let Some(source) = self.source(&started.path)? else {
                     continue;
                 };
@@ -83,7 +83,7 @@ impl Reader<'_> {
                 }
                 let workdir = job.run.workdir.clone();
                 let sourced = self.sourced(&source, workdir.as_deref())?;
-                let text = self.without_idle_functions(&source);
+                let text = self.without_unused_functions(&source);
                 let mut script = shell::parse_called(&text, &started.arguments, &sourced);
                 if started.exports {
                     script.exports.extend(script.sets.iter().cloned());
@@ -98,13 +98,13 @@ impl Reader<'_> {
     }
 
     /// A script without the functions that no file calls.
-    fn without_idle_functions(&self, source: &Source) -> String {
+    fn without_unused_functions(&self, source: &Source) -> String {
         let others = self.interface.sources.values();
         let others: Vec<&Source> = others.filter(|other| other.path != source.path).collect();
         let is_elsewhere = |name: &str| others.iter().any(|other| other.text.contains(name));
         // Functions that nothing calls call others.
         (0..4).fold(source.text.clone(), |text, _| {
-            shell::without_idle(&text, &is_elsewhere)
+            shell::without_unused_functions(&text, &is_elsewhere)
         })
     }
 
@@ -153,12 +153,12 @@ impl Reader<'_> {
             let path = &source.path;
             let starts = self.holds(path) && (is_unknown || self.mentions.contains(path));
             let when = if starts { When::Start } else { When::Never };
-            let script = shell::parse(&self.without_idle_functions(&source));
+            let script = shell::parse(&self.without_unused_functions(&source));
             let job = Job::of(source, when, None, script);
             if starts {
                 self.take_inline_python(&job);
             }
-            self.job(&job)?;
+            self.run_job(&job)?;
         }
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Reader<'_> {
             if let Some((_, range)) = &command.input
                 && command.program().starts_with("python")
             {
-                self.inline.push(only(&job.source, range));
+                self.inline.push(blank_except(&job.source, range));
                 self.starts_python |= job.when == When::Start;
                 self.roots.insert(job.source.path.clone());
             }
@@ -181,7 +181,7 @@ impl Reader<'_> {
     }
 
     /// Takes the facts of a job, and returns the scripts that it starts.
-    fn job(&mut self, job: &Job) -> Result<Vec<Started>> {
+    fn run_job(&mut self, job: &Job) -> Result<Vec<Started>> {
         let script = &job.run.script;
         let (in_build, at_start) = (job.is_build(), job.when == When::Start);
         if in_build {
@@ -189,10 +189,10 @@ impl Reader<'_> {
             let reads = reads.map(|read| (read.name.clone(), job.place(&read.range)));
             self.interface.build_reads.extend(reads);
         } else {
-            self.flags_and_reads(job);
+            self.take_flags_and_reads(job);
         }
         if at_start {
-            self.exports(job);
+            self.take_exports(job);
         }
         self.constraints_by_variable(job)?;
         let mut scripts = Vec::new();
@@ -257,7 +257,7 @@ impl Reader<'_> {
                 if started.kind == ProgramKind::Shell {
                     scripts.push(started);
                 } else if job.when != When::Never {
-                    self.program(job, started.path);
+                    self.run_python(job, started.path);
                 }
             }
         }
@@ -286,7 +286,7 @@ impl Reader<'_> {
     }
 
     /// A Python file that a script or a step of the build runs.
-    fn program(&mut self, job: &Job, path: RepoPath) {
+    fn run_python(&mut self, job: &Job, path: RepoPath) {
         if job.when == When::Start {
             self.starts_python = true;
             let place = job.run.place.clone();
@@ -378,14 +378,14 @@ impl Reader<'_> {
             if !self.interface.sources.contains_key(&path)
                 && let Some(source) = self.source(&path)?
             {
-                self.supervisor(source, when);
+                self.read_supervisor(source, when);
             }
         }
         Ok(())
     }
 
     /// What the script's programs find in their environment, and commands that see all of it.
-    fn exports(&mut self, job: &Job) {
+    fn take_exports(&mut self, job: &Job) {
         for (name, value, range) in &job.run.script.exports {
             self.export(name, value, job.place(range));
         }
@@ -421,7 +421,7 @@ impl Reader<'_> {
     }
 
     /// The words of the server's command that come from variables, or from where is not known.
-    fn filled_in(&mut self, job: &Job, command: &Command) {
+    fn take_filled_in(&mut self, job: &Job, command: &Command) {
         for word in command.filled_in() {
             let names = shell::variables(&word.text).into_iter();
             let names: Vec<String> = names.map(|(name, _)| name).collect();
@@ -438,7 +438,7 @@ impl Reader<'_> {
     }
 
     /// The flags that a script gives to `SGLang`, and the variables that it reads.
-    fn flags_and_reads(&mut self, job: &Job) {
+    fn take_flags_and_reads(&mut self, job: &Job) {
         let runs = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
         for command in &job.run.script.commands {
@@ -447,7 +447,7 @@ impl Reader<'_> {
             };
             self.interface.python.launches |= runs;
             if runs {
-                self.filled_in(job, command);
+                self.take_filled_in(job, command);
                 let through = command.started_through();
                 if !through.is_empty() {
                     let place = job.place(&command.run()[0].range);
@@ -532,7 +532,7 @@ fn full_line(command: &Command, started: &[Started]) -> String {
 }
 
 /// A file of which only this part is left; the rest is blank, so that places stay true.
-pub fn only(source: &Source, range: &Range<usize>) -> Source {
+pub fn blank_except(source: &Source, range: &Range<usize>) -> Source {
     let before = source.text.get(..range.start).unwrap_or_default();
     let mut text = shell::blank(before);
     text.push_str(source.text.get(range.clone()).unwrap_or_default());

@@ -122,7 +122,7 @@ fn path(file: &File, gone: &Gone<'_>, head: &str, word: &str) -> Option<(String,
         return None;
     }
     let is_prose = file.form == Form::Prose && instead == ".";
-    let folder = is_prose.then(|| gone.folder_now(path.trim_end_matches('/')));
+    let folder = is_prose.then(|| gone.new_folder(path.trim_end_matches('/')));
     Some((what, format!("{prefix}{}", folder.unwrap_or(instead))))
 }
 
@@ -175,7 +175,7 @@ fn module(gone: &Gone<'_>, dotted: &str) -> Option<(String, String)> {
         let files = [format!("{path}.py"), format!("{path}/__init__.py")];
         let mut files = files.iter().map(String::as_str);
         let file = files.find(|file| gone.files.contains_key(file))?;
-        let now = gone.instead(file);
+        let now = gone.replacement(file);
         let now = now.trim_end_matches(".py").trim_end_matches("/__init__");
         let what = format!("the module `{}` is gone", parts[..count].join("."));
         Some((what, now.replace('/', ".")))

@@ -82,8 +82,8 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
         }
         let named = link.leads_to(target)?;
         let named = named.as_str()?;
-        let folder = || gone.folders.contains(named).then(|| gone.folder_now(named));
-        let file = gone.files.contains_key(named).then(|| gone.instead(named));
+        let folder = || gone.folders.contains(named).then(|| gone.new_folder(named));
+        let file = gone.files.get(named).map(|_| gone.replacement(named));
         let instead = file.or_else(folder)?;
         Some(Dangling {
             path: link.clone(),
@@ -189,7 +189,7 @@ impl File {
     /// Text that is no record of the past and lies outside of `outdated/`.
     fn open((path, bytes): &(RepoPath, Vec<u8>)) -> Option<Self> {
         let is_text = !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok();
-        let counts = is_text && !path.is_within(OUTDATED) && !is_record(path);
+        let counts = is_text && !path.is_within(OUTDATED) && !is_change_log(path);
         counts.then(|| Self::new(path, bytes))
     }
 
@@ -254,7 +254,7 @@ impl Form {
 }
 
 /// Change logs say what was true once.
-fn is_record(path: &RepoPath) -> bool {
+fn is_change_log(path: &RepoPath) -> bool {
     let name = String::from_utf8_lossy(path.name()).to_lowercase();
     let starts = ["changelog", "changes.", "history."];
     starts.iter().any(|start| name.starts_with(start))
@@ -282,7 +282,7 @@ thread_local! {
     static LOOKUPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-fn looked_up() {
+fn count_lookup() {
     #[cfg(test)]
     LOOKUPS.set(LOOKUPS.get() + 1);
 }
@@ -296,7 +296,7 @@ impl<'a> Gone<'a> {
         let files: BTreeMap<&str, &str> = names.collect();
         let mut folders = BTreeSet::new();
         for mut folder in files.keys().copied() {
-            looked_up();
+            count_lookup();
             // A folder that is there already has its own above it.
             while let Some((above, _)) = folder.rsplit_once('/')
                 && folders.insert(above)
@@ -313,13 +313,13 @@ impl<'a> Gone<'a> {
     }
 
     fn exists(&self, path: &str) -> bool {
-        looked_up();
+        count_lookup();
         has(self.result, &RepoPath::from(path))
     }
 
     /// What the result has in place of a file that is gone: its modern counterpart, or else where
     /// it went.
-    fn instead(&self, file: &str) -> String {
+    fn replacement(&self, file: &str) -> String {
         let is_here = |modern: &&str| self.result.contains_key(&RepoPath::from(*modern));
         let modern = counterpart(file).filter(is_here);
         let to = modern.or(self.files.get(file).copied());
@@ -329,7 +329,7 @@ impl<'a> Gone<'a> {
     /// The folder among those that are gone that holds `path`, or is it; the topmost one.
     fn folder<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
         let slashes = path.match_indices('/').map(|(at, _)| at);
-        let mut ends = slashes.chain([path.len()]).inspect(|_| looked_up());
+        let mut ends = slashes.chain([path.len()]).inspect(|_| count_lookup());
         let end = ends.find(|end| self.folders.contains(&path[..*end]))?;
         Some((&path[..end], path[end..].trim_start_matches('/')))
     }
@@ -342,10 +342,10 @@ impl<'a> Gone<'a> {
             return None;
         }
         if let Some(to) = self.files.get(path) {
-            return Some((format!("`{path}` is now `{to}`"), self.instead(path)));
+            return Some((format!("`{path}` is now `{to}`"), self.replacement(path)));
         }
         let (folder, below) = self.folder(path)?;
-        let to = self.folder_now(folder);
+        let to = self.new_folder(folder);
         let what = format!("`{folder}/` is now `{to}/`");
         let instead = match (folder, below) {
             ("src" | "builder", "") => ".".to_owned(),
@@ -358,11 +358,11 @@ impl<'a> Gone<'a> {
         Some((what, instead))
     }
 
-    fn folder_now(&self, folder: &str) -> String {
+    fn new_folder(&self, folder: &str) -> String {
         let first = format!("{folder}/");
         let from = (Bound::Included(&*first), Bound::Unbounded);
         let files = self.files.range::<str, _>(from);
-        let files = files.inspect(|_| looked_up());
+        let files = files.inspect(|_| count_lookup());
         let mut below = files.take_while(|(from, _)| from.starts_with(&first));
         let to = below.find_map(|(from, to)| to.strip_suffix(&from[folder.len()..]));
         to.map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)

@@ -195,7 +195,7 @@ impl<'a> Parser<'a> {
                 parser.token(byte);
             }
             parser.end_command();
-            parser.documents();
+            parser.here_documents();
             parser.command = command;
             parser.cases = cases;
             parser.loops = loops;
@@ -217,7 +217,7 @@ impl<'a> Parser<'a> {
                 if self.conditions == 0 {
                     self.guard = None;
                 }
-                self.documents();
+                self.here_documents();
             }
             b'(' if self.next_is(1, b'(') && self.command.words.is_empty() => {
                 self.at += 2;
@@ -317,16 +317,16 @@ impl<'a> Parser<'a> {
                 b')' => {
                     let words = self.slice(from..self.at).replace(['"', '\'', ' '], "");
                     if let Some((subject, _)) = self.cases.last().cloned() {
-                        self.compares(&subject, format!("in [{}]", words.replace('|', ",")));
+                        self.note_comparison(&subject, format!("in [{}]", words.replace('|', ",")));
                     }
                     self.at += 1;
                     break;
                 }
                 b'\\' => self.at += 2,
                 b'\'' => {
-                    self.quoted();
+                    self.single_quoted();
                 }
-                b'"' => self.double(&mut Parts::default()),
+                b'"' => self.double_quoted(&mut Parts::default()),
                 _ => self.at += 1,
             }
         }
@@ -351,7 +351,7 @@ impl<'a> Parser<'a> {
             self.at += usize::from(strips);
             self.blanks();
             let from = self.at;
-            self.pieces();
+            self.word_values();
             let delimiter = self.slice(from..self.at);
             let expands = !delimiter.contains(['"', '\'', '\\']);
             let delimiter = delimiter.replace(['"', '\'', '\\', '\0'], "");
@@ -372,7 +372,7 @@ impl<'a> Parser<'a> {
             // `< <(commands)`
             return;
         }
-        let words = self.pieces();
+        let words = self.word_values();
         let text: String = words.iter().map(|word| word.text.as_str()).collect();
         if operator == "<<<" {
             self.command.input = Some((text, from..self.at));
@@ -407,7 +407,7 @@ impl<'a> Parser<'a> {
         if (first || declares) && self.assignment() {
             return;
         }
-        let words = self.pieces();
+        let words = self.word_values();
         if self.at == start {
             // Nothing that a word could begin with.
             self.at += 1;

@@ -85,7 +85,7 @@ impl Values {
     }
 
     /// Sets a variable where the script may also leave it as it was.
-    pub fn maybe(&mut self, name: &str, text: String, before: Option<String>) {
+    pub fn put_conditionally(&mut self, name: &str, text: String, before: Option<String>) {
         let mut texts = match self.known.remove(name) {
             Some(ShellValue::Any(old)) => old,
             _ => before.into_iter().collect(),

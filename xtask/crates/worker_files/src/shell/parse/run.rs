@@ -21,7 +21,7 @@ pub(super) struct Announced {
 
 impl Parser<'_> {
     /// The here-documents that the line just read announced.
-    pub(super) fn documents(&mut self) {
+    pub(super) fn here_documents(&mut self) {
         for announced in std::mem::take(&mut self.documents) {
             let start = self.at.min(self.bytes.len());
             let (mut end, mut next) = (start, start);
@@ -43,18 +43,18 @@ impl Parser<'_> {
             while announced.expands && self.at < end {
                 match self.bytes[self.at] {
                     b'\\' => self.at += 2,
-                    b'$' => self.dollar(&mut Parts::default(), true),
+                    b'$' => self.expansion(&mut Parts::default(), true),
                     _ => self.at += 1,
                 }
             }
             self.at = next;
             let body = self.slice(start..end).to_owned();
-            self.document(body, start..end, announced.command);
+            self.here_document(body, start..end, announced.command);
         }
     }
 
     /// Gives a here-document to its command. One that has none, or a shell, runs the text.
-    pub(super) fn document(&mut self, body: String, range: Range<usize>, command: Option<usize>) {
+    fn here_document(&mut self, body: String, range: Range<usize>, command: Option<usize>) {
         let reader = command.and_then(|index| self.script.commands.get_mut(index));
         let is_shell = reader.as_ref().is_none_or(|command| {
             command.words.is_empty() || is_shell(command.program()) && command.run().len() == 1
@@ -77,12 +77,12 @@ impl Parser<'_> {
             self.script.commands.push(command);
             return;
         }
-        let inner = self.inner(&body);
+        let inner = self.parse_inner(&body);
         self.merge(inner, |at| range.start + at.start..range.start + at.end);
     }
 
     /// Reads a text that another shell runs.
-    pub(super) fn inner(&mut self, text: &str) -> Script {
+    pub(super) fn parse_inner(&mut self, text: &str) -> Script {
         if self.shells >= MOST_SHELLS {
             return Script {
                 unread: vec![(0..text.len(), "nested too deeply to be read")],
@@ -109,7 +109,7 @@ impl Parser<'_> {
             self.script.commands.push(command);
         }
         for read in inner.reads {
-            self.read(&read.name, read.default, place(read.range));
+            self.note_read(&read.name, read.default, place(read.range));
         }
         let script = &mut self.script;
         let placed = |(name, value, at)| (name, value, place(at));
@@ -156,13 +156,13 @@ impl Parser<'_> {
         }
         self.builtin(&command);
         command.exports = self.exports_all;
-        self.xargs(&mut command);
+        self.resolve_xargs(&mut command);
         let nested = nested(&command);
         let range = command.words.first().zip(command.words.last());
         let range = range.map_or(0..0, |(a, b)| a.range.start..b.range.end.max(a.range.start));
         match nested {
             Some(text) if command.program() != "eval" || !text.contains('$') || is_plain(&text) => {
-                let inner = self.inner(&text);
+                let inner = self.parse_inner(&text);
                 self.merge(inner, |_| range.clone());
             }
             Some(_) => self.unread(range, "this command is computed"),
@@ -171,7 +171,7 @@ impl Parser<'_> {
     }
 
     /// Notes which words a variable is compared with.
-    pub(super) fn compares(&mut self, text: &str, how: String) {
+    pub(super) fn note_comparison(&mut self, text: &str, how: String) {
         let name = variables(text).into_iter().next();
         let reads = name.and_then(|(name, _)| self.seen.get(&name)?.last());
         if let Some(&read) = reads {
@@ -195,7 +195,7 @@ impl Parser<'_> {
                         && !right.text.is_empty()
                         && !right.text.contains('$')
                     {
-                        self.compares(&left.text, format!("== {}", right.text));
+                        self.note_comparison(&left.text, format!("== {}", right.text));
                     }
                 }
                 let mut names = words.iter().flat_map(|word| variables(&word.text));
@@ -224,7 +224,7 @@ impl Parser<'_> {
             "printf" if command.word(1) == "-v" => self.values.forget(command.word(2)),
             "printenv" => {
                 for word in words.iter().skip(1) {
-                    self.read(&word.text, None, word.range.clone());
+                    self.note_read(&word.text, None, word.range.clone());
                 }
             }
             _ => {}
@@ -232,7 +232,7 @@ impl Parser<'_> {
     }
 
     /// `xargs PROGRAM`: the program with the words of a file or of the command before.
-    pub(super) fn xargs(&mut self, command: &mut Command) {
+    pub(super) fn resolve_xargs(&mut self, command: &mut Command) {
         let before = self.script.commands.last().filter(|_| command.piped);
         let (list, said) = before.map_or((None, Vec::new()), printed);
         if command.program() != "xargs" {

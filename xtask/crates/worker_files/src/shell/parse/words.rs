@@ -38,7 +38,7 @@ impl Parts {
 }
 
 /// Variables that the shell itself sets.
-fn is_own(name: &str) -> bool {
+fn is_set_by_shell(name: &str) -> bool {
     const OWN: &str = "BASH_SOURCE BASH_VERSION BASHPID RANDOM SECONDS LINENO IFS OPTARG OPTIND PPID \
                        REPLY FUNCNAME PIPESTATUS PWD OLDPWD UID EUID _";
     crate::is_one_of(OWN, name)
@@ -73,7 +73,7 @@ impl Parser<'_> {
                 self.values.put(&name, ShellValue::Array(words));
             }
         } else {
-            let words = self.pieces();
+            let words = self.word_values();
             let texts: Vec<&str> = words.iter().map(|word| &*word.text).collect();
             let value = texts.join(" ");
             let set = (name.clone(), value.clone(), start..self.at);
@@ -135,7 +135,7 @@ impl Parser<'_> {
         } else if self.conditions > 0 && variables(&text).iter().all(|(used, _)| used != name) {
             let from_outside = self.seen.contains_key(name) && !self.values.is_set(name);
             let before = from_outside.then(|| format!("${name}"));
-            self.values.maybe(name, text, before);
+            self.values.put_conditionally(name, text, before);
         } else {
             self.values.put(name, ShellValue::one(text));
         }
@@ -155,7 +155,7 @@ impl Parser<'_> {
                 b'\\' if self.continues() => {}
                 _ => {
                     let before = self.at;
-                    words.extend(self.pieces());
+                    words.extend(self.word_values());
                     self.at = self.at.max(before + 1);
                 }
             }
@@ -164,7 +164,7 @@ impl Parser<'_> {
     }
 
     /// Reads one word; known variables may make it many or none.
-    pub(super) fn pieces(&mut self) -> Vec<Word> {
+    pub(super) fn word_values(&mut self) -> Vec<Word> {
         let start = self.at;
         let mut parts = Parts::default();
         let mut quoted = false;
@@ -177,16 +177,16 @@ impl Parser<'_> {
                     parts.text(self.character());
                 }
                 b'\'' => {
-                    parts.text(&self.quoted());
+                    parts.text(&self.single_quoted());
                     quoted = true;
                 }
                 b'"' => {
-                    self.double(&mut parts);
+                    self.double_quoted(&mut parts);
                     quoted = true;
                 }
                 b'`' if self.ticks => break,
                 b'`' => self.backticks(&mut parts),
-                b'$' => self.dollar(&mut parts, false),
+                b'$' => self.expansion(&mut parts, false),
                 _ => parts.text(self.character()),
             }
         }
@@ -202,7 +202,7 @@ impl Parser<'_> {
         parts.text(self.slice(from..self.at));
     }
 
-    pub(super) fn quoted(&mut self) -> String {
+    pub(super) fn single_quoted(&mut self) -> String {
         let from = self.at + 1;
         let rest = self.bytes.get(from..).unwrap_or_default();
         let end = rest.iter().position(|&b| b == b'\'');
@@ -214,7 +214,7 @@ impl Parser<'_> {
         self.slice(from..end).replace('\0', "")
     }
 
-    pub(super) fn double(&mut self, parts: &mut Parts) {
+    pub(super) fn double_quoted(&mut self, parts: &mut Parts) {
         let start = self.at;
         self.at += 1;
         while let Some(byte) = self.peek() {
@@ -232,7 +232,7 @@ impl Parser<'_> {
                     }
                     parts.text(self.character());
                 }
-                b'$' => self.dollar(parts, true),
+                b'$' => self.expansion(parts, true),
                 b'`' => self.backticks(parts),
                 _ => parts.text(self.character()),
             }
@@ -240,7 +240,7 @@ impl Parser<'_> {
         self.unread(start..self.bytes.len(), "this quote never ends");
     }
 
-    pub(super) fn dollar(&mut self, parts: &mut Parts, quoted: bool) {
+    pub(super) fn expansion(&mut self, parts: &mut Parts, quoted: bool) {
         let start = self.at;
         self.at += 1;
         match self.peek() {
@@ -254,12 +254,12 @@ impl Parser<'_> {
                 }
                 parts.text(self.slice(start..self.at));
             }
-            Some(b'{') => self.braced(parts, quoted),
-            Some(b'\'') if !quoted => parts.text(&self.quoted()),
-            Some(b'"') if !quoted => self.double(parts),
+            Some(b'{') => self.braced_expansion(parts, quoted),
+            Some(b'\'') if !quoted => parts.text(&self.single_quoted()),
+            Some(b'"') if !quoted => self.double_quoted(parts),
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
                 let name = self.pass(is_name_byte);
-                self.read(name, None, start..self.at);
+                self.note_read(name, None, start..self.at);
                 parts.push(name, self.slice(start..self.at), quoted);
             }
             Some(byte @ (b'@' | b'*' | b'#' | b'?' | b'!' | b'$' | b'-' | b'0'..=b'9')) => {
@@ -273,7 +273,7 @@ impl Parser<'_> {
     }
 
     /// `${NAME}` with what may follow the name.
-    pub(super) fn braced(&mut self, parts: &mut Parts, quoted: bool) {
+    pub(super) fn braced_expansion(&mut self, parts: &mut Parts, quoted: bool) {
         let start = self.at - 1;
         self.at += 1;
         let indirect = self.peek() == Some(b'!');
@@ -305,7 +305,7 @@ impl Parser<'_> {
         let operator = rest.strip_prefix(':').unwrap_or(rest);
         let takes_default = operator.starts_with(['-', '=']);
         let default = Some(operand.clone()).filter(|text| takes_default && !text.is_empty());
-        self.read(&name, default, start..end);
+        self.note_read(&name, default, start..end);
         let last = self.script.reads.last_mut();
         if let Some(read) = last.filter(|read| read.range == (start..end)) {
             read.required = rest.starts_with(":?") || rest.starts_with('?');
@@ -337,9 +337,9 @@ impl Parser<'_> {
                     self.at += 1;
                     parts.text(self.character());
                 }
-                b'\'' => parts.text(&self.quoted()),
-                b'"' => self.double(&mut parts),
-                b'$' => self.dollar(&mut parts, true),
+                b'\'' => parts.text(&self.single_quoted()),
+                b'"' => self.double_quoted(&mut parts),
+                b'$' => self.expansion(&mut parts, true),
                 _ => parts.text(self.character()),
             }
         }
@@ -359,7 +359,7 @@ impl Parser<'_> {
             return;
         }
         for name in names {
-            self.read(&name, None, range.clone());
+            self.note_read(&name, None, range.clone());
         }
     }
 
@@ -370,7 +370,7 @@ impl Parser<'_> {
             match byte {
                 b'(' => open += 1,
                 b'$' => {
-                    self.dollar(&mut Parts::default(), true);
+                    self.expansion(&mut Parts::default(), true);
                     continue;
                 }
                 b')' if open == 0 => {
@@ -381,7 +381,7 @@ impl Parser<'_> {
                 byte if byte.is_ascii_alphabetic() || byte == b'_' => {
                     let from = self.at;
                     let name = self.pass(is_name_byte);
-                    self.read(name, None, from..self.at);
+                    self.note_read(name, None, from..self.at);
                     continue;
                 }
                 _ => {}
@@ -390,8 +390,8 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn read(&mut self, name: &str, default: Option<String>, range: Range<usize>) {
-        if is_name(name) && !self.values.is_set(name) && !is_own(name) {
+    pub(super) fn note_read(&mut self, name: &str, default: Option<String>, range: Range<usize>) {
+        if is_name(name) && !self.values.is_set(name) && !is_set_by_shell(name) {
             let index = self.script.reads.len();
             self.seen.entry(name.to_owned()).or_default().push(index);
             self.script.reads.push(Variable {
