@@ -11,8 +11,7 @@ use xtask_core::tree::{RepoPath, Tree};
 pub struct Copied {
     /// By their path in the image, without the first slash.
     pub files: BTreeMap<String, RepoPath>,
-    /// The folders that are copied by name, so that what is in them counts whatever they are
-    /// called.
+    /// The folders that are copied by name. What is in them counts, whatever they are called.
     pub folders: BTreeSet<String>,
     /// Whether a source is computed, so that any file may be in the image.
     pub any: bool,

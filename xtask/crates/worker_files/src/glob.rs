@@ -1,5 +1,4 @@
-//! Paths as Docker cleans them, and its two pattern languages: the one of `COPY` sources, and the
-//! one of `.dockerignore` that also has `**`.
+//! Paths as Docker cleans them, and its patterns: those of `COPY`, and `.dockerignore`'s with `**`.
 
 use xtask_core::tree::RepoPath;
 

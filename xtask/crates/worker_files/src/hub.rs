@@ -21,8 +21,7 @@ pub struct Hub {
     pub settings: Vec<(String, Text)>,
 }
 
-/// Reads a listing. What has another shape than the Hub's is left out: judging it is the
-/// linter's work.
+/// Reads a listing. What has another shape than the Hub's is left out: the linter reports that.
 pub fn read(source: &Source) -> Result<Hub, Unread> {
     let root = json::read(source)?;
     let config = root.at("config");

@@ -51,8 +51,7 @@ impl Ignore {
         self.line_against(path).is_some()
     }
 
-    /// The line that leaves `path` out. The last line that matches the path or a folder above it
-    /// decides, as Docker has it.
+    /// The line that excludes `path`. The last line that matches it or a folder above it decides.
     pub fn line_against(&self, path: &RepoPath) -> Option<usize> {
         let path = String::from_utf8_lossy(path.as_bytes());
         let mut against = None;
@@ -65,8 +64,8 @@ impl Ignore {
         against
     }
 
-    /// Whether all files below `folder` are left out, so nobody has to list them. No line may bring
-    /// back a file in it; only the first folder of both paths is compared.
+    /// Whether all files below `folder` are excluded. No line may bring back a file in it; only the
+    /// first folder of both paths is compared.
     pub fn excludes_all_of(&self, folder: &RepoPath) -> bool {
         let top = String::from_utf8_lossy(folder.top()).into_owned();
         let may_lie_there = |line: &Line| {
@@ -79,8 +78,7 @@ impl Ignore {
     }
 }
 
-/// The pattern without `.`, `..`, doubled and outer slashes; `None` when it names nothing inside
-/// the context.
+/// The pattern without dots and needless slashes; `None` if it names nothing in the context.
 fn clean(pattern: &str) -> Option<String> {
     let path = RepoPath::from("x").leads_to(pattern.trim_start_matches('/').as_bytes())?;
     let path = path.as_str().filter(|path| !path.is_empty());

@@ -14,8 +14,8 @@ pub fn read(source: &Source) -> Vec<Documented> {
     tables(source, |_| true)
 }
 
-/// The same of a page of the documentation. Such a page may name variables for other reasons too,
-/// so only a table that tells their defaults counts.
+/// Reads a page of the documentation. Only tables with defaults count: others may name variables
+/// for other reasons.
 pub fn read_page(source: &Source) -> Vec<Documented> {
     tables(source, |default_column| default_column.is_some())
 }

@@ -1,5 +1,5 @@
-//! What an upstream's files must say differently once they lie at a worker's root. Pure: bytes
-//! go in, bytes come out, and what is not understood is refused with its place instead of guessed.
+//! Rewrites upstream's files for a worker's root: bytes go in, bytes come out, and what is not
+//! understood is refused with its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,8 +11,8 @@ use xtask_core::tree::RepoPath;
 /// Which file of the upstream becomes which file of the worker.
 #[derive(Debug, Clone, Default)]
 pub struct PathMap {
-    /// The upstream folder that holds the worker: `.runpod`, or nothing for its root. Of what
-    /// lies outside of this folder the map knows only the files that come along.
+    /// The upstream folder that holds the worker: `.runpod`, or nothing for its root. Outside of it
+    /// the map has only the files that come along.
     pub(crate) root: String,
     pub(crate) moved: BTreeMap<RepoPath, RepoPath>,
     pub(crate) left: BTreeSet<RepoPath>,

@@ -79,8 +79,8 @@ pub struct Script {
     pub unread: Vec<(Range<usize>, &'static str)>,
 }
 
-/// The text without functions that neither it nor another text names, in which places stay true.
-/// Where names may be made while it runs, and in texts with documents inside, all of them count.
+/// The text with unused functions blanked, so that places stay the same. All functions are kept if
+/// names may be computed while the script runs, or if it has here-documents.
 pub fn without_unused_functions(text: &str, is_elsewhere: &dyn Fn(&str) -> bool) -> String {
     let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
     let joined = text.replace("\\\n", " ");

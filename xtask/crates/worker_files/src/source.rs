@@ -6,8 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use xtask_core::tree::RepoPath;
 
-/// Files beyond this size are not read: no worker has such a source file, and reading one would
-/// only cost time and memory.
+/// Larger files are not read: no worker has such a source file.
 pub const LARGEST: usize = 4 * 1024 * 1024;
 
 /// A place in a file: line and column from 1, the column in characters, `start..end` in bytes.
@@ -70,8 +69,7 @@ pub struct Unread {
 }
 
 impl Unread {
-    /// Something that may hide anything. [`Source::unread`] adds the text, [`Self::hiding`] narrows
-    /// it down.
+    /// May hide anything. [`Source::unread`] adds the text, [`Self::hiding`] narrows it down.
     pub fn new(what: impl Into<String>, place: Place) -> Self {
         use Hides::{Flags, Image, JobInput, Packages, Settings, Variables};
         Self {

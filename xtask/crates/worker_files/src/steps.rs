@@ -50,8 +50,7 @@ pub fn has_no_effect(command: &Command) -> bool {
     }
 }
 
-/// Whether a command of a script that runs at the start only waits for programs, ends them, or
-/// starts those that are followed.
+/// Whether a command of a start script only waits for programs, ends them, or starts followed ones.
 pub fn only_watches(command: &Command) -> bool {
     const WATCHES: &str = "pkill pgrep killall logger clear tee xargs seq timeout supervisord";
     let program = command.program();

@@ -15,8 +15,7 @@ pub struct WorkerConfig {
     pub cuda: Option<Text>,
 }
 
-/// Reads the old form. Its types are told in the Hub's words, so that both compare: `text` and
-/// `select` are strings, `toggle` is a boolean.
+/// Reads the old form. Its types get the Hub's names, so that both can be compared.
 pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
     let root = json::read(source)?;
     let mut form = WorkerConfig::default();

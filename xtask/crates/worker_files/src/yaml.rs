@@ -1,5 +1,4 @@
-//! YAML as the same values with places that JSON has: aliases and `<<` are filled in, and every
-//! scalar is a text.
+//! YAML as the values of JSON with places: aliases and `<<` are resolved, every scalar is a text.
 
 use std::collections::{HashMap, HashSet};
 
@@ -138,8 +137,7 @@ fn measure(node: &JsonNode) -> (usize, usize) {
     })
 }
 
-/// The members of a mapping from its keys and values in turn; its own win over those that `<<`
-/// merges in.
+/// The members of a mapping from its keys and values in turn. Its own win over merged ones (`<<`).
 fn members(nodes: Vec<JsonNode>, text: &str) -> Vec<Member> {
     let (mut members, mut merged) = (Vec::new(), Vec::new());
     let mut nodes = nodes.into_iter();

@@ -1,6 +1,5 @@
-//! docker-bake.hcl as `docker buildx bake` sees it: variables from the environment or their
-//! defaults, targets with what they inherit. Pure. What is not understood here (a function, a
-//! condition) is told and left out, never guessed.
+//! docker-bake.hcl as `docker buildx bake` sees it: variables have values, targets what they
+//! inherit. What is not understood (a function, a condition) is reported and left out.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! The compose file: relative paths in it are seen from the folder that holds it, so each must be
-//! rewritten when the file moves up to the root.
+//! Rewrites the paths in a compose file, which are relative to its folder, for the new folder.
 
 use crate::Source;
 use crate::json::JsonNode;
@@ -7,10 +6,9 @@ use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, open};
 use crate::yaml;
 use xtask_core::tree::RepoPath;
 
-/// The compose file of the upstream's worker folder, with every path that it names where that lies
-/// in the result. Files that move are followed; folders on the host that are no part of the
-/// repository (`./data`) stay beside the compose file; a path out of the worker folder means the
-/// same place in the worker's repository as it did in the upstream's.
+/// The compose file with every path as it is in the result. Files that move are followed. Folders
+/// that are no part of the repository (`./data`) stay beside the compose file. A path out of the
+/// worker folder means the same place in the worker's repository as in the upstream's.
 pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
     let text = open(compose)?;
     let root = yaml::parse(&text.text).map_err(|(at, why)| {

@@ -8,8 +8,7 @@ use xtask_core::tree::RepoPath;
 
 #[derive(Debug, Default)]
 pub struct Landing {
-    /// The new sources by the folder below the destination that they land in, which is empty for
-    /// the destination itself.
+    /// The new sources by their folder below the destination, empty for the destination itself.
     pub places: BTreeMap<String, BTreeSet<String>>,
     /// Files that the image had and that do not come along.
     pub left: BTreeSet<RepoPath>,
@@ -55,8 +54,7 @@ impl PathMap {
         Err(format!("`{path}` is copied, which {why}"))
     }
 
-    /// Where a file lands whose path is taken up to `end`: alone, or with the topmost folder that
-    /// comes along as it is.
+    /// Adds a file whose path is taken up to `end`: alone, or with the topmost unchanged folder.
     fn place(
         &self,
         file: &RepoPath,
@@ -90,8 +88,7 @@ impl PathMap {
         Ok(())
     }
 
-    /// The folder of the result that holds just what an upstream's folder held; `None` where there
-    /// is no such folder.
+    /// The folder of the result that holds the same files as an upstream's folder, if there is one.
     fn whole_folder<'f>(&self, folder: &'f str) -> Option<&'f str> {
         let below = folder.strip_prefix(&self.root)?.strip_prefix('/')?;
         let within = |file: &RepoPath| file.is_within(folder);

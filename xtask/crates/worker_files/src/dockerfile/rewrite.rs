@@ -69,9 +69,8 @@ pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
 const COPY_PLAINLY: &str = "in the upstream's Dockerfile, copy paths of its worker folder only, \
                             each written plainly, with an instruction on one line";
 
-/// The Dockerfile with every path of the build context as it is in the result. The image gets
-/// the same files at the same places as before, without those that do not come along: these are in
-/// the notes.
+/// The Dockerfile with every path of the build context as it is in the result. The image gets the
+/// same files at the same places as before; the notes name those that do not come along.
 pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
     let text = open(dockerfile)?;
     let mut output = Output::default();
@@ -119,8 +118,7 @@ type Sources = Vec<ContextSource>;
 /// The edits, or what is in their way and where.
 type Edits = Result<Vec<(Range<usize>, String)>, (usize, String)>;
 
-/// An instruction with as little change as the files allow: its words, or where files land in
-/// several folders, an instruction for each.
+/// Changes the words of an instruction, or where files land in several folders, makes one for each.
 fn edits(
     text: &Source,
     instruction: &Instruction,
@@ -302,8 +300,7 @@ impl<'t> Walk<'t> {
         self.refuse(at, format!("the source `{word}` {why}"))
     }
 
-    /// What an instruction takes from the build context: the sources of COPY and ADD, and those of
-    /// bind mounts.
+    /// What an instruction takes from the build context, by COPY, ADD or a bind mount.
     fn sources(&self, instruction: &Instruction) -> Result<Sources, NotUnderstood> {
         let (options, at) = instruction.options();
         let from_elsewhere = |option: &Word| option.text.starts_with("--from=");

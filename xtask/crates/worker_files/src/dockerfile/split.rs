@@ -1,5 +1,4 @@
-//! From a Dockerfile's text to its instructions: continued lines, comments between them, and
-//! here-documents.
+//! Splits a Dockerfile into its instructions, with continued lines, comments and here-documents.
 
 use std::iter::repeat_n;
 use std::ops::Range;

@@ -1,11 +1,10 @@
-//! JSON with places: what a strict parser takes, and for what it doesn't, words that help.
+//! JSON with places: a strict parser whose messages help.
 //!
-//! The parser is our own because of what has to be said: where an unclosed brace was opened, that
-//! there are three comments and not just a first one, what to write instead. It goes on after
-//! mistakes that leave no doubt (a comment, a trailing comma), so that all of them are told, and
-//! fixed, at once. It goes no deeper than [`MAX_DEPTH`], so that no input can exhaust the stack, and
-//! reads each byte a bounded number of times. What it takes without a problem is exactly what
-//! `serde_json` takes; tests hold the two together.
+//! Other parsers stop at the first mistake and don't say where an unclosed brace was opened or what
+//! to write instead. This one goes on after mistakes that leave no doubt (a comment, a trailing
+//! comma), so that all of them are reported, and fixed, at once. It nests no deeper than
+//! [`MAX_DEPTH`], so that no input can exhaust the stack, and reads each byte a bounded number of
+//! times. It accepts without a problem exactly what `serde_json` accepts; tests compare the two.
 
 mod node;
 #[cfg(test)]
@@ -71,8 +70,8 @@ struct Parser<'a> {
     line: usize,
     /// The brackets that are open.
     open: Vec<usize>,
-    /// The first bracket that was closed at another indentation than it was opened at: if one is
-    /// missing, it is most likely this one's.
+    /// The first bracket that was closed at another indentation than its own. If one is not closed,
+    /// it is most likely this one.
     misindented: Option<usize>,
     problems: Vec<Problem>,
 }
@@ -251,8 +250,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Whether a closing bracket that begins its line stands further in or out than the line that
-    /// opened it.
+    /// Whether a closing bracket begins its line, and is indented unlike the line that opened it.
     fn is_misindented(&self, opened: usize) -> bool {
         let space = |from: usize| self.run(from, |b| matches!(b, b' ' | b'\t')) - from;
         let own = space(self.line);

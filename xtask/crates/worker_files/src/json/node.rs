@@ -86,8 +86,7 @@ impl JsonNode {
         }
     }
 
-    /// The values at paths of keys, which commas separate: `*` is each value of an object, `[]`
-    /// each item of an array.
+    /// The values at paths of keys: `*` is each value of an object, `[]` each item of an array.
     pub fn all<'n>(&'n self, paths: &str) -> Vec<&'n Self> {
         let inside = |nodes: Vec<&'n Self>, key: &str| match key {
             "*" => nodes.into_iter().flat_map(Self::values).collect(),

@@ -94,8 +94,7 @@ const PIP_CHOICES: &str = "-t --target --prefix --root --platform --python-versi
 const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes --user \
     --force-reinstall --ignore-installed -I";
 
-/// Options that say which of a project's groups of packages are installed; the first ones take a
-/// value.
+/// Options that say which of a project's groups of packages are installed; `GROUPS` take a value.
 const GROUPS: &str = "--extra -E --extras --group --only-group --no-group --with --without --only";
 const GROUP_SWITCHES: &str = "--all-extras --all-groups --no-dev --dev --only-dev \
     --no-default-groups";

@@ -129,8 +129,7 @@ fn logical_lines(source: &Source) -> Vec<(Range<usize>, String)> {
     lines
 }
 
-/// Name and specifier of a requirement as it is written: `name[extras] ~= 1.0 ; marker`,
-/// `name @ url`, a URL or an archive whose name tells the package's.
+/// Name and specifier of `name[extras] ~= 1.0 ; marker`, `name @ url`, a URL or an archive.
 pub fn requirement(text: &str) -> Option<(String, String)> {
     let text = text.split(" --").next().unwrap_or(text).trim();
     if let Some(found) = url_name(text).or_else(|| archive_name(text)) {

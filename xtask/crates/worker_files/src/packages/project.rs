@@ -99,8 +99,7 @@ fn index_urls(source: &Source, urls: Vec<&JsonNode>, packages: &mut Vec<Requirem
     }
 }
 
-/// A lock file gives the project's own dependencies their versions. Without a project file all of
-/// its packages count.
+/// Takes the versions of a lock file. Without a project file all of its packages count.
 fn locked(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
     let mut found: Vec<Requirement> = Vec::new();
     let mut push = |name: &str, spec: String, place| {

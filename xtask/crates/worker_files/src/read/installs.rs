@@ -79,8 +79,7 @@ impl Reader<'_> {
         self.read_listed_file(listing, path, file, like)
     }
 
-    /// Takes what a file lists. One that is not in the repository, or a folder, stands for what is
-    /// in it.
+    /// Takes what a file lists. A folder, or a file that is missing, stands for its packages.
     fn read_listed_file(
         &mut self,
         listing: Listing,

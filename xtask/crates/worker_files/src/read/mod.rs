@@ -1,5 +1,4 @@
-//! From a tree to a worker's interface: which files count, and which of their facts belong
-//! together.
+//! From a tree to a worker's interface: which files count, and how their facts fit together.
 
 mod files;
 mod installs;
@@ -84,8 +83,8 @@ struct Reader<'t> {
     copied: Option<Copied>,
     /// Python files that something starts.
     roots: BTreeSet<RepoPath>,
-    /// Whether a Python file or a script of the worker's runs at the start, and whether a script
-    /// starts something else than the worker's files, which may start them in its turn.
+    /// Whether a Python file of the worker runs at the start, or a script, or another program, from
+    /// which more of the worker's files may be started.
     starts_python: bool,
     starts_script: bool,
     starts_other: bool,
@@ -322,8 +321,7 @@ impl Reader<'_> {
         self.read_configurations()
     }
 
-    /// Puts the flags of files that `SGLang` is given with `--config` in the place of that flag. A
-    /// file that is not in the repository is somebody else's.
+    /// Replaces `--config FILE` by the flags in that file, if the repository has it.
     fn read_configurations(&mut self) -> Result<()> {
         let all = std::mem::take(&mut self.interface.python.flags);
         // What always stands in the command wins.

@@ -1,5 +1,5 @@
-//! What the image's build and the running container run: scripts with their variables, the flags
-//! that they give to `SGLang`, and the files that they start.
+//! Follows what the image's build and the container run: scripts, their variables and flags, and
+//! the files that they start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -140,8 +140,7 @@ impl Reader<'_> {
         jobs
     }
 
-    /// Scripts that nothing starts. Without a Dockerfile, or where the base image decides what
-    /// runs, any of them may be.
+    /// Scripts that nothing starts. Any may run where no Dockerfile says what the image starts.
     fn other_scripts(&mut self, done: BTreeSet<RepoPath>) -> Result<()> {
         let image = self.interface.image.as_ref();
         let is_unknown = image.is_none_or(|image| image.started.is_empty());
@@ -516,8 +515,8 @@ fn piped_line(before: &Command, command: &Command) -> Option<String> {
     (takes && command.piped).then(line)
 }
 
-/// The command with the files that it writes. The repository's own files go by their names: where
-/// they are in the image is the layout's business.
+/// The command with the files that it writes. The repository's files lose their folders, which the
+/// layout decides.
 fn full_line(command: &Command, started: &[Started]) -> String {
     let is_started = |name: &str| started.iter().any(|one| one.path.name() == name.as_bytes());
     let words = command.run().iter().map(|word| {
@@ -539,8 +538,8 @@ pub fn blank_except(source: &Source, range: &Range<usize>) -> Source {
     Source::new(source.path.clone(), text.as_bytes())
 }
 
-/// What decides on the commands of a build step, and what is worked out for them. A secret that is
-/// mounted may as well be read by the program itself.
+/// The conditions of a build step and the variables that it exports. A mounted secret does not
+/// count, since the program may read that itself.
 fn conditions(script: &Script) -> impl Iterator<Item = String> {
     let asks = |command: &&Command| {
         matches!(command.program(), "[" | "[[" | "test")

@@ -8,9 +8,8 @@ use xtask_core::sglang;
 const TABLE: &str = "sglang_flags.json";
 
 impl Reader<'_> {
-    /// A table that names itself as the environment's interface, by the key
-    /// `environment_interface`, says which variables the worker reads: one for each flag and alias
-    /// in it. That counts where code that runs opens the table and the image holds it.
+    /// A table with `"environment_interface": true` says which variables the worker reads: one for
+    /// each flag and alias. That counts if code that runs opens the table and the image holds it.
     pub fn flag_table(&mut self) {
         let is_table = |source: &&Source| source.path.name() == TABLE.as_bytes();
         let Some(source) = self.interface.sources.values().find(is_table).cloned() else {
@@ -100,8 +99,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes the flag that a variable drives where no flag is known yet; false if no code that runs
-    /// reads the variable.
+    /// Sets the flag of a variable that has none yet; false if no code that runs reads it.
     fn set_driven(&mut self, name: &str, flag: &FlagMapping, by_table: bool) -> bool {
         let mut is_read = false;
         let reads = self.interface.env.iter_mut();

@@ -31,8 +31,7 @@ pub(super) fn undeclared(passed: Vec<Named>, declared: &[String]) -> impl Iterat
     passed.into_iter().filter(move |arg| !is_declared(arg))
 }
 
-/// Whether a build with this context and file builds the worker's Dockerfile, rather than another of
-/// the repository.
+/// Whether a build with this context and file builds the worker's Dockerfile.
 fn is_ours(context: &str, file: &str, dockerfile: &str) -> bool {
     matches!(context, "." | "./" | "") && file.trim_start_matches("./") == dockerfile
 }

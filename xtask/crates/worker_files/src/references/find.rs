@@ -126,9 +126,8 @@ fn path(file: &File, gone: &Gone<'_>, head: &str, word: &str) -> Option<(String,
     Some((what, format!("{prefix}{}", folder.unwrap_or(instead))))
 }
 
-/// Whether a folder's name between these parts of a line means the folder. `src` and `builder` are
-/// words of many other things too (a build stage, an attribute of a picture), so the word counts
-/// only where a path is expected.
+/// Whether a folder's name between these parts of a line means the folder. `src` and `builder` may
+/// also be a build stage or an attribute, so the word counts only where a path is expected.
 pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
     let stands_behind = |c: char| c.is_whitespace() || "\"'[,=(".contains(c);
     let goes_on = |c: char| is_path_char(c) || ":(".contains(c);

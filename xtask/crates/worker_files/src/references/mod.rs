@@ -1,7 +1,7 @@
 //! What still points at something that the migration moved.
 //!
-//! Pure: the repository's own files go in, a list comes out. Only whole paths count, and only such
-//! as are gone: `mysrc/a.py`, an address, or a path that the result still has is no finding.
+//! Only whole paths that are gone count: `mysrc/a.py`, an address, or a path that the result still
+//! has is no finding.
 
 mod arguments;
 mod find;
@@ -46,15 +46,14 @@ pub enum MentionKind {
 }
 
 /// Fixed strings of which every file with a finding holds at least one: the names of what retires
-/// and of what leaves `.runpod/`, and how build arguments are passed. A file that upstream's
-/// replaces is still found under its name.
+/// and of what leaves `.runpod/`, and how build arguments are passed.
 pub fn candidates() -> Vec<String> {
     let needles = layout::RETIRED.iter().chain(&[layout::RUNPOD, "args"]);
     needles.map(|&needle| needle.to_owned()).collect()
 }
 
-/// Everything in `files` that dangles after the migration, in the order of paths and lines. What
-/// is in `outdated/` and what records the past (a change log) is passed over.
+/// Everything in `files` that dangles after the migration, in the order of paths and lines. Change
+/// logs and files in `outdated/` are skipped.
 pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let mut found = Vec::new();
@@ -68,8 +67,7 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
     found
 }
 
-/// Every symbolic link in `links` (its path, and what it names) that stays and no longer leads where
-/// it led, because that moved.
+/// Every symbolic link in `links` (its path and its target) that stays and whose target moved.
 pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let stays = |path: &RepoPath| {
@@ -100,8 +98,7 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
     found
 }
 
-/// Everything in `files` that names `folder`, which will be removed with all that is in it. A path that
-/// begins with the folder and a slash counts even where no file of that name is known.
+/// Everything in `files` that names `folder`, which will be removed, or a path below it.
 pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
     let mut found = Vec::new();
     for file in files.iter().filter_map(File::open) {
@@ -146,8 +143,7 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
             && (quoted || context || assigned || find::is_folder(form, before, after))
 }
 
-/// Whether a line of a file that runs only tells something: a comment, or an entry in a list of
-/// what is passed over, which loses its meaning and breaks nothing.
+/// Whether a line that names what is gone breaks nothing: a comment, an entry of `.gitignore`.
 fn is_aside(path: &RepoPath, line: &str) -> bool {
     let is_comment = line.starts_with('#') && !line.starts_with("#!")
         || ["//", "<!--"].iter().any(|mark| line.starts_with(mark));
@@ -162,8 +158,7 @@ struct File {
 /// A place in a file's text, what is wrong there, and what to write instead.
 type Hit = (usize, String, String);
 
-/// A bake file without the arguments that the worker's Dockerfile does not declare, as far as each
-/// stands on a line of its own.
+/// A bake file without the arguments on lines of their own that the Dockerfile does not declare.
 pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
     let text = std::str::from_utf8(bake).ok()?;
     let source = Source::new(bake::FILE.into(), bake);
@@ -173,8 +168,7 @@ pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
     (without != text).then_some(without)
 }
 
-/// Every place in `files` that hands the Dockerfile at `dockerfile` an argument that it does not
-/// declare.
+/// Every place in `files` that passes the Dockerfile an argument that it does not declare.
 pub fn undeclared(
     files: &[(RepoPath, Vec<u8>)],
     dockerfile: &str,
@@ -317,8 +311,7 @@ impl<'a> Gone<'a> {
         has(self.result, &RepoPath::from(path))
     }
 
-    /// What the result has in place of a file that is gone: its modern counterpart, or else where
-    /// it went.
+    /// What replaces a file that is gone: its modern counterpart, or else the moved file.
     fn replacement(&self, file: &str) -> String {
         let is_here = |modern: &&str| self.result.contains_key(&RepoPath::from(*modern));
         let modern = counterpart(file).filter(is_here);
@@ -334,8 +327,7 @@ impl<'a> Gone<'a> {
         Some((&path[..end], path[end..].trim_start_matches('/')))
     }
 
-    /// What took the place of what is gone: `None` if nothing by that path went away. `below` is
-    /// what to write for a path that names no single file.
+    /// What happened to a path that is gone, and what to write instead.
     fn lookup(&self, path: &str) -> Option<(String, String)> {
         let path = path.trim_end_matches('/');
         if path.is_empty() || self.exists(path) {
