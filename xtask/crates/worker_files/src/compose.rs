@@ -28,7 +28,7 @@ pub struct Service {
 /// Begins the setting of a file with variables that is not in the repository.
 pub const ENV_FILE: &str = "env_file: ";
 
-/// The keys of a service that have a field of their own, or do nothing to its container.
+/// The keys of a service that have a field above, or that do not change its container.
 const KEYS: &str = "image build environment env_file ports volumes command entrypoint extends \
     container_name profiles labels depends_on restart";
 
@@ -109,8 +109,8 @@ impl File<'_> {
             self.not_read(inline, "a Dockerfile inside of this file");
         }
         let text = |key: &str| build.get(key).map(line);
-        let own = build.as_str().map(str::to_owned);
-        let context = own.or_else(|| text("context"));
+        let short_form = build.as_str().map(str::to_owned);
+        let context = short_form.or_else(|| text("context"));
         let at_default = |text: Option<String>, default: &str| {
             text.map_or_else(|| default.to_owned(), |text| expand(&text, &[].into()))
         };

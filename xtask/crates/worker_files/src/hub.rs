@@ -71,7 +71,7 @@ fn declared(source: &Source, entry: &JsonNode) -> Option<Declared> {
     })
 }
 
-/// The keys of an input that have a field of their own, or that only decide how the form looks.
+/// The keys of an input that have a field in [`Declared`], or that only decide how the form looks.
 const KNOWN: &str = "name description placeholder hint advanced type default options required \
     trueValue falseValue min max";
 
@@ -95,7 +95,7 @@ pub fn options(source: &Source, input: &JsonNode) -> Vec<(String, Place)> {
     values.filter_map(option).collect()
 }
 
-/// The members that have no reader of their own, each with its text, or as it is written.
+/// The members that nothing else reads, each with its text, or as it is written.
 pub fn settings(source: &Source, object: &JsonNode, prefix: &str) -> Vec<(String, Text)> {
     const READ_APART: &str = "config env presets allowedCudaVersions tests";
     let others = object.members().iter();

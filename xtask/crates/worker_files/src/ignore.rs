@@ -3,7 +3,7 @@
 use super::glob::Glob;
 use xtask_core::tree::RepoPath;
 
-/// The lines of a `.dockerignore`, ready to be asked.
+/// The lines of a `.dockerignore`.
 #[derive(Default)]
 pub struct Ignore {
     lines: Vec<Line>,
@@ -14,7 +14,7 @@ pub struct Ignore {
 struct Line {
     number: usize,
     takes_out: bool,
-    /// The pattern, cleaned, for what is asked of it besides matching.
+    /// The cleaned pattern as text.
     text: String,
     pattern: Glob,
 }

@@ -35,16 +35,16 @@ pub use source::{Hides, Place, Reading, Source, Unread};
 
 use xtask_core::tree::RepoPath;
 
-/// What stands between a computed value's source text and the fingerprint of what it depends on.
+/// Separates a computed value's source text from the fingerprint of what it depends on.
 pub const COMPUTED: &str = " (computed, fingerprint ";
 
-/// What stands between the values that one name has in several places.
+/// Separates the values that one name has in several places.
 pub const ALSO: &str = " or else ";
 
-/// What is said of a Dockerfile in a folder of its own.
+/// The message about a Dockerfile that nothing builds.
 pub const NOT_BUILT: &str = "not read: nothing says that the worker's image is built from it";
 
-/// Adds what a name has in one more place, unless it is known or there are very many.
+/// Adds the value that a name has in another place, unless it is known or there are too many.
 pub fn add_value(known: &mut String, value: &str) {
     const MOST_BYTES: usize = 8192;
     if known.is_empty() {
@@ -131,7 +131,7 @@ pub struct Declared {
     pub false_value: Option<String>,
     pub min: Option<String>,
     pub max: Option<String>,
-    /// What else its input says, as JSON: `dependsOn`, `step`, `multiple`, …
+    /// The other keys of its input, as JSON: `dependsOn`, `step`, `multiple`, …
     pub others: Vec<(String, String)>,
     /// A fixed value, which no person can change.
     pub fixed: Option<String>,
@@ -178,7 +178,7 @@ pub struct WorkerInterface {
     pub python: python::PythonFacts,
     pub image: Option<dockerfile::Image>,
     pub dockerfile: Option<RepoPath>,
-    /// What the build does beside setting, copying and installing: an entry a RUN line.
+    /// What the build does other than setting, copying and installing: an entry a RUN line.
     pub steps: Vec<dockerfile::Step>,
     /// The files that the image holds; nothing where that is not known.
     pub held: Option<BTreeSet<RepoPath>>,

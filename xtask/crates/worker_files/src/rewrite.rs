@@ -12,7 +12,7 @@ use xtask_core::tree::RepoPath;
 #[derive(Debug, Clone, Default)]
 pub struct PathMap {
     /// The upstream folder that holds the worker: `.runpod`, or nothing for its root. Outside of it
-    /// the map has only the files that come along.
+    /// the map has only the files that the worker takes over.
     pub(crate) root: String,
     pub(crate) moved: BTreeMap<RepoPath, RepoPath>,
     pub(crate) left: BTreeSet<RepoPath>,
@@ -20,7 +20,7 @@ pub struct PathMap {
 
 impl PathMap {
     /// `moved` pairs each path of the upstream's build context with its path in the result; `left`
-    /// are the files below `root` that do not come along.
+    /// are the files below `root` that the worker does not take over.
     pub fn new(
         root: &str,
         moved: impl IntoIterator<Item = (RepoPath, RepoPath)>,
@@ -136,7 +136,7 @@ impl Output {
     }
 }
 
-/// The paths as a sentence says them: `a`, `b` and `c`.
+/// The paths as part of a sentence: `a`, `b` and `c`.
 pub(crate) fn listed<'a>(paths: impl IntoIterator<Item = &'a RepoPath>) -> String {
     let mut names: Vec<String> = paths.into_iter().map(|path| format!("`{path}`")).collect();
     match names.pop() {

@@ -19,7 +19,7 @@ pub struct Word {
     pub text: String,
     /// In bytes of the script.
     pub range: Range<usize>,
-    /// Whether it stands instead of the word before it, as the values of a loop do.
+    /// Whether it is an alternative to the word before it, like another value of a loop.
     pub choice: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Command {
     pub words: Vec<Word>,
     /// Variables that are set for it alone: `NAME=value program`.
     pub sets: Vec<(String, String)>,
-    /// Where the program's own name stands: behind `sudo`, `env A=1`, `exec`, `timeout 5`, …
+    /// The index of the program's name: behind `sudo`, `env A=1`, `exec`, `timeout 5`, …
     start: usize,
     /// The files that its output goes to.
     pub writes: Vec<String>,
@@ -133,7 +133,7 @@ fn calls_by_value(line: &str) -> bool {
     })
 }
 
-/// The lines of a text without what stands in them.
+/// The lines of a text with spaces in place of all characters.
 pub fn blank(text: &str) -> String {
     let blank = |byte| if byte == b'\n' { '\n' } else { ' ' };
     text.bytes().map(blank).collect()

@@ -22,7 +22,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The start of a file, for what is said of the file as a whole.
+    /// The start of a file, for what concerns the file as a whole.
     pub fn start_of(file: &RepoPath) -> Self {
         Source::new(file.clone(), b"").place(0..0)
     }

@@ -40,7 +40,7 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
             ..Declared::default()
         });
     }
-    // The highest counts, wherever it stands.
+    // The highest version counts.
     let highest = |a: &&Member, b: &&Member| sglang::order(&a.key, &b.key);
     if let Some(version) = root.object("versions").iter().max_by(highest) {
         let version = &version.value;

@@ -83,7 +83,7 @@ fn texts<'a>(settings: &'a Settings, key: &str) -> impl Iterator<Item = &'a str>
     all.into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// A target's settings with bake's own defaults, and in its spelling.
+/// A target's settings with bake's defaults, written as `bake --print` does.
 fn with_defaults(mut settings: Settings) -> Settings {
     settings.remove("inherits");
     for (key, value) in [("context", "."), ("dockerfile", "Dockerfile")] {
@@ -125,9 +125,9 @@ struct File<'a> {
 impl File<'_> {
     /// A target with what it inherits: of arguments and labels each, of all else the nearest.
     fn target(&self, block: &Block, unresolved: &mut Vec<String>, depth: usize) -> Settings {
-        let own = self.settings(block, unresolved);
+        let settings = self.settings(block, unresolved);
         let mut all = Map::new();
-        for base in texts(&own, "inherits") {
+        for base in texts(&settings, "inherits") {
             let mut blocks = self.body.get_blocks("target");
             if let Some(base) = blocks.find(|block| block.has_labels(&[base]))
                 && depth < DEEPEST
@@ -135,7 +135,7 @@ impl File<'_> {
                 merge(&mut all, self.target(base, unresolved, depth + 1));
             }
         }
-        merge(&mut all, own);
+        merge(&mut all, settings);
         all
     }
 
@@ -164,7 +164,7 @@ impl File<'_> {
         let Some(given) = (self.environment)(name) else {
             return Ok(default);
         };
-        // What the environment says is read as what the default is.
+        // A value of the environment has the type of the default.
         match default {
             Value::Bool(_) => given.parse().map(Value::Bool).ok(),
             Value::Number(_) => given.parse().map(Value::Number).ok(),

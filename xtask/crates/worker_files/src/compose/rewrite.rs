@@ -101,7 +101,7 @@ impl Editor<'_> {
     }
 
     fn new_volume(&self, value: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
-        // `${VAR:-x}` holds colons of its own.
+        // The colon in `${VAR:-x}` does not end the host path.
         let mut depth = 0;
         let end = value.find(|c| {
             depth += i32::from(c == '{') - i32::from(c == '}');

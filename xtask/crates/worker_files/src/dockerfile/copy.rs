@@ -30,7 +30,7 @@ impl DockerfileReader<'_> {
         let documents = &instruction.documents;
         if from.is_some() || unpacks || sources.iter().any(is_url) || !documents.is_empty() {
             let mut words = vec![instruction.keyword.clone()];
-            // A stage goes by what it is built on, whatever it is called.
+            // The name of a stage does not count: it is replaced by its base image.
             words.extend(from.iter().map(|from| {
                 let origin = self.stages.origin(from, self.stage);
                 format!("--from={}", origin.unwrap_or_else(|| from.clone()))

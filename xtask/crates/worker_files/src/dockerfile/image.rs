@@ -36,7 +36,7 @@ impl Image {
         let (name, tag) = split_image(&self.base.as_ref()?.text);
         let tag = tag.filter(|_| name.contains("sglang"))?;
         let version = tag.strip_prefix('v').unwrap_or(tag).split('-').next()?;
-        // A team's image that is only named after it has versions of its own: `sglang-base:2024.12`.
+        // A team's image may be named after SGLang, with other versions: `sglang-base:2024.12`.
         let is_its_own = name.rsplit('/').next() == Some("sglang");
         let is_number = version.starts_with("0.")
             || is_its_own && version.starts_with(|c: char| c.is_ascii_digit());

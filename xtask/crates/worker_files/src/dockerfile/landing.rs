@@ -10,14 +10,14 @@ use xtask_core::tree::RepoPath;
 pub struct Landing {
     /// The new sources by their folder below the destination, empty for the destination itself.
     pub places: BTreeMap<String, BTreeSet<String>>,
-    /// Files that the image had and that do not come along.
+    /// Files that the image had and that the result does not take over.
     pub left: BTreeSet<RepoPath>,
     /// Whether a folder was taken apart into its files.
     pub folder: bool,
 }
 
 impl PathMap {
-    /// What the source `path` (already cleaned) becomes; `Err` says what is in the way.
+    /// Finds what replaces the cleaned source `path`; `Err` says why nothing does.
     pub(super) fn find_landing(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
         let root = &self.root;
         let pattern = is_pattern(path);

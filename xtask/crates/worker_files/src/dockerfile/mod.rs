@@ -86,7 +86,7 @@ pub struct Run {
     pub place: Place,
 }
 
-/// Something that the build does beside setting, copying and installing.
+/// Something that the build does other than setting, copying and installing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub commands: Vec<String>,

@@ -115,7 +115,7 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
 /// A source that the context holds: its cleaned path, and where it is written.
 type ContextSource = (String, Range<usize>);
 type Sources = Vec<ContextSource>;
-/// The edits, or what is in their way and where.
+/// The edits, or where and why there are none.
 type Edits = Result<Vec<(Range<usize>, String)>, (usize, String)>;
 
 /// Changes the words of an instruction, or where files land in several folders, makes one for each.
@@ -211,7 +211,7 @@ fn instruction_for_each_folder(
     Ok(vec![(instruction.range.clone(), lines.join(&separator))])
 }
 
-/// A way through the instructions that knows the variables which each sees.
+/// Walks through the instructions and keeps track of the variables.
 struct Walk<'t> {
     text: &'t Source,
     /// Arguments before the first FROM, which a stage sees once it declares them; none before it.

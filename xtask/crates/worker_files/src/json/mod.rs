@@ -253,8 +253,8 @@ impl Parser<'_> {
     /// Whether a closing bracket begins its line, and is indented unlike the line that opened it.
     fn is_misindented(&self, opened: usize) -> bool {
         let space = |from: usize| self.run(from, |b| matches!(b, b' ' | b'\t')) - from;
-        let own = space(self.line);
-        self.line + own == self.at && own != space(opened)
+        let indent = space(self.line);
+        self.line + indent == self.at && indent != space(opened)
     }
 
     fn duplicates(&mut self, members: &[Member]) {

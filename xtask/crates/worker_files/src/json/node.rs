@@ -195,7 +195,7 @@ pub enum ProblemKind {
     BadString,
     /// A number or word that JSON doesn't have: `01`, `NaN`, `True`.
     BadValue,
-    /// Anything else that stands where something else has to.
+    /// Anything else in the wrong place.
     Unexpected,
     /// Every reader takes the last one.
     DuplicateKey,

@@ -1,4 +1,4 @@
-//! What stands between brackets: space, comments, strings, numbers and words.
+//! The tokens: space, comments, strings, numbers and words.
 
 use super::{JsonKind, Parser, ProblemKind, Span, Stop, short};
 

@@ -36,7 +36,7 @@ pub enum Listing {
 }
 
 impl Listing {
-    /// What stands for a file that is not in the repository, in front of its path.
+    /// The prefix of the path of a file that is not in the repository.
     pub fn word(self) -> &'static str {
         match self {
             Self::Requirements => "-r ",
@@ -102,7 +102,7 @@ const GROUP_SWITCHES: &str = "--all-extras --all-groups --no-dev --dev --only-de
 /// Lets pip and uv change the packages of the system's own Python.
 pub const BREAKS_SYSTEM: &str = "--break-system-packages";
 
-/// Variables that change how fast or how loud something is installed, but not what.
+/// Variables that change how fast or how loudly something is installed, but not what.
 const SPEED: &str = "DEBIAN_FRONTEND MAX_JOBS PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE HOME PATH \
     UV_LINK_MODE UV_COMPILE_BYTECODE UV_HTTP_TIMEOUT UV_NO_CACHE UV_NO_PROGRESS NVCC_THREADS \
     PIP_NO_CACHE_DIR PIP_DEFAULT_TIMEOUT PIP_ROOT_USER_ACTION PIP_DISABLE_PIP_VERSION_CHECK \
@@ -134,7 +134,7 @@ fn by_words(command: &Command) -> Option<Install> {
     let words = command.run();
     let program = command.program();
     let text = |index: usize| command.word(index);
-    // The word that says what to do, behind options of the program itself.
+    // The subcommand, behind options of the program itself.
     let verb = |from: usize, valued: &str| {
         let mut at = from;
         while text(at).starts_with(['-', '$']) {
@@ -237,7 +237,7 @@ fn whole_project(command: &Command) -> Install {
     install
 }
 
-/// What a line of options asks for that stands in a requirements file.
+/// What an option line of a requirements file asks for.
 pub(super) fn options(words: &[String]) -> Install {
     let script = crate::shell::exec(words, &(0..0));
     let command = script.commands.first();

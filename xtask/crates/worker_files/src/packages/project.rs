@@ -55,7 +55,7 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
     table(source, root.all(tables), packages);
     let indexes = "tool uv index [] url, tool poetry source [] url, tool pdm source [] url";
     index_urls(source, root.all(indexes), packages);
-    // Where packages come from is part of what is asked for.
+    // The origin of a package is part of its specifier.
     for from in root.at("tool").at("uv").object("sources") {
         let name = normal(&from.key);
         let spec = format!("@{}", written(source, &from.value).replace(' ', ""));
@@ -152,7 +152,7 @@ fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<U
     }
 }
 
-/// conda's environment file: its own packages, and pip's.
+/// conda's environment file: packages of conda and of pip.
 pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
     let (mut found, mut unread) = (Vec::new(), Vec::new());
     let root = yaml::read(source, PACKAGES, &mut unread);

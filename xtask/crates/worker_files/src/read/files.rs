@@ -69,7 +69,7 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
             add(repo_path(word));
         }
     }
-    // Those in `docker/`, then those beside the first ones.
+    // Those in `docker/`, then those in the folders of the first ones.
     let rank = |path: &&RepoPath| {
         let name = String::from_utf8_lossy(path.name()).to_lowercase();
         let is_other = (name.starts_with("dockerfile.") || name.ends_with(".dockerfile"))
@@ -86,7 +86,7 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     Ok(found)
 }
 
-/// Dockerfiles in folders of their own, which nothing names.
+/// Dockerfiles in other folders, which nothing names.
 pub fn other_dockerfiles(tree: &dyn Tree) -> Vec<RepoPath> {
     let is_skipped = |folder: &[u8]| {
         let folder = String::from_utf8_lossy(folder);
@@ -111,7 +111,7 @@ impl Reader<'_> {
                 None => {}
             }
         }
-        // A folder of such a name counts where code imports it.
+        // A folder of such a name counts if code imports it.
         let module = |line: &str| {
             let line = line.trim_start();
             let from = line.strip_prefix("from ");

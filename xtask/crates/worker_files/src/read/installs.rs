@@ -148,7 +148,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let name = String::from_utf8_lossy(source.path.name());
-        // `requirements.lock` is written as pip's own files are.
+        // `requirements.lock` has the format of pip's files.
         let is_lock = name.ends_with(".lock") && !name.starts_with("requirements");
         if is_lock || name.ends_with(".toml") {
             let found = packages::project(&[source]).collect_unread(&mut self.unread);

@@ -88,7 +88,7 @@ struct Reader<'t> {
     starts_python: bool,
     starts_script: bool,
     starts_other: bool,
-    /// Python programs that start and are not in the repository, beside modules that are.
+    /// Python programs that start and are not in the repository, though other modules are.
     absent: Vec<Unread>,
     jobs: Vec<run::Job>,
     /// The files of the tree by their names.
@@ -256,7 +256,7 @@ impl Reader<'_> {
         let ignore = Ignore::read(&ignore.unwrap_or_default());
         let copied = Copied::new(self.tree, &ignore, &image, &folder_of(first));
         let held = copied.held();
-        // What a pattern takes goes by its name.
+        // A pattern is replaced by the files that it matches.
         let names = |source: String| {
             let pattern = is_pattern(&source).then(|| clean(&source));
             let matched = |path: &str| Some(path[..head(pattern.as_ref()?, path)?].to_owned());
@@ -286,7 +286,7 @@ impl Reader<'_> {
     }
 
     fn read_python(&mut self) -> Result<()> {
-        // One beside the worker's own program is another product's.
+        // If a program of the worker starts, a missing one belongs to another product.
         let mut absent = std::mem::take(&mut self.absent);
         absent.retain(|_| !self.starts_python);
         let files = self.data_files()?;
@@ -324,7 +324,7 @@ impl Reader<'_> {
     /// Replaces `--config FILE` by the flags in that file, if the repository has it.
     fn read_configurations(&mut self) -> Result<()> {
         let all = std::mem::take(&mut self.interface.python.flags);
-        // What always stands in the command wins.
+        // Flags that are always in the command win.
         let fixed = all.iter().filter(|given| given.is_fixed());
         let fixed: BTreeSet<String> = fixed.map(|given| given.flag.clone()).collect();
         let mut read = BTreeSet::new();
@@ -356,7 +356,7 @@ impl Reader<'_> {
     }
 }
 
-/// The flags that a file says as `SGLang` takes them: `true` is a switch, and `false` no flag.
+/// The flags in a file as `SGLang` reads them: `true` is a switch, and `false` no flag.
 fn configured(source: &Source, root: &JsonNode, given: &FlagGiven) -> Vec<FlagGiven> {
     let flag = |member: &Member| {
         let value = match &member.value.kind {

@@ -66,7 +66,7 @@ impl Reader<'_> {
         let texts = self.interface.sources.values().chain(&self.inline);
         let words = texts.flat_map(|source| source.text.split(|c| !is_name_part(c)));
         let is_name = |word: &&str| word.split_once('.').is_some_and(|(_, end)| end != "py");
-        // `load_dotenv()` takes it without being told.
+        // `load_dotenv()` reads this file by default.
         let loads = |source: &Source| source.text.contains("load_dotenv");
         let dotenv = self.interface.sources.values().any(loads).then_some(".env");
         let names: BTreeSet<&str> = words.filter(is_name).chain(dotenv).collect();

@@ -66,7 +66,7 @@ impl Job {
 impl Reader<'_> {
     /// Follows what runs from the Dockerfile and compose into the files that they start.
     pub fn follow_scripts(&mut self) -> Result<()> {
-        /// A script that calls itself is read so often.
+        /// A script that calls itself is read at most so often.
         const MOST_CALLS: usize = 6;
         let mut jobs = self.first_jobs();
         let mut done: BTreeMap<(RepoPath, When), BTreeSet<String>> = BTreeMap::new();
@@ -102,7 +102,7 @@ impl Reader<'_> {
         let others = self.interface.sources.values();
         let others: Vec<&Source> = others.filter(|other| other.path != source.path).collect();
         let is_elsewhere = |name: &str| others.iter().any(|other| other.text.contains(name));
-        // Functions that nothing calls call others.
+        // A function may be called only by one that nothing calls.
         (0..4).fold(source.text.clone(), |text, _| {
             shell::without_unused_functions(&text, &is_elsewhere)
         })
@@ -195,7 +195,7 @@ impl Reader<'_> {
         }
         self.constraints_by_variable(job)?;
         let mut scripts = Vec::new();
-        // What the step does beside what is followed, and calls of the repository's programs.
+        // The commands that are not followed, and the calls of the repository's programs.
         let (mut lines, mut calls) = (Vec::new(), Vec::new());
         let mut before: Option<&Command> = None;
         for command in &script.commands {
@@ -235,14 +235,14 @@ impl Reader<'_> {
                     || command.server_flags().is_some()
                     || steps::only_watches(command)
             };
-            // What holds for all that the script starts.
+            // This affects all programs that the script starts.
             let sets_limits = at_start && is_one_of("unset ulimit umask", command.program());
             if !is_known && (sets_limits || has_effect) {
                 let sets = command.set_for_it();
                 let sets = sets.filter(|(name, _)| in_build && packages::counts(name));
                 lines.extend(sets.map(|(name, value)| format!("export {name}={value}")));
                 lines.push(full_line(command, &started));
-                // Two programs are told apart by their text.
+                // Programs in here-documents differ by their text.
                 let input = command.input.iter();
                 lines.extend(input.map(|(text, _)| format!("<< {}", text.trim())));
             }
@@ -296,7 +296,7 @@ impl Reader<'_> {
         self.roots.insert(path);
     }
 
-    /// A Python program that starts and is not in the repository, beside modules that are.
+    /// Notes a Python program that starts and is not in the repository, though other modules are.
     fn note_absent(&mut self, job: &Job, command: &Command) {
         let mut arguments = command.run().iter().skip(1);
         let is_code = |word: &Word| matches!(&*word.text, "-c" | "-m");
@@ -315,7 +315,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `make` and others that do what a file says, which is not read.
+    /// Reports `make` and others, whose files are not read.
     fn report_build_tool(&mut self, command: &Command) {
         let program = command.program();
         let files = match program {
@@ -355,7 +355,7 @@ impl Reader<'_> {
             first == name && (is_all(at) || is_braced(at) && value.starts_with("${"))
         });
         if !is_itself {
-            // A part of another value is not handed on.
+            // A variable that is only part of the value is not handed on.
             if let [(other, at)] = variables.as_slice()
                 && (is_all(at) || is_braced(at))
             {
@@ -464,7 +464,7 @@ impl Reader<'_> {
                 let value = match given.value {
                     None => FlagValue::Alone,
                     Some(_) if !given.from.is_empty() => FlagValue::Env,
-                    // What a command prints, or the script is called with, is told by its text.
+                    // The output of a command and the script's arguments count as text.
                     Some(value) if ["$(", "${1", "${2"].iter().any(|own| value.contains(own)) => {
                         FlagValue::Fixed(value)
                     }
@@ -480,7 +480,7 @@ impl Reader<'_> {
                     runs,
                     reached: true,
                 };
-                // Of a flag that stands twice in one command, SGLang takes the last.
+                // If a flag is given twice in one command, SGLang takes the last.
                 let is_replaced = |one: &FlagGiven| {
                     one.flag == given.flag && one.is_fixed() && one.place < given.place
                 };
@@ -504,7 +504,7 @@ impl Reader<'_> {
     }
 }
 
-/// A command with what another one gives to it, where that is text, or all of the environment.
+/// A command with the one that it reads from, if that prints text or the environment.
 fn piped_line(before: &Command, command: &Command) -> Option<String> {
     let takes = match before.program() {
         "echo" | "printf" => command.run().len() > 1 && !steps::has_no_effect(command),

@@ -49,7 +49,7 @@ impl Reader<'_> {
                     self.table_read(&name, &flag.flag, kind(flag.is_switch), &flag.place);
                 }
             }
-            // What SGLang has dropped, where the table says which flag took its place.
+            // Flags that SGLang has dropped, if the table names the flag that replaces them.
             for member in root.object("retired") {
                 let instead = member.value.list("instead").first();
                 if let Some(flag) = instead.and_then(JsonNode::as_str) {
@@ -62,7 +62,7 @@ impl Reader<'_> {
             for (name, flag, place) in self.interface.python.tables.clone() {
                 self.table_read(&name, &flag, FlagKind::Value, &place);
             }
-            // Those names are what the code beside the table computes.
+            // The code next to the table computes those names.
             let folder = source.path.parent();
             let is_beside = |place: &Place| {
                 let mut above = place.file.ancestors();

@@ -4,7 +4,7 @@ use super::{File, Form, Hit};
 use crate::dockerfile::{Named, is_predefined};
 use crate::{Source, bake, compose};
 
-/// `dockerfile` is where the Dockerfile lies: what builds another is passed over.
+/// `dockerfile` is the path of the Dockerfile; builds of another one are skipped.
 pub(super) fn find(file: &File, dockerfile: &str, declared: &[String]) -> Vec<Hit> {
     let passed = match file.form {
         Form::Yaml => in_compose(&file.source, dockerfile),

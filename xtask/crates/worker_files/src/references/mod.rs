@@ -180,7 +180,7 @@ pub fn undeclared(
 }
 
 impl File {
-    /// Text that is no record of the past and lies outside of `outdated/`.
+    /// Opens a text file that is no change log and not in `outdated/`.
     fn open((path, bytes): &(RepoPath, Vec<u8>)) -> Option<Self> {
         let is_text = !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok();
         let counts = is_text && !path.is_within(OUTDATED) && !is_change_log(path);
@@ -194,7 +194,7 @@ impl File {
         }
     }
 
-    /// What is said of the file. The first hit at a place stands.
+    /// The findings in the file. The first hit at a place counts.
     fn findings(&self, mut hits: Vec<Hit>) -> Vec<Dangling> {
         hits.sort_by_key(|(offset, ..)| *offset);
         hits.dedup_by_key(|(offset, ..)| *offset);
@@ -272,7 +272,7 @@ struct Gone<'a> {
 
 #[cfg(test)]
 thread_local! {
-    /// How often something was looked up: the tests' measure of time.
+    /// How often something was looked up, by which the tests measure time.
     static LOOKUPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
@@ -291,7 +291,7 @@ impl<'a> Gone<'a> {
         let mut folders = BTreeSet::new();
         for mut folder in files.keys().copied() {
             count_lookup();
-            // A folder that is there already has its own above it.
+            // If a folder is known, so are those above it.
             while let Some((above, _)) = folder.rsplit_once('/')
                 && folders.insert(above)
             {

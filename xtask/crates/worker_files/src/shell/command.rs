@@ -170,7 +170,7 @@ const PLAIN_RUNNERS: &str = "catchsegv nohup time tini dumb-init command builtin
     su-exec catatonit taskset chrt";
 const ENVIRONMENTS: &str = "conda mamba micromamba uv poetry pipenv pdm";
 
-/// Where the program stands behind those that only run it.
+/// The index of the program, behind those that only run it.
 pub(super) fn start(words: &[impl AsRef<str>]) -> usize {
     let mut at = 0;
     let text = |at: usize| words.get(at).map_or("", AsRef::as_ref);

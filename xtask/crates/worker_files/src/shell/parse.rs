@@ -16,7 +16,7 @@ const DEEPEST: usize = 40;
 /// `bash -c` inside `bash -c`.
 const MOST_SHELLS: usize = 6;
 
-/// So many times a script's own length may be filled in for its variables.
+/// The values that are filled in may be so many times as long as the script.
 const FILLED: usize = 16;
 
 fn is_name_byte(byte: u8) -> bool {
@@ -27,7 +27,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0)
 }
 
-/// Whether a byte ends a word that stands in no quotes.
+/// Whether a byte ends a word without quotes.
 fn ends_word(byte: u8) -> bool {
     b" \t\n\r;&|()<>".contains(&byte)
 }

@@ -1,4 +1,4 @@
-//! What the variables of a script hold, as far as the script says it.
+//! The values of a script's variables, as far as the script shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

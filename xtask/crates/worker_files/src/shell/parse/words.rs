@@ -114,7 +114,7 @@ impl Parser<'_> {
         self.exports_all || word(0) == "export" || option.starts_with('-') && option.contains('x')
     }
 
-    /// Whether this stands where a variable from outside is empty: what it is set to is its default.
+    /// Whether a variable of the environment is empty here: what it is set to is its default.
     pub(super) fn is_default_of(&self, name: &str) -> bool {
         let guard = self.guard.as_ref();
         guard.is_some_and(|(asked, empty)| asked == name && *empty) && !self.values.is_set(name)
@@ -311,7 +311,7 @@ impl Parser<'_> {
             read.required = rest.starts_with(":?") || rest.starts_with('?');
         }
         if operator.starts_with('+') {
-            // What stands there where the variable is set counts.
+            // The text that replaces a variable which is set counts.
             self.values.put(written, ShellValue::one(operand));
             parts.push(written, written, quoted);
         } else if matches!(rest, "" | "[@]" | "[*]") || rest.starts_with([':', '-']) {
@@ -425,7 +425,7 @@ impl Parser<'_> {
         has_quotes: bool,
     ) -> Vec<Word> {
         const MOST: usize = 64;
-        // A function has arguments of its own.
+        // In a function, `$1` is another argument.
         let known = |part: &WordPart| {
             let value = self.values.get(&part.name);
             value.filter(|_| self.functions.is_empty() || is_name(&part.name))
