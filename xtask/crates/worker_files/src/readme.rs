@@ -26,7 +26,8 @@ pub fn pages(source: &Source) -> Vec<String> {
     for rest in source.text.split("](").skip(1) {
         let link = rest.split([')', '#', ' ']).next().unwrap_or_default();
         let link = link.strip_prefix("./").unwrap_or(link);
-        let is_page = link.starts_with("docs/") && link.ends_with(".md") && !link.contains("..");
+        let is_page =
+            link.starts_with("docs/") && link.strip_suffix(".md").is_some() && !link.contains("..");
         if is_page && !found.iter().any(|known| known == link) {
             found.push(link.to_owned());
         }

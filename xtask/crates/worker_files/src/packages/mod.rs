@@ -194,15 +194,14 @@ fn plain_name(name: &str) -> Option<String> {
 /// The package of a wheel or a source archive, by its file's name.
 fn archive_name(path: &str) -> Option<(String, String)> {
     let file = path.rsplit('/').next()?;
-    let mut ends = [".whl", ".tar.gz", ".zip", ".tar.bz2"].iter();
-    let stem = ends.find_map(|end| file.strip_suffix(end))?;
+    let wheel = file.strip_suffix(".whl");
+    let mut ends = [".tar.gz", ".zip", ".tar.bz2"].iter();
+    let stem = wheel.or_else(|| ends.find_map(|end| file.strip_suffix(end)))?;
     let is_version = |at: &usize| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit());
     let mut dashes = stem.match_indices('-').map(|(at, _)| at);
-    let is_wheel = file.ends_with(".whl");
-    let end = if is_wheel {
-        dashes.next()
-    } else {
-        dashes.rfind(is_version)
+    let end = match wheel {
+        Some(_) => dashes.next(),
+        None => dashes.rfind(is_version),
     };
     let name = &stem[..end.unwrap_or(stem.len())];
     plain_name(name).map(|name| (name, format!("@{path}")))

@@ -50,16 +50,14 @@ impl Reader<'_> {
                     let unread = job.unread(&range, what, &[Hides::Packages]);
                     self.unread.push(unread);
                 }
-                Wanted::Listed(listing, path) => {
-                    self.read_listing(listing, &path, workdir, package)?
-                }
+                Wanted::Listed(listing, path) => self.listing(listing, &path, workdir, package)?,
             }
         }
         Ok(())
     }
 
     /// Takes what the file lists that a command names.
-    fn read_listing(
+    fn listing(
         &mut self,
         listing: Listing,
         path: &str,
@@ -122,9 +120,7 @@ impl Reader<'_> {
 
     fn constraints(&mut self, files: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
         let mut files = files.split_whitespace();
-        files.try_for_each(|path| {
-            self.read_listing(Listing::Constraints, path, workdir, like.clone())
-        })
+        files.try_for_each(|path| self.listing(Listing::Constraints, path, workdir, like.clone()))
     }
 
     /// Requirements that a here-document gives: `pip install -r /dev/stdin <<EOF`.
@@ -165,7 +161,7 @@ impl Reader<'_> {
             let mut like = like.clone();
             like.place = place;
             if listing == Listing::Project {
-                self.read_listing(listing, &name, Some(&folder), like)?;
+                self.listing(listing, &name, Some(&folder), like)?;
             } else {
                 let file = self.source(&repo_path(&format!("{folder}/{name}")))?;
                 self.read_listed_file(listing, &name, file, like)?;

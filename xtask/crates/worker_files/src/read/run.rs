@@ -94,7 +94,7 @@ impl Reader<'_> {
             }
             jobs.append(&mut self.jobs);
         }
-        self.other_scripts(done.into_keys().map(|(path, _)| path).collect())
+        self.other_scripts(&done.into_keys().map(|(path, _)| path).collect())
     }
 
     /// A script without the functions that no file calls.
@@ -141,7 +141,7 @@ impl Reader<'_> {
     }
 
     /// Scripts that nothing starts. Any may run where no Dockerfile says what the image starts.
-    fn other_scripts(&mut self, done: BTreeSet<RepoPath>) -> Result<()> {
+    fn other_scripts(&mut self, done: &BTreeSet<RepoPath>) -> Result<()> {
         let image = self.interface.image.as_ref();
         let is_unknown = image.is_none_or(|image| image.started.is_empty());
         let scripts = self.interface.sources.values().filter(|source| {
@@ -228,13 +228,8 @@ impl Reader<'_> {
                     self.note_absent(job, command);
                 }
             }
-            let is_known = if in_build {
-                runs_shell
-            } else {
-                !started.is_empty()
-                    || command.server_flags().is_some()
-                    || steps::only_watches(command)
-            };
+            let is_followed = || command.server_flags().is_some() || steps::only_watches(command);
+            let is_known = runs_shell || !in_build && (!started.is_empty() || is_followed());
             // This affects all programs that the script starts.
             let sets_limits = at_start && is_one_of("unset ulimit umask", command.program());
             if !is_known && (sets_limits || has_effect) {
