@@ -102,91 +102,83 @@ impl Instruction {
 
 /// Splits a Dockerfile. No text is too strange: what is no instruction has a strange keyword.
 pub fn split(text: &str) -> Vec<Instruction> {
-    let mut lines = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let text = line.trim_end_matches('\n');
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        let end = line.len() - text.len();
-        lines.push(Line { start, text, end });
-        start += line.len();
-    }
-    let mut escape = b'\\';
-    let directives = lines.iter().map_while(|line| {
-        let (key, value) = line.text.trim().strip_prefix('#')?.split_once('=')?;
+    let mut splitter = Splitter {
+        text,
+        next: 0,
+        end: 0,
+        escape: b'\\',
+    };
+    let directives = text.lines().map_while(|line| {
+        let (key, value) = line.trim().strip_prefix('#')?.split_once('=')?;
         Some((key.trim().to_ascii_lowercase(), value.trim()))
     });
     for (key, value) in directives {
         match (key.as_str(), value) {
-            ("escape", "`") => escape = b'`',
+            ("escape", "`") => splitter.escape = b'`',
             ("escape" | "syntax" | "check", _) => {}
             _ => break,
         }
     }
-    let mut splitter = Splitter {
-        lines,
-        escape,
-        next: 0,
-    };
     std::iter::from_fn(|| splitter.instruction()).collect()
 }
 
-struct Line<'a> {
-    start: usize,
+struct Splitter<'a> {
     text: &'a str,
-    /// How many bytes end it.
+    /// Where the next line begins.
+    next: usize,
+    /// How many bytes end the line before it.
     end: usize,
+    escape: u8,
 }
 
-impl Line<'_> {
-    fn is_empty(&self) -> bool {
-        let text = self.text.trim_start();
-        text.is_empty() || text.starts_with('#')
+/// Whether a line is blank or a comment.
+fn is_skipped(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#')
+}
+
+impl<'a> Splitter<'a> {
+    /// Where the next line begins, and its text.
+    fn line(&mut self) -> Option<(usize, &'a str)> {
+        let start = self.next;
+        let whole = self.text[start..].split_inclusive('\n').next()?;
+        let line = whole.trim_end_matches('\n');
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        self.end = whole.len() - line.len();
+        self.next += whole.len();
+        Some((start, line))
     }
 
-    /// Its end, as many bytes as in the file.
+    /// Adds the end of a line, as many bytes as in the file.
     fn push_end(&self, text: &mut String) {
         text.extend(repeat_n('\0', self.end.saturating_sub(1)));
         text.extend((self.end > 0).then_some('\n'));
     }
-}
 
-struct Splitter<'a> {
-    lines: Vec<Line<'a>>,
-    escape: u8,
-    next: usize,
-}
-
-impl Splitter<'_> {
     fn instruction(&mut self) -> Option<Instruction> {
-        while self.lines.get(self.next)?.is_empty() {
-            self.next += 1;
-        }
-        let (start, first) = (self.lines[self.next].start, self.lines[self.next].text);
+        let mut lines = std::iter::from_fn(|| self.line());
+        let (start, first) = lines.find(|(_, line)| !is_skipped(line))?;
         let indent = first.len() - first.trim_start().len();
-        let ends = |c: char| c.is_whitespace() || u32::from(c) == u32::from(self.escape);
+        let ends = |c: char| c.is_whitespace() || c == char::from(self.escape);
         let keyword_end = first[indent..].find(ends);
         let keyword_end = keyword_end.map_or(first.len(), |n| indent + n);
         let mut text = String::new();
         let mut end = start + first.len();
-        let mut from = keyword_end;
-        while let Some(line) = self.lines.get(self.next) {
-            self.next += 1;
-            if from == 0 && line.is_empty() {
-                text.extend(repeat_n('\0', line.text.len() + line.end));
-                continue;
+        let (mut from, mut next) = (keyword_end, Some((start, first)));
+        while let Some((at, line)) = next {
+            let mut kept = "";
+            if from > 0 || !is_skipped(line) {
+                end = at + line.len();
+                let body = line[from..].trim_end_matches([' ', '\t']);
+                let Some(continued) = body.strip_suffix(char::from(self.escape)) else {
+                    text.push_str(&line[from..]);
+                    break;
+                };
+                kept = continued;
             }
-            end = line.start + line.text.len();
-            let body = &line.text[from..];
-            let trimmed = body.trim_end_matches([' ', '\t']);
-            if trimmed.as_bytes().last() != Some(&self.escape) {
-                text.push_str(body);
-                break;
-            }
-            let kept = &trimmed[..trimmed.len() - 1];
             text.push_str(kept);
-            text.extend(repeat_n('\0', body.len() - kept.len() + line.end));
-            from = 0;
+            text.extend(repeat_n('\0', self.next - at - from - kept.len()));
+            (from, next) = (0, self.line());
         }
         let mut instruction = Instruction {
             keyword: first[indent..keyword_end].to_ascii_uppercase(),
@@ -209,21 +201,23 @@ impl Splitter<'_> {
     fn document(&mut self, instruction: &mut Instruction, name: String, strips: bool) {
         if instruction.documents.is_empty() {
             // The end of the line that announces them.
-            self.lines[self.next - 1].push_end(&mut instruction.text);
+            self.push_end(&mut instruction.text);
         }
-        let start = self.lines.get(self.next);
-        let start = start.map_or(instruction.range.end, |line| line.start);
-        let mut body = start..start;
-        let mut ends = false;
-        while let Some(line) = self.lines.get(self.next).filter(|_| !ends) {
-            self.next += 1;
-            instruction.text.push_str(line.text);
-            line.push_end(&mut instruction.text);
-            instruction.range.end = line.start + line.text.len();
+        let is_last = self.next == self.text.len();
+        let start = if is_last {
+            instruction.range.end
+        } else {
+            self.next
+        };
+        let (mut body, mut ends) = (start..start, false);
+        while !ends && let Some((at, line)) = self.line() {
+            instruction.text.push_str(line);
+            self.push_end(&mut instruction.text);
+            instruction.range.end = at + line.len();
             let tabs = |c: char| strips && c == '\t';
-            ends = line.text.trim_start_matches(tabs) == name;
+            ends = line.trim_start_matches(tabs) == name;
             if !ends {
-                body.end = line.start + line.text.len() + line.end;
+                body.end = self.next;
             }
         }
         instruction.documents.push(Document { name, body, ends });

@@ -124,19 +124,16 @@ impl Reader<'_> {
     }
 
     /// Requirements that a here-document gives: `pip install -r /dev/stdin <<EOF`.
-    pub fn install_from_input(
-        &mut self,
-        job: &Job,
-        command: &Command,
-        range: &Range<usize>,
-    ) -> Result<()> {
+    pub fn install_from_input(&mut self, job: &Job, command: &Command) -> Result<()> {
         let is_input = |word: &Word| matches!(&*word.text, "/dev/stdin" | "-" | "-r/dev/stdin");
-        if command.words.iter().any(is_input) {
-            self.included.clear();
-            let input = blank_except(&job.source, &job.in_file(range));
-            self.read_requirements(&input, &unnamed(Manager::Pip, job, range))?;
-        }
-        Ok(())
+        let input = command.input.as_ref();
+        let input = input.filter(|_| command.words.iter().any(is_input));
+        let Some((_, range)) = input else {
+            return Ok(());
+        };
+        self.included.clear();
+        let input = blank_except(&job.source, &job.in_file(range));
+        self.read_requirements(&input, &unnamed(Manager::Pip, job, range))
     }
 
     fn read_requirements(&mut self, source: &Source, like: &Package) -> Result<()> {

@@ -206,9 +206,7 @@ impl Reader<'_> {
             self.uninstall(command);
             if let Some(install) = packages::installed(command) {
                 self.install(job, install)?;
-                if let Some((_, range)) = &command.input {
-                    self.install_from_input(job, command, range)?;
-                }
+                self.install_from_input(job, command)?;
                 continue;
             }
             if matches!(job.when, When::Build | When::Start) {
