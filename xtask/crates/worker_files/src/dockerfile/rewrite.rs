@@ -82,31 +82,28 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
             let what = "ONBUILD copies from the context of another build";
             return Err(text.refuse(start, what, COPY_PLAINLY));
         }
-        let sources = walk.sources(instruction)?;
-        let mut landings = Vec::new();
-        for (path, span) in &sources {
-            let landing = map.find_landing(path, text.text[span.clone()].ends_with('/'));
+        let line = text.line_of(start);
+        let mut moves = Vec::new();
+        for (path, span) in walk.sources(instruction)? {
+            let landing = map.find_landing(&path, text.text[span.clone()].ends_with('/'));
             let landing = landing.map_err(|what| text.refuse(span.start, what, COPY_PLAINLY))?;
             if !landing.left.is_empty() {
-                output.notes.push(format!(
-                    "line {}: the image no longer gets {}, which the worker does not take over",
-                    text.line_of(start),
-                    listed(&landing.left)
-                ));
+                let left = listed(&landing.left);
+                let why = "which the worker does not take over";
+                let note = format!("line {line}: the image no longer gets {left}, {why}");
+                output.notes.push(note);
             }
-            landings.push(landing);
+            moves.push((path, span, landing));
         }
-        if sources.is_empty() {
-            return Ok(());
-        }
-        let edits = edits(&text, instruction, &sources, &landings);
-        let edits = edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY))?;
-        output.edits.extend(edits);
-        let what = match (&sources[..], landings[0].single_source()) {
-            ([(path, _)], None) => format!("what was `{path}` is copied by name"),
+        let what = match &moves[..] {
+            [] => return Ok(()),
+            [(path, _, landing)] if landing.single_source().is_none() => {
+                format!("what was `{path}` is copied by name")
+            }
             _ => "the files are taken from where they now lie".to_owned(),
         };
-        output.change(text.line_of(start), what);
+        output.edits.extend(edits(&text, instruction, &moves)?);
+        output.change(line, what);
         Ok(())
     })?;
     output.finish(&text)
@@ -115,59 +112,45 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
 /// A source that the context holds: its cleaned path, and where it is written.
 type ContextSource = (String, Range<usize>);
 type Sources = Vec<ContextSource>;
-/// The edits, or where and why there are none.
-type Edits = Result<Vec<(Range<usize>, String)>, (usize, String)>;
+/// Such a source with what replaces it.
+type Move = (String, Range<usize>, Landing);
+type Edits = Result<Vec<(Range<usize>, String)>, NotUnderstood>;
 
 /// Changes the words of an instruction, or where files land in several folders, makes one for each.
-fn edits(
-    text: &Source,
-    instruction: &Instruction,
-    sources: &[ContextSource],
-    landings: &[Landing],
-) -> Edits {
+fn edits(text: &Source, instruction: &Instruction, moves: &[Move]) -> Edits {
     let (options, at) = instruction.options();
     let is_mount = instruction.keyword == "RUN";
     for option in options.iter().filter(|_| !is_mount) {
         let name = option.text.split('=').next().unwrap_or_default();
         if !["--chown", "--chmod", "--link"].contains(&name) {
             let what = format!("`{name}` beside sources that move");
-            return Err((option.range.start, what));
+            return Err(text.refuse(option.range.start, what, COPY_PLAINLY));
         }
     }
     let is_json = instruction.json(at).is_some();
-    let only = |landing: &Landing| match landing.single_source()? {
-        name if is_json => Some(quote(name).trim_matches('"').to_owned()),
-        name => (!name.contains(' ')).then(|| name.to_owned()),
+    let new_word = |(_, span, landing): &Move| match landing.single_source()? {
+        name if is_json => Some((span.clone(), quote(name).trim_matches('"').to_owned())),
+        name => (!name.contains(' ')).then(|| (span.clone(), name.to_owned())),
     };
-    let names = landings.iter().map(only);
-    if let Some(names) = names.collect::<Option<Vec<String>>>() {
-        let spans = sources.iter().map(|(_, span)| span.clone());
-        return Ok(spans.zip(names).collect());
-    }
-    if is_mount {
-        let what = "a mount of files that no longer lie together";
-        return Err((instruction.range.start, what.to_owned()));
-    }
-    instruction_for_each_folder(text, instruction, sources, landings)
+    let new_words: Option<Vec<_>> = moves.iter().map(new_word).collect();
+    new_words.map_or_else(|| one_for_each_folder(text, instruction, moves), Ok)
 }
 
 /// The instruction written from scratch, once for each destination.
-fn instruction_for_each_folder(
-    text: &Source,
-    instruction: &Instruction,
-    sources: &[ContextSource],
-    landings: &[Landing],
-) -> Edits {
+fn one_for_each_folder(text: &Source, instruction: &Instruction, moves: &[Move]) -> Edits {
     let start = instruction.range.start;
     let at = instruction.options().1;
     let mut words = instruction.words(at);
     let dest = words.pop().map(|word| word.text).unwrap_or_default();
-    let unpacks = instruction.keyword == "ADD" && landings.iter().any(|landing| landing.folder);
-    let trouble = if words.len() != sources.len() {
+    let is_torn = moves.iter().any(|(.., landing)| landing.folder);
+    let unpacks = instruction.keyword == "ADD" && is_torn;
+    let trouble = if instruction.keyword == "RUN" {
+        "a mount of files that no longer lie together"
+    } else if words.len() != moves.len() {
         "files of the context beside a here-document or an address"
     } else if text.text[instruction.range.clone()].contains('\n') {
         "a copy over several lines, of files that no longer lie together"
-    } else if unpacks && (landings.len() > 1 || is_pattern(&sources[0].0)) {
+    } else if unpacks && (moves.len() > 1 || is_pattern(&moves[0].0)) {
         "ADD with a folder beside files, which it would unpack"
     } else if dest.contains(['\\', '`', '"', '\'']) {
         "a destination with quotes or backslashes"
@@ -175,7 +158,7 @@ fn instruction_for_each_folder(
         ""
     };
     if !trouble.is_empty() {
-        return Err((start, trouble.to_owned()));
+        return Err(text.refuse(start, trouble, COPY_PLAINLY));
     }
     let mut head = text.text[start..instruction.start + at].to_owned();
     if unpacks {
@@ -185,7 +168,7 @@ fn instruction_for_each_folder(
     // The destination of several files must end in a slash.
     let to = format!("{}/", dest.trim_end_matches('/'));
     let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (place, names) in landings.iter().flat_map(|landing| &landing.places) {
+    for (place, names) in moves.iter().flat_map(|(.., landing)| &landing.places) {
         let known = places.entry(place).or_default();
         known.extend(names.iter().map(String::as_str));
         known.sort_by_key(|name| (name.starts_with(".runpod/"), *name));

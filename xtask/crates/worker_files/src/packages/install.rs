@@ -193,14 +193,14 @@ fn by_words(command: &Command) -> Option<Install> {
             }
         }
         "conda" | "mamba" | "micromamba" => conda(command),
-        "apt" | "apt-get" | "aptitude" => {
-            let (what, from) = verb(1, "-o -t -c");
-            (what == "install").then(|| system(command, from, Manager::Apt))
-        }
-        "apk" => {
-            let (what, from) = verb(1, "-X --repository -p --root");
-            (what == "add").then(|| system(command, from, Manager::Apk))
-        }
+        "apt" | "apt-get" | "aptitude" => match verb(1, "-o -t -c") {
+            ("install", from) => Some(system(command, from, Manager::Apt)),
+            _ => None,
+        },
+        "apk" => match verb(1, "-X --repository -p --root") {
+            ("add", from) => Some(system(command, from, Manager::Apk)),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -219,7 +219,7 @@ fn option(text: &str) -> (&str, Option<&str>) {
 
 fn whole_project(command: &Command) -> Install {
     let words = command.run();
-    let mut install = Install::new(Manager::Pip);
+    let mut install = Install::default();
     let mut folder = ".";
     for (index, word) in words.iter().enumerate() {
         let (option, inline) = option(&word.text);
@@ -241,11 +241,11 @@ fn whole_project(command: &Command) -> Install {
 pub(super) fn options(words: &[String]) -> Install {
     let script = crate::shell::exec(words, &(0..0));
     let command = script.commands.first();
-    command.map_or_else(|| Install::new(Manager::Pip), |command| pip(command, 0))
+    command.map(|command| pip(command, 0)).unwrap_or_default()
 }
 
 fn pip(command: &Command, from: usize) -> Install {
-    let mut install = Install::new(Manager::Pip);
+    let mut install = Install::default();
     let mut words = command.run().iter().skip(from);
     while let Some(word) = words.next() {
         let (option, inline) = option(&word.text);
