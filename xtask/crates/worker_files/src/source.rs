@@ -157,18 +157,13 @@ impl Source {
         }
     }
 
-    pub fn unread(
-        &self,
-        range: Range<usize>,
-        what: impl Into<String>,
-        may_hide: &[Hides],
-    ) -> Unread {
+    pub fn unread(&self, range: Range<usize>, what: impl Into<String>, hides: &[Hides]) -> Unread {
         const LONGEST: usize = 120;
         let text = &self.text[self.clamp(range.clone())];
         let text: String = text.chars().take(LONGEST).collect();
         Unread {
             text: one_line(&text),
-            ..Unread::new(what, self.place(range)).hiding(may_hide)
+            ..Unread::new(what, self.place(range)).hiding(hides)
         }
     }
 

@@ -17,6 +17,7 @@ pub const FILE: &str = "docker-bake.hcl";
 const DEEPEST: usize = 20;
 
 type Settings = Map<String, Value>;
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A bake file with its variables filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,10 +44,7 @@ impl Resolved {
 }
 
 /// Resolves a bake file; `environment` is what variables may be set by.
-pub fn resolve(
-    source: &Source,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Resolved, String> {
+pub fn resolve(source: &Source, environment: Environment<'_>) -> Result<Resolved, String> {
     let body = &super::parse(source)
         .map_err(|(why, at)| format!("line {}: {why}", source.place(at..at).line))?;
     let file = File {
@@ -119,7 +117,7 @@ fn with_defaults(mut settings: Settings) -> Settings {
 struct File<'a> {
     source: &'a Source,
     body: &'a Body,
-    environment: &'a dyn Fn(&str) -> Option<String>,
+    environment: Environment<'a>,
 }
 
 impl File<'_> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::Chars;
 
-type Values = BTreeMap<String, String>;
+/// What is known of the variables.
+pub type Values = BTreeMap<String, String>;
 
 /// No value grows beyond this: forty lines that double one another would fill the memory.
 const LONGEST: usize = 16 * 1024;

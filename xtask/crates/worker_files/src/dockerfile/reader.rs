@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::expand::try_expand;
+use super::expand::{Values, try_expand};
 use super::stages::Stages;
 use super::{
     Hides, Image, Instruction, Mount, Named, Reading, Run, Source, Step, Text, Unread, clean, split,
@@ -24,11 +24,7 @@ pub fn read(source: &Source) -> Reading<Image> {
 }
 
 /// Reads a Dockerfile as a build with these arguments would, on a base image with this WORKDIR.
-pub fn read_on(
-    source: &Source,
-    given: BTreeMap<String, String>,
-    workdir: Option<&str>,
-) -> Reading<Image> {
+pub fn read_on(source: &Source, given: Values, workdir: Option<&str>) -> Reading<Image> {
     let instructions = split(&source.text);
     let stages = Stages::new(&instructions);
     let mut reader = DockerfileReader {
@@ -97,10 +93,10 @@ impl Start {
 pub struct DockerfileReader<'s> {
     pub source: &'s Source,
     pub image: Image,
-    values: BTreeMap<String, String>,
+    values: Values,
     /// What an ARG of a stage takes up: what the build is given, and the arguments before FROM.
-    given: BTreeMap<String, String>,
-    global: BTreeMap<String, String>,
+    given: Values,
+    global: Values,
     /// Whether values grew beyond all measure: from then on none is filled in.
     exhausted: bool,
     pub stages: &'s Stages,

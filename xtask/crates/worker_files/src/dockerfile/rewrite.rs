@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::expand::Values;
 use super::landing::Landing;
 use super::reader::field;
 use super::{Instruction, document_mark, split, try_expand};
@@ -198,9 +199,9 @@ fn one_for_each_folder(text: &Source, instruction: &Instruction, moves: &[Move])
 struct Walk<'t> {
     text: &'t Source,
     /// Arguments before the first FROM, which a stage sees once it declares them; none before it.
-    global: Option<BTreeMap<String, String>>,
+    global: Option<Values>,
     /// Those whose values stand in the file.
-    values: BTreeMap<String, String>,
+    values: Values,
     /// The names that ENV set, which ARG does not set again.
     env: BTreeSet<String>,
 }
@@ -349,7 +350,7 @@ impl<'t> Walk<'t> {
 }
 
 /// The text with its variables filled in; `None` where one's value is not in the file.
-fn expanded(text: &str, values: &BTreeMap<String, String>) -> Option<String> {
+fn expanded(text: &str, values: &Values) -> Option<String> {
     try_expand(text, values).filter(|text| !text.contains('$'))
 }
 

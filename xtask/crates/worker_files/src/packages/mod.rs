@@ -220,16 +220,11 @@ pub fn normal(name: &str) -> String {
     name
 }
 
-/// A requirement that is a string of a project's file. Another value names a group of them.
-fn listed(
-    source: &Source,
-    node: &JsonNode,
-    packages: &mut Vec<Requirement>,
-    unread: &mut Vec<Unread>,
-) {
+/// Adds a requirement that is a string of a project's file. Other values name groups of them.
+fn add(source: &Source, node: &JsonNode, found: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
     let Some(text) = node.as_str() else { return };
     if let Some((name, spec)) = requirement(text) {
-        packages.push(Requirement::new(name, spec, node.place(source)));
+        found.push(Requirement::new(name, spec, node.place(source)));
     } else {
         let what = format!("{text}: no requirement that can be read");
         unread.push(source.unread(node.span.clone(), what, &[Hides::Packages]));

@@ -1,7 +1,7 @@
 //! Project files: pyproject.toml with its lock, Pipfile, setup.py and conda's environment.yml.
 
 use super::install::versioned;
-use super::{Manager, Requirement, listed, normal};
+use super::{Manager, Requirement, add, normal};
 use crate::json::{JsonKind, JsonNode, Member};
 use crate::python::string_lists;
 use crate::{Hides, Reading, Source, Unread, json, toml, yaml};
@@ -43,7 +43,7 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
     let lists = "project dependencies [], project optional-dependencies * [], \
                  dependency-groups * [], tool uv dev-dependencies []";
     for item in root.all(lists) {
-        listed(source, item, packages, unread);
+        add(source, item, packages, unread);
     }
     for item in root.all("project dynamic []") {
         if item.as_str() == Some("dependencies") {
@@ -148,7 +148,7 @@ fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<U
     }
     for (string, range) in lists.into_iter().flat_map(|list| list.strings) {
         let node = JsonNode::new(range, JsonKind::String(string));
-        listed(source, &node, packages, unread);
+        add(source, &node, packages, unread);
     }
 }
 
@@ -174,7 +174,7 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
         found.extend(package.map(|package| conda(package, node)));
         let mut packages = Vec::new();
         for line in node.list("pip") {
-            listed(source, line, &mut packages, &mut unread);
+            add(source, line, &mut packages, &mut unread);
         }
         found.extend(packages.into_iter().map(|package| (Manager::Pip, package)));
     }

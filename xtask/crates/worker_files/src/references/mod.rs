@@ -16,6 +16,9 @@ use xtask_core::layout::{self, OUTDATED};
 use xtask_core::output::cut;
 use xtask_core::tree::{Entries, RepoPath, same};
 
+/// The paths of files with their contents.
+pub type Files = [(RepoPath, Vec<u8>)];
+
 pub struct After<'a> {
     pub moved: &'a [(RepoPath, RepoPath)],
     pub result: &'a Entries,
@@ -54,7 +57,7 @@ pub fn candidates() -> Vec<String> {
 
 /// Everything in `files` that dangles after the migration, in the order of paths and lines. Change
 /// logs and files in `outdated/` are skipped.
-pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Dangling> {
+pub fn dangling(files: &Files, after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let mut found = Vec::new();
     for file in files.iter().filter_map(File::open) {
@@ -68,7 +71,7 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
 }
 
 /// Every symbolic link in `links` (its path and its target) that stays and whose target moved.
-pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>) -> Vec<Dangling> {
+pub fn links(links: &Files, before: &Entries, after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let stays = |path: &RepoPath| {
         let entries = (before.get(path), after.result.get(path));
@@ -99,7 +102,7 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
 }
 
 /// Everything in `files` that names `folder`, which will be removed, or a path below it.
-pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
+pub fn removed(files: &Files, folder: &str) -> Vec<Dangling> {
     let mut found = Vec::new();
     for file in files.iter().filter_map(File::open) {
         // One line is one thing to do.
@@ -169,11 +172,7 @@ pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
 }
 
 /// Every place in `files` that passes the Dockerfile an argument that it does not declare.
-pub fn undeclared(
-    files: &[(RepoPath, Vec<u8>)],
-    dockerfile: &str,
-    declared: &[String],
-) -> Vec<Dangling> {
+pub fn undeclared(files: &Files, dockerfile: &str, declared: &[String]) -> Vec<Dangling> {
     let files = files.iter().map(|(path, bytes)| File::new(path, bytes));
     let found = |file: File| file.findings(arguments::find(&file, dockerfile, declared));
     files.flat_map(found).collect()

@@ -191,7 +191,10 @@ impl Parser<'_> {
             }
         }
         self.at = self.at.min(self.bytes.len());
-        self.expanded(&parts.0, start..self.at, quoted)
+        let words = self.filled_in(&parts.0, start..self.at, quoted);
+        self.filled += words.iter().map(|word| word.text.len()).sum::<usize>();
+        self.values.exhausted |= self.filled > FILLED * (self.bytes.len() + 1024);
+        words
     }
 
     pub(super) fn backticks(&mut self, parts: &mut Parts) {
@@ -403,27 +406,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Fills in what is known, within measure.
-    pub(super) fn expanded(
-        &mut self,
-        parts: &[WordPart],
-        range: Range<usize>,
-        has_quotes: bool,
-    ) -> Vec<Word> {
-        let words = self.filled_in(parts, range, has_quotes);
-        self.filled += words.iter().map(|word| word.text.len()).sum::<usize>();
-        if self.filled > FILLED * (self.bytes.len() + 1024) {
-            self.values.exhausted = true;
-        }
-        words
-    }
-
-    pub(super) fn filled_in(
-        &self,
-        parts: &[WordPart],
-        range: Range<usize>,
-        has_quotes: bool,
-    ) -> Vec<Word> {
+    /// The words that the parts become with the values that are known.
+    fn filled_in(&self, parts: &[WordPart], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
         const MOST: usize = 64;
         // In a function, `$1` is another argument.
         let known = |part: &WordPart| {
