@@ -75,10 +75,8 @@ impl PathMap {
             let below = text[end..at].trim_start_matches('/');
             if let Some(whole) = self.whole_folder(&text[..at]) {
                 let is_marked = folder_mark || !below.is_empty();
-                landing.add(
-                    below,
-                    format!("{whole}{}", if is_marked { "/" } else { "" }),
-                );
+                let mark = if is_marked { "/" } else { "" };
+                landing.add(below, format!("{whole}{mark}"));
                 return Ok(());
             }
             landing.folder = true;

@@ -93,13 +93,14 @@ impl Reader<'_> {
             let Some((key, value)) = line.split_once('=') else {
                 continue;
             };
+            let key = key.trim();
             let range = start..start + line.len();
-            if key.trim() == "files" && when == When::Start {
+            if key == "files" && when == When::Start {
                 let what = "what the files say that are included here is not read";
                 let hides = [Hides::Variables, Hides::Flags];
                 self.unread.push(source.unread(range.clone(), what, &hides));
             }
-            if !matches!(key.trim(), "command" | "environment" | "directory" | "user") {
+            if !matches!(key, "command" | "environment" | "directory" | "user") {
                 continue;
             }
             let (before, behind) = source.text.split_at(start);
@@ -108,26 +109,19 @@ impl Reader<'_> {
             let is_off = head.is_some_and(is_off) || rest.is_some_and(is_off);
             let when = if is_off { When::Never } else { when };
             let mut text = value.replace("%%", "%");
-            while let Some(at) = text.find("%(ENV_") {
-                let Some(length) = text[at..].find(")s") else {
-                    break;
-                };
+            while let Some(at) = text.find("%(ENV_")
+                && let Some(length) = text[at..].find(")s")
+            {
                 let name = format!("${{{}}}", &text[at + 6..at + length]);
                 text.replace_range(at..at + length + 2, &name);
             }
             let mut script = shell::parse(&text);
-            for command in &mut script.commands {
-                for word in &mut command.words {
-                    word.range = range.clone();
-                }
-            }
-            for read in &mut script.reads {
-                read.range = range.clone();
-            }
-            if key.trim() != "command" {
-                script.commands.clear();
-            }
-            if key.trim() == "environment" && when == When::Start {
+            let words = script.commands.iter_mut().flat_map(|it| &mut it.words);
+            words.for_each(|word| word.range = range.clone());
+            let reads = script.reads.iter_mut();
+            reads.for_each(|read| read.range = range.clone());
+            script.commands.retain(|_| key == "command");
+            if key == "environment" && when == When::Start {
                 for (name, value) in pairs(value) {
                     let place = source.place(range.clone());
                     self.interface.exports.push((name, value, place));

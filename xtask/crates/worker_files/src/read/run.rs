@@ -482,18 +482,16 @@ impl Reader<'_> {
             }
             self.interface.python.flags.extend(flags);
         }
-        let reads = job.run.script.reads.iter().map(|variable| EnvRead {
-            required: variable.required,
-            interpreted: variable.compared.clone(),
-            reached: runs,
-            drives: drives.get(&variable.name).cloned(),
-            ..EnvRead::new(
-                &variable.name,
-                variable.default.clone(),
-                job.place(&variable.range),
-            )
-        });
-        self.interface.env.extend(reads);
+        for read in &job.run.script.reads {
+            let place = job.place(&read.range);
+            self.interface.env.push(EnvRead {
+                required: read.required,
+                interpreted: read.compared.clone(),
+                reached: runs,
+                drives: drives.get(&read.name).cloned(),
+                ..EnvRead::new(&read.name, read.default.clone(), place)
+            });
+        }
     }
 }
 

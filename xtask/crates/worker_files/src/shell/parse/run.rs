@@ -82,7 +82,7 @@ impl Parser<'_> {
     }
 
     /// Reads a text that another shell runs.
-    pub(super) fn parse_inner(&mut self, text: &str) -> Script {
+    fn parse_inner(&mut self, text: &str) -> Script {
         if self.shells >= MOST_SHELLS {
             return Script {
                 unread: vec![(0..text.len(), "nested too deeply to be read")],
@@ -98,7 +98,7 @@ impl Parser<'_> {
         parser.finish()
     }
 
-    pub(super) fn merge(&mut self, inner: Script, place: impl Fn(Range<usize>) -> Range<usize>) {
+    fn merge(&mut self, inner: Script, place: impl Fn(Range<usize>) -> Range<usize>) {
         for mut command in inner.commands {
             for word in &mut command.words {
                 word.range = place(word.range.clone());
@@ -181,7 +181,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn builtin(&mut self, command: &Command) {
+    fn builtin(&mut self, command: &Command) {
         let words = command.run();
         let texts = || words.iter().map(|word| word.text.as_str());
         match command.program() {
@@ -232,7 +232,7 @@ impl Parser<'_> {
     }
 
     /// `xargs PROGRAM`: the program with the words of a file or of the command before.
-    pub(super) fn resolve_xargs(&mut self, command: &mut Command) {
+    fn resolve_xargs(&mut self, command: &mut Command) {
         let before = self.script.commands.last().filter(|_| command.piped);
         let (list, said) = before.map_or((None, Vec::new()), printed);
         if command.program() != "xargs" {

@@ -1,6 +1,5 @@
 //! The words of a script: quotes, variables and what is known of them, assignments.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::value::ShellValue;
@@ -19,7 +18,7 @@ pub(super) struct WordPart {
 pub(super) struct Parts(Vec<WordPart>);
 
 impl Parts {
-    pub(super) fn push(&mut self, name: &str, text: &str, quoted: bool) {
+    fn push(&mut self, name: &str, text: &str, quoted: bool) {
         self.0.push(WordPart {
             name: name.to_owned(),
             text: text.to_owned(),
@@ -108,19 +107,19 @@ impl Parser<'_> {
     }
 
     /// Whether what is being declared is for the programs that the script starts.
-    pub(super) fn exports(&self) -> bool {
+    fn exports(&self) -> bool {
         let word = |at: usize| self.command.words.get(at).map_or("", |word| &word.text);
         let option = word(1);
         self.exports_all || word(0) == "export" || option.starts_with('-') && option.contains('x')
     }
 
     /// Whether a variable of the environment is empty here: what it is set to is its default.
-    pub(super) fn is_default_of(&self, name: &str) -> bool {
+    fn is_default_of(&self, name: &str) -> bool {
         let guard = self.guard.as_ref();
         guard.is_some_and(|(asked, empty)| asked == name && *empty) && !self.values.is_set(name)
     }
 
-    pub(super) fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
+    fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
         if element {
             let word = Word::new(text, &(self.at..self.at));
             self.values.extend(name, vec![word]);
@@ -142,7 +141,7 @@ impl Parser<'_> {
     }
 
     /// The words of an array, up to its bracket.
-    pub(super) fn array(&mut self) -> Vec<Word> {
+    fn array(&mut self) -> Vec<Word> {
         let mut words = Vec::new();
         while let Some(byte) = self.peek() {
             match byte {
@@ -197,7 +196,7 @@ impl Parser<'_> {
         words
     }
 
-    pub(super) fn backticks(&mut self, parts: &mut Parts) {
+    fn backticks(&mut self, parts: &mut Parts) {
         let from = self.at;
         self.at += 1;
         self.commands(Some(b'`'));
@@ -276,7 +275,7 @@ impl Parser<'_> {
     }
 
     /// `${NAME}` with what may follow the name.
-    pub(super) fn braced_expansion(&mut self, parts: &mut Parts, quoted: bool) {
+    fn braced_expansion(&mut self, parts: &mut Parts, quoted: bool) {
         let start = self.at - 1;
         self.at += 1;
         let indirect = self.peek() == Some(b'!');
@@ -325,7 +324,7 @@ impl Parser<'_> {
     }
 
     /// What follows the name in `${NAME…}`, up to the bracket: the text behind the operator.
-    pub(super) fn operand(&mut self) -> Parts {
+    fn operand(&mut self) -> Parts {
         self.at += usize::from(self.peek() == Some(b':'));
         self.at += usize::from(matches!(self.peek(), Some(b'-' | b'=' | b'+' | b'?')));
         let mut parts = Parts::default();
@@ -350,7 +349,7 @@ impl Parser<'_> {
     }
 
     /// `${!NAME}`: the variable whose name a variable holds.
-    pub(super) fn indirect(&mut self, name: &str, range: Range<usize>) {
+    fn indirect(&mut self, name: &str, range: Range<usize>) {
         let names = self
             .values
             .get(name)
@@ -414,27 +413,30 @@ impl Parser<'_> {
             let value = self.values.get(&part.name);
             value.filter(|_| self.functions.is_empty() || is_name(&part.name))
         };
-        // The words with which another value begins.
-        let mut begins: Option<BTreeSet<usize>> = None;
-        let mut texts = vec![String::new()];
+        let choice = |(text, choice): (&str, bool)| Word {
+            choice,
+            ..Word::new(text, &range)
+        };
+        let mut words: Vec<Word> = Vec::new();
         if let [alone] = parts
             && let Some(value) = known(alone).filter(|_| !self.values.exhausted)
         {
             // A variable alone may be many words.
-            let all = match value {
+            let texts = match value {
                 ShellValue::Array(words) => return words.clone(),
                 ShellValue::Any(texts) => texts,
             };
-            texts.clone_from(all);
-            if !alone.quoted {
-                texts.clear();
-                let begins = begins.insert(BTreeSet::new());
-                for text in all {
-                    begins.insert(texts.len());
-                    texts.extend(split(text).into_iter().map(str::to_owned));
-                }
+            for text in texts {
+                let pieces = if alone.quoted {
+                    vec![&**text]
+                } else {
+                    split(text)
+                };
+                let is_first = std::iter::once(true).chain(std::iter::repeat(false));
+                words.extend(pieces.into_iter().zip(is_first).map(choice));
             }
         } else {
+            let mut texts = vec![String::new()];
             for part in parts {
                 let choices: &[String] = match known(part) {
                     Some(ShellValue::Any(all))
@@ -445,10 +447,8 @@ impl Parser<'_> {
                     Some(array @ ShellValue::Array(_)) => &[array.texts().join(" ")],
                     _ => std::slice::from_ref(&part.text),
                 };
-                if let [one] = choices {
-                    for text in &mut texts {
-                        text.push_str(one);
-                    }
+                if let [only] = choices {
+                    texts.iter_mut().for_each(|text| text.push_str(only));
                     continue;
                 }
                 let with = |text: String| choices.iter().map(move |it| format!("{text}{it}"));
@@ -458,10 +458,10 @@ impl Parser<'_> {
             if texts.iter().all(String::is_empty) && !has_quotes {
                 return Vec::new();
             }
+            words.extend(texts.iter().map(|text| choice((text, true))));
         }
-        let mut words: Vec<Word> = texts.iter().map(|text| Word::new(text, &range)).collect();
-        for (at, word) in words.iter_mut().enumerate().skip(1) {
-            word.choice = begins.as_ref().is_none_or(|begins| begins.contains(&at));
+        if let Some(first) = words.first_mut() {
+            first.choice = false;
         }
         words
     }
