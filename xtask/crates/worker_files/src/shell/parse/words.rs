@@ -448,7 +448,9 @@ impl Parser<'_> {
                     _ => std::slice::from_ref(&part.text),
                 };
                 if let [only] = choices {
-                    texts.iter_mut().for_each(|text| text.push_str(only));
+                    for text in &mut texts {
+                        text.push_str(only);
+                    }
                     continue;
                 }
                 let with = |text: String| choices.iter().map(move |it| format!("{text}{it}"));
