@@ -46,6 +46,8 @@ const HIDES: [Hides; 2] = [Hides::Settings, Hides::Variables];
 pub fn read(source: &Source) -> Reading<Vec<Service>> {
     let (mut found, mut unread) = (Vec::new(), Vec::new());
     let root = yaml::read(source, &HIDES, &mut unread);
+    let what = "what other files include is not read";
+    not_read(source, root.member("include"), what, &mut unread);
     let mut read = |member: &Member| service(source, member, &mut unread);
     for member in root.members() {
         match member.key.as_str() {
@@ -56,8 +58,6 @@ pub fn read(source: &Source) -> Reading<Vec<Service>> {
             _ => found.push(read(member)),
         }
     }
-    let what = "what other files include is not read";
-    not_read(source, root.member("include"), what, &mut unread);
     Reading::new(found, unread)
 }
 
