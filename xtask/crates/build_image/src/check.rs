@@ -264,7 +264,7 @@ fn context(of: &BuildInputs) -> Check {
         };
         words.push(format!("{path} {what}: add it to .dockerignore"));
     }
-    for (line, text) in of.ignore.bad() {
+    for (line, text) in &of.ignore.bad {
         verdict = CheckStatus::Failed;
         words.push(format!(
             "{}:{line}: `{text}` is no pattern, and docker builds nothing then: fix it, or take it \

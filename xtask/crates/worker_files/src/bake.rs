@@ -9,6 +9,7 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::Body;
 
 use super::dockerfile::Named;
+use super::source::one_line;
 use super::{Hides, Place, Reading, Source, too_deep};
 
 pub use resolve::{FILE, Resolved, resolve};
@@ -43,10 +44,9 @@ fn parse(source: &Source) -> Result<Body, (String, usize)> {
     }
     hcl_edit::parser::parse_body(&source.text).map_err(|error| {
         let (line, column) = (error.location().line(), error.location().column());
-        let start = source.lines().nth(line.saturating_sub(1));
-        let start = start.map_or(0, |(at, _)| at);
-        let what = format!("not HCL: {}", error.message());
-        (what, start + column.saturating_sub(1))
+        let line = source.lines().nth(line.saturating_sub(1));
+        let at = line.map_or(0, |(at, _)| at) + column.saturating_sub(1);
+        (format!("not HCL: {}", error.message()), at)
     })
 }
 
@@ -65,12 +65,12 @@ pub fn read(source: &Source) -> Reading<Bake> {
     let named = |name: &str, value: String, span: Option<Range<usize>>| {
         Named::new(name, value, source.place(span.unwrap_or_default()))
     };
-    for attribute in body.attributes() {
-        // A constant that other expressions name.
-        let value = written(&attribute.value);
-        let variable = named(attribute.key.as_str(), value, attribute.key.span());
-        bake.variables.push(variable);
-    }
+    // Constants that other expressions name.
+    let constants = body.attributes().map(|item| {
+        let value = written(&item.value);
+        named(item.key.as_str(), value, item.key.span())
+    });
+    bake.variables.extend(constants);
     for block in body.blocks() {
         let name = block.labels.first().map_or("", |label| label.as_str());
         let span = block.ident.span();
@@ -122,14 +122,14 @@ pub fn without_arguments(text: &str, mut gone: Vec<Named>) -> String {
     gone.sort_by_key(|arg| std::cmp::Reverse(arg.place.start));
     for arg in gone {
         let start = text[..arg.place.start].rfind('\n').map_or(0, |at| at + 1);
-        let end = text[start..].find('\n');
-        let end = end.map_or(text.len(), |at| start + at + 1);
-        let line = text[start..end].trim().trim_end_matches(',');
-        let alone = line.split_once(['=', ':']).is_some_and(|(name, value)| {
+        let mut lines = text[start..].split_inclusive('\n');
+        let line = lines.next().unwrap_or_default();
+        let setting = line.trim().trim_end_matches(',').split_once(['=', ':']);
+        let is_alone = setting.is_some_and(|(name, value)| {
             name.trim().trim_matches('"') == arg.name && plain(value.trim()) == arg.value
         });
-        if alone {
-            out.replace_range(start..end, "");
+        if is_alone {
+            out.replace_range(start..start + line.len(), "");
         }
     }
     out
@@ -137,11 +137,9 @@ pub fn without_arguments(text: &str, mut gone: Vec<Named>) -> String {
 
 /// Source text in one line, a plain string without its quotes.
 fn plain(text: &str) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-    {
+    let text = one_line(text);
+    let inside = text.strip_prefix('"');
+    match inside.and_then(|inside| inside.strip_suffix('"')) {
         Some(inside) if !inside.contains('"') => inside.to_owned(),
         _ => text,
     }

@@ -3,7 +3,7 @@
 mod rewrite;
 
 use super::dockerfile::{Named, expand};
-use super::json::{self, JsonKind, JsonNode, Member};
+use super::json::{JsonKind, JsonNode, Member};
 use super::{Hides, Place, Reading, Source, Unread, is_one_of, yaml};
 
 pub use rewrite::rewrite;
@@ -25,10 +25,10 @@ pub struct Service {
     pub place: Place,
 }
 
-/// The keys of a service that have a field of their own, or do nothing to its container.
 /// Begins the setting of a file with variables that is not in the repository.
 pub const ENV_FILE: &str = "env_file: ";
 
+/// The keys of a service that have a field above, or that do not change its container.
 const KEYS: &str = "image build environment env_file ports volumes command entrypoint extends \
     container_name profiles labels depends_on restart";
 
@@ -45,105 +45,84 @@ const HIDES: [Hides; 2] = [Hides::Settings, Hides::Variables];
 
 pub fn read(source: &Source) -> Reading<Vec<Service>> {
     let (mut found, mut unread) = (Vec::new(), Vec::new());
-    let root = match yaml::read(source, &HIDES) {
-        Ok(root) => root,
-        Err(fault) => return Reading::new(found, vec![fault]),
-    };
-    let mut file = File {
-        source,
-        unread: &mut unread,
-    };
+    let root = yaml::read(source, &HIDES, &mut unread);
+    let what = "what other files include is not read";
+    not_read(source, root.member("include"), what, &mut unread);
+    let mut read = |member: &Member| service(source, member, &mut unread);
     for member in root.members() {
         match member.key.as_str() {
-            "services" => {
-                let services = member.value.members().iter();
-                found.extend(services.map(|service| file.service(service)));
-            }
-            "include" => file.not_read(member, "what other files include is not read"),
-            "version" | "name" => {}
+            "services" => found.extend(member.value.members().iter().map(&mut read)),
+            "version" | "name" | "include" => {}
             other if other.starts_with("x-") => {}
             // Other keys, such as networks and volumes, are compared as text.
-            _ => found.push(file.service(member)),
+            _ => found.push(read(member)),
         }
     }
     Reading::new(found, unread)
 }
 
-struct File<'a> {
-    source: &'a Source,
-    unread: &'a mut Vec<Unread>,
+fn service(source: &Source, member: &Member, unread: &mut Vec<Unread>) -> Service {
+    let service = &member.value;
+    let what = "the service that this one extends is not read";
+    not_read(source, service.member("extends"), what, unread);
+    let text = |name: &str| service.get(name).map(line);
+    let build = service.get("build");
+    let mut others: Vec<&Member> = service.members().iter().collect();
+    others.retain(|member| !is_one_of(KEYS, &member.key));
+    others.sort_by_key(|member| &member.key);
+    let setting = |member: &Member| format!("{}: {}", member.key, line(&member.value));
+    let mut settings: Vec<String> = others.into_iter().map(setting).collect();
+    for part in ["args", "target"] {
+        let member = build.and_then(|build| build.member(part));
+        settings.extend(member.map(|member| format!("build {}", setting(member))));
+    }
+    let path = |node: &JsonNode| expand(&line(node.get("path").unwrap_or(node)), &[].into());
+    Service {
+        settings,
+        name: member.key.clone(),
+        image: text("image"),
+        environment: named(source, service.at("environment")),
+        env_files: each(service.get("env_file")).iter().map(path).collect(),
+        ports: each(service.get("ports")).iter().map(line).collect(),
+        volumes: service.list("volumes").iter().map(volume).collect(),
+        command: text("command"),
+        entrypoint: text("entrypoint"),
+        place: member.place(source),
+        build: build.map(|node| read_build(source, node, unread)),
+    }
 }
 
-impl File<'_> {
-    fn service(&mut self, member: &Member) -> Service {
-        let service = &member.value;
-        if let Some(extends) = service.member("extends") {
-            self.not_read(extends, "the service that this one extends is not read");
-        }
-        let one = |name: &str| service.get(name).map(line);
-        let build = service.get("build");
-        let mut others: Vec<&Member> = service.members().iter().collect();
-        others.retain(|member| !is_one_of(KEYS, &member.key));
-        others.sort_by_key(|member| &member.key);
-        let setting = |member: &Member| format!("{}: {}", member.key, line(&member.value));
-        let mut settings: Vec<String> = others.into_iter().map(setting).collect();
-        for part in ["args", "target"] {
-            let member = build.and_then(|build| build.member(part));
-            settings.extend(member.map(|member| format!("build {}", setting(member))));
-        }
-        let named = |key: &str| service.get(key).map(|node| self.named(node));
-        let path = |node: &JsonNode| expand(&line(node.get("path").unwrap_or(node)), &[].into());
-        Service {
-            settings,
-            name: member.key.clone(),
-            image: one("image"),
-            environment: named("environment").unwrap_or_default(),
-            env_files: each(service.get("env_file")).iter().map(path).collect(),
-            ports: each(service.get("ports")).iter().map(line).collect(),
-            volumes: service.list("volumes").iter().map(volume).collect(),
-            command: one("command"),
-            entrypoint: one("entrypoint"),
-            place: self.source.place(member.key_span.clone()),
-            build: build.map(|build| self.build(build)),
-        }
+fn read_build(source: &Source, build: &JsonNode, unread: &mut Vec<Unread>) -> Build {
+    let inline = build.member("dockerfile_inline");
+    not_read(source, inline, "a Dockerfile inside of this file", unread);
+    let text = |key: &str| build.get(key).map(line);
+    let short_form = build.as_str().map(str::to_owned);
+    let context = short_form.or_else(|| text("context"));
+    let at_default = |text: Option<String>, default: &str| {
+        text.map_or_else(|| default.to_owned(), |text| expand(&text, &[].into()))
+    };
+    Build {
+        context: at_default(context, "."),
+        dockerfile: at_default(text("dockerfile"), "Dockerfile"),
+        args: named(source, build.at("args")),
     }
+}
 
-    fn build(&mut self, build: &JsonNode) -> Build {
-        if let Some(inline) = build.member("dockerfile_inline") {
-            self.not_read(inline, "a Dockerfile inside of this file");
-        }
-        let text = |key: &str| build.get(key).map(line);
-        let own = build.as_str().map(str::to_owned);
-        let context = own.or_else(|| text("context"));
-        let at_default = |text: Option<String>, default: &str| {
-            text.map_or_else(|| default.to_owned(), |text| expand(&text, &[].into()))
-        };
-        Build {
-            context: at_default(context, "."),
-            dockerfile: at_default(text("dockerfile"), "Dockerfile"),
-            args: build.get("args").map_or_else(Vec::new, |it| self.named(it)),
-        }
-    }
+/// Names with values, as a mapping or as a list of `NAME=value`.
+fn named(source: &Source, node: &JsonNode) -> Vec<Named> {
+    let named = |m: &Member| Named::new(&*m.key, line(&m.value), m.place(source));
+    let members = node.members().iter().map(named);
+    let items = node.items().iter().map(|item| {
+        let text = line(item);
+        let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+        Named::new(name, value, item.place(source))
+    });
+    members.chain(items).collect()
+}
 
-    /// Names with values, as a mapping or as a list of `NAME=value`.
-    fn named(&self, node: &JsonNode) -> Vec<Named> {
-        let place = |span: &json::Span| self.source.place(span.clone());
-        let members = node.members().iter();
-        let members = members.map(|m| Named::new(&*m.key, line(&m.value), place(&m.key_span)));
-        let items = node.items().iter().map(|item| {
-            let text = line(item);
-            let (name, value) = text.split_once('=').unwrap_or((&text, ""));
-            Named::new(name, value, place(&item.span))
-        });
-        members.chain(items).collect()
-    }
-
-    fn not_read(&mut self, member: &Member, what: &str) {
-        let unread = self.source.unread(member.key_span.clone(), what, &HIDES);
-        if !self.unread.contains(&unread) {
-            self.unread.push(unread);
-        }
-    }
+fn not_read(source: &Source, member: Option<&Member>, what: &str, all: &mut Vec<Unread>) {
+    let unread = member.map(|it| source.unread(it.key_span.clone(), what, &HIDES));
+    all.extend(unread.filter(|unread| !all.contains(unread)));
 }
 
 /// The members of a list, or a value alone.
@@ -157,15 +136,12 @@ fn each(node: Option<&JsonNode>) -> &[JsonNode] {
 /// A value in one line, which is cut short where it is very long.
 fn line(node: &JsonNode) -> String {
     const LONGEST: usize = 4096;
+    let member = |member: &Member| format!("{}={}", member.key, line(&member.value));
+    let members: Vec<String> = node.members().iter().map(member).collect();
     let items: Vec<String> = node.items().iter().map(line).collect();
-    let members = node.members().iter();
-    let members = members.map(|member| format!("{}={}", member.key, line(&member.value)));
-    let members: Vec<String> = members.collect();
     let text = node.as_str().unwrap_or_default();
-    xtask_core::output::cut(
-        &[text, &items.join(" "), &members.join(",")].concat(),
-        LONGEST,
-    )
+    let text = [text, &items.join(" "), &members.join(",")].concat();
+    xtask_core::output::cut(&text, LONGEST)
 }
 
 /// `SOURCE:TARGET`, which may be written as a mapping too.
@@ -183,9 +159,8 @@ pub fn env_file(source: &Source) -> Vec<Named> {
     for (start, line) in source.lines() {
         let trimmed = line.trim();
         let trimmed = trimmed.strip_prefix("export ").unwrap_or(trimmed);
-        if let Some((name, value)) = trimmed.split_once('=')
-            && !trimmed.starts_with('#')
-        {
+        let setting = trimmed.split_once('=');
+        if let Some((name, value)) = setting.filter(|_| !trimmed.starts_with('#')) {
             let at = start + line.find(name).unwrap_or(0);
             let place = source.place(at..at + name.len());
             found.push(Named::new(name.trim(), unquoted(value.trim()), place));

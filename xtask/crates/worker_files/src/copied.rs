@@ -11,8 +11,7 @@ use xtask_core::tree::{RepoPath, Tree};
 pub struct Copied {
     /// By their path in the image, without the first slash.
     pub files: BTreeMap<String, RepoPath>,
-    /// The folders that are copied by name, so that what is in them counts whatever they are
-    /// called.
+    /// The folders that are copied by name. What is in them counts, whatever they are called.
     pub folders: BTreeSet<String>,
     /// Whether a source is computed, so that any file may be in the image.
     pub any: bool,
@@ -63,9 +62,9 @@ impl Context<'_> {
             self.copied.any = true;
             return;
         }
-        let is_folder =
-            copy.target.is_empty() || copy.target.ends_with('/') || copy.sources.len() > 1;
         let folder = copy.target.trim_end_matches('/');
+        let is_marked = folder.is_empty() || copy.target.ends_with('/');
+        let is_folder = is_marked || copy.sources.len() > 1;
         let source = clean(source);
         let excludes = copy.excludes.iter().filter_map(|e| Glob::new(e, true));
         let excludes: Vec<Glob> = excludes.collect();
@@ -111,9 +110,9 @@ impl Context<'_> {
                 Some(below) => under(target, below),
                 None => continue,
             };
-            let is_excluded = |below: &str| excludes.iter().any(|glob| glob.matches(below));
-            let left_out = below.is_some_and(is_excluded);
-            if entry.mode.is_file() && !left_out && !self.ignore.excludes(path) {
+            let mut globs = excludes.iter();
+            let is_excluded = below.is_some_and(|below| globs.any(|glob| glob.matches(below)));
+            if entry.mode.is_file() && !is_excluded && !self.ignore.excludes(path) {
                 self.copied.files.insert(place, path.clone());
                 taken = true;
             }

@@ -1,27 +1,24 @@
-//! Paths as Docker cleans them, and its two pattern languages: the one of `COPY` sources, and the
-//! one of `.dockerignore` that also has `**`.
+//! Paths as Docker cleans them, and its patterns: those of `COPY`, and `.dockerignore`'s with `**`.
+
+use xtask_core::tree::RepoPath;
 
 enum Token {
     Literal(char),
-    One,
+    /// One character that is in a range, or with `true` in none of them; never `/`.
+    Class(bool, Vec<(char, char)>),
     /// `*`: anything but `/`.
     Part,
     /// `**` at the end.
     All,
     /// `**/`: no folder, or any number of them.
     Folders,
-    Class {
-        negated: bool,
-        ranges: Vec<(char, char)>,
-    },
 }
 
 impl Token {
     fn takes(&self, c: char) -> bool {
         match self {
             Self::Literal(literal) => *literal == c,
-            Self::One => c != '/',
-            Self::Class { negated, ranges } => {
+            Self::Class(negated, ranges) => {
                 c != '/' && ranges.iter().any(|&(low, high)| low <= c && c <= high) != *negated
             }
             Self::Part | Self::All | Self::Folders => false,
@@ -44,7 +41,7 @@ impl Glob {
                     if is_last { Token::All } else { Token::Folders }
                 }
                 '*' => Token::Part,
-                '?' => Token::One,
+                '?' => Token::Class(true, Vec::new()),
                 '\\' => Token::Literal(chars.next()?),
                 '[' => {
                     let negated = chars.next_if_eq(&'^').is_some();
@@ -55,7 +52,7 @@ impl Glob {
                         let high = if is_range { end_of(&mut chars)? } else { low };
                         ranges.push((low, high));
                     }
-                    Token::Class { negated, ranges }
+                    Token::Class(negated, ranges)
                 }
                 c => Token::Literal(c),
             });
@@ -112,6 +109,11 @@ pub fn head(source: &str, path: &str) -> Option<usize> {
 /// Whether a `COPY` source has characters that make it a pattern.
 pub fn is_pattern(source: &str) -> bool {
     source.contains(['*', '?', '[', '\\'])
+}
+
+/// The file of the repository that a cleaned path names.
+pub fn repo_path(path: &str) -> RepoPath {
+    RepoPath::from(clean(path).as_str())
 }
 
 /// A path without its dots and outer slashes.

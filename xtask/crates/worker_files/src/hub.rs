@@ -1,7 +1,7 @@
 //! `.runpod/hub.json`: what the Hub offers people to set.
 
 use super::dockerfile::Text;
-use super::json::{self, JsonNode};
+use super::json::{self, JsonNode, Member};
 use super::{Declared, Place, Source, Unread, is_one_of};
 
 /// A preset: a name with values for some of the variables.
@@ -21,46 +21,28 @@ pub struct Hub {
     pub settings: Vec<(String, Text)>,
 }
 
-/// The root of a JSON file, or what is wrong with it.
-pub fn root(source: &Source) -> Result<JsonNode, Unread> {
-    let parsed = json::parse(source.text.as_bytes());
-    parsed.root.ok_or_else(|| {
-        let (what, at) = parsed.problems.first().map_or_else(
-            || ("it is empty".to_owned(), 0),
-            |problem| (problem.message.clone(), problem.span.start),
-        );
-        Unread::new(format!("not JSON: {what}"), source.place(at..at))
-    })
-}
-
-/// Reads a listing. What has another shape than the Hub's is left out: judging it is the
-/// linter's work.
+/// Reads a listing. What has another shape than the Hub's is left out: the linter reports that.
 pub fn read(source: &Source) -> Result<Hub, Unread> {
-    let root = root(source)?;
-    let mut hub = Hub::default();
+    let root = json::read(source)?;
     let config = root.at("config");
-    for (prefix, object) in [("", &root), ("config.", config)] {
-        for member in object.members() {
-            if !is_one_of(READ_BY_PARTS, &member.key) {
-                let key = format!("{prefix}{}", member.key);
-                hub.settings.push((key, as_written(source, &member.value)));
-            }
-        }
-    }
-    hub.cuda = texts(source, config.list("allowedCudaVersions"));
-    let env = config.list("env").iter();
-    hub.env = env.filter_map(|entry| declared(source, entry)).collect();
-    let presets = config.list("presets").iter().map(|preset| {
+    let mut all = settings(source, &root, "");
+    all.extend(settings(source, config, "config."));
+    let preset = |preset: &JsonNode| {
         let defaults = preset.object("defaults").iter();
         let defaults = defaults.filter_map(|it| Some((it.key.clone(), it.value.scalar()?)));
         Preset {
             name: preset.text("name").unwrap_or_default().to_owned(),
             defaults: defaults.collect(),
-            place: source.place(preset.span.clone()),
+            place: preset.place(source),
         }
-    });
-    hub.presets = presets.collect();
-    Ok(hub)
+    };
+    let env = config.list("env").iter();
+    Ok(Hub {
+        env: env.filter_map(|entry| declared(source, entry)).collect(),
+        presets: config.list("presets").iter().map(preset).collect(),
+        cuda: texts(source, config.list("allowedCudaVersions")),
+        settings: all,
+    })
 }
 
 fn declared(source: &Source, entry: &JsonNode) -> Option<Declared> {
@@ -84,18 +66,18 @@ fn declared(source: &Source, entry: &JsonNode) -> Option<Declared> {
         max: value("max"),
         others: others(source, input),
         fixed: entry.at("value").scalar(),
-        default_place: default.map(|node| source.place(node.span.clone())),
-        place: source.place(key.span.clone()),
+        default_place: default.map(|node| node.place(source)),
+        place: key.place(source),
     })
 }
 
-/// What of an input is told by a field of its own, or is only about how the form looks.
-const TOLD: &str = "name description placeholder hint advanced type default options required \
+/// The keys of an input that have a field in [`Declared`], or that only decide how the form looks.
+const KNOWN: &str = "name description placeholder hint advanced type default options required \
     trueValue falseValue min max";
 
 fn others(source: &Source, input: &JsonNode) -> Vec<(String, String)> {
     let others = input.members().iter();
-    let others = others.filter(|member| !is_one_of(TOLD, &member.key));
+    let others = others.filter(|member| !is_one_of(KNOWN, &member.key));
     let value = |node: &JsonNode| {
         let text = &source.text[node.span.clone()];
         let json = serde_json::from_str(text).unwrap_or(serde_json::Value::from(text));
@@ -108,25 +90,28 @@ fn others(source: &Source, input: &JsonNode) -> Vec<(String, String)> {
 /// What an input lets people choose from: objects with a `value`, or the values themselves.
 pub fn options(source: &Source, input: &JsonNode) -> Vec<(String, Place)> {
     let options = input.list("options").iter();
-    let values = options.map(|option| text(source, option.get("value").unwrap_or(option)));
-    let values = values.flatten();
-    values.map(|text| (text.text, text.place)).collect()
+    let values = options.map(|option| option.get("value").unwrap_or(option));
+    let option = |value: &JsonNode| Some((value.scalar()?, value.place(source)));
+    values.filter_map(option).collect()
 }
 
-/// What of a listing and its tests has readers of its own.
-pub const READ_BY_PARTS: &str = "config env presets allowedCudaVersions tests";
-
-/// A setting's value: a scalar's text, or the JSON of something larger.
-pub fn as_written(source: &Source, node: &JsonNode) -> Text {
-    text(source, node).unwrap_or_else(|| {
-        let words = source.text[node.span.clone()].split_whitespace();
-        let json = words.collect::<Vec<_>>().join(" ");
-        Text::new(json, source.place(node.span.clone()))
-    })
+/// The members that nothing else reads, each with its text, or as it is written.
+pub fn settings(source: &Source, object: &JsonNode, prefix: &str) -> Vec<(String, Text)> {
+    const READ_APART: &str = "config env presets allowedCudaVersions tests";
+    let others = object.members().iter();
+    let others = others.filter(|member| !is_one_of(READ_APART, &member.key));
+    let setting = |Member { key, value, .. }: &Member| {
+        let text = value.scalar().unwrap_or_else(|| value.written(source));
+        (
+            format!("{prefix}{key}"),
+            Text::new(text, value.place(source)),
+        )
+    };
+    others.map(setting).collect()
 }
 
 pub fn text(source: &Source, node: &JsonNode) -> Option<Text> {
-    Some(Text::new(node.scalar()?, source.place(node.span.clone())))
+    Some(Text::new(node.scalar()?, node.place(source)))
 }
 
 pub fn texts(source: &Source, nodes: &[JsonNode]) -> Vec<Text> {

@@ -3,18 +3,18 @@
 use super::glob::Glob;
 use xtask_core::tree::RepoPath;
 
-/// The lines of a `.dockerignore`, ready to be asked.
+/// The lines of a `.dockerignore`.
 #[derive(Default)]
 pub struct Ignore {
     lines: Vec<Line>,
-    /// Lines that Docker would call bad patterns, by their numbers.
-    bad: Vec<(usize, String)>,
+    /// The lines for which Docker refuses the whole file, with their numbers.
+    pub bad: Vec<(usize, String)>,
 }
 
 struct Line {
     number: usize,
     takes_out: bool,
-    /// The pattern, cleaned, for what is asked of it besides matching.
+    /// The cleaned pattern as text.
     text: String,
     pattern: Glob,
 }
@@ -29,10 +29,8 @@ impl Ignore {
                 continue;
             }
             let (number, line) = (index + 1, line.trim());
-            let (pattern, takes_out) = match line.strip_prefix('!') {
-                Some(rest) => (rest.trim(), false),
-                None => (line, true),
-            };
+            let kept = line.strip_prefix('!');
+            let (pattern, takes_out) = (kept.unwrap_or(line).trim(), kept.is_none());
             let text = clean(pattern);
             let glob = text.as_ref().map(|text| Glob::new(text, true));
             match text.zip(glob) {
@@ -49,17 +47,11 @@ impl Ignore {
         ignore
     }
 
-    /// The lines for which Docker refuses the whole file, with their numbers.
-    pub fn bad(&self) -> &[(usize, String)] {
-        &self.bad
-    }
-
     pub fn excludes(&self, path: &RepoPath) -> bool {
         self.line_against(path).is_some()
     }
 
-    /// The line that leaves `path` out. The last line that matches the path or a folder above it
-    /// decides, as Docker has it.
+    /// The line that excludes `path`. The last line that matches it or a folder above it decides.
     pub fn line_against(&self, path: &RepoPath) -> Option<usize> {
         let path = String::from_utf8_lossy(path.as_bytes());
         let mut against = None;
@@ -72,8 +64,8 @@ impl Ignore {
         against
     }
 
-    /// Whether all files below `folder` are left out, so nobody has to list them. No line may bring
-    /// back a file in it; only the first folder of both paths is compared.
+    /// Whether all files below `folder` are excluded. No line may bring back a file in it; only the
+    /// first folder of both paths is compared.
     pub fn excludes_all_of(&self, folder: &RepoPath) -> bool {
         let top = String::from_utf8_lossy(folder.top()).into_owned();
         let may_lie_there = |line: &Line| {
@@ -86,8 +78,7 @@ impl Ignore {
     }
 }
 
-/// The pattern without `.`, `..`, doubled and outer slashes; `None` when it names nothing inside
-/// the context.
+/// The pattern without dots and needless slashes; `None` if it names nothing in the context.
 fn clean(pattern: &str) -> Option<String> {
     let path = RepoPath::from("x").leads_to(pattern.trim_start_matches('/').as_bytes())?;
     let path = path.as_str().filter(|path| !path.is_empty());
@@ -137,7 +128,7 @@ mod tests {
     /// Each of them was tried with Docker, which builds nothing then.
     #[test]
     fn lines_that_docker_refuses_are_kept_apart() {
-        let bad = |text: &str| Ignore::read(text.as_bytes()).bad().to_vec();
+        let bad = |text: &str| Ignore::read(text.as_bytes()).bad.clone();
         for line in ["[", "!a[b", "\\", "[a", "a[]b", "[a-]", "[^]", "!"] {
             assert_eq!(bad(&format!("*\n{line}\n")), [(2, line.to_owned())]);
         }

@@ -1,8 +1,7 @@
 //! What a worker exposes, read from its files without running anything.
 //!
-//! Each module below goes from a file's text to facts with places; none does I/O. [`WorkerInterface::read`]
-//! picks the files from a tree, gives each to its module and keeps the results side by side, so
-//! that compare and hub-lint ask one value instead of reading files again.
+//! Each module below turns a file's text into facts with places; none does I/O.
+//! [`WorkerInterface::read`] picks the files from a tree and collects the facts.
 
 pub mod bake;
 pub mod compose;
@@ -36,16 +35,16 @@ pub use source::{Hides, Place, Reading, Source, Unread};
 
 use xtask_core::tree::RepoPath;
 
-/// What stands between a computed value's source text and the fingerprint of what it depends on.
+/// Separates a computed value's source text from the fingerprint of what it depends on.
 pub const COMPUTED: &str = " (computed, fingerprint ";
 
-/// What stands between the values that one name has in several places.
+/// Separates the values that one name has in several places.
 pub const ALSO: &str = " or else ";
 
-/// What is said of a Dockerfile in a folder of its own.
+/// The message about a Dockerfile that nothing builds.
 pub const NOT_BUILT: &str = "not read: nothing says that the worker's image is built from it";
 
-/// Adds what a name has in one more place, unless it is known or there are very many.
+/// Adds the value that a name has in another place, unless it is known or there are too many.
 pub fn add_value(known: &mut String, value: &str) {
     const MOST_BYTES: usize = 8192;
     if known.is_empty() {
@@ -89,16 +88,14 @@ pub struct EnvRead {
     pub asked: bool,
     /// Where it is read into a variable: whether nothing is done with that.
     pub idle: Option<bool>,
-    /// How the value is used, where it is not plain text: `in [1,true] any case`, `== 1`,
-    /// `truthy`, `not truthy`, `int`, `float`, `json`.
+    /// How the value is used, if not as text: `in [1,true] any case`, `== 1`, `truthy`, `int`.
     pub interpreted: Option<String>,
     /// The variables that are tried when it is unset, in order.
     pub fallbacks: Vec<String>,
     /// Whether code that runs reads it.
     pub reached: bool,
     pub drives: Option<FlagMapping>,
-    /// Whether it is read because `sglang_flags.json` lists its flag: what it defaults to is
-    /// then decided in code that was not followed.
+    /// Whether it is read because `sglang_flags.json` lists its flag. Its default is then unknown.
     pub by_table: bool,
     pub place: Place,
 }
@@ -134,7 +131,7 @@ pub struct Declared {
     pub false_value: Option<String>,
     pub min: Option<String>,
     pub max: Option<String>,
-    /// What else its input says, as JSON: `dependsOn`, `step`, `multiple`, …
+    /// The other keys of its input, as JSON: `dependsOn`, `step`, `multiple`, …
     pub others: Vec<(String, String)>,
     /// A fixed value, which no person can change.
     pub fixed: Option<String>,
@@ -176,13 +173,12 @@ pub struct TableFlag {
 
 #[derive(Debug, Default)]
 pub struct WorkerInterface {
-    /// Read at run time: by Python, by scripts, by what the image starts, and through
-    /// `sglang_flags.json` where the Python loads it.
+    /// Read at run time: by Python, by scripts, and through `sglang_flags.json`.
     pub env: Vec<EnvRead>,
     pub python: python::PythonFacts,
     pub image: Option<dockerfile::Image>,
     pub dockerfile: Option<RepoPath>,
-    /// What the build does beside setting, copying and installing: an entry a RUN line.
+    /// What the build does other than setting, copying and installing: an entry a RUN line.
     pub steps: Vec<dockerfile::Step>,
     /// The files that the image holds; nothing where that is not known.
     pub held: Option<BTreeSet<RepoPath>>,
@@ -212,8 +208,7 @@ impl WorkerInterface {
         self.env.iter().filter(move |read| read.name == name)
     }
 
-    /// The release of `SGLang` that the worker runs, and where that is said: the base image's tag,
-    /// or a pinned pip package.
+    /// The release of `SGLang` that the worker runs, by the base image's tag or a pinned package.
     pub fn sglang(&self) -> Option<(String, Place)> {
         let image = self.image.as_ref();
         let base = image.and_then(|it| Some((it.sglang()?, it.base.as_ref()?.place.clone())));
@@ -230,8 +225,7 @@ pub fn is_one_of(words: &str, word: &str) -> bool {
     words.split(' ').any(|one| one == word)
 }
 
-/// Whether brackets nest deeper than any file made by a person: parsers that recurse must not
-/// see such a text.
+/// Whether brackets nest too deeply for parsers that recurse. No person writes such a file.
 pub fn too_deep(text: &str) -> bool {
     const DEEPEST: usize = 60;
     let mut depth = 0usize;

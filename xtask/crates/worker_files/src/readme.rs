@@ -14,8 +14,8 @@ pub fn read(source: &Source) -> Vec<Documented> {
     tables(source, |_| true)
 }
 
-/// The same of a page of the documentation. Such a page may name variables for other reasons too,
-/// so only a table that tells their defaults counts.
+/// Reads a page of the documentation. Only tables with defaults count: others may name variables
+/// for other reasons.
 pub fn read_page(source: &Source) -> Vec<Documented> {
     tables(source, |default_column| default_column.is_some())
 }
@@ -51,20 +51,18 @@ fn tables(source: &Source, counts: impl Fn(Option<usize>) -> bool) -> Vec<Docume
             let is_default = |cell: &&str| cell.to_lowercase().contains("default");
             default_column = cells.iter().position(is_default);
         }
-        let Some(name) = cells.first().and_then(|cell| name(cell)) else {
-            continue;
-        };
-        if !counts(default_column) {
-            continue;
+        let name = cells[0].trim_matches(['`', '*', ' ']);
+        if is_variable(name) && counts(default_column) {
+            let at = start + line.find(name).unwrap_or_default();
+            let default = default_column.and_then(|column| cells.get(column));
+            let default = default.map(|cell| cell.trim_matches(['`', '"', '\'', '*', ' ']));
+            let default = default.filter(|default| !["", "-", "—"].contains(default));
+            found.push(Documented {
+                place: source.place(at..at + name.len()),
+                name: name.to_owned(),
+                default: default.map(str::to_owned),
+            });
         }
-        let at = start + line.find(&name).unwrap_or_default();
-        let default = default_column.and_then(|column| cells.get(column));
-        let default = default.map(|cell| plain(cell));
-        found.push(Documented {
-            place: source.place(at..at + name.len()),
-            name,
-            default: default.filter(|d| !d.is_empty() && d != "-" && d != "—"),
-        });
     }
     found
 }
@@ -73,29 +71,16 @@ fn cells(line: &str) -> Vec<&str> {
     let line = line.strip_prefix('|').unwrap_or(line);
     let line = line.strip_suffix('|').unwrap_or(line);
     // A bar behind a backslash is text.
-    let mut cells = Vec::new();
-    let mut from = 0;
-    for (at, _) in line.match_indices('|') {
-        if !line[..at].ends_with('\\') {
-            cells.push(line[from..at].trim());
-            from = at + 1;
-        }
-    }
-    cells.push(line[from..].trim());
-    cells
+    let mut before = ' ';
+    let cells = line.split(|c| std::mem::replace(&mut before, c) != '\\' && c == '|');
+    cells.map(str::trim).collect()
 }
 
-/// The variable that a cell names: capital letters, digits and underscores alone.
-fn name(cell: &str) -> Option<String> {
-    let text = cell.trim_matches(['`', '*', ' ']);
+/// Whether a cell is the name of a variable: capital letters, digits and underscores alone.
+fn is_variable(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let begins = text.starts_with(|c: char| c.is_ascii_uppercase());
-    let fits = text.len() > 1 && begins && text.chars().all(fits);
-    fits.then(|| text.to_owned())
-}
-
-fn plain(cell: &str) -> String {
-    cell.trim_matches(['`', '"', '\'', '*', ' ']).to_owned()
+    text.len() > 1 && begins && text.chars().all(fits)
 }
 
 #[cfg(test)]

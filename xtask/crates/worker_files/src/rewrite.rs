@@ -1,5 +1,5 @@
-//! What an upstream's files must say differently once they lie at a worker's root. Pure: bytes
-//! go in, bytes come out, and what is not understood is refused with its place instead of guessed.
+//! Rewrites upstream's files for a worker's root: bytes go in, bytes come out, and what is not
+//! understood is refused with its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,17 +11,16 @@ use xtask_core::tree::RepoPath;
 /// Which file of the upstream becomes which file of the worker.
 #[derive(Debug, Clone, Default)]
 pub struct PathMap {
-    /// The upstream folder that holds the worker: `.runpod`, or nothing for its root. Of what
-    /// lies outside of this folder the map knows only the files that come along.
+    /// The upstream folder that holds the worker: `.runpod`, or nothing for its root. Outside of it
+    /// the map has only the files that the worker takes over.
     pub(crate) root: String,
     pub(crate) moved: BTreeMap<RepoPath, RepoPath>,
     pub(crate) left: BTreeSet<RepoPath>,
 }
 
 impl PathMap {
-    /// `root` is the upstream folder that holds the worker (`.runpod`, or `""`); `moved` pairs
-    /// each path of the upstream's build context with its path in the result; `left` are the
-    /// files below `root` that do not come along.
+    /// `moved` pairs each path of the upstream's build context with its path in the result; `left`
+    /// are the files below `root` that the worker does not take over.
     pub fn new(
         root: &str,
         moved: impl IntoIterator<Item = (RepoPath, RepoPath)>,
@@ -63,11 +62,8 @@ pub struct NotUnderstood {
 
 impl fmt::Display for NotUnderstood {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {}",
-            self.line, self.column, self.what
-        )
+        let (line, column) = (self.line, self.column);
+        write!(f, "line {line}, column {column}: {}", self.what)
     }
 }
 
@@ -75,22 +71,17 @@ impl std::error::Error for NotUnderstood {}
 
 pub(crate) fn open(bytes: &[u8]) -> Result<Source, NotUnderstood> {
     let source = Source::new(RepoPath::from(""), bytes);
-    let Err(error) = std::str::from_utf8(bytes) else {
-        return Ok(source);
-    };
-    let at = error.valid_up_to().saturating_sub(source.skipped);
-    let help = "save the file as UTF-8 in the upstream";
-    Err(source.refuse(at, "a byte that is not UTF-8", help))
+    if let Err(error) = std::str::from_utf8(bytes) {
+        let at = error.valid_up_to().saturating_sub(source.skipped);
+        let help = "save the file as UTF-8 in the upstream";
+        return Err(source.refuse(at, "a byte that is not UTF-8", help));
+    }
+    Ok(source)
 }
 
 impl Source {
-    pub(crate) fn refuse(
-        &self,
-        offset: usize,
-        what: impl Into<String>,
-        help: &str,
-    ) -> NotUnderstood {
-        let place = self.place(offset..offset);
+    pub(crate) fn refuse(&self, at: usize, what: impl Into<String>, help: &str) -> NotUnderstood {
+        let place = self.place(at..at);
         NotUnderstood {
             line: place.line,
             column: place.column,
@@ -120,8 +111,8 @@ impl Output {
 
     /// The text after the edits, or the place where two of them meet.
     pub fn finish(mut self, source: &Source) -> Result<Rewritten, NotUnderstood> {
-        self.edits
-            .sort_by_key(|(range, _)| (range.start, range.end));
+        let order = |(range, _): &(Range<usize>, String)| (range.start, range.end);
+        self.edits.sort_by_key(order);
         self.edits.dedup();
         let mark = if source.skipped > 0 { "\u{feff}" } else { "" };
         let mut out = mark.to_owned();
@@ -145,7 +136,7 @@ impl Output {
     }
 }
 
-/// The paths as a sentence says them: `a`, `b` and `c`.
+/// The paths as part of a sentence: `a`, `b` and `c`.
 pub(crate) fn listed<'a>(paths: impl IntoIterator<Item = &'a RepoPath>) -> String {
     let mut names: Vec<String> = paths.into_iter().map(|path| format!("`{path}`")).collect();
     match names.pop() {

@@ -2,15 +2,17 @@
 //! arrays and here-documents, and follows values that are written in the script; it runs nothing.
 
 mod command;
+mod condition;
 mod parse;
 mod value;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::{FlagKind, is_one_of};
+use crate::is_one_of;
 
-pub use command::{Given, started_through};
+pub use command::{ServerFlag, started_through};
+pub use condition::{Condition, ConditionalFlag, NOT, NOT_SET};
 pub use parse::{exec, parse, parse_called, parse_with};
 
 /// A word of a command, quotes removed and known variables filled in.
@@ -19,14 +21,14 @@ pub struct Word {
     pub text: String,
     /// In bytes of the script.
     pub range: Range<usize>,
-    /// Whether it stands instead of the word before it, as the values of a loop do.
+    /// Whether it is an alternative to the word before it, like another value of a loop.
     pub choice: bool,
-    /// Whether it is, or is a part of, what a variable holds.
+    /// Whether a variable holds it.
     held: bool,
 }
 
 impl Word {
-    fn new(text: impl Into<String>, range: &Range<usize>) -> Self {
+    pub fn new(text: impl Into<String>, range: &Range<usize>) -> Self {
         Self {
             text: text.into(),
             range: range.clone(),
@@ -35,44 +37,11 @@ impl Word {
         }
     }
 
-    /// Whether it is a flag that the next word may be the value of. What a variable holds ends with
-    /// the variable: `"${ARGS[@]}" $EXTRA`.
+    /// Whether it is a flag whose value may be the next word. The value of a flag that a variable
+    /// holds is in the variable, too: `"${ARGS[@]}" $EXTRA`.
     fn may_take(&self, next: &Self) -> bool {
         let is_flag = self.text.starts_with("--") && !self.text.contains('=');
         is_flag && (!self.held || next.held)
-    }
-}
-
-/// A flag that the script writes, and the condition for that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    pub flag: String,
-    pub when: Option<Condition>,
-}
-
-/// What a script asks of a variable: `[ "$NAME" = true ]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
-    pub variable: String,
-    /// The word that it is compared with, with the operator where that is not `=`.
-    word: Option<String>,
-    /// Whether it holds where the variable is empty.
-    if_empty: bool,
-}
-
-/// Stands before the word of a condition that is the other way round.
-pub const NOT: &str = "not ";
-pub const NOT_SET: &str = "not set";
-
-impl Condition {
-    /// The value for which it holds, in words; nothing where any will do.
-    pub fn words(&self) -> Option<String> {
-        match (&self.word, self.if_empty) {
-            (Some(word), false) => Some(word.clone()),
-            (Some(word), true) => Some(format!("{NOT}{word}")),
-            (None, false) => None,
-            (None, true) => Some(NOT_SET.to_owned()),
-        }
     }
 }
 
@@ -81,7 +50,7 @@ pub struct Command {
     pub words: Vec<Word>,
     /// Variables that are set for it alone: `NAME=value program`.
     pub sets: Vec<(String, String)>,
-    /// Where the program's own name stands: behind `sudo`, `env A=1`, `exec`, `timeout 5`, …
+    /// The index of the program's name: behind `sudo`, `env A=1`, `exec`, `timeout 5`, …
     start: usize,
     /// The files that its output goes to.
     pub writes: Vec<String>,
@@ -117,30 +86,14 @@ pub struct Script {
     pub sets: Vec<(String, String, Range<usize>)>,
     /// Those of them that the programs see which it starts.
     pub exports: Vec<(String, String, Range<usize>)>,
-    pub flags: Vec<Written>,
+    pub flags: Vec<ConditionalFlag>,
     /// What was not understood: where, and why.
     pub unread: Vec<(Range<usize>, &'static str)>,
 }
 
-impl Script {
-    /// The variables that decide whether a flag is written, where nothing writes it always.
-    pub fn switches(&self, flag: &str) -> Vec<(String, FlagKind)> {
-        let written = self.flags.iter().filter(|written| written.flag == flag);
-        let conditions: Option<Vec<&Condition>> =
-            written.map(|written| written.when.as_ref()).collect();
-        let mut words: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for condition in conditions.unwrap_or_default() {
-            let known = words.entry(&condition.variable).or_default();
-            known.extend(condition.words().filter(|word| !known.contains(word)));
-        }
-        let switch = |(name, words): (&str, _)| (name.to_owned(), FlagKind::Switch { words });
-        words.into_iter().map(switch).collect()
-    }
-}
-
-/// The text without functions that neither it nor another text names, in which places stay true.
-/// Where names may be made while it runs, and in texts with documents inside, all of them count.
-pub fn without_idle(text: &str, is_elsewhere: &dyn Fn(&str) -> bool) -> String {
+/// The text with unused functions blanked, so that places stay the same. All functions are kept if
+/// names may be computed while the script runs, or if it has here-documents.
+pub fn without_unused_functions(text: &str, is_elsewhere: &dyn Fn(&str) -> bool) -> String {
     let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
     let joined = text.replace("\\\n", " ");
     let lines = joined.lines().map(str::trim_start);
@@ -192,12 +145,10 @@ fn calls_by_value(line: &str) -> bool {
     })
 }
 
-/// The lines of a text without what stands in them.
+/// The lines of a text with spaces in place of all characters.
 pub fn blank(text: &str) -> String {
-    let blank = text
-        .bytes()
-        .map(|byte| if byte == b'\n' { '\n' } else { ' ' });
-    blank.collect()
+    let blank = |byte| if byte == b'\n' { '\n' } else { ' ' };
+    text.bytes().map(blank).collect()
 }
 
 pub fn is_name(text: &str) -> bool {

@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
 use xtask_core::tree::RepoPath;
 
-/// Files beyond this size are not read: no worker has such a source file, and reading one would
-/// only cost time and memory.
+/// Larger files are not read: no worker has such a source file.
 pub const LARGEST: usize = 4 * 1024 * 1024;
 
 /// A place in a file: line and column from 1, the column in characters, `start..end` in bytes.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     pub file: RepoPath,
     pub line: usize,
@@ -24,19 +22,15 @@ pub struct Place {
 }
 
 impl Place {
-    /// The start of a file, for what is said of the file as a whole.
+    /// The start of a file, for what concerns the file as a whole.
     pub fn start_of(file: &RepoPath) -> Self {
-        let file = file.clone();
-        Self {
-            file,
-            ..Self::default()
-        }
+        Source::new(file.clone(), b"").place(0..0)
     }
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Source::new(RepoPath::from(""), b"").place(0..0)
+        Self::start_of(&RepoPath::from(""))
     }
 }
 
@@ -47,9 +41,7 @@ impl std::fmt::Display for Place {
 }
 
 /// What a construct that was not read may hide.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hides {
     Variables,
@@ -66,7 +58,7 @@ pub enum Hides {
 }
 
 /// A construct that was not understood. It is a value, so that silence means "read".
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Unread {
     /// Why it was not understood, as a sentence for people.
     pub what: String,
@@ -77,8 +69,7 @@ pub struct Unread {
 }
 
 impl Unread {
-    /// Something that may hide anything; [`Source::unread`] knows the text, [`Self::hiding`] says
-    /// less.
+    /// May hide anything. [`Source::unread`] adds the text, [`Self::hiding`] narrows it down.
     pub fn new(what: impl Into<String>, place: Place) -> Self {
         use Hides::{Flags, Image, JobInput, Packages, Settings, Variables};
         Self {
@@ -150,37 +141,29 @@ impl Source {
     /// What makes this file only partly readable, if anything.
     pub fn trouble(&self) -> Option<Unread> {
         let what = "the file is not UTF-8; it was read without what is not";
-        self.lossy
-            .then(|| Unread::new(what, Place::start_of(&self.path)))
+        let place = || Place::start_of(&self.path);
+        self.lossy.then(|| Unread::new(what, place()))
     }
 
     pub fn place(&self, range: Range<usize>) -> Place {
-        let start = self.floor(range.start);
-        let end = self.floor(range.end.max(start));
-        let line = self.lines.partition_point(|&at| at <= start).max(1);
-        let line_start = self.lines.get(line - 1).copied().unwrap_or_default();
+        let Range { start, end } = self.clamp(range);
+        let line = self.lines.partition_point(|&at| at <= start);
         Place {
             file: self.path.clone(),
             line,
-            column: self.text[line_start..start].chars().count() + 1,
+            column: self.text[self.lines[line - 1]..start].chars().count() + 1,
             start: start + self.skipped,
             end: end + self.skipped,
         }
     }
 
-    pub fn unread(
-        &self,
-        range: Range<usize>,
-        what: impl Into<String>,
-        may_hide: &[Hides],
-    ) -> Unread {
+    pub fn unread(&self, range: Range<usize>, what: impl Into<String>, hides: &[Hides]) -> Unread {
         const LONGEST: usize = 120;
-        let start = self.floor(range.start);
-        let end = self.floor(range.end.max(start));
-        let text: String = self.text[start..end].chars().take(LONGEST).collect();
+        let text = &self.text[self.clamp(range.clone())];
+        let text: String = text.chars().take(LONGEST).collect();
         Unread {
-            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
-            ..Unread::new(what, self.place(range)).hiding(may_hide)
+            text: one_line(&text),
+            ..Unread::new(what, self.place(range)).hiding(hides)
         }
     }
 
@@ -196,14 +179,16 @@ impl Source {
         (start, line.strip_suffix('\r').unwrap_or(line))
     }
 
-    /// The nearest character boundary at or before `at`.
-    fn floor(&self, at: usize) -> usize {
-        let mut at = at.min(self.text.len());
-        while !self.text.is_char_boundary(at) {
-            at -= 1;
-        }
-        at
+    /// Brings a range into the text and onto the bounds of characters.
+    fn clamp(&self, range: Range<usize>) -> Range<usize> {
+        let start = self.text.floor_char_boundary(range.start);
+        start..self.text.floor_char_boundary(range.end.max(start))
     }
+}
+
+/// The words of a text with one space between them.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -21,26 +21,26 @@ pub fn has_no_effect(command: &Command) -> bool {
     if command.run().len() == 2 && is_one_of(asks, command.word(1)) {
         return true;
     }
-    // Whether the first words that are no options are these, of one of the ways.
-    let says = |ways: &[&str]| {
+    // Whether the command's first words that are no options are one of these subcommands.
+    let runs = |subcommands: &[&str]| {
         let plain = || arguments().filter(|word| !word.starts_with('-'));
-        let is = |way: &&str| {
-            let words = way.split(' ');
+        let is = |subcommand: &&str| {
+            let words = subcommand.split(' ');
             plain().take(words.clone().count()).eq(words)
         };
-        ways.iter().any(is)
+        subcommands.iter().any(is)
     };
     match program {
         "" => true,
         _ if is_one_of(HARMLESS, program) => true,
         "sed" => !arguments().any(|word| word.starts_with("-i") || word == "--in-place"),
         "find" => !arguments().any(|word| matches!(word, "-exec" | "-execdir")),
-        "apt-get" | "apt" | "aptitude" => says(&["update", "clean", "autoclean", "autoremove"]),
-        "apk" => says(&["update", "cache clean"]),
-        "yum" | "dnf" | "microdnf" => says(&["clean", "makecache"]),
-        "conda" | "mamba" | "micromamba" => says(&["clean"]),
-        "pip" | "pip3" | "uv" => says(&["cache", "list", "freeze", "check", "show"]),
-        "npm" | "yarn" | "pnpm" => says(&["cache"]),
+        "apt-get" | "apt" | "aptitude" => runs(&["update", "clean", "autoclean", "autoremove"]),
+        "apk" => runs(&["update", "cache clean"]),
+        "yum" | "dnf" | "microdnf" => runs(&["clean", "makecache"]),
+        "conda" | "mamba" | "micromamba" => runs(&["clean"]),
+        "pip" | "pip3" | "uv" => runs(&["cache", "list", "freeze", "check", "show"]),
+        "npm" | "yarn" | "pnpm" => runs(&["cache"]),
         _ => {
             let mut module = arguments().skip_while(|word| *word != "-m").skip(1);
             program.starts_with("python")
@@ -50,13 +50,12 @@ pub fn has_no_effect(command: &Command) -> bool {
     }
 }
 
-/// Whether a command of a script that runs at the start only waits for programs, ends them, or
-/// starts those that are followed.
+/// Whether a command of a start script only waits for programs, ends them, or starts followed ones.
 pub fn only_watches(command: &Command) -> bool {
     const WATCHES: &str = "pkill pgrep killall logger clear tee xargs seq timeout supervisord";
     let program = command.program();
-    let own = ["localhost", "127.0.0.1", "0.0.0.0"];
-    let asks_itself = |word: &crate::shell::Word| own.iter().any(|host| word.text.contains(host));
+    let hosts = ["localhost", "127.0.0.1", "0.0.0.0"];
+    let asks_itself = |word: &crate::shell::Word| hosts.iter().any(|host| word.text.contains(host));
     program.starts_with(['$', '"'])
         || is_one_of(WATCHES, program)
         || is_one_of("curl wget nc", program) && command.run().iter().any(asks_itself)

@@ -1,9 +1,9 @@
 //! `.runpod/tests.json`: how the Hub tests a release.
 
 use super::dockerfile::{Named, Text};
-use super::hub::{READ_BY_PARTS, as_written, root, texts};
-use super::json::{JsonNode, Member};
-use super::{Place, Source, Unread, is_one_of};
+use super::hub::{settings, texts};
+use super::json::{self, JsonNode};
+use super::{Place, Source, Unread};
 
 /// The Hub's tests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,8 +27,8 @@ pub struct Test {
     pub place: Place,
 }
 
-/// The JSON with the keys of all objects in order: theirs means nothing.
-fn in_order(text: &str) -> String {
+/// The JSON with the keys of all objects sorted, since their order means nothing.
+fn sorted(text: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<serde_json::Value>(text) else {
         return text.to_owned();
     };
@@ -38,39 +38,29 @@ fn in_order(text: &str) -> String {
 
 /// Reads the Hub's tests.
 pub fn read(source: &Source) -> Result<Tests, Unread> {
-    let root = root(source)?;
-    let config = root.get("config");
-    let list = |key: &str| config.map(|config| config.list(key)).unwrap_or_default();
+    let root = json::read(source)?;
+    let config = root.at("config");
     let test = |test: &JsonNode| {
         let input = test.get("input");
         Test {
             name: test.text("name").unwrap_or_default().to_owned(),
-            input_text: input.map(|input| in_order(&source.text[input.span.clone()])),
-            timeout: test.get("timeout").and_then(JsonNode::scalar),
-            place: source.place(test.span.clone()),
+            input_text: input.map(|input| sorted(&source.text[input.span.clone()])),
+            timeout: test.at("timeout").scalar(),
+            place: test.place(source),
         }
     };
     let variable = |entry: &JsonNode| {
+        let value = entry.at("value").scalar().unwrap_or_default();
         let key = entry.get("key")?;
-        let value = entry
-            .get("value")
-            .and_then(JsonNode::scalar)
-            .unwrap_or_default();
-        Some(Named::new(
-            key.as_str()?,
-            value,
-            source.place(key.span.clone()),
-        ))
+        Some(Named::new(key.as_str()?, value, key.place(source)))
     };
-    let settings = root.members().iter();
-    let settings = settings.chain(config.map(JsonNode::members).unwrap_or_default());
-    let settings = settings.filter(|member| !is_one_of(READ_BY_PARTS, &member.key));
-    let setting = |member: &Member| (member.key.clone(), as_written(source, &member.value));
+    let mut all = settings(source, &root, "");
+    all.extend(settings(source, config, ""));
     Ok(Tests {
         tests: root.list("tests").iter().map(test).collect(),
-        env: list("env").iter().filter_map(variable).collect(),
-        cuda: texts(source, list("allowedCudaVersions")),
-        settings: settings.map(setting).collect(),
+        env: config.list("env").iter().filter_map(variable).collect(),
+        cuda: texts(source, config.list("allowedCudaVersions")),
+        settings: all,
     })
 }
 

@@ -1,7 +1,7 @@
 //! TOML as the same values with places that JSON has.
 
 use ::toml::Spanned;
-use ::toml::de::{DeTable, DeValue};
+use ::toml::de::{DeString, DeTable, DeValue};
 
 use crate::json::{JsonKind, JsonNode, Member};
 use crate::{Hides, Source, Unread};
@@ -23,12 +23,10 @@ pub fn parse(text: &str) -> Result<JsonNode, ::toml::de::Error> {
 }
 
 fn object(table: &DeTable) -> JsonKind {
-    let members = table.iter().map(|(key, value)| Member {
-        key: key.get_ref().clone().into_owned(),
-        key_span: key.span(),
-        value: node(value),
-    });
-    let mut members: Vec<Member> = members.collect();
+    let member = |(key, value): (&Spanned<DeString>, &_)| {
+        Member::new(&**key.get_ref(), key.span(), node(value))
+    };
+    let mut members: Vec<Member> = table.iter().map(member).collect();
     members.sort_by_key(|member| member.key_span.start);
     JsonKind::Object(members)
 }

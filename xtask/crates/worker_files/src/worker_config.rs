@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::dockerfile::Text;
-use super::hub::{options, root, text};
-use super::json::{JsonNode, Member};
+use super::hub::{options, text};
+use super::json::{self, JsonNode, Member};
 use super::{Declared, Source, Unread};
 use xtask_core::sglang;
 
@@ -17,16 +17,15 @@ pub struct WorkerConfig {
     pub cuda: Option<Text>,
 }
 
-/// Reads the old form. Its types are told in the Hub's words, so that both compare: `text` and
-/// `select` are strings, `toggle` is a boolean.
+/// Reads the old form. Its types get the Hub's names, so that both can be compared.
 pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
-    let root = root(source)?;
+    let root = json::read(source)?;
     let mut form = WorkerConfig::default();
     let mut rows: Vec<(&String, Declared)> = Vec::new();
     for member in root.object("schema") {
         let entry = &member.value;
         let word = |key: &str| entry.text(key).map(str::to_owned);
-        let value = entry.get("value");
+        let default = entry.at("value").scalar();
         let row = Declared {
             name: word("env_var_name").unwrap_or_else(|| member.key.clone()),
             title: word("title"),
@@ -36,40 +35,37 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
                 "toggle" => "boolean".to_owned(),
                 _ => kind,
             }),
-            default: value.and_then(JsonNode::scalar).filter(|v| !v.is_empty()),
+            default: default.filter(|default| !default.is_empty()),
             options: options(source, entry),
-            required: entry.get("required").and_then(JsonNode::scalar).as_deref() == Some("true"),
-            default_place: value.map(|v| source.place(v.span.clone())),
-            place: source.place(member.key_span.clone()),
+            required: entry.at("required").scalar().as_deref() == Some("true"),
+            default_place: entry.get("value").map(|value| value.place(source)),
+            place: member.place(source),
             ..Declared::default()
         };
         rows.push((&member.key, row));
     }
-    let settings = |version: &JsonNode| -> Vec<(Option<Text>, Vec<String>)> {
-        let categories = version.list("categories").iter();
-        let read = |category: &JsonNode| {
-            let settings = category.list("settings").iter();
-            let title = category.get("title").and_then(|title| text(source, title));
-            (title, settings.filter_map(JsonNode::scalar).collect())
-        };
-        categories.map(read).collect()
-    };
-    let keys = |version: &JsonNode| settings(version).into_iter().flat_map(|(_, keys)| keys);
-    // The highest counts, wherever it stands.
+    // The highest version counts.
     let versions = root.object("versions");
+    let keys = |version: &Member| -> Vec<String> {
+        let settings = version.value.all("categories [] settings []").into_iter();
+        settings.filter_map(JsonNode::scalar).collect()
+    };
     let highest = |a: &&Member, b: &&Member| sglang::order(&a.key, &b.key);
-    if let Some(Member { value: version, .. }) = versions.iter().max_by(highest) {
-        let shown: BTreeSet<String> = keys(version).collect();
-        let mut retired: BTreeSet<String> = versions.iter().flat_map(|v| keys(&v.value)).collect();
-        retired.retain(|key| !shown.contains(key));
-        rows.retain(|(key, _)| !retired.contains(*key));
+    if let Some(highest) = versions.iter().max_by(highest) {
+        let shown: BTreeSet<String> = keys(highest).into_iter().collect();
+        let listed: BTreeSet<String> = versions.iter().flat_map(keys).collect();
+        rows.retain(|(key, _)| shown.contains(*key) || !listed.contains(*key));
+        let version = &highest.value;
         let one = |key: &str| text(source, version.get(key)?);
         form.image = one("imageName");
         form.cuda = one("minimumCudaVersion");
-        let titled = settings(version).into_iter();
-        form.categories = titled
-            .filter_map(|(title, keys)| Some((title?, keys)))
-            .collect();
+        let category = |category: &JsonNode| {
+            let settings = category.list("settings").iter();
+            let settings = settings.filter_map(JsonNode::scalar).collect();
+            Some((text(source, category.get("title")?)?, settings))
+        };
+        let categories = version.list("categories").iter();
+        form.categories = categories.filter_map(category).collect();
     }
     form.env = rows.into_iter().map(|(_, row)| row).collect();
     Ok(form)

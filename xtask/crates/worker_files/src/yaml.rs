@@ -1,11 +1,10 @@
-//! YAML as the same values with places that JSON has: aliases and `<<` are filled in, and every
-//! scalar is a text.
+//! YAML as the values of JSON with places: aliases and `<<` are resolved, every scalar is a text.
 
 use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser};
 
-use crate::json::{JsonKind, JsonNode, Member, Span};
+use crate::json::{JsonKind, JsonNode, Member};
 use crate::{Hides, Source, Unread};
 
 /// Deeper nesting is made by no person.
@@ -14,9 +13,12 @@ const DEEPEST: usize = 200;
 /// Where and why a text is no YAML that can be worked with.
 pub type Fault = (usize, String);
 
-pub fn read(source: &Source, may_hide: &[Hides]) -> Result<JsonNode, Unread> {
-    parse(&source.text)
-        .map_err(|(at, what)| source.unread(at..at, format!("not YAML: {what}"), may_hide))
+/// A file's root; `null` where it is no YAML.
+pub fn read(source: &Source, may_hide: &[Hides], unread: &mut Vec<Unread>) -> JsonNode {
+    parse(&source.text).unwrap_or_else(|(at, what)| {
+        unread.push(source.unread(at..at, format!("not YAML: {what}"), may_hide));
+        JsonNode::new(0..0, JsonKind::Null)
+    })
 }
 
 pub fn parse(text: &str) -> Result<JsonNode, Fault> {
@@ -94,15 +96,12 @@ pub fn parse(text: &str) -> Result<JsonNode, Fault> {
 
 /// The values with the types that `PyYAML` gives to scalars without quotes.
 pub fn typed(node: &JsonNode, text: &str) -> JsonNode {
-    let inner = |one: &JsonNode| typed(one, text);
+    let inner = |node: &JsonNode| typed(node, text);
     let kind = match &node.kind {
         JsonKind::String(value) if text[node.span.clone()] == **value => plain(value),
         JsonKind::Array(items) => JsonKind::Array(items.iter().map(inner).collect()),
         JsonKind::Object(members) => {
-            let member = |one: &Member| Member {
-                value: inner(&one.value),
-                ..one.clone()
-            };
+            let member = |m: &Member| Member::new(&*m.key, m.key_span.clone(), inner(&m.value));
             JsonKind::Object(members.iter().map(member).collect())
         }
         kind => kind.clone(),
@@ -131,37 +130,30 @@ fn is_number(value: &str) -> bool {
 
 /// How much a value holds, and how deep it is.
 fn measure(node: &JsonNode) -> (usize, usize) {
-    let own = 1 + node.as_str().map_or(0, str::len);
-    let members = node.members().iter().map(|member| &member.value);
-    let inside = members.chain(node.items()).map(measure);
-    inside.fold((own, 1), |(size, depth), (more, below)| {
-        (size + more, depth.max(below + 1))
+    let alone = (1 + node.as_str().map_or(0, str::len), 1);
+    let inside = node.values().chain(node.items()).map(measure);
+    inside.fold(alone, |all, inner| {
+        (all.0 + inner.0, all.1.max(inner.1 + 1))
     })
 }
 
-/// The members of a mapping from its keys and values in turn; its own win over those that `<<`
-/// merges in.
+/// The members of a mapping from its keys and values in turn. Its own win over merged ones (`<<`).
 fn members(nodes: Vec<JsonNode>, text: &str) -> Vec<Member> {
-    let (mut own, mut merged) = (Vec::new(), Vec::new());
+    let (mut members, mut merged) = (Vec::new(), Vec::new());
     let mut nodes = nodes.into_iter();
     while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
-        let key_span: Span = key.span.clone();
-        let key = key.as_str().unwrap_or(&text[key_span.clone()]).to_owned();
-        if key == "<<" {
+        let written = key.as_str().unwrap_or(&text[key.span.clone()]);
+        if written == "<<" {
             merged.extend_from_slice(value.members());
             merged.extend(value.items().iter().flat_map(JsonNode::members).cloned());
         } else {
-            own.push(Member {
-                key,
-                key_span,
-                value,
-            });
+            members.push(Member::new(written, key.span.clone(), value));
         }
     }
-    own.append(&mut merged);
+    members.append(&mut merged);
     let mut names = HashSet::new();
-    own.retain(|member| names.insert(member.key.clone()));
-    own
+    members.retain(|member| names.insert(member.key.clone()));
+    members
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
-//! docker-bake.hcl as `docker buildx bake` sees it: variables from the environment or their
-//! defaults, targets with what they inherit. Pure. What is not understood here (a function, a
-//! condition) is told and left out, never guessed.
+//! docker-bake.hcl as `docker buildx bake` sees it: variables have values, targets what they
+//! inherit. What is not understood (a function, a condition) is reported and left out.
 
 use std::collections::BTreeMap;
 
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Block, Body};
+use hcl_edit::structure::{Attribute, Block, Body};
 use hcl_edit::template::Element;
 use serde_json::{Map, Value};
 
@@ -18,6 +17,7 @@ pub const FILE: &str = "docker-bake.hcl";
 const DEEPEST: usize = 20;
 
 type Settings = Map<String, Value>;
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A bake file with its variables filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,7 +33,7 @@ impl Resolved {
     pub fn target(&self) -> Option<(&str, &Settings)> {
         let group = self.groups.get("default").map(Vec::as_slice);
         let name = match group {
-            Some([one]) => one.as_str(),
+            Some([name]) => name.as_str(),
             None if self.targets.contains_key("default") => "default",
             // Bake asks for a name where no target is the default; with only one it is clear.
             None if self.targets.len() == 1 => self.targets.keys().next()?,
@@ -44,10 +44,7 @@ impl Resolved {
 }
 
 /// Resolves a bake file; `environment` is what variables may be set by.
-pub fn resolve(
-    source: &Source,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Resolved, String> {
+pub fn resolve(source: &Source, environment: Environment<'_>) -> Result<Resolved, String> {
     let body = &super::parse(source)
         .map_err(|(why, at)| format!("line {}: {why}", source.place(at..at).line))?;
     let file = File {
@@ -68,7 +65,7 @@ pub fn resolve(
             }
             "target" => {
                 let settings = file.target(block, &mut resolved.unresolved, 0);
-                resolved.targets.insert(name, spelled(settings));
+                resolved.targets.insert(name, with_defaults(settings));
             }
             _ => {}
         }
@@ -84,8 +81,8 @@ fn texts<'a>(settings: &'a Settings, key: &str) -> impl Iterator<Item = &'a str>
     all.into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// A target's settings with bake's own defaults, and in its spelling.
-fn spelled(mut settings: Settings) -> Settings {
+/// A target's settings with bake's defaults, written as `bake --print` does.
+fn with_defaults(mut settings: Settings) -> Settings {
     settings.remove("inherits");
     for (key, value) in [("context", "."), ("dockerfile", "Dockerfile")] {
         settings.entry(key).or_insert_with(|| value.into());
@@ -101,35 +98,34 @@ fn spelled(mut settings: Settings) -> Settings {
             }
         }
     }
+    let field = |text: &str| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        (key.trim().to_owned(), Value::from(value))
+    };
     for key in ["secret", "ssh"] {
-        let all = settings.get_mut(key).and_then(Value::as_array_mut);
-        for one in all.into_iter().flatten() {
-            if let Some(text) = one.as_str() {
+        let items = settings.get_mut(key).and_then(Value::as_array_mut);
+        for item in items.into_iter().flatten() {
+            if let Some(text) = item.as_str() {
                 // `id=A,env=B` as an object.
-                *one = text.split(',').map(field).collect();
+                *item = text.split(',').map(field).collect();
             }
         }
     }
     settings
 }
 
-fn field(text: &str) -> (String, Value) {
-    let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    (key.trim().to_owned(), value.into())
-}
-
 struct File<'a> {
     source: &'a Source,
     body: &'a Body,
-    environment: &'a dyn Fn(&str) -> Option<String>,
+    environment: Environment<'a>,
 }
 
 impl File<'_> {
     /// A target with what it inherits: of arguments and labels each, of all else the nearest.
     fn target(&self, block: &Block, unresolved: &mut Vec<String>, depth: usize) -> Settings {
-        let own = self.settings(block, unresolved);
+        let settings = self.settings(block, unresolved);
         let mut all = Map::new();
-        for base in texts(&own, "inherits") {
+        for base in texts(&settings, "inherits") {
             let mut blocks = self.body.get_blocks("target");
             if let Some(base) = blocks.find(|block| block.has_labels(&[base]))
                 && depth < DEEPEST
@@ -137,26 +133,21 @@ impl File<'_> {
                 merge(&mut all, self.target(base, unresolved, depth + 1));
             }
         }
-        merge(&mut all, own);
+        merge(&mut all, settings);
         all
     }
 
     /// The settings of a block that can be resolved.
     fn settings(&self, block: &Block, unresolved: &mut Vec<String>) -> Settings {
-        let mut settings = Map::new();
-        for item in block.body.attributes() {
+        let resolve = |item: &Attribute| {
             let key = item.key.as_str();
-            match self.value(&item.value, 0) {
-                Ok(value) => {
-                    settings.insert(key.to_owned(), value);
-                }
-                Err(what) => {
-                    let place = self.source.place(item.value.span().unwrap_or_default());
-                    unresolved.push(format!("line {}: `{key}`: {what}", place.line));
-                }
-            }
-        }
-        settings
+            let value = self.value(&item.value, 0).map_err(|what| {
+                let place = self.source.place(item.value.span().unwrap_or_default());
+                unresolved.push(format!("line {}: `{key}`: {what}", place.line));
+            });
+            Some((key.to_owned(), value.ok()?))
+        };
+        block.body.attributes().filter_map(resolve).collect()
     }
 
     fn variable(&self, name: &str, depth: usize) -> Result<Value, String> {
@@ -166,12 +157,12 @@ impl File<'_> {
         };
         let default = block.body.get_attribute("default");
         let default = default.map(|attribute| self.value(&attribute.value, depth));
-        let default = default.transpose()?.unwrap_or_default();
+        let default = default.transpose()?.filter(|value| !value.is_null());
+        let default = default.unwrap_or_else(|| "".into());
         let Some(given) = (self.environment)(name) else {
-            let nothing = default.is_null().then(|| "".into());
-            return Ok(nothing.unwrap_or(default));
+            return Ok(default);
         };
-        // What the environment says is read as what the default is.
+        // A value of the environment has the type of the default.
         match default {
             Value::Bool(_) => given.parse().map(Value::Bool).ok(),
             Value::Number(_) => given.parse().map(Value::Number).ok(),

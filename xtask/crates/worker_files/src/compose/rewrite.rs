@@ -1,5 +1,4 @@
-//! The compose file: relative paths in it are seen from the folder that holds it, so each must be
-//! said anew when the file moves up to the root.
+//! Rewrites the paths in a compose file, which are relative to its folder, for the new folder.
 
 use crate::Source;
 use crate::json::JsonNode;
@@ -7,10 +6,9 @@ use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, open};
 use crate::yaml;
 use xtask_core::tree::RepoPath;
 
-/// The compose file of the upstream's worker folder, with every path that it names where that lies
-/// in the result. Files that move are followed; folders on the host that are no part of the
-/// repository (`./data`) stay beside the compose file; a path out of the worker folder means the
-/// same place in the worker's repository as it did in the upstream's.
+/// The compose file with every path as it is in the result. Files that move are followed. Folders
+/// that are no part of the repository (`./data`) stay beside the compose file. A path out of the
+/// worker folder means the same place in the worker's repository as in the upstream's.
 pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
     let text = open(compose)?;
     let root = yaml::parse(&text.text).map_err(|(at, why)| {
@@ -33,26 +31,13 @@ pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood
 }
 
 /// Where a compose file names paths, beside builds and volumes.
-const PATHS: &[&str] = &[
-    "configs * file",
-    "secrets * file",
-    "include []",
-    "include [] path",
-    "include [] path []",
-    "include [] env_file",
-    "include [] env_file []",
-    "include [] project_directory",
-    "services * env_file",
-    "services * env_file []",
-    "services * env_file [] path",
-    "services * label_file",
-    "services * label_file []",
-    "services * extends file",
-    "services * credential_spec file",
-    "services * volumes [] source",
-    "services * develop watch [] path",
-    "services * build additional_contexts *",
-];
+const PATHS: &str = "configs * file, secrets * file, \
+    include [], include [] path, include [] path [], include [] env_file, include [] env_file [], \
+    include [] project_directory, \
+    services * env_file, services * env_file [], services * env_file [] path, \
+    services * label_file, services * label_file [], services * extends file, \
+    services * credential_spec file, services * volumes [] source, \
+    services * develop watch [] path, services * build additional_contexts *";
 
 struct Editor<'a> {
     text: &'a Source,
@@ -64,34 +49,31 @@ struct Editor<'a> {
 
 impl Editor<'_> {
     fn file(&mut self, root: &JsonNode) -> Result<(), NotUnderstood> {
-        for keys in PATHS {
-            for node in found(root, keys) {
-                self.scalar(node, |editor, path| editor.anew(path, node))?;
-            }
+        for node in root.all(PATHS) {
+            self.rewrite_scalar(node, |editor, path| editor.new_path(path, node))?;
         }
-        for node in found(root, "services * build") {
-            self.build(node)?;
+        for node in root.all("services * build") {
+            self.rewrite_build(node)?;
         }
-        for node in found(root, "services * build additional_contexts []") {
-            self.scalar(node, |editor, value| {
+        for node in root.all("services * build additional_contexts []") {
+            self.rewrite_scalar(node, |editor, value| {
                 let (name, path) = value.split_once('=').unwrap_or((value, ""));
-                let new = editor.anew(path, node)?;
+                let new = editor.new_path(path, node)?;
                 Ok(new.map(|path| format!("{name}={path}")))
             })?;
         }
-        for node in found(root, "services * volumes []") {
-            self.scalar(node, |editor, value| editor.volume(value, node))?;
+        for node in root.all("services * volumes []") {
+            self.rewrite_scalar(node, |editor, value| editor.new_volume(value, node))?;
         }
         Ok(())
     }
 
-    fn build(&mut self, build: &JsonNode) -> Result<(), NotUnderstood> {
+    fn rewrite_build(&mut self, build: &JsonNode) -> Result<(), NotUnderstood> {
         let root = &self.map.root;
         let written = build.get("context").unwrap_or(build);
         let context = written.as_str().unwrap_or(".");
-        if let Some(inline) = build.get("dockerfile_inline")
-            && inline.as_str().is_some_and(|text| text.contains(root))
-        {
+        let inline = build.at("dockerfile_inline");
+        if inline.as_str().is_some_and(|text| text.contains(root)) {
             let what = format!("a Dockerfile inside of the compose file that names `{root}`");
             let help = "move it to a file of its own in the upstream";
             return Err(self.text.refuse(inline.span.start, what, help));
@@ -102,10 +84,10 @@ impl Editor<'_> {
         let old = self.old.leads_to(context.as_bytes());
         if let (Some(node), Some(old)) = (build.get("dockerfile"), &old) {
             let inside = |folder: &RepoPath| RepoPath::from("x").inside(&folder.to_string());
-            self.scalar(node, |editor, path| {
+            self.rewrite_scalar(node, |editor, path| {
                 let to = inside(old).leads_to(path.as_bytes());
                 let to = to.and_then(|to| editor.map.moved.get(&to));
-                Ok(to.map(|to| inside(&editor.moved(old)).link_to(to).to_string()))
+                Ok(to.map(|to| inside(&editor.result_path(old)).link_to(to).to_string()))
             })?;
         } else if old.is_none_or(|old| old != root.as_str()) {
             // Without a name, the Dockerfile is the one at the context's root.
@@ -115,11 +97,11 @@ impl Editor<'_> {
                 self.text.line_of(written.span.start)
             ));
         }
-        self.scalar(written, |editor, path| editor.anew(path, written))
+        self.rewrite_scalar(written, |editor, path| editor.new_path(path, written))
     }
 
-    fn volume(&self, value: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
-        // `${VAR:-x}` holds colons of its own.
+    fn new_volume(&self, value: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
+        // The colon in `${VAR:-x}` does not end the host path.
         let mut depth = 0;
         let end = value.find(|c| {
             depth += i32::from(c == '{') - i32::from(c == '}');
@@ -129,12 +111,12 @@ impl Editor<'_> {
         if !host.starts_with(['.', '$']) {
             return Ok(None);
         }
-        let new = self.anew(host, node)?;
+        let new = self.new_path(host, node)?;
         Ok(new.map(|host| format!("{host}{rest}")))
     }
 
     /// The path as it must read after the move; `None` if it stays.
-    fn anew(&self, path: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
+    fn new_path(&self, path: &str, node: &JsonNode) -> Result<Option<String>, NotUnderstood> {
         if is_elsewhere(path) || path.is_empty() {
             return Ok(None);
         }
@@ -150,7 +132,7 @@ impl Editor<'_> {
             // Out of the upstream: there is one folder less to leave.
             return Ok(path.strip_prefix("../").map(str::to_owned));
         };
-        let new = self.moved(&old);
+        let new = self.result_path(&old);
         let after = RepoPath::from("x");
         if after.leads_to(path.as_bytes()).as_ref() == Some(&new) {
             return Ok(None);
@@ -166,23 +148,23 @@ impl Editor<'_> {
     }
 
     /// Where the result has what upstream has at a place.
-    fn moved(&self, old: &RepoPath) -> RepoPath {
+    fn result_path(&self, old: &RepoPath) -> RepoPath {
         let below = || old.strip_prefix(&self.map.root).map(RepoPath::new);
         let file = self.map.moved.get(old).cloned();
         file.or_else(below).unwrap_or_else(|| old.clone())
     }
 
-    fn scalar(
+    fn rewrite_scalar(
         &mut self,
         node: &JsonNode,
-        anew: impl FnOnce(&Self, &str) -> Result<Option<String>, NotUnderstood>,
+        new_path: impl FnOnce(&Self, &str) -> Result<Option<String>, NotUnderstood>,
     ) -> Result<(), NotUnderstood> {
         let value = node.as_str();
-        let new = value.map(|value| anew(self, value)).transpose()?;
+        let new = value.map(|value| new_path(self, value)).transpose()?;
         let Some((value, new)) = value.zip(new.flatten()) else {
             return Ok(());
         };
-        let span = node.span.clone();
+        let span = &node.span;
         let is_quoted = self.text.text[span.clone()].starts_with(['"', '\'']);
         let quote = usize::from(is_quoted);
         let inner = span.start + quote..span.end - quote;
@@ -198,26 +180,10 @@ impl Editor<'_> {
     }
 }
 
-/// The values at a place: `*` is each value of a mapping, `[]` each member of a list.
-fn found<'n>(root: &'n JsonNode, keys: &str) -> Vec<&'n JsonNode> {
-    keys.split(' ').fold(vec![root], |found, key| {
-        let inside = |node: &'n JsonNode| -> Vec<&'n JsonNode> {
-            match key {
-                "*" => node.members().iter().map(|member| &member.value).collect(),
-                "[]" => node.items().iter().collect(),
-                key => node.get(key).into_iter().collect(),
-            }
-        };
-        found.into_iter().flat_map(inside).collect()
-    })
-}
-
 /// Absolute, in the home folder, or an address.
 fn is_elsewhere(path: &str) -> bool {
-    path.starts_with(['/', '~'])
-        || path.contains("://")
-        || path.starts_with("git@")
-        || path.contains('\\')
+    let is_address = path.contains("://") || path.starts_with("git@");
+    is_address || path.starts_with(['/', '~']) || path.contains('\\')
 }
 
 #[cfg(test)]

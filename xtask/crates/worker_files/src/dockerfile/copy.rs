@@ -1,7 +1,9 @@
 //! COPY and ADD: what they take, and where it goes.
 
 use super::reader::DockerfileReader;
-use super::{Copy, Hides, Instruction, Step};
+use super::split::Document;
+use super::{Copy, Hides, Instruction, Step, document_mark};
+use crate::shell::Word;
 
 const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
 
@@ -19,8 +21,7 @@ impl DockerfileReader<'_> {
             let what = format!("{} names no source or no target", instruction.keyword);
             return self.not_read(instruction.range.clone(), what, &[Hides::Image]);
         };
-        let digit = |c: char| c.is_ascii_digit();
-        sources.retain(|source| !source.trim_start_matches(digit).starts_with("<<"));
+        sources.retain(|source| document_mark(source).is_none());
         let place = self.source.place(instruction.span());
         let from = all("--from").into_iter().next();
         let is_url = |source: &String| source.contains("://") || source.starts_with("git@");
@@ -29,49 +30,48 @@ impl DockerfileReader<'_> {
         let documents = &instruction.documents;
         if from.is_some() || unpacks || sources.iter().any(is_url) || !documents.is_empty() {
             let mut words = vec![instruction.keyword.clone()];
-            // A stage goes by what it is built on, whatever it is called.
+            // The name of a stage does not count: it is replaced by its base image.
             words.extend(from.iter().map(|from| {
                 let origin = self.stages.origin(from, self.stage);
                 format!("--from={}", origin.unwrap_or_else(|| from.clone()))
             }));
             let others = options.iter().map(|option| option.text.clone());
-            let is_told = |option: &str| option.starts_with("--from=") || option == "--link";
-            words.extend(others.filter(|option| !is_told(option)));
+            let is_known = |option: &str| option.starts_with("--from=") || option == "--link";
+            words.extend(others.filter(|option| !is_known(option)));
             words.extend(sources.iter().chain([&dest]).cloned());
             let mut commands = vec![words.join(" ")];
-            let bodies = documents
-                .iter()
-                .map(|one| &self.source.text[one.body.clone()]);
-            commands.extend(bodies.map(|body| format!("<< {}", body.trim())));
+            let text = |document: &Document| self.source.text[document.body.clone()].trim();
+            commands.extend(documents.iter().map(|it| format!("<< {}", text(it))));
             let place = place.clone();
             self.image.steps.push(Step { commands, place });
         }
+        let target = self.expand(&dest, instruction);
+        let target = in_image(&target, self.folder().as_deref());
+        let is_quoted = |document: &Document| {
+            let line = instruction.line();
+            let is_in = |quote: &str| line.contains(&format!("<<{quote}{}{quote}", document.name));
+            is_in("'") || is_in("\"")
+        };
         if let [document] = documents.as_slice()
-            && ['\'', '"'].iter().any(|quote| {
-                let name = format!("<<{quote}{}{quote}", document.name);
-                instruction.line().contains(&name)
-            })
+            && is_quoted(document)
             && is_script(&dest, &self.source.text[document.body.clone()])
         {
-            let target = self.expand(&dest, instruction);
-            let target = in_image(&target, self.folder().as_deref());
-            self.written.insert(target, document.body.clone());
+            self.written.insert(target.clone(), document.body.clone());
         }
         sources.retain(|source| !is_url(source));
         if sources.is_empty() && from.is_none() {
             return;
         }
+        let keeps_parents = |it: &Word| matches!(&*it.text, "--parents" | "--parents=true");
         let paths = sources.iter().map(|path| self.expand(path, instruction));
         let paths = paths.collect();
-        let target = self.expand(&dest, instruction);
-        let mut flags = options.iter().map(|option| option.text.as_str());
         self.image.copies.push(Copy {
+            paths,
             sources,
             dest,
             from,
-            target: in_image(&target, self.folder().as_deref()),
-            paths,
-            parents: flags.any(|flag| matches!(flag, "--parents" | "--parents=true")),
+            target,
+            parents: options.iter().any(keeps_parents),
             excludes: all("--exclude"),
             mode: all("--chmod").pop(),
             owner: all("--chown").pop(),
@@ -82,12 +82,8 @@ impl DockerfileReader<'_> {
 
 /// A path of the image without the first slash, dots taken out. A slash at the end stays.
 fn in_image(path: &str, workdir: Option<&str>) -> String {
-    let is_absolute = path.starts_with('/');
-    let folder = if is_absolute {
-        ""
-    } else {
-        workdir.unwrap_or_default()
-    };
+    let workdir = workdir.filter(|_| !path.starts_with('/'));
+    let folder = workdir.unwrap_or_default();
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
     let mut plain = crate::glob::clean(&format!("{folder}/{path}"));
     if is_folder && !plain.is_empty() {

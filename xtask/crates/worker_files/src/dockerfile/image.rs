@@ -36,7 +36,7 @@ impl Image {
         let (name, tag) = split_image(&self.base.as_ref()?.text);
         let tag = tag.filter(|_| name.contains("sglang"))?;
         let version = tag.strip_prefix('v').unwrap_or(tag).split('-').next()?;
-        // A team's image that is only named after it has versions of its own: `sglang-base:2024.12`.
+        // A team's image may be named after SGLang, with other versions: `sglang-base:2024.12`.
         let is_its_own = name.rsplit('/').next() == Some("sglang");
         let is_number = version.starts_with("0.")
             || is_its_own && version.starts_with(|c: char| c.is_ascii_digit());
@@ -47,24 +47,20 @@ impl Image {
     pub fn cuda(&self) -> Option<String> {
         let (name, tag) = split_image(&self.base.as_ref()?.text);
         let tag = tag?;
-        if let Some(at) = tag.find("cu1")
-            && let Some(version) = undotted(&tag[at + 2..])
-        {
+        let short = || undotted(&tag[tag.find("cu1")? + 2..]);
+        let long = || {
+            let version = tag[tag.find("cuda")? + 4..].trim_start_matches(['-', ':']);
+            undotted(version).or_else(|| major_minor(version))
+        };
+        if let Some(version) = short().or_else(long) {
             return Some(version);
-        }
-        if let Some(at) = tag.find("cuda") {
-            let version = tag[at + 4..].trim_start_matches(['-', ':']);
-            if let Some(version) = undotted(version).or_else(|| major_minor(version)) {
-                return Some(version);
-            }
-        }
-        if name.ends_with("nvidia/cuda") {
+        } else if name.ends_with("nvidia/cuda") {
             return major_minor(tag);
         }
         // From 0.5.20 on a tag without a suffix means CUDA 13.
         let sglang = self.sglang()?;
-        (name.contains("sglang") && xtask_core::sglang::order(&sglang, "0.5.20").is_ge())
-            .then(|| "13.0".to_owned())
+        let is_cuda_13 = xtask_core::sglang::order(&sglang, "0.5.20").is_ge();
+        is_cuda_13.then(|| "13.0".to_owned())
     }
 
     /// The files that the image starts, as written in ENTRYPOINT and CMD.

@@ -8,33 +8,29 @@ use xtask_core::tree::RepoPath;
 
 #[derive(Debug, Default)]
 pub struct Landing {
-    /// The new sources by the folder below the destination that they land in, which is empty for
-    /// the destination itself.
+    /// The new sources by their folder below the destination, empty for the destination itself.
     pub places: BTreeMap<String, BTreeSet<String>>,
-    /// Files that the image had and that do not come along.
+    /// Files that the image had and that the result does not take over.
     pub left: BTreeSet<RepoPath>,
     /// Whether a folder was taken apart into its files.
     pub folder: bool,
 }
 
 impl PathMap {
-    /// What the source `path` (already cleaned) becomes; `Err` says what is in the way.
-    pub(super) fn land(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
+    /// Finds what replaces the cleaned source `path`; `Err` says why nothing does.
+    pub(super) fn find_landing(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
         let root = &self.root;
         let pattern = is_pattern(path);
         let is_outside = || path.contains("**") || !RepoPath::from(path).is_within(root);
-        let trouble = if path.is_empty() {
-            "the whole build context is copied, and upstream's other files are not in a worker's \
-             repository"
+        if path.is_empty() {
+            let what = "the whole build context is copied, and upstream's other files are not in \
+                        a worker's repository";
+            return Err(what.to_owned());
         } else if pattern && is_outside() {
-            &format!("the pattern `{path}` spans folders or reaches outside of `{root}/`")
+            let what = "spans folders or reaches outside of";
+            return Err(format!("the pattern `{path}` {what} `{root}/`"));
         } else if Glob::new(path, false).is_none() {
-            &format!("`{path}` is a bad pattern")
-        } else {
-            ""
-        };
-        if !trouble.is_empty() {
-            return Err(trouble.to_owned());
+            return Err(format!("`{path}` is a bad pattern"));
         }
         let mut landing = Landing::default();
         let moved = self.moved.iter().map(|(from, to)| (from, Some(to)));
@@ -50,16 +46,15 @@ impl PathMap {
                 Some(to) => self.place(file, end, to, folder_mark || pattern, &mut landing)?,
             }
         }
-        let why = match landing.left.is_empty() {
-            _ if !landing.places.is_empty() => return Ok(landing),
-            true => "a worker's repository does not hold",
-            false => "does not come along",
-        };
+        if !landing.places.is_empty() {
+            return Ok(landing);
+        }
+        let whys = ["a worker's repository does not hold", "does not come along"];
+        let why = whys[usize::from(!landing.left.is_empty())];
         Err(format!("`{path}` is copied, which {why}"))
     }
 
-    /// Where a file lands whose path is taken up to `end`: alone, or with the topmost folder that
-    /// comes along as it is.
+    /// Adds a file whose path is taken up to `end`: alone, or with the topmost unchanged folder.
     fn place(
         &self,
         file: &RepoPath,
@@ -78,9 +73,9 @@ impl PathMap {
         let mut place = "";
         for (at, _) in text.match_indices('/').filter(|(at, _)| *at >= end) {
             let below = text[end..at].trim_start_matches('/');
-            if let Some(whole) = self.whole(&text[..at]) {
-                let is_deep = !below.is_empty();
-                let mark = if is_deep || folder_mark { "/" } else { "" };
+            if let Some(whole) = self.whole_folder(&text[..at]) {
+                let is_marked = folder_mark || !below.is_empty();
+                let mark = if is_marked { "/" } else { "" };
                 landing.add(below, format!("{whole}{mark}"));
                 return Ok(());
             }
@@ -91,9 +86,8 @@ impl PathMap {
         Ok(())
     }
 
-    /// The folder of the result that holds just what an upstream's folder held; `None` where there
-    /// is no such folder.
-    fn whole<'f>(&self, folder: &'f str) -> Option<&'f str> {
+    /// The folder of the result that holds the same files as an upstream's folder, if there is one.
+    fn whole_folder<'f>(&self, folder: &'f str) -> Option<&'f str> {
         let below = folder.strip_prefix(&self.root)?.strip_prefix('/')?;
         let within = |file: &RepoPath| file.is_within(folder);
         let stays = |from: &RepoPath, to: &RepoPath| to.inside(&self.root) == *from;
@@ -104,24 +98,16 @@ impl PathMap {
 }
 
 impl Landing {
-    fn add(&mut self, place: &str, source: String) {
-        let place = if place.is_empty() {
-            String::new()
-        } else {
-            format!("{place}/")
-        };
-        self.places.entry(place).or_default().insert(source);
+    fn add(&mut self, folder: &str, source: String) {
+        let slash = if folder.is_empty() { "" } else { "/" };
+        let sources = self.places.entry(format!("{folder}{slash}"));
+        sources.or_default().insert(source);
     }
 
     /// The source, where it is one that lands in the destination itself.
-    pub fn only(&self) -> Option<&str> {
-        let mut all = self.places.iter().flat_map(|(place, names)| {
-            let names = names.iter();
-            names.map(move |name| (place.is_empty(), name.as_str()))
-        });
-        match (all.next(), all.next()) {
-            (Some((true, name)), None) if !self.folder => Some(name),
-            _ => None,
-        }
+    pub fn single_source(&self) -> Option<&str> {
+        let mut names = self.places.values().flatten();
+        let is_alone = !self.folder && self.places.contains_key("") && names.clone().count() == 1;
+        names.next().filter(|_| is_alone).map(String::as_str)
     }
 }

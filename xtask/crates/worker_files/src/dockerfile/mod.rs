@@ -17,7 +17,7 @@ use expand::try_expand;
 pub use image::Image;
 pub use reader::{read, read_on};
 pub use rewrite::{Taken, arguments, rewrite, taken};
-use split::{DockerfileWord, Instruction, clean, split};
+use split::{Instruction, clean, document_mark, split};
 
 /// A name with a value: ENV, ARG, LABEL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +26,6 @@ pub struct Named {
     /// As written, quotes removed.
     pub value: String,
     pub place: Place,
-}
-
-impl Text {
-    pub fn new(text: impl Into<String>, place: Place) -> Self {
-        let text = text.into();
-        Self { text, place }
-    }
 }
 
 impl Named {
@@ -46,6 +39,13 @@ impl Named {
 pub struct Text {
     pub text: String,
     pub place: Place,
+}
+
+impl Text {
+    pub fn new(text: impl Into<String>, place: Place) -> Self {
+        let text = text.into();
+        Self { text, place }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub struct Run {
     pub place: Place,
 }
 
-/// Something that the build does beside setting, copying and installing.
+/// Something that the build does other than setting, copying and installing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub commands: Vec<String>,

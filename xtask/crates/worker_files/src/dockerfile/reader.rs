@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::expand::try_expand;
+use super::expand::{Values, try_expand};
 use super::stages::Stages;
-use super::{DockerfileWord, Instruction, clean, split};
-use super::{Hides, Image, Mount, Named, Reading, Run, Source, Step, Text, Unread};
-use crate::shell::{self, Script};
+use super::{
+    Hides, Image, Instruction, Mount, Named, Reading, Run, Source, Step, Text, Unread, clean, split,
+};
+use crate::shell::{self, Script, Word};
+use crate::source::one_line;
 use xtask_core::output::cut;
 
 /// Instructions that mean nothing without arguments.
@@ -22,11 +24,7 @@ pub fn read(source: &Source) -> Reading<Image> {
 }
 
 /// Reads a Dockerfile as a build with these arguments would, on a base image with this WORKDIR.
-pub fn read_on(
-    source: &Source,
-    given: BTreeMap<String, String>,
-    workdir: Option<&str>,
-) -> Reading<Image> {
+pub fn read_on(source: &Source, given: Values, workdir: Option<&str>) -> Reading<Image> {
     let instructions = split(&source.text);
     let stages = Stages::new(&instructions);
     let mut reader = DockerfileReader {
@@ -85,10 +83,9 @@ enum Start {
 
 impl Start {
     fn new(instruction: &Instruction, at: usize) -> Self {
-        let base = instruction.start;
         match instruction.json(at) {
-            Some(words) => Self::Words(words, base..base + instruction.line_end),
-            None => Self::Line(instruction.text[at..].to_owned(), base + at),
+            Some(words) => Self::Words(words, instruction.arguments()),
+            None => Self::Line(instruction.text[at..].to_owned(), instruction.start + at),
         }
     }
 }
@@ -96,10 +93,10 @@ impl Start {
 pub struct DockerfileReader<'s> {
     pub source: &'s Source,
     pub image: Image,
-    values: BTreeMap<String, String>,
+    values: Values,
     /// What an ARG of a stage takes up: what the build is given, and the arguments before FROM.
-    given: BTreeMap<String, String>,
-    global: BTreeMap<String, String>,
+    given: Values,
+    global: Values,
     /// Whether values grew beyond all measure: from then on none is filled in.
     exhausted: bool,
     pub stages: &'s Stages,
@@ -140,7 +137,7 @@ impl DockerfileReader<'_> {
     }
 
     fn instruction(&mut self, instruction: &Instruction) {
-        let range = instruction.start..instruction.start + instruction.line_end;
+        let range = instruction.arguments();
         let json = instruction.json(0);
         let keyword = instruction.keyword.as_str();
         let needs_arguments = crate::is_one_of(ABOUT_SOMETHING, keyword);
@@ -193,7 +190,7 @@ impl DockerfileReader<'_> {
             }
             "HEALTHCHECK" => {
                 let mut text = self.trimmed(instruction);
-                text.text = text.text.split_whitespace().collect::<Vec<_>>().join(" ");
+                text.text = one_line(&text.text);
                 self.image.healthcheck = Some(text);
                 let at = instruction.options().1;
                 let word = instruction.text[at..].get(..3);
@@ -203,11 +200,10 @@ impl DockerfileReader<'_> {
             "COPY" | "ADD" => self.copy(instruction),
             "RUN" => self.run(instruction),
             // For images that are built on this one.
-            "ONBUILD" => {
-                let commands = vec![format!("ONBUILD {}", instruction.line())];
-                let place = self.source.place(range);
-                self.image.steps.push(Step { commands, place });
-            }
+            "ONBUILD" => self.image.steps.push(Step {
+                commands: vec![format!("ONBUILD {}", instruction.line())],
+                place: self.source.place(range),
+            }),
             "MAINTAINER" => {}
             keyword => {
                 let what = format!("`{}` is no instruction of a Dockerfile", cut(keyword, 40));
@@ -220,10 +216,10 @@ impl DockerfileReader<'_> {
     fn trimmed(&self, instruction: &Instruction) -> Text {
         let text = &instruction.text[..instruction.line_end];
         let blank = |c: char| c.is_whitespace() || c == '\0';
-        let from = text.len() - text.trim_start_matches(blank).len();
-        let to = text.trim_end_matches(blank).len().max(from);
-        let base = instruction.start;
-        self.text(clean(&text[from..to]), base + from..base + to)
+        let trimmed = text.trim_start_matches(blank);
+        let from = instruction.start + text.len() - trimmed.len();
+        let trimmed = trimmed.trim_end_matches(blank);
+        self.text(clean(trimmed), from..from + trimmed.len())
     }
 
     fn from(&mut self, instruction: &Instruction) {
@@ -270,17 +266,16 @@ impl DockerfileReader<'_> {
 
     fn pairs(&mut self, instruction: &Instruction) -> Vec<Named> {
         let assignments = instruction.assignments();
-        let is_old_form = !instruction.line().contains('=');
         if let [(name, Some(value))] = assignments.as_slice()
-            && is_old_form
             && value.is_empty()
+            && !instruction.line().contains('=')
         {
             let name = cut(&name.text, 40);
             let what = format!("{} sets no value for {name}", instruction.keyword);
             self.not_read(instruction.range.clone(), what, &[Hides::Image]);
             return Vec::new();
         }
-        let named = |(name, value): (DockerfileWord, Option<String>)| {
+        let named = |(name, value): (Word, Option<String>)| {
             let place = self.source.place(name.range);
             Named::new(name.text, value.unwrap_or_default(), place)
         };
@@ -328,17 +323,16 @@ impl DockerfileReader<'_> {
                 Start::Words(words, range) => (shell::exec(&words, &(0..range.len())), range),
                 Start::Line(line, base) => (shell::parse(&line), base..base + line.len()),
             };
-            let texts = script.commands.iter().flat_map(|command| &command.words);
-            let names: Vec<String> = texts.map(|word| word.text.clone()).collect();
-            let run = self.script(script, at, &[Hides::Variables, Hides::Flags]);
-            self.image.started.push(run);
-            for name in names {
-                let name = name.trim_start_matches("./").trim_start_matches('/');
+            let mut written = Vec::new();
+            for word in script.commands.iter().flat_map(|command| &command.words) {
+                let name = word.text.trim_start_matches("./").trim_start_matches('/');
                 if let Some(body) = self.written.remove(name) {
-                    let script = shell::parse(&self.source.text[body.clone()]);
-                    let run = self.script(script, body, &[Hides::Variables, Hides::Flags]);
-                    self.image.started.push(run);
+                    written.push((shell::parse(&self.source.text[body.clone()]), body));
                 }
+            }
+            for (script, at) in std::iter::once((script, at)).chain(written) {
+                let run = self.script(script, at, &[Hides::Variables, Hides::Flags]);
+                self.image.started.push(run);
             }
         }
     }
@@ -379,34 +373,33 @@ impl DockerfileReader<'_> {
         } else {
             let text = format!("{}{}", " ".repeat(at), &instruction.text[at..]);
             let used = shell::variables(&text).into_iter();
-            let known = used.filter_map(|(name, _)| Some((self.values.get(&name)?.clone(), name)));
-            let known = known.filter(|(value, _)| !value.is_empty());
-            shell::parse_with(&text, &known.map(|(value, name)| (name, value)).collect())
+            let known = used.filter_map(|(name, _)| self.values.get_key_value(&name));
+            let known = known.filter(|(_, value)| !value.is_empty());
+            let known = known.map(|(name, value)| (name.clone(), value.clone()));
+            shell::parse_with(&text, &known.collect())
         };
-        let at = instruction.start..instruction.start + instruction.line_end;
-        let mut run = self.script(script, at, &[Hides::Packages]);
+        let mut run = self.script(script, instruction.arguments(), &[Hides::Packages]);
         run.place = self.source.place(instruction.span());
         self.image.runs.push(run);
     }
 
     fn mount(&mut self, value: &str, range: Range<usize>) {
-        let kind = part(value, &["type"]).unwrap_or_else(|| "bind".to_owned());
-        let name = part(value, &["id", "target", "dst", "destination"]);
-        let is_own = kind == "bind" && part(value, &["from"]).is_none();
-        let source = || part(value, &["source", "src"]).unwrap_or_else(|| ".".to_owned());
+        let kind = field(value, &["type"]).unwrap_or("bind");
+        let is_of_context = kind == "bind" && field(value, &["from"]).is_none();
+        let source = field(value, &["source", "src"]).unwrap_or(".");
+        let name = field(value, &["id", "target", "dst", "destination"]);
         self.image.mounts.push(Mount {
-            kind,
-            name: name.unwrap_or_default(),
-            source: is_own.then(source),
+            kind: kind.to_owned(),
+            name: name.unwrap_or_default().to_owned(),
+            source: is_of_context.then(|| source.to_owned()),
             place: self.source.place(range),
         });
     }
 }
 
 /// The value of the first of these keys in a mount's list.
-pub(super) fn part(value: &str, keys: &[&str]) -> Option<String> {
+pub(super) fn field<'v>(value: &'v str, keys: &[&str]) -> Option<&'v str> {
     let fields = value.split(',').filter_map(|field| field.split_once('='));
     let find = |key: &&str| fields.clone().find(|(name, _)| name == key);
-    let (_, value) = keys.iter().find_map(find)?;
-    Some(value.to_owned())
+    keys.iter().find_map(find).map(|(_, value)| value)
 }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::expand::Values;
 use super::landing::Landing;
-use super::reader::part;
-use super::{DockerfileWord, Instruction, split, try_expand};
-use crate::Source;
+use super::reader::field;
+use super::{Instruction, document_mark, split, try_expand};
 use crate::glob::{clean, head, is_pattern};
 use crate::json::quote;
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, listed, open};
+use crate::shell::Word;
+use crate::{Source, is_one_of};
 use xtask_core::tree::RepoPath;
 
 /// Something that the build takes from its context.
@@ -37,10 +39,12 @@ pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
     let text = open(dockerfile)?;
     let mut found = Vec::new();
     Walk::each(&text, |walk, instruction| {
-        for (path, span) in walk.sources(instruction)? {
-            let line = text.line_of(span.start);
-            found.push(Taken { path, line });
-        }
+        let line = |span: Range<usize>| text.line_of(span.start);
+        let sources = walk.sources(instruction)?.into_iter();
+        found.extend(sources.map(|(path, span)| Taken {
+            path,
+            line: line(span),
+        }));
         Ok(())
     })?;
     Ok(found)
@@ -66,9 +70,8 @@ pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
 const COPY_PLAINLY: &str = "in the upstream's Dockerfile, copy paths of its worker folder only, \
                             each written plainly, with an instruction on one line";
 
-/// The Dockerfile with every path of the build context as it is in the result. The image gets
-/// the same files at the same places as before, without those that do not come along: these are in
-/// the notes.
+/// The Dockerfile with every path of the build context as it is in the result. The image gets the
+/// same files at the same places as before; the notes name those that do not come along.
 pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
     let text = open(dockerfile)?;
     let mut output = Output::default();
@@ -80,32 +83,28 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
             let what = "ONBUILD copies from the context of another build";
             return Err(text.refuse(start, what, COPY_PLAINLY));
         }
-        let sources = walk.sources(instruction)?;
-        let mut landings = Vec::new();
-        for (path, span) in &sources {
-            let landing = map.land(path, text.text[span.clone()].ends_with('/'));
+        let line = text.line_of(start);
+        let mut moves = Vec::new();
+        for (path, span) in walk.sources(instruction)? {
+            let landing = map.find_landing(&path, text.text[span.clone()].ends_with('/'));
             let landing = landing.map_err(|what| text.refuse(span.start, what, COPY_PLAINLY))?;
             if !landing.left.is_empty() {
-                output.notes.push(format!(
-                    "line {}: the image no longer gets {}, which the worker does not take over",
-                    text.line_of(start),
-                    listed(&landing.left)
-                ));
+                let left = listed(&landing.left);
+                let why = "which the worker does not take over";
+                let note = format!("line {line}: the image no longer gets {left}, {why}");
+                output.notes.push(note);
             }
-            landings.push(landing);
+            moves.push((path, span, landing));
         }
-        if sources.is_empty() {
-            return Ok(());
-        }
-        let edits = edits(&text, instruction, &sources, &landings);
-        output
-            .edits
-            .extend(edits.map_err(|(at, what)| text.refuse(at, what, COPY_PLAINLY))?);
-        let what = match (&sources[..], landings[0].only()) {
-            ([(path, _)], None) => format!("what was `{path}` is copied by name"),
+        let what = match &moves[..] {
+            [] => return Ok(()),
+            [(path, _, landing)] if landing.single_source().is_none() => {
+                format!("what was `{path}` is copied by name")
+            }
             _ => "the files are taken from where they now lie".to_owned(),
         };
-        output.change(text.line_of(start), what);
+        output.edits.extend(edits(&text, instruction, &moves)?);
+        output.change(line, what);
         Ok(())
     })?;
     output.finish(&text)
@@ -114,60 +113,45 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
 /// A source that the context holds: its cleaned path, and where it is written.
 type ContextSource = (String, Range<usize>);
 type Sources = Vec<ContextSource>;
-/// The edits, or what is in their way and where.
-type Edits = Result<Vec<(Range<usize>, String)>, (usize, String)>;
+/// Such a source with what replaces it.
+type Move = (String, Range<usize>, Landing);
+type Edits = Result<Vec<(Range<usize>, String)>, NotUnderstood>;
 
-/// An instruction with as little change as the files allow: its words, or where files land in
-/// several folders, an instruction for each.
-fn edits(
-    text: &Source,
-    instruction: &Instruction,
-    sources: &[ContextSource],
-    landings: &[Landing],
-) -> Edits {
+/// Changes the words of an instruction, or where files land in several folders, makes one for each.
+fn edits(text: &Source, instruction: &Instruction, moves: &[Move]) -> Edits {
     let (options, at) = instruction.options();
     let is_mount = instruction.keyword == "RUN";
     for option in options.iter().filter(|_| !is_mount) {
         let name = option.text.split('=').next().unwrap_or_default();
         if !["--chown", "--chmod", "--link"].contains(&name) {
             let what = format!("`{name}` beside sources that move");
-            return Err((option.range.start, what));
+            return Err(text.refuse(option.range.start, what, COPY_PLAINLY));
         }
     }
     let is_json = instruction.json(at).is_some();
-    let only = |landing: &Landing| match landing.only()? {
-        name if is_json => Some(quote(name).trim_matches('"').to_owned()),
-        name => (!name.contains(' ')).then(|| name.to_owned()),
+    let new_word = |(_, span, landing): &Move| match landing.single_source()? {
+        name if is_json => Some((span.clone(), quote(name).trim_matches('"').to_owned())),
+        name => (!name.contains(' ')).then(|| (span.clone(), name.to_owned())),
     };
-    let names = landings.iter().map(only);
-    if let Some(names) = names.collect::<Option<Vec<String>>>() {
-        let spans = sources.iter().map(|(_, span)| span.clone());
-        return Ok(spans.zip(names).collect());
-    }
-    if is_mount {
-        let what = "a mount of files that no longer lie together";
-        return Err((instruction.range.start, what.to_owned()));
-    }
-    anew(text, instruction, sources, landings)
+    let new_words: Option<Vec<_>> = moves.iter().map(new_word).collect();
+    new_words.map_or_else(|| one_for_each_folder(text, instruction, moves), Ok)
 }
 
 /// The instruction written from scratch, once for each destination.
-fn anew(
-    text: &Source,
-    instruction: &Instruction,
-    sources: &[ContextSource],
-    landings: &[Landing],
-) -> Edits {
+fn one_for_each_folder(text: &Source, instruction: &Instruction, moves: &[Move]) -> Edits {
     let start = instruction.range.start;
     let at = instruction.options().1;
     let mut words = instruction.words(at);
     let dest = words.pop().map(|word| word.text).unwrap_or_default();
-    let unpacks = instruction.keyword == "ADD" && landings.iter().any(|landing| landing.folder);
-    let trouble = if words.len() != sources.len() {
+    let is_torn = moves.iter().any(|(.., landing)| landing.folder);
+    let unpacks = instruction.keyword == "ADD" && is_torn;
+    let trouble = if instruction.keyword == "RUN" {
+        "a mount of files that no longer lie together"
+    } else if words.len() != moves.len() {
         "files of the context beside a here-document or an address"
     } else if text.text[instruction.range.clone()].contains('\n') {
         "a copy over several lines, of files that no longer lie together"
-    } else if unpacks && (landings.len() > 1 || is_pattern(&sources[0].0)) {
+    } else if unpacks && (moves.len() > 1 || is_pattern(&moves[0].0)) {
         "ADD with a folder beside files, which it would unpack"
     } else if dest.contains(['\\', '`', '"', '\'']) {
         "a destination with quotes or backslashes"
@@ -175,7 +159,7 @@ fn anew(
         ""
     };
     if !trouble.is_empty() {
-        return Err((start, trouble.to_owned()));
+        return Err(text.refuse(start, trouble, COPY_PLAINLY));
     }
     let mut head = text.text[start..instruction.start + at].to_owned();
     if unpacks {
@@ -185,7 +169,7 @@ fn anew(
     // The destination of several files must end in a slash.
     let to = format!("{}/", dest.trim_end_matches('/'));
     let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (place, names) in landings.iter().flat_map(|landing| &landing.places) {
+    for (place, names) in moves.iter().flat_map(|(.., landing)| &landing.places) {
         let known = places.entry(place).or_default();
         known.extend(names.iter().map(String::as_str));
         known.sort_by_key(|name| (name.starts_with(".runpod/"), *name));
@@ -199,9 +183,10 @@ fn anew(
         let words = [&names[..], &[&dest]].concat();
         if is_json {
             let words: Vec<String> = words.into_iter().map(quote).collect();
-            return format!("{head}[{}]", words.join(", "));
+            format!("{head}[{}]", words.join(", "))
+        } else {
+            format!("{head}{}", words.join(" "))
         }
-        format!("{head}{}", words.join(" "))
     };
     let lines: Vec<String> = places.iter().map(line).collect();
     let line_start = text.line(text.line_of(start) - 1).0;
@@ -210,13 +195,13 @@ fn anew(
     Ok(vec![(instruction.range.clone(), lines.join(&separator))])
 }
 
-/// A way through the instructions that knows the variables which each sees.
+/// Walks through the instructions and keeps track of the variables.
 struct Walk<'t> {
     text: &'t Source,
     /// Arguments before the first FROM, which a stage sees once it declares them; none before it.
-    global: Option<BTreeMap<String, String>>,
+    global: Option<Values>,
     /// Those whose values stand in the file.
-    values: BTreeMap<String, String>,
+    values: Values,
     /// The names that ENV set, which ARG does not set again.
     env: BTreeSet<String>,
 }
@@ -238,7 +223,7 @@ impl<'t> Walk<'t> {
         for instruction in &split(&text.text) {
             let start = instruction.range.start;
             let keyword = instruction.keyword.as_str();
-            if !is_keyword(keyword) {
+            if !is_one_of(KEYWORDS, keyword) {
                 let what = format!("unknown instruction `{keyword}`");
                 return Err(text.refuse(start, what, HELP));
             }
@@ -272,13 +257,11 @@ impl<'t> Walk<'t> {
             } else if self.env.contains(&name) {
                 continue;
             }
+            let global = self.global.as_ref();
             let value = match value {
                 // All values of a line see what was set before it. The old form of ENV keeps its quotes.
                 Some(value) => expanded(value.trim_matches(['"', '\'']), &before),
-                None => self
-                    .global
-                    .as_ref()
-                    .and_then(|global| global.get(&name).cloned()),
+                None => global.and_then(|global| global.get(&name).cloned()),
             };
             match value {
                 Some(value) => self.values.insert(name, value),
@@ -301,11 +284,10 @@ impl<'t> Walk<'t> {
         self.refuse(at, format!("the source `{word}` {why}"))
     }
 
-    /// What an instruction takes from the build context: the sources of COPY and ADD, and those of
-    /// bind mounts.
+    /// What an instruction takes from the build context, by COPY, ADD or a bind mount.
     fn sources(&self, instruction: &Instruction) -> Result<Sources, NotUnderstood> {
         let (options, at) = instruction.options();
-        let from_elsewhere = |option: &DockerfileWord| option.text.starts_with("--from=");
+        let from_elsewhere = |option: &Word| option.text.starts_with("--from=");
         match instruction.keyword.as_str() {
             "COPY" | "ADD" if !options.iter().any(from_elsewhere) => self.copied(instruction, at),
             "RUN" => {
@@ -327,8 +309,7 @@ impl<'t> Walk<'t> {
         let is_remote = |source: &str| keyword == "ADD" && is_remote(source);
         let mut sources = Vec::new();
         for word in all {
-            let digits = word.text.trim_start_matches(|c: char| c.is_ascii_digit());
-            if !is_json && digits.starts_with("<<") || is_remote(&word.text) {
+            if !is_json && document_mark(&word.text).is_some() || is_remote(&word.text) {
                 continue;
             }
             let written = &self.text.text[word.range.clone()];
@@ -345,12 +326,12 @@ impl<'t> Walk<'t> {
     }
 
     /// The source of a bind mount from the build context.
-    fn mounted(&self, option: &DockerfileWord) -> Result<Option<ContextSource>, NotUnderstood> {
+    fn mounted(&self, option: &Word) -> Result<Option<ContextSource>, NotUnderstood> {
         let Some(value) = option.text.strip_prefix("--mount=") else {
             return Ok(None);
         };
-        let is_bind = part(value, &["type"]).is_none_or(|kind| kind == "bind");
-        if !is_bind || part(value, &["from"]).is_some() {
+        let is_bind = field(value, &["type"]).is_none_or(|kind| kind == "bind");
+        if !is_bind || field(value, &["from"]).is_some() {
             return Ok(None);
         }
         let (start, written) = (option.range.start, &self.text.text[option.range.clone()]);
@@ -358,26 +339,23 @@ impl<'t> Walk<'t> {
         if written != option.text {
             return self.refuse(start, "a mount with quotes or over several lines");
         }
-        let source = part(value, &["source", "src"]).unwrap_or_default();
+        let source = field(value, &["source", "src"]).unwrap_or_default();
         let at = ["source=", "src="].iter().find_map(|key| {
             let at = written.find(&format!("{key}{source}"))?;
             Some(start + at + key.len())
         });
         let span = at.map_or(option.range.clone(), |at| at..at + source.len());
-        Ok(Some((self.source(&source, span.start)?, span)))
+        Ok(Some((self.source(source, span.start)?, span)))
     }
 }
 
 /// The text with its variables filled in; `None` where one's value is not in the file.
-fn expanded(text: &str, values: &BTreeMap<String, String>) -> Option<String> {
+fn expanded(text: &str, values: &Values) -> Option<String> {
     try_expand(text, values).filter(|text| !text.contains('$'))
 }
 
-fn is_keyword(word: &str) -> bool {
-    const KEYWORDS: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME HEALTHCHECK \
-                            COPY ADD RUN SHELL CMD ENTRYPOINT ONBUILD MAINTAINER";
-    crate::is_one_of(KEYWORDS, word)
-}
+const KEYWORDS: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME HEALTHCHECK \
+                        COPY ADD RUN SHELL CMD ENTRYPOINT ONBUILD MAINTAINER";
 
 /// What `ADD` fetches instead of reading it from the context.
 fn is_remote(source: &str) -> bool {

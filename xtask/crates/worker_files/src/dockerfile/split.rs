@@ -1,8 +1,9 @@
-//! From a Dockerfile's text to its instructions: continued lines, comments between them, and
-//! here-documents.
+//! Splits a Dockerfile into its instructions, with continued lines, comments and here-documents.
 
 use std::iter::repeat_n;
 use std::ops::Range;
+
+use crate::shell::Word;
 
 /// An instruction with everything that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +31,6 @@ pub struct Document {
     pub ends: bool,
 }
 
-/// A word with its quotes removed. A dollar sign that stands for itself keeps a backslash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DockerfileWord {
-    pub text: String,
-    pub range: Range<usize>,
-}
-
 impl Instruction {
     /// The arguments without here-documents and without what continues lines.
     pub fn line(&self) -> String {
@@ -48,26 +42,29 @@ impl Instruction {
         self.range.start..self.start + self.line_end
     }
 
+    /// Where the arguments stand in the file, without here-documents.
+    pub fn arguments(&self) -> Range<usize> {
+        self.start..self.start + self.line_end
+    }
+
     /// The strings of the JSON form, if the arguments from `at` on are one.
     pub fn json(&self, at: usize) -> Option<Vec<String>> {
         serde_json::from_str(&clean(&self.text[at..self.line_end])).ok()
     }
 
     /// The arguments from `at` on: the strings of the JSON form, or the words.
-    pub fn words(&self, at: usize) -> Vec<DockerfileWord> {
+    pub fn words(&self, at: usize) -> Vec<Word> {
         let (text, base) = (&self.text[at..self.line_end], self.start + at);
         let Some(strings) = self.json(at) else {
             return words(text, self.escape, base);
         };
         let words = strings.into_iter().zip(quoted_spans(text, base));
-        words
-            .map(|(text, range)| DockerfileWord { text, range })
-            .collect()
+        words.map(|(text, range)| Word::new(text, &range)).collect()
     }
 
     /// What ARG, ENV or LABEL sets, with the places of the names: `A=1 B="x y"`, the old form
     /// `A value to the end`, or a name alone.
-    pub fn assignments(&self) -> Vec<(DockerfileWord, Option<String>)> {
+    pub fn assignments(&self) -> Vec<(Word, Option<String>)> {
         let mut words = self.words(0);
         if let Some(first) = words.first()
             && self.keyword != "ARG"
@@ -79,7 +76,7 @@ impl Instruction {
         }
         let words = words.into_iter();
         let words = words.take_while(|word| !word.text.starts_with('#'));
-        let assignment = |mut word: DockerfileWord| {
+        let assignment = |mut word: Word| {
             let equals = word.text.find('=');
             let value = equals.map(|at| word.text.split_off(at)[1..].to_owned());
             let end = word.range.start + word.text.len();
@@ -90,7 +87,7 @@ impl Instruction {
     }
 
     /// Options in front of the arguments, `--name=value`, and where the rest begins.
-    pub fn options(&self) -> (Vec<DockerfileWord>, usize) {
+    pub fn options(&self) -> (Vec<Word>, usize) {
         let mut options = words(&self.text[..self.line_end], self.escape, self.start);
         let rest = options.iter().position(|word| !word.text.starts_with("--"));
         let rest = options.split_off(rest.unwrap_or(options.len()));
@@ -105,92 +102,83 @@ impl Instruction {
 
 /// Splits a Dockerfile. No text is too strange: what is no instruction has a strange keyword.
 pub fn split(text: &str) -> Vec<Instruction> {
-    let mut lines = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let text = line.strip_suffix('\n').unwrap_or(line);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        let end = line.len() - text.len();
-        lines.push(Line { start, text, end });
-        start += line.len();
-    }
-    let mut escape = b'\\';
-    let directives = lines.iter().map_while(|line| {
-        let (key, value) = line.text.trim().strip_prefix('#')?.split_once('=')?;
+    let mut splitter = Splitter {
+        text,
+        next: 0,
+        end: 0,
+        escape: b'\\',
+    };
+    let directives = text.lines().map_while(|line| {
+        let (key, value) = line.trim().strip_prefix('#')?.split_once('=')?;
         Some((key.trim().to_ascii_lowercase(), value.trim()))
     });
     for (key, value) in directives {
         match (key.as_str(), value) {
-            ("escape", "`") => escape = b'`',
+            ("escape", "`") => splitter.escape = b'`',
             ("escape" | "syntax" | "check", _) => {}
             _ => break,
         }
     }
-    let next = 0;
-    let mut splitter = Splitter {
-        lines,
-        escape,
-        next,
-    };
     std::iter::from_fn(|| splitter.instruction()).collect()
 }
 
-struct Line<'a> {
-    start: usize,
+struct Splitter<'a> {
     text: &'a str,
-    /// How many bytes end it.
+    /// Where the next line begins.
+    next: usize,
+    /// How many bytes end the line before it.
     end: usize,
+    escape: u8,
 }
 
-impl Line<'_> {
-    fn is_empty(&self) -> bool {
-        let text = self.text.trim_start();
-        text.is_empty() || text.starts_with('#')
+/// Whether a line is blank or a comment.
+fn is_skipped(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#')
+}
+
+impl<'a> Splitter<'a> {
+    /// Where the next line begins, and its text.
+    fn line(&mut self) -> Option<(usize, &'a str)> {
+        let start = self.next;
+        let whole = self.text[start..].split_inclusive('\n').next()?;
+        let line = whole.trim_end_matches('\n');
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        self.end = whole.len() - line.len();
+        self.next += whole.len();
+        Some((start, line))
     }
 
-    /// Its end, as many bytes as in the file.
+    /// Adds the end of a line, as many bytes as in the file.
     fn push_end(&self, text: &mut String) {
         text.extend(repeat_n('\0', self.end.saturating_sub(1)));
         text.extend((self.end > 0).then_some('\n'));
     }
-}
 
-struct Splitter<'a> {
-    lines: Vec<Line<'a>>,
-    escape: u8,
-    next: usize,
-}
-
-impl Splitter<'_> {
     fn instruction(&mut self) -> Option<Instruction> {
-        while self.lines.get(self.next)?.is_empty() {
-            self.next += 1;
-        }
-        let (start, first) = (self.lines[self.next].start, self.lines[self.next].text);
+        let mut lines = std::iter::from_fn(|| self.line());
+        let (start, first) = lines.find(|(_, line)| !is_skipped(line))?;
         let indent = first.len() - first.trim_start().len();
-        let ends = |c: char| c.is_whitespace() || u32::from(c) == u32::from(self.escape);
+        let ends = |c: char| c.is_whitespace() || c == char::from(self.escape);
         let keyword_end = first[indent..].find(ends);
         let keyword_end = keyword_end.map_or(first.len(), |n| indent + n);
         let mut text = String::new();
         let mut end = start + first.len();
-        let mut from = keyword_end;
-        while let Some(line) = self.lines.get(self.next) {
-            self.next += 1;
-            if from == 0 && line.is_empty() {
-                text.extend(repeat_n('\0', line.text.len() + line.end));
-                continue;
+        let (mut from, mut next) = (keyword_end, Some((start, first)));
+        while let Some((at, line)) = next {
+            let mut kept = "";
+            if from > 0 || !is_skipped(line) {
+                end = at + line.len();
+                let body = line[from..].trim_end_matches([' ', '\t']);
+                let Some(continued) = body.strip_suffix(char::from(self.escape)) else {
+                    text.push_str(&line[from..]);
+                    break;
+                };
+                kept = continued;
             }
-            end = line.start + line.text.len();
-            let body = &line.text[from..];
-            let trimmed = body.trim_end_matches([' ', '\t']);
-            if trimmed.as_bytes().last() != Some(&self.escape) {
-                text.push_str(body);
-                break;
-            }
-            let kept = &trimmed[..trimmed.len() - 1];
             text.push_str(kept);
-            text.extend(repeat_n('\0', body.len() - kept.len() + line.end));
-            from = 0;
+            text.extend(repeat_n('\0', self.next - at - from - kept.len()));
+            (from, next) = (0, self.line());
         }
         let mut instruction = Instruction {
             keyword: first[indent..keyword_end].to_ascii_uppercase(),
@@ -213,21 +201,23 @@ impl Splitter<'_> {
     fn document(&mut self, instruction: &mut Instruction, name: String, strips: bool) {
         if instruction.documents.is_empty() {
             // The end of the line that announces them.
-            self.lines[self.next - 1].push_end(&mut instruction.text);
+            self.push_end(&mut instruction.text);
         }
-        let start = self.lines.get(self.next);
-        let start = start.map_or(instruction.range.end, |line| line.start);
-        let mut body = start..start;
-        let mut ends = false;
-        while let Some(line) = self.lines.get(self.next).filter(|_| !ends) {
-            self.next += 1;
-            instruction.text.push_str(line.text);
-            line.push_end(&mut instruction.text);
-            instruction.range.end = line.start + line.text.len();
+        let is_last = self.next == self.text.len();
+        let start = if is_last {
+            instruction.range.end
+        } else {
+            self.next
+        };
+        let (mut body, mut ends) = (start..start, false);
+        while !ends && let Some((at, line)) = self.line() {
+            instruction.text.push_str(line);
+            self.push_end(&mut instruction.text);
+            instruction.range.end = at + line.len();
             let tabs = |c: char| strips && c == '\t';
-            ends = line.text.trim_start_matches(tabs) == name;
+            ends = line.trim_start_matches(tabs) == name;
             if !ends {
-                body.end = line.start + line.text.len() + line.end;
+                body.end = self.next;
             }
         }
         instruction.documents.push(Document { name, body, ends });
@@ -239,9 +229,8 @@ fn announced(text: &str, escape: u8) -> Vec<(String, bool)> {
     if !text.contains("<<") {
         return Vec::new();
     }
-    let delimiter = |word: DockerfileWord| {
-        let rest = word.text.trim_start_matches(|c: char| c.is_ascii_digit());
-        let rest = rest.strip_prefix("<<")?;
+    let delimiter = |word: Word| {
+        let rest = document_mark(&word.text)?;
         let name = rest.strip_prefix('-').unwrap_or(rest);
         let strips = name.len() < rest.len();
         let name = name.split([';', '&', '|', ')', '>', '<']).next()?;
@@ -249,6 +238,12 @@ fn announced(text: &str, escape: u8) -> Vec<(String, bool)> {
     };
     let words = words(text, escape, 0).into_iter();
     words.filter_map(delimiter).collect()
+}
+
+/// What follows `<<`, with which a word announces a here-document.
+pub fn document_mark(word: &str) -> Option<&str> {
+    let digits = |c: char| c.is_ascii_digit();
+    word.trim_start_matches(digits).strip_prefix("<<")
 }
 
 pub fn clean(text: &str) -> String {
@@ -276,8 +271,9 @@ fn quoted_spans(text: &str, base: usize) -> Vec<Range<usize>> {
     spans
 }
 
-/// The words of a line, as Docker splits it, with their places in the line.
-fn words(text: &str, escape: u8, base: usize) -> Vec<DockerfileWord> {
+/// The words of a line, as Docker splits it, with their places in the line. They have no quotes,
+/// and a dollar sign that stands for itself keeps a backslash.
+fn words(text: &str, escape: u8, base: usize) -> Vec<Word> {
     let mut out = Vec::new();
     let mut chars = text.char_indices().peekable();
     let blank = |&(_, c): &(usize, char)| c.is_whitespace() || c == '\0';
@@ -309,9 +305,6 @@ fn words(text: &str, escape: u8, base: usize) -> Vec<DockerfileWord> {
                 (c, _) => word.push(c),
             }
         }
-        out.push(DockerfileWord {
-            text: word,
-            range: base + start..base + end,
-        });
+        out.push(Word::new(word, &(base + start..base + end)));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::Instruction;
-use super::reader::part;
+use super::reader::field;
 
 /// A stage: its instructions, what it is built on, and what it copies from.
 pub struct Stage {
@@ -49,9 +49,9 @@ impl Stages {
             stage.range.end = index + 1;
             if matches!(instruction.keyword.as_str(), "COPY" | "RUN") {
                 for option in instruction.options().0 {
-                    let from = option.text.strip_prefix("--from=").map(str::to_owned);
-                    let mount = || part(option.text.strip_prefix("--mount=")?, &["from"]);
-                    stage.copied.extend(from.or_else(mount));
+                    let from = option.text.strip_prefix("--from=");
+                    let mount = || field(option.text.strip_prefix("--mount=")?, &["from"]);
+                    stage.copied.extend(from.or_else(mount).map(str::to_owned));
                 }
             }
         }

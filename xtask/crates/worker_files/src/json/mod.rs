@@ -1,11 +1,10 @@
-//! JSON with places: what a strict parser takes, and for what it doesn't, words that help.
+//! JSON with places: a strict parser whose messages help.
 //!
-//! The parser is our own because of what has to be said: where an unclosed brace was opened, that
-//! there are three comments and not just a first one, what to write instead. It goes on after
-//! mistakes that leave no doubt (a comment, a trailing comma), so that all of them are told, and
-//! fixed, at once. It goes no deeper than [`MAX_DEPTH`], so that no input can exhaust the stack, and
-//! reads each byte a bounded number of times. What it takes without a problem is exactly what
-//! `serde_json` takes; tests hold the two together.
+//! Other parsers stop at the first mistake and don't say where an unclosed brace was opened or what
+//! to write instead. This one goes on after mistakes that leave no doubt (a comment, a trailing
+//! comma), so that all of them are reported, and fixed, at once. It nests no deeper than
+//! [`MAX_DEPTH`], so that no input can exhaust the stack, and reads each byte a bounded number of
+//! times. It accepts without a problem exactly what `serde_json` accepts; tests compare the two.
 
 mod node;
 #[cfg(test)]
@@ -14,6 +13,7 @@ mod tokens;
 
 use std::collections::HashMap;
 
+use crate::{Source, Unread};
 pub use node::{JsonKind, JsonNode, Member, Parsed, Problem, ProblemKind};
 
 /// Deeper nesting is refused. `serde_json` has the same limit.
@@ -21,6 +21,16 @@ pub const MAX_DEPTH: usize = 127;
 
 /// Bytes of the text.
 pub use xtask_core::finding::Span;
+
+/// The root of a JSON file, or what is wrong with it.
+pub fn read(source: &Source) -> Result<JsonNode, Unread> {
+    let Parsed { root, problems } = parse(source.text.as_bytes());
+    root.ok_or_else(|| {
+        let first = problems.first();
+        let (what, at) = first.map_or(("it is empty", 0), |p| (&*p.message, p.span.start));
+        Unread::new(format!("not JSON: {what}"), source.place(at..at))
+    })
+}
 
 pub fn parse(bytes: &[u8]) -> Parsed {
     let mut parser = Parser {
@@ -60,9 +70,9 @@ struct Parser<'a> {
     line: usize,
     /// The brackets that are open.
     open: Vec<usize>,
-    /// The first bracket that was closed at another indentation than it was opened at: if one is
-    /// missing, it is most likely this one's.
-    askew: Option<usize>,
+    /// The first bracket that was closed at another indentation than its own. If one is not closed,
+    /// it is most likely this one.
+    misindented: Option<usize>,
     problems: Vec<Problem>,
 }
 
@@ -128,12 +138,7 @@ impl Parser<'_> {
                 let mut members = Vec::new();
                 self.collection(|parser| {
                     let (key, key_span) = parser.key()?;
-                    let value = parser.value()?;
-                    members.push(Member {
-                        key,
-                        key_span,
-                        value,
-                    });
+                    members.push(Member::new(key, key_span, parser.value()?));
                     Ok(())
                 })?;
                 self.duplicates(&members);
@@ -167,16 +172,17 @@ impl Parser<'_> {
         self.open.push(start);
         self.at += 1;
         self.space()?;
-        let mut more = self.peek() != Some(closer);
-        while more {
+        if self.peek() != Some(closer) {
             part(self)?;
-            more = self.another(closer)?;
+            while self.another(closer)? {
+                part(self)?;
+            }
         }
         if self.peek() != Some(closer) {
             return self.unexpected("a value");
         }
-        if self.askew.is_none() && self.is_askew(line) {
-            self.askew = Some(start);
+        if self.misindented.is_none() && self.is_misindented(line) {
+            self.misindented = Some(start);
         }
         self.open.pop();
         self.at += 1;
@@ -200,9 +206,8 @@ impl Parser<'_> {
             }
             // A value right after a value: only the comma is missing.
             Some(byte @ (b'"' | b'{' | b'[')) if closer == b']' || byte == b'"' => {
-                let message = "a comma is missing after this";
-                let before = end.saturating_sub(1)..end;
-                let problem = self.note(ProblemKind::MissingComma, before, message);
+                let (kind, before) = (ProblemKind::MissingComma, end.saturating_sub(1)..end);
+                let problem = self.note(kind, before, "a comma is missing after this");
                 problem.edits = vec![(end..end, ",".to_owned())];
             }
             Some(b'}' | b']') => return Ok(false),
@@ -245,12 +250,11 @@ impl Parser<'_> {
         }
     }
 
-    /// Whether a closing bracket that begins its line stands further in or out than the line that
-    /// opened it.
-    fn is_askew(&self, opened: usize) -> bool {
+    /// Whether a closing bracket begins its line, and is indented unlike the line that opened it.
+    fn is_misindented(&self, opened: usize) -> bool {
         let space = |from: usize| self.run(from, |b| matches!(b, b' ' | b'\t')) - from;
-        let own = space(self.line);
-        self.line + own == self.at && own != space(opened)
+        let indent = space(self.line);
+        self.line + indent == self.at && indent != space(opened)
     }
 
     fn duplicates(&mut self, members: &[Member]) {
@@ -270,11 +274,15 @@ impl Parser<'_> {
     fn end_of_file<T>(&mut self) -> Result<T, Stop> {
         let end = self.bytes.len();
         let Some(&last) = self.open.last() else {
-            let what = ["the file is empty", "the file has no value"];
-            let what = what[usize::from(end > 0)];
+            let is_empty = end == 0;
+            let what = if is_empty {
+                "the file is empty"
+            } else {
+                "the file has no value"
+            };
             return self.stop(ProblemKind::Empty, 0..end, what);
         };
-        let open = self.askew.unwrap_or(last);
+        let open = self.misindented.unwrap_or(last);
         let closers = self.open.iter().rev().take(8);
         let closers = closers.map(|open| format!("`{}`", char::from(self.closer(*open))));
         let closers = closers.collect::<Vec<_>>().join(" ");
@@ -321,12 +329,11 @@ impl Parser<'_> {
 /// Removes a member with the comma that goes with it.
 pub fn removal(members: &[Member], index: usize) -> (Span, String) {
     let member = &members[index];
-    let end = member.value.span.end;
-    let before = index.checked_sub(1).map(|before| &members[before]);
-    let span = match (members.get(index + 1), before) {
-        (Some(next), _) => member.key_span.start..next.key_span.start,
-        (None, Some(before)) => before.value.span.end..end,
-        (None, None) => member.key_span.start..end,
+    let (start, end) = (member.key_span.start, member.value.span.end);
+    let span = match members.get(index + 1) {
+        Some(next) => start..next.key_span.start,
+        None if index > 0 => members[index - 1].value.span.end..end,
+        None => start..end,
     };
     (span, String::new())
 }

@@ -1,6 +1,7 @@
 //! What comes of a text: values with their places, and what a strict parser refuses.
 
 use super::Span;
+use crate::source::{Place, Source, one_line};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonNode {
@@ -27,9 +28,34 @@ pub struct Member {
     pub value: JsonNode,
 }
 
+impl Member {
+    pub fn new(key: impl Into<String>, key_span: Span, value: JsonNode) -> Self {
+        let key = key.into();
+        Self {
+            key,
+            key_span,
+            value,
+        }
+    }
+
+    /// Where the key stands.
+    pub fn place(&self, source: &Source) -> Place {
+        source.place(self.key_span.clone())
+    }
+}
+
 impl JsonNode {
     pub fn new(span: Span, kind: JsonKind) -> Self {
         Self { span, kind }
+    }
+
+    pub fn place(&self, source: &Source) -> Place {
+        source.place(self.span.clone())
+    }
+
+    /// As it is written, in one line.
+    pub fn written(&self, source: &Source) -> String {
+        one_line(&source.text[self.span.clone()])
     }
 
     /// The value of a key; of several, the last, as every reader takes it.
@@ -48,11 +74,28 @@ impl JsonNode {
         }
     }
 
+    /// The values of an object.
+    pub fn values(&self) -> impl Iterator<Item = &Self> {
+        self.members().iter().map(|member| &member.value)
+    }
+
     pub fn items(&self) -> &[Self] {
         match &self.kind {
             JsonKind::Array(items) => items,
             _ => &[],
         }
+    }
+
+    /// The values at paths of keys: `*` is each value of an object, `[]` each item of an array.
+    pub fn all<'n>(&'n self, paths: &str) -> Vec<&'n Self> {
+        let inside = |nodes: Vec<&'n Self>, key: &str| match key {
+            "*" => nodes.into_iter().flat_map(Self::values).collect(),
+            "[]" => nodes.into_iter().flat_map(Self::items).collect(),
+            key => nodes.into_iter().filter_map(|node| node.get(key)).collect(),
+        };
+        let paths = paths.split(", ");
+        let found = paths.flat_map(|path| path.split(' ').fold(vec![self], inside));
+        found.collect()
     }
 
     /// The value of a key; `null` where there is none.
@@ -152,7 +195,7 @@ pub enum ProblemKind {
     BadString,
     /// A number or word that JSON doesn't have: `01`, `NaN`, `True`.
     BadValue,
-    /// Anything else that stands where something else has to.
+    /// Anything else in the wrong place.
     Unexpected,
     /// Every reader takes the last one.
     DuplicateKey,

@@ -1,4 +1,4 @@
-//! What stands between brackets: space, comments, strings, numbers and words.
+//! The tokens: space, comments, strings, numbers and words.
 
 use super::{JsonKind, Parser, ProblemKind, Span, Stop, short};
 
@@ -44,8 +44,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// The bytes to delete with a comment: its whole line where it stands alone there, else the
-    /// space before it too.
+    /// The bytes to delete with a comment: its whole line if it is alone there, else space before it.
     fn without(&self, start: usize, end: usize) -> Span {
         let before = self.text[..start].trim_end_matches([' ', '\t']).len();
         let after = self.run(end, |b| matches!(b, b' ' | b'\t'));

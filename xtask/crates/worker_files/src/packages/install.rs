@@ -18,10 +18,8 @@ pub struct Install {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    Package {
-        name: String,
-        spec: String,
-    },
+    /// Its name and its version.
+    Package(String, String),
     /// What a file or a folder lists.
     Listed(Listing, String),
     /// A name that only the build knows.
@@ -38,7 +36,7 @@ pub enum Listing {
 }
 
 impl Listing {
-    /// What stands for a file that is not in the repository, in front of its path.
+    /// The prefix of the path of a file that is not in the repository.
     pub fn word(self) -> &'static str {
         match self {
             Self::Requirements => "-r ",
@@ -96,8 +94,7 @@ const PIP_CHOICES: &str = "-t --target --prefix --root --platform --python-versi
 const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes --user \
     --force-reinstall --ignore-installed -I";
 
-/// Options that say which of a project's groups of packages are installed; the first ones take a
-/// value.
+/// Options that say which of a project's groups of packages are installed; `GROUPS` take a value.
 const GROUPS: &str = "--extra -E --extras --group --only-group --no-group --with --without --only";
 const GROUP_SWITCHES: &str = "--all-extras --all-groups --no-dev --dev --only-dev \
     --no-default-groups";
@@ -105,7 +102,7 @@ const GROUP_SWITCHES: &str = "--all-extras --all-groups --no-dev --dev --only-de
 /// Lets pip and uv change the packages of the system's own Python.
 pub const BREAKS_SYSTEM: &str = "--break-system-packages";
 
-/// Variables that change how fast or how loud something is installed, but not what.
+/// Variables that change how fast or how loudly something is installed, but not what.
 const SPEED: &str = "DEBIAN_FRONTEND MAX_JOBS PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE HOME PATH \
     UV_LINK_MODE UV_COMPILE_BYTECODE UV_HTTP_TIMEOUT UV_NO_CACHE UV_NO_PROGRESS NVCC_THREADS \
     PIP_NO_CACHE_DIR PIP_DEFAULT_TIMEOUT PIP_ROOT_USER_ACTION PIP_DISABLE_PIP_VERSION_CHECK \
@@ -137,7 +134,7 @@ fn by_words(command: &Command) -> Option<Install> {
     let words = command.run();
     let program = command.program();
     let text = |index: usize| command.word(index);
-    // The word that says what to do, behind options of the program itself.
+    // The subcommand, behind options of the program itself.
     let verb = |from: usize, valued: &str| {
         let mut at = from;
         while text(at).starts_with(['-', '$']) {
@@ -196,14 +193,14 @@ fn by_words(command: &Command) -> Option<Install> {
             }
         }
         "conda" | "mamba" | "micromamba" => conda(command),
-        "apt" | "apt-get" | "aptitude" => {
-            let (what, from) = verb(1, "-o -t -c");
-            (what == "install").then(|| system(command, from, Manager::Apt))
-        }
-        "apk" => {
-            let (what, from) = verb(1, "-X --repository -p --root");
-            (what == "add").then(|| system(command, from, Manager::Apk))
-        }
+        "apt" | "apt-get" | "aptitude" => match verb(1, "-o -t -c") {
+            ("install", from) => Some(system(command, from, Manager::Apt)),
+            _ => None,
+        },
+        "apk" => match verb(1, "-X --repository -p --root") {
+            ("add", from) => Some(system(command, from, Manager::Apk)),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -222,7 +219,7 @@ fn option(text: &str) -> (&str, Option<&str>) {
 
 fn whole_project(command: &Command) -> Install {
     let words = command.run();
-    let mut install = Install::new(Manager::Pip);
+    let mut install = Install::default();
     let mut folder = ".";
     for (index, word) in words.iter().enumerate() {
         let (option, inline) = option(&word.text);
@@ -240,15 +237,15 @@ fn whole_project(command: &Command) -> Install {
     install
 }
 
-/// What a line of options asks for that stands in a requirements file.
+/// What an option line of a requirements file asks for.
 pub(super) fn options(words: &[String]) -> Install {
     let script = crate::shell::exec(words, &(0..0));
     let command = script.commands.first();
-    command.map_or_else(|| Install::new(Manager::Pip), |command| pip(command, 0))
+    command.map(|command| pip(command, 0)).unwrap_or_default()
 }
 
 fn pip(command: &Command, from: usize) -> Install {
-    let mut install = Install::new(Manager::Pip);
+    let mut install = Install::default();
     let mut words = command.run().iter().skip(from);
     while let Some(word) = words.next() {
         let (option, inline) = option(&word.text);
@@ -261,9 +258,9 @@ fn pip(command: &Command, from: usize) -> Install {
             "-e" | "--editable" => {
                 let value = value();
                 let named = requirement(value).filter(|_| value.contains("://"));
-                let package = |(name, spec)| Wanted::Package { name, spec };
                 let project = Wanted::Listed(Listing::Project, value.to_owned());
-                install.want(named.map_or(project, package), word);
+                let package = named.map(|(name, spec)| Wanted::Package(name, spec));
+                install.want(package.unwrap_or(project), word);
             }
             _ if is_one_of(PIP_INDEX, option) => {
                 let value = value();
@@ -321,7 +318,7 @@ fn python_word(text: &str) -> Option<Wanted> {
     match requirement(text) {
         // Upgrading the installer installs nothing for the worker.
         Some((name, _)) if is_one_of("pip setuptools wheel uv poetry", &name) => None,
-        Some((name, spec)) => Some(Wanted::Package { name, spec }),
+        Some((name, spec)) => Some(Wanted::Package(name, spec)),
         None if text.is_empty() => None,
         None => Some(Wanted::Computed(text.to_owned())),
     }
@@ -375,10 +372,9 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
         } else if text.contains('$') || text.starts_with('`') {
             install.want(Wanted::Computed(text.to_owned()), word);
         } else if manager == Manager::Apt && is_path(text) {
-            let (name, spec) = (text.to_owned(), String::new());
-            install.want(Wanted::Package { name, spec }, word);
+            install.want(Wanted::Package(text.to_owned(), String::new()), word);
         } else if let Some((name, spec)) = versioned(text) {
-            install.want(Wanted::Package { name, spec }, word);
+            install.want(Wanted::Package(name, spec), word);
         }
     }
     install.listed(command, Listing::Words)

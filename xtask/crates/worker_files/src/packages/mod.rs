@@ -5,6 +5,7 @@ mod project;
 
 use std::ops::Range;
 
+use super::json::JsonNode;
 use super::{Hides, Place, Reading, Source, Unread};
 
 pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, counts, installed};
@@ -72,7 +73,7 @@ pub fn requirements(source: &Source) -> Reading<Requirements> {
             for (wanted, _) in line.wanted {
                 let place = place.clone();
                 match wanted {
-                    Wanted::Package { name, spec } => {
+                    Wanted::Package(name, spec) => {
                         found.packages.push(Requirement { name, spec, place });
                     }
                     Wanted::Listed(listing, path) => found.includes.push((listing, path, place)),
@@ -128,17 +129,15 @@ fn logical_lines(source: &Source) -> Vec<(Range<usize>, String)> {
     lines
 }
 
-/// Name and specifier of a requirement as it is written: `name[extras] ~= 1.0 ; marker`,
-/// `name @ url`, a URL or an archive whose name tells the package's.
+/// Name and specifier of `name[extras] ~= 1.0 ; marker`, `name @ url`, a URL or an archive.
 pub fn requirement(text: &str) -> Option<(String, String)> {
     let text = text.split(" --").next().unwrap_or(text).trim();
     if let Some(found) = url_name(text).or_else(|| archive_name(text)) {
         return Some(found);
     }
-    let end = text
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
-        .unwrap_or(text.len());
-    let (name, spec) = text.split_at(end);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let spec = text.trim_start_matches(is_name);
+    let name = &text[..text.len() - spec.len()];
     let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !begins || spec.starts_with([':', '/', '+', '\\']) || name.contains("..") {
         return None;
@@ -157,13 +156,11 @@ fn in_order(spec: &str) -> String {
     extras.sort_unstable();
     let mut bounds: Vec<&str> = bounds.split(',').collect();
     bounds.sort_by_key(|bound| (bound.starts_with('<'), bound.starts_with('!'), *bound));
-    let (extras, bounds) = (extras.join(","), bounds.join(","));
-    let (open, close) = if extras.is_empty() {
-        ("", "")
-    } else {
-        ("[", "]")
-    };
-    format!("{open}{extras}{close}{bounds}{marker}")
+    let bounds = bounds.join(",");
+    if extras.is_empty() {
+        return format!("{bounds}{marker}");
+    }
+    format!("[{}]{bounds}{marker}", extras.join(","))
 }
 
 /// The package that a URL names: by `#egg=`, by its repository, or by its archive.
@@ -216,31 +213,21 @@ fn is_path(text: &str) -> bool {
 }
 
 pub fn normal(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for c in name.chars() {
-        match c {
-            '-' | '_' | '.' if out.ends_with('-') => {}
-            '-' | '_' | '.' => out.push('-'),
-            c => out.push(c.to_ascii_lowercase()),
-        }
+    let mut name = name.to_ascii_lowercase().replace(['_', '.'], "-");
+    while name.contains("--") {
+        name = name.replace("--", "-");
     }
-    out
+    name
 }
 
-/// A requirement that is a string of a project's file.
-fn listed(
-    source: &Source,
-    text: &str,
-    range: Range<usize>,
-    packages: &mut Vec<Requirement>,
-    unread: &mut Vec<Unread>,
-) {
+/// Adds a requirement that is a string of a project's file. Other values name groups of them.
+fn add(source: &Source, node: &JsonNode, found: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
+    let Some(text) = node.as_str() else { return };
     if let Some((name, spec)) = requirement(text) {
-        let place = source.place(range);
-        packages.push(Requirement { name, spec, place });
+        found.push(Requirement::new(name, spec, node.place(source)));
     } else {
         let what = format!("{text}: no requirement that can be read");
-        unread.push(source.unread(range, what, &[Hides::Packages]));
+        unread.push(source.unread(node.span.clone(), what, &[Hides::Packages]));
     }
 }
 

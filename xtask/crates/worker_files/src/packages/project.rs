@@ -1,8 +1,8 @@
 //! Project files: pyproject.toml with its lock, Pipfile, setup.py and conda's environment.yml.
 
 use super::install::versioned;
-use super::{Manager, Requirement, listed, normal};
-use crate::json::JsonNode;
+use super::{Manager, Requirement, add, normal};
+use crate::json::{JsonKind, JsonNode, Member};
 use crate::python::string_lists;
 use crate::{Hides, Reading, Source, Unread, json, toml, yaml};
 
@@ -17,8 +17,8 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
             b"pyproject.toml" => pyproject(source, &mut packages, &mut unread),
             b"Pipfile" => {
                 let root = toml::read(source, PACKAGES, &mut unread);
-                indexes(source, &[root.list("source")], &mut packages);
-                table(source, root.get("packages"), &mut packages);
+                index_urls(source, root.all("source [] url"), &mut packages);
+                table(source, root.all("packages"), &mut packages);
             }
             b"setup.py" => setup_py(source, &mut packages, &mut unread),
             b"setup.cfg" => {
@@ -39,37 +39,24 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
 
 fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
     let root = toml::read(source, PACKAGES, unread);
-    let at = |path: &str| {
-        let mut names = path.split('.');
-        names.try_fold(&root, |node, name| node.get(name))
-    };
-    let list = |path: &str| at(path).map_or(&[][..], JsonNode::items);
-    let lists = |path: &str| at(path).map_or(&[][..], JsonNode::members);
     let begin = packages.len();
-    let groups = lists("project.optional-dependencies").iter();
-    let groups = groups.chain(lists("dependency-groups"));
-    let grouped = groups.flat_map(|group| group.value.items());
-    let own = list("project.dependencies").iter();
-    for item in own.chain(grouped).chain(list("tool.uv.dev-dependencies")) {
-        // What else a group holds names another one.
-        if let Some(text) = item.as_str() {
-            listed(source, text, item.span.clone(), packages, unread);
-        }
+    let lists = "project dependencies [], project optional-dependencies * [], \
+                 dependency-groups * [], tool uv dev-dependencies []";
+    for item in root.all(lists) {
+        add(source, item, packages, unread);
     }
-    for item in list("project.dynamic") {
+    for item in root.all("project dynamic []") {
         if item.as_str() == Some("dependencies") {
             let what = "the project's dependencies are computed";
             unread.push(source.unread(item.span.clone(), what, PACKAGES));
         }
     }
-    table(source, at("tool.poetry.dependencies"), packages);
-    for group in lists("tool.poetry.group") {
-        table(source, group.value.get("dependencies"), packages);
-    }
-    let named = ["tool.uv.index", "tool.poetry.source", "tool.pdm.source"];
-    indexes(source, &named.map(list), packages);
-    // Where packages come from is part of what is asked for.
-    for from in lists("tool.uv.sources") {
+    let tables = "tool poetry dependencies, tool poetry group * dependencies";
+    table(source, root.all(tables), packages);
+    let indexes = "tool uv index [] url, tool poetry source [] url, tool pdm source [] url";
+    index_urls(source, root.all(indexes), packages);
+    // The origin of a package is part of its specifier.
+    for from in root.at("tool").at("uv").object("sources") {
         let name = normal(&from.key);
         let spec = format!("@{}", written(source, &from.value).replace(' ', ""));
         let of_name = |package: &&mut Requirement| package.name == name;
@@ -80,14 +67,12 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
 }
 
 /// The packages that are a table's keys, as poetry and pipenv have them.
-fn table(source: &Source, table: Option<&JsonNode>, packages: &mut Vec<Requirement>) {
-    for member in table.map_or(&[][..], JsonNode::members) {
-        if member.key != "python" {
-            let spec = written(source, &member.value);
-            let spec = if spec == "*" { "" } else { &spec };
-            let place = source.place(member.key_span.clone());
-            packages.push(Requirement::new(normal(&member.key), spec, place));
-        }
+fn table(source: &Source, tables: Vec<&JsonNode>, packages: &mut Vec<Requirement>) {
+    let members = tables.into_iter().flat_map(JsonNode::members);
+    for member in members.filter(|member| member.key != "python") {
+        let spec = written(source, &member.value);
+        let (name, spec) = (normal(&member.key), if spec == "*" { "" } else { &spec });
+        packages.push(Requirement::new(name, spec, member.place(source)));
     }
 }
 
@@ -100,40 +85,31 @@ fn written(source: &Source, value: &JsonNode) -> String {
     if value.members().is_empty() || text.starts_with('{') {
         return text.to_owned();
     }
-    let members = value.members().iter();
-    let members = members.map(|member| {
-        let quote = if member.value.as_str().is_some() {
-            "\""
-        } else {
-            ""
-        };
-        let text = written(source, &member.value);
-        format!("{} = {quote}{text}{quote}", member.key)
+    let members = value.members().iter().map(|Member { key, value, .. }| {
+        let quote = if value.as_str().is_some() { "\"" } else { "" };
+        format!("{key} = {quote}{}{quote}", written(source, value))
     });
     format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
 }
 
-fn indexes(source: &Source, lists: &[&[JsonNode]], packages: &mut Vec<Requirement>) {
-    for index in lists.iter().copied().flatten() {
-        if let Some(url) = index.get("url") {
-            let name = format!("--index {}", url.as_str().unwrap_or_default());
-            packages.push(Requirement::new(name, "", source.place(url.span.clone())));
-        }
+fn index_urls(source: &Source, urls: Vec<&JsonNode>, packages: &mut Vec<Requirement>) {
+    for url in urls {
+        let name = format!("--index {}", url.as_str().unwrap_or_default());
+        packages.push(Requirement::new(name, "", url.place(source)));
     }
 }
 
-/// A lock file gives the project's own dependencies their versions. Without a project file all of
-/// its packages count.
+/// Takes the versions of a lock file. Without a project file all of its packages count.
 fn locked(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
     let mut found: Vec<Requirement> = Vec::new();
-    let mut push = |name: &str, spec: String, range| {
-        found.push(Requirement::new(normal(name), spec, source.place(range)));
+    let mut push = |name: &str, spec: String, place| {
+        found.push(Requirement::new(normal(name), spec, place));
     };
     if source.path.name() == b"Pipfile.lock" {
         let root = json::parse(source.text.as_bytes()).root;
         for package in root.iter().flat_map(|root| root.object("default")) {
             let version = package.value.text("version").unwrap_or_default();
-            push(&package.key, version.to_owned(), package.key_span.clone());
+            push(&package.key, version.to_owned(), package.place(source));
         }
     } else {
         for package in toml::read(source, PACKAGES, unread).list("package") {
@@ -141,7 +117,7 @@ fn locked(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unr
             let spec = version.map(|version| format!("=={version}"));
             if let Some(name) = package.get("name") {
                 let text = name.as_str().unwrap_or_default();
-                push(text, spec.unwrap_or_default(), name.span.clone());
+                push(text, spec.unwrap_or_default(), name.place(source));
             }
         }
     }
@@ -171,20 +147,18 @@ fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<U
         unread.push(source.unread(range, what, PACKAGES));
     }
     for (string, range) in lists.into_iter().flat_map(|list| list.strings) {
-        listed(source, &string, range, packages, unread);
+        let node = JsonNode::new(range, JsonKind::String(string));
+        add(source, &node, packages, unread);
     }
 }
 
-/// conda's environment file: its own packages, and pip's.
+/// conda's environment file: packages of conda and of pip.
 pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
     let (mut found, mut unread) = (Vec::new(), Vec::new());
-    let root = match yaml::read(source, PACKAGES) {
-        Ok(root) => root,
-        Err(fault) => return Reading::new(found, vec![fault]),
-    };
-    let conda = |(name, spec), node: &JsonNode| {
-        let place = source.place(node.span.clone());
-        (Manager::Conda, Requirement::new(name, spec, place))
+    let root = yaml::read(source, PACKAGES, &mut unread);
+    let conda = |(name, spec): (String, String), node: &JsonNode| {
+        let place = node.place(source);
+        (Manager::Conda, Requirement { name, spec, place })
     };
     for node in root.list("channels") {
         let named = |value: &str| (format!("-c {value}"), String::new());
@@ -200,9 +174,7 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
         found.extend(package.map(|package| conda(package, node)));
         let mut packages = Vec::new();
         for line in node.list("pip") {
-            if let Some(value) = line.as_str() {
-                listed(source, value, line.span.clone(), &mut packages, &mut unread);
-            }
+            add(source, line, &mut packages, &mut unread);
         }
         found.extend(packages.into_iter().map(|package| (Manager::Pip, package)));
     }

@@ -10,7 +10,7 @@ fn install(text: &str) -> Vec<String> {
         let manager = install.manager.word();
         for (wanted, _) in install.wanted {
             let text = match wanted {
-                Wanted::Package { name, spec } => format!("{name}{spec}"),
+                Wanted::Package(name, spec) => format!("{name}{spec}"),
                 // Told as options, and by the tests of whole workers.
                 Wanted::Listed(Listing::Constraints, _) => continue,
                 Wanted::Listed(Listing::Project, path) => format!("project {path}"),

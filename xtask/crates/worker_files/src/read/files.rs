@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::Reader;
+use super::{Reader, is_python};
 use crate::WorkerInterface;
-use crate::glob::clean;
+use crate::glob::repo_path;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// Folders that are no part of a worker, unless the image takes them by name or code imports them.
@@ -39,36 +39,37 @@ pub fn shebang(text: &str) -> &str {
 /// The Dockerfiles of a worker: first the one that its image is built from, then the others.
 pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<RepoPath>> {
     let mut found: Vec<RepoPath> = Vec::new();
+    let is_file = |path: &RepoPath| tree.entries().get(path).is_some_and(|it| it.mode.is_file());
     let mut add = |path: RepoPath| {
-        let entry = tree.entries().get(&path);
-        if entry.is_some_and(|entry| entry.mode.is_file()) && !found.contains(&path) {
+        if is_file(&path) && !found.contains(&path) {
             found.push(path);
         }
     };
     add(".runpod/Dockerfile".into());
     add("Dockerfile".into());
-    let named = |name: &str| RepoPath::from(clean(name).as_str());
     for target in interface.bake.iter().flat_map(|bake| &bake.targets) {
         let context = target.setting("context").unwrap_or(".");
         let dockerfile = target.setting("dockerfile").unwrap_or("Dockerfile");
-        add(named(&format!("{context}/{dockerfile}")));
+        add(repo_path(&format!("{context}/{dockerfile}")));
     }
     for build in interface.compose.iter().flat_map(|service| &service.build) {
-        add(named(&format!("{}/{}", build.context, build.dockerfile)));
+        add(repo_path(&format!(
+            "{}/{}",
+            build.context, build.dockerfile
+        )));
     }
-    let workflows = tree.entries().keys().filter(|path| {
-        path.is_within(".github/workflows")
-            && (path.name().ends_with(b".yml") || path.name().ends_with(b".yaml"))
-    });
-    for workflow in workflows {
+    let is_yaml = |name: &[u8]| name.ends_with(b".yml") || name.ends_with(b".yaml");
+    let workflows = tree.entries().keys();
+    let workflows = workflows.filter(|path| path.is_within(".github/workflows"));
+    for workflow in workflows.filter(|path| is_yaml(path.name())) {
         let text = tree.read(workflow)?;
         let text = String::from_utf8_lossy(&text);
         let words = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '=' | ','));
         for word in words.filter(|word| word.to_lowercase().contains("dockerfile")) {
-            add(named(word));
+            add(repo_path(word));
         }
     }
-    // Those in `docker/`, then those beside the first ones.
+    // Those in `docker/`, then those in the folders of the first ones.
     let rank = |path: &&RepoPath| {
         let name = String::from_utf8_lossy(path.name()).to_lowercase();
         let is_other = (name.starts_with("dockerfile.") || name.ends_with(".dockerfile"))
@@ -85,44 +86,43 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     Ok(found)
 }
 
-/// Dockerfiles in folders of their own, which nothing names.
+/// Dockerfiles in other folders, which nothing names.
 pub fn other_dockerfiles(tree: &dyn Tree) -> Vec<RepoPath> {
-    let is_one = |path: &&RepoPath| {
-        let parts: Vec<_> = path.parts().map(String::from_utf8_lossy).collect();
-        let is_named = matches!(path.name(), b"Dockerfile" | b"Containerfile");
-        let is_other = |folder: &std::borrow::Cow<str>| {
-            folder.starts_with('.') || OUTSIDE.contains(&&**folder) || NEVER.contains(&&**folder)
-        };
-        is_named && !parts.iter().any(is_other)
+    let is_skipped = |folder: &[u8]| {
+        let folder = String::from_utf8_lossy(folder);
+        folder.starts_with('.') || OUTSIDE.contains(&&*folder) || NEVER.contains(&&*folder)
     };
-    tree.entries().keys().filter(is_one).cloned().collect()
+    let is_other = |path: &&RepoPath| {
+        let is_named = matches!(path.name(), b"Dockerfile" | b"Containerfile");
+        is_named && !path.parts().any(is_skipped)
+    };
+    let paths = tree.entries().keys();
+    paths.filter(is_other).cloned().collect()
 }
 
 impl Reader<'_> {
-    pub fn load(&mut self) -> Result<()> {
+    pub fn open_sources(&mut self) -> Result<()> {
         let entries = self.tree.entries().keys();
         let mut outside = Vec::new();
         for path in entries.filter(|path| wanted(path)) {
             match self.belongs(path) {
-                Some(true) => {
-                    self.open(path)?;
-                }
+                Some(true) => drop(self.open(path)?),
                 Some(false) => outside.push(path),
                 None => {}
             }
         }
-        // A folder of such a name counts where code imports it.
-        let sources = self.interface.sources.values();
-        let python = sources.filter(|source| source.path.name().ends_with(b".py"));
-        let lines = python.flat_map(|source| source.text.lines());
-        let imported = lines.filter_map(|line| {
+        // A folder of such a name counts if code imports it.
+        let module = |line: &str| {
             let line = line.trim_start();
             let from = line.strip_prefix("from ");
             let rest = from.or_else(|| line.strip_prefix("import "))?;
             let ends = |c: char| !(c.is_alphanumeric() || c == '_');
             rest.split(ends).next().map(str::to_owned)
-        });
-        let imported: BTreeSet<String> = imported.collect();
+        };
+        let sources = self.interface.sources.values();
+        let python = sources.filter(|source| is_python(&source.path));
+        let lines = python.flat_map(|source| source.text.lines());
+        let imported: BTreeSet<String> = lines.filter_map(module).collect();
         for path in outside {
             if imported.contains(&*String::from_utf8_lossy(path.top())) {
                 self.open(path)?;
@@ -135,25 +135,24 @@ impl Reader<'_> {
     fn belongs(&self, path: &RepoPath) -> Option<bool> {
         let parts: Vec<_> = path.parts().map(String::from_utf8_lossy).collect();
         let (name, folders) = parts.split_last()?;
-        let is = |names: &[&str]| folders.iter().any(|folder| names.contains(&&**folder));
-        let is_hidden =
-            |folder: &std::borrow::Cow<str>| folder.starts_with('.') && folder != ".runpod";
-        let hidden = folders.iter().any(is_hidden);
-        let copied = self.copied.as_ref().is_some_and(|copied| {
+        let is_in = |names: &[&str]| folders.iter().any(|folder| names.contains(&&**folder));
+        let mut folders_in = folders.iter().filter(|folder| folder.starts_with('.'));
+        let is_hidden = folders_in.any(|folder| folder != ".runpod");
+        let is_copied = self.copied.as_ref().is_some_and(|copied| {
             let mut above = std::iter::once(path.clone()).chain(path.ancestors());
             above.any(|folder| copied.folders.contains(&*folder.to_string()))
         });
-        if copied {
+        if is_copied {
             return self.holds(path).then_some(true);
         }
-        if is(&NEVER) || hidden {
+        if is_in(&NEVER) || is_hidden {
             return None;
         }
-        let test = name.starts_with("test_") && name.ends_with(".py") || name == "conftest.py";
-        if is(&OUTSIDE) || test {
+        let is_test = name.starts_with("test_") && is_python(path) || name == "conftest.py";
+        if is_in(&OUTSIDE) || is_test {
             // Without a Dockerfile every file counts, but for tests.
-            let tests = test || is(&["tests", "test", "bench"]);
-            return Some(self.copied.is_none() && !tests);
+            let is_test = is_test || is_in(&["tests", "test", "bench"]);
+            return Some(self.copied.is_none() && !is_test);
         }
         Some(true)
     }

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::run::{Invocation, When, offset, only};
-use super::{Hides, Manager, Package, Place, Reader, RepoPath, Source, folder_of, packages};
-use crate::glob::clean;
+use super::run::{Job, When, blank_except};
+use super::{Hides, Manager, Package, Place, Reader, Source, folder_of, is_python, packages};
+use crate::glob::repo_path;
 use crate::is_one_of;
 use crate::packages::{Install, Listing, Requirement, Wanted};
 use crate::shell::{Command, Word};
@@ -19,51 +19,45 @@ impl Reader<'_> {
     pub fn uninstall(&mut self, command: &Command) {
         let words: Vec<&str> = command.run().iter().map(|word| &*word.text).collect();
         let is_pip = |word: &str| matches!(word.rsplit('/').next(), Some("pip" | "pip3"));
-        let at = words
-            .windows(2)
-            .position(|two| is_pip(two[0]) && two[1] == "uninstall");
-        let names = words.iter().skip(at.map_or(words.len(), |at| at + 2));
-        let names: Vec<String> = names.map(|name| packages::normal(name)).collect();
-        let is_gone =
-            |package: &Package| package.manager == Manager::Pip && names.contains(&package.name);
-        self.interface.packages.retain(|package| !is_gone(package));
+        let mut pairs = words.windows(2);
+        if let Some(at) = pairs.position(|two| is_pip(two[0]) && two[1] == "uninstall") {
+            let names = words[at + 2..].iter().map(|name| packages::normal(name));
+            let names: Vec<String> = names.collect();
+            let is_gone = |one: &Package| one.manager == Manager::Pip && names.contains(&one.name);
+            self.interface.packages.retain(|package| !is_gone(package));
+        }
     }
 
-    pub fn install(&mut self, job: &Invocation, source: &Source, install: Install) -> Result<()> {
+    pub fn install(&mut self, job: &Job, install: Install) -> Result<()> {
         let manager = install.manager;
         if job.when == When::Part && matches!(manager, Manager::Apt | Manager::Apk) {
             return Ok(());
         }
         let workdir = job.run.workdir.as_deref();
         for (wanted, range) in install.wanted {
-            let at = offset(&range, job.run.base);
             let package = Package {
                 index: install.index.clone(),
                 options: install.options.clone(),
-                ..unnamed(manager, job.when != When::Never, source.place(at.clone()))
+                ..unnamed(manager, job, &range)
             };
             match wanted {
-                Wanted::Package { name, spec } => {
-                    let packages = &mut self.interface.packages;
-                    packages.push(Package {
-                        name,
-                        spec,
-                        ..package
-                    });
+                Wanted::Package(name, spec) => {
+                    let place = package.place.clone();
+                    self.add_packages(vec![Requirement { name, spec, place }], &package);
                 }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
-                    let unread = source.unread(at, what, &[Hides::Packages]);
+                    let unread = job.unread(&range, what, &[Hides::Packages]);
                     self.unread.push(unread);
                 }
-                Wanted::Listed(listing, path) => self.named(listing, &path, workdir, package)?,
+                Wanted::Listed(listing, path) => self.listing(listing, &path, workdir, package)?,
             }
         }
         Ok(())
     }
 
     /// Takes what the file lists that a command names.
-    fn named(
+    fn listing(
         &mut self,
         listing: Listing,
         path: &str,
@@ -73,19 +67,18 @@ impl Reader<'_> {
         if listing == Listing::Project {
             // `./lib[extra]`
             let folder = path.split('[').next().unwrap_or(path);
-            self.project(folder, workdir, &like)?;
-            return self.listed(listing, path, None, like);
+            self.read_project(folder, workdir, &like)?;
+            return self.read_listed_file(listing, path, None, like);
         }
         let found = self.resolve(path, workdir).into_iter().next();
-        let file = found.unwrap_or_else(|| RepoPath::from(clean(path).as_str()));
+        let file = found.unwrap_or_else(|| repo_path(path));
         let file = self.source(&file)?;
-        self.including.clear();
-        self.listed(listing, path, file, like)
+        self.included.clear();
+        self.read_listed_file(listing, path, file, like)
     }
 
-    /// Takes what a file lists. One that is not in the repository, or a folder, stands for what is
-    /// in it.
-    fn listed(
+    /// Takes what a file lists. A folder, or a file that is missing, stands for its packages.
+    fn read_listed_file(
         &mut self,
         listing: Listing,
         path: &str,
@@ -100,162 +93,156 @@ impl Reader<'_> {
             self.interface.packages.push(Package { name, ..like });
             return Ok(());
         };
-        self.taken.insert(file.path.clone());
+        self.listed_files.insert(file.path.clone());
         match listing {
-            Listing::Words => self.words(&file, &like),
+            Listing::Words => self.read_words(&file, &like),
             Listing::Environment => {
                 let found = packages::environment(&file).collect_unread(&mut self.unread);
                 for (manager, requirement) in found {
                     like.manager = manager;
-                    self.take(vec![requirement], &like);
+                    self.add_packages(vec![requirement], &like);
                 }
             }
-            _ => self.requirements(&file, &like)?,
+            _ => self.read_requirements(&file, &like)?,
         }
         Ok(())
     }
 
     /// Constraint files that a script names by a variable.
-    pub fn constrained(&mut self, job: &Invocation, source: &Source) -> Result<()> {
+    pub fn constraints_by_variable(&mut self, job: &Job) -> Result<()> {
         let sets = job.run.script.sets.iter();
         for (_, value, range) in sets.filter(|(name, ..)| is_one_of(CONSTRAINTS, name)) {
-            let place = job.place(source, range);
-            let package = unnamed(Manager::Pip, job.when != When::Never, place);
-            for path in value.split_whitespace() {
-                let (workdir, package) = (job.run.workdir.as_deref(), package.clone());
-                self.named(Listing::Constraints, path, workdir, package)?;
-            }
+            let package = unnamed(Manager::Pip, job, range);
+            self.constraints(value, job.run.workdir.as_deref(), &package)?;
         }
         Ok(())
     }
 
-    /// Requirements that a here-document gives: `pip install -r /dev/stdin <<EOF`.
-    pub fn given(
-        &mut self,
-        job: &Invocation,
-        source: &Source,
-        command: &Command,
-        range: &Range<usize>,
-    ) -> Result<()> {
-        let is_input = |word: &Word| matches!(&*word.text, "/dev/stdin" | "-" | "-r/dev/stdin");
-        if !command.words.iter().any(is_input) {
-            return Ok(());
-        }
-        let at = offset(range, job.run.base);
-        let in_image = job.when != When::Never;
-        let package = unnamed(Manager::Pip, in_image, source.place(at.clone()));
-        self.including.clear();
-        self.requirements(&only(source, &at), &package)
+    fn constraints(&mut self, files: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
+        let mut files = files.split_whitespace();
+        files.try_for_each(|path| self.listing(Listing::Constraints, path, workdir, like.clone()))
     }
 
-    fn requirements(&mut self, source: &Source, like: &Package) -> Result<()> {
-        if !self.including.insert(source.path.clone()) {
+    /// Requirements that a here-document gives: `pip install -r /dev/stdin <<EOF`.
+    pub fn install_from_input(&mut self, job: &Job, command: &Command) -> Result<()> {
+        let is_input = |word: &Word| matches!(&*word.text, "/dev/stdin" | "-" | "-r/dev/stdin");
+        let input = command.input.as_ref();
+        let input = input.filter(|_| command.words.iter().any(is_input));
+        let Some((_, range)) = input else {
+            return Ok(());
+        };
+        self.included.clear();
+        let input = blank_except(&job.source, &job.in_file(range));
+        self.read_requirements(&input, &unnamed(Manager::Pip, job, range))
+    }
+
+    fn read_requirements(&mut self, source: &Source, like: &Package) -> Result<()> {
+        if !self.included.insert(source.path.clone()) {
             return Ok(());
         }
         let name = String::from_utf8_lossy(source.path.name());
-        // `requirements.lock` is written as pip's own files are.
+        // `requirements.lock` has the format of pip's files.
         let is_lock = name.ends_with(".lock") && !name.starts_with("requirements");
         if is_lock || name.ends_with(".toml") {
             let found = packages::project(&[source]).collect_unread(&mut self.unread);
-            self.take(found, like);
+            self.add_packages(found, like);
             return Ok(());
         }
         let found = packages::requirements(source).collect_unread(&mut self.unread);
         let mut like = like.clone();
         packages::add_options(&mut like.index, found.index.as_deref());
         packages::add_options(&mut like.options, found.options.as_deref());
-        self.take(found.packages, &like);
+        self.add_packages(found.packages, &like);
         let folder = folder_of(&source.path);
         for (listing, name, place) in found.includes {
-            let like = Package {
-                place,
-                ..like.clone()
-            };
+            let mut like = like.clone();
+            like.place = place;
             if listing == Listing::Project {
-                self.named(listing, &name, Some(&folder), like)?;
-                continue;
+                self.listing(listing, &name, Some(&folder), like)?;
+            } else {
+                let file = self.source(&repo_path(&format!("{folder}/{name}")))?;
+                self.read_listed_file(listing, &name, file, like)?;
             }
-            let path = RepoPath::from(clean(&format!("{folder}/{name}")).as_str());
-            let file = self.source(&path)?;
-            self.listed(listing, &name, file, like)?;
         }
         Ok(())
     }
 
-    fn words(&mut self, source: &Source, like: &Package) {
+    fn read_words(&mut self, source: &Source, like: &Package) {
         for (start, line) in source.lines() {
             let line = line.split('#').next().unwrap_or_default();
             for word in line.split_whitespace() {
                 let at = start + (word.as_ptr() as usize - line.as_ptr() as usize);
                 let (name, spec) = word.split_once('=').unwrap_or((word, ""));
                 let place = source.place(at..at + word.len());
-                self.take(vec![Requirement::new(name, spec, place)], like);
+                self.add_packages(vec![Requirement::new(name, spec, place)], like);
             }
         }
     }
 
-    fn take(&mut self, found: Vec<Requirement>, like: &Package) {
-        let found = found.into_iter().map(|requirement| Package {
-            name: requirement.name,
-            spec: requirement.spec,
-            place: requirement.place,
+    fn add_packages(&mut self, found: Vec<Requirement>, like: &Package) {
+        let package = |Requirement { name, spec, place }| Package {
+            name,
+            spec,
+            place,
             ..like.clone()
-        });
+        };
+        let found = found.into_iter().map(package);
         self.interface.packages.extend(found);
     }
 
-    fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
+    fn read_project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
         let names =
             "pyproject.toml Pipfile setup.py setup.cfg uv.lock poetry.lock pdm.lock Pipfile.lock";
         let mut found = Vec::new();
         for name in names.split(' ') {
             let path = format!("{}/{name}", folder.trim_end_matches('/'));
-            let relative = clean(&path);
             let held = self.in_image(&path, workdir);
-            let path = held.unwrap_or_else(|| RepoPath::from(relative.as_str()));
+            let path = held.unwrap_or_else(|| repo_path(&path));
             if let Some(source) = self.source(&path)? {
-                self.taken.insert(path);
+                self.listed_files.insert(path);
                 found.push(source);
             }
         }
         let sources: Vec<&Source> = found.iter().collect();
         let needed = packages::project(&sources).collect_unread(&mut self.unread);
-        self.take(needed, like);
+        self.add_packages(needed, like);
         Ok(())
     }
 
     /// Constraints that the image's environment names, and requirements files that no command does.
-    pub fn packages(&mut self) -> Result<()> {
+    pub fn read_other_packages(&mut self) -> Result<()> {
         let image = self.interface.image.iter();
         let set = image.flat_map(|image| image.env.iter().chain(&image.args));
         let set = set.filter(|named| is_one_of(CONSTRAINTS, &named.name));
         for named in set.cloned().collect::<Vec<_>>() {
-            let package = unnamed(Manager::Pip, true, named.place);
-            for path in named.value.split_whitespace() {
-                self.named(Listing::Constraints, path, None, package.clone())?;
-            }
+            self.constraints(&named.value, None, &by_pip(true, named.place))?;
         }
         let is_loose = |source: &&Source| {
             let name = String::from_utf8_lossy(source.path.name()).to_lowercase();
-            name.contains("requirements")
-                && !self.taken.contains(&source.path)
-                && !source.path.name().ends_with(b".py")
+            let is_listed = self.listed_files.contains(&source.path);
+            name.contains("requirements") && !is_listed && !is_python(&source.path)
         };
         let sources = self.interface.sources.values();
         let loose: Vec<Source> = sources.filter(is_loose).cloned().collect();
         for source in loose {
             let place = Place::start_of(&source.path);
-            let like = unnamed(Manager::Pip, self.copied.is_none(), place);
-            self.including.clear();
-            self.requirements(&source, &like)?;
+            self.included.clear();
+            self.read_requirements(&source, &by_pip(self.copied.is_none(), place))?;
         }
         Ok(())
     }
 }
 
-fn unnamed(manager: Manager, in_image: bool, place: Place) -> Package {
+/// A package that is yet to be named.
+fn unnamed(manager: Manager, job: &Job, range: &Range<usize>) -> Package {
     Package {
         manager,
+        ..by_pip(job.when != When::Never, job.place(range))
+    }
+}
+
+fn by_pip(in_image: bool, place: Place) -> Package {
+    Package {
         in_image,
         place,
         ..Package::default()

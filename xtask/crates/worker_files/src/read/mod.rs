@@ -1,5 +1,4 @@
-//! From a tree to a worker's interface: which files count, and which of their facts belong
-//! together.
+//! From a tree to a worker's interface: which files count, and how their facts fit together.
 
 mod files;
 mod installs;
@@ -18,7 +17,7 @@ use super::glob::{clean, head, is_pattern};
 use super::ignore::Ignore;
 use super::json::{JsonKind, JsonNode, Member};
 use super::packages::Manager;
-use super::python::FlagGiven;
+use super::python::{FlagGiven, FlagValue};
 use super::{
     EnvRead, FlagKind, FlagMapping, Hides, Package, Place, Reading, Source, Unread,
     WorkerInterface, bake, compose, hub, packages, python, readme, shell, source, tests_json,
@@ -50,19 +49,19 @@ impl WorkerInterface {
             jobs: Vec::new(),
             names: BTreeMap::new(),
             inline: Vec::new(),
-            taken: BTreeSet::new(),
-            including: BTreeSet::new(),
+            listed_files: BTreeSet::new(),
+            included: BTreeSet::new(),
             mentions: BTreeSet::new(),
         };
-        reader.declared()?;
-        reader.image()?;
-        reader.load()?;
-        reader.programs();
-        reader.scripts()?;
-        reader.python()?;
-        reader.packages()?;
-        reader.table();
-        reader.handed();
+        reader.read_declarations()?;
+        reader.read_image()?;
+        reader.open_sources()?;
+        reader.find_programs();
+        reader.follow_scripts()?;
+        reader.read_python()?;
+        reader.read_other_packages()?;
+        reader.flag_table();
+        reader.follow_copies();
         let Reader {
             mut interface,
             mut unread,
@@ -84,39 +83,44 @@ struct Reader<'t> {
     copied: Option<Copied>,
     /// Python files that something starts.
     roots: BTreeSet<RepoPath>,
-    /// Whether a Python file or a script of the worker's runs at the start, and whether a script
-    /// starts something else than the worker's files, which may start them in its turn.
+    /// Whether a Python file of the worker runs at the start, or a script, or another program, from
+    /// which more of the worker's files may be started.
     starts_python: bool,
     starts_script: bool,
     starts_other: bool,
-    /// Python programs that start and are not in the repository, beside modules that are.
+    /// Python programs that start and are not in the repository, though other modules are.
     absent: Vec<Unread>,
-    jobs: Vec<run::Invocation>,
+    jobs: Vec<run::Job>,
+    /// The files of the tree by their names.
     names: BTreeMap<Vec<u8>, Vec<RepoPath>>,
     /// Python programs inside scripts.
     inline: Vec<Source>,
     /// Files whose packages were taken, and those of the install that is being read.
-    taken: BTreeSet<RepoPath>,
-    including: BTreeSet<RepoPath>,
+    listed_files: BTreeSet<RepoPath>,
+    included: BTreeSet<RepoPath>,
     /// Files that the Python names in quotes.
     mentions: BTreeSet<RepoPath>,
 }
 
 impl Reader<'_> {
-    /// A file of the tree, unless it is missing or too large.
+    fn is_file(&self, path: &RepoPath) -> bool {
+        let entry = self.tree.entries().get(path);
+        entry.is_some_and(|entry| entry.mode.is_file())
+    }
+
+    /// Reads a file of the tree; false if it is missing or too large.
     fn open(&mut self, path: &RepoPath) -> Result<bool> {
         if self.interface.sources.contains_key(path) {
             return Ok(true);
         }
-        let entry = self.tree.entries().get(path);
-        let Some(entry) = entry.filter(|entry| entry.mode.is_file()) else {
+        if !self.is_file(path) {
             return Ok(false);
-        };
-        let told = entry.size.unwrap_or_default();
-        let is_small = told <= source::LARGEST as u64;
+        }
+        let size = self.tree.entries()[path].size.unwrap_or_default();
+        let is_small = size <= source::LARGEST as u64;
         let bytes = is_small.then(|| self.tree.read(path)).transpose()?;
         let bytes = bytes.unwrap_or_default();
-        let size = told.max(bytes.len() as u64);
+        let size = size.max(bytes.len() as u64);
         if size > source::LARGEST as u64 {
             let what = format!("not read: {size} bytes are more than any source file has");
             self.unread.push(Unread::new(what, Place::start_of(path)));
@@ -149,7 +153,7 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    fn declared(&mut self) -> Result<()> {
+    fn read_declarations(&mut self) -> Result<()> {
         if let Some(source) = self.first(&["docker-bake.hcl"])? {
             self.interface.bake = Some(bake::read(&source).collect_unread(&mut self.unread));
         }
@@ -163,7 +167,7 @@ impl Reader<'_> {
                 let what = "not read: it changes the services of the file beside it";
                 self.file_not_read(&over.path, what, &[Hides::Variables, Hides::Image]);
             }
-            self.environment_files(&source.path)?;
+            self.read_environment_files(&source.path)?;
         }
         // `.runpod/` takes precedence over the root.
         self.interface.hub = self.json(&[".runpod/hub.json", "hub.json"], hub::read)?;
@@ -197,38 +201,37 @@ impl Reader<'_> {
         }))
     }
 
-    fn environment_files(&mut self, compose: &RepoPath) -> Result<()> {
+    fn read_environment_files(&mut self, compose: &RepoPath) -> Result<()> {
         let folder = folder_of(compose);
         for service in &mut self.interface.compose {
             for name in &service.env_files {
                 let name = name.trim_start_matches("./");
                 let beside = format!("{folder}/{name}");
-                let mut is_here = false;
+                let mut found = None;
                 for path in [beside.trim_start_matches('/'), name] {
-                    let bytes = self.tree.read_file(path)?;
-                    let Some(bytes) = bytes.filter(|bytes| bytes.len() <= source::LARGEST) else {
-                        continue;
-                    };
-                    // What `environment` sets wins.
-                    let set = service.environment.iter().map(|named| named.name.clone());
-                    let set: BTreeSet<String> = set.collect();
-                    let more = compose::env_file(&Source::new(path.into(), &bytes)).into_iter();
-                    let more = more.filter(|named| !set.contains(&named.name));
-                    service.environment.extend(more);
-                    is_here = true;
-                    break;
+                    if found.is_none() {
+                        let bytes = self.tree.read_file(path)?;
+                        let bytes = bytes.filter(|bytes| bytes.len() <= source::LARGEST);
+                        found = bytes.map(|bytes| Source::new(path.into(), &bytes));
+                    }
                 }
-                if !is_here {
-                    service
-                        .settings
-                        .push(format!("{}{name}", compose::ENV_FILE));
-                }
+                let Some(source) = found else {
+                    let setting = format!("{}{name}", compose::ENV_FILE);
+                    service.settings.push(setting);
+                    continue;
+                };
+                // What `environment` sets wins.
+                let set = service.environment.iter().map(|named| named.name.clone());
+                let set: BTreeSet<String> = set.collect();
+                let more = compose::env_file(&source).into_iter();
+                let more = more.filter(|named| !set.contains(&named.name));
+                service.environment.extend(more);
             }
         }
         Ok(())
     }
 
-    fn image(&mut self) -> Result<()> {
+    fn read_image(&mut self) -> Result<()> {
         let found = files::dockerfiles(self.tree, &self.interface)?;
         for other in files::other_dockerfiles(self.tree) {
             if !found.contains(&other) {
@@ -252,25 +255,24 @@ impl Reader<'_> {
         };
         let ignore = Ignore::read(&ignore.unwrap_or_default());
         let copied = Copied::new(self.tree, &ignore, &image, &folder_of(first));
-        self.interface.held = (!copied.any).then(|| copied.held());
-        self.interface.landed.clone_from(&copied.files);
-        // What a pattern takes goes by its name.
         let held = copied.held();
+        // A pattern is replaced by the files that it matches.
+        let names = |source: String| {
+            let pattern = is_pattern(&source).then(|| clean(&source));
+            let matched = |path: &str| Some(path[..head(pattern.as_ref()?, path)?].to_owned());
+            let paths = held.iter().filter_map(RepoPath::as_str);
+            let mut names: BTreeSet<String> = paths.filter_map(matched).collect();
+            if names.is_empty() {
+                names.insert(source);
+            }
+            names
+        };
         for copy in &mut image.copies {
-            let names = |source: String| {
-                let heads = held.iter().filter_map(|path| {
-                    let path = path.as_str()?;
-                    Some(path[..head(&clean(&source), path)?].to_owned())
-                });
-                let mut heads: BTreeSet<String> = heads.filter(|_| is_pattern(&source)).collect();
-                if heads.is_empty() {
-                    heads.insert(source);
-                }
-                heads
-            };
             let sources = std::mem::take(&mut copy.sources).into_iter();
             copy.sources = sources.flat_map(names).collect();
         }
+        self.interface.landed.clone_from(&copied.files);
+        self.interface.held = (!copied.any).then_some(held);
         self.copied = Some(copied);
         self.interface.image = Some(image);
         self.interface.dockerfile = Some(first.clone());
@@ -283,19 +285,19 @@ impl Reader<'_> {
         held.is_none_or(|held| held.contains(path))
     }
 
-    fn python(&mut self) -> Result<()> {
-        // One beside the worker's own program is another product's.
+    fn read_python(&mut self) -> Result<()> {
+        // If a program of the worker starts, a missing one belongs to another product.
         let mut absent = std::mem::take(&mut self.absent);
         absent.retain(|_| !self.starts_python);
-        let files = self.data()?;
+        let files = self.data_files()?;
         let named = files.iter().map(|source| (source.path.to_string(), source));
         let data = named.collect();
         let sources = std::mem::take(&mut self.interface.sources);
-        let is_python = |source: &&Source| {
-            source.path.name().ends_with(b".py") || files::shebang(&source.text).contains("python")
+        let is_program = |source: &&Source| {
+            is_python(&source.path) || files::shebang(&source.text).contains("python")
         };
-        let own = sources.values().filter(is_python);
-        let program: Vec<&Source> = own.chain(&self.inline).collect();
+        let programs = sources.values().filter(is_program);
+        let program: Vec<&Source> = programs.chain(&self.inline).collect();
         // Where nothing that starts is known, everything that the image holds may run.
         let is_known = self.starts_python || self.starts_script && !self.starts_other;
         let mentioned = self.mentions.iter().filter(|path| self.holds(path));
@@ -316,33 +318,28 @@ impl Reader<'_> {
         facts.handed.append(&mut self.interface.python.handed);
         self.interface.python = facts;
         self.interface.sources = sources;
-        self.configurations()
+        self.read_configurations()
     }
 
-    /// Puts the flags of files that `SGLang` is given with `--config` in the place of that flag. A
-    /// file that is not in the repository is somebody else's.
-    fn configurations(&mut self) -> Result<()> {
+    /// Replaces `--config FILE` by the flags in that file, if the repository has it.
+    fn read_configurations(&mut self) -> Result<()> {
         let all = std::mem::take(&mut self.interface.python.flags);
-        // What always stands in the command wins.
+        // Flags that are always in the command win.
         let fixed = all.iter().filter(|given| given.is_fixed());
-        let said: BTreeSet<String> = fixed.map(|given| given.flag.clone()).collect();
+        let fixed: BTreeSet<String> = fixed.map(|given| given.flag.clone()).collect();
         let mut read = BTreeSet::new();
         for given in all {
             let file = match &given.value {
-                python::FlagValue::Fixed(file) if given.flag == "--config" => {
+                FlagValue::Fixed(file) if given.flag == "--config" => {
                     let is_elsewhere = file.starts_with('/') && self.copied.is_some();
-                    match self.in_image(file, None) {
-                        None if is_elsewhere => None,
-                        found => found.or_else(|| self.resolve(file, None).into_iter().next()),
-                    }
+                    let named = || self.resolve(file, None).into_iter().next();
+                    let found = self.in_image(file, None);
+                    found.or_else(|| named().filter(|_| !is_elsewhere))
                 }
                 _ => None,
             };
-            let how = (given.runs, given.reached);
-            if file
-                .as_ref()
-                .is_some_and(|file| !read.insert((file.clone(), how)))
-            {
+            let is_read = |file: &RepoPath| !read.insert((file.clone(), given.runs, given.reached));
+            if file.as_ref().is_some_and(is_read) {
                 continue;
             }
             let source = file.map(|file| self.source(&file)).transpose()?.flatten();
@@ -350,40 +347,45 @@ impl Reader<'_> {
                 self.interface.python.flags.push(given);
                 continue;
             };
-            match yaml::read(&source, &[Hides::Flags]) {
-                Ok(root) => {
-                    let flags = configured(&source, &yaml::typed(&root, &source.text), &given);
-                    let more = flags.into_iter().filter(|one| !said.contains(&one.flag));
-                    self.interface.python.flags.extend(more);
-                }
-                Err(unread) => self.unread.push(unread),
-            }
+            let root = yaml::read(&source, &[Hides::Flags], &mut self.unread);
+            let flags = configured(&source, &yaml::typed(&root, &source.text), &given);
+            let more = flags.into_iter().filter(|one| !fixed.contains(&one.flag));
+            self.interface.python.flags.extend(more);
         }
         Ok(())
     }
 }
 
-/// The flags that a file says as `SGLang` takes them: `true` is a switch, and `false` no flag.
+/// The flags in a file as `SGLang` reads them: `true` is a switch, and `false` no flag.
 fn configured(source: &Source, root: &JsonNode, given: &FlagGiven) -> Vec<FlagGiven> {
     let flag = |member: &Member| {
         let value = match &member.value.kind {
-            JsonKind::Bool(true) => python::FlagValue::Alone,
+            JsonKind::Bool(true) => FlagValue::Alone,
             JsonKind::Bool(false) | JsonKind::Null => return None,
             JsonKind::Array(items) => {
                 let texts: Option<Vec<String>> = items.iter().map(JsonNode::scalar).collect();
-                python::FlagValue::Fixed(texts?.join(" "))
+                FlagValue::Fixed(texts?.join(" "))
             }
-            _ => python::FlagValue::Fixed(member.value.scalar()?),
+            _ => FlagValue::Fixed(member.value.scalar()?),
         };
         Some(FlagGiven {
             flag: format!("--{}", member.key.replace('_', "-")),
             value,
             from: Vec::new(),
-            place: source.place(member.key_span.clone()),
+            place: member.place(source),
             ..given.clone()
         })
     };
     root.members().iter().filter_map(flag).collect()
+}
+
+fn is_python(path: &RepoPath) -> bool {
+    path.name().ends_with(b".py")
+}
+
+fn is_supervisor(source: &Source) -> bool {
+    let name = source.path.name();
+    name.ends_with(b".conf") || name.ends_with(b".ini")
 }
 
 /// A path's last part.

@@ -1,41 +1,42 @@
 //! Programs that supervisor's configuration starts, and files that the Python names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::run::{Invocation, When};
-use super::{Hides, Reader, RepoPath, Run, Source, python, shell};
+use super::run::{Job, When};
+use super::{Hides, Reader, RepoPath, Run, Source, is_python, is_supervisor, python, shell};
 
 impl Reader<'_> {
-    pub fn programs(&mut self) {
+    pub fn find_programs(&mut self) {
         for (path, entry) in self.tree.entries() {
             if entry.mode.is_file() {
                 let same = self.names.entry(path.name().to_vec()).or_default();
                 same.push(path.clone());
             }
         }
-        let sources = self.interface.sources.values().filter(|source| {
-            let name = source.path.name();
-            name.ends_with(b".conf") || name.ends_with(b".ini")
-        });
-        for source in sources.cloned().collect::<Vec<Source>>() {
-            let held = self.holds(&source.path);
-            self.supervisor(&source, if held { When::Start } else { When::Never });
+        let sources = self.interface.sources.values();
+        let sources = sources.filter(|source| is_supervisor(source)).cloned();
+        for source in sources.collect::<Vec<Source>>() {
+            let is_held = self.holds(&source.path);
+            self.read_supervisor(source, if is_held { When::Start } else { When::Never });
         }
-        self.mentioned();
+        self.find_mentions();
+    }
+
+    /// The repository's files of that name, in any folder.
+    pub fn files_named(&self, name: &str) -> impl Iterator<Item = &RepoPath> {
+        self.names.get(name.as_bytes()).into_iter().flatten()
     }
 
     /// Scripts and programs that a Python file names in quotes: it may start them.
-    fn mentioned(&mut self) {
-        for source in self.interface.sources.values() {
-            if !source.path.name().ends_with(b".py") {
-                continue;
-            }
+    fn find_mentions(&mut self) {
+        let sources = self.interface.sources.values();
+        for source in sources.filter(|source| is_python(&source.path)) {
             for end in [".sh\"", ".sh'", ".py\"", ".py'"] {
                 for (at, _) in source.text.match_indices(end) {
-                    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-                    let from = source.text[..at].trim_end_matches(is_part).len();
+                    let from = source.text[..at].trim_end_matches(is_name_part).len();
                     let name = &source.text[from..at + end.len() - 1];
                     let files = self.names.get(name.as_bytes()).into_iter().flatten();
                     self.mentions.extend(files.cloned());
@@ -47,12 +48,12 @@ impl Reader<'_> {
     /// Scripts and programs that Python may start and that hand their arguments on to the server.
     pub fn launchers(&self, sources: &BTreeMap<RepoPath, Source>) -> BTreeSet<String> {
         let hands_on = |source: &&Source| {
-            if source.path.name().ends_with(b".py") {
+            if is_python(&source.path) {
                 return python::hands_on(&source.text);
             }
             shell::parse(&source.text).commands.iter().any(|command| {
                 let all = |word: &shell::Word| matches!(&*word.text, "$@" | "$*");
-                command.sglang().is_some() && command.words.iter().any(all)
+                command.server_flags().is_some() && command.words.iter().any(all)
             })
         };
         let mentioned = self.mentions.iter().filter_map(|path| sources.get(path));
@@ -61,23 +62,16 @@ impl Reader<'_> {
     }
 
     /// Files that a Python program names and that it may read its tables from.
-    pub fn data(&self) -> Result<Vec<Source>> {
-        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    pub fn data_files(&self) -> Result<Vec<Source>> {
         let texts = self.interface.sources.values().chain(&self.inline);
-        let words: BTreeSet<&str> = texts
-            .flat_map(|source| source.text.split(|c| !is_word(c)))
-            .filter(|word| word.split_once('.').is_some_and(|(_, end)| end != "py"))
-            .collect();
-        // `load_dotenv()` takes it without being told.
+        let words = texts.flat_map(|source| source.text.split(|c| !is_name_part(c)));
+        let is_name = |word: &&str| word.split_once('.').is_some_and(|(_, end)| end != "py");
+        // `load_dotenv()` reads this file by default.
         let loads = |source: &Source| source.text.contains("load_dotenv");
         let dotenv = self.interface.sources.values().any(loads).then_some(".env");
-        let words: BTreeSet<&str> = words.into_iter().chain(dotenv).collect();
+        let names: BTreeSet<&str> = words.filter(is_name).chain(dotenv).collect();
         let mut found = Vec::new();
-        for path in words
-            .iter()
-            .filter_map(|word| self.names.get(word.as_bytes()))
-            .flatten()
-        {
+        for path in names.iter().flat_map(|name| self.files_named(name)) {
             let size = self.tree.entries().get(path).and_then(|entry| entry.size);
             let most = python::LARGEST_DATA;
             if !self.holds(path) || size.is_some_and(|size| size > most as u64) {
@@ -93,52 +87,41 @@ impl Reader<'_> {
     }
 
     /// `command=` of each program; `%(ENV_NAME)s` is the variable NAME.
-    pub fn supervisor(&mut self, source: &Source, when: When) {
+    pub fn read_supervisor(&mut self, source: Source, when: When) {
+        let source = Rc::new(source);
         for (start, line) in source.lines() {
             let Some((key, value)) = line.split_once('=') else {
                 continue;
             };
+            let key = key.trim();
             let range = start..start + line.len();
-            if key.trim() == "files" && when == When::Start {
+            if key == "files" && when == When::Start {
                 let what = "what the files say that are included here is not read";
                 let hides = [Hides::Variables, Hides::Flags];
                 self.unread.push(source.unread(range.clone(), what, &hides));
             }
-            if !matches!(key.trim(), "command" | "environment" | "directory" | "user") {
+            if !matches!(key, "command" | "environment" | "directory" | "user") {
                 continue;
             }
             let (before, behind) = source.text.split_at(start);
-            let says_never = |text: &str| text.replace(' ', "").contains("autostart=false");
-            let mut section = before
-                .rsplit("\n[")
-                .take(1)
-                .chain(behind.split("\n[").take(1));
-            let when = if section.any(says_never) {
-                When::Never
-            } else {
-                when
-            };
+            let is_off = |text: &str| text.replace(' ', "").contains("autostart=false");
+            let (head, rest) = (before.rsplit("\n[").next(), behind.split("\n[").next());
+            let is_off = head.is_some_and(is_off) || rest.is_some_and(is_off);
+            let when = if is_off { When::Never } else { when };
             let mut text = value.replace("%%", "%");
-            while let Some(at) = text.find("%(ENV_") {
-                let Some(length) = text[at..].find(")s") else {
-                    break;
-                };
+            while let Some(at) = text.find("%(ENV_")
+                && let Some(length) = text[at..].find(")s")
+            {
                 let name = format!("${{{}}}", &text[at + 6..at + length]);
                 text.replace_range(at..at + length + 2, &name);
             }
             let mut script = shell::parse(&text);
-            for command in &mut script.commands {
-                for word in &mut command.words {
-                    word.range = range.clone();
-                }
-            }
-            for read in &mut script.reads {
-                read.range = range.clone();
-            }
-            if key.trim() != "command" {
-                script.commands.clear();
-            }
-            if key.trim() == "environment" && when == When::Start {
+            let words = script.commands.iter_mut().flat_map(|it| &mut it.words);
+            words.for_each(|word| word.range = range.clone());
+            let reads = script.reads.iter_mut();
+            reads.for_each(|read| read.range = range.clone());
+            script.commands.retain(|_| key == "command");
+            if key == "environment" && when == When::Start {
                 for (name, value) in pairs(value) {
                     let place = source.place(range.clone());
                     self.interface.exports.push((name, value, place));
@@ -151,10 +134,15 @@ impl Reader<'_> {
                 workdir: None,
                 place: source.place(range),
             };
-            let file = source.path.clone();
-            self.jobs.push(Invocation { file, run, when });
+            let source = source.clone();
+            self.jobs.push(Job { source, run, when });
         }
     }
+}
+
+/// Whether a character is part of a file's name as code writes it.
+fn is_name_part(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
 /// `NAME="value",OTHER=value`, as supervisor writes an environment.
@@ -168,8 +156,8 @@ fn pairs(text: &str) -> Vec<(String, String)> {
         }
         c == ',' && quote.is_none()
     });
-    parts
-        .filter_map(|part| part.trim().split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned()))
-        .collect()
+    let pairs = parts.filter_map(|part| part.trim().split_once('='));
+    let pairs = pairs.map(|(name, value)| (name, value.trim_matches(['"', '\''])));
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    pairs.collect()
 }

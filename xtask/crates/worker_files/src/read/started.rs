@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::{Reader, RepoPath, files, last_part};
-use crate::glob::clean;
+use super::{Reader, RepoPath, files, is_python, last_part};
+use crate::glob::{clean, repo_path};
 use crate::shell::{Command, Word};
 use crate::{is_one_of, steps};
 
@@ -58,10 +58,9 @@ impl Reader<'_> {
                     continue;
                 }
                 let first = files::shebang(&self.interface.sources[&path].text);
-                let name = path.name();
-                let kind = if name.ends_with(b".py") || first.contains("python") {
+                let kind = if is_python(&path) || first.contains("python") {
                     ProgramKind::Python
-                } else if name.ends_with(b".sh") || shell || first.contains("sh") {
+                } else if path.name().ends_with(b".sh") || shell || first.contains("sh") {
                     ProgramKind::Shell
                 } else {
                     continue;
@@ -98,15 +97,14 @@ impl Reader<'_> {
         if let Some(path) = self.in_image(word, workdir).or_else(on_path) {
             return vec![path];
         }
-        let path = RepoPath::from(clean(word).as_str());
-        let entry = self.tree.entries().get(&path);
-        if self.copied.is_none() && entry.is_some_and(|entry| entry.mode.is_file()) {
+        let path = repo_path(word);
+        if self.copied.is_none() && self.is_file(&path) {
             return vec![path];
         }
         if !name.contains('.') && !word.contains('/') {
             return Vec::new();
         }
-        let paths = self.names.get(name.as_bytes()).into_iter().flatten();
+        let paths = self.files_named(name);
         paths.filter(|path| self.holds(path)).cloned().collect()
     }
 
@@ -126,13 +124,12 @@ impl Reader<'_> {
             if let Some(path) = self.in_image(name, workdir) {
                 return vec![path];
             }
-            let last = last_part(name);
-            let same = self.names.get(last.as_bytes()).into_iter().flatten();
-            let same = same.filter(|path| {
+            let is_module = |path: &&RepoPath| {
                 let text = path.to_string();
                 self.holds(path) && (text == *name || text.ends_with(&format!("/{name}")))
-            });
-            same.cloned().collect()
+            };
+            let same = self.files_named(last_part(name));
+            same.filter(is_module).cloned().collect()
         };
         names.iter().flat_map(files).collect()
     }

@@ -4,32 +4,34 @@ use super::{File, Form, Hit};
 use crate::dockerfile::{Named, is_predefined};
 use crate::{Source, bake, compose};
 
-/// `dockerfile` is where the Dockerfile lies: what builds another is passed over.
+/// `dockerfile` is the path of the Dockerfile; builds of another one are skipped.
 pub(super) fn find(file: &File, dockerfile: &str, declared: &[String]) -> Vec<Hit> {
-    let mut passed = match file.form {
+    let passed = match file.form {
         Form::Yaml => in_compose(&file.source, dockerfile),
         Form::Hcl => in_bake(&file.source, dockerfile),
         _ => Vec::new(),
     };
-    passed.retain(|arg| is_undeclared(&arg.name, declared));
-    let all = declared.join(", ");
     let instead = match declared {
         [] => "leave it out: the Dockerfile declares no argument".to_owned(),
-        _ => format!("leave it out, or pass one that is declared: {all}"),
+        all => format!(
+            "leave it out, or pass one that is declared: {}",
+            all.join(", ")
+        ),
     };
     let hit = |arg: Named| {
         let what = format!("the Dockerfile declares no argument `{}`", arg.name);
         (arg.place.start, what, instead.clone())
     };
-    passed.into_iter().map(hit).collect()
+    undeclared(passed, declared).map(hit).collect()
 }
 
-pub(super) fn is_undeclared(name: &str, declared: &[String]) -> bool {
-    !declared.iter().any(|known| known == name) && !is_predefined(name)
+/// The arguments among these that the Dockerfile does not declare.
+pub(super) fn undeclared(passed: Vec<Named>, declared: &[String]) -> impl Iterator<Item = Named> {
+    let is_declared = |arg: &Named| declared.contains(&arg.name) || is_predefined(&arg.name);
+    passed.into_iter().filter(move |arg| !is_declared(arg))
 }
 
-/// Whether a build with this context and file builds the worker's Dockerfile, rather than another of
-/// the repository.
+/// Whether a build with this context and file builds the worker's Dockerfile.
 fn is_ours(context: &str, file: &str, dockerfile: &str) -> bool {
     matches!(context, "." | "./" | "") && file.trim_start_matches("./") == dockerfile
 }

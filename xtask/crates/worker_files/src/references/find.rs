@@ -122,21 +122,19 @@ fn path(file: &File, gone: &Gone<'_>, head: &str, word: &str) -> Option<(String,
         return None;
     }
     let is_prose = file.form == Form::Prose && instead == ".";
-    let folder = is_prose.then(|| gone.folder_now(path.trim_end_matches('/')));
+    let folder = is_prose.then(|| gone.new_folder(path.trim_end_matches('/')));
     Some((what, format!("{prefix}{}", folder.unwrap_or(instead))))
 }
 
-/// Whether a folder's name between these parts of a line means the folder. `src` and `builder` are
-/// words of many other things too (a build stage, an attribute of a picture), so the word counts
-/// only where a path is expected.
+/// Whether a folder's name between these parts of a line means the folder. `src` and `builder` may
+/// also be a build stage or an attribute, so the word counts only where a path is expected.
 pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
     let stands_behind = |c: char| c.is_whitespace() || "\"'[,=(".contains(c);
     let goes_on = |c: char| is_path_char(c) || ":(".contains(c);
-    let (line, marks) = (head.trim_start(), ["#", ";", "//"]);
-    if !head.is_empty() && !head.ends_with(stands_behind)
-        || rest.starts_with(goes_on)
-        || marks.iter().any(|mark| line.starts_with(mark))
-    {
+    let line = head.trim_start();
+    let is_comment = line.starts_with(['#', ';']) || line.starts_with("//");
+    let is_part = !head.is_empty() && !head.ends_with(stands_behind) || rest.starts_with(goes_on);
+    if is_part || is_comment {
         return false;
     }
     let is_quoted = head.ends_with(['"', '\'']) && rest.starts_with(['"', '\'']);
@@ -153,12 +151,12 @@ pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
             let key = line.trim_start_matches("- ").split_once([':', '=']);
             let key = key.map(|(key, _)| key.trim().trim_matches(['"', '\'']));
             let last = words.clone().next_back().unwrap_or_default();
-            !last.starts_with("--")
-                && (key.is_some_and(|key| is_one_of(KEYS, key))
-                    || form == Form::Code && bare.ends_with('=')
-                    || words.any(|word| {
-                        is_one_of(TOOLS, word.trim_matches(['"', '\'', '@', '`', '(']))
-                    }))
+            let is_tool =
+                |word: &str| is_one_of(TOOLS, word.trim_matches(['"', '\'', '@', '`', '(']));
+            let takes_path = key.is_some_and(|key| is_one_of(KEYS, key))
+                || form == Form::Code && bare.ends_with('=')
+                || words.any(is_tool);
+            takes_path && !last.starts_with("--")
         }
     }
 }
@@ -176,7 +174,7 @@ fn module(gone: &Gone<'_>, dotted: &str) -> Option<(String, String)> {
         let files = [format!("{path}.py"), format!("{path}/__init__.py")];
         let mut files = files.iter().map(String::as_str);
         let file = files.find(|file| gone.files.contains_key(file))?;
-        let now = gone.instead(file);
+        let now = gone.replacement(file);
         let now = now.trim_end_matches(".py").trim_end_matches("/__init__");
         let what = format!("the module `{}` is gone", parts[..count].join("."));
         Some((what, now.replace('/', ".")))

@@ -1,7 +1,7 @@
 //! What still points at something that the migration moved.
 //!
-//! Pure: the repository's own files go in, a list comes out. Only whole paths count, and only such
-//! as are gone: `mysrc/a.py`, an address, or a path that the result still has is no finding.
+//! Only whole paths that are gone count: `mysrc/a.py`, an address, or a path that the result still
+//! has is no finding.
 
 mod arguments;
 mod find;
@@ -15,6 +15,9 @@ use crate::{Source, bake};
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::output::cut;
 use xtask_core::tree::{Entries, RepoPath, same};
+
+/// The paths of files with their contents.
+pub type Files = [(RepoPath, Vec<u8>)];
 
 pub struct After<'a> {
     pub moved: &'a [(RepoPath, RepoPath)],
@@ -48,16 +51,15 @@ pub enum MentionKind {
 }
 
 /// Fixed strings of which every file with a finding holds at least one: the names of what retires
-/// and of what leaves `.runpod/`, and how build arguments are passed. A file that upstream's
-/// replaces is still found under its name.
+/// and of what leaves `.runpod/`, and how build arguments are passed.
 pub fn candidates() -> Vec<String> {
     let needles = layout::RETIRED.iter().chain(&[layout::RUNPOD, "args"]);
     needles.map(|&needle| needle.to_owned()).collect()
 }
 
-/// Everything in `files` that dangles after the migration, in the order of paths and lines. What
-/// is in `outdated/` and what records the past (a change log) is passed over.
-pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Dangling> {
+/// Everything in `files` that dangles after the migration, in the order of paths and lines. Change
+/// logs and files in `outdated/` are skipped.
+pub fn dangling(files: &Files, after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let mut found = Vec::new();
     for file in files.iter().filter_map(File::open) {
@@ -70,9 +72,8 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
     found
 }
 
-/// Every symbolic link in `links` (its path, and what it names) that stays and no longer leads where
-/// it led, because that moved.
-pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>) -> Vec<Dangling> {
+/// Every symbolic link in `links` (its path and its target) that stays and whose target moved.
+pub fn links(links: &Files, before: &Entries, after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let stays = |path: &RepoPath| {
         let entries = (before.get(path), after.result.get(path));
@@ -84,8 +85,8 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
         }
         let named = link.leads_to(target)?;
         let named = named.as_str()?;
-        let folder = || gone.folders.contains(named).then(|| gone.folder_now(named));
-        let file = gone.files.contains_key(named).then(|| gone.instead(named));
+        let folder = || gone.folders.contains(named).then(|| gone.new_folder(named));
+        let file = gone.files.get(named).map(|_| gone.replacement(named));
         let instead = file.or_else(folder)?;
         Some(Dangling {
             path: link.clone(),
@@ -102,9 +103,8 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
     found
 }
 
-/// Everything in `files` that names `folder`, which will be removed with all that is in it. A path that
-/// begins with the folder and a slash counts even where no file of that name is known.
-pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
+/// Everything in `files` that names `folder`, which will be removed, or a path below it.
+pub fn removed(files: &Files, folder: &str) -> Vec<Dangling> {
     let mut found = Vec::new();
     for file in files.iter().filter_map(File::open) {
         // One line is one thing to do.
@@ -118,11 +118,9 @@ pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
         });
         found.extend(file.findings(hits.collect()));
     }
-    for one in &mut found {
-        if is_aside(&one.path, &one.text) {
-            one.kind = MentionKind::Prose;
-        }
-    }
+    let is_aside = |one: &&mut Dangling| is_aside(&one.path, &one.text);
+    let asides = found.iter_mut().filter(is_aside);
+    asides.for_each(|one| one.kind = MentionKind::Prose);
     found.sort();
     found
 }
@@ -138,7 +136,7 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
     let quote = before.ends_with(['"', '\'']);
     let rest = after.strip_prefix('.');
     let dotted = rest.is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
-    let import = ["from ", "import "].contains(&before.trim_start());
+    let import = matches!(before.trim_start(), "from " | "import ");
     let module = form == Form::Python && (import || quote && dotted);
     let quoted = quote && after.starts_with(['"', '\'']);
     // `OLD=outdated`, `ARG OLD=outdated`, `OLD := outdated`, to be put before a path.
@@ -151,8 +149,7 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
             && (quoted || context || assigned || find::is_folder(form, before, after))
 }
 
-/// Whether a line of a file that runs only tells something: a comment, or an entry in a list of
-/// what is passed over, which loses its meaning and breaks nothing.
+/// Whether a line that names what is gone breaks nothing: a comment, an entry of `.gitignore`.
 fn is_aside(path: &RepoPath, line: &str) -> bool {
     let is_comment = line.starts_with('#') && !line.starts_with("#!")
         || ["//", "<!--"].iter().any(|mark| line.starts_with(mark));
@@ -167,34 +164,28 @@ struct File {
 /// A place in a file's text, what is wrong there, and what to write instead.
 type Hit = (usize, String, String);
 
-/// A bake file without the arguments that the worker's Dockerfile does not declare, as far as each
-/// stands on a line of its own.
+/// A bake file without the arguments on lines of their own that the Dockerfile does not declare.
 pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
     let text = std::str::from_utf8(bake).ok()?;
     let source = Source::new(bake::FILE.into(), bake);
-    let mut undeclared = arguments::in_bake(&source, "Dockerfile");
-    undeclared.retain(|arg| arguments::is_undeclared(&arg.name, declared));
+    let passed = arguments::in_bake(&source, "Dockerfile");
+    let undeclared = arguments::undeclared(passed, declared).collect();
     let without = bake::without_arguments(text, undeclared);
     (without != text).then_some(without)
 }
 
-/// Every place in `files` that hands the Dockerfile at `dockerfile` an argument that it does not
-/// declare.
-pub fn undeclared(
-    files: &[(RepoPath, Vec<u8>)],
-    dockerfile: &str,
-    declared: &[String],
-) -> Vec<Dangling> {
+/// Every place in `files` that passes the Dockerfile an argument that it does not declare.
+pub fn undeclared(files: &Files, dockerfile: &str, declared: &[String]) -> Vec<Dangling> {
     let files = files.iter().map(|(path, bytes)| File::new(path, bytes));
     let found = |file: File| file.findings(arguments::find(&file, dockerfile, declared));
     files.flat_map(found).collect()
 }
 
 impl File {
-    /// Text that is no record of the past and lies outside of `outdated/`.
+    /// Opens a text file that is no change log and not in `outdated/`.
     fn open((path, bytes): &(RepoPath, Vec<u8>)) -> Option<Self> {
         let is_text = !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok();
-        let counts = is_text && !path.is_within(OUTDATED) && !is_record(path);
+        let counts = is_text && !path.is_within(OUTDATED) && !is_change_log(path);
         counts.then(|| Self::new(path, bytes))
     }
 
@@ -205,7 +196,7 @@ impl File {
         }
     }
 
-    /// What is said of the file. The first hit at a place stands.
+    /// The findings in the file. The first hit at a place counts.
     fn findings(&self, mut hits: Vec<Hit>) -> Vec<Dangling> {
         hits.sort_by_key(|(offset, ..)| *offset);
         hits.dedup_by_key(|(offset, ..)| *offset);
@@ -230,7 +221,7 @@ impl File {
 }
 
 /// What a file is written in, as far as it matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Prose,
     Python,
@@ -259,7 +250,7 @@ impl Form {
 }
 
 /// Change logs say what was true once.
-fn is_record(path: &RepoPath) -> bool {
+fn is_change_log(path: &RepoPath) -> bool {
     let name = String::from_utf8_lossy(path.name()).to_lowercase();
     let starts = ["changelog", "changes.", "history."];
     starts.iter().any(|start| name.starts_with(start))
@@ -269,12 +260,8 @@ fn is_record(path: &RepoPath) -> bool {
 fn has(entries: &Entries, path: &RepoPath) -> bool {
     let below = RepoPath::new([path.as_bytes(), b"/"].concat());
     let is_below = |next: &RepoPath| next.as_bytes().starts_with(below.as_bytes());
-    let is_folder = || {
-        entries
-            .range(&below..)
-            .next()
-            .is_some_and(|(next, _)| is_below(next))
-    };
+    let next = || entries.range(&below..).next();
+    let is_folder = || next().is_some_and(|(next, _)| is_below(next));
     path.as_bytes().is_empty() || entries.contains_key(path) || is_folder()
 }
 
@@ -287,11 +274,11 @@ struct Gone<'a> {
 
 #[cfg(test)]
 thread_local! {
-    /// How often something was looked up: the tests' measure of time.
+    /// How often something was looked up, by which the tests measure time.
     static LOOKUPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-fn looked_up() {
+fn count_lookup() {
     #[cfg(test)]
     LOOKUPS.set(LOOKUPS.get() + 1);
 }
@@ -305,8 +292,8 @@ impl<'a> Gone<'a> {
         let files: BTreeMap<&str, &str> = names.collect();
         let mut folders = BTreeSet::new();
         for mut folder in files.keys().copied() {
-            looked_up();
-            // A folder that is there already has its own above it.
+            count_lookup();
+            // If a folder is known, so are those above it.
             while let Some((above, _)) = folder.rsplit_once('/')
                 && folders.insert(above)
             {
@@ -322,13 +309,12 @@ impl<'a> Gone<'a> {
     }
 
     fn exists(&self, path: &str) -> bool {
-        looked_up();
+        count_lookup();
         has(self.result, &RepoPath::from(path))
     }
 
-    /// What the result has in place of a file that is gone: its modern counterpart, or else where
-    /// it went.
-    fn instead(&self, file: &str) -> String {
+    /// What replaces a file that is gone: its modern counterpart, or else the moved file.
+    fn replacement(&self, file: &str) -> String {
         let is_here = |modern: &&str| self.result.contains_key(&RepoPath::from(*modern));
         let modern = counterpart(file).filter(is_here);
         let to = modern.or(self.files.get(file).copied());
@@ -338,49 +324,44 @@ impl<'a> Gone<'a> {
     /// The folder among those that are gone that holds `path`, or is it; the topmost one.
     fn folder<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
         let slashes = path.match_indices('/').map(|(at, _)| at);
-        let ends = slashes.chain([path.len()]).inspect(|_| looked_up());
-        let end = ends
-            .into_iter()
-            .find(|end| self.folders.contains(&path[..*end]))?;
+        let mut ends = slashes.chain([path.len()]).inspect(|_| count_lookup());
+        let end = ends.find(|end| self.folders.contains(&path[..*end]))?;
         Some((&path[..end], path[end..].trim_start_matches('/')))
     }
 
-    /// What took the place of what is gone: `None` if nothing by that path went away. `below` is
-    /// what to write for a path that names no single file.
+    /// What happened to a path that is gone, and what to write instead.
     fn lookup(&self, path: &str) -> Option<(String, String)> {
         let path = path.trim_end_matches('/');
         if path.is_empty() || self.exists(path) {
             return None;
         }
         if let Some(to) = self.files.get(path) {
-            return Some((format!("`{path}` is now `{to}`"), self.instead(path)));
+            return Some((format!("`{path}` is now `{to}`"), self.replacement(path)));
         }
         let (folder, below) = self.folder(path)?;
-        let to = self.folder_now(folder);
+        let to = self.new_folder(folder);
         let what = format!("`{folder}/` is now `{to}/`");
-        let instead = match (MODERN_ROOTS.contains(&folder), below) {
-            (true, "") => ".".to_owned(),
-            (true, "*" | "**" | "**/*") if folder == "src" => "*.py".to_owned(),
-            (true, below) => below.to_owned(),
-            (false, "") => to,
-            (false, below) => format!("{to}/{below}"),
+        let instead = match (folder, below) {
+            ("src" | "builder", "") => ".".to_owned(),
+            ("src", "*" | "**" | "**/*") => "*.py".to_owned(),
+            // Their modern counterparts lie at the root.
+            ("src" | "builder", below) => below.to_owned(),
+            (_, "") => to,
+            (_, below) => format!("{to}/{below}"),
         };
         Some((what, instead))
     }
 
-    fn folder_now(&self, folder: &str) -> String {
+    fn new_folder(&self, folder: &str) -> String {
         let first = format!("{folder}/");
         let from = (Bound::Included(&*first), Bound::Unbounded);
         let files = self.files.range::<str, _>(from);
-        let files = files.inspect(|_| looked_up());
+        let files = files.inspect(|_| count_lookup());
         let mut below = files.take_while(|(from, _)| from.starts_with(&first));
         let to = below.find_map(|(from, to)| to.strip_suffix(&from[folder.len()..]));
         to.map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)
     }
 }
-
-/// Folders of the old layout whose modern counterparts lie at the root.
-const MODERN_ROOTS: &[&str] = &["src", "builder"];
 
 /// The file of the modern layout that does what `file` did.
 fn counterpart(file: &str) -> Option<&str> {

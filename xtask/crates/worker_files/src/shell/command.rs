@@ -1,12 +1,14 @@
-//! A command's program behind the words that only lead to it, and what it gives to `SGLang`.
+//! A command's program behind those that only run it (`exec`, `timeout 5`), and the flags that it
+//! gives to `SGLang`.
 
 use std::ops::Range;
 
 use super::{Command, Word, is_name, variables};
 use crate::is_one_of;
 
+/// A flag that a command gives to `SGLang`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub struct ServerFlag {
     pub flag: String,
     /// What follows it: nothing for a switch.
     pub value: Option<String>,
@@ -15,8 +17,8 @@ pub struct Given {
     pub range: Range<usize>,
 }
 
-/// Programs that only show or look for the words behind them.
-pub(super) const SPEAKS: &str = "echo set printf grep egrep pgrep pkill logger cat";
+/// Programs that only print their arguments, or look for them.
+pub(super) const PRINTERS: &str = "echo set printf grep egrep pgrep pkill logger cat";
 
 impl Command {
     pub(super) fn new(words: Vec<Word>) -> Self {
@@ -48,8 +50,8 @@ impl Command {
         let before = self.words.iter().take(self.start);
         let by_env = before.filter_map(|word| word.text.split_once('='));
         let by_env = by_env.filter(|(name, _)| is_name(name));
-        let own = self.sets.iter().map(|(name, value)| (&**name, &**value));
-        own.chain(by_env)
+        let in_front = self.sets.iter().map(|(name, value)| (&**name, &**value));
+        in_front.chain(by_env)
     }
 
     pub fn line(&self) -> String {
@@ -63,7 +65,7 @@ impl Command {
     }
 
     /// The flags that the command gives to `SGLang`'s server, if it starts that.
-    pub fn sglang(&self) -> Option<Vec<Given>> {
+    pub fn server_flags(&self) -> Option<Vec<ServerFlag>> {
         let words = self.run();
         let text = |index: usize| self.word(index);
         let module = (0..words.len()).find(|&i| {
@@ -71,7 +73,7 @@ impl Command {
                 || text(i).ends_with("sglang/launch_server.py")
         });
         let from = match module {
-            Some(at) if !is_one_of(SPEAKS, self.program()) => at + 1,
+            Some(at) if !is_one_of(PRINTERS, self.program()) => at + 1,
             _ if self.program() == "sglang" && text(1) == "serve" => 2,
             _ => return None,
         };
@@ -84,7 +86,7 @@ impl Command {
             }
             let mut add = |value: Option<&str>| {
                 let names = value.map(variables).unwrap_or_default();
-                given.push(Given {
+                given.push(ServerFlag {
                     flag: flag.to_owned(),
                     value: value.map(str::to_owned),
                     from: names.into_iter().map(|(name, _)| name).collect(),
@@ -97,23 +99,21 @@ impl Command {
             }
             let may_be = |next: &&Word| !next.text.starts_with("--") && next.text != "$@";
             let first = rest.next_if(|next| may_be(next) && word.may_take(next));
-            // `--lora-paths a=b c=d`
-            let others = ["-", "$", "`"];
-            let is_value = |next: &&Word| {
-                !next.choice
-                    && word.may_take(next)
-                    && !others.iter().any(|other| next.text.starts_with(other))
+            let Some(first) = first else {
+                add(None);
+                continue;
             };
-            let mut value = first.map(|first| first.text.clone());
-            while let Some(value) = &mut value
-                && let Some(more) = rest.next_if(is_value)
-            {
-                value.push(' ');
-                value.push_str(&more.text);
+            // `--lora-paths a=b c=d`
+            let is_value = |next: &&Word| {
+                !next.choice && word.may_take(next) && !next.text.starts_with(['-', '$', '`'])
+            };
+            let mut value = first.text.clone();
+            while let Some(more) = rest.next_if(is_value) {
+                value = format!("{value} {}", more.text);
             }
-            add(value.as_deref());
+            add(Some(&value));
             let is_other = |next: &&Word| next.choice && !next.text.starts_with("--");
-            while let Some(other) = rest.next_if(|next| first.is_some() && is_other(next)) {
+            while let Some(other) = rest.next_if(is_other) {
                 add(Some(&other.text));
             }
         }
@@ -122,7 +122,7 @@ impl Command {
 
     /// Arguments of the server's command that the shell fills in: no flags, and no values of flags.
     pub fn filled_in(&self) -> Vec<&Word> {
-        if self.sglang().is_none() {
+        if self.server_flags().is_none() {
             return Vec::new();
         }
         let is_argument = |pair: &&[Word]| {
@@ -154,8 +154,8 @@ pub fn started_through(words: &[impl AsRef<str>]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Programs that only lead to another one, with their options that take a value of their own.
-const LEADS: [(&str, &str); 8] = [
+/// Programs that only run another one, with those of their options that take a value.
+const RUNNERS: [(&str, &str); 8] = [
     ("sudo", "-u -g -h -p -C -D -r -t"),
     ("env", "-u --unset -C --chdir"),
     ("exec", "-a"),
@@ -168,23 +168,23 @@ const LEADS: [(&str, &str); 8] = [
         "-N --cpunodebind -m --membind -C --physcpubind -i --interleave -p --preferred",
     ),
 ];
-const PLAIN_LEADS: &str = "catchsegv nohup time tini dumb-init command builtin setsid unbuffer gosu \
+const PLAIN_RUNNERS: &str = "catchsegv nohup time tini dumb-init command builtin setsid unbuffer gosu \
     su-exec catatonit taskset chrt";
-const RUN: &str = "conda mamba micromamba uv poetry pipenv pdm";
+const ENVIRONMENTS: &str = "conda mamba micromamba uv poetry pipenv pdm";
 
-/// Where the program stands behind what only leads to it.
+/// The index of the program, behind those that only run it.
 pub(super) fn start(words: &[impl AsRef<str>]) -> usize {
     let mut at = 0;
     let text = |at: usize| words.get(at).map_or("", AsRef::as_ref);
     loop {
         let name = text(at).rsplit('/').next().unwrap_or_default();
-        let leads = LEADS.iter().find(|(lead, _)| *lead == name);
+        let runner = RUNNERS.iter().find(|(runner, _)| *runner == name);
         // `conda run -n NAME PROGRAM`, `uv run PROGRAM`, `poetry run PROGRAM`
-        let runs = text(at + 1) == "run" && is_one_of(RUN, name);
-        let valued = match leads {
+        let runs = text(at + 1) == "run" && is_one_of(ENVIRONMENTS, name);
+        let valued = match runner {
             Some((_, options)) => options,
             None if runs => "-n --name -p --prefix --with --python",
-            None if is_one_of(PLAIN_LEADS, name) => "",
+            None if is_one_of(PLAIN_RUNNERS, name) => "",
             None => return at.min(words.len()),
         };
         at += usize::from(runs);
@@ -194,8 +194,8 @@ pub(super) fn start(words: &[impl AsRef<str>]) -> usize {
         }
         at += 1;
         while let Some(word) = words.get(at).map(AsRef::as_ref) {
-            let sets = name == "env" && word.contains('=')
-                || name == "sudo" && word.contains('=') && !word.starts_with('/');
+            let is_set = name == "env" || name == "sudo" && !word.starts_with('/');
+            let sets = is_set && word.contains('=');
             if !word.is_empty() && is_one_of(valued, word) {
                 at += 2;
             } else if word.starts_with('-') && word.len() > 1 || sets {

@@ -9,14 +9,14 @@ use std::ops::Range;
 use self::run::Announced;
 use self::words::Parts;
 use super::value::{ShellValue, Values};
-use super::{Command, Condition, Script, Variable, Word, Written, is_name, variables};
+use super::{Command, Condition, ConditionalFlag, Script, Variable, Word, is_name, variables};
 
 /// Substitutions and groups deeper than this are no script made by a person.
 const DEEPEST: usize = 40;
 /// `bash -c` inside `bash -c`.
 const MOST_SHELLS: usize = 6;
 
-/// So many times a script's own length may be filled in for its variables.
+/// The values that are filled in may be so many times as long as the script.
 const FILLED: usize = 16;
 
 fn is_name_byte(byte: u8) -> bool {
@@ -27,6 +27,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0)
 }
 
+/// Whether a byte ends a word without quotes.
 fn ends_word(byte: u8) -> bool {
     b" \t\n\r;&|()<>".contains(&byte)
 }
@@ -56,9 +57,8 @@ pub fn parse_called(text: &str, arguments: &[Word], sourced: &[String]) -> Scrip
         parser.values.put(&name, ShellValue::one(&*word.text));
     }
     if !arguments.is_empty() {
-        parser
-            .values
-            .put("@", ShellValue::Array(arguments.to_vec()));
+        let all = ShellValue::Array(arguments.to_vec());
+        parser.values.put("@", all);
     }
     parser.commands(None);
     parser.finish()
@@ -87,7 +87,7 @@ struct Parser<'a> {
     outer: Vec<Option<Condition>>,
     /// Whether `!` stands before the next condition.
     negated: bool,
-    /// The condition before.
+    /// The condition that what follows stands below.
     guard: Option<Condition>,
     /// Here-documents whose text begins behind the line.
     documents: Vec<Announced>,
@@ -182,7 +182,7 @@ impl<'a> Parser<'a> {
     /// Reads commands up to `until`, or to the end.
     fn commands(&mut self, until: Option<u8>) {
         self.deeper(|parser| {
-            let outer = std::mem::take(&mut parser.command);
+            let command = std::mem::take(&mut parser.command);
             let cases = std::mem::take(&mut parser.cases);
             let loops = parser.loops.take();
             let ticks = std::mem::replace(&mut parser.ticks, until == Some(b'`'));
@@ -198,8 +198,8 @@ impl<'a> Parser<'a> {
                 parser.token(byte);
             }
             parser.end_command();
-            parser.documents();
-            parser.command = outer;
+            parser.here_documents();
+            parser.command = command;
             parser.cases = cases;
             parser.loops = loops;
             parser.ticks = ticks;
@@ -220,7 +220,7 @@ impl<'a> Parser<'a> {
                 if self.outer.is_empty() {
                     self.guard = None;
                 }
-                self.documents();
+                self.here_documents();
             }
             b'(' if self.next_is(1, b'(') && self.command.words.is_empty() => {
                 self.at += 2;
@@ -258,7 +258,7 @@ impl<'a> Parser<'a> {
         if self.peek() == Some(byte) {
             self.at += 1;
             if byte == b'|' {
-                self.otherwise();
+                self.negate_guard();
             }
         } else if byte == b'|' {
             self.at += usize::from(self.peek() == Some(b'&'));
@@ -266,6 +266,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Goes on to the next line where a backslash continues this one.
     fn continues(&mut self) -> bool {
         let ends = match self.bytes.get(self.at + 1) {
             Some(b'\n') => 2,
@@ -286,15 +287,18 @@ impl<'a> Parser<'a> {
         self.at = inside;
         self.pass(|b| matches!(b, b' ' | b'\t'));
         if self.peek() == Some(b')') && self.command.words.len() == 1 {
-            let name = std::mem::take(&mut self.command).words.pop();
-            self.defined.extend(name.map(|word| word.text));
-            self.functions.push(self.braces);
             self.at += 1;
-            return;
+            let name = std::mem::take(&mut self.command).words.remove(0);
+            return self.define(&name.text);
         }
         self.at = inside;
         self.end_command();
         self.commands(Some(b')'));
+    }
+
+    fn define(&mut self, function: &str) {
+        self.defined.insert(function.to_owned());
+        self.functions.push(self.braces);
     }
 
     /// The pattern of a `case`, up to its bracket.
@@ -304,7 +308,7 @@ impl<'a> Parser<'a> {
             self.skip_line();
             return;
         }
-        if self.bytes[self.at.min(self.bytes.len())..].starts_with(b"esac") {
+        if self.slice(self.at..self.bytes.len()).starts_with("esac") {
             self.at += 4;
             self.keyword("esac");
             return;
@@ -316,26 +320,24 @@ impl<'a> Parser<'a> {
                 b')' => {
                     let words = self.slice(from..self.at).replace(['"', '\'', ' '], "");
                     if let Some((subject, _)) = self.cases.last().cloned() {
-                        self.compares(&subject, format!("in [{}]", words.replace('|', ",")));
-                        let names = variables(&subject).into_iter().next();
-                        self.guard =
-                            names
-                                .filter(|_| words != "*")
-                                .map(|(variable, _)| Condition {
-                                    variable,
-                                    if_empty: words.is_empty(),
-                                    word: Some(words.replace('|', " "))
-                                        .filter(|word| !word.is_empty()),
-                                });
+                        self.note_comparison(&subject, format!("in [{}]", words.replace('|', ",")));
+                        let name = variables(&subject).into_iter().next();
+                        self.guard = name
+                            .filter(|_| words != "*")
+                            .map(|(variable, _)| Condition {
+                                variable,
+                                if_empty: words.is_empty(),
+                                word: Some(words.replace('|', " ")).filter(|word| !word.is_empty()),
+                            });
                     }
                     self.at += 1;
                     break;
                 }
                 b'\\' => self.at += 2,
                 b'\'' => {
-                    self.quoted();
+                    self.single_quoted();
                 }
-                b'"' => self.double(&mut Parts::default()),
+                b'"' => self.double_quoted(&mut Parts::default()),
                 _ => self.at += 1,
             }
         }
@@ -360,7 +362,7 @@ impl<'a> Parser<'a> {
             self.at += usize::from(strips);
             self.blanks();
             let from = self.at;
-            self.pieces();
+            self.word_values();
             let delimiter = self.slice(from..self.at);
             let expands = !delimiter.contains(['"', '\'', '\\']);
             let delimiter = delimiter.replace(['"', '\'', '\\', '\0'], "");
@@ -381,7 +383,7 @@ impl<'a> Parser<'a> {
             // `< <(commands)`
             return;
         }
-        let words = self.pieces();
+        let words = self.word_values();
         let text: String = words.iter().map(|word| word.text.as_str()).collect();
         if operator == "<<<" {
             self.command.input = Some((text, from..self.at));
@@ -416,7 +418,7 @@ impl<'a> Parser<'a> {
         if (first || declares) && self.assignment() {
             return;
         }
-        let words = self.pieces();
+        let words = self.word_values();
         if self.at == start {
             // Nothing that a word could begin with.
             self.at += 1;
@@ -436,19 +438,15 @@ impl<'a> Parser<'a> {
                 } else if self.command.words.len() == 1 && written == "in" {
                     return;
                 }
-            }
-            if opener == "case" && written == "in" {
+            } else if opener == "case" && written == "in" {
                 let command = std::mem::take(&mut self.command);
                 let subject = command.words.get(1).map_or("", |word| &word.text);
                 self.cases.push((subject.to_owned(), true));
-                self.open();
+                self.open_block();
                 return;
-            }
-            if opener == "function" {
-                self.defined.insert(written.to_owned());
-                self.functions.push(self.braces);
+            } else if opener == "function" {
                 self.command = Command::default();
-                return;
+                return self.define(written);
             }
             if declares && is_name(written) && opener != "export" {
                 self.values.forget(written);
@@ -469,28 +467,25 @@ impl<'a> Parser<'a> {
         self.command.words.extend(words);
     }
 
-    fn open(&mut self) {
+    fn open_block(&mut self) {
         self.outer.push(self.guard.clone());
     }
 
-    fn close(&mut self) {
+    fn close_block(&mut self) {
         self.guard = self.outer.pop().flatten();
     }
 
-    /// What follows is for where the condition before does not hold.
-    fn otherwise(&mut self) {
-        if let Some(guard) = &mut self.guard {
-            guard.if_empty = !guard.if_empty;
-        }
+    fn negate_guard(&mut self) {
+        self.guard.iter_mut().for_each(Condition::negate);
     }
 
     /// Notes the flags in a text of the script.
-    fn written(&mut self, text: &str, when: Option<&Condition>) {
+    fn note_flags(&mut self, text: &str, condition: Option<&Condition>) {
         let words = text.split_whitespace();
         for word in words.filter(|word| word.starts_with("--") && word.len() > 2) {
-            self.script.flags.push(Written {
+            self.script.flags.push(ConditionalFlag {
                 flag: word.split('=').next().unwrap_or(word).to_owned(),
-                when: when.cloned(),
+                condition: condition.cloned(),
             });
         }
     }
@@ -498,11 +493,11 @@ impl<'a> Parser<'a> {
     /// Words of the grammar; true where the command itself is yet to come.
     fn keyword(&mut self, word: &str) -> bool {
         match word {
-            "if" | "while" | "until" => self.open(),
-            "fi" | "done" => self.close(),
+            "if" | "while" | "until" => self.open_block(),
+            "fi" | "done" => self.close_block(),
             "elif" => self.guard = self.outer.last().cloned().flatten(),
+            "else" => self.negate_guard(),
             "!" => self.negated = !self.negated,
-            "else" => self.otherwise(),
             "{" => self.braces += 1,
             "}" => {
                 self.braces = self.braces.saturating_sub(1);
@@ -511,7 +506,7 @@ impl<'a> Parser<'a> {
             }
             "esac" => {
                 self.cases.pop();
-                self.close();
+                self.close_block();
             }
             "then" | "do" => {}
             _ => return false,

@@ -17,7 +17,11 @@ fn reads(text: &str) -> Vec<String> {
 
 fn given(text: &str) -> Vec<String> {
     let script = parse(text);
-    let all = script.commands.iter().filter_map(Command::sglang).flatten();
+    let all = script
+        .commands
+        .iter()
+        .filter_map(Command::server_flags)
+        .flatten();
     all.map(|g| {
         format!("{} {}", g.flag, g.value.unwrap_or_default())
             .trim()
@@ -267,7 +271,7 @@ fn nothing_panics_on_unfinished_text() {
     ] {
         let script = parse(text);
         for command in &script.commands {
-            let _ = (command.sglang(), command.line());
+            let _ = (command.server_flags(), command.line());
         }
     }
 }

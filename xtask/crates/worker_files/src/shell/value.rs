@@ -1,4 +1,4 @@
-//! What the variables of a script hold, as far as the script says it.
+//! The values of a script's variables, as far as the script shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,28 +39,20 @@ pub struct Values {
 }
 
 impl Values {
-    pub fn new(given: &BTreeMap<String, String>) -> Self {
-        let one = |(name, value): (&String, &String)| (name.clone(), ShellValue::one(value));
-        Self {
-            known: given.iter().map(one).collect(),
-            ..Self::default()
+    pub fn new(environment: &BTreeMap<String, String>) -> Self {
+        let mut values = Self::default();
+        for (name, value) in environment {
+            values.known.insert(name.clone(), ShellValue::one(value));
         }
+        values
     }
 
     /// What another shell sees that runs this text.
     pub fn used_in(&self, text: &str) -> Self {
-        let mut used = Self {
-            exhausted: self.exhausted,
-            ..Self::default()
-        };
-        for (name, _) in variables(text) {
-            if let Some(value) = self.known.get(&name) {
-                used.known.insert(name.clone(), value.clone());
-            }
-            if self.set.contains(&name) {
-                used.set.insert(name);
-            }
-        }
+        let names: BTreeSet<String> = variables(text).into_iter().map(|(name, _)| name).collect();
+        let mut used = self.clone();
+        used.known.retain(|name, _| names.contains(name));
+        used.set.retain(|name| names.contains(name));
         used
     }
 
@@ -93,15 +85,15 @@ impl Values {
     }
 
     /// Sets a variable where the script may also leave it as it was.
-    pub fn maybe(&mut self, name: &str, text: String, before: Option<String>) {
-        let mut all = match self.known.remove(name) {
+    pub fn put_conditionally(&mut self, name: &str, text: String, before: Option<String>) {
+        let mut texts = match self.known.remove(name) {
             Some(ShellValue::Any(old)) => old,
-            Some(ShellValue::Array(_)) | None => before.into_iter().collect(),
+            _ => before.into_iter().collect(),
         };
-        if !all.contains(&text) {
-            all.push(text);
+        if !texts.contains(&text) {
+            texts.push(text);
         }
-        self.put(name, ShellValue::Any(all));
+        self.put(name, ShellValue::Any(texts));
     }
 
     pub fn append(&mut self, name: &str, text: &str) {

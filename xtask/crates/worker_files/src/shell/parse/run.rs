@@ -15,52 +15,46 @@ pub(super) struct Announced {
     pub strips: bool,
     /// Whether variables are filled in.
     pub expands: bool,
-    /// The command that it is given to.
+    /// The number of the command that reads it.
     pub command: Option<usize>,
 }
 
 impl Parser<'_> {
     /// The here-documents that the line just read announced.
-    pub(super) fn documents(&mut self) {
+    pub(super) fn here_documents(&mut self) {
         for announced in std::mem::take(&mut self.documents) {
-            let start = self.at;
-            let mut end = self.bytes.len();
-            let mut next = end;
-            let mut at = start;
-            for line in self.slice(start..end).split_inclusive('\n') {
-                let plain = line.trim_end_matches(['\r', '\0', '\n']);
+            let start = self.at.min(self.bytes.len());
+            let (mut end, mut next) = (start, start);
+            let is_end = |line: &str| {
+                let line = line.trim_end_matches(['\r', '\0', '\n']);
                 let tabs = |c: char| announced.strips && c == '\t';
-                if plain.trim_start_matches(tabs) == announced.delimiter {
-                    (end, next) = (at, at + line.len());
+                line.trim_start_matches(tabs) == announced.delimiter
+            };
+            for line in self.slice(start..self.bytes.len()).split_inclusive('\n') {
+                next += line.len();
+                if is_end(line) {
                     break;
                 }
-                at += line.len();
+                end = next;
             }
             if end == self.bytes.len() {
                 self.unread(start..end, "this here-document never ends");
             }
-            if announced.expands {
-                self.at = start;
-                self.document_variables(end);
+            while announced.expands && self.at < end {
+                match self.bytes[self.at] {
+                    b'\\' => self.at += 2,
+                    b'$' => self.expansion(&mut Parts::default(), true),
+                    _ => self.at += 1,
+                }
             }
             self.at = next;
             let body = self.slice(start..end).to_owned();
-            self.document(body, start..end, announced.command);
-        }
-    }
-
-    pub(super) fn document_variables(&mut self, end: usize) {
-        while self.at < end {
-            match self.bytes[self.at] {
-                b'\\' => self.at += 2,
-                b'$' => self.dollar(&mut Parts::default(), true),
-                _ => self.at += 1,
-            }
+            self.here_document(body, start..end, announced.command);
         }
     }
 
     /// Gives a here-document to its command. One that has none, or a shell, runs the text.
-    pub(super) fn document(&mut self, body: String, range: Range<usize>, command: Option<usize>) {
+    fn here_document(&mut self, body: String, range: Range<usize>, command: Option<usize>) {
         let reader = command.and_then(|index| self.script.commands.get_mut(index));
         let is_shell = reader.as_ref().is_none_or(|command| {
             command.words.is_empty() || is_shell(command.program()) && command.run().len() == 1
@@ -74,23 +68,22 @@ impl Parser<'_> {
         if let Some(reader) = reader {
             *reader = Command::default();
         }
-        if let Some(first) = body.lines().next().filter(|line| line.starts_with("#!"))
-            && !first.contains("sh")
-        {
-            let words = first[2..].split_whitespace();
+        let first = body.lines().next().and_then(|line| line.strip_prefix("#!"));
+        if let Some(program) = first.filter(|program| !program.contains("sh")) {
+            let words = program.split_whitespace();
             let words = words.map(|text| Word::new(text, &range));
-            let command = Command::new(words.collect());
-            let input = Some((body, range));
-            self.script.commands.push(Command { input, ..command });
+            let mut command = Command::new(words.collect());
+            command.input = Some((body, range));
+            self.script.commands.push(command);
             return;
         }
-        let mut inner = self.inner(&body);
+        let mut inner = self.parse_inner(&body);
         self.script.flags.append(&mut inner.flags);
         self.merge(inner, |at| range.start + at.start..range.start + at.end);
     }
 
     /// Reads a text that another shell runs.
-    pub(super) fn inner(&mut self, text: &str) -> Script {
+    fn parse_inner(&mut self, text: &str) -> Script {
         if self.shells >= MOST_SHELLS {
             return Script {
                 unread: vec![(0..text.len(), "nested too deeply to be read")],
@@ -106,7 +99,7 @@ impl Parser<'_> {
         parser.finish()
     }
 
-    pub(super) fn merge(&mut self, inner: Script, place: impl Fn(Range<usize>) -> Range<usize>) {
+    fn merge(&mut self, inner: Script, place: impl Fn(Range<usize>) -> Range<usize>) {
         for mut command in inner.commands {
             for word in &mut command.words {
                 word.range = place(word.range.clone());
@@ -117,7 +110,7 @@ impl Parser<'_> {
             self.script.commands.push(command);
         }
         for read in inner.reads {
-            self.read(&read.name, read.default, place(read.range));
+            self.note_read(&read.name, read.default, place(read.range));
         }
         let script = &mut self.script;
         let placed = |(name, value, at)| (name, value, place(at));
@@ -138,7 +131,7 @@ impl Parser<'_> {
             } else {
                 self.values.put(&name, ShellValue::Any(words));
             }
-            self.open();
+            self.open_block();
             return;
         }
         let index = self.script.commands.len();
@@ -149,28 +142,28 @@ impl Parser<'_> {
             return;
         }
         command.start = command::start(&command.words);
-        let is_all = |text: &str| matches!(text, "$@" | "${@}" | "$*" | "${*}");
-        let all = command.words.iter().find(|word| is_all(&word.text));
-        if let Some(all) = all.filter(|_| !self.functions.is_empty())
-            && !is_one_of(command::SPEAKS, command.program())
+        let is_all = |word: &&Word| matches!(&*word.text, "$@" | "${@}" | "$*" | "${*}");
+        if let Some(all) = command.words.iter().find(is_all)
+            && !self.functions.is_empty()
+            && !is_one_of(command::PRINTERS, command.program())
         {
             let what = "what this function is called with is not followed";
             self.unread(all.range.clone(), what);
         }
         // What a function does was read where it is written.
         let mut arguments = command.run().iter().skip(1);
-        if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word.text)) {
+        if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word)) {
             return;
         }
         self.builtin(&command);
         command.exports = self.exports_all;
-        self.xargs(&mut command);
+        self.resolve_xargs(&mut command);
         let nested = nested(&command);
         let range = command.words.first().zip(command.words.last());
         let range = range.map_or(0..0, |(a, b)| a.range.start..b.range.end.max(a.range.start));
         match nested {
             Some(text) if command.program() != "eval" || !text.contains('$') || is_plain(&text) => {
-                let inner = self.inner(&text);
+                let inner = self.parse_inner(&text);
                 self.merge(inner, |_| range.clone());
             }
             Some(_) => self.unread(range, "this command is computed"),
@@ -179,7 +172,7 @@ impl Parser<'_> {
     }
 
     /// Notes which words a variable is compared with.
-    pub(super) fn compares(&mut self, text: &str, how: String) {
+    pub(super) fn note_comparison(&mut self, text: &str, how: String) {
         let name = variables(text).into_iter().next();
         let reads = name.and_then(|(name, _)| self.seen.get(&name)?.last());
         if let Some(&read) = reads {
@@ -189,16 +182,16 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn builtin(&mut self, command: &Command) {
+    fn builtin(&mut self, command: &Command) {
         let words = command.run();
         let texts = || words.iter().map(|word| word.text.as_str());
         let outer = std::mem::take(&mut self.negated);
         match command.program() {
             "[" | "[[" | "test" => {
-                let empty = texts().any(|text| text == "-z") || texts().any(str::is_empty);
-                let negated = texts().any(|text| text == "!" || text == "!=");
-                let is_met = negated == outer;
+                let empty = texts().any(|text| matches!(text, "-z" | ""));
+                let negated = texts().any(|text| matches!(text, "!" | "!="));
                 let asks = empty || words.len() <= 3 || texts().any(|text| text == "-n");
+                let is_negated = negated != outer;
                 let mut word = None;
                 for three in words.windows(3) {
                     let [left, operator, right] = three else {
@@ -208,7 +201,7 @@ impl Parser<'_> {
                     match &*operator.text {
                         "=" | "==" | "!=" if is_plain => {
                             word.get_or_insert_with(|| right.text.clone());
-                            self.compares(&left.text, format!("== {}", right.text));
+                            self.note_comparison(&left.text, format!("== {}", right.text));
                         }
                         "=~" | "-eq" | "-ne" | "-gt" | "-ge" | "-lt" | "-le" if is_plain => {
                             word.get_or_insert_with(|| format!("{} {}", operator.text, right.text));
@@ -222,7 +215,7 @@ impl Parser<'_> {
                 self.guard = name.map(|(variable, _)| Condition {
                     variable,
                     word,
-                    if_empty: empty == is_met,
+                    if_empty: empty != is_negated,
                 });
             }
             "shift" => {
@@ -247,7 +240,7 @@ impl Parser<'_> {
             "printf" if command.word(1) == "-v" => self.values.forget(command.word(2)),
             "printenv" => {
                 for word in words.iter().skip(1) {
-                    self.read(&word.text, None, word.range.clone());
+                    self.note_read(&word.text, None, word.range.clone());
                 }
             }
             _ => {}
@@ -255,7 +248,7 @@ impl Parser<'_> {
     }
 
     /// `xargs PROGRAM`: the program with the words of a file or of the command before.
-    pub(super) fn xargs(&mut self, command: &mut Command) {
+    fn resolve_xargs(&mut self, command: &mut Command) {
         let before = self.script.commands.last().filter(|_| command.piped);
         let (list, said) = before.map_or((None, Vec::new()), printed);
         if command.program() != "xargs" {

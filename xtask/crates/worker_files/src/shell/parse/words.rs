@@ -1,6 +1,5 @@
 //! The words of a script: quotes, variables and what is known of them, assignments.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::value::ShellValue;
@@ -19,7 +18,7 @@ pub(super) struct WordPart {
 pub(super) struct Parts(Vec<WordPart>);
 
 impl Parts {
-    pub(super) fn push(&mut self, name: &str, text: &str, quoted: bool) {
+    fn push(&mut self, name: &str, text: &str, quoted: bool) {
         self.0.push(WordPart {
             name: name.to_owned(),
             text: text.to_owned(),
@@ -38,7 +37,7 @@ impl Parts {
 }
 
 /// Variables that the shell itself sets.
-fn is_own(name: &str) -> bool {
+fn is_set_by_shell(name: &str) -> bool {
     const OWN: &str = "BASH_SOURCE BASH_VERSION BASHPID RANDOM SECONDS LINENO IFS OPTARG OPTIND PPID \
                        REPLY FUNCNAME PIPESTATUS PWD OLDPWD UID EUID _";
     crate::is_one_of(OWN, name)
@@ -73,7 +72,7 @@ impl Parser<'_> {
                 self.values.put(&name, ShellValue::Array(words));
             }
         } else {
-            let words = self.pieces();
+            let words = self.word_values();
             let texts: Vec<&str> = words.iter().map(|word| &*word.text).collect();
             let value = texts.join(" ");
             let set = (name.clone(), value.clone(), start..self.at);
@@ -108,21 +107,21 @@ impl Parser<'_> {
     }
 
     /// Whether what is being declared is for the programs that the script starts.
-    pub(super) fn exports(&self) -> bool {
+    fn exports(&self) -> bool {
         let word = |at: usize| self.command.words.get(at).map_or("", |word| &word.text);
         let option = word(1);
         self.exports_all || word(0) == "export" || option.starts_with('-') && option.contains('x')
     }
 
-    /// Whether this stands where a variable from outside is empty: what it is set to is its default.
-    pub(super) fn is_default_of(&self, name: &str) -> bool {
+    /// Whether a variable of the environment is empty here: what it is set to is its default.
+    fn is_default_of(&self, name: &str) -> bool {
         let guard = self.guard.as_ref();
-        let is_empty =
-            |guard: &Condition| guard.variable == name && guard.if_empty && guard.word.is_none();
-        guard.is_some_and(is_empty) && !self.values.is_set(name)
+        let is_empty = |guard: &Condition| guard.variable == name && guard.if_empty;
+        guard.is_some_and(|guard| is_empty(guard) && guard.word.is_none())
+            && !self.values.is_set(name)
     }
 
-    pub(super) fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
+    fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
         if element {
             let word = Word::new(text, &(self.at..self.at));
             self.values.extend(name, vec![word]);
@@ -137,14 +136,14 @@ impl Parser<'_> {
         } else if !self.outer.is_empty() && variables(&text).iter().all(|(used, _)| used != name) {
             let from_outside = self.seen.contains_key(name) && !self.values.is_set(name);
             let before = from_outside.then(|| format!("${name}"));
-            self.values.maybe(name, text, before);
+            self.values.put_conditionally(name, text, before);
         } else {
             self.values.put(name, ShellValue::one(text));
         }
     }
 
     /// The words of an array, up to its bracket.
-    pub(super) fn array(&mut self) -> Vec<Word> {
+    fn array(&mut self) -> Vec<Word> {
         let mut words = Vec::new();
         while let Some(byte) = self.peek() {
             match byte {
@@ -157,7 +156,7 @@ impl Parser<'_> {
                 b'\\' if self.continues() => {}
                 _ => {
                     let before = self.at;
-                    words.extend(self.pieces());
+                    words.extend(self.word_values());
                     self.at = self.at.max(before + 1);
                 }
             }
@@ -166,7 +165,7 @@ impl Parser<'_> {
     }
 
     /// Reads one word; known variables may make it many or none.
-    pub(super) fn pieces(&mut self) -> Vec<Word> {
+    pub(super) fn word_values(&mut self) -> Vec<Word> {
         let start = self.at;
         let mut parts = Parts::default();
         let mut quoted = false;
@@ -179,29 +178,32 @@ impl Parser<'_> {
                     parts.text(self.character());
                 }
                 b'\'' => {
-                    parts.text(&self.quoted());
+                    parts.text(&self.single_quoted());
                     quoted = true;
                 }
                 b'"' => {
-                    self.double(&mut parts);
+                    self.double_quoted(&mut parts);
                     quoted = true;
                 }
                 b'`' if self.ticks => break,
                 b'`' => self.backticks(&mut parts),
-                b'$' => self.dollar(&mut parts, false),
+                b'$' => self.expansion(&mut parts, false),
                 _ => parts.text(self.character()),
             }
         }
         self.at = self.at.min(self.bytes.len());
         let guard = self.guard.take();
         for part in parts.0.iter().filter(|part| part.name.is_empty()) {
-            self.written(&part.text, guard.as_ref());
+            self.note_flags(&part.text, guard.as_ref());
         }
         self.guard = guard;
-        self.expanded(&parts.0, start..self.at, quoted)
+        let words = self.filled_in(&parts.0, start..self.at, quoted);
+        self.filled += words.iter().map(|word| word.text.len()).sum::<usize>();
+        self.values.exhausted |= self.filled > FILLED * (self.bytes.len() + 1024);
+        words
     }
 
-    pub(super) fn backticks(&mut self, parts: &mut Parts) {
+    fn backticks(&mut self, parts: &mut Parts) {
         let from = self.at;
         self.at += 1;
         self.commands(Some(b'`'));
@@ -209,7 +211,7 @@ impl Parser<'_> {
         parts.text(self.slice(from..self.at));
     }
 
-    pub(super) fn quoted(&mut self) -> String {
+    pub(super) fn single_quoted(&mut self) -> String {
         let from = self.at + 1;
         let rest = self.bytes.get(from..).unwrap_or_default();
         let end = rest.iter().position(|&b| b == b'\'');
@@ -221,7 +223,7 @@ impl Parser<'_> {
         self.slice(from..end).replace('\0', "")
     }
 
-    pub(super) fn double(&mut self, parts: &mut Parts) {
+    pub(super) fn double_quoted(&mut self, parts: &mut Parts) {
         let start = self.at;
         self.at += 1;
         while let Some(byte) = self.peek() {
@@ -239,7 +241,7 @@ impl Parser<'_> {
                     }
                     parts.text(self.character());
                 }
-                b'$' => self.dollar(parts, true),
+                b'$' => self.expansion(parts, true),
                 b'`' => self.backticks(parts),
                 _ => parts.text(self.character()),
             }
@@ -247,7 +249,7 @@ impl Parser<'_> {
         self.unread(start..self.bytes.len(), "this quote never ends");
     }
 
-    pub(super) fn dollar(&mut self, parts: &mut Parts, quoted: bool) {
+    pub(super) fn expansion(&mut self, parts: &mut Parts, quoted: bool) {
         let start = self.at;
         self.at += 1;
         match self.peek() {
@@ -261,12 +263,12 @@ impl Parser<'_> {
                 }
                 parts.text(self.slice(start..self.at));
             }
-            Some(b'{') => self.braced(parts, quoted),
-            Some(b'\'') if !quoted => parts.text(&self.quoted()),
-            Some(b'"') if !quoted => self.double(parts),
+            Some(b'{') => self.braced_expansion(parts, quoted),
+            Some(b'\'') if !quoted => parts.text(&self.single_quoted()),
+            Some(b'"') if !quoted => self.double_quoted(parts),
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
                 let name = self.pass(is_name_byte);
-                self.read(name, None, start..self.at);
+                self.note_read(name, None, start..self.at);
                 parts.push(name, self.slice(start..self.at), quoted);
             }
             Some(byte @ (b'@' | b'*' | b'#' | b'?' | b'!' | b'$' | b'-' | b'0'..=b'9')) => {
@@ -280,7 +282,7 @@ impl Parser<'_> {
     }
 
     /// `${NAME}` with what may follow the name.
-    pub(super) fn braced(&mut self, parts: &mut Parts, quoted: bool) {
+    fn braced_expansion(&mut self, parts: &mut Parts, quoted: bool) {
         let start = self.at - 1;
         self.at += 1;
         let indirect = self.peek() == Some(b'!');
@@ -312,19 +314,19 @@ impl Parser<'_> {
         let operator = rest.strip_prefix(':').unwrap_or(rest);
         let takes_default = operator.starts_with(['-', '=']);
         let default = Some(operand.clone()).filter(|text| takes_default && !text.is_empty());
-        self.read(&name, default, start..end);
+        self.note_read(&name, default, start..end);
         let last = self.script.reads.last_mut();
         if let Some(read) = last.filter(|read| read.range == (start..end)) {
             read.required = rest.starts_with(":?") || rest.starts_with('?');
         }
         if operator.starts_with('+') {
-            let when = Condition {
+            let is_set = Condition {
                 variable: name,
                 word: None,
                 if_empty: false,
             };
-            self.written(&operand, Some(&when));
-            // What stands there where the variable is set counts.
+            self.note_flags(&operand, Some(&is_set));
+            // The text that replaces a variable which is set counts.
             self.values.put(written, ShellValue::one(operand));
             parts.push(written, written, quoted);
         } else if matches!(rest, "" | "[@]" | "[*]") || rest.starts_with([':', '-']) {
@@ -335,7 +337,7 @@ impl Parser<'_> {
     }
 
     /// What follows the name in `${NAME…}`, up to the bracket: the text behind the operator.
-    pub(super) fn operand(&mut self) -> Parts {
+    fn operand(&mut self) -> Parts {
         self.at += usize::from(self.peek() == Some(b':'));
         self.at += usize::from(matches!(self.peek(), Some(b'-' | b'=' | b'+' | b'?')));
         let mut parts = Parts::default();
@@ -350,9 +352,9 @@ impl Parser<'_> {
                     self.at += 1;
                     parts.text(self.character());
                 }
-                b'\'' => parts.text(&self.quoted()),
-                b'"' => self.double(&mut parts),
-                b'$' => self.dollar(&mut parts, true),
+                b'\'' => parts.text(&self.single_quoted()),
+                b'"' => self.double_quoted(&mut parts),
+                b'$' => self.expansion(&mut parts, true),
                 _ => parts.text(self.character()),
             }
         }
@@ -360,19 +362,19 @@ impl Parser<'_> {
     }
 
     /// `${!NAME}`: the variable whose name a variable holds.
-    pub(super) fn indirect(&mut self, name: &str, range: Range<usize>) {
+    fn indirect(&mut self, name: &str, range: Range<usize>) {
         let names = self
             .values
             .get(name)
-            .map(ShellValue::texts)
-            .unwrap_or_default();
-        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            .into_iter()
+            .flat_map(ShellValue::texts);
+        let names: Vec<String> = names.map(str::to_owned).collect();
         if names.is_empty() || !names.iter().all(|name| is_name(name)) {
             self.unread(range, "the name of this variable is computed");
             return;
         }
         for name in names {
-            self.read(&name, None, range.clone());
+            self.note_read(&name, None, range.clone());
         }
     }
 
@@ -383,7 +385,7 @@ impl Parser<'_> {
             match byte {
                 b'(' => open += 1,
                 b'$' => {
-                    self.dollar(&mut Parts::default(), true);
+                    self.expansion(&mut Parts::default(), true);
                     continue;
                 }
                 b')' if open == 0 => {
@@ -394,7 +396,7 @@ impl Parser<'_> {
                 byte if byte.is_ascii_alphabetic() || byte == b'_' => {
                     let from = self.at;
                     let name = self.pass(is_name_byte);
-                    self.read(name, None, from..self.at);
+                    self.note_read(name, None, from..self.at);
                     continue;
                 }
                 _ => {}
@@ -403,8 +405,8 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn read(&mut self, name: &str, default: Option<String>, range: Range<usize>) {
-        if is_name(name) && !self.values.is_set(name) && !is_own(name) {
+    pub(super) fn note_read(&mut self, name: &str, default: Option<String>, range: Range<usize>) {
+        if is_name(name) && !self.values.is_set(name) && !is_set_by_shell(name) {
             let index = self.script.reads.len();
             self.seen.entry(name.to_owned()).or_default().push(index);
             self.script.reads.push(Variable {
@@ -416,59 +418,42 @@ impl Parser<'_> {
         }
     }
 
-    /// Fills in what is known, within measure.
-    pub(super) fn expanded(
-        &mut self,
-        parts: &[WordPart],
-        range: Range<usize>,
-        has_quotes: bool,
-    ) -> Vec<Word> {
-        let words = self.filled_in(parts, range, has_quotes);
-        self.filled += words.iter().map(|word| word.text.len()).sum::<usize>();
-        if self.filled > FILLED * (self.bytes.len() + 1024) {
-            self.values.exhausted = true;
-        }
-        words
-    }
-
-    pub(super) fn filled_in(
-        &self,
-        parts: &[WordPart],
-        range: Range<usize>,
-        has_quotes: bool,
-    ) -> Vec<Word> {
+    /// The words that the parts become with the values that are known.
+    fn filled_in(&self, parts: &[WordPart], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
         const MOST: usize = 64;
-        // A function has arguments of its own.
+        // In a function, `$1` is another argument.
         let known = |part: &WordPart| {
             let value = self.values.get(&part.name);
             value.filter(|_| self.functions.is_empty() || is_name(&part.name))
         };
-        // The words with which another value begins.
-        let mut begins: Option<BTreeSet<usize>> = None;
-        let mut held = false;
-        let mut texts = vec![String::new()];
+        let choice = |(text, choice): (&str, bool)| Word {
+            choice,
+            ..Word::new(text, &range)
+        };
+        let mut words: Vec<Word> = Vec::new();
         if let [alone] = parts
             && let Some(value) = known(alone).filter(|_| !self.values.exhausted)
         {
             // A variable alone may be many words.
-            let all = match value {
+            let texts = match value {
                 ShellValue::Array(words) => {
                     let held = words.iter().cloned();
                     return held.map(|word| Word { held: true, ..word }).collect();
                 }
                 ShellValue::Any(texts) => texts,
             };
-            texts.clone_from(all);
-            held = true;
-            if !alone.quoted {
-                texts.clear();
-                let begins = begins.insert(BTreeSet::new());
-                for text in all {
-                    begins.insert(texts.len());
-                    texts.extend(split(text).into_iter().map(str::to_owned));
-                }
+            for text in texts {
+                let pieces = if alone.quoted {
+                    vec![&**text]
+                } else {
+                    split(text)
+                };
+                let is_first = std::iter::once(true).chain(std::iter::repeat(false));
+                words.extend(pieces.into_iter().zip(is_first).map(choice));
             }
+            words.iter_mut().for_each(|word| word.held = true);
         } else {
+            let mut texts = vec![String::new()];
             for part in parts {
                 let choices: &[String] = match known(part) {
                     Some(ShellValue::Any(all))
@@ -479,9 +464,9 @@ impl Parser<'_> {
                     Some(array @ ShellValue::Array(_)) => &[array.texts().join(" ")],
                     _ => std::slice::from_ref(&part.text),
                 };
-                if let [one] = choices {
+                if let [only] = choices {
                     for text in &mut texts {
-                        text.push_str(one);
+                        text.push_str(only);
                     }
                     continue;
                 }
@@ -492,11 +477,10 @@ impl Parser<'_> {
             if texts.iter().all(String::is_empty) && !has_quotes {
                 return Vec::new();
             }
+            words.extend(texts.iter().map(|text| choice((text, true))));
         }
-        let mut words: Vec<Word> = texts.iter().map(|text| Word::new(text, &range)).collect();
-        for (at, word) in words.iter_mut().enumerate() {
-            word.held = held;
-            word.choice = at > 0 && begins.as_ref().is_none_or(|begins| begins.contains(&at));
+        if let Some(first) = words.first_mut() {
+            first.choice = false;
         }
         words
     }
