@@ -26,7 +26,7 @@ use needs::{Foresight, judge, look};
 use output::{TestCounts, count, described};
 use stages::{Checkout, STAGES, TestStage};
 use xtask_core::lock_file;
-use xtask_core::outcome::{Outcome, UsageError, told};
+use xtask_core::outcome::{Outcome, UsageError, error_text};
 use xtask_core::output::counted;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::progress::{self, Progress};
@@ -277,7 +277,7 @@ fn run_stage(stage: &TestStage, checkout: &Checkout) -> StageOutcome {
     let _progress = Progress::begin(stage.name);
     (stage.run)(checkout).unwrap_or_else(|error| {
         let mut failed = StageOutcome::default();
-        failed.fail(&told(&error, Style::new(), Style::new()));
+        failed.fail(&error_text(&error, Style::new(), Style::new()));
         failed
     })
 }

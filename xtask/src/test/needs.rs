@@ -53,7 +53,7 @@ impl Need {
                 component("clippy", "clippy"),
                 "clippy: rustup component add clippy",
             ),
-            Self::Git => match Git::find().and_then(|git| git.expect_new_enough()) {
+            Self::Git => match Git::find().and_then(|git| git.check_version()) {
                 Ok(()) => Ok(None),
                 Err(error) => Err(format!("{error:#}")),
             },

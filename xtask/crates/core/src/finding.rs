@@ -3,6 +3,7 @@
 //! A finding can only be begun with a place ([`Finding::at`]), so that none is without one.
 
 use std::ops::Range;
+use std::slice;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -15,14 +16,13 @@ pub type Span = Range<usize>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Will surprise somebody.
+    /// Likely a mistake.
     Warning,
-    /// Rejected, or can't work.
+    /// The Hub rejects it, or it can't work.
     Error,
 }
 
 impl Severity {
-    /// The word that people and programs read.
     pub fn word(self) -> &'static str {
         match self {
             Self::Warning => "warning",
@@ -31,7 +31,7 @@ impl Severity {
     }
 }
 
-/// Where something is: bytes of a file in the tree that was read.
+/// A place: bytes of a file in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     pub path: RepoPath,
@@ -47,20 +47,20 @@ impl Location {
     }
 }
 
-/// A place that has to do with a finding, and what it has to do with it.
+/// Another place that belongs to a finding, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Related {
     pub place: Location,
     pub label: String,
 }
 
-/// Whether a fix can be made without a look.
+/// Whether a fix needs review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Safety {
-    /// Says the same in the right form.
+    /// The meaning stays the same.
     Safe,
-    /// A guess that needs a look.
+    /// A guess that needs review.
     Unsafe,
 }
 
@@ -70,7 +70,7 @@ pub struct Edit {
     pub with: String,
 }
 
-/// A way to fix a finding: all of its edits or none.
+/// A fix for a finding: all of its edits or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
     /// What it does, as an order: "write it as a number".
@@ -119,14 +119,14 @@ impl Finding {
         self
     }
 
-    /// The way to fix it where one text takes the place of another; `shown` is how people see it.
+    /// A fix that replaces a text; `shown` is the new text for people.
     #[must_use]
     pub fn write(self, safety: Safety, span: &Span, shown: &str, with: impl Into<String>) -> Self {
         let edit = (span.clone(), with.into());
         self.fix(safety, format!("write `{shown}`"), [edit])
     }
 
-    /// The way to fix it; edits are of the finding's own file.
+    /// A fix with edits of the finding's own file.
     #[must_use]
     pub fn fix(
         mut self,
@@ -147,9 +147,11 @@ impl Finding {
         self
     }
 
+    /// The message and the help.
     pub fn whole_message(&self) -> String {
-        let help = self.help.iter().map(|help| format!("\n{help}"));
-        help.fold(self.message.clone(), |text, help| text + &help)
+        [slice::from_ref(&self.message), &self.help]
+            .concat()
+            .join("\n")
     }
 
     /// The same finding, with every path below `folder`.
@@ -165,7 +167,7 @@ impl Finding {
     }
 }
 
-/// Puts findings in the order in which they are read: by file, then by place, then by code.
+/// Sorts findings by file, then by place, then by code.
 pub fn sort(findings: &mut [Finding]) {
     let key = |finding: &Finding| {
         let Location { path, span } = finding.place.clone();

@@ -38,9 +38,7 @@ impl LintReport {
         let findings = findings.filter(|finding| wanted(finding, args));
         let shown = findings.map(|finding| finding.inside(&target.prefix));
         self.findings.extend(shown);
-        for (path, source) in report.sources {
-            self.sources.insert(path.inside(&target.prefix), source);
-        }
+        self.sources.add_inside(&target.prefix, report.sources);
         Ok(())
     }
 }

@@ -59,7 +59,7 @@ impl Layers {
 
 /// Runs `docker save` and reads its output.
 pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
-    let mut save = engine.command(&["save", image])?;
+    let mut save = engine.command(&["save", image]);
     save.stdin(Stdio::null());
     let (read, ended) =
         printed(save, |saved| read_saved(saved, look)).context("running docker save")?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Sources;
 use crate::finding::{Edit, Finding, Location, Related, Severity};
 
-/// What SARIF wants to know of a rule.
+/// A rule's description for SARIF.
 pub struct Descriptor {
     pub code: &'static str,
     pub name: &'static str,
@@ -30,9 +30,7 @@ pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &
             "defaultConfiguration": { "level": rule.severity.word() },
         })
     };
-    let descriptors: Vec<Value> = rules.iter().map(descriptor).collect();
-    let results = findings.iter().map(|one| result(one, rules, sources));
-    let results: Vec<Value> = results.collect();
+    let result = |finding| result(finding, rules, sources);
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -42,20 +40,19 @@ pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &
                 "version": env!("CARGO_PKG_VERSION"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "informationUri": env!("CARGO_PKG_REPOSITORY"),
-                "rules": descriptors,
+                "rules": rules.iter().map(descriptor).collect::<Value>(),
             }},
             "columnKind": "unicodeCodePoints",
-            "results": results,
+            "results": findings.iter().map(result).collect::<Value>(),
         }],
     })
 }
 
 fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
-    let text = finding.whole_message();
     let mut result = json!({
         "ruleId": finding.code,
         "level": finding.severity.word(),
-        "message": { "text": text },
+        "message": { "text": finding.whole_message() },
         "locations": [{ "physicalLocation": physical(&finding.place, sources) }],
     });
     if let Some(index) = rules.iter().position(|rule| rule.code == finding.code) {
@@ -83,7 +80,7 @@ fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
             "description": { "text": fix.title },
             "artifactChanges": [{
                 "artifactLocation": { "uri": uri(&finding.place) },
-                "replacements": fix.edits.iter().map(replacement).collect::<Vec<_>>(),
+                "replacements": fix.edits.iter().map(replacement).collect::<Value>(),
             }],
         }]);
     }
@@ -110,7 +107,7 @@ fn region(place: &Location, sources: &Sources) -> Value {
     })
 }
 
-/// The path as a relative URI reference: what has a meaning in one is escaped.
+/// The path as a relative URI reference, with escaped characters.
 fn uri(place: &Location) -> String {
     let escaped = place.path.as_bytes().iter().map(|&byte| {
         if byte.is_ascii_alphanumeric() || b"/-._~+@".contains(&byte) {

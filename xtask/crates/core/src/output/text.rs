@@ -18,13 +18,11 @@ pub fn plain(findings: &[Finding], sources: &Sources) -> String {
 }
 
 fn all(renderer: &Renderer, findings: &[Finding], sources: &Sources) -> String {
-    let findings = findings.iter();
-    findings
-        .map(|finding| one(renderer, finding, sources) + "\n\n")
-        .collect()
+    let text = |finding| one(renderer, finding, sources) + "\n\n";
+    findings.iter().map(text).collect()
 }
 
-/// The words that tell how a fix is made.
+/// The option that makes a fix.
 pub fn how_to_fix(safety: Safety) -> &'static str {
     match safety {
         Safety::Safe => "--fix",
@@ -41,18 +39,11 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
         .primary_title(finding.message.replace(['\r', '\n'], " "))
         .id(format!("{} {}", finding.code, finding.name));
     let mut elements = Vec::new();
-    let primary = (
-        &finding.place,
-        AnnotationKind::Primary,
-        finding.label.as_deref(),
-    );
+    let label = finding.label.as_deref();
+    let mut marks = vec![(&finding.place, AnnotationKind::Primary, label)];
     let is_here = |other: &&Related| other.place.path == finding.place.path;
-    let here = finding.related.iter().filter(is_here).map(context);
-    excerpt(
-        &mut elements,
-        sources,
-        &[primary].into_iter().chain(here).collect::<Vec<_>>(),
-    );
+    marks.extend(finding.related.iter().filter(is_here).map(context));
+    excerpt(&mut elements, sources, &marks);
     for related in finding.related.iter().filter(|other| !is_here(other)) {
         excerpt(&mut elements, sources, &[context(related)]);
     }
@@ -60,17 +51,13 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
         elements.push(Level::HELP.message(help.as_str()).into());
     }
     if let Some(fix) = &finding.fix {
-        let how = how_to_fix(fix.safety);
-        elements.push(
-            Level::HELP
-                .message(format!("`{how}` will {}", fix.title))
-                .into(),
-        );
+        let help = format!("`{}` will {}", how_to_fix(fix.safety), fix.title);
+        elements.push(Level::HELP.message(help).into());
     }
     renderer.render(&[Group::with_title(title).elements(elements)])
 }
 
-/// A place, with the words that stand at it.
+/// A place with its label.
 type Mark<'a> = (&'a Location, AnnotationKind, Option<&'a str>);
 
 fn context(other: &Related) -> Mark<'_> {
@@ -135,10 +122,8 @@ fn mark<'a>(
 fn whole_lines(source: &SourceText, span: &Span) -> Span {
     let start = source.lines[source.line_of(span.start)];
     let last = source.line_of(span.end);
-    let end = source
-        .lines
-        .get(last + 1)
-        .map_or(source.text.len(), |next| next - 1);
+    let next = source.lines.get(last + 1);
+    let end = next.map_or(source.text.len(), |next| next - 1);
     start..end.max(span.end)
 }
 

@@ -8,7 +8,7 @@ use crate::rule::rules;
 use worker_files::json::JsonNode;
 use worker_files::{EnvRead, WorkerInterface};
 use xtask_core::finding::{Finding, Safety, Severity};
-use xtask_core::sglang::{self, Exactness, Flag, Table};
+use xtask_core::sglang::{self, Flag, Table};
 use xtask_core::suggest;
 
 rules! {
@@ -78,32 +78,37 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
 /// The release that the worker runs.
 struct Release<'a> {
     interface: &'a WorkerInterface,
-    words: String,
-    exact: bool,
-    /// Its own flags; of a release that is not known, those of the known ones before and after it.
-    judges: Vec<Table>,
+    /// Its name in messages.
+    name: String,
+    is_exact: bool,
+    /// Its own flags, or those of the known releases before and after an unknown one.
+    tables: Vec<Table>,
 }
 
 impl<'a> Release<'a> {
     fn of(version: &str, interface: &'a WorkerInterface) -> Self {
-        let (table, exactness) = Table::for_version(version);
-        let Exactness::Nearest { asked } = exactness else {
+        let (table, is_exact) = Table::for_version(version);
+        let (version, first) = (
+            version.strip_prefix('v').unwrap_or(version),
+            table.release(),
+        );
+        if is_exact {
             return Self {
                 interface,
-                words: format!("SGLang {}", table.release()),
-                exact: true,
-                judges: vec![table],
+                name: format!("SGLang {first}"),
+                is_exact,
+                tables: vec![table],
             };
-        };
-        let number = asked.starts_with(|c: char| c.is_ascii_digit());
-        let after = number && sglang::order(table.release(), &asked).is_lt();
-        let next = table.newer().filter(|_| after);
-        let (first, second) = (table.release(), next.map_or("", Table::release));
+        }
+        let is_number = version.starts_with(|c: char| c.is_ascii_digit());
+        let is_between = is_number && sglang::order(first, version).is_lt();
+        let next = table.newer().filter(|_| is_between);
+        let second = next.map_or("", Table::release);
         Self {
             interface,
-            words: format!("SGLang {asked} (not known here; judged by {first} and {second})"),
-            exact: false,
-            judges: next.map(|next| vec![table, next]).unwrap_or_default(),
+            name: format!("SGLang {version} (not known here; judged by {first} and {second})"),
+            is_exact,
+            tables: next.map(|next| vec![table, next]).unwrap_or_default(),
         }
     }
 
@@ -115,13 +120,13 @@ impl<'a> Release<'a> {
 
     /// A flag in all releases that judge; nothing where one does not have it.
     fn flag(&self, flag: &str) -> Option<(&'static str, Vec<&'static Flag>)> {
-        let all = self.judges.iter().map(|table| table.flag(flag));
+        let all = self.tables.iter().map(|table| table.flag(flag));
         let (names, flags): (Vec<_>, _) = all.collect::<Option<Vec<_>>>()?.into_iter().unzip();
         Some((names.first()?, flags))
     }
 
     fn told(&self, mut finding: Finding) -> Finding {
-        if !self.exact {
+        if !self.is_exact {
             finding.severity = Severity::Warning;
         }
         finding
@@ -131,11 +136,11 @@ impl<'a> Release<'a> {
     /// known.
     fn gone(&self, hub: &HubDocument, variable: &EnvVariable<'_>) -> Option<Finding> {
         let (flag, read) = self.drives(variable.key)?;
-        let has = self.judges.iter().any(|table| table.flag(flag).is_some());
-        if has || self.judges.is_empty() || sglang::history(flag).seen.is_none() {
+        let has = self.tables.iter().any(|table| table.flag(flag).is_some());
+        if has || self.tables.is_empty() || sglang::history(flag).seen.is_none() {
             return None;
         }
-        let (key, words) = (variable.key, &self.words);
+        let (key, words) = (variable.key, &self.name);
         let what = format!("`{key}` drives `{flag}`, which {words} does not have");
         let finding = hub.at(&FLAG_GONE, variable.key_span, what);
         let finding = finding.help(format!("`{flag}` is {}", sglang::history(flag)));
@@ -148,10 +153,10 @@ impl<'a> Release<'a> {
         if flags.iter().any(|flag| takes(flag, &text)) {
             return None;
         }
-        let (key, shown, words) = (short(key), short(&text), &self.words);
+        let (key, shown, words) = (short(key), short(&text), &self.name);
         let what = format!("`{key}` may be `{shown}`, which `{name}` of {words} does not take");
         let finding = document.at(&VALUE, &node.span, what);
-        if !self.exact {
+        if !self.is_exact {
             return Some(self.told(finding));
         }
         let choices = flags.iter().flat_map(|flag| flag.choices.iter().flatten());
