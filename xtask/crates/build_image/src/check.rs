@@ -1,5 +1,4 @@
-//! The checks before a build: a pure function of the [`BuildInputs`]. A failed check does not stop
-//! the others.
+//! The checks before a build, of the [`BuildInputs`]. A failed check does not stop the others.
 
 use anyhow::Result;
 
@@ -29,7 +28,7 @@ pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
                 let base = image.base.as_ref().map_or("nothing", |base| &base.text);
                 checks.push(Check::passed("Dockerfile", format!("{path}, on {base}")));
                 checks.push(copies(of, path));
-                checks.push(passed(of, path, bytes)?);
+                checks.push(build_arguments(of, path, bytes)?);
                 checks.push(base_image(of, &image)?);
             }
         }
@@ -55,15 +54,15 @@ fn copies(of: &BuildInputs, file: &str) -> Check {
     };
     let (mut missing, mut empty) = (Vec::new(), Vec::new());
     for copy in copied {
-        if sent(of).any(|(path, _)| copy.covers(path)) || copy.is_everything() {
+        if build_context(of).any(|(path, _)| copy.covers(path)) || copy.is_everything() {
             continue;
         }
         let (place, path) = (format!("{file}:{}", copy.line), &copy.path);
-        let there = |entries: &Entries| entries.keys().any(|path| copy.covers(path));
-        if there(&of.around) || there(of.tree.entries()) {
+        let exists = |entries: &Entries| entries.keys().any(|path| copy.covers(path));
+        if exists(&of.around) || exists(of.tree.entries()) {
             missing.push(format!("{place}: {}", left_out(of, copy)));
         } else if path.contains(['*', '?', '[']) {
-            // BuildKit copies nothing then, and says nothing.
+            // BuildKit silently copies nothing then.
             empty.push(format!("{place}: nothing matches `{path}`"));
         } else {
             missing.push(format!(
@@ -80,28 +79,28 @@ fn copies(of: &BuildInputs, file: &str) -> Check {
     Check::judged(NAME, missing, "", fine).and(empty)
 }
 
-/// Which line of `.dockerignore` leaves out what is copied.
+/// The message for a source that a line of `.dockerignore` excludes.
 fn left_out(of: &BuildInputs, copy: &Taken) -> String {
     let path = &copy.path;
     let Some(file) = &of.ignore_path else {
         return format!("`{path}` is not in the build context");
     };
     let mut all = of.around.keys().chain(of.tree.entries().keys());
-    let one = all.find(|path| copy.covers(path));
-    let line = one.and_then(|one| of.ignore.line_against(one));
+    let file_left_out = all.find(|path| copy.covers(path));
+    let line = file_left_out.and_then(|path| of.ignore.line_against(path));
     let line = line.map_or_else(String::new, |line| format!(":{line}"));
     format!("`{path}` is copied, and {file}{line} leaves it out: add `!{path}` below that")
 }
 
-/// What the build context holds, with the sizes.
-fn sent(of: &BuildInputs) -> impl Iterator<Item = (&RepoPath, u64)> {
+/// The files of the build context, with their sizes.
+fn build_context(of: &BuildInputs) -> impl Iterator<Item = (&RepoPath, u64)> {
     let all = of.around.iter();
     all.filter(|(path, _)| !of.ignore.excludes(path))
         .map(|(path, entry)| (path, entry.size.unwrap_or_default()))
 }
 
 /// Every build argument that is passed, here or by a file of the repository, is declared.
-fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
+fn build_arguments(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
     const NAME: &str = "build arguments";
     let declared = match arguments(bytes) {
         Ok(declared) => declared,
@@ -111,25 +110,30 @@ fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
         }
     };
     let mut files = Vec::new();
-    for path in of.tree.entries().keys().filter(|path| builds(path)) {
+    for path in of
+        .tree
+        .entries()
+        .keys()
+        .filter(|path| passes_arguments(path))
+    {
         if let Some(bytes) = of.tree.read_file(&path.to_string())? {
             files.push((path.clone(), bytes));
         }
     }
     let mut wrong = Vec::new();
-    for one in undeclared(&files, file, &declared) {
-        let place = format!("{}:{}:{}", one.path, one.line, one.column);
-        wrong.push(format!("{place}: {}: {}", one.what, one.instead));
+    for use_of in undeclared(&files, file, &declared) {
+        let place = format!("{}:{}:{}", use_of.path, use_of.line, use_of.column);
+        wrong.push(format!("{place}: {}: {}", use_of.what, use_of.instead));
     }
-    for (name, _) in of.plan.typed() {
-        if !declared.contains(&name) && !is_predefined(&name) {
+    for (name, _) in of.plan.typed_arguments() {
+        if !declared.iter().any(|it| it == name) && !is_predefined(name) {
             wrong.push(format!(
                 "the command line passes `{name}`, and {file} does not declare it: it has {}",
                 declared.join(", ")
             ));
         }
     }
-    wrong.extend(exposed(of));
+    wrong.extend(exposed_token(of));
     let mut words = format!("{} declared", counted(declared.len(), "argument"));
     if !files.is_empty() {
         let files: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
@@ -138,20 +142,17 @@ fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
     Ok(Check::judged(NAME, wrong, "", words))
 }
 
-/// Where docker would get the token other than as a secret: in a word of its command, or in an
-/// argument that it takes from the environment.
-fn exposed(of: &BuildInputs) -> Option<String> {
+/// Whether docker would get the token other than as a secret: in its command line, or as an argument
+/// from the environment.
+fn exposed_token(of: &BuildInputs) -> Option<String> {
     let (token, name) = (of.token.as_ref()?, token::NAME);
     let call = of.plan.call().concat();
     let word = call.iter().find(|word| token.is_in(word));
-    let inherited = || {
-        let mut typed = of.plan.typed().into_iter();
-        typed.any(|(argument, value)| argument == name && value.is_none())
-    };
+    let is_inherited = || of.plan.typed_arguments().contains(&(name, None));
     let place = match word.map(|word| word.trim_start_matches("--build-arg=").split_once('=')) {
         Some(Some((place, _))) => place,
         Some(None) => "an argument",
-        None if inherited() => name,
+        None if is_inherited() => name,
         None => return None,
     };
     Some(format!(
@@ -160,7 +161,8 @@ fn exposed(of: &BuildInputs) -> Option<String> {
     ))
 }
 
-fn builds(path: &RepoPath) -> bool {
+/// Whether a file may pass build arguments.
+fn passes_arguments(path: &RepoPath) -> bool {
     let text = path.as_str().unwrap_or_default();
     let name = text.strip_prefix(".runpod/").unwrap_or(text);
     let yaml = matches!(text.rsplit_once('.'), Some((_, "yml" | "yaml")));
@@ -194,8 +196,8 @@ fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
     })
 }
 
-/// docker-bake.hcl can be read, has one target for this Dockerfile, and says nothing that
-/// `docker build` can't be told.
+/// docker-bake.hcl can be read, has one target for this Dockerfile, and has no settings that
+/// `docker build` lacks.
 fn bake_file(of: &BuildInputs) -> Option<Check> {
     const NAME: &str = "bake file";
     let file = bake::FILE;
@@ -209,7 +211,7 @@ fn bake_file(of: &BuildInputs) -> Option<Check> {
     };
     let unresolved = resolved.unresolved.iter();
     let mut left: Vec<String> = unresolved.map(|what| format!("{file}: {what}")).collect();
-    let settings = of.plan.not_handed_on().into_iter();
+    let settings = of.plan.unsupported().into_iter();
     left.extend(settings.map(|setting| format!("{file}: `{setting}` of target `{name}`")));
     if left.is_empty() {
         return Some(Check::passed(NAME, format!("{file}: target `{name}`")));
@@ -223,14 +225,14 @@ fn hub(of: &BuildInputs) -> Result<Check> {
     const NAME: &str = "hub-lint";
     let report = hub_lint::lint(&*of.tree, true)?;
     let summary = hub_lint::summary(&report);
-    let told = |finding: &Finding| {
+    let line = |finding: &Finding| {
         let (place, code) = (&finding.place, finding.code);
         let at = report.sources.positions(place);
         let at = at.map_or_else(String::new, |(at, _)| format!(":{}:{}", at.line, at.column));
         format!("{}{at}: {code}: {}", place.path, finding.message)
     };
     let is_error = |finding: &&Finding| finding.severity == Severity::Error;
-    let errors: Vec<String> = report.findings.iter().filter(is_error).map(told).collect();
+    let errors: Vec<String> = report.findings.iter().filter(is_error).map(line).collect();
     Ok(if !errors.is_empty() {
         Check::judged(NAME, errors, &summary, "")
     } else if report.files == 0 {
@@ -242,9 +244,9 @@ fn hub(of: &BuildInputs) -> Result<Check> {
     })
 }
 
-/// The size of the build context, and what must not be in it.
+/// The size of the build context, and files that must not be in it.
 fn context(of: &BuildInputs) -> Check {
-    let all: Vec<(&RepoPath, u64)> = sent(of).collect();
+    let all: Vec<(&RepoPath, u64)> = build_context(of).collect();
     let total: u64 = all.iter().map(|(_, size)| size).sum();
     let size = output::bytes(total);
     let mut words = vec![format!("{size} in {}", counted(all.len(), "file"))];

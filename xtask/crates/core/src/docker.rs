@@ -13,7 +13,6 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::outcome::UsageError;
-pub use crate::outcome::UsageError as NoEngine;
 use crate::process::{self, Finished};
 
 /// The variable that names the client to take.
@@ -42,7 +41,7 @@ impl Engine {
     /// The first client of this machine that reaches a daemon and can build with `BuildKit`:
     /// `$DOCKER` where that is set, else each `docker` on PATH.
     /// The error names each that was tried with the reason against it, and what to do.
-    pub fn find() -> Result<Self, NoEngine> {
+    pub fn find() -> Result<Self, UsageError> {
         let chosen = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
         let found = which::which_all(chosen.as_deref().unwrap_or(OsStr::new("docker")));
         let most = if chosen.is_some() { 1 } else { usize::MAX };
