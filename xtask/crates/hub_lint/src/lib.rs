@@ -1,7 +1,7 @@
 //! `hub-lint`: the linter that the RunPod Hub doesn't have.
 //!
-//! The way of the data: a tree's files are read and looked at by groups of rules (syntax, shape,
-//! meaning, agreement), and what is found is sorted, filtered and printed.
+//! Groups of rules (syntax, shape, meaning, agreement) check the files of a tree; the findings are
+//! sorted, filtered and printed.
 
 pub mod args;
 mod command;

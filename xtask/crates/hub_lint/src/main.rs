@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask_core::outcome;
 
-/// The task's own options, without a task's name before them.
+/// The options of the task as a command of its own.
 #[derive(Debug, Parser)]
 #[command(name = "hub-lint", version, max_term_width = 80)]
 struct Cli {

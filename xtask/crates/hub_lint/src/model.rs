@@ -1,5 +1,5 @@
-//! The parts of the two files that have the right shape, for the rules that look at what they
-//! mean. What has the wrong shape is not in here: something has been said of it already.
+//! The parts of the two files that have the right shape, for the rules about their meaning. Rules about
+//! shape report the other parts.
 
 use crate::document::HubDocument;
 use worker_files::json::{JsonKind, JsonNode};
@@ -12,7 +12,7 @@ pub struct EnvVariable<'a> {
     pub key_span: &'a Span,
     /// A fixed value.
     pub value: Option<&'a JsonNode>,
-    /// How users set it; null where they don't.
+    /// The form field; null where there is none.
     pub input: &'a JsonNode,
 }
 
@@ -22,24 +22,24 @@ impl<'a> EnvVariable<'a> {
     }
 
     pub fn default(&self) -> Option<&'a JsonNode> {
-        said(self.input.at("default"))
+        non_empty(self.input.at("default"))
     }
 
     /// The values to choose from.
     pub fn options(&self) -> Vec<&'a JsonNode> {
-        let options = self.input.list("options").iter();
-        let values = options.filter_map(|option| match option.kind {
+        let value = |option: &'a JsonNode| match option.kind {
             JsonKind::Object(_) => option.get("value"),
-            // Bare options have their own rule; their values are plain all the same.
+            // Another rule reports options without a label.
             JsonKind::String(_) | JsonKind::Number(_) => Some(option),
             _ => None,
-        });
-        values.collect()
+        };
+        let options = self.input.list("options").iter();
+        options.filter_map(value).collect()
     }
 }
 
-/// A value that says something: neither null nor empty.
-pub fn said(node: &JsonNode) -> Option<&JsonNode> {
+/// A value, unless it is null or empty.
+pub fn non_empty(node: &JsonNode) -> Option<&JsonNode> {
     match &node.kind {
         JsonKind::Null => None,
         JsonKind::String(text) if text.trim().is_empty() => None,
@@ -55,17 +55,17 @@ pub fn variables(document: &HubDocument) -> Vec<EnvVariable<'_>> {
         Some(EnvVariable {
             key: key.as_str()?,
             key_span: &key.span,
-            value: said(node.at("value")),
+            value: non_empty(node.at("value")),
             input: node.at("input"),
         })
     });
     variables.collect()
 }
 
-/// The CUDA versions that a file allows, each as two numbers and where it stands.
+/// The CUDA versions that a file allows, each as two numbers, with its place.
 pub fn cuda_versions(document: &HubDocument) -> Vec<((u32, u32), &JsonNode)> {
-    let nodes = document.config().list("allowedCudaVersions").iter();
-    let versions = nodes.filter_map(|node| Some((version(node.as_str()?)?, node)));
+    let versions = document.config().list("allowedCudaVersions").iter();
+    let versions = versions.filter_map(|node| Some((version(node.as_str()?)?, node)));
     versions.collect()
 }
 

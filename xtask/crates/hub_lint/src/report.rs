@@ -1,6 +1,4 @@
-//! Prints findings and decides the exit code.
-
-use std::fmt::Write;
+//! Prints findings.
 
 use anyhow::Result;
 
@@ -9,35 +7,25 @@ use crate::lint::LintReport;
 use crate::targets::LintTarget;
 use crate::{pages, rule};
 use xtask_core::finding::{Finding, Safety};
-use xtask_core::outcome::Outcome;
 use xtask_core::output::{self, Counts};
 
-pub fn outcome(findings: &[Finding]) -> Outcome {
-    if findings.is_empty() {
-        Outcome::Done
-    } else {
-        Outcome::Findings
-    }
-}
-
-/// Whether the command line asks for this finding.
-pub fn wanted(finding: &Finding, args: &Args) -> bool {
-    let is_it = |pattern: &String| rule::means(pattern, finding.code, finding.name);
-    let means = |patterns: &[String]| patterns.iter().any(is_it);
-    (args.select.is_empty() || means(&args.select))
-        && !means(&args.ignore)
+/// Whether the command line selects a finding.
+pub fn is_selected(finding: &Finding, args: &Args) -> bool {
+    let matches = |pattern: &String| rule::matches(pattern, finding.code, finding.name);
+    (args.select.is_empty() || args.select.iter().any(matches))
+        && !args.ignore.iter().any(matches)
         && finding.severity >= args.min_severity
 }
 
 impl LintReport {
-    /// Lints a target, and takes what the command line asks for, with its paths as people see them.
-    pub fn take(&mut self, target: &LintTarget, args: &Args) -> Result<()> {
+    /// Lints a target, and adds the selected findings with their paths as people see them.
+    pub fn add(&mut self, target: &LintTarget, args: &Args) -> Result<()> {
         let report = target.lint()?;
         self.files += report.files;
         let findings = report.findings.into_iter();
-        let findings = findings.filter(|finding| wanted(finding, args));
-        let shown = findings.map(|finding| finding.inside(&target.prefix));
-        self.findings.extend(shown);
+        let findings = findings.filter(|finding| is_selected(finding, args));
+        let findings = findings.map(|finding| finding.inside(&target.prefix));
+        self.findings.extend(findings);
         self.sources.add_inside(&target.prefix, report.sources);
         Ok(())
     }
@@ -72,10 +60,9 @@ pub fn summary(report: &LintReport) -> String {
     for safety in [Safety::Safe, Safety::Unsafe] {
         let count = fixes.clone().filter(|fix| fix.safety == safety).count();
         if count > 0 {
-            let how = output::text::how_to_fix(safety);
-            let _ = write!(line, "; {count} to fix with `{how}`");
+            let option = output::text::how_to_fix(safety);
+            line += &format!("; {count} to fix with `{option}`");
         }
     }
-    line.push_str("; `--explain RULE` says why");
-    line
+    line + "; `--explain RULE` says why"
 }

@@ -1,5 +1,5 @@
-//! What a rule is. A rule's doc comment is its page: `--explain` prints it, the reference holds
-//! it, and its examples are run as tests.
+//! Rules. A rule's doc comment is its page: `--explain` prints it, the reference contains it, and its
+//! examples are run as tests.
 
 use xtask_core::finding::{Finding, Location, Severity};
 
@@ -7,11 +7,11 @@ use xtask_core::finding::{Finding, Location, Severity};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fixability {
     Never,
-    /// With `--fix`, always or where there is no doubt.
+    /// With `--fix`.
     Safely,
     /// With `--unsafe-fixes`.
     Unsafely,
-    /// The one or the other, as the case is.
+    /// With one or the other.
     Either,
 }
 
@@ -33,23 +33,23 @@ pub struct Rule {
     pub name: &'static str,
     pub severity: Severity,
     pub fixability: Fixability,
-    /// One line: what is wrong where the rule finds something.
+    /// What the rule finds, in one line.
     pub summary: &'static str,
-    /// Where the knowledge comes from.
+    /// Where the rule is known from.
     pub source: &'static str,
-    /// The page, in Markdown: why, and examples.
+    /// The page in Markdown, with the reason and examples.
     pub page: &'static str,
 }
 
-/// Whether a pattern of the command line or of `hub-lint.json` means a rule: its id, its name, or
-/// the beginning of its id (`HUB2` is all of meaning).
-pub fn means(pattern: &str, code: &str, name: &str) -> bool {
+/// Whether a pattern of the command line matches a rule: its id, its name, or the beginning of its id
+/// (`HUB2` is the whole group "meaning").
+pub fn matches(pattern: &str, code: &str, name: &str) -> bool {
     let start = code.get(..pattern.len().max(3)).unwrap_or_default();
     name.eq_ignore_ascii_case(pattern) || start.eq_ignore_ascii_case(pattern)
 }
 
 impl Rule {
-    /// Begins a finding. Without a place there is none.
+    /// Creates a finding.
     pub fn at(&self, place: Location, message: impl Into<String>) -> Finding {
         Finding {
             code: self.code,
@@ -64,11 +64,11 @@ impl Rule {
         }
     }
 
-    pub fn means(&self, pattern: &str) -> bool {
-        means(pattern, self.code, self.name)
+    pub fn matches(&self, pattern: &str) -> bool {
+        matches(pattern, self.code, self.name)
     }
 
-    /// The page's text without the space that a doc comment begins its lines with.
+    /// The page's text, without the space at the start of each line of a doc comment.
     pub fn text(&self) -> String {
         let lines = self.page.lines();
         let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());

@@ -62,7 +62,7 @@ rules! {
         from "the Hub's publishing guide; one published listing";
 }
 
-/// What an entry is, beyond its keys one by one. `meant` are keys that stand there misspelt.
+/// Checks an entry as a whole. `meant` are the keys that are misspelt in it.
 pub fn check_entry(
     document: &HubDocument,
     node: &JsonNode,
@@ -70,10 +70,7 @@ pub fn check_entry(
     findings: &mut Vec<Finding>,
 ) {
     let name = short(node.text("key").unwrap_or_default());
-    let has = |key: &str| {
-        node.member(key)
-            .filter(|member| member.value.kind != JsonKind::Null)
-    };
+    let has = |key| (node.member(key)).filter(|member| member.value.kind != JsonKind::Null);
     match (has("value"), has("input")) {
         (None, None) if !meant.contains(&"value") && !meant.contains(&"input") => {
             let what = format!("`{name}` has neither `value` nor `input`");
@@ -83,9 +80,9 @@ pub fn check_entry(
         (Some(value), Some(input)) => {
             let what = format!("`{name}` has both `value` and `input`");
             let help = "a fixed `value`, or an `input` with the value as its `default`";
-            let asked = document.place(&input.key_span);
+            let input = document.place(&input.key_span);
             let finding = document.at(&BOTH, &value.key_span, what).help(help);
-            let finding = finding.related(asked, "users are asked for it here");
+            let finding = finding.related(input, "users are asked for it here");
             let edit = edit::remove(node, value);
             findings.push(finding.fix(Safety::Unsafe, "remove `value`", [edit]));
         }
@@ -99,7 +96,7 @@ pub fn check_entry(
     }
 }
 
-/// An option that is a bare string or number.
+/// The finding for an option that is a string or number.
 pub fn bare_option(document: &HubDocument, node: &JsonNode) -> Finding {
     let written = document.source(node);
     let text = edit::quote(node.as_str().unwrap_or(written));
@@ -109,7 +106,7 @@ pub fn bare_option(document: &HubDocument, node: &JsonNode) -> Finding {
     finding.write(Safety::Safe, &node.span, &short(&with), with)
 }
 
-/// Variables that have two entries.
+/// Finds variables with two entries.
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let mut seen = HashMap::new();
     for variable in model::variables(document) {

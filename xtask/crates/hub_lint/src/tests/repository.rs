@@ -103,10 +103,10 @@ fn what_is_ignored_with_a_reason_is_left_out() {
 fn rules_are_chosen_by_id_name_or_beginning() {
     let rule = registry::find("HUB211").unwrap();
     for pattern in ["HUB211", "hub2", "unknown-gpu", "HUB"] {
-        assert!(rule.means(pattern), "{pattern}");
+        assert!(rule.matches(pattern), "{pattern}");
     }
     for pattern in ["HUB1", "unknown", "HU", ""] {
-        assert!(!rule.means(pattern), "{pattern}");
+        assert!(!rule.matches(pattern), "{pattern}");
     }
 }
 
