@@ -11,7 +11,7 @@ use anyhow::Result;
 use serde::{Serialize, Serializer};
 
 use self::next::UnderWay;
-use hub_lint::LintReport;
+use hub_lint::{Counts, LintReport};
 use migrate::upstream::same_folder;
 use migrate::{Unsettled, address};
 use transaction::journal::{Journal, Phase};
@@ -21,7 +21,6 @@ use xtask_core::git::{Git, Repo, Status};
 use xtask_core::layout::{self, Layout, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
-use xtask_core::output::Counts;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 

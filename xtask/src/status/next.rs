@@ -178,7 +178,7 @@ impl RepositoryStatus {
 mod tests {
     use super::*;
     use crate::status::{RecordedUpstream, WorkTree};
-    use xtask_core::output::Counts;
+    use hub_lint::Counts;
 
     fn modern() -> RepositoryStatus {
         RepositoryStatus {

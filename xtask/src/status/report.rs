@@ -126,7 +126,7 @@ fn compared(counts: &compare::OpenCounts) -> String {
     text
 }
 
-fn linted(counts: &output::Counts) -> String {
+fn linted(counts: &hub_lint::Counts) -> String {
     match counts.to_string() {
         none if none.is_empty() => format!("{GREEN}nothing found{GREEN:#}"),
         found => format!("{RED}{found}{RED:#}"),

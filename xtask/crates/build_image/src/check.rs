@@ -6,11 +6,11 @@ use super::labels::SourceRevision;
 use super::report::{Check, CheckStatus};
 use super::repository::BuildInputs;
 use super::token;
+use hub_lint::{Finding, Severity};
 use worker_files::WorkerInterface;
 use worker_files::bake;
 use worker_files::dockerfile::{Image, Taken, arguments, is_predefined};
 use worker_files::references::undeclared;
-use xtask_core::finding::{Finding, Severity};
 use xtask_core::output::{self, counted};
 use xtask_core::tree::{Entries, RepoPath};
 
@@ -226,7 +226,7 @@ fn hub(of: &BuildInputs) -> Result<Check> {
     let report = hub_lint::lint(&*of.tree, true)?;
     let summary = hub_lint::summary(&report);
     let line = |finding: &Finding| {
-        let (place, code) = (&finding.place, finding.code);
+        let (place, code) = (&finding.place, finding.rule.code);
         let at = report.sources.positions(place);
         let at = at.map_or_else(String::new, |(at, _)| format!(":{}:{}", at.line, at.column));
         format!("{}{at}: {code}: {}", place.path, finding.message)

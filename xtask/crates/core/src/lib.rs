@@ -4,7 +4,6 @@ pub mod cli;
 pub mod commands;
 pub mod docker;
 pub mod fault;
-pub mod finding;
 pub mod fold;
 pub mod git;
 pub mod interrupt;

@@ -5,12 +5,14 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
+use crate::finding::sort;
+use crate::formats::text;
 use crate::lint::LintReport;
 use crate::report::print;
 use crate::rule::Rule;
 use crate::{fix, pages, registry, targets};
 use xtask_core::outcome::{Outcome, UsageError};
-use xtask_core::{finding, output, suggest};
+use xtask_core::{output, suggest};
 
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     if let Some(folder) = &args.write_generated {
@@ -45,7 +47,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         }
         report.add(target, args)?;
     }
-    finding::sort(&mut report.findings);
+    sort(&mut report.findings);
     let counted = output::counted(fixed, "finding");
     if args.dry_run && fixed > 0 {
         output::print(&format!("hub-lint: would fix {counted}\n"))?;
@@ -55,7 +57,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     } else if is_fixing && targets.iter().any(|target| target.root.is_none()) {
         // Standard output has the fixed text, so findings go to standard error.
         if !report.findings.is_empty() {
-            output::tell(&output::text::plain(&report.findings, &report.sources));
+            output::tell(&text::plain(&report.findings, &report.sources));
         }
     } else {
         print(&report, args)?;

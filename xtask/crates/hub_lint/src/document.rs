@@ -1,8 +1,8 @@
 //! One of the Hub's files.
 
-use worker_files::json::JsonNode;
+use crate::finding::{Finding, Location};
 pub use worker_files::json::short;
-use xtask_core::finding::{Finding, Location, Span};
+use worker_files::json::{JsonNode, Span};
 use xtask_core::tree::RepoPath;
 
 use crate::facts::{self, FieldTable};
@@ -41,7 +41,7 @@ pub struct HubDocument {
 
 impl HubDocument {
     /// Creates a finding in this file.
-    pub fn at(&self, rule: &Rule, span: &Span, message: impl Into<String>) -> Finding {
+    pub fn at(&self, rule: &'static Rule, span: &Span, message: impl Into<String>) -> Finding {
         rule.at(self.place(span), message)
     }
 

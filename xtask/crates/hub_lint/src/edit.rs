@@ -1,8 +1,8 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
+use crate::finding::{Finding, Safety};
 pub use worker_files::json::quote;
-use worker_files::json::{JsonNode, Member, removal};
-use xtask_core::finding::{Finding, Safety, Span};
+use worker_files::json::{JsonNode, Member, Span, removal};
 use xtask_core::suggest::Sure;
 
 pub type Replace = (Span, String);

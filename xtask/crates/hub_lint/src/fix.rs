@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::args::Args;
+use crate::finding::{Edit, Fix, Safety};
 use crate::report::is_selected;
 use crate::targets::LintTarget;
 use worker_files::json;
-use xtask_core::finding::{Edit, Fix, Safety, Span};
+use worker_files::json::Span;
 use xtask_core::output::{self, diff};
 use xtask_core::tree::{RepoPath, Tree};
 

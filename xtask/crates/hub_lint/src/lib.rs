@@ -8,7 +8,9 @@ mod command;
 mod document;
 mod edit;
 mod facts;
+mod finding;
 mod fix;
+mod formats;
 mod lint;
 mod model;
 mod pages;
@@ -24,6 +26,8 @@ mod targets;
 mod tests;
 
 pub use command::run;
+pub use finding::{Counts, Finding};
 pub use lint::{LintReport, lint, lint_directory};
 pub use report::summary;
+pub use rule::Severity;
 pub use suppressions::FILE as SUPPRESSIONS;

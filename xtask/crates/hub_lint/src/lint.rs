@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::document::{HubDocument, Which};
+use crate::finding::{self, Finding, Location};
+use crate::formats::Sources;
 use crate::rules::{check_file, cross_file};
 use crate::{registry, suppressions};
-use xtask_core::finding::{self, Finding, Location};
-use xtask_core::output::Sources;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
 /// How many findings of one rule in one file are kept; the others are only counted.
@@ -74,7 +74,7 @@ fn find(tree: &dyn Tree, which: Which) -> Result<Option<(RepoPath, Vec<u8>)>> {
 /// Sorts the findings, keeps the first of each rule in each file and counts the rest.
 fn shorten(findings: &mut Vec<Finding>) {
     finding::sort(findings);
-    let key = |finding: &Finding| (finding.code, finding.place.path.clone());
+    let key = |finding: &Finding| (finding.rule.code, finding.place.path.clone());
     let mut counts: HashMap<(&str, RepoPath), usize> = HashMap::new();
     findings.retain(|finding| {
         let nth = counts.entry(key(finding)).or_default();

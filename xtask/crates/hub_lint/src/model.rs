@@ -2,8 +2,7 @@
 //! shape report the other parts.
 
 use crate::document::HubDocument;
-use worker_files::json::{JsonKind, JsonNode};
-use xtask_core::finding::Span;
+use worker_files::json::{JsonKind, JsonNode, Span};
 
 /// A variable of hub.json; those of tests.json have no input.
 #[derive(Debug)]

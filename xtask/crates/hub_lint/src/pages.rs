@@ -5,15 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::document::Which;
-use crate::facts;
-use crate::rule::Rule;
-use crate::{registry, schema};
+use crate::rule::{REFERENCE, Rule};
+use crate::{facts, registry, schema};
 use xtask_core::outcome::Outcome;
-use xtask_core::output::sarif::Descriptor;
 use xtask_core::suggest;
-
-/// Where the rules' pages are, below the repository's root.
-pub const REFERENCE: &str = "docs/hub-lint-rules.md";
 
 /// The groups of rules, by the beginning of their codes. A file that fails in one group is not checked
 /// by the next.
@@ -66,11 +61,6 @@ fn known_names(rule: &Rule) -> String {
     }
 }
 
-pub fn address(rule: &Rule) -> String {
-    let (home, code) = (env!("CARGO_PKG_REPOSITORY"), rule.code.to_lowercase());
-    format!("{home}/blob/main/{REFERENCE}#{code}-{}", rule.name)
-}
-
 pub fn list() -> String {
     let line = |rule: &&Rule| {
         let (code, name, severity) = (rule.code, rule.name, rule.severity.word());
@@ -103,18 +93,6 @@ pub fn document() -> String {
         }
     }
     out
-}
-
-pub fn descriptors() -> Vec<Descriptor> {
-    let descriptor = |rule: &&Rule| Descriptor {
-        code: rule.code,
-        name: rule.name,
-        severity: rule.severity,
-        summary: rule.summary,
-        page: rule.text(),
-        address: address(rule),
-    };
-    registry::all().iter().map(descriptor).collect()
 }
 
 pub fn generated() -> Vec<(&'static str, String)> {

@@ -3,15 +3,16 @@
 use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
+use crate::finding::{Counts, Finding, Safety};
+use crate::formats::{github, json, sarif, text};
 use crate::lint::LintReport;
+use crate::registry;
 use crate::targets::LintTarget;
-use crate::{pages, rule};
-use xtask_core::finding::{Finding, Safety};
-use xtask_core::output::{self, Counts};
+use xtask_core::output;
 
 /// Whether the command line selects a finding.
 pub fn is_selected(finding: &Finding, args: &Args) -> bool {
-    let matches = |pattern: &String| rule::matches(pattern, finding.code, finding.name);
+    let matches = |pattern: &String| finding.rule.matches(pattern);
     (args.select.is_empty() || args.select.iter().any(matches))
         && !args.ignore.iter().any(matches)
         && finding.severity >= args.min_severity
@@ -35,15 +36,15 @@ pub fn print(report: &LintReport, args: &Args) -> Result<()> {
     let (findings, sources) = (&report.findings, &report.sources);
     let text = match args.format {
         LintFormat::Text => {
-            let text = output::text::render(findings, sources);
+            let text = text::render(findings, sources);
             return output::print(&format!("{text}{}\n", summary(report)));
         }
-        LintFormat::Json => format!("{:#}\n", output::json::render(findings, sources)),
+        LintFormat::Json => format!("{:#}\n", json::render(findings, sources)),
         LintFormat::Sarif => {
-            let log = output::sarif::render("hub-lint", &pages::descriptors(), findings, sources);
+            let log = sarif::render(registry::all(), findings, sources);
             format!("{log:#}\n")
         }
-        LintFormat::Github => output::github::render(findings, sources),
+        LintFormat::Github => github::render(findings, sources),
     };
     output::print_plain(&text)
 }
@@ -60,8 +61,7 @@ pub fn summary(report: &LintReport) -> String {
     for safety in [Safety::Safe, Safety::Unsafe] {
         let count = fixes.clone().filter(|fix| fix.safety == safety).count();
         if count > 0 {
-            let option = output::text::how_to_fix(safety);
-            line += &format!("; {count} to fix with `{option}`");
+            line += &format!("; {count} to fix with `{}`", safety.option());
         }
     }
     line + "; `--explain RULE` says why"

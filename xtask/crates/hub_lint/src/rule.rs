@@ -1,7 +1,29 @@
 //! Rules. A rule's doc comment is its page: `--explain` prints it, the reference contains it, and its
 //! examples are run as tests.
 
-use xtask_core::finding::{Finding, Location, Severity};
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// The file with the rules' pages, below the repository's root.
+pub const REFERENCE: &str = "docs/hub-lint-rules.md";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Likely a mistake.
+    Warning,
+    /// The Hub rejects it, or it can't work.
+    Error,
+}
+
+impl Severity {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
 
 /// Whether the tool can fix a rule's findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +49,7 @@ impl Fixability {
 }
 
 /// One kind of mistake.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
     pub code: &'static str,
     pub name: &'static str,
@@ -41,31 +63,18 @@ pub struct Rule {
     pub page: &'static str,
 }
 
-/// Whether a pattern of the command line matches a rule: its id, its name, or the beginning of its id
-/// (`HUB2` is the whole group "meaning").
-pub fn matches(pattern: &str, code: &str, name: &str) -> bool {
-    let start = code.get(..pattern.len().max(3)).unwrap_or_default();
-    name.eq_ignore_ascii_case(pattern) || start.eq_ignore_ascii_case(pattern)
-}
-
 impl Rule {
-    /// Creates a finding.
-    pub fn at(&self, place: Location, message: impl Into<String>) -> Finding {
-        Finding {
-            code: self.code,
-            name: self.name,
-            severity: self.severity,
-            message: message.into(),
-            place,
-            label: None,
-            related: Vec::new(),
-            help: Vec::new(),
-            fix: None,
-        }
+    /// Whether a pattern of the command line matches: the id, the name, or the beginning of the id
+    /// (`HUB2` is the whole group "meaning").
+    pub fn matches(&self, pattern: &str) -> bool {
+        let start = self.code.get(..pattern.len().max(3)).unwrap_or_default();
+        self.name.eq_ignore_ascii_case(pattern) || start.eq_ignore_ascii_case(pattern)
     }
 
-    pub fn matches(&self, pattern: &str) -> bool {
-        matches(pattern, self.code, self.name)
+    /// The address of the page on the web.
+    pub fn address(&self) -> String {
+        let (home, code) = (env!("CARGO_PKG_REPOSITORY"), self.code.to_lowercase());
+        format!("{home}/blob/main/{REFERENCE}#{code}-{}", self.name)
     }
 
     /// The page's text, without the space at the start of each line of a doc comment.
@@ -98,7 +107,7 @@ macro_rules! rules {
                 $crate::rule::Rule {
                     code: $code,
                     name: $name,
-                    severity: xtask_core::finding::Severity::$severity,
+                    severity: $crate::rule::Severity::$severity,
                     fixability: $crate::rule::Fixability::$fixability,
                     summary: $summary,
                     source: $source,

@@ -1,11 +1,12 @@
 //! `hub-lint.json`: the findings that a repository accepts, each with a reason.
 
 use crate::document::begin;
+use crate::finding::{Finding, Location};
 use crate::rule::rules;
 use anyhow::Result;
 use serde::Deserialize;
 use worker_files::json;
-use xtask_core::finding::{Finding, Location, Span};
+use worker_files::json::Span;
 use xtask_core::tree::Tree;
 
 /// The file's name, at the repository's root.
@@ -126,6 +127,7 @@ impl Entry {
     fn covers(&self, finding: &Finding) -> bool {
         let is_path = |path: &String| finding.place.path == *path.as_str();
         let is_rule = |name: &str| name.eq_ignore_ascii_case(&self.rule);
-        self.path.as_ref().is_none_or(is_path) && (is_rule(finding.code) || is_rule(finding.name))
+        self.path.as_ref().is_none_or(is_path)
+            && (is_rule(finding.rule.code) || is_rule(finding.rule.name))
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::document::Which;
+use crate::finding::Finding;
 use crate::lint::{LintReport, alone, lint};
-use xtask_core::finding::Finding;
 use xtask_core::outcome::UsageError;
 use xtask_core::tree::{Directory, Entries, Memory, RepoPath, Tree};
 

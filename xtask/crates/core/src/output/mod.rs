@@ -1,25 +1,16 @@
-//! Printing. Nothing else prints, except for programs that show their own progress.
-//!
-//! Every format takes the findings and their [`Sources`], and returns a string; whoever prints it
-//! decides about colour.
+//! Printing, and texts for people. Nothing else prints, except for programs that show their own
+//! progress.
 
 pub mod diff;
-pub mod github;
-pub mod json;
-pub mod sarif;
 pub mod style;
 pub mod terminal;
-pub mod text;
 
-use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
-use std::ops::Range;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use self::style::BOLD;
-use crate::finding::{Finding, Location, Severity, Span};
 use crate::progress;
 use crate::tree::RepoPath;
 
@@ -57,108 +48,6 @@ fn write(mut out: impl Write, text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to standard output"),
-    }
-}
-
-/// The texts of the files in which findings are.
-#[derive(Debug, Default)]
-pub struct Sources(BTreeMap<RepoPath, SourceText>);
-
-impl Sources {
-    pub fn add(&mut self, path: RepoPath, bytes: &[u8]) {
-        self.0.insert(path, SourceText::new(bytes));
-    }
-
-    /// Takes the files of `other`, with their paths below `folder`.
-    pub fn add_inside(&mut self, folder: &str, other: Self) {
-        let files = other.0.into_iter();
-        self.0
-            .extend(files.map(|(path, text)| (path.inside(folder), text)));
-    }
-
-    pub fn get(&self, path: &RepoPath) -> Option<&SourceText> {
-        self.0.get(path)
-    }
-
-    /// The start and the end of a place in a file that was read.
-    pub fn positions(&self, place: &Location) -> Option<(Position, Position)> {
-        Some(self.get(&place.path)?.positions(&place.span))
-    }
-}
-
-#[derive(Debug)]
-pub struct SourceText {
-    text: String,
-    lines: Vec<usize>,
-}
-
-/// A position for people: both from 1, the column in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    pub line: usize,
-    pub column: usize,
-}
-
-impl SourceText {
-    fn new(bytes: &[u8]) -> Self {
-        // Each invalid byte becomes one `?`, so that offsets stay right.
-        let mut text = String::with_capacity(bytes.len());
-        for chunk in bytes.utf8_chunks() {
-            text.push_str(chunk.valid());
-            text.extend(chunk.invalid().iter().map(|_| '?'));
-        }
-        let starts = text.match_indices('\n').map(|(at, _)| at + 1);
-        let lines = std::iter::once(0).chain(starts).collect();
-        Self { text, lines }
-    }
-
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Limits a span to the text and to whole characters.
-    fn clamp(&self, span: &Span) -> Range<usize> {
-        let start = self.text.floor_char_boundary(span.start);
-        let end = self.text.ceil_char_boundary(span.end.max(start));
-        start..end
-    }
-
-    /// The line of a byte, counted from 0.
-    fn line_of(&self, offset: usize) -> usize {
-        self.lines.partition_point(|&start| start <= offset) - 1
-    }
-
-    pub fn position(&self, offset: usize) -> Position {
-        let offset = self.text.floor_char_boundary(offset);
-        let line = self.line_of(offset);
-        let before = &self.text[self.lines[line]..offset];
-        // A byte-order mark takes no column.
-        let before = before.strip_prefix('\u{feff}').unwrap_or(before);
-        Position {
-            line: line + 1,
-            column: before.chars().count() + 1,
-        }
-    }
-
-    pub fn positions(&self, span: &Span) -> (Position, Position) {
-        let span = self.clamp(span);
-        (self.position(span.start), self.position(span.end))
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Counts {
-    pub errors: usize,
-    pub warnings: usize,
-}
-
-impl Counts {
-    pub fn of(findings: &[Finding]) -> Self {
-        let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
-        Self {
-            errors: count(Severity::Error),
-            warnings: count(Severity::Warning),
-        }
     }
 }
 
@@ -240,17 +129,5 @@ pub fn counted(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
-/// "2 errors, 1 warning"; empty where there is nothing.
-impl std::fmt::Display for Counts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let all = [(self.errors, "error"), (self.warnings, "warning")];
-        let some = all.iter().filter(|(count, _)| *count > 0);
-        let parts: Vec<String> = some.map(|(count, word)| counted(*count, word)).collect();
-        f.write_str(&parts.join(", "))
-    }
-}
-
-#[cfg(test)]
-mod samples;
 #[cfg(test)]
 mod tests;

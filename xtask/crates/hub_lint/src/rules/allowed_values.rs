@@ -3,9 +3,9 @@
 use crate::document::{HubDocument, short};
 use crate::edit::{self, safety};
 use crate::facts::{self, ValueShape};
+use crate::finding::{Finding, Safety};
 use crate::rule::{Rule, rules};
 use worker_files::json::JsonNode;
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
 rules! {

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use crate::document::{HubDocument, Which, short};
-use crate::facts;
-use crate::model;
-use crate::rule::rules;
-use worker_files::json::JsonNode;
-use xtask_core::finding::{Finding, Safety, Severity, Span};
+use crate::finding::{Finding, Safety};
+use crate::rule::{Severity, rules};
+use crate::{facts, model};
+use worker_files::json::{JsonNode, Span};
 use xtask_core::suggest;
 
 rules! {

@@ -13,7 +13,7 @@ pub mod tests_meaning;
 pub mod values;
 
 use crate::document::{HubDocument, Which};
-use xtask_core::finding::Finding;
+use crate::finding::Finding;
 use xtask_core::tree::RepoPath;
 
 /// Checks one file alone. Returns the document where it can be compared with other files.

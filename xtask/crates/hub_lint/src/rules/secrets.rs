@@ -1,12 +1,11 @@
 //! Secrets in the public files.
 
 use crate::document::{HubDocument, Which, short};
-use crate::edit;
-use crate::model;
+use crate::finding::{Finding, Safety};
 use crate::rule::rules;
+use crate::{edit, model};
 use worker_files::is_one_of;
 use worker_files::json::JsonKind;
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};
 
 rules! {

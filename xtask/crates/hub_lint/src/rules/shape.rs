@@ -6,9 +6,9 @@ use super::{allowed_values, shape_env, shape_tests};
 use crate::document::{HubDocument, Which, begin, short};
 use crate::edit::{self, safety};
 use crate::facts::{self, FieldRule, FieldTable, ValueShape};
-use crate::rule::{Rule, rules};
+use crate::finding::{Finding, Safety};
+use crate::rule::{Rule, Severity, rules};
 use worker_files::json::{JsonKind, JsonNode, Member};
-use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
 rules! {
@@ -233,7 +233,7 @@ impl ShapeCheck<'_> {
     }
 
     fn missing(&self, node: &JsonNode, table: &FieldTable, field: &FieldRule) -> Finding {
-        let rule: &Rule = match field.key {
+        let rule: &'static Rule = match field.key {
             "tests" => &shape_tests::NO_TESTS,
             _ => &MISSING_KEY,
         };

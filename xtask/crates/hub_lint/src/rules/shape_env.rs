@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use crate::document::{HubDocument, begin, short};
-use crate::edit;
-use crate::model;
+use crate::finding::{Finding, Safety};
 use crate::rule::rules;
+use crate::{edit, model};
 use worker_files::json::{JsonKind, JsonNode};
 use worker_files::shell::is_name;
-use xtask_core::finding::{Finding, Safety};
 
 rules! {
     /// An entry is either a fixed `value` or an `input` that users fill in. This one is neither,

@@ -1,9 +1,9 @@
 //! The shape of tests.json.
 
 use crate::document::{HubDocument, begin};
+use crate::finding::{Finding, Safety};
 use crate::rule::rules;
 use worker_files::json::{JsonKind, JsonNode};
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest::letters;
 
 rules! {

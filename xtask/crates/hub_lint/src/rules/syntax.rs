@@ -1,9 +1,9 @@
 //! Whether a file is JSON: the problems of [`worker_files::json`] as rules.
 
 use crate::document::{HubDocument, Which};
+use crate::finding::{Finding, Location, Safety};
 use crate::rule::{Fixability, Rule, rules};
 use worker_files::json::{self, ProblemKind};
-use xtask_core::finding::{Finding, Location, Safety};
 use xtask_core::tree::RepoPath;
 
 rules! {

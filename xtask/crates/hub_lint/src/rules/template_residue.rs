@@ -1,11 +1,11 @@
 //! Texts that were left from a template.
 
 use crate::document::{HubDocument, Which, short};
+use crate::finding::Finding;
 use crate::model;
 use crate::rule::rules;
 use worker_files::is_one_of;
 use worker_files::json::JsonNode;
-use xtask_core::finding::Finding;
 
 rules! {
     /// A text of the Hub guide's template that nobody replaced. Users of the listing see it.

@@ -2,10 +2,10 @@
 
 use crate::document::{HubDocument, Which, short};
 use crate::facts;
+use crate::finding::{Finding, Safety};
 use crate::rule::rules;
 use worker_files::is_one_of;
 use worker_files::json::{JsonKind, JsonNode, Member};
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
 rules! {

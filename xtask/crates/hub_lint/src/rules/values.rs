@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::facts::ValueShape;
+use crate::finding::{Finding, Safety};
 use crate::model::{self, EnvVariable};
-use crate::rule::rules;
+use crate::rule::{Severity, rules};
 use crate::rules::shape::{converted, number};
 use worker_files::is_one_of;
 use worker_files::json::{JsonKind, JsonNode, Member};
-use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
 rules! {

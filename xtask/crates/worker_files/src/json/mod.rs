@@ -20,7 +20,8 @@ pub use node::{JsonKind, JsonNode, Member, Parsed, Problem, ProblemKind};
 pub const MAX_DEPTH: usize = 127;
 
 /// Bytes of the text.
-pub use xtask_core::finding::Span;
+/// Bytes of a file, or of a file's text.
+pub type Span = std::ops::Range<usize>;
 
 pub fn parse(bytes: &[u8]) -> Parsed {
     let mut parser = Parser {

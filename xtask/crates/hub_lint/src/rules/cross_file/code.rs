@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::{HubDocument, short};
+use crate::finding::{Finding, Safety};
 use crate::model;
 use crate::model::EnvVariable;
 use crate::rule::rules;
 use anyhow::Result;
 use worker_files::dockerfile::Text;
 use worker_files::{Hides, is_one_of};
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::tree::Tree;
 
 rules! {

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::{HubDocument, short};
 use crate::edit;
+use crate::finding::{Finding, Safety};
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use crate::rules::secrets::shown;
 use worker_files::{EnvRead, Hides, WorkerInterface};
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::sglang::env_name;
 use xtask_core::suggest;
 

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::document::{HubDocument, begin, short};
+use crate::finding::{Finding, Location};
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use anyhow::Result;
-use xtask_core::finding::{Finding, Location};
 use xtask_core::secret::is_secret;
 use xtask_core::suggest;
 use xtask_core::tree::{RepoPath, Tree};

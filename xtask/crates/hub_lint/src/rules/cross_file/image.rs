@@ -2,13 +2,13 @@
 
 use super::{Worker, place};
 use crate::document::{HubDocument, Which};
-use crate::rule::rules;
+use crate::finding::{Finding, Safety};
+use crate::rule::{Severity, rules};
 use crate::rules::gpu;
 use crate::{facts, model};
 use worker_files::WorkerInterface;
 use worker_files::dockerfile::{Image, Text};
 use worker_files::json::JsonNode;
-use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
 rules! {

@@ -9,8 +9,8 @@ pub mod sglang;
 use anyhow::Result;
 
 use crate::document::HubDocument;
+use crate::finding::{Finding, Location};
 use worker_files::{Hides, Reading, Unread, WorkerInterface, is_one_of};
-use xtask_core::finding::{Finding, Location};
 use xtask_core::tree::{Memory, Tree};
 
 /// Compares the two files with each other and with the rest of the repository. Missing files are

@@ -3,11 +3,11 @@
 use super::{Worker, is_sglang, place};
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
+use crate::finding::{Finding, Safety};
 use crate::model::{self, EnvVariable};
-use crate::rule::rules;
+use crate::rule::{Severity, rules};
 use worker_files::json::JsonNode;
 use worker_files::{EnvRead, WorkerInterface};
-use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::sglang::{self, Flag, Table};
 use xtask_core::suggest;
 

@@ -3,7 +3,9 @@
 use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer};
 
 use super::{SourceText, Sources};
-use crate::finding::{Finding, Location, Related, Safety, Severity, Span};
+use crate::finding::{Finding, Location, Related};
+use crate::rule::Severity;
+use worker_files::json::Span;
 
 /// Longer lines are cut around the place, for people and for speed.
 const LONG_LINE: usize = 400;
@@ -22,14 +24,6 @@ fn all(renderer: &Renderer, findings: &[Finding], sources: &Sources) -> String {
     findings.iter().map(text).collect()
 }
 
-/// The option that makes a fix.
-pub fn how_to_fix(safety: Safety) -> &'static str {
-    match safety {
-        Safety::Safe => "--fix",
-        Safety::Unsafe => "--unsafe-fixes",
-    }
-}
-
 fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
@@ -37,7 +31,7 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
     };
     let title = level
         .primary_title(finding.message.replace(['\r', '\n'], " "))
-        .id(format!("{} {}", finding.code, finding.name));
+        .id(format!("{} {}", finding.rule.code, finding.rule.name));
     let mut elements = Vec::new();
     let label = finding.label.as_deref();
     let mut marks = vec![(&finding.place, AnnotationKind::Primary, label)];
@@ -51,7 +45,7 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
         elements.push(Level::HELP.message(help.as_str()).into());
     }
     if let Some(fix) = &finding.fix {
-        let help = format!("`{}` will {}", how_to_fix(fix.safety), fix.title);
+        let help = format!("`{}` will {}", fix.safety.option(), fix.title);
         elements.push(Level::HELP.message(help).into());
     }
     renderer.render(&[Group::with_title(title).elements(elements)])

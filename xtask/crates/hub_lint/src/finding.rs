@@ -1,35 +1,13 @@
-//! A finding of hub-lint: a code, a place, a message and help.
+//! A finding: a rule, a place, a message and help.
 //!
-//! A finding can only be begun with a place ([`Finding::at`]), so that none is without one.
+//! A finding can only be created with a place ([`Rule::at`]), so that none is without one.
 
-use std::ops::Range;
-use std::slice;
-
-use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::tree::RepoPath;
-
-/// Bytes of a file, or of a file's text.
-pub type Span = Range<usize>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Likely a mistake.
-    Warning,
-    /// The Hub rejects it, or it can't work.
-    Error,
-}
-
-impl Severity {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
+use crate::rule::{Rule, Severity};
+use worker_files::json::Span;
+use xtask_core::output::counted;
+use xtask_core::tree::RepoPath;
 
 /// A place: bytes of a file in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +42,16 @@ pub enum Safety {
     Unsafe,
 }
 
+impl Safety {
+    /// The option that makes such a fix.
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Safe => "--fix",
+            Self::Unsafe => "--unsafe-fixes",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     pub place: Location,
@@ -81,10 +69,8 @@ pub struct Fix {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The stable id of what kind it is: `HUB012`.
-    pub code: &'static str,
-    /// The readable name of that kind: `cuda-older-than-image`.
-    pub name: &'static str,
+    pub rule: &'static Rule,
+    /// By default the rule's.
     pub severity: Severity,
     /// What is wrong, in one line that stands alone.
     pub message: String,
@@ -95,6 +81,22 @@ pub struct Finding {
     /// What to do about it, and why, a line each.
     pub help: Vec<String>,
     pub fix: Option<Fix>,
+}
+
+impl Rule {
+    /// Creates a finding.
+    pub fn at(&'static self, place: Location, message: impl Into<String>) -> Finding {
+        Finding {
+            rule: self,
+            severity: self.severity,
+            message: message.into(),
+            place,
+            label: None,
+            related: Vec::new(),
+            help: Vec::new(),
+            fix: None,
+        }
+    }
 }
 
 impl Finding {
@@ -149,9 +151,8 @@ impl Finding {
 
     /// The message and the help.
     pub fn whole_message(&self) -> String {
-        [slice::from_ref(&self.message), &self.help]
-            .concat()
-            .join("\n")
+        let help = self.help.iter().map(|help| format!("\n{help}"));
+        self.message.clone() + &help.collect::<String>()
     }
 
     /// The same finding, with every path below `folder`.
@@ -171,7 +172,33 @@ impl Finding {
 pub fn sort(findings: &mut [Finding]) {
     let key = |finding: &Finding| {
         let Location { path, span } = finding.place.clone();
-        (path, span.start, finding.code, finding.message.clone())
+        (path, span.start, finding.rule.code, finding.message.clone())
     };
     findings.sort_by_cached_key(key);
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    pub errors: usize,
+    pub warnings: usize,
+}
+
+impl Counts {
+    pub fn of(findings: &[Finding]) -> Self {
+        let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+        Self {
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+        }
+    }
+}
+
+/// "2 errors, 1 warning"; empty where there is nothing.
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = [(self.errors, "error"), (self.warnings, "warning")];
+        let some = all.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = some.map(|(count, word)| counted(*count, word)).collect();
+        f.write_str(&parts.join(", "))
+    }
 }

@@ -3,30 +3,19 @@
 use serde_json::{Value, json};
 
 use super::Sources;
-use crate::finding::{Edit, Finding, Location, Related, Severity};
+use crate::finding::{Edit, Finding, Location, Related};
+use crate::rule::Rule;
 
-/// A rule's description for SARIF.
-pub struct Descriptor {
-    pub code: &'static str,
-    pub name: &'static str,
-    pub severity: Severity,
-    /// One line.
-    pub summary: &'static str,
-    /// The rule's page, in Markdown.
-    pub page: String,
-    /// Where the page is on the web.
-    pub address: String,
-}
-
-/// A complete log with one run. `tool` is the task's name.
-pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &Sources) -> Value {
-    let descriptor = |rule: &Descriptor| {
+/// A complete log with one run.
+pub fn render(rules: &[&Rule], findings: &[Finding], sources: &Sources) -> Value {
+    let descriptor = |rule: &&Rule| {
+        let page = rule.text();
         json!({
             "id": rule.code,
             "name": rule.name,
             "shortDescription": { "text": rule.summary },
-            "helpUri": rule.address,
-            "help": { "text": rule.page, "markdown": rule.page },
+            "helpUri": rule.address(),
+            "help": { "text": page, "markdown": page },
             "defaultConfiguration": { "level": rule.severity.word() },
         })
     };
@@ -36,7 +25,7 @@ pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": {
-                "name": tool,
+                "name": "hub-lint",
                 "version": env!("CARGO_PKG_VERSION"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "informationUri": env!("CARGO_PKG_REPOSITORY"),
@@ -48,14 +37,14 @@ pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &
     })
 }
 
-fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
+fn result(finding: &Finding, rules: &[&Rule], sources: &Sources) -> Value {
     let mut result = json!({
-        "ruleId": finding.code,
+        "ruleId": finding.rule.code,
         "level": finding.severity.word(),
         "message": { "text": finding.whole_message() },
         "locations": [{ "physicalLocation": physical(&finding.place, sources) }],
     });
-    if let Some(index) = rules.iter().position(|rule| rule.code == finding.code) {
+    if let Some(index) = rules.iter().position(|rule| rule.code == finding.rule.code) {
         result["ruleIndex"] = index.into();
     }
     if !finding.related.is_empty() {

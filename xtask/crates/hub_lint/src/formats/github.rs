@@ -20,7 +20,7 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
                 out += &format!(",col={},endColumn={}", start.column, end.column);
             }
         }
-        let title = property(&format!("{} {}", finding.code, finding.name));
+        let title = property(&format!("{} {}", finding.rule.code, finding.rule.name));
         out += &format!(",title={title}::{}\n", data(&finding.whole_message()));
     }
     out
