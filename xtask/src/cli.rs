@@ -58,9 +58,8 @@ pub fn version() -> String {
     let version = concat!("cargo xtask ", env!("CARGO_PKG_VERSION"));
     let commit = Git::find().and_then(|git| {
         let call = git.call().dir(&tool_repo::repository());
-        call.words("log -1 --abbrev=10")
-            .arg("--format=%h %cs")
-            .line()
+        let call = call.words("log -1 --abbrev=10");
+        call.arg("--format=%h %cs").line()
     });
     match commit {
         Ok(commit) => format!("{version} ({commit})"),

@@ -17,9 +17,9 @@ use xtask_core::tree::{Entries, RepoPath};
 /// A larger build context is a warning.
 const LARGE_CONTEXT: u64 = 100_000_000;
 
-pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
+pub fn repository(inputs: &BuildInputs) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
-    match (&of.dockerfile, of.image()) {
+    match (&inputs.dockerfile, inputs.image()) {
         (Some((path, bytes)), Some((image, unread))) => {
             if let Some(gap) = unread.first() {
                 let words = format!("{}: {}", gap.place, gap.what);
@@ -27,9 +27,9 @@ pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
             } else {
                 let base = image.base.as_ref().map_or("nothing", |base| &base.text);
                 checks.push(Check::passed("Dockerfile", format!("{path}, on {base}")));
-                checks.push(copies(of, path));
-                checks.push(build_arguments(of, path, bytes)?);
-                checks.push(base_image(of, &image)?);
+                checks.push(copies(inputs, path));
+                checks.push(build_arguments(inputs, path, bytes)?);
+                checks.push(base_image(inputs, &image)?);
             }
         }
         _ => checks.push(Check::failed(
@@ -38,29 +38,29 @@ pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
              with `-C DIR`",
         )),
     }
-    checks.extend(bake_file(of));
-    checks.push(hub(of)?);
-    checks.push(context(of));
-    checks.push(source(&of.origin));
+    checks.extend(bake_file(inputs));
+    checks.push(hub(inputs)?);
+    checks.push(context(inputs));
+    checks.push(source(&inputs.origin));
     Ok(checks)
 }
 
 /// Every source of a COPY is there, and not left out by `.dockerignore`.
-fn copies(of: &BuildInputs, file: &str) -> Check {
+fn copies(inputs: &BuildInputs, file: &str) -> Check {
     const NAME: &str = "copied files";
-    let copied = match &of.copied {
+    let copied = match &inputs.copied {
         Ok(copied) => copied,
         Err(why) => return Check::warning(NAME, format!("{file}: {why}: not looked at")),
     };
     let (mut missing, mut empty) = (Vec::new(), Vec::new());
     for copy in copied {
-        if build_context(of).any(|(path, _)| copy.covers(path)) || copy.is_everything() {
+        if build_context(inputs).any(|(path, _)| copy.covers(path)) || copy.is_everything() {
             continue;
         }
         let (place, path) = (format!("{file}:{}", copy.line), &copy.path);
         let exists = |entries: &Entries| entries.keys().any(|path| copy.covers(path));
-        if exists(&of.around) || exists(of.tree.entries()) {
-            missing.push(format!("{place}: {}", left_out(of, copy)));
+        if exists(&inputs.around) || exists(inputs.tree.entries()) {
+            missing.push(format!("{place}: {}", left_out(inputs, copy)));
         } else if path.contains(['*', '?', '[']) {
             // BuildKit silently copies nothing then.
             empty.push(format!("{place}: nothing matches `{path}`"));
@@ -71,8 +71,8 @@ fn copies(of: &BuildInputs, file: &str) -> Check {
             ));
         }
     }
-    let all = counted(copied.len(), "source");
-    let fine = format!("{all} of COPY, all there and none left out by .dockerignore");
+    let sources = counted(copied.len(), "source");
+    let fine = format!("{sources} of COPY, all there and none left out by .dockerignore");
     if missing.is_empty() && !empty.is_empty() {
         return Check::new(NAME, CheckStatus::Warning, empty);
     }
@@ -80,27 +80,28 @@ fn copies(of: &BuildInputs, file: &str) -> Check {
 }
 
 /// The message for a source that a line of `.dockerignore` excludes.
-fn left_out(of: &BuildInputs, copy: &Taken) -> String {
+fn left_out(inputs: &BuildInputs, copy: &Taken) -> String {
     let path = &copy.path;
-    let Some(file) = &of.ignore_path else {
+    let Some(file) = &inputs.ignore_path else {
         return format!("`{path}` is not in the build context");
     };
-    let mut all = of.around.keys().chain(of.tree.entries().keys());
-    let file_left_out = all.find(|path| copy.covers(path));
-    let line = file_left_out.and_then(|path| of.ignore.line_against(path));
+    let mut paths = inputs.around.keys().chain(inputs.tree.entries().keys());
+    let file_left_out = paths.find(|path| copy.covers(path));
+    let line = file_left_out.and_then(|path| inputs.ignore.line_against(path));
     let line = line.map_or_else(String::new, |line| format!(":{line}"));
     format!("`{path}` is copied, and {file}{line} leaves it out: add `!{path}` below that")
 }
 
 /// The files of the build context, with their sizes.
-fn build_context(of: &BuildInputs) -> impl Iterator<Item = (&RepoPath, u64)> {
-    let all = of.around.iter();
-    all.filter(|(path, _)| !of.ignore.excludes(path))
+fn build_context(inputs: &BuildInputs) -> impl Iterator<Item = (&RepoPath, u64)> {
+    let files = inputs.around.iter();
+    files
+        .filter(|(path, _)| !inputs.ignore.excludes(path))
         .map(|(path, entry)| (path, entry.size.unwrap_or_default()))
 }
 
 /// Every build argument that is passed, here or by a file of the repository, is declared.
-fn build_arguments(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
+fn build_arguments(inputs: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
     const NAME: &str = "build arguments";
     let declared = match arguments(bytes) {
         Ok(declared) => declared,
@@ -110,13 +111,9 @@ fn build_arguments(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> 
         }
     };
     let mut files = Vec::new();
-    for path in of
-        .tree
-        .entries()
-        .keys()
-        .filter(|path| passes_arguments(path))
-    {
-        if let Some(bytes) = of.tree.read_file(&path.to_string())? {
+    let paths = inputs.tree.entries().keys();
+    for path in paths.filter(|path| passes_arguments(path)) {
+        if let Some(bytes) = inputs.tree.read_file(&path.to_string())? {
             files.push((path.clone(), bytes));
         }
     }
@@ -125,7 +122,7 @@ fn build_arguments(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> 
         let place = format!("{}:{}:{}", use_of.path, use_of.line, use_of.column);
         wrong.push(format!("{place}: {}: {}", use_of.what, use_of.instead));
     }
-    for (name, _) in of.plan.typed_arguments() {
+    for (name, _) in inputs.plan.typed_arguments() {
         if !declared.iter().any(|it| it == name) && !is_predefined(name) {
             wrong.push(format!(
                 "the command line passes `{name}`, and {file} does not declare it: it has {}",
@@ -133,7 +130,7 @@ fn build_arguments(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> 
             ));
         }
     }
-    wrong.extend(exposed_token(of));
+    wrong.extend(exposed_token(inputs));
     let mut words = format!("{} declared", counted(declared.len(), "argument"));
     if !files.is_empty() {
         let files: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
@@ -144,11 +141,11 @@ fn build_arguments(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> 
 
 /// Whether docker would get the token other than as a secret: in its command line, or as an argument
 /// from the environment.
-fn exposed_token(of: &BuildInputs) -> Option<String> {
-    let (token, name) = (of.token.as_ref()?, token::NAME);
-    let call = of.plan.call().concat();
+fn exposed_token(inputs: &BuildInputs) -> Option<String> {
+    let (token, name) = (inputs.token.as_ref()?, token::NAME);
+    let call = inputs.plan.call().concat();
     let word = call.iter().find(|word| token.is_in(word));
-    let is_inherited = || of.plan.typed_arguments().contains(&(name, None));
+    let is_inherited = || inputs.plan.typed_arguments().contains(&(name, None));
     let place = match word.map(|word| word.trim_start_matches("--build-arg=").split_once('=')) {
         Some(Some((place, _))) => place,
         Some(None) => "an argument",
@@ -170,7 +167,7 @@ fn passes_arguments(path: &RepoPath) -> bool {
 }
 
 /// The SGLang of the base image against the flag table's.
-fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
+fn base_image(inputs: &BuildInputs, image: &Image) -> Result<Check> {
     const NAME: &str = "base image";
     let Some(base) = image.base.as_ref().map(|base| &base.text) else {
         return Ok(Check::skipped(NAME, "the Dockerfile names none"));
@@ -179,16 +176,16 @@ fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
         let words = format!("{base}: its tag does not tell SGLang's version");
         return Ok(Check::passed(NAME, words));
     };
-    let (interface, _) = WorkerInterface::read(&*of.tree)?.split();
+    let (interface, _) = WorkerInterface::read(&*inputs.tree)?.split();
     let table = interface.flag_table.and_then(|table| table.version);
     let words = format!("{base}: SGLang {version}");
     let Some(table) = table.filter(|table| *table != version) else {
         return Ok(Check::passed(NAME, words));
     };
     let words = |then| format!("{words}, and sglang_flags.json is for {table}: {then}");
-    Ok(if of.update_flags {
+    Ok(if inputs.update_flags {
         Check::passed(NAME, words("it is written anew"))
-    } else if of.plan.base_image.is_some() {
+    } else if inputs.plan.base_image.is_some() {
         Check::warning(NAME, words("the image asks its own SGLang for the flags"))
     } else {
         let then = "`cargo xtask build-image --update-flags` writes it anew";
@@ -198,20 +195,20 @@ fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
 
 /// docker-bake.hcl can be read, has one target for this Dockerfile, and has no settings that
 /// `docker build` lacks.
-fn bake_file(of: &BuildInputs) -> Option<Check> {
+fn bake_file(inputs: &BuildInputs) -> Option<Check> {
     const NAME: &str = "bake file";
     let file = bake::FILE;
-    let resolved = match of.bake.as_ref()? {
+    let resolved = match inputs.bake.as_ref()? {
         Ok(resolved) => resolved,
         Err(why) => return Some(Check::failed(NAME, format!("{file}: {why}"))),
     };
-    let Some((name, _)) = &of.plan.target else {
+    let Some((name, _)) = &inputs.plan.target else {
         let words = "is not used: it has no single default target for this Dockerfile";
         return Some(Check::warning(NAME, format!("{file} {words}")));
     };
     let unresolved = resolved.unresolved.iter();
     let mut left: Vec<String> = unresolved.map(|what| format!("{file}: {what}")).collect();
-    let settings = of.plan.unsupported().into_iter();
+    let settings = inputs.plan.unsupported().into_iter();
     left.extend(settings.map(|setting| format!("{file}: `{setting}` of target `{name}`")));
     if left.is_empty() {
         return Some(Check::passed(NAME, format!("{file}: target `{name}`")));
@@ -221,9 +218,9 @@ fn bake_file(of: &BuildInputs) -> Option<Check> {
     Some(Check::new(NAME, CheckStatus::Warning, left))
 }
 
-fn hub(of: &BuildInputs) -> Result<Check> {
+fn hub(inputs: &BuildInputs) -> Result<Check> {
     const NAME: &str = "hub-lint";
-    let report = hub_lint::lint(&*of.tree, true)?;
+    let report = hub_lint::lint(&*inputs.tree, true)?;
     let summary = hub_lint::summary(&report);
     let line = |finding: &Finding| {
         let (place, code) = (&finding.place, finding.rule.code);
@@ -245,18 +242,18 @@ fn hub(of: &BuildInputs) -> Result<Check> {
 }
 
 /// The size of the build context, and files that must not be in it.
-fn context(of: &BuildInputs) -> Check {
-    let all: Vec<(&RepoPath, u64)> = build_context(of).collect();
-    let total: u64 = all.iter().map(|(_, size)| size).sum();
+fn context(inputs: &BuildInputs) -> Check {
+    let files: Vec<(&RepoPath, u64)> = build_context(inputs).collect();
+    let total: u64 = files.iter().map(|(_, size)| size).sum();
     let size = output::bytes(total);
-    let mut words = vec![format!("{size} in {}", counted(all.len(), "file"))];
-    if all.is_empty() {
+    let mut words = vec![format!("{size} in {}", counted(files.len(), "file"))];
+    if files.is_empty() {
         words = vec!["nothing: .dockerignore leaves everything out".to_owned()];
     }
     let mut verdict = CheckStatus::Passed;
-    let mut secrets = all.iter().map(|(path, _)| path);
+    let mut secrets = files.iter().map(|(path, _)| path);
     if let Some(path) = secrets.find(|path| path.name() == token::FILE.as_bytes()) {
-        let mut copied = of.copied.iter().flatten();
+        let mut copied = inputs.copied.iter().flatten();
         let what = if copied.any(|copy| copy.covers(path)) {
             verdict = CheckStatus::Failed;
             "would be copied into the image, with the secrets in it"
@@ -266,12 +263,12 @@ fn context(of: &BuildInputs) -> Check {
         };
         words.push(format!("{path} {what}: add it to .dockerignore"));
     }
-    for (line, text) in of.ignore.bad() {
+    for (line, text) in inputs.ignore.bad() {
         verdict = CheckStatus::Failed;
         words.push(format!(
             "{}:{line}: `{text}` is no pattern, and docker builds nothing then: fix it, or take it \
              out",
-            of.ignore_path.as_deref().unwrap_or_default()
+            inputs.ignore_path.as_deref().unwrap_or_default()
         ));
     }
     if total > LARGE_CONTEXT && verdict != CheckStatus::Failed {

@@ -46,7 +46,7 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Source
     Ok(SourceRevision {
         revision: Some(head.0),
         changed,
-        version: repo.git("describe --tags --always").said()?,
+        version: repo.git("describe --tags --always").optional_text()?,
         source: remote.and_then(|url| address(&url)),
     })
 }

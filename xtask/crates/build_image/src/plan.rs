@@ -86,10 +86,7 @@ impl BuildPlan {
         let settings = self.target.iter().flat_map(|(_, settings)| settings.keys());
         let mut left: Vec<&str> = settings.map(String::as_str).collect();
         left.retain(|key| !is_one_of(SUPPORTED, key));
-        if self
-            .list("secret")
-            .any(|secret| secret["id"] != token::NAME)
-        {
+        if self.list("secret").any(|it| it["id"] != token::NAME) {
             left.push("secret");
         }
         left

@@ -218,6 +218,7 @@ pub fn kept_out(path: &RepoPath) -> Option<&'static str> {
         return None;
     }
     let folded = fold::folded(&String::from_utf8_lossy(path.as_bytes()));
+    let is_read = |part: &str| AUTOMATICALLY_READ.split(' ').any(|name| name == part);
     let within = |names: &[&str]| {
         let is_within = |name: &&str| RepoPath::from(&*folded).is_within(&fold::folded(name));
         names.iter().any(is_within)
@@ -232,10 +233,7 @@ pub fn kept_out(path: &RepoPath) -> Option<&'static str> {
         Some("it is the repository's own")
     } else if folded.split('/').any(|part| part.starts_with('.')) {
         Some("its name begins with a dot")
-    } else if folded
-        .split('/')
-        .any(|part| AUTOMATICALLY_READ.split(' ').any(|name| name == part))
-    {
+    } else if folded.split('/').any(is_read) {
         Some("programs on a maintainer's machine read it by its name")
     } else {
         None

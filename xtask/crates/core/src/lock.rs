@@ -39,13 +39,9 @@ mod sides {
 
     #[expect(clippy::ref_option, reason = "serde asks for a reference")]
     pub fn serialize<S: Serializer>(files: &Option<Retired>, to: S) -> Result<S::Ok, S::Error> {
+        let files = files.iter().flatten();
         let text = |side: &Side| format!("{} {}", side.mode.octal(), side.oid);
-        to.collect_map(
-            files
-                .iter()
-                .flatten()
-                .map(|(path, side)| (path, text(side))),
-        )
+        to.collect_map(files.map(|(path, side)| (path, text(side))))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Retired>, D::Error> {

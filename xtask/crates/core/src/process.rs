@@ -32,17 +32,16 @@ pub struct Finished {
 impl From<Output> for Finished {
     fn from(output: Output) -> Self {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let said = stderr.trim();
+        let message = match stderr.trim() {
+            "" => output.status.to_string(),
+            text => text.to_owned(),
+        };
         Self {
             ok: output.status.success(),
             code: output.status.code(),
             stdout: output.stdout,
-            message: if said.is_empty() {
-                output.status.to_string()
-            } else {
-                said.to_owned()
-            },
             stderr,
+            message,
         }
     }
 }

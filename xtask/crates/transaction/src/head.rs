@@ -89,7 +89,7 @@ impl Work<'_> {
         if format.is_some_and(|format| format != "files") {
             return Ok(None);
         }
-        let name = self.repo.git("symbolic-ref --quiet HEAD").said()?;
+        let name = self.repo.git("symbolic-ref --quiet HEAD").optional_text()?;
         let (git_dir, common_dir) = (&self.repo.git_dir, &self.repo.common_dir);
         let reference = name.map_or_else(|| git_dir.join("HEAD"), |name| common_dir.join(name));
         Ok(Some(Locks {

@@ -191,12 +191,12 @@ impl Call {
     }
 
     /// Like [`Call::line`]; `None` for an empty one.
-    pub fn some_line(self) -> Result<Option<String>> {
+    pub fn optional_line(self) -> Result<Option<String>> {
         Ok(Some(self.line()?).filter(|line| !line.is_empty()))
     }
 
     /// Standard output, trimmed, where the call succeeds and prints anything.
-    pub fn said(self) -> Result<Option<String>> {
+    pub fn optional_text(self) -> Result<Option<String>> {
         let answer = self.finish()?;
         let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
         Ok((answer.ok && !text.is_empty()).then_some(text))
@@ -205,7 +205,7 @@ impl Call {
     /// The object that an expression names, where there is one.
     pub fn object(self, expression: String) -> Result<Option<Oid>> {
         let call = self.words("rev-parse --verify --quiet --end-of-options");
-        Ok(call.arg(expression).said()?.map(Oid))
+        Ok(call.arg(expression).optional_text()?.map(Oid))
     }
 
     /// Runs to the end, whatever the exit code.

@@ -247,14 +247,15 @@ impl Repo {
         let folder = format!(":(top,literal){folder}");
         let call = self.git("rev-list --max-count=1");
         let call = call.args([&head.0, "--", &folder]);
-        Ok(call.some_line()?.map(Oid))
+        Ok(call.optional_line()?.map(Oid))
     }
 
     /// A branch or tag, of this repository or a remote one, that keeps a commit.
     pub fn kept_by(&self, commit: &Oid) -> Result<Option<String>> {
         let call = self.git("for-each-ref --count=1 --format=%(refname:short) --contains");
         let call = call.arg(&commit.0);
-        call.words("refs/heads refs/tags refs/remotes").some_line()
+        call.words("refs/heads refs/tags refs/remotes")
+            .optional_line()
     }
 
     pub fn descends(&self, commit: &Oid, ancestor: &Oid) -> Result<bool> {
@@ -286,7 +287,7 @@ impl Repo {
         if !self.is_set(key) {
             return Ok(None);
         }
-        self.git("config --get").arg(key).said()
+        self.git("config --get").arg(key).optional_text()
     }
 
     fn is_set(&self, key: &str) -> bool {

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use self::style::BOLD;
+use self::terminal::is_control;
 use crate::progress;
 use crate::tree::RepoPath;
 
@@ -74,10 +75,7 @@ pub fn quoted_file(path: &RepoPath) -> String {
 }
 
 fn quote_with_prefix(prefix: &str, path: &RepoPath) -> String {
-    if let Some(text) = path
-        .as_str()
-        .filter(|text| !text.contains(terminal::is_control))
-    {
+    if let Some(text) = path.as_str().filter(|text| !text.contains(is_control)) {
         return quoted(&format!("{prefix}{text}"));
     }
     let shown = |byte: &u8| match byte {

@@ -272,11 +272,7 @@ fn is_written(worker: &Worker<'_>, start: &Text, name: &str) -> bool {
     let source = worker.facts.sources.get(&start.place.file);
     let mut lines = source.iter().flat_map(|source| source.text.lines());
     let others = ["COPY", "ADD", "CMD", "ENTRYPOINT"];
-    let is_other = |line: &str| {
-        others
-            .iter()
-            .any(|word| line.trim_start().starts_with(word))
-    };
+    let is_other = |line: &str| others.iter().any(|it| line.trim_start().starts_with(it));
     lines.any(|line| line.contains(name) && !is_other(line))
 }
 

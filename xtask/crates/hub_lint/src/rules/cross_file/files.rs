@@ -123,12 +123,8 @@ pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Fi
                 "the Hub's test run takes no default from hub.json: put it into `config.env`"
             };
             let what = format!("`{}` is required, and the tests don't set it", variable.key);
-            let finding = tests.at(&REQUIRED_UNTESTED, &tests.env(), what);
-            findings.push(
-                finding
-                    .related(in_hub(variable), "required here")
-                    .help(help),
-            );
+            let finding = tests.at(&REQUIRED_UNTESTED, &tests.env(), what).help(help);
+            findings.push(finding.related(in_hub(variable), "required here"));
         }
     }
     // The letters must be equal, because a similar name may be another variable.
@@ -175,9 +171,8 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
         None => findings.push(NO_TESTS_FILE.at(place(), NO_TESTS_FILE.summary)),
     }
     for name in ["Dockerfile", "hub.json", "tests.json"] {
-        let both = tree
-            .read_file(name)?
-            .zip(tree.read_file(&format!(".runpod/{name}"))?);
+        let inner = tree.read_file(&format!(".runpod/{name}"))?;
+        let both = tree.read_file(name)?.zip(inner);
         let is_shadowed = |(root, inner)| match name {
             "Dockerfile" => root != inner,
             // A tests.json at the root belongs to the Hub if a hub.json is there too.

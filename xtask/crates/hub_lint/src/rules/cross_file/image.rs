@@ -77,11 +77,7 @@ fn needed(image: &Image, base: &Text, hub: Option<&HubDocument>) -> Option<(Stri
     let value = |name: &str| {
         let fixed = variables.iter().find(|variable| variable.key == name);
         let fixed = fixed.and_then(|variable| variable.value?.scalar());
-        let in_image = image
-            .env
-            .iter()
-            .rev()
-            .find(|variable| variable.name == name);
+        let in_image = image.env.iter().rev().find(|it| it.name == name);
         fixed.or_else(|| in_image.map(|variable| variable.value.clone()))
     };
     let disabled = value("NVIDIA_DISABLE_REQUIRE");
