@@ -43,7 +43,6 @@ pub struct Cli {
     pub task: Option<Task>,
 }
 
-/// Switches colours on or off for all output.
 pub fn set_colours(choice: clap::ColorChoice) {
     match choice {
         clap::ColorChoice::Auto => {}

@@ -15,7 +15,6 @@ use xtask_core::output::style::BOLD;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, Tree};
 
-/// The image of the migrated worker.
 const IMAGE: &str = "worker-sglang-example:dev";
 
 /// The only leftover of the plan on which a build fails: the line of this file that passes an argument
@@ -89,7 +88,6 @@ fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
     }
 }
 
-/// Prints the summaries of the other tasks.
 fn next(worker: &Path) -> Result<()> {
     output::print(&format!("\n{BOLD}What is gone for a reason{BOLD:#}\n\n"))?;
     let reason = "the base image names its own CUDA";
@@ -146,7 +144,6 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a folder a git repository with one commit.
 fn commit(git: &Git, dir: &Path, message: &str) -> Result<()> {
     for words in [
         "init --quiet --template= --initial-branch=main",

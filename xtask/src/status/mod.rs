@@ -127,7 +127,6 @@ fn read_status(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositorySt
     Ok(at)
 }
 
-/// The result with its error in one line.
 fn in_one_line<T>(result: Result<T>) -> Result<T, String> {
     result.map_err(|error| format!("{error:#}"))
 }

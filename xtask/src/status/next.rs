@@ -33,7 +33,6 @@ pub enum UnderWay {
     Git(String),
 }
 
-/// A command, and the reason for it.
 #[derive(Serialize)]
 pub struct Next {
     pub command: String,
@@ -107,7 +106,6 @@ impl UnderWay {
 }
 
 impl RepositoryStatus {
-    /// The most useful command now.
     pub fn next(&self, commands: &Commands) -> Next {
         let (command, why) = self.command(commands);
         let why = commands.fit(why);

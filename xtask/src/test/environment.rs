@@ -41,7 +41,6 @@ impl Environment {
     }
 }
 
-/// A Python that can make a virtual environment.
 pub fn python() -> Option<PathBuf> {
     let script = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
     let is_fit = |python: &PathBuf| {

@@ -91,7 +91,6 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
     Ok(outcome)
 }
 
-/// The label of this repository on this machine.
 fn label(root: &Path) -> String {
     let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{LABEL}={}:{}", host.trim(), root.display())

@@ -225,7 +225,6 @@ impl StageOutcome {
         self.failed.get_or_insert_default().push_str(output);
     }
 
-    /// Turns a skipped stage into a failed one.
     fn refuse_to_skip(&mut self) {
         if let Some(reason) = self.skipped.take() {
             self.fail(&format!(
@@ -234,7 +233,6 @@ impl StageOutcome {
         }
     }
 
-    /// Adds the outcome of another part of the stage.
     fn join(&mut self, part: Self) {
         self.counts += part.counts;
         self.notes.extend(part.notes);
@@ -244,7 +242,6 @@ impl StageOutcome {
         }
     }
 
-    /// Runs a command, and adds its tests.
     fn run(&mut self, command: &mut Command) -> Result<()> {
         let (status, text) = output::follow(command, &mut |line| progress::at(line))?;
         self.counts += count(&text);

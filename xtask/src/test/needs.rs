@@ -29,13 +29,11 @@ pub type Found = Result<Option<String>, String>;
 /// Messages before the first stage, each with the name of a stage.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Foresight {
-    /// Why it will be skipped.
     pub skips: Vec<(&'static str, String)>,
     pub notes: Vec<(&'static str, String)>,
 }
 
 impl Need {
-    /// Whether a stage without it may be skipped.
     fn may_lack(self) -> bool {
         matches!(self, Self::Docker | Self::BaseImage | Self::Browser)
     }

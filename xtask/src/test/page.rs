@@ -20,7 +20,6 @@ pub const FILE: &str = "xtask/example/legacy/Dockerfile";
 /// The folder of the page and its pictures, below the repository's root.
 const FOLDER: &str = "target/page";
 
-/// The widths in pixels.
 const WIDTHS: [u64; 2] = [400, 1200];
 
 /// A page that shows the page in a frame, because a window can't be as narrow as a telephone, and

@@ -33,7 +33,6 @@ impl TestStage {
     }
 }
 
-/// What the stages of one run share.
 pub struct Checkout<'a> {
     pub root: &'a Path,
     /// Whether programs may fix what they find.
@@ -46,7 +45,6 @@ impl Checkout<'_> {
         cargo(self.root, words)
     }
 
-    /// A command of the tests' Python.
     fn python(&self, words: &str) -> Result<Command> {
         let python = self.environment.python(self.root)?;
         Ok(command(self.root, &python, words))

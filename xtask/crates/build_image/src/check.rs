@@ -158,7 +158,6 @@ fn exposed_token(inputs: &BuildInputs) -> Option<String> {
     ))
 }
 
-/// Whether a file may pass build arguments.
 fn passes_arguments(path: &RepoPath) -> bool {
     let text = path.as_str().unwrap_or_default();
     let name = text.strip_prefix(".runpod/").unwrap_or(text);

@@ -155,7 +155,6 @@ impl Run<'_> {
         Ok(outcome)
     }
 
-    /// Builds the image, and returns its id.
     fn build(&mut self) -> Result<String> {
         let BuildInputs { plan, token, .. } = self.repository;
         let mut command = self.engine.command(&[]);

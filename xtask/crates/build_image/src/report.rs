@@ -79,7 +79,6 @@ impl Check {
     }
 }
 
-/// Prints each result, or collects them for JSON.
 pub struct CheckReport {
     format: Format,
     json: Map<String, Value>,

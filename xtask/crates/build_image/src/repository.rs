@@ -37,7 +37,6 @@ pub struct BuildInputs {
     pub update_flags: bool,
 }
 
-/// The first of some files that exists.
 fn first_file(tree: &dyn Tree, names: [&str; 2]) -> Result<Option<(String, Vec<u8>)>> {
     for name in names {
         if let Some(bytes) = tree.read_file(name)? {
@@ -125,7 +124,6 @@ impl BuildInputs {
         Some(dockerfile::read_on(&source, texts.collect(), None).split())
     }
 
-    /// The name of the base image.
     pub fn base(&self) -> String {
         let base = self.image().and_then(|(image, _)| image.base);
         base.map_or_else(String::new, |base| base.text)

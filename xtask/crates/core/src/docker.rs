@@ -15,7 +15,6 @@ use anyhow::Result;
 use crate::outcome::UsageError;
 use crate::process::{self, Finished};
 
-/// The variable that names the client to take.
 const VARIABLE: &str = "DOCKER";
 
 /// How long a client may take to answer `docker version`.
@@ -108,7 +107,6 @@ impl Engine {
         Ok(())
     }
 
-    /// The ids of the build cache's records.
     pub fn build_cache(&self) -> Result<BTreeSet<String>> {
         let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
         let ids = self.output(&["system", "df", "--verbose", "--format", format])?;
@@ -159,7 +157,6 @@ fn no_engine(tried: &[(PathBuf, String)], chosen: Option<&str>) -> UsageError {
     UsageError(format!("{text}\n{help}"))
 }
 
-/// Whether a client has `BuildKit` built in.
 fn has_buildkit(version: &str) -> bool {
     let parts = version.split(|c: char| !c.is_ascii_digit());
     let numbers: Vec<u32> = parts.map_while(|part| part.parse().ok()).collect();

@@ -19,7 +19,6 @@ pub const SIGNALS: [Signal; 3] = [Signal::HUP, Signal::INT, Signal::TERM];
 const BY_ITSELF: Duration = Duration::from_secs(2);
 const AFTER_TERM: Duration = Duration::from_secs(20);
 
-/// The time between two looks at a program.
 const POLL: Duration = Duration::from_millis(20);
 
 /// The signal that was received; 0 where none was.
@@ -40,7 +39,6 @@ pub fn listen() -> Result<()> {
     Ok(())
 }
 
-/// Whether the task handles signals itself.
 pub fn is_listening() -> bool {
     RECEIVED.get().is_some()
 }

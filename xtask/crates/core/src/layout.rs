@@ -181,7 +181,6 @@ pub fn is_retired(path: &RepoPath) -> bool {
     RETIRED.iter().any(|retired| path.is_within(retired))
 }
 
-/// Whether a path in `.runpod/` does not belong there.
 pub fn is_stray_in_runpod(path: &RepoPath) -> bool {
     path.is_within(RUNPOD) && !is_hub_file(path)
 }
@@ -205,7 +204,6 @@ pub fn is_record(path: &RepoPath) -> bool {
     records.any(|(place, older)| path == place || path == older)
 }
 
-/// Whether a file belongs to the tool itself.
 pub fn is_tool(path: &RepoPath) -> bool {
     TOOL.iter().any(|tool| path.is_within(tool))
 }

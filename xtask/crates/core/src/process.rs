@@ -17,7 +17,6 @@ pub fn set_verbose(on: bool) {
     VERBOSE.store(on, Ordering::Relaxed);
 }
 
-/// A program that ran to its end.
 #[derive(Debug)]
 pub struct Finished {
     pub ok: bool,

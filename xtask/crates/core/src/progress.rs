@@ -15,7 +15,6 @@ const REDRAW: Duration = Duration::from_millis(500);
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// Whether another program is drawing on the terminal.
 static SUSPENDED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the line is on the terminal and has to be cleared before other output.
@@ -34,7 +33,6 @@ fn work() -> MutexGuard<'static, Option<Work>> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// With `-q` there is no progress.
 pub fn set_quiet(on: bool) {
     QUIET.store(on, Ordering::Relaxed);
 }
@@ -47,7 +45,6 @@ pub fn at(detail: impl Into<String>) {
     }
 }
 
-/// Sets the detail to a count.
 pub fn done(part: usize, all: usize, what: &str) {
     at(format!("{part} of {all} {what}"));
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::if_there;
 use crate::layout::RECORDS;
 use crate::outcome::UserError;
 use crate::tree::{Entries, RepoPath, Tree};
@@ -23,7 +22,6 @@ fn place(record: &'static str, exists: impl Fn(&str) -> bool) -> Result<&'static
     }
 }
 
-/// The place of a record among a tree's entries.
 pub fn place_in(entries: &Entries, record: &'static str) -> Result<&'static str> {
     place(record, |path| entries.contains_key(&RepoPath::from(path)))
 }
@@ -42,8 +40,11 @@ pub fn file(root: &Path, record: &'static str) -> Result<PathBuf> {
 /// A record of a work tree, with its place.
 pub fn read_file(root: &Path, record: &'static str) -> Result<Option<(String, &'static str)>> {
     let place = place(record, |path| root.join(path).is_file())?;
-    let text = if_there(fs_err::read_to_string(root.join(place)))?;
-    Ok(text.map(|text| (text, place)))
+    let file = root.join(place);
+    if !file.is_file() {
+        return Ok(None);
+    }
+    Ok(Some((fs_err::read_to_string(file)?, place)))
 }
 
 /// Writes a record to its place in a work tree, and removes it from its older one.

@@ -14,7 +14,6 @@ use tempfile::TempDir;
 
 use crate::interrupt;
 
-/// The prefix of their names.
 const PREFIX: &str = "xtask-";
 
 /// The lock file of a folder in use.

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Whether a variable of this name holds a secret.
 pub fn is_secret(key: &str) -> bool {
     let parts: Vec<String> = key.split('_').map(str::to_uppercase).collect();
     let Some((last, before)) = parts.split_last() else {
@@ -54,7 +53,6 @@ pub fn token(text: &str) -> Option<&'static str> {
     text.split(is_edge).find_map(token_word)
 }
 
-/// Whether a character ends a token.
 fn is_edge(c: char) -> bool {
     !(c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }

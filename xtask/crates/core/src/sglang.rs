@@ -39,7 +39,6 @@ pub struct Flag {
 }
 
 impl Flag {
-    /// Whether the flag is a switch, without a value.
     pub fn is_switch(&self) -> bool {
         ["store_true", "no_value", "boolean_optional"].contains(&&*self.kind)
     }
@@ -94,14 +93,12 @@ impl Table {
         std::iter::once(table).chain(next).collect()
     }
 
-    /// The newest release that is known.
     pub fn newest() -> Self {
         Self {
             release: DATA.releases.len().saturating_sub(1),
         }
     }
 
-    /// The next newer release that is known.
     pub fn newer(self) -> Option<Self> {
         let release = self.release + 1;
         (release < DATA.releases.len()).then_some(Self { release })

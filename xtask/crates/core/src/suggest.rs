@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-/// How certain a suggestion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sure {
     /// The same letters, with another case or other separators.

@@ -40,7 +40,6 @@ pub struct HubDocument {
 }
 
 impl HubDocument {
-    /// Creates a finding in this file.
     pub fn at(&self, rule: &'static Rule, span: &Span, message: impl Into<String>) -> Finding {
         rule.at(self.place(span), message)
     }

@@ -6,7 +6,6 @@
 
 use worker_files::is_one_of;
 
-/// The type of a key's value.
 #[derive(Debug, Clone, Copy)]
 pub enum ValueShape {
     Text,
@@ -44,7 +43,6 @@ impl ValueShape {
     }
 }
 
-/// Whether a key is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     Required,
@@ -60,11 +58,9 @@ pub struct FieldRule {
     pub need: Presence,
     /// A description for the schema, editors and messages.
     pub about: &'static str,
-    /// Other names that people use.
     pub aliases: &'static [&'static str],
 }
 
-/// The keys of one kind of object.
 #[derive(Debug)]
 pub struct FieldTable {
     /// The object's name in messages: "the listing", "`config`".

@@ -9,7 +9,6 @@ use worker_files::json::Span;
 use xtask_core::output::counted;
 use xtask_core::tree::RepoPath;
 
-/// A place: bytes of a file in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     pub path: RepoPath,
@@ -43,7 +42,6 @@ pub enum Safety {
 }
 
 impl Safety {
-    /// The option that makes such a fix.
     pub fn option(self) -> &'static str {
         match self {
             Self::Safe => "--fix",
@@ -84,7 +82,6 @@ pub struct Finding {
 }
 
 impl Rule {
-    /// Creates a finding.
     pub fn at(&'static self, place: Location, message: impl Into<String>) -> Finding {
         Finding {
             rule: self,
@@ -149,7 +146,6 @@ impl Finding {
         self
     }
 
-    /// The message and the help.
     pub fn whole_message(&self) -> String {
         let help = self.help.iter().map(|help| format!("\n{help}"));
         self.message.clone() + &help.collect::<String>()

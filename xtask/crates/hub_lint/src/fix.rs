@@ -33,7 +33,6 @@ pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
     Ok(fixed)
 }
 
-/// Runs passes until nothing is left to fix.
 fn fix(target: &mut LintTarget, args: &Args) -> Result<usize> {
     let allowed = if args.unsafe_fixes {
         Safety::Unsafe

@@ -15,7 +15,6 @@ use xtask_core::tree::{Directory, RepoPath, Tree};
 /// How many findings of one rule in one file are kept; the others are only counted.
 const MOST_OF_A_KIND: usize = 50;
 
-/// The findings in one repository.
 #[derive(Debug, Default)]
 pub struct LintReport {
     pub findings: Vec<Finding>,
@@ -100,7 +99,6 @@ fn looks_like_tests(bytes: &[u8]) -> bool {
     root.is_some_and(|root| root.get("tests").is_some() && root.get("config").is_some())
 }
 
-/// One file by itself.
 pub fn alone(path: &RepoPath, which: Which, bytes: &[u8]) -> LintReport {
     let mut report = LintReport {
         files: 1,

@@ -2,11 +2,14 @@
 //! shape report the other parts.
 
 use crate::document::HubDocument;
+use crate::finding::{Finding, Location};
+use crate::rule::Rule;
 use worker_files::json::{JsonKind, JsonNode, Span};
 
 /// A variable of hub.json; those of tests.json have no input.
 #[derive(Debug)]
 pub struct EnvVariable<'a> {
+    pub document: &'a HubDocument,
     pub key: &'a str,
     pub key_span: &'a Span,
     /// A fixed value.
@@ -16,6 +19,15 @@ pub struct EnvVariable<'a> {
 }
 
 impl<'a> EnvVariable<'a> {
+    /// Creates a finding at the variable's name.
+    pub fn at(&self, rule: &'static Rule, message: impl Into<String>) -> Finding {
+        self.document.at(rule, self.key_span, message)
+    }
+
+    pub fn place(&self) -> Location {
+        self.document.place(self.key_span)
+    }
+
     pub fn kind(&self) -> Option<&'a str> {
         self.input.text("type")
     }
@@ -46,12 +58,12 @@ pub fn non_empty(node: &JsonNode) -> Option<&JsonNode> {
     }
 }
 
-/// The variables of either file.
 pub fn variables(document: &HubDocument) -> Vec<EnvVariable<'_>> {
     let entries = document.config().list("env").iter();
     let variables = entries.filter_map(|node| {
         let key = node.get("key")?;
         Some(EnvVariable {
+            document,
             key: key.as_str()?,
             key_span: &key.span,
             value: non_empty(node.at("value")),

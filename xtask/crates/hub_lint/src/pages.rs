@@ -19,7 +19,6 @@ const GROUPS: [(&str, &str); 4] = [
     ("HUB3", "Agreement between files"),
 ];
 
-/// The text before the rules in the reference.
 const INTRODUCTION: &str = "\
 # The rules of hub-lint
 
@@ -35,7 +34,6 @@ beside it. Each example is run as a test: the bad one is found by its rule and b
 | --- | --- | --- | --- |
 ";
 
-/// One rule's page, with its heading at `level`.
 pub fn page(rule: &Rule, level: usize) -> String {
     let (marks, code, name) = ("#".repeat(level), rule.code, rule.name);
     let (severity, fix) = (rule.severity.word(), rule.fixability.words());
@@ -47,7 +45,6 @@ pub fn page(rule: &Rule, level: usize) -> String {
     )
 }
 
-/// The names that a rule compares with.
 fn known_names(rule: &Rule) -> String {
     use suggest::all_of;
     match rule.code {
@@ -104,7 +101,6 @@ pub fn generated() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Writes the generated files into a repository.
 pub fn write(folder: &Path) -> Result<Outcome> {
     for (path, content) in generated() {
         fs_err::write(folder.join(path), content)?;

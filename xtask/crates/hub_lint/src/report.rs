@@ -10,7 +10,6 @@ use crate::registry;
 use crate::targets::LintTarget;
 use xtask_core::output;
 
-/// Whether the command line selects a finding.
 pub fn is_selected(finding: &Finding, args: &Args) -> bool {
     let matches = |pattern: &String| finding.rule.matches(pattern);
     (args.select.is_empty() || args.select.iter().any(matches))

@@ -7,12 +7,13 @@ use serde::Serialize;
 /// The file with the rules' pages, below the repository's root.
 pub const REFERENCE: &str = "docs/hub-lint-rules.md";
 
+// The comments of the variants are in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Likely a mistake.
+    /// Will surprise somebody.
     Warning,
-    /// The Hub rejects it, or it can't work.
+    /// Rejected, or can't work.
     Error,
 }
 
@@ -25,7 +26,6 @@ impl Severity {
     }
 }
 
-/// Whether the tool can fix a rule's findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fixability {
     Never,
@@ -55,7 +55,6 @@ pub struct Rule {
     pub name: &'static str,
     pub severity: Severity,
     pub fixability: Fixability,
-    /// What the rule finds, in one line.
     pub summary: &'static str,
     /// Where the rule is known from.
     pub source: &'static str,
@@ -71,7 +70,6 @@ impl Rule {
         self.name.eq_ignore_ascii_case(pattern) || start.eq_ignore_ascii_case(pattern)
     }
 
-    /// The address of the page on the web.
     pub fn address(&self) -> String {
         let (home, code) = (env!("CARGO_PKG_REPOSITORY"), self.code.to_lowercase());
         format!("{home}/blob/main/{REFERENCE}#{code}-{}", self.name)

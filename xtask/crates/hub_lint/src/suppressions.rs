@@ -84,7 +84,6 @@ pub fn apply(
     Ok(())
 }
 
-/// The valid entries of the file.
 fn read(bytes: &[u8], is_rule: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding>) -> Vec<Entry> {
     let mut bad = |span: Span, message: &str| {
         let finding = BAD_ENTRY.at(Location::new(FILE, span), message);

@@ -29,7 +29,6 @@ pub struct LintTarget {
     pub fixed: BTreeMap<RepoPath, Vec<u8>>,
 }
 
-/// The targets that the command line names.
 pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>> {
     if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
         return Err(UsageError("standard input can be read only once".to_owned()).into());

@@ -71,7 +71,6 @@ const SGLANG: Server = Server {
 };
 
 impl Server {
-    /// The time limit of a job.
     fn answers_in(&self, case: &Case) -> Duration {
         const USUAL: u64 = 300_000;
         Duration::from_millis(case.timeout.unwrap_or(USUAL).min(self.most))
@@ -177,7 +176,6 @@ impl<'s> Api<'s> {
         })
     }
 
-    /// The next event within a time limit.
     fn event(&self, limit: Duration) -> Result<Option<Value>> {
         match self.events.recv_timeout(limit) {
             Ok(event) => Ok(Some(event)),
@@ -280,11 +278,10 @@ fn create<'s>(
     let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
     let pairs: Vec<String> = pairs.collect();
     options.extend(pairs.iter().flat_map(|pair| ["--env", pair]));
-    let mut token = None;
     if server.is_real {
         options.extend(["--gpus", "all"]);
-        token = plan.token;
     }
+    let token = plan.token.filter(|_| server.is_real);
     session.create(token, image, &options, &[])
 }
 
@@ -436,7 +433,6 @@ fn check_exit(state: &ContainerState) -> Result<(), String> {
     })
 }
 
-/// The containers and volumes that stay behind.
 fn leftovers(state: &ContainerState, left: &[String]) -> Check {
     let left = left.iter();
     let left = left.map(|name| format!("container {name} is still there"));

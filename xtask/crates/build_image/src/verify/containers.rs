@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -84,30 +84,6 @@ impl<'a> Session<'a> {
         Ok((container, start))
     }
 
-    /// Runs a Python script without network in a folder of the image, and returns its output, or why
-    /// it failed.
-    pub fn python(
-        &self,
-        (image, folder): (&str, &str),
-        script: &str,
-        input: &str,
-        limit: Duration,
-    ) -> Result<Result<String, String>> {
-        let folder = ["--workdir", folder];
-        let (_container, start) = self.script(image, "none", &folder, script)?;
-        let Some(done) = process::within(start, input.as_bytes(), Some(limit))? else {
-            return Ok(Err("it did not end in time".to_owned()));
-        };
-        if done.ok {
-            return Ok(Ok(String::from_utf8_lossy(&done.stdout).into_owned()));
-        }
-        let lines: Vec<&str> = done.stderr.trim().lines().collect();
-        Ok(Err(match &lines[lines.len().saturating_sub(3)..] {
-            [] => format!("exit code {}", done.code.unwrap_or(-1)),
-            last => last.join(" | "),
-        }))
-    }
-
     /// The names of this run's containers that still exist.
     pub fn left(&self) -> Result<Vec<String>> {
         let filter = format!("label={}", self.label);
@@ -118,7 +94,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Removes the containers of runs that are dead.
 fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
     let filter = format!("label={LABEL}");
     let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
@@ -134,7 +109,6 @@ fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
     Ok(())
 }
 
-/// Whether the run of a label has ended.
 fn is_dead(label: &str, host: &str, now: u64, is_running: &dyn Fn(i32) -> bool) -> bool {
     let parts: Vec<&str> = label.split('/').collect();
     let [run_host, process, since] = parts[..] else {
@@ -190,7 +164,6 @@ impl Container<'_> {
         self.engine.output(&stop).map(drop)
     }
 
-    /// The last lines of its output.
     pub fn tail(&self, lines: usize) -> Vec<String> {
         let lines = lines.to_string();
         let logs = ["logs", "--timestamps", "--tail", &lines, &self.name];

@@ -68,7 +68,6 @@ fn arguments(history: &[HistoryStep]) -> BTreeMap<String, String> {
     history.iter().filter_map(argument).collect()
 }
 
-/// The variables that ENV sets.
 fn environment(
     image: &dockerfile::Image,
     arguments: &BTreeMap<String, String>,

@@ -24,7 +24,6 @@ pub struct InspectedImage {
 }
 
 impl InspectedImage {
-    /// Whether the lowest layers are those of `base`.
     pub fn is_built_on(&self, base: &Self) -> bool {
         !base.layers.is_empty() && self.layers.starts_with(&base.layers)
     }

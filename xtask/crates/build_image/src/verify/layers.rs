@@ -59,7 +59,6 @@ impl Layers {
     }
 }
 
-/// Runs `docker save` and reads its output.
 pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
     let mut save = engine.command(&["save", image]);
     save.stdin(Stdio::null());
@@ -73,7 +72,6 @@ pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
     layers.with_context(|| format!("reading what docker save wrote of {image}"))
 }
 
-/// Runs a program, and reads its output with `read`.
 fn read_output<T>(
     mut command: Command,
     read: impl FnOnce(BufReader<ChildStdout>) -> Result<T>,

@@ -1,7 +1,7 @@
 //! Checks the image that was built.
 //!
-//! `inspect`, `layers` and `probe` read the image; the modules named after a check judge it; only
-//! `containers` runs anything. The programs in the image are in Python, which every image has.
+//! `inspect`, `layers` and `probe` read the image, and the modules named after a check judge it.
+//! Programs run in `containers`. They are in Python, which every image has.
 
 mod behaviour;
 mod configuration;

@@ -15,6 +15,7 @@ use crate::report::Check;
 use crate::repository::BuildInputs;
 use worker_files::Source;
 use worker_files::packages;
+use xtask_core::process;
 use xtask_core::tree::Tree;
 
 const PROBE: &str = include_str!("probe.py");
@@ -36,7 +37,6 @@ fn text(tree: &dyn Tree, path: &str) -> Result<Option<String>> {
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The input of the program.
 fn probe_input(
     tree: &dyn Tree,
     expected: &ExpectedImage,
@@ -94,12 +94,22 @@ fn modules(expected: &ExpectedImage, workdir: &str) -> Vec<String> {
 
 /// Runs the program in an image's folder; the inner error says why that is impossible.
 fn probe(session: &Session, place: (&str, &str), input: &Value) -> Result<Result<Value, String>> {
-    let output = match session.python(place, PROBE, &input.to_string(), LIMIT)? {
-        Ok(output) => output,
-        Err(why) => return Ok(Err(why)),
+    let (image, folder) = place;
+    let (_container, start) = session.script(image, "none", &["--workdir", folder], PROBE)?;
+    let input = input.to_string();
+    let Some(done) = process::within(start, input.as_bytes(), Some(LIMIT))? else {
+        return Ok(Err("it did not end in time".to_owned()));
     };
+    if !done.ok {
+        let lines: Vec<&str> = done.stderr.trim().lines().collect();
+        return Ok(Err(match &lines[lines.len().saturating_sub(3)..] {
+            [] => format!("exit code {}", done.code.unwrap_or(-1)),
+            last => last.join(" | "),
+        }));
+    }
+    let output = String::from_utf8_lossy(&done.stdout);
     let answer = serde_json::from_str(output.lines().last().unwrap_or_default());
-    let answer = answer.with_context(|| format!("reading what Python said in {}", place.0))?;
+    let answer = answer.with_context(|| format!("reading what Python said in {image}"))?;
     Ok(Ok(answer))
 }
 

@@ -20,14 +20,12 @@ const CREDENTIALS: &str = "\
 /// The maximum length of a step in a message.
 const MOST: usize = 60;
 
-/// The text without secrets.
 pub fn hidden(text: &str, secret: Option<&str>) -> String {
     let secret = secret.filter(|secret| !secret.is_empty());
     let replaced = secret.map(|secret| text.replace(secret, "***"));
     masked(replaced.as_deref().unwrap_or(text)).into_owned()
 }
 
-/// A variable's value without secrets.
 pub fn shown_value(name: &str, value: &str, token: Option<&str>) -> String {
     if is_secret(name) && !is_reference(value) {
         "***".to_owned()

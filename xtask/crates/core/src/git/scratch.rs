@@ -80,7 +80,6 @@ impl IndexEdit {
     }
 }
 
-/// The result of a merge of trees.
 #[derive(Debug)]
 pub struct Merged {
     /// The tree, with conflict markers where there are conflicts.
@@ -120,7 +119,6 @@ impl Scratch {
         self.hash_objects(contents, "-w")
     }
 
-    /// Stores one content as a blob.
     pub fn blob(&self, content: &[u8]) -> Result<Oid> {
         let mut oids = self.blobs([content])?;
         oids.pop().context("git stored no file")
@@ -171,7 +169,6 @@ impl Scratch {
         Ok(Oid(call().arg("write-tree").line()?))
     }
 
-    /// Edits the index that `call` names.
     fn update(&self, call: Call, edit: &IndexEdit) -> Result<()> {
         if !edit.lines.is_empty() {
             let call = call.words("update-index -z --index-info");

@@ -28,7 +28,6 @@ macro_rules! say {
     };
 }
 
-/// Prints text without colours.
 pub fn print_plain(text: &str) -> Result<()> {
     write(std::io::stdout().lock(), &terminal::harmless(text, false))
 }
@@ -114,7 +113,6 @@ pub fn section(title: &str, lines: impl IntoIterator<Item = String>) -> String {
     format!("\n{BOLD}{title}{BOLD:#}\n{body}")
 }
 
-/// The first characters of a text.
 pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -46,7 +46,6 @@ impl Mode {
         }
     }
 
-    /// Whether it is a regular file.
     pub fn is_file(self) -> bool {
         matches!(self, Self::File | Self::Executable)
     }
@@ -58,7 +57,6 @@ impl Mode {
 pub struct Oid(pub String);
 
 impl Oid {
-    /// The first digits, for people.
     pub fn short(&self) -> &str {
         self.0.get(..10).unwrap_or(&self.0)
     }
@@ -214,7 +212,6 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// All files except those in a folder.
     pub fn without(whole: &'a dyn Tree, folder: &str) -> Self {
         let mut entries = whole.entries().clone();
         entries.retain(|path, _| !path.is_within(folder));

@@ -25,7 +25,6 @@ impl RepoPath {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// The path below `root` in the file system.
     pub fn below(&self, root: &Path) -> PathBuf {
         root.join(OsStr::from_bytes(&self.0))
     }

@@ -4,7 +4,6 @@
 use super::Sources;
 use crate::finding::Finding;
 
-/// One workflow command for each finding.
 pub fn render(findings: &[Finding], sources: &Sources) -> String {
     let mut out = String::new();
     for finding in findings {
@@ -26,14 +25,12 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
     out
 }
 
-/// Escapes a message.
 fn data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
-/// Escapes the value of a property.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

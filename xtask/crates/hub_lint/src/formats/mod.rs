@@ -14,7 +14,6 @@ use crate::finding::Location;
 use worker_files::json::Span;
 use xtask_core::tree::RepoPath;
 
-/// The texts of the files in which findings are.
 #[derive(Debug, Default)]
 pub struct Sources(BTreeMap<RepoPath, SourceText>);
 
@@ -77,7 +76,6 @@ impl SourceText {
         start..end
     }
 
-    /// The line of a byte, counted from 0.
     fn line_of(&self, offset: usize) -> usize {
         self.lines.partition_point(|&start| start <= offset) - 1
     }

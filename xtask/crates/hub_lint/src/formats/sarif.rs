@@ -6,7 +6,6 @@ use super::Sources;
 use crate::finding::{Edit, Finding, Location, Related};
 use crate::rule::Rule;
 
-/// A complete log with one run.
 pub fn render(rules: &[&Rule], findings: &[Finding], sources: &Sources) -> Value {
     let descriptor = |rule: &&Rule| {
         let page = rule.text();

@@ -1,6 +1,8 @@
 //! Findings as rustc shows them: the message, the line with a mark under it, and what to do.
 
-use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer};
+use annotate_snippets::{
+    Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet,
+};
 
 use super::{SourceText, Sources};
 use crate::finding::{Finding, Location, Related};
@@ -10,7 +12,6 @@ use worker_files::json::Span;
 /// Longer lines are cut around the place, for people and for speed.
 const LONG_LINE: usize = 400;
 
-/// All findings, coloured, for a terminal.
 pub fn render(findings: &[Finding], sources: &Sources) -> String {
     all(&Renderer::styled(), findings, sources)
 }
@@ -53,12 +54,12 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
 
 /// A place with its label.
 type Mark<'a> = (&'a Location, AnnotationKind, Option<&'a str>);
+type ClampedMark<'a> = (Span, AnnotationKind, Option<&'a str>);
 
 fn context(other: &Related) -> Mark<'_> {
     (&other.place, AnnotationKind::Context, Some(&other.label))
 }
 
-/// The lines around some places of one file.
 fn excerpt<'a>(elements: &mut Vec<Element<'a>>, sources: &'a Sources, marks: &[Mark<'a>]) {
     let Some((place, _, _)) = marks.first() else {
         return;
@@ -70,17 +71,16 @@ fn excerpt<'a>(elements: &mut Vec<Element<'a>>, sources: &'a Sources, marks: &[M
     };
     let marks = marks.iter();
     let marks = marks.map(|(place, kind, label)| (source.clamp(&place.span), *kind, *label));
-    let marks: Vec<(Span, AnnotationKind, Option<&str>)> = marks.collect();
+    let marks: Vec<ClampedMark> = marks.collect();
     // The window: whole lines from the first mark to the last, or a piece of one long line.
     let first = marks.iter().map(|m| m.0.start).min().unwrap_or(0);
     let last = marks.iter().map(|m| m.0.end).max().unwrap_or(0);
     let window = whole_lines(source, &(first..last));
     if longest_line(&source.text[window.clone()]) <= LONG_LINE {
-        let marks = marks.into_iter();
-        let snippet = annotate_snippets::Snippet::source(&source.text[window.clone()])
+        let snippet = Snippet::source(&source.text[window.clone()])
             .line_start(source.position(first).line)
             .path(path)
-            .annotations(marks.map(|(span, kind, label)| mark(&window, span, kind, label)));
+            .annotations(marks.into_iter().map(|mark| annotation(&window, mark)));
         elements.push(snippet.into());
         return;
     }
@@ -95,21 +95,16 @@ fn excerpt<'a>(elements: &mut Vec<Element<'a>>, sources: &'a Sources, marks: &[M
         let span = span.start..span.end.min(end);
         let origin = Origin::path(path.clone()).line(at.line);
         elements.push(origin.char_column(at.column).into());
-        let snippet = annotate_snippets::Snippet::source(&source.text[window.clone()])
+        let snippet = Snippet::source(&source.text[window.clone()])
             .line_start(at.line)
-            .annotation(mark(&window, span, kind, label));
+            .annotation(annotation(&window, (span, kind, label)));
         elements.push(snippet.into());
     }
 }
 
-fn mark<'a>(
-    window: &Span,
-    span: Span,
-    kind: AnnotationKind,
-    label: Option<&'a str>,
-) -> Annotation<'a> {
-    kind.span(span.start - window.start..span.end - window.start)
-        .label(label)
+fn annotation<'a>(window: &Span, (span, kind, label): ClampedMark<'a>) -> Annotation<'a> {
+    let span = span.start - window.start..span.end - window.start;
+    kind.span(span).label(label)
 }
 
 /// The span widened to whole lines, without the last line's end.

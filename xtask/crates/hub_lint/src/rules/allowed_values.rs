@@ -102,7 +102,6 @@ fn rule_for(words: &[&str]) -> Option<WordRule> {
     })
 }
 
-/// Checks a value that has the right type.
 pub fn check(
     document: &HubDocument,
     node: &JsonNode,

@@ -158,7 +158,6 @@ impl ShapeCheck<'_> {
         }
     }
 
-    /// The finding for a misspelt or misplaced key.
     fn misspelt(
         &self,
         node: &JsonNode,
@@ -328,7 +327,6 @@ fn elsewhere(which: Which, table: &FieldTable, key: &str) -> Option<&'static Fie
     tables.find(|other| !other.is(table) && has(other))
 }
 
-/// Whether a value has a shape.
 fn fits(node: &JsonNode, shape: ValueShape) -> bool {
     match (shape.kind().0, &node.kind) {
         (_, JsonKind::Null)

@@ -109,11 +109,17 @@ pub fn bare_option(document: &HubDocument, node: &JsonNode) -> Finding {
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let mut seen = HashMap::new();
     for variable in model::variables(document) {
-        let (key, span) = (variable.key, variable.key_span);
-        if let Some(first) = seen.insert(key, span).filter(|_| !key.is_empty()) {
+        let key = variable.key;
+        if let Some(first) = seen
+            .insert(key, variable.place())
+            .filter(|_| !key.is_empty())
+        {
             let what = format!("the variable `{}` has two entries", short(key));
-            let finding = document.at(&DUPLICATE, span, what);
-            findings.push(finding.related(document.place(first), "the other one"));
+            findings.push(
+                variable
+                    .at(&DUPLICATE, what)
+                    .related(first, "the other one"),
+            );
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
         let key = variable.key;
         if is_one_of(KEYS, key) {
             let what = format!("the variable `{key}` is the template's example");
-            findings.push(document.at(&LEFTOVER, variable.key_span, what));
+            findings.push(variable.at(&LEFTOVER, what));
         } else if is_hub {
             nodes.extend(variable.value);
             nodes.push(variable.input.at("name"));

@@ -67,17 +67,17 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     if document.which == Which::Hub {
         let variables = model::variables(document);
         for variable in &variables {
-            default(document, variable, findings);
+            default(variable, findings);
         }
         presets(document, &variables, findings);
     }
 }
 
-fn default(document: &HubDocument, variable: &EnvVariable<'_>, findings: &mut Vec<Finding>) {
+fn default(variable: &EnvVariable<'_>, findings: &mut Vec<Finding>) {
     let Some(node) = variable.default() else {
         return;
     };
-    let key = variable.key;
+    let (key, document) = (variable.key, variable.document);
     let kind = match variable.kind() {
         Some("number") => Some(("a number", ValueShape::Number)),
         Some("boolean") => Some(("a boolean", ValueShape::Flag)),
@@ -92,7 +92,7 @@ fn default(document: &HubDocument, variable: &EnvVariable<'_>, findings: &mut Ve
         let finding = document.at(&QUOTED, &node.span, what);
         findings.push(finding.write(Safety::Safe, &node.span, &short(&with), with.as_str()));
     }
-    if let Some((words, severity)) = misfit(document, variable, node) {
+    if let Some((words, severity)) = misfit(variable, node) {
         let what = format!("the default of `{key}` is {words}");
         let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
         finding.severity = severity;
@@ -100,7 +100,6 @@ fn default(document: &HubDocument, variable: &EnvVariable<'_>, findings: &mut Ve
     }
 }
 
-/// Whether a boolean can have this value.
 fn is_boolean(input: &JsonNode, text: &str) -> bool {
     let is_value = |key: &&str| input.at(key).scalar().as_deref() == Some(text);
     ["trueValue", "falseValue"].iter().any(is_value)
@@ -108,11 +107,7 @@ fn is_boolean(input: &JsonNode, text: &str) -> bool {
 }
 
 /// Why a variable can't have a value: by its type, its options or its bounds.
-fn misfit(
-    document: &HubDocument,
-    variable: &EnvVariable<'_>,
-    node: &JsonNode,
-) -> Option<(String, Severity)> {
+fn misfit(variable: &EnvVariable<'_>, node: &JsonNode) -> Option<(String, Severity)> {
     let text = node.scalar()?;
     let input = variable.input;
     let options = variable.options().into_iter();
@@ -140,7 +135,7 @@ fn misfit(
         }
         _ => return None,
     };
-    let words = format!("{}, {why}", short(document.source(node)));
+    let words = format!("{}, {why}", short(variable.document.source(node)));
     Some((words, severity))
 }
 
@@ -156,7 +151,7 @@ fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut
         for member in defaults {
             let value = &member.value;
             if let Some(variable) = by_name.get(member.key.as_str()) {
-                findings.extend(preset_value(document, variable, member, &name));
+                findings.extend(preset_value(variable, member, &name));
             } else if (value.scalar().is_some() || value.kind == JsonKind::Null)
                 // RunPod's own variables need no declaration, and `wrong-type` reports objects.
                 && !member.key.starts_with("RUNPOD_")
@@ -178,14 +173,8 @@ fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut
     }
 }
 
-/// Checks a preset's value for a declared variable.
-fn preset_value(
-    document: &HubDocument,
-    variable: &EnvVariable<'_>,
-    member: &Member,
-    preset: &str,
-) -> Option<Finding> {
-    let key = variable.key;
+fn preset_value(variable: &EnvVariable<'_>, member: &Member, preset: &str) -> Option<Finding> {
+    let (key, document) = (variable.key, variable.document);
     if let Some(value) = variable.value {
         let what = format!("the preset `{preset}` sets `{key}`, which is fixed");
         let finding = document.at(&PRESET_FIXED, &member.key_span, what);
@@ -193,7 +182,7 @@ fn preset_value(
         return Some(finding.help("an `input` with a `default` can be set"));
     }
     let node = model::non_empty(&member.value)?;
-    let (words, _) = misfit(document, variable, node)?;
+    let (words, _) = misfit(variable, node)?;
     let what = format!("the value of `{key}` in the preset `{preset}` is {words}");
     let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
     finding.severity = Severity::Warning;

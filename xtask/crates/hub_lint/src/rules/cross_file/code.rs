@@ -206,10 +206,9 @@ fn unread(worker: &Worker<'_>, code: &WorkerTexts, hub: &HubDocument, findings: 
     let upper = |variable: &EnvVariable<'_>| variable.key.to_ascii_uppercase();
     let named = code.names(&own.iter().map(upper).collect());
     own.retain(|variable| !named.contains(&upper(variable)));
-    findings.extend(own.iter().map(|variable| not_read(hub, variable)));
+    findings.extend(own.iter().map(not_read));
 }
 
-/// Texts of a worker that takes RunPod's jobs.
 const TAKES_JOBS: &[&str] = &[
     "runpod.serverless",
     "serverless.start",
@@ -276,7 +275,6 @@ fn is_written(worker: &Worker<'_>, start: &Text, name: &str) -> bool {
     lines.any(|line| line.contains(name) && !is_other(line))
 }
 
-/// Libraries that load models.
 const LOADERS: &str = "\
     from_pretrained transformers diffusers faster_whisper faster-whisper torch.load load_model \
     vllm sglang llama_cpp ollama comfyui ComfyUI safetensors";

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::{HubDocument, short};
+use crate::document::short;
 use crate::edit;
 use crate::finding::{Finding, Safety};
 use crate::model::{self, EnvVariable};
@@ -78,10 +78,8 @@ rules! {
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let interface = &worker.facts;
     let declared = worker.hub.map(model::variables).unwrap_or_default();
-    if let Some(hub) = worker.hub {
-        let variables = declared.iter();
-        findings.extend(variables.filter_map(|it| defaults(hub, it, interface)));
-    }
+    let variables = declared.iter();
+    findings.extend(variables.filter_map(|it| defaults(it, interface)));
     // Without SGLang, unknown programs may read the environment.
     if !is_sglang(interface) || interface.env.is_empty() || reads_unknown(worker) {
         return;
@@ -95,31 +93,26 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let is_known = |key: &str| read.contains(key) || is_foreign(key);
     let mut free: Vec<&str> = read.difference(&names).copied().collect();
     let mut guesses = suggest::Guesses::default();
-    if let Some(hub) = worker.hub {
-        for variable in declared.iter().filter(|it| !is_known(it.key)) {
-            let (key, span) = (variable.key, variable.key_span);
-            let right = guesses.nearest(key, free.iter().copied());
-            let read = right.and_then(|right| Some((right, interface.reads(right).next()?)));
-            findings.push(if let Some((right, read)) = read {
-                free.retain(|name| *name != right);
-                let what = format!("the worker reads `{right}`, not `{}`", short(key));
-                let finding = hub.at(&SPELLING, span, what);
-                let finding = finding.related(place(&read.place), "read here");
-                finding.write(Safety::Unsafe, span, right, edit::quote(right))
-            } else {
-                not_read(hub, variable)
-            });
-        }
+    for variable in declared.iter().filter(|it| !is_known(it.key)) {
+        let (key, span) = (variable.key, variable.key_span);
+        let right = guesses.nearest(key, free.iter().copied());
+        let read = right.and_then(|right| Some((right, interface.reads(right).next()?)));
+        findings.push(if let Some((right, read)) = read {
+            free.retain(|name| *name != right);
+            let what = format!("the worker reads `{right}`, not `{}`", short(key));
+            let finding = variable.at(&SPELLING, what);
+            let finding = finding.related(place(&read.place), "read here");
+            finding.write(Safety::Unsafe, span, right, edit::quote(right))
+        } else {
+            not_read(variable)
+        });
     }
-    let Some(tests) = worker.tests else {
-        return;
-    };
     let mut guesses = suggest::Guesses::default();
-    let set = model::variables(tests).into_iter();
-    for variable in set.filter(|it| !is_known(it.key) && !names.contains(it.key)) {
+    let set = worker.tests.map(model::variables).unwrap_or_default();
+    for variable in (set.iter()).filter(|it| !is_known(it.key) && !names.contains(it.key)) {
         let key = variable.key;
         let what = format!("the worker reads no variable `{}`", short(key));
-        let mut finding = tests.at(&TEST_UNKNOWN, variable.key_span, what);
+        let mut finding = variable.at(&TEST_UNKNOWN, what);
         if let Some(right) = guesses.nearest(key, read.iter().copied()) {
             finding = finding.help(format!("it reads `{right}`"));
         } else if let Some(right) = same_flag(key, interface) {
@@ -151,9 +144,9 @@ fn same_flag<'a>(name: &str, interface: &'a WorkerInterface) -> Option<&'a str> 
     Some(&interface.env.iter().find(sets_flag)?.name)
 }
 
-pub fn not_read(hub: &HubDocument, variable: &EnvVariable<'_>) -> Finding {
+pub fn not_read(variable: &EnvVariable<'_>) -> Finding {
     let what = format!("nothing in the worker reads `{}`", short(variable.key));
-    let finding = hub.at(&NOT_READ, variable.key_span, what);
+    let finding = variable.at(&NOT_READ, what);
     finding.help("users who set it will see no effect")
 }
 
@@ -174,11 +167,7 @@ fn comparable(text: &str) -> Option<String> {
     }
 }
 
-fn defaults(
-    hub: &HubDocument,
-    variable: &EnvVariable<'_>,
-    interface: &WorkerInterface,
-) -> Option<Finding> {
+fn defaults(variable: &EnvVariable<'_>, interface: &WorkerInterface) -> Option<Finding> {
     let (key, node) = (variable.key, variable.default()?);
     let written = node.scalar()?;
     let value = comparable(&written)?;
@@ -193,6 +182,6 @@ fn defaults(
     })?;
     let (here, there) = (shown(key, &written), shown(key, text));
     let message = format!("the default of `{key}` is `{here}` here, and {what} is `{there}`");
-    let finding = hub.at(&DEFAULTS, &node.span, message);
+    let finding = variable.document.at(&DEFAULTS, &node.span, message);
     Some(finding.related(place(at), what))
 }

@@ -112,7 +112,6 @@ pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Fi
     let declared = model::variables(hub);
     let set = model::variables(tests);
     let names: HashSet<&str> = set.iter().map(|variable| variable.key).collect();
-    let in_hub = |variable: &EnvVariable<'_>| hub.place(variable.key_span);
     if !tests.root.list("tests").is_empty() {
         let required = declared.iter().filter(|it| it.input.is_true("required"));
         for variable in required.filter(|it| !names.contains(it.key)) {
@@ -124,7 +123,7 @@ pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Fi
             };
             let what = format!("`{}` is required, and the tests don't set it", variable.key);
             let finding = tests.at(&REQUIRED_UNTESTED, &tests.env(), what).help(help);
-            findings.push(finding.related(in_hub(variable), "required here"));
+            findings.push(finding.related(variable.place(), "required here"));
         }
     }
     // The letters must be equal, because a similar name may be another variable.
@@ -139,8 +138,8 @@ pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Fi
                 short(test.key),
                 variable.key
             );
-            let finding = tests.at(&TEST_SPELLING, test.key_span, what);
-            findings.push(finding.related(in_hub(variable), "declared here"));
+            let finding = test.at(&TEST_SPELLING, what);
+            findings.push(finding.related(variable.place(), "declared here"));
         }
     }
 }

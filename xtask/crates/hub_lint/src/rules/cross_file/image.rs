@@ -6,7 +6,6 @@ use crate::finding::{Finding, Safety};
 use crate::rule::{Severity, rules};
 use crate::rules::gpu;
 use crate::{facts, model};
-use worker_files::WorkerInterface;
 use worker_files::dockerfile::{Image, Text};
 use worker_files::json::JsonNode;
 use xtask_core::suggest;
@@ -44,13 +43,9 @@ rules! {
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
-    if let Some(image) = &worker.facts.image
-        && let Some(base) = &image.base
-    {
-        for document in worker.documents() {
-            findings.extend(cuda(document, worker.hub, image, base));
-            findings.extend(blackwell(document, &worker.facts, image, base));
-        }
+    for document in worker.documents() {
+        findings.extend(cuda(document, worker));
+        findings.extend(blackwell(document, worker));
     }
 }
 
@@ -91,13 +86,10 @@ fn needed(image: &Image, base: &Text, hub: Option<&HubDocument>) -> Option<(Stri
     Some((image.cuda()?, is_refused))
 }
 
-fn cuda(
-    document: &HubDocument,
-    hub: Option<&HubDocument>,
-    image: &Image,
-    base: &Text,
-) -> Option<Finding> {
-    let (needed, refused) = needed(image, base, hub)?;
+fn cuda(document: &HubDocument, worker: &Worker<'_>) -> Option<Finding> {
+    let image = worker.facts.image.as_ref()?;
+    let base = image.base.as_ref()?;
+    let (needed, refused) = needed(image, base, worker.hub)?;
     if !facts::CUDA_VERSIONS.contains(&needed.as_str()) {
         return None;
     }
@@ -130,12 +122,9 @@ fn cuda(
     Some(finding)
 }
 
-fn blackwell(
-    document: &HubDocument,
-    interface: &WorkerInterface,
-    image: &Image,
-    base: &Text,
-) -> Option<Finding> {
+fn blackwell(document: &HubDocument, worker: &Worker<'_>) -> Option<Finding> {
+    let image = worker.facts.image.as_ref()?;
+    let base = image.base.as_ref()?;
     let node = document.config().at(match document.which {
         Which::Hub => "gpuIds",
         Which::Tests => "gpuTypeId",
@@ -147,7 +136,8 @@ fn blackwell(
     // Packages from pip may bring a newer CUDA.
     let tags = ["cu128", "cu129", "cu13"];
     let is_newer = |text: &str| tags.iter().any(|tag| text.contains(tag));
-    if interface.sources.values().any(|it| is_newer(&it.text)) {
+    let mut sources = worker.facts.sources.values();
+    if sources.any(|source| is_newer(&source.text)) {
         return None;
     }
     let name = choice.name;

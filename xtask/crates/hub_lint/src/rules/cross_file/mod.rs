@@ -47,7 +47,6 @@ pub fn check(
     Ok(())
 }
 
-/// The two files, and the worker beside them.
 pub struct Worker<'a> {
     pub tree: &'a dyn Tree,
     pub hub: Option<&'a HubDocument>,

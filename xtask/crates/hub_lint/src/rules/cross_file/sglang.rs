@@ -63,7 +63,7 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
             let nodes = variable.value.iter().chain(&options).chain(&default);
             values.extend(nodes.map(|node| (key, *node)));
             if document.which == Which::Hub {
-                findings.extend(release.gone(document, &variable));
+                findings.extend(release.gone(&variable));
             }
         }
         let presets = document.config().list("presets").iter();
@@ -134,7 +134,7 @@ impl<'a> Release<'a> {
     }
 
     /// The finding for a variable whose flag is gone. A flag that no release ever had is not known.
-    fn gone(&self, hub: &HubDocument, variable: &EnvVariable<'_>) -> Option<Finding> {
+    fn gone(&self, variable: &EnvVariable<'_>) -> Option<Finding> {
         let (flag, read) = self.drives(variable.key)?;
         let has = self.tables.iter().any(|table| table.flag(flag).is_some());
         if has || self.tables.is_empty() || sglang::history(flag).seen.is_none() {
@@ -142,7 +142,7 @@ impl<'a> Release<'a> {
         }
         let (key, words) = (variable.key, &self.name);
         let what = format!("`{key}` drives `{flag}`, which {words} does not have");
-        let finding = hub.at(&FLAG_GONE, variable.key_span, what);
+        let finding = variable.at(&FLAG_GONE, what);
         let finding = finding.help(format!("`{flag}` is {}", sglang::history(flag)));
         Some(self.adjust_severity(finding.related(place(&read.place), "it is passed on here")))
     }
