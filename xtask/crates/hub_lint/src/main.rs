@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask_core::outcome;
 
-/// The options of the task as a command of its own.
+/// Lint the RunPod Hub's files: .runpod/hub.json and .runpod/tests.json
 #[derive(Debug, Parser)]
 #[command(name = "hub-lint", version, max_term_width = 80)]
 struct Cli {
