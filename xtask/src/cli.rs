@@ -1,4 +1,4 @@
-//! The command line, composed of the options that each task owns.
+//! The command line, with the options of all tasks.
 
 use std::path::PathBuf;
 
@@ -43,7 +43,6 @@ pub struct Cli {
     pub task: Option<Task>,
 }
 
-/// Has everything that is printed from now on use colours or not.
 pub fn set_colours(choice: clap::ColorChoice) {
     match choice {
         clap::ColorChoice::Auto => {}
@@ -57,10 +56,9 @@ pub fn set_colours(choice: clap::ColorChoice) {
 pub fn version() -> String {
     let version = concat!("cargo xtask ", env!("CARGO_PKG_VERSION"));
     let commit = Git::find().and_then(|git| {
-        git.call()
-            .dir(&tool_repo::repository())
-            .args(["log", "-1", "--abbrev=10", "--format=%h %cs"])
-            .line()
+        let call = git.call().dir(&tool_repo::repository());
+        let call = call.words("log -1 --abbrev=10");
+        call.arg("--format=%h %cs").line()
     });
     match commit {
         Ok(commit) => format!("{version} ({commit})"),
@@ -79,7 +77,7 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// The completions of a shell, and the command that they are for.
+/// The completions for a shell, and the definition of the command `xtask`.
 pub fn completions(shell: Shell) -> String {
     let function = match shell {
         Shell::Fish => "function xtask; cargo xtask $argv; end",
@@ -89,10 +87,8 @@ pub fn completions(shell: Shell) -> String {
     };
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "xtask", &mut text);
-    format!(
-        "{}\n{function}\n",
-        String::from_utf8_lossy(&text).trim_end()
-    )
+    let text = String::from_utf8_lossy(&text);
+    format!("{}\n{function}\n", text.trim_end())
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,4 @@
-//! `migrate --example`: the main job on a worker that comes with this tool.
+//! `migrate --example`: a migration of the worker that comes with this tool.
 
 use std::path::{Path, PathBuf};
 
@@ -15,15 +15,14 @@ use xtask_core::output::style::BOLD;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, Tree};
 
-/// The image of the migrated worker.
 const IMAGE: &str = "worker-sglang-example:dev";
 
-/// What a build fails on of all that the plan leaves to a person: the line of this file that passes
-/// an argument which the new Dockerfile does not declare.
+/// The only leftover of the plan on which a build fails: the line of this file that passes an argument
+/// that the new Dockerfile does not declare.
 const WORKFLOW: &str = ".github/workflows/docker_buildandpush.yml";
 const ARGUMENT: &str = "WORKER_CUDA_VERSION=";
 
-/// Makes a git repository of the bundled legacy worker and migrates that.
+/// Makes a git repository of the bundled legacy worker, and migrates it.
 pub fn run(args: &migrate::args::Args) -> Result<Outcome> {
     let git = &Git::find()?;
     let root = tool_repo::repository();
@@ -55,7 +54,7 @@ pub fn run(args: &migrate::args::Args) -> Result<Outcome> {
     }
 }
 
-/// Makes git repositories of the bundled legacy worker and its upstream below a folder.
+/// Makes git repositories of the bundled legacy worker and its upstream in a folder.
 pub fn repositories(git: &Git, folder: &Path) -> Result<(PathBuf, PathBuf)> {
     let bundled = tool_repo::repository().join("xtask/example");
     let (worker, theirs) = (folder.join("my-worker"), folder.join("upstream"));
@@ -69,12 +68,10 @@ pub fn repositories(git: &Git, folder: &Path) -> Result<(PathBuf, PathBuf)> {
 /// Builds the migrated worker's image and checks it: on the base image that its Dockerfile names,
 /// or on another.
 fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
-    output::print(&format!("\n{BOLD}What is fixed by hand{BOLD:#}\n\n"))?;
+    let removed = remove_line(&worker.join(WORKFLOW), ARGUMENT)?;
     output::print(&format!(
-        "  {WORKFLOW}: without {}\n",
-        leave_out(&worker.join(WORKFLOW), ARGUMENT)?
+        "\n{BOLD}What is fixed by hand{BOLD:#}\n\n  {WORKFLOW}: without {removed}\n\n"
     ))?;
-    output::print("\n")?;
     let mut words = vec!["build-image", "--tag", IMAGE];
     words.extend(base.iter().flat_map(|base| ["--base-image", base]));
     output::print(&format!(
@@ -82,7 +79,7 @@ fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
         words.join(" "),
         worker.display()
     ))?;
-    // As it is typed, so that what the command line fills in is filled in here too.
+    // The command line fills in the defaults.
     let typed = Cli::try_parse_from(std::iter::once("cargo xtask").chain(words));
     match typed.map(|cli| cli.task) {
         Ok(Some(Task::BuildImage(args))) => build_image::run(Some(worker), &args),
@@ -91,15 +88,10 @@ fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
     }
 }
 
-/// What the other tasks say of the result.
 fn next(worker: &Path) -> Result<()> {
-    // What is gone for a reason is said once, and is no loss from then on.
     output::print(&format!("\n{BOLD}What is gone for a reason{BOLD:#}\n\n"))?;
-    accept(
-        worker,
-        "arg:WORKER_CUDA_VERSION",
-        "the base image names its own CUDA",
-    )?;
+    let reason = "the base image names its own CUDA";
+    accept(worker, "arg:WORKER_CUDA_VERSION", reason)?;
     let here = worker.display();
     let (summary, open) = compare::summary(worker)?;
     let lint = hub_lint::lint_directory(worker)?;
@@ -112,36 +104,29 @@ fn next(worker: &Path) -> Result<()> {
     ))
 }
 
-/// Puts a reason on record, as it is typed.
+/// Prints the command that accepts a loss, and runs it.
 fn accept(worker: &Path, fact: &str, reason: &str) -> Result<()> {
     output::print(&format!(
         "    cargo xtask compare -C {} --accept '{fact}' --reason '{reason}'\n\n",
         worker.display()
     ))?;
-    compare::run(
-        Some(worker),
-        &compare::args::Args {
-            accept: vec![fact.to_owned()],
-            reason: Some(reason.to_owned()),
-            ..compare::args::Args::default()
-        },
-        &cleanup::questions,
-    )?;
-    Ok(())
+    let args = compare::args::Args {
+        accept: vec![fact.to_owned()],
+        reason: Some(reason.to_owned()),
+        ..compare::args::Args::default()
+    };
+    compare::run(Some(worker), &args, &cleanup::questions).map(drop)
 }
 
-/// Takes the line out of a file that begins like this, and gives it back.
-fn leave_out(path: &Path, begin: &str) -> Result<String> {
+/// Removes the only line of a file that begins with `begin`, and returns it.
+fn remove_line(path: &Path, begin: &str) -> Result<String> {
     let text = fs_err::read_to_string(path)?;
-    let (gone, kept): (Vec<&str>, Vec<&str>) = text
-        .split_inclusive('\n')
-        .partition(|line| line.trim_start().starts_with(begin));
-    let [line] = gone[..] else {
-        bail!(
-            "{}: {} lines begin with {begin}",
-            path.display(),
-            gone.len()
-        );
+    let lines = text.split_inclusive('\n');
+    let (removed, kept): (Vec<&str>, Vec<&str>) =
+        lines.partition(|line| line.trim_start().starts_with(begin));
+    let [line] = removed[..] else {
+        let (path, count) = (path.display(), removed.len());
+        bail!("{path}: {count} lines begin with {begin}");
     };
     fs_err::write(path, kept.concat())?;
     Ok(line.trim().to_owned())
@@ -160,21 +145,16 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn commit(git: &Git, dir: &Path, message: &str) -> Result<()> {
-    let call = || git.call().dir(dir);
-    call()
-        .args(["init", "--quiet", "--template=", "--initial-branch=main"])
-        .output()?;
-    for (key, value) in [
-        ("user.name", "Example"),
-        ("user.email", "example@localhost"),
-        ("commit.gpgSign", "false"),
+    for words in [
+        "init --quiet --template= --initial-branch=main",
+        "config user.name Example",
+        "config user.email example@localhost",
+        "config commit.gpgSign false",
+        "add --all --force",
     ] {
-        call().args(["config", key, value]).output()?;
+        git.call().dir(dir).words(words).output()?;
     }
-    call().args(["add", "--all", "--force"]).output()?;
-    call()
-        .args(["commit", "--quiet", "-m", message])
-        .output()
-        .context("making the example's repository")?;
+    let call = git.call().dir(dir).words("commit --quiet -m").arg(message);
+    call.output().context("making the example's repository")?;
     Ok(())
 }

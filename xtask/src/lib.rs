@@ -1,4 +1,4 @@
-//! The tasks that are made of other tasks; each of those is a crate.
+//! The tasks that use other tasks, which are crates of their own.
 
 pub mod cli;
 pub mod example;
@@ -7,7 +7,7 @@ pub mod test;
 
 use std::path::{Path, PathBuf};
 
-/// A folder, as a person would type it.
+/// A folder as a person would type it.
 fn from_here(folder: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     match folder.strip_prefix(&here) {

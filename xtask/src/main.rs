@@ -1,29 +1,26 @@
 //! `cargo xtask`: moves a RunPod worker for SGLang to the modern layout and keeps it there.
 //!
-//! This file parses, runs the task and turns its outcome into an exit code; nothing else.
+//! This file parses the command line, runs the task and returns its exit code.
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use xtask::{cli, example, status, test};
+use xtask_core::outcome::Outcome;
 use xtask_core::{fault, outcome, output, process, progress};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    // Where 1 says that something is open, what keeps the task from looking is not 1.
-    let refusal = if matches!(cli.task, Some(cli::Task::Compare(_))) {
-        2
-    } else {
-        1
-    };
+    // For `compare`, 1 means that something is open, so errors have another code.
+    let is_compare = matches!(cli.task, Some(cli::Task::Compare(_)));
+    let refusal = if is_compare { 2 } else { 1 };
     process::set_verbose(cli.verbose);
     progress::set_quiet(cli.quiet);
     cli::set_colours(cli.color);
     let result = match cli.task {
-        None if cli.version => said(&cli::version()),
-        None => cli::Cli::command()
-            .print_help()
-            .map(|()| outcome::Outcome::Done)
+        None if cli.version => print(&cli::version()),
+        None => (cli::Cli::command().print_help())
+            .map(|()| Outcome::Done)
             .map_err(anyhow::Error::from),
         Some(cli::Task::HubLint(args)) => hub_lint::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Migrate(args)) if args.example => example::run(&args),
@@ -35,7 +32,7 @@ fn main() -> ExitCode {
         Some(cli::Task::Cleanup(args)) => cleanup::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Status(args)) => status::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => test::run(cli.repo.as_deref(), &args),
-        Some(cli::Task::Completions(args)) => said(cli::completions(args.shell).trim_end()),
+        Some(cli::Task::Completions(args)) => print(cli::completions(args.shell).trim_end()),
     };
     let code = match result {
         Ok(outcome) => outcome.into(),
@@ -47,6 +44,6 @@ fn main() -> ExitCode {
     code
 }
 
-fn said(text: &str) -> anyhow::Result<outcome::Outcome> {
-    output::print(&format!("{text}\n")).map(|()| outcome::Outcome::Done)
+fn print(text: &str) -> anyhow::Result<Outcome> {
+    output::print(&format!("{text}\n")).map(|()| Outcome::Done)
 }

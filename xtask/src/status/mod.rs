@@ -1,4 +1,4 @@
-//! `cargo xtask status`: where a repository stands, on one screen, and what to type next.
+//! `cargo xtask status`: the state of a repository on one screen, and the next command.
 //!
 //! Read-only: takes no lock and fetches nothing.
 
@@ -11,6 +11,7 @@ use anyhow::Result;
 use serde::{Serialize, Serializer};
 
 use self::next::UnderWay;
+use hub_lint::{Counts, LintReport};
 use migrate::upstream::same_folder;
 use migrate::{Unsettled, address};
 use transaction::journal::{Journal, Phase};
@@ -20,7 +21,6 @@ use xtask_core::git::{Git, Repo, Status};
 use xtask_core::layout::{self, Layout, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
-use xtask_core::output::Counts;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
@@ -32,10 +32,10 @@ pub struct Args {
     pub format: Format,
 }
 
-/// What one look came to: `None` where there is no such thing, or why it isn't known.
+/// A part of the state: `None` where it does not exist; the error says why it isn't known.
 type Known<T> = Result<Option<T>, String>;
 
-/// As itself, `null`, or an object with the reason.
+/// Serializes the value, `null`, or an object with the reason.
 fn known<T: Serialize, S: Serializer>(part: &Known<T>, serializer: S) -> Result<S::Ok, S::Error> {
     match part {
         Ok(value) => value.serialize(serializer),
@@ -48,7 +48,7 @@ struct WorkTree {
     branch: String,
     /// `None` before the first commit.
     head: Option<String>,
-    /// Tracked files that differ from HEAD, and records of this tool that git does not track.
+    /// How many tracked files differ from HEAD, including records of this tool that are untracked.
     changed: usize,
 }
 
@@ -67,11 +67,11 @@ struct RepositoryStatus {
     under_way: Option<UnderWay>,
     #[serde(serialize_with = "known")]
     upstream: Known<RecordedUpstream>,
-    /// Whether it holds this tool and so is an upstream itself.
+    /// Whether it contains this tool, and so is an upstream itself.
     is_tools_own: bool,
-    /// Whether nothing in it names `SGLang`: it serves models with something else.
+    /// Whether nothing in it names `SGLang`, so that it serves models with another engine.
     is_for_another_engine: bool,
-    /// Files below `outdated/`.
+    /// The number of files below `outdated/`.
     outdated: usize,
     #[serde(serialize_with = "known")]
     compare: Known<compare::OpenCounts>,
@@ -87,18 +87,19 @@ pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
         Ok(repo) => (repo.top.clone(), commands.at_root(chosen, &repo.top)),
         Err(_) => (dir, commands),
     };
-    // A git that can't even tell that is of no use: it may not read the index.
+    // A git without a status is of no use: it may not be able to read the index.
     let repo = repo.and_then(|repo| Ok((repo.status()?, repo)));
-    let at = look(repo, &root)?;
+    let at = read_status(repo, &root)?;
     report::print(&crate::from_here(&root), &at, &commands, args.format)?;
     Ok(Outcome::Done)
 }
 
-fn look(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositoryStatus> {
+fn read_status(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositoryStatus> {
     let tree = Directory::open_work_tree(root)?;
     let paths = tree.entries().keys();
     let outdated = paths.filter(|path| path.is_within(OUTDATED)).count();
-    let lint = hub_lint::lint_directory(root);
+    let lint = in_one_line(hub_lint::lint_directory(root));
+    let counts = |report: LintReport| (report.files > 0).then(|| Counts::of(&report.findings));
     let mut at = RepositoryStatus {
         layout: Layout::of(tree.entries()),
         repository: Ok(None),
@@ -107,10 +108,8 @@ fn look(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositoryStatus> {
         is_tools_own: same_folder(&tool_repo::repository(), root),
         is_for_another_engine: false,
         outdated,
-        compare: compare::counts(root).map_err(|error| format!("{error:#}")),
-        lint: lint
-            .map(|report| (report.files > 0).then(|| Counts::of(&report.findings)))
-            .map_err(|error| format!("{error:#}")),
+        compare: in_one_line(compare::counts(root)),
+        lint: lint.map(counts),
     };
     match repo {
         Ok((status, repo)) => {
@@ -119,7 +118,7 @@ fn look(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositoryStatus> {
             at.repository = Ok(Some(work_tree(status)));
         }
         Err(error) => {
-            // The command, and what git says in brackets, are too much for a line.
+            // The command and git's message in brackets are too long for a line.
             let why = error.to_string();
             let why = why.split_once("` failed: ").map_or(&*why, |(_, why)| why);
             at.repository = Err(why.split(" (").next().unwrap_or_default().to_owned());
@@ -128,8 +127,12 @@ fn look(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositoryStatus> {
     Ok(at)
 }
 
+fn in_one_line<T>(result: Result<T>) -> Result<T, String> {
+    result.map_err(|error| format!("{error:#}"))
+}
+
 fn work_tree(status: Status) -> WorkTree {
-    // An untracked record is a change: other tasks read only committed ones.
+    // An untracked record counts as a change, since other tasks read only committed ones.
     let is_record = |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
     WorkTree {
         changed: status.changed.len() + status.local.iter().filter(is_record).count(),
@@ -138,14 +141,14 @@ fn work_tree(status: Status) -> WorkTree {
     }
 }
 
-/// What is begun and not ended.
+/// The task or git operation that has begun and not ended.
 fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
     let record = match Journal::peek(repo) {
         Ok(record) => record,
         Err(error) => return Ok(Some(UnderWay::Unreadable(error))),
     };
     if let Some(record) = record {
-        // A record of what has been committed since is cleared by the next run.
+        // The next run clears the record of a transaction that has been committed since.
         let is_open = matches!(record.state, Phase::Applying)
             || repo.commit("HEAD")?.as_ref() == Some(&record.head) && !status.changed.is_empty();
         let state = match (record.task.as_str(), record.state) {
@@ -161,7 +164,7 @@ fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
             (_, Phase::Conflicts) => UnderWay::Conflicts,
             (_, Phase::Staged) => UnderWay::Staged,
         };
-        // Conflicts that were committed leave the lock to be written.
+        // After committed conflicts, the lock still has to be written.
         if is_open || record.state == Phase::Conflicts {
             return Ok(Some(state));
         }
@@ -169,16 +172,16 @@ fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
     if let Some(what) = repo.under_way()? {
         return Ok(Some(UnderWay::Git(what.to_owned())));
     }
-    // A cleanup keeps no record once all is staged.
-    let goes = |path: &RepoPath| path.is_within(OUTDATED);
-    let is_staged = status.changed.iter().any(goes)
-        && !status.unstaged.iter().chain(&status.local).any(goes)
-        && repo.index()?.entries.keys().all(|path| !goes(path));
+    // A cleanup has no record once all is staged.
+    let is_outdated = |path: &RepoPath| path.is_within(OUTDATED);
+    let is_staged = status.changed.iter().any(is_outdated)
+        && !status.unstaged.iter().chain(&status.local).any(is_outdated)
+        && !repo.index()?.entries.keys().any(is_outdated);
     Ok(is_staged.then_some(UnderWay::CleanupStaged))
 }
 
 fn upstream_of(tree: &dyn Tree) -> Known<RecordedUpstream> {
-    let lock = Lock::read(tree).map_err(|error| format!("{error:#}"))?;
+    let lock = in_one_line(Lock::read(tree))?;
     Ok(lock.map(|lock| RecordedUpstream {
         address: address::without_credentials(&lock.upstream.address),
         rev: lock.upstream.rev,

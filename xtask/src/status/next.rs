@@ -1,4 +1,4 @@
-//! What to type next: pure, so that every case can be tested.
+//! The next command, as a pure function of the state.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use xtask_core::layout::Layout;
 use xtask_core::output::quoted_file;
 use xtask_core::tree::RepoPath;
 
-/// What this tool or git has begun and not ended.
+/// A task or a git operation that has begun and not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnderWay {
@@ -17,23 +17,22 @@ pub enum UnderWay {
     Interrupted,
     /// The conflicts of a migration wait to be resolved.
     Conflicts,
-    /// They are resolved, and the migration waits to be finished.
+    /// All conflicts are resolved, and the migration waits to be finished.
     Resolved,
-    /// They are staged, and these files still have conflict markers.
+    /// These staged files still have conflict markers.
     Marked(Vec<RepoPath>),
-    /// They are staged, and these files have no place in the modern layout.
+    /// These staged files have no place in the modern layout.
     Retired(Vec<RepoPath>),
     Staged,
     Cleanup,
     /// The removal of `outdated/` is staged.
     CleanupStaged,
-    /// Something was, and its journal can't be read.
+    /// The journal can't be read.
     Unreadable(Unreadable),
     /// A merge, a rebase, …
     Git(String),
 }
 
-/// A command, and what it is good for.
 #[derive(Serialize)]
 pub struct Next {
     pub command: String,
@@ -41,8 +40,8 @@ pub struct Next {
 }
 
 impl UnderWay {
-    /// What it is, the command that ends it, and what that does.
-    pub fn told(&self, commands: &Commands) -> (String, String, &'static str) {
+    /// The state, the command that ends it, and the command's effect.
+    pub fn describe(&self, commands: &Commands) -> (String, String, &'static str) {
         let git = |what: &str, paths: &[RepoPath]| {
             let paths: Vec<String> = paths.iter().map(quoted_file).collect();
             commands.git(&format!("{what} {}", paths.join(" ")))
@@ -107,7 +106,6 @@ impl UnderWay {
 }
 
 impl RepositoryStatus {
-    /// The one command that is of most use now.
     pub fn next(&self, commands: &Commands) -> Next {
         let (command, why) = self.command(commands);
         let why = commands.fit(why);
@@ -118,15 +116,12 @@ impl RepositoryStatus {
         let task = |name, options, why| (commands.task(name, options), why);
         let git = |command, why| (commands.git(command), why);
         if let Some(state) = &self.under_way {
-            let (_, command, why) = state.told(commands);
+            let (_, command, why) = state.describe(commands);
             return (command, why);
         }
         if self.layout == Layout::Unknown {
-            let elsewhere = "cargo xtask status -C DIR".to_owned();
-            return (
-                elsewhere,
-                "looks at the worker's repository, wherever that is",
-            );
+            let why = "looks at the worker's repository, wherever that is";
+            return ("cargo xtask status -C DIR".to_owned(), why);
         }
         let repository = match &self.repository {
             Ok(Some(repository)) => repository,
@@ -135,10 +130,8 @@ impl RepositoryStatus {
                 return git("status", "everything else needs a git that works here");
             }
             _ => {
-                return git(
-                    "init",
-                    "everything else needs the worker in a git repository",
-                );
+                let why = "everything else needs the worker in a git repository";
+                return git("init", why);
             }
         };
         let has_upstream = !matches!(self.upstream, Ok(None));
@@ -147,10 +140,8 @@ impl RepositoryStatus {
             task("hub-lint", "", why)
         } else if self.layout == Layout::Legacy {
             if repository.changed > 0 || repository.head.is_none() {
-                git(
-                    "status",
-                    "a migration starts from a work tree where all is committed",
-                )
+                let why = "a migration starts from a work tree where all is committed";
+                git("status", why)
             } else {
                 let why = "shows what moving to the modern layout would do";
                 task("migrate", "--dry-run", why)
@@ -159,11 +150,8 @@ impl RepositoryStatus {
             let why = "records which upstream the files came from";
             task("migrate", "--adopt main --upstream URL", why)
         } else if self.compare.is_err() {
-            task(
-                "compare",
-                "",
-                "says what keeps it from comparing, and what to do",
-            )
+            let why = "says what keeps it from comparing, and what to do";
+            task("compare", "", why)
         } else if matches!(&self.compare, Ok(Some(it)) if it.open + it.stale > 0) {
             task("compare", "", "shows what is not decided yet")
         } else if matches!(&self.lint, Ok(Some(it)) if it.errors + it.warnings > 0) {
@@ -175,8 +163,8 @@ impl RepositoryStatus {
                        the image first)";
             task("cleanup", "--dry-run", why)
         } else if self.is_tools_own && !has_upstream {
-            let test = "cargo xtask test".to_owned();
-            (test, "runs what a contribution must pass")
+            let why = "runs what a contribution must pass";
+            ("cargo xtask test".to_owned(), why)
         } else {
             let why = "nothing is left to do; this tells when upstream has something new";
             task("migrate", "--check", why)
@@ -188,7 +176,7 @@ impl RepositoryStatus {
 mod tests {
     use super::*;
     use crate::status::{RecordedUpstream, WorkTree};
-    use xtask_core::output::Counts;
+    use hub_lint::Counts;
 
     fn modern() -> RepositoryStatus {
         RepositoryStatus {

@@ -1,4 +1,4 @@
-//! Where a repository stands, for people and for programs.
+//! The state of a repository, for people and for programs.
 
 use std::path::Path;
 
@@ -12,7 +12,6 @@ use xtask_core::layout::{BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
 
-/// Prints it.
 pub fn print(
     root: &Path,
     at: &RepositoryStatus,
@@ -35,15 +34,14 @@ pub fn print(
 fn repository(at: &RepositoryStatus) -> String {
     match &at.repository {
         Ok(Some(repository)) => {
-            let head = match &repository.head {
-                Some(head) => format!("{} at {}", repository.branch, short(head)),
-                None => format!("{}, without a commit yet", repository.branch),
+            let mut text = match &repository.head {
+                Some(head) => format!(": {} at {}", repository.branch, short(head)),
+                None => format!(": {}, without a commit yet", repository.branch),
             };
-            let changed = match repository.changed {
-                0 => String::new(),
-                count => format!(", {} not committed", counted(count, "change")),
-            };
-            format!(": {head}{changed}")
+            if repository.changed > 0 {
+                text += &format!(", {} not committed", counted(repository.changed, "change"));
+            }
+            text
         }
         Ok(None) => String::new(),
         Err(why) => format!(": {why}"),
@@ -65,17 +63,19 @@ fn lines(at: &RepositoryStatus, commands: &Commands) -> Vec<(&'static str, Strin
         format!("none recorded: there is no {LOCK}")
     };
     let no_past = format!("nothing to compare with: neither {OUTDATED}/ nor {BASELINE}");
-    lines.push(("upstream", told(&at.upstream, none_recorded, upstream)));
-    lines.push(("outdated/", outdated));
-    lines.push(("compare", told(&at.compare, no_past, compared)));
     let no_file = "no file of the Hub's is here".to_owned();
-    lines.push(("hub-lint", told(&at.lint, no_file, linted)));
+    lines.extend([
+        ("upstream", text(&at.upstream, none_recorded, upstream)),
+        ("outdated/", outdated),
+        ("compare", text(&at.compare, no_past, compared)),
+        ("hub-lint", text(&at.lint, no_file, linted)),
+    ]);
     lines
 }
 
-/// What is known of something, in words.
-fn told<T>(known: &Known<T>, none: String, words: impl FnOnce(&T) -> String) -> String {
-    match known {
+/// The words for a part of the state; `none` where it does not exist.
+fn text<T>(part: &Known<T>, none: String, words: impl FnOnce(&T) -> String) -> String {
+    match part {
         Ok(Some(value)) => words(value),
         Ok(None) => none,
         Err(why) => why.clone(),
@@ -97,7 +97,7 @@ fn layout(at: &RepositoryStatus, commands: &Commands) -> String {
     };
     match &at.under_way {
         None => layout,
-        Some(state) => format!("{layout}; {RED}{}{RED:#}", state.told(commands).0),
+        Some(state) => format!("{layout}; {RED}{}{RED:#}", state.describe(commands).0),
     }
 }
 
@@ -126,7 +126,7 @@ fn compared(counts: &compare::OpenCounts) -> String {
     text
 }
 
-fn linted(counts: &output::Counts) -> String {
+fn linted(counts: &hub_lint::Counts) -> String {
     match counts.to_string() {
         none if none.is_empty() => format!("{GREEN}nothing found{GREEN:#}"),
         found => format!("{RED}{found}{RED:#}"),

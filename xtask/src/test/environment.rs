@@ -7,11 +7,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::stages::{WORKER_TESTS, command};
-use super::{finished, hold};
+use super::{hold, run_command};
 use xtask_core::if_there;
 use xtask_core::outcome::UserError;
 
-/// Its folder; the stamp in it lists the finished requirements.
+/// Its folder, and the file in it that lists the installed requirements.
 const FOLDER: &str = "target/venv";
 const STAMP: &str = "requirements.installed";
 
@@ -27,7 +27,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Its Python. Where it can't be made it is tried once, not by each stage anew.
+    /// Its Python. Making it is tried only once.
     pub fn python(&self, root: &Path) -> Result<PathBuf> {
         if let Some(known) = self.python.get() {
             return known.clone().context(
@@ -35,49 +35,42 @@ impl Environment {
                  there is none",
             );
         }
-        let made = ready(root);
+        let made = make(root);
         self.python.get_or_init(|| made.as_ref().ok().cloned());
         made
     }
 }
 
-/// A Python that can make a virtual environment.
 pub fn python() -> Option<PathBuf> {
-    ["python3", "python"].iter().find_map(|name| {
-        which::which_all(name).ok()?.find(|python| {
-            Command::new(python)
-                .args([
-                    "-c",
-                    "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))",
-                ])
-                .output()
-                .is_ok_and(|output| output.status.success())
-        })
-    })
+    let script = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+    let is_fit = |python: &PathBuf| {
+        let output = Command::new(python).args(["-c", script]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let pythons = ["python3", "python"].iter().flat_map(which::which_all);
+    pythons.flatten().find(is_fit)
 }
 
-/// The Python of the virtual environment for the worker's tests, made or brought up to date where
-/// the requirements have changed since.
-fn ready(root: &Path) -> Result<PathBuf> {
+/// The Python of the virtual environment for the worker's tests, which is made or updated where the
+/// requirements have changed.
+fn make(root: &Path) -> Result<PathBuf> {
     let venv = root.join(FOLDER);
     let inside = venv.join("bin/python");
     let stamp = venv.join(STAMP);
-    let mut wanted = String::new();
-    for list in LISTS {
-        wanted.push_str(&fs_err::read_to_string(root.join(list))?);
-    }
+    let lists = LISTS.map(|list| fs_err::read_to_string(root.join(list)));
+    let wanted = lists.into_iter().collect::<Result<String, _>>()?;
     let lock = hold(root, "venv", "make the tests' Python environment")?;
     if inside.exists() && fs_err::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(inside);
     }
-    // Goes first and comes last, so that nothing between is taken for finished.
+    // The stamp is removed first and written last, so that an unfinished environment has none.
     if_there(fs_err::remove_file(&stamp))?;
     let python = python().context("no Python with venv")?;
-    // The lock is the standard input of all that is started here: where this process is killed and
-    // pip lives on, the next run waits for it.
+    // The programs get the lock as their standard input: if this process is killed and pip lives on,
+    // the next run waits for pip.
     let lock = || lock.try_clone().context("sharing the lock");
-    let mut make = command(root, &python, "-m venv --clear");
-    finished(make.arg(&venv).stdin(lock()?)).map_err(|error| {
+    let mut venv_command = command(root, &python, "-m venv --clear");
+    run_command(venv_command.arg(&venv).stdin(lock()?)).map_err(|error| {
         UserError::new(
             format!("{FOLDER} could not be made:\n{error:#}"),
             format!("see that `{} -m venv {FOLDER}` works", python.display()),
@@ -85,7 +78,7 @@ fn ready(root: &Path) -> Result<PathBuf> {
     })?;
     let mut install = command(root, &inside, PIP_INSTALL);
     install.args(LISTS.iter().flat_map(|list| ["-r", list]));
-    finished(install.stdin(lock()?)).map_err(|error| {
+    run_command(install.stdin(lock()?)).map_err(|error| {
         let lists = LISTS.join(" and ");
         UserError::new(
             format!("pip could not install into {FOLDER} what {lists} list:\n{error:#}"),

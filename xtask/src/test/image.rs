@@ -1,8 +1,8 @@
 //! The stage `image`: the base image that stands in for SGLang's, and the tests that build on it.
 //!
-//! All that is made on the engine carries a label (it is on the base image, and what is made from
-//! that inherits it) and is removed at the end, or by the next run where this one was killed. So
-//! does what it added to the build cache, unless it was interrupted.
+//! The base image has a label, which everything that is built on it inherits. The stage removes by that
+//! label at the end, or the next run does after a kill. It also removes what it added to the build
+//! cache, unless it was interrupted.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,11 +16,11 @@ use xtask_core::progress;
 
 pub const NAME: &str = "image";
 
-/// Makes the base image. Ends with 2 where this machine lacks what that takes.
+/// Makes the base image. Its exit code is 2 where this machine lacks something.
 pub const BASE: &str = "tests/standin/base-image.sh";
 const LACKING: i32 = 2;
 
-/// Names the run to everything that it makes on the engine.
+/// The label of everything that the stage makes on the engine.
 const LABEL: &str = "worker-sglang.test";
 
 /// Builds base and worker and runs the tests of the tool that need docker.
@@ -30,9 +30,8 @@ pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
         Ok(engine) => engine,
         Err(none) => return Ok(StageOutcome::skipped(none.to_string())),
     };
-    // Its tidying included.
     let _lock = hold(root, "image-stage", "run the stage image")?;
-    // One run of a repository at a time: what carries its label now was left by a killed one.
+    // Only one run holds the lock, so a killed run left what has the label now.
     let label = label(root);
     engine.sweep(&label)?;
     let cached = engine.build_cache()?;
@@ -77,28 +76,21 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
             .env("WORKER_SGLANG_BASE", &base)
             .env("WORKER_SGLANG_LABEL", label);
         let mut outcome = StageOutcome::default();
-        outcome.absorb(&mut tests).map(|()| outcome)
+        outcome.run(&mut tests).map(|()| outcome)
     };
-    // Each spends much of its time waiting for containers to start and to end.
-    let halves = std::thread::scope(|scope| {
-        let beside = scope.spawn(|| run(&["example_image", "story", "documents"]));
-        let first = run(&[NAME]);
-        let second = beside.join();
-        [
-            first,
-            second.unwrap_or_else(|_| bail!("the tests ended in a panic")),
-        ]
+    // In parallel, since both mostly wait for containers to start and to end.
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| run(&["example_image", "story", "documents"]));
+        (run(&[NAME]), second.join())
     });
-    for half in halves {
-        outcome.join(half?);
-    }
+    outcome.join(first?);
+    outcome.join(second.unwrap_or_else(|_| bail!("the tests ended in a panic"))?);
     if outcome.counts.ran() == 0 && outcome.failed.is_none() {
         outcome.fail("no test ran");
     }
     Ok(outcome)
 }
 
-/// The label of this repository on this machine.
 fn label(root: &Path) -> String {
     let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{LABEL}={}:{}", host.trim(), root.display())

@@ -22,11 +22,11 @@ use anyhow::{Context, Result, bail};
 use self::args::Args;
 use environment::Environment;
 use migrate::upstream::same_folder;
-use needs::{Foresight, judge, look};
+use needs::{Foresight, judge};
 use output::{TestCounts, count, described};
 use stages::{Checkout, STAGES, TestStage};
 use xtask_core::lock_file;
-use xtask_core::outcome::{Outcome, UsageError, told};
+use xtask_core::outcome::{Outcome, UsageError, error_text};
 use xtask_core::output::counted;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::progress::{self, Progress};
@@ -43,29 +43,30 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             repo.display()
         )));
     }
-    let stages = chosen(args)?;
-    let (stages, nothing): (Vec<&TestStage>, Vec<&TestStage>) = stages
-        .into_iter()
-        .partition(|stage| stage.file.is_none_or(|file| root.join(file).exists()));
-    for stage in nothing {
-        xtask_core::say!(
-            "none    {BOLD}{:<8}{BOLD:#} there is no {}",
-            stage.name,
-            stage.file.unwrap_or_default()
-        );
-    }
+    let mut stages = chosen(args)?;
+    stages.retain(|stage| {
+        let missing = stage.file.filter(|file| !root.join(file).exists());
+        if let Some(file) = missing {
+            let name = stage.name;
+            xtask_core::say!("none    {BOLD}{name:<8}{BOLD:#} there is no {file}");
+        }
+        missing.is_none()
+    });
     let ci = in_ci(std::env::var_os("CI").as_deref());
-    let foresight = judge(&stages, &look(&stages, &root), !ci)?;
-    foretell(&foresight);
+    let foresight = judge(&stages, &needs::check(&stages, &root), !ci)?;
+    announce_skips(&foresight);
     let checkout = Checkout {
         root: &root,
         fix: args.fix,
         environment: Environment::default(),
     };
-    let mut sum = Sum::default();
+    let mut summary = Summary::default();
     for stage in stages {
         let start = Instant::now();
-        announce(stage);
+        // A terminal has a progress line instead.
+        if !std::io::stderr().is_terminal() {
+            xtask_core::say!("run     {BOLD}{:<8}{BOLD:#} {}", stage.name, stage.about);
+        }
         let mut skips = foresight.skips.iter();
         let mut outcome = match skips.find(|(name, _)| *name == stage.name) {
             Some((_, why)) => StageOutcome::skipped(why.lines().next().unwrap_or_default()),
@@ -75,47 +76,38 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             outcome.refuse_to_skip();
         }
         print(stage, &outcome, start.elapsed().as_secs_f32());
-        sum.add(stage.name, &outcome);
+        summary.add(stage.name, &outcome);
     }
-    xtask_core::say!("\n{}\n{}", sum.stages(), sum.closing());
-    if sum.failed.is_empty() {
+    xtask_core::say!("\n{}\n{}", summary.stages(), summary.closing());
+    if summary.failed.is_empty() {
         return Ok(Outcome::Done);
     }
-    if !sum.failed_tests.is_empty() {
+    if !summary.failed_tests.is_empty() {
         xtask_core::say!("\n{RED}Failed tests{RED:#}, each alone:\n");
-        for line in &sum.failed_tests {
+        for line in &summary.failed_tests {
             xtask_core::say!("    {line}");
         }
     }
     xtask_core::say!("\n{RED}Failed stages{RED:#}, each alone:\n");
-    for name in sum.failed {
+    for name in summary.failed {
         xtask_core::say!("    cargo xtask test --stage {name}");
     }
     Ok(Outcome::Findings)
 }
 
-/// In a log, the stage that begins; a terminal has a line of its own for that.
-fn announce(stage: &TestStage) {
-    if !std::io::stderr().is_terminal() {
-        xtask_core::say!("run     {BOLD}{:<8}{BOLD:#} {}", stage.name, stage.about);
-    }
-}
-
 fn chosen(args: &Args) -> Result<Vec<&'static TestStage>> {
     let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
-    let mut asked = args.stage.iter();
-    if let Some(unknown) = asked.find(|name| !names.contains(&name.as_str())) {
-        bail!(UsageError(format!(
-            "there is no stage {unknown:?}; the stages are {}",
-            names.join(", ")
-        )));
+    if let Some(unknown) = args.stage.iter().find(|name| !names.contains(&&***name)) {
+        let names = names.join(", ");
+        let words = format!("there is no stage {unknown:?}; the stages are {names}");
+        bail!(UsageError(words));
     }
-    let asked = |stage: &TestStage| {
-        let named = args.stage.iter().any(|name| name == stage.name);
-        let everyday = args.stage.is_empty() && !stage.is_named_only();
-        (named || everyday) && !(args.fast && stage.is_slow())
+    let is_chosen = |stage: &&TestStage| {
+        let is_named = args.stage.iter().any(|name| name == stage.name);
+        let is_default = args.stage.is_empty() && !stage.is_named_only();
+        (is_named || is_default) && !(args.fast && stage.is_slow())
     };
-    Ok(STAGES.iter().filter(|stage| asked(stage)).collect())
+    Ok(STAGES.iter().filter(is_chosen).collect())
 }
 
 /// In CI, a skipped stage would go unnoticed.
@@ -123,17 +115,17 @@ fn in_ci(variable: Option<&OsStr>) -> bool {
     variable.is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
-/// Says before the first stage what will be skipped, and what is not as it could be.
-fn foretell(foresight: &Foresight) {
-    let tell = |word: &str, stage: &str, text: &str| {
+/// Prints, before the first stage, the stages that will be skipped, and notes.
+fn announce_skips(foresight: &Foresight) {
+    let print = |word: &str, stage: &str, text: &str| {
         let text = text.replace('\n', &format!("\n{:17}", ""));
         xtask_core::say!("{YELLOW}{word:<7}{YELLOW:#} {BOLD}{stage:<8}{BOLD:#} {text}");
     };
     for (stage, why) in &foresight.skips {
-        tell("skip", stage, &format!("will be skipped: {why}"));
+        print("skip", stage, &format!("will be skipped: {why}"));
     }
     for (stage, note) in &foresight.notes {
-        tell("note", stage, note);
+        print("note", stage, note);
     }
 }
 
@@ -159,37 +151,33 @@ fn print(stage: &TestStage, outcome: &StageOutcome, seconds: f32) {
 }
 
 #[derive(Default)]
-struct Sum {
+struct Summary {
     counts: TestCounts,
     failed: Vec<&'static str>,
     skipped: Vec<&'static str>,
     passed: usize,
     /// The failed tests, each with the command that runs it alone.
     failed_tests: Vec<String>,
-    /// Whether the stage ran that others leave tests to.
-    image: bool,
+    /// Whether the stage `image` ran, which runs tests of other stages.
+    has_image_run: bool,
 }
 
-impl Sum {
+impl Summary {
     fn add(&mut self, name: &'static str, outcome: &StageOutcome) {
         self.counts += outcome.counts;
-        // A stage without tests of its own is one check.
-        let is_check = outcome.counts == TestCounts::default() && outcome.skipped.is_none();
-        if is_check && outcome.failed.is_some() {
-            self.counts.failed += 1;
-        } else if is_check {
-            self.counts.passed += 1;
-        }
-        self.failed_tests
-            .extend(outcome.failed_tests.iter().cloned());
+        // A stage without tests counts as one test.
+        let count = usize::from(outcome.counts == TestCounts::default());
         if outcome.failed.is_some() {
+            self.counts.failed += count;
             self.failed.push(name);
         } else if outcome.skipped.is_some() {
             self.skipped.push(name);
         } else {
+            self.counts.passed += count;
             self.passed += 1;
         }
-        self.image |= name == image::NAME && outcome.counts.ran() > 0;
+        self.failed_tests.extend_from_slice(&outcome.failed_tests);
+        self.has_image_run |= name == image::NAME && outcome.counts.ran() > 0;
     }
 
     fn stages(&self) -> String {
@@ -197,21 +185,18 @@ impl Sum {
         let mut line = format!("{} of {} passed", self.passed, counted(all, "stage"));
         for (what, names) in [("failed", &self.failed), ("skipped", &self.skipped)] {
             if !names.is_empty() {
-                line.push_str(&format!("; {what}: {}", names.join(", ")));
+                line += &format!("; {what}: {}", names.join(", "));
             }
         }
         line
     }
 
-    /// The closing line. A test that was left to a stage which did not run is skipped.
+    /// The closing line. Tests for the stage `image` are skipped if that did not run.
     fn closing(&self) -> String {
-        let left = if self.image { 0 } else { self.counts.left };
-        format!(
-            "{} passed, {} failed, {} skipped",
-            self.counts.passed,
-            self.counts.failed,
-            self.counts.skipped + left
-        )
+        let TestCounts { left, skipped, .. } = self.counts;
+        let skipped = skipped + if self.has_image_run { 0 } else { left };
+        let (passed, failed) = (self.counts.passed, self.counts.failed);
+        format!("{passed} passed, {failed} failed, {skipped} skipped")
     }
 }
 
@@ -220,11 +205,11 @@ struct StageOutcome {
     counts: TestCounts,
     /// The output, where the stage failed.
     failed: Option<String>,
-    /// The tests that failed, each with the command that runs it alone.
+    /// The failed tests, each with the command that runs it alone.
     failed_tests: Vec<String>,
-    /// Why it did not run, where this machine lacks what it takes.
+    /// Why the stage did not run, where this machine lacks something.
     skipped: Option<String>,
-    /// Why tests were skipped, in their words.
+    /// The reasons of skipped tests.
     notes: Vec<String>,
 }
 
@@ -240,7 +225,6 @@ impl StageOutcome {
         self.failed.get_or_insert_default().push_str(output);
     }
 
-    /// Makes a failure of a stage that did not run.
     fn refuse_to_skip(&mut self) {
         if let Some(reason) = self.skipped.take() {
             self.fail(&format!(
@@ -249,7 +233,6 @@ impl StageOutcome {
         }
     }
 
-    /// Adds what another part of the stage came to.
     fn join(&mut self, part: Self) {
         self.counts += part.counts;
         self.notes.extend(part.notes);
@@ -259,9 +242,8 @@ impl StageOutcome {
         }
     }
 
-    /// Runs a command whose tests are the stage's.
-    fn absorb(&mut self, command: &mut Command) -> Result<()> {
-        let (status, text) = output::followed(command, &mut |line| progress::at(line))?;
+    fn run(&mut self, command: &mut Command) -> Result<()> {
+        let (status, text) = output::follow(command, &mut |line| progress::at(line))?;
         self.counts += count(&text);
         self.notes.extend(output::skipped(&text));
         if !status.success() {
@@ -272,47 +254,40 @@ impl StageOutcome {
     }
 }
 
-/// Runs a stage. One that can't go on has failed, and is no reason to leave out the others.
+/// Runs a stage. An error is a failure of this stage only.
 fn run_stage(stage: &TestStage, checkout: &Checkout) -> StageOutcome {
     let _progress = Progress::begin(stage.name);
     (stage.run)(checkout).unwrap_or_else(|error| {
         let mut failed = StageOutcome::default();
-        failed.fail(&told(&error, Style::new(), Style::new()));
+        failed.fail(&error_text(&error, Style::new(), Style::new()));
         failed
     })
 }
 
-/// Waits until no other run of this repository is at `work`; see [`lock_file::hold`].
+/// Waits until no other run in this repository does `work`; see [`lock_file::hold`].
 fn hold(root: &Path, name: &str, work: &str) -> Result<File> {
     let folder = root.join("target");
     fs_err::create_dir_all(&folder)?;
     lock_file::hold(&folder.join(format!("{name}.lock")), work, None)
 }
 
-/// Runs a program to its end; what it said is the error.
-fn finished(step: &mut Command) -> Result<()> {
-    let name = step.get_program().to_owned();
-    let output = step
-        .output()
-        .with_context(|| format!("running {}", name.display()))?;
+/// Runs a command that must succeed; the error has its output.
+fn run_command(command: &mut Command) -> Result<()> {
+    let output = command.output();
+    let name = command.get_program().display();
+    let output = output.with_context(|| format!("running {name}"))?;
     if !output.status.success() {
-        let words: Vec<_> = step.get_args().map(|word| word.to_string_lossy()).collect();
-        bail!(
-            "{} {} failed:\n{}",
-            name.display(),
-            words.join(" "),
-            text_of(&output).trim_end()
-        );
+        let words = command.get_args().map(OsStr::to_string_lossy);
+        let words = words.collect::<Vec<_>>().join(" ");
+        bail!("{name} {words} failed:\n{}", text_of(&output).trim_end());
     }
     Ok(())
 }
 
 fn text_of(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+    [&*output.stdout, &output.stderr]
+        .map(String::from_utf8_lossy)
+        .concat()
 }
 
 #[cfg(test)]
@@ -391,27 +366,27 @@ mod tests {
             },
             ..StageOutcome::default()
         };
-        let mut sum = Sum::default();
-        sum.add("rust", &with(8, 2));
-        assert_eq!(sum.closing(), "8 passed, 0 failed, 2 skipped");
-        sum.add("image", &StageOutcome::skipped("no engine"));
-        assert_eq!(sum.closing(), "8 passed, 0 failed, 2 skipped");
-        assert_eq!(sum.stages(), "1 of 2 stages passed; skipped: image");
-        let mut sum = Sum::default();
-        sum.add("rust", &with(8, 2));
-        sum.add("image", &with(2, 0));
-        assert_eq!(sum.closing(), "10 passed, 0 failed, 0 skipped");
+        let mut summary = Summary::default();
+        summary.add("rust", &with(8, 2));
+        assert_eq!(summary.closing(), "8 passed, 0 failed, 2 skipped");
+        summary.add("image", &StageOutcome::skipped("no engine"));
+        assert_eq!(summary.closing(), "8 passed, 0 failed, 2 skipped");
+        assert_eq!(summary.stages(), "1 of 2 stages passed; skipped: image");
+        let mut summary = Summary::default();
+        summary.add("rust", &with(8, 2));
+        summary.add("image", &with(2, 0));
+        assert_eq!(summary.closing(), "10 passed, 0 failed, 0 skipped");
     }
 
     #[test]
     fn a_stage_without_tests_counts_as_one_check() {
-        let mut sum = Sum::default();
-        sum.add("format", &StageOutcome::default());
-        assert_eq!(sum.closing(), "1 passed, 0 failed, 0 skipped");
+        let mut summary = Summary::default();
+        summary.add("format", &StageOutcome::default());
+        assert_eq!(summary.closing(), "1 passed, 0 failed, 0 skipped");
         let mut broken = StageOutcome::default();
         broken.fail("no");
-        sum.add("ruff", &broken);
-        assert_eq!(sum.closing(), "1 passed, 1 failed, 0 skipped");
-        assert_eq!(sum.stages(), "1 of 2 stages passed; failed: ruff");
+        summary.add("ruff", &broken);
+        assert_eq!(summary.closing(), "1 passed, 1 failed, 0 skipped");
+        assert_eq!(summary.stages(), "1 of 2 stages passed; failed: ruff");
     }
 }

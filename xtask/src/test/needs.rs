@@ -1,4 +1,4 @@
-//! What the stages need of the machine, looked at before the first one runs.
+//! The needs of the stages, which are checked before the first stage runs.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use xtask_core::docker::Engine;
 use xtask_core::git::Git;
 use xtask_core::outcome::UsageError;
 
-/// What a stage needs and that can't be set up here without root.
+/// A need of a stage that can't be set up without root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     Rustfmt,
@@ -19,74 +19,70 @@ pub enum Need {
     Python,
     Docker,
     Browser,
-    /// What the base image of the stage `image` is made from.
+    /// The parts of the base image of the stage `image`.
     BaseImage,
 }
 
-/// What a look at the machine told of a need: it is there, perhaps with something to say of that;
-/// or what is missing, and how to install it.
+/// Whether a need is met, maybe with a note; the error says what is missing and how to install it.
 pub type Found = Result<Option<String>, String>;
 
 /// Messages before the first stage, each with the name of a stage.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Foresight {
-    /// Why it will be skipped.
     pub skips: Vec<(&'static str, String)>,
     pub notes: Vec<(&'static str, String)>,
 }
 
 impl Need {
-    /// Whether a stage that lacks this is skipped, where it may be.
     fn may_lack(self) -> bool {
         matches!(self, Self::Docker | Self::BaseImage | Self::Browser)
     }
 
-    fn look(self, root: &Path) -> Found {
-        let or =
-            |there: bool, missing: &str| there.then_some(None).ok_or_else(|| missing.to_owned());
-        match self {
-            Self::Rustfmt => or(
-                component("fmt", "rustfmt"),
+    fn check(self, root: &Path) -> Found {
+        let (is_met, missing) = match self {
+            Self::Rustfmt => (
+                has_component("fmt", "rustfmt"),
                 "rustfmt: rustup component add rustfmt",
             ),
-            Self::Clippy => or(
-                component("clippy", "clippy"),
+            Self::Clippy => (
+                has_component("clippy", "clippy"),
                 "clippy: rustup component add clippy",
             ),
-            Self::Git => match Git::find().and_then(|git| git.expect_new_enough()) {
-                Ok(()) => Ok(None),
-                Err(error) => Err(format!("{error:#}")),
-            },
-            Self::Python => or(
+            Self::Python => (
                 python().is_some(),
                 "Python 3.10 or newer with venv: apt-get install python3 python3-venv",
             ),
-            Self::Docker => match Engine::find() {
-                Ok(_) => Ok(None),
-                Err(none) => Err(none.to_string()),
-            },
-            Self::Browser => or(
+            Self::Browser => (
                 page::browser().is_some(),
                 "there is no Chromium on PATH\ninstall it: apt-get install chromium",
             ),
-            Self::BaseImage => base_image(root),
-        }
+            Self::Git => {
+                let checked = Git::find().and_then(|git| git.check_version());
+                return checked.map(|()| None).map_err(|error| format!("{error:#}"));
+            }
+            Self::Docker => {
+                let found = Engine::find();
+                return found.map(|_| None).map_err(|error| error.to_string());
+            }
+            Self::BaseImage => return base_image(root),
+        };
+        is_met.then_some(None).ok_or_else(|| missing.to_owned())
     }
 }
 
-/// Looks at all that the stages need, each thing once.
-pub fn look(stages: &[&TestStage], root: &Path) -> Vec<(Need, Found)> {
+/// Checks the needs of all stages, each once.
+pub fn check(stages: &[&TestStage], root: &Path) -> Vec<(Need, Found)> {
     let mut found: Vec<(Need, Found)> = Vec::new();
     for need in stages.iter().flat_map(|stage| stage.needs) {
         if !found.iter().any(|(known, _)| known == need) {
-            found.push((*need, need.look(root)));
+            found.push((*need, need.check(root)));
         }
     }
     found
 }
 
-/// What comes of it: everything that is missing at once where the stages can't run without it, or
-/// else what to say of those that will be skipped.
+/// The stages to skip, with notes. The error lists everything that is missing, if some of it is
+/// required.
 pub fn judge(
     stages: &[&TestStage],
     found: &[(Need, Found)],
@@ -126,37 +122,34 @@ pub fn judge(
     Err(UsageError(text))
 }
 
-/// Whether a part of the toolchain works, which rustup adds where it doesn't: that takes no root.
-/// Looking for the program is not enough, because rustup puts one in place of each part.
-fn component(subcommand: &str, name: &str) -> bool {
+/// Whether a component of the toolchain works, after rustup added it where it was missing. It has to be
+/// run, because rustup installs a proxy for each component.
+fn has_component(subcommand: &str, name: &str) -> bool {
+    let succeeds = |command: &mut Command| {
+        let output = command.output();
+        output.is_ok_and(|output| output.status.success())
+    };
     let works = || {
-        let said = cargo(Path::new("."), &format!("{subcommand} --version")).output();
-        said.is_ok_and(|output| output.status.success())
+        succeeds(&mut cargo(
+            Path::new("."),
+            &format!("{subcommand} --version"),
+        ))
     };
-    let add = || {
-        let Ok(rustup) = which::which("rustup") else {
-            return false;
-        };
+    let add = |rustup| {
         xtask_core::output::tell(&format!("adding {name} with rustup\n"));
-        let added = Command::new(rustup)
-            .args(["component", "add", name])
-            .output();
-        added.is_ok_and(|output| output.status.success())
+        succeeds(Command::new(rustup).args(["component", "add", name]))
     };
-    works() || add() && works()
+    works() || which::which("rustup").is_ok_and(add) && works()
 }
 
 fn base_image(root: &Path) -> Found {
-    match command(root, &root.join(image::BASE), "--check").output() {
-        Ok(output) => {
-            let said = text_of(&output).trim_end().to_owned();
-            if output.status.success() {
-                Ok(Some(said).filter(|said| !said.is_empty()))
-            } else {
-                Err(said)
-            }
-        }
-        Err(error) => Err(format!("{} can't be run: {error}", image::BASE)),
+    let output = command(root, &root.join(image::BASE), "--check").output();
+    let output = output.map_err(|error| format!("{} can't be run: {error}", image::BASE))?;
+    let text = text_of(&output).trim_end().to_owned();
+    if output.status.success() {
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    } else {
+        Err(text)
     }
 }
 

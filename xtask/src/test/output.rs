@@ -1,5 +1,6 @@
-//! What the test runners print: followed while it comes, counted, and cut down to what failed.
+//! Follows the output of test runners, counts the tests, and extracts the failures.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -8,8 +9,8 @@ use anyhow::{Context, Result};
 use super::image;
 use xtask_core::output::counted;
 
-/// Runs a command and gives both its streams as one text; `seen` gets each line as it comes.
-pub fn followed(command: &mut Command, seen: &mut dyn FnMut(&str)) -> Result<(ExitStatus, String)> {
+/// Runs a command and returns both streams as one text; `seen` gets each line at once.
+pub fn follow(command: &mut Command, seen: &mut dyn FnMut(&str)) -> Result<(ExitStatus, String)> {
     let program = command.get_program().display().to_string();
     let (reader, writer) = std::io::pipe().context("making a pipe")?;
     let mut child = command
@@ -18,49 +19,40 @@ pub fn followed(command: &mut Command, seen: &mut dyn FnMut(&str)) -> Result<(Ex
         .stderr(writer)
         .spawn()
         .with_context(|| format!("running {program}"))?;
-    // The command holds the pipe's other end until it is given something else.
+    // `command` keeps the pipe's other end open until it gets another one.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut text = String::new();
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
-    while reader
-        .read_until(b'\n', &mut line)
-        .is_ok_and(|read| read > 0)
-    {
+    while let Ok(1..) = reader.read_until(b'\n', &mut line) {
         let words = String::from_utf8_lossy(&line);
         seen(words.trim_end());
         text.push_str(&words);
         line.clear();
     }
-    let status = child
-        .wait()
-        .with_context(|| format!("waiting for {program}"))?;
+    let status = child.wait();
+    let status = status.with_context(|| format!("waiting for {program}"))?;
     Ok((status, text))
 }
 
-/// The tests that cargo and pytest call failed, each with the command that runs it alone.
+/// The commands that run each failed test of cargo and pytest alone.
 pub fn failed_tests(text: &str) -> Vec<String> {
-    let mut found: Vec<String> = text
-        .lines()
-        .filter_map(|line| {
-            if let Some(name) = line.strip_prefix("test ") {
-                let name = name.strip_suffix(" ... FAILED")?;
-                let name = name.split(" - ").next().unwrap_or(name);
-                return Some(format!("cargo test --workspace {name}"));
-            }
-            let mut words = ["FAILED ", "ERROR "].iter();
-            let test = words.find_map(|word| line.strip_prefix(word))?;
-            let test = test.split(" - ").next().unwrap_or(test);
-            let is_test = test.contains(".py");
-            is_test.then(|| format!("target/venv/bin/python -m pytest '{test}'"))
-        })
-        .collect();
-    found.sort();
-    found.dedup();
-    found
+    let command = |line: &str| {
+        if let Some(name) = line.strip_prefix("test ") {
+            let name = name.strip_suffix(" ... FAILED")?;
+            let name = name.split(" - ").next().unwrap_or(name);
+            return Some(format!("cargo test --workspace {name}"));
+        }
+        let test = (line.strip_prefix("FAILED ")).or_else(|| line.strip_prefix("ERROR "))?;
+        let test = test.split(" - ").next().unwrap_or(test);
+        let is_test = test.contains(".py");
+        is_test.then(|| format!("target/venv/bin/python -m pytest '{test}'"))
+    };
+    let commands: BTreeSet<String> = text.lines().filter_map(command).collect();
+    commands.into_iter().collect()
 }
 
-/// Why pytest left out tests: each reason once, with how many it holds for.
+/// The reasons of tests that pytest skipped, each with the number of tests.
 pub fn skipped(text: &str) -> Vec<String> {
     let mut reasons: Vec<(usize, &str)> = Vec::new();
     for line in text.lines() {
@@ -76,31 +68,29 @@ pub fn skipped(text: &str) -> Vec<String> {
             None => reasons.push((number, reason)),
         }
     }
-    let told = |(number, reason): (usize, &str)| format!("{number} skipped: {reason}");
-    reasons.into_iter().map(told).collect()
+    let note = |(number, reason): (usize, &str)| format!("{number} skipped: {reason}");
+    reasons.into_iter().map(note).collect()
 }
 
-/// The output of a runner without the tests that passed, and those that are told as skipped.
+/// The output of a runner without passed and skipped tests.
 pub fn without_passing(text: &str) -> String {
+    const PROGRESS: [&str; 7] = [
+        "SKIPPED [",
+        "test result: ok.",
+        "Running ",
+        "Doc-tests ",
+        "Compiling ",
+        "Finished ",
+        "Fresh ",
+    ];
     let passing = |line: &str| {
         let line = line.trim();
-        let is_progress = line.ends_with("%]") && line.starts_with(['.', 's', 'F', 'E', 'x']);
+        let is_ok = || line.ends_with(" ... ok") || line.contains(" ... ignored");
         line.is_empty()
-            || is_progress
-            || line.starts_with("SKIPPED [")
-            || line.starts_with("test ")
-                && (line.ends_with(" ... ok") || line.contains(" ... ignored"))
-            || line.starts_with("test result: ok.")
+            || line.ends_with("%]") && line.starts_with(['.', 's', 'F', 'E', 'x'])
+            || line.starts_with("test ") && is_ok()
             || line.starts_with("running ") && line.ends_with([' ', 's', 't'])
-            || [
-                "Running ",
-                "Doc-tests ",
-                "Compiling ",
-                "Finished ",
-                "Fresh ",
-            ]
-            .iter()
-            .any(|word| line.starts_with(word))
+            || PROGRESS.iter().any(|start| line.starts_with(start))
     };
     let kept = text.lines().filter(|line| !passing(line));
     kept.flat_map(|line| [line, "\n"]).collect()
@@ -111,11 +101,11 @@ pub struct TestCounts {
     pub passed: usize,
     pub failed: usize,
     pub skipped: usize,
-    /// Those that name the stage that runs them: no test is lost where that stage runs too.
+    /// Tests that the stage `image` runs.
     pub left: usize,
 }
 
-/// How the reason of a test ends that another stage runs.
+/// The end of the reason of such a test.
 const LEFT: &str = "cargo xtask test --stage image";
 
 impl TestCounts {
@@ -158,20 +148,15 @@ pub fn count(text: &str) -> TestCounts {
         if !line.starts_with("test result: ") && !pytest {
             continue;
         }
-        let words: Vec<&str> = line
-            .split([' ', ',', ';', '='])
-            .filter(|word| !word.is_empty())
-            .collect();
-        for pair in words.windows(2) {
-            let Ok(number) = pair[0].parse::<usize>() else {
-                continue;
-            };
-            match pair[1] {
+        let mut number = 0;
+        for word in line.split([' ', ',', ';', '=']).filter(|it| !it.is_empty()) {
+            match word {
                 "passed" => counts.passed += number,
                 "failed" | "error" | "errors" => counts.failed += number,
                 "ignored" | "skipped" => counts.skipped += number,
                 _ => {}
             }
+            number = word.parse().unwrap_or_default();
         }
     }
     counts.skipped = counts.skipped.saturating_sub(counts.left);
@@ -228,7 +213,7 @@ mod tests {
         let mut seen = Vec::new();
         let mut sh = Command::new("sh");
         sh.args(["-c", "echo one; echo two >&2; printf three; exit 3"]);
-        let (status, text) = followed(&mut sh, &mut |line| seen.push(line.to_owned())).unwrap();
+        let (status, text) = follow(&mut sh, &mut |line| seen.push(line.to_owned())).unwrap();
         assert_eq!(status.code(), Some(3));
         assert_eq!(text, "one\ntwo\nthree");
         assert_eq!(seen, ["one", "two", "three"]);

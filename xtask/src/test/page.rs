@@ -1,5 +1,5 @@
-//! The stage `page`: a browser shows the page that `compare --format html` makes of the example's
-//! migration, on a telephone and on a desk.
+//! The stage `page`: a browser shows the page of `compare --format html` for the example's migration,
+//! at the widths of a telephone and of a desktop.
 
 use std::path::{Path, PathBuf};
 
@@ -14,27 +14,23 @@ use xtask_core::progress;
 
 pub const NAME: &str = "page";
 
-/// What the page is of.
+/// A file of the example.
 pub const FILE: &str = "xtask/example/legacy/Dockerfile";
 
-/// Where it is made and its pictures are kept, below the repository's root.
+/// The folder of the page and its pictures, below the repository's root.
 const FOLDER: &str = "target/page";
 
-/// The widths in pixels that it is shown at.
 const WIDTHS: [u64; 2] = [400, 1200];
 
-/// Shows the page in a frame, because a window can't be as narrow as a telephone, and says what is
-/// in there.
+/// A page that shows the page in a frame, because a window can't be as narrow as a telephone, and
+/// reports what is in it.
 const PROBE: &str = include_str!("page.html");
 
 /// The program that `CHROMIUM` names, or the first that is there.
 pub fn browser() -> Option<PathBuf> {
     let named = std::env::var_os("CHROMIUM").filter(|name| !name.is_empty());
     let known = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-    let names = match named {
-        Some(name) => vec![name],
-        None => known.map(Into::into).to_vec(),
-    };
+    let names = named.map_or_else(|| known.map(Into::into).to_vec(), |name| vec![name]);
     names.iter().find_map(|name| which::which(name).ok())
 }
 
@@ -51,11 +47,8 @@ pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     let tool = |task: &str, codes: &[i32], words: &[&str]| -> Result<String> {
         let mut tool = cargo(root, "run --quiet --locked --package xtask --");
         let output = tool.args([task, "-C"]).arg(&worker).args(words).output()?;
-        if !output
-            .status
-            .code()
-            .is_some_and(|code| codes.contains(&code))
-        {
+        let code = output.status.code();
+        if !code.is_some_and(|code| codes.contains(&code)) {
             bail!("{task} {} failed:\n{}", words.join(" "), text_of(&output));
         }
         Ok(String::from_utf8(output.stdout)?)
@@ -69,17 +62,17 @@ pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     let mut outcome = StageOutcome::default();
     for width in WIDTHS {
         progress::at(format!("showing it at {width} pixels"));
-        let (seen, picture) = shown(&browser, &folder, width)?;
-        for wrong in wrong(&seen, width, &report) {
-            outcome.fail(&format!("at {width} pixels {wrong}\n"));
+        let (seen, picture) = show(&browser, &folder, width)?;
+        for problem in check(&seen, width, &report) {
+            outcome.fail(&format!("at {width} pixels {problem}\n"));
         }
-        outcome.notes.push(format!("{}", picture.display()));
+        outcome.notes.push(picture.display().to_string());
     }
     Ok(outcome)
 }
 
-/// What the browser has of the page at a width, and a picture of it.
-fn shown(browser: &Path, folder: &Path, width: u64) -> Result<(Value, PathBuf)> {
+/// Shows the page at a width, and returns what the browser has of it, and a picture.
+fn show(browser: &Path, folder: &Path, width: u64) -> Result<(Value, PathBuf)> {
     let probe = folder.join(format!("probe-{width}.html"));
     fs_err::write(&probe, PROBE.replace("WIDTH", &width.to_string()))?;
     let picture = folder.join(format!("{width}.png"));
@@ -111,7 +104,8 @@ fn shown(browser: &Path, folder: &Path, width: u64) -> Result<(Value, PathBuf)> 
     Ok((seen, picture))
 }
 
-fn wrong(seen: &Value, width: u64, report: &Value) -> Vec<String> {
+/// The problems of the page as the browser shows it.
+fn check(seen: &Value, width: u64, report: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     if seen["width"] != width || seen["scroll"].as_u64().is_none_or(|scroll| scroll > width) {
         wrong.push(format!(
@@ -121,9 +115,8 @@ fn wrong(seen: &Value, width: u64, report: &Value) -> Vec<String> {
     }
     let texts = |value: &Value| -> Vec<String> {
         let texts = value.as_array().into_iter().flatten();
-        texts
-            .filter_map(|text| Some(text.as_str()?.trim().to_owned()))
-            .collect()
+        let texts = texts.filter_map(Value::as_str);
+        texts.map(|text| text.trim().to_owned()).collect()
     };
     let shown = texts(&seen["entries"]);
     let entries = report["entries"].as_array().cloned().unwrap_or_default();
@@ -147,12 +140,8 @@ fn wrong(seen: &Value, width: u64, report: &Value) -> Vec<String> {
     if seen["beside"] != (width > 760) {
         wrong.push("the sides are not where they should be".to_owned());
     }
-    let console = texts(&seen["console"]);
-    wrong.extend(
-        console
-            .iter()
-            .map(|line| format!("the console says {line}")),
-    );
+    let console = texts(&seen["console"]).into_iter();
+    wrong.extend(console.map(|line| format!("the console says {line}")));
     wrong
 }
 
@@ -169,7 +158,7 @@ mod tests {
             "width": 400, "scroll": 400, "entries": ["env:A"], "beside": false, "console": [],
             "old": ["\"MODEL_NAME\": \"--model-path\","], "upstream": [line], "new": [line],
         });
-        assert_eq!(wrong(&good, 400, &report), [""; 0]);
+        assert_eq!(check(&good, 400, &report), [""; 0]);
         for (key, value, told) in [
             ("width", json!(500), "wider"),
             ("scroll", json!(401), "wider"),
@@ -181,9 +170,9 @@ mod tests {
         ] {
             let mut seen = good.clone();
             seen[key] = value;
-            let said = wrong(&seen, 400, &report);
+            let said = check(&seen, 400, &report);
             assert!(said.len() == 1 && said[0].contains(told), "{key}: {said:?}");
         }
-        assert!(!wrong(&good, 400, &json!({})).is_empty());
+        assert!(!check(&good, 400, &json!({})).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The stages: what each is called, what it needs, and what it runs.
+//! The stages of the tests.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,32 +11,28 @@ use super::needs::Need;
 use super::{StageOutcome, image, page, wheel};
 use xtask_core::layout;
 
-/// One stage: what it is called, what it needs, and what it runs.
 pub struct TestStage {
     pub name: &'static str,
     pub about: &'static str,
     pub needs: &'static [Need],
-    /// A file without which there is nothing to test (a repository that carries the tool need
-    /// not have the worker's tests).
+    /// A file without which there is nothing to test: a repository with this tool may lack the
+    /// worker's tests.
     pub file: Option<&'static str>,
-    /// What it does at the root of the repository.
     pub run: fn(&Checkout) -> Result<StageOutcome>,
 }
 
 impl TestStage {
-    /// Whether `--fast` leaves it out: it needs docker, or builds everything once more.
+    /// Whether `--fast` leaves it out: it needs docker, or builds everything again.
     pub fn is_slow(&self) -> bool {
         self.needs.contains(&Need::Docker) || self.name == wheel::NAME
     }
 
-    /// Whether it runs only where it is named: it takes many minutes, or room that is not
-    /// everyone's.
+    /// Whether it runs only where it is named: it takes many minutes, or gigabytes.
     pub fn is_named_only(&self) -> bool {
-        NAMED_ONLY.contains(&self.name)
+        ["upgrade", "real-sglang"].contains(&self.name)
     }
 }
 
-/// What the stages of one run share.
 pub struct Checkout<'a> {
     pub root: &'a Path,
     /// Whether programs may fix what they find.
@@ -44,16 +40,27 @@ pub struct Checkout<'a> {
     pub environment: Environment,
 }
 
-fn programs(mut commands: Vec<Command>) -> Result<StageOutcome> {
-    let mut all = StageOutcome::default();
-    let mut commands = commands.iter_mut();
-    commands.try_for_each(|command| all.absorb(command))?;
-    Ok(all)
+impl Checkout<'_> {
+    fn cargo(&self, words: &str) -> Command {
+        cargo(self.root, words)
+    }
+
+    fn python(&self, words: &str) -> Result<Command> {
+        let python = self.environment.python(self.root)?;
+        Ok(command(self.root, &python, words))
+    }
 }
 
-/// What a look by one of the other tasks came to, where it found something.
-fn looked(found: Option<String>) -> StageOutcome {
-    let failed = found;
+fn run(commands: impl IntoIterator<Item = Command>) -> Result<StageOutcome> {
+    let mut outcome = StageOutcome::default();
+    for mut command in commands {
+        outcome.run(&mut command)?;
+    }
+    Ok(outcome)
+}
+
+/// The outcome of another task, which failed if it found something.
+fn outcome_of(failed: Option<String>) -> StageOutcome {
     StageOutcome {
         failed,
         ..StageOutcome::default()
@@ -62,9 +69,6 @@ fn looked(found: Option<String>) -> StageOutcome {
 
 pub const WORKER_TESTS: &str = "tests/requirements.txt";
 
-/// The stages that are no part of the everyday run.
-const NAMED_ONLY: &[&str] = &["upgrade", "real-sglang"];
-
 pub const STAGES: &[TestStage] = &[
     TestStage {
         name: "format",
@@ -72,11 +76,8 @@ pub const STAGES: &[TestStage] = &[
         needs: &[Need::Rustfmt],
         file: None,
         run: |checkout| {
-            let mut fmt = cargo(checkout.root, "fmt --all");
-            if !checkout.fix {
-                fmt.arg("--check");
-            }
-            programs(vec![fmt])
+            let check = if checkout.fix { "" } else { "--check" };
+            run([checkout.cargo(&format!("fmt --all {check}"))])
         },
     },
     TestStage {
@@ -85,12 +86,12 @@ pub const STAGES: &[TestStage] = &[
         needs: &[Need::Clippy],
         file: None,
         run: |checkout| {
-            let mut clippy = cargo(checkout.root, "clippy --quiet --workspace --all-targets");
+            let mut clippy = checkout.cargo("clippy --quiet --workspace --all-targets");
             if checkout.fix {
                 clippy.args(["--fix", "--allow-dirty", "--allow-staged"]);
             }
             clippy.args(["--locked", "--", "-D", "warnings"]);
-            programs(vec![clippy])
+            run([clippy])
         },
     },
     TestStage {
@@ -100,7 +101,7 @@ pub const STAGES: &[TestStage] = &[
         file: None,
         run: |checkout| {
             let words = "test --workspace --locked --no-fail-fast";
-            programs(vec![cargo(checkout.root, words)])
+            run([checkout.cargo(words)])
         },
     },
     TestStage {
@@ -109,16 +110,14 @@ pub const STAGES: &[TestStage] = &[
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
         run: |checkout| {
-            let python = checkout.environment.python(checkout.root)?;
-            let ruff = |words| command(checkout.root, &python, words);
-            let mut check = ruff("-m ruff check --quiet .");
-            let mut format = ruff("-m ruff format --quiet .");
+            let mut check = checkout.python("-m ruff check --quiet .")?;
+            let mut format = checkout.python("-m ruff format --quiet .")?;
             if checkout.fix {
                 check.arg("--fix");
             } else {
                 format.arg("--check");
             }
-            programs(vec![check, format])
+            run([check, format])
         },
     },
     TestStage {
@@ -126,11 +125,7 @@ pub const STAGES: &[TestStage] = &[
         about: "the worker's tests",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
-        run: |checkout| {
-            let python = checkout.environment.python(checkout.root)?;
-            let words = "-m pytest --quiet tests";
-            programs(vec![command(checkout.root, &python, words)])
-        },
+        run: |checkout| run([checkout.python("-m pytest --quiet tests")?]),
     },
     TestStage {
         name: "compare",
@@ -140,7 +135,7 @@ pub const STAGES: &[TestStage] = &[
         run: |checkout| {
             let (summary, open) = compare::summary(checkout.root)?;
             let found = || format!("{summary}\nSee `cargo xtask compare`.");
-            Ok(looked((open > 0).then(found)))
+            Ok(outcome_of((open > 0).then(found)))
         },
     },
     TestStage {
@@ -152,7 +147,7 @@ pub const STAGES: &[TestStage] = &[
             let report = hub_lint::lint_directory(checkout.root)?;
             let summary = hub_lint::summary(&report);
             let found = || format!("{summary}\nSee `cargo xtask hub-lint`.");
-            Ok(looked((!report.findings.is_empty()).then(found)))
+            Ok(outcome_of((!report.findings.is_empty()).then(found)))
         },
     },
     TestStage {
@@ -182,12 +177,10 @@ pub const STAGES: &[TestStage] = &[
         needs: &[Need::Python, Need::Git],
         file: Some("tests/upgrade.py"),
         run: |checkout| {
-            let python = checkout.environment.python(checkout.root)?;
-            let tool = std::env::current_exe()?;
             let words = "tests/upgrade.py 0.5.21 0.5.23 --xtask";
-            let mut walk = command(checkout.root, &python, words);
-            walk.arg(tool);
-            programs(vec![walk])
+            let mut upgrade = checkout.python(words)?;
+            upgrade.arg(std::env::current_exe()?);
+            run([upgrade])
         },
     },
     TestStage {
@@ -195,15 +188,11 @@ pub const STAGES: &[TestStage] = &[
         about: "the worker with the real SGLang",
         needs: &[Need::Python],
         file: Some("tests/real_sglang/run.py"),
-        run: |checkout| {
-            let python = checkout.environment.python(checkout.root)?;
-            let words = "tests/real_sglang/run.py";
-            programs(vec![command(checkout.root, &python, words)])
-        },
+        run: |checkout| run([checkout.python("tests/real_sglang/run.py")?]),
     },
 ];
 
-/// A command at the root; `words` are written here, divided by spaces.
+/// A command at the root, with arguments separated by spaces.
 pub fn command(root: &Path, program: &Path, words: &str) -> Command {
     let mut command = Command::new(program);
     command.args(words.split_whitespace()).current_dir(root);

@@ -1,5 +1,5 @@
-//! The stage `wheel`: builds the wheel of hub-lint and runs it in another worker's folder, where
-//! neither cargo nor this repository is.
+//! The stage `wheel`: builds the wheel of hub-lint and runs it in another worker's folder, without cargo
+//! and this repository.
 
 use std::path::Path;
 
@@ -7,19 +7,19 @@ use anyhow::{Context, Result, bail};
 
 use super::environment::{PIP_INSTALL, python};
 use super::stages::{Checkout, cargo, command};
-use super::{StageOutcome, finished, hold, text_of};
+use super::{StageOutcome, hold, run_command, text_of};
 use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 
 pub const NAME: &str = "wheel";
 
-/// What says how it is built.
+/// The file that describes the build.
 pub const FILE: &str = "pyproject.toml";
 
 /// Where it is installed, below the repository's root.
 const FOLDER: &str = "target/wheel";
 
-/// Another worker with one mistake, and what has to be said of it.
+/// Another worker with one mistake, and the expected finding.
 const LISTING: &str = r#"{
   "title": "Worker", "description": "Does things.", "type": "serverless", "category": "language",
   "config": { "runsOn": "GPU", "containerDiskInGb": 20, "gpuIds": "RTX A4000" }
@@ -35,27 +35,27 @@ pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     let python = python().context("no Python with venv")?;
     let _lock = hold(root, "wheel-stage", "run the stage wheel")?;
     let folder = root.join(FOLDER);
-    finished(command(root, &python, "-m venv --clear").arg(&folder))?;
+    run_command(command(root, &python, "-m venv --clear").arg(&folder))?;
     progress::at("building and installing the wheel");
     let mut install = command(root, &folder.join("bin/python"), PIP_INSTALL);
     install.arg(".");
-    // Unoptimized, most of it is built already, and what is tried here is the wheel and not how
-    // fast it is. Maturin calls cargo, which must not take the build of this tool for its own.
+    // Most of the unoptimized build exists already, and the test is about the wheel and not its speed.
+    // Maturin calls cargo, which must not see the variables of this tool's build.
     install.env("MATURIN_PEP517_ARGS", "--profile dev");
     for (name, _) in cargo(root, "").get_envs() {
         install.env_remove(name);
     }
-    finished(&mut install)?;
+    run_command(&mut install)?;
     progress::at("running it elsewhere");
     let mut outcome = StageOutcome::default();
-    if let Err(error) = tried(root, &folder.join("bin/hub-lint")) {
+    if let Err(error) = try_command(root, &folder.join("bin/hub-lint")) {
         outcome.fail(&format!("{error:#}\n"));
     }
     Ok(outcome)
 }
 
 /// Runs the installed command in a worker's folder that has nothing to do with this repository.
-fn tried(root: &Path, lint: &Path) -> Result<()> {
+fn try_command(root: &Path, lint: &Path) -> Result<()> {
     let bytes = fs_err::read(lint)?;
     let own = root.as_os_str().as_encoded_bytes();
     if bytes.windows(own.len()).any(|window| window == own) {

@@ -1,5 +1,4 @@
-//! The checks before a build: a pure function of the [`BuildInputs`]. A failed check does not stop
-//! the others.
+//! The checks before a build, of the [`BuildInputs`]. A failed check does not stop the others.
 
 use anyhow::Result;
 
@@ -7,20 +6,20 @@ use super::labels::SourceRevision;
 use super::report::{Check, CheckStatus};
 use super::repository::BuildInputs;
 use super::token;
+use hub_lint::{Finding, Severity};
 use worker_files::WorkerInterface;
 use worker_files::bake;
 use worker_files::dockerfile::{Image, Taken, arguments, is_predefined};
 use worker_files::references::undeclared;
-use xtask_core::finding::{Finding, Severity};
 use xtask_core::output::{self, counted};
 use xtask_core::tree::{Entries, RepoPath};
 
 /// A larger build context is a warning.
 const LARGE_CONTEXT: u64 = 100_000_000;
 
-pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
+pub fn repository(inputs: &BuildInputs) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
-    match (&of.dockerfile, of.image()) {
+    match (&inputs.dockerfile, inputs.image()) {
         (Some((path, bytes)), Some((image, unread))) => {
             if let Some(gap) = unread.first() {
                 let words = format!("{}: {}", gap.place, gap.what);
@@ -28,9 +27,9 @@ pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
             } else {
                 let base = image.base.as_ref().map_or("nothing", |base| &base.text);
                 checks.push(Check::passed("Dockerfile", format!("{path}, on {base}")));
-                checks.push(copies(of, path));
-                checks.push(passed(of, path, bytes)?);
-                checks.push(base_image(of, &image)?);
+                checks.push(copies(inputs, path));
+                checks.push(build_arguments(inputs, path, bytes)?);
+                checks.push(base_image(inputs, &image)?);
             }
         }
         _ => checks.push(Check::failed(
@@ -39,31 +38,31 @@ pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
              with `-C DIR`",
         )),
     }
-    checks.extend(bake_file(of));
-    checks.push(hub(of)?);
-    checks.push(context(of));
-    checks.push(source(&of.origin));
+    checks.extend(bake_file(inputs));
+    checks.push(hub(inputs)?);
+    checks.push(context(inputs));
+    checks.push(source(&inputs.origin));
     Ok(checks)
 }
 
 /// Every source of a COPY is there, and not left out by `.dockerignore`.
-fn copies(of: &BuildInputs, file: &str) -> Check {
+fn copies(inputs: &BuildInputs, file: &str) -> Check {
     const NAME: &str = "copied files";
-    let copied = match &of.copied {
+    let copied = match &inputs.copied {
         Ok(copied) => copied,
         Err(why) => return Check::warning(NAME, format!("{file}: {why}: not looked at")),
     };
     let (mut missing, mut empty) = (Vec::new(), Vec::new());
     for copy in copied {
-        if sent(of).any(|(path, _)| copy.covers(path)) || copy.is_everything() {
+        if build_context(inputs).any(|(path, _)| copy.covers(path)) || copy.is_everything() {
             continue;
         }
         let (place, path) = (format!("{file}:{}", copy.line), &copy.path);
-        let there = |entries: &Entries| entries.keys().any(|path| copy.covers(path));
-        if there(&of.around) || there(of.tree.entries()) {
-            missing.push(format!("{place}: {}", left_out(of, copy)));
+        let exists = |entries: &Entries| entries.keys().any(|path| copy.covers(path));
+        if exists(&inputs.around) || exists(inputs.tree.entries()) {
+            missing.push(format!("{place}: {}", left_out(inputs, copy)));
         } else if path.contains(['*', '?', '[']) {
-            // BuildKit copies nothing then, and says nothing.
+            // BuildKit silently copies nothing then.
             empty.push(format!("{place}: nothing matches `{path}`"));
         } else {
             missing.push(format!(
@@ -72,36 +71,37 @@ fn copies(of: &BuildInputs, file: &str) -> Check {
             ));
         }
     }
-    let all = counted(copied.len(), "source");
-    let fine = format!("{all} of COPY, all there and none left out by .dockerignore");
+    let sources = counted(copied.len(), "source");
+    let fine = format!("{sources} of COPY, all there and none left out by .dockerignore");
     if missing.is_empty() && !empty.is_empty() {
         return Check::new(NAME, CheckStatus::Warning, empty);
     }
     Check::judged(NAME, missing, "", fine).and(empty)
 }
 
-/// Which line of `.dockerignore` leaves out what is copied.
-fn left_out(of: &BuildInputs, copy: &Taken) -> String {
+/// The message for a source that a line of `.dockerignore` excludes.
+fn left_out(inputs: &BuildInputs, copy: &Taken) -> String {
     let path = &copy.path;
-    let Some(file) = &of.ignore_path else {
+    let Some(file) = &inputs.ignore_path else {
         return format!("`{path}` is not in the build context");
     };
-    let mut all = of.around.keys().chain(of.tree.entries().keys());
-    let one = all.find(|path| copy.covers(path));
-    let line = one.and_then(|one| of.ignore.line_against(one));
+    let mut paths = inputs.around.keys().chain(inputs.tree.entries().keys());
+    let file_left_out = paths.find(|path| copy.covers(path));
+    let line = file_left_out.and_then(|path| inputs.ignore.line_against(path));
     let line = line.map_or_else(String::new, |line| format!(":{line}"));
     format!("`{path}` is copied, and {file}{line} leaves it out: add `!{path}` below that")
 }
 
-/// What the build context holds, with the sizes.
-fn sent(of: &BuildInputs) -> impl Iterator<Item = (&RepoPath, u64)> {
-    let all = of.around.iter();
-    all.filter(|(path, _)| !of.ignore.excludes(path))
+/// The files of the build context, with their sizes.
+fn build_context(inputs: &BuildInputs) -> impl Iterator<Item = (&RepoPath, u64)> {
+    let files = inputs.around.iter();
+    files
+        .filter(|(path, _)| !inputs.ignore.excludes(path))
         .map(|(path, entry)| (path, entry.size.unwrap_or_default()))
 }
 
 /// Every build argument that is passed, here or by a file of the repository, is declared.
-fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
+fn build_arguments(inputs: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
     const NAME: &str = "build arguments";
     let declared = match arguments(bytes) {
         Ok(declared) => declared,
@@ -111,25 +111,26 @@ fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
         }
     };
     let mut files = Vec::new();
-    for path in of.tree.entries().keys().filter(|path| builds(path)) {
-        if let Some(bytes) = of.tree.read_file(&path.to_string())? {
+    let paths = inputs.tree.entries().keys();
+    for path in paths.filter(|path| passes_arguments(path)) {
+        if let Some(bytes) = inputs.tree.read_file(&path.to_string())? {
             files.push((path.clone(), bytes));
         }
     }
     let mut wrong = Vec::new();
-    for one in undeclared(&files, file, &declared) {
-        let place = format!("{}:{}:{}", one.path, one.line, one.column);
-        wrong.push(format!("{place}: {}: {}", one.what, one.instead));
+    for use_of in undeclared(&files, file, &declared) {
+        let place = format!("{}:{}:{}", use_of.path, use_of.line, use_of.column);
+        wrong.push(format!("{place}: {}: {}", use_of.what, use_of.instead));
     }
-    for (name, _) in of.plan.typed() {
-        if !declared.contains(&name) && !is_predefined(&name) {
+    for (name, _) in inputs.plan.typed_arguments() {
+        if !declared.iter().any(|it| it == name) && !is_predefined(name) {
             wrong.push(format!(
                 "the command line passes `{name}`, and {file} does not declare it: it has {}",
                 declared.join(", ")
             ));
         }
     }
-    wrong.extend(exposed(of));
+    wrong.extend(exposed_token(inputs));
     let mut words = format!("{} declared", counted(declared.len(), "argument"));
     if !files.is_empty() {
         let files: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
@@ -138,20 +139,17 @@ fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
     Ok(Check::judged(NAME, wrong, "", words))
 }
 
-/// Where docker would get the token other than as a secret: in a word of its command, or in an
-/// argument that it takes from the environment.
-fn exposed(of: &BuildInputs) -> Option<String> {
-    let (token, name) = (of.token.as_ref()?, token::NAME);
-    let call = of.plan.call().concat();
+/// Whether docker would get the token other than as a secret: in its command line, or as an argument
+/// from the environment.
+fn exposed_token(inputs: &BuildInputs) -> Option<String> {
+    let (token, name) = (inputs.token.as_ref()?, token::NAME);
+    let call = inputs.plan.call().concat();
     let word = call.iter().find(|word| token.is_in(word));
-    let inherited = || {
-        let mut typed = of.plan.typed().into_iter();
-        typed.any(|(argument, value)| argument == name && value.is_none())
-    };
+    let is_inherited = || inputs.plan.typed_arguments().contains(&(name, None));
     let place = match word.map(|word| word.trim_start_matches("--build-arg=").split_once('=')) {
         Some(Some((place, _))) => place,
         Some(None) => "an argument",
-        None if inherited() => name,
+        None if is_inherited() => name,
         None => return None,
     };
     Some(format!(
@@ -160,7 +158,7 @@ fn exposed(of: &BuildInputs) -> Option<String> {
     ))
 }
 
-fn builds(path: &RepoPath) -> bool {
+fn passes_arguments(path: &RepoPath) -> bool {
     let text = path.as_str().unwrap_or_default();
     let name = text.strip_prefix(".runpod/").unwrap_or(text);
     let yaml = matches!(text.rsplit_once('.'), Some((_, "yml" | "yaml")));
@@ -168,7 +166,7 @@ fn builds(path: &RepoPath) -> bool {
 }
 
 /// The SGLang of the base image against the flag table's.
-fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
+fn base_image(inputs: &BuildInputs, image: &Image) -> Result<Check> {
     const NAME: &str = "base image";
     let Some(base) = image.base.as_ref().map(|base| &base.text) else {
         return Ok(Check::skipped(NAME, "the Dockerfile names none"));
@@ -177,16 +175,16 @@ fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
         let words = format!("{base}: its tag does not tell SGLang's version");
         return Ok(Check::passed(NAME, words));
     };
-    let (interface, _) = WorkerInterface::read(&*of.tree)?.split();
+    let (interface, _) = WorkerInterface::read(&*inputs.tree)?.split();
     let table = interface.flag_table.and_then(|table| table.version);
     let words = format!("{base}: SGLang {version}");
     let Some(table) = table.filter(|table| *table != version) else {
         return Ok(Check::passed(NAME, words));
     };
     let words = |then| format!("{words}, and sglang_flags.json is for {table}: {then}");
-    Ok(if of.update_flags {
+    Ok(if inputs.update_flags {
         Check::passed(NAME, words("it is written anew"))
-    } else if of.plan.base_image.is_some() {
+    } else if inputs.plan.base_image.is_some() {
         Check::warning(NAME, words("the image asks its own SGLang for the flags"))
     } else {
         let then = "`cargo xtask build-image --update-flags` writes it anew";
@@ -194,22 +192,22 @@ fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
     })
 }
 
-/// docker-bake.hcl can be read, has one target for this Dockerfile, and says nothing that
-/// `docker build` can't be told.
-fn bake_file(of: &BuildInputs) -> Option<Check> {
+/// docker-bake.hcl can be read, has one target for this Dockerfile, and has no settings that
+/// `docker build` lacks.
+fn bake_file(inputs: &BuildInputs) -> Option<Check> {
     const NAME: &str = "bake file";
     let file = bake::FILE;
-    let resolved = match of.bake.as_ref()? {
+    let resolved = match inputs.bake.as_ref()? {
         Ok(resolved) => resolved,
         Err(why) => return Some(Check::failed(NAME, format!("{file}: {why}"))),
     };
-    let Some((name, _)) = &of.plan.target else {
+    let Some((name, _)) = &inputs.plan.target else {
         let words = "is not used: it has no single default target for this Dockerfile";
         return Some(Check::warning(NAME, format!("{file} {words}")));
     };
     let unresolved = resolved.unresolved.iter();
     let mut left: Vec<String> = unresolved.map(|what| format!("{file}: {what}")).collect();
-    let settings = of.plan.not_handed_on().into_iter();
+    let settings = inputs.plan.unsupported().into_iter();
     left.extend(settings.map(|setting| format!("{file}: `{setting}` of target `{name}`")));
     if left.is_empty() {
         return Some(Check::passed(NAME, format!("{file}: target `{name}`")));
@@ -219,18 +217,18 @@ fn bake_file(of: &BuildInputs) -> Option<Check> {
     Some(Check::new(NAME, CheckStatus::Warning, left))
 }
 
-fn hub(of: &BuildInputs) -> Result<Check> {
+fn hub(inputs: &BuildInputs) -> Result<Check> {
     const NAME: &str = "hub-lint";
-    let report = hub_lint::lint(&*of.tree, true)?;
+    let report = hub_lint::lint(&*inputs.tree, true)?;
     let summary = hub_lint::summary(&report);
-    let told = |finding: &Finding| {
-        let (place, code) = (&finding.place, finding.code);
+    let line = |finding: &Finding| {
+        let (place, code) = (&finding.place, finding.rule.code);
         let at = report.sources.positions(place);
         let at = at.map_or_else(String::new, |(at, _)| format!(":{}:{}", at.line, at.column));
         format!("{}{at}: {code}: {}", place.path, finding.message)
     };
     let is_error = |finding: &&Finding| finding.severity == Severity::Error;
-    let errors: Vec<String> = report.findings.iter().filter(is_error).map(told).collect();
+    let errors: Vec<String> = report.findings.iter().filter(is_error).map(line).collect();
     Ok(if !errors.is_empty() {
         Check::judged(NAME, errors, &summary, "")
     } else if report.files == 0 {
@@ -242,19 +240,19 @@ fn hub(of: &BuildInputs) -> Result<Check> {
     })
 }
 
-/// The size of the build context, and what must not be in it.
-fn context(of: &BuildInputs) -> Check {
-    let all: Vec<(&RepoPath, u64)> = sent(of).collect();
-    let total: u64 = all.iter().map(|(_, size)| size).sum();
+/// The size of the build context, and files that must not be in it.
+fn context(inputs: &BuildInputs) -> Check {
+    let files: Vec<(&RepoPath, u64)> = build_context(inputs).collect();
+    let total: u64 = files.iter().map(|(_, size)| size).sum();
     let size = output::bytes(total);
-    let mut words = vec![format!("{size} in {}", counted(all.len(), "file"))];
-    if all.is_empty() {
+    let mut words = vec![format!("{size} in {}", counted(files.len(), "file"))];
+    if files.is_empty() {
         words = vec!["nothing: .dockerignore leaves everything out".to_owned()];
     }
     let mut verdict = CheckStatus::Passed;
-    let mut secrets = all.iter().map(|(path, _)| path);
+    let mut secrets = files.iter().map(|(path, _)| path);
     if let Some(path) = secrets.find(|path| path.name() == token::FILE.as_bytes()) {
-        let mut copied = of.copied.iter().flatten();
+        let mut copied = inputs.copied.iter().flatten();
         let what = if copied.any(|copy| copy.covers(path)) {
             verdict = CheckStatus::Failed;
             "would be copied into the image, with the secrets in it"
@@ -264,12 +262,12 @@ fn context(of: &BuildInputs) -> Check {
         };
         words.push(format!("{path} {what}: add it to .dockerignore"));
     }
-    for (line, text) in &of.ignore.bad {
+    for (line, text) in &inputs.ignore.bad {
         verdict = CheckStatus::Failed;
         words.push(format!(
             "{}:{line}: `{text}` is no pattern, and docker builds nothing then: fix it, or take it \
              out",
-            of.ignore_path.as_deref().unwrap_or_default()
+            inputs.ignore_path.as_deref().unwrap_or_default()
         ));
     }
     if total > LARGE_CONTEXT && verdict != CheckStatus::Failed {

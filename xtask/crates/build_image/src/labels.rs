@@ -15,23 +15,23 @@ pub const CREATED: &str = "org.opencontainers.image.created";
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SourceRevision {
-    /// The commit of HEAD; without a repository or a commit there is none.
+    /// The commit of HEAD, if there is one.
     pub revision: Option<String>,
-    /// What the image is made from and differs from that commit.
+    /// Files of the image that differ from that commit.
     pub changed: Vec<RepoPath>,
-    /// The nearest tag, and how far from it.
+    /// The nearest tag, and the distance to it.
     pub version: Option<String>,
     pub source: Option<String>,
 }
 
-/// Asks git. `matters` says whether a file or folder affects the image.
+/// Reads git's state. `matters` says whether a file or folder affects the image.
 pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<SourceRevision> {
     let Ok(repo) = Git::find().and_then(|git| Repo::open(&git, root)) else {
         return Ok(SourceRevision::default());
     };
-    let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if whole(&repo.top) != whole(root) {
-        // A folder inside of another repository: its commit says nothing of the worker.
+    let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if absolute(&repo.top) != absolute(root) {
+        // The commit of a repository around this folder says nothing about the worker.
         return Ok(SourceRevision::default());
     }
     let Some(head) = repo.commit("HEAD")? else {
@@ -46,7 +46,7 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Source
     Ok(SourceRevision {
         revision: Some(head.0),
         changed,
-        version: repo.git("describe --tags --always").said()?,
+        version: repo.git("describe --tags --always").optional_text()?,
         source: remote.and_then(|url| address(&url)),
     })
 }
@@ -69,14 +69,14 @@ pub fn labels(origin: &SourceRevision, created: i64) -> Vec<(String, String)> {
     labels.into_iter().filter_map(named).collect()
 }
 
-/// The build time: `$SOURCE_DATE_EPOCH`, or now, in seconds since 1970.
+/// The build time in seconds since 1970: `$SOURCE_DATE_EPOCH`, or now.
 pub fn created(epoch: Option<&str>) -> Result<i64, UsageError> {
     let Some(text) = epoch else {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         return Ok(since.map_or(0, |since| since.as_secs().cast_signed()));
     };
     match text.parse() {
-        // Beyond the year 9999 no timestamp has a form.
+        // RFC 3339 ends with the year 9999.
         Ok(seconds @ 0..=253_402_300_799) => Ok(seconds),
         _ => Err(UsageError(format!(
             "{EPOCH} is `{text}`, and has to be a number of seconds since 1970: unset it, or take \

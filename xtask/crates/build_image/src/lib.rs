@@ -1,6 +1,6 @@
-//! `cargo xtask build-image`: build the worker's image and check it.
+//! `cargo xtask build-image`: builds the worker's image and checks it.
 //!
-//! Reads the repository ([`repository`]), checks it ([`check`]), calls docker as [`plan`] says, and
+//! Reads the repository ([`repository`]), checks it ([`check`]), runs docker by the [`plan`], and
 //! checks the image ([`verify`]).
 
 pub mod args;
@@ -19,12 +19,13 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde_json::json;
 
+use self::labels::CREATED;
 use self::plan::BuildPlan;
 use self::report::{Check, CheckReport, CheckStatus};
 use self::repository::BuildInputs;
 use crate::args::Args;
-use xtask_core::docker::{Engine, NoEngine};
-use xtask_core::outcome::{Outcome, UserError};
+use xtask_core::docker::Engine;
+use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
 use xtask_core::progress::Progress;
 use xtask_core::{interrupt, tool_repo};
@@ -37,19 +38,19 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     }
     let mut report = CheckReport::new(args.format);
     if args.verify.is_none() {
-        let mut before = check::repository(&repository)?;
-        before.push(engine_check(&engine));
-        for check in &before {
+        let mut checks = check::repository(&repository)?;
+        checks.push(engine_check(&engine));
+        for check in &checks {
             report.check("before", check)?;
         }
-        let failed = report::has_failed(&before);
-        if args.check || failed {
-            report.say(&format!("\n{}", report::summary(&before)))?;
-            if failed && !args.check {
+        let outcome = outcome(&checks);
+        if args.check || outcome == Outcome::Findings {
+            report.say(&format!("\n{}", report::summary(&checks)))?;
+            if !args.check {
                 report.say("nothing was built")?;
             }
             report.end()?;
-            return Ok(outcome(&before));
+            return Ok(outcome);
         }
     }
     let engine = engine?;
@@ -60,38 +61,38 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         args,
         report,
     };
-    let ended = match &args.verify {
+    let outcome = match &args.verify {
         Some(image) => {
             run.report.set("image", image.as_str());
-            run.verified(image)
+            run.verify(image)
         }
         None => run.build_and_verify(),
     };
     run.report.end()?;
     // An interrupt explains a child's failure.
     interrupt::check()?;
-    ended
+    outcome
 }
 
 fn outcome(checks: &[Check]) -> Outcome {
-    if report::has_failed(checks) {
+    let failed = |check: &Check| check.verdict == CheckStatus::Failed;
+    if checks.iter().any(failed) {
         Outcome::Findings
     } else {
         Outcome::Done
     }
 }
 
-/// The engine that would build. A missing one is not the repository's fault.
-fn engine_check(engine: &Result<Engine, NoEngine>) -> Check {
+/// The engine that would build. That there is none is not the repository's fault.
+fn engine_check(engine: &Result<Engine, UsageError>) -> Check {
     const NAME: &str = "engine";
     match engine {
         Ok(engine) => {
             let program = engine.program.display();
             Check::passed(NAME, format!("{program}, which builds with `docker build`"))
         }
-        Err(none) => {
-            let lines = none.to_string();
-            let lines = lines.lines().map(|line| line.trim().to_owned());
+        Err(UsageError(text)) => {
+            let lines = text.lines().map(|line| line.trim().to_owned());
             Check::new(NAME, CheckStatus::Warning, lines.collect())
         }
     }
@@ -99,12 +100,12 @@ fn engine_check(engine: &Result<Engine, NoEngine>) -> Check {
 
 /// `--print`: the command as it can be typed.
 fn print(repository: &BuildInputs, engine: &Engine) -> Result<Outcome> {
-    let (call, token) = (repository.plan.call(), repository.token.as_ref());
+    let call = repository.plan.call();
     let mut text = plan::shell(&engine.program, &call, &repository.root) + "\n";
-    let (name, file) = (token::NAME, token::FILE);
-    if let Some(token) = token {
+    if let Some(token) = &repository.token {
         // Never show the token, even where the build would leak it.
-        text = token.hidden(&text);
+        text = token.hide_in(&text);
+        let (name, file) = (token::NAME, token::FILE);
         if token.from == file {
             text = format!("# {name} stands in {file}: export it before you run this\n{text}");
         }
@@ -121,36 +122,32 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn verified(&mut self, image: &str) -> Result<Outcome> {
-        let subject = verify::Subject {
-            engine: self.engine,
-            repository: self.repository,
-            image,
-            budget: self.args.size_budget.saturating_mul(1_000_000),
-        };
-        let mut unsaid = Ok(());
+    fn verify(&mut self, image: &str) -> Result<Outcome> {
+        let budget = self.args.size_budget.saturating_mul(1_000_000);
+        let mut printed = Ok(());
         let progress = Progress::begin("checking the image");
-        let after = verify::image(&subject, &mut |check| {
-            if unsaid.is_ok() {
-                unsaid = self.report.check("after", check);
+        let checks = verify::image(self.engine, self.repository, image, budget, &mut |check| {
+            if printed.is_ok() {
+                printed = self.report.check("after", check);
             }
         })?;
         drop(progress);
-        unsaid?;
+        printed?;
         interrupt::check()?;
-        self.report.say(&format!("\n{}", report::summary(&after)))?;
-        Ok(outcome(&after))
+        self.report
+            .say(&format!("\n{}", report::summary(&checks)))?;
+        Ok(outcome(&checks))
     }
 
     fn build_and_verify(&mut self) -> Result<Outcome> {
         let tag = &self.repository.plan.tag;
         self.report
             .say(&format!("\nbuilding {tag}; `--print` shows the command"))?;
-        let built = self.build()?;
+        let id = self.build()?;
         self.report.set("image", tag.as_str());
-        self.report.set("id", built.as_str());
-        self.report.say(&format!("\nbuilt {tag} ({built})\n"))?;
-        let outcome = self.verified(&built)?;
+        self.report.set("id", id.as_str());
+        self.report.say(&format!("\nbuilt {tag} ({id})\n"))?;
+        let outcome = self.verify(&id)?;
         if outcome != Outcome::Done {
             self.report
                 .say(&format!("{tag} is there to be looked at"))?;
@@ -160,7 +157,7 @@ impl Run<'_> {
 
     fn build(&mut self) -> Result<String> {
         let BuildInputs { plan, token, .. } = self.repository;
-        let mut command = self.engine.command(&[])?;
+        let mut command = self.engine.command(&[]);
         command.args(plan.call().concat());
         command.current_dir(&self.repository.root);
         match token {
@@ -170,22 +167,22 @@ impl Run<'_> {
         if !self.report.is_text() {
             command.stdout(std::io::stderr());
         }
-        let (status, last) = run::through(command)?;
+        let (status, last_lines) = run::run_builder(command)?;
         interrupt::check()?;
         if !status.success() {
-            let words = match last.join("\n  ") {
+            let reason = match last_lines.join("\n  ") {
                 none if none.is_empty() => ", and docker did not say why".to_owned(),
                 lines => format!("; the last that docker said:\n  {lines}"),
             };
-            self.report.set("failure", json!({ "lines": last }));
+            self.report.set("failure", json!({ "lines": last_lines }));
             bail!(UserError::new(
-                format!("the build failed{words}"),
+                format!("the build failed{reason}"),
                 "fix what docker names, and build again: the steps before it are kept; `--check` looks at \
                  the Dockerfile without building, `--base-image IMAGE` builds on another base image",
             ));
         }
         let tag = &plan.tag;
-        let what = match verify::inspected(self.engine, tag)? {
+        let what = match verify::inspect(self.engine, tag)? {
             Some(image) if is_new(&image.labels, plan) => return Ok(image.id),
             Some(_) => format!("docker built, and {tag} is still an earlier image"),
             None => format!("docker built, and kept no image {tag}"),
@@ -199,10 +196,9 @@ impl Run<'_> {
 }
 
 /// Whether an image is from this build, by its label with the build time. The arguments for docker
-/// may set another label.
-fn is_new(has: &BTreeMap<String, String>, plan: &BuildPlan) -> bool {
-    let name = labels::CREATED;
-    let created = plan.labels.iter().find(|(label, _)| label == name);
-    plan.extra.iter().any(|word| word.contains(name))
-        || created.is_none_or(|(_, created)| has.get(name) == Some(created))
+/// may set another time.
+fn is_new(labels: &BTreeMap<String, String>, plan: &BuildPlan) -> bool {
+    let created = plan.labels.iter().find(|(label, _)| label == CREATED);
+    plan.extra.iter().any(|word| word.contains(CREATED))
+        || created.is_none_or(|(_, created)| labels.get(CREATED) == Some(created))
 }

@@ -1,5 +1,4 @@
-//! What was looked at, how that came out, and the output: for people as it goes, for programs at
-//! the end.
+//! The checks with their results, and the output: for people as it goes, for programs at the end.
 
 use anstyle::Style;
 use anyhow::Result;
@@ -14,20 +13,17 @@ use xtask_core::output::{self, counted};
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
     Passed,
-    /// Worth a look, no failure.
     Warning,
     Failed,
-    /// Not looked at; the words say why.
     Skipped,
 }
 
-/// One thing that was looked at, before the build or in the image.
+/// A check of the repository before the build, or of the image, with its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What was looked at, in a word or two: the name in text and JSON.
     pub name: String,
     pub verdict: CheckStatus,
-    /// What was seen; where it failed, what was expected and what to do.
+    /// What was found; of a failure also what was expected and what to do.
     pub words: Vec<String>,
 }
 
@@ -56,8 +52,7 @@ impl Check {
         Self::new(name, CheckStatus::Skipped, vec![why.into()])
     }
 
-    /// In order with these words, unless something was found: then `help` says what to do, once
-    /// for all of it.
+    /// Passed with the words `fine`, or failed with what is `wrong` and the help.
     pub fn judged(name: &str, wrong: Vec<String>, help: &str, fine: impl Into<String>) -> Self {
         if wrong.is_empty() {
             return Self::passed(name, fine);
@@ -72,26 +67,27 @@ impl Check {
         self
     }
 
-    /// With what could not be looked at: where that may hide something, nothing simply passes.
+    /// Adds warnings, with which the check can't pass.
     #[must_use]
-    pub fn doubted(mut self, unread: Vec<String>) -> Self {
-        if self.verdict == CheckStatus::Passed && !unread.is_empty() {
+    pub fn warn(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        let before = self.words.len();
+        self.words.extend(warnings);
+        if self.verdict == CheckStatus::Passed && self.words.len() > before {
             self.verdict = CheckStatus::Warning;
         }
-        self.and(unread)
+        self
     }
 }
 
-/// Prints each result, or collects them for JSON.
 pub struct CheckReport {
     format: Format,
-    all: Map<String, Value>,
+    json: Map<String, Value>,
 }
 
 impl CheckReport {
     pub fn new(format: Format) -> Self {
-        let all = Map::from_iter([("version".to_owned(), json!(1))]);
-        Self { format, all }
+        let json = Map::from_iter([("version".to_owned(), json!(1))]);
+        Self { format, json }
     }
 
     pub fn is_text(&self) -> bool {
@@ -106,16 +102,16 @@ impl CheckReport {
     }
 
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
-        self.all.insert(key.to_owned(), value.into());
+        self.json.insert(key.to_owned(), value.into());
     }
 
     pub fn check(&mut self, group: &str, check: &Check) -> Result<()> {
         if self.is_text() {
             return output::print(&text(check));
         }
-        let group = self.all.entry(group).or_insert_with(|| json!([]));
-        if let Value::Array(all) = group {
-            all.push(json!(check));
+        let group = self.json.entry(group).or_insert_with(|| json!([]));
+        if let Value::Array(checks) = group {
+            checks.push(json!(check));
         }
         Ok(())
     }
@@ -124,45 +120,34 @@ impl CheckReport {
         if self.is_text() {
             return Ok(());
         }
-        output::print_plain(&format!("{:#}\n", Value::Object(self.all.clone())))
+        output::print_plain(&format!("{:#}\n", Value::Object(self.json.clone())))
     }
 }
 
-/// A check in a line, with more below it where there is more to say.
+/// A check in one line, with further words below it.
 fn text(check: &Check) -> String {
-    let (word, style) = shown(check.verdict);
+    let (word, style) = match check.verdict {
+        CheckStatus::Passed => ("passed", GREEN),
+        CheckStatus::Warning => ("warning", YELLOW),
+        CheckStatus::Failed => ("failed", RED),
+        CheckStatus::Skipped => ("skipped", Style::new()),
+    };
     let name = &check.name;
     let words = check.words.join(&format!("\n{:24}", ""));
     format!("{style}{word:<7}{style:#} {BOLD}{name:<15}{BOLD:#} {words}\n")
 }
 
-pub fn shown(verdict: CheckStatus) -> (&'static str, Style) {
-    match verdict {
-        CheckStatus::Passed => ("passed", GREEN),
-        CheckStatus::Warning => ("warning", YELLOW),
-        CheckStatus::Failed => ("failed", RED),
-        CheckStatus::Skipped => ("skipped", Style::new()),
-    }
-}
-
 /// "9 passed, 1 warning, 2 failed".
 pub fn summary(checks: &[Check]) -> String {
     let count = |verdict| checks.iter().filter(|c| c.verdict == verdict).count();
-    let parts = [
+    let mut parts = vec![
         format!("{} passed", count(CheckStatus::Passed)),
         counted(count(CheckStatus::Warning), "warning"),
         format!("{} failed", count(CheckStatus::Failed)),
         format!("{} skipped", count(CheckStatus::Skipped)),
     ];
-    let (passed, others) = (&parts[..1], parts[1..].iter());
-    let others = others.filter(|part| !part.starts_with("0 "));
-    let parts: Vec<&str> = passed.iter().chain(others).map(String::as_str).collect();
+    parts.retain(|part| part.ends_with("passed") || !part.starts_with("0 "));
     parts.join(", ")
-}
-
-pub fn has_failed(checks: &[Check]) -> bool {
-    let mut verdicts = checks.iter().map(|check| check.verdict);
-    verdicts.any(|verdict| verdict == CheckStatus::Failed)
 }
 
 #[cfg(test)]
@@ -189,8 +174,6 @@ mod tests {
         );
         assert!(text(&two).starts_with("\u{1b}[31mfailed"));
         let skipped = check(CheckStatus::Skipped, &[]);
-        assert!(!has_failed(&[one.clone(), skipped.clone()]));
-        assert!(has_failed(&[one.clone(), two.clone()]));
         assert_eq!(
             summary(&[
                 one.clone(),

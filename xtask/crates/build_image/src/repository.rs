@@ -37,10 +37,7 @@ pub struct BuildInputs {
     pub update_flags: bool,
 }
 
-fn first<'a>(
-    tree: &dyn Tree,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Result<Option<(String, Vec<u8>)>> {
+fn first_file(tree: &dyn Tree, names: [&str; 2]) -> Result<Option<(String, Vec<u8>)>> {
     for name in names {
         if let Some(bytes) = tree.read_file(name)? {
             return Ok(Some((name.to_owned(), bytes)));
@@ -52,28 +49,27 @@ fn first<'a>(
 impl BuildInputs {
     pub fn read(root: PathBuf, args: &Args) -> Result<Self> {
         let tree = Directory::open_work_tree(&root)?;
-        let dockerfile = first(&tree, DOCKERFILES)?;
+        let dockerfile = first_file(&tree, DOCKERFILES)?;
         let (path, bytes) = match &dockerfile {
             Some((path, bytes)) => (path.as_str(), bytes.as_slice()),
             None => ("Dockerfile", &[][..]),
         };
         // `Dockerfile.dockerignore` takes precedence.
-        let own = format!("{path}.dockerignore");
-        let ignored = first(&tree, [own.as_str(), ".dockerignore"])?;
-        let (ignore_path, ignored) = ignored.unzip();
-        let ignore = ignored.map_or_else(Ignore::default, |bytes| Ignore::read(&bytes));
+        let specific = format!("{path}.dockerignore");
+        let (ignore_path, ignore) = first_file(&tree, [&specific, ".dockerignore"])?.unzip();
+        let ignore = ignore.map_or_else(Ignore::default, |bytes| Ignore::read(&bytes));
         let around = Directory::open_all(&root, |folder| ignore.excludes_all_of(folder))?;
         let around = around.entries().clone();
         let in_file = tree.read_file(token::FILE)?;
         let token = token::find(environment(token::NAME), in_file.as_deref());
         // Docker gets the token in its environment.
-        let given = |name: &str| match name {
+        let variable = |name: &str| match name {
             token::NAME => token.as_ref().map(|token| token.value.clone()),
             name => environment(name),
         };
-        let bake = tree
-            .read_file(bake::FILE)?
-            .map(|bytes| bake::resolve(&Source::new(bake::FILE.into(), &bytes), &given));
+        let resolve =
+            |bytes: Vec<u8>| bake::resolve(&Source::new(bake::FILE.into(), &bytes), &variable);
+        let bake = tree.read_file(bake::FILE)?.map(resolve);
         let copied = taken(bytes);
         let in_image = |file: &RepoPath| {
             let mut copied = copied.iter().flatten();
@@ -83,10 +79,9 @@ impl BuildInputs {
             let is_changed = |file: &RepoPath| {
                 file == changed || file.ancestors().any(|folder| folder == *changed)
             };
-            let mut beside = [Some(path), Some(bake::FILE), ignore_path.as_deref()]
-                .into_iter()
-                .flatten();
-            beside.any(|file| is_changed(&file.into()))
+            let build_files = [Some(path), Some(bake::FILE), ignore_path.as_deref()];
+            let mut build_files = build_files.into_iter().flatten();
+            build_files.any(|file| is_changed(&file.into()))
                 || in_image(changed)
                 || around.keys().any(|file| is_changed(file) && in_image(file))
         })?;
@@ -120,13 +115,13 @@ impl BuildInputs {
         })
     }
 
-    /// What the build makes of the Dockerfile, and what of it can't be read.
+    /// The Dockerfile with the build's arguments, and its parts that can't be read.
     pub fn image(&self) -> Option<(dockerfile::Image, Vec<worker_files::Unread>)> {
         let (path, bytes) = self.dockerfile.as_ref()?;
-        let given = self.plan.arguments().into_iter();
-        let given = given.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
+        let arguments = self.plan.arguments().into_iter();
+        let texts = arguments.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
         let source = Source::new(path.as_str().into(), bytes);
-        Some(dockerfile::read_on(&source, given.collect(), None).split())
+        Some(dockerfile::read_on(&source, texts.collect(), None).split())
     }
 
     pub fn base(&self) -> String {

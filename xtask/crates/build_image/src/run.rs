@@ -1,4 +1,4 @@
-//! Runs the builder: what it prints passes straight through, and its last lines are kept.
+//! Runs the builder, passes its output through, and keeps its last lines.
 
 use std::io::{Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
@@ -9,17 +9,16 @@ use anyhow::{Context, Result};
 
 use xtask_core::interrupt;
 
-/// How many bytes of the end are kept, and how many lines of them are repeated when a build fails.
+/// How many bytes of the output are kept, and how many of its lines are repeated when a build fails.
 const KEPT: usize = 16 * 1024;
 const LINES: usize = 20;
 
-/// How long the rest of the output is waited for once the builder has ended: a process that it
-/// left behind may hold the pipe open.
+/// The time limit for the rest of the output once the builder has ended: a process that it left
+/// behind may hold the pipe open.
 const REST: Duration = Duration::from_secs(2);
 
-/// Runs a program to its end, and gives the last lines that it printed on standard error, where
-/// builders print.
-pub fn through(mut command: Command) -> Result<(ExitStatus, Vec<String>)> {
+/// Runs a program to its end, and returns the last lines of its standard error, where builders print.
+pub fn run_builder(mut command: Command) -> Result<(ExitStatus, Vec<String>)> {
     let mut child = command
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
@@ -34,7 +33,7 @@ pub fn through(mut command: Command) -> Result<(ExitStatus, Vec<String>)> {
     Ok((status, last_lines(&tail)))
 }
 
-/// Copies to standard error as it comes, and keeps the end.
+/// Copies to standard error, and returns the end.
 fn pass_on(mut from: impl Read) -> Vec<u8> {
     let mut chunk = [0; 8192];
     let mut tail = Vec::new();
@@ -48,8 +47,8 @@ fn pass_on(mut from: impl Read) -> Vec<u8> {
     tail
 }
 
-/// The last lines without colours and empty lines. A line that was written over counts as it
-/// stands at the end.
+/// The last lines without colours and empty lines. Of a line that was overwritten, the last text
+/// counts.
 fn last_lines(tail: &[u8]) -> Vec<String> {
     let plain = anstream::adapter::strip_bytes(tail).into_vec();
     let text = String::from_utf8_lossy(&plain);
@@ -79,7 +78,7 @@ mod tests {
     fn a_process_left_behind_does_not_hold_the_end_up() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo failed >&2; sleep 20 & exit 3"]);
-        let (status, _) = through(command).unwrap();
+        let (status, _) = run_builder(command).unwrap();
         assert_eq!(status.code(), Some(3));
     }
 }

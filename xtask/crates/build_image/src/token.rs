@@ -5,7 +5,7 @@ use worker_files::{Source, compose};
 /// The variable, and the name of the build's secret.
 pub const NAME: &str = "HF_TOKEN";
 
-/// Where it may stand beside the environment.
+/// The file that may set the variable.
 pub const FILE: &str = ".env";
 
 #[derive(Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Token {
     pub from: &'static str,
 }
 
-/// A shorter text is found everywhere, and is no token.
+/// A shorter text occurs everywhere, and is no token.
 pub const SHORTEST: usize = 8;
 
 impl Token {
@@ -22,17 +22,16 @@ impl Token {
         self.value.len() >= SHORTEST && text.contains(&self.value)
     }
 
-    pub fn hidden(&self, text: &str) -> String {
-        if self.is_in(text) {
-            text.replace(&self.value, "***")
-        } else {
-            text.to_owned()
+    pub fn hide_in(&self, text: &str) -> String {
+        match self.value.len() {
+            ..SHORTEST => text.to_owned(),
+            _ => text.replace(&self.value, "***"),
         }
     }
 }
 
-/// The token that the build is given. What the environment says is decisive, even where it is
-/// empty: `HF_TOKEN= cargo xtask build-image` builds without one.
+/// The token for the build. The environment wins, even where the variable is empty there:
+/// `HF_TOKEN= cargo xtask build-image` builds without a token.
 pub fn find(environment: Option<String>, file: Option<&[u8]>) -> Option<Token> {
     let in_file = || {
         let lines = compose::env_file(&Source::new(FILE.into(), file?));
@@ -62,9 +61,9 @@ mod tests {
             value: value.to_owned(),
             from: FILE,
         };
-        assert_eq!(token("hf_12345").hidden("a=hf_12345,b"), "a=***,b");
+        assert_eq!(token("hf_12345").hide_in("a=hf_12345,b"), "a=***,b");
         assert!(!token("hf_12345").is_in("hf_1234"));
-        assert_eq!(token("a").hidden("a=a"), "a=a");
+        assert_eq!(token("a").hide_in("a=a"), "a=a");
     }
 
     #[test]

@@ -7,15 +7,14 @@ use super::report::RemovalPlan;
 use super::{is_outdated, mentions};
 use compare::accepted;
 use compare::cleanup_gate::CleanupGate;
+use hub_lint::{Finding, Severity};
 use migrate::preflight::Preflight;
 use transaction::files::{exists, is_file};
 use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
-use xtask_core::finding::{Finding, Severity};
 use xtask_core::git::{GitTree, Unseen};
 use xtask_core::layout::{self, BASELINE, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
-use xtask_core::output::text::how_to_fix;
 use xtask_core::output::{quoted, quoted_file, quoted_path};
 use xtask_core::tree::{Mode, Part, RepoPath, Tree};
 
@@ -312,11 +311,12 @@ impl ObstacleCheck<'_> {
         let report = hub_lint::lint(&Part::without(self.head, OUTDATED), true)?;
         let is_error = |finding: &&Finding| finding.severity == Severity::Error;
         for finding in report.findings.iter().filter(is_error) {
+            let rule = finding.rule;
             let options = match finding.fix.as_ref().map(|fix| fix.safety) {
-                Some(safety) => how_to_fix(safety).to_owned(),
-                None => format!("--explain {}", finding.code),
+                Some(safety) => safety.option().to_owned(),
+                None => format!("--explain {}", rule.code),
             };
-            let subject = format!("{} {}: {}", finding.code, finding.name, finding.place.path);
+            let subject = format!("{} {}: {}", rule.code, rule.name, finding.place.path);
             let settle = self.commands.task("hub-lint", &options);
             self.add(ObstacleKind::Lint, &subject, &finding.message, settle);
         }

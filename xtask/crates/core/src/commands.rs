@@ -1,5 +1,4 @@
-//! The commands that messages suggest, with this run's `-C DIR` in them, so that they can be
-//! pasted.
+//! The commands that messages suggest, with this run's `-C DIR`, so that they can be pasted.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
@@ -12,12 +11,12 @@ const TASK: &str = "cargo xtask ";
 
 #[derive(Debug, Clone, Default)]
 pub struct Commands {
-    /// The repository for git, where it was named and is not the current folder.
+    /// The `-C` option for git; empty where the repository is the current folder.
     git: String,
-    /// The same for this tool, which takes another repository by default.
+    /// The `-C` option for this tool, which has another default.
     task: String,
-    /// The options of this run that hold for the next one too.
-    asked: String,
+    /// The options of this run that [`Self::again`] repeats.
+    options: String,
 }
 
 impl Commands {
@@ -26,19 +25,19 @@ impl Commands {
         Self {
             git: named(repo.filter(|repo| *repo != Path::new("."))),
             task: named(repo),
-            asked: String::new(),
+            options: String::new(),
         }
     }
 
     /// The same, with options that [`Self::again`] repeats.
     #[must_use]
     pub fn asking(mut self, options: String) -> Self {
-        self.asked = options;
+        self.options = options;
         self
     }
 
-    /// The same for the top of the work tree: git resolves paths from where it runs, and a folder
-    /// below may be gone by then.
+    /// The same commands for the top of the work tree: git resolves paths from the folder where it
+    /// runs, and a folder below the top may be gone by then.
     pub fn at_root(mut self, repo: Option<&Path>, top: &Path) -> Self {
         let here = Path::new(".").canonicalize();
         let (Ok(here), Ok(root)) = (here, top.canonicalize()) else {
@@ -46,7 +45,8 @@ impl Commands {
         };
         let is_root = |dir: &Path| dir.canonicalize().is_ok_and(|dir| dir == root);
         let place = place(repo, &here, &root, is_root);
-        self.git = if place == Path::new(".") {
+        let is_here = place == Path::new(".");
+        self.git = if is_here {
             String::new()
         } else {
             option(place)
@@ -66,15 +66,15 @@ impl Commands {
         format!("{TASK}{name} {repo}{options}").trim_end().into()
     }
 
-    /// A task with what was asked for in this run, and more.
+    /// A task with the options of this run, and more.
     pub fn again(&self, name: &str, more: &str) -> String {
-        self.task(name, format!("{} {more}", self.asked).trim_start())
+        self.task(name, format!("{} {more}", self.options).trim_start())
     }
 
-    /// A text with the repository in its commands of this tool, and in those of git in backticks.
+    /// Adds the repository to a text's commands of this tool, and to git's in backticks.
     pub fn fit(&self, text: &str) -> String {
         let part = |(number, part): (usize, &str)| match part.strip_prefix("git ") {
-            // What holds for every repository needs none.
+            // A global setting belongs to no repository.
             Some(command) if number % 2 == 1 && !command.contains("--global") => self.git(command),
             _ => part.to_owned(),
         };
@@ -87,7 +87,7 @@ impl Commands {
         out
     }
 
-    /// A refusal whose way on can be typed as it stands.
+    /// An error whose help names the repository in its commands.
     pub fn refusal(&self, mut error: anyhow::Error) -> anyhow::Error {
         if let Some(refusal) = error.downcast_mut::<UserError>() {
             refusal.help = self.fit(&refusal.help);
@@ -96,8 +96,8 @@ impl Commands {
     }
 }
 
-/// How to name the top of a work tree from `here` so that moved folders don't break it: as given,
-/// or the full path.
+/// Names the top of a work tree so that moved folders don't break the name: as given, or by the full
+/// path.
 fn place<'a>(
     named: Option<&'a Path>,
     here: &Path,
@@ -107,7 +107,7 @@ fn place<'a>(
     if here == root {
         return Path::new(".");
     }
-    // `..` breaks once the current folder has moved, and so does a path through a folder and back.
+    // A path with `..` breaks once a folder on it has moved.
     let leads_back = |named: &Path| {
         let mut parts = named.components();
         parts.any(|part| matches!(part, Component::Normal(_)))
@@ -125,7 +125,7 @@ fn option(folder: &Path) -> String {
     format!("-C {} ", quoted_file(&folder))
 }
 
-/// Commands to type, a line each, with what each does.
+/// Commands to type, one per line, each with a comment.
 pub fn listed(title: &str, commands: &[(String, &str)]) -> String {
     let width = commands.iter().map(|(command, _)| command.len()).max();
     let width = width.unwrap_or_default() + 4;

@@ -1,8 +1,8 @@
-//! Finding a docker engine that can build the worker, and talking to it.
+//! Finds a docker client that can build the worker, and runs it.
 //!
-//! From 23 on a client builds with the buildx plugin and without it falls back to a builder that knows
-//! no `RUN --mount`; before that `BuildKit` is a part of the client. Both kinds can be on one PATH, so
-//! the first that is fit is taken and not just the first.
+//! From version 23 on, a client builds with the buildx plugin; without it, it falls back to a builder
+//! that lacks `RUN --mount`. Older clients have `BuildKit` built in. Both kinds can be on one PATH,
+//! so this takes the first that can build.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -11,22 +11,19 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use xshell::cmd;
 
 use crate::outcome::UsageError;
-pub use crate::outcome::UsageError as NoEngine;
 use crate::process::{self, Finished};
 
-/// The variable that names the client to take.
 const VARIABLE: &str = "DOCKER";
 
-/// How long a client may take to tell what it is and what it reaches.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a client may take to answer `docker version`.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 const INSTALL: &str = "install docker: https://docs.docker.com/engine/install/ (Debian: apt-get \
                        install docker.io)";
 
-/// The first client with `BuildKit` in it, and the first that leaves it to the plugin.
+/// The first version with `BuildKit` built in, and the first that needs the plugin.
 const BUILDKIT: (u32, u32) = (18, 9);
 const PLUGIN: u32 = 23;
 
@@ -36,35 +33,47 @@ pub struct Engine {
     pub program: PathBuf,
 }
 
-/// What every container, network and volume carries that a task makes for a moment.
+/// The label of every container that a task makes.
 pub const LABEL: &str = "worker-sglang.xtask";
 
 impl Engine {
     /// The first client of this machine that reaches a daemon and can build with `BuildKit`:
     /// `$DOCKER` where that is set, else each `docker` on PATH.
-    /// The error names each that was tried, with what is against it, and what to do.
-    pub fn find() -> Result<Self, NoEngine> {
+    /// The error names each that was tried with the reason against it, and what to do.
+    pub fn find() -> Result<Self, UsageError> {
         let chosen = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
         let found = which::which_all(chosen.as_deref().unwrap_or(OsStr::new("docker")));
         let most = if chosen.is_some() { 1 } else { usize::MAX };
         let mut tried = Vec::new();
         for program in found.into_iter().flatten().take(most) {
-            match ask(&program) {
+            match check_client(&program) {
                 Ok(()) => return Ok(Self { program }),
-                Err(against) => tried.push((program, against)),
+                Err(reason) => tried.push((program, reason)),
             }
         }
         let chosen = chosen.map(|name| name.to_string_lossy().into_owned());
-        Err(none(&tried, chosen.as_deref()))
+        Err(no_engine(&tried, chosen.as_deref()))
     }
 
-    /// A command of this client for a child that lives on, BuildKit switched on.
-    pub fn command(&self, args: &[&str]) -> Result<Command> {
-        let (shell, program) = (process::shell(None)?, &self.program);
-        let cmd = cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1");
-        Ok(process::command(cmd))
+    fn call(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(args).env("DOCKER_BUILDKIT", "1");
+        command
     }
 
+    /// A command that the caller runs.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let command = self.call(args);
+        process::log(&command);
+        command
+    }
+
+    /// Runs a command to its end, whatever its exit code.
+    pub fn finish(&self, args: &[&str]) -> Result<Finished> {
+        process::finish(self.call(args))
+    }
+
+    /// Standard output of a command that must succeed.
     pub fn output(&self, args: &[&str]) -> Result<Vec<u8>> {
         let done = self.finish(args)?;
         anyhow::ensure!(
@@ -76,8 +85,8 @@ impl Engine {
         Ok(done.stdout)
     }
 
-    /// Removes every container, network, volume and image that carries a label: what a run has
-    /// made, or a killed one has left.
+    /// Removes every container, network, volume and image with a label: those of this run, or of a
+    /// killed one.
     pub fn sweep(&self, label: &str) -> Result<()> {
         let filter = format!("label={label}");
         for (list, remove) in [
@@ -93,21 +102,21 @@ impl Engine {
                 self.output(&remove.collect::<Vec<_>>())?;
             }
         }
-        // Images that are made from others go first, in whatever order they are listed.
+        // Prune removes images before the images that they are built on.
         self.output(&["image", "prune", "--all", "--force", "--filter", &filter])?;
         Ok(())
     }
 
     pub fn build_cache(&self) -> Result<BTreeSet<String>> {
         let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
-        let said = self.output(&["system", "df", "--verbose", "--format", format])?;
-        let said = String::from_utf8_lossy(&said).into_owned();
-        Ok(said.split_whitespace().map(str::to_owned).collect())
+        let ids = self.output(&["system", "df", "--verbose", "--format", format])?;
+        let ids = String::from_utf8_lossy(&ids);
+        Ok(ids.split_whitespace().map(str::to_owned).collect())
     }
 
     /// Removes what the build cache holds beyond `kept`.
     pub fn prune_build_cache(&self, kept: &BTreeSet<String>) -> Result<()> {
-        // A record goes once nothing is built on it, so each round frees the next ones.
+        // Docker removes a record once nothing is built on it, so each round frees the next ones.
         const ROUNDS: usize = 40;
         let mut before = usize::MAX;
         for _ in 0..ROUNDS {
@@ -124,17 +133,10 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Runs a one-shot command to its end, whatever its exit code.
-    pub fn finish(&self, args: &[&str]) -> Result<Finished> {
-        let (shell, program) = (process::shell(None)?, &self.program);
-        process::finish(cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1"))
-    }
 }
 
-/// Why there is no engine to build with: what is against each client that was tried; `chosen` is what
-/// `$DOCKER` names.
-fn none(tried: &[(PathBuf, String)], chosen: Option<&str>) -> UsageError {
+/// The error for no usable client: the reason against each that was tried. `chosen` is `$DOCKER`.
+fn no_engine(tried: &[(PathBuf, String)], chosen: Option<&str>) -> UsageError {
     let (mut text, help) = match chosen {
         _ if !tried.is_empty() => (
             "no docker client here can build the image".to_owned(),
@@ -155,29 +157,29 @@ fn none(tried: &[(PathBuf, String)], chosen: Option<&str>) -> UsageError {
     UsageError(format!("{text}\n{help}"))
 }
 
-/// Whether `BuildKit` is a part of a client.
 fn has_buildkit(version: &str) -> bool {
-    release(version).is_some_and(|release| release >= BUILDKIT && release.0 < PLUGIN)
-}
-
-fn release(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    let parts = version.split(|c: char| !c.is_ascii_digit());
+    let numbers: Vec<u32> = parts.map_while(|part| part.parse().ok()).collect();
+    matches!(numbers[..], [major, minor, ..] if (major, minor) >= BUILDKIT && major < PLUGIN)
 }
 
 /// Checks that a client reaches a daemon and can build with `BuildKit`.
-fn ask(program: &Path) -> Result<(), String> {
-    let version = match said(program, &["version", "--format", "{{json .}}"]) {
-        Ok(Some(said)) => understand(said.ok, &said.stdout, &said.stderr)?,
+fn check_client(program: &Path) -> Result<(), String> {
+    let run = |args: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(args);
+        process::within(command, b"", Some(TIMEOUT))
+    };
+    let version = match run(&["version", "--format", "{{json .}}"]) {
+        Ok(Some(done)) => parse_version(done.ok, &done.stdout, &done.stderr)?,
         Ok(None) => {
-            let limit = PATIENCE.as_secs();
+            let limit = TIMEOUT.as_secs();
             return Err(format!("the daemon did not answer within {limit} s"));
         }
         Err(error) => return Err(format!("it could not be started: {}", error.root_cause())),
     };
-    let buildx = said(program, &["buildx", "version"]);
-    let has_buildx = matches!(buildx, Ok(Some(said))
-        if said.ok && String::from_utf8_lossy(&said.stdout).contains("buildx"));
+    let has_buildx = matches!(run(&["buildx", "version"]), Ok(Some(done))
+        if done.ok && String::from_utf8_lossy(&done.stdout).contains("buildx"));
     if has_buildx || has_buildkit(&version) {
         return Ok(());
     }
@@ -186,9 +188,8 @@ fn ask(program: &Path) -> Result<(), String> {
     ))
 }
 
-/// The version of a client that reaches a daemon, from what `docker version` tells; or why it is
-/// none.
-fn understand(ok: bool, stdout: &[u8], stderr: &str) -> Result<String, String> {
+/// The client's version from the output of `docker version`, or why this client is unusable.
+fn parse_version(ok: bool, stdout: &[u8], stderr: &str) -> Result<String, String> {
     let reason = || {
         let line = stderr.lines().map(str::trim).find(|l| !l.is_empty());
         line.unwrap_or("it reaches no daemon and does not say why")
@@ -206,13 +207,6 @@ fn understand(ok: bool, stdout: &[u8], stderr: &str) -> Result<String, String> {
         Some(_) => Err(reason()),
         None => Err("it does not tell its version".to_owned()),
     }
-}
-
-/// What a client says; `None` where it does not end in time.
-fn said(program: &Path, args: &[&str]) -> Result<Option<Finished>> {
-    let mut command = Command::new(program);
-    command.args(args);
-    process::within(command, b"", Some(PATIENCE))
 }
 
 #[cfg(test)]
@@ -256,7 +250,7 @@ mod tests {
             ("/opt/docker", "it does not tell its version"),
         ];
         let tried = tried.map(|(it, reason)| (it.into(), reason.to_owned()));
-        let told = none(&tried, None).0;
+        let told = no_engine(&tried, None).0;
         let lines = "no docker client here can build the image\n  \
                      /usr/local/bin/docker: client 28.2.2 has no buildx\n  \
                      /opt/docker: it does not tell its version\n\
@@ -267,13 +261,13 @@ mod tests {
     #[test]
     fn without_any_client_the_way_to_one_is_told() {
         assert_eq!(
-            none(&[], None).0,
+            no_engine(&[], None).0,
             "there is no docker on PATH\n\
              install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
              docker.io)"
         );
         assert_eq!(
-            none(&[], Some("/opt/docker")).0,
+            no_engine(&[], Some("/opt/docker")).0,
             "there is no program `/opt/docker`\n  \
              ($DOCKER names it, so nothing else was tried)\n\
              install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
@@ -283,11 +277,11 @@ mod tests {
 
     #[test]
     fn what_a_client_prints_is_understood() {
-        let understand = |success, stdout: &str, stderr: &str| {
-            super::understand(success, stdout.as_bytes(), stderr)
+        let parse_version = |success, stdout: &str, stderr: &str| {
+            super::parse_version(success, stdout.as_bytes(), stderr)
         };
         assert_eq!(
-            understand(
+            parse_version(
                 true,
                 r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24"}}"#,
                 ""
@@ -295,7 +289,7 @@ mod tests {
             Ok("20.10.24+dfsg1".to_owned())
         );
         assert_eq!(
-            understand(
+            parse_version(
                 false,
                 r#"{"Client":{"Version":"28.2.2"},"Server":null}"#,
                 "\nCannot connect to the Docker daemon at unix:///x.\nMore.\n"
@@ -303,11 +297,11 @@ mod tests {
             Err("Cannot connect to the Docker daemon at unix:///x.".to_owned())
         );
         assert_eq!(
-            understand(false, "", "docker: not today\n"),
+            parse_version(false, "", "docker: not today\n"),
             Err("docker: not today".to_owned())
         );
         for nonsense in ["", "Docker version 1", "[]", "{\"Server\":{}}"] {
-            assert!(understand(true, nonsense, "").is_err(), "{nonsense}");
+            assert!(parse_version(true, nonsense, "").is_err(), "{nonsense}");
         }
     }
 
@@ -323,7 +317,7 @@ mod tests {
             let mut sh = Command::new("sh");
             sh.args(["-c", write, "sh", text]).arg(&program);
             assert!(sh.status().unwrap().success());
-            ask(&program)
+            check_client(&program)
         };
         assert_eq!(
             script(
@@ -341,7 +335,7 @@ mod tests {
             )
         );
         fs_err::remove_file(&program).unwrap();
-        let reason = ask(&program).unwrap_err();
+        let reason = check_client(&program).unwrap_err();
         assert!(reason.starts_with("it could not be started"), "{reason}");
     }
 }

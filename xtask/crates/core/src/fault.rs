@@ -1,8 +1,7 @@
-//! Faults on demand, for the tests that prove that no moment is a bad one to be killed at.
+//! Faults on demand, for the tests that kill this tool at every moment.
 //!
-//! `XTASK_FAULT=kill:N` kills the process at the N-th point, `full:N` lets it find a full disk
-//! there, `read-only:N` a folder that can't be written. Without the variable a point costs a
-//! look at a counter.
+//! `XTASK_FAULT=kill:N` kills the process at the N-th point; `full:N` reports a full disk there, and
+//! `read-only:N` a folder that can't be written.
 
 use std::io;
 use std::sync::OnceLock;
@@ -36,10 +35,8 @@ pub fn point() -> io::Result<()> {
 
 /// How many points have been passed, where a test asked for it with `XTASK_FAULT=count:0`.
 pub fn passed() -> Option<usize> {
-    PLAN.get()
-        .and_then(Option::as_ref)
-        .filter(|(_, at)| *at == 0)
-        .map(|_| PASSED.load(Ordering::Relaxed))
+    let is_count = matches!(PLAN.get(), Some(Some((_, 0))));
+    is_count.then(|| PASSED.load(Ordering::Relaxed))
 }
 
 fn read() -> Option<(Kind, usize)> {

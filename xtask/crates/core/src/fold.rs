@@ -1,5 +1,4 @@
-//! How inexact file systems read names: macOS and Windows treat spellings as equal that git keeps
-//! apart.
+//! Names on file systems of macOS and Windows, which treat spellings as equal that git keeps apart.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -26,7 +25,7 @@ pub fn folded(path: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Whether a file system could take a part of a path for `.git`: its 8.3 spelling counts too.
+/// Whether a file system could read a part of a path as `.git`; its 8.3 spelling counts too.
 pub fn is_dot_git(part: &str) -> bool {
     matches!(folded(part).as_str(), ".git" | "git~1")
 }

@@ -1,26 +1,26 @@
-//! THE contract between the two layouts: what retires, what is core, what `.runpod/` may hold,
-//! and how paths map. Every other module asks here.
+//! The two layouts: which files retire, which are core, what `.runpod/` may contain, and how paths
+//! map between them. Every other module uses these definitions.
 //!
 //! Legacy: `builder/`, `src/`, `worker-config.json`. Upstream: everything below `.runpod/` of the
-//! SGLang repository. Modern: the upstream's files at the root, `.runpod/` with the two Hub files
-//! and nothing else, what retired below `outdated/`.
+//! SGLang repository. Modern: the upstream's files at the root, only the two Hub files in `.runpod/`,
+//! and retired files below `outdated/`.
 
 use crate::fold;
 use crate::tree::{Entries, RepoPath};
 
-/// Where everything goes that the modern layout has no place for.
+/// The folder for files that have no place in the modern layout.
 pub const OUTDATED: &str = "outdated";
 
 /// The folder that RunPod's Hub reads, and upstream's home in the SGLang repository.
 pub const RUNPOD: &str = ".runpod";
 
-/// All that `.runpod/` may hold.
+/// The only files that `.runpod/` may contain.
 pub const HUB_FILES: &[&str] = &[".runpod/hub.json", ".runpod/tests.json"];
 
 /// Folders and files of the legacy layout that move below `outdated/`.
 pub const RETIRED: &[&str] = &["builder", "src", "worker-config.json"];
 
-/// Files that come from upstream to the root; an upstream without one of them is none.
+/// Files that come from upstream to the root. Every upstream has all of them.
 pub const CORE_FILES: &[&str] = &[
     "handler.py",
     "engine.py",
@@ -32,10 +32,10 @@ pub const CORE_FILES: &[&str] = &[
     "test_input.json",
 ];
 
-/// What else comes from upstream where it has it: a folder with all that is in it, or a file.
+/// Files and folders that come from upstream where it has them.
 pub const CORE_OPTIONAL: &[&str] = &["public", ".dockerignore"];
 
-/// The repository's own files; upstream never replaces them.
+/// The repository's own files, which upstream never replaces.
 pub const OWN: &[&str] = &[
     "README.md",
     "LICENSE",
@@ -55,32 +55,32 @@ pub const OWN: &[&str] = &[
     OUTDATED,
 ];
 
-/// The files by which a repository carries this tool.
+/// The files of this tool in a repository.
 pub const TOOL: &[&str] = &["xtask", "Cargo.toml", "Cargo.lock", ".cargo"];
 
-/// What upstream gave and what was made of it.
+/// The record of upstream's files; see [`crate::lock`].
 pub const LOCK: &str = ".xtask/upstream.lock.json";
-/// What the old worker exposed.
+/// The record of the old worker's interface.
 pub const BASELINE: &str = ".xtask/baseline.json";
-/// What is gone for a reason.
+/// The record of accepted losses, each with a reason.
 pub const ACCEPTED: &str = ".xtask/accepted.json";
 
-/// The folder of what this tool writes down.
+/// The folder of this tool's records.
 pub const KEPT: &str = ".xtask";
 
-/// Each record, with the place at the root where older versions kept it.
+/// Each record, with its place at the root in older versions.
 pub const RECORDS: &[(&str, &str)] = &[
     (LOCK, "upstream.lock.json"),
     (BASELINE, "compare.baseline.json"),
     (ACCEPTED, "compare.accepted.json"),
 ];
 
-/// What `hub-lint` is told to ignore here.
+/// The findings that `hub-lint` ignores here.
 pub const LINT: &str = "hub-lint.json";
 
-/// Names that programs on a maintainer's machine or hosting services read automatically; an
-/// upstream's content would take effect here.
-const LIVE: &str = "\
+/// Names that programs on a maintainer's machine or hosting services read automatically, so that an
+/// upstream's file would take effect here.
+const AUTOMATICALLY_READ: &str = "\
     agents.md appveyor.yml azure-pipelines.yml bitbucket-pipelines.yml build.rs claude.md \
     clippy.toml cloudbuild.json cloudbuild.yaml codecov.yml codeowners compose.override.yaml \
     compose.override.yml compose.yaml compose.yml conftest.py default.nix devbox.json \
@@ -102,7 +102,7 @@ pub enum Layout {
     Unknown,
 }
 
-/// Files by which a legacy worker is known: many a repository has a `src/`.
+/// Files that identify a legacy worker. `src/` alone does not.
 const LEGACY: &[&str] = &[
     "src/handler.py",
     "worker-config.json",
@@ -111,7 +111,7 @@ const LEGACY: &[&str] = &[
 ];
 
 impl Layout {
-    /// A modern worker may still have files of the old layout: nothing reads them there.
+    /// A modern worker may still have unused files of the old layout.
     pub fn of(entries: &Entries) -> Self {
         let has = |path: &str| entries.contains_key(&RepoPath::from(path));
         if has("handler.py") && has(".runpod/hub.json") {
@@ -150,7 +150,7 @@ impl Shape {
         }
     }
 
-    /// Where upstream keeps the file that a modern worker has at `path`.
+    /// The path in upstream of the file that a modern worker has at `path`.
     pub fn source(self, path: &str) -> RepoPath {
         match self {
             Self::Runpod if !HUB_FILES.contains(&path) => RepoPath::from(path).inside(RUNPOD),
@@ -158,8 +158,8 @@ impl Shape {
         }
     }
 
-    /// Where a modern worker has the file that upstream keeps at `source`; `None` for files that
-    /// lie outside of the upstream's part of its repository.
+    /// The path in a modern worker of the file that upstream has at `source`; `None` for files outside
+    /// of the upstream's part of its repository.
     pub fn destination(self, source: &RepoPath) -> Option<RepoPath> {
         match self {
             _ if is_hub_file(source) => Some(source.clone()),
@@ -181,7 +181,6 @@ pub fn is_retired(path: &RepoPath) -> bool {
     RETIRED.iter().any(|retired| path.is_within(retired))
 }
 
-/// Whether a path in `.runpod/` does not belong there.
 pub fn is_stray_in_runpod(path: &RepoPath) -> bool {
     path.is_within(RUNPOD) && !is_hub_file(path)
 }
@@ -201,24 +200,23 @@ pub fn is_core(path: &RepoPath) -> bool {
 
 /// Whether a path is one of this tool's records, in either place.
 pub fn is_record(path: &RepoPath) -> bool {
-    RECORDS
-        .iter()
-        .any(|(place, older)| path == place || path == older)
+    let mut records = RECORDS.iter();
+    records.any(|(place, older)| path == place || path == older)
 }
 
-/// Whether a file belongs to the tool itself.
 pub fn is_tool(path: &RepoPath) -> bool {
     TOOL.iter().any(|tool| path.is_within(tool))
 }
 
-/// Why an upstream's file may not come to `path`, its place in the modern layout, although the
-/// upstream's Dockerfile copies it; `None` where it may. Names are compared as the least exact file
-/// system would read them.
+/// Why an upstream's file may not be written to `path` in the modern layout, although the upstream's
+/// Dockerfile copies it; `None` where it may. Names are compared as the least exact file system would
+/// compare them.
 pub fn kept_out(path: &RepoPath) -> Option<&'static str> {
     if is_hub_file(path) || CORE_FILES.iter().any(|core| path == core) || *path == ".dockerignore" {
         return None;
     }
     let folded = fold::folded(&String::from_utf8_lossy(path.as_bytes()));
+    let is_read = |part: &str| AUTOMATICALLY_READ.split(' ').any(|name| name == part);
     let within = |names: &[&str]| {
         let is_within = |name: &&str| RepoPath::from(&*folded).is_within(&fold::folded(name));
         names.iter().any(is_within)
@@ -233,24 +231,21 @@ pub fn kept_out(path: &RepoPath) -> Option<&'static str> {
         Some("it is the repository's own")
     } else if folded.split('/').any(|part| part.starts_with('.')) {
         Some("its name begins with a dot")
-    } else if folded
-        .split('/')
-        .any(|part| LIVE.split_whitespace().any(|name| name == part))
-    {
+    } else if folded.split('/').any(is_read) {
         Some("programs on a maintainer's machine read it by its name")
     } else {
         None
     }
 }
 
-/// Where a path goes that has no place in the modern layout.
+/// The path below `outdated/` of a file without a place in the modern layout.
 pub fn outdated(path: &RepoPath) -> RepoPath {
     path.inside(OUTDATED)
 }
 
-/// Where the modern layout has what the legacy layout had at `path`, so that a fork's changes
-/// can be merged there; `None` for what has no counterpart (`builder/setup.sh`,
-/// `worker-config.json`, whose settings are written differently in hub.json).
+/// The path in the modern layout of a legacy file, so that a fork's changes can be merged there. `None`
+/// for files without a counterpart (`builder/setup.sh`, `worker-config.json`, whose settings are
+/// written differently in hub.json).
 pub fn counterpart(path: &RepoPath) -> Option<RepoPath> {
     if *path == "builder/requirements.txt" {
         return Some("requirements.txt".into());

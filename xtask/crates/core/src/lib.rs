@@ -1,10 +1,9 @@
-//! What every task stands on: trees of files, git, docker, output, and the contract.
+//! What every task uses: trees of files, git, docker, output, and the layout.
 
 pub mod cli;
 pub mod commands;
 pub mod docker;
 pub mod fault;
-pub mod finding;
 pub mod fold;
 pub mod git;
 pub mod interrupt;
@@ -23,7 +22,7 @@ pub mod suggest;
 pub mod tool_repo;
 pub mod tree;
 
-/// What an operation on a file gives; `None` where there is no such file.
+/// The result of an operation on a file; `None` where there is no such file.
 pub fn if_there<T>(done: std::io::Result<T>) -> std::io::Result<Option<T>> {
     match done {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -1,5 +1,5 @@
-//! `.xtask/upstream.lock.json`: where the modern files came from, what upstream gave and what was
-//! written. It names no commit of the repository itself, so squash and rebase don't break it.
+//! `.xtask/upstream.lock.json`: where the modern files came from, as upstream had them and as they
+//! were written. It names no commit of the repository itself, so squash and rebase don't break it.
 
 use std::collections::BTreeMap;
 
@@ -34,14 +34,14 @@ pub type Retired = BTreeMap<RepoPath, Side>;
 /// Files as `"path": "mode hash"`.
 mod sides {
     use super::{BTreeMap, Deserialize, Deserializer, Mode, Oid, RepoPath, Retired, Side};
+    use serde::Serializer;
     use serde::de::Error;
-    use serde::{Serialize, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde asks for a reference")]
     pub fn serialize<S: Serializer>(files: &Option<Retired>, to: S) -> Result<S::Ok, S::Error> {
         let files = files.iter().flatten();
-        let texts = files.map(|(path, side)| (path, format!("{} {}", side.mode.octal(), side.oid)));
-        texts.collect::<BTreeMap<_, _>>().serialize(to)
+        let text = |side: &Side| format!("{} {}", side.mode.octal(), side.oid);
+        to.collect_map(files.map(|(path, side)| (path, text(side))))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Retired>, D::Error> {
@@ -97,7 +97,7 @@ pub struct LockedFile {
 }
 
 impl LockedFile {
-    /// What upstream's side of a merge was.
+    /// Upstream's side of a merge.
     pub fn rendered(&self) -> &Oid {
         self.rendered.as_ref().unwrap_or(&self.given)
     }
@@ -110,9 +110,8 @@ impl LockedFile {
 impl Origin {
     /// The files as upstream's side of a merge has them.
     pub fn entries(&self) -> Entries {
-        let files = self.files.iter();
-        let files = files.map(|(path, file)| (path.clone(), file.entry()));
-        files.collect()
+        let entry = |(path, file): (&RepoPath, &LockedFile)| (path.clone(), file.entry());
+        self.files.iter().map(entry).collect()
     }
 }
 
@@ -128,10 +127,9 @@ impl Lock {
 
     /// Reads the lock of a tree; `None` where there is none.
     pub fn read(tree: &dyn Tree) -> Result<Option<Self>> {
-        let Some((bytes, place)) = records::read(tree, LOCK)? else {
-            return Ok(None);
-        };
-        Self::parse(&bytes, place).map(Some)
+        let record = records::read(tree, LOCK)?;
+        let lock = record.map(|(bytes, place)| Self::parse(&bytes, place));
+        lock.transpose()
     }
 
     pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
@@ -147,13 +145,11 @@ impl Lock {
         let unread = |error: serde_json::Error| {
             UserError::new(format!("{place} can't be read: {error}"), help.clone())
         };
-        let version: Version = serde_json::from_slice(bytes).map_err(unread)?;
-        if version.version != VERSION {
+        let Version { version } = serde_json::from_slice(bytes).map_err(unread)?;
+        if version != VERSION {
+            let what = format!("it is of version {version}; this tool knows {VERSION}");
             bail!(UserError::new(
-                format!(
-                    "{place} can't be read: it is of version {}; this tool knows {VERSION}",
-                    version.version
-                ),
+                format!("{place} can't be read: {what}"),
                 "take a newer version of this tool"
             ));
         }

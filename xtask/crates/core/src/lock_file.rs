@@ -1,4 +1,4 @@
-//! The file whose lock says that a task is at work.
+//! The lock file of a running task.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,40 +11,36 @@ use rustix::fs::OFlags;
 use crate::outcome::UserError;
 use crate::output;
 
-/// Takes the lock, which others wait for while the file is open, in this process or in one that
-/// inherited it. Where another run has it, this waits: without a limit for `None`, and says so.
-/// Past the limit it gives up.
+/// Takes the lock, which is held while this process, or one that inherited the file, has it open.
+/// Where another run holds it, this waits until the limit; without a limit it says so first.
 pub fn hold(path: &Path, work: &str, limit: Option<Duration>) -> Result<File> {
     let file = open(path)?;
     let begun = Instant::now();
+    let shown = path.display();
     let locked = loop {
-        match (file.try_lock(), limit) {
-            (Ok(()), _) => break Ok(()),
-            (Err(TryLockError::Error(error)), _) => break Err(error),
-            (Err(TryLockError::WouldBlock), None) => {
-                output::tell(&format!("waiting for another run here to {work}\n"));
-                break file.lock();
-            }
-            (Err(TryLockError::WouldBlock), Some(limit)) if begun.elapsed() > limit => {
-                bail!(UserError::new(
-                    format!(
-                        "another run here is about to {work}: it holds {}",
-                        path.display()
-                    ),
-                    "wait for it to end, then run this again"
-                ))
-            }
-            (Err(TryLockError::WouldBlock), Some(_)) => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
+        match file.try_lock() {
+            Ok(()) => break Ok(()),
+            Err(TryLockError::Error(error)) => break Err(error),
+            Err(TryLockError::WouldBlock) => {}
         }
+        let Some(limit) = limit else {
+            output::tell(&format!("waiting for another run here to {work}\n"));
+            break file.lock();
+        };
+        if begun.elapsed() > limit {
+            bail!(UserError::new(
+                format!("another run here is about to {work}: it holds {shown}"),
+                "wait for it to end, then run this again"
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(50));
     };
-    locked.with_context(|| format!("locking {}", path.display()))?;
+    locked.with_context(|| format!("locking {shown}"))?;
     Ok(file)
 }
 
-/// Opens it, and makes it where it is not there. Anything else in its place (a link, a pipe, on
-/// where opening would never end) is refused.
+/// Opens or creates the file. Anything else in its place is refused: a link, or a pipe, where opening
+/// would never end.
 fn open(path: &Path) -> Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let opened = OpenOptions::new()

@@ -1,4 +1,4 @@
-//! One line that says what a long piece of work is doing. Only a terminal sees it.
+//! A progress line for long work. Only a terminal shows it.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,23 +6,20 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::output::terminal::{self, acts};
+use crate::output::terminal::{self, is_control};
 
-/// Nothing is shown of work that ends sooner, so that quick commands do not flicker.
+/// Shorter work shows nothing, so that quick commands do not flicker.
 const DELAY: Duration = Duration::from_millis(400);
 
 const REDRAW: Duration = Duration::from_millis(500);
 
-/// With `-q` nothing is shown.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// Whether another program draws on the terminal for the moment.
 static SUSPENDED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the line is on the terminal, so that it goes before something else is printed.
+/// Whether the line is on the terminal and has to be cleared before other output.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// The work under way.
 static WORK: Mutex<Option<Work>> = Mutex::new(None);
 static CHANGED: Condvar = Condvar::new();
 
@@ -36,12 +33,11 @@ fn work() -> MutexGuard<'static, Option<Work>> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// With `-q` there is no progress.
 pub fn set_quiet(on: bool) {
     QUIET.store(on, Ordering::Relaxed);
 }
 
-/// Says what the work under way has come to, if a line tells of it.
+/// Sets the detail behind the current work, if there is a progress line.
 pub fn at(detail: impl Into<String>) {
     if let Some(work) = &mut *work() {
         work.detail = detail.into();
@@ -49,19 +45,18 @@ pub fn at(detail: impl Into<String>) {
     }
 }
 
-/// Says how much of the work under way is done.
 pub fn done(part: usize, all: usize, what: &str) {
     at(format!("{part} of {all} {what}"));
 }
 
-/// Takes the line away, before something else is printed.
+/// Clears the line, before other output.
 pub fn clear() {
     if SHOWN.swap(false, Ordering::Relaxed) {
         draw("");
     }
 }
 
-/// Does work that draws on the terminal itself.
+/// Runs work that draws on the terminal itself.
 pub fn suspended<T>(work: impl FnOnce() -> T) -> T {
     SUSPENDED.store(true, Ordering::Relaxed);
     clear();
@@ -70,14 +65,14 @@ pub fn suspended<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// A line on standard error that goes when this value does. Without a terminal it shows nothing.
+/// A line on standard error, which is cleared when this value is dropped.
 #[derive(Debug)]
 pub struct Progress {
     drawing: Option<JoinHandle<()>>,
 }
 
 impl Progress {
-    /// Begins with what is being done: `fetching the upstream`.
+    /// Shows what is being done, such as `fetching the upstream`.
     pub fn begin(what: impl Into<String>) -> Self {
         if QUIET.load(Ordering::Relaxed) || !std::io::stderr().is_terminal() {
             return Self { drawing: None };
@@ -102,7 +97,7 @@ impl Drop for Progress {
     }
 }
 
-/// Draws the line at each change, and regularly for the elapsed seconds.
+/// Draws the line at each change, and regularly to update the elapsed seconds.
 fn draw_until_done() {
     let mut now = work();
     while let Some(work) = &*now {
@@ -134,7 +129,7 @@ fn line(what: &str, elapsed: Duration, detail: &str, width: usize) -> String {
     let mut text = format!("{what} ({} s)", elapsed.as_secs());
     if !detail.is_empty() {
         text += "  ";
-        text.extend(detail.chars().filter(|&c| !acts(c)));
+        text.extend(detail.chars().filter(|&c| !is_control(c)));
     }
     text.chars().take(width.saturating_sub(1)).collect()
 }

@@ -1,5 +1,5 @@
-//! The tool's records in `.xtask/`. Those of older versions at the root are read there until they
-//! are rewritten.
+//! The tool's records in `.xtask/`. Older versions kept them at the root, where they are read until
+//! they are rewritten.
 
 use std::path::{Path, PathBuf};
 
@@ -9,42 +9,35 @@ use crate::layout::RECORDS;
 use crate::outcome::UserError;
 use crate::tree::{Entries, RepoPath, Tree};
 
-/// The older place of a record.
-fn older(record: &'static str) -> &'static str {
-    let known = RECORDS.iter().find(|(place, _)| *place == record);
-    known.map_or(record, |(_, older)| older)
-}
-
-/// The place where a record is, given what is there; its new one where it is nowhere.
-fn place(record: &'static str, is_there: impl Fn(&str) -> bool) -> Result<&'static str> {
-    let older = older(record);
-    match (is_there(record), older != record && is_there(older)) {
-        (true, true) => bail!(UserError::new(
+/// The place of a record: the older one where only that exists.
+fn place(record: &'static str, exists: impl Fn(&str) -> bool) -> Result<&'static str> {
+    let mut records = RECORDS.iter().filter(|(_, older)| exists(older));
+    match records.find(|(place, _)| *place == record) {
+        Some((_, older)) if exists(record) => bail!(UserError::new(
             format!("{record} and {older} are both there, and only one can be right"),
             format!("delete {older}, the older place: `git rm {older}`")
         )),
-        (false, true) => Ok(older),
-        _ => Ok(record),
+        Some((_, older)) => Ok(older),
+        None => Ok(record),
     }
 }
 
-/// The place of a record among a tree's entries.
 pub fn place_in(entries: &Entries, record: &'static str) -> Result<&'static str> {
     place(record, |path| entries.contains_key(&RepoPath::from(path)))
 }
 
-/// A record of a tree, with the place where it is.
+/// A record of a tree, with its place.
 pub fn read(tree: &dyn Tree, record: &'static str) -> Result<Option<(Vec<u8>, &'static str)>> {
     let place = place_in(tree.entries(), record)?;
     Ok(tree.read_file(place)?.map(|bytes| (bytes, place)))
 }
 
-/// The file of a record in a work tree; it need not be there.
+/// The file of a record in a work tree, which may not exist.
 pub fn file(root: &Path, record: &'static str) -> Result<PathBuf> {
     Ok(root.join(place(record, |path| root.join(path).is_file())?))
 }
 
-/// A record of a work tree, with the place where it is.
+/// A record of a work tree, with its place.
 pub fn read_file(root: &Path, record: &'static str) -> Result<Option<(String, &'static str)>> {
     let place = place(record, |path| root.join(path).is_file())?;
     let file = root.join(place);
@@ -54,7 +47,7 @@ pub fn read_file(root: &Path, record: &'static str) -> Result<Option<(String, &'
     Ok(Some((fs_err::read_to_string(file)?, place)))
 }
 
-/// Writes a record to its place in a work tree, and takes it away from its older one.
+/// Writes a record to its place in a work tree, and removes it from its older one.
 pub fn write(root: &Path, record: &'static str, text: &str) -> Result<()> {
     let (before, now) = (file(root, record)?, root.join(record));
     if let Some(folder) = now.parent() {
@@ -67,7 +60,7 @@ pub fn write(root: &Path, record: &'static str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The same entries with every record in its place.
+/// Moves every record among the entries to its new place.
 pub fn settle(entries: &mut Entries) {
     for (place, older) in RECORDS {
         if entries.contains_key(&RepoPath::from(*place)) {

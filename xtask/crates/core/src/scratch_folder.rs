@@ -1,5 +1,5 @@
-//! Temporary folders, removed at the end, at Ctrl-C and at `kill`; the next run removes what `kill
-//! -9` leaves.
+//! Temporary folders. They are removed at the end, at Ctrl-C and at `kill`; the next run removes those
+//! that `kill -9` leaves.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,7 +14,6 @@ use tempfile::TempDir;
 
 use crate::interrupt;
 
-/// What the names of all of them begin with.
 const PREFIX: &str = "xtask-";
 
 /// The lock file of a folder in use.
@@ -23,8 +22,8 @@ const IN_USE: &str = "in-use";
 /// An older folder without that file is abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
 
-/// Those that are there, for the moment at which a signal comes.
-static THERE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// The existing folders, to be removed when a signal is received.
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
 pub struct ScratchFolder {
@@ -33,22 +32,22 @@ pub struct ScratchFolder {
 }
 
 impl ScratchFolder {
-    /// Makes one, and removes those that killed runs have left. `what` is part of its name.
+    /// Makes a folder, and removes those of killed runs. `what` is part of its name.
     pub fn new(what: &str) -> Result<Self> {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             sweep(&std::env::temp_dir());
-            // Without it Ctrl-C leaves what the next run sweeps.
+            // If this fails, Ctrl-C leaves folders for the next run to sweep.
             let _ = watch();
         });
         let dir = {
-            // A signal waits for what is being made.
-            let mut there = there();
+            // The lock makes a signal wait for the new folder.
+            let mut folders = folders();
             let dir = tempfile::Builder::new()
                 .prefix(&format!("{PREFIX}{what}-"))
                 .tempdir()
                 .context("making a temporary folder")?;
-            there.push(dir.path().to_owned());
+            folders.push(dir.path().to_owned());
             dir
         };
         // Lock before the rename: another run may be sweeping.
@@ -69,30 +68,30 @@ impl ScratchFolder {
 
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
-        // Keep it in the list until it is gone, for signals. `dir` tries again if this fails.
+        // It stays in the list until it is gone, for signals. `dir` tries again if this fails.
         let _ = fs_err::remove_dir_all(self.dir.path());
-        there().retain(|path| path != self.dir.path());
+        folders().retain(|path| path != self.dir.path());
     }
 }
 
-fn there() -> MutexGuard<'static, Vec<PathBuf>> {
-    THERE.lock().unwrap_or_else(PoisonError::into_inner)
+fn folders() -> MutexGuard<'static, Vec<PathBuf>> {
+    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes the folders when a signal ends this process.
 fn watch() -> Result<()> {
-    for signal in interrupt::ASKING {
+    for signal in interrupt::SIGNALS {
         let signal = signal.as_raw();
         let (mut woken, wakes) = UnixStream::pair()?;
         signal_hook::low_level::pipe::register(signal, wakes)?;
         std::thread::spawn(move || {
             while woken.read_exact(&mut [0]).is_ok() {
-                // A task that listens for itself puts everything away in its own time.
+                // A task that listens itself cleans up in its own time.
                 if !interrupt::is_listening() {
-                    let folders = there();
-                    folders.iter().for_each(|folder| remove(folder));
-                    // A writer may have made it anew.
-                    folders.iter().for_each(|folder| remove(folder));
+                    let folders = folders();
+                    // Twice, because a program may have created a folder again.
+                    let twice = folders.iter().chain(folders.iter());
+                    twice.for_each(|folder| remove(folder));
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
                 }
             }
@@ -101,7 +100,7 @@ fn watch() -> Result<()> {
     Ok(())
 }
 
-/// Removes a folder into which a program may be writing still.
+/// Removes a folder into which a program may still write.
 fn remove(folder: &Path) {
     for _ in 0..50 {
         let _ = fs_err::remove_dir_all(folder);
@@ -117,14 +116,12 @@ fn sweep(folder: &Path) {
     let Ok(items) = fs_err::read_dir(folder) else {
         return;
     };
-    let ours = items.flatten().filter(|item| {
-        let name = item.file_name();
-        name.to_string_lossy().starts_with(PREFIX)
-    });
-    let abandoned = ours
-        .map(|item| item.path())
-        .filter(|path| is_abandoned(path));
-    abandoned.for_each(|path| remove(&path));
+    for item in items.flatten() {
+        let (name, path) = (item.file_name(), item.path());
+        if name.to_string_lossy().starts_with(PREFIX) && is_abandoned(&path) {
+            remove(&path);
+        }
+    }
 }
 
 fn is_abandoned(folder: &Path) -> bool {

@@ -1,10 +1,9 @@
-//! What a secret is: names of variables that hold one, and texts that look like one.
+//! Detects secrets: by the names of variables, and by the form of tokens.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Whether a variable of this name holds a secret.
 pub fn is_secret(key: &str) -> bool {
     let parts: Vec<String> = key.split('_').map(str::to_uppercase).collect();
     let Some((last, before)) = parts.split_last() else {
@@ -12,17 +11,14 @@ pub fn is_secret(key: &str) -> bool {
     };
     match last.as_str() {
         "TOKEN" | "SECRET" | "PASSWORD" | "PASSWD" | "APIKEY" => true,
-        "KEY" => {
-            let kinds = ["API", "ACCESS", "SECRET", "PRIVATE"];
-            before
-                .last()
-                .is_some_and(|word| kinds.contains(&word.as_str()))
-        }
+        "KEY" => before
+            .last()
+            .is_some_and(|kind| matches!(kind.as_str(), "API" | "ACCESS" | "SECRET" | "PRIVATE")),
         _ => false,
     }
 }
 
-/// What services give out: how it begins, how long the rest is at least, and its name.
+/// Tokens of services: the prefix, the minimum length of the rest, and the name.
 const TOKENS: &[(&str, usize, &str)] = &[
     ("hf_", 30, "a Hugging Face token"),
     ("rpa_", 30, "a RunPod API key"),
@@ -45,7 +41,7 @@ const TOKENS: &[(&str, usize, &str)] = &[
 /// The shortest token is one of AWS.
 const SHORTEST: usize = 20;
 
-/// The token in a text, if there is one.
+/// The kind of token in a text, if there is one.
 pub fn token(text: &str) -> Option<&'static str> {
     // Most texts are too short for any.
     if text.len() < SHORTEST {
@@ -57,7 +53,6 @@ pub fn token(text: &str) -> Option<&'static str> {
     text.split(is_edge).find_map(token_word)
 }
 
-/// Whether a character is part of no token.
 fn is_edge(c: char) -> bool {
     !(c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
@@ -92,7 +87,7 @@ pub fn masked(text: &str) -> Cow<'_, str> {
         let is_ssh = text[..at].to_ascii_lowercase().ends_with("ssh");
         if let Some(end) = host.rfind('@') {
             let login = &host[..end];
-            // `git@` is part of the place, and a variable is no secret.
+            // In an address for ssh, the user's name is no secret.
             let from = match login.split_once(':') {
                 Some((name, _)) if is_ssh => name.len() + 1,
                 None if is_ssh => end,
@@ -116,7 +111,7 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     hidden.sort_by_key(|range| range.start);
     let (mut out, mut done) = (String::new(), 0);
     for range in hidden {
-        // A token in what is hidden already.
+        // A token may be inside of a hidden range.
         if range.start >= done {
             out.push_str(&text[done..range.start]);
             out.push_str(MASK);
@@ -127,15 +122,10 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What stands between the characters that divide a text, and from where on.
-fn words(text: &str, divides: fn(char) -> bool) -> impl Iterator<Item = (usize, &str)> {
-    let mut next = 0;
-    text.split(divides).map(move |word| {
-        let at = next;
-        let after = text[at + word.len()..].chars().next();
-        next = at + word.len() + after.map_or(0, char::len_utf8);
-        (at, word)
-    })
+/// The parts of a text between separators, each with its offset.
+fn words(text: &str, is_separator: fn(char) -> bool) -> impl Iterator<Item = (usize, &str)> {
+    let words = text.split(is_separator);
+    words.map(|word| (word.as_ptr().addr() - text.as_ptr().addr(), word))
 }
 
 fn is_after_address(c: char) -> bool {

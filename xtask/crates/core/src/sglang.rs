@@ -39,12 +39,8 @@ pub struct Flag {
 }
 
 impl Flag {
-    /// Whether the flag stands alone: a switch without a value.
     pub fn is_switch(&self) -> bool {
-        matches!(
-            self.kind.as_str(),
-            "store_true" | "no_value" | "boolean_optional"
-        )
+        ["store_true", "no_value", "boolean_optional"].contains(&&*self.kind)
     }
 
     /// Whether `SGLang` would take `value`; flags without choices take anything.
@@ -55,21 +51,6 @@ impl Flag {
         };
         let choices = self.choices.as_ref();
         choices.is_none_or(|choices| choices.iter().any(|choice| written(choice) == value))
-    }
-}
-
-/// How well a table fits the release that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exactness {
-    /// It is that release's own.
-    Exact,
-    /// That release has no table; this is the nearest older one's, or the oldest of all.
-    Nearest { asked: String },
-}
-
-impl Exactness {
-    pub fn is_exact(&self) -> bool {
-        matches!(self, Self::Exact)
     }
 }
 
@@ -87,42 +68,37 @@ const ABBREVIATIONS: [(&str, &str); 3] = [
 ];
 
 impl Table {
-    /// The table for a release such as `0.5.19`, `v0.4.6.post4` or `latest`.
-    pub fn for_version(version: &str) -> (Self, Exactness) {
-        let wanted = version.strip_prefix('v').unwrap_or(version);
+    /// The table for a release such as `0.5.19`, `v0.4.6.post4` or `latest`, and whether it is that
+    /// release's own. Otherwise it is the nearest older release's, or the oldest of all.
+    pub fn for_version(version: &str) -> (Self, bool) {
+        let version = version.strip_prefix('v').unwrap_or(version);
         let releases = &DATA.releases;
-        let last = releases.len().saturating_sub(1);
-        if let Some(release) = releases.iter().position(|known| known == wanted) {
-            return (Self { release }, Exactness::Exact);
+        if let Some(release) = releases.iter().position(|known| known == version) {
+            return (Self { release }, true);
         }
-        let is_number = wanted.starts_with(|c: char| c.is_ascii_digit());
-        let is_older = |known: &String| order(known, wanted) != Ordering::Greater;
-        let release = if is_number {
-            releases.iter().rposition(is_older).unwrap_or_default()
-        } else {
-            last
-        };
-        let asked = wanted.to_owned();
-        (Self { release }, Exactness::Nearest { asked })
+        if !version.starts_with(|c: char| c.is_ascii_digit()) {
+            return (Self::newest(), false);
+        }
+        let is_older = |known: &String| order(known, version) != Ordering::Greater;
+        let release = releases.iter().rposition(is_older).unwrap_or_default();
+        (Self { release }, false)
     }
 
     /// The tables for a release: its own, or those of its known neighbours.
     pub fn around(version: &str) -> Vec<Self> {
-        let (table, exactness) = Self::for_version(version);
+        let (table, is_exact) = Self::for_version(version);
         let version = version.trim_start_matches('v');
-        let between = !exactness.is_exact() && version.starts_with(|c: char| c.is_ascii_digit());
-        let next = table.newer().filter(|_| between);
+        let is_between = !is_exact && version.starts_with(|c: char| c.is_ascii_digit());
+        let next = table.newer().filter(|_| is_between);
         std::iter::once(table).chain(next).collect()
     }
 
-    /// The newest release that is known.
     pub fn newest() -> Self {
         Self {
             release: DATA.releases.len().saturating_sub(1),
         }
     }
 
-    /// The next newer release that is known.
     pub fn newer(self) -> Option<Self> {
         let release = self.release + 1;
         (release < DATA.releases.len()).then_some(Self { release })
@@ -136,18 +112,16 @@ impl Table {
     /// The flag with this name or alias. Abbreviations don't match: their meaning changes between
     /// releases.
     pub fn flag(self, name: &str) -> Option<(&'static str, &'static Flag)> {
-        let written_out = ABBREVIATIONS.iter().find(|(short, _)| *short == name);
-        let name = written_out.map_or(name, |(_, long)| long);
-        let own = |name: &str| {
+        let abbreviation = ABBREVIATIONS.iter().find(|(short, _)| *short == name);
+        let name = abbreviation.map_or(name, |(_, long)| long);
+        let by_name = |name: &str| {
             let (name, definitions) = DATA.flags.get_key_value(name)?;
             Some((*name, definitions.of(self.release)?))
         };
-        own(name).or_else(|| {
-            let owners = DATA.aliases.get(name)?;
-            let (_, owner) = owners
-                .iter()
-                .find(|(release, _)| *release == self.release)?;
-            own(owner)
+        by_name(name).or_else(|| {
+            let mut owners = DATA.aliases.get(name)?.iter();
+            let (_, owner) = owners.find(|(release, _)| *release == self.release)?;
+            by_name(owner)
         })
     }
 }
@@ -205,26 +179,18 @@ pub fn is_plain(successor: &str) -> bool {
 
 /// What is known of a flag over all releases, by name or alias.
 pub fn history(flag: &str) -> History {
-    // Both lists are in order, so their ends are all that has to be put in order.
-    fn ends(releases: &[String], indices: impl Iterator<Item = usize>) -> [Option<&String>; 2] {
-        let (first, last) = indices.fold((usize::MAX, 0), |(a, b), i| (a.min(i), b.max(i)));
-        let last = (first <= last).then(|| releases.get(last)).flatten();
-        [releases.get(first), last]
-    }
-    let own = DATA.flags.get(flag).map_or(&[][..], Definitions::all);
-    let owners = DATA.aliases.get(flag).map_or(&[][..], Vec::as_slice);
-    let older = DATA.history.get(flag).map_or(&[][..], Vec::as_slice);
-    let with_table = own.iter().flat_map(|(releases, _)| releases).copied();
-    let with_table = with_table.chain(owners.iter().map(|&(release, _)| release));
-    let newer = ends(&DATA.releases, with_table);
-    let older = ends(&DATA.history_releases, older.iter().copied());
-    let mut seen: Vec<&String> = newer.into_iter().chain(older).flatten().collect();
-    seen.sort_by(|a, b| order(a, b));
+    let definitions = DATA.flags.get(flag).into_iter().flat_map(Definitions::all);
+    let owners = DATA.aliases.get(flag).into_iter().flatten();
+    let with_table = definitions.flat_map(|(releases, _)| releases);
+    let with_table = with_table.chain(owners.map(|(release, _)| release));
+    let older = DATA.history.get(flag).into_iter().flatten();
+    let newer = with_table.filter_map(|index| DATA.releases.get(*index));
+    let older = older.filter_map(|index| DATA.history_releases.get(*index));
+    let seen: Vec<&String> = newer.chain(older).collect();
+    let first = seen.iter().min_by(|a, b| order(a, b));
+    let last = seen.iter().max_by(|a, b| order(a, b));
     History {
-        seen: seen
-            .first()
-            .zip(seen.last())
-            .map(|(first, last)| ((*first).clone(), (*last).clone())),
+        seen: first.zip(last).map(|(a, b)| ((*a).clone(), (*b).clone())),
         successor: successor(flag),
         nearest: DATA.nearest.get(flag).map(String::as_str),
     }
@@ -240,11 +206,13 @@ pub fn is_known(flag: &str) -> bool {
 
 /// The oldest and the newest release of which anything is known.
 pub fn known_releases() -> (&'static str, &'static str) {
-    let all = DATA.releases.iter().chain(&DATA.history_releases);
-    let mut all: Vec<&str> = all.map(String::as_str).collect();
-    all.sort_by(|a, b| order(a, b));
-    let [first, last] = [all.first(), all.last()].map(|end| end.copied().unwrap_or_default());
-    (first, last)
+    let all = || DATA.releases.iter().chain(&DATA.history_releases);
+    let first = all().min_by(|a, b| order(a, b));
+    let last = all().max_by(|a, b| order(a, b));
+    (
+        first.map_or("", |first| first),
+        last.map_or("", |last| last),
+    )
 }
 
 /// The environment variable that stands for a flag: `--tp-size` is `TP_SIZE`.
@@ -257,9 +225,8 @@ pub fn env_name(flag: &str) -> String {
 /// The order of releases: by their numbers, so that 0.5.10 comes after 0.5.2.
 pub fn order(a: &str, b: &str) -> Ordering {
     let numbers = |text: &str| -> Vec<u64> {
-        text.split(|c: char| !c.is_ascii_digit())
-            .filter_map(|n| n.parse().ok())
-            .collect()
+        let parts = text.split(|c: char| !c.is_ascii_digit());
+        parts.filter_map(|part| part.parse().ok()).collect()
     };
     numbers(a).cmp(&numbers(b))
 }
@@ -363,8 +330,8 @@ mod tests {
 
     #[test]
     fn a_flag_is_found_by_name_and_by_alias_of_its_release() {
-        let (table, exactness) = Table::for_version("0.5.19");
-        assert!(exactness.is_exact());
+        let (table, is_exact) = Table::for_version("0.5.19");
+        assert!(is_exact);
         assert_eq!(table.flag("--tp-size").unwrap().0, "--tp-size");
         assert_eq!(table.flag("--tensor-parallel-size").unwrap().0, "--tp-size");
         assert_eq!(
@@ -385,14 +352,8 @@ mod tests {
 
     #[test]
     fn a_release_without_a_table_takes_the_nearest_older_one_and_says_so() {
-        let (table, exactness) = Table::for_version("0.5.20");
-        assert_eq!(table.release(), "0.5.19");
-        assert_eq!(
-            exactness,
-            Exactness::Nearest {
-                asked: "0.5.20".into()
-            }
-        );
+        let (table, is_exact) = Table::for_version("0.5.20");
+        assert_eq!((table.release(), is_exact), ("0.5.19", false));
         assert_eq!(Table::for_version("0.1").0.release(), "0.3.3");
         assert_eq!(
             Table::for_version("latest").0.release(),

@@ -1,13 +1,12 @@
-//! What was probably meant: the known word that is nearest to an unknown one.
+//! Suggests the known word that is nearest to an unknown one.
 
 use std::cell::Cell;
 
-/// How sure a guess is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sure {
-    /// The same letters: other case, other separators, one more `s`.
+    /// The same letters, with another case or other separators.
     Same,
-    /// A slip or two away.
+    /// A few typing mistakes away.
     Near,
 }
 
@@ -19,17 +18,17 @@ pub fn letters(text: &str) -> String {
         .collect()
 }
 
-/// Further names are not looked at.
+/// Longer lists are cut, to limit the time.
 const MOST_NAMES: usize = 2000;
 
-/// A word with more slips is another one.
-const MOST_SLIPS: usize = 3;
+/// A word with more typing mistakes is another word.
+const MOST_MISTAKES: usize = 3;
 
 thread_local! {
     static COMPARED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How many names this thread has compared; tests of long lists count this instead of seconds.
+/// How many names this thread has compared. Tests of long lists check this instead of the time.
 pub fn compared() -> usize {
     COMPARED.get()
 }
@@ -63,10 +62,9 @@ pub fn nearest<'a>(
 ) -> Option<(&'a str, Sure)> {
     let wanted = letters(text);
     let mut best: Option<(usize, &str)> = None;
-    // Limits the time for long lists.
     for name in names.into_iter().take(MOST_NAMES) {
         COMPARED.set(COMPARED.get() + 1);
-        if name.len().abs_diff(text.len()) > MOST_SLIPS + name.len() / 2 {
+        if name.len().abs_diff(text.len()) > MOST_MISTAKES + name.len() / 2 {
             continue;
         }
         let have = letters(name);
@@ -74,7 +72,7 @@ pub fn nearest<'a>(
             return Some((name, Sure::Same));
         }
         // Names with other numbers are different: llama3 is not llama4.
-        if wanted.len().abs_diff(have.len()) > MOST_SLIPS || !digits(&wanted).eq(digits(&have)) {
+        if wanted.len().abs_diff(have.len()) > MOST_MISTAKES || !digits(&wanted).eq(digits(&have)) {
             continue;
         }
         let distance = strsim::damerau_levenshtein(&wanted, &have);
@@ -83,12 +81,12 @@ pub fn nearest<'a>(
         }
     }
     let (distance, name) = best?;
-    // One slip in a short word, two in a longer one; but never half of the word.
+    // One mistake in a short word, two in a longer one, but never half of the word.
     let allowed = match letters(name).len() {
         0..=3 => 0,
         4..=6 => 1,
         7..=14 => 2,
-        _ => MOST_SLIPS,
+        _ => MOST_MISTAKES,
     };
     (distance <= allowed).then_some((name, Sure::Near))
 }

@@ -46,7 +46,7 @@ pub struct Args {
 
     /// Leave out what is less bad
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "warning")]
-    pub min_severity: xtask_core::finding::Severity,
+    pub min_severity: crate::rule::Severity,
 
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]

@@ -1,16 +1,18 @@
-//! The task, from its options to its outcome.
+//! Runs the task.
 
 use std::path::Path;
 
 use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
+use crate::finding::sort;
+use crate::formats::text;
 use crate::lint::LintReport;
-use crate::report::{outcome, print};
+use crate::report::print;
 use crate::rule::Rule;
 use crate::{fix, pages, registry, targets};
 use xtask_core::outcome::{Outcome, UsageError};
-use xtask_core::{finding, output, suggest};
+use xtask_core::{output, suggest};
 
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     if let Some(folder) = &args.write_generated {
@@ -21,13 +23,13 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     if let Some(pattern) = &args.explain {
-        let rules = meant(pattern)?.into_iter();
+        let rules = matching(pattern)?.into_iter();
         let pages: Vec<String> = rules.map(|rule| pages::page(rule, 1)).collect();
         output::print(&format!("{}\n", pages.join("\n\n")))?;
         return Ok(Outcome::Done);
     }
     for pattern in args.select.iter().chain(&args.ignore) {
-        meant(pattern)?;
+        matching(pattern)?;
     }
     let mut targets = targets::resolve(repo, &args.paths)?;
     if matches!(args.format, LintFormat::Github | LintFormat::Sarif) {
@@ -36,45 +38,47 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             target.show_from_git_root();
         }
     }
-    let fixes = args.fix || args.unsafe_fixes || args.dry_run;
-    let mut left = LintReport::default();
+    let is_fixing = args.fix || args.unsafe_fixes || args.dry_run;
+    let mut report = LintReport::default();
     let mut fixed = 0;
     for target in &mut targets {
-        if fixes {
+        if is_fixing {
             fixed += fix::run(target, args)?;
         }
-        left.take(target, args)?;
+        report.add(target, args)?;
     }
-    finding::sort(&mut left.findings);
-    let outcome = outcome(&left.findings);
+    sort(&mut report.findings);
     let counted = output::counted(fixed, "finding");
     if args.dry_run && fixed > 0 {
         output::print(&format!("hub-lint: would fix {counted}\n"))?;
         return Ok(Outcome::Findings);
     } else if args.dry_run {
         output::print("hub-lint: nothing to fix\n")?;
-    } else if fixes && targets.iter().any(|target| target.root.is_none()) {
-        // Standard output holds the text.
-        if !left.findings.is_empty() {
-            output::tell(&output::text::plain(&left.findings, &left.sources));
+    } else if is_fixing && targets.iter().any(|target| target.root.is_none()) {
+        // Standard output has the fixed text, so findings go to standard error.
+        if !report.findings.is_empty() {
+            output::tell(&text::plain(&report.findings, &report.sources));
         }
     } else {
-        print(&left, args)?;
+        print(&report, args)?;
         if fixed > 0 && args.format == LintFormat::Text {
             output::print(&format!("hub-lint: fixed {counted}\n"))?;
         }
     }
-    Ok(outcome)
+    Ok(if report.findings.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Findings
+    })
 }
 
-/// The rules that a pattern means; none is wrong usage.
-fn meant(pattern: &str) -> Result<Vec<&'static Rule>, UsageError> {
-    let mut rules = registry::all().to_vec();
-    rules.retain(|rule| rule.means(pattern));
+/// The rules that match a pattern; it is wrong usage if there is none.
+fn matching(pattern: &str) -> Result<Vec<&'static Rule>, UsageError> {
+    let all = registry::all().iter().copied();
+    let rules: Vec<&Rule> = all.clone().filter(|rule| rule.matches(pattern)).collect();
     if !rules.is_empty() {
         return Ok(rules);
     }
-    let all = registry::all().iter();
     let guess = suggest::nearest(pattern, all.flat_map(|rule| [rule.code, rule.name]));
     let guess = guess.map_or_else(String::new, |(name, _)| format!(" Did you mean `{name}`?"));
     Err(UsageError(format!(

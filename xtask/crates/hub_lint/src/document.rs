@@ -1,8 +1,8 @@
-//! One of the Hub's files, read.
+//! One of the Hub's files.
 
-use worker_files::json::JsonNode;
+use crate::finding::{Finding, Location};
 pub use worker_files::json::short;
-use xtask_core::finding::{Finding, Location, Span};
+use worker_files::json::{JsonNode, Span};
 use xtask_core::tree::RepoPath;
 
 use crate::facts::{self, FieldTable};
@@ -40,8 +40,7 @@ pub struct HubDocument {
 }
 
 impl HubDocument {
-    /// Begins a finding at bytes of this file.
-    pub fn at(&self, rule: &Rule, span: &Span, message: impl Into<String>) -> Finding {
+    pub fn at(&self, rule: &'static Rule, span: &Span, message: impl Into<String>) -> Finding {
         rule.at(self.place(span), message)
     }
 
@@ -49,7 +48,7 @@ impl HubDocument {
         self.root.at("config")
     }
 
-    /// Where the file declares its variables, or would.
+    /// The place where the file declares its variables, or would.
     pub fn env(&self) -> Span {
         let config = self.root.get("config").unwrap_or(&self.root);
         let env = config.member("env");
@@ -65,7 +64,7 @@ impl HubDocument {
     }
 }
 
-/// The first byte of a value: enough to point at.
+/// The first byte of a value, as a place for findings.
 pub fn begin(node: &JsonNode) -> Span {
     node.span.start..node.span.start + 1
 }

@@ -1,13 +1,13 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
+use crate::finding::{Finding, Safety};
 pub use worker_files::json::quote;
-use worker_files::json::{JsonNode, Member, removal};
-use xtask_core::finding::{Finding, Safety, Span};
+use worker_files::json::{JsonNode, Member, Span, removal};
 use xtask_core::suggest::Sure;
 
 pub type Replace = (Span, String);
 
-/// Whether a guess can be written without a look.
+/// Whether a guess needs review.
 pub fn safety(sure: Sure) -> Safety {
     match sure {
         Sure::Same => Safety::Safe,
@@ -15,8 +15,8 @@ pub fn safety(sure: Sure) -> Safety {
     }
 }
 
-/// Says what was probably meant, and writes that in the place of a text.
-pub fn meant(finding: Finding, safety: Safety, span: &Span, right: &str) -> Finding {
+/// Suggests a word, with a fix that writes it.
+pub fn did_you_mean(finding: Finding, safety: Safety, span: &Span, right: &str) -> Finding {
     let finding = finding.help(format!("did you mean `{right}`?"));
     finding.write(safety, span, right, quote(right))
 }
@@ -24,7 +24,6 @@ pub fn meant(finding: Finding, safety: Safety, span: &Span, right: &str) -> Find
 /// Removes a member with the comma that goes with it.
 pub fn remove(object: &JsonNode, member: &Member) -> Replace {
     let members = object.members();
-    // They are in the order of the text.
     let before = |other: &Member| other.key_span.start < member.key_span.start;
     removal(members, members.partition_point(before))
 }
@@ -33,7 +32,7 @@ pub fn remove(object: &JsonNode, member: &Member) -> Replace {
 pub fn add(text: &str, object: &JsonNode, key: &str, value: &str) -> Replace {
     let member = format!("{}: {value}", quote(key));
     if let Some(last) = object.members().last() {
-        // What stands before the last key is what has to stand before the new one.
+        // The space before the last key also goes before the new one.
         let start = text[..last.key_span.start].trim_end().len();
         let space = &text[start..last.key_span.start];
         let end = last.value.span.end;

@@ -1,16 +1,15 @@
-//! What is known of the Hub's two files: keys, types, words, GPUs, CUDA versions. The rules, the
-//! schemas and the documentation are made from these tables and from nothing else.
+//! The facts about the Hub's two files: keys, types, words, GPUs, CUDA versions. The rules, the schemas
+//! and the documentation use these tables only.
 //!
 //! Sources: the Hub's publishing guide, RunPod's list of GPU types (February 2026), RunPod's Flash
 //! documentation for three of the pools, and what published listings really use.
 
 use worker_files::is_one_of;
 
-/// What a key may hold.
 #[derive(Debug, Clone, Copy)]
 pub enum ValueShape {
     Text,
-    /// One of some words; what they are is judged by a rule of its own.
+    /// One of some words, which has a rule of its own.
     Word(&'static [&'static str]),
     /// A text of at most so many characters.
     Limited(usize),
@@ -19,7 +18,7 @@ pub enum ValueShape {
     Count,
     Whole,
     Number,
-    /// A string, number or boolean; null where it says nothing.
+    /// A string, number, boolean or null.
     Scalar,
     Object(&'static FieldTable),
     List(&'static ValueShape),
@@ -44,7 +43,6 @@ impl ValueShape {
     }
 }
 
-/// Whether a key has to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     Required,
@@ -58,16 +56,14 @@ pub struct FieldRule {
     pub key: &'static str,
     pub shape: ValueShape,
     pub need: Presence,
-    /// For the schema, the editor and the messages: what it is.
+    /// A description for the schema, editors and messages.
     pub about: &'static str,
-    /// Other names that people give it.
     pub aliases: &'static [&'static str],
 }
 
-/// The keys of one kind of object.
 #[derive(Debug)]
 pub struct FieldTable {
-    /// "the listing", "`config`": what messages call it.
+    /// The object's name in messages: "the listing", "`config`".
     pub what: &'static str,
     pub fields: &'static [FieldRule],
 }
@@ -88,7 +84,7 @@ impl FieldTable {
         fields.filter(|field| field.need != Presence::Seen)
     }
 
-    /// Whether it is this table, and not only one like it.
+    /// Whether both are the same table, and not just equal ones.
     pub fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
@@ -203,14 +199,12 @@ pub fn may_be_in_a_pool(id: &str) -> bool {
 
 /// Whether a pool or GPU is of the Blackwell generation, which needs CUDA 12.8.
 pub fn is_blackwell(name: &str) -> bool {
-    let pool = ["BLACKWELL", "ADA_32_PRO"];
-    let gpu = ["Blackwell", "RTX 5080", "RTX 5090", "B200", "B300"];
-    let mut parts = pool.iter().chain(&gpu);
-    parts.any(|part| name.contains(part))
+    let pools = ["BLACKWELL", "ADA_32_PRO"];
+    let gpus = ["Blackwell", "RTX 5080", "RTX 5090", "B200", "B300"];
+    pools.iter().chain(&gpus).any(|part| name.contains(part))
 }
 
-/// Declares tables, a line for each key: its shape, whether it has to be there, what it is, and
-/// other names that people give it.
+/// Declares tables, with a line for each key: shape, presence, description and aliases.
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident = $what:literal { $(
         $key:literal: $shape:expr, $need:ident, $about:literal $([$($alias:literal),+])?;
@@ -326,13 +320,10 @@ tables! {
     }
 }
 
-/// Keys of a test by which people hope to check the answer; the Hub looks at the status alone.
-pub const ASSERTIONS: &str = "\
-    assert command expected headers method output path request validation";
-
-/// Whether a key of a test is one of those.
+/// Whether a key of a test is meant to check the answer. The Hub checks the status only.
 pub fn is_assertion(key: &str) -> bool {
     let lower = key.to_lowercase();
     let starts = ["expect", "assert", "validat"];
-    is_one_of(ASSERTIONS, key) || starts.iter().any(|start| lower.starts_with(start))
+    is_one_of("command headers method output path request", key)
+        || starts.iter().any(|start| lower.starts_with(start))
 }

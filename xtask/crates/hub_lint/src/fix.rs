@@ -1,21 +1,22 @@
-//! Applies fixes: overlapping edits wait for the next pass, and none may break the JSON.
+//! Applies fixes. Overlapping edits wait for the next pass, and no fix may break the JSON.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 
 use crate::args::Args;
-use crate::report::wanted;
+use crate::finding::{Edit, Fix, Safety};
+use crate::report::is_selected;
 use crate::targets::LintTarget;
 use worker_files::json;
-use xtask_core::finding::{Edit, Fix, Safety, Span};
+use worker_files::json::Span;
 use xtask_core::output::{self, diff};
 use xtask_core::tree::{RepoPath, Tree};
 
-/// More passes than fixes that one fix can make possible.
+/// The maximum of passes, since a fix may make others possible.
 const PASSES: usize = 20;
 
-/// Fixes what can be fixed, or with a dry run shows it; how many findings that are.
+/// Fixes a target, or shows the fixes with a dry run. Returns the number of fixed findings.
 pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
     let fixed = fix(target, args)?;
     if !args.dry_run {
@@ -24,15 +25,14 @@ pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
     }
     for (path, new) in &target.fixed {
         let shown = path.inside(&target.prefix).to_string();
-        let [before, after] =
-            ["a", "b"].map(|side| format!("{side}/{}", shown.trim_start_matches('/')));
+        let name = shown.trim_start_matches('/');
+        let (before, after) = (format!("a/{name}"), format!("b/{name}"));
         let diff = diff::unified(&before, &after, &target.tree.read(path)?, new);
         output::print(&diff::coloured(&diff, ""))?;
     }
     Ok(fixed)
 }
 
-/// Passes until nothing is left to fix; how many findings were.
 fn fix(target: &mut LintTarget, args: &Args) -> Result<usize> {
     let allowed = if args.unsafe_fixes {
         Safety::Unsafe
@@ -42,48 +42,45 @@ fn fix(target: &mut LintTarget, args: &Args) -> Result<usize> {
     let mut fixed = 0;
     for _ in 0..PASSES {
         let findings = target.lint()?.findings;
-        let wanted = findings.iter().filter(|finding| wanted(finding, args));
-        let fixes = wanted.filter_map(|finding| finding.fix.as_ref());
+        let selected = findings.iter().filter(|it| is_selected(it, args));
+        let fixes = selected.filter_map(|finding| finding.fix.as_ref());
         let fixes: Vec<&Fix> = fixes.filter(|fix| fix.safety <= allowed).collect();
-        let made = pass(target, &fixes)?;
-        if made == 0 {
+        let count = pass(target, &fixes)?;
+        if count == 0 {
             break;
         }
-        fixed += made;
+        fixed += count;
     }
     Ok(fixed)
 }
 
-/// One pass: each fix whose edits touch no earlier one's.
+/// Makes each fix whose edits touch no earlier one's. Returns their number.
 fn pass(target: &mut LintTarget, fixes: &[&Fix]) -> Result<usize> {
     // Edits are of the finding's own file.
     let mut by_path: BTreeMap<&RepoPath, Vec<&[Edit]>> = BTreeMap::new();
     for fix in fixes {
         if let Some(first) = fix.edits.first() {
-            by_path
-                .entry(&first.place.path)
-                .or_default()
-                .push(&fix.edits);
+            let path = &first.place.path;
+            by_path.entry(path).or_default().push(&fix.edits);
         }
     }
-    let mut made = 0;
+    let mut fixed = 0;
     for (path, fixes) in by_path {
         let old = target.read(path)?;
-        // All of them, or where they break the JSON together the first that does not.
+        // All of them or, if they break the JSON together, the first that does not break it.
         let single = fixes.iter().map(std::slice::from_ref);
-        let mut tried = std::iter::once(&fixes[..])
-            .chain(single)
-            .map(|fixes| apply(&old, fixes));
-        let good = tried.find(|(new, _)| !breaks(&old, new));
+        let choices = std::iter::once(&fixes[..]).chain(single);
+        let mut results = choices.map(|fixes| apply(&old, fixes));
+        let good = results.find(|(new, _)| !breaks(&old, new));
         if let Some((new, count @ 1..)) = good.filter(|(new, _)| *new != old) {
             target.fixed.insert(path.clone(), new);
-            made += count;
+            fixed += count;
         }
     }
-    Ok(made)
+    Ok(fixed)
 }
 
-/// Applies the fixes that don't touch each other, the first come first.
+/// Applies the fixes that don't touch an earlier one. Returns the text and their number.
 pub fn apply(old: &[u8], fixes: &[&[Edit]]) -> (Vec<u8>, usize) {
     let mut taken: Vec<(&Span, &str)> = Vec::new();
     let mut made = 0;
@@ -97,7 +94,7 @@ pub fn apply(old: &[u8], fixes: &[&[Edit]]) -> (Vec<u8>, usize) {
             made += 1;
         }
     }
-    // From the end on, places before an edit stay what they are.
+    // Edits from the end on leave earlier offsets as they are.
     taken.sort_by_key(|(span, _)| std::cmp::Reverse((span.start, span.end)));
     let mut new = old.to_vec();
     for (span, with) in taken {

@@ -1,14 +1,16 @@
 //! `hub-lint`: the linter that the RunPod Hub doesn't have.
 //!
-//! The way of the data: a tree's files are read and looked at by groups of rules (syntax, shape,
-//! meaning, agreement), and what is found is sorted, filtered and printed.
+//! Groups of rules (syntax, shape, meaning, agreement) check the files of a tree; the findings are
+//! sorted, filtered and printed.
 
 pub mod args;
 mod command;
 mod document;
 mod edit;
 mod facts;
+mod finding;
 mod fix;
+mod formats;
 mod lint;
 mod model;
 mod pages;
@@ -24,6 +26,8 @@ mod targets;
 mod tests;
 
 pub use command::run;
+pub use finding::{Counts, Finding};
 pub use lint::{LintReport, lint, lint_directory};
 pub use report::summary;
+pub use rule::Severity;
 pub use suppressions::FILE as SUPPRESSIONS;

@@ -1,4 +1,4 @@
-//! Lints one tree: reads the Hub's files, asks the rules, leaves out what is suppressed.
+//! Lints one tree: reads the Hub's files, applies the rules, and leaves out suppressed findings.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,16 +6,15 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::document::{HubDocument, Which};
+use crate::finding::{self, Finding, Location};
+use crate::formats::Sources;
 use crate::rules::{check_file, cross_file};
 use crate::{registry, suppressions};
-use xtask_core::finding::{self, Finding, Location};
-use xtask_core::output::Sources;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
-/// How many findings of one rule in one file are shown; the others are only counted.
+/// How many findings of one rule in one file are kept; the others are only counted.
 const MOST_OF_A_KIND: usize = 50;
 
-/// What was found in one repository.
 #[derive(Debug, Default)]
 pub struct LintReport {
     pub findings: Vec<Finding>,
@@ -30,13 +29,13 @@ pub fn lint(tree: &dyn Tree, whole: bool) -> Result<LintReport> {
     let mut report = LintReport::default();
     let findings = &mut report.findings;
     let mut documents: Vec<HubDocument> = Vec::new();
-    let hub_inside = tree.entries().contains_key(&".runpod/hub.json".into());
+    let is_hub_in_runpod = tree.entries().contains_key(&".runpod/hub.json".into());
     for which in [Which::Hub, Which::Tests] {
         let Some((path, bytes)) = find(tree, which)? else {
             continue;
         };
-        // A tests.json at the root, with the listing in `.runpod/`, may be of another tool.
-        if hub_inside && path == "tests.json" && !looks_like_tests(&bytes) {
+        // A tests.json at the root may belong to another tool if the listing is in `.runpod/`.
+        if is_hub_in_runpod && path == "tests.json" && !looks_like_tests(&bytes) {
             continue;
         }
         report.files += 1;
@@ -74,8 +73,8 @@ fn find(tree: &dyn Tree, which: Which) -> Result<Option<(RepoPath, Vec<u8>)>> {
 /// Sorts the findings, keeps the first of each rule in each file and counts the rest.
 fn shorten(findings: &mut Vec<Finding>) {
     finding::sort(findings);
-    let key = |finding: &Finding| (finding.code, finding.place.path.clone());
-    let mut counts: HashMap<(&'static str, RepoPath), usize> = HashMap::new();
+    let key = |finding: &Finding| (finding.rule.code, finding.place.path.clone());
+    let mut counts: HashMap<(&str, RepoPath), usize> = HashMap::new();
     findings.retain(|finding| {
         let nth = counts.entry(key(finding)).or_default();
         *nth += 1;
@@ -95,12 +94,11 @@ pub fn lint_directory(root: &Path) -> Result<LintReport> {
 }
 
 /// Whether a `tests.json` is the Hub's and not another tool's.
-pub fn looks_like_tests(bytes: &[u8]) -> bool {
+fn looks_like_tests(bytes: &[u8]) -> bool {
     let root = worker_files::json::parse(bytes).root;
     root.is_some_and(|root| root.get("tests").is_some() && root.get("config").is_some())
 }
 
-/// One file by itself.
 pub fn alone(path: &RepoPath, which: Which, bytes: &[u8]) -> LintReport {
     let mut report = LintReport {
         files: 1,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask_core::outcome;
 
-/// The task's own options, without a task's name before them.
+/// Lint the RunPod Hub's files: .runpod/hub.json and .runpod/tests.json
 #[derive(Debug, Parser)]
 #[command(name = "hub-lint", version, max_term_width = 80)]
 struct Cli {

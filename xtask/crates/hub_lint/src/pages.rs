@@ -1,23 +1,17 @@
 //! The rules' pages: for `--explain`, for docs/hub-lint.md, and for SARIF.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Result;
 
 use crate::document::Which;
-use crate::facts;
-use crate::rule::Rule;
-use crate::{registry, schema};
+use crate::rule::{REFERENCE, Rule};
+use crate::{facts, registry, schema};
 use xtask_core::outcome::Outcome;
-use xtask_core::output::sarif::Descriptor;
 use xtask_core::suggest;
 
-/// Where the rules' pages are, below the repository's root.
-pub const REFERENCE: &str = "docs/hub-lint-rules.md";
-
-/// What rules look at, by the beginning of their codes. A file that fails in one group is not looked
-/// at in the next.
+/// The groups of rules, by the beginning of their codes. A file that fails in one group is not checked
+/// by the next.
 const GROUPS: [(&str, &str); 4] = [
     ("HUB0", "Syntax"),
     ("HUB1", "Shape"),
@@ -25,7 +19,6 @@ const GROUPS: [(&str, &str); 4] = [
     ("HUB3", "Agreement between files"),
 ];
 
-/// What comes before the rules in the reference.
 const INTRODUCTION: &str = "\
 # The rules of hub-lint
 
@@ -41,33 +34,28 @@ beside it. Each example is run as a test: the bad one is found by its rule and b
 | --- | --- | --- | --- |
 ";
 
-/// One rule's page, with its heading at `level`.
 pub fn page(rule: &Rule, level: usize) -> String {
-    let mut out = String::new();
-    let _ = writeln!(out, "{} {} {}\n", "#".repeat(level), rule.code, rule.name);
+    let (marks, code, name) = ("#".repeat(level), rule.code, rule.name);
     let (severity, fix) = (rule.severity.word(), rule.fixability.words());
-    let summary = sentence(rule.summary);
-    let _ = writeln!(out, "*{severity}; fix: {fix}.* {summary}.\n");
-    let known = known(rule).map_or(String::new(), |known| known + "\n\n");
-    let (text, source) = (rule.text(), rule.source);
-    let _ = write!(out, "{text}\n\n{known}Known from: {source}.");
-    out
+    let (summary, text, names) = (sentence(rule.summary), rule.text(), known_names(rule));
+    format!(
+        "{marks} {code} {name}\n\n*{severity}; fix: {fix}.* {summary}.\n\n{text}\n\n{names}\
+         Known from: {}.",
+        rule.source
+    )
 }
 
-/// The names that a rule compares with.
-fn known(rule: &Rule) -> Option<String> {
+fn known_names(rule: &Rule) -> String {
     use suggest::all_of;
-    Some(match rule.code {
-        "HUB210" => format!("The pools are {}.", all_of(facts::GPU_POOLS)),
-        "HUB211" => format!("The GPU ids are:\n\n- `{}`", facts::GPU_IDS.join("`\n- `")),
-        "HUB215" => format!("The versions are {}.", all_of(facts::CUDA_VERSIONS)),
-        _ => return None,
-    })
-}
-
-pub fn address(rule: &Rule) -> String {
-    let (home, code) = (env!("CARGO_PKG_REPOSITORY"), rule.code.to_lowercase());
-    format!("{home}/blob/main/{REFERENCE}#{code}-{}", rule.name)
+    match rule.code {
+        "HUB210" => format!("The pools are {}.\n\n", all_of(facts::GPU_POOLS)),
+        "HUB211" => format!(
+            "The GPU ids are:\n\n- `{}`\n\n",
+            facts::GPU_IDS.join("`\n- `")
+        ),
+        "HUB215" => format!("The versions are {}.\n\n", all_of(facts::CUDA_VERSIONS)),
+        _ => String::new(),
+    }
 }
 
 pub fn list() -> String {
@@ -93,27 +81,15 @@ pub fn document() -> String {
         let (anchor, fix) = (code.to_lowercase(), rule.fixability.words());
         let summary = rule.summary.replace('|', "\\|");
         let head = format!("[{code} {name}](#{anchor}-{name})");
-        let _ = writeln!(out, "| {head} | {severity} | {fix} | {summary} |");
+        out += &format!("| {head} | {severity} | {fix} | {summary} |\n");
     }
     for (start, title) in GROUPS {
-        let _ = write!(out, "\n## {title}\n");
-        for rule in registry::all().iter().filter(|rule| rule.means(start)) {
-            let _ = write!(out, "\n{}\n", page(rule, 3));
+        out += &format!("\n## {title}\n");
+        for rule in registry::all().iter().filter(|rule| rule.matches(start)) {
+            out += &format!("\n{}\n", page(rule, 3));
         }
     }
     out
-}
-
-pub fn descriptors() -> Vec<Descriptor> {
-    let descriptor = |rule: &&Rule| Descriptor {
-        code: rule.code,
-        name: rule.name,
-        severity: rule.severity,
-        summary: rule.summary,
-        page: rule.text(),
-        address: address(rule),
-    };
-    registry::all().iter().map(descriptor).collect()
 }
 
 pub fn generated() -> Vec<(&'static str, String)> {
@@ -125,7 +101,6 @@ pub fn generated() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Writes the generated files into a repository.
 pub fn write(folder: &Path) -> Result<Outcome> {
     for (path, content) in generated() {
         fs_err::write(folder.join(path), content)?;

@@ -36,7 +36,7 @@ pub fn all() -> &'static [&'static Rule] {
     &ALL
 }
 
-/// The rule with this id or name, whatever its case.
+/// The rule with this id or name, in any case.
 pub fn find(text: &str) -> Option<&'static Rule> {
     let mut rules = all().iter().copied();
     rules.find(|rule| rule.code.eq_ignore_ascii_case(text) || rule.name.eq_ignore_ascii_case(text))

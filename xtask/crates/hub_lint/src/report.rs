@@ -1,46 +1,32 @@
-//! Prints findings and decides the exit code.
-
-use std::fmt::Write;
+//! Prints findings.
 
 use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
+use crate::finding::{Counts, Finding, Safety};
+use crate::formats::{github, json, sarif, text};
 use crate::lint::LintReport;
+use crate::registry;
 use crate::targets::LintTarget;
-use crate::{pages, rule};
-use xtask_core::finding::{Finding, Safety};
-use xtask_core::outcome::Outcome;
-use xtask_core::output::{self, Counts};
+use xtask_core::output;
 
-pub fn outcome(findings: &[Finding]) -> Outcome {
-    if findings.is_empty() {
-        Outcome::Done
-    } else {
-        Outcome::Findings
-    }
-}
-
-/// Whether the command line asks for this finding.
-pub fn wanted(finding: &Finding, args: &Args) -> bool {
-    let is_it = |pattern: &String| rule::means(pattern, finding.code, finding.name);
-    let means = |patterns: &[String]| patterns.iter().any(is_it);
-    (args.select.is_empty() || means(&args.select))
-        && !means(&args.ignore)
+pub fn is_selected(finding: &Finding, args: &Args) -> bool {
+    let matches = |pattern: &String| finding.rule.matches(pattern);
+    (args.select.is_empty() || args.select.iter().any(matches))
+        && !args.ignore.iter().any(matches)
         && finding.severity >= args.min_severity
 }
 
 impl LintReport {
-    /// Lints a target, and takes what the command line asks for, with its paths as people see them.
-    pub fn take(&mut self, target: &LintTarget, args: &Args) -> Result<()> {
+    /// Lints a target, and adds the selected findings with their paths as people see them.
+    pub fn add(&mut self, target: &LintTarget, args: &Args) -> Result<()> {
         let report = target.lint()?;
         self.files += report.files;
         let findings = report.findings.into_iter();
-        let findings = findings.filter(|finding| wanted(finding, args));
-        let shown = findings.map(|finding| finding.inside(&target.prefix));
-        self.findings.extend(shown);
-        for (path, source) in report.sources {
-            self.sources.insert(path.inside(&target.prefix), source);
-        }
+        let findings = findings.filter(|finding| is_selected(finding, args));
+        let findings = findings.map(|finding| finding.inside(&target.prefix));
+        self.findings.extend(findings);
+        self.sources.add_inside(&target.prefix, report.sources);
         Ok(())
     }
 }
@@ -49,15 +35,15 @@ pub fn print(report: &LintReport, args: &Args) -> Result<()> {
     let (findings, sources) = (&report.findings, &report.sources);
     let text = match args.format {
         LintFormat::Text => {
-            let text = output::text::render(findings, sources);
+            let text = text::render(findings, sources);
             return output::print(&format!("{text}{}\n", summary(report)));
         }
-        LintFormat::Json => format!("{:#}\n", output::json::render(findings, sources)),
+        LintFormat::Json => format!("{:#}\n", json::render(findings, sources)),
         LintFormat::Sarif => {
-            let log = output::sarif::render("hub-lint", &pages::descriptors(), findings, sources);
+            let log = sarif::render(registry::all(), findings, sources);
             format!("{log:#}\n")
         }
-        LintFormat::Github => output::github::render(findings, sources),
+        LintFormat::Github => github::render(findings, sources),
     };
     output::print_plain(&text)
 }
@@ -74,10 +60,8 @@ pub fn summary(report: &LintReport) -> String {
     for safety in [Safety::Safe, Safety::Unsafe] {
         let count = fixes.clone().filter(|fix| fix.safety == safety).count();
         if count > 0 {
-            let how = output::text::how_to_fix(safety);
-            let _ = write!(line, "; {count} to fix with `{how}`");
+            line += &format!("; {count} to fix with `{}`", safety.option());
         }
     }
-    line.push_str("; `--explain RULE` says why");
-    line
+    line + "; `--explain RULE` says why"
 }

@@ -1,17 +1,39 @@
-//! What a rule is. A rule's doc comment is its page: `--explain` prints it, the reference holds
-//! it, and its examples are run as tests.
+//! Rules. A rule's doc comment is its page: `--explain` prints it, the reference contains it, and its
+//! examples are run as tests.
 
-use xtask_core::finding::{Finding, Location, Severity};
+use clap::ValueEnum;
+use serde::Serialize;
 
-/// Whether the tool can fix a rule's findings.
+/// The file with the rules' pages, below the repository's root.
+pub const REFERENCE: &str = "docs/hub-lint-rules.md";
+
+// The comments of the variants are in `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Will surprise somebody.
+    Warning,
+    /// Rejected, or can't work.
+    Error,
+}
+
+impl Severity {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fixability {
     Never,
-    /// With `--fix`, always or where there is no doubt.
+    /// With `--fix`.
     Safely,
     /// With `--unsafe-fixes`.
     Unsafely,
-    /// The one or the other, as the case is.
+    /// With one or the other.
     Either,
 }
 
@@ -27,48 +49,33 @@ impl Fixability {
 }
 
 /// One kind of mistake.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
     pub code: &'static str,
     pub name: &'static str,
     pub severity: Severity,
     pub fixability: Fixability,
-    /// One line: what is wrong where the rule finds something.
     pub summary: &'static str,
-    /// Where the knowledge comes from.
+    /// Where the rule is known from.
     pub source: &'static str,
-    /// The page, in Markdown: why, and examples.
+    /// The page in Markdown, with the reason and examples.
     pub page: &'static str,
 }
 
-/// Whether a pattern of the command line or of `hub-lint.json` means a rule: its id, its name, or
-/// the beginning of its id (`HUB2` is all of meaning).
-pub fn means(pattern: &str, code: &str, name: &str) -> bool {
-    let start = code.get(..pattern.len().max(3)).unwrap_or_default();
-    name.eq_ignore_ascii_case(pattern) || start.eq_ignore_ascii_case(pattern)
-}
-
 impl Rule {
-    /// Begins a finding. Without a place there is none.
-    pub fn at(&self, place: Location, message: impl Into<String>) -> Finding {
-        Finding {
-            code: self.code,
-            name: self.name,
-            severity: self.severity,
-            message: message.into(),
-            place,
-            label: None,
-            related: Vec::new(),
-            help: Vec::new(),
-            fix: None,
-        }
+    /// Whether a pattern of the command line matches: the id, the name, or the beginning of the id
+    /// (`HUB2` is the whole group "meaning").
+    pub fn matches(&self, pattern: &str) -> bool {
+        let start = self.code.get(..pattern.len().max(3)).unwrap_or_default();
+        self.name.eq_ignore_ascii_case(pattern) || start.eq_ignore_ascii_case(pattern)
     }
 
-    pub fn means(&self, pattern: &str) -> bool {
-        means(pattern, self.code, self.name)
+    pub fn address(&self) -> String {
+        let (home, code) = (env!("CARGO_PKG_REPOSITORY"), self.code.to_lowercase());
+        format!("{home}/blob/main/{REFERENCE}#{code}-{}", self.name)
     }
 
-    /// The page's text without the space that a doc comment begins its lines with.
+    /// The page's text, without the space at the start of each line of a doc comment.
     pub fn text(&self) -> String {
         let lines = self.page.lines();
         let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
@@ -98,7 +105,7 @@ macro_rules! rules {
                 $crate::rule::Rule {
                     code: $code,
                     name: $name,
-                    severity: xtask_core::finding::Severity::$severity,
+                    severity: $crate::rule::Severity::$severity,
                     fixability: $crate::rule::Fixability::$fixability,
                     summary: $summary,
                     source: $source,

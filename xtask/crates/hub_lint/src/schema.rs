@@ -1,6 +1,6 @@
 //! JSON Schema 2020-12 for the two files, from the tables that the rules use.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::document::Which;
 use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
@@ -20,9 +20,8 @@ pub fn of(which: Which) -> Value {
 }
 
 fn object(table: &'static FieldTable) -> Value {
-    let fields = table.fields.iter();
-    let properties = fields.map(|field| (field.key.to_owned(), property(field)));
-    let properties: Map<String, Value> = properties.collect();
+    let property = |field: &'static FieldRule| (field.key, property(field));
+    let properties: Value = table.fields.iter().map(property).collect();
     let required: Vec<&str> = table.required().map(|field| field.key).collect();
     let mut schema = json!({ "type": "object", "properties": properties });
     if !required.is_empty() {
@@ -49,11 +48,9 @@ fn shape(shape_of: &ValueShape, required: bool) -> Value {
     let mut schema = match shape_of {
         ValueShape::Scalar => return scalar,
         ValueShape::Word(words) => {
-            let mut words = json!(words);
-            if let (Value::Array(words), false) = (&mut words, required) {
-                words.push(Value::Null);
-            }
-            return json!({ "enum": words });
+            let null = (!required).then_some(Value::Null);
+            let words = words.iter().map(|word| json!(word)).chain(null);
+            return json!({ "enum": words.collect::<Value>() });
         }
         ValueShape::Object(table) => object(table),
         _ => json!({ "type": name }),

@@ -1,11 +1,12 @@
 //! `hub-lint.json`: the findings that a repository accepts, each with a reason.
 
 use crate::document::begin;
+use crate::finding::{Finding, Location};
 use crate::rule::rules;
 use anyhow::Result;
 use serde::Deserialize;
 use worker_files::json;
-use xtask_core::finding::{Finding, Location, Span};
+use worker_files::json::Span;
 use xtask_core::tree::Tree;
 
 /// The file's name, at the repository's root.
@@ -44,10 +45,10 @@ struct Entry {
     #[serde(skip)]
     span: Span,
     #[serde(skip)]
-    used: bool,
+    is_used: bool,
 }
 
-/// The whole file. Entries are read one by one, so that one mistake leaves the others in force.
+/// The whole file. Entries are read one by one, so that a mistake in one leaves the others in force.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -56,27 +57,26 @@ struct File {
     _schema: Option<String>,
 }
 
-/// Leaves out what `hub-lint.json` ignores. What is wrong with that file becomes findings; where
-/// the `whole` repository is linted, so do the entries that match nothing.
+/// Removes the findings that `hub-lint.json` ignores, and adds findings about that file. Entries that
+/// match nothing are findings only where the `whole` repository is linted.
 pub fn apply(
     tree: &dyn Tree,
     is_rule: &dyn Fn(&str) -> bool,
     whole: bool,
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
-    let mut entries = match tree.read_file(FILE)? {
-        Some(bytes) => read(&bytes, is_rule, findings),
-        None => return Ok(()),
+    let Some(bytes) = tree.read_file(FILE)? else {
+        return Ok(());
     };
+    let mut entries = read(&bytes, is_rule, findings);
     findings.retain(|finding| {
-        let mut covered = false;
+        let mut is_covered = false;
         for entry in entries.iter_mut().filter(|entry| entry.covers(finding)) {
-            entry.used = true;
-            covered = true;
+            (entry.is_used, is_covered) = (true, true);
         }
-        !covered
+        !is_covered
     });
-    for entry in entries.iter().filter(|entry| whole && !entry.used) {
+    for entry in entries.iter().filter(|entry| whole && !entry.is_used) {
         let what = format!("nothing here breaks `{}` any more", entry.rule);
         let finding = STALE.at(Location::new(FILE, entry.span.clone()), what);
         findings.push(finding.help("remove the entry"));
@@ -84,7 +84,6 @@ pub fn apply(
     Ok(())
 }
 
-/// The entries of the file that are in order.
 fn read(bytes: &[u8], is_rule: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding>) -> Vec<Entry> {
     let mut bad = |span: Span, message: &str| {
         let finding = BAD_ENTRY.at(Location::new(FILE, span), message);
@@ -99,16 +98,14 @@ fn read(bytes: &[u8], is_rule: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding
     let Some(root) = parsed.root.filter(|_| parsed.problems.is_empty()) else {
         return Vec::new();
     };
-    let all = match serde_json::from_slice::<File>(bytes) {
-        Ok(file) => file.ignore,
-        Err(error) => {
-            bad(begin(&root), &error.to_string());
-            return Vec::new();
-        }
-    };
+    let values = serde_json::from_slice(bytes).map(|file: File| file.ignore);
+    let values = values.unwrap_or_else(|error| {
+        bad(begin(&root), &error.to_string());
+        Vec::new()
+    });
     let mut entries = Vec::new();
-    for (node, entry) in root.list("ignore").iter().zip(all) {
-        let trouble = match serde_json::from_value::<Entry>(entry) {
+    for (node, entry) in root.list("ignore").iter().zip(values) {
+        let problem = match serde_json::from_value::<Entry>(entry) {
             Err(error) => error.to_string(),
             Ok(entry) if !is_rule(&entry.rule) => format!("there is no rule `{}`", entry.rule),
             Ok(entry) if entry.reason.trim().is_empty() => {
@@ -120,7 +117,7 @@ fn read(bytes: &[u8], is_rule: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding
                 continue;
             }
         };
-        bad(begin(node), &trouble);
+        bad(begin(node), &problem);
     }
     entries
 }
@@ -129,6 +126,7 @@ impl Entry {
     fn covers(&self, finding: &Finding) -> bool {
         let is_path = |path: &String| finding.place.path == *path.as_str();
         let is_rule = |name: &str| name.eq_ignore_ascii_case(&self.rule);
-        self.path.as_ref().is_none_or(is_path) && (is_rule(finding.code) || is_rule(finding.name))
+        self.path.as_ref().is_none_or(is_path)
+            && (is_rule(finding.rule.code) || is_rule(finding.rule.name))
     }
 }

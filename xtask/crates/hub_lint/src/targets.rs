@@ -8,38 +8,37 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::document::Which;
+use crate::finding::Finding;
 use crate::lint::{LintReport, alone, lint};
-use xtask_core::finding::Finding;
 use xtask_core::outcome::UsageError;
 use xtask_core::tree::{Directory, Entries, Memory, RepoPath, Tree};
 
-/// One thing to lint: a tree in which some files are others than at first.
+/// A tree to lint, with the fixes that were made so far.
 pub struct LintTarget {
-    /// The files before anything was fixed.
+    /// The files before any fix.
     pub tree: Box<dyn Tree>,
-    /// The folder that they are in; none for standard input.
+    /// Their folder; `None` for standard input.
     pub root: Option<PathBuf>,
-    /// What stands before the paths of findings.
+    /// The folder in front of the paths of findings.
     pub prefix: String,
-    /// Findings of this file only.
+    /// Report the findings of this file only.
     only: Option<RepoPath>,
-    /// The kind of that file, where it is linted by itself.
+    /// The kind of that file, where it is linted without its repository.
     alone: Option<Which>,
-    /// What was fixed, in memory.
+    /// The fixed files.
     pub fixed: BTreeMap<RepoPath, Vec<u8>>,
 }
 
-/// Finds out what the command line means.
 pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>> {
     if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
         return Err(UsageError("standard input can be read only once".to_owned()).into());
     }
     if paths.is_empty() {
-        let around = match repo {
+        let target = match repo {
             Some(root) => folder(root, String::new()),
             None => around().and_then(|root| folder(&root, prefix(&root))),
         };
-        return Ok(vec![around?]);
+        return Ok(vec![target?]);
     }
     let target = |shown: &PathBuf| {
         if shown.as_os_str() == "-" {
@@ -57,8 +56,8 @@ pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>
     paths.iter().map(target).collect()
 }
 
-/// The folder above; of a single name, the working directory.
-fn above(path: &Path) -> PathBuf {
+/// The parent folder; of a single name, the working directory.
+fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         Some(_) => PathBuf::from("."),
@@ -69,9 +68,9 @@ fn above(path: &Path) -> PathBuf {
 /// The repository around the working directory, as a path from there.
 fn around() -> Result<PathBuf> {
     let here = std::env::current_dir().context("the working directory is gone")?;
-    let inside = here.file_name().is_some_and(|name| name == ".runpod");
-    let up = |count| (0..count).map(|_| "..").collect::<PathBuf>();
-    for (count, folder) in here.ancestors().enumerate().skip(usize::from(inside)) {
+    let is_in_runpod = here.file_name().is_some_and(|name| name == ".runpod");
+    let up = |count| [".."].repeat(count).iter().collect::<PathBuf>();
+    for (count, folder) in here.ancestors().enumerate().skip(is_in_runpod.into()) {
         if HUB_FILES.iter().any(|file| folder.join(file).is_file()) {
             return Ok(Path::new(".").join(up(count)));
         }
@@ -92,11 +91,10 @@ const HUB_FILES: [&str; 4] = [
 fn prefix(shown: &Path) -> String {
     let text = shown.to_string_lossy();
     let text = text.trim_end_matches('/');
-    let text = text.strip_prefix("./").unwrap_or(text);
-    Some(text)
-        .filter(|text| *text != ".")
-        .unwrap_or_default()
-        .to_owned()
+    match text.strip_prefix("./").unwrap_or(text) {
+        "." => String::new(),
+        text => text.to_owned(),
+    }
 }
 
 fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
@@ -111,7 +109,7 @@ fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
     LintTarget::below(root, prefix, None)
 }
 
-/// A file: of its repository where it has the Hub's name, else by itself.
+/// A file of a repository if it has the Hub's name, or else a file alone.
 fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
     let Some(name) = path.file_name().and_then(OsStr::to_str) else {
         let words = format!("the name of {} is not UTF-8", shown.display());
@@ -119,12 +117,9 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
     };
     if HUB_FILES.contains(&name) {
         let root = root_of(path);
-        // Without `//` and `/./`, as the tree has it.
-        let inner: PathBuf = path
-            .strip_prefix(&root)
-            .unwrap_or(path)
-            .components()
-            .collect();
+        // `components` drops `//` and `/./`, as in the tree's paths.
+        let inner = path.strip_prefix(&root).unwrap_or(path);
+        let inner: PathBuf = inner.components().collect();
         let inner = RepoPath::new(inner.as_os_str().as_encoded_bytes());
         return LintTarget::below(&root, prefix(&root_of(shown)), Some(inner));
     }
@@ -135,16 +130,16 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
         _ => guess(&bytes),
     };
     let mut target = LintTarget::alone(name, which, bytes);
-    target.root = Some(above(path));
-    target.prefix = prefix(&above(shown));
+    target.root = Some(parent(path));
+    target.prefix = prefix(&parent(shown));
     Ok(target)
 }
 
 /// The repository that one of the Hub's files belongs to.
 fn root_of(path: &Path) -> PathBuf {
-    let folder = above(path);
+    let folder = parent(path);
     match folder.file_name() {
-        Some(name) if name == ".runpod" => above(&folder),
+        Some(name) if name == ".runpod" => parent(&folder),
         _ => folder,
     }
 }
@@ -165,7 +160,7 @@ fn standard_input() -> Result<LintTarget> {
 }
 
 impl LintTarget {
-    /// The repository in a folder, or one file of it.
+    /// A repository, or one file of it.
     fn below(root: &Path, prefix: String, only: Option<RepoPath>) -> Result<Self> {
         Ok(Self {
             tree: Box::new(Directory::open_work_tree(root)?),
@@ -177,7 +172,7 @@ impl LintTarget {
         })
     }
 
-    /// A file by itself.
+    /// A file without its repository.
     fn alone(path: &str, which: Which, bytes: Vec<u8>) -> Self {
         Self {
             tree: Box::new(Memory::new().with(path, bytes)),
@@ -189,7 +184,7 @@ impl LintTarget {
         }
     }
 
-    /// Lints it with what was fixed so far; paths are those of its own tree.
+    /// Lints the tree with its fixes; paths are relative to the tree.
     pub fn lint(&self) -> Result<LintReport> {
         if let (Some(which), Some(path)) = (self.alone, &self.only) {
             return Ok(alone(path, which, &self.read(path)?));
@@ -203,7 +198,7 @@ impl LintTarget {
         Ok(report)
     }
 
-    /// From here on, paths are shown as the git repository around the target has them.
+    /// Shows paths relative to the git repository around the target.
     pub fn show_from_git_root(&mut self) {
         let root = self.root.as_ref().and_then(|root| root.canonicalize().ok());
         let root = root.unwrap_or_default();
@@ -213,8 +208,7 @@ impl LintTarget {
         }
     }
 
-    /// Puts what was fixed in the place of the files; standard input, fixed or not, goes to
-    /// standard output.
+    /// Writes the fixed files; standard input, fixed or not, goes to standard output.
     pub fn write(&self) -> Result<()> {
         match (&self.root, &self.only) {
             (Some(root), _) => {

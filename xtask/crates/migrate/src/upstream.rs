@@ -164,7 +164,9 @@ pub fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, 
 pub fn permanent_address(git: &Git, repository: &Path) -> Result<String> {
     let path = tool_repo::repository();
     let call = git.call().dir(&path);
-    let origin = call.args(["config", "--get", "remote.origin.url"]).said()?;
+    let origin = call
+        .args(["config", "--get", "remote.origin.url"])
+        .optional_text()?;
     Ok(match origin.filter(|url| url.contains([':', '@'])) {
         Some(url) => address::without_credentials(&url),
         None => relative(&path, repository),

@@ -83,7 +83,7 @@ impl Transaction<'_> {
         if format.is_some_and(|format| format != "files") {
             return Ok(None);
         }
-        let branch = self.repo.git("symbolic-ref --quiet HEAD").said()?;
+        let branch = self.repo.git("symbolic-ref --quiet HEAD").optional_text()?;
         Ok(Some(match branch {
             Some(branch) => self.repo.common_dir.join(branch),
             None => self.repo.git_dir.join("HEAD"),

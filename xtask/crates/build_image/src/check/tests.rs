@@ -120,7 +120,7 @@ fn looked_at(
         .unwrap()
         .into_iter()
         .map(|check| {
-            let verdict = crate::report::shown(check.verdict).0;
+            let verdict = format!("{:?}", check.verdict).to_lowercase();
             format!("{verdict} {}: {}", check.name, check.words.join(" / "))
         })
         .collect()

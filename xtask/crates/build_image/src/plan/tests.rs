@@ -42,14 +42,9 @@ fn arguments_for_docker_itself_are_seen() {
         extra: words("--no-cache --build-arg A=1 --build-arg=B=2=3 --build-arg C"),
         ..plan()
     };
-    let pair = |name: &str, value: Option<&str>| (name.to_owned(), value.map(str::to_owned));
     assert_eq!(
-        plan.typed(),
-        [
-            pair("A", Some("1")),
-            pair("B", Some("2=3")),
-            pair("C", None)
-        ]
+        plan.typed_arguments(),
+        [("A", Some("1")), ("B", Some("2=3")), ("C", None)]
     );
     let arguments = Value::from(plan.arguments());
     assert_eq!(
@@ -77,12 +72,12 @@ DOCKER_BUILDKIT=1 /usr/bin/docker build \\
   --no-cache \\
   ."
     );
-    assert_eq!(plan().not_handed_on(), [""; 0]);
+    assert_eq!(plan().unsupported(), [""; 0]);
     let mut more = plan();
     let (_, settings) = more.target.as_mut().unwrap();
     settings.insert("network".to_owned(), "host".into());
     settings.insert("secret".to_owned(), serde_json::json!([{ "id": "KEY" }]));
-    assert_eq!(more.not_handed_on(), ["network", "secret"]);
+    assert_eq!(more.unsupported(), ["network", "secret"]);
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Runs the worker: it has to register with a stand-in for RunPod's job API, answer the Hub's test
 //! cases, end on request, and leave nothing behind.
 //!
-//! The worker shares the network of the stand-in, where both are on loopback: no network to make
-//! and to remove, no name to resolve, nothing that a firewall could forbid, and it works with a
-//! daemon on another machine.
+//! The worker shares the stand-in's network and reaches it on loopback. That needs no network of its
+//! own, no name resolution and no firewall rule, and works with a daemon on another machine.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -28,13 +27,14 @@ const RUNPOD: &str = include_str!("runpod.py");
 /// The label of images whose SGLang is the stand-in of tests/standin.
 const STANDIN: &str = "worker-sglang.standin";
 
-/// How long a worker has to end, by RunPod's word.
+/// The seconds that RunPod gives a worker to end.
 const GRACE: u32 = 10;
 
-/// The wait for an event, and between looks at whether the worker runs.
-const LOOK: Duration = Duration::from_millis(100);
-const BEAT: Duration = Duration::from_secs(1);
+/// How long to wait for an event, and how often to check that the worker runs.
+const EVENT_WAIT: Duration = Duration::from_millis(100);
+const STATE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How many lines of the worker's output a failed check shows.
 const TAIL: usize = 15;
 
 const START: &str = "start";
@@ -42,13 +42,14 @@ const ANSWERS: &str = "answers";
 const STOP: &str = "stop";
 const LEFTOVERS: &str = "leftovers";
 
+/// The server in the worker.
 struct Server {
     words: &'static str,
     is_real: bool,
     network: &'static str,
-    /// How long the worker may take to ask for jobs, which it does before the model is loaded.
+    /// The time limit for the first request for jobs, which comes before the model is loaded.
     registers_in: Duration,
-    /// The longest that a job may take, in milliseconds.
+    /// The longest time limit of a job, in milliseconds.
     most: u64,
 }
 
@@ -70,7 +71,6 @@ const SGLANG: Server = Server {
 };
 
 impl Server {
-    /// How long a job may take: what the file says, but no longer than makes sense.
     fn answers_in(&self, case: &Case) -> Duration {
         const USUAL: u64 = 300_000;
         Duration::from_millis(case.timeout.unwrap_or(USUAL).min(self.most))
@@ -78,21 +78,20 @@ impl Server {
 }
 
 struct Case {
-    /// Where it comes from, and its name there.
     name: String,
     input: Value,
-    /// In milliseconds, where the file says.
+    /// In milliseconds.
     timeout: Option<u64>,
 }
 
 pub struct TestPlan<'a> {
     env: BTreeMap<String, String>,
     cases: Vec<Case>,
-    /// The token that is passed on, and that is never shown.
+    /// The token for the worker, which is never shown.
     token: Option<&'a str>,
 }
 
-/// What the Hub would set and run.
+/// The variables and the test cases of the Hub.
 pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<TestPlan<'a>> {
     let mut env = BTreeMap::new();
     let mut cases = Vec::new();
@@ -116,17 +115,16 @@ pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<TestPlan<'a>>
     }
     if let Some(bytes) = tree.read_file("test_input.json")? {
         let job: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let input = job.get("input").cloned();
-        cases.extend(input.map(|input| Case {
+        cases.extend(job.get("input").map(|input| Case {
             name: "test_input.json".to_owned(),
-            input,
+            input: input.clone(),
             timeout: None,
         }));
     }
     Ok(TestPlan { env, cases, token })
 }
 
-/// Which server would run here; the error says why none can.
+/// The server in the image; the inner error says why it can't run here.
 fn server(session: &Session, image: &InspectedImage, name: &str) -> Result<Result<Server, String>> {
     if image.labels.contains_key(STANDIN) {
         return Ok(Ok(STAND_IN));
@@ -145,7 +143,7 @@ fn server(session: &Session, image: &InspectedImage, name: &str) -> Result<Resul
     })
 }
 
-/// The stand-in for RunPod's job API in a container of its own, with the way to it.
+/// The stand-in for RunPod's job API in a container of its own.
 struct Api<'s> {
     container: Container<'s>,
     child: Child,
@@ -178,7 +176,6 @@ impl<'s> Api<'s> {
         })
     }
 
-    /// The next thing that happens, within a time.
     fn event(&self, limit: Duration) -> Result<Option<Value>> {
         match self.events.recv_timeout(limit) {
             Ok(event) => Ok(Some(event)),
@@ -193,7 +190,7 @@ impl<'s> Api<'s> {
 
 impl Drop for Api<'_> {
     fn drop(&mut self) {
-        // Only the client: the container goes with its own value.
+        // This ends the client; dropping the container removes that.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -227,12 +224,12 @@ pub fn check(
         server,
         plan,
     };
-    let started = worker.registers()?;
-    let goes_on = started.verdict == CheckStatus::Passed;
-    done(started);
-    if goes_on {
-        done(worker.answers()?);
-        done(worker.stops()?);
+    let start = worker.check_start()?;
+    let has_started = start.verdict == CheckStatus::Passed;
+    done(start);
+    if has_started {
+        done(worker.check_answers()?);
+        done(worker.check_stop()?);
     } else {
         for check in [ANSWERS, STOP] {
             done(Check::skipped(check, "the worker did not start"));
@@ -244,7 +241,7 @@ pub fn check(
     Ok(())
 }
 
-/// The worker's container, as the platform would make it.
+/// The worker's container, as RunPod would create it.
 fn create<'s>(
     session: &'s Session,
     server: &Server,
@@ -254,27 +251,23 @@ fn create<'s>(
 ) -> Result<Container<'s>> {
     let mut env = plan.env.clone();
     if !server.is_real {
-        // It loads nothing, but the worker wants to know what.
+        // The stand-in loads no model, but the worker needs a name.
         let model = env.entry("MODEL_NAME".to_owned());
         model.or_insert_with(|| "stand-in/model".to_owned());
     }
     let at = |path: &str| format!("http://127.0.0.1:{port}/{path}?gpu=none");
+    let done = at("job-done/$RUNPOD_POD_ID/$ID");
+    let stream = at("job-stream/$RUNPOD_POD_ID/$ID");
     for (name, value) in [
         ("RUNPOD_WEBHOOK_GET_JOB", &*at("job-take/$ID")),
-        (
-            "RUNPOD_WEBHOOK_POST_OUTPUT",
-            &at("job-done/$RUNPOD_POD_ID/$ID"),
-        ),
-        (
-            "RUNPOD_WEBHOOK_POST_STREAM",
-            &at("job-stream/$RUNPOD_POD_ID/$ID"),
-        ),
+        ("RUNPOD_WEBHOOK_POST_OUTPUT", &done),
+        ("RUNPOD_WEBHOOK_POST_STREAM", &stream),
         ("RUNPOD_WEBHOOK_PING", &at("ping/$RUNPOD_POD_ID")),
         ("RUNPOD_POD_ID", "image-check"),
         ("RUNPOD_AI_API_KEY", "none"),
-        // They dial a public address, which is not there.
+        // These checks connect to a public address, which is out of reach.
         ("RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", "true"),
-        // Docker's own settings may name a proxy for all containers.
+        // Docker's settings may name a proxy for all containers.
         ("NO_PROXY", "127.0.0.1,localhost"),
         ("no_proxy", "127.0.0.1,localhost"),
     ] {
@@ -285,11 +278,10 @@ fn create<'s>(
     let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
     let pairs: Vec<String> = pairs.collect();
     options.extend(pairs.iter().flat_map(|pair| ["--env", pair]));
-    let mut token = None;
     if server.is_real {
         options.extend(["--gpus", "all"]);
-        token = plan.token;
     }
+    let token = plan.token.filter(|_| server.is_real);
     session.create(token, image, &options, &[])
 }
 
@@ -302,35 +294,35 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Waits for an event, for as long as the worker runs. The inner error says that it is `late`, or
-    /// that the worker ended `before` that.
-    fn until(
+    /// Waits for an event while the worker runs. The inner error says that it is `late`, or that the
+    /// worker ended `before` it.
+    fn wait_for(
         &self,
+        event: &str,
         limit: Duration,
-        wanted: &str,
         late: &str,
         before: &str,
     ) -> Result<Result<Value, String>> {
         let start = Instant::now();
-        let mut looked = Instant::now();
-        let mut ended = None;
+        let mut last_check = Instant::now();
+        let mut exit_code = None;
         loop {
             interrupt::check()?;
-            // What a worker has sent before its end still comes in.
-            if let Some(event) = self.api.event(LOOK)? {
-                if let Some(found) = event.get(wanted) {
-                    return Ok(Ok(found.clone()));
+            // Events from before the worker's end still come in.
+            if let Some(found) = self.api.event(EVENT_WAIT)? {
+                if let Some(value) = found.get(event) {
+                    return Ok(Ok(value.clone()));
                 }
-            } else if let Some(code) = ended {
+            } else if let Some(code) = exit_code {
                 let words = format!("the worker ended with exit code {code} before it {before}");
                 return Ok(Err(words));
             } else if start.elapsed() > limit {
                 return Ok(Err(late.to_owned()));
             }
-            if looked.elapsed() > BEAT {
-                looked = Instant::now();
+            if last_check.elapsed() > STATE_INTERVAL {
+                last_check = Instant::now();
                 let state = self.container.state()?;
-                ended = (!state.running).then_some(state.exit_code);
+                exit_code = (!state.running).then_some(state.exit_code);
             }
         }
     }
@@ -346,7 +338,7 @@ impl Worker<'_> {
         check.and(lines.map(|line| format!("| {line}")))
     }
 
-    fn registers(&self) -> Result<Check> {
+    fn check_start(&self) -> Result<Check> {
         let limit = self.server.registers_in;
         let late = format!(
             "the worker has not asked for a job in {} s: it has to register with RunPod before the \
@@ -354,13 +346,13 @@ impl Worker<'_> {
             limit.as_secs()
         );
         let before = "asked for a job: it has to start with the variables of tests.json";
-        Ok(match self.until(limit, "poll", &late, before)? {
+        Ok(match self.wait_for("poll", limit, &late, before)? {
             Ok(_) => Check::passed(START, format!("asks for jobs, with {}", self.server.words)),
             Err(words) => self.failed(Check::failed(START, words)),
         })
     }
 
-    fn answers(&mut self) -> Result<Check> {
+    fn check_answers(&mut self) -> Result<Check> {
         let cases = &self.plan.cases;
         if cases.is_empty() {
             let why = "neither .runpod/tests.json nor test_input.json has a case";
@@ -369,16 +361,16 @@ impl Worker<'_> {
         let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
         let mut wrong = Vec::new();
         for (number, case) in cases.iter().enumerate() {
-            let (answer, goes_on) = self.answer(number, case)?;
-            if let Some(words) = answer {
+            let (error, can_continue) = self.run_case(number, case)?;
+            if let Some(words) = error {
                 let words = hidden(&words, self.plan.token);
                 wrong.push(format!("{}: {words}", case.name));
             }
-            // What blocks this one blocks the others too.
-            if !goes_on {
-                let left = names[number + 1..].join(", ");
-                let left = Some(left).filter(|left| !left.is_empty());
-                wrong.extend(left.map(|left| format!("not tried after that: {left}")));
+            // A blocked worker would block the other cases too.
+            if !can_continue {
+                let left = &names[number + 1..];
+                let words = format!("not tried after that: {}", left.join(", "));
+                wrong.extend((!left.is_empty()).then_some(words));
                 break;
             }
         }
@@ -390,8 +382,8 @@ impl Worker<'_> {
         })
     }
 
-    /// What is wrong with the answer to a job, and whether the worker is fit for another.
-    fn answer(&mut self, number: usize, case: &Case) -> Result<(Option<String>, bool)> {
+    /// The error in the answer to a job, and whether the worker can take another.
+    fn run_case(&mut self, number: usize, case: &Case) -> Result<(Option<String>, bool)> {
         let limit = self.server.answers_in(case);
         let job = json!({
             "id": format!("case-{number}"),
@@ -400,34 +392,33 @@ impl Worker<'_> {
         });
         writeln!(self.api.stdin, "{job}")
             .context("handing a job to the stand-in for RunPod's API")?;
-        // The stand-in tells what is late, and what of it.
+        // The stand-in itself reports an answer that is late.
         let limit = limit + Duration::from_secs(10);
-        Ok(
-            match self.until(limit, "answered", "no answer", "answered")? {
-                Ok(answered) => {
-                    let wrong = answered["wrong"].as_str().map(str::to_owned);
-                    (wrong, answered["late"] != true)
-                }
-                Err(words) => (Some(words), false),
-            },
-        )
+        let answered = self.wait_for("answered", limit, "no answer", "answered")?;
+        Ok(match answered {
+            Ok(answered) => {
+                let wrong = answered["wrong"].as_str().map(str::to_owned);
+                (wrong, answered["late"] != true)
+            }
+            Err(words) => (Some(words), false),
+        })
     }
 
-    fn stops(&self) -> Result<Check> {
+    fn check_stop(&self) -> Result<Check> {
         if !self.container.state()?.running {
             return Ok(Check::skipped(STOP, "the worker had ended before"));
         }
         self.container.stop(GRACE)?;
         let fine = format!("ends with exit code 0, in less than {GRACE} s");
-        Ok(match ending(&self.container.state()?) {
+        Ok(match check_exit(&self.container.state()?) {
             Ok(()) => Check::passed(STOP, fine),
             Err(words) => self.failed(Check::failed(STOP, words)),
         })
     }
 }
 
-/// What is wrong with how a worker ended that was told to.
-fn ending(state: &ContainerState) -> Result<(), String> {
+/// Whether a stopped worker ended well; the error says what is wrong.
+fn check_exit(state: &ContainerState) -> Result<(), String> {
     Err(match state.exit_code {
         _ if state.out_of_memory => "the kernel ended the worker for want of memory".to_owned(),
         0 => return Ok(()),
@@ -442,7 +433,6 @@ fn ending(state: &ContainerState) -> Result<(), String> {
     })
 }
 
-/// Whether anything stays when the container goes.
 fn leftovers(state: &ContainerState, left: &[String]) -> Check {
     let left = left.iter();
     let left = left.map(|name| format!("container {name} is still there"));

@@ -24,7 +24,7 @@ fn platform(image: &InspectedImage) -> Check {
 }
 
 fn command(seen: &Seen) -> Check {
-    let (image, made, base) = (&seen.image, &seen.made, seen.base_image());
+    let (image, expected, base) = (&seen.image, &seen.expected, seen.base_image());
     let folder = |path: &str| match path.trim_end_matches('/') {
         "" => "/".to_owned(),
         path => path.to_owned(),
@@ -35,27 +35,27 @@ fn command(seen: &Seen) -> Check {
         [cmd, entrypoint, folder(&image.workdir), image.user.clone()]
     };
     let own = [
-        made.cmd.clone(),
-        made.entrypoint.clone(),
-        made.workdir.as_deref().map(folder),
-        made.user.clone(),
+        expected.cmd.clone(),
+        expected.entrypoint.clone(),
+        expected.workdir.as_deref().map(folder),
+        expected.user.clone(),
     ];
     let mut inherited = base.map_or([const { None }; 4], |base| settings(base).map(Some));
-    if made.entrypoint.is_some() {
-        // It takes the base image's CMD away.
+    if expected.entrypoint.is_some() {
+        // ENTRYPOINT resets the base image's CMD.
         inherited[0] = None;
     }
     let wanted = own.into_iter().zip(inherited);
     let wanted = wanted.map(|(own, inherited)| own.or(inherited));
     let names = ["CMD", "ENTRYPOINT", "WORKDIR", "USER"].iter();
-    let mut wrong = Vec::new();
-    for ((name, is), wanted) in names.zip(settings(image)).zip(wanted) {
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
-            wrong.push(format!(
-                "{name} is `{is}`, and by the Dockerfile it is `{wanted}`"
-            ));
-        }
-    }
+    let all = names.zip(settings(image)).zip(wanted);
+    let differences = all.filter_map(|((name, is), wanted)| {
+        let wanted = wanted.filter(|wanted| *wanted != is)?;
+        Some(format!(
+            "{name} is `{is}`, and by the Dockerfile it is `{wanted}`"
+        ))
+    });
+    let wrong = differences.collect();
     let all = [image.entrypoint.clone(), image.cmd.clone()].concat();
     Check::judged(
         "command",
@@ -65,7 +65,7 @@ fn command(seen: &Seen) -> Check {
     )
 }
 
-/// A command as a Dockerfile writes it: what a shell runs stands alone.
+/// A command as a Dockerfile writes it, without the shell that runs it.
 fn line(words: &[String]) -> String {
     match words {
         [shell, option, line] if shell == "/bin/sh" && option == "-c" => line.clone(),
@@ -74,11 +74,11 @@ fn line(words: &[String]) -> String {
 }
 
 fn environment(seen: &Seen) -> Check {
-    let (image, made, base) = (&seen.image, &seen.made, seen.base_image());
+    let (image, expected, base) = (&seen.image, &seen.expected, seen.base_image());
     let hide = |name: &str, value: &str| secrets::shown_value(name, value, seen.token);
     let (mut wrong, mut unknown, mut compared) = (Vec::new(), Vec::new(), 0);
     for (name, is) in &image.env {
-        let (whose, wanted) = match (made.env.get(name), base) {
+        let (whose, wanted) = match (expected.env.get(name), base) {
             (Some(None), _) => {
                 unknown.push(name.as_str());
                 continue;
@@ -99,10 +99,8 @@ fn environment(seen: &Seen) -> Check {
             )),
         }
     }
-    let unset = made
-        .env
-        .keys()
-        .filter(|name| !image.env.contains_key(*name));
+    let set = expected.env.keys();
+    let unset = set.filter(|name| !image.env.contains_key(*name));
     wrong.extend(unset.map(|name| format!("{name} is not set, and the Dockerfile sets it")));
     let check = Check::judged(
         "environment",
@@ -111,8 +109,7 @@ fn environment(seen: &Seen) -> Check {
         format!("{compared} variables as they should be"),
     );
     let what = "not compared, as the base image is not known";
-    let told = (!unknown.is_empty()).then(|| format!("{what}: {}", unknown.join(", ")));
-    check.and(told)
+    check.and((!unknown.is_empty()).then(|| format!("{what}: {}", unknown.join(", "))))
 }
 
 #[cfg(test)]
@@ -163,7 +160,7 @@ mod tests {
     ) -> Seen<'static> {
         Seen {
             image,
-            made,
+            expected: made,
             base: base.map(|base| (base, Vec::new())),
             ..Seen::default()
         }

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -12,10 +12,10 @@ use crate::token;
 use xtask_core::docker::{Engine, LABEL};
 use xtask_core::{interrupt, process};
 
-/// Older containers with the label are abandoned, in seconds.
+/// The age in seconds after which a container with the label is abandoned.
 const ABANDONED: u64 = 24 * 60 * 60;
 
-/// A run of this task, and the containers that it makes.
+/// A run of this task, with its containers.
 pub struct Session<'a> {
     pub engine: &'a Engine,
     /// The label of its containers, with host, process and time.
@@ -25,7 +25,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Begins a run, and removes what dead ones left behind.
+    /// Begins a run, and removes the containers of dead runs.
     pub fn begin(engine: &'a Engine) -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let host = rustix::system::uname();
@@ -40,8 +40,8 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Makes a container, without starting it. `options` go before the image, `command` behind.
-    /// Docker takes `HF_TOKEN` from its environment: everybody reads its arguments.
+    /// Creates a container without starting it. `options` go before the image, `command` after it.
+    /// Docker takes `HF_TOKEN` from its environment, because everybody can read its arguments.
     pub fn create(
         &self,
         token: Option<&str>,
@@ -54,12 +54,12 @@ impl<'a> Session<'a> {
         let create = ["create", "--name", &name, "--label", &self.label];
         let secret: &[&str] = token.map_or(&[], |_| &["--env", token::NAME]);
         let words = [&create, options, secret, &[image], command].concat();
-        // First, since an interrupted `create` may have made it.
+        // Before `create` runs, since an interrupted one may have created it.
         let container = Container {
             engine: self.engine,
             name: name.clone(),
         };
-        let mut create = self.engine.command(&words)?;
+        let mut create = self.engine.command(&words);
         create.envs(token.map(|token| (token::NAME, token)));
         let done = process::within(create, b"", None)?;
         let done = done.context("docker create did not end")?;
@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
         Ok(container)
     }
 
-    /// A container of the image for a Python script, and what starts it with its input and output.
+    /// A container for a Python script, and the command that starts it.
     pub fn script(
         &self,
         image: &str,
@@ -76,56 +76,32 @@ impl<'a> Session<'a> {
         options: &[&str],
         script: &str,
     ) -> Result<(Container<'_>, Command)> {
-        let alone = ["--interactive", "--network", network, "--entrypoint"];
-        let options = [&alone[..], &["python3"], options].concat();
+        let fixed = ["--interactive", "--network", network, "--entrypoint"];
+        let options = [&fixed[..], &["python3"], options].concat();
         let container = self.create(None, image, &options, &["-c", script])?;
         let start = ["start", "--attach", "--interactive", &container.name];
-        let start = self.engine.command(&start)?;
+        let start = self.engine.command(&start);
         Ok((container, start))
     }
 
-    /// Runs Python in a folder of the image with nothing around it, and gives what it prints, or why
-    /// it failed. `input` is what it reads.
-    pub fn python(
-        &self,
-        (image, folder): (&str, &str),
-        script: &str,
-        input: &str,
-        limit: Duration,
-    ) -> Result<Result<String, String>> {
-        let folder = ["--workdir", folder];
-        let (_container, start) = self.script(image, "none", &folder, script)?;
-        let Some(done) = process::within(start, input.as_bytes(), Some(limit))? else {
-            return Ok(Err("it did not end in time".to_owned()));
-        };
-        if done.ok {
-            return Ok(Ok(String::from_utf8_lossy(&done.stdout).into_owned()));
-        }
-        let said: Vec<&str> = done.stderr.trim().lines().collect();
-        Ok(Err(match &said[said.len().saturating_sub(3)..] {
-            [] => format!("exit code {}", done.code.unwrap_or(-1)),
-            last => last.join(" | "),
-        }))
-    }
-
+    /// The names of this run's containers that still exist.
     pub fn left(&self) -> Result<Vec<String>> {
         let filter = format!("label={}", self.label);
         let list = ["ps", "--all", "--format", "{{.Names}}", "--filter", &filter];
-        let listed = self.engine.output(&list)?;
-        let names = String::from_utf8_lossy(&listed);
+        let names = self.engine.output(&list)?;
+        let names = String::from_utf8_lossy(&names);
         Ok(names.lines().map(str::to_owned).collect())
     }
 }
 
-/// Removes the containers of runs that are dead.
 fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
     let filter = format!("label={LABEL}");
     let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
     let list = ["ps", "--all", "--no-trunc", "--filter", &filter];
     let listed = engine.output(&[&list[..], &["--format", &format]].concat())?;
     for line in String::from_utf8_lossy(&listed).lines() {
-        if let Some((id, mark)) = line.split_once(' ')
-            && is_dead(mark, host, now, &is_running)
+        if let Some((id, label)) = line.split_once(' ')
+            && is_dead(label, host, now, &is_running)
         {
             remove(engine, id);
         }
@@ -133,15 +109,13 @@ fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
     Ok(())
 }
 
-/// Whether what carries a mark belongs to no run any more.
-fn is_dead(mark: &str, host: &str, now: u64, is_running: &dyn Fn(i32) -> bool) -> bool {
-    let parts: Vec<&str> = mark.split('/').collect();
-    let [of, process, since] = parts[..] else {
+fn is_dead(label: &str, host: &str, now: u64, is_running: &dyn Fn(i32) -> bool) -> bool {
+    let parts: Vec<&str> = label.split('/').collect();
+    let [run_host, process, since] = parts[..] else {
         return false;
     };
     let is_old = |since| now.saturating_sub(since) > ABANDONED;
-    let runs = process.parse().is_ok_and(is_running);
-    since.parse().is_ok_and(is_old) || of == host && !runs
+    since.parse().is_ok_and(is_old) || run_host == host && !process.parse().is_ok_and(is_running)
 }
 
 fn is_running(process: i32) -> bool {
@@ -155,7 +129,7 @@ fn remove(engine: &Engine, name: &str) {
     let _ = engine.finish(&["rm", "--force", "--volumes", name]);
 }
 
-/// A container that goes with this value.
+/// A container, which is removed when this value is dropped.
 pub struct Container<'a> {
     engine: &'a Engine,
     pub name: String,
@@ -167,7 +141,7 @@ pub struct ContainerState {
     pub exit_code: i64,
     /// Ended by the kernel for want of memory.
     pub out_of_memory: bool,
-    /// The volumes that it has, other than those that it was given.
+    /// The folders of its anonymous volumes.
     pub volumes: Vec<String>,
 }
 
@@ -183,7 +157,7 @@ impl Container<'_> {
             .context("reading what docker says of a container")
     }
 
-    /// Asks it to end, and kills it when it has not after so many seconds.
+    /// Asks it to end, and kills it after so many seconds.
     pub fn stop(&self, seconds: u32) -> Result<()> {
         let seconds = seconds.to_string();
         let stop = ["stop", "-t", &seconds, &self.name];
@@ -197,14 +171,13 @@ impl Container<'_> {
             return Vec::new();
         };
         let stdout = String::from_utf8_lossy(&done.stdout);
-        let all = stdout.lines().chain(done.stderr.lines());
-        let mut all: Vec<_> = all
-            .map(|line| line.split_once(' ').unwrap_or((line, line)))
-            .collect();
-        // The two streams come apart; the times put them together.
-        all.sort_by_key(|(time, _)| *time);
-        let lines = all.iter().map(|(_, line)| line.chars().take(300).collect());
-        lines.collect()
+        let lines = stdout.lines().chain(done.stderr.lines());
+        let lines = lines.map(|line| line.split_once(' ').unwrap_or((line, line)));
+        let mut lines: Vec<_> = lines.collect();
+        // The streams come one after the other; the times put them together.
+        lines.sort_by_key(|(time, _)| *time);
+        let shorten = |(_, line): (_, &str)| line.chars().take(300).collect();
+        lines.into_iter().map(shorten).collect()
     }
 }
 

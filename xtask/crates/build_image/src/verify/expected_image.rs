@@ -1,5 +1,4 @@
-//! What the Dockerfile says that the image is: its arguments filled in, its files by their place
-//! in the image.
+//! The image that the Dockerfile describes: its settings, and its files by their place in the image.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +11,19 @@ use xtask_core::tree::{RepoPath, Tree};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ExpectedImage {
-    /// As written, words joined; `None` where the base image's stays.
+    /// The words joined by spaces; `None` where the base image's value stays.
     pub cmd: Option<String>,
     pub entrypoint: Option<String>,
     pub workdir: Option<String>,
     pub user: Option<String>,
-    /// Each variable that is set, with its value; `None` where that depends on a base image that
-    /// isn't known.
+    /// Each variable with its value; `None` where the value depends on an unknown base image.
     pub env: BTreeMap<String, Option<String>>,
-    /// Each file that is copied, by its path in the image (without the first slash).
+    /// The copied files by their paths in the image, without the first slash.
     pub files: BTreeMap<String, RepoPath>,
 }
 
 impl ExpectedImage {
-    /// Reads the Dockerfile as the build did; an error is what of it can't be read.
+    /// Reads the Dockerfile as the build did; the error is its first part that can't be read.
     pub fn new(
         tree: &dyn Tree,
         ignore: &Ignore,
@@ -35,14 +33,14 @@ impl ExpectedImage {
     ) -> Result<Self, Unread> {
         let text = |text: &Option<dockerfile::Text>| text.as_ref().map(|text| text.text.clone());
         let arguments = arguments(history);
-        let mut given = arguments.clone();
-        given.extend(base.iter().flat_map(|base| base.env.clone()));
+        let mut variables = arguments.clone();
+        variables.extend(base.iter().flat_map(|base| base.env.clone()));
         let workdir = base.map(|base| base.workdir.as_str());
-        let (mut image, unread) = dockerfile::read_on(source, given, workdir).split();
+        let (mut image, unread) = dockerfile::read_on(source, variables, workdir).split();
         if let Some(unread) = unread.into_iter().next() {
             return Err(unread);
         }
-        // Other stages and mounts leave nothing in the image.
+        // Other stages and mounts are not in the image.
         image.parts.clear();
         image.mounts.clear();
         let absolute = |path: String| format!("/{}", path.trim_start_matches('/'));
@@ -57,7 +55,7 @@ impl ExpectedImage {
     }
 }
 
-/// The build arguments with the values that the build was given, as its history has them.
+/// The build arguments with their values, by the image's history.
 fn arguments(history: &[HistoryStep]) -> BTreeMap<String, String> {
     let argument = |step: &HistoryStep| {
         let text = step.created_by.trim();
@@ -70,7 +68,6 @@ fn arguments(history: &[HistoryStep]) -> BTreeMap<String, String> {
     history.iter().filter_map(argument).collect()
 }
 
-/// What ENV sets, one after the other.
 fn environment(
     image: &dockerfile::Image,
     arguments: &BTreeMap<String, String>,
@@ -78,8 +75,8 @@ fn environment(
 ) -> BTreeMap<String, Option<String>> {
     let mut values = BTreeMap::new();
     for Named { name, value, .. } in &image.args {
-        let given = arguments.get(name).cloned();
-        let value = given.unwrap_or_else(|| expand(value, &values));
+        let argument = arguments.get(name).cloned();
+        let value = argument.unwrap_or_else(|| expand(value, &values));
         values.insert(name.clone(), value);
     }
     values.extend(base.into_iter().flat_map(|base| base.env.clone()));

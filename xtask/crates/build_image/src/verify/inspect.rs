@@ -1,4 +1,4 @@
-//! What the daemon says about an image, read into values.
+//! Reads an image's configuration and history from the daemon.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,6 @@ pub struct InspectedImage {
 }
 
 impl InspectedImage {
-    /// Whether the lowest layers are those of `base`.
     pub fn is_built_on(&self, base: &Self) -> bool {
         !base.layers.is_empty() && self.layers.starts_with(&base.layers)
     }
@@ -37,18 +36,18 @@ pub struct HistoryStep {
     pub size: u64,
 }
 
-/// Asks for an image; `None` when the daemon has none of that name.
+/// Reads an image; `None` where the daemon has none of that name.
 pub fn image(engine: &Engine, name: &str) -> Result<Option<InspectedImage>> {
     let done = engine.finish(&["image", "inspect", "--", name])?;
     if done.ok {
-        return read_image(&done.stdout)
-            .with_context(|| format!("reading what docker says about {name}"))
-            .map(Some);
+        let image = read_image(&done.stdout);
+        let image = image.with_context(|| format!("reading what docker says about {name}"))?;
+        return Ok(Some(image));
     }
-    let said = done.message;
+    let message = done.message;
     anyhow::ensure!(
-        said.to_lowercase().contains("no such"),
-        "docker image inspect {name} failed: {said}"
+        message.to_lowercase().contains("no such"),
+        "docker image inspect {name} failed: {message}"
     );
     Ok(None)
 }
@@ -95,17 +94,14 @@ fn read_history(text: &[u8]) -> Result<Vec<HistoryStep>> {
         created_by: String,
         size: String,
     }
-    let lines = serde_json::Deserializer::from_slice(text).into_iter::<Line>();
-    let step = |line: Result<Line, _>| {
-        line.map(|Line { created_by, size }| {
-            // Newer clients write `0B` even where bytes were asked for.
-            let size = size.trim_end_matches('B').parse().unwrap_or_default();
-            HistoryStep { created_by, size }
-        })
+    let lines = serde_json::Deserializer::from_slice(text).into_iter();
+    let lines: Vec<Line> = lines.collect::<Result<_, _>>()?;
+    let step = |Line { created_by, size }| HistoryStep {
+        created_by,
+        // Newer clients write `0B` even where bytes were asked for.
+        size: size.trim_end_matches('B').parse().unwrap_or_default(),
     };
-    let mut steps: Vec<HistoryStep> = lines.map(step).collect::<Result<_, _>>()?;
-    steps.reverse();
-    Ok(steps)
+    Ok(lines.into_iter().rev().map(step).collect())
 }
 
 #[cfg(test)]

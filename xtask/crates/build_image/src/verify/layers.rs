@@ -1,4 +1,4 @@
-//! Reads the layers of `docker save` as a stream, searches them, and keeps the paths that are asked for.
+//! Streams the layers of `docker save`, searches them for the token, and keeps some of the paths.
 //!
 //! A container would not show files that a later step deletes, and an image may not start.
 
@@ -15,24 +15,27 @@ use xtask_core::interrupt;
 use xtask_core::process::Finished;
 use xtask_core::tree::RepoPath;
 
+/// What to look for in the layers.
 pub struct Look<'a> {
     pub token: Option<&'a [u8]>,
+    /// Whether to keep a path.
     pub keep: &'a dyn Fn(&str) -> bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageLayer {
     pub kept: BTreeSet<String>,
-    /// The paths whose names or bytes hold the token.
+    /// The paths whose names or bytes contain the token.
     pub tokens: Vec<String>,
+    /// Why the layer was not read.
     pub unread: Option<String>,
 }
 
-/// The layers of an image, the lowest first, and what was found beside them.
+/// The layers of an image, the lowest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layers {
     pub layers: Vec<ImageLayer>,
-    /// The configuration and what else describes the image, where that holds the token.
+    /// The image's descriptions that contain the token, such as its configuration.
     pub tokens: Vec<String>,
 }
 
@@ -48,59 +51,57 @@ impl ImageLayer {
 impl Layers {
     /// Which layers could not be read, and why.
     pub fn unread(&self) -> Vec<String> {
-        let all = self.layers.iter().enumerate();
-        let unread = all.filter_map(|(number, layer)| {
+        let unread = |(number, layer): (usize, &ImageLayer)| {
             let why = layer.unread.as_ref()?;
             Some(format!("layer {number} was not read: {why}"))
-        });
-        unread.collect()
+        };
+        self.layers.iter().enumerate().filter_map(unread).collect()
     }
 }
 
-/// Runs `docker save` and reads its output.
 pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
-    let mut save = engine.command(&["save", image])?;
+    let mut save = engine.command(&["save", image]);
     save.stdin(Stdio::null());
-    let (read, ended) =
-        printed(save, |saved| read_saved(saved, look)).context("running docker save")?;
+    let read = read_output(save, |saved| read_saved(saved, look));
+    let (layers, done) = read.context("running docker save")?;
     anyhow::ensure!(
-        ended.ok || read.is_err() && ended.stderr.trim().is_empty(),
+        done.ok || layers.is_err() && done.stderr.trim().is_empty(),
         "docker save {image} failed: {}",
-        ended.message
+        done.message
     );
-    read.with_context(|| format!("reading what docker save wrote of {image}"))
+    layers.with_context(|| format!("reading what docker save wrote of {image}"))
 }
 
-/// Runs a program and passes its output to `take`.
-fn printed<T>(
+fn read_output<T>(
     mut command: Command,
-    take: impl FnOnce(BufReader<ChildStdout>) -> Result<T>,
+    read: impl FnOnce(BufReader<ChildStdout>) -> Result<T>,
 ) -> Result<(Result<T>, Finished)> {
-    let mut said = tempfile::tempfile().context("making a temporary file")?;
-    let stderr = said.try_clone()?;
-    let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn()?;
+    let mut file = tempfile::tempfile().context("making a temporary file")?;
+    let mut child = (command.stdout(Stdio::piped()))
+        .stderr(file.try_clone()?)
+        .spawn()?;
     let stdout = child.stdout.take().context("it has no output")?;
-    let taken = take(BufReader::with_capacity(1 << 18, stdout));
-    if taken.is_err() {
+    let result = read(BufReader::with_capacity(1 << 18, stdout));
+    if result.is_err() {
         let _ = child.kill();
     }
     let status = child.wait()?;
-    let mut stderr = Vec::new();
-    said.rewind()?;
-    said.read_to_end(&mut stderr)?;
-    let ended = Output {
+    let (stdout, mut stderr) = (Vec::new(), Vec::new());
+    file.rewind()?;
+    file.read_to_end(&mut stderr)?;
+    let output = Output {
         status,
-        stdout: Vec::new(),
+        stdout,
         stderr,
     };
-    Ok((taken, ended.into()))
+    Ok((result, output.into()))
 }
 
-/// What a tar archive is made of.
+/// The block size of a tar archive.
 const BLOCK: usize = 512;
 
-/// Whether a blob is a description and not a layer. Descriptions are JSON, an SBOM can be large; a
-/// layer is a tar archive, maybe compressed.
+/// Whether a blob is a description and not a layer. Descriptions are JSON and may be large, such as an
+/// SBOM; a layer is a tar archive, maybe compressed.
 fn is_text(start: &[u8]) -> bool {
     let is_tar = start.get(257..262) == Some(b"ustar");
     matches!(start.first(), None | Some(b'{' | b'[')) && !is_tar
@@ -177,13 +178,15 @@ fn unpacked(program: &str, mut packed: impl Read, look: &Look) -> Result<ImageLa
     file.rewind()?;
     let mut command = Command::new(program);
     command.arg("-dc").stdin(file);
-    Ok(match printed(command, |layer| read_layer(layer, look)) {
-        Ok((Ok(layer), ended)) if ended.ok => layer,
-        Ok(_) => ImageLayer::unread(format!("{program} could not unpack it")),
-        Err(_) => ImageLayer::unread(format!(
-            "it is compressed, and there is no {program} to read it with"
-        )),
-    })
+    Ok(
+        match read_output(command, |layer| read_layer(layer, look)) {
+            Ok((Ok(layer), done)) if done.ok => layer,
+            Ok(_) => ImageLayer::unread(format!("{program} could not unpack it")),
+            Err(_) => ImageLayer::unread(format!(
+                "it is compressed, and there is no {program} to read it with"
+            )),
+        },
+    )
 }
 
 /// An entry's path without a leading `./` or `/` and without a slash at the end.

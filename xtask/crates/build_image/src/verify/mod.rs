@@ -1,8 +1,7 @@
-//! What is checked in the image that was built.
+//! Checks the image that was built.
 //!
-//! `inspect`, `layers` and the program in the image read it into values, the modules named after a
-//! check judge those, and only `containers` runs anything. In the image run Python programs: a
-//! Python is all that is sure to be there.
+//! `inspect`, `layers` and `probe` read the image, and the modules named after a check judge it.
+//! Programs run in `containers`. They are in Python, which every image has.
 
 mod behaviour;
 mod configuration;
@@ -19,7 +18,7 @@ use anyhow::{Result, bail};
 
 use self::containers::Session;
 use self::expected_image::ExpectedImage;
-pub use self::inspect::image as inspected;
+pub use self::inspect::image as inspect;
 use self::inspect::{HistoryStep, InspectedImage};
 use self::layers::Look;
 use super::report::Check;
@@ -31,81 +30,78 @@ use xtask_core::interrupt;
 use xtask_core::outcome::UserError;
 use xtask_core::progress;
 
-pub struct Subject<'a> {
-    pub engine: &'a Engine,
-    /// The repository from whose work tree the image was built.
-    pub repository: &'a BuildInputs,
-    pub image: &'a str,
-    /// How many bytes the image may add to its base before that is worth a warning.
-    pub budget: u64,
-}
-
-/// Runs all checks in the printed order; calls `done` with each.
-pub fn image(subject: &Subject, done: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
-    let Subject {
-        engine, repository, ..
-    } = subject;
+/// Runs all checks of an image in the printed order, and calls `done` with each. A worker that adds
+/// more than `budget` bytes to its base image gets a warning.
+pub fn image(
+    engine: &Engine,
+    repository: &BuildInputs,
+    name: &str,
+    budget: u64,
+    done: &mut dyn FnMut(&Check),
+) -> Result<Vec<Check>> {
     let tree = &*repository.tree;
     let mut checks = Vec::new();
-    let mut tell = |check: Check| {
+    let mut add = |check: Check| {
         done(&check);
         checks.push(check);
     };
     progress::at("its description");
     let base_name = repository.base();
-    let (seen, base_check) = Seen::read(subject, &base_name)?;
-    tell(base_check);
-    configuration::check(&seen).into_iter().for_each(&mut tell);
+    let (seen, base_check) = Seen::read(engine, repository, name, &base_name)?;
+    add(base_check);
+    configuration::check(&seen).into_iter().for_each(&mut add);
     let session = Session::begin(engine)?;
     progress::at("its Python packages and flags");
     interrupt::check()?;
-    let probed = probe::check(&session, &seen, subject, &base_name)?;
-    probed.into_iter().for_each(&mut tell);
+    let probed = probe::check(&session, &seen, repository, name, &base_name)?;
+    probed.into_iter().for_each(&mut add);
     progress::at("its layers");
-    let sought = stray::Sought::new(&seen.made, tree, seen.workdir());
+    let stray = stray::StrayFiles::new(&seen.expected, tree, seen.workdir());
     let look = Look {
         token: seen.token.map(str::as_bytes),
-        keep: &|path| sought.is_stray(path) || secrets::is_credentials(path),
+        keep: &|path| stray.contains(path) || secrets::is_credentials(path),
     };
-    let layers = layers::read(engine, subject.image, &look)?;
-    tell(stray::check(&sought, &layers, seen.base_layers()));
-    tell(secrets::check(&seen, &layers));
+    let layers = layers::read(engine, name, &look)?;
+    add(stray::check(&stray, &layers, seen.base_layers()));
+    add(secrets::check(&seen, &layers));
     let plan = behaviour::plan(tree, seen.token)?;
     progress::at("jobs in a worker");
-    behaviour::check(&session, &seen.image, subject.image, &plan, &mut tell)?;
-    tell(size::check(&seen, subject.budget));
+    behaviour::check(&session, &seen.image, name, &plan, &mut add)?;
+    add(size::check(&seen, budget));
     Ok(checks)
 }
 
+/// What is known of an image, and what is expected of it.
 #[derive(Default)]
 struct Seen<'a> {
     image: InspectedImage,
     history: Vec<HistoryStep>,
-    /// The base image with its history, where it is on this engine and is what the image was built
-    /// on.
+    /// The base image with its history, if the engine has it and the image was built on it.
     base: Option<(InspectedImage, Vec<HistoryStep>)>,
-    made: ExpectedImage,
-    /// The value of `HF_TOKEN` to search for. A text that is too short is in many a file.
+    expected: ExpectedImage,
+    /// The value of `HF_TOKEN` to search for; a text that is too short occurs in many files.
     token: Option<&'a str>,
 }
 
 impl<'a> Seen<'a> {
-    /// Reads the image and checks for its base image, without which some checks know less.
-    fn read(subject: &Subject<'a>, base_name: &str) -> Result<(Self, Check)> {
-        let &Subject {
-            engine, repository, ..
-        } = subject;
+    /// Reads the image and its base image, without which some checks know less.
+    fn read(
+        engine: &Engine,
+        repository: &'a BuildInputs,
+        name: &str,
+        base_name: &str,
+    ) -> Result<(Self, Check)> {
         let token = repository.token.as_ref();
         let token = token.map(|token| token.value.as_str());
         let token = token.filter(|token| token.len() >= SHORTEST);
-        let Some(image) = inspect::image(engine, subject.image)? else {
-            let name = secrets::hidden(subject.image, token);
+        let Some(image) = inspect::image(engine, name)? else {
+            let name = secrets::hidden(name, token);
             bail!(UserError::new(
                 format!("docker has no image {name}"),
                 "build it with `cargo xtask build-image`, or pull it"
             ));
         };
-        let history = inspect::history(engine, subject.image)?;
+        let history = inspect::history(engine, name)?;
         let mut base = None;
         let check = match inspect::image(engine, base_name)? {
             Some(known) if image.is_built_on(&known) => {
@@ -127,7 +123,7 @@ impl<'a> Seen<'a> {
             Err(why) => Check::warning("base image", why).and([unknown.to_owned()]),
         };
         let seen = Self {
-            made: made(repository, &history, base.as_ref().map(|(base, _)| base))?,
+            expected: expected(repository, &history, base.as_ref().map(|(base, _)| base))?,
             image,
             history,
             base,
@@ -140,21 +136,22 @@ impl<'a> Seen<'a> {
         self.base.as_ref().map(|(image, _)| image)
     }
 
-    /// How many of the lowest layers are the base image's.
+    /// How many of the lowest layers belong to the base image.
     fn base_layers(&self) -> usize {
         self.base_image().map_or(0, |base| base.layers.len())
     }
 
     /// The worker's folder: the Dockerfile's WORKDIR, or the base image's.
     fn workdir(&self) -> &str {
-        match self.made.workdir.as_deref().unwrap_or(&self.image.workdir) {
+        let workdir = self.expected.workdir.as_ref();
+        match &**workdir.unwrap_or(&self.image.workdir) {
             "" => "/",
             folder => folder,
         }
     }
 }
 
-/// A folder of the image with a slash at its end and none before it; empty for the root.
+/// A folder of the image, with a slash at its end only; empty for the root.
 fn below_root(folder: &str) -> String {
     match folder.trim_matches('/') {
         "" => String::new(),
@@ -162,7 +159,7 @@ fn below_root(folder: &str) -> String {
     }
 }
 
-/// Keeps the first of many findings, and says how many there are besides.
+/// Keeps the first of many findings, and adds the number of the others.
 fn shorten(wrong: &mut Vec<String>, what: &str) {
     const MOST: usize = 10;
     if let Some(more @ 1..) = wrong.len().checked_sub(MOST) {
@@ -171,20 +168,20 @@ fn shorten(wrong: &mut Vec<String>, what: &str) {
     }
 }
 
-fn made(
-    of: &BuildInputs,
+fn expected(
+    inputs: &BuildInputs,
     history: &[HistoryStep],
     base: Option<&InspectedImage>,
 ) -> Result<ExpectedImage> {
-    let tree = &*of.tree;
-    let Some((path, bytes)) = &of.dockerfile else {
+    let tree = &*inputs.tree;
+    let Some((path, bytes)) = &inputs.dockerfile else {
         bail!(UserError::new(
             format!("{} has no Dockerfile", tree.describe()),
             "name the repository that the image was built from with `-C DIR`"
         ));
     };
     let source = Source::new(path.as_str().into(), bytes);
-    ExpectedImage::new(tree, &of.ignore, &source, history, base).map_err(|unread| {
+    ExpectedImage::new(tree, &inputs.ignore, &source, history, base).map_err(|unread| {
         UserError::new(
             format!("{}: {}", unread.place, unread.what),
             "fix the Dockerfile; `cargo xtask build-image --check` looks at it without building",

@@ -1,5 +1,5 @@
-//! What the image says of itself: a program in it looks at its files, its Python, its packages and
-//! the flags of its SGLang.
+//! Runs a program in the image that checks its files, its Python, its packages and the flags of its
+//! SGLang.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,22 +10,24 @@ use serde_json::{Value, json};
 
 use super::containers::Session;
 use super::expected_image::ExpectedImage;
-use super::{Seen, Subject, below_root};
+use super::{Seen, below_root};
 use crate::report::Check;
+use crate::repository::BuildInputs;
 use worker_files::Source;
 use worker_files::packages;
+use xtask_core::process;
 use xtask_core::tree::Tree;
 
 const PROBE: &str = include_str!("probe.py");
 
-/// How long it may take: importing the real SGLang takes most of it, more so without a GPU.
+/// The time limit. Importing the real SGLang takes most of the time, and longer without a GPU.
 const LIMIT: Duration = Duration::from_mins(10);
 
-/// What Python the worker is written for, where pyproject.toml does not say.
+/// The Python that the worker needs, where pyproject.toml does not say.
 const PYTHON: &str = ">=3.10";
 
-/// The table of flags, the script of a modern worker that reads SGLang's parser, and the module
-/// that it reads with.
+/// The table of flags, a modern worker's script that reads SGLang's parser, and the module that the
+/// script uses.
 const TABLE: &str = "sglang_worker/sglang_flags.json";
 const SCRIPT: &str = "scripts/sglang_flags.py";
 const READER: &str = "sglang_worker/extract.py";
@@ -35,8 +37,12 @@ fn text(tree: &dyn Tree, path: &str) -> Result<Option<String>> {
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// What the program is asked about.
-fn asked(tree: &dyn Tree, made: &ExpectedImage, workdir: &str, update: bool) -> Result<Value> {
+fn probe_input(
+    tree: &dyn Tree,
+    expected: &ExpectedImage,
+    workdir: &str,
+    update: bool,
+) -> Result<Value> {
     let project = text(tree, "pyproject.toml")?.unwrap_or_default();
     let mut lines = project.lines();
     let python = lines.find_map(|line| line.strip_prefix("requires-python")?.split_once('='));
@@ -49,14 +55,14 @@ fn asked(tree: &dyn Tree, made: &ExpectedImage, workdir: &str, update: bool) -> 
         .map(|asked| (asked.name.clone(), asked.name + &asked.spec))
         .collect();
     let mut files = BTreeMap::new();
-    for (place, path) in &made.files {
-        // A character for each byte: JSON has no other way for bytes that are no text.
+    for (place, path) in &expected.files {
+        // A character for each byte, since JSON has no bytes.
         let text: String = tree.read(path)?.into_iter().map(char::from).collect();
         files.insert(place, (path.to_string(), text));
     }
     Ok(json!({
         "files": files,
-        "modules": modules(made, workdir),
+        "modules": modules(expected, workdir),
         "packages": packages,
         "python": python,
         "script": text(tree, SCRIPT)?,
@@ -66,14 +72,14 @@ fn asked(tree: &dyn Tree, made: &ExpectedImage, workdir: &str, update: bool) -> 
     }))
 }
 
-/// The modules that are copied into WORKDIR, those of packages included.
-fn modules(made: &ExpectedImage, workdir: &str) -> Vec<String> {
+/// The modules that are copied into WORKDIR, including those of packages.
+fn modules(expected: &ExpectedImage, workdir: &str) -> Vec<String> {
     let workdir = below_root(workdir);
     let below = |place: &String| {
         let place = place.strip_prefix(&workdir)?;
         Some(place.strip_suffix(".py")?.to_owned())
     };
-    let names: BTreeSet<String> = made.files.keys().filter_map(below).collect();
+    let names: BTreeSet<String> = expected.files.keys().filter_map(below).collect();
     let is_module = |name: &&String| {
         let package = name.rsplit_once('/').map(|(folder, _)| folder);
         !name.contains(['-', '.'])
@@ -86,29 +92,42 @@ fn modules(made: &ExpectedImage, workdir: &str) -> Vec<String> {
     names.iter().filter(is_module).map(dotted).collect()
 }
 
-/// Runs the program in an image's folder; the error is a sentence about why it can't.
-fn ask(session: &Session, place: (&str, &str), asked: &Value) -> Result<Result<Value, String>> {
-    let said = match session.python(place, PROBE, &asked.to_string(), LIMIT)? {
-        Ok(said) => said,
-        Err(why) => return Ok(Err(why)),
+/// Runs the program in an image's folder; the inner error says why that is impossible.
+fn probe(session: &Session, place: (&str, &str), input: &Value) -> Result<Result<Value, String>> {
+    let (image, folder) = place;
+    let (_container, start) = session.script(image, "none", &["--workdir", folder], PROBE)?;
+    let input = input.to_string();
+    let Some(done) = process::within(start, input.as_bytes(), Some(LIMIT))? else {
+        return Ok(Err("it did not end in time".to_owned()));
     };
-    let line = said.lines().last().unwrap_or_default();
-    let answer = serde_json::from_str(line);
-    Ok(Ok(answer.with_context(|| {
-        format!("reading what Python said in {}", place.0)
-    })?))
+    if !done.ok {
+        let lines: Vec<&str> = done.stderr.trim().lines().collect();
+        return Ok(Err(match &lines[lines.len().saturating_sub(3)..] {
+            [] => format!("exit code {}", done.code.unwrap_or(-1)),
+            last => last.join(" | "),
+        }));
+    }
+    let output = String::from_utf8_lossy(&done.stdout);
+    let answer = serde_json::from_str(output.lines().last().unwrap_or_default());
+    let answer = answer.with_context(|| format!("reading what Python said in {image}"))?;
+    Ok(Ok(answer))
 }
 
-/// Asks the image, and the base image for the conflicts that it has already. Writes the
-/// repository's table of flags where that is wanted.
-pub fn check(session: &Session, seen: &Seen, subject: &Subject, base: &str) -> Result<Vec<Check>> {
-    let repository = subject.repository;
-    let update = repository.update_flags;
-    let mut asked = asked(&*repository.tree, &seen.made, seen.workdir(), update)?;
+/// Probes the image, and the base image for the conflicts that it has already. Writes the
+/// repository's table of flags with `--update-flags`.
+pub fn check(
+    session: &Session,
+    seen: &Seen,
+    repository: &BuildInputs,
+    image: &str,
+    base: &str,
+) -> Result<Vec<Check>> {
+    let (workdir, update) = (seen.workdir(), repository.update_flags);
+    let mut input = probe_input(&*repository.tree, &seen.expected, workdir, update)?;
     if seen.base.is_some() {
-        asked["base"] = ask(session, (base, "/"), &json!({}))?.unwrap_or_default();
+        input["base"] = probe(session, (base, "/"), &json!({}))?.unwrap_or_default();
     }
-    let answer = match ask(session, (subject.image, seen.workdir()), &asked)? {
+    let answer = match probe(session, (image, workdir), &input)? {
         Ok(answer) => answer,
         Err(why) => {
             const WHAT: &str = "python3 can't be run in the image";

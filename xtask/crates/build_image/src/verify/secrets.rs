@@ -1,5 +1,5 @@
-//! Searches configuration, history and layers for the build's token and anything like one. Never
-//! shows what it finds.
+//! Searches configuration, history and layers for the build's token and for other secrets. Never shows
+//! a secret.
 
 use std::collections::BTreeSet;
 
@@ -17,19 +17,15 @@ const CREDENTIALS: &str = "\
     .ssh/id_ed25519 .kaggle/kaggle.json .huggingface/token huggingface/token \
     huggingface/stored_tokens huggingface-cache/hub/token run/secrets/HF_TOKEN";
 
-/// How much of a step is shown.
+/// The maximum length of a step in a message.
 const MOST: usize = 60;
 
-/// Takes a token out of what is shown.
 pub fn hidden(text: &str, secret: Option<&str>) -> String {
-    let text = match secret {
-        Some(secret) if !secret.is_empty() => text.replace(secret, "***"),
-        _ => text.to_owned(),
-    };
-    masked(&text).into_owned()
+    let secret = secret.filter(|secret| !secret.is_empty());
+    let replaced = secret.map(|secret| text.replace(secret, "***"));
+    masked(replaced.as_deref().unwrap_or(text)).into_owned()
 }
 
-/// What may be shown of a variable's value.
 pub fn shown_value(name: &str, value: &str, token: Option<&str>) -> String {
     if is_secret(name) && !is_reference(value) {
         "***".to_owned()
@@ -72,20 +68,18 @@ pub fn check(seen: &Seen, layers: &Layers) -> Check {
          --mount=type=secret`), never as ENV, ARG or file",
         fine,
     );
-    check.doubted(layers.unread())
+    check.warn(layers.unread())
 }
 
-/// Why a value must not be where everybody reads it.
+/// The kind of secret that a value is, if it seems to be one.
 fn suspicion(name: &str, value: &str, given: Option<&str>) -> Option<String> {
     if given.is_some_and(|given| value.contains(given)) {
-        Some("the value of HF_TOKEN".to_owned())
+        return Some("the value of HF_TOKEN".to_owned());
     } else if let Some(kind) = token(value) {
-        Some(format!("what looks like {kind}"))
-    } else if is_secret(name) && !is_reference(value) {
-        Some("a value for what is a secret by its name".to_owned())
-    } else {
-        None
+        return Some(format!("what looks like {kind}"));
     }
+    let is_value = is_secret(name) && !is_reference(value);
+    is_value.then(|| "a value for what is a secret by its name".to_owned())
 }
 
 /// Whether a value only says where the secret comes from: a variable, a command, a file.
@@ -94,9 +88,9 @@ fn is_reference(value: &str) -> bool {
     value.is_empty() || value.starts_with(['$', '`', '<', '/'])
 }
 
-/// What holds a secret of what the image sets beyond its base image.
+/// The secrets in what the image sets beyond its base image.
 fn configuration(seen: &Seen) -> Vec<String> {
-    fn all(image: &InspectedImage) -> Vec<(String, &str, String)> {
+    fn settings(image: &InspectedImage) -> Vec<(String, &str, String)> {
         let env = image.env.iter();
         let env = env.map(|(name, value)| (format!("ENV {name}"), &**name, value.clone()));
         let labels = image.labels.iter();
@@ -105,9 +99,9 @@ fn configuration(seen: &Seen) -> Vec<String> {
         let command = ("ENTRYPOINT or CMD".to_owned(), "", command);
         env.chain(labels).chain([command]).collect()
     }
-    let inherited = seen.base_image().map(all).unwrap_or_default();
-    let mut own = all(&seen.image);
-    own.retain(|one| !inherited.contains(one));
+    let inherited = seen.base_image().map(settings).unwrap_or_default();
+    let mut own = settings(&seen.image);
+    own.retain(|setting| !inherited.contains(setting));
     let wrong = own.iter().filter_map(|(place, name, value)| {
         let what = suspicion(name, value, seen.token)?;
         Some(format!("{place} holds {what}"))
@@ -115,14 +109,14 @@ fn configuration(seen: &Seen) -> Vec<String> {
     wrong.collect()
 }
 
-/// What the steps beyond the base image's say that is a secret.
+/// The secrets in the steps after the base image's.
 fn history(seen: &Seen) -> Vec<String> {
     let base = seen.base.as_ref().map_or(&[][..], |(_, history)| history);
     let is_on_base = seen.history.starts_with(base);
     let inherited = if is_on_base { base.len() } else { 0 };
     let mut wrong = Vec::new();
     // Every later step repeats a build argument.
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for (number, step) in seen.history.iter().enumerate().skip(inherited) {
         let text = &step.created_by;
         let named = text.split_whitespace().filter_map(|word| {
@@ -139,7 +133,7 @@ fn history(seen: &Seen) -> Vec<String> {
             let words = format!("step {number} of the history ({shown}) has {what}");
             if name.is_empty() {
                 wrong.push(words);
-            } else if told.insert(name) {
+            } else if reported.insert(name) {
                 wrong.push(format!("{words}: {name}"));
             }
         }
@@ -149,16 +143,15 @@ fn history(seen: &Seen) -> Vec<String> {
 
 /// The beginning of a step, without the values of its arguments.
 fn shown(text: &str, token: Option<&str>) -> String {
-    let words = text.split_whitespace();
-    let words = words.map(|word| match word.split_once('=') {
+    let shown = |word: &str| match word.split_once('=') {
         Some((name, value)) => format!("{name}={}", shown_value(name, value, token)),
         None => word.to_owned(),
-    });
-    let words: Vec<String> = words.collect();
+    };
+    let words: Vec<String> = text.split_whitespace().map(shown).collect();
     cut(&hidden(&words.join(" "), token), MOST)
 }
 
-/// The files that hold the token, or that are made for passwords.
+/// The files that contain the token or are meant for passwords.
 fn in_layers(seen: &Seen, layers: &Layers) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, layer) in layers.layers.iter().enumerate() {

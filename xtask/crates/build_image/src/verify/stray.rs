@@ -1,4 +1,4 @@
-//! Files of the repository that are in the image although the Dockerfile does not name them.
+//! Finds files of the repository in the image that the Dockerfile does not name.
 
 use super::expected_image::ExpectedImage;
 use super::layers::Layers;
@@ -9,44 +9,45 @@ use xtask_core::tree::{RepoPath, Tree};
 /// Never part of an image, whether the work tree has them or not.
 const NEVER: &[&str] = &[".git", ".env", ".github", "target", "outdated"];
 
-pub struct Sought<'a> {
-    made: &'a ExpectedImage,
+pub struct StrayFiles<'a> {
+    expected: &'a ExpectedImage,
     tree: &'a dyn Tree,
-    /// WORKDIR with a slash at its end and none before it; empty for the root.
+    /// WORKDIR as [`below_root`] writes it.
     workdir: String,
 }
 
-impl<'a> Sought<'a> {
-    pub fn new(made: &'a ExpectedImage, tree: &'a dyn Tree, workdir: &str) -> Self {
+impl<'a> StrayFiles<'a> {
+    pub fn new(expected: &'a ExpectedImage, tree: &'a dyn Tree, workdir: &str) -> Self {
         Self {
-            made,
+            expected,
             tree,
             workdir: below_root(workdir),
         }
     }
 
-    /// Whether a path of a layer lies in WORKDIR and is one that only the repository has.
-    pub fn is_stray(&self, path: &str) -> bool {
+    /// Whether a path of a layer is a file of the repository in WORKDIR that the Dockerfile does not
+    /// copy there.
+    pub fn contains(&self, path: &str) -> bool {
         let Some(below) = path.strip_prefix(&self.workdir) else {
             return false;
         };
         let top = below.split('/').next().unwrap_or_default();
-        // The root of an image holds folders with such names, too.
+        // The root of an image may have folders with such names, too.
         let never = if self.workdir.is_empty() { below } else { top };
         let is_here = || self.tree.entries().contains_key(&RepoPath::from(below));
-        !self.made.files.contains_key(path) && (NEVER.contains(&never) || is_here())
+        !self.expected.files.contains_key(path) && (NEVER.contains(&never) || is_here())
     }
 }
 
-/// Whether any of them is in the layers above the `base` lowest.
-pub fn check(sought: &Sought, layers: &Layers, base: usize) -> Check {
-    let mut told: Vec<&str> = Vec::new();
+/// Searches the layers above the `base` lowest for stray files.
+pub fn check(stray: &StrayFiles, layers: &Layers, base: usize) -> Check {
+    let mut reported: Vec<&str> = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
     for (number, layer) in layers.layers.iter().enumerate().skip(base) {
-        for path in layer.kept.iter().filter(|path| sought.is_stray(path)) {
-            let is_told = |told: &&str| RepoPath::from(path.as_str()).is_within(told);
-            if !told.iter().any(is_told) {
-                told.push(path);
+        for path in layer.kept.iter().filter(|path| stray.contains(path)) {
+            let is_within = |folder: &&str| RepoPath::from(path.as_str()).is_within(folder);
+            if !reported.iter().any(is_within) {
+                reported.push(path);
                 wrong.push(format!("/{path} is the repository's (layer {number})"));
             }
         }
@@ -60,7 +61,7 @@ pub fn check(sought: &Sought, layers: &Layers, base: usize) -> Check {
          its layer",
         "nothing else of it is in the image's WORKDIR",
     );
-    check.doubted(layers.unread())
+    check.warn(layers.unread())
 }
 
 #[cfg(test)]
@@ -100,12 +101,12 @@ mod tests {
             files: pairs.into_iter().collect(),
             ..ExpectedImage::default()
         };
-        let sought = Sought::new(&made, &tree, "/worker");
+        let stray = StrayFiles::new(&made, &tree, "/worker");
         let layers = Layers {
             layers,
             ..Layers::default()
         };
-        check(&sought, &layers, base)
+        check(&stray, &layers, base)
     }
 
     #[test]

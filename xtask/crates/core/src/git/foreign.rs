@@ -1,13 +1,13 @@
-//! A foreign repository: reads its refs and objects without its configuration, which could run any
+//! Reads the refs and objects of a foreign repository without its configuration, which could run any
 //! command.
 //!
-//! The refs come from `git ls-remote`, the objects are alternates of a git directory that is made
-//! here. So a partial clone is not completed on the way: what it lacks is missing.
+//! The refs come from `git ls-remote`; the objects are alternates of a git directory that this tool
+//! makes. The objects that a partial clone lacks are not fetched.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::FileType;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -32,22 +32,22 @@ pub fn borrow(git: &Git, path: &Path, dir: &Path) -> Result<()> {
     let (own, common) = git_dirs(&path)?;
     let mut seen = BTreeSet::new();
     for folder in [&own, &common] {
-        expect_ordinary(folder, &mut seen)?;
+        check_git_dir(folder, &mut seen)?;
     }
     // The format of the objects is not known before the refs are.
     make_git_dir(dir, "sha1")?;
     let listed = call(git, dir).words("ls-remote --quiet --").arg(&path);
     let listed = listed.finish()?;
-    let (shown, said) = (path.display(), &listed.message);
-    if said.contains("dubious ownership") {
+    let (shown, message) = (path.display(), &listed.message);
+    if message.contains("dubious ownership") {
         bail!(UserError::new(
-            format!("git will not read {shown}: {said}"),
+            format!("git will not read {shown}: {message}"),
             "trust it with `git config --global --add safe.directory DIR`"
         ));
     }
     if !listed.ok {
         bail!(UserError::new(
-            format!("git can't read {shown}: {said}"),
+            format!("git can't read {shown}: {message}"),
             "name another upstream with --upstream"
         ));
     }
@@ -56,7 +56,7 @@ pub fn borrow(git: &Git, path: &Path, dir: &Path) -> Result<()> {
     if refs.clone().next().is_some_and(|(oid, _)| oid.len() == 64) {
         make_git_dir(dir, "sha256")?;
     }
-    // A replacement would pass for another object, and a peeled tag is no ref.
+    // A replacement ref would substitute another object, and a peeled tag is no ref.
     let is_ref = |name: &str| {
         name.starts_with("refs/") && !name.starts_with("refs/replace/") && !name.ends_with("^{}")
     };
@@ -94,14 +94,14 @@ pub fn call(git: &Git, dir: &Path) -> Call {
         .arg("--git-dir=.")
 }
 
-/// The git directory and the one with the objects, found as gitrepository-layout(5) describes: git
-/// itself would read the configuration on the way.
+/// The git directory and the one with the objects, found as gitrepository-layout(5) describes. Git
+/// itself would read the configuration to find them.
 fn git_dirs(path: &Path) -> Result<(PathBuf, PathBuf)> {
     let usual = path.join(".git");
     let git_dir = if usual.is_dir() {
         usual
     } else if usual.exists() {
-        let text = pointer(&usual)?;
+        let text = read_pointer(&usual)?;
         let named = text.strip_prefix(b"gitdir: ").with_context(|| {
             let usual = usual.display();
             format!("{usual} does not say where its git directory is")
@@ -112,25 +112,25 @@ fn git_dirs(path: &Path) -> Result<(PathBuf, PathBuf)> {
     };
     let mut common = git_dir.join("commondir");
     if common.exists() {
-        common = git_dir.join(line(&pointer(&common)?));
+        common = git_dir.join(line(&read_pointer(&common)?));
     } else {
         common.clone_from(&git_dir);
     }
     Ok((git_dir, fs_err::canonicalize(common)?))
 }
 
-/// A file that names another, in one line.
-fn pointer(path: &Path) -> Result<Vec<u8>> {
+/// Reads a file that names a folder in one line.
+fn read_pointer(path: &Path) -> Result<Vec<u8>> {
     const LONGEST: u64 = 64 * 1024;
     let metadata = fs_err::metadata(path)?;
     if !metadata.is_file() || metadata.len() > LONGEST {
-        bail!(strange(path));
+        bail!(unexpected_file(path));
     }
     Ok(fs_err::read(path)?)
 }
 
-/// Refuses what git would read for ever, and lists of references that are no list.
-fn expect_ordinary(folder: &Path, seen: &mut BTreeSet<(u64, u64)>) -> Result<()> {
+/// Refuses files that git would never finish reading, and lists of refs that are too large.
+fn check_git_dir(folder: &Path, seen: &mut BTreeSet<(u64, u64)>) -> Result<()> {
     const LARGEST: u64 = 1 << 30;
     let metadata = fs_err::metadata(folder)?;
     // Links may lead in circles.
@@ -144,37 +144,37 @@ fn expect_ordinary(folder: &Path, seen: &mut BTreeSet<(u64, u64)>) -> Result<()>
         if kind.is_symlink() {
             match path.metadata() {
                 Ok(metadata) => kind = metadata.file_type(),
-                // It leads nowhere, as git will see.
+                // A dangling link; git reports it.
                 Err(_) => continue,
             }
         }
         let is_list = || matches!(item.file_name().to_str(), Some("shallow" | "packed-refs"));
         if kind.is_dir() {
-            expect_ordinary(&path, seen)?;
-        } else if waits(kind) || is_list() && path.metadata()?.len() > LARGEST {
-            bail!(strange(&path));
+            check_git_dir(&path, seen)?;
+        } else if is_endless(kind) || is_list() && path.metadata()?.len() > LARGEST {
+            bail!(unexpected_file(&path));
         }
     }
     Ok(())
 }
 
-/// A socket can't be read, and git's own monitor has one.
-fn waits(kind: FileType) -> bool {
+/// Reading may never end. Sockets are fine: git's own monitor has one.
+fn is_endless(kind: FileType) -> bool {
     kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
 }
 
-fn strange(path: &Path) -> UserError {
+fn unexpected_file(path: &Path) -> UserError {
     UserError::new(
         format!("{} is no file that git would have made", path.display()),
         "name another upstream with --upstream",
     )
 }
 
-/// A path that a file consists of.
+/// The path in a file, without the line's end.
 fn line(text: &[u8]) -> PathBuf {
     let end = text.iter().rposition(|byte| !b"\r\n".contains(byte));
     let text = &text[..end.map_or(0, |end| end + 1)];
-    PathBuf::from(OsString::from_vec(text.to_vec()))
+    PathBuf::from(OsStr::from_bytes(text))
 }
 
 /// A path as git reads it in a list: in quotes, since it may hold a newline or begin with `#`.

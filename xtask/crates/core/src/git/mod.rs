@@ -1,5 +1,5 @@
-//! git, called as a program and through its plumbing only: nothing here runs a hook, a filter, a
-//! merge driver or a file system monitor, and no revision, path or address can become an option.
+//! Runs git's plumbing commands. Nothing here runs a hook, a filter, a merge driver or a file system
+//! monitor, and no revision, path or address can become an option.
 
 pub mod foreign;
 mod objects;
@@ -9,11 +9,10 @@ mod scratch;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
-use xshell::{Cmd, Shell, cmd};
 
 pub use objects::{GitTree, Objects, parse_ls_tree};
 pub use repo::{Index, Repo, Status, Unseen};
@@ -27,9 +26,8 @@ use crate::tree::Oid;
 /// The oldest git with `merge-tree --write-tree`.
 const OLDEST: (u32, u32) = (2, 38);
 
-/// Variables that tie git to another repository than the one it is asked about; git itself
-/// lists them with `rev-parse --local-env-vars`. Those of configuration stay: they may hold the
-/// way to log in.
+/// Variables that point git to another repository; `git rev-parse --local-env-vars` lists them.
+/// Those for configuration stay, because they may hold credentials.
 const LOCAL_VARIABLES: &str = "\
     GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_ATTR_SOURCE GIT_COMMON_DIR GIT_CONFIG GIT_DEFAULT_HASH \
     GIT_DIR GIT_EXTERNAL_DIFF GIT_GLOB_PATHSPECS GIT_GRAFT_FILE GIT_ICASE_PATHSPECS \
@@ -54,8 +52,8 @@ impl Git {
         Ok(Self { program })
     }
 
-    /// Fails where it is too old, or does not tell its version.
-    pub fn expect_new_enough(&self) -> Result<()> {
+    /// Fails where git is too old, or does not tell its version.
+    pub fn check_version(&self) -> Result<()> {
         // Several repositories may be opened in one run.
         static IS_NEW_ENOUGH: AtomicBool = AtomicBool::new(false);
         if IS_NEW_ENOUGH.load(Ordering::Relaxed) {
@@ -76,13 +74,15 @@ impl Git {
         }
     }
 
-    /// A call of git that belongs to no repository yet.
+    /// A call of git outside of any repository.
     pub fn call(&self) -> Call {
-        let call = Call {
-            program: self.program.clone(),
-            ..Call::default()
-        };
-        // Messages are read by this program; prompts and refreshed indexes are not wanted.
+        let mut command = Command::new(&self.program);
+        for name in LOCAL_VARIABLES.split_whitespace() {
+            command.env_remove(name);
+        }
+        let input = Vec::new();
+        let call = Call { command, input };
+        // This program reads the messages, and no index may be refreshed.
         call.env("LC_ALL", "C")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .config(&[
@@ -103,20 +103,16 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use]
 pub struct Call {
-    program: PathBuf,
-    arguments: Vec<OsString>,
-    environment: Vec<(OsString, OsString)>,
-    directory: Option<PathBuf>,
+    command: Command,
     input: Vec<u8>,
 }
 
 impl Call {
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
-        self.arguments.extend(args);
+        self.command.args(args);
         self
     }
 
@@ -124,7 +120,7 @@ impl Call {
         self.args([arg])
     }
 
-    /// Arguments that are written here, divided by spaces: nothing that comes from outside.
+    /// Fixed arguments, separated by spaces. Nothing from outside may be in them.
     pub fn words(self, words: &'static str) -> Self {
         self.args(words.split_whitespace())
     }
@@ -142,7 +138,7 @@ impl Call {
         if settings.is_empty() {
             return self;
         }
-        // Of the two ways to do this, git reads the one with numbers first.
+        // Git reads `GIT_CONFIG_COUNT` before this variable, so this one wins.
         let mut all = std::env::var_os(VARIABLE).unwrap_or_default();
         for (key, value) in settings {
             all.push(if all.is_empty() { "" } else { " " });
@@ -154,18 +150,17 @@ impl Call {
     }
 
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        let pair = (name.into(), value.as_ref().to_owned());
-        self.environment.push(pair);
+        self.command.env(name, value);
         self
     }
 
     pub fn unset(mut self, name: &str) -> Self {
-        self.environment.retain(|(set, _)| set != name);
+        self.command.env_remove(name);
         self
     }
 
     pub fn dir(mut self, dir: &Path) -> Self {
-        self.directory = Some(dir.to_owned());
+        self.command.current_dir(dir);
         self
     }
 
@@ -196,12 +191,12 @@ impl Call {
     }
 
     /// Like [`Call::line`]; `None` for an empty one.
-    pub fn some_line(self) -> Result<Option<String>> {
+    pub fn optional_line(self) -> Result<Option<String>> {
         Ok(Some(self.line()?).filter(|line| !line.is_empty()))
     }
 
-    /// What it says, where it succeeds and says anything.
-    pub fn said(self) -> Result<Option<String>> {
+    /// Standard output, trimmed, where the call succeeds and prints anything.
+    pub fn optional_text(self) -> Result<Option<String>> {
         let answer = self.finish()?;
         let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
         Ok((answer.ok && !text.is_empty()).then_some(text))
@@ -210,53 +205,38 @@ impl Call {
     /// The object that an expression names, where there is one.
     pub fn object(self, expression: String) -> Result<Option<Oid>> {
         let call = self.words("rev-parse --verify --quiet --end-of-options");
-        Ok(call.arg(expression).said()?.map(Oid))
+        Ok(call.arg(expression).optional_text()?.map(Oid))
     }
 
     /// Runs to the end, whatever the exit code.
     pub fn finish(self) -> Result<Finished> {
-        let shell = process::shell(self.directory.as_deref())?;
-        let cmd = self.cmd(&shell);
         if self.input.is_empty() {
-            return process::finish(cmd);
+            return process::finish(self.command);
         }
-        let done = process::within(process::command(cmd), &self.input, None)?;
+        process::log(&self.command);
+        let done = process::within(self.command, &self.input, None)?;
         done.context("git did not end")
     }
 
-    pub fn spawn(self) -> Result<Child> {
-        let shell = process::shell(self.directory.as_deref())?;
-        process::command(self.cmd(&shell))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("starting `{}`", self.shown()))
-    }
-
-    fn cmd<'a>(&self, shell: &'a Shell) -> Cmd<'a> {
-        let (program, arguments) = (&self.program, &self.arguments);
-        let cmd = cmd!(shell, "{program} {arguments...}");
-        let cmd = LOCAL_VARIABLES
-            .split_whitespace()
-            .fold(cmd, xshell::Cmd::env_remove);
-        self.environment
-            .iter()
-            .fold(cmd, |cmd, (name, value)| cmd.env(name, value))
+    pub fn spawn(mut self) -> Result<Child> {
+        process::log(&self.command);
+        let command = self.command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let child = command.stderr(Stdio::null()).spawn();
+        child.with_context(|| format!("starting `{}`", self.shown()))
     }
 
     /// The call as a person would type it, without the settings that every call gets.
     fn shown(&self) -> String {
-        let mut words: Vec<OsString> = vec!["git".into()];
-        let mut args = self.arguments.iter();
+        let mut text = "git".to_owned();
+        let mut args = self.command.get_args().map(OsStr::to_string_lossy);
         while let Some(arg) = args.next() {
             if arg == "-c" {
                 args.next();
-            } else if !arg.to_string_lossy().starts_with("--git-dir=") {
-                words.push(arg.clone());
+            } else if !arg.starts_with("--git-dir=") {
+                text += &format!(" {arg}");
             }
         }
-        words.join(OsStr::new(" ")).to_string_lossy().into_owned()
+        text
     }
 }
 
@@ -274,8 +254,7 @@ pub fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     records.filter(|record| !record.is_empty())
 }
 
-/// Refuses what would be read as an option or run as a command: a revision or an address comes
-/// from outside.
+/// Refuses a revision or an address from outside that git would read as an option.
 pub fn refuse_option(what: &str, value: &str) -> Result<()> {
     if value.starts_with('-') {
         bail!(UsageError(format!(

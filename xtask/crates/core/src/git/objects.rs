@@ -1,4 +1,4 @@
-//! Reading git objects: one `cat-file --batch` for as long as it is asked.
+//! Reads git objects through one long-running `cat-file --batch`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
@@ -9,48 +9,48 @@ use anyhow::{Context, Result, bail};
 use super::{Call, records};
 use crate::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
 
-/// A conversation with `git cat-file --batch`, begun with the first question.
+/// The objects of a repository. `git cat-file --batch` starts with the first request.
 pub struct Objects {
-    start: Box<dyn Fn() -> Call + Send + Sync>,
-    talk: Mutex<Option<Talk>>,
+    call: Box<dyn Fn() -> Call + Send + Sync>,
+    batch: Mutex<Option<Batch>>,
 }
 
-struct Talk {
+struct Batch {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
 
-impl Drop for Talk {
+impl Drop for Batch {
     fn drop(&mut self) {
-        // The end of its input would end it as well; nothing is left to wait for.
+        // It would also end with its input, but there is nothing left to wait for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Objects {
-    pub fn new(start: impl Fn() -> Call + Send + Sync + 'static) -> Self {
+    pub fn new(call: impl Fn() -> Call + Send + Sync + 'static) -> Self {
         Self {
-            start: Box::new(start),
-            talk: Mutex::new(None),
+            call: Box::new(call),
+            batch: Mutex::new(None),
         }
     }
 
     /// The bytes of a blob; `None` where the object is not there.
     pub fn blob(&self, oid: &Oid) -> Result<Option<Vec<u8>>> {
-        let mut talk = self.talk.lock().unwrap_or_else(PoisonError::into_inner);
-        let talk = match &mut *talk {
-            Some(talk) => talk,
-            none => none.insert(Talk::begin((self.start)())?),
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = match &mut *batch {
+            Some(batch) => batch,
+            none => none.insert(Batch::start((self.call)())?),
         };
-        talk.ask(oid)
-            .with_context(|| format!("reading object {oid} from git"))
+        let content = batch.read(oid);
+        content.with_context(|| format!("reading object {oid} from git"))
     }
 }
 
-impl Talk {
-    fn begin(call: Call) -> Result<Self> {
+impl Batch {
+    fn start(call: Call) -> Result<Self> {
         let mut child = call.words("cat-file --batch").spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("no pipes to `git cat-file --batch`");
@@ -62,7 +62,7 @@ impl Talk {
         })
     }
 
-    fn ask(&mut self, oid: &Oid) -> Result<Option<Vec<u8>>> {
+    fn read(&mut self, oid: &Oid) -> Result<Option<Vec<u8>>> {
         writeln!(self.stdin, "{oid}")?;
         self.stdin.flush()?;
         let mut header = String::new();
@@ -124,12 +124,7 @@ impl Tree for GitTree {
 pub fn parse_ls_tree(output: &[u8]) -> Result<Entries> {
     let mut entries = Vec::new();
     for record in records(output) {
-        let (head, path) =
-            head_and_path(record).context("git ls-tree answered a line without a path")?;
-        let words: Vec<&str> = head.split(' ').collect();
-        let [mode, _kind, oid] = words[..] else {
-            bail!("git ls-tree answered an unknown line for {path}");
-        };
+        let ([mode, _kind, oid], path) = fields_and_path(record, "ls-tree")?;
         let entry = entry(mode, oid).with_context(|| format!("reading {path}"))?;
         entries.push((path, entry));
     }
@@ -140,12 +135,21 @@ pub fn parse_ls_tree(output: &[u8]) -> Result<Entries> {
     Ok(entries.into_iter().collect())
 }
 
-/// The two parts of a line of git's: fields that are ASCII, and a path that is any bytes.
-pub(super) fn head_and_path(record: &[u8]) -> Option<(&str, RepoPath)> {
-    // The fields are short: the tab is near the beginning.
-    let tab = record.iter().position(|&b| b == b'\t')?;
-    let head = std::str::from_utf8(&record[..tab]).ok()?;
-    Some((head, RepoPath::new(&record[tab + 1..])))
+/// Splits a line of git's output: ASCII fields, a tab, and a path of any bytes.
+pub(super) fn fields_and_path<'a, const N: usize>(
+    record: &'a [u8],
+    command: &str,
+) -> Result<([&'a str; N], RepoPath)> {
+    let split = || {
+        let tab = record.iter().position(|&b| b == b'\t')?;
+        let fields = std::str::from_utf8(&record[..tab]).ok()?.split(' ');
+        let fields = fields.collect::<Vec<_>>().try_into().ok()?;
+        Some((fields, RepoPath::new(&record[tab + 1..])))
+    };
+    split().with_context(|| {
+        let line = String::from_utf8_lossy(record);
+        format!("git {command} answered an unknown line: {line}")
+    })
 }
 
 pub(super) fn entry(mode: &str, oid: &str) -> Result<TreeEntry> {

@@ -1,14 +1,14 @@
-//! A repository with a work tree: what it is, and how it stands.
+//! A repository with a work tree, and its state.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use super::objects::{entry, head_and_path, parse_ls_tree};
+use super::objects::{entry, fields_and_path, parse_ls_tree};
 use super::{Call, Git, Objects, Scratch, records, refuse_option};
 use crate::outcome::UserError;
 use crate::output::quoted;
@@ -24,11 +24,11 @@ pub struct Repo {
     pub common_dir: PathBuf,
     pub index_file: PathBuf,
     pub object_format: String,
-    /// The names of all settings, as git writes them; asked once.
+    /// The names of all settings, as git writes them; read once.
     settings: BTreeSet<Vec<u8>>,
 }
 
-/// How the work tree and the index stand against HEAD.
+/// How the work tree and the index differ from HEAD.
 #[derive(Debug, Default)]
 pub struct Status {
     /// The commit that HEAD names; `None` on an unborn branch.
@@ -46,19 +46,15 @@ pub struct Status {
     pub local: Vec<RepoPath>,
 }
 
-fn path_buf(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(OsString::from_vec(bytes.to_vec()))
-}
-
 #[derive(Debug, Default)]
 pub struct Index {
     /// All tracked files, without unmerged entries: callers have checked for a clean status.
     pub entries: Entries,
-    /// What git does not look at in the work tree, and why.
+    /// The files that git ignores in the work tree, and why.
     pub unseen: BTreeMap<RepoPath, Unseen>,
 }
 
-/// Why git does not look at a file in the work tree.
+/// Why git ignores a tracked file in the work tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unseen {
     /// Not checked out (`skip-worktree`).
@@ -93,15 +89,15 @@ impl Repo {
              --show-toplevel",
         );
         let answer = call.finish()?;
-        git.expect_new_enough()?;
+        git.check_version()?;
         let no_work_tree = || {
             UserError::new(
                 format!("{shown} has no work tree (a bare repository)"),
                 "clone it, and run this in the clone",
             )
         };
-        let said = &answer.message;
-        if said.contains("dubious ownership") {
+        let message = &answer.message;
+        if message.contains("dubious ownership") {
             let folder = dir.canonicalize()?.display().to_string();
             bail!(UserError::new(
                 format!("git does not trust {shown}: somebody else owns it"),
@@ -111,12 +107,12 @@ impl Repo {
                 )
             ));
         }
-        if said.contains("safe.bareRepository") {
+        if message.contains("safe.bareRepository") {
             bail!(no_work_tree());
         }
         if answer.stdout.is_empty() {
             bail!(UserError::new(
-                format!("{shown} is in no git repository ({said})"),
+                format!("{shown} is in no git repository ({message})"),
                 "run `git init`, and commit the worker's files first"
             ));
         }
@@ -137,21 +133,31 @@ impl Repo {
             ));
         };
         let settings = git.call().dir(dir).words("config -z --name-only --list");
+        let settings = settings.finish()?.stdout;
+        let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
         Ok(Self {
             git: git.clone(),
-            top: path_buf(top),
-            git_dir: path_buf(git_dir),
-            common_dir: path_buf(common_dir),
-            index_file: path_buf(index),
+            top: path(top),
+            git_dir: path(git_dir),
+            common_dir: path(common_dir),
+            index_file: path(index),
             object_format: String::from_utf8_lossy(format).into_owned(),
-            settings: records(&settings.finish()?.stdout)
-                .map(Into::into)
-                .collect(),
+            settings: records(&settings).map(Into::into).collect(),
         })
     }
 
+    /// A call in this repository, with every filter switched off.
     pub fn call(&self) -> Call {
-        let off: Vec<_> = self.filters().map(switched_off).collect();
+        let off = |key: &[u8]| {
+            let value = if key.ends_with(b".required") {
+                "false"
+            } else {
+                ""
+            };
+            // The name of a filter may be any bytes.
+            (OsString::from_vec(key.to_vec()), value.to_owned())
+        };
+        let off: Vec<_> = self.filters().map(off).collect();
         self.git.call().dir(&self.top).config_by_environment(&off)
     }
 
@@ -164,12 +170,11 @@ impl Repo {
         })
     }
 
-    /// Whether filters are configured, for messages.
     pub fn has_filters(&self) -> bool {
         self.filters().next().is_some()
     }
 
-    /// A call with arguments that are written here, divided by spaces.
+    /// A call with fixed arguments, separated by spaces.
     pub fn git(&self, words: &'static str) -> Call {
         self.call().words(words)
     }
@@ -186,15 +191,9 @@ impl Repo {
 
     pub fn index(&self) -> Result<Index> {
         let mut index = Index::default();
-        let mut entries = Vec::new();
         let output = self.git("ls-files -z -v --stage --full-name").output()?;
         for record in records(&output) {
-            let (head, path) =
-                head_and_path(record).context("git ls-files answered a line without a path")?;
-            let words: Vec<&str> = head.split(' ').collect();
-            let [tag, mode, oid, stage] = words[..] else {
-                bail!("git ls-files answered an unknown line for {path}");
-            };
+            let ([tag, mode, oid, stage], path) = fields_and_path(record, "ls-files")?;
             if stage != "0" {
                 continue;
             }
@@ -203,13 +202,12 @@ impl Repo {
             } else if tag.starts_with(char::is_lowercase) {
                 index.unseen.insert(path.clone(), Unseen::Assumed);
             }
-            entries.push((path, entry(mode, oid)?));
+            index.entries.insert(path, entry(mode, oid)?);
         }
-        index.entries = entries.into_iter().collect();
         Ok(index)
     }
 
-    /// The tracked files that hold one of some fixed strings, outside of some folders; `options`
+    /// The tracked files that contain one of some fixed strings, except in some folders. `options`
     /// say where git looks and in which files.
     pub fn files_with<'n>(
         &self,
@@ -229,15 +227,15 @@ impl Repo {
         }
     }
 
-    /// Which of some tracked files are not as they are staged.
+    /// Which of some tracked files differ from the index.
     pub fn changed_among<'p>(
         &self,
         paths: impl Iterator<Item = &'p RepoPath>,
     ) -> Result<Vec<RepoPath>> {
         // Unlike `git diff-files` it compares contents if only the time differs.
         let output = self.git("ls-files --modified -z --full-name").output()?;
-        let changed: BTreeSet<&[u8]> = records(&output).collect();
-        let changed = paths.filter(|path| changed.contains(path.as_bytes()));
+        let modified: BTreeSet<&[u8]> = records(&output).collect();
+        let changed = paths.filter(|path| modified.contains(path.as_bytes()));
         Ok(changed.cloned().collect())
     }
 
@@ -247,17 +245,17 @@ impl Repo {
 
     pub fn last_change(&self, head: &Oid, folder: &str) -> Result<Option<Oid>> {
         let folder = format!(":(top,literal){folder}");
-        let call = self
-            .git("rev-list --max-count=1")
-            .args([&head.0, "--", &folder]);
-        Ok(call.some_line()?.map(Oid))
+        let call = self.git("rev-list --max-count=1");
+        let call = call.args([&head.0, "--", &folder]);
+        Ok(call.optional_line()?.map(Oid))
     }
 
     /// A branch or tag, of this repository or a remote one, that keeps a commit.
     pub fn kept_by(&self, commit: &Oid) -> Result<Option<String>> {
         let call = self.git("for-each-ref --count=1 --format=%(refname:short) --contains");
         let call = call.arg(&commit.0);
-        call.words("refs/heads refs/tags refs/remotes").some_line()
+        call.words("refs/heads refs/tags refs/remotes")
+            .optional_line()
     }
 
     pub fn descends(&self, commit: &Oid, ancestor: &Oid) -> Result<bool> {
@@ -289,14 +287,14 @@ impl Repo {
         if !self.is_set(key) {
             return Ok(None);
         }
-        self.git("config --get").arg(key).said()
+        self.git("config --get").arg(key).optional_text()
     }
 
     fn is_set(&self, key: &str) -> bool {
         self.settings.contains(key.to_lowercase().as_bytes())
     }
 
-    /// Whether a setting of the user's is on, however that is written.
+    /// Whether a boolean setting is on, in any of git's spellings.
     pub fn is_on(&self, key: &str) -> Result<bool> {
         if !self.is_set(key) {
             return Ok(false);
@@ -327,7 +325,7 @@ impl Repo {
         let answer = call.input(names.join(&0)).finish()?;
         match answer.code {
             Some(0) => {}
-            // The word is unknown to it.
+            // This git lacks the subcommand.
             Some(129) => return Ok(None),
             _ => bail!("git can't tell what is checked out: {}", answer.message),
         }
@@ -346,7 +344,7 @@ impl Repo {
         Scratch::create(&self.git, dir, &self.common_dir.join("objects"), self)
     }
 
-    /// The operation that is under way and must end first, if there is one.
+    /// The operation that is in progress and must end first, if there is one.
     pub fn under_way(&self) -> Result<Option<&'static str>> {
         const REFS: [(&str, &str); 3] = [
             ("MERGE_HEAD", "a merge"),
@@ -358,7 +356,7 @@ impl Repo {
             ("rebase-apply", "a rebase or `git am`"),
             ("sequencer", "a cherry-pick or revert"),
         ];
-        // These may be in a table, so git is asked: a line for each.
+        // The refs may be in a reftable, so git reads them: one line of output for each.
         let names = REFS.map(|(name, _)| name).join("\n");
         let answers = self.git("cat-file --batch-check").input(names).text()?;
         let mut refs = answers.lines().zip(REFS);
@@ -369,14 +367,6 @@ impl Repo {
         let folder = folders.find(|(folder, _)| self.git_dir.join(folder).exists());
         Ok(folder.map(|(_, operation)| operation))
     }
-}
-
-/// The setting by which a filter does not run.
-fn switched_off(key: &[u8]) -> (OsString, String) {
-    let is_switch = key.ends_with(b".required");
-    let off = if is_switch { "false" } else { "" };
-    // A name may be of any bytes.
-    (OsString::from_vec(key.to_vec()), off.to_owned())
 }
 
 fn parse_status(output: &[u8]) -> Result<Status> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::objects::{entry, head_and_path};
+use super::objects::{entry, fields_and_path};
 use super::{Call, Git, Repo, records};
 use crate::if_there;
 use crate::tree::{Mode, Oid, RepoPath, Side, TreeEntry};
@@ -38,12 +38,12 @@ pub struct Scratch {
 /// A change to a list of files by which a tree or an index is derived from another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IndexEdit {
-    /// What to put at a path, and as which stage; `None` takes the path out.
+    /// The new file at each path, with its stage; `None` removes the path.
     lines: Vec<(RepoPath, Option<Side>, u8)>,
 }
 
 impl IndexEdit {
-    /// Takes a path out. Removals come before what is put in their place.
+    /// Removes a path. Removals come before additions.
     pub fn remove(&mut self, path: &RepoPath) {
         self.lines.push((path.clone(), None, 0));
     }
@@ -80,14 +80,13 @@ impl IndexEdit {
     }
 }
 
-/// What a merge of trees came to.
 #[derive(Debug)]
 pub struct Merged {
     /// The tree, with conflict markers where there are conflicts.
     pub tree: Oid,
     /// The sides of each conflict, for the index.
     pub stages: Vec<(RepoPath, u8, TreeEntry)>,
-    /// What git had to say: paths, kind (`CONFLICT (contents)`, `Auto-merging`), message.
+    /// Git's messages: paths, kind (`CONFLICT (contents)`, `Auto-merging`), message.
     pub messages: Vec<(Vec<RepoPath>, String, String)>,
 }
 
@@ -115,12 +114,11 @@ impl Scratch {
             .env("GIT_OBJECT_DIRECTORY", &self.objects)
     }
 
-    /// Stores contents as blobs, all in one process, and gives their names in order.
+    /// Stores contents as blobs, all in one process, and returns their names in order.
     pub fn blobs<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Oid>> {
         self.hash_objects(contents, "-w")
     }
 
-    /// Stores one content as a blob.
     pub fn blob(&self, content: &[u8]) -> Result<Oid> {
         let mut oids = self.blobs([content])?;
         oids.pop().context("git stored no file")
@@ -171,7 +169,6 @@ impl Scratch {
         Ok(Oid(call().arg("write-tree").line()?))
     }
 
-    /// Edits the index that a call is about.
     fn update(&self, call: Call, edit: &IndexEdit) -> Result<()> {
         if !edit.lines.is_empty() {
             let call = call.words("update-index -z --index-info");
@@ -225,11 +222,11 @@ impl Scratch {
         }
     }
 
-    /// The files of one tree that another has under a new name: old and new. The merge goes by
-    /// likeness too.
+    /// The files of one tree that another has under a new name: old and new. Git detects them by
+    /// similarity, as the merge does.
     pub fn renames(&self, old: &Oid, new: &Oid) -> Result<Vec<(RepoPath, RepoPath)>> {
-        let call = self.call();
-        let call = call.words("diff-tree -r -z --name-status -M -l0 --diff-filter=R");
+        let words = "diff-tree -r -z --name-status -M -l0 --diff-filter=R";
+        let call = self.call().words(words);
         let output = call.args([&old.0, &new.0]).output()?;
         let mut fields = records(&output);
         let mut found = Vec::new();
@@ -242,16 +239,13 @@ impl Scratch {
 
     fn wrap(&self, tree: &Oid, parent: Option<&Oid>) -> Result<Oid> {
         let call = self.call().words("commit-tree -m tree").arg(&tree.0);
-        let call = NOBODY
-            .iter()
-            .fold(call, |call, (name, value)| call.env(name, value));
+        let call = (NOBODY.iter()).fold(call, |call, (name, value)| call.env(name, value));
         let parent = parent.into_iter().flat_map(|parent| ["-p", &parent.0]);
         Ok(Oid(call.args(parent).line()?))
     }
 }
 
-/// What `git init --bare` makes, less its templates and a process. `object_format` is `sha1` or
-/// `sha256`.
+/// Makes what `git init --bare` makes, without templates. `object_format` is `sha1` or `sha256`.
 pub fn make_git_dir(dir: &Path, object_format: &str) -> Result<()> {
     fs_err::create_dir_all(dir.join("refs/heads"))?;
     fs_err::create_dir_all(dir.join("objects"))?;
@@ -273,20 +267,13 @@ fn parse_merge(output: &[u8]) -> Result<Merged> {
     let tree = Oid(text(tree));
     let mut stages = Vec::new();
     for field in fields.by_ref().take_while(|field| !field.is_empty()) {
-        let (head, path) =
-            head_and_path(field).context("git merge-tree answered a conflict without a path")?;
-        let words: Vec<&str> = head.split(' ').collect();
-        let [mode, oid, stage] = words[..] else {
-            bail!("git merge-tree answered an unknown conflict: {head}");
-        };
+        let ([mode, oid, stage], path) = fields_and_path(field, "merge-tree")?;
         stages.push((path, stage.parse()?, entry(mode, oid)?));
     }
     let mut messages = Vec::new();
     while let Some(count) = fields.next().filter(|field| !field.is_empty()) {
-        let count: usize = text(count)
-            .trim()
-            .parse()
-            .context("git merge-tree: messages")?;
+        let count = text(count).trim().parse::<usize>();
+        let count = count.context("git merge-tree: messages")?;
         let paths = fields.by_ref().take(count).map(RepoPath::new).collect();
         let kind = text(fields.next().unwrap_or_default());
         let message = text(fields.next().unwrap_or_default());

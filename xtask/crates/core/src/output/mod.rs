@@ -1,30 +1,22 @@
-//! The only code that prints, but for programs that show their own progress.
-//!
-//! Every format takes the same two things: the findings, and the [`Sources`] they speak of. Each
-//! returns a string; what prints it decides about colour.
+//! Printing, and texts for people. Nothing else prints, except for programs that show their own
+//! progress.
 
 pub mod diff;
-pub mod github;
-pub mod json;
-pub mod sarif;
 pub mod style;
 pub mod terminal;
-pub mod text;
 
-use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
-use std::ops::Range;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use self::style::BOLD;
-use crate::finding::{Finding, Location, Severity, Span};
+use self::terminal::is_control;
 use crate::progress;
 use crate::tree::RepoPath;
 
-/// Prints to standard output, with colours where that is a terminal. A reader that has seen
-/// enough (`| head`) is no failure; a full disk is.
+/// Prints to standard output, with colours where that is a terminal. A closed pipe (`| head`) is no
+/// failure; a full disk is.
 pub fn print(text: &str) -> Result<()> {
     write(anstream::stdout().lock(), &terminal::harmless(text, true))
 }
@@ -36,22 +28,17 @@ macro_rules! say {
     };
 }
 
-/// Prints what has no colour in it.
 pub fn print_plain(text: &str) -> Result<()> {
     write(std::io::stdout().lock(), &terminal::harmless(text, false))
 }
 
-/// Prints one JSON object, which has the members of all `parts`.
+/// Prints one JSON object with the members of all `parts`.
 pub fn print_parts(parts: &[&Value]) -> Result<()> {
-    let objects = parts.iter().filter_map(|part| part.as_object());
-    let members = objects
-        .flatten()
-        .map(|(key, value)| (key.clone(), value.clone()));
-    print_plain(&format!("{:#}\n", members.collect::<Value>()))
+    let objects = parts.iter().filter_map(|part| part.as_object().cloned());
+    print_plain(&format!("{:#}\n", objects.flatten().collect::<Value>()))
 }
 
-/// Prints to standard error. Where even this can't be written, the exit code is all that is left
-/// to say.
+/// Prints to standard error. If that fails too, only the exit code tells of the error.
 pub fn tell(text: &str) {
     let _ = write(anstream::stderr().lock(), &terminal::harmless(text, true));
 }
@@ -61,116 +48,6 @@ fn write(mut out: impl Write, text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to standard output"),
-    }
-}
-
-/// The texts of the files that findings speak of.
-#[derive(Debug, Default)]
-pub struct Sources(BTreeMap<RepoPath, SourceText>);
-
-impl Sources {
-    pub fn add(&mut self, path: RepoPath, bytes: &[u8]) {
-        self.0.insert(path, SourceText::new(bytes));
-    }
-
-    pub fn insert(&mut self, path: RepoPath, source: SourceText) {
-        self.0.insert(path, source);
-    }
-
-    pub fn get(&self, path: &RepoPath) -> Option<&SourceText> {
-        self.0.get(path)
-    }
-
-    /// Where a place begins and ends, in a file that was read.
-    pub fn positions(&self, place: &Location) -> Option<(Position, Position)> {
-        Some(self.get(&place.path)?.positions(&place.span))
-    }
-}
-
-impl IntoIterator for Sources {
-    type Item = (RepoPath, SourceText);
-    type IntoIter = std::collections::btree_map::IntoIter<RepoPath, SourceText>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
-#[derive(Debug)]
-pub struct SourceText {
-    text: String,
-    lines: Vec<usize>,
-}
-
-/// A position for people: both from 1, the column in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    pub line: usize,
-    pub column: usize,
-}
-
-impl SourceText {
-    fn new(bytes: &[u8]) -> Self {
-        // A byte that is no UTF-8 becomes one `?`, so that offsets stay right.
-        let mut text = String::with_capacity(bytes.len());
-        for chunk in bytes.utf8_chunks() {
-            text.push_str(chunk.valid());
-            text.extend(chunk.invalid().iter().map(|_| '?'));
-        }
-        let lines = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
-        Self { text, lines }
-    }
-
-    /// As it is shown; spans fit it.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Brings a span into the text and onto the bounds of characters.
-    fn clamp(&self, span: &Span) -> Range<usize> {
-        let start = self.text.floor_char_boundary(span.start);
-        let end = self.text.ceil_char_boundary(span.end.max(start));
-        start..end
-    }
-
-    /// The number of the line that holds a byte, from 0.
-    fn line_of(&self, offset: usize) -> usize {
-        self.lines.partition_point(|&start| start <= offset) - 1
-    }
-
-    pub fn position(&self, offset: usize) -> Position {
-        let offset = self.text.floor_char_boundary(offset);
-        let line = self.line_of(offset);
-        let before = &self.text[self.lines[line]..offset];
-        // A byte-order mark stands in no column.
-        let before = before.strip_prefix('\u{feff}').unwrap_or(before);
-        Position {
-            line: line + 1,
-            column: before.chars().count() + 1,
-        }
-    }
-
-    pub fn positions(&self, span: &Span) -> (Position, Position) {
-        let span = self.clamp(span);
-        (self.position(span.start), self.position(span.end))
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Counts {
-    pub errors: usize,
-    pub warnings: usize,
-}
-
-impl Counts {
-    pub fn of(findings: &[Finding]) -> Self {
-        let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
-        Self {
-            errors: count(Severity::Error),
-            warnings: count(Severity::Warning),
-        }
     }
 }
 
@@ -184,21 +61,21 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// A path as a shell reads it, whatever bytes are in it, and as git takes it: by its letters.
+/// A path as a shell reads it, for the commands of git that take patterns.
 pub fn quoted_path(path: &RepoPath) -> String {
-    let pattern = path.as_bytes().iter().any(|byte| b"*?[\\".contains(byte))
+    let is_pattern = path.as_bytes().iter().any(|byte| b"*?[\\".contains(byte))
         || path.as_bytes().starts_with(b":");
-    quoted_after(if pattern { ":(literal)" } else { "" }, path)
+    quote_with_prefix(if is_pattern { ":(literal)" } else { "" }, path)
 }
 
-/// A path as a shell reads it, for the commands of git that take files and no patterns.
+/// A path as a shell reads it, for the commands of git that take files.
 pub fn quoted_file(path: &RepoPath) -> String {
-    quoted_after("", path)
+    quote_with_prefix("", path)
 }
 
-fn quoted_after(literal: &str, path: &RepoPath) -> String {
-    if let Some(text) = path.as_str().filter(|text| !text.contains(terminal::acts)) {
-        return quoted(&format!("{literal}{text}"));
+fn quote_with_prefix(prefix: &str, path: &RepoPath) -> String {
+    if let Some(text) = path.as_str().filter(|text| !text.contains(is_control)) {
+        return quoted(&format!("{prefix}{text}"));
     }
     let shown = |byte: &u8| match byte {
         b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
@@ -206,16 +83,16 @@ fn quoted_after(literal: &str, path: &RepoPath) -> String {
         _ => format!("\\{byte:03o}"),
     };
     let path: String = path.as_bytes().iter().map(shown).collect();
-    format!("$'{literal}{path}'")
+    format!("$'{prefix}{path}'")
 }
 
-/// A size as people and docker say it: `512 B`, `4.1 kB`, `1.2 GB`.
+/// A size in decimal units, as docker shows it: `512 B`, `4.1 kB`, `1.2 GB`.
 pub fn bytes(size: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if size < 1000 {
         return format!("{size} B");
     }
-    // In tenths of a unit, rounded.
+    // Tenths of a unit, rounded.
     let mut divisor = 100;
     for unit in UNITS {
         let tenths = size.saturating_add(divisor / 2) / divisor;
@@ -227,7 +104,7 @@ pub fn bytes(size: u64) -> String {
     format!("{size} B")
 }
 
-/// A part of a report with its title; empty where it has no lines. Each line ends by itself.
+/// A section of a report with its title; empty where it has no lines. Each line ends with a newline.
 pub fn section(title: &str, lines: impl IntoIterator<Item = String>) -> String {
     let body: String = lines.into_iter().collect();
     if body.is_empty() {
@@ -236,35 +113,17 @@ pub fn section(title: &str, lines: impl IntoIterator<Item = String>) -> String {
     format!("\n{BOLD}{title}{BOLD:#}\n{body}")
 }
 
-/// The beginning of a text, so many characters of it.
 pub fn cut(text: &str, most: usize) -> String {
-    let mut cut: String = text.chars().take(most).collect();
-    if cut.len() < text.len() {
-        cut.push('…');
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
-    cut
 }
 
 /// "1 error", "2 errors".
 pub fn counted(count: usize, one: &str) -> String {
-    if count == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{count} {one}s")
-    }
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
-/// "2 errors, 1 warning"; empty where there is nothing.
-impl std::fmt::Display for Counts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let all = [(self.errors, "error"), (self.warnings, "warning")];
-        let some = all.iter().filter(|(count, _)| *count > 0);
-        let parts: Vec<String> = some.map(|(count, word)| counted(*count, word)).collect();
-        f.write_str(&parts.join(", "))
-    }
-}
-
-#[cfg(test)]
-mod samples;
 #[cfg(test)]
 mod tests;

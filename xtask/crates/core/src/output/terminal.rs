@@ -1,34 +1,34 @@
-//! What others wrote, made fit for a terminal. Everything that is printed goes through here, since
-//! names, files and answers of programs stand in nearly every message.
+//! Makes foreign text safe for a terminal. All output goes through here, since nearly every message
+//! has names, contents of files or answers of programs in it.
 
 use std::borrow::Cow;
 
-/// Whether a terminal would do something at a character instead of showing it: a control character,
-/// or one that turns the text around it about.
-pub fn acts(c: char) -> bool {
+/// Whether a terminal acts on a character instead of showing it: control characters, and those that
+/// change the direction of text.
+pub fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}')
 }
 
-/// The text with each of these written as `\u001b`, which means the same inside of JSON. Line
-/// breaks and tabs stay, and our colours where there are any.
+/// The text with each control character escaped as `\u001b`, which means the same inside of JSON.
+/// Line breaks and tabs stay, and this tool's colours if it is `coloured`.
 pub fn harmless(text: &str, coloured: bool) -> Cow<'_, str> {
-    if !text.contains(|c| acts(c) && !matches!(c, '\n' | '\t')) {
+    if !text.contains(|c| is_control(c) && !matches!(c, '\n' | '\t')) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let length = match c {
-            '\x1b' if coloured => colour(rest),
+            '\x1b' if coloured => colour_length(rest),
             '\n' | '\t' => 1,
             '\r' if rest.starts_with("\r\n") => 1,
-            _ if acts(c) => 0,
+            _ if is_control(c) => 0,
             _ => c.len_utf8(),
         };
         if length == 0 {
-            // All of these are in the first plane, so four digits are enough.
+            // All of them are in the first plane, so four digits are enough.
             out.push_str(&format!("\\u{:04x}", u32::from(c)));
             rest = &rest[c.len_utf8()..];
         } else {
@@ -39,26 +39,22 @@ pub fn harmless(text: &str, coloured: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The length of a sequence that begins a text and only chooses a colour or weight; 0 for others.
-/// This tool hides no text, and none blinks.
-fn colour(text: &str) -> usize {
-    let Some(inside) = text.strip_prefix("\x1b[").and_then(|rest| {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';')?;
-        rest[end..].starts_with('m').then(|| &rest[..end])
-    }) else {
-        return 0;
-    };
-    let ours = |code: &str| {
+/// The length of the escape sequence at the start of a text if it only sets a colour or weight; 0 for
+/// others, such as hidden or blinking text, which this tool does not print.
+fn colour_length(text: &str) -> usize {
+    let is_known = |code: &str| {
         matches!(code, "" | "0" | "1" | "2" | "3" | "4" | "22" | "39" | "49")
-            || code
-                .parse()
-                .is_ok_and(|code: u8| matches!(code, 30..=37 | 40..=47 | 90..=97 | 100..=107))
+            || matches!(code.parse(), Ok(30..=37 | 40..=47 | 90..=97 | 100..=107_u8))
     };
-    let fits = inside.starts_with("38;5;") || inside.split(';').all(ours);
-    if fits { inside.len() + 3 } else { 0 }
+    let codes = text.strip_prefix("\x1b[").and_then(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+        rest[end..].starts_with('m').then_some(&rest[..end])
+    });
+    let codes = codes.filter(|codes| codes.starts_with("38;5;") || codes.split(';').all(is_known));
+    codes.map_or(0, |codes| codes.len() + 3)
 }
 
-/// How wide the terminal is that this leads to; nothing where it leads elsewhere.
+/// The width of the terminal; `None` for anything else.
 pub fn columns(to: &impl std::os::fd::AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(to).ok()?;
     Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
@@ -137,10 +133,10 @@ mod tests {
     #[test]
     fn nothing_else_prints() {
         for (name, text) in product() {
-            for way in ["print!(", "println!(", "stdout().lock", "stderr().lock"] {
+            for call in ["print!(", "println!(", "stdout().lock", "stderr().lock"] {
                 assert!(
-                    PRINTERS.contains(&&*name) || !text.contains(way),
-                    "{name} prints with {way}; use output::print or output::tell"
+                    PRINTERS.contains(&&*name) || !text.contains(call),
+                    "{name} prints with {call}; use output::print or output::tell"
                 );
             }
         }
@@ -150,15 +146,15 @@ mod tests {
     #[test]
     fn nothing_else_makes_temporary_folders() {
         for (name, text) in product() {
-            for way in [
+            for call in [
                 "tempdir()",
                 "NamedTempFile::new()",
                 "create_temp_dir",
                 "env::temp_dir()",
             ] {
                 assert!(
-                    name.ends_with("scratch_folder.rs") || !text.contains(way),
-                    "{name} has {way}; use ScratchFolder"
+                    name.ends_with("scratch_folder.rs") || !text.contains(call),
+                    "{name} has {call}; use ScratchFolder"
                 );
             }
         }

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use super::{Entries, Mode, RepoPath, Tree, TreeEntry};
 
-/// Folders of built or installed files, which can be very large and are no part of a worker.
+/// Folders of built or installed files. They can be very large and are no part of a worker.
 const BUILT: &str = "\
     target node_modules __pycache__ .venv venv .tox .mypy_cache .pytest_cache .ruff_cache";
 
@@ -22,11 +22,8 @@ pub struct Directory {
 impl Directory {
     /// Lists a work tree, without the folders that hold what was built or installed.
     pub fn open_work_tree(root: &Path) -> Result<Self> {
-        Self::open(root, |path| {
-            BUILT
-                .split_whitespace()
-                .any(|name| path.name() == name.as_bytes())
-        })
+        let is_built = |name: &[u8]| BUILT.split(' ').any(|built| name == built.as_bytes());
+        Self::open(root, |path| is_built(path.name()))
     }
 
     #[must_use]

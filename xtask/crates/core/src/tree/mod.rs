@@ -46,7 +46,6 @@ impl Mode {
         }
     }
 
-    /// Whether the path holds bytes of its own: a regular file.
     pub fn is_file(self) -> bool {
         matches!(self, Self::File | Self::Executable)
     }
@@ -58,7 +57,6 @@ impl Mode {
 pub struct Oid(pub String);
 
 impl Oid {
-    /// As people see it: so many digits tell it from others.
     pub fn short(&self) -> &str {
         self.0.get(..10).unwrap_or(&self.0)
     }
@@ -92,14 +90,14 @@ impl TreeEntry {
         Self { mode, size, oid }
     }
 
-    /// The file at rest, where the tree is git's.
+    /// Its mode and content, where the tree is git's.
     pub fn side(&self) -> Option<Side> {
         let (mode, oid) = (self.mode, self.oid.clone()?);
         Some(Side { mode, oid })
     }
 }
 
-/// A file at rest: its kind and its content.
+/// The mode and the content of a file in git.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     pub mode: Mode,
@@ -108,18 +106,18 @@ pub struct Side {
 
 pub type Entries = BTreeMap<RepoPath, TreeEntry>;
 
-/// The paths at which two lists of files differ, with what each has there.
+/// The paths at which two lists of files differ, with the entry of each.
 pub fn differences<'a>(
     before: &'a Entries,
     after: &'a Entries,
 ) -> Vec<(&'a RepoPath, Option<&'a TreeEntry>, Option<&'a TreeEntry>)> {
     let paths: BTreeSet<&RepoPath> = before.keys().chain(after.keys()).collect();
-    let sides = |path| (path, before.get(path), after.get(path));
-    let sides = paths.into_iter().map(sides);
-    sides.filter(|(_, old, new)| !equal(*old, *new)).collect()
+    let entries = |path| (path, before.get(path), after.get(path));
+    let entries = paths.into_iter().map(entries);
+    entries.filter(|(_, old, new)| !equal(*old, *new)).collect()
 }
 
-/// Whether two places have the same file, or both none.
+/// Whether both entries are the same file, or both are absent.
 pub fn equal(one: Option<&TreeEntry>, other: Option<&TreeEntry>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => same(one, other),
@@ -138,7 +136,7 @@ pub trait Tree: Send + Sync {
     /// The bytes of a file, or the target of a link.
     fn read(&self, path: &RepoPath) -> Result<Vec<u8>>;
 
-    /// What to call this tree in a message.
+    /// The name of this tree in messages.
     fn describe(&self) -> String;
 
     /// The bytes of a file that may be missing; links and submodules count as missing.
@@ -192,35 +190,33 @@ impl Tree for Memory {
     }
 }
 
-/// A part of a tree, seen as a tree of its own.
+/// A part of a tree as a tree of its own.
 pub struct Part<'a> {
-    of: &'a dyn Tree,
+    whole: &'a dyn Tree,
     entries: Entries,
-    /// The folder that the paths are seen from; empty for the root.
+    /// The folder that paths are relative to; empty for the root.
     folder: &'static str,
 }
 
 impl<'a> Part<'a> {
-    /// What lies below a folder, by its paths there.
-    pub fn below(of: &'a dyn Tree, folder: &'static str) -> Self {
-        let inside = of.entries().iter().filter_map(|(path, entry)| {
+    /// The files below a folder, by their paths from there.
+    pub fn below(whole: &'a dyn Tree, folder: &'static str) -> Self {
+        let inside = whole.entries().iter().filter_map(|(path, entry)| {
             let below = path.strip_prefix(folder).filter(|path| !path.is_empty())?;
             Some((RepoPath::new(below), entry.clone()))
         });
-        let entries = inside.collect();
         Self {
-            of,
-            entries,
+            whole,
+            entries: inside.collect(),
             folder,
         }
     }
 
-    /// All but what lies in a folder.
-    pub fn without(of: &'a dyn Tree, folder: &str) -> Self {
-        let mut entries = of.entries().clone();
+    pub fn without(whole: &'a dyn Tree, folder: &str) -> Self {
+        let mut entries = whole.entries().clone();
         entries.retain(|path, _| !path.is_within(folder));
         Self {
-            of,
+            whole,
             entries,
             folder: "",
         }
@@ -233,13 +229,13 @@ impl Tree for Part<'_> {
     }
 
     fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        self.of.read(&path.inside(self.folder))
+        self.whole.read(&path.inside(self.folder))
     }
 
     fn describe(&self) -> String {
         match self.folder {
-            "" => self.of.describe(),
-            folder => format!("{folder} of {}", self.of.describe()),
+            "" => self.whole.describe(),
+            folder => format!("{folder} of {}", self.whole.describe()),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! A path inside a tree: bytes, as git has them, and how they are shown and read again.
+//! A path inside a tree: bytes, as in git, with their quoted form.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::output::terminal::acts;
+use crate::output::terminal::is_control;
 
 /// A path inside a tree: relative, `/` between its parts, any bytes but NUL (git's rule, so that
 /// names that are not UTF-8 survive).
@@ -25,7 +25,6 @@ impl RepoPath {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// Where the path lies below `root` in the file system.
     pub fn below(&self, root: &Path) -> PathBuf {
         root.join(OsStr::from_bytes(&self.0))
     }
@@ -64,8 +63,8 @@ impl RepoPath {
         }
     }
 
-    /// Where a link at this path leads, by its target, from the root of the tree; `None` outside
-    /// of it.
+    /// The path, from the root of the tree, that a link at this path leads to; `None` outside of the
+    /// tree.
     pub fn leads_to(&self, target: &[u8]) -> Option<Self> {
         if target.starts_with(b"/") || target.is_empty() {
             return None;
@@ -84,7 +83,7 @@ impl RepoPath {
         Some(Self::new(parts.join(&b'/')))
     }
 
-    /// What a link at this path has to say to lead to `to`.
+    /// The target of a link at this path that leads to `to`.
     pub fn link_to(&self, to: &Self) -> Self {
         let folder = self.parent();
         let from: Vec<&[u8]> = folder.iter().flat_map(Self::parts).collect();
@@ -100,6 +99,7 @@ impl RepoPath {
         Self::new(parts.join(&b'/'))
     }
 
+    /// The path in a folder; the empty folder is the root.
     pub fn inside(&self, folder: &str) -> Self {
         let slash = if folder.is_empty() { "" } else { "/" };
         Self([folder.as_bytes(), slash.as_bytes(), &self.0].concat())
@@ -128,8 +128,8 @@ impl PartialEq<&str> for RepoPath {
     }
 }
 
-/// As git quotes it: bytes that a terminal could misread are escaped, and such a path stands in
-/// double quotes; `/` ends nothing and plain UTF-8 stays as it is.
+/// As git quotes it: a path with bytes that a terminal could misread is in double quotes, with those
+/// bytes escaped. Plain UTF-8 stays as it is.
 impl fmt::Display for RepoPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(text) = self.plain() {
@@ -143,7 +143,7 @@ impl fmt::Display for RepoPath {
                     '"' | '\\' => write!(f, "\\{c}")?,
                     '\n' => f.write_str("\\n")?,
                     '\t' => f.write_str("\\t")?,
-                    c if acts(c) => {
+                    c if is_control(c) => {
                         let bytes = c.to_string().into_bytes();
                         f.write_str(&bytes.iter().map(octal).collect::<String>())?;
                     }
@@ -163,15 +163,13 @@ impl fmt::Debug for RepoPath {
 }
 
 impl RepoPath {
+    /// The path as text, where nothing in it needs quotes.
     fn plain(&self) -> Option<&str> {
-        let text = self.as_str()?;
-        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\"\\".contains(byte);
-        // Nearly all paths are of bytes that stand for themselves.
-        let stands =
-            self.0.iter().all(is_plain) || !text.contains(|c| acts(c) || matches!(c, '"' | '\\'));
-        stands.then_some(text)
+        let needs_quotes = |c| is_control(c) || matches!(c, '"' | '\\');
+        self.as_str().filter(|text| !text.contains(needs_quotes))
     }
 
+    /// Reads a path as [`fmt::Display`] writes it.
     pub fn unquote(text: &str) -> Option<Self> {
         let Some(quoted) = text.strip_prefix('"') else {
             return Some(text.into());
@@ -207,10 +205,7 @@ impl<'de> serde::Deserialize<'de> for RepoPath {
 
 impl serde::Serialize for RepoPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.plain() {
-            Some(text) => serializer.serialize_str(text),
-            None => serializer.collect_str(self),
-        }
+        serializer.collect_str(self)
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::document::{HubDocument, short};
 use crate::edit::{self, safety};
 use crate::facts::{self, ValueShape};
+use crate::finding::{Finding, Safety};
 use crate::rule::{Rule, rules};
 use worker_files::json::JsonNode;
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
 rules! {
@@ -65,14 +65,12 @@ rules! {
         from "the Hub's publishing guide";
 }
 
-/// Words, each with others that people write for it, in lower case.
+/// Words with their aliases in lower case.
 type Aliases = &'static [(&'static str, &'static [&'static str])];
 
 const CATEGORY_ALIASES: Aliases = &[
-    (
-        "language",
-        &["text", "llm", "nlp", "chat", "language model"],
-    ),
+    ("language", &["text", "llm", "nlp", "chat"]),
+    ("language", &["language model"]),
     ("image", &["vision", "images", "photo"]),
     ("audio", &["speech", "voice", "music", "tts"]),
 ];
@@ -86,10 +84,10 @@ const INPUT_TYPE_ALIASES: Aliases = &[
     ("huggingface", &["model"]),
 ];
 
-/// The rule for a list of words, what others mean and how sure that is, and what helps.
-type Judge = (&'static Rule, Aliases, Safety, Option<&'static str>);
+/// The rule for a list of words, their aliases, whether fixing an alias is safe, and help.
+type WordRule = (&'static Rule, Aliases, Safety, Option<&'static str>);
 
-fn judge(words: &[&str]) -> Option<Judge> {
+fn rule_for(words: &[&str]) -> Option<WordRule> {
     let balancer = "a load-balancing endpoint is `\"type\": \"serverless\"` with \
                     `\"endpointType\": \"LB\"` in `config`";
     let string = "a list to choose from is a `string` with `options`, and a secret is a `string` \
@@ -104,7 +102,6 @@ fn judge(words: &[&str]) -> Option<Judge> {
     })
 }
 
-/// Looks at a value that has the right type.
 pub fn check(
     document: &HubDocument,
     node: &JsonNode,
@@ -121,8 +118,8 @@ pub fn check(
             Some(finding.label(format!("{over} too many")).help(help))
         }
         ValueShape::Count if node.as_f64()? < 1.0 => {
-            let written = document.source(node);
-            let what = format!("{key} is {written}; it has to be at least 1");
+            let source = document.source(node);
+            let what = format!("{key} is {source}; it has to be at least 1");
             Some(document.at(&TOO_SMALL, &node.span, what))
         }
         ValueShape::Word(words) => word(document, node, words, key),
@@ -130,14 +127,14 @@ pub fn check(
     }
 }
 
-/// A value that has to be one of some words.
+/// Checks a value that has to be one of some words.
 fn word(
     document: &HubDocument,
     node: &JsonNode,
     words: &[&'static str],
     key: &str,
 ) -> Option<Finding> {
-    let (rule, aliases, safety_of_alias, help) = judge(words)?;
+    let (rule, aliases, safety_of_alias, help) = rule_for(words)?;
     let text = node.as_str().filter(|text| !words.contains(text))?;
     let known = suggest::one_of(words);
     let what = format!("{key} is `{}`; the Hub knows {known}", short(text));
@@ -147,7 +144,7 @@ fn word(
     let lower = &*text.to_lowercase();
     let alias = aliases.iter().find(|(_, others)| others.contains(&lower));
     if let Some((word, safety)) = guess.or(alias.map(|(word, _)| (*word, safety_of_alias))) {
-        finding = edit::meant(finding, safety, &node.span, word);
+        finding = edit::did_you_mean(finding, safety, &node.span, word);
     }
     finding.help.extend(help.map(str::to_owned));
     Some(finding)

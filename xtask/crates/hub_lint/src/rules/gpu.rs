@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use crate::document::{HubDocument, Which, short};
-use crate::facts;
-use crate::model;
-use crate::rule::rules;
-use worker_files::json::JsonNode;
-use xtask_core::finding::{Finding, Safety, Severity, Span};
+use crate::finding::{Finding, Safety};
+use crate::rule::{Severity, rules};
+use crate::{facts, model};
+use worker_files::json::{JsonNode, Span};
 use xtask_core::suggest;
 
 rules! {
@@ -79,7 +78,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     findings.extend(versions.filter_map(|node| cuda(document, node)));
     match document.which {
         Which::Hub => {
-            // A list is of the wrong type, and its names are looked at all the same.
+            // A list has the wrong type, but its names can be checked.
             let nodes = config.get("gpuIds").into_iter();
             for node in nodes.chain(config.list("gpuIds")) {
                 if let Some(text) = node.as_str() {
@@ -88,7 +87,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
             }
         }
         Which::Tests => {
-            let node = model::said(config.at("gpuTypeId"));
+            let node = model::non_empty(config.at("gpuTypeId"));
             findings.extend(node.and_then(|node| gpu_type(document, node)));
         }
     }
@@ -98,20 +97,20 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
 #[derive(Debug)]
 pub struct Choice<'a> {
     pub name: &'a str,
-    /// Whether `-` stands before it.
+    /// Whether it has a `-` in front.
     pub excluded: bool,
-    /// Where the name stands in the file, without the `-`.
+    /// The place of the name without the `-`.
     pub span: Span,
 }
 
 /// The parts of `gpuIds`.
 pub fn choices<'a>(document: &HubDocument, node: &JsonNode, text: &'a str) -> Vec<Choice<'a>> {
     // Offsets within the text are offsets in the file, unless something is escaped.
-    let plain = document.source(node).len() == text.len() + 2;
+    let is_plain = document.source(node).len() == text.len() + 2;
     let choice = |part: &'a str| {
         let name = part.strip_prefix('-').map_or(part, str::trim_start);
-        let start = node.span.start + 1 + (name.as_ptr() as usize - text.as_ptr() as usize);
-        let span = plain.then(|| start..start + name.len());
+        let start = node.span.start + 1 + (name.as_ptr().addr() - text.as_ptr().addr());
+        let span = is_plain.then(|| start..start + name.len());
         Choice {
             name,
             excluded: part.starts_with('-'),
@@ -124,8 +123,8 @@ pub fn choices<'a>(document: &HubDocument, node: &JsonNode, text: &'a str) -> Ve
 
 /// Whether a name looks like a pool's: capitals, digits and at least one `_`.
 pub fn looks_like_pool(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    name.contains('_') && name.chars().all(fits)
+    let is_allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    name.contains('_') && name.chars().all(is_allowed)
 }
 
 fn gpu_ids(document: &HubDocument, node: &JsonNode, text: &str, findings: &mut Vec<Finding>) {
@@ -133,7 +132,7 @@ fn gpu_ids(document: &HubDocument, node: &JsonNode, text: &str, findings: &mut V
     let mut seen = HashSet::new();
     for choice in &choices {
         if seen.insert(choice.name) {
-            findings.extend(one_choice(document, node, choice));
+            findings.extend(check_choice(document, node, choice));
         } else {
             let what = format!("`{}` is in the list twice", short(choice.name));
             findings.push(document.at(&LIST, &choice.span, what));
@@ -149,10 +148,9 @@ fn gpu_ids(document: &HubDocument, node: &JsonNode, text: &str, findings: &mut V
     }
 }
 
-fn one_choice(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) -> Option<Finding> {
+fn check_choice(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) -> Option<Finding> {
     let (name, excluded, span) = (choice.name, choice.excluded, &choice.span);
-    let is_pool = facts::GPU_POOLS.contains(&name);
-    if is_pool && excluded {
+    if excluded && facts::GPU_POOLS.contains(&name) {
         let what = format!("`-` excludes one GPU, not the pool `{name}`");
         let help = "leave the pool out of the list, or name the GPU's id";
         Some(document.at(&EXCLUSION, span, what).help(help))
@@ -162,15 +160,15 @@ fn one_choice(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) -> O
         Some(document.at(&EXCLUSION, span, what))
     } else if is_known(name) {
         None
-    } else if let Some(right) = separated(name) {
+    } else if let Some(right) = with_commas(name) {
         let what = "the names in `gpuIds` are separated by commas";
-        Some(meant(document.at(&LIST, span, what), node, &right))
+        Some(did_you_mean(document.at(&LIST, span, what), node, &right))
     } else if looks_like_pool(&name.to_uppercase()) && !excluded {
         let what = format!("RunPod has no GPU pool `{}`", short(name));
         let finding = document.at(&POOL, span, what);
         let finding = match nearest_pool(name) {
-            Some(right) => meant(finding, node, right),
-            None => of_model(finding, node, name),
+            Some(right) => did_you_mean(finding, node, right),
+            None => suggest_model(finding, node, name),
         };
         let pools = suggest::all_of(facts::GPU_POOLS);
         Some(finding.help(format!("the pools are {pools}")))
@@ -183,29 +181,30 @@ fn is_known(name: &str) -> bool {
     facts::GPU_POOLS.contains(&name) || facts::GPU_IDS.contains(&name)
 }
 
-/// The names of a list with other separators than commas, with commas.
-fn separated(text: &str) -> Option<String> {
+/// A list with other separators, written with commas.
+fn with_commas(text: &str) -> Option<String> {
     let names: Vec<&str> = text.split([';', '|']).map(str::trim).collect();
     (names.len() > 1 && names.iter().all(|name| is_known(name))).then(|| names.join(","))
 }
 
-/// The pool that a name means: by its letters, or the only one of its memory whose family begins alike.
+/// The pool that a name means: by similar letters, or the only one with its memory and the beginning of
+/// its family.
 fn nearest_pool(name: &str) -> Option<&'static str> {
     let near = suggest::nearest(name, facts::GPU_POOLS.iter().copied());
     let (family, memory) = name.rsplit_once('_')?;
     let mut fitting = facts::GPU_POOLS.iter().filter(|pool| {
         let mut parts = pool.split('_');
-        let own = parts.next().unwrap_or_default();
-        parts.next() == Some(memory) && (own.starts_with(family) || family.starts_with(own))
+        let start = parts.next().unwrap_or_default();
+        parts.next() == Some(memory) && (start.starts_with(family) || family.starts_with(start))
     });
     let only = fitting.next().filter(|_| fitting.next().is_none());
     near.map(|(pool, _)| pool).or(only.copied())
 }
 
-/// Names the GPUs of the model that a name means: all H100 for `H100 SXM` and `H100_80`. Those that
-/// have more of its words come before the others, and the one that adds least is meant: `RTX 3080`
-/// is no `3080 Ti`.
-fn of_model(finding: Finding, node: &JsonNode, name: &str) -> Finding {
+/// Suggests the GPUs of the model in a name: every H100 for `H100 SXM` and `H100_80`. GPUs that share
+/// more words come first. If one shares all words and adds the fewest, it is meant: `RTX 3080` is no
+/// `3080 Ti`.
+fn suggest_model(finding: Finding, node: &JsonNode, name: &str) -> Finding {
     let words = |name: &str| -> Vec<String> {
         let words = name.split(|c: char| !c.is_alphanumeric());
         words.map(str::to_lowercase).collect()
@@ -226,14 +225,16 @@ fn of_model(finding: Finding, node: &JsonNode, name: &str) -> Finding {
         }
     }
     ids.sort_unstable();
-    let names: Vec<&str> = ids.iter().map(|(.., id)| *id).collect();
     match ids.as_slice() {
         [] => finding.help("`--explain unknown-gpu` lists the ids"),
-        [(.., id)] => meant(finding, node, id),
-        [best, next, ..] if models.len() < wanted.len() && best.0 == 0 && best.1 < next.1 => {
-            meant(finding, node, best.2)
+        [(.., id)] => did_you_mean(finding, node, id),
+        [(0, words, id), (_, more, _), ..] if models.len() < wanted.len() && words < more => {
+            did_you_mean(finding, node, id)
         }
-        _ => finding.help(format!("there are {}", suggest::all_of(&names))),
+        _ => {
+            let names: Vec<&str> = ids.iter().map(|(.., id)| *id).collect();
+            finding.help(format!("there are {}", suggest::all_of(&names)))
+        }
     }
 }
 
@@ -245,11 +246,11 @@ fn unknown_gpu(document: &HubDocument, node: &JsonNode, span: &Span, name: &str)
         finding.message = format!("`{name}` is an id of RunPod's REST API alone");
         return finding.help("the Hub's list of GPUs does not have it");
     }
-    of_model(finding, node, name)
+    suggest_model(finding, node, name)
 }
 
-/// Names what was meant, and how to write it where the name's own place is known.
-fn meant(finding: Finding, node: &JsonNode, right: &str) -> Finding {
+/// Suggests a name, with a fix where the place of the name itself is known.
+fn did_you_mean(finding: Finding, node: &JsonNode, right: &str) -> Finding {
     let finding = finding.help(format!("did you mean `{right}`?"));
     let span = finding.place.span.clone();
     if span == node.span {
@@ -283,7 +284,7 @@ fn cuda(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
     let what = format!("`{}` is no CUDA version", short(text));
     let mut finding = document.at(&CUDA, &node.span, what).help(help);
     if let Some(version) = model::version(text).filter(|_| text.trim() == text) {
-        // What is older or newer than all of them may well exist.
+        // A version older or newer than all of them may exist.
         let oldest = known.first().and_then(|text| model::version(text))?;
         let newest = known.last().and_then(|text| model::version(text))?;
         if !(oldest..=newest).contains(&version) {

@@ -13,10 +13,10 @@ pub mod tests_meaning;
 pub mod values;
 
 use crate::document::{HubDocument, Which};
-use xtask_core::finding::Finding;
+use crate::finding::Finding;
 use xtask_core::tree::RepoPath;
 
-/// All that can be said of one file alone. A document, where it is fit to be compared with others.
+/// Checks one file alone. Returns the document where it can be compared with other files.
 pub fn check_file(
     path: &RepoPath,
     which: Which,
@@ -25,7 +25,7 @@ pub fn check_file(
 ) -> Option<HubDocument> {
     let document = syntax::read(path, which, bytes, findings)?;
     if !shape::check(&document, findings) {
-        // Not what the Hub reads; but if it is a bare list of tests, those have a meaning.
+        // A bare list of tests is not what the Hub reads, but the tests can be checked.
         tests_meaning::check(&document, findings);
         return None;
     }

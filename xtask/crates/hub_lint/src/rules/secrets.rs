@@ -1,12 +1,11 @@
-//! Secrets where everybody can read them.
+//! Secrets in the public files.
 
 use crate::document::{HubDocument, Which, short};
-use crate::edit;
-use crate::model;
+use crate::finding::{Finding, Safety};
 use crate::rule::rules;
+use crate::{edit, model};
 use worker_files::is_one_of;
 use worker_files::json::JsonKind;
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};
 
 rules! {
@@ -40,8 +39,7 @@ rules! {
 }
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
-    let mut told = Vec::new();
-    tokens(document, findings, &mut told);
+    let tokens = tokens(document, findings);
     if document.which != Which::Hub {
         return;
     }
@@ -51,7 +49,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
         // A switch whose name ends in `_TOKEN` holds no token.
         if let Some(node) = variable.value.or(variable.default())
             && !matches!(kind, Some("boolean" | "number"))
-            && !told.contains(&node.span.start)
+            && !tokens.contains(&node.span.start)
             && !node.scalar().is_some_and(|text| is_placeholder(&text))
         {
             let what = format!("the secret `{key}` has a value that everybody reads");
@@ -68,7 +66,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A value that says that there is none, or takes it from RunPod's secrets.
+/// Whether a value stands for none, or for one of RunPod's secrets.
 fn is_placeholder(text: &str) -> bool {
     let lower = text.to_lowercase();
     let starts = ["your", "<", "{{"];
@@ -77,8 +75,9 @@ fn is_placeholder(text: &str) -> bool {
         || starts.iter().any(|start| lower.starts_with(start))
 }
 
-/// Every text of the file but the keys.
-fn tokens(document: &HubDocument, findings: &mut Vec<Finding>, told: &mut Vec<usize>) {
+/// Searches all texts of the file except keys for tokens, and returns their offsets.
+fn tokens(document: &HubDocument, findings: &mut Vec<Finding>) -> Vec<usize> {
+    let mut offsets = Vec::new();
     let mut pending = vec![&document.root];
     while let Some(node) = pending.pop() {
         pending.extend(node.items());
@@ -86,20 +85,19 @@ fn tokens(document: &HubDocument, findings: &mut Vec<Finding>, told: &mut Vec<us
         if let JsonKind::String(text) = &node.kind
             && let Some(what) = token(text)
         {
-            told.push(node.span.start);
+            offsets.push(node.span.start);
             let help = "remove it and revoke it: it stays in the repository's history";
             let what = format!("this looks like {what}");
             findings.push(document.at(&TOKEN, &node.span, what).help(help));
         }
     }
+    offsets
 }
 
-/// A text as a message may show it: nothing of a secret.
+/// A variable's value for a message, which shows no secret.
 pub fn shown(key: &str, text: &str) -> String {
-    let is_hidden = is_secret(key) || token(text).is_some();
-    if is_hidden {
-        "…".to_owned()
-    } else {
-        short(text)
+    if is_secret(key) || token(text).is_some() {
+        return "…".to_owned();
     }
+    short(text)
 }

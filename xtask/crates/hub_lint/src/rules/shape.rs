@@ -1,4 +1,4 @@
-//! Whether keys and types are those of the Hub, by the tables in [`crate::facts`].
+//! Checks keys and types by the tables in [`crate::facts`].
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use super::{allowed_values, shape_env, shape_tests};
 use crate::document::{HubDocument, Which, begin, short};
 use crate::edit::{self, safety};
 use crate::facts::{self, FieldRule, FieldTable, ValueShape};
-use crate::rule::{Rule, rules};
+use crate::finding::{Finding, Safety};
+use crate::rule::{Rule, Severity, rules};
 use worker_files::json::{JsonKind, JsonNode, Member};
-use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
 rules! {
@@ -84,7 +84,7 @@ rules! {
 /// Checks a whole file. False if it is of another kind.
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     let root = &document.root;
-    let mut shape = Check { document, findings };
+    let mut shape = ShapeCheck { document, findings };
     match document.which {
         Which::Hub if is_foreign(root) => {
             let what = "this is no listing of the Hub: it has no `config`";
@@ -94,7 +94,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
             return false;
         }
         Which::Tests if !shape_tests::check_root(document, shape.findings) => {
-            // The tests of a bare list can be looked at all the same.
+            // The tests of a bare list can be checked.
             for item in root.items() {
                 shape.object(item, &facts::TEST);
             }
@@ -105,59 +105,60 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     true
 }
 
-/// Whether a file has too little in common with a listing for its parts to be worth a word.
+/// Whether a file has too little in common with a listing to be checked as one.
 fn is_foreign(root: &JsonNode) -> bool {
     if root.members().is_empty() || !root.object("config").is_empty() {
         return root.members().is_empty();
     }
-    let here = facts::LISTING.documented();
-    here.filter(|field| root.get(field.key).is_some()).count() < 4
+    let fields = facts::LISTING.documented();
+    let present = fields.filter(|field| root.get(field.key).is_some());
+    present.count() < 4
 }
 
-/// A walk through a document along the tables.
-struct Check<'a> {
+/// Walks through a document along the tables.
+struct ShapeCheck<'a> {
     document: &'a HubDocument,
     findings: &'a mut Vec<Finding>,
 }
 
-impl Check<'_> {
+impl ShapeCheck<'_> {
     fn object(&mut self, node: &JsonNode, table: &'static FieldTable) {
         let JsonKind::Object(members) = &node.kind else {
             return;
         };
-        // Keys of the table that stand there misspelt.
+        // Keys of the table that are misspelt in the object.
         let mut meant: Vec<&str> = Vec::new();
-        let mut strangers: Vec<&Member> = Vec::new();
-        // Of a key that is there twice, the last one counts.
-        let last: HashMap<&str, &Member> = members.iter().map(|m| (m.key.as_str(), m)).collect();
+        let mut unknown: Vec<&Member> = Vec::new();
+        // The last of duplicate keys counts.
+        let last: HashMap<&str, &Member> = members.iter().map(|m| (&*m.key, m)).collect();
         for member in members {
-            if last[member.key.as_str()].key_span != member.key_span {
+            if last[&*member.key].key_span != member.key_span {
                 continue;
             }
             if let Some(field) = table.field(&member.key) {
                 self.value(&member.value, field.shape, &format!("`{}`", member.key));
             } else if table.is(&facts::TEST) && facts::is_assertion(&member.key) {
                 // `ignored-assertion` reports these.
-            } else if let Some(finding) = self.unknown(node, member, table, &mut meant) {
+            } else if let Some(finding) = self.misspelt(node, member, table, &mut meant) {
                 self.findings.push(finding);
             } else {
-                strangers.push(member);
+                unknown.push(member);
             }
         }
-        let ignored = self.ignored_keys(table, &strangers);
-        let required = table.required();
-        let missing = required
-            .filter(|field| node.get(field.key).is_none() && !meant.contains(&field.key))
-            .map(|field| self.missing(node, table, field));
-        let told: Vec<Finding> = ignored.into_iter().chain(missing).collect();
-        self.findings.extend(told);
+        let finding = self.unknown_keys(table, &unknown);
+        self.findings.extend(finding);
+        for field in table.required() {
+            if node.get(field.key).is_none() && !meant.contains(&field.key) {
+                let finding = self.missing(node, table, field);
+                self.findings.push(finding);
+            }
+        }
         if table.is(&facts::VARIABLE) {
             shape_env::check_entry(self.document, node, &meant, self.findings);
         }
     }
 
-    /// The finding for a misspelt or misplaced key.
-    fn unknown(
+    fn misspelt(
         &self,
         node: &JsonNode,
         member: &Member,
@@ -166,12 +167,11 @@ impl Check<'_> {
     ) -> Option<Finding> {
         let key = member.key.as_str();
         // Two keys can't both be meant for one.
-        let is_free =
-            |field: &&FieldRule| node.get(field.key).is_none() && !meant.contains(&field.key);
-        let free = || table.fields.iter().filter(is_free);
-        let alias = free().find(|field| field.aliases.contains(&key));
-        let guess = alias.map(|field| (field, Sure::Near)).or_else(|| {
-            let (name, sure) = suggest::nearest(key, free().map(|field| field.key))?;
+        let mut free = table.fields.iter().collect::<Vec<_>>();
+        free.retain(|field| node.get(field.key).is_none() && !meant.contains(&field.key));
+        let alias = free.iter().find(|field| field.aliases.contains(&key));
+        let guess = alias.map(|field| (*field, Sure::Near)).or_else(|| {
+            let (name, sure) = suggest::nearest(key, free.iter().map(|field| field.key))?;
             Some((table.field(name)?, sure))
         });
         let home = elsewhere(self.document.which, table, key);
@@ -194,7 +194,7 @@ impl Check<'_> {
         Some(finding)
     }
 
-    /// Looks at a value and what is in it. Null counts as not there.
+    /// Checks a value and its parts. Null counts as absent.
     fn value(&mut self, node: &JsonNode, shape: ValueShape, key: &str) {
         if !fits(node, shape) {
             self.findings.push(self.wrong_type(node, shape, key));
@@ -232,7 +232,7 @@ impl Check<'_> {
     }
 
     fn missing(&self, node: &JsonNode, table: &FieldTable, field: &FieldRule) -> Finding {
-        let rule: &Rule = match field.key {
+        let rule: &'static Rule = match field.key {
             "tests" => &shape_tests::NO_TESTS,
             _ => &MISSING_KEY,
         };
@@ -246,10 +246,10 @@ impl Check<'_> {
         finding
     }
 
-    /// The keys of one object that the Hub doesn't know.
-    fn ignored_keys(&self, table: &FieldTable, strangers: &[&Member]) -> Option<Finding> {
-        let first = strangers.first()?;
-        let names: Vec<String> = strangers.iter().map(|m| short(&m.key)).take(8).collect();
+    /// The finding for the keys of one object that the Hub doesn't know.
+    fn unknown_keys(&self, table: &FieldTable, unknown: &[&Member]) -> Option<Finding> {
+        let first = unknown.first()?;
+        let names: Vec<String> = unknown.iter().map(|m| short(&m.key)).take(8).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let word = if names.len() == 1 { "key" } else { "keys" };
         let known: Vec<&str> = table.documented().map(|field| field.key).take(12).collect();
@@ -264,7 +264,7 @@ impl Check<'_> {
         let (document, key) = (self.document, member.key.as_str());
         let what = format!("the Hub looks for `{key}` in {}, not here", home.what);
         let mut finding = document.at(&MISPLACED_KEY, &member.key_span, what);
-        // A queue instead of a load balancer is another endpoint altogether.
+        // The endpoint gets a queue instead of a load balancer.
         if key == "endpointType" {
             finding.severity = Severity::Error;
         }
@@ -290,7 +290,7 @@ impl Check<'_> {
             JsonKind::Number(text) if wanted == "a whole number" => format!("`{}`", short(text)),
             _ => what.to_owned(),
         };
-        // A scalar as a whole, of something larger the first byte.
+        // The place is a whole scalar, or the start of an object or list.
         let span = node.scalar().map(|_| node.span.clone());
         let span = span.unwrap_or_else(|| begin(node));
         let message = format!("{key} has to be {wanted} and is {found}");
@@ -315,7 +315,7 @@ fn named(table: &FieldTable, node: &JsonNode) -> String {
     }
 }
 
-/// Where a key would belong in the same file.
+/// Another table of the same file that has a key.
 fn elsewhere(which: Which, table: &FieldTable, key: &str) -> Option<&'static FieldTable> {
     use facts::{CONFIG, INPUT, LISTING, TEST, TESTS, TESTS_CONFIG, VARIABLE};
     let tables: &[&'static FieldTable] = match which {
@@ -327,7 +327,6 @@ fn elsewhere(which: Which, table: &FieldTable, key: &str) -> Option<&'static Fie
     tables.find(|other| !other.is(table) && has(other))
 }
 
-/// Whether a value is of a shape, as it is.
 fn fits(node: &JsonNode, shape: ValueShape) -> bool {
     match (shape.kind().0, &node.kind) {
         (_, JsonKind::Null)
@@ -347,7 +346,7 @@ pub fn number(text: &str) -> Option<f64> {
     serde_json::from_str(text.trim()).ok()
 }
 
-/// The same value in the right shape, where that is plain.
+/// The same value in another shape, where the conversion is obvious.
 pub fn converted(document: &HubDocument, node: &JsonNode, shape: ValueShape) -> Option<String> {
     match (shape, &node.kind) {
         (ValueShape::Whole | ValueShape::Count | ValueShape::Number, JsonKind::String(text)) => {

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use crate::document::{HubDocument, begin, short};
-use crate::edit;
-use crate::model;
+use crate::finding::{Finding, Safety};
 use crate::rule::rules;
+use crate::{edit, model};
 use worker_files::json::{JsonKind, JsonNode};
 use worker_files::shell::is_name;
-use xtask_core::finding::{Finding, Safety};
 
 rules! {
     /// An entry is either a fixed `value` or an `input` that users fill in. This one is neither,
@@ -62,7 +61,7 @@ rules! {
         from "the Hub's publishing guide; one published listing";
 }
 
-/// What an entry is, beyond its keys one by one. `meant` are keys that stand there misspelt.
+/// Checks an entry as a whole. `meant` are the keys that are misspelt in it.
 pub fn check_entry(
     document: &HubDocument,
     node: &JsonNode,
@@ -70,10 +69,7 @@ pub fn check_entry(
     findings: &mut Vec<Finding>,
 ) {
     let name = short(node.text("key").unwrap_or_default());
-    let has = |key: &str| {
-        node.member(key)
-            .filter(|member| member.value.kind != JsonKind::Null)
-    };
+    let has = |key| (node.member(key)).filter(|member| member.value.kind != JsonKind::Null);
     match (has("value"), has("input")) {
         (None, None) if !meant.contains(&"value") && !meant.contains(&"input") => {
             let what = format!("`{name}` has neither `value` nor `input`");
@@ -83,9 +79,9 @@ pub fn check_entry(
         (Some(value), Some(input)) => {
             let what = format!("`{name}` has both `value` and `input`");
             let help = "a fixed `value`, or an `input` with the value as its `default`";
-            let asked = document.place(&input.key_span);
+            let input = document.place(&input.key_span);
             let finding = document.at(&BOTH, &value.key_span, what).help(help);
-            let finding = finding.related(asked, "users are asked for it here");
+            let finding = finding.related(input, "users are asked for it here");
             let edit = edit::remove(node, value);
             findings.push(finding.fix(Safety::Unsafe, "remove `value`", [edit]));
         }
@@ -99,7 +95,7 @@ pub fn check_entry(
     }
 }
 
-/// An option that is a bare string or number.
+/// The finding for an option that is a string or number.
 pub fn bare_option(document: &HubDocument, node: &JsonNode) -> Finding {
     let written = document.source(node);
     let text = edit::quote(node.as_str().unwrap_or(written));
@@ -109,15 +105,21 @@ pub fn bare_option(document: &HubDocument, node: &JsonNode) -> Finding {
     finding.write(Safety::Safe, &node.span, &short(&with), with)
 }
 
-/// Variables that have two entries.
+/// Finds variables with two entries.
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let mut seen = HashMap::new();
     for variable in model::variables(document) {
-        let (key, span) = (variable.key, variable.key_span);
-        if let Some(first) = seen.insert(key, span).filter(|_| !key.is_empty()) {
+        let key = variable.key;
+        if let Some(first) = seen
+            .insert(key, variable.place())
+            .filter(|_| !key.is_empty())
+        {
             let what = format!("the variable `{}` has two entries", short(key));
-            let finding = document.at(&DUPLICATE, span, what);
-            findings.push(finding.related(document.place(first), "the other one"));
+            findings.push(
+                variable
+                    .at(&DUPLICATE, what)
+                    .related(first, "the other one"),
+            );
         }
     }
 }

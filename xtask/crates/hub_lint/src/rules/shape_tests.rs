@@ -1,9 +1,9 @@
 //! The shape of tests.json.
 
 use crate::document::{HubDocument, begin};
+use crate::finding::{Finding, Safety};
 use crate::rule::rules;
 use worker_files::json::{JsonKind, JsonNode};
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest::letters;
 
 rules! {
@@ -40,7 +40,7 @@ rules! {
         from "the Hub's publishing guide; eleven published files";
 }
 
-/// Looks at the root. False where nothing more can be said of the file.
+/// Checks the root. False where nothing else can be checked.
 pub fn check_root(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     let root = &document.root;
     if let Some(finding) = not_tests(document, root) {
@@ -62,7 +62,7 @@ pub fn check_root(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     true
 }
 
-/// What makes a file none of the Hub's tests.
+/// The finding for a file that is not the Hub's tests.json.
 fn not_tests(document: &HubDocument, root: &JsonNode) -> Option<Finding> {
     const READS: &str =
         "the Hub reads `{ \"tests\": [{ \"name\": …, \"input\": {…} }], \"config\": {…} }`";
@@ -73,17 +73,15 @@ fn not_tests(document: &HubDocument, root: &JsonNode) -> Option<Finding> {
         let finding = document.at(&NO_TESTS, &input.key_span, what).help(READS);
         return root.get("tests").is_none().then_some(finding);
     }
-    let is = root.what();
-    let what = format!("tests.json is {is} and has to be an object with `tests`");
+    let found = root.what();
+    let what = format!("tests.json is {found} and has to be an object with `tests`");
     let finding = document.at(&ROOT, &begin(root), what).help(READS);
     let is_test = |item: &JsonNode| item.get("name").or(item.get("input")).is_some();
     if root.items().is_empty() || !root.items().iter().all(is_test) {
         return Some(finding);
     }
-    let (start, end) = (root.span.start, root.span.end);
-    let edits = [
-        (start..start, "{ \"tests\": ".to_owned()),
-        (end..end, " }".to_owned()),
-    ];
+    let insert = |at: usize, text: &str| (at..at, text.to_owned());
+    let start = insert(root.span.start, "{ \"tests\": ");
+    let edits = [start, insert(root.span.end, " }")];
     Some(finding.fix(Safety::Unsafe, "put the list into `tests`", edits))
 }

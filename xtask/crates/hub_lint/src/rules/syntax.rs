@@ -1,9 +1,9 @@
-//! Whether a file is JSON: what [`worker_files::json`] sees, as rules.
+//! Whether a file is JSON: the problems of [`worker_files::json`] as rules.
 
 use crate::document::{HubDocument, Which};
+use crate::finding::{Finding, Location, Safety};
 use crate::rule::{Fixability, Rule, rules};
 use worker_files::json::{self, ProblemKind};
-use xtask_core::finding::{Finding, Location, Safety};
 use xtask_core::tree::RepoPath;
 
 rules! {
@@ -123,7 +123,7 @@ rules! {
         from "JSON (RFC 8259)";
 }
 
-/// The rule for a problem, and what its fix does.
+/// The rule for a problem, and the title of its fix.
 fn rule(kind: ProblemKind) -> (&'static Rule, &'static str) {
     const REWRITE: &str = "write it as JSON does";
     match kind {
@@ -142,7 +142,7 @@ fn rule(kind: ProblemKind) -> (&'static Rule, &'static str) {
     }
 }
 
-/// Reads a file; there is a document where this layer has nothing against it.
+/// Reads a file. Returns a document if nothing is wrong but duplicate keys.
 pub fn read(
     path: &RepoPath,
     which: Which,
@@ -161,7 +161,7 @@ pub fn read(
         });
     }
     for problem in parsed.problems {
-        // After a mistake that the parser only guessed its way past, duplicates may be guesses.
+        // The parser recovers from other mistakes by guesses, which may duplicate keys.
         if document.is_none() && is_duplicate(&problem) {
             continue;
         }
@@ -175,9 +175,11 @@ pub fn read(
             finding = finding.related(Location::new(path.clone(), span), words);
         }
         if !problem.edits.is_empty() {
-            let safety = match rule.fixability {
-                Fixability::Safely => Safety::Safe,
-                _ => Safety::Unsafe,
+            let is_safe = rule.fixability == Fixability::Safely;
+            let safety = if is_safe {
+                Safety::Safe
+            } else {
+                Safety::Unsafe
             };
             finding = finding.fix(safety, title, problem.edits);
         }

@@ -1,11 +1,11 @@
-//! What was left in from a template.
+//! Texts that were left from a template.
 
 use crate::document::{HubDocument, Which, short};
+use crate::finding::Finding;
 use crate::model;
 use crate::rule::rules;
 use worker_files::is_one_of;
 use worker_files::json::JsonNode;
-use xtask_core::finding::Finding;
 
 rules! {
     /// A text of the Hub guide's template that nobody replaced. Users of the listing see it.
@@ -19,7 +19,7 @@ rules! {
         from "the Hub guide's template; nine places in published listings";
 }
 
-/// Hosts and paths that stand in templates.
+/// Hosts and paths in addresses of templates.
 const ICONS: &[&str] = &[
     "://example.com",
     "://www.example.com",
@@ -49,32 +49,34 @@ const TEXTS: &[&str] = &[
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let root = &document.root;
-    let mut nodes = match document.which {
-        Which::Tests => tests(document, findings),
-        Which::Hub => vec![root.at("title"), root.at("description")],
-    };
+    let is_hub = document.which == Which::Hub;
+    let mut nodes = Vec::new();
     for variable in model::variables(document) {
         let key = variable.key;
         if is_one_of(KEYS, key) {
             let what = format!("the variable `{key}` is the template's example");
-            findings.push(document.at(&LEFTOVER, variable.key_span, what));
-        } else if document.which == Which::Hub {
+            findings.push(variable.at(&LEFTOVER, what));
+        } else if is_hub {
             nodes.extend(variable.value);
             nodes.push(variable.input.at("name"));
         }
     }
-    let presets = document.config().list("presets").iter();
-    let presets = presets.filter(|_| document.which == Which::Hub);
-    nodes.extend(presets.map(|preset| preset.at("name")));
-    findings.extend(nodes.into_iter().filter_map(|node| text(document, node)));
-    let icon = root.text("iconUrl").unwrap_or_default();
-    let lower = icon.to_lowercase();
-    if document.which == Which::Hub && ICONS.iter().any(|left| lower.contains(left)) {
-        findings.push(example(document, root.at("iconUrl"), icon));
+    if is_hub {
+        let presets = document.config().list("presets").iter();
+        nodes.extend(presets.map(|preset| preset.at("name")));
+        nodes.extend([root.at("title"), root.at("description")]);
+        let icon = root.text("iconUrl").unwrap_or_default();
+        let lower = icon.to_lowercase();
+        if ICONS.iter().any(|part| lower.contains(part)) {
+            findings.push(example(document, root.at("iconUrl"), icon));
+        }
+    } else {
+        nodes.extend(tests(document, findings));
     }
+    findings.extend(nodes.into_iter().filter_map(|node| text(document, node)));
 }
 
-/// Looks at the inputs of the tests, and gives the tests' names.
+/// Checks the inputs of the tests, and returns the tests' names.
 fn tests<'a>(document: &'a HubDocument, findings: &mut Vec<Finding>) -> Vec<&'a JsonNode> {
     let tests = document.root.list("tests").iter();
     for member in tests.clone().flat_map(|test| test.object("input")) {

@@ -1,10 +1,11 @@
-//! What the tests of tests.json say.
+//! The meaning of the tests in tests.json.
 
 use crate::document::{HubDocument, Which, short};
 use crate::facts;
+use crate::finding::{Finding, Safety};
 use crate::rule::rules;
-use worker_files::json::{JsonKind, JsonNode};
-use xtask_core::finding::{Finding, Safety};
+use worker_files::is_one_of;
+use worker_files::json::{JsonKind, JsonNode, Member};
 use xtask_core::suggest;
 
 rules! {
@@ -50,24 +51,22 @@ rules! {
         from "three published tests.json";
 }
 
-/// Words in the name of a test that wants an error.
-const FAILURES: &[&str] = &[
-    "invalid", "error", "fail", "fails", "failure", "missing", "reject", "rejects",
-];
+/// Words in the name of a test that expects an error.
+const FAILURES: &str = "invalid error fail fails failure missing reject rejects";
 
-/// Words in the name of a test that wants the opposite, as `no_error` and `missing_is_default`.
+/// Words in the name of a test that expects success, as `no_error` and `missing_is_default`.
 const SUCCESSES: &[&str] = &[
     "no_error", "no error", "no-error", "without", "optional", "default",
 ];
 
-/// Below this many milliseconds, seconds are meant.
+/// Timeouts below this many milliseconds were meant as seconds.
 const SHORTEST: f64 = 5000.0;
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     if document.which != Which::Tests {
         return;
     }
-    // A bare list has had its finding; what it lists are tests all the same.
+    // Another rule reports a bare list; its tests can be checked.
     let tests = document.root.get("tests").unwrap_or(&document.root);
     for test in tests.items() {
         let checks = [timeout, assertions, wrapped, failing];
@@ -90,12 +89,10 @@ fn timeout(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
 }
 
 fn assertions(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
-    let mut keys = test
-        .members()
-        .iter()
-        .filter(|it| facts::is_assertion(&it.key));
-    let names: Vec<&str> = keys.clone().map(|member| member.key.as_str()).collect();
-    let first = keys.next()?;
+    let keys = test.members().iter();
+    let keys: Vec<&Member> = keys.filter(|it| facts::is_assertion(&it.key)).collect();
+    let names: Vec<&str> = keys.iter().map(|member| &*member.key).collect();
+    let first = keys.first()?;
     let of = match test.text("name").unwrap_or_default() {
         "" => "the test".to_owned(),
         name => format!("the test `{}`", short(name)),
@@ -108,7 +105,7 @@ fn assertions(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
 fn wrapped(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     let outer = test.get("input")?;
     let inner = outer.member("input")?;
-    // An input that merely has a field of that name has others beside it.
+    // Other members show that `input` is a field of the job's input.
     let mut members = outer.members().iter();
     let wrapper = members.all(|member| facts::TEST.field(&member.key).is_some());
     if !wrapper || !matches!(inner.value.kind, JsonKind::Object(_)) {
@@ -129,7 +126,7 @@ fn failing(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     let name = node.as_str()?;
     let lower = name.to_lowercase();
     let mut words = lower.split(|c: char| !c.is_alphanumeric());
-    let fails = words.any(|word| FAILURES.contains(&word));
+    let fails = words.any(|word| is_one_of(FAILURES, word));
     let what = format!("the test `{}` seems to want a failure", short(name));
     let help = "a test passes when the job succeeds, and by nothing else";
     (fails && !SUCCESSES.iter().any(|word| lower.contains(word)))

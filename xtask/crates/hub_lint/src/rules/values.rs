@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::facts::ValueShape;
+use crate::finding::{Finding, Safety};
 use crate::model::{self, EnvVariable};
-use crate::rule::rules;
+use crate::rule::{Severity, rules};
 use crate::rules::shape::{converted, number};
+use worker_files::is_one_of;
 use worker_files::json::{JsonKind, JsonNode, Member};
-use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
 rules! {
@@ -63,28 +64,27 @@ rules! {
 }
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
-    if document.which != Which::Hub {
-        return;
+    if document.which == Which::Hub {
+        let variables = model::variables(document);
+        for variable in &variables {
+            default(variable, findings);
+        }
+        presets(document, &variables, findings);
     }
-    let variables = model::variables(document);
-    for variable in &variables {
-        default(document, variable, findings);
-    }
-    presets(document, &variables, findings);
 }
 
-fn default(document: &HubDocument, variable: &EnvVariable<'_>, findings: &mut Vec<Finding>) {
+fn default(variable: &EnvVariable<'_>, findings: &mut Vec<Finding>) {
     let Some(node) = variable.default() else {
         return;
     };
-    let key = variable.key;
+    let (key, document) = (variable.key, variable.document);
     let kind = match variable.kind() {
         Some("number") => Some(("a number", ValueShape::Number)),
         Some("boolean") => Some(("a boolean", ValueShape::Flag)),
         Some("string" | "huggingface") => Some(("a string", ValueShape::Text)),
         _ => None,
     };
-    // What only its quotes tell from a value of the type.
+    // The value has the type apart from its quotes.
     if let Some((kind, shape)) = kind.filter(|_| node.scalar().is_some())
         && let Some(with) = converted(document, node, shape)
     {
@@ -92,7 +92,7 @@ fn default(document: &HubDocument, variable: &EnvVariable<'_>, findings: &mut Ve
         let finding = document.at(&QUOTED, &node.span, what);
         findings.push(finding.write(Safety::Safe, &node.span, &short(&with), with.as_str()));
     }
-    if let Some((words, severity)) = misfit(document, variable, node) {
+    if let Some((words, severity)) = misfit(variable, node) {
         let what = format!("the default of `{key}` is {words}");
         let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
         finding.severity = severity;
@@ -100,22 +100,14 @@ fn default(document: &HubDocument, variable: &EnvVariable<'_>, findings: &mut Ve
     }
 }
 
-/// Whether a text is one that a boolean can hold.
-fn is_switch(input: &JsonNode, text: &str) -> bool {
-    let own = |key: &&str| input.at(key).scalar().as_deref() == Some(text);
-    ["trueValue", "falseValue"].iter().any(own)
-        || matches!(
-            text.to_lowercase().as_str(),
-            "true" | "false" | "1" | "0" | "yes" | "no" | "on" | "off"
-        )
+fn is_boolean(input: &JsonNode, text: &str) -> bool {
+    let is_value = |key: &&str| input.at(key).scalar().as_deref() == Some(text);
+    ["trueValue", "falseValue"].iter().any(is_value)
+        || is_one_of("true false 1 0 yes no on off", &text.to_lowercase())
 }
 
-/// What keeps a value from being its variable's: its type, the options, the bounds.
-fn misfit(
-    document: &HubDocument,
-    variable: &EnvVariable<'_>,
-    node: &JsonNode,
-) -> Option<(String, Severity)> {
+/// Why a variable can't have a value: by its type, its options or its bounds.
+fn misfit(variable: &EnvVariable<'_>, node: &JsonNode) -> Option<(String, Severity)> {
     let text = node.scalar()?;
     let input = variable.input;
     let options = variable.options().into_iter();
@@ -126,7 +118,7 @@ fn misfit(
             severity = Severity::Error;
             "which is no number".to_owned()
         }
-        (Some("boolean"), _) if !is_switch(input, &text) => {
+        (Some("boolean"), _) if !is_boolean(input, &text) => {
             severity = Severity::Error;
             "which is no boolean".to_owned()
         }
@@ -135,8 +127,7 @@ fn misfit(
             format!("which is not one of {}", suggest::all_of(&values))
         }
         (Some("number"), Some(number)) => {
-            let (min, max) = (input.at("min").as_f64(), input.at("max").as_f64());
-            match (min, max) {
+            match (input.at("min").as_f64(), input.at("max").as_f64()) {
                 (Some(min), _) if number < min => format!("below its `min` of {min}"),
                 (_, Some(max)) if number > max => format!("above its `max` of {max}"),
                 _ => return None,
@@ -144,7 +135,7 @@ fn misfit(
         }
         _ => return None,
     };
-    let words = format!("{}, {why}", short(document.source(node)));
+    let words = format!("{}, {why}", short(variable.document.source(node)));
     Some((words, severity))
 }
 
@@ -154,51 +145,44 @@ fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut
     let mut guesses = suggest::Guesses::default();
     for preset in document.config().list("presets") {
         let defaults = preset.object("defaults");
-        // What the preset sets already can't be meant by another of its keys.
-        let mut taken: HashSet<&str> = defaults.iter().map(|m| m.key.as_str()).collect();
+        // A variable that the preset already sets is no suggestion for another key.
+        let mut taken: HashSet<&str> = defaults.iter().map(|m| &*m.key).collect();
         let name = short(preset.text("name").unwrap_or_default());
         for member in defaults {
             let value = &member.value;
             if let Some(variable) = by_name.get(member.key.as_str()) {
-                findings.extend(preset_value(document, variable, member, &name));
+                findings.extend(preset_value(variable, member, &name));
             } else if (value.scalar().is_some() || value.kind == JsonKind::Null)
-                // RunPod's own variables need no declaration; an object has been told as the wrong type.
+                // RunPod's own variables need no declaration, and `wrong-type` reports objects.
                 && !member.key.starts_with("RUNPOD_")
             {
                 let key = short(&member.key);
                 let what =
                     format!("the preset `{name}` sets `{key}`, which `env` does not declare");
-                let finding = document.at(&PRESET_UNKNOWN, &member.key_span, what);
+                let mut finding = document.at(&PRESET_UNKNOWN, &member.key_span, what);
                 let keys = variables.iter().map(|variable| variable.key);
                 let free = keys.filter(|key| !taken.contains(key));
-                findings.push(match guesses.nearest(&member.key, free) {
-                    Some(right) => {
-                        taken.insert(right);
-                        edit::meant(finding, Safety::Unsafe, &member.key_span, right)
-                    }
-                    None => finding,
-                });
+                if let Some(right) = guesses.nearest(&member.key, free) {
+                    taken.insert(right);
+                    let span = &member.key_span;
+                    finding = edit::did_you_mean(finding, Safety::Unsafe, span, right);
+                }
+                findings.push(finding);
             }
         }
     }
 }
 
-/// What is wrong with a preset's value for a variable that is declared.
-fn preset_value(
-    document: &HubDocument,
-    variable: &EnvVariable<'_>,
-    member: &Member,
-    preset: &str,
-) -> Option<Finding> {
-    let key = variable.key;
+fn preset_value(variable: &EnvVariable<'_>, member: &Member, preset: &str) -> Option<Finding> {
+    let (key, document) = (variable.key, variable.document);
     if let Some(value) = variable.value {
         let what = format!("the preset `{preset}` sets `{key}`, which is fixed");
         let finding = document.at(&PRESET_FIXED, &member.key_span, what);
         let finding = finding.related(document.place(&value.span), "fixed here");
         return Some(finding.help("an `input` with a `default` can be set"));
     }
-    let node = model::said(&member.value)?;
-    let (words, _) = misfit(document, variable, node)?;
+    let node = model::non_empty(&member.value)?;
+    let (words, _) = misfit(variable, node)?;
     let what = format!("the value of `{key}` in the preset `{preset}` is {words}");
     let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
     finding.severity = Severity::Warning;

@@ -57,7 +57,7 @@ fn every_known_mistake_is_found() {
     for (name, found) in findings(&folder) {
         for (_, finding) in found {
             files
-                .entry(finding.code)
+                .entry(finding.rule.code)
                 .or_default()
                 .insert((name.clone(), finding.place.path.to_string()));
         }
@@ -116,7 +116,11 @@ fn every_broken_file_says_where_it_breaks() {
         let mut findings = Vec::new();
         let document = check_file(&name.as_str().into(), which, &bytes, &mut findings);
         assert!(document.is_none());
-        words.push(format!("{name}: {} {}", findings[0].name, findings.len()));
+        words.push(format!(
+            "{name}: {} {}",
+            findings[0].rule.name,
+            findings.len()
+        ));
     }
     words.sort();
     assert_eq!(

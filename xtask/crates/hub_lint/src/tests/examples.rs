@@ -177,8 +177,11 @@ pub(super) fn bad_example(rule: &Rule) -> Memory {
 fn every_bad_example_is_found_by_its_rule_and_no_other() {
     for rule in registry::all() {
         let report = lint(&bad_example(rule), true).unwrap();
-        let codes: std::collections::BTreeSet<_> =
-            report.findings.iter().map(|finding| finding.code).collect();
+        let codes: std::collections::BTreeSet<_> = report
+            .findings
+            .iter()
+            .map(|finding| finding.rule.code)
+            .collect();
         assert_eq!(
             codes.into_iter().collect::<Vec<_>>(),
             [rule.code],
@@ -202,12 +205,11 @@ fn every_bad_example_is_found_by_its_rule_and_no_other() {
 
 #[test]
 fn every_bad_example_is_told_as_sarif_and_github_have_it() {
-    let rules = pages::descriptors();
     for rule in registry::all() {
         let report = lint(&bad_example(rule), true).unwrap();
-        let log = output::sarif::render("hub-lint", &rules, &report.findings, &report.sources);
+        let log = formats::sarif::render(registry::all(), &report.findings, &report.sources);
         assert_eq!(testing::sarif::problems(&log), [""; 0], "{}", rule.code);
-        let lines = output::github::render(&report.findings, &report.sources);
+        let lines = formats::github::render(&report.findings, &report.sources);
         assert_eq!(lines.lines().count(), report.findings.len(), "{lines}");
         for line in lines.lines() {
             let title = format!(",title={} {}::", rule.code, rule.name);
@@ -266,7 +268,7 @@ fn the_words_are_these() {
     let mut words = String::new();
     for rule in registry::all() {
         let report = lint(&bad_example(rule), true).unwrap();
-        let text = output::text::plain(&report.findings, &report.sources);
+        let text = formats::text::plain(&report.findings, &report.sources);
         words.push_str(&text.replace('\0', "␀"));
     }
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/words.txt");

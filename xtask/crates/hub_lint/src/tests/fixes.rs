@@ -7,7 +7,7 @@ use worker_files::json;
 fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
     let mut findings = Vec::new();
     check_file(&which.name().into(), which, bytes, &mut findings);
-    xtask_core::finding::sort(&mut findings);
+    crate::finding::sort(&mut findings);
     findings
 }
 
@@ -62,7 +62,7 @@ fn each_rule_with_a_fix_fixes_its_bad_example() {
         let which = [Which::Hub, Which::Tests].into_iter().find(is_it).unwrap();
         let after = fixes_for_good(which, &tree.read(path).unwrap(), Safety::Unsafe);
         let left = look(which, &after);
-        let same: Vec<_> = left.iter().filter(|f| f.code == rule.code).collect();
+        let same: Vec<_> = left.iter().filter(|f| f.rule.code == rule.code).collect();
         assert_eq!(
             same,
             Vec::<&Finding>::new(),
@@ -125,7 +125,7 @@ fn two_keys_are_not_fixed_into_one() {
 
 #[test]
 fn edits_that_touch_wait_for_the_next_pass() {
-    use xtask_core::finding::{Edit, Location};
+    use crate::finding::{Edit, Location};
     let edit = |start: usize, end: usize, with: &str| Edit {
         place: Location::new("f", start..end),
         with: with.to_owned(),
@@ -170,7 +170,7 @@ fn many_of_a_kind_are_counted_not_listed() {
     let names: Vec<_> = report
         .findings
         .iter()
-        .filter(|f| f.code == "HUB112")
+        .filter(|f| f.rule.code == "HUB112")
         .collect();
     assert_eq!(names.len(), 50);
     assert_eq!(names[49].help[1], "and 30 more of this kind in this file");

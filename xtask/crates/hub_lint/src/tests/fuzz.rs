@@ -101,10 +101,10 @@ fn one(which: Which, bytes: &[u8]) {
     let tree = repository_of(&listing("", ""), TESTS).with(&path, bytes);
     let report = lint(&tree, true).unwrap();
     let (findings, sources) = (&report.findings, &report.sources);
-    let shown = output::text::render(findings, sources).len()
-        + output::github::render(findings, sources).len()
-        + output::json::render(findings, sources).to_string().len()
-        + output::sarif::render("t", &[], findings, sources)
+    let shown = formats::text::render(findings, sources).len()
+        + formats::github::render(findings, sources).len()
+        + formats::json::render(findings, sources).to_string().len()
+        + formats::sarif::render(&[], findings, sources)
             .to_string()
             .len();
     assert!(shown > 0);

@@ -1,11 +1,12 @@
 //! The linter as a whole: the rules' examples, whole repositories, fixes, schemas and damage.
 
 use super::*;
+use crate::finding::{Finding, Safety};
+use crate::formats;
+use crate::rule::Severity;
 use document::Which;
 use rule::Rule;
 use rules::check_file;
-use xtask_core::finding::{Finding, Safety, Severity};
-use xtask_core::output;
 use xtask_core::tree::{Memory, Tree};
 
 mod corpus;
@@ -87,6 +88,6 @@ fn said(tree: &dyn Tree) -> Vec<String> {
         .unwrap()
         .findings
         .iter()
-        .map(|finding| format!("{} {}", finding.code, finding.message))
+        .map(|finding| format!("{} {}", finding.rule.code, finding.message))
         .collect()
 }

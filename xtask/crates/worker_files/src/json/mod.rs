@@ -20,7 +20,8 @@ pub use node::{JsonKind, JsonNode, Member, Parsed, Problem, ProblemKind};
 pub const MAX_DEPTH: usize = 127;
 
 /// Bytes of the text.
-pub use xtask_core::finding::Span;
+/// Bytes of a file, or of a file's text.
+pub type Span = std::ops::Range<usize>;
 
 /// The root of a JSON file, or what is wrong with it.
 pub fn read(source: &Source) -> Result<JsonNode, Unread> {

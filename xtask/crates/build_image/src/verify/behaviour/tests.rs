@@ -30,14 +30,14 @@ fn a_worker_has_to_end_by_itself_with_zero() {
         out_of_memory,
         ..ContainerState::default()
     };
-    assert_eq!(ending(&state(0, false)), Ok(()));
+    assert_eq!(check_exit(&state(0, false)), Ok(()));
     for (code, memory, words) in [
         (137, false, "did not end within 10 s"),
         (143, false, "has to catch the signal"),
         (3, false, "exit code 3"),
         (137, true, "memory"),
     ] {
-        let wrong = ending(&state(code, memory)).unwrap_err();
+        let wrong = check_exit(&state(code, memory)).unwrap_err();
         assert!(wrong.contains(words), "{wrong}");
     }
 }

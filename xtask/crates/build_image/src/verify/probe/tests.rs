@@ -71,7 +71,7 @@ impl Image {
 
     fn asked(&self, update: bool) -> Value {
         let workdir = self.folder.path().to_str().unwrap();
-        asked(&self.tree, &self.made, workdir, update).unwrap()
+        probe_input(&self.tree, &self.made, workdir, update).unwrap()
     }
 
     /// What an expression of the program gives, which is a check.
@@ -115,13 +115,13 @@ fn the_repository_says_what_to_ask_for() {
         files: files.map(|path| (path.to_owned(), "x".into())).into(),
         ..ExpectedImage::default()
     };
-    let asked = asked(&tree, &made, "/worker", false).unwrap();
+    let asked = probe_input(&tree, &made, "/worker", false).unwrap();
     assert_eq!(asked["python"], ">=3.11");
     assert_eq!(asked["modules"], json!(["handler", "lib", "lib.a"]));
     let packages = json!({"runpod": "runpod>=1.12,<2", "aiohttp": "aiohttp"});
     assert_eq!(asked["packages"], packages);
     assert_eq!(asked["files"]["other.py"], json!(["x", "\u{ff}"]));
-    let none = super::asked(&Memory::new(), &ExpectedImage::default(), "/", false).unwrap();
+    let none = super::probe_input(&Memory::new(), &ExpectedImage::default(), "/", false).unwrap();
     assert_eq!(none["python"], PYTHON);
     assert_eq!(none["script"], Value::Null);
 }

@@ -1,17 +1,17 @@
-//! Checks on the text of the worker's files.
+//! Checks of the text of the worker's files.
 
 use std::collections::HashSet;
 
 use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::{HubDocument, short};
+use crate::finding::{Finding, Safety};
 use crate::model;
 use crate::model::EnvVariable;
 use crate::rule::rules;
 use anyhow::Result;
 use worker_files::dockerfile::Text;
 use worker_files::{Hides, is_one_of};
-use xtask_core::finding::{Finding, Safety};
 use xtask_core::tree::Tree;
 
 rules! {
@@ -92,47 +92,48 @@ rules! {
 const MOST: usize = 32 * 1024 * 1024;
 
 /// The repository's texts without prose and without the Hub's files.
-pub struct WorkerTexts(Vec<String>);
+struct WorkerTexts(Vec<String>);
 
 impl WorkerTexts {
-    /// Nothing where there is too much to be a worker alone.
-    pub fn read(tree: &dyn Tree) -> Result<Option<Self>> {
-        let mut files = Vec::new();
-        let mut all = 0;
-        let files_of_code = tree.entries().iter().filter(|(path, entry)| {
-            entry.mode.is_file() && !is_prose(&path.as_str().unwrap_or_default().to_lowercase())
-        });
-        for (path, _) in files_of_code {
+    /// Reads the texts; `None` where there is too much text for a worker.
+    fn read(tree: &dyn Tree) -> Result<Option<Self>> {
+        let mut texts = Vec::new();
+        let mut total = 0;
+        for (path, entry) in tree.entries() {
+            let name = path.as_str().unwrap_or_default().to_lowercase();
+            if !entry.mode.is_file() || is_prose(&name) {
+                continue;
+            }
             let bytes = tree.read(path)?;
-            // The first bytes tell pictures and weights from text.
+            // Pictures and weights have NUL bytes near their start.
             if bytes.iter().take(1024).any(|byte| *byte == 0) {
                 continue;
             }
-            all += bytes.len();
-            if all > MOST {
+            total += bytes.len();
+            if total > MOST {
                 return Ok(None);
             }
-            files.push(String::from_utf8_lossy(&bytes).into_owned());
+            texts.push(String::from_utf8_lossy(&bytes).into_owned());
         }
-        Ok(Some(Self(files)))
+        Ok(Some(Self(texts)))
     }
 
-    fn says(&self, words: &[&str]) -> bool {
+    fn contain(&self, words: &[&str]) -> bool {
         let mut texts = self.0.iter();
         texts.any(|text| words.iter().any(|word| text.contains(word)))
     }
 
-    /// The names that stand in some text, in capitals: settings classes read any case.
+    /// The wanted names that occur in some text, in capitals: settings classes read any case.
     fn names(&self, wanted: &HashSet<String>) -> HashSet<String> {
-        let between = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-        let words = self.0.iter().flat_map(|text| text.split(between));
+        let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        let words = self.0.iter().flat_map(|text| text.split(is_separator));
         let names = words.map(str::to_ascii_uppercase);
         names.filter(|word| wanted.contains(word)).collect()
     }
 
-    /// Whether some text makes names of variables, or takes all there are.
+    /// Whether some text computes names of variables, or reads all variables.
     fn computes_names(&self) -> bool {
-        const WHOLE: &[&str] = &[
+        const ALL_VARIABLES: &[&str] = &[
             "environ.items(",
             "environ.keys(",
             "in os.environ:",
@@ -146,7 +147,7 @@ impl WorkerTexts {
             "Object.keys(process.env",
             "{...process.env",
         ];
-        self.says(WHOLE) || self.0.iter().any(|text| composes(text))
+        self.contain(ALL_VARIABLES) || self.0.iter().any(|text| computes_name(text))
     }
 }
 
@@ -157,30 +158,26 @@ fn is_prose(name: &str) -> bool {
         || (ending == "txt" && !name.contains("requirements"))
         || name.contains("tests")
         || name == "hub-lint.json"
-        || ["hub.json", "license"]
-            .iter()
-            .any(|end| name.ends_with(end))
+        || name.ends_with("hub.json")
+        || name.ends_with("license")
 }
 
-/// Whether a text asks the environment for a name that it puts together.
-fn composes(text: &str) -> bool {
+/// Whether a text reads a variable whose name it computes.
+fn computes_name(text: &str) -> bool {
+    let is_computed = |argument: &str| match argument.chars().next() {
+        Some('"' | '\'') => false,
+        // A name in a Python variable is a text elsewhere, unless it is computed.
+        Some(first) if first.is_alphabetic() || first == '_' => {
+            let word = argument.split([',', ')', ']']).next().unwrap_or(argument);
+            ["f\"", "f'"].iter().any(|start| word.starts_with(start))
+                || word.contains(['+', '%', '.', '('])
+                || [".upper()", "f\"{"].iter().any(|part| text.contains(part))
+        }
+        _ => true,
+    };
     let accesses = ["getenv(", "environ.get(", "environ[", "process.env["];
-    let arguments = accesses
-        .iter()
-        .flat_map(|access| text.split(access).skip(1));
-    arguments
-        .map(str::trim_start)
-        .any(|argument| match argument.chars().next() {
-            Some('"' | '\'') => false,
-            // A name in a variable stands somewhere as text, unless it is made.
-            Some(first) if first.is_alphabetic() || first == '_' => {
-                let word = argument.split([',', ')', ']']).next().unwrap_or(argument);
-                ["f\"", "f'"].iter().any(|start| word.starts_with(start))
-                    || word.contains(['+', '%', '.', '('])
-                    || [".upper()", "f\"{"].iter().any(|made| text.contains(made))
-            }
-            _ => true,
-        })
+    let mut arguments = (accesses.iter()).flat_map(|access| text.split(access).skip(1));
+    arguments.any(|argument| is_computed(argument.trim_start()))
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
@@ -191,7 +188,7 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
         if !is_sglang(&worker.facts) {
             unread(worker, code, hub, findings);
         }
-        started(worker, code, hub, findings);
+        check_start(worker, code, hub, findings);
         findings.extend(idle_gpus(worker, hub));
     }
     if let Some(tests) = worker.tests {
@@ -209,10 +206,9 @@ fn unread(worker: &Worker<'_>, code: &WorkerTexts, hub: &HubDocument, findings: 
     let upper = |variable: &EnvVariable<'_>| variable.key.to_ascii_uppercase();
     let named = code.names(&own.iter().map(upper).collect());
     own.retain(|variable| !named.contains(&upper(variable)));
-    findings.extend(own.iter().map(|variable| not_read(hub, variable)));
+    findings.extend(own.iter().map(not_read));
 }
 
-/// What shows that a worker takes RunPod's jobs.
 const TAKES_JOBS: &[&str] = &[
     "runpod.serverless",
     "serverless.start",
@@ -222,9 +218,9 @@ const TAKES_JOBS: &[&str] = &[
     "RUNPOD_WEBHOOK_GET_JOB",
 ];
 
-/// The Python files that the image starts have to be in the repository, unless the image may have
-/// them from elsewhere; and something in it has to take jobs.
-fn started(
+/// Checks that the repository has the Python files that the image starts, unless they may come from
+/// elsewhere, and that something takes jobs.
+fn check_start(
     worker: &Worker<'_>,
     code: &WorkerTexts,
     hub: &HubDocument,
@@ -236,17 +232,17 @@ fn started(
     if worker.brings_code() || worker.may_hide(Hides::Image) {
         return;
     }
-    let copies = image.copies.iter().any(|copy| copy.from.is_none());
-    let mut here = None;
+    let has_copies = image.copies.iter().any(|copy| copy.from.is_none());
+    let mut known_start = None;
     for start in image.starts() {
-        let between = |c: char| c.is_whitespace() || "\"'[],".contains(c);
-        let words = start.text.split(between).filter(|word| word.len() > 3);
+        let is_separator = |c: char| c.is_whitespace() || "\"'[],".contains(c);
+        let words = start.text.split(is_separator).filter(|word| word.len() > 3);
         for word in words.filter(|word| word.strip_suffix(".py").is_some()) {
             let name = word.rsplit('/').next().unwrap_or(word);
             let mut paths = worker.tree.entries().keys();
-            let is_plain = copies && !word.contains(['$', '*', '=']);
+            let is_plain = has_copies && !word.contains(['$', '*', '=']);
             if paths.any(|path| path.name() == name.as_bytes()) {
-                here = Some(start);
+                known_start = Some(start);
             } else if is_plain && !is_written(worker, start, name) {
                 let shown = short(word);
                 let what = format!("the image starts `{shown}`, which is not in the repository");
@@ -256,12 +252,12 @@ fn started(
         }
     }
     let is = |text: Option<&str>, word: &str| text.is_some_and(|t| t.eq_ignore_ascii_case(word));
-    let balancer =
+    let is_balancer =
         is(hub.config().text("endpointType"), "LB") || hub.root.get("endpointType").is_some();
-    if let Some(start) = here
-        && !balancer
+    if let Some(start) = known_start
+        && !is_balancer
         && is(hub.root.text("type"), "serverless")
-        && !code.says(TAKES_JOBS)
+        && !code.contain(TAKES_JOBS)
     {
         let what =
             "nothing in the repository calls `runpod.serverless.start`: no job is ever taken";
@@ -274,32 +270,28 @@ fn started(
 fn is_written(worker: &Worker<'_>, start: &Text, name: &str) -> bool {
     let source = worker.facts.sources.get(&start.place.file);
     let mut lines = source.iter().flat_map(|source| source.text.lines());
-    let takes = ["COPY", "ADD", "CMD", "ENTRYPOINT"];
-    let is_taken = |line: &str| takes.iter().any(|word| line.trim_start().starts_with(word));
-    lines.any(|line| line.contains(name) && !is_taken(line))
+    let others = ["COPY", "ADD", "CMD", "ENTRYPOINT"];
+    let is_other = |line: &str| others.iter().any(|it| line.trim_start().starts_with(it));
+    lines.any(|line| line.contains(name) && !is_other(line))
 }
 
-/// Libraries that load models.
 const LOADERS: &str = "\
     from_pretrained transformers diffusers faster_whisper faster-whisper torch.load load_model \
     vllm sglang llama_cpp ollama comfyui ComfyUI safetensors";
 
 fn short_timeouts(code: &WorkerTexts, tests: &HubDocument, findings: &mut Vec<Finding>) {
-    let loads = || code.says(&LOADERS.split_whitespace().collect::<Vec<_>>());
-    let timeouts = tests
-        .root
-        .list("tests")
-        .iter()
-        .map(|test| test.at("timeout"));
-    let timeouts = timeouts.filter_map(|node| Some((node, node.as_f64()?)));
-    let mut short = timeouts
-        .filter(|(_, n)| (5000.0..=30_000.0).contains(n))
-        .peekable();
-    if short.peek().is_none() || !loads() {
+    let tests_of_file = tests.root.list("tests").iter();
+    let timeouts = tests_of_file.filter_map(|test| {
+        let node = test.at("timeout");
+        Some((node, node.as_f64()?))
+    });
+    let mut short: Vec<_> = timeouts.collect();
+    short.retain(|(_, timeout)| (5000.0..=30_000.0).contains(timeout));
+    if short.is_empty() || !code.contain(&LOADERS.split(' ').collect::<Vec<_>>()) {
         return;
     }
-    for (node, time) in short {
-        let seconds = time / 1000.0;
+    for (node, timeout) in short {
+        let seconds = timeout / 1000.0;
         let what = format!("a timeout of {seconds} seconds is short where a model is loaded");
         let help = "the first job waits for a machine, the image and the model";
         let finding = tests.at(&SHORT_TIMEOUT, &node.span, what).help(help);
@@ -317,13 +309,13 @@ fn idle_gpus(worker: &Worker<'_>, hub: &HubDocument) -> Option<Finding> {
     let count = hub.config().at("gpuCount");
     count.as_f64().filter(|n| *n >= 2.0)?;
     let drives = facts.env.iter().filter_map(|read| read.drives.as_ref());
-    let given = facts.python.flags.iter().map(|given| &given.flag);
-    let mut flags = drives.map(|drive| &drive.flag).chain(given);
+    let fixed = facts.python.flags.iter().map(|given| &given.flag);
+    let mut flags = drives.map(|drive| &drive.flag).chain(fixed);
     let mut texts = facts.sources.values().map(|source| source.text.as_str());
-    let passes = facts.flag_table.is_some()
+    let sets_size = facts.flag_table.is_some()
         || flags.any(|flag| is_one_of(SIZES, flag))
-        || texts.any(|text| SIZES.split_whitespace().any(|flag| text.contains(flag)));
-    if !is_sglang(facts) || passes || worker.may_hide(Hides::Flags) {
+        || texts.any(|text| SIZES.split(' ').any(|flag| text.contains(flag)));
+    if !is_sglang(facts) || sets_size || worker.may_hide(Hides::Flags) {
         return None;
     }
     let gpus = hub.source(count);

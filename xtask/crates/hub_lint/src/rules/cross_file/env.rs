@@ -1,16 +1,16 @@
-//! Variables: what hub.json declares, what the worker reads, what the tests set, and what the
-//! README says of them.
+//! Variables: the declarations in hub.json against the worker's code, the tests and the README.
 
 use std::collections::BTreeSet;
 
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::{HubDocument, short};
+use crate::document::short;
 use crate::edit;
+use crate::finding::{Finding, Safety};
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use crate::rules::secrets::shown;
 use worker_files::{EnvRead, Hides, WorkerInterface};
-use xtask_core::finding::{Finding, Safety};
+use xtask_core::sglang::env_name;
 use xtask_core::suggest;
 
 rules! {
@@ -78,12 +78,10 @@ rules! {
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let interface = &worker.facts;
     let declared = worker.hub.map(model::variables).unwrap_or_default();
-    if let Some(hub) = worker.hub {
-        let variables = declared.iter();
-        findings.extend(variables.filter_map(|own| defaults(hub, own, interface)));
-    }
-    // Without SGLang there is no saying what else reads the environment.
-    if !is_sglang(interface) || interface.env.is_empty() || reads_beyond(worker) {
+    let variables = declared.iter();
+    findings.extend(variables.filter_map(|it| defaults(it, interface)));
+    // Without SGLang, unknown programs may read the environment.
+    if !is_sglang(interface) || interface.env.is_empty() || reads_unknown(worker) {
         return;
     }
     let args = interface.image.iter().flat_map(|image| &image.args);
@@ -95,68 +93,65 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let is_known = |key: &str| read.contains(key) || is_foreign(key);
     let mut free: Vec<&str> = read.difference(&names).copied().collect();
     let mut guesses = suggest::Guesses::default();
-    if let Some(hub) = worker.hub {
-        for own in declared.iter().filter(|own| !is_known(own.key)) {
-            let other = guesses.nearest(own.key, free.iter().copied());
-            let reader = other.and_then(|name| interface.reads(name).next());
-            findings.push(if let (Some(right), Some(reader)) = (other, reader) {
-                free.retain(|name| *name != right);
-                let what = format!("the worker reads `{right}`, not `{}`", short(own.key));
-                let finding = hub.at(&SPELLING, own.key_span, what);
-                let finding = finding.related(place(&reader.place), "read here");
-                finding.write(Safety::Unsafe, own.key_span, right, edit::quote(right))
-            } else {
-                not_read(hub, own)
-            });
-        }
+    for variable in declared.iter().filter(|it| !is_known(it.key)) {
+        let (key, span) = (variable.key, variable.key_span);
+        let right = guesses.nearest(key, free.iter().copied());
+        let read = right.and_then(|right| Some((right, interface.reads(right).next()?)));
+        findings.push(if let Some((right, read)) = read {
+            free.retain(|name| *name != right);
+            let what = format!("the worker reads `{right}`, not `{}`", short(key));
+            let finding = variable.at(&SPELLING, what);
+            let finding = finding.related(place(&read.place), "read here");
+            finding.write(Safety::Unsafe, span, right, edit::quote(right))
+        } else {
+            not_read(variable)
+        });
     }
-    let Some(tests) = worker.tests else {
-        return;
-    };
     let mut guesses = suggest::Guesses::default();
-    let set = model::variables(tests).into_iter();
-    for own in set.filter(|own| !is_known(own.key) && !names.contains(own.key)) {
-        let what = format!("the worker reads no variable `{}`", short(own.key));
-        let mut finding = tests.at(&TEST_UNKNOWN, own.key_span, what);
-        if let Some(right) = guesses.nearest(own.key, read.iter().copied()) {
+    let set = worker.tests.map(model::variables).unwrap_or_default();
+    for variable in (set.iter()).filter(|it| !is_known(it.key) && !names.contains(it.key)) {
+        let key = variable.key;
+        let what = format!("the worker reads no variable `{}`", short(key));
+        let mut finding = variable.at(&TEST_UNKNOWN, what);
+        if let Some(right) = guesses.nearest(key, read.iter().copied()) {
             finding = finding.help(format!("it reads `{right}`"));
-        } else if let Some(right) = same_flag(own.key, interface) {
+        } else if let Some(right) = same_flag(key, interface) {
             finding = finding.help(format!("for that flag it reads `{right}`"));
         }
         findings.push(finding);
     }
 }
 
-/// Whether the worker may read variables that are not seen: then absence proves nothing.
-fn reads_beyond(worker: &Worker<'_>) -> bool {
+/// Whether the worker may read unknown variables, so that absence proves nothing.
+fn reads_unknown(worker: &Worker<'_>) -> bool {
     let interface = &worker.facts;
-    // A loop over the whole environment reads all variables of some form.
-    let mut python = interface
-        .sources
-        .iter()
-        .filter(|(path, _)| path.name().ends_with(b".py"));
-    let mut looping = || python.any(|(_, source)| source.text.contains("environ.items()"));
-    worker.may_hide(Hides::Variables) || interface.flag_table.is_none() && looping()
-}
-
-/// The variable that drives the flag which a name spells: `MODEL_PATH` means `--model-path`.
-fn same_flag<'a>(name: &str, interface: &'a WorkerInterface) -> Option<&'a str> {
-    let spells = |read: &&EnvRead| {
-        let drive = read.drives.as_ref();
-        drive.is_some_and(|drive| xtask_core::sglang::env_name(&drive.flag) == name)
+    // A loop over the environment may read any variable.
+    let has_loop = || {
+        let mut sources = interface.sources.iter();
+        sources.any(|(path, source)| {
+            path.name().ends_with(b".py") && source.text.contains("environ.items()")
+        })
     };
-    let read = interface.env.iter().find(spells)?;
-    Some(&read.name)
+    worker.may_hide(Hides::Variables) || interface.flag_table.is_none() && has_loop()
 }
 
-pub fn not_read(hub: &HubDocument, variable: &EnvVariable<'_>) -> Finding {
+/// The variable that sets the flag in a name: `MODEL_PATH` means `--model-path`.
+fn same_flag<'a>(name: &str, interface: &'a WorkerInterface) -> Option<&'a str> {
+    let sets_flag = |read: &&EnvRead| {
+        let drive = read.drives.as_ref();
+        drive.is_some_and(|drive| env_name(&drive.flag) == name)
+    };
+    Some(&interface.env.iter().find(sets_flag)?.name)
+}
+
+pub fn not_read(variable: &EnvVariable<'_>) -> Finding {
     let what = format!("nothing in the worker reads `{}`", short(variable.key));
-    let finding = hub.at(&NOT_READ, variable.key_span, what);
+    let finding = variable.at(&NOT_READ, what);
     finding.help("users who set it will see no effect")
 }
 
-/// A default in a form that can be compared; nothing where it says nothing or is computed.
-fn plain(text: &str) -> Option<String> {
+/// A default in a comparable form; `None` where there is none or it is computed.
+fn comparable(text: &str) -> Option<String> {
     let text = text.trim().trim_matches(['"', '\'', '`']).trim();
     let lower = text.to_lowercase();
     match lower.as_str() {
@@ -172,26 +167,21 @@ fn plain(text: &str) -> Option<String> {
     }
 }
 
-fn defaults(
-    hub: &HubDocument,
-    own: &EnvVariable<'_>,
-    interface: &WorkerInterface,
-) -> Option<Finding> {
-    let key = own.key;
-    let node = own.default()?;
+fn defaults(variable: &EnvVariable<'_>, interface: &WorkerInterface) -> Option<Finding> {
+    let (key, node) = (variable.key, variable.default()?);
     let written = node.scalar()?;
-    let value = plain(&written)?;
+    let value = comparable(&written)?;
     let code = interface.reads(key);
     let code = code.map(|read| (&read.default, &read.place, "the code's default"));
     let rows = interface.readme.iter().filter(|row| row.name == key);
     let rows = rows.map(|row| (&row.default, &row.place, "the README's default"));
     let (text, at, what) = code.chain(rows).find_map(|(text, at, what)| {
         let text = text.as_ref()?;
-        plain(text).filter(|other| *other != value)?;
+        comparable(text).filter(|other| *other != value)?;
         Some((text, at, what))
     })?;
     let (here, there) = (shown(key, &written), shown(key, text));
     let message = format!("the default of `{key}` is `{here}` here, and {what} is `{there}`");
-    let finding = hub.at(&DEFAULTS, &node.span, message);
+    let finding = variable.document.at(&DEFAULTS, &node.span, message);
     Some(finding.related(place(at), what))
 }

@@ -1,12 +1,12 @@
-//! What the files have to agree on.
+//! The two files against each other and against the repository's files.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::document::{HubDocument, begin, short};
+use crate::finding::{Finding, Location};
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use anyhow::Result;
-use xtask_core::finding::{Finding, Location};
 use xtask_core::secret::is_secret;
 use xtask_core::suggest;
 use xtask_core::tree::{RepoPath, Tree};
@@ -111,13 +111,10 @@ pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Fi
     findings.extend(cuda(hub, tests));
     let declared = model::variables(hub);
     let set = model::variables(tests);
-    let names: HashSet<&str> = set.iter().map(|own| own.key).collect();
-    let here = |variable: &EnvVariable<'_>| hub.place(variable.key_span);
+    let names: HashSet<&str> = set.iter().map(|variable| variable.key).collect();
     if !tests.root.list("tests").is_empty() {
-        let is_open = |variable: &&EnvVariable<'_>| {
-            variable.input.is_true("required") && !names.contains(variable.key)
-        };
-        for variable in declared.iter().filter(is_open) {
+        let required = declared.iter().filter(|it| it.input.is_true("required"));
+        for variable in required.filter(|it| !names.contains(it.key)) {
             let help = if is_secret(variable.key) {
                 "the Hub's test run takes nothing from hub.json, and a secret must not be in \
                  tests.json: let the tests do without it"
@@ -125,25 +122,29 @@ pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Fi
                 "the Hub's test run takes no default from hub.json: put it into `config.env`"
             };
             let what = format!("`{}` is required, and the tests don't set it", variable.key);
-            let finding = tests.at(&REQUIRED_UNTESTED, &tests.env(), what);
-            findings.push(finding.related(here(variable), "required here").help(help));
+            let finding = tests.at(&REQUIRED_UNTESTED, &tests.env(), what).help(help);
+            findings.push(finding.related(variable.place(), "required here"));
         }
     }
-    // Only the same letters: a name that is merely near may well be another variable.
+    // The letters must be equal, because a similar name may be another variable.
     let unset = declared.iter().rev().filter(|it| !names.contains(it.key));
     let by_letters = unset.map(|variable| (suggest::letters(variable.key), variable));
     let by_letters: HashMap<String, &EnvVariable<'_>> = by_letters.collect();
     let declares: HashSet<&str> = declared.iter().map(|variable| variable.key).collect();
-    for own in set.iter().filter(|own| !declares.contains(own.key)) {
-        if let Some(variable) = by_letters.get(&suggest::letters(own.key)) {
-            let what = format!("hub.json spells `{}` as `{}`", short(own.key), variable.key);
-            let finding = tests.at(&TEST_SPELLING, own.key_span, what);
-            findings.push(finding.related(here(variable), "declared here"));
+    for test in set.iter().filter(|test| !declares.contains(test.key)) {
+        if let Some(variable) = by_letters.get(&suggest::letters(test.key)) {
+            let what = format!(
+                "hub.json spells `{}` as `{}`",
+                short(test.key),
+                variable.key
+            );
+            let finding = test.at(&TEST_SPELLING, what);
+            findings.push(finding.related(variable.place(), "declared here"));
         }
     }
 }
 
-/// Looks for the files that the Hub needs beside hub.json.
+/// Checks the files that the Hub needs beside hub.json.
 pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding>) -> Result<()> {
     let entries = tree.entries();
     let has = |path: &str| entries.contains_key(&path.into());
@@ -169,12 +170,11 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
         None => findings.push(NO_TESTS_FILE.at(place(), NO_TESTS_FILE.summary)),
     }
     for name in ["Dockerfile", "hub.json", "tests.json"] {
-        let both = tree
-            .read_file(name)?
-            .zip(tree.read_file(&format!(".runpod/{name}"))?);
+        let inner = tree.read_file(&format!(".runpod/{name}"))?;
+        let both = tree.read_file(name)?.zip(inner);
         let is_shadowed = |(root, inner)| match name {
             "Dockerfile" => root != inner,
-            // A tests.json at the root is the Hub's where a hub.json is there too.
+            // A tests.json at the root belongs to the Hub if a hub.json is there too.
             _ => has("hub.json"),
         };
         if both.is_some_and(is_shadowed) {
@@ -191,11 +191,11 @@ fn is_renamed_tests(path: &RepoPath) -> bool {
     let text = path.as_str().unwrap_or_default();
     let name = text.strip_prefix(".runpod/").unwrap_or(text);
     let letters = suggest::letters(name);
-    let inside = name != text;
-    !name.contains('/')
-        && name.contains(".json")
-        && (letters.starts_with("tests")
-            || (inside && (letters.starts_with("test") || letters.contains("tests"))))
-        && letters != "testinputjson"
-        && (inside || letters.len() > "testsjson".len() || name.starts_with('_'))
+    let is_in_runpod = name != text;
+    let is_like_tests = if is_in_runpod {
+        letters.starts_with("test") || letters.contains("tests")
+    } else {
+        letters.starts_with("tests") && (letters.len() > "testsjson".len() || name.starts_with('_'))
+    };
+    is_like_tests && name.contains(".json") && !name.contains('/') && letters != "testinputjson"
 }

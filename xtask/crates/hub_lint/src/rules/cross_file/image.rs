@@ -2,13 +2,12 @@
 
 use super::{Worker, place};
 use crate::document::{HubDocument, Which};
-use crate::rule::rules;
+use crate::finding::{Finding, Safety};
+use crate::rule::{Severity, rules};
 use crate::rules::gpu;
 use crate::{facts, model};
-use worker_files::WorkerInterface;
 use worker_files::dockerfile::{Image, Text};
 use worker_files::json::JsonNode;
-use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
 rules! {
@@ -44,13 +43,9 @@ rules! {
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
-    if let Some(image) = &worker.facts.image
-        && let Some(base) = &image.base
-    {
-        for document in worker.documents() {
-            findings.extend(cuda(document, worker.hub, image, base));
-            findings.extend(blackwell(document, &worker.facts, image, base));
-        }
+    for document in worker.documents() {
+        findings.extend(cuda(document, worker));
+        findings.extend(blackwell(document, worker));
     }
 }
 
@@ -60,10 +55,10 @@ pub fn cuda_is_older(allowed: &str, needed: &str) -> bool {
     versions.is_some_and(|(allowed, needed)| allowed < needed)
 }
 
-/// Whether a base image says which driver it needs, so that a host with an older one refuses it.
+/// Whether a base image declares the CUDA that it needs, so that hosts with an older one refuse it.
 fn carries_requirement(base: &str) -> bool {
-    let registry = |registry: &&str| base.strip_prefix(*registry);
-    let name = ["docker.io/", "nvcr.io/"].iter().find_map(registry);
+    let registries = ["docker.io/", "nvcr.io/"];
+    let name = registries.iter().find_map(|it| base.strip_prefix(it));
     let name = name.unwrap_or(base);
     let starts = ["nvidia/cuda:", "runpod/", "lmsysorg/sglang:", "vllm/"];
     starts.iter().any(|start| name.starts_with(start))
@@ -72,31 +67,29 @@ fn carries_requirement(base: &str) -> bool {
 
 /// The CUDA version that hosts must have, and whether they refuse the container otherwise.
 fn needed(image: &Image, base: &Text, hub: Option<&HubDocument>) -> Option<(String, bool)> {
-    // What the listing fixes stands in the container's environment, too.
+    // The listing's fixed values are in the container's environment, too.
     let variables = hub.map(model::variables).unwrap_or_default();
-    let set = |name: &str| {
+    let value = |name: &str| {
         let fixed = variables.iter().find(|variable| variable.key == name);
         let fixed = fixed.and_then(|variable| variable.value?.scalar());
-        let baked = image.env.iter().rev().find(|own| own.name == name);
-        fixed.or_else(|| baked.map(|own| own.value.clone()))
+        let in_image = image.env.iter().rev().find(|it| it.name == name);
+        fixed.or_else(|| in_image.map(|variable| variable.value.clone()))
     };
-    let disabled = set("NVIDIA_DISABLE_REQUIRE")
-        .is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
-    if let Some(own) = set("NVIDIA_REQUIRE_CUDA").filter(|_| !disabled) {
-        let (_, version) = own.split_once("cuda>=")?;
+    let disabled = value("NVIDIA_DISABLE_REQUIRE");
+    let is_disabled = disabled.is_some_and(|it| !matches!(&*it, "" | "0" | "false"));
+    if let Some(required) = value("NVIDIA_REQUIRE_CUDA").filter(|_| !is_disabled) {
+        let (_, version) = required.split_once("cuda>=")?;
         let version = version.split([' ', ',']).next()?;
         return Some((version.to_owned(), true));
     }
-    Some((image.cuda()?, carries_requirement(&base.text) && !disabled))
+    let is_refused = carries_requirement(&base.text) && !is_disabled;
+    Some((image.cuda()?, is_refused))
 }
 
-fn cuda(
-    document: &HubDocument,
-    hub: Option<&HubDocument>,
-    image: &Image,
-    base: &Text,
-) -> Option<Finding> {
-    let (needed, refused) = needed(image, base, hub)?;
+fn cuda(document: &HubDocument, worker: &Worker<'_>) -> Option<Finding> {
+    let image = worker.facts.image.as_ref()?;
+    let base = image.base.as_ref()?;
+    let (needed, refused) = needed(image, base, worker.hub)?;
     if !facts::CUDA_VERSIONS.contains(&needed.as_str()) {
         return None;
     }
@@ -109,11 +102,9 @@ fn cuda(
     let first = list.items().iter().find(older)?;
     let names = list.items().iter().filter_map(JsonNode::as_str);
     let names: Vec<&str> = names.filter(|name| is_older(name)).collect();
-    let are = match names.as_slice() {
-        [one] => format!("`{one}` is"),
-        several => format!("{} are", suggest::all_of(several)),
-    };
-    let what = format!("CUDA {are} allowed, and the image needs {needed}");
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let versions = suggest::all_of(&names);
+    let what = format!("CUDA {versions} {verb} allowed, and the image needs {needed}");
     let finding = document.at(&CUDA, &first.span, what);
     let mut finding = finding.related(place(&base.place), format!("the image has CUDA {needed}"));
     let mut help = "a host with an older driver refuses the container before it starts";
@@ -131,12 +122,9 @@ fn cuda(
     Some(finding)
 }
 
-fn blackwell(
-    document: &HubDocument,
-    interface: &WorkerInterface,
-    image: &Image,
-    base: &Text,
-) -> Option<Finding> {
+fn blackwell(document: &HubDocument, worker: &Worker<'_>) -> Option<Finding> {
+    let image = worker.facts.image.as_ref()?;
+    let base = image.base.as_ref()?;
     let node = document.config().at(match document.which {
         Which::Hub => "gpuIds",
         Which::Tests => "gpuTypeId",
@@ -145,10 +133,11 @@ fn blackwell(
     let mut chosen = choices.iter().filter(|choice| !choice.excluded);
     let choice = chosen.find(|choice| facts::is_blackwell(choice.name))?;
     let cuda = image.cuda().filter(|cuda| cuda_is_older(cuda, "12.8"))?;
-    // What pip installs brings a CUDA of its own.
+    // Packages from pip may bring a newer CUDA.
     let tags = ["cu128", "cu129", "cu13"];
     let is_newer = |text: &str| tags.iter().any(|tag| text.contains(tag));
-    if interface.sources.values().any(|it| is_newer(&it.text)) {
+    let mut sources = worker.facts.sources.values();
+    if sources.any(|source| is_newer(&source.text)) {
         return None;
     }
     let name = choice.name;

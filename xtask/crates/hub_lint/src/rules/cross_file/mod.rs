@@ -1,4 +1,4 @@
-//! What the files have to agree on. This file alone reads the worker; the others ask what it read.
+//! Rules on the agreement between files. This file alone reads the worker.
 
 pub mod code;
 pub mod env;
@@ -9,12 +9,12 @@ pub mod sglang;
 use anyhow::Result;
 
 use crate::document::HubDocument;
+use crate::finding::{Finding, Location};
 use worker_files::{Hides, Reading, Unread, WorkerInterface, is_one_of};
-use xtask_core::finding::{Finding, Location};
 use xtask_core::tree::{Memory, Tree};
 
-/// Compares the two files with each other and with the rest of the repository; `whole` says that
-/// what is missing can be told.
+/// Compares the two files with each other and with the rest of the repository. Missing files are
+/// findings only if the tree is the `whole` repository.
 pub fn check(
     tree: &dyn Tree,
     hub: Option<&HubDocument>,
@@ -47,13 +47,12 @@ pub fn check(
     Ok(())
 }
 
-/// The two files, and the worker beside them.
 pub struct Worker<'a> {
     pub tree: &'a dyn Tree,
     pub hub: Option<&'a HubDocument>,
     pub tests: Option<&'a HubDocument>,
     pub facts: WorkerInterface,
-    /// What of it was not understood.
+    /// The parts of the worker that can't be read.
     pub unread: Vec<Unread>,
 }
 
@@ -62,14 +61,13 @@ impl<'a> Worker<'a> {
         self.hub.into_iter().chain(self.tests)
     }
 
-    /// Whether something unread may hide such facts, so that their absence proves nothing.
+    /// Whether an unread part may hide such facts, so that their absence proves nothing.
     pub fn may_hide(&self, what: Hides) -> bool {
-        // Variables and flags are asked of the code alone; what is registered with RunPod is another
-        // matter.
-        let code = matches!(what, Hides::Variables | Hides::Flags);
+        // Variables and flags are in the code, and not in what is registered with RunPod.
+        let is_in_code = matches!(what, Hides::Variables | Hides::Flags);
         self.unread.iter().any(|gap| {
             gap.may_hide.contains(&what)
-                && (!code || gap.place.file.name().ends_with(b".py"))
+                && (!is_in_code || gap.place.file.name().ends_with(b".py"))
                 && !gap.what.contains("serverless.start")
         })
     }
@@ -83,14 +81,12 @@ impl<'a> Worker<'a> {
         Some(registries.into_iter().fold(name, strip))
     }
 
-    /// Whether the base image brings no program of a worker's.
+    /// Whether the base image contains no worker's program.
     pub fn has_plain_base(&self) -> bool {
-        let base = self.base();
-        base.is_some_and(|name| is_one_of(PLAIN_BASES, name))
+        self.base().is_some_and(|name| is_one_of(PLAIN_BASES, name))
     }
 
-    /// Whether the image may hold a worker's code that is not in the repository: its base brings
-    /// some, or its build fetches some.
+    /// Whether the image may contain a worker's code from its base image or the internet.
     pub fn brings_code(&self) -> bool {
         let fetches = ["git clone", "git+", "wget ", "curl ", "--from=", "ADD http"];
         let image = self.facts.image.as_ref();
@@ -102,47 +98,46 @@ impl<'a> Worker<'a> {
 }
 
 /// Whether there is anything to compare the two files with.
-pub fn has_code(tree: &dyn Tree) -> bool {
+fn has_code(tree: &dyn Tree) -> bool {
     tree.entries().keys().any(|path| {
         let name = path.name();
         name == b"Dockerfile" || name == b"README.md" || name.ends_with(b".py")
     })
 }
 
-/// What the worker exposes. Of one that does not install SGLang, only the Dockerfile and the README
-/// are asked, so its code is not read.
+/// The worker's interface. For a worker without SGLang, only the Dockerfile and the README are read.
 pub fn interface(tree: &dyn Tree) -> Result<Reading<WorkerInterface>> {
     let mut around = Memory::new();
     for (path, entry) in tree.entries() {
         let name = path.name();
-        let image = matches!(name, b"Dockerfile" | b"README.md");
+        let is_needed = matches!(name, b"Dockerfile" | b"README.md");
         let ends = [&b".sh"[..], b".txt", b".toml"];
-        let installs = name == b"setup.py" || ends.iter().any(|end| name.ends_with(end));
+        let may_install = name == b"setup.py" || ends.iter().any(|end| name.ends_with(end));
         if !entry.mode.is_file() || entry.size.is_some_and(|n| n > LARGEST) {
             continue;
         }
         if name == b"sglang_flags.json" {
             return WorkerInterface::read(tree);
         }
-        if !image && !installs {
+        if !is_needed && !may_install {
             continue;
         }
-        // The README of any language model's worker may speak of SGLang, and so may its code.
+        // The README and the code of any language model's worker may mention SGLang.
         let bytes = tree.read(path)?;
         if name != b"README.md" && String::from_utf8_lossy(&bytes).contains("sglang") {
             return WorkerInterface::read(tree);
         }
-        if image && let Some(text) = path.as_str() {
+        if is_needed && let Some(text) = path.as_str() {
             around = around.with(text, bytes);
         }
     }
     WorkerInterface::read(&around)
 }
 
-/// Files beyond this many bytes hold no worker's code.
+/// Larger files, in bytes, are no worker's code.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-/// Prefixes of variables that libraries in the image read by themselves.
+/// Prefixes of variables that libraries in the image read.
 const LIBRARIES: &str = "\
     HF_ HUGGING TRANSFORMERS_ NCCL_ CUDA_ NVIDIA_ PYTORCH_ TORCH OMP_ SGLANG_ SGL_ VLLM_ \
     FLASHINFER_ TRITON_ RUNPOD_ PYTHON LD_ XDG_ UV_ PIP_ AWS_ OPENAI_ HTTP NO_PROXY SSL_ TZ \
@@ -151,18 +146,18 @@ const LIBRARIES: &str = "\
 
 /// Whether a variable has readers outside of the worker's own code.
 pub fn is_foreign(name: &str) -> bool {
-    // `http_proxy` in lower case is read by libraries alone.
+    // Only libraries read `http_proxy` in lower case.
     let upper = name.to_uppercase();
     let mut starts = LIBRARIES.split_whitespace();
     starts.any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
 }
 
-/// A place of the interface as one of a finding.
+/// A place of the interface as a finding's.
 pub fn place(place: &worker_files::Place) -> Location {
     Location::new(place.file.clone(), place.start..place.end)
 }
 
-/// Whether the worker starts SGLang, so that its variables can be told from those of others.
+/// Whether the worker starts SGLang, so that its variables are known.
 pub fn is_sglang(interface: &WorkerInterface) -> bool {
     let packages = &interface.packages;
     let installs = || packages.iter().any(|package| package.name == "sglang");

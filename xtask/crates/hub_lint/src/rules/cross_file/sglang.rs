@@ -1,14 +1,14 @@
-//! What the two files give to SGLang, against the release that the worker runs.
+//! The values that the two files pass to SGLang, against the worker's release.
 
 use super::{Worker, is_sglang, place};
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
+use crate::finding::{Finding, Safety};
 use crate::model::{self, EnvVariable};
-use crate::rule::rules;
+use crate::rule::{Severity, rules};
 use worker_files::json::JsonNode;
 use worker_files::{EnvRead, WorkerInterface};
-use xtask_core::finding::{Finding, Safety, Severity};
-use xtask_core::sglang::{self, Exactness, Flag, Table};
+use xtask_core::sglang::{self, Flag, Table};
 use xtask_core::suggest;
 
 rules! {
@@ -56,14 +56,14 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
         let mut values: Vec<(&str, &JsonNode)> = Vec::new();
         for variable in model::variables(document) {
             let (key, options) = (variable.key, variable.options());
-            // A default that is an option is told as that.
+            // A default that is an option is reported as an option.
             let is_option =
                 |node: &&JsonNode| options.iter().any(|it| it.scalar() == node.scalar());
             let default = variable.default().filter(|node| !is_option(node));
             let nodes = variable.value.iter().chain(&options).chain(&default);
             values.extend(nodes.map(|node| (key, *node)));
             if document.which == Which::Hub {
-                findings.extend(release.gone(document, &variable));
+                findings.extend(release.gone(&variable));
             }
         }
         let presets = document.config().list("presets").iter();
@@ -78,93 +78,98 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
 /// The release that the worker runs.
 struct Release<'a> {
     interface: &'a WorkerInterface,
-    words: String,
-    exact: bool,
-    /// Its own flags; of a release that is not known, those of the known ones before and after it.
-    judges: Vec<Table>,
+    /// Its name in messages.
+    name: String,
+    is_exact: bool,
+    /// Its own flags, or those of the known releases before and after an unknown one.
+    tables: Vec<Table>,
 }
 
 impl<'a> Release<'a> {
     fn of(version: &str, interface: &'a WorkerInterface) -> Self {
-        let (table, exactness) = Table::for_version(version);
-        let Exactness::Nearest { asked } = exactness else {
+        let (table, is_exact) = Table::for_version(version);
+        let (version, first) = (
+            version.strip_prefix('v').unwrap_or(version),
+            table.release(),
+        );
+        if is_exact {
             return Self {
                 interface,
-                words: format!("SGLang {}", table.release()),
-                exact: true,
-                judges: vec![table],
+                name: format!("SGLang {first}"),
+                is_exact,
+                tables: vec![table],
             };
-        };
-        let number = asked.starts_with(|c: char| c.is_ascii_digit());
-        let after = number && sglang::order(table.release(), &asked).is_lt();
-        let next = table.newer().filter(|_| after);
-        let (first, second) = (table.release(), next.map_or("", Table::release));
+        }
+        let is_number = version.starts_with(|c: char| c.is_ascii_digit());
+        let is_between = is_number && sglang::order(first, version).is_lt();
+        let next = table.newer().filter(|_| is_between);
+        let second = next.map_or("", Table::release);
         Self {
             interface,
-            words: format!("SGLang {asked} (not known here; judged by {first} and {second})"),
-            exact: false,
-            judges: next.map(|next| vec![table, next]).unwrap_or_default(),
+            name: format!("SGLang {version} (not known here; judged by {first} and {second})"),
+            is_exact,
+            tables: next.map(|next| vec![table, next]).unwrap_or_default(),
         }
     }
 
-    /// The flag that a variable drives, and the place that passes it on.
+    /// The flag that a variable sets, and the place that passes it on.
     fn drives(&self, key: &str) -> Option<(&'a str, &'a EnvRead)> {
         let mut reads = self.interface.env.iter().filter(|read| read.name == key);
         reads.find_map(|read| Some((read.drives.as_ref()?.flag.as_str(), read)))
     }
 
-    /// A flag in all releases that judge; nothing where one does not have it.
+    /// A flag in all tables; `None` where one does not have it.
     fn flag(&self, flag: &str) -> Option<(&'static str, Vec<&'static Flag>)> {
-        let all = self.judges.iter().map(|table| table.flag(flag));
+        let all = self.tables.iter().map(|table| table.flag(flag));
         let (names, flags): (Vec<_>, _) = all.collect::<Option<Vec<_>>>()?.into_iter().unzip();
         Some((names.first()?, flags))
     }
 
-    fn told(&self, mut finding: Finding) -> Finding {
-        if !self.exact {
+    /// The finding as a warning where the release is not known exactly.
+    fn adjust_severity(&self, mut finding: Finding) -> Finding {
+        if !self.is_exact {
             finding.severity = Severity::Warning;
         }
         finding
     }
 
-    /// A variable whose flag none of the releases has. Of a flag that no release ever had, nothing is
-    /// known.
-    fn gone(&self, hub: &HubDocument, variable: &EnvVariable<'_>) -> Option<Finding> {
+    /// The finding for a variable whose flag is gone. A flag that no release ever had is not known.
+    fn gone(&self, variable: &EnvVariable<'_>) -> Option<Finding> {
         let (flag, read) = self.drives(variable.key)?;
-        let has = self.judges.iter().any(|table| table.flag(flag).is_some());
-        if has || self.judges.is_empty() || sglang::history(flag).seen.is_none() {
+        let has = self.tables.iter().any(|table| table.flag(flag).is_some());
+        if has || self.tables.is_empty() || sglang::history(flag).seen.is_none() {
             return None;
         }
-        let (key, words) = (variable.key, &self.words);
+        let (key, words) = (variable.key, &self.name);
         let what = format!("`{key}` drives `{flag}`, which {words} does not have");
-        let finding = hub.at(&FLAG_GONE, variable.key_span, what);
+        let finding = variable.at(&FLAG_GONE, what);
         let finding = finding.help(format!("`{flag}` is {}", sglang::history(flag)));
-        Some(self.told(finding.related(place(&read.place), "it is passed on here")))
+        Some(self.adjust_severity(finding.related(place(&read.place), "it is passed on here")))
     }
 
     fn judge(&self, document: &HubDocument, key: &str, node: &JsonNode) -> Option<Finding> {
         let (name, flags) = self.flag(self.drives(key)?.0)?;
-        let text = model::said(node)?.scalar()?;
+        let text = model::non_empty(node)?.scalar()?;
         if flags.iter().any(|flag| takes(flag, &text)) {
             return None;
         }
-        let (key, shown, words) = (short(key), short(&text), &self.words);
+        let (key, shown, words) = (short(key), short(&text), &self.name);
         let what = format!("`{key}` may be `{shown}`, which `{name}` of {words} does not take");
         let finding = document.at(&VALUE, &node.span, what);
-        if !self.exact {
-            return Some(self.told(finding));
+        if !self.is_exact {
+            return Some(self.adjust_severity(finding));
         }
         let choices = flags.iter().flat_map(|flag| flag.choices.iter().flatten());
         let choices: Vec<&str> = choices.filter_map(|choice| choice.as_str()).collect();
         let finding = finding.help(format!("it takes {}", suggest::one_of(&choices)));
         Some(match suggest::nearest(&text, choices.iter().copied()) {
-            Some((right, _)) => edit::meant(finding, Safety::Unsafe, &node.span, right),
+            Some((right, _)) => edit::did_you_mean(finding, Safety::Unsafe, &node.span, right),
             None => finding,
         })
     }
 }
 
-/// Whether a flag takes a value; one that takes a list has them separated by spaces or commas.
+/// Whether a flag takes a value. The values of a list are separated by spaces or commas.
 fn takes(flag: &Flag, text: &str) -> bool {
     let all = |separator: char| text.split(separator).all(|part| flag.accepts(part.trim()));
     flag.is_switch() || flag.accepts(text) || (flag.kind == "list" && (all(' ') || all(',')))

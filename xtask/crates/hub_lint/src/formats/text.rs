@@ -1,14 +1,17 @@
 //! Findings as rustc shows them: the message, the line with a mark under it, and what to do.
 
-use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer};
+use annotate_snippets::{
+    Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet,
+};
 
 use super::{SourceText, Sources};
-use crate::finding::{Finding, Location, Related, Safety, Severity, Span};
+use crate::finding::{Finding, Location, Related};
+use crate::rule::Severity;
+use worker_files::json::Span;
 
 /// Longer lines are cut around the place, for people and for speed.
 const LONG_LINE: usize = 400;
 
-/// All findings, coloured, for a terminal.
 pub fn render(findings: &[Finding], sources: &Sources) -> String {
     all(&Renderer::styled(), findings, sources)
 }
@@ -18,18 +21,8 @@ pub fn plain(findings: &[Finding], sources: &Sources) -> String {
 }
 
 fn all(renderer: &Renderer, findings: &[Finding], sources: &Sources) -> String {
-    let findings = findings.iter();
-    findings
-        .map(|finding| one(renderer, finding, sources) + "\n\n")
-        .collect()
-}
-
-/// The words that tell how a fix is made.
-pub fn how_to_fix(safety: Safety) -> &'static str {
-    match safety {
-        Safety::Safe => "--fix",
-        Safety::Unsafe => "--unsafe-fixes",
-    }
+    let text = |finding| one(renderer, finding, sources) + "\n\n";
+    findings.iter().map(text).collect()
 }
 
 fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
@@ -39,20 +32,13 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
     };
     let title = level
         .primary_title(finding.message.replace(['\r', '\n'], " "))
-        .id(format!("{} {}", finding.code, finding.name));
+        .id(format!("{} {}", finding.rule.code, finding.rule.name));
     let mut elements = Vec::new();
-    let primary = (
-        &finding.place,
-        AnnotationKind::Primary,
-        finding.label.as_deref(),
-    );
+    let label = finding.label.as_deref();
+    let mut marks = vec![(&finding.place, AnnotationKind::Primary, label)];
     let is_here = |other: &&Related| other.place.path == finding.place.path;
-    let here = finding.related.iter().filter(is_here).map(context);
-    excerpt(
-        &mut elements,
-        sources,
-        &[primary].into_iter().chain(here).collect::<Vec<_>>(),
-    );
+    marks.extend(finding.related.iter().filter(is_here).map(context));
+    excerpt(&mut elements, sources, &marks);
     for related in finding.related.iter().filter(|other| !is_here(other)) {
         excerpt(&mut elements, sources, &[context(related)]);
     }
@@ -60,24 +46,20 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
         elements.push(Level::HELP.message(help.as_str()).into());
     }
     if let Some(fix) = &finding.fix {
-        let how = how_to_fix(fix.safety);
-        elements.push(
-            Level::HELP
-                .message(format!("`{how}` will {}", fix.title))
-                .into(),
-        );
+        let help = format!("`{}` will {}", fix.safety.option(), fix.title);
+        elements.push(Level::HELP.message(help).into());
     }
     renderer.render(&[Group::with_title(title).elements(elements)])
 }
 
-/// A place, with the words that stand at it.
+/// A place with its label.
 type Mark<'a> = (&'a Location, AnnotationKind, Option<&'a str>);
+type ClampedMark<'a> = (Span, AnnotationKind, Option<&'a str>);
 
 fn context(other: &Related) -> Mark<'_> {
     (&other.place, AnnotationKind::Context, Some(&other.label))
 }
 
-/// The lines around some places of one file.
 fn excerpt<'a>(elements: &mut Vec<Element<'a>>, sources: &'a Sources, marks: &[Mark<'a>]) {
     let Some((place, _, _)) = marks.first() else {
         return;
@@ -89,17 +71,16 @@ fn excerpt<'a>(elements: &mut Vec<Element<'a>>, sources: &'a Sources, marks: &[M
     };
     let marks = marks.iter();
     let marks = marks.map(|(place, kind, label)| (source.clamp(&place.span), *kind, *label));
-    let marks: Vec<(Span, AnnotationKind, Option<&str>)> = marks.collect();
+    let marks: Vec<ClampedMark> = marks.collect();
     // The window: whole lines from the first mark to the last, or a piece of one long line.
     let first = marks.iter().map(|m| m.0.start).min().unwrap_or(0);
     let last = marks.iter().map(|m| m.0.end).max().unwrap_or(0);
     let window = whole_lines(source, &(first..last));
     if longest_line(&source.text[window.clone()]) <= LONG_LINE {
-        let marks = marks.into_iter();
-        let snippet = annotate_snippets::Snippet::source(&source.text[window.clone()])
+        let snippet = Snippet::source(&source.text[window.clone()])
             .line_start(source.position(first).line)
             .path(path)
-            .annotations(marks.map(|(span, kind, label)| mark(&window, span, kind, label)));
+            .annotations(marks.into_iter().map(|mark| annotation(&window, mark)));
         elements.push(snippet.into());
         return;
     }
@@ -114,31 +95,24 @@ fn excerpt<'a>(elements: &mut Vec<Element<'a>>, sources: &'a Sources, marks: &[M
         let span = span.start..span.end.min(end);
         let origin = Origin::path(path.clone()).line(at.line);
         elements.push(origin.char_column(at.column).into());
-        let snippet = annotate_snippets::Snippet::source(&source.text[window.clone()])
+        let snippet = Snippet::source(&source.text[window.clone()])
             .line_start(at.line)
-            .annotation(mark(&window, span, kind, label));
+            .annotation(annotation(&window, (span, kind, label)));
         elements.push(snippet.into());
     }
 }
 
-fn mark<'a>(
-    window: &Span,
-    span: Span,
-    kind: AnnotationKind,
-    label: Option<&'a str>,
-) -> Annotation<'a> {
-    kind.span(span.start - window.start..span.end - window.start)
-        .label(label)
+fn annotation<'a>(window: &Span, (span, kind, label): ClampedMark<'a>) -> Annotation<'a> {
+    let span = span.start - window.start..span.end - window.start;
+    kind.span(span).label(label)
 }
 
 /// The span widened to whole lines, without the last line's end.
 fn whole_lines(source: &SourceText, span: &Span) -> Span {
     let start = source.lines[source.line_of(span.start)];
     let last = source.line_of(span.end);
-    let end = source
-        .lines
-        .get(last + 1)
-        .map_or(source.text.len(), |next| next - 1);
+    let next = source.lines.get(last + 1);
+    let end = next.map_or(source.text.len(), |next| next - 1);
     start..end.max(span.end)
 }
 

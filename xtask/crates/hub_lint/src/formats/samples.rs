@@ -1,17 +1,27 @@
 //! Findings to print in tests.
 
 use super::Sources;
-use crate::finding::{Finding, Location, Safety, Severity};
+use crate::finding::{Finding, Location, Safety};
+use crate::rule::{Fixability, Rule, Severity};
 
 pub const TEXT: &str = "{\n  \"ä\": \"x\",\n  \"typ\": 100%\n}\n";
+
+pub static RULE: Rule = Rule {
+    code: "TST001",
+    name: "a-sample",
+    severity: Severity::Error,
+    fixability: Fixability::Safely,
+    summary: "A sample",
+    source: "a test",
+    page: "Nothing more.",
+};
 
 pub fn finding() -> (Vec<Finding>, Sources) {
     let mut sources = Sources::default();
     sources.add(".runpod/hub.json".into(), TEXT.as_bytes());
     let at = TEXT.find("\"typ\"").unwrap();
     let finding = Finding {
-        code: "TST001",
-        name: "a-sample",
+        rule: &RULE,
         severity: Severity::Error,
         message: "there is no key `typ`, 100%\r\nsure".to_owned(),
         place: Location::new(".runpod/hub.json", at..at + 5),

@@ -1,37 +1,14 @@
-//! A finding of hub-lint: a code, a place, a message and help.
+//! A finding: a rule, a place, a message and help.
 //!
-//! A finding can only be begun with a place ([`Finding::at`]), so that none is without one.
+//! A finding can only be created with a place ([`Rule::at`]), so that none is without one.
 
-use std::ops::Range;
-
-use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::tree::RepoPath;
+use crate::rule::{Rule, Severity};
+use worker_files::json::Span;
+use xtask_core::output::counted;
+use xtask_core::tree::RepoPath;
 
-/// Bytes of a file, or of a file's text.
-pub type Span = Range<usize>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Will surprise somebody.
-    Warning,
-    /// Rejected, or can't work.
-    Error,
-}
-
-impl Severity {
-    /// The word that people and programs read.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
-
-/// Where something is: bytes of a file in the tree that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     pub path: RepoPath,
@@ -47,21 +24,30 @@ impl Location {
     }
 }
 
-/// A place that has to do with a finding, and what it has to do with it.
+/// Another place that belongs to a finding, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Related {
     pub place: Location,
     pub label: String,
 }
 
-/// Whether a fix can be made without a look.
+/// Whether a fix needs review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Safety {
-    /// Says the same in the right form.
+    /// The meaning stays the same.
     Safe,
-    /// A guess that needs a look.
+    /// A guess that needs review.
     Unsafe,
+}
+
+impl Safety {
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Safe => "--fix",
+            Self::Unsafe => "--unsafe-fixes",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +56,7 @@ pub struct Edit {
     pub with: String,
 }
 
-/// A way to fix a finding: all of its edits or none.
+/// A fix for a finding: all of its edits or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
     /// What it does, as an order: "write it as a number".
@@ -81,10 +67,8 @@ pub struct Fix {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The stable id of what kind it is: `HUB012`.
-    pub code: &'static str,
-    /// The readable name of that kind: `cuda-older-than-image`.
-    pub name: &'static str,
+    pub rule: &'static Rule,
+    /// By default the rule's.
     pub severity: Severity,
     /// What is wrong, in one line that stands alone.
     pub message: String,
@@ -95,6 +79,21 @@ pub struct Finding {
     /// What to do about it, and why, a line each.
     pub help: Vec<String>,
     pub fix: Option<Fix>,
+}
+
+impl Rule {
+    pub fn at(&'static self, place: Location, message: impl Into<String>) -> Finding {
+        Finding {
+            rule: self,
+            severity: self.severity,
+            message: message.into(),
+            place,
+            label: None,
+            related: Vec::new(),
+            help: Vec::new(),
+            fix: None,
+        }
+    }
 }
 
 impl Finding {
@@ -119,14 +118,14 @@ impl Finding {
         self
     }
 
-    /// The way to fix it where one text takes the place of another; `shown` is how people see it.
+    /// A fix that replaces a text; `shown` is the new text for people.
     #[must_use]
     pub fn write(self, safety: Safety, span: &Span, shown: &str, with: impl Into<String>) -> Self {
         let edit = (span.clone(), with.into());
         self.fix(safety, format!("write `{shown}`"), [edit])
     }
 
-    /// The way to fix it; edits are of the finding's own file.
+    /// A fix with edits of the finding's own file.
     #[must_use]
     pub fn fix(
         mut self,
@@ -149,7 +148,7 @@ impl Finding {
 
     pub fn whole_message(&self) -> String {
         let help = self.help.iter().map(|help| format!("\n{help}"));
-        help.fold(self.message.clone(), |text, help| text + &help)
+        self.message.clone() + &help.collect::<String>()
     }
 
     /// The same finding, with every path below `folder`.
@@ -165,11 +164,37 @@ impl Finding {
     }
 }
 
-/// Puts findings in the order in which they are read: by file, then by place, then by code.
+/// Sorts findings by file, then by place, then by code.
 pub fn sort(findings: &mut [Finding]) {
     let key = |finding: &Finding| {
         let Location { path, span } = finding.place.clone();
-        (path, span.start, finding.code, finding.message.clone())
+        (path, span.start, finding.rule.code, finding.message.clone())
     };
     findings.sort_by_cached_key(key);
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    pub errors: usize,
+    pub warnings: usize,
+}
+
+impl Counts {
+    pub fn of(findings: &[Finding]) -> Self {
+        let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+        Self {
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+        }
+    }
+}
+
+/// "2 errors, 1 warning"; empty where there is nothing.
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = [(self.errors, "error"), (self.warnings, "warning")];
+        let some = all.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = some.map(|(count, word)| counted(*count, word)).collect();
+        f.write_str(&parts.join(", "))
+    }
 }

@@ -2,23 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::{Counts, Sources};
-use crate::finding::{Finding, Location};
+use super::Sources;
+use crate::finding::{Counts, Finding, Location};
 
-/// One object: `findings`, in the order in which they are read, and `summary`. Lines and columns
-/// count from 1, columns in characters; `start` and `end` are bytes from 0.
+/// One object with sorted `findings` and a `summary`. Lines and columns count from 1, columns in
+/// characters; `start` and `end` are bytes from 0.
 pub fn render(findings: &[Finding], sources: &Sources) -> Value {
     json!({
         "version": 1,
         "summary": Counts::of(findings),
-        "findings": findings.iter().map(|f| finding(f, sources)).collect::<Vec<_>>(),
+        "findings": findings.iter().map(|f| finding(f, sources)).collect::<Value>(),
     })
 }
 
 fn finding(finding: &Finding, sources: &Sources) -> Value {
     json!({
-        "code": finding.code,
-        "name": finding.name,
+        "code": finding.rule.code,
+        "name": finding.rule.name,
         "severity": finding.severity,
         "message": finding.message,
         "place": place(&finding.place, sources),

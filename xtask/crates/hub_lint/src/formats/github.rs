@@ -1,19 +1,17 @@
-//! Findings as GitHub Actions reads them from a step's output: one `::error …::…` a line, which it
-//! shows beside the line of the file.
+//! Findings as GitHub Actions reads them from a step's output: one `::error …::…` per line, which
+//! GitHub shows beside the line of the file.
 
 use super::Sources;
 use crate::finding::Finding;
 
-/// One workflow command for each finding.
 pub fn render(findings: &[Finding], sources: &Sources) -> String {
     let mut out = String::new();
     for finding in findings {
         let command = finding.severity.word();
         let path = &finding.place.path;
-        let path = path
-            .as_str()
-            .map_or_else(|| path.to_string(), str::to_owned);
-        out += &format!("::{command} file={}", property(&path));
+        let shown = path.to_string();
+        let path = property(path.as_str().unwrap_or(&shown));
+        out += &format!("::{command} file={path}");
         if let Some((start, end)) = sources.positions(&finding.place) {
             out += &format!(",line={},endLine={}", start.line, end.line);
             // GitHub takes columns within one line only.
@@ -21,20 +19,18 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
                 out += &format!(",col={},endColumn={}", start.column, end.column);
             }
         }
-        let title = property(&format!("{} {}", finding.code, finding.name));
+        let title = property(&format!("{} {}", finding.rule.code, finding.rule.name));
         out += &format!(",title={title}::{}\n", data(&finding.whole_message()));
     }
     out
 }
 
-/// What stands after the second `::`.
 fn data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
-/// What stands behind a `=` before it.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

@@ -3,62 +3,47 @@
 use serde_json::{Value, json};
 
 use super::Sources;
-use crate::finding::{Edit, Finding, Location, Related, Severity};
+use crate::finding::{Edit, Finding, Location, Related};
+use crate::rule::Rule;
 
-/// What SARIF wants to know of a rule.
-pub struct Descriptor {
-    pub code: &'static str,
-    pub name: &'static str,
-    pub severity: Severity,
-    /// One line.
-    pub summary: &'static str,
-    /// The rule's page, in Markdown.
-    pub page: String,
-    /// Where the page is on the web.
-    pub address: String,
-}
-
-/// A complete log with one run. `tool` is the task's name.
-pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &Sources) -> Value {
-    let descriptor = |rule: &Descriptor| {
+pub fn render(rules: &[&Rule], findings: &[Finding], sources: &Sources) -> Value {
+    let descriptor = |rule: &&Rule| {
+        let page = rule.text();
         json!({
             "id": rule.code,
             "name": rule.name,
             "shortDescription": { "text": rule.summary },
-            "helpUri": rule.address,
-            "help": { "text": rule.page, "markdown": rule.page },
+            "helpUri": rule.address(),
+            "help": { "text": page, "markdown": page },
             "defaultConfiguration": { "level": rule.severity.word() },
         })
     };
-    let descriptors: Vec<Value> = rules.iter().map(descriptor).collect();
-    let results = findings.iter().map(|one| result(one, rules, sources));
-    let results: Vec<Value> = results.collect();
+    let result = |finding| result(finding, rules, sources);
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": {
-                "name": tool,
+                "name": "hub-lint",
                 "version": env!("CARGO_PKG_VERSION"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "informationUri": env!("CARGO_PKG_REPOSITORY"),
-                "rules": descriptors,
+                "rules": rules.iter().map(descriptor).collect::<Value>(),
             }},
             "columnKind": "unicodeCodePoints",
-            "results": results,
+            "results": findings.iter().map(result).collect::<Value>(),
         }],
     })
 }
 
-fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
-    let text = finding.whole_message();
+fn result(finding: &Finding, rules: &[&Rule], sources: &Sources) -> Value {
     let mut result = json!({
-        "ruleId": finding.code,
+        "ruleId": finding.rule.code,
         "level": finding.severity.word(),
-        "message": { "text": text },
+        "message": { "text": finding.whole_message() },
         "locations": [{ "physicalLocation": physical(&finding.place, sources) }],
     });
-    if let Some(index) = rules.iter().position(|rule| rule.code == finding.code) {
+    if let Some(index) = rules.iter().position(|rule| rule.code == finding.rule.code) {
         result["ruleIndex"] = index.into();
     }
     if !finding.related.is_empty() {
@@ -83,7 +68,7 @@ fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
             "description": { "text": fix.title },
             "artifactChanges": [{
                 "artifactLocation": { "uri": uri(&finding.place) },
-                "replacements": fix.edits.iter().map(replacement).collect::<Vec<_>>(),
+                "replacements": fix.edits.iter().map(replacement).collect::<Value>(),
             }],
         }]);
     }
@@ -110,7 +95,7 @@ fn region(place: &Location, sources: &Sources) -> Value {
     })
 }
 
-/// The path as a relative URI reference: what has a meaning in one is escaped.
+/// The path as a relative URI reference, with escaped characters.
 fn uri(place: &Location) -> String {
     let escaped = place.path.as_bytes().iter().map(|&byte| {
         if byte.is_ascii_alphanumeric() || b"/-._~+@".contains(&byte) {
