@@ -157,7 +157,7 @@ impl Run<'_> {
 
     fn build(&mut self) -> Result<String> {
         let BuildInputs { plan, token, .. } = self.repository;
-        let mut command = self.engine.command(&[]);
+        let mut command = self.engine.command(&[])?;
         command.args(plan.call().concat());
         command.current_dir(&self.repository.root);
         match token {

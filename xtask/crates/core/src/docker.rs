@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use xshell::{Cmd, Shell, cmd};
 
 use crate::outcome::UsageError;
 use crate::process::{self, Finished};
@@ -55,22 +56,19 @@ impl Engine {
         Err(no_engine(&tried, chosen.as_deref()))
     }
 
-    fn call(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(args).env("DOCKER_BUILDKIT", "1");
-        command
+    fn cmd<'a>(&self, shell: &'a Shell, args: &[&str]) -> Cmd<'a> {
+        let program = &self.program;
+        cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1")
     }
 
-    /// A command that the caller runs.
-    pub fn command(&self, args: &[&str]) -> Command {
-        let command = self.call(args);
-        process::log(&command);
-        command
+    /// A command for a child that the caller starts and follows.
+    pub fn command(&self, args: &[&str]) -> Result<Command> {
+        Ok(process::command(self.cmd(&process::shell(None)?, args)))
     }
 
     /// Runs a command to its end, whatever its exit code.
     pub fn finish(&self, args: &[&str]) -> Result<Finished> {
-        process::finish(self.call(args))
+        process::finish(self.cmd(&process::shell(None)?, args))
     }
 
     /// Standard output of a command that must succeed.

@@ -1,12 +1,14 @@
-//! Programs that are run: one place for logging, time limits and errors.
+//! Programs that are run: one place for the working directory, logging and errors.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use xshell::{Cmd, Shell};
 
 use crate::{interrupt, output};
 
@@ -17,6 +19,21 @@ pub fn set_verbose(on: bool) {
     VERBOSE.store(on, Ordering::Relaxed);
 }
 
+/// A shell in the current directory, or in `dir`.
+pub fn shell(dir: Option<&Path>) -> Result<Shell> {
+    let Some(dir) = dir else {
+        return Shell::new().context("finding the current directory");
+    };
+    let shell = Shell::new().or_else(|_| {
+        // The current folder may have moved meanwhile.
+        std::env::set_current_dir("/").context("leaving a folder that is gone")?;
+        Shell::new().context("finding the current directory")
+    })?;
+    shell.change_dir(dir);
+    Ok(shell)
+}
+
+/// A program that ran to its end.
 #[derive(Debug)]
 pub struct Finished {
     pub ok: bool,
@@ -31,25 +48,27 @@ pub struct Finished {
 impl From<Output> for Finished {
     fn from(output: Output) -> Self {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let message = match stderr.trim() {
-            "" => output.status.to_string(),
-            text => text.to_owned(),
-        };
+        let said = stderr.trim();
         Self {
             ok: output.status.success(),
             code: output.status.code(),
             stdout: output.stdout,
+            message: if said.is_empty() {
+                output.status.to_string()
+            } else {
+                said.to_owned()
+            },
             stderr,
-            message,
         }
     }
 }
 
 /// Runs a program to its end without input; any exit code is fine.
-pub fn finish(mut command: Command) -> Result<Finished> {
-    log(&command);
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("running `{}`", command_line(&command)))?;
+pub fn finish(cmd: Cmd<'_>) -> Result<Finished> {
+    log(&cmd);
+    let cmd = cmd.quiet().ignore_status();
+    let shown = cmd.to_string();
+    let output = cmd.output().with_context(|| format!("running `{shown}`"))?;
     Ok(output.into())
 }
 
@@ -87,24 +106,16 @@ pub fn within(
     Ok(Some(output.into()))
 }
 
-/// Prints a command with `-v`. [`finish`] does so by itself.
-pub fn log(command: &Command) {
-    if VERBOSE.load(Ordering::Relaxed) {
-        output::tell(&format!("$ {}\n", command_line(command)));
-    }
+/// A command for a child that lives on beside this process.
+pub fn command(cmd: Cmd<'_>) -> Command {
+    log(&cmd);
+    cmd.into()
 }
 
-fn command_line(command: &Command) -> String {
-    let arguments = command.get_args().map(|argument| {
-        let argument = argument.to_string_lossy();
-        if argument.contains(|c: char| c.is_ascii_whitespace()) {
-            format!(" \"{}\"", argument.escape_default())
-        } else {
-            format!(" {argument}")
-        }
-    });
-    let program = command.get_program().display().to_string();
-    program + &arguments.collect::<String>()
+fn log(cmd: &Cmd<'_>) {
+    if VERBOSE.load(Ordering::Relaxed) {
+        output::tell(&format!("$ {cmd}\n"));
+    }
 }
 
 /// Waits for a child; `None` where it took longer and was killed. A signal ends the wait.
@@ -133,41 +144,39 @@ fn wait(child: &mut Child, limit: Option<Duration>) -> Result<Option<ExitStatus>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn shell(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
-        command
-    }
+    use xshell::cmd;
 
     #[test]
     fn a_program_is_told_by_its_words_or_by_its_end() {
-        let run = |script, input: &[u8]| within(shell(script), input, None).unwrap().unwrap();
-        let done = run("cat; echo no >&2; exit 3", b"in");
-        let deaf = run("exit 4", &vec![0; 1 << 20]);
+        let shell = shell(None).unwrap();
+        let run = |cmd, input: &[u8]| within(command(cmd), input, None).unwrap().unwrap();
+        let done = run(cmd!(shell, "sh -c 'cat; echo no >&2; exit 3'"), b"in");
+        let deaf = run(cmd!(shell, "sh -c 'exit 4'"), &vec![0; 1 << 20]);
         assert_eq!(deaf.code, Some(4));
         assert_eq!((done.ok, done.code), (false, Some(3)));
         assert_eq!(
             (done.stdout.as_slice(), done.message.as_str()),
             (&b"in"[..], "no")
         );
-        let killed = finish(shell("kill -9 $$")).unwrap();
+        let killed = finish(cmd!(shell, "sh -c 'kill -9 $$'")).unwrap();
         assert!(
             killed.message.starts_with("signal: 9"),
             "{}",
             killed.message
         );
-        assert!(finish(Command::new("no-such-program-anywhere")).is_err());
+        assert!(finish(cmd!(shell, "no-such-program-anywhere")).is_err());
     }
 
     #[test]
     fn a_program_that_takes_too_long_is_killed() {
-        let run = |script, limit| within(shell(script), b"", Some(limit)).unwrap();
-        assert!(run("sleep 60", Duration::from_millis(20)).is_none());
-        let done = run("true", Duration::from_mins(1)).unwrap();
+        let shell = shell(None).unwrap();
+        let run = |cmd, limit| within(command(cmd), b"", Some(limit)).unwrap();
+        assert!(run(cmd!(shell, "sleep 60"), Duration::from_millis(20)).is_none());
+        let done = run(cmd!(shell, "true"), Duration::from_mins(1)).unwrap();
         assert!(done.ok);
         // What a program left behind does not hold its end up.
-        let done = run("echo said; sleep 20 & exit 3", Duration::from_secs(10)).unwrap();
+        let left = cmd!(shell, "sh -c 'echo said; sleep 20 & exit 3'");
+        let done = run(left, Duration::from_secs(10)).unwrap();
         assert_eq!(
             (done.code, done.stdout.as_slice()),
             (Some(3), &b"said\n"[..])

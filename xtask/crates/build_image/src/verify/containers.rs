@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
             engine: self.engine,
             name: name.clone(),
         };
-        let mut create = self.engine.command(&words);
+        let mut create = self.engine.command(&words)?;
         create.envs(token.map(|token| (token::NAME, token)));
         let done = process::within(create, b"", None)?;
         let done = done.context("docker create did not end")?;
@@ -80,7 +80,7 @@ impl<'a> Session<'a> {
         let options = [&fixed[..], &["python3"], options].concat();
         let container = self.create(None, image, &options, &["-c", script])?;
         let start = ["start", "--attach", "--interactive", &container.name];
-        let start = self.engine.command(&start);
+        let start = self.engine.command(&start)?;
         Ok((container, start))
     }
 

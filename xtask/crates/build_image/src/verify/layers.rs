@@ -60,7 +60,7 @@ impl Layers {
 }
 
 pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
-    let mut save = engine.command(&["save", image]);
+    let mut save = engine.command(&["save", image])?;
     save.stdin(Stdio::null());
     let read = read_output(save, |saved| read_saved(saved, look));
     let (layers, done) = read.context("running docker save")?;

@@ -9,10 +9,11 @@ mod scratch;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
+use xshell::{Cmd, Shell, cmd};
 
 pub use objects::{GitTree, Objects, parse_ls_tree};
 pub use repo::{Index, Repo, Status, Unseen};
@@ -76,12 +77,10 @@ impl Git {
 
     /// A call of git outside of any repository.
     pub fn call(&self) -> Call {
-        let mut command = Command::new(&self.program);
-        for name in LOCAL_VARIABLES.split_whitespace() {
-            command.env_remove(name);
-        }
-        let input = Vec::new();
-        let call = Call { command, input };
+        let call = Call {
+            program: self.program.clone(),
+            ..Call::default()
+        };
         // This program reads the messages, and no index may be refreshed.
         call.env("LC_ALL", "C")
             .env("GIT_OPTIONAL_LOCKS", "0")
@@ -103,16 +102,20 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use]
 pub struct Call {
-    command: Command,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
     input: Vec<u8>,
 }
 
 impl Call {
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.command.args(args);
+        let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
+        self.arguments.extend(args);
         self
     }
 
@@ -150,17 +153,18 @@ impl Call {
     }
 
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.command.env(name, value);
+        let pair = (name.into(), value.as_ref().to_owned());
+        self.environment.push(pair);
         self
     }
 
     pub fn unset(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
+        self.environment.retain(|(set, _)| set != name);
         self
     }
 
     pub fn dir(mut self, dir: &Path) -> Self {
-        self.command.current_dir(dir);
+        self.directory = Some(dir.to_owned());
         self
     }
 
@@ -210,25 +214,36 @@ impl Call {
 
     /// Runs to the end, whatever the exit code.
     pub fn finish(self) -> Result<Finished> {
+        let shell = process::shell(self.directory.as_deref())?;
+        let cmd = self.cmd(&shell);
         if self.input.is_empty() {
-            return process::finish(self.command);
+            return process::finish(cmd);
         }
-        process::log(&self.command);
-        let done = process::within(self.command, &self.input, None)?;
+        let done = process::within(process::command(cmd), &self.input, None)?;
         done.context("git did not end")
     }
 
-    pub fn spawn(mut self) -> Result<Child> {
-        process::log(&self.command);
-        let command = self.command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    pub fn spawn(self) -> Result<Child> {
+        let shell = process::shell(self.directory.as_deref())?;
+        let mut command = process::command(self.cmd(&shell));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let child = command.stderr(Stdio::null()).spawn();
         child.with_context(|| format!("starting `{}`", self.shown()))
+    }
+
+    fn cmd<'a>(&self, shell: &'a Shell) -> Cmd<'a> {
+        let (program, arguments) = (&self.program, &self.arguments);
+        let cmd = cmd!(shell, "{program} {arguments...}");
+        let local = LOCAL_VARIABLES.split_whitespace();
+        let cmd = local.fold(cmd, Cmd::env_remove);
+        let set = self.environment.iter();
+        set.fold(cmd, |cmd, (name, value)| cmd.env(name, value))
     }
 
     /// The call as a person would type it, without the settings that every call gets.
     fn shown(&self) -> String {
         let mut text = "git".to_owned();
-        let mut args = self.command.get_args().map(OsStr::to_string_lossy);
+        let mut args = self.arguments.iter().map(|arg| arg.to_string_lossy());
         while let Some(arg) = args.next() {
             if arg == "-c" {
                 args.next();
