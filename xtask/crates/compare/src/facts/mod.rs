@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
-use worker_files::python::FlagValue;
+use worker_files::python::{FlagGiven, FlagValue};
 use worker_files::{
     ALSO, COMPUTED, EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value, is_one_of,
 };
@@ -117,12 +117,34 @@ impl Fact {
     }
 }
 
+/// What each word of a variable does, where its words do different things: `a: --enable-metrics`.
+fn effects(flags: &[FlagGiven], name: &str) -> Option<String> {
+    let mut effects = BTreeSet::new();
+    let mut all_words = BTreeSet::new();
+    for given in flags.iter().filter(|given| given.runs && given.reached) {
+        for (_, how) in given.from.iter().filter(|(own, _)| own == name) {
+            let FlagKind::Switch { words } = how else {
+                continue;
+            };
+            let value = match &given.value {
+                FlagValue::Fixed(value) => format!(" {value}"),
+                _ => String::new(),
+            };
+            let effect = |word: &String| format!("{word}: {}{value}", given.flag);
+            effects.extend(words.iter().map(effect));
+            all_words.insert(words);
+        }
+    }
+    let effects: Vec<String> = effects.into_iter().collect();
+    (all_words.len() > 1).then(|| effects.join(" | "))
+}
+
 /// The attributes that older readers did not see, or saw too little of to compare them, by area;
 /// without one, of all areas.
 const UNSEEN: [(&str, &str); 9] = [
     (
         "",
-        "required interpreted fallbacks reached index min max true false platform undefaulted set passed",
+        "required interpreted fallbacks reached index min max true false platform undefaulted set passed effects",
     ),
     ("env", "at_start used"),
     ("input", "default limits words text refused used"),
@@ -492,6 +514,7 @@ impl Facts {
         let is_idle = reads.iter().all(|read| read.idle == Some(true));
         let used = is_used.then_some("yes").or(is_idle.then_some("no"));
         let passed = flag.is_none() && interface.python.passed.contains(name);
+        let effects = effects(&interface.python.flags, name);
         let value = [
             ("flag", flag),
             ("how", how),
@@ -504,6 +527,7 @@ impl Facts {
             ("interpreted", interpreted.as_deref()),
             ("fallbacks", fallbacks.as_deref()),
             (PASSED, passed.then_some("as arguments")),
+            ("effects", effects.as_deref()),
             ("reached", (!reached).then_some("no")),
             ("used", used),
         ];

@@ -108,7 +108,7 @@ impl<'a> Judge<'a> {
             differences.extend(Self::differences(old, new, Some(&["how"])));
         }
         match (drove, drives) {
-            (Some(was), Some(is)) if was == is => {}
+            (Some(was), Some(is)) if was == is || has_effect(new, was) => {}
             (Some(was), Some(is)) if self.same_flag(was, is) => {
                 notes.push(format!("It drives {is} now, which is the same as {was}."));
             }
@@ -130,6 +130,14 @@ impl<'a> Judge<'a> {
         }
         if !old.has("required") && new.has("required") {
             differences.push("the worker fails now where it is not set".to_owned());
+        }
+        let effects = [old, new].map(|fact| fact.get("effects"));
+        if let [Some(was), Some(is)] = effects
+            && let Some(lost) = was
+                .split(" | ")
+                .find(|one| is.split(" | ").all(|own| own != *one))
+        {
+            differences.push(format!("one of its words did something else (`{lost}`)"));
         }
         differences.extend(use_changed(old, new));
         let (was, is) = (old.get("fallbacks"), new.get("fallbacks"));
@@ -337,6 +345,12 @@ pub fn show(value: Option<&str>) -> String {
     }
 }
 
+/// Whether one of the words of a variable gives this flag.
+fn has_effect(fact: &Fact, flag: &str) -> bool {
+    let mut effects = fact.get("effects").unwrap_or_default().split(" | ");
+    effects.any(|effect| effect.split(' ').any(|word| word == flag))
+}
+
 /// The words that switch a variable on; `None` where its use is of another kind.
 fn words_of(fact: &Fact) -> Option<BTreeSet<String>> {
     let words = |text: &str, by: char| -> BTreeSet<String> {
@@ -347,8 +361,13 @@ fn words_of(fact: &Fact) -> Option<BTreeSet<String>> {
     let Some(text) = fact.get("interpreted") else {
         return fact.get("on").map(|on| words(on, ' '));
     };
-    // Each of several places may hold it against other words.
-    let text = text.replace(ALSO, " | ");
+    // Each of several comparisons may hold it against other words.
+    let parts = [(ALSO, " | "), (", == ", " | == "), (", in [", " | in [")];
+    let text = parts
+        .iter()
+        .fold(text.to_owned(), |text, (before, between)| {
+            text.replace(before, between)
+        });
     let each = text.split(" | ").map(|one| {
         if let Some(word) = one.strip_prefix("== ") {
             return Some(words(word, '|'));

@@ -38,6 +38,14 @@ fn outermost_maker<'t>(node: Node<'t>) -> Node<'t> {
     makers.last().unwrap_or(node)
 }
 
+/// The call of `format` on a text, or the text itself.
+fn filled_in(text: Node<'_>) -> Node<'_> {
+    let method = text.parent_of("attribute");
+    let method = method.filter(|method| method.text_of("attribute") == "format");
+    let call = method.and_then(|method| method.parent_of("call"));
+    call.unwrap_or(text)
+}
+
 /// The expressions that are known to be part of a command.
 pub type Seen<'t> = Set<Node<'t>>;
 
@@ -88,7 +96,7 @@ impl<'t> Reader<'t> {
         let mut seen = Seen::default();
         let holder = |inner: &Node<'t>| inner.parent_of(HOLDERS);
         let holders = std::iter::successors(Some(node), holder);
-        let root = holders.last().unwrap_or(node);
+        let root = filled_in(holders.last().unwrap_or(node));
         if let Some(list) = root.parent_of("argument_list") {
             // The words of a process are arguments of their own.
             let callee = list.parent().map_or(Val::Unknown, |call| self.callee(call));
@@ -375,7 +383,7 @@ impl<'t> Reader<'t> {
             }
             // A message that joins the words of a command that is followed already.
             "join" if args.iter().any(|arg| seen.contains(arg)) => {}
-            "join" if self.value(node).is_text() => self.note_command_text(node),
+            "join" | "format" if self.value(node).is_text() => self.note_command_text(node),
             "list" | "tuple" | "chain" | "from_iterable" | "sorted" | "join" | "filter" | "map"
             | "copy" | "deepcopy" | "set" => self.collect_each(args.into_iter(), seen),
             _ => match self.value(node) {

@@ -471,9 +471,12 @@ impl<'t> Reader<'t> {
             let mut next = Vec::new();
             for ctx in contexts {
                 let iter = self.eval_opt(clause.field("right"), &ctx);
-                // A dict made of the environment is a copy; a list is names or values.
-                if matches!(iter, Val::Input(_)) || is_dict && iter.is_environ() {
+                if matches!(iter, Val::Input(_)) {
                     return iter;
+                }
+                // A dict made of the environment is a copy; a list is names or values.
+                if is_dict && iter.is_environ() {
+                    return self.copied_environment(node, clause, iter);
                 }
                 let Some(items) = self.elements(&iter) else {
                     return if iter.is_lost() {
@@ -501,6 +504,24 @@ impl<'t> Reader<'t> {
             Val::Dict(contexts.map(pair).collect())
         } else {
             Val::list(contexts.map(|ctx| self.eval(body, ctx)).collect())
+        }
+    }
+
+    /// The dict that a comprehension makes of the environment. Reads of it are followed where it
+    /// keeps the names of the variables.
+    fn copied_environment(&mut self, node: Node<'t>, clause: Node<'t>, iter: Val<'t>) -> Val<'t> {
+        let left = clause.field("left");
+        let key = left.and_then(|left| left.child(0)).or(left);
+        let key = key.map_or("", Node::text);
+        if node
+            .field("body")
+            .is_none_or(|pair| pair.text_of("key") != key)
+        {
+            Val::Unknown
+        } else if self.names_compared(node, key).is_empty() {
+            iter
+        } else {
+            Val::picked_environ()
         }
     }
 

@@ -141,10 +141,18 @@ impl<'t> Reader<'t> {
         if paths.is_empty() {
             return;
         }
-        let Val::Dict(items) = self.value(*schema) else {
+        let schema = self.value(*schema);
+        let of_schema = |name| schema.entry(&Val::text(name));
+        // A schema of `jsonschema` has its keys one level down.
+        let properties = of_schema("properties").filter(|all| matches!(all, Val::Dict(_)));
+        let is_json_schema = properties.is_some();
+        let is_closed = of_schema("additionalProperties") == Some(Val::Bool(false));
+        let required = of_schema("required").filter(|_| is_json_schema);
+        let required = required.map_or(Vec::new(), |names| names.elements_or_each());
+        let Val::Dict(items) = properties.unwrap_or_else(|| schema.clone()) else {
             return self.input_unread(node, "the schema of the job's input was not followed");
         };
-        for path in &paths {
+        for path in paths.iter().filter(|_| !is_json_schema || is_closed) {
             if let Val::Input(path) = path {
                 let names = items.iter().filter_map(|(key, _)| key.as_str());
                 let known = self.schemas.entry(path.to_string()).or_default();
@@ -154,13 +162,15 @@ impl<'t> Reader<'t> {
         for (key, rules) in items.iter() {
             let rule = |name| rules.entry(&Val::text(name));
             let default = rule("default").and_then(|value| value.default_text());
-            let needed = rule("required") == Some(Val::Bool(true));
+            let is_required = required.iter().any(|name| name.as_str() == key.as_str());
+            let needed = is_required || rule("required") == Some(Val::Bool(true));
             let limits = ["type", "constraints"].into_iter().filter_map(rule);
             let limits = limits.map(|rule| match rule {
                 Val::Func(node, ..) => normal(node.text()),
+                Val::Str(name, _) => name.to_string(),
                 value => value.path().to_owned(),
             });
-            let limits = limits.filter(|text| !matches!(&**text, "" | "str"));
+            let limits = limits.filter(|text| !matches!(&**text, "" | "str" | "string"));
             let limits: Vec<String> = limits.collect();
             let limits = (!limits.is_empty()).then(|| limits.join(", "));
             for path in &paths {

@@ -240,6 +240,15 @@ impl<'t> Val<'t> {
         self.may_be(|one| matches!(one, Self::Environ(_)))
     }
 
+    /// Variables that a comprehension picked by their names, which are read there.
+    pub fn picked_environ() -> Self {
+        Self::Environ(Rc::from([(Self::text("*"), Self::Unknown)]))
+    }
+
+    pub fn is_picked_environ(&self) -> bool {
+        self.may_be(|one| *one == Self::picked_environ())
+    }
+
     pub fn is_lost(&self) -> bool {
         self.may_be(|one| matches!(one, Self::Lost))
     }

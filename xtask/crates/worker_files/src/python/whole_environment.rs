@@ -38,7 +38,7 @@ impl<'t> Reader<'t> {
             return;
         }
         let value = self.value(node);
-        let is_whole = value.is_environ();
+        let is_whole = value.is_environ() && !value.is_picked_environ();
         let function = matches!(value.path(), "os.getenv" | "os.getenvb");
         if !is_whole && !function {
             return;
@@ -124,24 +124,12 @@ impl<'t> Reader<'t> {
         let left = owner.field("left");
         let first = left.and_then(|left| left.child(0));
         let key = first.or(left).map_or("", Node::text);
+        let names = self.names_compared(scope, key);
         // A copy: reads of it are followed.
         let pair = scope.field("body").filter(|body| body.is("pair"));
-        if first.is_some() && pair.is_some_and(|pair| pair.text_of("key") == key) {
+        let is_copy = pair.is_some_and(|pair| pair.text_of("key") == key);
+        if first.is_some() && is_copy && names.is_empty() {
             return;
-        }
-        let mut names: Vec<Val<'t>> = Vec::new();
-        for inner in scope.subtree() {
-            if inner.is("call") && inner.text_of("function") == format!("{key}.startswith") {
-                let begin = inner.argument(0);
-                let begin = begin.map_or(Val::Unknown, |node| self.value(node));
-                let begins = begin.elements_or_each().into_iter();
-                names.extend(begins.map(|one| one.join(&Val::text("*"))));
-            } else if inner.is("comparison_operator")
-                && let Some((left, right)) = inner.child(0).zip(inner.child(1))
-                && left.text() == key
-            {
-                names.extend(self.value(right).elements_or_each());
-            }
         }
         if names.is_empty() {
             let picks = picked(scope, left, key);
@@ -155,11 +143,39 @@ impl<'t> Reader<'t> {
                 };
                 return self.facts.env.push(read);
             }
-            names.push(Val::Unknown);
+            return self.add_reads(node, &EnvLookup::named(Val::Unknown), &Ctx::default());
         }
         for name in names {
             self.add_reads(node, &EnvLookup::named(name), &Ctx::default());
         }
+    }
+
+    /// The names, and prefixes with `*`, that a loop over the environment compares its key with.
+    pub fn names_compared(&mut self, scope: Node<'t>, key: &str) -> Vec<Val<'t>> {
+        let mut names = Vec::new();
+        // `if not name.startswith("CUDA_")` in a comprehension keeps all others.
+        let is_left_out = |inner: &Node<'t>| {
+            let mut above = inner.ancestors().take_while(|above| *above != scope);
+            let operator = inner.text_of("operators");
+            let is_negated = operator.starts_with('!')
+                || operator.starts_with("not")
+                || above.any(|above| above.is("not_operator"));
+            is_negated && !scope.is("for_statement")
+        };
+        for inner in scope.subtree().filter(|inner| !is_left_out(inner)) {
+            if inner.is("call") && inner.text_of("function") == format!("{key}.startswith") {
+                let begin = inner.argument(0);
+                let begin = begin.map_or(Val::Unknown, |node| self.value(node));
+                let begins = begin.elements_or_each().into_iter();
+                names.extend(begins.map(|one| one.join(&Val::text("*"))));
+            } else if inner.is("comparison_operator")
+                && let Some((left, right)) = inner.child(0).zip(inner.child(1))
+                && left.text() == key
+            {
+                names.extend(self.value(right).elements_or_each());
+            }
+        }
+        names
     }
 }
 

@@ -451,7 +451,9 @@ impl Parser<'_> {
                 let is_first = std::iter::once(true).chain(std::iter::repeat(false));
                 words.extend(pieces.into_iter().zip(is_first).map(choice));
             }
-            words.iter_mut().for_each(|word| word.held = true);
+            for word in &mut words {
+                word.held = true;
+            }
         } else {
             let mut texts = vec![String::new()];
             for part in parts {
