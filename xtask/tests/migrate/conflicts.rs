@@ -1,5 +1,7 @@
 //! Conflicts: listed, written with markers, resolved, finished or taken back.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::{Lab, Repo};
 
 /// A worker and its upstream that changed the same line of engine.py; handler.py merges.
@@ -355,6 +357,73 @@ fn an_edit_against_a_removal_is_a_conflict_both_ways() {
     worker.migrate(&["--check"]).done();
     assert!(!worker.has("public/a.txt"));
     assert!(worker.read("public/b.txt").ends_with("theirs\n"));
+}
+
+#[test]
+fn a_file_in_conflict_that_no_step_touches_stays_as_it_is_in_the_work_tree() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    for name in ["lines", "filter", "local"] {
+        upstream.write(format!(".runpod/public/{name}.txt"), "a\n".repeat(9));
+    }
+    upstream.commit("feat: three files");
+    let worker = lab.migrated("worker");
+    worker.git(&["config", "filter.upper.clean", "tr A-Z a-z"]);
+    worker.git(&["config", "filter.upper.smudge", "tr a-z A-Z"]);
+    worker.write(
+        ".gitattributes",
+        "public/lines.txt eol=crlf\npublic/filter.txt filter=upper\n",
+    );
+    worker.write("public/lines.txt", "mine\r\n".repeat(9));
+    worker.write("public/filter.txt", "MINE\n".repeat(9));
+    worker.append("public/local.txt", "mine\n");
+    // So that git need not look at the content again, for which the tool runs no filter.
+    let past = std::time::SystemTime::now() - std::time::Duration::from_mins(1);
+    let file = std::fs::File::options()
+        .append(true)
+        .open(worker.file("public/filter.txt"));
+    file.unwrap().set_modified(past).unwrap();
+    worker.commit("feat: mine");
+    worker.chmod("public/lines.txt", 0o600);
+    worker.git(&["update-index", "--skip-worktree", "public/local.txt"]);
+    worker.append("public/local.txt", "for this machine alone\n");
+    let names = ["lines", "filter", "local"].map(|name| format!("public/{name}.txt"));
+    let seen = || {
+        let mode = |name: &String| worker.file(name).metadata().unwrap().permissions().mode();
+        names.each_ref().map(|name| (worker.read(name), mode(name)))
+    };
+    let before = seen();
+    for name in ["lines", "filter", "local"] {
+        upstream.remove(&format!(".runpod/public/{name}.txt"));
+    }
+    upstream.commit("feat: none of them");
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    assert_eq!(seen(), before);
+    worker.migrate(&["--abort"]).done();
+    assert_eq!(seen(), before);
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    worker.git(&["add", "--sparse", "public"]);
+    worker.migrate(&["--resume", "--commit"]).done();
+    assert_eq!(seen(), before);
+    assert_eq!(
+        worker.git(&["show", "HEAD:public/filter.txt"]),
+        "mine\n".repeat(9).trim_end()
+    );
+}
+
+#[test]
+fn an_abort_keeps_an_empty_folder_that_was_there() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.write(".runpod/public/a.txt", "a\n");
+    upstream.commit("feat: a file");
+    let worker = lab.migrated("worker");
+    upstream.write(".runpod/public/icons/b.txt", "b\n");
+    upstream.commit("feat: another one");
+    std::fs::create_dir(worker.file("public/icons")).unwrap();
+    worker.migrate(&[]).done();
+    worker.migrate(&["--abort"]).done();
+    assert!(worker.file("public/icons").is_dir());
 }
 
 #[test]

@@ -38,6 +38,13 @@ pub struct Flag {
     pub effect: Option<String>,
 }
 
+/// Whether a flag takes no value, in the newest release that knows it.
+pub fn is_switch(name: &str) -> bool {
+    let releases = (0..DATA.releases.len()).rev();
+    let mut known = releases.filter_map(|release| Table { release }.flag(name));
+    known.next().is_some_and(|(_, flag)| flag.is_switch())
+}
+
 impl Flag {
     pub fn is_switch(&self) -> bool {
         ["store_true", "no_value", "boolean_optional"].contains(&&*self.kind)

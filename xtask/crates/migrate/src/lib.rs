@@ -239,6 +239,7 @@ fn resume(
             record.head = head;
             record.undo_from = record.steps.len();
             record.stages.clear();
+            record.new_folders.clear();
             transaction.forget_old_index()?;
         }
         let after = resolve(repo, &transaction, &mut record)?;

@@ -4,13 +4,15 @@
 //! `git read-tree -u` would overwrite ignored files; here every target and its parents are checked
 //! first. Moves are renames, so line-end and filter settings change no bytes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
 use super::files::{
-    content, exists, is_file, make_parents, remove_empty, remove_empty_parents, rename, write_new,
+    content, copy, exists, is_file, make_parents, remove_empty, remove_empty_parents, rename,
+    write_new,
 };
 use super::journal::{Journal, JournalRecord, Phase, VERSION};
 use super::steps::{ConflictStage, PathChange, edit_between};
@@ -19,7 +21,7 @@ use xtask_core::git::{Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_path;
 use xtask_core::progress::{self, Progress};
-use xtask_core::tree::{Entries, Oid, RepoPath, TreeEntry};
+use xtask_core::tree::{Entries, Oid, RepoPath};
 use xtask_core::{fault, if_there};
 
 pub struct Transaction<'a> {
@@ -75,18 +77,17 @@ impl Transaction<'_> {
         record.version = VERSION;
         fault::point()?;
         if !record.conflicts.is_empty() {
-            // A person may change a file in conflict that no step touches: that is put aside too.
             // Submodules and files that are not checked out can't be resolved in a file.
+            let stays = |path: &&RepoPath| {
+                let is_touched = |step: &PathChange| {
+                    step.target() == Some(*path) || step.vacated() == Some(*path)
+                };
+                is_file(&path.below(top)) && !record.steps.iter().any(is_touched)
+            };
             let ours = record.stages.iter().filter(|stage| stage.stage == 2);
-            for ConflictStage { path, .. } in ours {
-                let side = self.staged.get(path).and_then(TreeEntry::side);
-                let mut steps = record.steps.iter();
-                let is_touched =
-                    steps.any(|step| step.target() == Some(path) || step.vacated() == Some(path));
-                if let (Some(side), false, true) = (side, is_touched, is_file(&path.below(top))) {
-                    let (path, old, new) = (path.clone(), Some(side.clone()), side);
-                    record.steps.push(PathChange::Write { path, old, new });
-                }
+            record.ours = ours.map(|it| &it.path).filter(stays).cloned().collect();
+            for (number, path) in record.ours.iter().enumerate() {
+                copy(&path.below(top), &self.journal.our_file(number))?;
             }
         }
         let left = &record.steps[record.done..];
@@ -95,6 +96,14 @@ impl Transaction<'_> {
         let oids = self.hash_files(&files)?;
         self.check_unchanged(&record.head, &replaced)?;
         record.found.extend(replaced.into_iter().cloned().zip(oids));
+        let targets = left.iter().filter_map(PathChange::target);
+        let folders: BTreeSet<RepoPath> = targets.flat_map(RepoPath::ancestors).collect();
+        // A link to a folder has to make room for one.
+        let is_folder = |path: &Path| path.is_dir() && !path.is_symlink();
+        let is_new = |folder: &RepoPath| !is_folder(&folder.below(top));
+        // The deepest first, as an abort removes them.
+        let folders = folders.into_iter().rev().filter(is_new);
+        record.new_folders.extend(folders);
         let mut index = edit_between(&self.staged, after)?;
         // The record keeps the stages of resolved conflicts, because an abort needs them.
         if !record.conflicts.is_empty() {

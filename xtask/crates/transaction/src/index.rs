@@ -38,13 +38,16 @@ impl Transaction<'_> {
         // Our lock is recognized as another name of the file that is replaced here.
         self.remove_own_lock()?;
         let copy = self.journal.file(name);
-        // Make a new file: the live index may be another name of the old one. A git that was
-        // killed may have left the lock.
-        for stale in [&copy, &copy.with_added_extension("lock")] {
+        // Never write into `copy` itself: the live index may be another name of it, and a killed
+        // run leaves it whole.
+        let next = copy.with_extension("next");
+        // A git that was killed may have left the lock.
+        for stale in [&next, &next.with_added_extension("lock")] {
             if_there(fs_err::remove_file(stale))?;
         }
-        fs_err::copy(&self.repo.index_file, &copy)?;
-        self.scratch.edit_index(&copy, edit)
+        fs_err::copy(&self.repo.index_file, &next)?;
+        self.scratch.edit_index(&next, edit)?;
+        Ok(fs_err::rename(&next, &copy)?)
     }
 
     pub(crate) fn install_new_index(&self) -> Result<()> {

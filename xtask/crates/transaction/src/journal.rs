@@ -5,6 +5,7 @@
 //! xtask-migrate/journal.json   the record
 //! xtask-migrate/next           the file that the current step puts in place
 //! xtask-migrate/old/N          what step N took away
+//! xtask-migrate/ours/N         a copy of a file in conflict that no step touches
 //! xtask-migrate/index.*        the new index, and what it and the restored one were made from
 //! xtask-migrate/scratch        git's temporary files
 //! ```
@@ -71,8 +72,12 @@ pub struct JournalRecord {
     pub undo_from: usize,
     /// The hashes of the replaced files in the work tree, unfiltered.
     pub found: BTreeMap<RepoPath, Oid>,
+    /// The folders that the steps make.
+    pub new_folders: Vec<RepoPath>,
     pub conflicts: Vec<Conflict>,
     pub stages: Vec<ConflictStage>,
+    /// The files in conflict that stay in place, and that a person may change to resolve them.
+    pub ours: Vec<RepoPath>,
     /// What the task needs once the conflicts are resolved, in its own format.
     pub pending: Option<String>,
     /// Without one the journal ends once all is staged, and the task commits nothing.
@@ -169,7 +174,10 @@ impl Journal {
             ));
         }
         self.remove()?;
-        Ok(fs_err::create_dir_all(self.file("old"))?)
+        for folder in ["old", "ours"] {
+            fs_err::create_dir_all(self.file(folder))?;
+        }
+        Ok(())
     }
 
     /// Puts the record on disk, whole or not at all.
@@ -200,6 +208,10 @@ impl Journal {
 
     pub fn old_file(&self, number: usize) -> PathBuf {
         self.file(&format!("old/{number}"))
+    }
+
+    pub fn our_file(&self, number: usize) -> PathBuf {
+        self.file(&format!("ours/{number}"))
     }
 }
 

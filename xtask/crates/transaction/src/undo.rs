@@ -1,14 +1,13 @@
 //! Taking back what `apply` has done, step by step and in reverse.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::add_recovery_help;
 use super::apply::Transaction;
-use super::files::{
-    atomically, exists, is_file, make_parents, remove_empty_parents, rename, write_new,
-};
+use super::files::{atomically, exists, is_file, make_parents, rename, same_content, write_new};
 use super::journal::JournalRecord;
 use super::steps::PathChange;
 use xtask_core::outcome::UserError;
@@ -43,6 +42,22 @@ impl Transaction<'_> {
         let before = self.repo.entries(&record.before_tree)?;
         for number in (record.undo_from..record.steps.len()).rev() {
             self.undo_step(number, record, &before, &mut kept)?;
+        }
+        for (number, path) in record.ours.iter().enumerate() {
+            // A person may have changed it to resolve the conflict.
+            let (copy, place) = (self.journal.our_file(number), path.below(&self.repo.top));
+            let mode = |path: &Path| path.symlink_metadata().map(|data| data.mode());
+            if exists(&copy) && !(same_content(&copy, &place)? && mode(&copy)? == mode(&place)?) {
+                if exists(&place) {
+                    kept.push(self.keep(path, &place)?);
+                }
+                make_parents(&place)?;
+                rename(&copy, &place)?;
+            }
+        }
+        for folder in &record.new_folders {
+            // A folder that is not empty holds the user's files.
+            let _ = fs_err::remove_dir(folder.below(&self.repo.top));
         }
         self.restore_index(record, &before)?;
         self.journal.remove()?;
@@ -81,8 +96,13 @@ impl Transaction<'_> {
                 write_new(&self.objects, &place, &side)?;
             }
         }
-        let target = step.target();
-        target.map_or(Ok(()), |target| remove_empty_parents(target, top))
+        let is_new = |folder: &RepoPath| record.new_folders.contains(folder);
+        let above = step.target().into_iter().flat_map(RepoPath::ancestors);
+        for folder in above.take_while(is_new) {
+            // A folder that is not empty holds the user's files.
+            let _ = fs_err::remove_dir(folder.below(top));
+        }
+        Ok(())
     }
 
     /// Moves a file with the user's changes into the git directory.

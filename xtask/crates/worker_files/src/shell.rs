@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::is_one_of;
+use xtask_core::sglang;
 
 pub use command::{ServerFlag, started_through};
 pub use condition::{Condition, ConditionalFlag, NOT, NOT_SET};
@@ -23,8 +24,6 @@ pub struct Word {
     pub range: Range<usize>,
     /// Whether it is an alternative to the word before it, like another value of a loop.
     pub choice: bool,
-    /// Whether a variable holds it.
-    held: bool,
 }
 
 impl Word {
@@ -33,15 +32,14 @@ impl Word {
             text: text.into(),
             range: range.clone(),
             choice: false,
-            held: false,
         }
     }
 
-    /// Whether it is a flag whose value may be the next word. The value of a flag that a variable
-    /// holds is in the variable, too: `"${ARGS[@]}" $EXTRA`.
+    /// Whether it is a flag whose value may be the next word. What the shell fills in behind a
+    /// switch is arguments: `"${ARGS[@]}" $EXTRA`.
     fn may_take(&self, next: &Self) -> bool {
         let is_flag = self.text.starts_with("--") && !self.text.contains('=');
-        is_flag && (!self.held || next.held)
+        is_flag && !(next.text.starts_with(['$', '`']) && sglang::is_switch(&self.text))
     }
 }
 

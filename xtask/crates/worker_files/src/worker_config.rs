@@ -52,9 +52,14 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
     };
     let highest = |a: &&Member, b: &&Member| sglang::order(&a.key, &b.key);
     if let Some(highest) = versions.iter().max_by(highest) {
-        let shown: BTreeSet<String> = keys(highest).into_iter().collect();
+        // `latest` is no number that could be compared.
+        let is_word = |version: &&Member| !version.key.starts_with(|c: char| c.is_ascii_digit());
+        let words = versions.iter().filter(is_word);
+        let shown: BTreeSet<String> = words.chain([highest]).flat_map(keys).collect();
         let listed: BTreeSet<String> = versions.iter().flat_map(keys).collect();
-        rows.retain(|(key, _)| shown.contains(*key) || !listed.contains(*key));
+        if !shown.is_empty() {
+            rows.retain(|(key, _)| shown.contains(*key) || !listed.contains(*key));
+        }
         let version = &highest.value;
         let one = |key: &str| text(source, version.get(key)?);
         form.image = one("imageName");

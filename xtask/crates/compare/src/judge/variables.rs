@@ -108,7 +108,7 @@ impl<'a> Judge<'a> {
             differences.extend(Self::differences(old, new, Some(&["how"])));
         }
         match (drove, drives) {
-            (Some(was), Some(is)) if was == is || has_effect(new, was) => {}
+            (Some(was), Some(is)) if was == is || self.still_drives(id, was) => {}
             (Some(was), Some(is)) if self.same_flag(was, is) => {
                 notes.push(format!("It drives {is} now, which is the same as {was}."));
             }
@@ -157,6 +157,14 @@ impl<'a> Judge<'a> {
         Item::new(id, Verdict::Changed, old, new)
             .why(format!("{}.", differences.join("; ")))
             .help("Endpoints that leave it unset, or set it as before, behave differently: give it back what it had, or record why not.")
+    }
+
+    /// Whether the new worker has the variable decide on a flag, among others.
+    fn still_drives(&self, id: &str, flag: &str) -> bool {
+        let from = self.new.attribute(&format!("flag:{flag}"), "from");
+        let mut names = from.unwrap_or_default().split(' ');
+        id.strip_prefix("env:")
+            .is_some_and(|own| names.any(|name| name == own))
     }
 
     /// What both workers do where a variable is not set. What drives a flag is compared as what is
@@ -343,12 +351,6 @@ pub fn show(value: Option<&str>) -> String {
         Some("") => "no value".to_owned(),
         Some(value) => format!("`{value}`"),
     }
-}
-
-/// Whether one of the words of a variable gives this flag.
-fn has_effect(fact: &Fact, flag: &str) -> bool {
-    let mut effects = fact.get("effects").unwrap_or_default().split(" | ");
-    effects.any(|effect| effect.split(' ').any(|word| word == flag))
 }
 
 /// The words that switch a variable on; `None` where its use is of another kind.

@@ -433,6 +433,7 @@ impl Reader<'_> {
     fn take_flags_and_reads(&mut self, job: &Job) {
         let runs = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
+        let switches = job.run.script.switches();
         let mut switched: Vec<(String, FlagMapping)> = Vec::new();
         for command in &job.run.script.commands {
             let Some(given) = command.server_flags() else {
@@ -468,7 +469,7 @@ impl Reader<'_> {
                 let from = given.from.into_iter().map(|name| (name, FlagKind::Value));
                 let mut from: Vec<_> = from.collect();
                 if from.is_empty() {
-                    from = job.run.script.switches(&given.flag);
+                    from = switches.get(&*given.flag).cloned().unwrap_or_default();
                     switched.extend(from.iter().cloned().map(|(name, how)| {
                         let flag = given.flag.clone();
                         (name, FlagMapping { flag, how })
@@ -515,10 +516,16 @@ fn interpreted(read: &Variable, drives: Option<&FlagMapping>) -> Option<String> 
         Some(FlagKind::Switch { words }) => words.as_slice(),
         _ => &[],
     };
+    let is_switch = drives.is_some_and(|drives| drives.how != FlagKind::Value);
     match words {
-        [word] if word == NOT_SET => Some("not truthy".to_owned()),
-        [word] if word.starts_with(NOT) => compared.map(|text| text.replace("== ", "!= ")),
-        _ => compared,
+        [] if is_switch => compared.or(Some("truthy".to_owned())),
+        [word] if word == NOT_SET => compared.or(Some("not truthy".to_owned())),
+        [word] if word.starts_with(NOT) => match compared {
+            Some(one) if !one.contains(", ") => Some(one.replace("== ", "!= ")),
+            compared => compared.or(Some(word.clone())),
+        },
+        [] => compared,
+        words => compared.or(Some(words.join(", "))),
     }
 }
 

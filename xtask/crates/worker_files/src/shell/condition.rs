@@ -1,6 +1,6 @@
 //! The conditions of a script, and the flags that it writes below them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Script;
 use crate::FlagKind;
@@ -28,6 +28,17 @@ pub const NOT: &str = "not ";
 pub const NOT_SET: &str = "not set";
 
 impl Condition {
+    /// What people write is short; the rest is not kept for each flag below it.
+    pub fn new(variable: String, word: Option<String>, if_empty: bool) -> Option<Self> {
+        const LONGEST: usize = 200;
+        let length = variable.len() + word.as_ref().map_or(0, String::len);
+        (length <= LONGEST).then_some(Self {
+            variable,
+            word,
+            if_empty,
+        })
+    }
+
     pub fn negate(&mut self) {
         self.if_empty = !self.if_empty;
     }
@@ -44,18 +55,31 @@ impl Condition {
 }
 
 impl Script {
-    /// The variables that decide whether a flag is written. None do if the script writes it
-    /// somewhere without a condition.
-    pub fn switches(&self, flag: &str) -> Vec<(String, FlagKind)> {
-        let written = self.flags.iter().filter(|written| written.flag == flag);
-        let conditions: Option<Vec<&Condition>> =
-            written.map(|written| written.condition.as_ref()).collect();
-        let mut words: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for condition in conditions.unwrap_or_default() {
-            let known = words.entry(&condition.variable).or_default();
-            known.extend(condition.values().filter(|word| !known.contains(word)));
+    /// The variables that decide whether a flag is written, for each flag that the script nowhere
+    /// writes without a condition.
+    pub fn switches(&self) -> BTreeMap<&str, Vec<(String, FlagKind)>> {
+        type Words<'s> = BTreeMap<&'s str, BTreeSet<String>>;
+        let mut found: BTreeMap<&str, Option<Words<'_>>> = BTreeMap::new();
+        for written in &self.flags {
+            let known = found
+                .entry(&written.flag)
+                .or_insert_with(|| Some(Words::new()));
+            match (&written.condition, known.as_mut()) {
+                (Some(condition), Some(words)) => {
+                    let words = words.entry(&condition.variable).or_default();
+                    words.extend(condition.values());
+                }
+                _ => *known = None,
+            }
         }
-        let switch = |(name, words): (&str, _)| (name.to_owned(), FlagKind::Switch { words });
-        words.into_iter().map(switch).collect()
+        let switch = |(name, words): (&str, BTreeSet<String>)| {
+            let words = words.into_iter().collect();
+            (name.to_owned(), FlagKind::Switch { words })
+        };
+        let found = found.into_iter();
+        let found = found.filter_map(|(flag, words)| Some((flag, words?)));
+        found
+            .map(|(flag, words)| (flag, words.into_iter().map(switch).collect()))
+            .collect()
     }
 }

@@ -45,13 +45,15 @@ pub fn parse_with(text: &str, given: &BTreeMap<String, String>) -> Script {
 
 /// Reads a script that is called with these words, with what the files that it sources set.
 pub fn parse_called(text: &str, arguments: &[Word], sourced: &[String]) -> Script {
-    let mut values = Values::default();
+    let (mut values, mut flags) = (Values::default(), Vec::new());
     for before in sourced {
         let mut parser = Parser::new(before, values, 1);
         parser.commands(None);
         values = parser.values;
+        flags.append(&mut parser.script.flags);
     }
     let mut parser = Parser::new(text, values, 0);
+    parser.script.flags = flags;
     let numbers = (1..10).map(|number: usize| number.to_string());
     for (name, word) in numbers.zip(arguments) {
         parser.values.put(&name, ShellValue::one(&*word.text));
@@ -83,8 +85,16 @@ struct Parser<'a> {
     script: Script,
     command: Command,
     values: Values,
-    /// The conditions around the blocks that are open.
-    outer: Vec<Option<Condition>>,
+    /// The condition that each open block stands below.
+    blocks: Vec<Option<Condition>>,
+    /// Whether each open brace began such a block.
+    brace_blocks: Vec<bool>,
+    /// Whether the condition of a block is being read.
+    in_condition: bool,
+    /// Whether the list of commands goes on behind the line.
+    is_continued: bool,
+    /// How many flags were written before the command.
+    flags_before: usize,
     /// Whether `!` stands before the next condition.
     negated: bool,
     /// The condition that what follows stands below.
@@ -217,8 +227,8 @@ impl<'a> Parser<'a> {
             b'\n' => {
                 self.end_command();
                 self.at += 1;
-                if self.outer.is_empty() {
-                    self.guard = None;
+                if !self.is_continued {
+                    self.end_list();
                 }
                 self.here_documents();
             }
@@ -233,6 +243,7 @@ impl<'a> Parser<'a> {
             }
             b';' => {
                 self.end_command();
+                self.end_list();
                 self.at += 1;
                 if matches!(self.peek(), Some(b';' | b'&')) {
                     self.at += 1;
@@ -257,12 +268,16 @@ impl<'a> Parser<'a> {
         self.at += 1;
         if self.peek() == Some(byte) {
             self.at += 1;
-            if byte == b'|' {
-                self.negate_guard();
+            self.is_continued = true;
+            if byte == b'|' && self.guard != self.around(1) {
+                self.guard.iter_mut().for_each(Condition::negate);
             }
         } else if byte == b'|' {
+            self.is_continued = true;
             self.at += usize::from(self.peek() == Some(b'&'));
             self.command.piped = true;
+        } else {
+            self.end_list();
         }
     }
 
@@ -322,13 +337,11 @@ impl<'a> Parser<'a> {
                     if let Some((subject, _)) = self.cases.last().cloned() {
                         self.note_comparison(&subject, format!("in [{}]", words.replace('|', ",")));
                         let name = variables(&subject).into_iter().next();
-                        self.guard = name
-                            .filter(|_| words != "*")
-                            .map(|(variable, _)| Condition {
-                                variable,
-                                if_empty: words.is_empty(),
-                                word: Some(words.replace('|', " ")).filter(|word| !word.is_empty()),
-                            });
+                        let name = name.filter(|_| words != "*");
+                        let word = Some(words.replace('|', " ")).filter(|word| !word.is_empty());
+                        let condition =
+                            name.and_then(|(name, _)| Condition::new(name, word, words.is_empty()));
+                        self.begin_branch(condition.or_else(|| self.around(2)));
                     }
                     self.at += 1;
                     break;
@@ -410,6 +423,7 @@ impl<'a> Parser<'a> {
 
     /// Reads a word and gives it to the command.
     fn word(&mut self) {
+        self.is_continued = false;
         let start = self.at;
         let opener = self.command.words.first().map(|word| word.text.as_str());
         let first = opener.is_none();
@@ -467,16 +481,34 @@ impl<'a> Parser<'a> {
         self.command.words.extend(words);
     }
 
+    /// The condition of the innermost open block, or of the one around it.
+    fn around(&self, level: usize) -> Option<Condition> {
+        let at = self.blocks.len().checked_sub(level)?;
+        self.blocks[at].clone()
+    }
+
     fn open_block(&mut self) {
-        self.outer.push(self.guard.clone());
+        self.blocks.push(self.guard.clone());
     }
 
     fn close_block(&mut self) {
-        self.guard = self.outer.pop().flatten();
+        self.blocks.pop();
+        self.guard = self.around(1);
     }
 
-    fn negate_guard(&mut self) {
-        self.guard.iter_mut().for_each(Condition::negate);
+    /// The next commands of the innermost block stand below a condition.
+    fn begin_branch(&mut self, condition: Option<Condition>) {
+        if let Some(block) = self.blocks.last_mut() {
+            block.clone_from(&condition);
+        }
+        self.guard = condition;
+    }
+
+    /// What follows does not depend on the tests before it, unless they are a block's condition.
+    fn end_list(&mut self) {
+        if !self.in_condition {
+            self.guard = self.around(1);
+        }
     }
 
     /// Notes the flags in a text of the script.
@@ -493,13 +525,40 @@ impl<'a> Parser<'a> {
     /// Words of the grammar; true where the command itself is yet to come.
     fn keyword(&mut self, word: &str) -> bool {
         match word {
-            "if" | "while" | "until" => self.open_block(),
+            "if" | "while" | "until" => {
+                self.open_block();
+                self.in_condition = true;
+            }
+            "then" | "do" => {
+                self.in_condition = false;
+                self.begin_branch(self.guard.clone());
+            }
+            "elif" => {
+                self.begin_branch(self.around(2));
+                self.in_condition = true;
+            }
+            "else" => {
+                let mut condition = self.around(1);
+                if condition != self.around(2) {
+                    condition.iter_mut().for_each(Condition::negate);
+                }
+                self.begin_branch(condition);
+            }
             "fi" | "done" => self.close_block(),
-            "elif" => self.guard = self.outer.last().cloned().flatten(),
-            "else" => self.negate_guard(),
             "!" => self.negated = !self.negated,
-            "{" => self.braces += 1,
+            "{" => {
+                self.braces += 1;
+                // `[ -n "$NAME" ] && {`
+                let is_block = self.guard != self.around(1);
+                self.brace_blocks.push(is_block);
+                if is_block {
+                    self.open_block();
+                }
+            }
             "}" => {
+                if self.brace_blocks.pop() == Some(true) {
+                    self.close_block();
+                }
                 self.braces = self.braces.saturating_sub(1);
                 let braces = self.braces;
                 self.functions.pop_if(|at| *at >= braces);
@@ -508,7 +567,6 @@ impl<'a> Parser<'a> {
                 self.cases.pop();
                 self.close_block();
             }
-            "then" | "do" => {}
             _ => return false,
         }
         true

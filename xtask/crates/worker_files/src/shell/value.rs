@@ -49,10 +49,18 @@ impl Values {
 
     /// What another shell sees that runs this text.
     pub fn used_in(&self, text: &str) -> Self {
-        let names: BTreeSet<String> = variables(text).into_iter().map(|(name, _)| name).collect();
-        let mut used = self.clone();
-        used.known.retain(|name, _| names.contains(name));
-        used.set.retain(|name| names.contains(name));
+        let mut used = Self {
+            exhausted: self.exhausted,
+            ..Self::default()
+        };
+        for (name, _) in variables(text) {
+            if let Some(value) = self.known.get(&name) {
+                used.known.insert(name.clone(), value.clone());
+            }
+            if self.set.contains(&name) {
+                used.set.insert(name);
+            }
+        }
         used
     }
 

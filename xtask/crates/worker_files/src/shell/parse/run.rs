@@ -138,10 +138,19 @@ impl Parser<'_> {
         for document in &mut self.documents {
             document.command.get_or_insert(index);
         }
+        let flags_before = std::mem::replace(&mut self.flags_before, self.script.flags.len());
         if command.words.is_empty() && command.writes.is_empty() && self.documents.is_empty() {
             return;
         }
         command.start = command::start(&command.words);
+        let is_negated = std::mem::take(&mut self.negated);
+        // Flags of other programs are none of SGLang's.
+        const HOLDING: &str = "set export local declare typeset readonly eval sh bash dash";
+        let is_other = !command.words.is_empty() && !is_one_of(HOLDING, command.program());
+        if is_other && command.server_flags().is_none() {
+            self.script.flags.truncate(flags_before);
+            self.flags_before = flags_before;
+        }
         let is_all = |word: &&Word| matches!(&*word.text, "$@" | "${@}" | "$*" | "${*}");
         if let Some(all) = command.words.iter().find(is_all)
             && !self.functions.is_empty()
@@ -155,7 +164,7 @@ impl Parser<'_> {
         if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word)) {
             return;
         }
-        self.builtin(&command);
+        self.builtin(&command, is_negated);
         command.exports = self.exports_all;
         self.resolve_xargs(&mut command);
         let nested = nested(&command);
@@ -182,16 +191,17 @@ impl Parser<'_> {
         }
     }
 
-    fn builtin(&mut self, command: &Command) {
+    fn builtin(&mut self, command: &Command, is_negated: bool) {
         let words = command.run();
         let texts = || words.iter().map(|word| word.text.as_str());
-        let outer = std::mem::take(&mut self.negated);
         match command.program() {
             "[" | "[[" | "test" => {
                 let empty = texts().any(|text| matches!(text, "-z" | ""));
                 let negated = texts().any(|text| matches!(text, "!" | "!="));
-                let asks = empty || words.len() <= 3 || texts().any(|text| text == "-n");
-                let is_negated = negated != outer;
+                let inner = texts().filter(|text| !is_one_of("[ [[ test ] ]] !", text));
+                let asks = empty || inner.count() == 1 || texts().any(|text| text == "-n");
+                // `! [ ... ]`, `[ ! ... ]`, or a word that is another one.
+                let is_negated = negated != is_negated;
                 let mut word = None;
                 for three in words.windows(3) {
                     let [left, operator, right] = three else {
@@ -212,11 +222,8 @@ impl Parser<'_> {
                 let word = word.filter(|_| !asks);
                 let mut names = words.iter().flat_map(|word| variables(&word.text));
                 let name = names.next().filter(|_| asks || word.is_some());
-                self.guard = name.map(|(variable, _)| Condition {
-                    variable,
-                    word,
-                    if_empty: empty != is_negated,
-                });
+                self.guard =
+                    name.and_then(|(name, _)| Condition::new(name, word, empty != is_negated));
             }
             "shift" => {
                 for name in "@ 1 2 3 4 5 6 7 8 9".split(' ') {

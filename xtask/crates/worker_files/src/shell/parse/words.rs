@@ -133,7 +133,7 @@ impl Parser<'_> {
                 self.script.reads[index].default.get_or_insert(text.clone());
             }
             self.seen.insert(name.to_owned(), Vec::new());
-        } else if !self.outer.is_empty() && variables(&text).iter().all(|(used, _)| used != name) {
+        } else if !self.blocks.is_empty() && variables(&text).iter().all(|(used, _)| used != name) {
             let from_outside = self.seen.contains_key(name) && !self.values.is_set(name);
             let before = from_outside.then(|| format!("${name}"));
             self.values.put_conditionally(name, text, before);
@@ -436,10 +436,7 @@ impl Parser<'_> {
         {
             // A variable alone may be many words.
             let texts = match value {
-                ShellValue::Array(words) => {
-                    let held = words.iter().cloned();
-                    return held.map(|word| Word { held: true, ..word }).collect();
-                }
+                ShellValue::Array(words) => return words.clone(),
                 ShellValue::Any(texts) => texts,
             };
             for text in texts {
@@ -450,9 +447,6 @@ impl Parser<'_> {
                 };
                 let is_first = std::iter::once(true).chain(std::iter::repeat(false));
                 words.extend(pieces.into_iter().zip(is_first).map(choice));
-            }
-            for word in &mut words {
-                word.held = true;
             }
         } else {
             let mut texts = vec![String::new()];
