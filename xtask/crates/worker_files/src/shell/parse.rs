@@ -85,8 +85,12 @@ struct Parser<'a> {
     script: Script,
     command: Command,
     values: Values,
-    /// The condition that each open block stands below.
-    blocks: Vec<Option<Condition>>,
+    blocks: Vec<Block>,
+    /// How many blocks are open around the substitution that is being read, and the condition that
+    /// it stands below.
+    base: (usize, Option<Condition>),
+    /// The condition with which the list before ended.
+    last: Option<Condition>,
     /// Whether each open brace began such a block.
     brace_blocks: Vec<bool>,
     /// Whether the condition of a block is being read.
@@ -116,6 +120,14 @@ struct Parser<'a> {
     /// Whether a backtick ends what is read.
     ticks: bool,
     filled: usize,
+}
+
+/// A block that is open: `if`, a loop, `case`, or a brace behind a test.
+struct Block {
+    /// The condition that all of it stands below.
+    entry: Option<Condition>,
+    /// The condition of the branch that is being read.
+    branch: Option<Condition>,
 }
 
 impl<'a> Parser<'a> {
@@ -189,9 +201,17 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// Reads commands up to `until`, or to the end.
-    fn commands(&mut self, until: Option<u8>) {
+    /// Reads commands up to `until`, or to the end. They stand below the condition around them;
+    /// gives the one with which they end.
+    fn commands(&mut self, until: Option<u8>) -> Option<Condition> {
         self.deeper(|parser| {
+            let guard = parser.guard.clone();
+            let base = (parser.blocks.len(), guard.clone());
+            let base = std::mem::replace(&mut parser.base, base);
+            let in_condition = std::mem::take(&mut parser.in_condition);
+            let negated = std::mem::take(&mut parser.negated);
+            let flags = parser.script.flags.len();
+            let flags_before = std::mem::replace(&mut parser.flags_before, flags);
             let command = std::mem::take(&mut parser.command);
             let cases = std::mem::take(&mut parser.cases);
             let loops = parser.loops.take();
@@ -209,11 +229,17 @@ impl<'a> Parser<'a> {
             }
             parser.end_command();
             parser.here_documents();
+            parser.blocks.truncate(parser.base.0);
+            parser.base = base;
+            parser.in_condition = in_condition;
+            parser.negated = negated;
+            parser.flags_before = flags_before;
             parser.command = command;
             parser.cases = cases;
             parser.loops = loops;
             parser.ticks = ticks;
-        });
+            std::mem::replace(&mut parser.guard, guard)
+        })
     }
 
     fn token(&mut self, byte: u8) {
@@ -308,7 +334,9 @@ impl<'a> Parser<'a> {
         }
         self.at = inside;
         self.end_command();
-        self.commands(Some(b')'));
+        // `( [ -z "$NAME" ] ) &&`
+        let left = self.commands(Some(b')'));
+        self.guard = left.or(self.guard.take());
     }
 
     fn define(&mut self, function: &str) {
@@ -368,7 +396,8 @@ impl<'a> Parser<'a> {
         let operator = self.slice(start..self.at);
         if matches!(operator, "<" | ">") && self.peek() == Some(b'(') {
             self.at += 1;
-            return self.commands(Some(b')'));
+            self.commands(Some(b')'));
+            return;
         }
         if operator == "<<" {
             let strips = self.peek() == Some(b'-');
@@ -483,23 +512,29 @@ impl<'a> Parser<'a> {
 
     /// The condition of the innermost open block, or of the one around it.
     fn around(&self, level: usize) -> Option<Condition> {
-        let at = self.blocks.len().checked_sub(level)?;
-        self.blocks[at].clone()
+        let (base, condition) = &self.base;
+        match self.blocks.len().checked_sub(level) {
+            Some(at) if at >= *base => self.blocks[at].branch.clone(),
+            _ => condition.clone(),
+        }
     }
 
     fn open_block(&mut self) {
-        self.blocks.push(self.guard.clone());
+        let [entry, branch] = [(); 2].map(|()| self.guard.clone());
+        self.blocks.push(Block { entry, branch });
     }
 
+    /// What follows a block in its list stands below what the block stood below.
     fn close_block(&mut self) {
-        self.blocks.pop();
-        self.guard = self.around(1);
+        let is_own = self.blocks.len() > self.base.0;
+        let block = self.blocks.pop_if(|_| is_own);
+        self.guard = block.map_or_else(|| self.around(1), |block| block.entry);
     }
 
     /// The next commands of the innermost block stand below a condition.
     fn begin_branch(&mut self, condition: Option<Condition>) {
         if let Some(block) = self.blocks.last_mut() {
-            block.clone_from(&condition);
+            block.branch.clone_from(&condition);
         }
         self.guard = condition;
     }
@@ -507,7 +542,8 @@ impl<'a> Parser<'a> {
     /// What follows does not depend on the tests before it, unless they are a block's condition.
     fn end_list(&mut self) {
         if !self.in_condition {
-            self.guard = self.around(1);
+            let around = self.around(1);
+            self.last = std::mem::replace(&mut self.guard, around);
         }
     }
 
@@ -556,8 +592,10 @@ impl<'a> Parser<'a> {
                 }
             }
             "}" => {
-                if self.brace_blocks.pop() == Some(true) {
-                    self.close_block();
+                match self.brace_blocks.pop() {
+                    Some(true) => self.close_block(),
+                    // `{ [ -z "$NAME" ]; } &&`
+                    _ => self.guard = self.last.take().or(self.guard.take()),
                 }
                 self.braces = self.braces.saturating_sub(1);
                 let braces = self.braces;

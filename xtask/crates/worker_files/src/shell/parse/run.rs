@@ -140,6 +140,8 @@ impl Parser<'_> {
         }
         let flags_before = std::mem::replace(&mut self.flags_before, self.script.flags.len());
         if command.words.is_empty() && command.writes.is_empty() && self.documents.is_empty() {
+            // `if ! VALUE=$(program)`
+            self.negated &= command.sets.is_empty();
             return;
         }
         command.start = command::start(&command.words);
@@ -240,8 +242,13 @@ impl Parser<'_> {
                 self.values.put("@", ShellValue::Array(words[2..].to_vec()));
             }
             "read" | "mapfile" | "readarray" | "getopts" | "unset" => {
-                for text in texts().skip(1).filter(|text| is_name(text)) {
-                    self.values.forget(text);
+                let names: Vec<&str> = texts().skip(1).filter(|text| is_name(text)).collect();
+                match (&command.input, names.as_slice()) {
+                    // `read -a WORDS <<< "$EXTRA_ARGS"`
+                    (Some((text, _)), [name]) if command.program() == "read" => {
+                        self.values.put(name, ShellValue::one(&**text));
+                    }
+                    _ => names.iter().for_each(|name| self.values.forget(name)),
                 }
             }
             "printf" if command.word(1) == "-v" => self.values.forget(command.word(2)),

@@ -115,10 +115,10 @@ impl Parser<'_> {
 
     /// Whether a variable of the environment is empty here: what it is set to is its default.
     fn is_default_of(&self, name: &str) -> bool {
-        let guard = self.guard.as_ref();
-        let is_empty = |guard: &Condition| guard.variable == name && guard.if_empty;
-        guard.is_some_and(|guard| is_empty(guard) && guard.word.is_none())
-            && !self.values.is_set(name)
+        let is_empty = |condition: &Condition| {
+            condition.variable == name && condition.if_empty && condition.word.is_none()
+        };
+        self.guard.as_ref().is_some_and(is_empty) && !self.values.is_set(name)
     }
 
     fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
