@@ -120,7 +120,7 @@ impl Official {
 
     /// The revision that a worker without its history has the most files of, and how many.
     fn most_similar(&self, ours: &Entries, layout: Layout) -> Option<(&Revision, usize)> {
-        // `max_by_key` takes the last of equals, and the newest shall win.
+        // `max_by_key` takes the last of equals, and the newest should win.
         let revisions = self.revisions.iter().rev().filter(|it| it.is(layout));
         let counted = revisions.map(|revision| (revision, count_same(&revision.files, ours)));
         let alike = counted.filter(|(_, count)| *count >= MIN_SAME);

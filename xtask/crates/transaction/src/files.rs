@@ -123,18 +123,32 @@ pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes a folder if it holds only folders; returns whether it did.
+/// Removes a folder if it holds only folders; returns whether it did. Otherwise nothing is removed.
 pub fn remove_empty(folder: &Path) -> Result<bool> {
+    let is_empty = holds_only_folders(folder)?;
+    if is_empty {
+        remove_folders(folder)?;
+    }
+    Ok(is_empty)
+}
+
+fn holds_only_folders(folder: &Path) -> Result<bool> {
     if folder.is_symlink() || !folder.is_dir() {
         return Ok(false);
     }
     for item in fs_err::read_dir(folder)? {
-        if !remove_empty(&item?.path())? {
+        if !holds_only_folders(&item?.path())? {
             return Ok(false);
         }
     }
-    fs_err::remove_dir(folder)?;
     Ok(true)
+}
+
+fn remove_folders(folder: &Path) -> Result<()> {
+    for item in fs_err::read_dir(folder)? {
+        remove_folders(&item?.path())?;
+    }
+    Ok(fs_err::remove_dir(folder)?)
 }
 
 #[cfg(test)]
@@ -157,5 +171,24 @@ mod tests {
         rename(&from, &to).unwrap();
         assert_eq!(fs_err::read(&to).unwrap(), b"ours");
         fs_err::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn folders_go_together_or_not_at_all() {
+        let folder = std::env::temp_dir().join(format!("folders-{}", std::process::id()));
+        // Some of them are listed before the one with a file, in whatever order that is.
+        let empty: Vec<_> = (0..20)
+            .map(|number| folder.join(format!("{number}/empty")))
+            .collect();
+        for empty in &empty {
+            fs_err::create_dir_all(empty).unwrap();
+        }
+        fs_err::create_dir_all(folder.join("b")).unwrap();
+        fs_err::write(folder.join("b/file"), "somebody's").unwrap();
+        assert!(!remove_empty(&folder).unwrap());
+        assert!(empty.iter().all(|empty| empty.is_dir()));
+        fs_err::remove_file(folder.join("b/file")).unwrap();
+        assert!(remove_empty(&folder).unwrap());
+        assert!(!folder.exists());
     }
 }

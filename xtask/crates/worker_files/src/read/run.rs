@@ -49,7 +49,7 @@ impl Job {
         matches!(self.when, When::Build | When::Part)
     }
 
-    /// Where a range of the script lies in the file.
+    /// A range of the script, in bytes of the file.
     pub fn in_file(&self, range: &Range<usize>) -> Range<usize> {
         range.start + self.run.base..range.end + self.run.base
     }

@@ -17,7 +17,8 @@ pub struct ConditionalFlag {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     pub variable: String,
-    /// The word that it is compared with, with the operator unless that is `=`.
+    /// The word that it is compared with, with the operator unless that is `=`. The words of a
+    /// pattern of `case` have `|` between them.
     pub word: Option<String>,
     /// Whether the condition is true if the variable is empty.
     pub if_empty: bool,
@@ -44,12 +45,12 @@ impl Condition {
     }
 
     /// The values for which it is true, in words; nothing where any value will do.
-    fn values(&self) -> Option<String> {
+    fn values(&self) -> Vec<String> {
         match (&self.word, self.if_empty) {
-            (Some(word), false) => Some(word.clone()),
-            (Some(word), true) => Some(format!("{NOT}{word}")),
-            (None, false) => None,
-            (None, true) => Some(NOT_SET.to_owned()),
+            (Some(word), false) => word.split('|').map(str::to_owned).collect(),
+            (Some(word), true) => vec![format!("{NOT}{word}")],
+            (None, false) => Vec::new(),
+            (None, true) => vec![NOT_SET.to_owned()],
         }
     }
 }

@@ -366,7 +366,7 @@ impl<'a> Parser<'a> {
                         self.note_comparison(&subject, format!("in [{}]", words.replace('|', ",")));
                         let name = variables(&subject).into_iter().next();
                         let name = name.filter(|_| words != "*");
-                        let word = Some(words.replace('|', " ")).filter(|word| !word.is_empty());
+                        let word = Some(words.clone()).filter(|word| !word.is_empty());
                         let condition =
                             name.and_then(|(name, _)| Condition::new(name, word, words.is_empty()));
                         self.begin_branch(condition.or_else(|| self.around(2)));
