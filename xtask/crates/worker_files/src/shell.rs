@@ -13,7 +13,7 @@ use crate::is_one_of;
 use xtask_core::sglang;
 
 pub use command::{ServerFlag, started_through};
-pub use condition::{Condition, ConditionalFlag, NOT, NOT_SET};
+pub use condition::{Condition, Guard, NOT, NOT_SET, OR, WrittenFlag, compared_words};
 pub use parse::{exec, parse, parse_called, parse_with};
 
 /// A word of a command, quotes removed and known variables filled in.
@@ -84,7 +84,7 @@ pub struct Script {
     pub sets: Vec<(String, String, Range<usize>)>,
     /// Those of them that the programs see which it starts.
     pub exports: Vec<(String, String, Range<usize>)>,
-    pub flags: Vec<ConditionalFlag>,
+    pub flags: Vec<WrittenFlag>,
     /// What was not understood: where, and why.
     pub unread: Vec<(Range<usize>, &'static str)>,
 }

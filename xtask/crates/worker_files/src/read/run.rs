@@ -13,7 +13,7 @@ use super::{
     Source, Step, Unread, is_supervisor, last_part, packages, shell,
 };
 use crate::is_one_of;
-use crate::shell::{Command, NOT, NOT_SET, Script, Variable, Word};
+use crate::shell::{Command, NOT, NOT_SET, OR, Script, Variable, Word};
 use crate::steps;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -456,6 +456,7 @@ impl Reader<'_> {
                         how: FlagKind::Value,
                     });
                 }
+                let written = given.value.clone();
                 let value = match given.value {
                     None => FlagValue::Alone,
                     Some(_) if !given.from.is_empty() => FlagValue::Env,
@@ -469,7 +470,7 @@ impl Reader<'_> {
                 let from = given.from.into_iter().map(|name| (name, FlagKind::Value));
                 let mut from: Vec<_> = from.collect();
                 if from.is_empty() {
-                    from = switches.get(&*given.flag).cloned().unwrap_or_default();
+                    from = switches.of(&given.flag, written.as_deref());
                     switched.extend(from.iter().cloned().map(|(name, how)| {
                         let flag = given.flag.clone();
                         (name, FlagMapping { flag, how })
@@ -525,6 +526,7 @@ fn interpreted(read: &Variable, drives: Option<&FlagMapping>) -> Option<String> 
             compared => compared.or(Some(word.clone())),
         },
         [] => compared,
+        words if words.iter().any(|word| word.starts_with(OR)) => Some(words.join(", ")),
         words => compared.or(Some(words.join(", "))),
     }
 }

@@ -1,17 +1,23 @@
 //! The conditions of a script, and the flags that it writes below them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::Script;
-use crate::FlagKind;
+use super::{Script, Word, variables};
+use crate::{FlagKind, is_one_of};
 
-/// A flag in the text of a script, and the condition that it stands below.
+/// A flag in the text of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConditionalFlag {
+pub struct WrittenFlag {
     pub flag: String,
-    /// Nothing where the script always writes it.
-    pub condition: Option<Condition>,
+    /// The plain word behind it.
+    pub value: Option<String>,
+    pub guard: Guard,
 }
+
+/// The conditions that a part of a script stands below, the outermost first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guard(Arc<[Condition]>);
 
 /// A test of one variable: `[ "$NAME" = true ]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +28,48 @@ pub struct Condition {
     pub word: Option<String>,
     /// Whether the condition is true if the variable is empty.
     pub if_empty: bool,
+    /// Whether it suffices if the condition before it is true.
+    pub is_alternative: bool,
 }
 
 /// Stands before the word of a negated condition.
 pub const NOT: &str = "not ";
 pub const NOT_SET: &str = "not set";
+/// Stands before the word of a condition that is an alternative to the one before it.
+pub const OR: &str = "or ";
+
+impl Guard {
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn last(&self) -> Option<&Condition> {
+        self.0.last()
+    }
+
+    /// The guard with further conditions. What people write is short; more is not kept.
+    pub fn and(&self, more: impl IntoIterator<Item = Condition>) -> Self {
+        const MOST: usize = 8;
+        let mut all = self.0.to_vec();
+        for condition in more {
+            match all.last_mut() {
+                Some(last) if condition.extends(last) => last.add_word(condition),
+                _ => all.push(condition),
+            }
+        }
+        all.truncate(MOST);
+        Self(all.into())
+    }
+
+    /// The guard with all but the outermost conditions negated.
+    pub fn negated_from(&self, outermost: usize) -> Self {
+        let mut all = self.0.to_vec();
+        for condition in all.iter_mut().skip(outermost) {
+            condition.if_empty = !condition.if_empty;
+        }
+        Self(all.into())
+    }
+}
 
 impl Condition {
     /// What people write is short; the rest is not kept for each flag below it.
@@ -37,50 +80,131 @@ impl Condition {
             variable,
             word,
             if_empty,
+            is_alternative: false,
         })
     }
 
-    pub fn negate(&mut self) {
-        self.if_empty = !self.if_empty;
+    /// The conditions of `[ … ]`, `[[ … ]]` or `test …`.
+    pub fn of_test(words: &[Word], is_negated: bool) -> Vec<Self> {
+        let mut conditions = Vec::new();
+        let mut is_alternative = false;
+        for part in words.split_inclusive(|word| is_one_of("&& || -a -o", &word.text)) {
+            let condition = Self::of_part(part, is_negated);
+            conditions.extend(condition.map(|it| Self {
+                is_alternative,
+                ..it
+            }));
+            is_alternative = part
+                .last()
+                .is_some_and(|word| is_one_of("|| -o", &word.text));
+        }
+        conditions
+    }
+
+    fn of_part(words: &[Word], is_negated: bool) -> Option<Self> {
+        let texts = || words.iter().map(|word| word.text.as_str());
+        let empty = texts().any(|text| matches!(text, "-z" | ""));
+        let negated = texts().any(|text| matches!(text, "!" | "!="));
+        let inner = texts().filter(|text| !is_one_of("[ [[ test ] ]] ! && || -a -o", text));
+        let asks = empty || inner.count() == 1 || texts().any(|text| text == "-n");
+        let word = compared_words(words).find_map(|(_, operator, right)| match operator {
+            "=" | "==" | "!=" => Some(right.to_owned()),
+            "=~" | "-eq" | "-ne" | "-gt" | "-ge" | "-lt" | "-le" => {
+                Some(format!("{operator} {right}"))
+            }
+            _ => None,
+        });
+        let word = word.filter(|_| !asks);
+        let mut names = words.iter().flat_map(|word| variables(&word.text));
+        let (name, _) = names.next().filter(|_| asks || word.is_some())?;
+        // `! [ ... ]`, `[ ! ... ]`, or a word that is another one.
+        Self::new(name, word, empty != (negated != is_negated))
+    }
+
+    /// Whether it names one more word of the same variable.
+    fn extends(&self, before: &Self) -> bool {
+        let has_word = |condition: &Self| condition.word.is_some() && !condition.if_empty;
+        self.is_alternative
+            && self.variable == before.variable
+            && has_word(self)
+            && has_word(before)
+    }
+
+    fn add_word(&mut self, other: Self) {
+        let words = self.word.take().into_iter().chain(other.word);
+        self.word = Some(words.collect::<Vec<_>>().join("|"));
     }
 
     /// The values for which it is true, in words; nothing where any value will do.
     fn values(&self) -> Vec<String> {
-        match (&self.word, self.if_empty) {
+        let values = match (&self.word, self.if_empty) {
             (Some(word), false) => word.split('|').map(str::to_owned).collect(),
             (Some(word), true) => vec![format!("{NOT}{word}")],
+            (None, false) if self.is_alternative => vec!["set".to_owned()],
             (None, false) => Vec::new(),
             (None, true) => vec![NOT_SET.to_owned()],
-        }
+        };
+        let or = if self.is_alternative { OR } else { "" };
+        values.iter().map(|value| format!("{or}{value}")).collect()
     }
 }
 
+/// What a test compares: the left side, the operator and the plain word on the right.
+pub fn compared_words(words: &[Word]) -> impl Iterator<Item = (&str, &str, &str)> {
+    words.windows(3).filter_map(|three| {
+        let [left, operator, right] = three else {
+            return None;
+        };
+        let is_plain = !right.text.is_empty() && !right.text.contains('$');
+        is_plain.then_some((&*left.text, &*operator.text, &*right.text))
+    })
+}
+
+type Words<'s> = BTreeMap<&'s str, BTreeSet<String>>;
+
+/// The variables that decide on the flags of a script, with the words for which a flag is written.
+#[derive(Default)]
+pub struct Switches<'s> {
+    /// Nothing where the script writes it without a condition, too.
+    by_flag: BTreeMap<&'s str, Option<Words<'s>>>,
+    by_value: BTreeMap<(&'s str, Option<&'s str>), Option<Words<'s>>>,
+}
+
 impl Script {
-    /// The variables that decide whether a flag is written, for each flag that the script nowhere
-    /// writes without a condition.
-    pub fn switches(&self) -> BTreeMap<&str, Vec<(String, FlagKind)>> {
-        type Words<'s> = BTreeMap<&'s str, BTreeSet<String>>;
-        let mut found: BTreeMap<&str, Option<Words<'_>>> = BTreeMap::new();
-        for written in &self.flags {
-            let known = found
-                .entry(&written.flag)
-                .or_insert_with(|| Some(Words::new()));
-            match (&written.condition, known.as_mut()) {
-                (Some(condition), Some(words)) => {
+    pub fn switches(&self) -> Switches<'_> {
+        let mut found = Switches::default();
+        for WrittenFlag { flag, value, guard } in &self.flags {
+            let by_flag = found.by_flag.entry(flag);
+            let by_value = found.by_value.entry((flag, value.as_deref()));
+            for known in [by_flag.or_insert_with(some), by_value.or_insert_with(some)] {
+                if guard.len() == 0 {
+                    *known = None;
+                }
+                for condition in &*guard.0 {
+                    let Some(words) = known else { break };
                     let words = words.entry(&condition.variable).or_default();
                     words.extend(condition.values());
                 }
-                _ => *known = None,
             }
         }
-        let switch = |(name, words): (&str, BTreeSet<String>)| {
-            let words = words.into_iter().collect();
-            (name.to_owned(), FlagKind::Switch { words })
-        };
-        let found = found.into_iter();
-        let found = found.filter_map(|(flag, words)| Some((flag, words?)));
         found
-            .map(|(flag, words)| (flag, words.into_iter().map(switch).collect()))
-            .collect()
+    }
+}
+
+fn some<'s>() -> Option<Words<'s>> {
+    Some(Words::new())
+}
+
+impl Switches<'_> {
+    /// What decides whether a flag is written with this value.
+    pub fn of(&self, flag: &str, value: Option<&str>) -> Vec<(String, FlagKind)> {
+        let by_value = self.by_value.get(&(flag, value));
+        let known = by_value.or_else(|| self.by_flag.get(flag));
+        let words = known.into_iter().flatten().flatten();
+        let switch = |(name, words): (&&str, &BTreeSet<String>)| {
+            let words = words.iter().cloned().collect();
+            ((*name).to_owned(), FlagKind::Switch { words })
+        };
+        words.map(switch).collect()
     }
 }

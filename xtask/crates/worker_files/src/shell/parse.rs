@@ -9,7 +9,7 @@ use std::ops::Range;
 use self::run::Announced;
 use self::words::Parts;
 use super::value::{ShellValue, Values};
-use super::{Command, Condition, ConditionalFlag, Script, Variable, Word, is_name, variables};
+use super::{Command, Condition, Guard, Script, Variable, Word, WrittenFlag, is_name, variables};
 
 /// Substitutions and groups deeper than this are no script made by a person.
 const DEEPEST: usize = 40;
@@ -88,9 +88,11 @@ struct Parser<'a> {
     blocks: Vec<Block>,
     /// How many blocks are open around the substitution that is being read, and the condition that
     /// it stands below.
-    base: (usize, Option<Condition>),
-    /// The condition with which the list before ended.
-    last: Option<Condition>,
+    base: (usize, Guard),
+    /// The conditions with which the list before ended.
+    last: Guard,
+    /// The conditions before `||`, for a test that follows it.
+    before_or: Option<Guard>,
     /// Whether each open brace began such a block.
     brace_blocks: Vec<bool>,
     /// Whether the condition of a block is being read.
@@ -101,8 +103,8 @@ struct Parser<'a> {
     flags_before: usize,
     /// Whether `!` stands before the next condition.
     negated: bool,
-    /// The condition that what follows stands below.
-    guard: Option<Condition>,
+    /// The conditions that what follows stands below.
+    guard: Guard,
     /// Here-documents whose text begins behind the line.
     documents: Vec<Announced>,
     defined: BTreeSet<String>,
@@ -124,10 +126,10 @@ struct Parser<'a> {
 
 /// A block that is open: `if`, a loop, `case`, or a brace behind a test.
 struct Block {
-    /// The condition that all of it stands below.
-    entry: Option<Condition>,
-    /// The condition of the branch that is being read.
-    branch: Option<Condition>,
+    /// The conditions that all of it stands below.
+    entry: Guard,
+    /// The conditions of the branch that is being read.
+    branch: Guard,
 }
 
 impl<'a> Parser<'a> {
@@ -201,15 +203,16 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// Reads commands up to `until`, or to the end. They stand below the condition around them;
-    /// gives the one with which they end.
-    fn commands(&mut self, until: Option<u8>) -> Option<Condition> {
+    /// Reads commands up to `until`, or to the end. They stand below the conditions around them;
+    /// gives those with which they end.
+    fn commands(&mut self, until: Option<u8>) -> Guard {
         self.deeper(|parser| {
             let guard = parser.guard.clone();
             let base = (parser.blocks.len(), guard.clone());
             let base = std::mem::replace(&mut parser.base, base);
             let in_condition = std::mem::take(&mut parser.in_condition);
             let negated = std::mem::take(&mut parser.negated);
+            parser.before_or = None;
             let flags = parser.script.flags.len();
             let flags_before = std::mem::replace(&mut parser.flags_before, flags);
             let command = std::mem::take(&mut parser.command);
@@ -262,6 +265,12 @@ impl<'a> Parser<'a> {
                 self.at += 2;
                 self.deeper(Self::arithmetic);
             }
+            b'&' | b'|' if in_test && self.next_is(1, byte) => {
+                let range = self.at..self.at + 2;
+                let word = Word::new(self.slice(range.clone()), &range);
+                self.command.words.push(word);
+                self.at += 2;
+            }
             b'&' | b'|' | b'(' | b')' | b'<' | b'>' if in_test => self.at += 1,
             b'&' if self.next_is(1, b'>') => {
                 self.at += 1;
@@ -295,8 +304,10 @@ impl<'a> Parser<'a> {
         if self.peek() == Some(byte) {
             self.at += 1;
             self.is_continued = true;
-            if byte == b'|' && self.guard != self.around(1) {
-                self.guard.iter_mut().for_each(Condition::negate);
+            let outermost = self.around(1).len();
+            if byte == b'|' && self.guard.len() > outermost {
+                let negated = self.guard.negated_from(outermost);
+                self.before_or = Some(std::mem::replace(&mut self.guard, negated));
             }
         } else if byte == b'|' {
             self.is_continued = true;
@@ -335,8 +346,7 @@ impl<'a> Parser<'a> {
         self.at = inside;
         self.end_command();
         // `( [ -z "$NAME" ] ) &&`
-        let left = self.commands(Some(b')'));
-        self.guard = left.or(self.guard.take());
+        self.guard = self.commands(Some(b')'));
     }
 
     fn define(&mut self, function: &str) {
@@ -369,7 +379,7 @@ impl<'a> Parser<'a> {
                         let word = Some(words.clone()).filter(|word| !word.is_empty());
                         let condition =
                             name.and_then(|(name, _)| Condition::new(name, word, words.is_empty()));
-                        self.begin_branch(condition.or_else(|| self.around(2)));
+                        self.begin_branch(self.around(2).and(condition));
                     }
                     self.at += 1;
                     break;
@@ -510,16 +520,17 @@ impl<'a> Parser<'a> {
         self.command.words.extend(words);
     }
 
-    /// The condition of the innermost open block, or of the one around it.
-    fn around(&self, level: usize) -> Option<Condition> {
-        let (base, condition) = &self.base;
+    /// The conditions of the innermost open block, or of the one around it.
+    fn around(&self, level: usize) -> Guard {
+        let (base, guard) = &self.base;
         match self.blocks.len().checked_sub(level) {
             Some(at) if at >= *base => self.blocks[at].branch.clone(),
-            _ => condition.clone(),
+            _ => guard.clone(),
         }
     }
 
     fn open_block(&mut self) {
+        self.before_or = None;
         let [entry, branch] = [(); 2].map(|()| self.guard.clone());
         self.blocks.push(Block { entry, branch });
     }
@@ -531,30 +542,38 @@ impl<'a> Parser<'a> {
         self.guard = block.map_or_else(|| self.around(1), |block| block.entry);
     }
 
-    /// The next commands of the innermost block stand below a condition.
-    fn begin_branch(&mut self, condition: Option<Condition>) {
+    /// The next commands of the innermost block stand below these conditions.
+    fn begin_branch(&mut self, guard: Guard) {
         if let Some(block) = self.blocks.last_mut() {
-            block.branch.clone_from(&condition);
+            block.branch.clone_from(&guard);
         }
-        self.guard = condition;
+        self.guard = guard;
     }
 
     /// What follows does not depend on the tests before it, unless they are a block's condition.
     fn end_list(&mut self) {
+        self.before_or = None;
         if !self.in_condition {
             let around = self.around(1);
             self.last = std::mem::replace(&mut self.guard, around);
         }
     }
 
-    /// Notes the flags in a text of the script.
-    fn note_flags(&mut self, text: &str, condition: Option<&Condition>) {
-        let words = text.split_whitespace();
-        for word in words.filter(|word| word.starts_with("--") && word.len() > 2) {
-            self.script.flags.push(ConditionalFlag {
-                flag: word.split('=').next().unwrap_or(word).to_owned(),
-                condition: condition.cloned(),
-            });
+    /// Notes the flags in a text of the script, with the plain words behind them.
+    fn note_flags(&mut self, text: &str, guard: &Guard) {
+        for word in text.split_whitespace() {
+            let (flag, value) = word.split_once('=').unzip();
+            if word.starts_with("--") && word.len() > 2 {
+                self.script.flags.push(WrittenFlag {
+                    flag: flag.unwrap_or(word).to_owned(),
+                    value: value.map(str::to_owned),
+                    guard: guard.clone(),
+                });
+            } else if self.script.flags.len() > self.flags_before
+                && let Some(last) = self.script.flags.last_mut()
+            {
+                last.value.get_or_insert_with(|| word.to_owned());
+            }
         }
     }
 
@@ -574,15 +593,13 @@ impl<'a> Parser<'a> {
                 self.in_condition = true;
             }
             "else" => {
-                let mut condition = self.around(1);
-                if condition != self.around(2) {
-                    condition.iter_mut().for_each(Condition::negate);
-                }
-                self.begin_branch(condition);
+                let outermost = self.around(2).len();
+                self.begin_branch(self.around(1).negated_from(outermost));
             }
             "fi" | "done" => self.close_block(),
             "!" => self.negated = !self.negated,
             "{" => {
+                self.before_or = None;
                 self.braces += 1;
                 // `[ -n "$NAME" ] && {`
                 let is_block = self.guard != self.around(1);
@@ -595,7 +612,8 @@ impl<'a> Parser<'a> {
                 match self.brace_blocks.pop() {
                     Some(true) => self.close_block(),
                     // `{ [ -z "$NAME" ]; } &&`
-                    _ => self.guard = self.last.take().or(self.guard.take()),
+                    _ if self.last.len() > 0 => self.guard = std::mem::take(&mut self.last),
+                    _ => {}
                 }
                 self.braces = self.braces.saturating_sub(1);
                 let braces = self.braces;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::value::ShellValue;
-use super::super::{Condition, command, is_name, variables};
+use super::super::{Condition, Guard, command, compared_words, is_name, variables};
 use super::words::Parts;
 use super::{Command, MOST_SHELLS, Parser, Script, Word};
 use crate::is_one_of;
@@ -146,6 +146,7 @@ impl Parser<'_> {
         }
         command.start = command::start(&command.words);
         let is_negated = std::mem::take(&mut self.negated);
+        let before_or = self.before_or.take();
         // Flags of other programs are none of SGLang's.
         const HOLDING: &str = "set export local declare typeset readonly eval sh bash dash";
         let is_other = !command.words.is_empty() && !is_one_of(HOLDING, command.program());
@@ -166,7 +167,10 @@ impl Parser<'_> {
         if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word)) {
             return;
         }
-        self.builtin(&command, is_negated);
+        if matches!(command.program(), "[" | "[[" | "test") {
+            self.test(&command, is_negated, before_or);
+        }
+        self.builtin(&command);
         command.exports = self.exports_all;
         self.resolve_xargs(&mut command);
         let nested = nested(&command);
@@ -193,40 +197,26 @@ impl Parser<'_> {
         }
     }
 
-    fn builtin(&mut self, command: &Command, is_negated: bool) {
+    /// What follows stands below the conditions of a test. Behind `||` they are others to those
+    /// before it.
+    fn test(&mut self, command: &Command, is_negated: bool, before_or: Option<Guard>) {
+        let words = command.run();
+        for (left, operator, right) in compared_words(words) {
+            if matches!(operator, "=" | "==" | "!=") {
+                self.note_comparison(left, format!("== {right}"));
+            }
+        }
+        let mut conditions = Condition::of_test(words, is_negated);
+        if let Some(first) = conditions.first_mut() {
+            first.is_alternative |= before_or.is_some();
+        }
+        self.guard = before_or.as_ref().unwrap_or(&self.guard).and(conditions);
+    }
+
+    fn builtin(&mut self, command: &Command) {
         let words = command.run();
         let texts = || words.iter().map(|word| word.text.as_str());
         match command.program() {
-            "[" | "[[" | "test" => {
-                let empty = texts().any(|text| matches!(text, "-z" | ""));
-                let negated = texts().any(|text| matches!(text, "!" | "!="));
-                let inner = texts().filter(|text| !is_one_of("[ [[ test ] ]] !", text));
-                let asks = empty || inner.count() == 1 || texts().any(|text| text == "-n");
-                // `! [ ... ]`, `[ ! ... ]`, or a word that is another one.
-                let is_negated = negated != is_negated;
-                let mut word = None;
-                for three in words.windows(3) {
-                    let [left, operator, right] = three else {
-                        continue;
-                    };
-                    let is_plain = !right.text.is_empty() && !right.text.contains('$');
-                    match &*operator.text {
-                        "=" | "==" | "!=" if is_plain => {
-                            word.get_or_insert_with(|| right.text.clone());
-                            self.note_comparison(&left.text, format!("== {}", right.text));
-                        }
-                        "=~" | "-eq" | "-ne" | "-gt" | "-ge" | "-lt" | "-le" if is_plain => {
-                            word.get_or_insert_with(|| format!("{} {}", operator.text, right.text));
-                        }
-                        _ => {}
-                    }
-                }
-                let word = word.filter(|_| !asks);
-                let mut names = words.iter().flat_map(|word| variables(&word.text));
-                let name = names.next().filter(|_| asks || word.is_some());
-                self.guard =
-                    name.and_then(|(name, _)| Condition::new(name, word, empty != is_negated));
-            }
             "shift" => {
                 for name in "@ 1 2 3 4 5 6 7 8 9".split(' ') {
                     if self.values.is_set(name) {

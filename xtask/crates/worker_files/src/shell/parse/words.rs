@@ -118,7 +118,7 @@ impl Parser<'_> {
         let is_empty = |condition: &Condition| {
             condition.variable == name && condition.if_empty && condition.word.is_none()
         };
-        self.guard.as_ref().is_some_and(is_empty) && !self.values.is_set(name)
+        self.guard.last().is_some_and(is_empty) && !self.values.is_set(name)
     }
 
     fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
@@ -192,11 +192,10 @@ impl Parser<'_> {
             }
         }
         self.at = self.at.min(self.bytes.len());
-        let guard = self.guard.take();
+        let guard = self.guard.clone();
         for part in parts.0.iter().filter(|part| part.name.is_empty()) {
-            self.note_flags(&part.text, guard.as_ref());
+            self.note_flags(&part.text, &guard);
         }
-        self.guard = guard;
         let words = self.filled_in(&parts.0, start..self.at, quoted);
         self.filled += words.iter().map(|word| word.text.len()).sum::<usize>();
         self.values.exhausted |= self.filled > FILLED * (self.bytes.len() + 1024);
@@ -320,12 +319,9 @@ impl Parser<'_> {
             read.required = rest.starts_with(":?") || rest.starts_with('?');
         }
         if operator.starts_with('+') {
-            let is_set = Condition {
-                variable: name,
-                word: None,
-                if_empty: false,
-            };
-            self.note_flags(&operand, Some(&is_set));
+            let is_set = Condition::new(name, None, false);
+            let guard = self.guard.and(is_set);
+            self.note_flags(&operand, &guard);
             // The text that replaces a variable which is set counts.
             self.values.put(written, ShellValue::one(operand));
             parts.push(written, written, quoted);
