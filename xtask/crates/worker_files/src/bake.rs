@@ -135,9 +135,10 @@ pub fn without_arguments(text: &str, mut gone: Vec<Named>) -> String {
     out
 }
 
-/// Source text in one line, a plain string without its quotes.
+/// Source text as if it stood in one line, a plain string without its quotes.
 fn plain(text: &str) -> String {
-    let text = one_line(text);
+    let text = one_line(text).replace("[ ", "[");
+    let text = text.replace(", ]", "]").replace(" ]", "]");
     let inside = text.strip_prefix('"');
     match inside.and_then(|inside| inside.strip_suffix('"')) {
         Some(inside) if !inside.contains('"') => inside.to_owned(),

@@ -184,6 +184,8 @@ pub struct WorkerInterface {
     pub held: Option<BTreeSet<RepoPath>>,
     /// Where the image holds them, by their path in it, without the first slash.
     pub landed: BTreeMap<String, RepoPath>,
+    /// Paths of files that the start names, and that the image holds elsewhere.
+    pub misplaced: BTreeSet<String>,
     /// Variables that a script which starts the worker exports, with their values.
     pub exports: Vec<(String, String, Place)>,
     /// The programs through which scripts start `SGLang`, with their options.

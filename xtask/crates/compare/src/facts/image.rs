@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::unread::{digest, in_layout};
-use super::{FILES, Facts, IDLE, RUNS};
+use super::{ABSENT, FILES, Facts, IDLE, RUNS};
 use worker_files::dockerfile::{Image, Named, expand};
 use worker_files::packages::{BREAKS_SYSTEM, Manager};
 use worker_files::{Package, WorkerInterface};
@@ -49,7 +49,11 @@ impl Facts {
         ];
         for (name, text) in single {
             if let Some(text) = text {
-                self.add_value(format!("image:{name}"), &text.place, started(&text.text));
+                let mut misplaced = interface.misplaced.iter();
+                let absent = misplaced.find(|path| text.text.contains(*path));
+                let value = Some(started(&text.text));
+                let value = [("value", value), (ABSENT, absent.map(String::as_str))];
+                self.add(format!("image:{name}"), &text.place, &value);
             }
         }
         self.add_named("image:LABEL.", &image.labels);
@@ -208,10 +212,9 @@ impl Facts {
         for target in &bake.targets {
             let id = format!("bake:{}", target.name);
             self.add(&id, &target.place, &[]);
-            // What it inherits is filled in; its stage is more than wording.
+            // Its stage is more than wording.
             for Named { name, value, .. } in &target.settings {
                 match name.as_str() {
-                    "inherits" => {}
                     "target" => self.add_text(&id, &target.place, "stage", value),
                     name => self.add_text(&id, &target.place, name, value),
                 }

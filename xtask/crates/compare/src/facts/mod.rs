@@ -240,6 +240,8 @@ pub const LEFT_OUT: &str = "left out";
 const CHECKED: &str = "checked";
 
 /// What a flag has as its value that stands alone.
+/// A path that a command starts, and at which the image holds no file.
+pub const ABSENT: &str = "absent";
 pub const ALONE: &str = "on";
 
 /// How long a list of what requests hold, or of what loads a model, may get.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::super::facts::{FILES, Fact, Facts, IDLE, RUNS};
+use super::super::facts::{ABSENT, FILES, Fact, Facts, IDLE, RUNS};
 use super::variables::show;
 use super::{Item, Judge, Verdict, few};
 use worker_files::{Place, is_one_of};
@@ -95,6 +95,13 @@ impl Judge<'_> {
         let [was, is] = [old, new].map(|fact| fact.get("value").unwrap_or_default());
         let kept = Item::new(id, Verdict::Kept, old, new);
         let changed = Item::new(id, Verdict::Changed, old, new);
+        if let Some(path) = new.get(ABSENT).filter(|_| !old.has(ABSENT)) {
+            return changed
+                .why(format!(
+                    "It starts {path}, where the new image holds no file."
+                ))
+                .help("Copy the file there, or start it where it is.");
+        }
         if was == is {
             return match left_to_code(old, new) {
                 Some(place) => changed

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::copied::Copied;
-use super::dockerfile::{self, Run, Step};
+use super::dockerfile::{self, Copy, Run, Step};
 use super::glob::{clean, head, is_pattern};
 use super::ignore::Ignore;
 use super::json::{JsonKind, JsonNode, Member};

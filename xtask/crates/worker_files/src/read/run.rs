@@ -9,8 +9,8 @@ use anyhow::Result;
 
 use super::started::{ProgramKind, RUNNERS, Started};
 use super::{
-    EnvRead, FlagGiven, FlagKind, FlagMapping, FlagValue, Hides, Place, Reader, RepoPath, Run,
-    Source, Step, Unread, is_supervisor, last_part, packages, shell,
+    Copy, EnvRead, FlagGiven, FlagKind, FlagMapping, FlagValue, Hides, Place, Reader, RepoPath,
+    Run, Source, Step, Unread, is_supervisor, last_part, packages, shell,
 };
 use crate::is_one_of;
 use crate::shell::{Command, NOT, NOT_SET, OR, Script, Variable, Word};
@@ -214,6 +214,9 @@ impl Reader<'_> {
             }
             lines.extend(feeds.and_then(|before| piped_line(before, command)));
             let started = self.started_by(command, job.run.workdir.as_deref())?;
+            if at_start {
+                self.note_misplaced(job, command, &started);
+            }
             let runs_shell = started.iter().any(|one| one.kind == ProgramKind::Shell);
             let has_effect = !steps::has_no_effect(command);
             if at_start && has_effect {
@@ -287,6 +290,35 @@ impl Reader<'_> {
             self.report_installer(&path);
         }
         self.roots.insert(path);
+    }
+
+    /// Notes a path of a program that the image holds at another place. Nothing is known where the
+    /// build moves files, or copies them to a folder that the base image names.
+    fn note_misplaced(&mut self, job: &Job, command: &Command, started: &[Started]) {
+        const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl cd";
+        let workdir = job.run.workdir.as_deref();
+        let Some(image) = &self.interface.image else {
+            return;
+        };
+        let runs = image.runs.iter().chain([&job.run]);
+        let mut built = runs.flat_map(|run| &run.script.commands);
+        let moves = built.any(|command| is_one_of(MOVING, command.program()));
+        let is_known = |copy: &Copy| {
+            copy.from.is_none() && (copy.dest.starts_with('/') || image.workdir.is_some())
+        };
+        let in_script = job.run.base == 0;
+        if moves || in_script || !image.copies.iter().all(is_known) {
+            return;
+        }
+        let is_misplaced = |word: &&Word| {
+            let names = |one: &Started| last_part(&word.text).as_bytes() == one.path.name();
+            let is_path =
+                word.text.starts_with('/') || word.text.contains('/') && workdir.is_some();
+            is_path && started.iter().any(names) && self.in_image(&word.text, workdir).is_none()
+        };
+        let misplaced = command.run().iter().filter(is_misplaced);
+        let misplaced: Vec<String> = misplaced.map(|word| word.text.clone()).collect();
+        self.interface.misplaced.extend(misplaced);
     }
 
     /// Notes a Python program that starts and is not in the repository, though other modules are.

@@ -115,8 +115,11 @@ impl Condition {
             _ => None,
         });
         let word = word.filter(|_| !asks);
+        let asked = words.windows(2).find(|pair| pair[0].text == "-v");
         let mut names = words.iter().flat_map(|word| variables(&word.text));
-        let (name, _) = names.next().filter(|_| asks || word.is_some())?;
+        let named = names.next().map(|(name, _)| name);
+        let named = named.filter(|_| asks || word.is_some());
+        let name = asked.map(|pair| pair[1].text.clone()).or(named)?;
         // `! [ ... ]`, `[ ! ... ]`, or a word that is another one.
         Self::new(name, word, empty != (negated != is_negated))
     }
@@ -155,7 +158,8 @@ pub fn compared_words(words: &[Word]) -> impl Iterator<Item = (&str, &str, &str)
         let [left, operator, right] = three else {
             return None;
         };
-        let is_plain = !right.text.is_empty() && !right.text.contains('$');
+        let is_filled_in = right.text.contains("$(") || !variables(&right.text).is_empty();
+        let is_plain = !right.text.is_empty() && !is_filled_in;
         is_plain.then_some((&*left.text, &*operator.text, &*right.text))
     })
 }

@@ -249,6 +249,7 @@ impl<'a> Parser<'a> {
         let words = &self.command.words;
         let is = |word: Option<&Word>, text: &str| word.is_some_and(|word| word.text == text);
         let in_test = is(words.first(), "[[") && !is(words.last(), "]]");
+        let in_expression = in_test && is(words.last(), "=~");
         match byte {
             b'\\' if self.continues() => {}
             _ if is_blank(byte) => self.at += 1,
@@ -265,6 +266,7 @@ impl<'a> Parser<'a> {
                 self.at += 2;
                 self.deeper(Self::arithmetic);
             }
+            _ if in_expression => self.regular_expression(),
             b'&' | b'|' if in_test && self.next_is(1, byte) => {
                 let range = self.at..self.at + 2;
                 let word = Word::new(self.slice(range.clone()), &range);
@@ -352,6 +354,29 @@ impl<'a> Parser<'a> {
     fn define(&mut self, function: &str) {
         self.defined.insert(function.to_owned());
         self.functions.push(self.braces);
+    }
+
+    /// What stands behind `=~`, up to a space that is in no brackets.
+    fn regular_expression(&mut self) {
+        let (from, mut open) = (self.at, 0_usize);
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'\n' => break,
+                _ if is_blank(byte) && open == 0 => break,
+                b'\\' => self.at += 1,
+                b'$' => {
+                    self.expansion(&mut Parts::default(), true);
+                    continue;
+                }
+                b'(' => open += 1,
+                b')' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            self.at += 1;
+        }
+        self.at = self.at.min(self.bytes.len());
+        let text = self.slice(from..self.at).replace(['"', '\''], "");
+        self.command.words.push(Word::new(text, &(from..self.at)));
     }
 
     /// The pattern of a `case`, up to its bracket.

@@ -206,6 +206,9 @@ impl Parser<'_> {
                 self.note_comparison(left, format!("== {right}"));
             }
         }
+        for pair in words.windows(2).filter(|pair| pair[0].text == "-v") {
+            self.note_read(&pair[1].text, None, pair[1].range.clone());
+        }
         let mut conditions = Condition::of_test(words, is_negated);
         if let Some(first) = conditions.first_mut() {
             first.is_alternative |= before_or.is_some();
@@ -242,6 +245,14 @@ impl Parser<'_> {
                 }
             }
             "printf" if command.word(1) == "-v" => self.values.forget(command.word(2)),
+            "let" => {
+                for word in words.iter().skip(1) {
+                    let (_, value) = word.text.split_once('=').unwrap_or_default();
+                    for name in value.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+                        self.note_read(name, None, word.range.clone());
+                    }
+                }
+            }
             "printenv" => {
                 for word in words.iter().skip(1) {
                     self.note_read(&word.text, None, word.range.clone());
