@@ -6,14 +6,12 @@ mod condition;
 mod parse;
 mod value;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::is_one_of;
 use xtask_core::sglang;
 
 pub use command::{ServerFlag, started_through};
-pub use condition::{Condition, Guard, NOT, NOT_SET, OR, WrittenFlag, compared_words};
+pub use condition::{COMPARING, Condition, Guard, NOT, NOT_SET, OR, WrittenFlag, compared_words};
 pub use parse::{exec, parse, parse_called, parse_with};
 
 /// A word of a command, quotes removed and known variables filled in.
@@ -24,6 +22,8 @@ pub struct Word {
     pub range: Range<usize>,
     /// Whether it is an alternative to the word before it, like another value of a loop.
     pub choice: bool,
+    /// Whether it is a variable in quotes, which stays one word.
+    pub quoted: bool,
 }
 
 impl Word {
@@ -32,6 +32,7 @@ impl Word {
             text: text.into(),
             range: range.clone(),
             choice: false,
+            quoted: false,
         }
     }
 
@@ -87,60 +88,6 @@ pub struct Script {
     pub flags: Vec<WrittenFlag>,
     /// What was not understood: where, and why.
     pub unread: Vec<(Range<usize>, &'static str)>,
-}
-
-/// The text with unused functions blanked, so that places stay the same. All functions are kept if
-/// names may be computed while the script runs, or if it has here-documents.
-pub fn without_unused_functions(text: &str, is_elsewhere: &dyn Fn(&str) -> bool) -> String {
-    let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
-    let joined = text.replace("\\\n", " ");
-    let lines = joined.lines().map(str::trim_start);
-    let code: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
-    let made = ["<<", "eval", "compgen", "declare"];
-    if made.iter().any(|word| text.contains(word)) || code.iter().any(|line| calls_by_value(line)) {
-        return text.to_owned();
-    }
-    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-    for word in code.iter().flat_map(|line| line.split(|c| !is_part(c))) {
-        *count.entry(word).or_default() += 1;
-    }
-    let mut end = None;
-    let lines = text.split_inclusive('\n').map(|line| {
-        let body = line.trim();
-        let indent = &line[..line.len() - line.trim_start().len()];
-        let head = body.strip_prefix("function ").unwrap_or(body);
-        let name = head.split(|c| !is_part(c)).next().unwrap_or_default();
-        let rest = head[name.len()..].replace(' ', "");
-        let is_line = rest.starts_with("(){")
-            && rest.ends_with('}')
-            && rest.matches('{').count() == rest.matches('}').count();
-        let defines = is_line || rest == "(){" || rest == "{" && head.len() < body.len();
-        let is_idle = defines && count.get(name) == Some(&1) && !is_elsewhere(name);
-        if is_line && is_idle {
-            return blank(line);
-        } else if is_idle {
-            end = end.or(Some(indent));
-        }
-        let text = end.map_or_else(|| line.to_owned(), |_| blank(line));
-        end = end.filter(|end| body != "}" || *end != indent);
-        text
-    });
-    let left: String = lines.collect();
-    if end.is_some() { text.to_owned() } else { left }
-}
-
-/// Whether a command's name on this line is a variable's value, or has one in it.
-fn calls_by_value(line: &str) -> bool {
-    const BEFORE: &str = "if then else elif do while until ! exec time { \\";
-    line.split([';', '&', '|', '(', ')', '`']).any(|part| {
-        let mut words = part.split_whitespace();
-        let first = words.find(|word| !is_one_of(BEFORE, word));
-        first.is_some_and(|word| {
-            let value = word.find('$');
-            let is_set = word.find('=').is_some_and(|at| value > Some(at));
-            value.is_some() && !is_set && !word.starts_with('[')
-        })
-    })
 }
 
 /// The lines of a text with spaces in place of all characters.

@@ -212,9 +212,10 @@ impl Facts {
         for target in &bake.targets {
             let id = format!("bake:{}", target.name);
             self.add(&id, &target.place, &[]);
-            // Its stage is more than wording.
+            // What it inherits is filled in; its stage is more than wording.
             for Named { name, value, .. } in &target.settings {
                 match name.as_str() {
+                    "inherits" => {}
                     "target" => self.add_text(&id, &target.place, "stage", value),
                     name => self.add_text(&id, &target.place, name, value),
                 }

@@ -83,8 +83,7 @@ impl Reader<'_> {
                 }
                 let workdir = job.run.workdir.clone();
                 let sourced = self.sourced(&source, workdir.as_deref())?;
-                let text = self.without_unused_functions(&source);
-                let mut script = shell::parse_called(&text, &started.arguments, &sourced);
+                let mut script = self.parse(&source, &started.arguments, &sourced);
                 if started.exports {
                     script.exports.extend(script.sets.iter().cloned());
                 }
@@ -97,15 +96,12 @@ impl Reader<'_> {
         self.other_scripts(&done.into_keys().map(|(path, _)| path).collect())
     }
 
-    /// A script without the functions that no file calls.
-    fn without_unused_functions(&self, source: &Source) -> String {
+    /// Reads a script, without the functions that no file calls.
+    fn parse(&self, source: &Source, arguments: &[Word], sourced: &[String]) -> Script {
         let others = self.interface.sources.values();
         let others: Vec<&Source> = others.filter(|other| other.path != source.path).collect();
         let is_elsewhere = |name: &str| others.iter().any(|other| other.text.contains(name));
-        // A function may be called only by one that nothing calls.
-        (0..4).fold(source.text.clone(), |text, _| {
-            shell::without_unused_functions(&text, &is_elsewhere)
-        })
+        shell::parse_called(&source.text, arguments, sourced, &is_elsewhere)
     }
 
     /// The texts of the repository's files that a script sources.
@@ -152,7 +148,7 @@ impl Reader<'_> {
             let path = &source.path;
             let starts = self.holds(path) && (is_unknown || self.mentions.contains(path));
             let when = if starts { When::Start } else { When::Never };
-            let script = shell::parse(&self.without_unused_functions(&source));
+            let script = self.parse(&source, &[], &[]);
             let job = Job::of(source, when, None, script);
             if starts {
                 self.take_inline_python(&job);
@@ -457,7 +453,9 @@ impl Reader<'_> {
                 let unread = job.unread(&word.range, what, &[Hides::Flags]);
                 self.unread.push(unread);
             }
-            self.interface.python.passed.extend(names);
+            if !word.quoted {
+                self.interface.python.passed.extend(names);
+            }
         }
     }
 
@@ -554,12 +552,26 @@ fn interpreted(read: &Variable, drives: Option<&FlagMapping>) -> Option<String> 
         [] if is_switch => compared.or(Some("truthy".to_owned())),
         [word] if word == NOT_SET => compared.or(Some("not truthy".to_owned())),
         [word] if word.starts_with(NOT) => match compared {
-            Some(one) if !one.contains(", ") => Some(one.replace("== ", "!= ")),
-            compared => compared.or(Some(word.clone())),
+            Some(one) if one.contains(", ") => Some(one),
+            Some(one) if one.starts_with("== ") => Some(one.replace("== ", "!= ")),
+            _ => Some(word.clone()),
         },
         [] => compared,
         words if words.iter().any(|word| word.starts_with(OR)) => Some(words.join(", ")),
-        words => compared.or(Some(words.join(", "))),
+        words => {
+            let is_own = |one: &str| {
+                let one = one.trim_start_matches("== ").trim_start_matches("in [");
+                let mut parts = one.trim_end_matches(']').split(',');
+                parts.all(|part| words.iter().any(|word| word == part))
+            };
+            let is_other = |all: &String| !all.split(", ").all(is_own);
+            let plain = |word: &String| match word.contains(' ') {
+                true => word.clone(),
+                false => format!("== {word}"),
+            };
+            let words: Vec<String> = words.iter().map(plain).collect();
+            compared.filter(is_other).or(Some(words.join(", ")))
+        }
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Condition {
 
 /// Stands before the word of a negated condition.
 pub const NOT: &str = "not ";
+/// Operators of tests that compare with a number or a pattern.
+pub const COMPARING: &str = "=~ -eq -ne -gt -ge -lt -le";
 pub const NOT_SET: &str = "not set";
 /// Stands before the word of a condition that is an alternative to the one before it.
 pub const OR: &str = "or ";
@@ -85,11 +87,11 @@ impl Condition {
     }
 
     /// The conditions of `[ … ]`, `[[ … ]]` or `test …`.
-    pub fn of_test(words: &[Word], is_negated: bool) -> Vec<Self> {
+    pub fn of_test(words: &[Word]) -> Vec<Self> {
         let mut conditions = Vec::new();
         let mut is_alternative = false;
         for part in words.split_inclusive(|word| is_one_of("&& || -a -o", &word.text)) {
-            let condition = Self::of_part(part, is_negated);
+            let condition = Self::of_part(part);
             conditions.extend(condition.map(|it| Self {
                 is_alternative,
                 ..it
@@ -101,7 +103,7 @@ impl Condition {
         conditions
     }
 
-    fn of_part(words: &[Word], is_negated: bool) -> Option<Self> {
+    fn of_part(words: &[Word]) -> Option<Self> {
         let texts = || words.iter().map(|word| word.text.as_str());
         let empty = texts().any(|text| matches!(text, "-z" | ""));
         let negated = texts().any(|text| matches!(text, "!" | "!="));
@@ -109,10 +111,7 @@ impl Condition {
         let asks = empty || inner.count() == 1 || texts().any(|text| text == "-n");
         let word = compared_words(words).find_map(|(_, operator, right)| match operator {
             "=" | "==" | "!=" => Some(right.to_owned()),
-            "=~" | "-eq" | "-ne" | "-gt" | "-ge" | "-lt" | "-le" => {
-                Some(format!("{operator} {right}"))
-            }
-            _ => None,
+            _ => is_one_of(COMPARING, operator).then(|| format!("{operator} {right}")),
         });
         let word = word.filter(|_| !asks);
         let asked = words.windows(2).find(|pair| pair[0].text == "-v");
@@ -120,8 +119,8 @@ impl Condition {
         let named = names.next().map(|(name, _)| name);
         let named = named.filter(|_| asks || word.is_some());
         let name = asked.map(|pair| pair[1].text.clone()).or(named)?;
-        // `! [ ... ]`, `[ ! ... ]`, or a word that is another one.
-        Self::new(name, word, empty != (negated != is_negated))
+        // `[ ! ... ]`, or a word that is another one.
+        Self::new(name, word, empty != negated)
     }
 
     /// Whether it names one more word of the same variable.

@@ -43,27 +43,34 @@ pub fn parse_with(text: &str, given: &BTreeMap<String, String>) -> Script {
     parser.finish()
 }
 
-/// Reads a script that is called with these words, with what the files that it sources set.
-pub fn parse_called(text: &str, arguments: &[Word], sourced: &[String]) -> Script {
-    let (mut values, mut flags) = (Values::default(), Vec::new());
+/// Reads a script that is called with these words, with what the files that it sources set and
+/// define. A function that it does not call counts where it is called elsewhere.
+pub fn parse_called(
+    text: &str,
+    arguments: &[Word],
+    sourced: &[String],
+    is_called_elsewhere: &dyn Fn(&str) -> bool,
+) -> Script {
+    let mut parser = Parser::default();
     for before in sourced {
-        let mut parser = Parser::new(before, values, 1);
+        let (values, functions) = (parser.values, parser.functions);
+        let flags = parser.script.flags;
+        parser = Parser::new(before, values, 1);
+        parser.functions = functions;
+        parser.script.flags = flags;
         parser.commands(None);
-        values = parser.values;
-        flags.append(&mut parser.script.flags);
     }
-    let mut parser = Parser::new(text, values, 0);
+    let flags = parser.script.flags;
+    let mut parser = Parser {
+        functions: parser.functions,
+        ..Parser::new(text, parser.values, 0)
+    };
     parser.script.flags = flags;
-    let numbers = (1..10).map(|number: usize| number.to_string());
-    for (name, word) in numbers.zip(arguments) {
-        parser.values.put(&name, ShellValue::one(&*word.text));
-    }
     if !arguments.is_empty() {
-        let all = ShellValue::Array(arguments.to_vec());
-        parser.values.put("@", all);
+        parser.values.enter(arguments);
     }
     parser.commands(None);
-    parser.finish()
+    parser.finish_with(is_called_elsewhere)
 }
 
 /// Reads a command that is given as words, and for which no shell fills in variables.
@@ -107,10 +114,15 @@ struct Parser<'a> {
     guard: Guard,
     /// Here-documents whose text begins behind the line.
     documents: Vec<Announced>,
-    defined: BTreeSet<String>,
-    /// How many braces are open around each function that is being read.
-    functions: Vec<usize>,
-    braces: usize,
+    /// Where each function is that was defined: a text and a part of it.
+    functions: BTreeMap<String, (&'a str, Range<usize>)>,
+    called: BTreeSet<String>,
+    /// How many bytes of functions may still be read.
+    left_for_calls: usize,
+    /// Whether a command's name is a variable's value, so that it may call any function.
+    calls_by_value: bool,
+    /// Whether what comes next depends on the command before it.
+    in_list: bool,
     /// What each `case` that is open asks for, and whether a pattern comes next.
     cases: Vec<(String, bool)>,
     /// `for NAME in`, until its words are over.
@@ -139,11 +151,17 @@ impl<'a> Parser<'a> {
             bytes: text.as_bytes(),
             shells,
             values,
+            left_for_calls: FILLED * (text.len() + 1024),
             ..Self::default()
         }
     }
 
-    fn finish(mut self) -> Script {
+    fn finish(self) -> Script {
+        self.finish_with(&|_| true)
+    }
+
+    fn finish_with(mut self, is_called_elsewhere: &dyn Fn(&str) -> bool) -> Script {
+        self.uncalled(is_called_elsewhere);
         if self.values.exhausted && self.script.unread.is_empty() {
             let what = "a variable's value grows beyond all measure; variables were not filled in";
             self.script.unread.push((0..0, what));
@@ -264,7 +282,18 @@ impl<'a> Parser<'a> {
             }
             b'(' if self.next_is(1, b'(') && self.command.words.is_empty() => {
                 self.at += 2;
+                let from = self.at;
                 self.deeper(Self::arithmetic);
+                let test = self.slice(from..self.at).trim_end_matches(')');
+                let test = test.replace([' ', '$'], "");
+                let names = test.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let name = names.clone().find(|name| is_name(name));
+                let condition = name.and_then(|name| {
+                    Condition::new(name.to_owned(), Some(format!("(({test}))")), false)
+                });
+                let before_or = self.before_or.take();
+                let is_negated = std::mem::take(&mut self.negated);
+                self.stand_below(condition.into_iter().collect(), is_negated, before_or);
             }
             _ if in_expression => self.regular_expression(),
             b'&' | b'|' if in_test && self.next_is(1, byte) => {
@@ -301,11 +330,13 @@ impl<'a> Parser<'a> {
     }
 
     fn operator(&mut self, byte: u8) {
+        let decides = !matches!(self.command.program(), "" | "cd");
         self.end_command();
         self.at += 1;
         if self.peek() == Some(byte) {
             self.at += 1;
             self.is_continued = true;
+            self.in_list |= decides;
             let outermost = self.around(1).len();
             if byte == b'|' && self.guard.len() > outermost {
                 let negated = self.guard.negated_from(outermost);
@@ -343,7 +374,7 @@ impl<'a> Parser<'a> {
         if self.peek() == Some(b')') && self.command.words.len() == 1 {
             self.at += 1;
             let name = std::mem::take(&mut self.command).words.remove(0);
-            return self.define(&name.text);
+            return self.define(name.text);
         }
         self.at = inside;
         self.end_command();
@@ -351,9 +382,36 @@ impl<'a> Parser<'a> {
         self.guard = self.commands(Some(b')'));
     }
 
-    fn define(&mut self, function: &str) {
-        self.defined.insert(function.to_owned());
-        self.functions.push(self.braces);
+    /// A function is read where it is called.
+    fn define(&mut self, name: String) {
+        self.pass_space(|b| is_blank(b) || b == b'\n');
+        if self.peek() == Some(b'(') && self.next_is(1, b')') {
+            self.at += 2;
+            self.pass_space(|b| is_blank(b) || b == b'\n');
+        }
+        if !matches!(self.peek(), Some(b'{' | b'(')) {
+            return;
+        }
+        let (text, from) = (self.text, self.at);
+        self.at = self.deeper(|parser| {
+            let mut body = Parser::new(text, Values::default(), parser.shells);
+            (body.at, body.depth) = (from, parser.depth);
+            while let Some(byte) = body.peek() {
+                if body.cases.last().is_some_and(|(_, pattern)| *pattern) {
+                    body.pattern();
+                    continue;
+                }
+                body.token(byte);
+                if body.brace_blocks.is_empty() {
+                    break;
+                }
+            }
+            body.at
+        });
+        if self.at == 0 {
+            self.at = text.len();
+        }
+        self.functions.insert(name, (text, from..self.at));
     }
 
     /// What stands behind `=~`, up to a space that is in no brackets.
@@ -524,7 +582,7 @@ impl<'a> Parser<'a> {
                 return;
             } else if opener == "function" {
                 self.command = Command::default();
-                return self.define(written);
+                return self.define(written.to_owned());
             }
             if declares && is_name(written) && opener != "export" {
                 self.values.forget(written);
@@ -578,6 +636,7 @@ impl<'a> Parser<'a> {
     /// What follows does not depend on the tests before it, unless they are a block's condition.
     fn end_list(&mut self) {
         self.before_or = None;
+        self.in_list = false;
         if !self.in_condition {
             let around = self.around(1);
             self.last = std::mem::replace(&mut self.guard, around);
@@ -625,7 +684,6 @@ impl<'a> Parser<'a> {
             "!" => self.negated = !self.negated,
             "{" => {
                 self.before_or = None;
-                self.braces += 1;
                 // `[ -n "$NAME" ] && {`
                 let is_block = self.guard != self.around(1);
                 self.brace_blocks.push(is_block);
@@ -640,9 +698,6 @@ impl<'a> Parser<'a> {
                     _ if self.last.len() > 0 => self.guard = std::mem::take(&mut self.last),
                     _ => {}
                 }
-                self.braces = self.braces.saturating_sub(1);
-                let braces = self.braces;
-                self.functions.pop_if(|at| *at >= braces);
             }
             "esac" => {
                 self.cases.pop();

@@ -190,9 +190,15 @@ fn what_is_computed_is_said() {
         ["the name of this variable is computed"]
     );
     assert_eq!(unread("echo 'a"), ["this quote never ends"]);
+    let retry = parse("retry() { \"$@\"; }\nretry pip install a");
+    assert_eq!(retry.commands[0].line(), "pip install a");
+    let doubling = (0..20).map(|n| format!("f{n}() {{ f{0}; f{0}; }}\n", n + 1));
+    let doubling: String = doubling
+        .chain(["f20() { echo a; }\nf0\n".to_owned()])
+        .collect();
     assert_eq!(
-        unread("log() { echo \"$@\"; }\nretry() { \"$@\"; }\nretry pip install a"),
-        ["what this function is called with is not followed"]
+        unread(&doubling)[0],
+        "functions are called too often to be followed"
     );
     assert_eq!(unread("cat <<E\na\n"), ["this here-document never ends"]);
     assert_eq!(unread("a=1; echo \"$a\" $(b) <<< c"), [""; 0]);

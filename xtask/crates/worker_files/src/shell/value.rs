@@ -9,6 +9,9 @@ const LONGEST: usize = 4 * 1024;
 /// No loop or condition gives more values than this.
 const MOST: usize = 256;
 
+/// The names of what a script or a function is called with.
+pub const ARGUMENTS: &str = "@ 1 2 3 4 5 6 7 8 9";
+
 #[derive(Debug, Clone)]
 pub enum ShellValue {
     /// Any of these: one text, or the words of a loop, or what the branches of a condition set.
@@ -105,11 +108,41 @@ impl Values {
     }
 
     pub fn append(&mut self, name: &str, text: &str) {
-        let before = match self.known.get(name) {
-            Some(ShellValue::Any(old)) if old.len() == 1 => old[0].as_str(),
-            _ => "",
+        let texts = match self.known.get(name) {
+            Some(ShellValue::Any(old)) => old.iter().map(|old| format!("{old}{text}")).collect(),
+            _ => vec![text.to_owned()],
         };
-        self.put(name, ShellValue::one(format!("{before}{text}")));
+        self.put(name, ShellValue::Any(texts));
+    }
+
+    /// Gives a function its arguments, and takes those around it.
+    pub fn enter(&mut self, arguments: &[Word]) -> Self {
+        let mut around = Self::default();
+        for name in ARGUMENTS.split(' ') {
+            let known = self.known.remove(name);
+            around
+                .known
+                .extend(known.map(|value| (name.to_owned(), value)));
+            around.set.extend(self.set.take(name));
+        }
+        self.put("@", ShellValue::Array(arguments.to_vec()));
+        let is_open = |word: &Word| matches!(&*word.text, "$@" | "$*");
+        if !arguments.iter().any(is_open) {
+            for (name, word) in ARGUMENTS.split(' ').skip(1).zip(arguments) {
+                self.put(name, ShellValue::one(&*word.text));
+            }
+        }
+        around
+    }
+
+    /// Puts back the arguments around a function.
+    pub fn leave(&mut self, around: Self) {
+        for name in ARGUMENTS.split(' ') {
+            self.known.remove(name);
+            self.set.remove(name);
+        }
+        self.known.extend(around.known);
+        self.set.extend(around.set);
     }
 
     pub fn extend(&mut self, name: &str, words: Vec<Word>) {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::super::value::ShellValue;
-use super::super::{Condition, Guard, command, compared_words, is_name, variables};
+use super::super::value::{ARGUMENTS, ShellValue};
+use super::super::{COMPARING, Condition, Guard, command, compared_words, is_name, variables};
 use super::words::Parts;
 use super::{Command, MOST_SHELLS, Parser, Script, Word};
 use crate::is_one_of;
@@ -150,25 +150,21 @@ impl Parser<'_> {
         // Flags of other programs are none of SGLang's.
         const HOLDING: &str = "set export local declare typeset readonly eval sh bash dash";
         let is_other = !command.words.is_empty() && !is_one_of(HOLDING, command.program());
-        if is_other && command.server_flags().is_none() {
+        let is_own = self.functions.contains_key(command.program());
+        if is_other && !is_own && command.server_flags().is_none() {
             self.script.flags.truncate(flags_before);
             self.flags_before = flags_before;
         }
-        let is_all = |word: &&Word| matches!(&*word.text, "$@" | "${@}" | "$*" | "${*}");
-        if let Some(all) = command.words.iter().find(is_all)
-            && !self.functions.is_empty()
-            && !is_one_of(command::PRINTERS, command.program())
-        {
-            let what = "what this function is called with is not followed";
-            self.unread(all.range.clone(), what);
-        }
-        // What a function does was read where it is written.
-        let mut arguments = command.run().iter().skip(1);
-        if self.defined.contains(command.program()) && arguments.all(|word| is_all(&word)) {
-            return;
+        self.calls_by_value |= command.program().starts_with(['$', '`'])
+            || is_one_of("eval compgen declare type", command.program());
+        if self.functions.contains_key(command.program()) {
+            return self.call(&command, is_negated);
         }
         if matches!(command.program(), "[" | "[[" | "test") {
             self.test(&command, is_negated, before_or);
+        } else {
+            self.variable_alone(&command, is_negated, before_or);
+            self.leave_function(&command);
         }
         self.builtin(&command);
         command.exports = self.exports_all;
@@ -183,6 +179,85 @@ impl Parser<'_> {
             }
             Some(_) => self.unread(range, "this command is computed"),
             None => self.script.commands.push(command),
+        }
+    }
+
+    /// Reads a function with what it is called with. What follows stands below the test with which
+    /// it ends, or else below the call, where that is a test.
+    fn call(&mut self, command: &Command, is_negated: bool) {
+        let name = command.program();
+        let arguments = command.run().get(1..).unwrap_or_default();
+        let outermost = self.guard.len();
+        let is_test = self.is_test();
+        let left = self.read_function(name, arguments, &command.run()[0].range);
+        if left.len() > outermost {
+            self.guard = left;
+        } else if is_test {
+            let mut names = arguments.iter().flat_map(|word| variables(&word.text));
+            let asked = names.next().and_then(|(variable, _)| {
+                Condition::new(variable, Some(format!("{name}()")), false)
+            });
+            self.guard = self.guard.and(asked);
+        }
+        if is_negated {
+            self.guard = self.guard.negated_from(outermost);
+        }
+        self.flags_before = self.script.flags.len();
+    }
+
+    /// Gives the conditions with which the function ends.
+    fn read_function(&mut self, name: &str, arguments: &[Word], call: &Range<usize>) -> Guard {
+        let guard = self.guard.clone();
+        let Some((text, body)) = self.functions.get(name).cloned() else {
+            return guard;
+        };
+        self.called.insert(name.to_owned());
+        let Some(left) = self.left_for_calls.checked_sub(body.len()) else {
+            let what = "functions are called too often to be followed";
+            if self
+                .script
+                .unread
+                .last()
+                .is_none_or(|(_, last)| *last != what)
+            {
+                self.unread(call.clone(), what);
+            }
+            return guard;
+        };
+        self.left_for_calls = left;
+        let around = self.values.enter(arguments);
+        let documents = std::mem::take(&mut self.documents);
+        let (outer, at) = (self.text, self.at);
+        let before = Counts::of(&self.script);
+        (self.text, self.at) = (&text[..body.end], body.start);
+        self.bytes = self.text.as_bytes();
+        let left = self.commands(None);
+        (self.text, self.bytes, self.at) = (outer, outer.as_bytes(), at);
+        // Places in a file that is sourced are those of the call.
+        if text.as_ptr() != outer.as_ptr() {
+            before.place_rest(&mut self.script, call);
+        }
+        self.documents = documents;
+        self.values.leave(around);
+        left
+    }
+
+    /// Reads functions that were not called, where something else may call them.
+    pub(super) fn uncalled(&mut self, is_called_elsewhere: &dyn Fn(&str) -> bool) {
+        let names: Vec<String> = self.functions.keys().cloned().collect();
+        for name in names {
+            let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
+            let has_name = |word: &Word| word.text.split(|c| !is_part(c)).any(|it| it == name);
+            let mut words = self
+                .script
+                .commands
+                .iter()
+                .flat_map(|command| &command.words);
+            let is_called =
+                self.calls_by_value || words.any(has_name) || is_called_elsewhere(&name);
+            if !self.called.contains(&name) && is_called {
+                self.read_function(&name, &[], &(0..0));
+            }
         }
     }
 
@@ -202,18 +277,69 @@ impl Parser<'_> {
     fn test(&mut self, command: &Command, is_negated: bool, before_or: Option<Guard>) {
         let words = command.run();
         for (left, operator, right) in compared_words(words) {
-            if matches!(operator, "=" | "==" | "!=") {
-                self.note_comparison(left, format!("== {right}"));
+            match operator {
+                "=" | "==" | "!=" => self.note_comparison(left, format!("== {right}")),
+                _ if is_one_of(COMPARING, operator) => {
+                    self.note_comparison(left, format!("{operator} {right}"));
+                }
+                _ => {}
             }
         }
         for pair in words.windows(2).filter(|pair| pair[0].text == "-v") {
             self.note_read(&pair[1].text, None, pair[1].range.clone());
         }
-        let mut conditions = Condition::of_test(words, is_negated);
+        self.stand_below(Condition::of_test(words), is_negated, before_or);
+    }
+
+    pub(super) fn stand_below(
+        &mut self,
+        mut conditions: Vec<Condition>,
+        is_negated: bool,
+        before_or: Option<Guard>,
+    ) {
         if let Some(first) = conditions.first_mut() {
             first.is_alternative |= before_or.is_some();
         }
-        self.guard = before_or.as_ref().unwrap_or(&self.guard).and(conditions);
+        let before = before_or.as_ref().unwrap_or(&self.guard);
+        let outermost = before.len();
+        self.guard = before.and(conditions);
+        if is_negated {
+            self.guard = self.guard.negated_from(outermost);
+        }
+    }
+
+    /// Whether what follows the command depends on how it ends.
+    fn is_test(&self) -> bool {
+        let follows = self.peek().filter(|byte| matches!(byte, b'&' | b'|'));
+        self.in_condition || follows.is_some_and(|byte| self.next_is(1, byte))
+    }
+
+    /// `if $NAME`, where the variable holds `true` or `false`.
+    fn variable_alone(&mut self, command: &Command, is_negated: bool, before_or: Option<Guard>) {
+        if let [word] = command.words.as_slice()
+            && word.text.starts_with('$')
+            && let [(name, range)] = variables(&word.text).as_slice()
+            && (range.end == word.text.len() || word.text.ends_with('}'))
+            && self.is_test()
+        {
+            let condition = Condition::new(name.clone(), Some("true".to_owned()), false);
+            self.stand_below(condition.into_iter().collect(), is_negated, before_or);
+        }
+    }
+
+    /// What follows `[ … ] || return` stands below the test.
+    fn leave_function(&mut self, command: &Command) {
+        let outermost = self.around(1).len();
+        if command.program() == "return"
+            && matches!(command.word(1), "" | "0")
+            && self.guard.len() > outermost
+        {
+            let rest = self.guard.negated_from(outermost);
+            match self.blocks.get_mut(self.base.0..).and_then(<[_]>::last_mut) {
+                Some(block) => block.branch = rest,
+                None => self.base.1 = rest,
+            }
+        }
     }
 
     fn builtin(&mut self, command: &Command) {
@@ -221,7 +347,7 @@ impl Parser<'_> {
         let texts = || words.iter().map(|word| word.text.as_str());
         match command.program() {
             "shift" => {
-                for name in "@ 1 2 3 4 5 6 7 8 9".split(' ') {
+                for name in ARGUMENTS.split(' ') {
                     if self.values.is_set(name) {
                         self.values.forget(name);
                     }
@@ -291,6 +417,49 @@ impl Parser<'_> {
         command.words.extend(said);
         let behind = command::start(command.words.get(at..).unwrap_or_default());
         command.start = (at + behind).min(command.words.len());
+    }
+}
+
+/// How much of a script was read.
+struct Counts([usize; 5]);
+
+impl Counts {
+    fn of(script: &Script) -> Self {
+        Self([
+            script.commands.len(),
+            script.reads.len(),
+            script.sets.len(),
+            script.exports.len(),
+            script.unread.len(),
+        ])
+    }
+
+    /// Puts all that was read since at one place.
+    fn place_rest(&self, script: &mut Script, place: &Range<usize>) {
+        let [commands, reads, sets, exports, unread] = self.0;
+        for command in script.commands.iter_mut().skip(commands) {
+            let words = command.words.iter_mut().map(|word| &mut word.range);
+            let input = command.input.as_mut().map(|(_, range)| range);
+            words.chain(input).for_each(|range| range.clone_from(place));
+        }
+        let reads = script
+            .reads
+            .iter_mut()
+            .skip(reads)
+            .map(|read| &mut read.range);
+        let sets = script.sets.iter_mut().skip(sets).map(|set| &mut set.2);
+        let exports = script
+            .exports
+            .iter_mut()
+            .skip(exports)
+            .map(|set| &mut set.2);
+        let unread = script
+            .unread
+            .iter_mut()
+            .skip(unread)
+            .map(|(range, _)| range);
+        let ranges = reads.chain(sets).chain(exports).chain(unread);
+        ranges.for_each(|range| range.clone_from(place));
     }
 }
 

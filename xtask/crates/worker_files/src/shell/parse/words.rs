@@ -66,7 +66,7 @@ impl Parser<'_> {
         if self.peek() == Some(b'(') {
             self.at += 1;
             let words = self.array();
-            if appends {
+            if appends || self.is_conditional() {
                 self.values.extend(&name, words);
             } else {
                 self.values.put(&name, ShellValue::Array(words));
@@ -121,6 +121,11 @@ impl Parser<'_> {
         self.guard.last().is_some_and(is_empty) && !self.values.is_set(name)
     }
 
+    /// Whether what follows may be skipped when the script runs.
+    fn is_conditional(&self) -> bool {
+        !self.blocks.is_empty() || self.in_list
+    }
+
     fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
         if element {
             let word = Word::new(text, &(self.at..self.at));
@@ -133,7 +138,7 @@ impl Parser<'_> {
                 self.script.reads[index].default.get_or_insert(text.clone());
             }
             self.seen.insert(name.to_owned(), Vec::new());
-        } else if !self.blocks.is_empty() && variables(&text).iter().all(|(used, _)| used != name) {
+        } else if self.is_conditional() && variables(&text).iter().all(|(used, _)| used != name) {
             let from_outside = self.seen.contains_key(name) && !self.values.is_set(name);
             let before = from_outside.then(|| format!("${name}"));
             self.values.put_conditionally(name, text, before);
@@ -318,14 +323,15 @@ impl Parser<'_> {
         if let Some(read) = last.filter(|read| read.range == (start..end)) {
             read.required = rest.starts_with(":?") || rest.starts_with('?');
         }
-        if operator.starts_with('+') {
+        let in_test = matches!(self.command.program(), "[" | "[[" | "test");
+        if operator.starts_with('+') && !in_test {
             let is_set = Condition::new(name, None, false);
             let guard = self.guard.and(is_set);
             self.note_flags(&operand, &guard);
             // The text that replaces a variable which is set counts.
             self.values.put(written, ShellValue::one(operand));
             parts.push(written, written, quoted);
-        } else if matches!(rest, "" | "[@]" | "[*]") || rest.starts_with([':', '-']) {
+        } else if matches!(rest, "" | "[@]" | "[*]") || rest.starts_with([':', '-', '+']) {
             parts.push(&name, written, quoted && !rest.starts_with('['));
         } else {
             parts.text(written);
@@ -417,11 +423,7 @@ impl Parser<'_> {
     /// The words that the parts become with the values that are known.
     fn filled_in(&self, parts: &[WordPart], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
         const MOST: usize = 64;
-        // In a function, `$1` is another argument.
-        let known = |part: &WordPart| {
-            let value = self.values.get(&part.name);
-            value.filter(|_| self.functions.is_empty() || is_name(&part.name))
-        };
+        let known = |part: &WordPart| self.values.get(&part.name);
         let choice = |(text, choice): (&str, bool)| Word {
             choice,
             ..Word::new(text, &range)
@@ -473,6 +475,7 @@ impl Parser<'_> {
         }
         if let Some(first) = words.first_mut() {
             first.choice = false;
+            first.quoted = matches!(parts, [alone] if alone.quoted && !alone.name.is_empty());
         }
         words
     }
