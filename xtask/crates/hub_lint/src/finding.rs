@@ -73,8 +73,6 @@ pub struct Finding {
     /// What is wrong, in one line that stands alone.
     pub message: String,
     pub place: Location,
-    /// A few words that stand at the place itself.
-    pub label: Option<String>,
     pub related: Vec<Related>,
     /// What to do about it, and why, a line each.
     pub help: Vec<String>,
@@ -88,7 +86,6 @@ impl Rule {
             severity: self.severity,
             message: message.into(),
             place,
-            label: None,
             related: Vec::new(),
             help: Vec::new(),
             fix: None,
@@ -97,12 +94,6 @@ impl Rule {
 }
 
 impl Finding {
-    #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
-    }
-
     #[must_use]
     pub fn related(mut self, place: Location, label: impl Into<String>) -> Self {
         self.related.push(Related {

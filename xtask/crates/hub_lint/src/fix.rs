@@ -10,30 +10,13 @@ use crate::report::is_selected;
 use crate::targets::LintTarget;
 use worker_files::json;
 use worker_files::json::Span;
-use xtask_core::output::{self, diff};
 use xtask_core::tree::{RepoPath, Tree};
 
 /// The maximum of passes, since a fix may make others possible.
 const PASSES: usize = 20;
 
-/// Fixes a target, or shows the fixes with a dry run. Returns the number of fixed findings.
+/// Fixes a target. Returns the number of fixed findings.
 pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
-    let fixed = fix(target, args)?;
-    if !args.dry_run {
-        target.write()?;
-        return Ok(fixed);
-    }
-    for (path, new) in &target.fixed {
-        let shown = path.inside(&target.prefix).to_string();
-        let name = shown.trim_start_matches('/');
-        let (before, after) = (format!("a/{name}"), format!("b/{name}"));
-        let diff = diff::unified(&before, &after, &target.tree.read(path)?, new);
-        output::print(&diff::coloured(&diff, ""))?;
-    }
-    Ok(fixed)
-}
-
-fn fix(target: &mut LintTarget, args: &Args) -> Result<usize> {
     let allowed = if args.unsafe_fixes {
         Safety::Unsafe
     } else {
@@ -51,6 +34,7 @@ fn fix(target: &mut LintTarget, args: &Args) -> Result<usize> {
         }
         fixed += count;
     }
+    target.write()?;
     Ok(fixed)
 }
 

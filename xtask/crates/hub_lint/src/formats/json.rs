@@ -22,7 +22,6 @@ fn finding(finding: &Finding, sources: &Sources) -> Value {
         "severity": finding.severity,
         "message": finding.message,
         "place": place(&finding.place, sources),
-        "label": finding.label,
         "related": finding.related.iter().map(|related| json!({
             "place": place(&related.place, sources),
             "label": related.label,
