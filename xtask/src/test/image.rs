@@ -1,8 +1,7 @@
 //! The stage `image`: the base image that stands in for SGLang's, and the tests that build on it.
 //!
 //! The base image has a label, which everything that is built on it inherits. The stage removes by that
-//! label at the end, or the next run does after a kill. It also removes what it added to the build
-//! cache, unless it was interrupted.
+//! label at the end, or the next run does after a kill.
 
 use std::path::Path;
 
@@ -29,16 +28,11 @@ pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     // Only one run holds the lock, so a killed run left what has the label now.
     let label = label(root);
     engine.sweep(&label)?;
-    let cached = engine.build_cache()?;
     let outcome = build_and_test(root, &engine, &label);
     progress::at("removing what was built");
     let tidied = engine.sweep(&label);
-    let pruned = engine.prune_build_cache(&cached);
-    let mut outcome = outcome?;
-    for error in [tidied, pruned].into_iter().filter_map(Result::err) {
-        outcome.fail(&format!("{error:#}\n"));
-    }
-    Ok(outcome)
+    let outcome = outcome?;
+    tidied.map(|()| outcome)
 }
 
 fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutcome> {
