@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::args::Args;
-use crate::finding::{Edit, Fix, Safety};
+use crate::finding::{Edit, Safety};
 use crate::report::is_selected;
 use crate::targets::LintTarget;
 use worker_files::json;
@@ -26,9 +26,16 @@ pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
     for _ in 0..PASSES {
         let findings = target.lint()?.findings;
         let selected = findings.iter().filter(|it| is_selected(it, args));
-        let fixes = selected.filter_map(|finding| finding.fix.as_ref());
-        let fixes: Vec<&Fix> = fixes.filter(|fix| fix.safety <= allowed).collect();
-        let count = pass(target, &fixes)?;
+        let mut by_path: BTreeMap<&RepoPath, Vec<&[Edit]>> = BTreeMap::new();
+        for finding in selected {
+            if let Some(fix) = finding.fix.as_ref().filter(|fix| fix.safety <= allowed) {
+                by_path
+                    .entry(&finding.place.path)
+                    .or_default()
+                    .push(&fix.edits);
+            }
+        }
+        let count = pass(target, by_path)?;
         if count == 0 {
             break;
         }
@@ -39,15 +46,7 @@ pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
 }
 
 /// Makes each fix whose edits touch no earlier one's. Returns their number.
-fn pass(target: &mut LintTarget, fixes: &[&Fix]) -> Result<usize> {
-    // Edits are of the finding's own file.
-    let mut by_path: BTreeMap<&RepoPath, Vec<&[Edit]>> = BTreeMap::new();
-    for fix in fixes {
-        if let Some(first) = fix.edits.first() {
-            let path = &first.place.path;
-            by_path.entry(path).or_default().push(&fix.edits);
-        }
-    }
+fn pass(target: &mut LintTarget, by_path: BTreeMap<&RepoPath, Vec<&[Edit]>>) -> Result<usize> {
     let mut fixed = 0;
     for (path, fixes) in by_path {
         let old = target.read(path)?;
@@ -69,12 +68,11 @@ pub fn apply(old: &[u8], fixes: &[&[Edit]]) -> (Vec<u8>, usize) {
     let mut taken: Vec<(&Span, &str)> = Vec::new();
     let mut made = 0;
     for edits in fixes {
-        let is_free = |edit: &Edit| {
-            let span = &edit.place.span;
+        let is_free = |(span, _): &Edit| {
             span.end <= old.len() && !taken.iter().any(|(other, _)| touch(span, other))
         };
         if edits.iter().all(is_free) {
-            taken.extend(edits.iter().map(|edit| (&edit.place.span, &*edit.with)));
+            taken.extend(edits.iter().map(|(span, with)| (span, &**with)));
             made += 1;
         }
     }

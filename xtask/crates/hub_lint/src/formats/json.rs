@@ -30,9 +30,9 @@ fn finding(finding: &Finding, sources: &Sources) -> Value {
         "fix": finding.fix.as_ref().map(|fix| json!({
             "title": fix.title,
             "safety": fix.safety,
-            "edits": fix.edits.iter().map(|edit| json!({
-                "place": place(&edit.place, sources),
-                "with": edit.with,
+            "edits": fix.edits.iter().map(|(span, with)| json!({
+                "place": place(&Location::new(finding.place.path.clone(), span.clone()), sources),
+                "with": with,
             })).collect::<Vec<_>>(),
         })),
     })
