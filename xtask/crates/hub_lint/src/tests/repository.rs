@@ -241,12 +241,15 @@ fn a_base_image_refuses_a_host_only_where_it_carries_the_requirement() {
     // A version that nobody has seen is none.
     assert_eq!(says("someone/worker:cu1999", r#""12.4""#), "");
     let base = "FROM nvidia/cuda:12.8.1-base-ubuntu22.04\n";
-    assert_eq!(with(base, r#""12.4", "12.8""#, ""), older("12.4", "12.8"));
-    // Where a variable changes what is required, nothing is told.
+    let disabled = format!("{base}ENV NVIDIA_DISABLE_REQUIRE=1\n");
+    assert_eq!(with(&disabled, r#""12.4", "12.8""#, ""), "");
     let own = format!("{base}ENV NVIDIA_REQUIRE_CUDA=\"cuda>=12.4\"\n");
-    assert_eq!(with(&own, r#""12.3", "12.8""#, ""), "");
+    assert_eq!(with(&own, r#""12.4", "12.8""#, ""), "");
+    assert_eq!(with(&own, r#""12.3", "12.8""#, ""), older("12.3", "12.4"));
     let fixed = r#"{ "key": "NVIDIA_DISABLE_REQUIRE", "value": "true" }"#;
     assert_eq!(with(base, r#""12.4", "12.8""#, fixed), "");
+    let off = r#"{ "key": "NVIDIA_DISABLE_REQUIRE", "value": "0" }"#;
+    assert_eq!(with(base, r#""12.4", "12.8""#, off), older("12.4", "12.8"));
 }
 
 #[test]
@@ -371,7 +374,11 @@ fn a_variable_of_any_worker_has_to_be_read_somewhere() {
             .with("docs/guide.md", "Set SHOW_COSTS.\n")
     };
     let not_read = "HUB320 nothing in the worker reads `SHOW_COSTS`";
-    for handler in ["", "os.getenv('OTHER')\n"] {
+    for handler in [
+        "",
+        "os.getenv('OTHER')\n",
+        "def get(name):\n    return os.getenv(name)\n",
+    ] {
         assert_eq!(said(&with("python:3.12", handler)), [not_read], "{handler}");
     }
     for handler in [

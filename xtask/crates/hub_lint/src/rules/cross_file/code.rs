@@ -156,11 +156,22 @@ fn is_prose(name: &str) -> bool {
         || name.ends_with("license")
 }
 
-/// Whether a text reads a variable whose name is not written there.
+/// Whether a text reads a variable whose name it computes.
 fn computes_name(text: &str) -> bool {
+    let is_computed = |argument: &str| match argument.chars().next() {
+        Some('"' | '\'') => false,
+        // A name in a Python variable is a text elsewhere, unless it is computed.
+        Some(first) if first.is_alphabetic() || first == '_' => {
+            let word = argument.split([',', ')', ']']).next().unwrap_or(argument);
+            ["f\"", "f'"].iter().any(|start| word.starts_with(start))
+                || word.contains(['+', '%', '.', '('])
+                || [".upper()", "f\"{"].iter().any(|part| text.contains(part))
+        }
+        _ => true,
+    };
     let accesses = ["getenv(", "environ.get(", "environ[", "process.env["];
     let mut arguments = (accesses.iter()).flat_map(|access| text.split(access).skip(1));
-    arguments.any(|argument| !argument.trim_start().starts_with(['"', '\'']))
+    arguments.any(|argument| is_computed(argument.trim_start()))
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {

@@ -6,17 +6,16 @@ use crate::finding::{Finding, Safety};
 use crate::rule::{Severity, rules};
 use crate::rules::gpu;
 use crate::{facts, model};
-use worker_files::dockerfile::Image;
-use worker_files::is_one_of;
+use worker_files::dockerfile::{Image, Text};
 use worker_files::json::JsonNode;
 use xtask_core::suggest;
 
 rules! {
     /// A container whose CUDA is newer than the host's is refused before it starts. A version older
     /// than the base image's lets the Hub choose such a host. That holds for images that carry the
-    /// requirement (nvidia/cuda, runpod/*, lmsysorg/sglang, vllm/* and pytorch's `-devel`). Other
-    /// images run on any driver of the same major version; an older one is a warning. Where
-    /// `NVIDIA_DISABLE_REQUIRE` or `NVIDIA_REQUIRE_CUDA` is set, nothing is told.
+    /// requirement (nvidia/cuda, runpod/*, lmsysorg/sglang, vllm/* and pytorch's `-devel`), unless
+    /// `NVIDIA_DISABLE_REQUIRE` is set; an `NVIDIA_REQUIRE_CUDA` of your own counts instead. Other
+    /// images run on any driver of the same major version; an older one is a warning.
     ///
     /// ```diff config
     /// - "allowedCudaVersions": ["12.4", "12.5", "12.6"]
@@ -66,18 +65,32 @@ fn carries_requirement(base: &str) -> bool {
         || (name.starts_with("pytorch/pytorch:") && name.contains("-devel"))
 }
 
-/// Whether the image or the listing sets a variable that changes what the container requires.
-fn changes_requirement(image: &Image, hub: Option<&HubDocument>) -> bool {
-    let changes = |name: &str| is_one_of("NVIDIA_DISABLE_REQUIRE NVIDIA_REQUIRE_CUDA", name);
-    let listed = hub.map(model::variables).unwrap_or_default();
-    image.env.iter().any(|it| changes(&it.name)) || listed.iter().any(|it| changes(it.key))
+/// The CUDA version that hosts must have, and whether they refuse the container otherwise.
+fn needed(image: &Image, base: &Text, hub: Option<&HubDocument>) -> Option<(String, bool)> {
+    // The listing's fixed values are in the container's environment, too.
+    let variables = hub.map(model::variables).unwrap_or_default();
+    let value = |name: &str| {
+        let fixed = variables.iter().find(|variable| variable.key == name);
+        let fixed = fixed.and_then(|variable| variable.value?.scalar());
+        let in_image = image.env.iter().rev().find(|it| it.name == name);
+        fixed.or_else(|| in_image.map(|variable| variable.value.clone()))
+    };
+    let disabled = value("NVIDIA_DISABLE_REQUIRE");
+    let is_disabled = disabled.is_some_and(|it| !matches!(&*it, "" | "0" | "false"));
+    if let Some(required) = value("NVIDIA_REQUIRE_CUDA").filter(|_| !is_disabled) {
+        let (_, version) = required.split_once("cuda>=")?;
+        let version = version.split([' ', ',']).next()?;
+        return Some((version.to_owned(), true));
+    }
+    let is_refused = carries_requirement(&base.text) && !is_disabled;
+    Some((image.cuda()?, is_refused))
 }
 
 fn cuda(document: &HubDocument, worker: &Worker<'_>) -> Option<Finding> {
     let image = worker.facts.image.as_ref()?;
     let base = image.base.as_ref()?;
-    let (needed, refused) = (image.cuda()?, carries_requirement(&base.text));
-    if !facts::CUDA_VERSIONS.contains(&&*needed) || changes_requirement(image, worker.hub) {
+    let (needed, refused) = needed(image, base, worker.hub)?;
+    if !facts::CUDA_VERSIONS.contains(&needed.as_str()) {
         return None;
     }
     let major = |version: &str| model::version(version).map(|(major, _)| major);
