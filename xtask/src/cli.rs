@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use xtask_core::git::Git;
 use xtask_core::tool_repo;
 
-use crate::test;
+use crate::{status, test};
 
 /// Moves a RunPod worker for SGLang to the modern layout, proves that nothing
 /// was lost, and keeps it in line with upstream.
@@ -82,8 +82,7 @@ pub enum Task {
     Compare(compare::args::Args),
     BuildImage(build_image::args::Args),
     Cleanup(cleanup::args::Args),
-    /// Show where this repository stands, and what to type next
-    Status,
+    Status(status::Args),
     Test(test::args::Args),
     Completions(CompletionsArgs),
 }

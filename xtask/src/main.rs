@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         }
         Some(cli::Task::BuildImage(args)) => build_image::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Cleanup(args)) => cleanup::run(cli.repo.as_deref(), &args),
-        Some(cli::Task::Status) => status::run(cli.repo.as_deref()),
+        Some(cli::Task::Status(args)) => status::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => test::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Completions(args)) => print(cli::completions(args.shell).trim_end()),
     };

@@ -8,12 +8,14 @@ mod report;
 use std::path::Path;
 
 use anyhow::Result;
+use serde::{Serialize, Serializer};
 
 use self::next::UnderWay;
 use hub_lint::{Counts, LintReport};
 use migrate::upstream::same_folder;
 use migrate::{Unsettled, address};
 use transaction::journal::{Journal, Phase};
+use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, Repo, Status};
 use xtask_core::layout::{self, Layout, OUTDATED};
@@ -22,9 +24,26 @@ use xtask_core::outcome::Outcome;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
+/// Show where this repository stands, and what to type next
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+}
+
 /// A part of the state: `None` where it does not exist; the error says why it isn't known.
 type Known<T> = Result<Option<T>, String>;
 
+/// Serializes the value, `null`, or an object with the reason.
+fn known<T: Serialize, S: Serializer>(part: &Known<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match part {
+        Ok(value) => value.serialize(serializer),
+        Err(why) => serializer.collect_map([("unknown", why)]),
+    }
+}
+
+#[derive(Serialize)]
 struct WorkTree {
     branch: String,
     /// `None` before the first commit.
@@ -33,16 +52,20 @@ struct WorkTree {
     changed: usize,
 }
 
+#[derive(Serialize)]
 struct RecordedUpstream {
     address: String,
     rev: Option<String>,
     commit: Option<String>,
 }
 
+#[derive(Serialize)]
 struct RepositoryStatus {
     layout: Layout,
+    #[serde(serialize_with = "known")]
     repository: Known<WorkTree>,
     under_way: Option<UnderWay>,
+    #[serde(serialize_with = "known")]
     upstream: Known<RecordedUpstream>,
     /// Whether it contains this tool, and so is an upstream itself.
     is_tools_own: bool,
@@ -50,11 +73,13 @@ struct RepositoryStatus {
     is_for_another_engine: bool,
     /// The number of files below `outdated/`.
     outdated: usize,
+    #[serde(serialize_with = "known")]
     compare: Known<compare::OpenCounts>,
+    #[serde(serialize_with = "known")]
     lint: Known<Counts>,
 }
 
-pub fn run(chosen: Option<&Path>) -> Result<Outcome> {
+pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
     let commands = Commands::new(chosen);
     let dir = tool_repo::chosen(chosen)?;
     let repo = Git::find().and_then(|git| Repo::open(&git, &dir));
@@ -65,7 +90,7 @@ pub fn run(chosen: Option<&Path>) -> Result<Outcome> {
     // A git without a status is of no use: it may not be able to read the index.
     let repo = repo.and_then(|repo| Ok((repo.status()?, repo)));
     let at = read_status(repo, &root)?;
-    report::print(&crate::from_here(&root), &at, &commands)?;
+    report::print(&crate::from_here(&root), &at, &commands, args.format)?;
     Ok(Outcome::Done)
 }
 

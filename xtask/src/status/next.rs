@@ -1,5 +1,7 @@
 //! The next command, as a pure function of the state.
 
+use serde::Serialize;
+
 use super::RepositoryStatus;
 use transaction::journal::Unreadable;
 use xtask_core::commands::Commands;
@@ -8,7 +10,8 @@ use xtask_core::output::quoted_file;
 use xtask_core::tree::RepoPath;
 
 /// A task or a git operation that has begun and not ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum UnderWay {
     /// A migration was killed.
     Interrupted,
@@ -28,6 +31,12 @@ pub enum UnderWay {
     Unreadable(Unreadable),
     /// A merge, a rebase, …
     Git(String),
+}
+
+#[derive(Serialize)]
+pub struct Next {
+    pub command: String,
+    pub why: String,
 }
 
 impl UnderWay {
@@ -97,8 +106,13 @@ impl UnderWay {
 }
 
 impl RepositoryStatus {
-    /// The next command, and its effect.
-    pub fn next(&self, commands: &Commands) -> (String, &'static str) {
+    pub fn next(&self, commands: &Commands) -> Next {
+        let (command, why) = self.command(commands);
+        let why = commands.fit(why);
+        Next { command, why }
+    }
+
+    fn command(&self, commands: &Commands) -> (String, &'static str) {
         let task = |name, options, why| (commands.task(name, options), why);
         let git = |command, why| (commands.git(command), why);
         if let Some(state) = &self.under_way {
@@ -193,7 +207,7 @@ mod tests {
     fn next(change: impl Fn(&mut RepositoryStatus)) -> String {
         let mut standing = modern();
         change(&mut standing);
-        standing.next(&Commands::default()).0
+        standing.next(&Commands::default()).command
     }
 
     #[test]

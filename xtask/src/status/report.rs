@@ -1,23 +1,33 @@
-//! The state of a repository as text.
+//! The state of a repository, for people and for programs.
 
 use std::path::Path;
 
 use anyhow::Result;
+use serde_json::json;
 
 use super::{Known, RepositoryStatus};
+use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
 use xtask_core::layout::{BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
 
-pub fn print(root: &Path, at: &RepositoryStatus, commands: &Commands) -> Result<()> {
-    let ((command, why), root) = (at.next(commands), root.display());
-    let why = commands.fit(why);
+pub fn print(
+    root: &Path,
+    at: &RepositoryStatus,
+    commands: &Commands,
+    format: Format,
+) -> Result<()> {
+    let (next, root) = (at.next(commands), root.display());
+    if format == Format::Json {
+        let what = json!({ "version": 1, "root": root.to_string(), "next": next });
+        return output::print_parts(&[&what, &json!(at)]);
+    }
     let mut out = format!("{BOLD}{root}{BOLD:#}{}\n\n", repository(at));
     for (name, text) in lines(at, commands) {
         out += &format!("  {DIM}{name:10}{DIM:#}{text}\n");
     }
-    out += &format!("\nNext: {why}\n\n    {command}\n");
+    out += &format!("\nNext: {}\n\n    {}\n", next.why, next.command);
     output::print(&out)
 }
 

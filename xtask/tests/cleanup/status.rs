@@ -1,5 +1,7 @@
 //! `cargo xtask status`: where a repository stands, and the one command that is of most use.
 
+use serde_json::{Value, json};
+
 use crate::support::{Lab, Repo};
 use crate::{accept_all, cleanup, count, ready};
 
@@ -16,10 +18,15 @@ fn anywhere(repo: &Repo<'_>, args: &[&str]) -> String {
     repo.lab.scrub(&text)
 }
 
+fn json(repo: &Repo<'_>) -> Value {
+    let run = repo.task("status", &["--format", "json"]);
+    run.run().done().json()
+}
+
 #[track_caller]
 fn expect_next(repo: &Repo<'_>, command: &str) {
-    let (text, command) = (anywhere(repo, &[]), repo.lab.scrub(command));
-    assert!(text.ends_with(&format!("\n\n    {command}\n")), "{text}");
+    let found = json(repo);
+    assert_eq!(found["next"]["command"], command, "{found:#}");
 }
 
 #[test]
@@ -167,21 +174,33 @@ fn an_upstream_elsewhere_is_not_asked() {
 }
 
 #[test]
-fn what_is_not_known_is_told_with_the_reason() {
+fn a_program_gets_values_or_the_reason_why_there_is_none() {
     let lab = Lab::new();
     let worker = ready(&lab);
+    let found = json(&worker);
+    assert_eq!(found["version"], 1);
+    assert_eq!(found["layout"], "modern");
+    assert_eq!(
+        found["repository"],
+        json!({"branch": "main", "head": worker.head(), "changed": 0})
+    );
+    assert_eq!(found["under_way"], Value::Null);
+    assert_eq!(found["upstream"]["address"], "../upstream");
+    assert_eq!(found["outdated"], 9);
+    assert_eq!(
+        found["compare"],
+        json!({"open": 0, "stale": 0, "accepted": count(&worker, "accepted")})
+    );
+    assert_eq!(found["lint"], json!({"errors": 0, "warnings": 0}));
     worker.write(".xtask/baseline.json", "{");
     worker.write(".xtask/upstream.lock.json", "{");
-    let text = status(&worker, &[]);
-    for (part, why) in [
-        ("compare  ", ".xtask/baseline.json"),
-        ("upstream ", ".xtask/upstream.lock.json"),
-    ] {
-        let line = text.lines().find(|line| line.trim().starts_with(part));
-        assert!(line.unwrap().contains(why), "{text}");
+    let found = json(&worker);
+    for part in ["compare", "upstream"] {
+        let why = found[part]["unknown"].as_str().unwrap();
+        assert!(why.contains(".json"), "{part}: {why}");
     }
     // What can't be compared may not go.
-    expect_next(&worker, "cargo xtask compare -C .");
+    assert_eq!(found["next"]["command"], "cargo xtask compare -C .");
 }
 
 #[test]
@@ -189,10 +208,11 @@ fn what_is_broken_is_said_and_hides_nothing_else() {
     let lab = Lab::new();
     let worker = ready(&lab);
     worker.write(".git/index", "no index");
-    let text = anywhere(&worker, &[]);
-    assert!(text.lines().next().unwrap().contains("index"), "{text}");
-    assert!(text.contains("  compare   nothing open, "), "{text}");
-    expect_next(&worker, "git status");
+    let found = json(&worker);
+    let why = found["repository"]["unknown"].as_str().unwrap();
+    assert!(why.contains("index"), "{why}");
+    assert_eq!(found["compare"]["open"], 0);
+    assert_eq!(found["next"]["command"], "git status");
 }
 
 #[test]
@@ -210,6 +230,7 @@ fn a_journal_that_can_not_be_read_is_one_line_among_the_others() {
     assert!(!worker.has("outdated/Dockerfile"), "half of it is gone");
     let newer = whole.replace("\"version\":2", "\"version\":3");
     let older = whole.replace("\"version\":2", "\"version\":1");
+    let path = worker.file(journal).display().to_string();
     let aside = format!(
         "mv {} {}",
         worker.file(".git/xtask-migrate").display(),
@@ -226,10 +247,14 @@ fn a_journal_that_can_not_be_read_is_one_line_among_the_others() {
         ("{\"version\":2}", "missing field"),
     ] {
         worker.write(journal, text);
-        expect_next(&worker, &aside);
+        let found = json(&worker);
+        let record = &found["under_way"]["unreadable"];
+        assert_eq!(record["path"], path.as_str(), "{found:#}");
+        assert!(record["why"].as_str().unwrap().starts_with(why), "{record}");
+        assert_eq!(found["next"]["command"], aside.as_str());
+        assert_ne!(found["outdated"], 0, "the rest is told as ever");
+        assert_eq!(found["repository"]["branch"], "main");
         let text = status(&worker, &[]);
-        assert!(text.starts_with(".: main at "), "{text}");
-        assert!(!text.contains("  outdated/ not there\n"), "{text}");
         let line = format!(
             "  layout    modern; the journal of a migration or cleanup can't be read: \
              [LAB]/worker/{journal}: {why}"
@@ -244,8 +269,7 @@ fn a_journal_that_can_not_be_read_is_one_line_among_the_others() {
     }
     // What is to be typed leads out, and nothing is lost.
     crate::paste(&worker, &worker.path, [aside]);
-    let text = status(&worker, &[]);
-    assert!(text.contains("  layout    modern\n"), "{text}");
+    assert_eq!(json(&worker)["under_way"], Value::Null);
     assert!(worker.has(".git/xtask-migrate.aside/old/0"));
     let (_, restore) = crate::obstacles(&worker).remove(0);
     assert!(restore.starts_with("git restore "), "{restore}");

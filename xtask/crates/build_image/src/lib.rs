@@ -179,8 +179,7 @@ impl Run<'_> {
                  the Dockerfile without building, `--base-image IMAGE` builds on another base image",
             ));
         }
-        // Docker removes the file where it has no image to name.
-        let id = fs_err::read_to_string(file.path()).unwrap_or_default();
+        let id = fs_err::read_to_string(file.path())?;
         let id = id.trim();
         if id.is_empty() || verify::inspect(self.engine, id)?.is_none() {
             bail!(UserError::new(
