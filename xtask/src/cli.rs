@@ -24,8 +24,16 @@ pub struct Cli {
     pub repo: Option<PathBuf>,
 
     /// Print each program that is run to its end, before it runs
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
+
+    /// Show no progress
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: clap::ColorChoice,
 
     /// Print the version, and the commit that the tool is of
     #[arg(short = 'V', long)]
@@ -33,6 +41,14 @@ pub struct Cli {
 
     #[command(subcommand)]
     pub task: Option<Task>,
+}
+
+pub fn set_colours(choice: clap::ColorChoice) {
+    match choice {
+        clap::ColorChoice::Auto => {}
+        clap::ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
+        clap::ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+    }
 }
 
 /// `cargo xtask 1.2.0 (0123456789 2026-02-03)`; without git, or outside of a clone, the version

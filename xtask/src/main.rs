@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use xtask::{cli, example, status, test};
 use xtask_core::outcome::Outcome;
-use xtask_core::{fault, outcome, output, process};
+use xtask_core::{fault, outcome, output, process, progress};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -15,6 +15,8 @@ fn main() -> ExitCode {
     let is_compare = matches!(cli.task, Some(cli::Task::Compare(_)));
     let refusal = if is_compare { 2 } else { 1 };
     process::set_verbose(cli.verbose);
+    progress::set_quiet(cli.quiet);
+    cli::set_colours(cli.color);
     let result = match cli.task {
         None if cli.version => print(&cli::version()),
         None => (cli::Cli::command().print_help())

@@ -13,6 +13,8 @@ const DELAY: Duration = Duration::from_millis(400);
 
 const REDRAW: Duration = Duration::from_millis(500);
 
+static QUIET: AtomicBool = AtomicBool::new(false);
+
 static SUSPENDED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the line is on the terminal and has to be cleared before other output.
@@ -29,6 +31,10 @@ struct Work {
 
 fn work() -> MutexGuard<'static, Option<Work>> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub fn set_quiet(on: bool) {
+    QUIET.store(on, Ordering::Relaxed);
 }
 
 /// Sets the detail behind the current work, if there is a progress line.
@@ -68,7 +74,7 @@ pub struct Progress {
 impl Progress {
     /// Shows what is being done, such as `fetching the upstream`.
     pub fn begin(what: impl Into<String>) -> Self {
-        if !std::io::stderr().is_terminal() {
+        if QUIET.load(Ordering::Relaxed) || !std::io::stderr().is_terminal() {
             return Self { drawing: None };
         }
         *work() = Some(Work {
