@@ -17,11 +17,6 @@ use xtask_core::tree::{Directory, Tree};
 
 const IMAGE: &str = "worker-sglang-example:dev";
 
-/// The only leftover of the plan on which a build fails: the line of this file that passes an argument
-/// that the new Dockerfile does not declare.
-const WORKFLOW: &str = ".github/workflows/docker_buildandpush.yml";
-const ARGUMENT: &str = "WORKER_CUDA_VERSION=";
-
 /// Makes a git repository of the bundled legacy worker, and migrates it.
 pub fn run(args: &migrate::args::Args) -> Result<Outcome> {
     let git = &Git::find()?;
@@ -68,10 +63,6 @@ pub fn repositories(git: &Git, folder: &Path) -> Result<(PathBuf, PathBuf)> {
 /// Builds the migrated worker's image and checks it: on the base image that its Dockerfile names,
 /// or on another.
 fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
-    let removed = remove_line(&worker.join(WORKFLOW), ARGUMENT)?;
-    output::print(&format!(
-        "\n{BOLD}What is fixed by hand{BOLD:#}\n\n  {WORKFLOW}: without {removed}\n\n"
-    ))?;
     let mut words = vec!["build-image", "--tag", IMAGE];
     words.extend(base.iter().flat_map(|base| ["--base-image", base]));
     output::print(&format!(
@@ -89,9 +80,6 @@ fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
 }
 
 fn next(worker: &Path) -> Result<()> {
-    output::print(&format!("\n{BOLD}What is gone for a reason{BOLD:#}\n\n"))?;
-    let reason = "the base image names its own CUDA";
-    accept(worker, "arg:WORKER_CUDA_VERSION", reason)?;
     let here = worker.display();
     let (summary, open) = compare::summary(worker)?;
     let lint = hub_lint::lint_directory(worker)?;
@@ -102,34 +90,6 @@ fn next(worker: &Path) -> Result<()> {
          Each, with its place: cargo xtask hub-lint -C {here}\n",
         hub_lint::summary(&lint)
     ))
-}
-
-/// Prints the command that accepts a loss, and runs it.
-fn accept(worker: &Path, fact: &str, reason: &str) -> Result<()> {
-    output::print(&format!(
-        "    cargo xtask compare -C {} --accept '{fact}' --reason '{reason}'\n\n",
-        worker.display()
-    ))?;
-    let args = compare::args::Args {
-        accept: vec![fact.to_owned()],
-        reason: Some(reason.to_owned()),
-        ..compare::args::Args::default()
-    };
-    compare::run(Some(worker), &args, &cleanup::questions).map(drop)
-}
-
-/// Removes the only line of a file that begins with `begin`, and returns it.
-fn remove_line(path: &Path, begin: &str) -> Result<String> {
-    let text = fs_err::read_to_string(path)?;
-    let lines = text.split_inclusive('\n');
-    let (removed, kept): (Vec<&str>, Vec<&str>) =
-        lines.partition(|line| line.trim_start().starts_with(begin));
-    let [line] = removed[..] else {
-        let (path, count) = (path.display(), removed.len());
-        bail!("{path}: {count} lines begin with {begin}");
-    };
-    fs_err::write(path, kept.concat())?;
-    Ok(line.trim().to_owned())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

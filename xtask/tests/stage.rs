@@ -101,13 +101,12 @@ fn image(ci: &str) -> Output {
 fn without_an_engine_the_image_is_not_built_and_the_words_say_why() {
     let output = image("");
     let said = stdout(&output);
-    let first = "skip    image    will be skipped: there is no program `no-such-docker`\n";
+    let first = "skipped image    there is no program `no-such-docker`\n";
     assert!(said.starts_with(first), "{said}");
     assert!(
         said.contains("\n                 install docker: "),
         "{said}"
     );
-    assert!(said.contains("\nskipped image "), "{said}");
     assert!(
         said.ends_with("0 of 1 stage passed; skipped: image\n0 passed, 0 failed, 0 skipped\n"),
         "{said}"
@@ -139,7 +138,7 @@ fn without_a_browser_the_page_is_not_looked_at_and_ci_fails() {
     };
     let output = page("");
     let said = stdout(&output);
-    let first = "skip    page     will be skipped: there is no Chromium on PATH\n                 \
+    let first = "skipped page     there is no Chromium on PATH\n                 \
                  install it: apt-get install chromium\n";
     assert!(said.starts_with(first), "{said}");
     assert!(said.contains("; skipped: page\n"), "{said}");
@@ -162,7 +161,6 @@ fn all_that_is_missing_is_named_before_the_first_stage() {
         "[ \"$*\" = --check ] && echo 'no bundle of certificates; install it' >&2; exit 2",
     );
     lab.script("bin/cargo", "exit 1");
-    lab.script("bin/rustup", "exit 1");
     let run = || {
         let output = lab.bare(&[]).output().unwrap();
         assert_eq!(stdout(&output), NONE);
@@ -171,9 +169,7 @@ fn all_that_is_missing_is_named_before_the_first_stage() {
     };
     assert_eq!(
         run(),
-        "adding rustfmt with rustup\n\
-         adding clippy with rustup\n\
-         error: the tests need what this machine lacks:\n  \
+        "error: the tests need what this machine lacks:\n  \
          rustfmt: rustup component add rustfmt\n  \
          clippy: rustup component add clippy\n  \
          git is not on PATH; install it (Debian and Ubuntu: apt-get install git, macOS: \
@@ -219,29 +215,18 @@ fn what_only_lets_a_stage_be_skipped_is_told_first_and_the_others_run() {
         .lines()
         .filter(|line| !line.contains("none ") && !line.starts_with("run "))
         .collect();
-    assert_eq!(
-        lines[0],
-        "skip    image    will be skipped: there is no docker on PATH"
-    );
+    assert_eq!(lines[0], "skipped image    there is no docker on PATH");
     assert!(lines[1].trim().starts_with("install docker: "), "{said}");
-    assert_eq!(
-        lines[2],
-        "note    image    no debootstrap; building on another instead"
-    );
-    let words: Vec<&str> = lines[3..7].iter().map(|line| &line[..16]).collect();
+    let told = stderr(&output);
+    assert_eq!(told, "no debootstrap; building on another instead\n");
+    let words: Vec<&str> = lines[2..5].iter().map(|line| &line[..16]).collect();
     assert_eq!(
         words,
-        [
-            "ok      format  ",
-            "ok      clippy  ",
-            "ok      rust    ",
-            "skipped image   "
-        ]
+        ["ok      format  ", "ok      clippy  ", "ok      rust    "]
     );
     assert_eq!(
-        lines[7..],
+        lines[5..],
         [
-            "there is no docker on PATH",
             "",
             "3 of 4 stages passed; skipped: image",
             "3 passed, 0 failed, 0 skipped"
@@ -327,14 +312,12 @@ fn an_index_out_of_reach_fails_the_stages_that_need_python() {
         at("not-in-any-index"),
         at("\nhelp: pip takes packages from PyPI, or from the index that PIP_INDEX_URL or"),
         at("failed  worker "),
-        at("without the tests' Python environment this can't run; the stage before says why"),
         at("failed  hub-lint "),
         at("\n0 of 3 stages passed; failed: ruff, worker, hub-lint\n"),
         at("\n0 passed, 3 failed, 0 skipped\n"),
         at("\n    cargo xtask test --stage hub-lint\n"),
     ];
     assert!(order.is_sorted(), "{order:?}\n{said}");
-    assert_eq!(said.matches("pip could not").count(), 1, "{said}");
     assert_eq!(output.status.code(), Some(1));
     assert!(!lab.path("repo/target/venv/requirements.installed").exists());
 }
@@ -467,39 +450,4 @@ fn commands_of_the_workflows_are_understood() {
         }
     }
     assert!(found > 5, "{found} commands");
-}
-
-/// rustup puts a program in the place of each part of the toolchain, whether it is there or not.
-#[test]
-fn a_part_of_the_toolchain_that_is_missing_is_added_where_that_takes_no_root() {
-    let lab = Lab::new();
-    let added = lab.path("added");
-    lab.script(
-        "bin/cargo",
-        &format!(
-            "[ -e '{}' ] || {{ echo not installed >&2; exit 1; }}",
-            added.display()
-        ),
-    );
-    let run = || lab.bare(&["--stage", "format"]).output().unwrap();
-    lab.script("bin/cargo-fmt", "exit 1");
-    lab.script("bin/rustup", "exit 1");
-    let output = run();
-    let said = stderr(&output);
-    assert!(
-        said.ends_with("  rustfmt: rustup component add rustfmt\n"),
-        "{said}"
-    );
-    assert_eq!(output.status.code(), Some(2));
-    lab.script(
-        "bin/rustup",
-        &format!(
-            "[ \"$*\" = 'component add rustfmt' ] && : > '{}'",
-            added.display()
-        ),
-    );
-    let output = run();
-    let said = stdout(&output);
-    assert!(said.contains("\nok      format "), "{said}");
-    assert_eq!(output.status.code(), Some(0));
 }

@@ -1,6 +1,5 @@
 //! The Python environment in which the worker's tests run.
 
-use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,27 +19,6 @@ pub const PIP_INSTALL: &str = "-m pip install --quiet --disable-pip-version-chec
 /// The lists of what is in it.
 const LISTS: [&str; 2] = ["requirements.txt", WORKER_TESTS];
 
-/// The environment of one run, which is made when the first stage asks for it.
-#[derive(Default)]
-pub struct Environment {
-    python: OnceCell<Option<PathBuf>>,
-}
-
-impl Environment {
-    /// Its Python. Making it is tried only once.
-    pub fn python(&self, root: &Path) -> Result<PathBuf> {
-        if let Some(known) = self.python.get() {
-            return known.clone().context(
-                "without the tests' Python environment this can't run; the stage before says why \
-                 there is none",
-            );
-        }
-        let made = make(root);
-        self.python.get_or_init(|| made.as_ref().ok().cloned());
-        made
-    }
-}
-
 pub fn python() -> Option<PathBuf> {
     let script = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
     let is_fit = |python: &PathBuf| {
@@ -53,7 +31,7 @@ pub fn python() -> Option<PathBuf> {
 
 /// The Python of the virtual environment for the worker's tests, which is made or updated where the
 /// requirements have changed.
-fn make(root: &Path) -> Result<PathBuf> {
+pub fn make(root: &Path) -> Result<PathBuf> {
     let venv = root.join(FOLDER);
     let inside = venv.join("bin/python");
     let stamp = venv.join(STAMP);
@@ -70,12 +48,7 @@ fn make(root: &Path) -> Result<PathBuf> {
     // the next run waits for pip.
     let lock = || lock.try_clone().context("sharing the lock");
     let mut venv_command = command(root, &python, "-m venv --clear");
-    run_command(venv_command.arg(&venv).stdin(lock()?)).map_err(|error| {
-        UserError::new(
-            format!("{FOLDER} could not be made:\n{error:#}"),
-            format!("see that `{} -m venv {FOLDER}` works", python.display()),
-        )
-    })?;
+    run_command(venv_command.arg(&venv).stdin(lock()?))?;
     let mut install = command(root, &inside, PIP_INSTALL);
     install.args(LISTS.iter().flat_map(|list| ["-r", list]));
     run_command(install.stdin(lock()?)).map_err(|error| {

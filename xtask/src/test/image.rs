@@ -1,24 +1,21 @@
 //! The stage `image`: the base image that stands in for SGLang's, and the tests that build on it.
 //!
 //! The base image has a label, which everything that is built on it inherits. The stage removes by that
-//! label at the end, or the next run does after a kill. It also removes what it added to the build
-//! cache, unless it was interrupted.
+//! label at the end, or the next run does after a kill.
 
 use std::path::Path;
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::stages::{Checkout, cargo, command};
-use super::{StageOutcome, hold, text_of};
+use super::{StageOutcome, TestCounts, hold, run_command};
 use xtask_core::docker::Engine;
 use xtask_core::progress;
 
 pub const NAME: &str = "image";
 
-/// Makes the base image. Its exit code is 2 where this machine lacks something.
+/// Makes the base image.
 pub const BASE: &str = "tests/standin/base-image.sh";
-const LACKING: i32 = 2;
 
 /// The label of everything that the stage makes on the engine.
 const LABEL: &str = "worker-sglang.test";
@@ -26,49 +23,27 @@ const LABEL: &str = "worker-sglang.test";
 /// Builds base and worker and runs the tests of the tool that need docker.
 pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     let root = checkout.root;
-    let engine = match Engine::find() {
-        Ok(engine) => engine,
-        Err(none) => return Ok(StageOutcome::skipped(none.to_string())),
-    };
+    let engine = Engine::find()?;
     let _lock = hold(root, "image-stage", "run the stage image")?;
     // Only one run holds the lock, so a killed run left what has the label now.
     let label = label(root);
     engine.sweep(&label)?;
-    let cached = engine.build_cache()?;
     let outcome = build_and_test(root, &engine, &label);
     progress::at("removing what was built");
     let tidied = engine.sweep(&label);
-    let pruned = engine.prune_build_cache(&cached);
-    let mut outcome = outcome?;
-    for error in [tidied, pruned].into_iter().filter_map(Result::err) {
-        outcome.fail(&format!("{error:#}\n"));
-    }
-    Ok(outcome)
+    let outcome = outcome?;
+    tidied.map(|()| outcome)
 }
 
 fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutcome> {
-    let mut outcome = StageOutcome::default();
-    let start = Instant::now();
     let base = format!("worker-sglang-standin:stage-{}", std::process::id());
     progress::at("making the base image");
-    let made = command(root, &root.join(BASE), "")
-        .args(["--tag", &base, "--label", label])
-        .env("DOCKER", &engine.program)
-        .output()
-        .with_context(|| format!("running {BASE}"))?;
-    if made.status.code() == Some(LACKING) {
-        return Ok(StageOutcome::skipped(text_of(&made).trim_end()));
-    }
-    if !made.status.success() {
-        outcome.fail(&text_of(&made));
-        return Ok(outcome);
-    }
-    outcome.notes.push(format!(
-        "the base image took {:.0} s of that",
-        start.elapsed().as_secs_f32()
-    ));
+    let mut make = command(root, &root.join(BASE), "");
+    make.args(["--tag", &base, "--label", label]);
+    run_command(make.env("DOCKER", &engine.program))?;
+    progress::at("running the tests");
     let run = |targets: &[&str]| {
-        let mut tests = cargo(root, "test --workspace --locked");
+        let mut tests = cargo(root, "test --quiet --workspace --locked");
         tests.args(targets.iter().flat_map(|target| ["--test", target]));
         tests
             .args(["--", "--ignored"])
@@ -83,9 +58,13 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
         let second = scope.spawn(|| run(&["example_image", "story", "documents"]));
         (run(&[NAME]), second.join())
     });
-    outcome.join(first?);
-    outcome.join(second.unwrap_or_else(|_| bail!("the tests ended in a panic"))?);
-    if outcome.counts.ran() == 0 && outcome.failed.is_none() {
+    let mut outcome = first?;
+    let second = second.unwrap_or_else(|_| bail!("the tests ended in a panic"))?;
+    outcome.counts += second.counts;
+    if let Some(output) = second.failed {
+        outcome.fail(&output);
+    }
+    if outcome.counts == TestCounts::default() && outcome.failed.is_none() {
         outcome.fail("no test ran");
     }
     Ok(outcome)

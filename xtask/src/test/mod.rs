@@ -4,7 +4,6 @@ pub mod args;
 mod environment;
 mod image;
 mod needs;
-mod output;
 mod page;
 mod stages;
 mod wheel;
@@ -13,23 +12,20 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use anstyle::Style;
 use anyhow::{Context, Result, bail};
 
 use self::args::Args;
-use environment::Environment;
 use migrate::upstream::same_folder;
-use needs::{Foresight, judge};
-use output::{TestCounts, count, described};
 use stages::{Checkout, STAGES, TestStage};
 use xtask_core::lock_file;
 use xtask_core::outcome::{Outcome, UsageError, error_text};
 use xtask_core::output::counted;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
-use xtask_core::progress::{self, Progress};
+use xtask_core::progress::Progress;
 use xtask_core::tool_repo;
 
 /// Runs the stages and ends with a line that counts the tests.
@@ -47,46 +43,32 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     stages.retain(|stage| {
         let missing = stage.file.filter(|file| !root.join(file).exists());
         if let Some(file) = missing {
-            let name = stage.name;
-            xtask_core::say!("none    {BOLD}{name:<8}{BOLD:#} there is no {file}");
+            print(YELLOW, "none", stage, &format!("there is no {file}"));
         }
         missing.is_none()
     });
     let ci = in_ci(std::env::var_os("CI").as_deref());
-    let foresight = judge(&stages, &needs::check(&stages, &root), !ci)?;
-    announce_skips(&foresight);
-    let checkout = Checkout {
-        root: &root,
-        fix: args.fix,
-        environment: Environment::default(),
-    };
+    let lacking = needs::check(&stages, &root, ci)?;
     let mut summary = Summary::default();
+    for (stage, why) in &lacking {
+        print(YELLOW, "skipped", stage, why);
+        summary.skipped.push(stage.name);
+    }
+    stages.retain(|stage| !summary.skipped.contains(&stage.name));
+    let fix = args.fix;
+    let checkout = Checkout { root: &root, fix };
     for stage in stages {
-        let start = Instant::now();
         // A terminal has a progress line instead.
         if !std::io::stderr().is_terminal() {
-            xtask_core::say!("run     {BOLD}{:<8}{BOLD:#} {}", stage.name, stage.about);
+            print(Style::new(), "run", stage, stage.about);
         }
-        let mut skips = foresight.skips.iter();
-        let mut outcome = match skips.find(|(name, _)| *name == stage.name) {
-            Some((_, why)) => StageOutcome::skipped(why.lines().next().unwrap_or_default()),
-            None => run_stage(stage, &checkout),
-        };
-        if ci {
-            outcome.refuse_to_skip();
-        }
-        print(stage, &outcome, start.elapsed().as_secs_f32());
-        summary.add(stage.name, &outcome);
+        let start = Instant::now();
+        let outcome = run_stage(stage, &checkout);
+        summary.add(stage, &outcome, start.elapsed().as_secs_f32());
     }
     xtask_core::say!("\n{}\n{}", summary.stages(), summary.closing());
     if summary.failed.is_empty() {
         return Ok(Outcome::Done);
-    }
-    if !summary.failed_tests.is_empty() {
-        xtask_core::say!("\n{RED}Failed tests{RED:#}, each alone:\n");
-        for line in &summary.failed_tests {
-            xtask_core::say!("    {line}");
-        }
     }
     xtask_core::say!("\n{RED}Failed stages{RED:#}, each alone:\n");
     for name in summary.failed {
@@ -115,39 +97,9 @@ fn in_ci(variable: Option<&OsStr>) -> bool {
     variable.is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
-/// Prints, before the first stage, the stages that will be skipped, and notes.
-fn announce_skips(foresight: &Foresight) {
-    let print = |word: &str, stage: &str, text: &str| {
-        let text = text.replace('\n', &format!("\n{:17}", ""));
-        xtask_core::say!("{YELLOW}{word:<7}{YELLOW:#} {BOLD}{stage:<8}{BOLD:#} {text}");
-    };
-    for (stage, why) in &foresight.skips {
-        print("skip", stage, &format!("will be skipped: {why}"));
-    }
-    for (stage, note) in &foresight.notes {
-        print("note", stage, note);
-    }
-}
-
-fn print(stage: &TestStage, outcome: &StageOutcome, seconds: f32) {
-    let (style, word) = match (&outcome.failed, &outcome.skipped) {
-        (Some(_), _) => (RED, "failed "),
-        (None, Some(_)) => (YELLOW, "skipped"),
-        (None, None) => (GREEN, "ok     "),
-    };
-    let line = format!(
-        "{style}{word}{style:#} {BOLD}{:<8}{BOLD:#} {:<34} {seconds:>6.1} s  {}",
-        stage.name,
-        stage.about,
-        described(outcome.counts)
-    );
-    xtask_core::say!("{}", line.trim_end());
-    if let Some(output) = outcome.failed.as_ref().or(outcome.skipped.as_ref()) {
-        xtask_core::say!("{output}");
-    }
-    for note in &outcome.notes {
-        xtask_core::say!("        {note}");
-    }
+fn print(style: Style, word: &str, stage: &TestStage, text: &str) {
+    let (name, text) = (stage.name, text.replace('\n', &format!("\n{:17}", "")));
+    xtask_core::say!("{style}{word:<7}{style:#} {BOLD}{name:<8}{BOLD:#} {text}");
 }
 
 #[derive(Default)]
@@ -156,28 +108,34 @@ struct Summary {
     failed: Vec<&'static str>,
     skipped: Vec<&'static str>,
     passed: usize,
-    /// The failed tests, each with the command that runs it alone.
-    failed_tests: Vec<String>,
-    /// Whether the stage `image` ran, which runs tests of other stages.
-    has_image_run: bool,
 }
 
 impl Summary {
-    fn add(&mut self, name: &'static str, outcome: &StageOutcome) {
-        self.counts += outcome.counts;
-        // A stage without tests counts as one test.
-        let count = usize::from(outcome.counts == TestCounts::default());
-        if outcome.failed.is_some() {
-            self.counts.failed += count;
-            self.failed.push(name);
-        } else if outcome.skipped.is_some() {
-            self.skipped.push(name);
-        } else {
-            self.counts.passed += count;
-            self.passed += 1;
+    /// Prints how a stage ended, and counts it.
+    fn add(&mut self, stage: &TestStage, outcome: &StageOutcome, seconds: f32) {
+        let mut counts = outcome.counts;
+        let ran = counts.passed + counts.failed;
+        let mut line = format!("{:<34} {seconds:>6.1} s", stage.about);
+        if ran > 0 {
+            line += &format!("  {}", counted(ran, "test"));
         }
-        self.failed_tests.extend_from_slice(&outcome.failed_tests);
-        self.has_image_run |= name == image::NAME && outcome.counts.ran() > 0;
+        if stage.name == image::NAME {
+            // The stage `rust` counted these as skipped.
+            self.counts.skipped = self.counts.skipped.saturating_sub(ran);
+        }
+        // A stage without tests counts as one test.
+        let check = usize::from(ran == 0);
+        if let Some(output) = &outcome.failed {
+            counts.failed += check;
+            self.failed.push(stage.name);
+            print(RED, "failed", stage, &line);
+            xtask_core::say!("{output}");
+        } else {
+            counts.passed += check;
+            self.passed += 1;
+            print(GREEN, "ok", stage, &line);
+        }
+        self.counts += counts;
     }
 
     fn stages(&self) -> String {
@@ -191,13 +149,51 @@ impl Summary {
         line
     }
 
-    /// The closing line. Tests for the stage `image` are skipped if that did not run.
     fn closing(&self) -> String {
-        let TestCounts { left, skipped, .. } = self.counts;
-        let skipped = skipped + if self.has_image_run { 0 } else { left };
-        let (passed, failed) = (self.counts.passed, self.counts.failed);
+        let TestCounts {
+            passed,
+            failed,
+            skipped,
+        } = self.counts;
         format!("{passed} passed, {failed} failed, {skipped} skipped")
     }
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct TestCounts {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl std::ops::AddAssign for TestCounts {
+    fn add_assign(&mut self, more: Self) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+        self.skipped += more.skipped;
+    }
+}
+
+/// Adds up the closing lines of cargo test and pytest.
+fn count(text: &str) -> TestCounts {
+    let mut counts = TestCounts::default();
+    for line in text.lines() {
+        let pytest = line.contains(" in ") && line.trim_end().ends_with(['s', ')', '=']);
+        if !line.starts_with("test result: ") && !pytest {
+            continue;
+        }
+        let mut number = 0;
+        for word in line.split([' ', ',', ';', '=']).filter(|it| !it.is_empty()) {
+            match word {
+                "passed" => counts.passed += number,
+                "failed" | "error" | "errors" => counts.failed += number,
+                "ignored" | "skipped" => counts.skipped += number,
+                _ => {}
+            }
+            number = word.parse().unwrap_or_default();
+        }
+    }
+    counts
 }
 
 #[derive(Debug, Default)]
@@ -205,50 +201,21 @@ struct StageOutcome {
     counts: TestCounts,
     /// The output, where the stage failed.
     failed: Option<String>,
-    /// The failed tests, each with the command that runs it alone.
-    failed_tests: Vec<String>,
-    /// Why the stage did not run, where this machine lacks something.
-    skipped: Option<String>,
-    /// The reasons of skipped tests.
-    notes: Vec<String>,
 }
 
 impl StageOutcome {
-    fn skipped(reason: impl Into<String>) -> Self {
-        Self {
-            skipped: Some(reason.into()),
-            ..Self::default()
-        }
-    }
-
     fn fail(&mut self, output: &str) {
         self.failed.get_or_insert_default().push_str(output);
     }
 
-    fn refuse_to_skip(&mut self) {
-        if let Some(reason) = self.skipped.take() {
-            self.fail(&format!(
-                "{reason}\nWhere CI is set, a stage that does not run is a failure."
-            ));
-        }
-    }
-
-    fn join(&mut self, part: Self) {
-        self.counts += part.counts;
-        self.notes.extend(part.notes);
-        self.failed_tests.extend(part.failed_tests);
-        if let Some(output) = part.failed {
-            self.fail(&output);
-        }
-    }
-
     fn run(&mut self, command: &mut Command) -> Result<()> {
-        let (status, text) = output::follow(command, &mut |line| progress::at(line))?;
+        let output = command.stdin(Stdio::null()).output();
+        let name = command.get_program().display();
+        let output = output.with_context(|| format!("running {name}"))?;
+        let text = text_of(&output);
         self.counts += count(&text);
-        self.notes.extend(output::skipped(&text));
-        if !status.success() {
-            self.failed_tests.extend(output::failed_tests(&text));
-            self.fail(&output::without_passing(&text));
+        if !output.status.success() {
+            self.fail(&text);
         }
         Ok(())
     }
@@ -257,10 +224,9 @@ impl StageOutcome {
 /// Runs a stage. An error is a failure of this stage only.
 fn run_stage(stage: &TestStage, checkout: &Checkout) -> StageOutcome {
     let _progress = Progress::begin(stage.name);
-    (stage.run)(checkout).unwrap_or_else(|error| {
-        let mut failed = StageOutcome::default();
-        failed.fail(&error_text(&error, Style::new(), Style::new()));
-        failed
+    (stage.run)(checkout).unwrap_or_else(|error| StageOutcome {
+        failed: Some(error_text(&error, Style::new(), Style::new())),
+        ..StageOutcome::default()
     })
 }
 
@@ -273,8 +239,8 @@ fn hold(root: &Path, name: &str, work: &str) -> Result<File> {
 
 /// Runs a command that must succeed; the error has its output.
 fn run_command(command: &mut Command) -> Result<()> {
+    let name = command.get_program().display().to_string();
     let output = command.output();
-    let name = command.get_program().display();
     let output = output.with_context(|| format!("running {name}"))?;
     if !output.status.success() {
         let words = command.get_args().map(OsStr::to_string_lossy);
@@ -345,48 +311,50 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_may_not_be_skipped_fails_with_the_reason() {
-        let mut outcome = StageOutcome::skipped("no docker engine answers");
-        outcome.refuse_to_skip();
-        assert!(outcome.skipped.is_none());
-        let said = outcome.failed.unwrap();
-        assert!(said.starts_with("no docker engine answers\n"), "{said}");
-        let mut ran = StageOutcome::default();
-        ran.refuse_to_skip();
-        assert!(ran.failed.is_none());
-    }
-
-    #[test]
     fn tests_that_are_left_to_a_stage_are_counted_once() {
-        let with = |passed, left| StageOutcome {
+        let stage = |name| STAGES.iter().find(|stage| stage.name == name).unwrap();
+        let with = |passed, skipped| StageOutcome {
             counts: TestCounts {
                 passed,
-                left,
-                ..TestCounts::default()
+                skipped,
+                failed: 0,
             },
-            ..StageOutcome::default()
+            failed: None,
         };
         let mut summary = Summary::default();
-        summary.add("rust", &with(8, 2));
-        assert_eq!(summary.closing(), "8 passed, 0 failed, 2 skipped");
-        summary.add("image", &StageOutcome::skipped("no engine"));
-        assert_eq!(summary.closing(), "8 passed, 0 failed, 2 skipped");
-        assert_eq!(summary.stages(), "1 of 2 stages passed; skipped: image");
-        let mut summary = Summary::default();
-        summary.add("rust", &with(8, 2));
-        summary.add("image", &with(2, 0));
-        assert_eq!(summary.closing(), "10 passed, 0 failed, 0 skipped");
+        summary.add(stage("rust"), &with(8, 3), 1.0);
+        assert_eq!(summary.closing(), "8 passed, 0 failed, 3 skipped");
+        summary.add(stage("image"), &with(2, 0), 1.0);
+        assert_eq!(summary.closing(), "10 passed, 0 failed, 1 skipped");
+        assert_eq!(summary.stages(), "2 of 2 stages passed");
     }
 
     #[test]
     fn a_stage_without_tests_counts_as_one_check() {
         let mut summary = Summary::default();
-        summary.add("format", &StageOutcome::default());
+        summary.skipped.push("image");
+        summary.add(&STAGES[0], &StageOutcome::default(), 1.0);
         assert_eq!(summary.closing(), "1 passed, 0 failed, 0 skipped");
         let mut broken = StageOutcome::default();
         broken.fail("no");
-        summary.add("ruff", &broken);
+        summary.add(&STAGES[3], &broken, 1.0);
         assert_eq!(summary.closing(), "1 passed, 1 failed, 0 skipped");
-        assert_eq!(summary.stages(), "1 of 2 stages passed; failed: ruff");
+        let words = "1 of 3 stages passed; failed: ruff; skipped: image";
+        assert_eq!(summary.stages(), words);
+    }
+
+    #[test]
+    fn the_closing_lines_of_both_runners_are_added_up() {
+        let text = "test result: ok. 11 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; \
+                    finished in 0.10s\nrunning 3 tests\n\
+                    ====== 5 passed, 1 skipped, 1 failed in 1.20s ======\n\
+                    7 passed, 2 errors in 61.00s (0:01:01)\n";
+        let counts = TestCounts {
+            passed: 23,
+            failed: 3,
+            skipped: 3,
+        };
+        assert_eq!(count(text), counts);
+        assert_eq!(count("12 passed the door in time"), TestCounts::default());
     }
 }

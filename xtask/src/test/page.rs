@@ -62,17 +62,16 @@ pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     let mut outcome = StageOutcome::default();
     for width in WIDTHS {
         progress::at(format!("showing it at {width} pixels"));
-        let (seen, picture) = show(&browser, &folder, width)?;
+        let seen = show(&browser, &folder, width)?;
         for problem in check(&seen, width, &report) {
             outcome.fail(&format!("at {width} pixels {problem}\n"));
         }
-        outcome.notes.push(picture.display().to_string());
     }
     Ok(outcome)
 }
 
-/// Shows the page at a width, and returns what the browser has of it, and a picture.
-fn show(browser: &Path, folder: &Path, width: u64) -> Result<(Value, PathBuf)> {
+/// Shows the page at a width, keeps a picture, and returns what the browser has of it.
+fn show(browser: &Path, folder: &Path, width: u64) -> Result<Value> {
     let probe = folder.join(format!("probe-{width}.html"));
     fs_err::write(&probe, PROBE.replace("WIDTH", &width.to_string()))?;
     let picture = folder.join(format!("{width}.png"));
@@ -101,7 +100,7 @@ fn show(browser: &Path, folder: &Path, width: u64) -> Result<(Value, PathBuf)> {
     let console = String::from_utf8_lossy(&output.stderr);
     let lines = console.lines().filter(|line| line.contains(":CONSOLE:"));
     seen["console"] = lines.collect();
-    Ok((seen, picture))
+    Ok(seen)
 }
 
 /// The problems of the page as the browser shows it.

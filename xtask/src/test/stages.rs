@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::environment::Environment;
+use super::environment;
 use super::needs::Need;
 use super::{StageOutcome, image, page, wheel};
 use xtask_core::layout;
@@ -37,7 +37,6 @@ pub struct Checkout<'a> {
     pub root: &'a Path,
     /// Whether programs may fix what they find.
     pub fix: bool,
-    pub environment: Environment,
 }
 
 impl Checkout<'_> {
@@ -46,7 +45,7 @@ impl Checkout<'_> {
     }
 
     fn python(&self, words: &str) -> Result<Command> {
-        let python = self.environment.python(self.root)?;
+        let python = environment::make(self.root)?;
         Ok(command(self.root, &python, words))
     }
 }
@@ -100,7 +99,7 @@ pub const STAGES: &[TestStage] = &[
         needs: &[Need::Git],
         file: None,
         run: |checkout| {
-            let words = "test --workspace --locked --no-fail-fast";
+            let words = "test --quiet --workspace --locked --no-fail-fast";
             run([checkout.cargo(words)])
         },
     },

@@ -1,5 +1,7 @@
 //! The checks before a build, of the [`BuildInputs`]. A failed check does not stop the others.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use super::labels::SourceRevision;
@@ -10,12 +12,8 @@ use hub_lint::{Finding, Severity};
 use worker_files::WorkerInterface;
 use worker_files::bake;
 use worker_files::dockerfile::{Image, Taken, arguments, is_predefined};
-use worker_files::references::undeclared;
 use xtask_core::output::{self, counted};
 use xtask_core::tree::{Entries, RepoPath};
-
-/// A larger build context is a warning.
-const LARGE_CONTEXT: u64 = 100_000_000;
 
 pub fn repository(inputs: &BuildInputs) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
@@ -28,7 +26,7 @@ pub fn repository(inputs: &BuildInputs) -> Result<Vec<Check>> {
                 let base = image.base.as_ref().map_or("nothing", |base| &base.text);
                 checks.push(Check::passed("Dockerfile", format!("{path}, on {base}")));
                 checks.push(copies(inputs, path));
-                checks.push(build_arguments(inputs, path, bytes)?);
+                checks.push(build_arguments(inputs, path, bytes));
                 checks.push(base_image(inputs, &image)?);
             }
         }
@@ -100,43 +98,26 @@ fn build_context(inputs: &BuildInputs) -> impl Iterator<Item = (&RepoPath, u64)>
         .map(|(path, entry)| (path, entry.size.unwrap_or_default()))
 }
 
-/// Every build argument that is passed, here or by a file of the repository, is declared.
-fn build_arguments(inputs: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
+/// Every build argument that is passed is declared, and none holds the token.
+fn build_arguments(inputs: &BuildInputs, file: &str, bytes: &[u8]) -> Check {
     const NAME: &str = "build arguments";
     let declared = match arguments(bytes) {
         Ok(declared) => declared,
-        Err(why) => {
-            let words = format!("{file}: {why}: not looked at");
-            return Ok(Check::warning(NAME, words));
-        }
+        Err(why) => return Check::warning(NAME, format!("{file}: {why}: not looked at")),
     };
-    let mut files = Vec::new();
-    let paths = inputs.tree.entries().keys();
-    for path in paths.filter(|path| passes_arguments(path)) {
-        if let Some(bytes) = inputs.tree.read_file(&path.to_string())? {
-            files.push((path.clone(), bytes));
-        }
-    }
-    let mut wrong = Vec::new();
-    for use_of in undeclared(&files, file, &declared) {
-        let place = format!("{}:{}:{}", use_of.path, use_of.line, use_of.column);
-        wrong.push(format!("{place}: {}: {}", use_of.what, use_of.instead));
-    }
-    for (name, _) in inputs.plan.typed_arguments() {
-        if !declared.iter().any(|it| it == name) && !is_predefined(name) {
-            wrong.push(format!(
-                "the command line passes `{name}`, and {file} does not declare it: it has {}",
-                declared.join(", ")
-            ));
-        }
-    }
-    wrong.extend(exposed_token(inputs));
-    let mut words = format!("{} declared", counted(declared.len(), "argument"));
-    if !files.is_empty() {
-        let files: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
-        words += &format!("; no other is passed in {}", files.join(", "));
-    }
-    Ok(Check::judged(NAME, wrong, "", words))
+    let (in_all, typed) = (inputs.plan.arguments(), inputs.plan.typed_arguments());
+    let mut passed: BTreeSet<&str> = in_all.keys().map(String::as_str).collect();
+    passed.extend(typed.iter().map(|(name, _)| *name));
+    let is_declared = |name: &str| declared.iter().any(|it| it == name) || is_predefined(name);
+    let unknown = passed.iter().filter(|name| !is_declared(name));
+    let has = declared.join(", ");
+    let wrong = unknown.map(|name| {
+        format!("`{name}` is passed, and {file} does not declare it: leave it out; it has {has}")
+    });
+    let wrong = wrong.chain(exposed_token(inputs)).collect();
+    let declared = counted(declared.len(), "argument");
+    let fine = format!("{declared} declared; no other is passed");
+    Check::judged(NAME, wrong, "", fine)
 }
 
 /// Whether docker would get the token other than as a secret: in its command line, or as an argument
@@ -156,13 +137,6 @@ fn exposed_token(inputs: &BuildInputs) -> Option<String> {
         "`{place}` would hold the value of {name}, which everybody reads in the image's history: \
          the build has it as a secret already, for `RUN --mount=type=secret,id={name}`"
     ))
-}
-
-fn passes_arguments(path: &RepoPath) -> bool {
-    let text = path.as_str().unwrap_or_default();
-    let name = text.strip_prefix(".runpod/").unwrap_or(text);
-    let yaml = matches!(text.rsplit_once('.'), Some((_, "yml" | "yaml")));
-    name == bake::FILE || yaml && !name.contains('/') && name.contains("compose")
 }
 
 /// The SGLang of the base image against the flag table's.
@@ -221,20 +195,14 @@ fn hub(inputs: &BuildInputs) -> Result<Check> {
     const NAME: &str = "hub-lint";
     let report = hub_lint::lint(&*inputs.tree, true)?;
     let summary = hub_lint::summary(&report);
-    let line = |finding: &Finding| {
-        let (place, code) = (&finding.place, finding.rule.code);
-        let at = report.sources.positions(place);
-        let at = at.map_or_else(String::new, |(at, _)| format!(":{}:{}", at.line, at.column));
-        format!("{}{at}: {code}: {}", place.path, finding.message)
-    };
-    let is_error = |finding: &&Finding| finding.severity == Severity::Error;
-    let errors: Vec<String> = report.findings.iter().filter(is_error).map(line).collect();
-    Ok(if !errors.is_empty() {
-        Check::judged(NAME, errors, &summary, "")
-    } else if report.files == 0 {
+    let details = format!("{summary}; see `cargo xtask hub-lint`");
+    let is_error = |finding: &Finding| finding.severity == Severity::Error;
+    Ok(if report.files == 0 {
         Check::skipped(NAME, "there is no hub.json and no tests.json")
+    } else if report.findings.iter().any(is_error) {
+        Check::failed(NAME, details)
     } else if !report.findings.is_empty() {
-        Check::warning(NAME, format!("{summary}; see `cargo xtask hub-lint`"))
+        Check::warning(NAME, details)
     } else {
         Check::passed(NAME, summary)
     })
@@ -269,14 +237,6 @@ fn context(inputs: &BuildInputs) -> Check {
              out",
             inputs.ignore_path.as_deref().unwrap_or_default()
         ));
-    }
-    if total > LARGE_CONTEXT && verdict != CheckStatus::Failed {
-        verdict = CheckStatus::Warning;
-        words.push(
-            ".dockerignore can leave out what the image does not need: it may be sent with every \
-             build"
-                .to_owned(),
-        );
     }
     Check::new("build context", verdict, words)
 }

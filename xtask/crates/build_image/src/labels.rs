@@ -1,17 +1,11 @@
-//! The image's labels, as OCI annotations: source and build time.
+//! The image's labels, as OCI annotations of its source.
 
 use std::path::Path;
 
 use anyhow::Result;
 
 use xtask_core::git::{Git, Repo};
-use xtask_core::outcome::UsageError;
 use xtask_core::tree::RepoPath;
-
-/// The time that a reproducible build sets.
-pub const EPOCH: &str = "SOURCE_DATE_EPOCH";
-
-pub const CREATED: &str = "org.opencontainers.image.created";
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SourceRevision {
@@ -51,7 +45,7 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Source
     })
 }
 
-pub fn labels(origin: &SourceRevision, created: i64) -> Vec<(String, String)> {
+pub fn labels(origin: &SourceRevision) -> Vec<(String, String)> {
     let is_clean = origin.changed.is_empty();
     let marked = |text: &str| format!("{text}{}", if is_clean { "" } else { "-dirty" });
     let version = origin.version.as_deref().map(|text| {
@@ -63,46 +57,9 @@ pub fn labels(origin: &SourceRevision, created: i64) -> Vec<(String, String)> {
         ("revision", origin.revision.as_deref().map(marked)),
         ("version", version),
         ("source", origin.source.clone()),
-        ("created", Some(timestamp(created))),
     ];
     let named = |(name, value)| Some((format!("org.opencontainers.image.{name}"), value?));
     labels.into_iter().filter_map(named).collect()
-}
-
-/// The build time in seconds since 1970: `$SOURCE_DATE_EPOCH`, or now.
-pub fn created(epoch: Option<&str>) -> Result<i64, UsageError> {
-    let Some(text) = epoch else {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        return Ok(since.map_or(0, |since| since.as_secs().cast_signed()));
-    };
-    match text.parse() {
-        // RFC 3339 ends with the year 9999.
-        Ok(seconds @ 0..=253_402_300_799) => Ok(seconds),
-        _ => Err(UsageError(format!(
-            "{EPOCH} is `{text}`, and has to be a number of seconds since 1970: unset it, or take \
-             the time of the commit, `{EPOCH}=$(git log -1 --format=%ct)`"
-        ))),
-    }
-}
-
-/// Seconds since 1970 as RFC 3339 has them, in UTC.
-fn timestamp(seconds: i64) -> String {
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Years that begin in March, so that the leap day is the last of its year.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + i64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3_600,
-        rest / 60 % 60,
-        rest % 60
-    )
 }
 
 /// A remote's address as a web page, without credentials; `None` for a local path.
@@ -137,7 +94,7 @@ mod tests {
             source: Some("https://x/y".to_owned()),
         };
         let said = |origin: &SourceRevision| {
-            let labels = labels(origin, 1_000_000_000);
+            let labels = labels(origin);
             let short = |(name, value): (String, String)| {
                 let name = name
                     .strip_prefix("org.opencontainers.image.")
@@ -149,12 +106,7 @@ mod tests {
         };
         assert_eq!(
             said(&origin),
-            [
-                "revision=abc",
-                "version=1.2.3-4-gabc",
-                "source=https://x/y",
-                "created=2001-09-09T01:46:40Z"
-            ]
+            ["revision=abc", "version=1.2.3-4-gabc", "source=https://x/y"]
         );
         assert_eq!(
             said(&SourceRevision {
@@ -164,35 +116,7 @@ mod tests {
             })[..2],
             ["revision=abc-dirty", "version=vanilla-dirty"]
         );
-        assert_eq!(
-            said(&SourceRevision::default()),
-            ["created=2001-09-09T01:46:40Z"]
-        );
-    }
-
-    #[test]
-    fn times_are_those_of_the_calendar() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (951_868_800, "2000-03-01T00:00:00Z"),
-            (1_735_689_599, "2024-12-31T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (253_402_300_799, "9999-12-31T23:59:59Z"),
-        ] {
-            assert_eq!(timestamp(seconds), text);
-        }
-    }
-
-    #[test]
-    fn the_epoch_is_honoured_or_told_to_be_wrong() {
-        assert_eq!(created(Some("1700000000")).unwrap(), 1_700_000_000);
-        assert!(created(None).unwrap() > 1_700_000_000);
-        for wrong in ["yesterday", "-1", "1.5", "253402300800", " 1"] {
-            let error = created(Some(wrong)).unwrap_err().to_string();
-            assert!(error.contains(&format!("`{wrong}`")), "{error}");
-        }
+        assert_eq!(said(&SourceRevision::default()), [""; 0]);
     }
 
     #[test]

@@ -9,18 +9,14 @@ mod labels;
 mod plan;
 mod report;
 mod repository;
-mod run;
 mod token;
 mod verify;
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
 
-use anyhow::{Result, bail};
-use serde_json::json;
+use anyhow::{Context, Result, bail};
 
-use self::labels::CREATED;
-use self::plan::BuildPlan;
 use self::report::{Check, CheckReport, CheckStatus};
 use self::repository::BuildInputs;
 use crate::args::Args;
@@ -155,11 +151,15 @@ impl Run<'_> {
         Ok(outcome)
     }
 
-    fn build(&mut self) -> Result<String> {
+    /// Builds the image, and returns its id.
+    fn build(&self) -> Result<String> {
         let BuildInputs { plan, token, .. } = self.repository;
+        let file = tempfile::NamedTempFile::new().context("making a temporary file")?;
+        let path = file.path().to_string_lossy();
+        let mut call = plan.call().concat();
+        call.splice(1..1, ["--iidfile".to_owned(), path.into_owned()]);
         let mut command = self.engine.command(&[])?;
-        command.args(plan.call().concat());
-        command.current_dir(&self.repository.root);
+        command.args(call).current_dir(&self.repository.root);
         match token {
             Some(token) => command.env(token::NAME, &token.value),
             None => command.env_remove(token::NAME),
@@ -167,38 +167,30 @@ impl Run<'_> {
         if !self.report.is_text() {
             command.stdout(std::io::stderr());
         }
-        let (status, last_lines) = run::run_builder(command)?;
+        let child = command.stdin(Stdio::null()).spawn();
+        let program = self.engine.program.display();
+        let mut child = child.with_context(|| format!("running {program}"))?;
+        let status = interrupt::wait(&mut child)?;
         interrupt::check()?;
         if !status.success() {
-            let reason = match last_lines.join("\n  ") {
-                none if none.is_empty() => ", and docker did not say why".to_owned(),
-                lines => format!("; the last that docker said:\n  {lines}"),
-            };
-            self.report.set("failure", json!({ "lines": last_lines }));
             bail!(UserError::new(
-                format!("the build failed{reason}"),
+                "the build failed; docker's last lines above say why",
                 "fix what docker names, and build again: the steps before it are kept; `--check` looks at \
                  the Dockerfile without building, `--base-image IMAGE` builds on another base image",
             ));
         }
-        let tag = &plan.tag;
-        let what = match verify::inspect(self.engine, tag)? {
-            Some(image) if is_new(&image.labels, plan) => return Ok(image.id),
-            Some(_) => format!("docker built, and {tag} is still an earlier image"),
-            None => format!("docker built, and kept no image {tag}"),
-        };
-        bail!(UserError::new(
-            format!("{what}: nothing was checked"),
-            "leave what sends the image elsewhere out of what follows `--`, and push it with \
-             `docker push` once all checks have passed; a builder of your own needs `-- --load`",
-        ))
+        let id = fs_err::read_to_string(file.path())?;
+        let id = id.trim();
+        if id.is_empty() || verify::inspect(self.engine, id)?.is_none() {
+            bail!(UserError::new(
+                format!(
+                    "docker built, and kept no image {}: nothing was checked",
+                    plan.tag
+                ),
+                "leave what sends the image elsewhere out of what follows `--`, and push it with \
+                 `docker push` once all checks have passed; a builder of your own needs `-- --load`",
+            ));
+        }
+        Ok(id.to_owned())
     }
-}
-
-/// Whether an image is from this build, by its label with the build time. The arguments for docker
-/// may set another time.
-fn is_new(labels: &BTreeMap<String, String>, plan: &BuildPlan) -> bool {
-    let created = plan.labels.iter().find(|(label, _)| label == CREATED);
-    plan.extra.iter().any(|word| word.contains(CREATED))
-        || created.is_none_or(|(_, created)| labels.get(CREATED) == Some(created))
 }

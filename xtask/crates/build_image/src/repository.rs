@@ -89,13 +89,12 @@ impl BuildInputs {
             let (name, settings) = bake.as_ref().ok()?.target()?;
             is_for(settings, path).then(|| (name.to_owned(), settings.clone()))
         });
-        let epoch = environment(labels::EPOCH).filter(|epoch| !epoch.is_empty());
         let plan = BuildPlan {
             tag: args.tag.clone().unwrap_or_else(|| plan::TAG.to_owned()),
             dockerfile: path.to_owned(),
             target,
             base_image: args.base_image.clone(),
-            labels: labels::labels(&origin, labels::created(epoch.as_deref())?),
+            labels: labels::labels(&origin),
             secret: token.is_some(),
             extra: args.docker.clone(),
         };

@@ -4,7 +4,6 @@
 //! that lacks `RUN --mount`. Older clients have `BuildKit` built in. Both kinds can be on one PATH,
 //! so this takes the first that can build.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -83,52 +82,17 @@ impl Engine {
         Ok(done.stdout)
     }
 
-    /// Removes every container, network, volume and image with a label: those of this run, or of a
-    /// killed one.
+    /// Removes every container and image with a label: those of this run, or of a killed one.
     pub fn sweep(&self, label: &str) -> Result<()> {
         let filter = format!("label={label}");
-        for (list, remove) in [
-            ("container ls --all", "container rm --force --volumes"),
-            ("network ls", "network rm"),
-            ("volume ls", "volume rm"),
-        ] {
-            let list = list.split(' ').chain(["--quiet", "--filter", &filter]);
-            let ids = self.output(&list.collect::<Vec<_>>())?;
-            let ids = String::from_utf8_lossy(&ids);
-            if !ids.trim().is_empty() {
-                let remove = remove.split(' ').chain(ids.lines());
-                self.output(&remove.collect::<Vec<_>>())?;
-            }
+        let ids = self.output(&["container", "ls", "--all", "--quiet", "--filter", &filter])?;
+        let ids = String::from_utf8_lossy(&ids);
+        if !ids.trim().is_empty() {
+            let remove = ["container", "rm", "--force", "--volumes"].into_iter();
+            self.output(&remove.chain(ids.lines()).collect::<Vec<_>>())?;
         }
         // Prune removes images before the images that they are built on.
         self.output(&["image", "prune", "--all", "--force", "--filter", &filter])?;
-        Ok(())
-    }
-
-    pub fn build_cache(&self) -> Result<BTreeSet<String>> {
-        let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
-        let ids = self.output(&["system", "df", "--verbose", "--format", format])?;
-        let ids = String::from_utf8_lossy(&ids);
-        Ok(ids.split_whitespace().map(str::to_owned).collect())
-    }
-
-    /// Removes what the build cache holds beyond `kept`.
-    pub fn prune_build_cache(&self, kept: &BTreeSet<String>) -> Result<()> {
-        // Docker removes a record once nothing is built on it, so each round frees the next ones.
-        const ROUNDS: usize = 40;
-        let mut before = usize::MAX;
-        for _ in 0..ROUNDS {
-            let all = self.build_cache()?;
-            let added: Vec<&String> = all.difference(kept).collect();
-            if added.is_empty() || added.len() >= before {
-                break;
-            }
-            before = added.len();
-            for id in added {
-                let filter = format!("id={id}");
-                self.output(&["builder", "prune", "--all", "--force", "--filter", &filter])?;
-            }
-        }
         Ok(())
     }
 }
@@ -227,8 +191,6 @@ mod tests {
             fs_err::read_to_string(log).unwrap(),
             "container ls --all --quiet --filter label=a=b\n\
              container rm --force --volumes one two\n\
-             network ls --quiet --filter label=a=b\n\
-             volume ls --quiet --filter label=a=b\n\
              image prune --all --force --filter label=a=b\n"
         );
         assert!(engine("false".into()).sweep("a=b").is_err());

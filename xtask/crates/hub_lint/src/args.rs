@@ -11,8 +11,8 @@ use clap::ValueEnum;
 /// accepts is listed in its hub-lint.json. Ends with 1 if it finds anything.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Repositories or single files; `-` reads standard input [default: the
-    /// repository around the working directory]
+    /// Repositories or single files [default: the repository around the
+    /// working directory]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -23,10 +23,6 @@ pub struct Args {
     /// Fix what can be fixed, guesses included: look at the result
     #[arg(long)]
     pub unsafe_fixes: bool,
-
-    /// With --fix or --unsafe-fixes: show the changes and make none
-    #[arg(long)]
-    pub dry_run: bool,
 
     /// List the rules
     #[arg(long)]

@@ -6,7 +6,6 @@ use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
 use crate::finding::sort;
-use crate::formats::text;
 use crate::lint::LintReport;
 use crate::report::print;
 use crate::rule::Rule;
@@ -38,32 +37,19 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             target.show_from_git_root();
         }
     }
-    let is_fixing = args.fix || args.unsafe_fixes || args.dry_run;
     let mut report = LintReport::default();
     let mut fixed = 0;
     for target in &mut targets {
-        if is_fixing {
+        if args.fix || args.unsafe_fixes {
             fixed += fix::run(target, args)?;
         }
         report.add(target, args)?;
     }
     sort(&mut report.findings);
-    let counted = output::counted(fixed, "finding");
-    if args.dry_run && fixed > 0 {
-        output::print(&format!("hub-lint: would fix {counted}\n"))?;
-        return Ok(Outcome::Findings);
-    } else if args.dry_run {
-        output::print("hub-lint: nothing to fix\n")?;
-    } else if is_fixing && targets.iter().any(|target| target.root.is_none()) {
-        // Standard output has the fixed text, so findings go to standard error.
-        if !report.findings.is_empty() {
-            output::tell(&text::plain(&report.findings, &report.sources));
-        }
-    } else {
-        print(&report, args)?;
-        if fixed > 0 && args.format == LintFormat::Text {
-            output::print(&format!("hub-lint: fixed {counted}\n"))?;
-        }
+    print(&report, args)?;
+    if fixed > 0 && args.format == LintFormat::Text {
+        let counted = output::counted(fixed, "finding");
+        output::print(&format!("hub-lint: fixed {counted}\n"))?;
     }
     Ok(if report.findings.is_empty() {
         Outcome::Done

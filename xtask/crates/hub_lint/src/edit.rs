@@ -1,11 +1,9 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
-use crate::finding::{Finding, Safety};
+use crate::finding::{Edit, Finding, Safety};
 pub use worker_files::json::quote;
 use worker_files::json::{JsonNode, Member, Span, removal};
 use xtask_core::suggest::Sure;
-
-pub type Replace = (Span, String);
 
 /// Whether a guess needs review.
 pub fn safety(sure: Sure) -> Safety {
@@ -22,14 +20,14 @@ pub fn did_you_mean(finding: Finding, safety: Safety, span: &Span, right: &str) 
 }
 
 /// Removes a member with the comma that goes with it.
-pub fn remove(object: &JsonNode, member: &Member) -> Replace {
+pub fn remove(object: &JsonNode, member: &Member) -> Edit {
     let members = object.members();
     let before = |other: &Member| other.key_span.start < member.key_span.start;
     removal(members, members.partition_point(before))
 }
 
 /// Adds a member after the last one, laid out like it. `value` is JSON.
-pub fn add(text: &str, object: &JsonNode, key: &str, value: &str) -> Replace {
+pub fn add(text: &str, object: &JsonNode, key: &str, value: &str) -> Edit {
     let member = format!("{}: {value}", quote(key));
     if let Some(last) = object.members().last() {
         // The space before the last key also goes before the new one.
@@ -48,7 +46,7 @@ mod tests {
     use super::*;
     use worker_files::json::parse;
 
-    fn with(text: &str, edit: impl Fn(&JsonNode) -> Replace) -> String {
+    fn with(text: &str, edit: impl Fn(&JsonNode) -> Edit) -> String {
         let root = parse(text.as_bytes()).root.unwrap();
         let (span, with) = edit(&root);
         let mut out = text.to_owned();

@@ -50,11 +50,8 @@ impl Safety {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
-    pub place: Location,
-    pub with: String,
-}
+/// A place in the finding's own file, and its new text.
+pub type Edit = (Span, String);
 
 /// A fix for a finding: all of its edits or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +70,6 @@ pub struct Finding {
     /// What is wrong, in one line that stands alone.
     pub message: String,
     pub place: Location,
-    /// A few words that stand at the place itself.
-    pub label: Option<String>,
     pub related: Vec<Related>,
     /// What to do about it, and why, a line each.
     pub help: Vec<String>,
@@ -88,7 +83,6 @@ impl Rule {
             severity: self.severity,
             message: message.into(),
             place,
-            label: None,
             related: Vec::new(),
             help: Vec::new(),
             fix: None,
@@ -97,12 +91,6 @@ impl Rule {
 }
 
 impl Finding {
-    #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
-    }
-
     #[must_use]
     pub fn related(mut self, place: Location, label: impl Into<String>) -> Self {
         self.related.push(Related {
@@ -131,17 +119,12 @@ impl Finding {
         mut self,
         safety: Safety,
         title: impl Into<String>,
-        edits: impl IntoIterator<Item = (Span, String)>,
+        edits: impl IntoIterator<Item = Edit>,
     ) -> Self {
-        let path = &self.place.path;
-        let edit = |(span, with)| Edit {
-            place: Location::new(path.clone(), span),
-            with,
-        };
         self.fix = Some(Fix {
             title: title.into(),
             safety,
-            edits: edits.into_iter().map(edit).collect(),
+            edits: edits.into_iter().collect(),
         });
         self
     }
@@ -155,9 +138,7 @@ impl Finding {
     #[must_use]
     pub fn inside(mut self, folder: &str) -> Self {
         let related = self.related.iter_mut().map(|related| &mut related.place);
-        let edits = self.fix.iter_mut().flat_map(|fix| &mut fix.edits);
-        let places = related.chain(edits.map(|edit| &mut edit.place));
-        for place in places.chain([&mut self.place]) {
+        for place in related.chain([&mut self.place]) {
             place.path = place.path.inside(folder);
         }
         self

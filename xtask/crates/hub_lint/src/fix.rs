@@ -5,35 +5,18 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::args::Args;
-use crate::finding::{Edit, Fix, Safety};
+use crate::finding::{Edit, Safety};
 use crate::report::is_selected;
 use crate::targets::LintTarget;
 use worker_files::json;
 use worker_files::json::Span;
-use xtask_core::output::{self, diff};
 use xtask_core::tree::{RepoPath, Tree};
 
 /// The maximum of passes, since a fix may make others possible.
 const PASSES: usize = 20;
 
-/// Fixes a target, or shows the fixes with a dry run. Returns the number of fixed findings.
+/// Fixes a target. Returns the number of fixed findings.
 pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
-    let fixed = fix(target, args)?;
-    if !args.dry_run {
-        target.write()?;
-        return Ok(fixed);
-    }
-    for (path, new) in &target.fixed {
-        let shown = path.inside(&target.prefix).to_string();
-        let name = shown.trim_start_matches('/');
-        let (before, after) = (format!("a/{name}"), format!("b/{name}"));
-        let diff = diff::unified(&before, &after, &target.tree.read(path)?, new);
-        output::print(&diff::coloured(&diff, ""))?;
-    }
-    Ok(fixed)
-}
-
-fn fix(target: &mut LintTarget, args: &Args) -> Result<usize> {
     let allowed = if args.unsafe_fixes {
         Safety::Unsafe
     } else {
@@ -43,27 +26,27 @@ fn fix(target: &mut LintTarget, args: &Args) -> Result<usize> {
     for _ in 0..PASSES {
         let findings = target.lint()?.findings;
         let selected = findings.iter().filter(|it| is_selected(it, args));
-        let fixes = selected.filter_map(|finding| finding.fix.as_ref());
-        let fixes: Vec<&Fix> = fixes.filter(|fix| fix.safety <= allowed).collect();
-        let count = pass(target, &fixes)?;
+        let mut by_path: BTreeMap<&RepoPath, Vec<&[Edit]>> = BTreeMap::new();
+        for finding in selected {
+            if let Some(fix) = finding.fix.as_ref().filter(|fix| fix.safety <= allowed) {
+                by_path
+                    .entry(&finding.place.path)
+                    .or_default()
+                    .push(&fix.edits);
+            }
+        }
+        let count = pass(target, by_path)?;
         if count == 0 {
             break;
         }
         fixed += count;
     }
+    target.write()?;
     Ok(fixed)
 }
 
 /// Makes each fix whose edits touch no earlier one's. Returns their number.
-fn pass(target: &mut LintTarget, fixes: &[&Fix]) -> Result<usize> {
-    // Edits are of the finding's own file.
-    let mut by_path: BTreeMap<&RepoPath, Vec<&[Edit]>> = BTreeMap::new();
-    for fix in fixes {
-        if let Some(first) = fix.edits.first() {
-            let path = &first.place.path;
-            by_path.entry(path).or_default().push(&fix.edits);
-        }
-    }
+fn pass(target: &mut LintTarget, by_path: BTreeMap<&RepoPath, Vec<&[Edit]>>) -> Result<usize> {
     let mut fixed = 0;
     for (path, fixes) in by_path {
         let old = target.read(path)?;
@@ -85,12 +68,11 @@ pub fn apply(old: &[u8], fixes: &[&[Edit]]) -> (Vec<u8>, usize) {
     let mut taken: Vec<(&Span, &str)> = Vec::new();
     let mut made = 0;
     for edits in fixes {
-        let is_free = |edit: &Edit| {
-            let span = &edit.place.span;
+        let is_free = |(span, _): &Edit| {
             span.end <= old.len() && !taken.iter().any(|(other, _)| touch(span, other))
         };
         if edits.iter().all(is_free) {
-            taken.extend(edits.iter().map(|edit| (&edit.place.span, &*edit.with)));
+            taken.extend(edits.iter().map(|(span, with)| (span, &**with)));
             made += 1;
         }
     }

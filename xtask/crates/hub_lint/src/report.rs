@@ -1,5 +1,6 @@
 //! Prints findings.
 
+use annotate_snippets::Renderer;
 use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
@@ -35,7 +36,7 @@ pub fn print(report: &LintReport, args: &Args) -> Result<()> {
     let (findings, sources) = (&report.findings, &report.sources);
     let text = match args.format {
         LintFormat::Text => {
-            let text = text::render(findings, sources);
+            let text = text::render(&Renderer::styled(), findings, sources);
             return output::print(&format!("{text}{}\n", summary(report)));
         }
         LintFormat::Json => format!("{:#}\n", json::render(findings, sources)),

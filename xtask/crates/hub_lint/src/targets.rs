@@ -1,8 +1,7 @@
-//! What to lint: repositories, single files, or standard input.
+//! What to lint: repositories, or single files.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -17,8 +16,8 @@ use xtask_core::tree::{Directory, Entries, Memory, RepoPath, Tree};
 pub struct LintTarget {
     /// The files before any fix.
     pub tree: Box<dyn Tree>,
-    /// Their folder; `None` for standard input.
-    pub root: Option<PathBuf>,
+    /// Their folder.
+    root: PathBuf,
     /// The folder in front of the paths of findings.
     pub prefix: String,
     /// Report the findings of this file only.
@@ -30,9 +29,6 @@ pub struct LintTarget {
 }
 
 pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>> {
-    if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
-        return Err(UsageError("standard input can be read only once".to_owned()).into());
-    }
     if paths.is_empty() {
         let target = match repo {
             Some(root) => folder(root, String::new()),
@@ -41,9 +37,6 @@ pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>
         return Ok(vec![target?]);
     }
     let target = |shown: &PathBuf| {
-        if shown.as_os_str() == "-" {
-            return standard_input();
-        }
         let path = repo.map_or_else(|| shown.clone(), |repo| repo.join(shown));
         if path.is_file() {
             return file(&path, shown);
@@ -124,15 +117,15 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
         return LintTarget::below(&root, prefix(&root_of(shown)), Some(inner));
     }
     let bytes = fs_err::read(path)?;
-    let which = match name {
-        name if name.starts_with("hub") => Which::Hub,
-        name if name.starts_with("tests") => Which::Tests,
-        _ => guess(&bytes),
-    };
-    let mut target = LintTarget::alone(name, which, bytes);
-    target.root = Some(parent(path));
-    target.prefix = prefix(&parent(shown));
-    Ok(target)
+    let is_tests = name.starts_with("tests");
+    Ok(LintTarget {
+        tree: Box::new(Memory::new().with(name, bytes)),
+        root: parent(path),
+        prefix: prefix(&parent(shown)),
+        only: Some(name.into()),
+        alone: Some(if is_tests { Which::Tests } else { Which::Hub }),
+        fixed: BTreeMap::new(),
+    })
 }
 
 /// The repository that one of the Hub's files belongs to.
@@ -144,44 +137,17 @@ fn root_of(path: &Path) -> PathBuf {
     }
 }
 
-fn guess(bytes: &[u8]) -> Which {
-    match worker_files::json::parse(bytes).root {
-        Some(root) if root.get("tests").is_some() || !root.items().is_empty() => Which::Tests,
-        _ => Which::Hub,
-    }
-}
-
-fn standard_input() -> Result<LintTarget> {
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().read_to_end(&mut bytes);
-    read.context("could not read standard input")?;
-    let which = guess(&bytes);
-    Ok(LintTarget::alone(which.name(), which, bytes))
-}
-
 impl LintTarget {
     /// A repository, or one file of it.
     fn below(root: &Path, prefix: String, only: Option<RepoPath>) -> Result<Self> {
         Ok(Self {
             tree: Box::new(Directory::open_work_tree(root)?),
-            root: Some(root.to_owned()),
+            root: root.to_owned(),
             prefix,
             only,
             alone: None,
             fixed: BTreeMap::new(),
         })
-    }
-
-    /// A file without its repository.
-    fn alone(path: &str, which: Which, bytes: Vec<u8>) -> Self {
-        Self {
-            tree: Box::new(Memory::new().with(path, bytes)),
-            root: None,
-            prefix: String::new(),
-            only: Some(path.into()),
-            alone: Some(which),
-            fixed: BTreeMap::new(),
-        }
     }
 
     /// Lints the tree with its fixes; paths are relative to the tree.
@@ -200,24 +166,17 @@ impl LintTarget {
 
     /// Shows paths relative to the git repository around the target.
     pub fn show_from_git_root(&mut self) {
-        let root = self.root.as_ref().and_then(|root| root.canonicalize().ok());
-        let root = root.unwrap_or_default();
+        let root = self.root.canonicalize().unwrap_or_default();
         let top = root.ancestors().find(|folder| folder.join(".git").exists());
         if let Some(inner) = top.and_then(|top| root.strip_prefix(top).ok()) {
             self.prefix = inner.to_string_lossy().into_owned();
         }
     }
 
-    /// Writes the fixed files; standard input, fixed or not, goes to standard output.
+    /// Writes the fixed files.
     pub fn write(&self) -> Result<()> {
-        match (&self.root, &self.only) {
-            (Some(root), _) => {
-                for (path, new) in &self.fixed {
-                    fs_err::write(path.below(root), new)?;
-                }
-            }
-            (None, Some(path)) => std::io::stdout().lock().write_all(&self.read(path)?)?,
-            (None, None) => {}
+        for (path, new) in &self.fixed {
+            fs_err::write(path.below(&self.root), new)?;
         }
         Ok(())
     }

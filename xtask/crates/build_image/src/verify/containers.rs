@@ -12,13 +12,10 @@ use crate::token;
 use xtask_core::docker::{Engine, LABEL};
 use xtask_core::{interrupt, process};
 
-/// The age in seconds after which a container with the label is abandoned.
-const ABANDONED: u64 = 24 * 60 * 60;
-
 /// A run of this task, with its containers.
 pub struct Session<'a> {
     pub engine: &'a Engine,
-    /// The label of its containers, with host, process and time.
+    /// The label of its containers, with host and process.
     label: String,
     names: String,
     count: Cell<usize>,
@@ -31,10 +28,10 @@ impl<'a> Session<'a> {
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy().replace('/', "-");
         let process = std::process::id();
-        sweep(engine, &host, now.as_secs())?;
+        sweep(engine, &host)?;
         Ok(Self {
             engine,
-            label: format!("{LABEL}={host}/{process}/{}", now.as_secs()),
+            label: format!("{LABEL}={host}/{process}/"),
             names: format!("worker-sglang-{process}-{}", now.as_nanos()),
             count: Cell::new(0),
         })
@@ -94,14 +91,14 @@ impl<'a> Session<'a> {
     }
 }
 
-fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
+fn sweep(engine: &Engine, host: &str) -> Result<()> {
     let filter = format!("label={LABEL}");
     let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
     let list = ["ps", "--all", "--no-trunc", "--filter", &filter];
     let listed = engine.output(&[&list[..], &["--format", &format]].concat())?;
     for line in String::from_utf8_lossy(&listed).lines() {
         if let Some((id, label)) = line.split_once(' ')
-            && is_dead(label, host, now, &is_running)
+            && is_dead(label, host, &is_running)
         {
             remove(engine, id);
         }
@@ -109,13 +106,13 @@ fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
     Ok(())
 }
 
-fn is_dead(label: &str, host: &str, now: u64, is_running: &dyn Fn(i32) -> bool) -> bool {
-    let parts: Vec<&str> = label.split('/').collect();
-    let [run_host, process, since] = parts[..] else {
-        return false;
-    };
-    let is_old = |since| now.saturating_sub(since) > ABANDONED;
-    since.parse().is_ok_and(is_old) || run_host == host && !process.parse().is_ok_and(is_running)
+/// Whether a container is from a run on this host that has ended. Runs on others are not known.
+fn is_dead(label: &str, host: &str, is_running: &dyn Fn(i32) -> bool) -> bool {
+    let mut parts = label.split('/');
+    parts.next() == Some(host)
+        && parts
+            .next()
+            .is_some_and(|process| !process.parse().is_ok_and(is_running))
 }
 
 fn is_running(process: i32) -> bool {
@@ -207,13 +204,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_dead_run_of_this_host_made_is_removed_before_a_day_is_over() {
-        let runs = |process| process == 7;
-        let dead = |mark: &str| is_dead(mark, "here", 1_000_000, &runs);
-        assert!(!dead("here/7/999999"));
-        assert!(dead("here/8/999999"));
-        assert!(!dead("there/8/999999"));
-        assert!(dead("there/8/100"));
+    fn only_what_a_dead_run_of_this_host_made_is_removed() {
+        let dead = |label: &str| is_dead(label, "here", &|process| process == 7);
+        assert!(dead("here/8/"));
+        assert!(!dead("here/7/"));
+        assert!(!dead("there/8/"));
         assert!(!dead("anything else"));
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::inspect::{HistoryStep, InspectedImage};
+use super::inspect::InspectedImage;
 use worker_files::copied::Copied;
 use worker_files::dockerfile::{self, Named, expand};
 use worker_files::ignore::Ignore;
@@ -28,7 +28,7 @@ impl ExpectedImage {
         tree: &dyn Tree,
         ignore: &Ignore,
         source: &Source,
-        history: &[HistoryStep],
+        history: &[String],
         base: Option<&InspectedImage>,
     ) -> Result<Self, Unread> {
         let text = |text: &Option<dockerfile::Text>| text.as_ref().map(|text| text.text.clone());
@@ -56,9 +56,9 @@ impl ExpectedImage {
 }
 
 /// The build arguments with their values, by the image's history.
-fn arguments(history: &[HistoryStep]) -> BTreeMap<String, String> {
-    let argument = |step: &HistoryStep| {
-        let text = step.created_by.trim();
+fn arguments(history: &[String]) -> BTreeMap<String, String> {
+    let argument = |step: &String| {
+        let text = step.trim();
         // The builder before BuildKit writes its steps as a shell's comment.
         let text = text.strip_prefix("/bin/sh -c #(nop)").unwrap_or(text);
         let argument = text.trim_start().strip_prefix("ARG ")?;
@@ -120,13 +120,7 @@ mod tests {
         base: Option<&InspectedImage>,
     ) -> ExpectedImage {
         let source = Source::new("Dockerfile".into(), dockerfile.as_bytes());
-        let history: Vec<_> = history
-            .iter()
-            .map(|text| HistoryStep {
-                created_by: (*text).to_owned(),
-                size: 0,
-            })
-            .collect();
+        let history: Vec<_> = history.iter().map(ToString::to_string).collect();
         let ignore = tree.read_file(".dockerignore").unwrap().unwrap_or_default();
         ExpectedImage::new(tree, &Ignore::read(&ignore), &source, &history, base).unwrap()
     }

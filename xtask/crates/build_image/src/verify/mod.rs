@@ -18,8 +18,8 @@ use anyhow::{Result, bail};
 
 use self::containers::Session;
 use self::expected_image::ExpectedImage;
+use self::inspect::InspectedImage;
 pub use self::inspect::image as inspect;
-use self::inspect::{HistoryStep, InspectedImage};
 use self::layers::Look;
 use super::report::Check;
 use super::repository::BuildInputs;
@@ -75,9 +75,10 @@ pub fn image(
 #[derive(Default)]
 struct Seen<'a> {
     image: InspectedImage,
-    history: Vec<HistoryStep>,
+    /// The instructions that made it, the oldest first.
+    history: Vec<String>,
     /// The base image with its history, if the engine has it and the image was built on it.
-    base: Option<(InspectedImage, Vec<HistoryStep>)>,
+    base: Option<(InspectedImage, Vec<String>)>,
     expected: ExpectedImage,
     /// The value of `HF_TOKEN` to search for; a text that is too short occurs in many files.
     token: Option<&'a str>,
@@ -170,7 +171,7 @@ fn shorten(wrong: &mut Vec<String>, what: &str) {
 
 fn expected(
     inputs: &BuildInputs,
-    history: &[HistoryStep],
+    history: &[String],
     base: Option<&InspectedImage>,
 ) -> Result<ExpectedImage> {
     let tree = &*inputs.tree;

@@ -212,21 +212,15 @@ def made_table(asked: dict[str, Any]) -> str:
 
 def differences(table: dict[str, Any], made: dict[str, Any]) -> list[str]:
     """How the flags that a parser takes differ from a table's: what is added, gone and changed."""
-
-    def shown(flag: dict[str, Any], field: str) -> str:
-        text = json.dumps(flag.get(field), ensure_ascii=False)
-        return text if len(text) <= 40 else text[:39] + "…"
-
-    changed = []
-    for name, new in made.items():
-        old = table.get(name, new)
-        fields = [field for field in SAID if old.get(field) != new.get(field)]
-        changes = [f"{field}: {shown(old, field)} → {shown(new, field)}" for field in fields]
-        changed += [f"{name} ({', '.join(changes)})"] if changes else []
+    both = [name for name in made if name in table]
     kinds = {
         "added": [name for name in made if name not in table],
         "gone": [name for name in table if name not in made],
-        "changed": changed,
+        "changed": [
+            name
+            for name in both
+            if any(table[name].get(field) != made[name].get(field) for field in SAID)
+        ],
     }
     told = {kind: some[:12] + ["…"] * (len(some) > 12) for kind, some in kinds.items() if some}
     return [f"{len(kinds[kind])} {kind}: {', '.join(some)}" for kind, some in told.items()]

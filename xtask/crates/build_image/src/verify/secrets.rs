@@ -117,8 +117,7 @@ fn history(seen: &Seen) -> Vec<String> {
     let mut wrong = Vec::new();
     // Every later step repeats a build argument.
     let mut reported = BTreeSet::new();
-    for (number, step) in seen.history.iter().enumerate().skip(inherited) {
-        let text = &step.created_by;
+    for (number, text) in seen.history.iter().enumerate().skip(inherited) {
         let named = text.split_whitespace().filter_map(|word| {
             let (name, value) = word.split_once('=')?;
             let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -173,19 +172,14 @@ fn in_layers(seen: &Seen, layers: &Layers) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::inspect::HistoryStep;
     use super::super::layers::ImageLayer;
     use super::*;
     use crate::report::CheckStatus;
 
     const TOKEN: &str = "hf_0123456789abcdefghijABCDEFGHIJklmn";
 
-    fn steps(lines: &[&str]) -> Vec<HistoryStep> {
-        let step = |line: &&str| HistoryStep {
-            created_by: (*line).to_owned(),
-            size: 0,
-        };
-        lines.iter().map(step).collect()
+    fn steps(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(ToString::to_string).collect()
     }
 
     /// `token` is what was given to the build.

@@ -22,7 +22,6 @@ fn finding(finding: &Finding, sources: &Sources) -> Value {
         "severity": finding.severity,
         "message": finding.message,
         "place": place(&finding.place, sources),
-        "label": finding.label,
         "related": finding.related.iter().map(|related| json!({
             "place": place(&related.place, sources),
             "label": related.label,
@@ -31,9 +30,9 @@ fn finding(finding: &Finding, sources: &Sources) -> Value {
         "fix": finding.fix.as_ref().map(|fix| json!({
             "title": fix.title,
             "safety": fix.safety,
-            "edits": fix.edits.iter().map(|edit| json!({
-                "place": place(&edit.place, sources),
-                "with": edit.with,
+            "edits": fix.edits.iter().map(|(span, with)| json!({
+                "place": place(&Location::new(finding.place.path.clone(), span.clone()), sources),
+                "with": with,
             })).collect::<Vec<_>>(),
         })),
     })

@@ -25,12 +25,10 @@ pub fn finding() -> (Vec<Finding>, Sources) {
         severity: Severity::Error,
         message: "there is no key `typ`, 100%\r\nsure".to_owned(),
         place: Location::new(".runpod/hub.json", at..at + 5),
-        label: None,
         related: Vec::new(),
         help: Vec::new(),
         fix: None,
     }
-    .label("this one")
     .related(Location::new(".runpod/hub.json", 4..8), "beside this")
     .help("did you mean `type`?")
     .fix(

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Sources;
-use crate::finding::{Edit, Finding, Location, Related};
+use crate::finding::{Finding, Location, Related};
 use crate::rule::Rule;
 
 pub fn render(rules: &[&Rule], findings: &[Finding], sources: &Sources) -> Value {
@@ -56,21 +56,6 @@ fn result(finding: &Finding, rules: &[&Rule], sources: &Sources) -> Value {
         };
         let related = finding.related.iter().enumerate();
         result["relatedLocations"] = related.map(location).collect();
-    }
-    if let Some(fix) = &finding.fix {
-        let replacement = |edit: &Edit| {
-            json!({
-                "deletedRegion": region(&edit.place, sources),
-                "insertedContent": { "text": edit.with },
-            })
-        };
-        result["fixes"] = json!([{
-            "description": { "text": fix.title },
-            "artifactChanges": [{
-                "artifactLocation": { "uri": uri(&finding.place) },
-                "replacements": fix.edits.iter().map(replacement).collect::<Value>(),
-            }],
-        }]);
     }
     result
 }

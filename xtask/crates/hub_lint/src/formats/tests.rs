@@ -1,5 +1,7 @@
 //! Findings in every format, as it is printed.
 
+use annotate_snippets::Renderer;
+
 use super::samples::finding;
 use super::*;
 use crate::finding::Counts;
@@ -8,7 +10,7 @@ use crate::finding::Counts;
 fn text_is_what_rustc_would_show() {
     let (findings, sources) = finding();
     assert_eq!(
-        text::plain(&findings, &sources),
+        text::render(&Renderer::plain(), &findings, &sources),
         "\
 error[TST001 a-sample]: there is no key `typ`, 100%  sure
  --> .runpod/hub.json:3:3
@@ -16,7 +18,7 @@ error[TST001 a-sample]: there is no key `typ`, 100%  sure
 2 |   \"ä\": \"x\",
   |   --- beside this
 3 |   \"typ\": 100%
-  |   ^^^^^ this one
+  |   ^^^^^
   |
   = help: did you mean `type`?
   = help: `--fix` will write it
@@ -33,9 +35,9 @@ fn a_long_line_is_cut_and_the_position_stays_right() {
     sources.add(".runpod/hub.json".into(), line.as_bytes());
     findings[0].place.span = 15002..15007;
     findings[0].related.clear();
-    let shown = text::plain(&findings, &sources);
+    let shown = text::render(&Renderer::plain(), &findings, &sources);
     assert!(shown.contains("--> .runpod/hub.json:2:15001\n"), "{shown}");
-    assert!(shown.contains("^^^^^ this one"), "{shown}");
+    assert!(shown.contains("^^^^^"), "{shown}");
     assert!(shown.len() < 800, "{shown}");
 }
 
@@ -81,7 +83,7 @@ fn github_reads_back_what_was_meant() {
 }
 
 #[test]
-fn sarif_names_the_rule_the_region_and_the_fix() {
+fn sarif_names_the_rule_and_the_region() {
     let (findings, sources) = finding();
     let log = sarif::render(&[&samples::RULE], &findings, &sources);
     assert_eq!(testing::sarif::problems(&log), [""; 0]);
@@ -94,9 +96,6 @@ fn sarif_names_the_rule_the_region_and_the_fix() {
         result["locations"][0]["physicalLocation"]["region"],
         serde_json::json!({"startLine": 3, "startColumn": 3, "endLine": 3, "endColumn": 8})
     );
-    let change = &result["fixes"][0]["artifactChanges"][0];
-    assert_eq!(change["replacements"][0]["insertedContent"]["text"], "type");
-    assert_eq!(change["artifactLocation"]["uri"], ".runpod/hub.json");
 }
 
 #[test]

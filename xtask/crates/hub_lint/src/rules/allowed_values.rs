@@ -111,11 +111,14 @@ pub fn check(
     match shape {
         ValueShape::Limited(limit) => {
             let length = node.as_str()?.chars().count();
-            let over = length.checked_sub(limit).filter(|over| *over > 0)?;
             let what = format!("{key} has {length} characters; the Hub rejects more than {limit}");
             let help = "the README, which the listing shows too, is the place for the rest";
-            let finding = document.at(&DESCRIPTION_TOO_LONG, &node.span, what);
-            Some(finding.label(format!("{over} too many")).help(help))
+            let finding = || {
+                document
+                    .at(&DESCRIPTION_TOO_LONG, &node.span, what)
+                    .help(help)
+            };
+            (length > limit).then(finding)
         }
         ValueShape::Count if node.as_f64()? < 1.0 => {
             let source = document.source(node);

@@ -48,15 +48,10 @@ rules! {
         from "the Hub's publishing guide; eight published listings";
     /// A preset sets a variable whose `value` is fixed. One of the two has no effect.
     ///
-    /// Bad:
-    /// ```json config
-    /// "env": [{ "key": "MODEL", "value": "a/b" }],
-    /// "presets": [{ "name": "Small", "defaults": { "MODEL": "c/d" } }]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "env": [{ "key": "MODEL", "input": { "name": "Model", "type": "string", "default": "a/b" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MODEL": "c/d" } }]
+    /// ```diff config
+    /// - "env": [{ "key": "MODEL", "value": "a/b" }],
+    /// + "env": [{ "key": "MODEL", "input": { "name": "Model", "type": "string", "default": "a/b" } }],
+    ///   "presets": [{ "name": "Small", "defaults": { "MODEL": "c/d" } }]
     /// ```
     PRESET_FIXED = "HUB231" "preset-of-fixed-value" Warning Never
         "a preset sets a variable whose value is fixed"

@@ -2,6 +2,7 @@
 //! one by none. And the pages, printed.
 
 use super::*;
+use annotate_snippets::Renderer;
 
 /// One fenced block of a page: what kind of file, and its text.
 struct Block {
@@ -268,7 +269,7 @@ fn the_words_are_these() {
     let mut words = String::new();
     for rule in registry::all() {
         let report = lint(&bad_example(rule), true).unwrap();
-        let text = formats::text::plain(&report.findings, &report.sources);
+        let text = formats::text::render(&Renderer::plain(), &report.findings, &report.sources);
         words.push_str(&text.replace('\0', "␀"));
     }
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/words.txt");

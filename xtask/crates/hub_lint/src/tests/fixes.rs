@@ -125,11 +125,7 @@ fn two_keys_are_not_fixed_into_one() {
 
 #[test]
 fn edits_that_touch_wait_for_the_next_pass() {
-    use crate::finding::{Edit, Location};
-    let edit = |start: usize, end: usize, with: &str| Edit {
-        place: Location::new("f", start..end),
-        with: with.to_owned(),
-    };
+    let edit = |start: usize, end: usize, with: &str| (start..end, with.to_owned());
     let (one, two, three) = ([edit(0, 2, "x")], [edit(1, 3, "y")], [edit(4, 4, "z")]);
     let also = [edit(4, 4, "w")];
     let (new, made) = fix::apply(b"abcdef", &[&one, &two, &three, &also]);

@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use annotate_snippets::Renderer;
 use testing::Random;
 
 /// Pieces that mean something in the two files.
@@ -101,7 +102,7 @@ fn one(which: Which, bytes: &[u8]) {
     let tree = repository_of(&listing("", ""), TESTS).with(&path, bytes);
     let report = lint(&tree, true).unwrap();
     let (findings, sources) = (&report.findings, &report.sources);
-    let shown = formats::text::render(findings, sources).len()
+    let shown = formats::text::render(&Renderer::plain(), findings, sources).len()
         + formats::github::render(findings, sources).len()
         + formats::json::render(findings, sources).to_string().len()
         + formats::sarif::render(&[], findings, sources)

@@ -174,13 +174,6 @@ pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
     (without != text).then_some(without)
 }
 
-/// Every place in `files` that passes the Dockerfile an argument that it does not declare.
-pub fn undeclared(files: &Files, dockerfile: &str, declared: &[String]) -> Vec<Dangling> {
-    let files = files.iter().map(|(path, bytes)| File::new(path, bytes));
-    let found = |file: File| file.findings(arguments::find(&file, dockerfile, declared));
-    files.flat_map(found).collect()
-}
-
 impl File {
     /// Opens a text file that is no change log and not in `outdated/`.
     fn open((path, bytes): &(RepoPath, Vec<u8>)) -> Option<Self> {

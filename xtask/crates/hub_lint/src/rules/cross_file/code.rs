@@ -19,20 +19,14 @@ rules! {
     /// ends at once. Said only of images that copy their files from the repository, onto a base that
     /// brings no programs of its own.
     ///
-    /// Bad:
-    /// ```dockerfile Dockerfile
-    /// FROM python:3.12
-    /// COPY src /src
-    /// CMD ["python3", "-u", "/src/handler.py"]
+    /// ```diff Dockerfile
+    ///   FROM python:3.12
+    ///   COPY src /src
+    /// - CMD ["python3", "-u", "/src/handler.py"]
+    /// + CMD ["python3", "-u", "/src/worker.py"]
     /// ```
-    /// Good:
-    /// ```dockerfile Dockerfile
-    /// FROM python:3.12
-    /// COPY src /src
-    /// CMD ["python3", "-u", "/src/handler.py"]
-    /// ```
-    /// ```python src/handler.py
-    /// import runpod
+    /// ```diff src/worker.py
+    ///   import runpod
     /// ```
     NO_HANDLER = "HUB314" "no-handler" Error Never
         "the Dockerfile starts a file that is not in the repository"

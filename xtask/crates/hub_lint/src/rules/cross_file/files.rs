@@ -15,19 +15,13 @@ rules! {
     /// The tests may run on hosts with a CUDA version that users never get, so a green test says
     /// nothing of them.
     ///
-    /// Bad:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.8"]
+    /// ```diff config
+    ///   "allowedCudaVersions": ["12.8"]
     /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "allowedCudaVersions": ["12.8", "12.4"] } }
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.8"]
-    /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "allowedCudaVersions": ["12.8"] } }
+    /// ```diff tests
+    ///   { "tests": [{ "name": "one", "input": {} }],
+    /// -   "config": { "allowedCudaVersions": ["12.8", "12.4"] } }
+    /// +   "config": { "allowedCudaVersions": ["12.8"] } }
     /// ```
     CUDA_LISTS = "HUB301" "cuda-lists-differ" Warning Never
         "the tests allow a CUDA version that the listing does not"
