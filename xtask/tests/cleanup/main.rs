@@ -25,7 +25,9 @@ use support::{Lab, Repo, Run};
 /// A worker that was migrated, and of which every loss is accepted and committed.
 fn ready(lab: &Lab) -> Repo<'_> {
     lab.upstream("upstream");
-    lab.once("ready", "worker", || drop(settled(lab.migrated("worker"))))
+    lab.once_for_upstream("ready", "worker", || {
+        settled(lab.migrated("worker"));
+    })
 }
 
 /// The same for a worker that was migrated already.

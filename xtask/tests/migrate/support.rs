@@ -108,20 +108,22 @@ impl Lab {
 
     /// The legacy worker that comes with the tool, committed.
     pub fn legacy(&self, name: &str) -> Repo<'_> {
-        let repo = self.empty(name);
-        copy(&example("legacy"), &repo.path);
-        repo.commit("feat: a worker of the legacy layout");
-        repo
+        self.once("legacy", name, || {
+            let repo = self.empty(name);
+            copy(&example("legacy"), &repo.path);
+            repo.commit("feat: a worker of the legacy layout");
+        })
     }
 
     /// The upstream that comes with the tool, in SGLang's shape, committed.
     pub fn upstream(&self, name: &str) -> Repo<'_> {
-        let repo = self.empty(name);
-        copy(&example("upstream"), &repo.path);
-        repo.write("python/sglang/launch_server.py", "# the rest of SGLang\n");
-        repo.write("README.md", "# SGLang\n");
-        repo.commit("feat: the worker that upstream maintains");
-        repo
+        self.once("upstream", name, || {
+            let repo = self.empty(name);
+            copy(&example("upstream"), &repo.path);
+            repo.write("python/sglang/launch_server.py", "# the rest of SGLang\n");
+            repo.write("README.md", "# SGLang\n");
+            repo.commit("feat: the worker that upstream maintains");
+        })
     }
 
     /// A modern worker as upstream: the same files at the root.
@@ -143,7 +145,7 @@ impl Lab {
 
     /// A legacy worker that was migrated to `upstream` and committed.
     pub fn migrated(&self, name: &str) -> Repo<'_> {
-        self.once("migrated", name, || {
+        self.once_for_upstream("migrated", name, || {
             let worker = self.legacy(name);
             worker
                 .migrate(&["--upstream", "../upstream", "--commit"])
@@ -152,11 +154,16 @@ impl Lab {
     }
 
     /// A repository that this process makes once for each upstream, and unpacks after that.
-    pub fn once(&self, what: &str, name: &str, make: impl FnOnce()) -> Repo<'_> {
+    pub fn once_for_upstream(&self, what: &str, name: &str, make: impl FnOnce()) -> Repo<'_> {
+        let upstream = self.at("upstream").head();
+        self.once(&format!("{what} {upstream}"), name, make)
+    }
+
+    /// A repository that this process makes once, and unpacks after that.
+    fn once(&self, what: &str, name: &str, make: impl FnOnce()) -> Repo<'_> {
         static MADE: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
         let repo = self.at(name);
-        let key = format!("{what} {}", self.at("upstream").head());
-        let made = MADE.lock().unwrap().get(&key).cloned();
+        let made = MADE.lock().unwrap().get(what).cloned();
         if let Some(packed) = made {
             tar::Archive::new(&packed[..]).unpack(&repo.path).unwrap();
             repo.git(&["update-index", "--refresh"]);
@@ -167,7 +174,7 @@ impl Lab {
         packed.follow_symlinks(false);
         packed.append_dir_all("", &repo.path).unwrap();
         let packed = packed.into_inner().unwrap();
-        MADE.lock().unwrap().insert(key, packed);
+        MADE.lock().unwrap().insert(what.to_owned(), packed);
         repo
     }
 
