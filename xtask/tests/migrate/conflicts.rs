@@ -123,6 +123,12 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     let lab = Lab::new();
     let worker = pair(&lab);
     let old = locked_commit(&worker);
+    let retired = || {
+        let lock = worker.read(".xtask/upstream.lock.json");
+        serde_json::from_str::<serde_json::Value>(&lock).unwrap()["retired"].clone()
+    };
+    let before = retired();
+    assert!(before["outdated/src/engine.py"].is_string(), "{before}");
     let head = worker.head();
     worker.migrate(&["--conflicts", "markers"]).finds();
     let unresolved = worker.everything();
@@ -155,6 +161,7 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
         .done()
         .says("Finished and staged. Next:\n\n    git diff --cached\n    git commit\n");
     assert_eq!(locked_commit(&worker), lab.at("upstream").head());
+    assert_eq!(retired(), before);
     assert_eq!(worker.head(), head);
     assert_eq!(
         worker.status(),
@@ -172,24 +179,6 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
 }
 
 #[test]
-fn a_finished_merge_keeps_what_the_lock_knows_of_retired_files() {
-    let lab = Lab::new();
-    let worker = pair(&lab);
-    let retired = |worker: &Repo| {
-        let lock: serde_json::Value =
-            serde_json::from_str(&worker.read(".xtask/upstream.lock.json")).unwrap();
-        lock["retired"].clone()
-    };
-    let before = retired(&worker);
-    assert!(before["outdated/src/engine.py"].is_string(), "{before}");
-    worker.migrate(&["--conflicts", "markers"]).finds();
-    resolve(&worker);
-    worker.git(&["add", "engine.py"]);
-    worker.migrate(&["--resume"]).done();
-    assert_eq!(retired(&worker), before);
-}
-
-#[test]
 fn resolved_conflicts_are_committed_if_that_was_asked_for() {
     let lab = Lab::new();
     let worker = pair(&lab);
@@ -200,6 +189,7 @@ fn resolved_conflicts_are_committed_if_that_was_asked_for() {
     assert_eq!(worker.head(), head);
     resolve(&worker);
     worker.git(&["add", "engine.py"]);
+    let more = worker.copied("more");
     worker
         .migrate(&["--resume"])
         .done()
@@ -212,30 +202,16 @@ fn resolved_conflicts_are_committed_if_that_was_asked_for() {
     );
     worker.expect_settled();
     worker.migrate(&["--check"]).done();
-}
 
-#[test]
-fn what_else_was_staged_while_resolving_is_kept() {
-    let lab = Lab::new();
-    let worker = pair(&lab);
-    worker
-        .migrate(&["--conflicts", "markers", "--commit"])
-        .finds();
-    resolve(&worker);
-    worker.append("handler.py", "# adapted to the engine\n");
-    worker.write("docs/merge.md", "how it was merged\n");
-    worker.git(&["add", "engine.py", "handler.py", "docs/merge.md"]);
-    worker.migrate(&["--resume"]).done();
-    assert_eq!(worker.status(), "");
-    assert!(
-        worker
-            .git(&["show", "HEAD:handler.py"])
-            .ends_with("# adapted to the engine")
-    );
-    assert_eq!(
-        worker.git(&["show", "HEAD:docs/merge.md"]),
-        "how it was merged"
-    );
+    // What else was staged while it was resolved is kept.
+    more.append("handler.py", "# adapted to the engine\n");
+    more.write("docs/merge.md", "how it was merged\n");
+    more.git(&["add", "handler.py", "docs/merge.md"]);
+    more.migrate(&["--resume"]).done();
+    assert_eq!(more.status(), "");
+    let committed = |path: &str| more.git(&["show", &format!("HEAD:{path}")]);
+    assert!(committed("handler.py").ends_with("# adapted to the engine"));
+    assert_eq!(committed("docs/merge.md"), "how it was merged");
 }
 
 #[test]
@@ -314,19 +290,6 @@ fn our_side_of_a_conflict_comes_back_however_it_was_resolved() {
             assert!(kept.ends_with("# half resolved\n"), "{kept}");
         }
     }
-}
-
-#[test]
-fn finished_conflicts_are_taken_back_while_they_are_not_committed() {
-    let lab = Lab::new();
-    let worker = pair(&lab);
-    let before = worker.state();
-    worker.migrate(&["--conflicts", "markers"]).finds();
-    resolve(&worker);
-    worker.git(&["add", "engine.py"]);
-    worker.migrate(&["--resume"]).done();
-    worker.migrate(&["--abort"]).done();
-    worker.state().expect_same(&before, "after --abort");
 }
 
 #[test]

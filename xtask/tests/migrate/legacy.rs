@@ -77,6 +77,15 @@ fn a_worker_is_migrated_to_sglangs_upstream() {
     }
     assert_eq!(worker.head(), head, "HEAD has moved");
     assert!(!worker.read("Dockerfile").contains("COPY .runpod/ ./"));
+    // git sees the moves as renames.
+    let status = worker.status();
+    let is_renamed = |line: &&str| {
+        let paths = line
+            .strip_prefix("R  ")
+            .and_then(|it| it.split_once(" -> "));
+        paths.is_some_and(|(old, new)| new.strip_prefix("outdated/") == Some(old))
+    };
+    assert_eq!(status.lines().filter(is_renamed).count(), 8, "{status}");
     Assert::new().normalize_paths(false).eq(
         run.stdout,
         str![[r"
@@ -238,31 +247,6 @@ fn a_root_file_that_upstream_replaces_is_kept_below_outdated() {
 }
 
 #[test]
-fn git_sees_the_moves_as_renames() {
-    let lab = Lab::new();
-    lab.upstream("upstream");
-    let worker = lab.legacy("worker");
-    worker.migrate(&["--upstream", "../upstream"]).done();
-    let status = worker.status();
-    for path in [
-        "builder/requirements.txt",
-        "builder/setup.sh",
-        "src/__init__.py",
-        "src/download_model.py",
-        "src/engine.py",
-        "src/handler.py",
-        "src/utils.py",
-        "worker-config.json",
-    ] {
-        let renamed = format!("R  {path} -> outdated/{path}");
-        assert!(
-            status.lines().any(|line| line == renamed),
-            "{path}: {status}"
-        );
-    }
-}
-
-#[test]
 fn history_and_blame_follow_across_the_two_commits() {
     let lab = Lab::new();
     lab.upstream("upstream");
@@ -408,10 +392,11 @@ fn the_plan_of_a_dry_run_is_what_the_real_run_applies() {
 }
 
 #[test]
-fn check_tells_by_its_exit_code_whether_a_worker_is_in_line() {
+fn running_it_again_with_nothing_new_changes_nothing() {
     let lab = Lab::new();
     let upstream = lab.upstream("upstream");
     let worker = lab.legacy("worker");
+    // `--check` tells by its exit code whether a worker is in line.
     worker
         .migrate(&["--upstream", "../upstream", "--check"])
         .finds()
@@ -422,20 +407,6 @@ fn check_tells_by_its_exit_code_whether_a_worker_is_in_line() {
     worker
         .migrate(&["--upstream", "../upstream", "--commit"])
         .done();
-    worker
-        .migrate(&["--check"])
-        .done()
-        .says("Up to date: [LAB]/worker has all that upstream gives.\n");
-    upstream.append(".runpod/engine.py", "# more\n");
-    upstream.commit("feat: more");
-    worker.migrate(&["--check"]).finds().says("  ~ engine.py");
-}
-
-#[test]
-fn running_it_again_with_nothing_new_changes_nothing() {
-    let lab = Lab::new();
-    let upstream = lab.upstream("upstream");
-    let worker = lab.migrated("worker");
     let before = worker.everything();
     for options in [&[] as &[&str], &["--commit"], &["--check"], &["--dry-run"]] {
         worker
@@ -449,6 +420,9 @@ fn running_it_again_with_nothing_new_changes_nothing() {
     upstream.commit("feat: other things");
     worker.migrate(&[]).done().says("Up to date");
     worker.everything().expect_same(&before, "nothing of ours");
+    upstream.append(".runpod/engine.py", "# more\n");
+    upstream.commit("feat: more");
+    worker.migrate(&["--check"]).finds().says("  ~ engine.py");
 }
 
 #[test]
@@ -510,50 +484,41 @@ fn taking_it_back_keeps_what_was_written_since() {
 }
 
 #[test]
-fn a_committed_migration_is_not_taken_back() {
+fn what_is_staged_is_neither_begun_nor_finished_again_and_once_committed_not_taken_back() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
-    let head = worker.head();
+    let legacy = worker.head();
     worker.migrate(&["--upstream", "../upstream"]).done();
+    let before = worker.everything();
+    for options in [&["--upstream", "../upstream"] as &[_], &["--resume"]] {
+        worker.migrate(options).refused(
+            "a migration is staged here and not committed yet",
+            "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
+        );
+    }
+    worker.everything().expect_same(&before, "a refusal");
     worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
+    let before = worker.everything();
+    // Nor is there anything to begin with then, or to finish.
+    worker.migrate(&[]).done().says("Up to date");
+    let run = worker.migrate(&["--resume"]).done();
+    assert_eq!(run.stdout, "Committed already. Nothing is left to do.\n");
+    let run = worker.migrate(&["--resume", "--format", "json"]).done();
+    assert_eq!(run.json()["ending"], "committed");
+    worker.everything().expect_same(&before, "nothing to do");
     let before = worker.state();
-    let run = worker.migrate(&["--abort"]);
-    assert_eq!(
-        run.stderr,
-        "error: the migration is committed already, or HEAD has moved since\n\
-         help: take a commit back with `git revert COMMIT`; or, if nobody has it yet, with \
-         `git reset --soft [OID]`, and run this again\n"
+    worker.migrate(&["--abort"]).refused(
+        "the migration is committed already, or HEAD has moved since",
+        "take a commit back with `git revert COMMIT`; or, if nobody has it yet, with `git reset \
+         --soft [OID]`, and run this again",
     );
     worker.state().expect_same(&before, "a refused abort");
     // As the help says.
-    worker.git(&["reset", "--quiet", "--soft", &head]);
+    worker.git(&["reset", "--quiet", "--soft", &legacy]);
     worker.migrate(&["--abort"]).done();
     assert_eq!(worker.status(), "");
     assert!(worker.has("src/engine.py") && !worker.has("outdated"));
-}
-
-#[test]
-fn a_second_run_over_a_staged_migration_is_refused() {
-    let lab = Lab::new();
-    lab.upstream("upstream");
-    let worker = lab.legacy("worker");
-    worker.migrate(&["--upstream", "../upstream"]).done();
-    let before = worker.everything();
-    worker.migrate(&["--upstream", "../upstream"]).refused(
-        "a migration is staged here and not committed yet",
-        "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
-    );
-    worker.migrate(&["--resume"]).refused(
-        "a migration is staged here and not committed yet",
-        "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
-    );
-    worker.everything().expect_same(&before, "a refusal");
-    worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
-    // Nor is there anything to begin with then.
-    let before = worker.everything();
-    worker.migrate(&[]).done().says("Up to date");
-    worker.everything().expect_same(&before, "nothing new");
 }
 
 #[test]

@@ -42,71 +42,44 @@ fn untracked_and_ignored_files_stay_and_are_named() {
     assert_eq!(untracked, ["?? notes/", "?? src/"]);
 }
 
-/// Something that git does not track is in the way: refused by name, and nothing is written.
-#[track_caller]
-fn in_the_way(prepare: impl FnOnce(&Repo), line: &str) {
-    let lab = Lab::new();
-    lab.upstream("upstream");
-    let worker = lab.legacy("worker");
-    prepare(&worker);
-    let before = worker.everything();
-    worker
-        .migrate(MIGRATE)
-        .refused(&format!("these paths can't be written:\n  {line}"), WAY);
-    worker.everything().expect_same(&before, "a refusal");
-}
-
 #[test]
-fn an_untracked_file_in_the_way() {
-    in_the_way(
-        |worker| worker.write("engine.py", "mine\n"),
-        "engine.py: a file that git does not track is in the way",
-    );
-}
-
-#[test]
-fn an_ignored_file_in_the_way() {
-    in_the_way(
-        |worker| {
-            worker.append(".gitignore", "/engine.py\n");
-            worker.commit("chore: ignore engine.py");
-            worker.write("engine.py", "mine\n");
-        },
-        "engine.py: a file that git does not track is in the way",
-    );
-}
-
-#[test]
-fn an_ignored_file_where_a_folder_must_be() {
-    in_the_way(
-        |worker| {
-            worker.append(".gitignore", "/public\n");
-            worker.commit("chore: ignore public");
-            worker.write("public", "mine\n");
-        },
-        "public: is not a directory, and git does not track it; public/worker-sglang_banner.png needs \
-         it to be one",
-    );
-}
-
-#[test]
-fn an_ignored_folder_where_a_file_must_be() {
-    in_the_way(
-        |worker| {
-            worker.append(".gitignore", "/utils.py/\n");
-            worker.commit("chore: ignore");
-            worker.write("utils.py/mine", "mine\n");
-        },
-        "utils.py: a folder that git does not track is in the way",
-    );
-}
-
-#[test]
-fn an_untracked_file_below_outdated_in_the_way() {
-    in_the_way(
-        |worker| worker.write("outdated/src/engine.py", "mine\n"),
-        "outdated/src/engine.py: a file that git does not track is in the way",
-    );
+fn what_git_does_not_track_is_not_overwritten() {
+    const FILE: &str = "a file that git does not track is in the way";
+    // What is ignored, the file, and what is said of it.
+    let cases = [
+        ("", "engine.py", format!("engine.py: {FILE}")),
+        ("/engine.py", "engine.py", format!("engine.py: {FILE}")),
+        (
+            "/public",
+            "public",
+            "public: is not a directory, and git does not track it; \
+             public/worker-sglang_banner.png needs it to be one"
+                .to_owned(),
+        ),
+        (
+            "/utils.py/",
+            "utils.py/mine",
+            "utils.py: a folder that git does not track is in the way".to_owned(),
+        ),
+        (
+            "",
+            "outdated/src/engine.py",
+            format!("outdated/src/engine.py: {FILE}"),
+        ),
+    ];
+    for (ignored, file, line) in cases {
+        let lab = Lab::new();
+        lab.upstream("upstream");
+        let worker = lab.legacy("worker");
+        worker.append(".gitignore", &format!("{ignored}\n"));
+        worker.commit("chore: ignore it");
+        worker.write(file, "mine\n");
+        let before = worker.everything();
+        worker
+            .migrate(MIGRATE)
+            .refused(&format!("these paths can't be written:\n  {line}"), WAY);
+        worker.everything().expect_same(&before, "a refusal");
+    }
 }
 
 #[test]

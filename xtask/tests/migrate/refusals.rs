@@ -16,50 +16,41 @@ fn refused(prepare: impl FnOnce(&Repo), what: &str, help: &str) {
     worker.everything().expect_same(&before, "a refusal");
 }
 
-const COMMIT_THEM: &str = "commit them, or put them away with `git stash`";
-
 #[test]
-fn a_work_tree_with_changes() {
-    refused(
-        |worker| {
-            worker.append("src/engine.py", "# changed\n");
-            worker.remove("README.md");
-        },
-        "the work tree or the index has changes that are not committed:\n  README.md\n  \
-         src/engine.py",
-        COMMIT_THEM,
-    );
+fn changes_that_are_not_committed() {
+    let many: Vec<String> = (10..20).map(|number| format!("many/{number}")).collect();
+    let many = format!("{}\n  … and 10 more", many.join("\n  "));
+    let cases: [(&dyn Fn(&Repo), &str); 3] = [
+        (
+            &|worker| {
+                worker.append("src/engine.py", "# changed\n");
+                worker.remove("README.md");
+            },
+            "README.md\n  src/engine.py",
+        ),
+        (
+            &|worker| {
+                worker.write("docs/new.md", "new\n");
+                worker.git(&["add", "docs/new.md"]);
+            },
+            "docs/new.md",
+        ),
+        (
+            &|worker| {
+                for number in 10..30 {
+                    worker.write(format!("many/{number}"), "");
+                }
+                worker.git(&["add", "--all"]);
+            },
+            &many,
+        ),
+    ];
+    let what = "the work tree or the index has changes that are not committed:\n  ";
+    let help = "commit them, or put them away with `git stash`";
+    for (prepare, listed) in cases {
+        refused(prepare, &format!("{what}{listed}"), help);
+    }
 }
-
-#[test]
-fn staged_changes() {
-    refused(
-        |worker| {
-            worker.write("docs/new.md", "new\n");
-            worker.git(&["add", "docs/new.md"]);
-        },
-        "the work tree or the index has changes that are not committed:\n  docs/new.md",
-        COMMIT_THEM,
-    );
-}
-
-#[test]
-fn a_long_list_of_changes_is_cut() {
-    refused(
-        |worker| {
-            for number in 10..30 {
-                worker.write(format!("many/{number}"), "");
-            }
-            worker.git(&["add", "--all"]);
-        },
-        "the work tree or the index has changes that are not committed:\n  many/10\n  many/11\n  \
-         many/12\n  many/13\n  many/14\n  many/15\n  many/16\n  many/17\n  many/18\n  many/19\n  \
-         … and 10 more",
-        COMMIT_THEM,
-    );
-}
-
-const FINISH: &str = "finish it or abort it, then run this again";
 
 fn diverge(worker: &Repo) {
     worker.git(&["checkout", "--quiet", "-b", "side"]);
@@ -71,53 +62,25 @@ fn diverge(worker: &Repo) {
 }
 
 #[test]
-fn a_merge_under_way() {
-    refused(
-        |worker| {
-            diverge(worker);
-            worker.try_git(&["merge", "side"]);
-        },
-        "a merge is under way in [LAB]/worker",
-        FINISH,
-    );
-}
-
-#[test]
-fn a_rebase_under_way() {
-    refused(
-        |worker| {
-            diverge(worker);
-            worker.try_git(&["rebase", "side"]);
-        },
-        "a rebase is under way in [LAB]/worker",
-        FINISH,
-    );
-}
-
-#[test]
-fn a_cherry_pick_under_way() {
-    refused(
-        |worker| {
-            diverge(worker);
-            worker.try_git(&["cherry-pick", "side"]);
-        },
-        "a cherry-pick is under way in [LAB]/worker",
-        FINISH,
-    );
-}
-
-#[test]
-fn a_revert_under_way() {
-    refused(
-        |worker| {
-            diverge(worker);
-            worker.write("README.md", "again\n");
-            worker.commit("docs: again");
-            worker.try_git(&["revert", "--no-edit", "HEAD~1"]);
-        },
-        "a revert is under way in [LAB]/worker",
-        FINISH,
-    );
+fn something_of_git_that_is_under_way() {
+    let cases: [(&str, &[&str]); 4] = [
+        ("merge", &["merge", "side"]),
+        ("rebase", &["rebase", "side"]),
+        ("cherry-pick", &["cherry-pick", "side"]),
+        ("revert", &["revert", "--no-edit", "HEAD~1"]),
+    ];
+    for (name, command) in cases {
+        refused(
+            |worker| {
+                diverge(worker);
+                worker.write("README.md", "again\n");
+                worker.commit("docs: again");
+                worker.try_git(command);
+            },
+            &format!("a {name} is under way in [LAB]/worker"),
+            "finish it or abort it, then run this again",
+        );
+    }
 }
 
 #[test]
@@ -163,32 +126,6 @@ fn a_path_that_holds_a_newline() {
         "rename that directory",
     );
     worker.everything().expect_same(&before, "a refusal");
-}
-
-#[test]
-fn something_else_in_place_of_the_lock() {
-    let lab = Lab::new();
-    lab.upstream("upstream");
-    let worker = lab.legacy("worker");
-    let lock = worker.git_dir().join("xtask-migrate.lock");
-    let target = lab.path("target");
-    let make_pipe = || {
-        let made = std::process::Command::new("mkfifo").arg(&lock).status();
-        assert!(made.unwrap().success());
-    };
-    let make_link = || std::os::unix::fs::symlink(&target, &lock).unwrap();
-    let make_folder = || std::fs::create_dir(&lock).unwrap();
-    for make in [&make_pipe as &dyn Fn(), &make_link, &make_folder] {
-        let _ = std::fs::remove_file(&lock);
-        make();
-        let before = worker.everything();
-        worker.migrate(MIGRATE).refused(
-            "[LAB]/worker/.git/xtask-migrate.lock is not a regular file",
-            "remove it; this tool makes its own",
-        );
-        worker.everything().expect_same(&before, "a refusal");
-        assert!(!target.exists());
-    }
 }
 
 #[test]

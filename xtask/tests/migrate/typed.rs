@@ -173,33 +173,6 @@ fn the_other_tasks_name_the_repository_too() {
 }
 
 #[test]
-fn what_is_committed_already_needs_no_finishing() {
-    let lab = Lab::new();
-    lab.upstream("upstream");
-    let worker = lab.legacy("worker");
-    let legacy = worker.head();
-    worker.migrate(MIGRATE).done();
-    worker.migrate(&["--resume"]).refused(
-        "a migration is staged here and not committed yet",
-        "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
-    );
-    worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
-    let before = worker.everything();
-    let run = worker.migrate(&["--resume"]).done();
-    assert_eq!(
-        run.stdout, "Committed already. Nothing is left to do.\n",
-        "{run:?}"
-    );
-    let run = worker.migrate(&["--resume", "--format", "json"]).done();
-    assert_eq!(run.json()["ending"], "committed");
-    worker.everything().expect_same(&before, "nothing to do");
-    // It can still be taken back as `--abort` says.
-    worker.git(&["reset", "--quiet", "--soft", &legacy]);
-    worker.migrate(&["--abort"]).done();
-    assert_eq!(worker.status(), "");
-}
-
-#[test]
 fn a_commit_of_something_else_is_not_the_migration() {
     let lab = Lab::new();
     lab.upstream("upstream");
