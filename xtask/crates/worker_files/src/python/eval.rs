@@ -30,17 +30,6 @@ pub const MOST_CONTEXTS: usize = 700;
 /// Set in [`Reader::cut`] where a limit was reached.
 pub const LIMIT: u128 = 1 << 127;
 
-/// A value that lacks a part.
-struct Partial<'t> {
-    /// Kept, so that its address, the key, is not used again.
-    _ctx: Ctx<'t>,
-    value: Val<'t>,
-    uses: Uses,
-    cycles: u128,
-    /// The turn of the last evaluation that it ran into.
-    turn: u32,
-}
-
 #[derive(Default)]
 pub struct Reader<'t> {
     pub program: Program<'t>,
@@ -63,11 +52,6 @@ pub struct Reader<'t> {
     /// lacks a part until they are done. [`LIMIT`] stands for a limit that was reached.
     pub cycles: u128,
     in_progress: Set<(Node<'t>, bool)>,
-    /// For each of `doing`, a number that no other evaluation has.
-    turns: Vec<u32>,
-    turn: u32,
-    /// Values that lack a part. They hold while the last evaluation that they ran into is under way.
-    partial: Map<(Node<'t>, usize, bool, bool), Partial<'t>>,
     /// Depth of calls in `call_contexts`.
     pub call_depth: usize,
     joined: Map<(Node<'t>, bool), Known<'t>>,
@@ -177,11 +161,8 @@ impl<'t> Reader<'t> {
             self.cycles |= bit;
             return None;
         }
-        self.turn += 1;
-        self.turns.push(self.turn);
         let found = look(self);
         self.in_progress.pop();
-        self.turns.pop();
         // What ran into this one alone is whole now.
         if at < 126 {
             self.cycles &= (bit - 1) | LIMIT;
@@ -263,7 +244,6 @@ impl<'t> Reader<'t> {
         self.cycles |= cycles;
         if self.depth == 0 {
             self.cycles = 0;
-            self.partial.clear();
         }
         value
     }
@@ -284,22 +264,12 @@ impl<'t> Reader<'t> {
             self.uses.and(&known.uses);
             return Some(known.value.clone());
         }
-        if self.partial.is_empty() {
-            return None;
-        }
-        let known = self.partial.get(&(node, number, stops, self.exact))?;
-        if self.turns.get(last_cycle(known.cycles)) != Some(&known.turn) {
-            return None;
-        }
-        self.cycles |= known.cycles;
-        self.uses.and(&known.uses);
-        Some(known.value.clone())
+        None
     }
 
-    /// Keeps a value: as partial where it ran into an evaluation that is under way.
+    /// Keeps a value, unless it ran into an evaluation that is under way.
     fn cache(&mut self, node: Node<'t>, ctx: &Ctx<'t>, value: Val<'t>, uses: Uses) {
         let (number, stops, at) = (ctx.number(), self.stops_at_unbound, self.summaries.clock);
-        let turn = self.turns.get(last_cycle(self.cycles)).copied();
         if self.cycles == 0 || self.depth == 0 {
             let known = Known { value, at, uses };
             if number == 0 && !stops {
@@ -308,16 +278,6 @@ impl<'t> Reader<'t> {
                 let known = (ctx.clone(), known);
                 self.by_context.insert((node, number, stops), known);
             }
-        } else if let Some(turn) = turn {
-            let known = Partial {
-                _ctx: ctx.clone(),
-                value,
-                uses,
-                cycles: self.cycles,
-                turn,
-            };
-            let key = (node, number, stops, self.exact);
-            self.partial.insert(key, known);
         }
     }
 
@@ -560,11 +520,6 @@ impl<'t> Reader<'t> {
         }
         args
     }
-}
-
-/// The last evaluation under way that a value ran into.
-fn last_cycle(cycles: u128) -> usize {
-    127usize.saturating_sub(cycles.leading_zeros() as usize)
 }
 
 /// A name of a library; all names of the environment are one value.
