@@ -565,9 +565,9 @@ fn interpreted(read: &Variable, drives: Option<&FlagMapping>) -> Option<String> 
                 parts.all(|part| words.iter().any(|word| word == part))
             };
             let is_other = |all: &String| !all.split(", ").all(is_own);
-            let plain = |word: &String| match word.contains(' ') {
-                true => word.clone(),
-                false => format!("== {word}"),
+            let plain = |word: &String| match word.split_once(' ') {
+                Some(_) => word.clone(),
+                None => format!("== {word}"),
             };
             let words: Vec<String> = words.iter().map(plain).collect();
             compared.filter(is_other).or(Some(words.join(", ")))

@@ -41,7 +41,8 @@ pub const NOT_SET: &str = "not set";
 pub const OR: &str = "or ";
 
 impl Guard {
-    pub fn len(&self) -> usize {
+    /// How many conditions it has.
+    pub fn depth(&self) -> usize {
         self.0.len()
     }
 
@@ -179,8 +180,9 @@ impl Script {
         for WrittenFlag { flag, value, guard } in &self.flags {
             let by_flag = found.by_flag.entry(flag);
             let by_value = found.by_value.entry((flag, value.as_deref()));
-            for known in [by_flag.or_insert_with(some), by_value.or_insert_with(some)] {
-                if guard.len() == 0 {
+            let none = || Some(Words::new());
+            for known in [by_flag.or_insert_with(none), by_value.or_insert_with(none)] {
+                if guard.depth() == 0 {
                     *known = None;
                 }
                 for condition in &*guard.0 {
@@ -192,10 +194,6 @@ impl Script {
         }
         found
     }
-}
-
-fn some<'s>() -> Option<Words<'s>> {
-    Some(Words::new())
 }
 
 impl Switches<'_> {

@@ -293,7 +293,7 @@ impl<'a> Parser<'a> {
                 });
                 let before_or = self.before_or.take();
                 let is_negated = std::mem::take(&mut self.negated);
-                self.stand_below(condition.into_iter().collect(), is_negated, before_or);
+                self.stand_below(condition.into_iter().collect(), is_negated, before_or.as_ref());
             }
             _ if in_expression => self.regular_expression(),
             b'&' | b'|' if in_test && self.next_is(1, byte) => {
@@ -337,8 +337,8 @@ impl<'a> Parser<'a> {
             self.at += 1;
             self.is_continued = true;
             self.in_list |= decides;
-            let outermost = self.around(1).len();
-            if byte == b'|' && self.guard.len() > outermost {
+            let outermost = self.around(1).depth();
+            if byte == b'|' && self.guard.depth() > outermost {
                 let negated = self.guard.negated_from(outermost);
                 self.before_or = Some(std::mem::replace(&mut self.guard, negated));
             }
@@ -677,7 +677,7 @@ impl<'a> Parser<'a> {
                 self.in_condition = true;
             }
             "else" => {
-                let outermost = self.around(2).len();
+                let outermost = self.around(2).depth();
                 self.begin_branch(self.around(1).negated_from(outermost));
             }
             "fi" | "done" => self.close_block(),
@@ -695,7 +695,7 @@ impl<'a> Parser<'a> {
                 match self.brace_blocks.pop() {
                     Some(true) => self.close_block(),
                     // `{ [ -z "$NAME" ]; } &&`
-                    _ if self.last.len() > 0 => self.guard = std::mem::take(&mut self.last),
+                    _ if self.last.depth() > 0 => self.guard = std::mem::take(&mut self.last),
                     _ => {}
                 }
             }

@@ -161,9 +161,9 @@ impl Parser<'_> {
             return self.call(&command, is_negated);
         }
         if matches!(command.program(), "[" | "[[" | "test") {
-            self.test(&command, is_negated, before_or);
+            self.test(&command, is_negated, before_or.as_ref());
         } else {
-            self.variable_alone(&command, is_negated, before_or);
+            self.variable_alone(&command, is_negated, before_or.as_ref());
             self.leave_function(&command);
         }
         self.builtin(&command);
@@ -187,10 +187,10 @@ impl Parser<'_> {
     fn call(&mut self, command: &Command, is_negated: bool) {
         let name = command.program();
         let arguments = command.run().get(1..).unwrap_or_default();
-        let outermost = self.guard.len();
+        let outermost = self.guard.depth();
         let is_test = self.is_test();
         let left = self.read_function(name, arguments, &command.run()[0].range);
-        if left.len() > outermost {
+        if left.depth() > outermost {
             self.guard = left;
         } else if is_test {
             let mut names = arguments.iter().flat_map(|word| variables(&word.text));
@@ -274,7 +274,7 @@ impl Parser<'_> {
 
     /// What follows stands below the conditions of a test. Behind `||` they are others to those
     /// before it.
-    fn test(&mut self, command: &Command, is_negated: bool, before_or: Option<Guard>) {
+    fn test(&mut self, command: &Command, is_negated: bool, before_or: Option<&Guard>) {
         let words = command.run();
         for (left, operator, right) in compared_words(words) {
             match operator {
@@ -295,13 +295,13 @@ impl Parser<'_> {
         &mut self,
         mut conditions: Vec<Condition>,
         is_negated: bool,
-        before_or: Option<Guard>,
+        before_or: Option<&Guard>,
     ) {
         if let Some(first) = conditions.first_mut() {
             first.is_alternative |= before_or.is_some();
         }
-        let before = before_or.as_ref().unwrap_or(&self.guard);
-        let outermost = before.len();
+        let before = before_or.unwrap_or(&self.guard);
+        let outermost = before.depth();
         self.guard = before.and(conditions);
         if is_negated {
             self.guard = self.guard.negated_from(outermost);
@@ -315,7 +315,7 @@ impl Parser<'_> {
     }
 
     /// `if $NAME`, where the variable holds `true` or `false`.
-    fn variable_alone(&mut self, command: &Command, is_negated: bool, before_or: Option<Guard>) {
+    fn variable_alone(&mut self, command: &Command, is_negated: bool, before_or: Option<&Guard>) {
         if let [word] = command.words.as_slice()
             && word.text.starts_with('$')
             && let [(name, range)] = variables(&word.text).as_slice()
@@ -329,10 +329,10 @@ impl Parser<'_> {
 
     /// What follows `[ … ] || return` stands below the test.
     fn leave_function(&mut self, command: &Command) {
-        let outermost = self.around(1).len();
+        let outermost = self.around(1).depth();
         if command.program() == "return"
             && matches!(command.word(1), "" | "0")
-            && self.guard.len() > outermost
+            && self.guard.depth() > outermost
         {
             let rest = self.guard.negated_from(outermost);
             match self.blocks.get_mut(self.base.0..).and_then(<[_]>::last_mut) {
