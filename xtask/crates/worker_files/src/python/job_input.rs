@@ -6,6 +6,7 @@
 use super::InputKey;
 use super::api::normal;
 use super::eval::Reader;
+use super::scope::Bound;
 use super::syntax::{Node, is_among, last_part};
 use super::value::Val;
 use crate::{Hides, add_value};
@@ -120,7 +121,7 @@ impl<'t> Reader<'t> {
                     let usage = self.usage(node, &path, needed, &ctx);
                     let text = text.or_else(|| Self::default_beside(node, needed, &usage));
                     let ends = usage.ends && text.is_none();
-                    self.note_key(node, &path, text, needed);
+                    self.note_key(node, &path, text, needed && !usage.caught);
                     if let Some(entry) = self.input_entry(node, &path) {
                         entry.ends |= ends;
                     }
@@ -237,6 +238,11 @@ impl<'t> Reader<'t> {
         if args.iter().any(|arg| self.value(*arg).may_be(is_function)) {
             return;
         }
+        // It hands on the job as it is.
+        let is_part = args.iter().any(|arg| self.value(*arg).is_input());
+        if !is_part && self.is_decorated_function(node) {
+            return;
+        }
         let holder = node.callee_object();
         if holder.is_some_and(|holder| self.value(holder).holds_whole_input()) {
             return;
@@ -262,6 +268,27 @@ impl<'t> Reader<'t> {
                 None => {}
             }
         }
+    }
+
+    /// Whether a decorator calls what it decorates.
+    fn is_decorated_function(&self, call: Node<'t>) -> bool {
+        let name = call.field("function").filter(|name| name.is("identifier"));
+        let found = name.and_then(|name| self.program.lookup(name, name.text()));
+        let bindings = found.map_or(&[][..], |(_, bindings)| bindings);
+        let outer = bindings.iter().filter_map(|binding| match binding.what {
+            Bound::Parameter(outer) => Some(outer),
+            _ => None,
+        });
+        // `@timed`, `@timed("name")`
+        let outer = outer.flat_map(|outer| std::iter::once(outer).chain(outer.function()));
+        let names: Vec<&str> = outer.map(|outer| outer.text_of("name")).collect();
+        let files = self.program.files.iter().filter(|_| !names.is_empty());
+        let mut all = files.flat_map(|file| file.syntax.nodes());
+        all.any(|one| {
+            let decorator = one.child(0).filter(|_| one.is("decorator"));
+            let called = decorator.map(|of| of.field("function").unwrap_or(of));
+            called.is_some_and(|called| names.contains(&called.last_name()))
+        })
     }
 
     /// An assignment of all of the input to something that does not hold it afterwards.

@@ -62,6 +62,12 @@ impl<'t> Reader<'t> {
             return self.splat(init, inner);
         }
         self.fields_of_model(class, inner, &paths);
+        let extra = self.model_option(class, "extra");
+        if extra.as_str() == Some("allow") || extra.path().ends_with("Extra.allow") {
+            for path in &paths {
+                self.note_key(inner, &path.item(&Val::text("*")), None, false);
+            }
+        }
     }
 
     fn fields_of_model(&mut self, class: Node<'t>, inner: Node<'t>, paths: &[Val<'t>]) {
@@ -175,10 +181,11 @@ impl<'t> Reader<'t> {
             let limits = ["type", "constraints"].into_iter().filter_map(rule);
             let limits = limits.map(|rule| match rule {
                 Val::Func(node, ..) => normal(node.text()),
+                Val::Str(name, _) if &*name == "string" => "str".to_owned(),
                 Val::Str(name, _) => name.to_string(),
                 value => value.path().to_owned(),
             });
-            let limits = limits.filter(|text| !matches!(&**text, "" | "str" | "string"));
+            let limits = limits.filter(|text| !text.is_empty());
             let limits: Vec<String> = limits.collect();
             let limits = (!limits.is_empty()).then(|| limits.join(", "));
             for path in &paths {

@@ -70,6 +70,14 @@ impl<'t> Reader<'t> {
 
     /// What the variables of all fields begin with, where it is known.
     fn settings_prefix(&mut self, class: Node<'t>) -> Option<String> {
+        match self.model_option(class, "env_prefix") {
+            Val::None => Some(String::new()),
+            prefix => prefix.as_str().map(str::to_owned),
+        }
+    }
+
+    /// An option of a class of pydantic; `None` where it is not given.
+    pub fn model_option(&mut self, class: Node<'t>, option: &str) -> Val<'t> {
         let mut all = self.family(class);
         // `model_config = CONFIG`
         let fields = self.fields(class).into_iter();
@@ -78,25 +86,28 @@ impl<'t> Reader<'t> {
             if named.is_any("identifier attribute") {
                 let made = self.definitions_of(named);
                 if made.is_empty() {
-                    return None;
+                    return Val::Unknown;
                 }
                 all.extend(made);
             }
         }
-        let prefix = |node: Node<'t>| {
+        let given = |node: Node<'t>| {
             let [name, value] = match node.kind() {
                 "keyword_argument" => ["name", "value"],
                 "pair" => ["key", "value"],
                 "assignment" => ["left", "right"],
                 _ => return None,
             };
-            let is_prefix = node.text_of(name).trim_matches(['"', '\'']) == "env_prefix";
-            node.field(value).filter(|_| is_prefix)
+            let is_same = node.text_of(name).trim_matches(['"', '\'']) == option;
+            node.field(value).filter(|_| is_same)
         };
-        match all.into_iter().flat_map(Node::subtree).find_map(prefix) {
-            Some(value) => self.value(value).as_str().map(str::to_owned),
-            None => Some(String::new()),
-        }
+        // What methods do is no option.
+        let parts = |one: Node<'t>| {
+            let parts = one.subtree();
+            parts.filter(move |part| part.function() == one.function())
+        };
+        let value = all.into_iter().flat_map(parts).find_map(given);
+        value.map_or(Val::None, |value| self.value(value))
     }
 
     /// The variable that a field of settings holds.
