@@ -98,6 +98,7 @@ impl<'t> Reader<'t> {
                 Val::Any(_) | Val::Made(_) => first,
                 one => Val::text(&one.display()?),
             },
+            "dumps" if first.is_input() => first,
             "int" | "float" | "bool" => first,
             "field" | "Field" => match args.named("default_factory") {
                 Some(make) => self.result(&make.clone(), &Args::default(), None),
@@ -206,7 +207,15 @@ impl<'t> Reader<'t> {
                 self.dict_of(object)?
             }
             (Val::Dict(_) | Val::List(_), "copy") => object.clone(),
-            (Val::Class(_), "model_validate" | "parse_obj" | "from_dict" | "model_construct") => {
+            (
+                Val::Class(_),
+                "model_validate"
+                | "model_validate_json"
+                | "parse_obj"
+                | "parse_raw"
+                | "from_dict"
+                | "model_construct",
+            ) => {
                 let input = Some(first).filter(|first| matches!(first, Val::Input(_)))?;
                 let fields = Args {
                     more: vec![input],

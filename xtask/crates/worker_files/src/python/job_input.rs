@@ -6,15 +6,28 @@
 use super::InputKey;
 use super::api::normal;
 use super::eval::Reader;
+use super::scope::Bound;
 use super::syntax::{Node, is_among, last_part};
 use super::value::Val;
 use crate::{Hides, add_value};
 
 /// Functions that may get the job's input: they read no key of it, or what they return is followed.
-const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dumps enumerate error exception \
-    float frozenset get id info int isinstance itemgetter iter keys len list loads log post \
-    print progress_update put repr request send_result set setdefault sorted str stream stream_result tuple type \
-    validate warning ws_connect";
+const HARMLESS: &str = "any all bool callable dict enumerate float frozenset id int isinstance iter keys len list \
+    print repr set sorted str tuple type";
+
+/// Functions and methods of libraries of which the same holds.
+const FOLLOWED: &str = "cast copy debug deepcopy dumps error exception get info itemgetter loads log md5 post \
+    progress_update request send_result setdefault sha1 sha256 stream stream_result validate warning ws_connect";
+
+/// Methods of the input as a whole that read no key of it, or are followed.
+const METHODS: &str = "append copy decode encode extend get insert items keys pop replace rstrip lstrip setdefault \
+    strip update __contains__ __getitem__";
+
+/// Methods of classes that make an object of their first argument.
+const MAKERS: &str = "from_dict model_validate model_validate_json parse_obj parse_raw";
+
+/// Why the job's input is unread where all of it is stored.
+const STORED: &str = "the job's input is stored where it was not followed";
 
 /// Begins what is added to a list of the input.
 pub const ADDED: &str = "with ";
@@ -108,7 +121,7 @@ impl<'t> Reader<'t> {
                     let usage = self.usage(node, &path, needed, &ctx);
                     let text = text.or_else(|| Self::default_beside(node, needed, &usage));
                     let ends = usage.ends && text.is_none();
-                    self.note_key(node, &path, text, needed);
+                    self.note_key(node, &path, text, needed && !usage.caught);
                     if let Some(entry) = self.input_entry(node, &path) {
                         entry.ends |= ends;
                     }
@@ -193,16 +206,18 @@ impl<'t> Reader<'t> {
         }
         if let Val::Method(object, method) = callee
             && let Val::Class(class) = **object
-            && is_among("model_validate parse_obj from_dict", method)
+            && is_among(MAKERS, method)
         {
             return args.first().map_or((), |first| self.model(class, *first));
         }
         if name == "validate" {
             return self.schema(node, &args);
         }
-        if name == "loads" {
-            let first = args.first().map(|arg| self.input_paths(*arg));
-            for path in first.unwrap_or_default() {
+        let makes_text = |one: Node<'t>| is_among(TEXTS, one.callee_name());
+        if let Some(text) = args.first().filter(|_| name == "loads")
+            && !text.subtree().any(makes_text)
+        {
+            for path in self.input_paths(*text) {
                 if let Some(entry) = self.input_entry(node, &path) {
                     entry.from_text = true;
                 } else {
@@ -210,22 +225,82 @@ impl<'t> Reader<'t> {
                 }
             }
         }
-        // A function of the program that is passed on with the input is followed.
-        let mut has_own = || args.iter().any(|arg| self.value(*arg).is_own());
-        if is_among(HARMLESS, name) || matches!(callee, Val::Ext(_)) && has_own() {
+        if !is_among(HARMLESS, text) && !is_among(FOLLOWED, name) && !node.is_message() {
+            self.input_argument(node, text, &args);
+        }
+    }
+
+    /// A call of a function that is not known, which may get the input.
+    fn input_argument(&mut self, node: Node<'t>, text: &str, args: &[Node<'t>]) {
+        let is_function = |one: &Val<'t>| matches!(one, Val::Func(..) | Val::Partial(..));
+        // A function of the program that is passed on with the input is followed, and so is a list
+        // that it is put into.
+        if args.iter().any(|arg| self.value(*arg).may_be(is_function)) {
             return;
         }
+        // It hands on the job as it is.
+        let is_part = args.iter().any(|arg| self.value(*arg).is_input());
+        if !is_part && self.is_decorated_function(node) {
+            return;
+        }
+        let holder = node.callee_object();
+        if holder.is_some_and(|holder| self.value(holder).holds_whole_input()) {
+            return;
+        }
+        let classes = args.iter().flat_map(|arg| self.value(*arg).each().to_vec());
+        let class = classes.filter_map(|one| match one {
+            Val::Class(class) => Some(class),
+            _ => None,
+        });
+        let class = class.collect::<Vec<_>>().into_iter();
+        let mut class = class.filter(|class| !self.model_fields(*class).is_empty());
+        let class = class.next();
         for arg in args {
             let keyword = arg.parent_of("keyword_argument");
             let keyword = keyword.filter(|_| arg.role() == "value");
             let is_sent = keyword.is_some_and(|k| is_among("json data extra", k.text_of("name")));
-            let is_whole = |one: &Val<'t>| match one {
-                Val::Input(path) => path.is_empty(),
-                one => matches!(one, Val::Job),
-            };
-            if !is_sent && self.value(arg).may_be(is_whole) {
-                self.input_unread(node, &format!("the job's input goes into `{text}`"));
+            match class {
+                // `from_dict(Class, input)`
+                Some(class) => self.model(class, *arg),
+                None if !is_sent && self.value(*arg).holds_whole_input() => {
+                    self.input_unread(node, &format!("the job's input goes into `{text}`"));
+                }
+                None => {}
             }
+        }
+    }
+
+    /// Whether a decorator calls what it decorates.
+    fn is_decorated_function(&self, call: Node<'t>) -> bool {
+        let name = call.field("function").filter(|name| name.is("identifier"));
+        let found = name.and_then(|name| self.program.lookup(name, name.text()));
+        let bindings = found.map_or(&[][..], |(_, bindings)| bindings);
+        let outer = bindings.iter().filter_map(|binding| match binding.what {
+            Bound::Parameter(outer) => Some(outer),
+            _ => None,
+        });
+        // `@timed`, `@timed("name")`
+        let outer = outer.flat_map(|outer| std::iter::once(outer).chain(outer.function()));
+        let names: Vec<&str> = outer.map(|outer| outer.text_of("name")).collect();
+        let files = self.program.files.iter().filter(|_| !names.is_empty());
+        let mut all = files.flat_map(|file| file.syntax.nodes());
+        all.any(|one| {
+            let decorator = one.child(0).filter(|_| one.is("decorator"));
+            let called = decorator.map(|of| of.field("function").unwrap_or(of));
+            called.is_some_and(|called| names.contains(&called.last_name()))
+        })
+    }
+
+    /// An assignment of all of the input to something that does not hold it afterwards.
+    pub fn input_stored(&mut self, node: Node<'t>) {
+        let (Some(left), Some(right)) = (node.field("left"), node.field("right")) else {
+            return;
+        };
+        if left.is_any("attribute subscript")
+            && self.value(right).holds_whole_input()
+            && !self.value(left).holds_whole_input()
+        {
+            self.input_unread(node, STORED);
         }
     }
 
@@ -256,6 +331,9 @@ impl<'t> Reader<'t> {
                 if let Some(list) = list {
                     self.note_all_writes(object, list, false);
                 }
+            }
+            _ if !is_among(METHODS, method) && self.value(object).holds_whole_input() => {
+                self.input_unread(node, "what is taken from the job's input was not followed");
             }
             _ => {}
         }
@@ -391,6 +469,15 @@ impl<'t> Reader<'t> {
     /// `{**input, …}`, `input | {…}`: a copy with something else in it.
     pub fn input_extended(&mut self, node: Node<'t>) {
         let is_dict = node.is("dictionary");
+        // `"%(name)s" % input`
+        if node.text_of("operator") == "%"
+            && node.text_of("left").contains("%(")
+            && node
+                .field("right")
+                .is_some_and(|all| self.value(all).holds_whole_input())
+        {
+            self.input_unread(node, "a text is made of the job's input");
+        }
         if !is_dict && node.text_of("operator") != "|" {
             return;
         }

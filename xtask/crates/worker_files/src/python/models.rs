@@ -12,15 +12,22 @@ pub struct FieldInfo {
     /// The aliases that replace its own name.
     pub aliases: Option<Vec<String>>,
     pub needed: bool,
+    /// The type and the limits of its value.
+    pub limits: Option<String>,
 }
 
 /// The type of a field and the limits of its value: `int, le 10`, `in [fast,slow]`.
-pub fn limits(kind: &str, value: Option<Node<'_>>) -> Option<String> {
+fn limits(kind: &str, value: Option<Node<'_>>) -> Option<String> {
     const LIMITS: &str = "ge gt le lt multiple_of pattern max_length";
     let literal = kind.split_once("Literal[");
     let words = literal.and_then(|(_, rest)| rest.split(']').next());
     let words = words.map(|words| format!("in [{}]", words.replace([' ', '"', '\''], "")));
-    let plain = kind.split(['|', '[']).next().unwrap_or_default().trim();
+    let plain = kind.trim_start_matches("Annotated[");
+    let plain = plain
+        .split(['|', '[', ','])
+        .next()
+        .unwrap_or_default()
+        .trim();
     let plain = matches!(plain, "int" | "float" | "bool").then(|| plain.to_owned());
     let limit = |key| Some(format!("{key} {}", value?.keyword(key)?.text()));
     let limits = LIMITS.split(' ').filter_map(limit);
@@ -55,21 +62,25 @@ impl<'t> Reader<'t> {
             return self.splat(init, inner);
         }
         self.fields_of_model(class, inner, &paths);
+        let extra = self.model_option(class, "extra");
+        if extra.as_str() == Some("allow") || extra.path().ends_with("Extra.allow") {
+            for path in &paths {
+                self.note_key(inner, &path.item(&Val::text("*")), None, false);
+            }
+        }
     }
 
     fn fields_of_model(&mut self, class: Node<'t>, inner: Node<'t>, paths: &[Val<'t>]) {
-        for (name, value, kind) in self.fields(class) {
-            if name == "model_config" || kind.is_empty() || kind.starts_with("ClassVar") {
-                continue;
-            }
-            let field = self.field(value);
-            let needed = field.needed && !(value.is_none() && kind.contains("Optional"));
+        for (name, value, kind) in self.model_fields(class) {
+            let field = self.field(value, kind);
+            let Some(kind) = kind else { continue };
+            let needed = field.needed && !(value.is_none() && kind.text().contains("Optional"));
             for alias in field.aliases.unwrap_or_else(|| vec![name.to_owned()]) {
                 let alias = Val::text(&alias);
                 let keys: Vec<_> = paths.iter().map(|path| path.item(&alias)).collect();
                 for key in &keys {
                     self.note_key(value.unwrap_or(inner), key, field.default.clone(), needed);
-                    self.limit(key, limits(kind, value));
+                    self.limit(key, field.limits.clone());
                 }
                 if let Some(nested) = self.nested_model(class, name) {
                     self.fields_of_model(nested, inner, &keys);
@@ -101,37 +112,40 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The default, aliases and need of a class's field.
-    pub fn field(&mut self, value: Option<Node<'t>>) -> FieldInfo {
-        let Some(value) = value else {
-            return FieldInfo {
-                needed: true,
-                ..FieldInfo::default()
-            };
+    /// The default, aliases and need of a class's field. `Field(…)` is its value, or stands in its
+    /// annotation.
+    pub fn field(&mut self, value: Option<Node<'t>>, kind: Option<Node<'t>>) -> FieldInfo {
+        let is_marker = |node: &Node<'t>| {
+            node.is("call") && node.callee_name().to_lowercase().ends_with("field")
         };
-        let known = self.value(value);
-        if !value.is("call") || !value.callee_name().to_lowercase().ends_with("field") {
-            let default = known.display().unwrap_or_else(|| normal(value.text()));
-            return FieldInfo {
-                default: Some(default).filter(|text| text != "None"),
-                ..FieldInfo::default()
-            };
+        let annotated = kind.and_then(|kind| kind.subtree().find(is_marker));
+        let marker = value.filter(is_marker).or(annotated);
+        let mut field = FieldInfo {
+            needed: true,
+            limits: limits(kind.map_or("", Node::text), marker),
+            ..FieldInfo::default()
+        };
+        if let Some(marker) = marker {
+            let args = self.args(marker, &Ctx::default());
+            let named = |keys: &[&str]| keys.iter().find_map(|key| args.named(key));
+            field.aliases = named(&["validation_alias", "alias", "env"]).map(|alias| {
+                let each = alias.elements().unwrap_or_else(|| vec![alias.clone()]);
+                let texts = each.iter().filter_map(|one| Some(one.as_str()?.to_owned()));
+                texts.collect()
+            });
+            let first = args.positional.first();
+            let first = first.filter(|_| marker.callee_name() == "Field");
+            let explicit = first.or(named(&["default", "default_factory"]));
+            field.default = self.value(marker).default_text();
+            field.needed = explicit.is_none() || marker.text().contains("(...");
         }
-        let args = self.args(value, &Ctx::default());
-        let named = |keys: &[&str]| keys.iter().find_map(|key| args.named(key));
-        let aliases = named(&["validation_alias", "alias", "env"]).map(|alias| {
-            let each = alias.elements().unwrap_or_else(|| vec![alias.clone()]);
-            let texts = each.iter().filter_map(|one| Some(one.as_str()?.to_owned()));
-            texts.collect()
-        });
-        let first = args.positional.first();
-        let first = first.filter(|_| value.callee_name() == "Field");
-        let explicit = first.or(named(&["default", "default_factory"]));
-        FieldInfo {
-            default: known.default_text(),
-            aliases,
-            needed: explicit.is_none() || value.text().contains("(..."),
+        if let Some(plain) = value.filter(|value| !is_marker(value)) {
+            let default = self.value(plain).display();
+            let default = default.unwrap_or_else(|| normal(plain.text()));
+            field.default = Some(default).filter(|text| text != "None");
+            field.needed = false;
         }
+        field
     }
 
     /// RunPod's `validate(input, SCHEMA)`.
@@ -167,10 +181,11 @@ impl<'t> Reader<'t> {
             let limits = ["type", "constraints"].into_iter().filter_map(rule);
             let limits = limits.map(|rule| match rule {
                 Val::Func(node, ..) => normal(node.text()),
+                Val::Str(name, _) if &*name == "string" => "str".to_owned(),
                 Val::Str(name, _) => name.to_string(),
                 value => value.path().to_owned(),
             });
-            let limits = limits.filter(|text| !matches!(&**text, "" | "str" | "string"));
+            let limits = limits.filter(|text| !text.is_empty());
             let limits: Vec<String> = limits.collect();
             let limits = (!limits.is_empty()).then(|| limits.join(", "));
             for path in &paths {

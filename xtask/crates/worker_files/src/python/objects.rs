@@ -11,7 +11,7 @@ use super::value::{Args, Ctx, Frame, Val};
 const MOST_BASES: usize = 40;
 
 /// A field of a class: its name, its value, and its annotation.
-pub type Field<'t> = (&'t str, Option<Node<'t>>, &'t str);
+pub type Field<'t> = (&'t str, Option<Node<'t>>, Option<Node<'t>>);
 
 impl<'t> Reader<'t> {
     /// The value of an environment variable; one of them for each possible name. Only an exact
@@ -63,7 +63,10 @@ impl<'t> Reader<'t> {
                 Val::Unknown => method(object),
                 value => value,
             },
-            Val::Object(class, made) => self.object_member(*class, made, name),
+            Val::Object(class, made) => match self.setting(*class, name) {
+                Some(variable) => variable,
+                None => self.object_member(*class, made, name),
+            },
             // A field of a namespace.
             Val::Dict(_) => {
                 let field = object.entry(&Val::text(name));
@@ -179,7 +182,7 @@ impl<'t> Reader<'t> {
                 let left = set.field("left");
                 if let Some(left) = left.filter(|left| left.is("identifier")) {
                     all.retain(|(name, _, _)| *name != left.text());
-                    all.push((left.text(), set.field("right"), set.text_of("type")));
+                    all.push((left.text(), set.field("right"), set.field("type")));
                 }
             }
         }
@@ -189,7 +192,17 @@ impl<'t> Reader<'t> {
     /// The fields that a dataclass or a model takes as arguments.
     pub fn annotated_fields(&mut self, class: Node<'t>) -> Vec<Field<'t>> {
         let mut all = self.fields(class);
-        all.retain(|(_, _, kind)| !kind.is_empty());
+        all.retain(|(_, _, kind)| kind.is_some());
+        all
+    }
+
+    /// The fields of a model or of settings: no constant of the class, and nothing private.
+    pub fn model_fields(&mut self, class: Node<'t>) -> Vec<Field<'t>> {
+        let mut all = self.fields(class);
+        all.retain(|(name, _, kind)| {
+            let is_constant = kind.is_some_and(|kind| kind.text().starts_with("ClassVar"));
+            !is_constant && *name != "model_config" && !name.starts_with('_')
+        });
         all
     }
 
@@ -214,10 +227,8 @@ impl<'t> Reader<'t> {
         if self.family(*class).iter().any(|own| changes(own.text())) {
             return None;
         }
-        let mut fields = self.annotated_fields(*class);
-        fields.retain(|(name, _, kind)| {
-            !kind.starts_with("ClassVar") && *name != "model_config" && !name.starts_with('_')
-        });
+        let mut fields = self.model_fields(*class);
+        fields.retain(|(_, _, kind)| kind.is_some());
         let pair = |(name, ..): Field<'t>| (Val::text(name), self.attribute(object, name));
         Some(Val::Dict(fields.into_iter().map(pair).collect()))
     }

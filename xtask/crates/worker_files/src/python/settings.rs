@@ -1,7 +1,7 @@
 //! Variables that libraries read: pydantic-settings; any other library is unread.
 
 use super::eval::Reader;
-use super::models::limits;
+use super::models::FieldInfo;
 use super::syntax::{Node, is_among};
 use super::value::Val;
 use crate::EnvRead;
@@ -10,8 +10,8 @@ use crate::EnvRead;
 pub const FOREIGN: &str = "dynaconf hydra omegaconf prettyconf everett confz goodconf \
     environ_config pydantic_config environs environ decouple starlette.config";
 
-/// Arguments of options of a command line that name variables.
-const ENVVAR: &str = "auto_envvar_prefix envvar env_var auto_env_var_prefix";
+/// Arguments that name variables: of options of a command line, and of settings.
+const ENVVAR: &str = "auto_envvar_prefix envvar env_var auto_env_var_prefix _env_prefix";
 
 /// Why a mention of such a library is unread.
 const OWN_WAY: &str = "this library reads the environment in its own way";
@@ -23,39 +23,35 @@ fn is_foreign(name: &str) -> bool {
     all.any(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// The variables that a field may be set by, the one that wins first.
+fn names(field: &FieldInfo, prefix: Option<&str>, name: &str) -> Vec<String> {
+    let own = || vec![format!("{}{name}", prefix.unwrap_or_default()).to_uppercase()];
+    field.aliases.clone().unwrap_or_else(own)
+}
+
 impl<'t> Reader<'t> {
     /// A class of pydantic-settings: each field is a variable.
     pub fn settings_class(&mut self, class: Node<'t>) {
-        let family = self.family(class);
-        let bases = family.iter().filter_map(|own| own.field("superclasses"));
-        let bases: Vec<_> = bases.flat_map(Node::children).collect();
-        let is_settings = bases.into_iter().any(|base| {
-            base.text().ends_with("BaseSettings")
-                || self.value(base).path().ends_with("BaseSettings")
-        });
-        if !is_settings {
+        if !self.is_settings(class) {
             return;
         }
+        const OWN: [&str; 2] = ["settings_customise_sources", "env_nested_delimiter"];
+        let family = self.family(class);
         let bodies = family.iter().map(|own| own.text_of("body"));
-        let config = bodies.collect::<Vec<_>>().join("\n");
-        let prefix = config.split_once("env_prefix");
-        let prefix = prefix.and_then(|(_, rest)| rest.split(['"', '\'']).nth(1));
-        let own = ["settings_customise_sources", "env_nested_delimiter"];
-        if own.iter().any(|word| config.contains(word)) || family.len() > 40 {
+        let has_own = bodies
+            .into_iter()
+            .any(|body| OWN.iter().any(|word| body.contains(word)));
+        let prefix = self.settings_prefix(class);
+        if has_own || prefix.is_none() || family.len() > 40 {
             self.variables_unread(class, "these settings are read in a way of their own");
         }
-        for (name, value, kind) in self.fields(class) {
-            let is_empty = kind.is_empty() && value.is_none();
-            if name == "model_config" || kind.starts_with("ClassVar") || is_empty {
-                continue;
-            }
-            let field = self.field(value);
-            let own = format!("{}{name}", prefix.unwrap_or_default()).to_uppercase();
-            for name in field.aliases.unwrap_or_else(|| vec![own]) {
+        for (name, value, kind) in self.model_fields(class) {
+            let field = self.field(value, kind);
+            for name in names(&field, prefix.as_deref(), name) {
                 let read = EnvRead {
                     default: field.default.clone().filter(|text| !text.is_empty()),
                     required: field.needed,
-                    interpreted: limits(kind, value),
+                    interpreted: field.limits.clone(),
                     ..self.env_read(class, name, value.unwrap_or(class))
                 };
                 self.facts.env.push(read);
@@ -63,10 +59,78 @@ impl<'t> Reader<'t> {
         }
     }
 
+    fn is_settings(&mut self, class: Node<'t>) -> bool {
+        let bases = self.family(class).into_iter();
+        let mut bases = bases.flat_map(|own| own.field_children("superclasses"));
+        bases.any(|base| {
+            base.text().ends_with("BaseSettings")
+                || self.value(base).path().ends_with("BaseSettings")
+        })
+    }
+
+    /// What the variables of all fields begin with, where it is known.
+    fn settings_prefix(&mut self, class: Node<'t>) -> Option<String> {
+        match self.model_option(class, "env_prefix") {
+            Val::None => Some(String::new()),
+            prefix => prefix.as_str().map(str::to_owned),
+        }
+    }
+
+    /// An option of a class of pydantic; `None` where it is not given.
+    pub fn model_option(&mut self, class: Node<'t>, option: &str) -> Val<'t> {
+        let mut all = self.family(class);
+        // `model_config = CONFIG`
+        let fields = self.fields(class).into_iter();
+        let config = fields.filter(|(name, ..)| *name == "model_config");
+        for named in config.filter_map(|(_, value, _)| value) {
+            if named.is_any("identifier attribute") {
+                let made = self.definitions_of(named);
+                if made.is_empty() {
+                    return Val::Unknown;
+                }
+                all.extend(made);
+            }
+        }
+        let given = |node: Node<'t>| {
+            let [name, value] = match node.kind() {
+                "keyword_argument" => ["name", "value"],
+                "pair" => ["key", "value"],
+                "assignment" => ["left", "right"],
+                _ => return None,
+            };
+            let is_same = node.text_of(name).trim_matches(['"', '\'']) == option;
+            node.field(value).filter(|_| is_same)
+        };
+        // What methods do is no option.
+        let parts = |one: Node<'t>| {
+            let parts = one.subtree();
+            parts.filter(move |part| part.function() == one.function())
+        };
+        let value = all.into_iter().flat_map(parts).find_map(given);
+        value.map_or(Val::None, |value| self.value(value))
+    }
+
+    /// The variable that a field of settings holds.
+    pub fn setting(&mut self, class: Node<'t>, name: &str) -> Option<Val<'t>> {
+        if !self.is_settings(class) {
+            return None;
+        }
+        let fields = self.model_fields(class).into_iter();
+        let (_, value, kind) = fields.rev().find(|(own, ..)| *own == name)?;
+        let field = self.field(value, kind);
+        let prefix = self.settings_prefix(class);
+        let default = value.filter(|_| !field.needed);
+        let default = default.map_or(Val::None, |value| self.value(value));
+        let all = names(&field, prefix.as_deref(), name).into_iter().rev();
+        Some(all.fold(default, |under, name| {
+            self.env_value(&Val::text(&name), Some(under))
+        }))
+    }
+
     /// `envvar="A"` of click and typer, `env_var="A"` of configargparse.
     pub fn envvar(&mut self, node: Node<'t>) {
         if is_among(ENVVAR, node.text_of("name")) {
-            self.variables_unread(node, "a command line option reads a variable here");
+            self.variables_unread(node, "this argument names the variables that are read");
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Usage<'t> {
     how: BTreeSet<String>,
     /// Whether the program, or the job, ends where it is unset.
     pub ends: bool,
+    /// Whether the program catches that it is missing, and goes on.
+    pub caught: bool,
     /// Whether it is used as plain text somewhere.
     pub plain: bool,
     pub seen: Vec<Node<'t>>,
@@ -435,6 +437,11 @@ impl<'t> Reader<'t> {
                 if value.is_none() && clause.subtree().any(is_error) {
                     continue;
                 }
+                let kinds = clause.children().take_while(|one| one.kind() != "block");
+                let is_of_key = kinds
+                    .into_iter()
+                    .any(|kind| kind.text().contains("KeyError"));
+                usage.caught |= value.is_some() || is_of_key && !clause.subtree().any(ends_job);
                 let returned = || of_kind("return_statement").next()?.child(0);
                 match value.or_else(returned) {
                     Some(value) => self.default(value, usage),
@@ -510,6 +517,11 @@ impl<'t> Reader<'t> {
             value => found.push(value.display().unwrap_or_else(|| self.fingerprinted(at))),
         }
     }
+}
+
+/// Whether a statement ends a function or the program.
+fn ends_job(node: Node<'_>) -> bool {
+    node.is_any("return_statement raise_statement") || node.callee_name() == "exit"
 }
 
 /// Constants as a sorted list; `None` where one is not known.

@@ -220,6 +220,18 @@ impl<'t> Val<'t> {
         self.may_be(|one| matches!(one, Self::Input(_)))
     }
 
+    /// Whether it may be the job or all of its input, or holds that.
+    pub fn holds_whole_input(&self) -> bool {
+        match self {
+            Self::Input(path) => path.is_empty(),
+            Self::Job => true,
+            Self::List(_) | Self::Dict(_) | Self::Any(_) => {
+                self.any_inner(&mut Self::holds_whole_input)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is a text, of which parts may not be known.
     pub fn is_text(&self) -> bool {
         matches!(self, Self::Str(..) | Self::Pieces(_))

@@ -108,6 +108,7 @@ impl<'t> Reader<'t> {
                     self.note_compared_words(right, left);
                 }
             }
+            "assignment" => self.input_stored(node),
             "class_definition" => self.settings_class(node),
             "keyword_argument" => self.envvar(node),
             "augmented_assignment" => {
