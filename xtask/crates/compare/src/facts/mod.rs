@@ -141,12 +141,13 @@ fn effects(flags: &[FlagGiven], name: &str) -> Option<String> {
 
 /// The attributes that older readers did not see, or saw too little of to compare them, by area;
 /// without one, of all areas.
-const UNSEEN: [(&str, &str); 9] = [
+const UNSEEN: [(&str, &str); 10] = [
     (
         "",
         "required interpreted fallbacks reached index min max true false platform undefaulted set passed effects",
     ),
     ("env", "at_start used"),
+    ("flag", "form"),
     ("input", "default limits words text refused used"),
     ("route", "server body timeout"),
     ("serverless", "numbers"),
@@ -573,6 +574,7 @@ impl Facts {
                 ("from", Some(&*from)),
                 ("through", through),
                 ("computed", computed),
+                ("form", given.form.as_deref()),
                 ("reached", unreached),
             ];
             self.add(format!("flag:{}", given.flag), &given.place, &value);

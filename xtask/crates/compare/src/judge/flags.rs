@@ -44,6 +44,12 @@ impl Judge<'_> {
             }
             _ => {}
         }
+        let (was, is) = (old.get("form"), new.get("form"));
+        if was != is && from.is_some() && old.has("from") {
+            let differ = difference("the text around the variables of its value", was, is);
+            let help = "Pass it as before, or record why not.";
+            return changed.why(format!("{differ}.")).help(help);
+        }
         // What a variable decides on is judged with that, but for a value that it only lets through.
         let Some(was) = old.get("value") else {
             return kept;

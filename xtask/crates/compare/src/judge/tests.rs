@@ -85,7 +85,7 @@ fn an_old_name_that_still_works_is_kept() {
     let engine_on = |base: &str, options: &str| {
         Memory::new()
             .with("Dockerfile", format!("FROM {base}\n"))
-            .with("engine.py", format!("import os\ncommand = ['-m', 'sglang.launch_server']\nfor name, flag in {options}.items():\n    if os.getenv(name):\n        command.extend([flag, os.getenv(name)])\n"))
+            .with("engine.py", format!("import os, subprocess\ncommand = ['-m', 'sglang.launch_server']\nfor name, flag in {options}.items():\n    if os.getenv(name):\n        command.extend([flag, os.getenv(name)])\nsubprocess.Popen(command)\n"))
     };
     let engine = |options: &str| engine_on("lmsysorg/sglang:v0.5.19-cu129", options);
     let items = compared(
@@ -560,7 +560,7 @@ fn options_in_place_of_any_text_are_a_change() {
 
 #[test]
 fn a_flag_that_the_new_sglang_refuses_is_told_although_both_pass_it() {
-    let code = "cmd = ['python3', '-m', 'sglang.launch_server', '--disable-flashinfer']\n";
+    let code = "import subprocess\ncmd = ['python3', '-m', 'sglang.launch_server', '--disable-flashinfer']\nsubprocess.Popen(cmd)\n";
     let on = |release: &str| {
         let docker =
             format!("FROM lmsysorg/sglang:{release}\nCOPY a.py /\nCMD [\"python3\", \"/a.py\"]\n");

@@ -350,8 +350,24 @@ impl<'t> Reader<'t> {
             let condition = above.field("condition").filter(|_| is_condition(above));
             let holds = condition.and_then(|condition| self.static_truth(condition, ctx));
             holds != Some(child.role() == "alternative")
+                && !skips(child, above).any(|skip| self.static_truth(skip, ctx) == Some(true))
         })
     }
+}
+
+/// The conditions under which the block leaves before one of its statements:
+/// `if name == "A": continue`.
+fn skips<'t>(statement: Node<'t>, block: Node<'t>) -> impl Iterator<Item = Node<'t>> {
+    let all = block.children().filter(move |_| block.is("block"));
+    let before = all.take_while(move |other| *other != statement);
+    let leaves = |other: &Node<'t>| {
+        let last = other.field_children("consequence").last();
+        last.is_some_and(super::reachability::ends)
+    };
+    let skips = before
+        .filter(|other| other.is("if_statement"))
+        .filter(leaves);
+    skips.filter_map(|skip| skip.field("condition"))
 }
 
 /// The value that is taken if a loop did not return: by its `else`, or by the next statement.

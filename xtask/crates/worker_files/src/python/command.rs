@@ -3,6 +3,7 @@
 use super::Set;
 use super::calls::Site;
 use super::eval::Reader;
+use super::names::takes_out;
 use super::process::starts_process;
 use super::scope::{AttributeUses, Bound};
 use super::syntax::{Node, is_among, last_part};
@@ -52,9 +53,8 @@ pub type Seen<'t> = Set<Node<'t>>;
 impl<'t> Reader<'t> {
     /// A text that names the server's module: reads the command around it.
     pub fn command_string(&mut self, node: Node<'t>) {
-        let parent = node.parent();
         if self.program.starts_server(node.text()) {
-            if parent.is_some_and(|p| p.kind() != "expression_statement") {
+            if !self.is_dropped(node, &mut Seen::default()) {
                 self.facts.launches = true;
                 self.server(node);
             }
@@ -63,6 +63,46 @@ impl<'t> Reader<'t> {
             if around.is_some_and(|around| around.text().contains("sglang")) {
                 self.server(node);
             }
+        }
+    }
+
+    /// Whether a command is only changed and reported, and nothing starts it.
+    fn is_dropped(&mut self, node: Node<'t>, seen: &mut Seen<'t>) -> bool {
+        const PARTS: &str = "list tuple set list_splat subscript binary_operator string interpolation \
+            concatenated_string parenthesized_expression";
+        const MOST: usize = 200;
+        let Some(parent) = node.parent().filter(|_| seen.insert(node)) else {
+            return true;
+        };
+        match parent.kind() {
+            _ if seen.len() > MOST => false,
+            "expression_statement" => true,
+            "assignment" | "augmented_assignment" => match parent.field("left") {
+                Some(left) if left == node => true,
+                Some(left) if left.is("attribute") => self.is_unused_attribute(left),
+                left => {
+                    let variable = left.and_then(|left| self.program.variable(left));
+                    variable.is_some_and(|(scope, name)| {
+                        let mut uses = self.program.uses_of(scope, name).into_iter();
+                        !self.is_shared(scope, name) && uses.all(|one| self.is_dropped(one, seen))
+                    })
+                }
+            },
+            "return_statement" => {
+                let sites = parent.function().and_then(|of| self.sites.get(&of));
+                let sites = sites.cloned().unwrap_or_default();
+                !sites.is_empty()
+                    && sites.into_iter().all(|site| match site {
+                        Site::Call(call) => self.is_dropped(call, seen),
+                        Site::Callback(_) => false,
+                    })
+            }
+            "attribute" | "argument_list" => parent.parent_of("call").is_some_and(|call| {
+                parent.is("argument_list") && call.is_message()
+                    || (parent.is("attribute") || is_among(SPLITTING, call.callee_name()))
+                        && self.is_dropped(call, seen)
+            }),
+            _ => parent.is_any(PARTS) && self.is_dropped(parent, seen),
         }
     }
 
@@ -145,8 +185,11 @@ impl<'t> Reader<'t> {
                     self.follow_forward(call, seen);
                 }
             }
-            "return_statement" => {
+            "return_statement" | "yield" => {
                 let function = parent.function();
+                if let Some(function) = function.filter(|_| parent.is("yield")) {
+                    self.collect_returned(function, seen);
+                }
                 let sites = function.and_then(|function| self.sites.get(&function));
                 for site in sites.cloned().unwrap_or_default() {
                     if let Site::Call(call) = site
@@ -263,6 +306,12 @@ impl<'t> Reader<'t> {
             "call" => change.argument_values().last().copied(),
             _ => change.field("right"),
         };
+        if takes_out(change) {
+            return self.flags_unread(
+                change,
+                "what this takes out of the server's command was not followed",
+            );
+        }
         let Some(added) = added else { return };
         match change.callee_name() {
             _ if !change.is("call") => self.collect_parts(added, seen),
@@ -348,20 +397,24 @@ impl<'t> Reader<'t> {
         parts.for_each(|part| self.collect_parts(part, seen));
     }
 
+    /// Collects what a function returns, or yields one by one.
+    fn collect_returned(&mut self, function: Node<'t>, seen: &mut Seen<'t>) {
+        let returned = self.return_values(function);
+        for (at, value) in returned.iter().enumerate() {
+            match value.kind() {
+                "string" => self.note_sequence(&returned[at..returned.len().min(at + 2)], seen),
+                _ => self.collect_parts(*value, seen),
+            }
+        }
+    }
+
     fn collect_call(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
         let Some(function) = node.field("function") else {
             return;
         };
         let args = node.argument_values();
         if let Val::Func(own, ..) = self.value(function) {
-            let returned = self.return_values(own);
-            for (at, value) in returned.iter().enumerate() {
-                match value.kind() {
-                    "string" => self.note_sequence(&returned[at..returned.len().min(at + 2)], seen),
-                    _ => self.collect_parts(*value, seen),
-                }
-            }
-            return;
+            return self.collect_returned(own, seen);
         }
         match last_part(function.text()) {
             "split" if function.text().contains("shlex") => {

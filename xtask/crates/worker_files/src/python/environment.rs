@@ -363,6 +363,11 @@ impl<'t> Reader<'t> {
 
     /// Notes a read of each variable that is looked up.
     pub fn add_reads(&mut self, node: Node<'t>, lookup: &EnvLookup<'t>, ctx: &Ctx<'t>) {
+        // Conditions may choose among the names that a loop goes through.
+        let mut key = node.key_of_read().into_iter().flat_map(Node::subtree);
+        if key.any(|one| one.is("identifier")) && !self.may_run(node, ctx) {
+            return;
+        }
         for name in lookup.name.each() {
             match name {
                 // A name from a file may have its line's end.

@@ -309,6 +309,9 @@ impl<'t> Reader<'t> {
             "dictionary" => self.dictionary(node, ctx),
             _ if node.is_comprehension() => self.comprehension(node, ctx),
             "attribute" => {
+                if let Some(method) = self.of_base(node) {
+                    return method;
+                }
                 let object = self.eval_opt(node.field("object"), ctx);
                 self.attribute(&object, node.text_of("attribute"))
             }

@@ -43,6 +43,8 @@ pub struct PythonFacts {
 pub struct FlagGiven {
     pub flag: String,
     pub value: FlagValue,
+    /// The text around the variables of its value, where there is any: `/models/{}`.
+    pub form: Option<String>,
     /// The variables that decide on it, and how.
     pub from: Vec<(String, FlagKind)>,
     pub place: Place,

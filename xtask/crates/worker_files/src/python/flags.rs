@@ -40,6 +40,19 @@ fn is_constant(value: &Val<'_>) -> bool {
     matches!(value, Val::Str(..) | Val::Int(_) | Val::Float(_))
 }
 
+/// The text around the variables of a value, where there is any: `/models/{}`.
+fn form(value: &Val<'_>) -> Option<String> {
+    let Val::Pieces(pieces) = value else {
+        return None;
+    };
+    let piece = |piece: &Val<'_>| match piece {
+        Val::Str(text, _) => Some(text.to_string()),
+        Val::Env(..) => Some("{}".to_owned()),
+        _ => None,
+    };
+    pieces.iter().map(piece).collect()
+}
+
 /// A flag's value with the constants behind it: `--lora-paths a=b c=d`.
 fn with_more<'t>(value: &Val<'t>, more: impl Iterator<Item = Val<'t>>) -> Val<'t> {
     if !is_constant(value) {
@@ -201,6 +214,7 @@ impl<'t> Reader<'t> {
             runs: self.program.files[node.file()].reached,
             reached: self.program.reaches(node),
             flag: flag.to_owned(),
+            form: value.and_then(form),
             value: match value.map(Val::display) {
                 None => FlagValue::Alone,
                 Some(_) if !envs.is_empty() => FlagValue::Env,

@@ -2,7 +2,7 @@
 
 use super::eval::{DEEPEST, Reader, external};
 use super::scope::{Binding, Bound, Program};
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::{Ctx, Frame, Val};
 
 /// The most bindings of a name that are joined.
@@ -79,7 +79,10 @@ impl<'t> Reader<'t> {
         let variable = self.program.variable(at);
         let changes = variable.and_then(|of| self.program.changes.get(&of));
         match changes.cloned() {
-            Some(changes) => self.with_changes(value, &changes),
+            Some(mut changes) => {
+                changes.retain(|change| !takes_out(*change) || is_done_at(*change, at));
+                self.with_changes(value, &changes)
+            }
             None => value,
         }
     }
@@ -129,8 +132,19 @@ impl<'t> Reader<'t> {
                     "setdefault" => {
                         pairs.extend(args.positional.first().map(|key| (key.clone(), last)));
                     }
+                    "clear" => {
+                        items.clear();
+                        pairs.clear();
+                    }
+                    "remove" | "discard" | "pop" => {
+                        take_out(args.positional.first(), items, pairs);
+                    }
                     _ => items.extend(last.each().iter().cloned()),
                 }
+            }
+            "subscript" => {
+                let key = self.eval_opt(change.field("subscript"), &none);
+                take_out(Some(&key), items, pairs);
             }
             "assignment" => {
                 let left = change.field("left");
@@ -249,5 +263,44 @@ impl<'t> Reader<'t> {
         let value = self.settled(|reader| reader.name(last, name, &Ctx::default()));
         self.depth -= 1;
         value
+    }
+}
+
+/// Whether a change of a list or a dict takes something out of it.
+pub fn takes_out(change: Node<'_>) -> bool {
+    change.is("subscript") || is_among("remove discard pop clear", change.callee_name())
+}
+
+/// Whether a statement surely ran before the code at a place does.
+fn is_done_at(change: Node<'_>, at: Node<'_>) -> bool {
+    let block = change
+        .ancestors()
+        .find(|above| above.is_any("block module"));
+    let elsewhere = at.function().is_some() || at.file() != change.file();
+    let is_before = change.range().end <= at.range().start;
+    block.is_some_and(|block| {
+        block.is("module") && elsewhere || is_before && at.ancestors().any(|above| above == block)
+    })
+}
+
+/// Takes an item out of a list or a dict: by its value or key, by its number, or the last one.
+fn take_out<'t>(
+    key: Option<&Val<'t>>,
+    items: &mut Vec<Val<'t>>,
+    pairs: &mut Vec<(Val<'t>, Val<'t>)>,
+) {
+    let number = match key {
+        None => Some(-1),
+        Some(Val::Int(number)) => Some(*number),
+        Some(_) => None,
+    };
+    let count = i64::try_from(items.len()).unwrap_or_default();
+    let number = number.and_then(|number| number.checked_rem_euclid(count));
+    if let Some(number) = number.and_then(|number| usize::try_from(number).ok()) {
+        items.remove(number);
+    }
+    if let Some(key) = key.and_then(Val::as_str) {
+        items.retain(|item| item.as_str() != Some(key));
+        pairs.retain(|(own, _)| own.as_str() != Some(key));
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::eval::{Reader, external};
+use super::names::takes_out;
 use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Args, Ctx, Frame, Val};
@@ -128,7 +129,28 @@ impl<'t> Reader<'t> {
                 let object = Val::Object(class, made.clone());
                 Val::Method(Rc::new(object), name.into())
             }
-            value => self.with_changes(value, &changes),
+            value => {
+                let added = changes.into_iter().filter(|change| !takes_out(*change));
+                self.with_changes(value, &added.collect::<Vec<_>>())
+            }
+        }
+    }
+
+    /// `super().name`: the method of a base class, bound to the object.
+    pub fn of_base(&mut self, attribute: Node<'t>) -> Option<Val<'t>> {
+        attribute
+            .field("object")
+            .filter(|object| object.text_of("function") == "super")?;
+        let class = attribute.function().and_then(Node::class)?;
+        let bases = self.family(class).into_iter().skip(1);
+        let mut bound =
+            bases.filter_map(|base| self.program.bound_in(base, attribute.text_of("attribute")));
+        match bound.next()?.last()?.what {
+            Bound::Function(method) => {
+                let made = Val::Object(class, Ctx::default());
+                Some(Val::Func(method, Ctx::default(), Some(Rc::new(made))))
+            }
+            _ => None,
         }
     }
 

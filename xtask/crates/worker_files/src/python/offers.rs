@@ -50,7 +50,7 @@ impl<'t> Reader<'t> {
     /// Notes a call of what RunPod's SDK has for handlers: progress, uploads and downloads.
     pub fn note_sdk_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
         let path = callee.path();
-        let words = ["progress", "upload", "download", "cleanup"];
+        let words = ["progress", "upload", "download", "cleanup", "register"];
         if path.starts_with("runpod.serverless.") && words.iter().any(|word| path.contains(word)) {
             // The last name, as it may be imported in several ways.
             let name = last_part(path);

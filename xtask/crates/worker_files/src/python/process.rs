@@ -85,8 +85,11 @@ impl<'t> Reader<'t> {
             _ => 0,
         };
         if words.iter().filter_map(Val::as_str).any(is_server) {
+            let fresh = node.keyword("env").filter(|env| self.is_fresh(*env));
+            let before = ["env", "-i"].map(str::to_owned).into_iter();
+            let before = before.filter(|_| fresh.is_some());
             let words = words.iter().map(|word| word.display().unwrap_or_default());
-            self.started_by(node, &words.collect::<Vec<_>>());
+            self.started_by(node, &before.chain(words).collect::<Vec<_>>());
         } else {
             self.note_program(node, words, program);
         }
@@ -106,6 +109,20 @@ impl<'t> Reader<'t> {
         } else if text(1).starts_with('-') && text(1).ends_with('c') && text(0).ends_with("sh") {
             self.shell_reads(node, words.get(2).unwrap_or(&Val::Unknown));
         }
+    }
+
+    /// Whether an environment that a process is given holds nothing of the worker's own.
+    fn is_fresh(&mut self, env: Node<'t>) -> bool {
+        let is_literal =
+            |dict: &Node<'_>| dict.is("dictionary") && dict.children().all(|one| one.is("pair"));
+        let set = match env.kind() {
+            "identifier" => self.definitions_of(env),
+            _ => vec![env],
+        };
+        let variable = self.program.variable(env);
+        let changes = variable.and_then(|key| self.program.changes.get(&key));
+        let mut changes = changes.into_iter().flatten();
+        !set.is_empty() && set.iter().all(is_literal) && changes.all(|one| one.is("assignment"))
     }
 
     /// Programs that are not known, and that take flags which no command of the server has.

@@ -12,6 +12,8 @@ use super::{Map, Set};
 struct Mentions<'t> {
     by: Map<Option<Node<'t>>, Vec<&'t str>>,
     functions: Map<&'t str, Vec<Node<'t>>>,
+    /// The names that imports give other names, by those.
+    aliases: Map<&'t str, Vec<&'t str>>,
 }
 
 impl<'t> Program<'t> {
@@ -87,7 +89,11 @@ impl<'t> Program<'t> {
                 self.files[index].dead = self.collect_mentions(index, is_root, &mut names);
             }
         }
-        let Mentions { by, functions } = &mut names;
+        let Mentions {
+            by,
+            functions,
+            aliases,
+        } = &mut names;
         let mut todo: Vec<&str> = by.swap_remove(&None).unwrap_or_default();
         if reach.absent {
             todo.extend(functions.keys());
@@ -97,6 +103,7 @@ impl<'t> Program<'t> {
             if !known.insert(name) {
                 continue;
             }
+            todo.extend(aliases.get(name).into_iter().flatten());
             for function in functions.get(name).into_iter().flatten() {
                 if self.live.insert(*function) {
                     todo.extend(by.swap_remove(&Some(*function)).unwrap_or_default());
@@ -111,12 +118,19 @@ impl<'t> Program<'t> {
         // By node number: whether it is dead code, and the function that it is part of.
         let mut dead: Vec<bool> = vec![false];
         let mut owner: Vec<Option<Node<'t>>> = vec![None];
+        // The blocks of which the rest never runs.
+        let mut ended: Set<usize> = Set::default();
         for node in self.files[index].syntax.nodes().skip(1) {
             let Some(parent) = node.parent() else {
                 continue;
             };
-            let is_dead = dead[parent.number()] || is_dead_branch(node, parent, is_root);
+            let is_dead = dead[parent.number()]
+                || ended.contains(&parent.number())
+                || is_dead_branch(node, parent, is_root);
             dead.push(is_dead);
+            if ends(node) {
+                ended.insert(parent.number());
+            }
             let function = match parent.kind() {
                 "function_definition" if node.role() == "body" => Some(parent),
                 _ => owner[parent.number()],
@@ -143,12 +157,15 @@ impl<'t> Program<'t> {
                 // `runpod.serverless.start` does not mention the program's own `start`.
                 "identifier"
                     if node.role() == "attribute" && modules.contains(first_name(parent)) => {}
-                "identifier" if node.role() != "name" || parent.is("aliased_import") => {
-                    mention(node.text());
+                "aliased_import" => {
+                    let own = names.aliases.entry(node.text_of("alias")).or_default();
+                    own.push(last_part(node.text_of("name")));
                 }
-                "dotted_name" if parent.is("aliased_import") => mention(last_part(node.text())),
+                // An import alone calls nothing.
+                "identifier" if node.ancestors().take(3).any(|of| of.is_any(IMPORTS)) => {}
+                "identifier" if node.role() != "name" => mention(node.text()),
                 // What `getattr` or `globals()` may be asked for.
-                "string" => mention(node.unquoted()),
+                "string" if !is_only_key(node, parent) => mention(node.unquoted()),
                 _ => {}
             }
         }
@@ -168,6 +185,29 @@ impl<'t> Program<'t> {
                 !is_inside || self.live.contains(&above)
             })
     }
+}
+
+const IMPORTS: &str = "import_statement import_from_statement";
+
+/// Whether a text names something else than itself, or only exports what it names:
+/// `{"handler": other}`, `__all__ = ["main"]`.
+fn is_only_key(text: Node<'_>, parent: Node<'_>) -> bool {
+    let named = match text.role() {
+        "key" => parent.field("value"),
+        "subscript" if parent.role() == "left" => parent.parent().and_then(|of| of.field("right")),
+        _ => None,
+    };
+    let set = parent.parent_of("assignment");
+    named.is_some_and(|value| value.is_any("identifier attribute lambda call"))
+        || set.is_some_and(|set| set.text_of("left") == "__all__")
+}
+
+/// Whether what follows a statement in its block never runs.
+pub fn ends(node: Node<'_>) -> bool {
+    const ENDS: &str = "return_statement raise_statement continue_statement break_statement";
+    const EXITS: &str = "sys.exit exit quit os._exit";
+    let called = node.child(0).map_or("", |call| call.text_of("function"));
+    node.is_any(ENDS) || node.is("expression_statement") && is_among(EXITS, called)
 }
 
 /// The name at the left end of `a.b.c`.

@@ -104,7 +104,7 @@ pub struct Program<'t> {
 }
 
 /// Methods that change a list or a dict.
-const CHANGING: &str = "append extend insert add update setdefault";
+const CHANGING: &str = "append extend insert add update setdefault remove discard pop clear";
 
 impl<'t> Program<'t> {
     pub fn new(parsed: Vec<(&'t Source, &'t Syntax<'t>)>, reach: &Reach) -> Self {
@@ -208,9 +208,11 @@ impl<'t> Program<'t> {
             }
             "import_statement" | "import_from_statement" => self.import(node),
             "call" if is_among(CHANGING, node.callee_name()) => {
-                let callee = node.field("function");
-                let object = callee.and_then(|callee| callee.field("object"));
-                changing.extend(object.map(|object| (object, node)));
+                changing.extend(node.callee_object().map(|object| (object, node)));
+            }
+            // `del NAMES["A"]`
+            "subscript" if node.parent_of("delete_statement").is_some() => {
+                changing.extend(node.field("value").map(|object| (object, node)));
             }
             "call" if node.callee_name() == "add_argument" => {
                 let long = node.argument_values().into_iter().map(Node::unquoted);

@@ -49,7 +49,7 @@ impl<'t> Reader<'t> {
 
     /// Whether no object and no file uses an attribute of this name, also not through functions
     /// that use all of an object's attributes.
-    fn is_unused_attribute(&mut self, attribute: Node<'t>) -> bool {
+    pub fn is_unused_attribute(&mut self, attribute: Node<'t>) -> bool {
         let class = attribute.function().and_then(Node::class);
         let class = class.filter(|_| attribute.text_of("object") == "self");
         class.is_some_and(|class| self.is_unused_member(class, attribute.text_of("attribute")))
@@ -89,14 +89,17 @@ impl<'t> Reader<'t> {
 
     fn is_unused_variable(&mut self, scope: Node<'t>, name: &'t str) -> bool {
         let all = self.program.uses_of(scope, name);
+        self.steps += all.len() + self.program.files.len();
+        !self.is_shared(scope, name) && all.into_iter().all(Node::is_idle)
+    }
+
+    /// Whether other files may import a variable, or others take it from its class.
+    pub fn is_shared(&self, scope: Node<'t>, name: &'t str) -> bool {
         let mut others = (0..self.program.files.len()).filter(|file| *file != scope.file());
-        let is_shared = match scope.kind() {
-            // Other files may import it, and others take it from its class.
+        match scope.kind() {
             "module" => others.any(|file| self.program.uses.contains_key(&(file, name))),
             kind => kind == "class_definition",
-        };
-        self.steps += all.len() + self.program.files.len();
-        !is_shared && all.into_iter().all(Node::is_idle)
+        }
     }
 
     /// Whether a call of the program's own function gives this argument to a parameter that nothing

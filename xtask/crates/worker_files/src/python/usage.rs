@@ -94,8 +94,9 @@ impl<'t> Reader<'t> {
         if node.is("comparison_operator") {
             usage.defaults.clear();
         }
-        if required {
-            self.note_exception_default(node, &mut usage);
+        let is_number = usage.how.contains("int") || usage.how.contains("float");
+        if required || is_number {
+            self.note_exception_default(node, required, &mut usage);
         }
         self.note_guard_defaults(node, own, &mut usage);
         self.note_fallback_names(node, own, &mut usage);
@@ -422,13 +423,19 @@ impl<'t> Reader<'t> {
     }
 
     /// The default that `except KeyError` gives.
-    fn note_exception_default(&mut self, node: Node<'t>, usage: &mut Usage<'t>) {
+    fn note_exception_default(&mut self, node: Node<'t>, required: bool, usage: &mut Usage<'t>) {
+        // Where it is unset, `int(None)` fails.
+        let catches = |clause: &Node<'t>| {
+            let caught = clause.child(0).filter(|one| !one.is("block"));
+            let caught = caught.map_or("Exception", Node::text);
+            required || caught.contains("TypeError") || caught.contains("Exception")
+        };
         let target = node.ancestor("assignment");
         let target = target.map_or("", |set| set.text_of("left"));
         for (child, above) in node.steps_up() {
             let is_tried = above.is("try_statement") && child.role() == "body";
             let clauses = above.children_of("except_clause");
-            for clause in clauses.filter(|_| is_tried) {
+            for clause in clauses.filter(|_| is_tried).filter(catches) {
                 let of_kind = |kind| clause.subtree_of(kind);
                 let is_same = |set: &Node<'t>| set.text_of("left") == target && !target.is_empty();
                 let set = of_kind("assignment").find(is_same);
@@ -445,7 +452,7 @@ impl<'t> Reader<'t> {
                 let returned = || of_kind("return_statement").next()?.child(0);
                 match value.or_else(returned) {
                     Some(value) => self.default(value, usage),
-                    None if of_kind("raise_statement").next().is_some() => {}
+                    None if of_kind("raise_statement").next().is_some() || !required => {}
                     None => usage.defaults.push((Val::None, clause)),
                 }
             }

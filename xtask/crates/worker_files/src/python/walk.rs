@@ -90,8 +90,8 @@ impl<'t> Reader<'t> {
             "subscript" => {
                 let whole = node.field("value");
                 let whole = whole.map_or(Val::Unknown, |object| self.value(object));
-                // A call through it is reported at the call.
-                if whole.is_lost() && !is_called_through(node) {
+                // A call through it is reported at the call, and what is set there is not read.
+                if whole.is_lost() && !is_called_through(node) && node.role() != "left" {
                     self.note_lost(node);
                 }
                 self.environment_item(node, &whole);
@@ -110,6 +110,12 @@ impl<'t> Reader<'t> {
             }
             "assignment" => self.input_stored(node),
             "class_definition" => self.settings_class(node),
+            "decorator" => {
+                if let Some(own) = node.child(0).filter(|own| !own.is("call")) {
+                    let callee = self.value(own);
+                    self.note_sdk_call(node, &callee);
+                }
+            }
             "keyword_argument" => self.envvar(node),
             "augmented_assignment" => {
                 self.environment_joined(node);

@@ -487,6 +487,8 @@ impl Reader<'_> {
                     });
                 }
                 let written = given.value.clone();
+                let form = written.as_deref().filter(|_| !given.from.is_empty());
+                let form = form.and_then(form_of);
                 let value = match given.value {
                     None => FlagValue::Alone,
                     Some(_) if !given.from.is_empty() => FlagValue::Env,
@@ -508,6 +510,7 @@ impl Reader<'_> {
                 }
                 let given = FlagGiven {
                     value,
+                    form,
                     flag: given.flag,
                     from,
                     place: job.place(&given.range),
@@ -538,6 +541,19 @@ impl Reader<'_> {
             });
         }
     }
+}
+
+/// The text around the variables of a value, where there is any: `/models/{}`.
+fn form_of(value: &str) -> Option<String> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut parts = value.split('$');
+    let mut form = parts.next()?.to_owned();
+    for part in parts {
+        let inner = part.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        let after = inner.map_or(part.trim_start_matches(is_name), |(_, after)| after);
+        form += &format!("{{}}{after}");
+    }
+    (form != "{}" && !value.contains("$(")).then_some(form)
 }
 
 /// The words that a variable is compared with, and whether they switch its flag off.
