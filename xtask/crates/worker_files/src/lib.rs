@@ -188,6 +188,8 @@ pub struct WorkerInterface {
     pub misplaced: BTreeSet<String>,
     /// Variables that a script which starts the worker exports, with their values.
     pub exports: Vec<(String, String, Place)>,
+    /// Variables that such a script sets whatever the endpoint says: to what, and where.
+    pub always_set: BTreeMap<String, (String, Place)>,
     /// The programs through which scripts start `SGLang`, with their options.
     pub started_through: Vec<(String, Place)>,
     /// The Python files that the image's start runs, and where it does.

@@ -121,13 +121,16 @@ impl Fact {
 fn effects(flags: &[FlagGiven], name: &str) -> Option<String> {
     let mut effects = BTreeSet::new();
     let mut all_words = BTreeSet::new();
+    let mut is_value = false;
     for given in flags.iter().filter(|given| given.runs && given.reached) {
         for (_, how) in given.from.iter().filter(|(own, _)| own == name) {
             let FlagKind::Switch { words } = how else {
+                is_value = true;
                 continue;
             };
             let value = match &given.value {
                 FlagValue::Fixed(value) => format!(" {value}"),
+                FlagValue::Env => " as given".to_owned(),
                 _ => String::new(),
             };
             let effect = |word: &String| format!("{word}: {}{value}", given.flag);
@@ -136,7 +139,7 @@ fn effects(flags: &[FlagGiven], name: &str) -> Option<String> {
         }
     }
     let effects: Vec<String> = effects.into_iter().collect();
-    (all_words.len() > 1).then(|| effects.join(" | "))
+    (all_words.len() > 1 || is_value).then(|| effects.join(" | "))
 }
 
 /// The attributes that older readers did not see, or saw too little of to compare them, by area;
@@ -416,6 +419,11 @@ impl Facts {
         for (name, value, place) in assigned.iter().filter(outside).chain(&interface.exports) {
             self.add_value(format!("image:{name}"), place, value);
         }
+        for (name, ..) in &interface.exports {
+            if let Some((_, place)) = interface.always_set.get(name) {
+                self.add_text(format!("image:{name}"), place, "set", "always");
+            }
+        }
         let live = interface.python.routes.iter().filter(|one| one.reached);
         let live: BTreeSet<&str> = live.map(|one| one.route.as_str()).collect();
         for requested in &interface.python.routes {
@@ -518,6 +526,11 @@ impl Facts {
         let used = is_used.then_some("yes").or(is_idle.then_some("no"));
         let passed = flag.is_none() && interface.python.passed.contains(name);
         let effects = effects(&interface.python.flags, name);
+        // What a script read before it sets the variable is the endpoint's.
+        let always = interface.always_set.get(name).filter(|(_, place)| {
+            let mut others = reads.iter().map(|read| &read.place.file);
+            others.any(|file| *file != place.file)
+        });
         let value = [
             ("flag", flag),
             ("how", how),
@@ -531,11 +544,13 @@ impl Facts {
             ("fallbacks", fallbacks.as_deref()),
             (PASSED, passed.then_some("as arguments")),
             ("effects", effects.as_deref()),
+            ("set", always.map(|(value, _)| value.as_str())),
             ("reached", (!reached).then_some("no")),
             ("used", used),
         ];
-        for read in &reads {
-            self.add(format!("env:{name}"), &read.place, &value);
+        for (at, read) in reads.iter().enumerate() {
+            let value = if at == 0 { &value[..] } else { &[] };
+            self.add(format!("env:{name}"), &read.place, value);
         }
     }
 
@@ -555,7 +570,10 @@ impl Facts {
                 continue;
             }
             let unreached = (!live.contains(&*given.flag)).then_some("no");
-            let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
+            // What decides whether a variable's value is passed is told with that variable.
+            let is_own = |how: &FlagKind| given.value != FlagValue::Env || *how == FlagKind::Value;
+            let from = given.from.iter().filter(|(_, how)| is_own(how));
+            let from: Vec<&str> = from.map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {
                 FlagValue::Fixed(value) => (Some(value.as_str()), from.join(" ")),
                 FlagValue::Alone if from.is_empty() => (Some(ALONE), String::new()),

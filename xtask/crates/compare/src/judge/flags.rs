@@ -1,9 +1,12 @@
 //! Flags of the server's command line.
 
+use std::collections::BTreeSet;
+
 use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
 use super::variables::{DROP_FLAG, same_value, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
-use worker_files::COMPUTED;
+use worker_files::shell::NOT_SET;
+use worker_files::{ALSO, COMPUTED};
 use xtask_core::sglang;
 
 impl Judge<'_> {
@@ -57,7 +60,11 @@ impl Judge<'_> {
         let own = self.own_default(flag);
         let is_same = |is: Option<&str>| is.is_some_and(|is| same_value(was, is));
         if let Some(from) = old.get("from") {
-            if old.get("through") != Some(was) || is_same(new.get("value").or(own.as_deref())) {
+            let parts = |text: &str| text.split(ALSO).map(str::to_owned).collect::<BTreeSet<_>>();
+            if new.get("value").map(parts) == Some(parts(was))
+                || old.get("through") != Some(was)
+                || is_same(new.get("value").or(own.as_deref()))
+            {
                 return kept;
             }
             return changed
@@ -75,7 +82,12 @@ impl Judge<'_> {
                 value => Some(value),
             }
         });
-        let is = new.get("value").or(default).or(own.as_deref());
+        let passed = self.passed_unset(flag, new);
+        let is_switch = variable
+            .and_then(|name| self.new.variable(name))
+            .is_some_and(is_switch);
+        let default = default.filter(|_| !is_switch);
+        let is = passed.as_deref().or(default).or(own.as_deref());
         if is_same(is) || is.is_none() && variable.is_none() {
             return kept;
         }
@@ -87,6 +99,57 @@ impl Judge<'_> {
                 show(is)
             ))
             .help("Pass the old value by default, or record why not.")
+    }
+
+    /// What the new worker passes where no variable is set, as far as that is known.
+    fn passed_unset(&self, flag: &str, new: &Fact) -> Option<String> {
+        let from = new.get("from").unwrap_or_default().split_whitespace();
+        let from = from.filter_map(|name| self.new.variable(name).zip(Some(name)));
+        let is_alone = from.clone().count() > 0 && from.clone().all(|(fact, _)| is_switch(fact));
+        let values = new.get("value").or(is_alone.then_some(ALONE))?;
+        let through = new.get("through").unwrap_or(ALONE);
+        let passes = |value: &&str| {
+            !through.split(ALSO).any(|one| one == *value)
+                || (from.clone()).all(|(fact, name)| self.lets_through(fact, name, flag, value))
+        };
+        let values: Vec<&str> = values.split(ALSO).filter(passes).collect();
+        (!values.is_empty()).then(|| values.join(ALSO))
+    }
+
+    /// Whether a variable that is not set lets a value of a flag through, or may do so.
+    fn lets_through(&self, fact: &Fact, name: &str, flag: &str, value: &str) -> bool {
+        let image = self.new.attribute(&format!("image:{name}"), "value");
+        let set = image.or(fact.get("default")).unwrap_or_default();
+        let effect = format!(": {flag} {value}");
+        let effect = effect.strip_suffix(" on").unwrap_or(&effect);
+        let effects = fact.get("effects").map(|effects| {
+            let words = effects
+                .split(" | ")
+                .filter_map(|one| one.strip_suffix(effect));
+            words.collect::<Vec<_>>().join(" ")
+        });
+        let how = fact.get("interpreted").unwrap_or_default();
+        let words = effects.as_deref().or(fact.get("on")).unwrap_or_default();
+        let is_odd =
+            |text: &str| text.contains("or ") || text.contains(['<', '>', '~', '*', '-', '|', '$']);
+        if !is_switch(fact)
+            || !fact.has("interpreted")
+            || fact.has("fallbacks")
+            || is_odd(words)
+            || is_odd(set)
+        {
+            return true;
+        }
+        // Python tells of another word by the comparison alone.
+        let is_other = effects.is_none() && (how.contains("not ") || how.contains("!="));
+        let is_off = set.is_empty() || matches!(how, "int" | "float") && same_value(set, "0");
+        let mut all = words.split(' ');
+        let holds = match words {
+            _ if is_off => false,
+            "" | NOT_SET => true,
+            _ => all.any(|word| word.eq_ignore_ascii_case(set)),
+        };
+        holds != (is_other || words.contains("not "))
     }
 
     /// A flag that only the new worker passes, by itself.
@@ -209,6 +272,10 @@ impl Judge<'_> {
         };
         Some(format!("SGLang {takes} takes and {lacks} does not"))
     }
+}
+
+fn is_switch(variable: &Fact) -> bool {
+    variable.get("how") == Some("switch")
 }
 
 fn first_variable(flag: &Fact) -> Option<&str> {

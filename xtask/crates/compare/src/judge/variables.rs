@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::facts::{ALONE, Fact, PASSED};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::ALSO;
+use worker_files::shell::NOT_SET;
 use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
@@ -139,7 +140,20 @@ impl<'a> Judge<'a> {
         {
             differences.push(format!("one of its words did something else (`{lost}`)"));
         }
-        differences.extend(use_changed(old, new));
+        if let Some(to) = new.get("set").filter(|to| old.get("set") != Some(*to)) {
+            differences.push(format!("{ALWAYS_SET} (to `{to}`)"));
+        }
+        if let Some(now) = self.unset_branch(old, new) {
+            differences.push(format!("with it unset, `{now}` is passed now"));
+        }
+        // The same words may do the same in another order of branches.
+        let words = [old, new].map(|fact| {
+            let words = fact.get("interpreted");
+            words.map(|words| words.replace("!=", "==").replace("not ", ""))
+        });
+        if effects[0].is_none() || effects[0] != effects[1] || words[0] != words[1] {
+            differences.extend(use_changed(old, new));
+        }
         let (was, is) = (old.get("fallbacks"), new.get("fallbacks"));
         let is_lost = match was {
             Some(was) => !is.unwrap_or_default().starts_with(was),
@@ -157,6 +171,22 @@ impl<'a> Judge<'a> {
         Item::new(id, Verdict::Changed, old, new)
             .why(format!("{}.", differences.join("; ")))
             .help("Endpoints that leave it unset, or set it as before, behave differently: give it back what it had, or record why not.")
+    }
+
+    /// What the new worker passes where a variable is not set, and only there.
+    fn unset_branch<'f>(&self, old: &Fact, new: &'f Fact) -> Option<&'f str> {
+        let known = old.get("effects").unwrap_or_default();
+        let effects = new.get("effects")?.split(" | ");
+        let mut now = effects.filter(|one| known.split(" | ").all(|own| own != *one));
+        now.find_map(|one| {
+            let effect = one.strip_prefix(NOT_SET)?.strip_prefix(": ")?;
+            let (flag, value) = effect.split_once(' ').unwrap_or((effect, ALONE));
+            let default = old.get("default").filter(|_| old.get("flag") == Some(flag));
+            let always = self.old.attribute(&format!("flag:{flag}"), "value");
+            let was = default.or(always).map(str::to_owned);
+            let was = was.or_else(|| self.own_default(flag)).unwrap_or_default();
+            (!same_value(&was, value)).then_some(effect)
+        })
     }
 
     /// Whether the new worker has the variable decide on a flag, among others.
@@ -237,10 +267,14 @@ impl<'a> Judge<'a> {
             return gone.closed().why("Only code that nothing ran read it.");
         }
         let is_argument = old.has(PASSED) || old.has("flag");
+        let image = format!("image:{name}");
         // What the worker looks for by the beginning of its name is its own business.
         if !name.contains('*') && sglang::reads(name) && !is_argument {
             let kept = Item::new(id, Verdict::Kept, old, None);
             return match old.get("default") {
+                _ if self.new.attribute(&image, "set").is_some() => gone
+                    .why(format!("{ALWAYS_SET}."))
+                    .help("Let the script set it only where it is not set, or record why not."),
                 None => kept.why("SGLang inherits it from the worker's environment."),
                 default if self.set_by_image(id) == default => kept.why("The new image sets it."),
                 Some(default) => gone
@@ -419,6 +453,7 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     differs.then(|| difference("how its value is taken", before, now))
 }
 
+const ALWAYS_SET: &str = "the start script always sets it now: endpoints that set it are ignored";
 const TRIED: &str = "what is tried when it is unset";
 pub const DROP_FLAG: &str = "Don't pass it to this SGLang, or pin one that takes it.";
 

@@ -52,6 +52,8 @@ impl WorkerInterface {
             listed_files: BTreeSet::new(),
             included: BTreeSet::new(),
             mentions: BTreeSet::new(),
+            drives: BTreeMap::new(),
+            first: BTreeSet::new(),
         };
         reader.read_declarations()?;
         reader.read_image()?;
@@ -98,6 +100,10 @@ struct Reader<'t> {
     /// Files whose packages were taken, and those of the install that is being read.
     listed_files: BTreeSet<RepoPath>,
     included: BTreeSet<RepoPath>,
+    /// What the variables of all scripts that run drive.
+    drives: BTreeMap<String, crate::FlagMapping>,
+    /// The scripts that the image itself starts.
+    first: BTreeSet<RepoPath>,
     /// Files that the Python names in quotes.
     mentions: BTreeSet<RepoPath>,
 }

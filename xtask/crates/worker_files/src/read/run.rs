@@ -13,7 +13,7 @@ use super::{
     Run, Source, Step, Unread, is_supervisor, last_part, packages, shell,
 };
 use crate::is_one_of;
-use crate::shell::{Command, NOT, NOT_SET, OR, Script, Variable, Word};
+use crate::shell::{Command, NOT, NOT_SET, OR, Script, Word};
 use crate::steps;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,12 +88,37 @@ impl Reader<'_> {
                     script.exports.extend(script.sets.iter().cloned());
                 }
                 let opened = Job::of(source, job.when, workdir, script);
+                if job.run.base > 0 {
+                    self.first.insert(opened.source.path.clone());
+                }
                 self.take_inline_python(&opened);
                 jobs.push(opened);
             }
             jobs.append(&mut self.jobs);
         }
-        self.other_scripts(&done.into_keys().map(|(path, _)| path).collect())
+        self.other_scripts(&done.into_keys().map(|(path, _)| path).collect())?;
+        // A script may set what another one passes on.
+        for read in &mut self.interface.env {
+            if read.reached && read.drives.is_none() {
+                read.drives = self.drives.get(&read.name).cloned();
+                read.interpreted = interpreted(read.interpreted.take(), read.drives.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the image's start surely comes by here: no condition stands in front of it, and its
+    /// line is not indented like those of a block.
+    fn is_passed(&self, job: &Job, range: &Range<usize>) -> bool {
+        const LONGEST_LINE: usize = 400;
+        const MARKS: [&str; 9] = ["&&", "||", "[", "if ", "then ", "else ", "do ", "{", ")"];
+        let before = job.source.text.get(..job.in_file(range).start);
+        let line = before.and_then(|text| text.rsplit('\n').next());
+        line.is_some_and(|line| {
+            let is_in_block = line.starts_with([' ', '\t']) || line.len() > LONGEST_LINE;
+            let is_first = self.first.contains(&job.source.path);
+            is_first && !is_in_block && !MARKS.iter().any(|mark| line.contains(mark))
+        })
     }
 
     /// Reads a script, without the functions that no file calls.
@@ -107,10 +132,12 @@ impl Reader<'_> {
     /// The texts of the repository's files that a script sources.
     fn sourced(&mut self, source: &Source, workdir: Option<&str>) -> Result<Vec<String>> {
         let mut texts = Vec::new();
+        let mut known = BTreeSet::new();
         if source.text.contains("source ") || source.text.contains(". ") {
             let commands = shell::parse(&source.text).commands.into_iter();
             for command in commands.filter(|one| matches!(one.program(), "." | "source")) {
-                for path in self.resolve(command.word(1), workdir) {
+                let paths = self.resolve(command.word(1), workdir).into_iter();
+                for path in paths.filter(|path| known.insert(path.clone())) {
                     texts.extend(self.source(&path)?.map(|source| source.text));
                 }
             }
@@ -406,10 +433,23 @@ impl Reader<'_> {
 
     /// What the script's programs find in their environment, and commands that see all of it.
     fn take_exports(&mut self, job: &Job) {
-        for (name, value, range) in &job.run.script.exports {
+        let script = &job.run.script;
+        for (name, value, range) in &script.exports {
             self.export(name, value, job.place(range));
         }
-        for command in &job.run.script.commands {
+        // What the endpoint sets stays exported under its new value.
+        let of_one = script.commands.iter().filter(|it| !it.words.is_empty());
+        let of_one: BTreeSet<&(String, String)> = of_one.flat_map(|it| &it.sets).collect();
+        for (name, value, range) in &script.sets {
+            let text = job.source.text.get(job.in_file(range));
+            let is_plain = !value.contains(['$', '`']) && text.is_some_and(|it| !it.contains("+="));
+            let is_whole = !of_one.contains(&(name.clone(), value.clone()));
+            if is_plain && is_whole && self.is_passed(job, range) {
+                let set = (value.clone(), job.place(range));
+                self.interface.always_set.insert(name.clone(), set);
+            }
+        }
+        for command in &script.commands {
             let words = command.run();
             let asks = |word: &&Word| word.text.contains("environ") || word.text.contains("getenv");
             let mut code = words.iter().skip_while(|word| word.text != "-c");
@@ -462,7 +502,10 @@ impl Reader<'_> {
     /// The flags that a script gives to `SGLang`, and the variables that it reads.
     fn take_flags_and_reads(&mut self, job: &Job) {
         let runs = job.when == When::Start;
+        /// A fact keeps no more places, and a place no more conditions.
+        const MOST: usize = 8;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
+        let mut places: BTreeMap<(String, Option<String>), usize> = BTreeMap::new();
         let switches = job.run.script.switches();
         let mut switched: Vec<(String, FlagMapping)> = Vec::new();
         for command in &job.run.script.commands {
@@ -501,13 +544,24 @@ impl Reader<'_> {
                 };
                 let from = given.from.into_iter().map(|name| (name, FlagKind::Value));
                 let mut from: Vec<_> = from.collect();
-                if from.is_empty() {
-                    from = switches.of(&given.flag, written.as_deref());
-                    switched.extend(from.iter().cloned().map(|(name, how)| {
-                        let flag = given.flag.clone();
-                        (name, FlagMapping { flag, how })
-                    }));
+                // Of the same words below the same conditions, more places say nothing new.
+                let places = places.entry((given.flag.clone(), written.clone()));
+                let places: &mut usize = places.or_default();
+                if *places == MOST {
+                    continue;
                 }
+                let own = written.as_deref().filter(|_| from.is_empty());
+                let mut decide = switches.of(&given.flag, own);
+                // No place stands below more conditions: some are those of others.
+                if !from.is_empty() && decide.len() > MOST {
+                    decide.clear();
+                }
+                *places += usize::from(!decide.is_empty());
+                switched.extend(decide.iter().cloned().map(|(name, how)| {
+                    let flag = given.flag.clone();
+                    (name, FlagMapping { flag, how })
+                }));
+                from.extend(decide);
                 let given = FlagGiven {
                     value,
                     form,
@@ -517,24 +571,29 @@ impl Reader<'_> {
                     runs,
                     reached: true,
                 };
-                // If a flag is given twice in one command, SGLang takes the last.
-                let is_replaced = |one: &FlagGiven| {
-                    one.flag == given.flag && one.is_fixed() && one.place < given.place
-                };
-                flags.retain(|one| !(given.is_fixed() && is_replaced(one)));
                 flags.push(given);
             }
+            // If a flag is given twice in one command, SGLang takes the last.
+            let fixed = flags.iter().filter(|one| one.is_fixed());
+            let last = fixed.map(|one| (one.flag.clone(), one.place.clone()));
+            let last: BTreeMap<String, Place> = last.collect();
+            flags.retain(|one| !one.is_fixed() || one.place >= last[&one.flag]);
             self.interface.python.flags.extend(flags);
         }
         for (name, mapping) in switched {
             drives.entry(name).or_insert(mapping);
+        }
+        if runs {
+            let earlier = std::mem::take(&mut self.drives);
+            self.drives = drives.clone().into_iter().chain(earlier).collect();
         }
         for read in &job.run.script.reads {
             let place = job.place(&read.range);
             let drives = drives.get(&read.name).cloned();
             self.interface.env.push(EnvRead {
                 required: read.required,
-                interpreted: interpreted(read, drives.as_ref()),
+                at_start: read.required && runs && self.is_passed(job, &read.range),
+                interpreted: interpreted(read.compared.clone(), drives.as_ref()),
                 reached: runs,
                 drives,
                 ..EnvRead::new(&read.name, read.default.clone(), place)
@@ -557,8 +616,7 @@ fn form_of(value: &str) -> Option<String> {
 }
 
 /// The words that a variable is compared with, and whether they switch its flag off.
-fn interpreted(read: &Variable, drives: Option<&FlagMapping>) -> Option<String> {
-    let compared = read.compared.clone();
+fn interpreted(compared: Option<String>, drives: Option<&FlagMapping>) -> Option<String> {
     let words = match drives.map(|drives| &drives.how) {
         Some(FlagKind::Switch { words }) => words.as_slice(),
         _ => &[],

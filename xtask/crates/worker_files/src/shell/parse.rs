@@ -293,7 +293,11 @@ impl<'a> Parser<'a> {
                 });
                 let before_or = self.before_or.take();
                 let is_negated = std::mem::take(&mut self.negated);
-                self.stand_below(condition.into_iter().collect(), is_negated, before_or.as_ref());
+                self.stand_below(
+                    condition.into_iter().collect(),
+                    is_negated,
+                    before_or.as_ref(),
+                );
             }
             _ if in_expression => self.regular_expression(),
             b'&' | b'|' if in_test && self.next_is(1, byte) => {
