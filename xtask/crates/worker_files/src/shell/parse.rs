@@ -16,8 +16,8 @@ const DEEPEST: usize = 40;
 /// `bash -c` inside `bash -c`.
 const MOST_SHELLS: usize = 6;
 
-/// The values that are filled in may be so many times as long as the script.
-const FILLED: usize = 16;
+/// What is filled in and what functions add may be so many times as long as the script.
+const FILLED: usize = 32;
 
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
@@ -117,8 +117,6 @@ struct Parser<'a> {
     /// Where each function is that was defined: a text and a part of it.
     functions: BTreeMap<String, (&'a str, Range<usize>)>,
     called: BTreeSet<String>,
-    /// How many bytes of functions may still be read.
-    left_for_calls: usize,
     /// Whether a command's name is a variable's value, so that it may call any function.
     calls_by_value: bool,
     /// Whether what comes next depends on the command before it.
@@ -133,7 +131,8 @@ struct Parser<'a> {
     exports_all: bool,
     /// Whether a backtick ends what is read.
     ticks: bool,
-    filled: usize,
+    /// How many bytes of values may still be filled in, and of functions be read.
+    budget: usize,
 }
 
 /// A block that is open: `if`, a loop, `case`, or a brace behind a test.
@@ -151,7 +150,7 @@ impl<'a> Parser<'a> {
             bytes: text.as_bytes(),
             shells,
             values,
-            left_for_calls: FILLED * (text.len() + 1024),
+            budget: FILLED * (text.len() + 1024),
             ..Self::default()
         }
     }
@@ -168,6 +167,16 @@ impl<'a> Parser<'a> {
         }
         let empty = |command: &Command| command.words.is_empty() && command.writes.is_empty();
         self.script.commands.retain(|command| !empty(command));
+        // A function that is called twice says the same twice.
+        if !self.called.is_empty() {
+            let start = |word: &Word| word.range.start;
+            let mut known = BTreeSet::new();
+            let place = |it: &Command| (it.words.first().map(start), it.line());
+            self.script.commands.retain(|it| known.insert(place(it)));
+            let mut known = BTreeSet::new();
+            let place = |it: &Variable| (it.range.start, it.name.clone(), it.compared.clone());
+            self.script.reads.retain(|it| known.insert(place(it)));
+        }
         self.script
     }
 
@@ -393,13 +402,14 @@ impl<'a> Parser<'a> {
             self.at += 2;
             self.pass_space(|b| is_blank(b) || b == b'\n');
         }
-        if !matches!(self.peek(), Some(b'{' | b'(')) {
+        // Without a budget a function is read where it stands.
+        if self.budget == 0 || !matches!(self.peek(), Some(b'{' | b'(')) {
             return;
         }
         let (text, from) = (self.text, self.at);
         self.at = self.deeper(|parser| {
             let mut body = Parser::new(text, Values::default(), parser.shells);
-            (body.at, body.depth) = (from, parser.depth);
+            (body.at, body.depth, body.budget) = (from, parser.depth, 0);
             while let Some(byte) = body.peek() {
                 if body.cases.last().is_some_and(|(_, pattern)| *pattern) {
                     body.pattern();

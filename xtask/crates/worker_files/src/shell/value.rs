@@ -84,10 +84,12 @@ impl Values {
     pub fn put(&mut self, name: &str, value: ShellValue) {
         self.set.insert(name.to_owned());
         let texts = value.texts();
-        let is_long = || texts.iter().map(|text| text.len()).sum::<usize>() > LONGEST;
-        // Each of several choices was looked at alone.
-        let adds_up = matches!(value, ShellValue::Array(_)) || texts.len() == 1;
-        self.exhausted |= texts.len() > MOST || adds_up && is_long();
+        let lengths = texts.iter().map(|text| text.len());
+        let longest = match value {
+            ShellValue::Array(_) => lengths.sum(),
+            ShellValue::Any(_) => lengths.max().unwrap_or_default(),
+        };
+        self.exhausted |= texts.len() > MOST || longest > LONGEST;
         if self.exhausted {
             self.known.remove(name);
         } else {

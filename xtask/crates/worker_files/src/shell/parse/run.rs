@@ -1,5 +1,6 @@
 //! What commands do: to variables, with here-documents, and to the shells that they start.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::value::{ARGUMENTS, ShellValue};
@@ -93,7 +94,10 @@ impl Parser<'_> {
         let values = self.values.used_in(text);
         let mut parser = Parser::new(text, values, self.shells + 1);
         parser.depth = self.depth;
+        parser.budget = self.budget;
         parser.commands(None);
+        parser.uncalled(&|_| true);
+        self.budget = parser.budget;
         let exhausted = std::mem::take(&mut parser.values.exhausted);
         self.values.exhausted |= exhausted;
         parser.finish()
@@ -207,12 +211,14 @@ impl Parser<'_> {
 
     /// Gives the conditions with which the function ends.
     fn read_function(&mut self, name: &str, arguments: &[Word], call: &Range<usize>) -> Guard {
+        /// What a call costs besides the bytes of its function.
+        const CALL: usize = 64;
         let guard = self.guard.clone();
         let Some((text, body)) = self.functions.get(name).cloned() else {
             return guard;
         };
         self.called.insert(name.to_owned());
-        let Some(left) = self.left_for_calls.checked_sub(body.len()) else {
+        let Some(left) = self.budget.checked_sub(body.len() + CALL) else {
             let what = "functions are called too often to be followed";
             if self
                 .script
@@ -224,7 +230,7 @@ impl Parser<'_> {
             }
             return guard;
         };
-        self.left_for_calls = left;
+        self.budget = left;
         let around = self.values.enter(arguments);
         let documents = std::mem::take(&mut self.documents);
         let (outer, at) = (self.text, self.at);
@@ -244,20 +250,20 @@ impl Parser<'_> {
 
     /// Reads functions that were not called, where something else may call them.
     pub(super) fn uncalled(&mut self, is_called_elsewhere: &dyn Fn(&str) -> bool) {
-        let names: Vec<String> = self.functions.keys().cloned().collect();
-        for name in names {
-            let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
-            let has_name = |word: &Word| word.text.split(|c| !is_part(c)).any(|it| it == name);
-            let mut words = self
-                .script
-                .commands
-                .iter()
-                .flat_map(|command| &command.words);
-            let is_called =
-                self.calls_by_value || words.any(has_name) || is_called_elsewhere(&name);
-            if !self.called.contains(&name) && is_called {
-                self.read_function(&name, &[], &(0..0));
-            }
+        let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
+        let words = self
+            .script
+            .commands
+            .iter()
+            .flat_map(|command| &command.words);
+        let named = words.flat_map(|word| word.text.split(|c| !is_part(c)));
+        let named: BTreeSet<&str> = named.collect();
+        let names = self.functions.keys().filter(|name| {
+            let is_named = self.calls_by_value || named.contains(name.as_str());
+            !self.called.contains(*name) && (is_named || is_called_elsewhere(name))
+        });
+        for name in names.cloned().collect::<Vec<_>>() {
+            self.read_function(&name, &[], &(0..0));
         }
     }
 

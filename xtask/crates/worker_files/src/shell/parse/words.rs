@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::value::ShellValue;
 use super::super::{Condition, is_name, variables};
-use super::{FILLED, Parser, Variable, Word, ends_word, is_blank, is_name_byte};
+use super::{Parser, Variable, Word, ends_word, is_blank, is_name_byte};
 
 /// A part of a word: text, or a variable with its name.
 pub(super) struct WordPart {
@@ -202,8 +202,9 @@ impl Parser<'_> {
             self.note_flags(&part.text, &guard);
         }
         let words = self.filled_in(&parts.0, start..self.at, quoted);
-        self.filled += words.iter().map(|word| word.text.len()).sum::<usize>();
-        self.values.exhausted |= self.filled > FILLED * (self.bytes.len() + 1024);
+        let length: usize = words.iter().map(|word| word.text.len()).sum();
+        self.budget = self.budget.saturating_sub(length);
+        self.values.exhausted |= self.budget == 0;
         words
     }
 
