@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::accepted::{self, Accepted};
+use super::accepted::{self, Accepted, Reason};
 use super::baseline;
 use super::facts::{ALONE, Fact, Facts, PASSED, value};
 use super::judge::{Item, Verdict, env_line, judge};
@@ -109,8 +109,8 @@ impl Exposed {
             None => Facts::default(),
         };
         // A record of an older reader says less of the same thing.
-        let as_recorded = record.is_older.then(|| self.0.as_before());
-        let as_recorded = as_recorded.as_ref().unwrap_or(&self.0);
+        let as_recorded = record.is_older.then(|| base.0.as_before());
+        let as_recorded = as_recorded.as_ref().unwrap_or(&base.0);
         let own = OwnChanges::of(&base.0, &self.0, "").own;
         let mut entries = Vec::new();
         for (id, fact) in &self.0.all {
@@ -118,10 +118,15 @@ impl Exposed {
             if own.contains(id) || endpoints.any(|area| id.starts_with(area)) {
                 continue;
             }
-            let digest = accepted::digest_of(fact);
+            // An option that the fork gives for all packages is a change of its own.
+            let was = accepted::digest_of(base.0.get(id).unwrap_or(fact));
             let is_known = record.get(id).map(accepted::digest_of)
                 == as_recorded.get(id).map(accepted::digest_of);
-            entries.extend(theirs.for_value(id, &digest, is_known, commit));
+            let entry = theirs.for_value(id, &was, is_known, commit);
+            entries.extend(entry.map(|entry| Reason {
+                of: Some([(id.clone(), accepted::digest_of(fact))].into()),
+                ..entry
+            }));
         }
         if entries.is_empty() {
             return Ok(None);
