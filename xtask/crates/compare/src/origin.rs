@@ -8,7 +8,7 @@ use super::accepted::{self, Accepted, Reason};
 use super::baseline;
 use super::facts::{ALONE, Fact, Facts, PASSED, value};
 use super::judge::{Item, Verdict, env_line, judge};
-use super::own_changes::{Code, OwnChanges, code_of};
+use super::own_changes::{Code, OwnChanges, code_of, list_judged, on_list};
 use worker_files::Place;
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::records;
@@ -71,9 +71,11 @@ impl Exposed {
     /// What this fork changed since `base`, and what `new` has for each.
     pub fn changes(&self, base: &Self, new: &Self) -> Vec<ForkChange> {
         let own = OwnChanges::of(&base.0, &self.0, "").own;
-        let items = judge(&self.0, &new.0);
+        let mut items = judge(&self.0, &new.0);
+        items.extend(own.iter().filter_map(|id| list_judged(id, &new.0)));
         let change = |id: &String| {
-            let (before, after) = (base.0.get(id), self.0.get(id));
+            let after = self.0.get(id).or_else(|| on_list(id, &self.0));
+            let before = base.0.get(id);
             let places = after.or(before)?.places.iter();
             let place = places.clone().next()?;
             let item = items.iter().find(|item| item.id == *id);

@@ -305,13 +305,18 @@ fn lists_with_options(
 /// The beginning of the id of an option that is given for a list of packages.
 const LIST: &str = "pip:all with ";
 
+/// The first package that has the option of such a change.
+pub fn on_list<'f>(id: &str, facts: &'f Facts) -> Option<&'f Fact> {
+    let index = id.strip_prefix(LIST)?;
+    let mut packages = facts.area("pip").map(|(_, package)| package);
+    packages.find(|package| package.get("index").is_some_and(|all| all.contains(index)))
+}
+
 /// What became of an option that a fork gives for a list of packages.
-fn list_judged(id: &str, new: &Facts) -> Option<Item> {
-    let index = id.strip_prefix(LIST).filter(|index| !index.is_empty())?;
+pub fn list_judged(id: &str, new: &Facts) -> Option<Item> {
+    let index = id.strip_prefix(LIST)?;
     let fact = Fact::single("index", index.to_owned(), Vec::new());
-    let is_given =
-        |(_, package): &(&str, &Fact)| package.get("index").is_some_and(|all| all.contains(index));
-    if new.area("pip").any(|package| is_given(&package)) {
+    if on_list(id, new).is_some() {
         return Some(Item::new(id, Verdict::Kept, &fact, None));
     }
     let why =
