@@ -116,12 +116,13 @@ pub fn settles(terminal: &Terminal<'_>, worker: &Repo<'_>) {
 [LAB]/my-worker/outdated → [LAB]/my-worker
 ...
 renamed env:MODEL_NAME → env:MODEL_PATH
-  old      --model-path, required yes  src/engine.py:11:6, src/download_model.py:22:25
+  old      --model-path, required yes  src/engine.py:11:6, and 1 more
   upstream not there
-  new      --model-path, required yes  engine.py:11:6, engine.py:53:33, download_model.py:22:25
-  Both drive --model-path, but endpoints that set MODEL_NAME are ignored: the new worker reads only MODEL_PATH.
+  new      --model-path, required yes  engine.py:11:6, and 2 more
+  Both drive --model-path, but endpoints that set MODEL_NAME are ignored: the
+  new worker reads only MODEL_PATH.
   help: Let the worker read MODEL_NAME too, where MODEL_PATH is not set.
-  with it: arg:MODEL_NAME, env:TOKENIZER_NAME, hub:MODEL_NAME, image:MODEL_NAME, step:python3 download_model.py
+  with it: arg:MODEL_NAME, env:TOKENIZER_NAME, hub:MODEL_NAME and 2 more
 ...
 [..] open in [..] entries.
 Fix them, or record why one is intended:

@@ -127,6 +127,7 @@ pub fn read(text: &str) -> Result<Record> {
             is_older: file.reader.is_none_or(|reader| reader < READER),
             sglang: file.sglang,
             passed_over: None,
+            ignored: std::collections::BTreeSet::default(),
         },
     })
 }

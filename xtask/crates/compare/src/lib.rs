@@ -247,6 +247,8 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
     let executed = run.transpose()?;
     let Workers { old, new, upstream } = &mut workers;
     let mut notes = std::mem::take(&mut old.notes);
+    notes.extend(old.own_removals(&new.facts));
+    notes.extend(old.own_files(root, new.tree.as_ref())?);
     let passed_over = [&mut old.facts, &mut new.facts].map(|facts| facts.passed_over.take());
     notes.extend(passed_over.into_iter().flatten().next());
     // Another worker has its own reasons.

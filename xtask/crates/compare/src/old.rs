@@ -6,12 +6,13 @@ use anyhow::{Result, bail};
 
 use super::baseline::{self, Record};
 use super::facts::Facts;
+use super::judge::few;
 use super::own_changes::OwnChanges;
 use super::trees;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
-use xtask_core::tree::Tree;
+use xtask_core::tree::{RepoPath, Tree};
 
 #[derive(Default)]
 pub struct Old {
@@ -25,6 +26,45 @@ pub struct Old {
     pub base: Option<OwnChanges>,
     /// What a reader should know of where the facts come from.
     pub notes: Vec<String>,
+}
+
+impl Old {
+    /// What a fork took out of the worker that it started from, and the new worker has again.
+    pub fn own_removals(&self, new: &Facts) -> Option<String> {
+        let own = &self.base.as_ref()?.own;
+        let areas = ["env:", "input:", "route:", "hub:"].iter();
+        let gone = areas.flat_map(|area| own.iter().filter(move |id| id.starts_with(area)));
+        let gone = gone.filter(|id| !self.facts.has(id) && new.has(id));
+        let gone: Vec<&str> = gone.map(String::as_str).collect();
+        let names = few(&gone, 5);
+        (!gone.is_empty()).then(|| format!("this fork took out what the new worker has: {names}"))
+    }
+
+    /// Files of a fork's that hold no facts, that it changed, and in whose places others stand.
+    pub fn own_files(&self, root: &Path, new: &dyn Tree) -> Result<Option<String>> {
+        let (Some(old), Some(base)) = (&self.tree, &self.base) else {
+            return Ok(None);
+        };
+        let Some(base) = trees::revision(root, Some(&base.commit))? else {
+            return Ok(None);
+        };
+        let mut own = Vec::new();
+        for name in [".dockerignore", "test_input.json"] {
+            let path = RepoPath::from(name);
+            let read = |tree: &dyn Tree| match tree.entries().get(&path) {
+                Some(entry) if entry.mode.is_file() => tree.read(&path).map(Some),
+                _ => Ok(None),
+            };
+            let is = read(old.as_ref())?;
+            if is.is_some() && is != read(base.as_ref())? && is != read(new)? {
+                own.push(name);
+            }
+        }
+        let names = own.join(" and ");
+        Ok((!own.is_empty()).then(|| {
+            format!("this fork has its own {names}, which is not compared: see {OUTDATED}/ before cleanup removes it")
+        }))
+    }
 }
 
 /// Finds the old worker: what was named, `outdated/` with what the baseline adds, or the baseline.

@@ -4,11 +4,11 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::accepted::{self, Accepted};
+use super::accepted::{self, Accepted, Reason};
 use super::baseline;
 use super::facts::{ALONE, Fact, Facts, PASSED, value};
 use super::judge::{Item, Verdict, env_line, judge};
-use super::own_changes::{Code, OwnChanges, code_of};
+use super::own_changes::{Code, OwnChanges, code_of, list_judged, on_list};
 use worker_files::Place;
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::records;
@@ -71,9 +71,11 @@ impl Exposed {
     /// What this fork changed since `base`, and what `new` has for each.
     pub fn changes(&self, base: &Self, new: &Self) -> Vec<ForkChange> {
         let own = OwnChanges::of(&base.0, &self.0, "").own;
-        let items = judge(&self.0, &new.0);
+        let mut items = judge(&self.0, &new.0);
+        items.extend(own.iter().filter_map(|id| list_judged(id, &new.0)));
         let change = |id: &String| {
-            let (before, after) = (base.0.get(id), self.0.get(id));
+            let after = self.0.get(id).or_else(|| on_list(id, &self.0));
+            let before = base.0.get(id);
             let places = after.or(before)?.places.iter();
             let place = places.clone().next()?;
             let item = items.iter().find(|item| item.id == *id);
@@ -109,8 +111,8 @@ impl Exposed {
             None => Facts::default(),
         };
         // A record of an older reader says less of the same thing.
-        let as_recorded = record.is_older.then(|| self.0.as_before());
-        let as_recorded = as_recorded.as_ref().unwrap_or(&self.0);
+        let as_recorded = record.is_older.then(|| base.0.as_before());
+        let as_recorded = as_recorded.as_ref().unwrap_or(&base.0);
         let own = OwnChanges::of(&base.0, &self.0, "").own;
         let mut entries = Vec::new();
         for (id, fact) in &self.0.all {
@@ -118,10 +120,15 @@ impl Exposed {
             if own.contains(id) || endpoints.any(|area| id.starts_with(area)) {
                 continue;
             }
-            let digest = accepted::digest_of(fact);
+            // An option that the fork gives for all packages is a change of its own.
+            let was = accepted::digest_of(base.0.get(id).unwrap_or(fact));
             let is_known = record.get(id).map(accepted::digest_of)
                 == as_recorded.get(id).map(accepted::digest_of);
-            entries.extend(theirs.for_value(id, &digest, is_known, commit));
+            let entry = theirs.for_value(id, &was, is_known, commit);
+            entries.extend(entry.map(|entry| Reason {
+                of: Some([(id.clone(), accepted::digest_of(fact))].into()),
+                ..entry
+            }));
         }
         if entries.is_empty() {
             return Ok(None);

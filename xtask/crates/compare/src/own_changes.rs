@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{Fact, Facts, PASSED};
 use super::judge::{Item, Verdict, judge};
+use super::unread::in_layout;
 use worker_files::python::{Statement, statements};
 use worker_files::source::LARGEST;
 use worker_files::{Place, Source};
@@ -69,10 +70,18 @@ impl OwnChanges {
             (Some(one), Some(other)) => !one.judged().eq(other.judged()),
             _ => true,
         });
+        let mut differ: BTreeSet<&String> = differ.collect();
+        let lists = lists_with_options(base, fork, &differ);
+        differ.retain(|id| !lists.values().any(|ids| ids.contains(*id)));
         let unread = fork.unread.iter().filter(|gap| !gap.is_in(&base.unread));
         Self {
             commit: commit.to_owned(),
-            own: differ.chain(unread.map(|gap| &gap.id)).cloned().collect(),
+            own: differ
+                .into_iter()
+                .chain(unread.map(|gap| &gap.id))
+                .chain(lists.keys().filter(|id| *id != LIST))
+                .cloned()
+                .collect(),
             code: BTreeMap::new(),
         }
     }
@@ -86,13 +95,27 @@ impl OwnChanges {
         (facts, fork): (&Facts, &Code),
     ) -> Self {
         let known = ForkFacts::of(&self.own, was, facts);
+        let everywhere: BTreeSet<&str> = base.values().flat_map(|file| texts(file)).collect();
         for (path, before) in base {
-            let before: BTreeSet<&str> = before.iter().map(|one| one.text.as_str()).collect();
-            let after = fork.get(path).into_iter().flatten();
-            for one in after.filter(|one| !before.contains(one.text.as_str())) {
-                let held = known.facts_in(one);
-                if known.names_variables(one) || !held.iter().all(|id| known.may_be_elsewhere(id)) {
-                    continue;
+            let here: BTreeSet<&str> = texts(before).collect();
+            let moved = || Some((moved_to(&here, base, fork)?, &everywhere));
+            let in_place = fork.get_key_value(path).map(|file| (file, &here));
+            let Some(((path, after), before)) = in_place.or_else(moved) else {
+                continue;
+            };
+            for one in after
+                .iter()
+                .filter(|one| !before.contains(one.text.as_str()))
+            {
+                let mut held = known.facts_in(one);
+                let is_behind =
+                    !known.names_variables(one) && held.iter().all(|id| known.may_be_elsewhere(id));
+                if !is_behind {
+                    // What a request says besides its variables is no matter of these.
+                    held.extend(known.requests_in(one));
+                    if !held.iter().any(|id| is_of_requests(id)) {
+                        continue;
+                    }
                 }
                 let id = format!("code:{path}:{}", one.function);
                 let id = id.trim_end_matches(':').to_owned();
@@ -125,6 +148,33 @@ impl OwnChanges {
 
 pub const FORK: &str = "fork";
 pub const UPSTREAM: &str = "upstream";
+
+fn texts(file: &[Statement]) -> impl Iterator<Item = &str> {
+    file.iter().map(|one| one.text.as_str())
+}
+
+fn is_in(at: &Place, one: &Statement) -> bool {
+    at.file == one.place.file && (one.place.line..=one.last_line).contains(&at.line)
+}
+
+fn is_of_requests(id: &str) -> bool {
+    id.starts_with("route:") || id.starts_with("input:")
+}
+
+/// The fork's new file that has most of the statements of one that it does not have any more.
+fn moved_to<'c>(
+    was: &BTreeSet<&str>,
+    base: &Code,
+    fork: &'c Code,
+) -> Option<(&'c RepoPath, &'c Vec<Statement>)> {
+    let shared = |(_, file): &(&RepoPath, &Vec<Statement>)| {
+        let here: BTreeSet<&str> = texts(file).collect();
+        was.intersection(&here).count()
+    };
+    let new = fork.iter().filter(|(path, _)| !base.contains_key(*path));
+    let moved = new.max_by_key(shared)?;
+    (shared(&moved) * 2 > was.len()).then_some(moved)
+}
 
 /// What is known of a fork's statements from its facts.
 struct ForkFacts<'a> {
@@ -169,15 +219,20 @@ impl<'a> ForkFacts<'a> {
 
     /// Whether another place may have the fact too, and do something else with it.
     fn may_be_elsewhere(&self, id: &str) -> bool {
-        id.starts_with("route:") || id.starts_with("input:") || self.is_one_use(id)
+        is_of_requests(id) || self.is_one_use(id)
     }
 
     /// The fork's own facts that a statement holds.
     fn facts_in(&self, one: &Statement) -> BTreeSet<String> {
-        let lines = one.place.line..=one.last_line;
-        let is_held = |at: &Place| at.file == one.place.file && lines.contains(&at.line);
-        let held = self.places.iter().filter(|(_, at)| is_held(at));
+        let held = self.places.iter().filter(|(_, at)| is_in(at, one));
         held.map(|(id, _)| (*id).to_owned()).collect()
+    }
+
+    /// The requests that a statement makes.
+    fn requests_in(&self, one: &Statement) -> impl Iterator<Item = String> {
+        let routes = self.facts.area("route");
+        let here = routes.filter(|(_, fact)| fact.places.iter().any(|at| is_in(at, one)));
+        here.map(|(route, _)| format!("route:{route}"))
     }
 
     /// Whether a statement that holds no fact is judged with the variables that it names: a
@@ -211,8 +266,12 @@ pub fn judge_all(
     tree: &dyn Tree,
 ) -> Result<Vec<Item>> {
     let mut items = judge(old, new);
+    let own = base.into_iter().flat_map(|base| &base.own);
+    items.extend(own.filter_map(|id| list_judged(id, new)));
     if let Some(base) = base.filter(|base| !base.code.is_empty()) {
-        let code = code_of(tree)?;
+        // What the build does not see does nothing there.
+        let mut code = code_of(tree)?;
+        code.retain(|path, _| !new.ignored.contains(&in_layout(&path.to_string())));
         let there = NewCode::of(&code);
         let kept = items.iter().filter(|item| item.verdict == Verdict::Kept);
         let kept: BTreeSet<String> = kept.map(|item| item.id.clone()).collect();
@@ -220,6 +279,50 @@ pub fn judge_all(
         items.extend(own.filter_map(|(id, code)| code.judged(id, &there, &kept)));
     }
     Ok(items)
+}
+
+/// What says where several packages come from and how they are built, and is all that a fork
+/// changed of them: by the id of that one change. What it took away is none.
+fn lists_with_options(
+    base: &Facts,
+    fork: &Facts,
+    differ: &BTreeSet<&String>,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let mut lists: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for id in differ.iter().filter(|id| id.starts_with("pip:")) {
+        let (Some(was), Some(is)) = (base.get(id), fork.get(id)) else {
+            continue;
+        };
+        if was.differing(is).all(|key| key == "index") {
+            let id_of_list = format!("{LIST}{}", is.get("index").unwrap_or_default());
+            lists.entry(id_of_list).or_default().insert((*id).clone());
+        }
+    }
+    lists.retain(|_, ids| ids.len() > 1);
+    lists
+}
+
+/// The beginning of the id of an option that is given for a list of packages.
+const LIST: &str = "pip:all with ";
+
+/// The first package that has the option of such a change.
+pub fn on_list<'f>(id: &str, facts: &'f Facts) -> Option<&'f Fact> {
+    let index = id.strip_prefix(LIST)?;
+    let mut packages = facts.area("pip").map(|(_, package)| package);
+    packages.find(|package| package.get("index").is_some_and(|all| all.contains(index)))
+}
+
+/// What became of an option that a fork gives for a list of packages.
+pub fn list_judged(id: &str, new: &Facts) -> Option<Item> {
+    let index = id.strip_prefix(LIST)?;
+    let fact = Fact::single("index", index.to_owned(), Vec::new());
+    if on_list(id, new).is_some() {
+        return Some(Item::new(id, Verdict::Kept, &fact, None));
+    }
+    let why =
+        format!("This fork installs its packages with `{index}`; the new worker's build does not.");
+    let help = "Install what needs it with that again, or record why nothing does.";
+    Some(Item::missing(id, &fact).why(why).help(help))
 }
 
 impl OwnCode {
@@ -230,7 +333,11 @@ impl OwnCode {
         let mut parts = id.split(':').skip(1);
         let path = parts.next().unwrap_or_default();
         let function = last_name(parts.next().unwrap_or_default());
-        let behind = self.behind.iter().filter(|(_, ids)| ids.is_subset(kept));
+        let is_there = |ids: &BTreeSet<String>| {
+            let mut requests = ids.iter().filter(|id| is_of_requests(id));
+            requests.any(|id| kept.contains(id)) || ids.is_subset(kept)
+        };
+        let behind = self.behind.iter().filter(|(_, ids)| is_there(ids));
         let statements = self.statements.iter().chain(behind.map(|(text, _)| text));
         let statements: Vec<&str> = statements.map(String::as_str).collect();
         if statements.is_empty() {
@@ -453,5 +560,57 @@ mod tests {
         let told = lost(&format!("    login('hf_{secret}')\n"), "");
         assert_eq!(told.len(), 1);
         assert!(!told[0].contains(secret), "{told:?}");
+    }
+
+    #[test]
+    fn what_a_fork_moved_is_compared_with_what_it_was() {
+        let base = "import os\n\n\ndef handler(job):\n    check(job)\n    value = os.getenv('A')\n    yield ask(job)\n";
+        let fork = base.replace("    yield", "    refuse(job, ALLOWED)\n    yield");
+        let facts = Facts::default();
+        for (path, count) in [("src/main.py", 1), ("lib/app/run.py", 1)] {
+            let base = Memory::new().with("src/handler.py", base);
+            let others = "def other(): ...\nother(1)\n";
+            let fork = Memory::new().with(path, &*fork).with("other.py", others);
+            let code = [&base, &fork].map(|tree| code_of(tree).unwrap());
+            let own = OwnChanges::default().with_code((&facts, &code[0]), (&facts, &code[1]));
+            let statements = &own.code[&format!("code:{path}:handler")].statements;
+            assert_eq!(statements, &["refuse(job, ALLOWED)"]);
+            assert_eq!(own.code.len(), count);
+        }
+    }
+
+    #[test]
+    fn an_option_for_all_packages_is_one_change() {
+        let worker = |list: &str| {
+            let docker = "FROM python:3.11\nCOPY . /\nRUN pip install -r requirements.txt\n";
+            let tree = Memory::new().with("Dockerfile", docker);
+            Facts::read(&tree.with("requirements.txt", list)).unwrap()
+        };
+        let base = worker("pandas\nray\nruff==1\n");
+        let index = "--extra-index-url https://example.com/whl";
+        let fork = worker(&format!("{index}\npandas\nray\nruff==2\n"));
+        let own = OwnChanges::of(&base, &fork, "abc").own;
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        let id = format!("pip:all with {index}");
+        assert_eq!(own, [&*id, "pip:ruff"]);
+        assert!(list_judged(&id, &base).is_some_and(|item| item.open));
+        assert!(list_judged(&id, &fork).is_some_and(|item| !item.open));
+        let own = OwnChanges::of(&fork, &base, "abc").own;
+        assert_eq!(own.len(), 1, "what it took away is no change of its own");
+    }
+
+    #[test]
+    fn what_a_request_says_beside_a_variable_is_looked_for() {
+        let base = "import os, requests, runpod\n\n\ndef handler(job):\n    key = os.getenv('KEY')\n    return requests.get('http://127.0.0.1:30000/v1/models')\n\n\nrunpod.serverless.start({'handler': handler})\n";
+        let fork = base.replace(
+            "/v1/models'",
+            "/v1/models', headers={'Authorization': os.getenv('KEY', 'a')}, timeout=3",
+        );
+        let trees = [base, &fork].map(|text| Memory::new().with("src/handler.py", text));
+        let facts = [&trees[0], &trees[1]].map(|tree| Facts::read(tree).unwrap());
+        let code = [&trees[0], &trees[1]].map(|tree| code_of(tree).unwrap());
+        let own = OwnChanges::of(&facts[0], &facts[1], "abc");
+        let own = own.with_code((&facts[0], &code[0]), (&facts[1], &code[1]));
+        assert_eq!(own.code["code:src/handler.py:handler"].behind.len(), 1);
     }
 }

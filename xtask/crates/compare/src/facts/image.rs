@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::unread::{digest, in_layout};
 use super::{ABSENT, FILES, Facts, IDLE, RUNS};
 use worker_files::dockerfile::{Image, Named, expand};
+use worker_files::ignore::Ignore;
 use worker_files::packages::{BREAKS_SYSTEM, Manager};
 use worker_files::{Package, WorkerInterface};
 use xtask_core::layout::{CORE_FILES, CORE_OPTIONAL, OWN, RETIRED, TOOL};
@@ -269,6 +270,18 @@ struct Held<'t> {
     files: Vec<String>,
     /// The file, or the first one of the folder.
     first: &'t RepoPath,
+}
+
+/// The files that `.dockerignore` keeps from the build.
+pub(super) fn ignored(tree: &dyn Tree) -> anyhow::Result<BTreeSet<String>> {
+    let path = RepoPath::from(".dockerignore");
+    let entry = tree.entries().get(&path);
+    if !entry.is_some_and(|entry| entry.mode.is_file()) {
+        return Ok(BTreeSet::new());
+    }
+    let ignore = Ignore::read(&tree.read(&path)?);
+    let files = tree.entries().keys().filter(|path| ignore.excludes(path));
+    Ok(files.map(|path| in_layout(&path.to_string())).collect())
 }
 
 /// The files that a COPY takes. Empty files hold nothing that could be lost.

@@ -269,6 +269,8 @@ pub struct Facts {
     pub sglang: Option<String>,
     /// What of the worker has no effect, and so is no fact; in words.
     pub passed_over: Option<String>,
+    /// The files that the builder is not given, by the names that facts of COPY have.
+    pub ignored: BTreeSet<String>,
 }
 
 impl Facts {
@@ -286,6 +288,7 @@ impl Facts {
         facts.add_image(&interface, tree);
         facts.add_build(&interface);
         facts.add_hub(&interface);
+        facts.ignored = image::ignored(tree)?;
         Ok(facts)
     }
 

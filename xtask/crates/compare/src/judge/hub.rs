@@ -1,7 +1,7 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
 use super::super::facts::{Fact, Facts};
-use super::variables::{same_value, show};
+use super::variables::{env_line, same_value, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use xtask_core::sglang;
 
@@ -106,6 +106,7 @@ impl<'a> Judge<'a> {
                     .why(format!("It follows the variable {name} itself."))
                     .part_of(env)
             }
+            None if !is_read && sglang::reads(name) => self.inherited(name, gone, old),
             None if !is_read => gone
                 .why("The old form offered it, although the old worker's code never read it; the new form doesn't, and the new worker doesn't read it either.")
                 .help(format!(
@@ -117,6 +118,30 @@ impl<'a> Judge<'a> {
             _ => gone
                 .why("Nobody can set it in the Hub's form any more.")
                 .help(declare),
+        }
+    }
+
+    /// A variable of the old form that the server and its libraries take from the environment.
+    fn inherited(&self, name: &str, gone: Item, old: &Fact) -> Item {
+        let default = self.old.attribute(&format!("hub:{name}.default"), "value");
+        let given = default
+            .or(old.get("fixed"))
+            .filter(|given| !given.is_empty());
+        let set = self.new.attribute(&format!("image:{name}"), "value");
+        match given {
+            Some(given) if set.is_some_and(|set| same_value(set, given)) => {
+                let mut kept = gone;
+                kept.keep("The new image sets it to what the old form gave.");
+                kept
+            }
+            Some(given) => {
+                let line = env_line(name, given).unwrap_or_else(|| format!("Set {name} in the image"));
+                gone.why(format!("SGLang and its libraries inherit it; new endpoints had `{given}` from the form, and have nothing now."))
+                    .help(format!("{line} sets it for all; or declare it in hub.json, or record why not."))
+            }
+            None => gone
+                .why("SGLang and its libraries still inherit it, but nobody can set it in the Hub's form any more.")
+                .help(format!("Declare {name} in hub.json, or record why not.")),
         }
     }
 

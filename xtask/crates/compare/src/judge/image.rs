@@ -64,6 +64,11 @@ impl Judge<'_> {
             if item.open && lists[0].contains(file) && !is_needed {
                 item.keep("What it lists is judged package by package.");
             }
+            if item.open && facts.ignored.contains(name) {
+                item.why += " `.dockerignore` leaves it out of the build.";
+                item.help =
+                    format!("Let it in with `!{name}` there and copy it again, or record why not.");
+            }
             let Some(new) = facts.get(&id) else { continue };
             if let (Some(was), Some(is)) = (old.get("to"), new.get("to"))
                 && was != is
@@ -195,6 +200,43 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether the new image's `SGLang` is one that the old worker's requirement allows. A release
+    /// that the old worker ran is compared with the new one.
+    fn allows(&self, package: &Fact) -> bool {
+        let Some(is) = self.new.sglang.as_deref() else {
+            return true;
+        };
+        let spec = package.get("spec").unwrap_or_default();
+        let spec = spec.rsplit(']').next().unwrap_or(spec);
+        let spec = spec.split(';').next().unwrap_or(spec);
+        spec.split(',').all(|limit| {
+            let limit = limit.trim();
+            let version = limit.trim_start_matches(['=', '<', '>', '~', '!']).trim();
+            let order = sglang::order(is, version);
+            let series = version.strip_suffix(".*");
+            let is_in = |series: &str| {
+                is.strip_prefix(series)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            };
+            let is_it = series.map_or(order.is_eq(), is_in);
+            match &limit[..limit.len() - version.len()].trim_end() {
+                &"==" | &"===" => is_it || self.old.sglang.as_deref() == Some(version),
+                &"!=" => !is_it,
+                &">=" => order.is_ge(),
+                &"<=" => order.is_le(),
+                &">" => order.is_gt(),
+                &"<" => order.is_lt(),
+                &"~=" => {
+                    order.is_ge()
+                        && version
+                            .rsplit_once('.')
+                            .is_none_or(|(series, _)| is_in(series))
+                }
+                _ => true,
+            }
+        })
+    }
+
     fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact, on_sglang: bool) -> Item {
         let kept = Item::new(id, Verdict::Kept, old, None);
         let changed = Item::new(id, Verdict::Changed, old, None);
@@ -210,6 +252,9 @@ impl Judge<'_> {
             Some(build) => changed
                 .why(format!("It was installed from {build}; {brought} as released."))
                 .help("Install that build again, or record that the release has what it was for."),
+            None if is_brought && name == "sglang" && !self.allows(old) => changed
+                .why(format!("It was installed as `{}`; the new image has {}.", old.get("spec").unwrap_or_default(), self.sglang))
+                .help("Install a release that this allows, or record that this one is meant."),
             None if is_brought && matches!(name, "sglang" | "flashinfer") => {
                 kept.why(format!("{brought}, at the version that the base image names."))
             }

@@ -293,7 +293,7 @@ impl<'a> Judge<'a> {
         let known = match self.tables.as_slice() {
             // A name for short stays what it was for all that is known.
             [] => Table::newest().flag(flag),
-            tables => tables.iter().find_map(|table| table.flag(flag)),
+            tables => tables.iter().find_map(|table| known(*table, flag)),
         };
         known.map_or(flag, |(name, _)| name)
     }
@@ -314,7 +314,8 @@ impl<'a> Judge<'a> {
     /// Whether the pinned release takes this flag, under this very name; `None` where its known
     /// neighbours disagree, or nothing is pinned.
     fn takes(&self, flag: &str) -> Option<bool> {
-        let mut takes = self.tables.iter().map(|table| table.flag(flag).is_some());
+        let tables = self.tables.iter();
+        let mut takes = tables.map(|table| known(*table, flag).is_some());
         let first = takes.next()?;
         ((first || !self.is_newer) && takes.all(|other| other == first)).then_some(first)
     }
@@ -322,7 +323,7 @@ impl<'a> Judge<'a> {
     /// Whether the pinned release surely refuses this value.
     fn refuses(&self, flag: &str, value: &str) -> bool {
         let refuses = |table: &Table| {
-            let known = table.flag(flag);
+            let known = known(*table, flag);
             known.is_some_and(|(_, flag)| !flag.is_switch() && !flag.accepts(value))
         };
         !self.is_newer && !self.tables.is_empty() && self.tables.iter().all(refuses)
@@ -331,7 +332,7 @@ impl<'a> Judge<'a> {
     /// What `SGLang` itself does without the flag, as text; `None` where that is not known.
     fn own_default(&self, flag: &str) -> Option<String> {
         let mut defaults = self.tables.iter().map(|table| {
-            let (_, flag) = table.flag(flag)?;
+            let (_, flag) = known(*table, flag)?;
             Some(match &flag.default {
                 Value::String(text) => text.clone(),
                 Value::Null => String::new(),
@@ -371,6 +372,11 @@ impl<'a> Judge<'a> {
             renamed.unwrap_or_else(|| Item::missing(id, old).why(missing).help(help))
         });
     }
+}
+
+/// A flag of a release by its name, or by the beginning of it that its parser takes.
+fn known(table: Table, flag: &str) -> Option<(&'static str, &'static sglang::Flag)> {
+    table.flag(flag).or_else(|| table.abbreviated(flag))
 }
 
 fn attribute<'f>(fact: Side<'f>, key: &str) -> Option<&'f str> {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{Fact, Facts, LEFT_OUT};
-use super::variables::same_value;
-use super::{Item, Judge, Verdict, api, difference};
+use super::variables::{env_line, same_value, show};
+use super::{Item, Judge, Side, Verdict, api, difference, few};
 use worker_files::python::{COMPUTED, FROM, HEADER, NO_BODY, said_of_part};
 use xtask_core::output::cut;
 
@@ -68,8 +68,19 @@ impl Judge<'_> {
         );
         let server = differ("server", |was, is| is.is_empty() || was == is);
         item.add_changes(server, "Ask the same server, or record why another one.");
-        item.add_changes(lost_body(old, new), "Send it again, or record why not.");
+        let lost = lost_body(old, new, &self.set_in(new));
+        item.add_changes(lost, "Send it again, or record why not.");
         item
+    }
+
+    /// What the new handler puts into the parts of the job's input that a request sends as a whole.
+    fn set_in(&self, route: &Fact) -> Vec<String> {
+        let wholes = lines(route, "body").filter_map(whole_body);
+        let within = |whole: String| {
+            let set = self.new.area("input").filter(|(_, fact)| fact.has("set"));
+            set.filter_map(move |(path, _)| Some(path.strip_prefix(&*whole)?.to_owned()))
+        };
+        wholes.flat_map(within).collect()
     }
 
     fn input_kept(&self, path: &str, id: &str, old: &Fact, new: &Fact) -> Item {
@@ -132,10 +143,47 @@ impl Judge<'_> {
         ] {
             let is_new = self.old.has("serverless:handler") && !self.old.has(id);
             if let Some(new) = self.new.get(id).filter(|_| is_new) {
-                let item = Item::new(id, Verdict::Changed, None, new);
-                self.push(item.why(why).help(help));
+                let item = Item::new(id, Verdict::Changed, None, new)
+                    .why(why)
+                    .help(help);
+                let is_modifier = id.ends_with("modifier");
+                let by = is_modifier.then(|| self.jobs_at_a_time(id, "1", None, new));
+                let kept = by.flatten().filter(|item| !item.open);
+                self.push(kept.unwrap_or(item));
             }
         }
+    }
+
+    /// How many jobs the new worker takes at a time, where a variable of its own decides that and a
+    /// number did. `None` where that is not so.
+    fn jobs_at_a_time<'f>(
+        &self,
+        id: &str,
+        was: &str,
+        old: impl Into<Side<'f>>,
+        new: &'f Fact,
+    ) -> Option<Item> {
+        let is_it = |(name, fact): &(&str, &Fact)| {
+            name.contains("CONCURREN") && fact.is_reached() && !fact.has("flag")
+        };
+        let mut variables = self.new.area("env").filter(is_it);
+        let (name, fact) = variables.next()?;
+        if new.has("value") || was.parse::<u32>().is_err() || variables.next().is_some() {
+            return None;
+        }
+        let set = self.new.attribute(&format!("image:{name}"), "value");
+        let is = set.or(fact.get("default"));
+        if is.is_some_and(|is| same_value(was, is)) {
+            let kept = Item::new(id, Verdict::Kept, old, new);
+            return Some(kept.why(format!("{name} says so now.")));
+        }
+        let why = format!(
+            "It was always `{was}`; now {name} decides, {} by default.",
+            show(is)
+        );
+        let line = env_line(name, was)?;
+        let item = Item::new(id, Verdict::Changed, old, new).why(why);
+        Some(item.help(format!("{line} sets it as before; or record why not.")))
     }
 
     /// What results hold, which routes the worker serves itself, and which models it loads.
@@ -149,12 +197,14 @@ impl Judge<'_> {
             ("result", "The handler's result doesn't have it any more."),
             ("serves", "The new worker doesn't serve this route."),
         ] {
-            self.judge_area(area, |_, name, id, old, new| match new {
+            self.judge_area(area, |judge, name, id, old, new| match new {
                 // What only the new function has takes nothing away.
                 Some(new) => {
                     let keys = ["value", "numbers"];
                     let keys = &keys[..if old.has("numbers") { 2 } else { 1 }];
-                    Self::kept_or_changed(id, old, new, Some(keys))
+                    let was = old.get("value").filter(|_| name == "concurrency_modifier");
+                    let by = was.and_then(|was| judge.jobs_at_a_time(id, was, old, new));
+                    by.unwrap_or_else(|| Self::kept_or_changed(id, old, new, Some(keys)))
                 }
                 None if name.ends_with("()") => Item::missing(id, old)
                     .why("The new worker doesn't call this function of RunPod's SDK.")
@@ -194,6 +244,10 @@ impl Judge<'_> {
         let (whole, body, name) = whole_of(path);
         let picks = |name: &&str| self.new.has(&format!("input:{body}.{name}"));
         let mut routes = self.new.area("route");
+        // What `/generate` takes stands there.
+        if body == "sampling_params" && self.sent.contains("{input}") {
+            return true;
+        }
         api::takes(name)
             && (self.sent.contains(&whole)
                 || body == "openai_input"
@@ -310,6 +364,12 @@ fn still_holds(part: &str, is: &BTreeSet<&str>) -> bool {
     let said = is.iter().filter_map(|line| said_of_part(line));
     let now = || said.clone().filter(|(own, ..)| *own == name);
     let mut froms = now().filter(|(_, own, _)| *own == FROM);
+    // Where all that a job gives is sent, its keys keep their names, and nothing is fixed.
+    let mut wholes = is.iter().filter_map(|line| whole_body(line)).peekable();
+    if wholes.peek().is_some() && !is_said(name, is) {
+        let same = |key: &str| wholes.clone().any(|whole| format!("{whole}{name}") == key);
+        return rest == COMPUTED || mark == FROM && rest.split(" or ").any(same);
+    }
     let of_name = is.iter().filter_map(|line| line.strip_prefix(name));
     let mut fixed = of_name.filter_map(|rest| rest.strip_prefix('='));
     if mark == FROM {
@@ -328,6 +388,22 @@ fn still_holds(part: &str, is: &BTreeSet<&str>) -> bool {
     let is_more = now().any(|(_, own, longer)| own == mark && longer.starts_with(rest));
     let is_other = is_other_text || froms.next().is_some() || now().any(|(_, own, _)| own == mark);
     rest == COMPUTED || is_more || !is_other
+}
+
+/// What stands before the keys of a part of the job's input that is sent as a whole.
+fn whole_body(line: &str) -> Option<String> {
+    let path = line.strip_prefix("{input")?.strip_suffix('}')?;
+    let path = path.strip_prefix('.').map(|path| format!("{path}."));
+    Some(path.unwrap_or_default())
+}
+
+/// Whether anything is said of a part of a body, of what holds it, or of what it holds.
+fn is_said(name: &str, is: &BTreeSet<&str>) -> bool {
+    let mut owners = std::iter::successors(Some(name), |name| Some(name.rsplit_once('.')?.0));
+    owners.any(|owner| {
+        let mut rests = is.iter().filter_map(|line| line.strip_prefix(owner));
+        rests.any(|rest| rest.is_empty() || rest.starts_with(['=', ' ', '{']))
+    }) || is.iter().any(|line| line.starts_with(&format!("{name}.")))
 }
 
 pub fn sent(facts: &Facts) -> BTreeSet<String> {
@@ -365,7 +441,7 @@ fn lost_words(old: &Fact, new: &Fact) -> Option<String> {
 }
 
 /// What the requests of a route held and hold no longer, where both are known.
-fn lost_body(old: &Fact, new: &Fact) -> Option<String> {
+fn lost_body(old: &Fact, new: &Fact, set: &[String]) -> Option<String> {
     let has = |fact: &Fact, part| lines(fact, "body").any(|line| line == part);
     if old.has("body") && !has(old, NO_BODY) && has(new, NO_BODY) {
         return Some("A request of the new worker has no body.".to_owned());
@@ -380,7 +456,8 @@ fn lost_body(old: &Fact, new: &Fact) -> Option<String> {
         }
     }
     let parts = |fact| lines(fact, "body").filter(|line| !is_header(line));
-    let lost = lost_parts(parts(old), parts(new));
+    let set = set.iter().map(String::as_str);
+    let lost = lost_parts(parts(old), parts(new).chain(set));
     lost.map(|lost| format!("Its requests no longer hold {lost}."))
 }
 
@@ -421,5 +498,5 @@ fn lost_parts<'a>(
     let lost: Vec<String> = lost
         .map(|part| format!("`{}`", cut(part, LONGEST)))
         .collect();
-    (!lost.is_empty() && !is.contains(COMPUTED)).then(|| lost.join(", "))
+    (!lost.is_empty() && !is.contains(COMPUTED)).then(|| few(&lost, 4))
 }

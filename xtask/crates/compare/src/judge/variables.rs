@@ -261,6 +261,23 @@ impl<'a> Judge<'a> {
         (is_news && !new.contains('$')).then_some(new)
     }
 
+    /// A switch with the one value that it passed, for a variable that is the flag's value.
+    fn with_value(&self, old: &Fact, new: &Fact) -> Fact {
+        let mut fact = old.clone();
+        if old.get("how") == Some("switch") && new.get("how") == Some("value") {
+            let flag = format!("flag:{}", old.get("flag").unwrap_or_default());
+            let value = self.old.attribute(&flag, "value");
+            let is_on = old.get("default").is_some_and(|text| is_on(old, text));
+            fact.value
+                .retain(|key, _| !matches!(key.as_str(), "default" | "how"));
+            let value = value
+                .filter(|_| is_on)
+                .map(|value| ("default".to_owned(), value.to_owned()));
+            fact.value.extend(value);
+        }
+        fact
+    }
+
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
         let gone = Item::missing(id, old);
         if !old.is_reached() {
@@ -299,8 +316,12 @@ impl<'a> Judge<'a> {
         };
         let same_role = live
             .filter(|(_, fact)| fact.get("flag").is_some_and(|f| self.same_flag(flag, f)))
-            // Of several names for one flag, the one that nobody had yet is the new name.
-            .min_by_key(|(other, _)| (self.old.variable(other).is_some(), other.len()));
+            // Of several names for one flag, the one that nobody had yet is the new name, and first
+            // the one that the form offers.
+            .min_by_key(|(other, _)| {
+                let is_offered = self.new.has(&format!("hub:{other}"));
+                (self.old.variable(other).is_some(), !is_offered, other.len())
+            });
         if let Some((other, fact)) = same_role {
             let driven = fact.get("flag").unwrap_or(flag);
             let role = if driven == flag {
@@ -312,7 +333,7 @@ impl<'a> Judge<'a> {
             return Item::new(id, Verdict::Renamed, old, fact)
                 .now(format!("env:{other}"))
                 .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads only {other}."))
-                .help(for_both(name, old, other, fact));
+                .help(for_both(name, &self.with_value(old, fact), other, fact));
         }
         if let Some(item) = self.flag_retired(flag, id, old) {
             return item;
@@ -367,7 +388,7 @@ fn for_both(name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
 
 /// The line of a Dockerfile that sets a variable; nothing for what a shell works out at the start.
 pub fn env_line(name: &str, value: &str) -> Option<String> {
-    if value.contains("$(") || value.contains('`') {
+    if ["$(", "`", ALSO].iter().any(|part| value.contains(part)) {
         return None;
     }
     let is_plain = |c: char| !c.is_whitespace() && !"\"'\\".contains(c);

@@ -7,10 +7,11 @@ use anstyle::{AnsiColor, Style};
 
 use super::super::accepted::withdrawal;
 use super::super::entries::Entry;
-use super::super::facts::value;
+use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict, few};
 use super::super::own_changes::{FORK, UPSTREAM};
 use super::{Report, places};
+use xtask_core::output::cut;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -24,6 +25,33 @@ fn style(verdict: Verdict) -> Style {
         Verdict::Kept => AnsiColor::Green,
     };
     Style::new().bold().fg_color(Some(color.into()))
+}
+
+/// How many columns the text has, where a word of it is not longer.
+const WIDTH: usize = 80;
+
+/// A text in lines that begin with as many spaces.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let wide = word.chars().count();
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + wide < WIDTH => *line += &format!(" {word}"),
+            _ => lines.push(format!("{:indent$}{word}", "")),
+        }
+    }
+    lines.join("\n")
+}
+
+/// The value of a fact and where it is, for the rest of a line.
+fn in_line(fact: &Fact, width: usize) -> (String, String) {
+    const SHORTEST: usize = 24;
+    let value = value(fact);
+    let fits = |places: &String| value.chars().count() + places.chars().count() + 2 <= width;
+    let some = Some(places(Some(fact), 3)).filter(fits);
+    let places = some.unwrap_or_else(|| places(Some(fact), 1));
+    let room = width.saturating_sub(places.chars().count() + 3);
+    (cut(&value, room.max(SHORTEST)), places)
 }
 
 impl Report {
@@ -77,11 +105,13 @@ impl Report {
         out
     }
 
-    /// What is open, the most harmful first: ten entries in full, a line for each of the others. Of
+    /// What is open, the most harmful first: up to ten entries in full, a line for each of the others. Of
     /// a fork its own changes come first, and of upstream's decisions only those are told in full
     /// that break endpoints.
     fn entries(&self, out: &mut String) {
         const IN_FULL: usize = 10;
+        // So that about a hundred lines hold all.
+        const LAST_LINE: usize = 72;
         const BREAKS: [&str; 3] = ["env", "input", "route"];
         let of = |id: &str| self.items.iter().find(|item| item.id == id);
         let entries = self.by_cause();
@@ -95,7 +125,8 @@ impl Report {
                 let _ = writeln!(out, "\n{BOLD}{}{BOLD:#}", self.heading(origin));
             }
             let is_folded = origin == Some(UPSTREAM) && !BREAKS.contains(&item.area());
-            if entry.rank <= IN_FULL && !is_folded || self.all {
+            let is_early = entry.rank <= IN_FULL && out.lines().count() < LAST_LINE;
+            if is_early && !is_folded || self.all {
                 self.item(out, item, &entry.members[1..]);
                 is_list = false;
                 continue;
@@ -146,7 +177,8 @@ impl Report {
         };
         let _ = writeln!(out, "\n{BOLD}{are}:{BOLD:#}");
         for (reason, ids) in reasons {
-            let _ = writeln!(out, "  {}\n    {DIM}{reason}{DIM:#}", ids.join(", "));
+            let (ids, reason) = (wrapped(&ids.join(", "), 2), wrapped(reason, 4));
+            let _ = writeln!(out, "{ids}\n{DIM}{reason}{DIM:#}");
         }
         let take = self.commands.task("compare", "--accept-upstream");
         let _ = writeln!(out, "Look at them, and take them with:\n  {take}");
@@ -175,7 +207,11 @@ impl Report {
         let width = if self.upstream.is_some() { 8 } else { 3 };
         for (side, fact) in self.sides(item) {
             if let Some(fact) = fact {
-                let (value, places) = (value(fact), places(Some(fact), 3));
+                let is_upstreams = side == "upstream" && item.new.as_ref() == Some(fact);
+                if is_upstreams {
+                    continue;
+                }
+                let (value, places) = in_line(fact, WIDTH - width - 3);
                 let gap = if value.is_empty() { "" } else { "  " };
                 let _ = write!(out, "  {DIM}{side:width$}{DIM:#} {value}");
                 let _ = writeln!(out, "{gap}{DIM}{places}{DIM:#}");
@@ -184,15 +220,19 @@ impl Report {
             }
         }
         if !item.why.is_empty() {
-            let _ = writeln!(out, "  {}", item.why);
+            let _ = writeln!(out, "{}", wrapped(&item.why, 2));
         }
         if let Some(reason) = &item.reason {
             let _ = writeln!(out, "  {BOLD}reason{BOLD:#}: {reason}");
         } else if item.open && !item.help.is_empty() {
-            let _ = writeln!(out, "  {BOLD}help{BOLD:#}: {}", item.help);
+            let help = wrapped(&format!("help: {}", item.help), 2);
+            let bold = format!("{BOLD}help{BOLD:#}:");
+            let _ = writeln!(out, "{}", help.replacen("help:", &bold, 1));
         }
         if !parts.is_empty() {
-            let with_it = few(parts, 6);
+            let fits = |names: &String| "  with it: ".len() + names.chars().count() <= WIDTH;
+            let with_it = (1..=6).rev().map(|most| few(parts, most)).find(fits);
+            let with_it = with_it.unwrap_or_else(|| few(parts, 1));
             let _ = writeln!(out, "  {DIM}with it: {with_it}{DIM:#}");
         }
     }
