@@ -20,7 +20,8 @@ fn refused(prepare: impl FnOnce(&Repo), what: &str, help: &str) {
 fn changes_that_are_not_committed() {
     let many: Vec<String> = (10..20).map(|number| format!("many/{number}")).collect();
     let many = format!("{}\n  … and 10 more", many.join("\n  "));
-    let cases: [(&dyn Fn(&Repo), &str); 3] = [
+    type Prepare<'a> = &'a dyn Fn(&Repo);
+    let cases: [(Prepare<'_>, &str); 3] = [
         (
             &|worker| {
                 worker.append("src/engine.py", "# changed\n");
