@@ -59,12 +59,14 @@ impl Judge<'_> {
         };
         let own = self.own_default(flag);
         let is_same = |is: Option<&str>| is.is_some_and(|is| same_value(was, is));
+        // Which of several values is passed is judged with what decides on them.
+        let parts = |text: &str| text.split(ALSO).map(str::to_owned).collect::<BTreeSet<_>>();
+        let has_same_parts = new.get("value").map(parts) == Some(parts(was));
+        if has_same_parts && (old.has("from") || new.has("from") && was.contains(ALSO)) {
+            return kept;
+        }
         if let Some(from) = old.get("from") {
-            let parts = |text: &str| text.split(ALSO).map(str::to_owned).collect::<BTreeSet<_>>();
-            if new.get("value").map(parts) == Some(parts(was))
-                || old.get("through") != Some(was)
-                || is_same(new.get("value").or(own.as_deref()))
-            {
+            if old.get("through") != Some(was) || is_same(new.get("value").or(own.as_deref())) {
                 return kept;
             }
             return changed
@@ -130,6 +132,13 @@ impl Judge<'_> {
         });
         let how = fact.get("interpreted").unwrap_or_default();
         let words = effects.as_deref().or(fact.get("on")).unwrap_or_default();
+        // An empty value is greater than no number, and fits no pattern.
+        let fails = words.starts_with("-gt ")
+            || words.starts_with("=~ ")
+            || words.starts_with("((") && words.contains('>');
+        if set.is_empty() && fails && !words.contains(" or ") {
+            return false;
+        }
         let is_odd =
             |text: &str| text.contains("or ") || text.contains(['<', '>', '~', '*', '-', '|', '$']);
         if !is_switch(fact)
