@@ -144,13 +144,14 @@ fn effects(flags: &[FlagGiven], name: &str) -> Option<String> {
 
 /// The attributes that older readers did not see, or saw too little of to compare them, by area;
 /// without one, of all areas.
-const UNSEEN: [(&str, &str); 10] = [
+const UNSEEN: [(&str, &str); 11] = [
     (
         "",
         "required interpreted fallbacks reached index min max true false platform undefaulted set passed effects",
     ),
-    ("env", "at_start used"),
+    ("env", "at_start used on"),
     ("flag", "form"),
+    ("image", "absent"),
     ("input", "default limits words text refused used"),
     ("route", "server body timeout"),
     ("serverless", "numbers"),

@@ -6,7 +6,7 @@
 use super::InputKey;
 use super::api::normal;
 use super::eval::Reader;
-use super::scope::Bound;
+use super::scope::{Binding, Bound};
 use super::syntax::{Node, is_among, last_part};
 use super::value::Val;
 use crate::{Hides, add_value};
@@ -296,7 +296,17 @@ impl<'t> Reader<'t> {
         let (Some(left), Some(right)) = (node.field("left"), node.field("right")) else {
             return;
         };
+        // What a function puts into a value of its own goes where that goes.
+        let name = left
+            .field("value")
+            .filter(|name| left.is("subscript") && name.is("identifier"));
+        let found = name.and_then(|name| self.program.lookup(name, name.text()));
+        let is_local = found.is_some_and(|(scope, bindings)| {
+            let is_parameter = |it: &Binding| matches!(it.what, Bound::Parameter(_));
+            scope.is("function_definition") && !bindings.iter().any(is_parameter)
+        });
         if left.is_any("attribute subscript")
+            && !is_local
             && self.value(right).holds_whole_input()
             && !self.value(left).holds_whole_input()
         {
