@@ -34,13 +34,11 @@ pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
     // Only one run holds the lock, so a killed run left what has the label now.
     let label = label(root);
     engine.sweep(&label)?;
-    let cached = engine.build_cache()?;
     let outcome = build_and_test(root, &engine, &label);
     progress::at("removing what was built");
     let tidied = engine.sweep(&label);
-    let pruned = engine.prune_build_cache(&cached);
     let mut outcome = outcome?;
-    for error in [tidied, pruned].into_iter().filter_map(Result::err) {
+    if let Err(error) = tidied {
         outcome.fail(&format!("{error:#}\n"));
     }
     Ok(outcome)

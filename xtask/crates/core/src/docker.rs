@@ -4,7 +4,6 @@
 //! that lacks `RUN --mount`. Older clients have `BuildKit` built in. Both kinds can be on one PATH,
 //! so this takes the first that can build.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -102,33 +101,6 @@ impl Engine {
         }
         // Prune removes images before the images that they are built on.
         self.output(&["image", "prune", "--all", "--force", "--filter", &filter])?;
-        Ok(())
-    }
-
-    pub fn build_cache(&self) -> Result<BTreeSet<String>> {
-        let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
-        let ids = self.output(&["system", "df", "--verbose", "--format", format])?;
-        let ids = String::from_utf8_lossy(&ids);
-        Ok(ids.split_whitespace().map(str::to_owned).collect())
-    }
-
-    /// Removes what the build cache holds beyond `kept`.
-    pub fn prune_build_cache(&self, kept: &BTreeSet<String>) -> Result<()> {
-        // Docker removes a record once nothing is built on it, so each round frees the next ones.
-        const ROUNDS: usize = 40;
-        let mut before = usize::MAX;
-        for _ in 0..ROUNDS {
-            let all = self.build_cache()?;
-            let added: Vec<&String> = all.difference(kept).collect();
-            if added.is_empty() || added.len() >= before {
-                break;
-            }
-            before = added.len();
-            for id in added {
-                let filter = format!("id={id}");
-                self.output(&["builder", "prune", "--all", "--force", "--filter", &filter])?;
-            }
-        }
         Ok(())
     }
 }
