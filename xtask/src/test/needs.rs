@@ -57,8 +57,8 @@ impl Need {
                 "there is no Chromium on PATH\ninstall it: apt-get install chromium",
             ),
             Self::Git => {
-                let checked = Git::find().and_then(|git| git.check_version());
-                return checked.map(|()| None).map_err(|error| format!("{error:#}"));
+                let checked = Git::find();
+                return checked.map(|_| None).map_err(|error| format!("{error:#}"));
             }
             Self::Docker => {
                 let found = Engine::find();

@@ -569,7 +569,7 @@ fn what_still_points_at_a_path_that_moved_is_listed() {
         "  .github/workflows/docker_buildandpush.yml:8:10 `builder/requirements.txt` is now \
          `outdated/builder/requirements.txt`\n",
         "    instead: requirements.txt\n",
-        ": the new Dockerfile declares no argument MODEL_NAME\n",
+        "line 1: the new Dockerfile does not declare what goes here; ",
         "    -    MODEL_NAME          = \"\"\n",
         "  tests/test_utils.py:1:6 the module `src.utils` is gone\n",
         "    instead: utils\n",

@@ -24,7 +24,6 @@ fn untracked_and_ignored_files_stay_and_are_named() {
         .migrate(MIGRATE)
         .done()
         .says("\nStays where it is, because git does not track it\n")
-        .says("\n  .env\n")
         .says("\n  src/__pycache__\n")
         .says("\n  src/scratch.txt\n");
     assert_eq!(worker.read("src/__pycache__/engine.pyc"), "cached");
@@ -84,8 +83,7 @@ fn an_ignored_file_where_a_folder_must_be() {
             worker.commit("chore: ignore public");
             worker.write("public", "mine\n");
         },
-        "public: is not a directory, and git does not track it; public/worker-sglang_banner.png needs \
-         it to be one",
+        "public: is not a directory; public/worker-sglang_banner.png needs it to be one",
     );
 }
 
@@ -118,12 +116,11 @@ fn an_untracked_link_is_not_written_through() {
     for (link, line) in [
         (
             "public",
-            "public: is not a directory, and git does not track it; public/worker-sglang_banner.png \
-             needs it to be one",
+            "public: is not a directory; public/worker-sglang_banner.png needs it to be one",
         ),
         (
             ".runpod",
-            ".runpod: is not a directory, and git does not track it; .runpod/hub.json needs it to be one",
+            ".runpod: is not a directory; .runpod/hub.json needs it to be one",
         ),
         (
             "engine.py",
@@ -545,14 +542,11 @@ fn of_kind<'a>(lab: &'a Lab, kind: &str) -> Option<Repo<'a>> {
     let options: &[&str] = match kind {
         "sha256" => &["--object-format=sha256"],
         "reftable" if !lab.git_knows_reftable() => return None,
-        // What such a checkout hides, git tells from 2.41 on.
-        "sparse" if !lab.git_is_at_least((2, 41)) => return None,
         "reftable" => &["--ref-format=reftable"],
         _ => &[],
     };
     let worker = lab.init("worker", options);
     crate::support::copy(&crate::support::example("legacy"), &worker.path);
-    worker.write("hidden/large.bin", "not checked out\n");
     worker.commit("feat: a worker of the legacy layout");
     match kind {
         "split index" => drop(worker.git(&["update-index", "--split-index"])),
@@ -561,10 +555,6 @@ fn of_kind<'a>(lab: &'a Lab, kind: &str) -> Option<Repo<'a>> {
         "packed" => {
             worker.git(&["gc", "--quiet"]);
             worker.git(&["pack-refs", "--all"]);
-        }
-        "sparse" => {
-            let patterns = ["/*", "!/hidden/"];
-            worker.git(&[&["sparse-checkout", "set", "--no-cone"], &patterns[..]].concat());
         }
         "worktree" => {
             worker.git(&["worktree", "add", "--quiet", "-b", "linked", "../linked"]);
@@ -575,14 +565,13 @@ fn of_kind<'a>(lab: &'a Lab, kind: &str) -> Option<Repo<'a>> {
     Some(worker)
 }
 
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 7] = [
     "sha256",
     "reftable",
     "split index",
     "untracked cache",
     "old index",
     "packed",
-    "sparse",
     "worktree",
 ];
 

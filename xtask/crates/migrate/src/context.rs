@@ -5,9 +5,8 @@ use anyhow::Result;
 use super::incoming::Bundle;
 use worker_files::Source;
 use worker_files::dockerfile;
-use worker_files::ignore::Ignore;
 use worker_files::python::{imports, module_name};
-use xtask_core::layout;
+use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Entries, RepoPath, Tree};
 
 /// What a person should fix before building the new image. `result` is the repository as the
@@ -26,18 +25,6 @@ pub fn notes(
     let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
     let there = |path: &RepoPath| result.entries().contains_key(path);
     let mut notes = Vec::new();
-    if let Some(ignore) = result.read_file(".dockerignore")? {
-        let ignore = Ignore::read(&ignore);
-        let hidden = |path: &&&RepoPath| is_copied(path) && ignore.excludes(path);
-        let hidden = given.iter().filter(hidden).map(ToString::to_string);
-        let hidden: Vec<String> = hidden.collect();
-        if !hidden.is_empty() {
-            notes.push(format!(
-                ".dockerignore keeps from the build what the Dockerfile copies: {}",
-                hidden.join(", ")
-            ));
-        }
-    }
     for path in given.iter().filter(|path| !there(path)) {
         if let Some(copy) = copied.iter().find(|copy| **path == copy.path.as_str()) {
             notes.push(format!(
@@ -66,17 +53,9 @@ pub fn notes(
     Ok(notes)
 }
 
-/// Modules of a worker's own that its Dockerfile copied so far, and that neither upstream knows;
-/// those that it did not copy are told in the notes.
-pub fn own_modules(
-    ours: &dyn Tree,
-    base: &Entries,
-    bundle: &Bundle,
-    notes: &mut Vec<String>,
-) -> Result<Vec<RepoPath>> {
-    let dockerfile = ours.read_file("Dockerfile")?.unwrap_or_default();
-    let copied = dockerfile::taken(&dockerfile).unwrap_or_default();
-    let aside = ["tests", "docs", "outdated"];
+/// Modules of a worker's own, which neither upstream knows.
+pub fn own_modules(ours: &Entries, base: &Entries, bundle: &Bundle) -> Vec<RepoPath> {
+    let aside = ["tests", "docs", OUTDATED];
     let is_own = |path: &&RepoPath| {
         path.as_bytes().ends_with(b".py")
             && !base.contains_key(*path)
@@ -84,25 +63,7 @@ pub fn own_modules(
             && !aside.iter().any(|it| path.is_within(it))
             && !layout::is_tool(path)
     };
-    let own = ours.entries().keys().filter(is_own).cloned();
-    let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
-    let (held, others): (Vec<RepoPath>, Vec<RepoPath>) = own.partition(is_copied);
-    notes.extend(never_copied(&others));
-    Ok(held)
-}
-
-/// The note on modules that neither the old nor the new image holds.
-fn never_copied(modules: &[RepoPath]) -> Option<String> {
-    const SHOWN: usize = 6;
-    let names: Vec<String> = modules.iter().map(|path| format!("`{path}`")).collect();
-    let more = if names.len() > SHOWN { ", …" } else { "" };
-    (!names.is_empty()).then(|| {
-        format!(
-            "Dockerfile: {}{more}: the image did not hold them so far, and does not now; add them \
-             where the other modules are copied if the worker is to have them",
-            names[..names.len().min(SHOWN)].join(", ")
-        )
-    })
+    ours.keys().filter(is_own).cloned().collect()
 }
 
 /// What a worker's own modules import, and that is not where they look for it.
@@ -148,29 +109,17 @@ mod tests {
         let (handler, engine, renamed) =
             (path("handler.py"), path("engine.py"), path("sgl_engine.py"));
         let carried = [path("gone.py"), path("lib/kept.py"), renamed];
-        let of = |dockerfile: &str, ignore: Option<&str>| {
-            let mut tree = tree.clone().with("Dockerfile", dockerfile);
-            if let Some(ignore) = ignore {
-                tree = tree.with(".dockerignore", ignore);
-            }
+        let of = |dockerfile: &str| {
+            let tree = tree.clone().with("Dockerfile", dockerfile);
             notes(&tree, &Entries::new(), &[&engine, &handler], &carried).unwrap()
         };
         assert_eq!(
-            of(
-                "FROM x\nCOPY handler.py \\\n  engine.py ./\nCOPY lib/ lib/\n",
-                None
-            ),
+            of("FROM x\nCOPY handler.py \\\n  engine.py ./\nCOPY lib/ lib/\n"),
             [
                 "Dockerfile: line 3: `engine.py` is copied, and is not here: take it out there, \
                  or write the name that it has now",
                 "Dockerfile: `sgl_engine.py` is not copied into the image: add it where the other \
                  modules are copied",
-            ]
-        );
-        assert_eq!(
-            of("FROM x\nCOPY . .\n", Some("*\n!lib\n")),
-            [
-                ".dockerignore keeps from the build what the Dockerfile copies: engine.py, handler.py"
             ]
         );
     }

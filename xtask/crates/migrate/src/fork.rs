@@ -12,7 +12,7 @@ use super::preflight::Preflight;
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
 use worker_files::WorkerInterface;
-use xtask_core::git::{Repo, Scratch};
+use xtask_core::git::Repo;
 use xtask_core::layout;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{RepoPath, Tree, TreeEntry, same};
@@ -75,7 +75,7 @@ pub fn changes_in_conflict(
             let content = content.unwrap_or_default();
             anyhow::Ok(String::from_utf8_lossy(&content).into_owned())
         };
-        let (before, after) = (text(&*base.tree)?, text(&at.ours)?);
+        let (before, after) = (text(&base.tree)?, text(&at.ours)?);
         if is_there(&path) && !before.contains('\0') && !after.contains('\0') {
             let hunks = hunks(&path, &before, &after);
             changed.push((path, hunks));
@@ -230,12 +230,7 @@ pub fn check_sglang(at: &Preflight) -> Result<()> {
 }
 
 /// Adds to the sides of a merge what changed in this fork of the legacy layout since `base`.
-pub fn carry(
-    at: &Preflight,
-    scratch: &Scratch,
-    base: &OfficialBase,
-    sides: &mut Sides,
-) -> Result<()> {
+pub fn carry(at: &Preflight, base: &OfficialBase, sides: &mut Sides) {
     let theirs = &sides.theirs;
     let place = |path: &RepoPath| {
         layout::counterpart(path).or_else(|| theirs.contains_key(path).then(|| path.clone()))
@@ -253,13 +248,6 @@ pub fn carry(
             sides.orphans.push(orphan(path, before, entry));
         }
     }
-    // An empty `__init__.py` holds nothing that could be lost.
-    let empty = scratch.hashes([&b""[..]])?.pop();
-    sides.orphans.retain(|(_, stages)| {
-        let mut oids = stages.iter().map(|stage| &stage.side.oid);
-        oids.any(|oid| Some(oid) != empty.as_ref())
-    });
-    Ok(())
 }
 
 /// A legacy file that the fork changed and the modern layout has no counterpart of.
