@@ -189,12 +189,13 @@ fn changes_in_conflict(plan: &Plan, conflict: &RepoPath) -> String {
         let (place, now) = (format!("{}:{}", change.path, change.line), &change.now);
         let what = format!("{} {}", change.id, change.what);
         out += &format!("    {DIM}{place}{DIM:#} {}\n", what.trim_start());
+        // What became of several in a row is said once.
+        let again = changes.peek().is_some_and(|next| next.now == *now);
+        if change.text.is_some() || !again {
+            out += &format!("      {now}\n");
+        }
         if let Some(text) = &change.text {
             out += &format!("      {DIM}line:{DIM:#} {text}\n");
-        }
-        // What became of several in a row is said once.
-        if changes.peek().is_none_or(|next| next.now != *now) {
-            out += &format!("      {now}\n");
         }
     }
     out
