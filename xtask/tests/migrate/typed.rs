@@ -128,8 +128,8 @@ fn conflicts_in_another_repository_are_staged_there() {
     lab.types("here", &help[0].replace("FILE", "handler.py"))
         .done();
     let next = migrate(&here, &["--resume"]).done().next();
-    assert_eq!(next[1], "git -C ../worker commit");
-    lab.types("here", &next[1]).done();
+    assert_eq!(next[2], "git -C ../worker commit");
+    lab.types("here", &next[2]).done();
     assert_eq!(worker.status(), "");
 }
 
@@ -165,7 +165,7 @@ fn the_other_tasks_name_the_repository_too() {
         ]
     );
     let run = task("worker/docs", "status").done();
-    let run = run.says("(`cargo xtask migrate -C worker --abort` takes it back)");
+    let run = run.says("(`cargo xtask migrate -C [LAB]/worker --abort` takes it back)");
     let next = run.next();
     assert_eq!(next, ["git -C [LAB]/worker commit"]);
     lab.types("", &next[0]).done();
