@@ -378,7 +378,7 @@ fn an_upstream_without_the_required_files() {
     );
     worker.migrate(&["--upstream", "../nowhere"]).refused(
         "upstream [LAB]/worker/../nowhere is not a directory",
-        "name a directory, a git repository or a URL with --upstream",
+        "name a git repository or a URL with --upstream",
     );
     worker.everything().expect_same(&before, "a refusal");
 }
