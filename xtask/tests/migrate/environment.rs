@@ -109,6 +109,30 @@ fn a_linked_work_tree_is_migrated_alone() {
 }
 
 #[test]
+fn a_work_tree_on_another_file_system_than_its_git_directory_is_refused() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let main = lab.legacy("main");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let device = |path: &Path| std::os::unix::fs::MetadataExt::dev(&path.metadata().unwrap());
+    if device(elsewhere.path()) == device(&lab.path("main")) {
+        eprintln!("skipped: /dev/shm and the folder for temporary files are one file system");
+        return;
+    }
+    let path = elsewhere.path().join("linked");
+    let name = path.to_str().unwrap();
+    main.git(&["worktree", "add", "--quiet", "-b", "x", name]);
+    let linked = crate::support::Repo { lab: &lab, path };
+    let before = linked.everything();
+    let upstream = lab.path("upstream");
+    let run = linked.migrate(&["--upstream", upstream.to_str().unwrap()]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let why = "is on another file system than its git directory";
+    assert!(run.stderr.contains(why), "{run:?}");
+    linked.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
 fn a_repository_behind_a_link_or_with_its_git_directory_elsewhere() {
     let lab = Lab::new();
     lab.upstream("upstream");

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use super::files::{
-    content, exists, is_file, make_parents, remove_empty, remove_empty_parents, rename, write_new,
+    content, copy, exists, is_file, make_parents, remove_empty, remove_empty_parents, rename,
+    write_new,
 };
 use super::journal::{Journal, JournalRecord, Phase, VERSION};
 use super::steps::{ConflictStage, PathChange, edit_between};
@@ -39,7 +40,7 @@ impl<'a> Transaction<'a> {
         scratch: Scratch,
         staged: &Entries,
     ) -> Result<Self> {
-        journal.begin()?;
+        journal.begin(repo)?;
         Ok(Self::new(repo, journal, scratch, staged.clone()))
     }
 
@@ -75,19 +76,26 @@ impl Transaction<'_> {
         let top = &self.repo.top;
         record.version = VERSION;
         fault::point()?;
-        let left = &record.steps[record.done..];
-        let replaced: Vec<&RepoPath> = left.iter().filter_map(PathChange::replaced).collect();
-        let mut looked_at = replaced.clone();
         if !record.conflicts.is_empty() {
             // Submodules and files that are not checked out can't be resolved in a file.
-            let in_place = record.in_place().map(|stage| &stage.path);
-            looked_at.extend(in_place.filter(|path| is_file(&path.below(top))));
+            let stays = |path: &&RepoPath| {
+                let is_touched = |step: &PathChange| {
+                    step.target() == Some(*path) || step.vacated() == Some(*path)
+                };
+                is_file(&path.below(top)) && !record.steps.iter().any(is_touched)
+            };
+            let ours = record.stages.iter().filter(|stage| stage.stage == 2);
+            record.ours = ours.map(|it| &it.path).filter(stays).cloned().collect();
+            for (number, path) in record.ours.iter().enumerate() {
+                copy(&path.below(top), &self.journal.our_file(number))?;
+            }
         }
-        let files: Vec<PathBuf> = looked_at.iter().map(|path| path.below(top)).collect();
+        let left = &record.steps[record.done..];
+        let replaced: Vec<&RepoPath> = left.iter().filter_map(PathChange::replaced).collect();
+        let files: Vec<PathBuf> = replaced.iter().map(|path| path.below(top)).collect();
         let oids = self.hash_files(&files)?;
         self.check_unchanged(&record.head, &replaced)?;
-        let found: Vec<_> = looked_at.into_iter().cloned().zip(oids).collect();
-        record.found.extend(found);
+        record.found.extend(replaced.into_iter().cloned().zip(oids));
         let targets = left.iter().filter_map(PathChange::target);
         let folders: BTreeSet<RepoPath> = targets.flat_map(RepoPath::ancestors).collect();
         // A link to a folder has to make room for one.
@@ -343,7 +351,7 @@ impl Transaction<'_> {
     }
 
     /// The hashes of files in the work tree, unfiltered.
-    pub(crate) fn hash_files(&self, files: &[PathBuf]) -> Result<Vec<Oid>> {
+    fn hash_files(&self, files: &[PathBuf]) -> Result<Vec<Oid>> {
         let contents = files.iter().map(|file| content(file));
         let contents: Vec<Vec<u8>> = contents.collect::<Result<_>>()?;
         self.scratch.hashes(contents.iter().map(Vec::as_slice))

@@ -93,6 +93,17 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
+/// Copies a file with its permissions, or a link as a link.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fault::point()?;
+    if from.is_symlink() {
+        fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, to)?;
+    } else {
+        fs_err::copy(from, to)?;
+    }
+    Ok(())
+}
+
 pub fn make_parents(path: &Path) -> Result<()> {
     match path.parent() {
         Some(parent) if !parent.is_dir() => atomically(|| fs_err::create_dir_all(parent)),

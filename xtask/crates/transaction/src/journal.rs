@@ -5,6 +5,7 @@
 //! xtask-migrate/journal.json   the record
 //! xtask-migrate/next           the file that the current step puts in place
 //! xtask-migrate/old/N          what step N took away
+//! xtask-migrate/ours/N         a copy of a file in conflict that no step touches
 //! xtask-migrate/index.*        the new index, and what it and the restored one were made from
 //! xtask-migrate/scratch        git's temporary files
 //! ```
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,13 +70,14 @@ pub struct JournalRecord {
     pub done: usize,
     /// The first step that can still be undone; those before it have been committed.
     pub undo_from: usize,
-    /// The hashes of files in the work tree, unfiltered: of the replaced ones, and of those in
-    /// conflict that stay in place, which a person may change to resolve them.
+    /// The hashes of the replaced files in the work tree, unfiltered.
     pub found: BTreeMap<RepoPath, Oid>,
     /// The folders that the steps make.
     pub new_folders: Vec<RepoPath>,
     pub conflicts: Vec<Conflict>,
     pub stages: Vec<ConflictStage>,
+    /// The files in conflict that stay in place, and that a person may change to resolve them.
+    pub ours: Vec<RepoPath>,
     /// What the task needs once the conflicts are resolved, in its own format.
     pub pending: Option<String>,
     /// Without one the journal ends once all is staged, and the task commits nothing.
@@ -82,16 +85,6 @@ pub struct JournalRecord {
 }
 
 impl JournalRecord {
-    /// The files in conflict that no step touches: this repository's side of each.
-    pub fn in_place(&self) -> impl Iterator<Item = &ConflictStage> {
-        let is_touched = |path: &RepoPath| {
-            let mut steps = self.steps.iter();
-            steps.any(|step| step.target() == Some(path) || step.vacated() == Some(path))
-        };
-        let ours = self.stages.iter().filter(|stage| stage.stage == 2);
-        ours.filter(move |stage| !is_touched(&stage.path))
-    }
-
     /// The last of the commits, once they are made.
     pub fn tip(&self) -> Option<&Oid> {
         self.commit.as_ref()?.tip.as_ref()
@@ -170,9 +163,21 @@ impl Journal {
 
     /// Makes room for a new record. A transaction that was completed can be taken back until then:
     /// its changes may come back out of a stash, or by a reset.
-    pub fn begin(&self) -> Result<()> {
+    pub fn begin(&self, repo: &Repo) -> Result<()> {
+        let device = |path: &Path| fs_err::metadata(path).map(|data| data.dev());
+        if device(&repo.top)? != device(&repo.git_dir)? {
+            let (top, git_dir) = (repo.top.display(), repo.git_dir.display());
+            bail!(UserError::new(
+                format!("{top} is on another file system than its git directory, {git_dir}"),
+                "files can't be moved there and back in one step: run this in a clone that has \
+                 both on one file system"
+            ));
+        }
         self.remove()?;
-        Ok(fs_err::create_dir_all(self.file("old"))?)
+        for folder in ["old", "ours"] {
+            fs_err::create_dir_all(self.file(folder))?;
+        }
+        Ok(())
     }
 
     /// Puts the record on disk, whole or not at all.
@@ -203,6 +208,10 @@ impl Journal {
 
     pub fn old_file(&self, number: usize) -> PathBuf {
         self.file(&format!("old/{number}"))
+    }
+
+    pub fn our_file(&self, number: usize) -> PathBuf {
+        self.file(&format!("ours/{number}"))
     }
 }
 

@@ -1,14 +1,15 @@
 //! Taking back what `apply` has done, step by step and in reverse.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::add_recovery_help;
 use super::apply::Transaction;
-use super::files::{atomically, exists, is_file, make_parents, rename, write_new};
+use super::files::{atomically, exists, is_file, make_parents, rename, same_content, write_new};
 use super::journal::JournalRecord;
-use super::steps::{ConflictStage, PathChange};
+use super::steps::PathChange;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, RepoPath, TreeEntry};
 
@@ -42,23 +43,17 @@ impl Transaction<'_> {
         for number in (record.undo_from..record.steps.len()).rev() {
             self.undo_step(number, record, &before, &mut kept)?;
         }
-        for ConflictStage { path, side, .. } in record.in_place() {
-            let place = path.below(&self.repo.top);
-            let Some(found) = record.found.get(path) else {
-                continue;
-            };
+        for (number, path) in record.ours.iter().enumerate() {
             // A person may have changed it to resolve the conflict.
-            if is_file(&place) {
-                let now = self.hash_files(std::slice::from_ref(&place))?;
-                if [Some(found), Some(&side.oid)].contains(&now.first()) {
-                    continue;
+            let (copy, place) = (self.journal.our_file(number), path.below(&self.repo.top));
+            let mode = |path: &Path| path.symlink_metadata().map(|data| data.mode());
+            if exists(&copy) && !(same_content(&copy, &place)? && mode(&copy)? == mode(&place)?) {
+                if exists(&place) {
+                    kept.push(self.keep(path, &place)?);
                 }
+                make_parents(&place)?;
+                rename(&copy, &place)?;
             }
-            if exists(&place) {
-                kept.push(self.keep(path, &place)?);
-            }
-            make_parents(&place)?;
-            write_new(&self.objects, &place, side)?;
         }
         for folder in &record.new_folders {
             // A folder that is not empty holds the user's files.
