@@ -371,7 +371,7 @@ fn the_plan_of_a_dry_run_is_what_the_real_run_applies() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
-    worker.write("src/scratch.txt", "untracked\n");
+    worker.write(".env", "SECRET=1\n");
     let options = ["--upstream", "../upstream", "--format", "json"];
     let dry = worker
         .migrate(&[&options[..], &["--dry-run"]].concat())
@@ -386,7 +386,7 @@ fn the_plan_of_a_dry_run_is_what_the_real_run_applies() {
     assert_eq!(plan["after"], worker.index_tree());
     assert_eq!(plan["before"], worker.git(&["rev-parse", "HEAD^{tree}"]));
     assert_eq!(plan["head"], worker.head());
-    assert_eq!(plan["local"], serde_json::json!(["src/scratch.txt"]));
+    assert_eq!(plan["local"], serde_json::json!([".env"]));
     assert_eq!(plan["upstream"]["address"], "../upstream");
     assert_eq!(plan["upstream"]["shape"], ".runpod");
     assert_eq!(

@@ -24,6 +24,7 @@ fn untracked_and_ignored_files_stay_and_are_named() {
         .migrate(MIGRATE)
         .done()
         .says("\nStays where it is, because git does not track it\n")
+        .says("\n  .env\n")
         .says("\n  src/__pycache__\n")
         .says("\n  src/scratch.txt\n");
     assert_eq!(worker.read("src/__pycache__/engine.pyc"), "cached");

@@ -16,10 +16,33 @@ pub enum UpstreamPlace {
 /// The address without credentials. The user goes too, as it may be a token, except for ssh
 /// (`ssh://git@host`); http and https also lose what follows the path.
 pub fn without_credentials(address: &str) -> String {
-    let start = address.find("://").map_or(0, |at| at + "://".len());
+    let is_web = |at: &usize| {
+        let scheme = address[..*at].to_ascii_lowercase();
+        matches!(&*scheme, "http" | "https")
+    };
+    let start = if let Some(at) = address.find("://") {
+        at + "://".len()
+    } else if let Some(at) = address.find(':').filter(is_web) {
+        // One slash short of a URL: a typo.
+        address.len() - address[at + 1..].trim_start_matches('/').len()
+    } else {
+        0
+    };
     let (scheme, rest) = address.split_at(start);
     let kind = scheme.to_ascii_lowercase();
-    let (host, mut path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let ends = |text: &str| text.find(['/', '?', '#']).unwrap_or(text.len());
+    let mut end = ends(rest);
+    // A password may hold a slash that should have been written as %2F.
+    let port = rest[..end].split_once(':').map(|(_, port)| port);
+    let is_password = port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_password
+        && !scheme.is_empty()
+        && !rest[..end].contains('@')
+        && let Some(at) = rest.rfind('@')
+    {
+        end = at + ends(&rest[at..]);
+    }
+    let (host, mut path) = rest.split_at(end);
     // Also `git+https://`. What follows the path may hold a token, and means nothing to git.
     if kind.contains("http") {
         path = path.split(['?', '#']).next().unwrap_or_default();
@@ -56,10 +79,13 @@ mod tests {
         for (address, shown) in [
             ("http://bob:s3cret@host/x.git", "http://host/x.git"),
             ("https://bob:p@ss@host:8443/x", "https://host:8443/x"),
+            ("https://bob:pa/ss@host/x", "https://host/x"),
             ("https://ghp_token@host/x.git", "https://host/x.git"),
             ("HTTPS://:token@host", "HTTPS://host"),
             ("https://host/x?private_token=t", "https://host/x"),
             ("https://host/x#token", "https://host/x"),
+            ("https:/bob:token@host/x", "https:/host/x"),
+            ("https:bob:token@host/x", "https:host/x"),
             ("bob:token@host:x", "bob@host:x"),
             ("ssh://git:s3cret@host:22/x", "ssh://git@host:22/x"),
             ("ftp://bob:s3cret@host/x", "ftp://host/x"),
@@ -98,6 +124,7 @@ mod tests {
             "ssh://git:s3cret@host/x",
             "https://host/x?private_token=s3cret",
             "https://host/x#s3cret",
+            "https:/bob:s3cret@host/x",
             "bob:s3cret@host:x",
         ] {
             let refused = check_no_credentials(address).unwrap_err().to_string();

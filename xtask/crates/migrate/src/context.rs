@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::incoming::Bundle;
 use worker_files::Source;
 use worker_files::dockerfile;
+use worker_files::ignore::Ignore;
 use worker_files::python::{imports, module_name};
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Entries, RepoPath, Tree};
@@ -25,6 +26,18 @@ pub fn notes(
     let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
     let there = |path: &RepoPath| result.entries().contains_key(path);
     let mut notes = Vec::new();
+    if let Some(ignore) = result.read_file(".dockerignore")? {
+        let ignore = Ignore::read(&ignore);
+        let hidden = |path: &&&RepoPath| is_copied(path) && ignore.excludes(path);
+        let hidden = given.iter().filter(hidden).map(ToString::to_string);
+        let hidden: Vec<String> = hidden.collect();
+        if !hidden.is_empty() {
+            notes.push(format!(
+                ".dockerignore keeps from the build what the Dockerfile copies: {}",
+                hidden.join(", ")
+            ));
+        }
+    }
     for path in given.iter().filter(|path| !there(path)) {
         if let Some(copy) = copied.iter().find(|copy| **path == copy.path.as_str()) {
             notes.push(format!(
@@ -109,17 +122,29 @@ mod tests {
         let (handler, engine, renamed) =
             (path("handler.py"), path("engine.py"), path("sgl_engine.py"));
         let carried = [path("gone.py"), path("lib/kept.py"), renamed];
-        let of = |dockerfile: &str| {
-            let tree = tree.clone().with("Dockerfile", dockerfile);
+        let of = |dockerfile: &str, ignore: Option<&str>| {
+            let mut tree = tree.clone().with("Dockerfile", dockerfile);
+            if let Some(ignore) = ignore {
+                tree = tree.with(".dockerignore", ignore);
+            }
             notes(&tree, &Entries::new(), &[&engine, &handler], &carried).unwrap()
         };
         assert_eq!(
-            of("FROM x\nCOPY handler.py \\\n  engine.py ./\nCOPY lib/ lib/\n"),
+            of(
+                "FROM x\nCOPY handler.py \\\n  engine.py ./\nCOPY lib/ lib/\n",
+                None
+            ),
             [
                 "Dockerfile: line 3: `engine.py` is copied, and is not here: take it out there, \
                  or write the name that it has now",
                 "Dockerfile: `sgl_engine.py` is not copied into the image: add it where the other \
                  modules are copied",
+            ]
+        );
+        assert_eq!(
+            of("FROM x\nCOPY . .\n", Some("*\n!lib\n")),
+            [
+                ".dockerignore keeps from the build what the Dockerfile copies: engine.py, handler.py"
             ]
         );
     }

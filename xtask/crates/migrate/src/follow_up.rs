@@ -30,9 +30,13 @@ pub fn rewrites(bundle: &Bundle, is_changed: impl Fn(&RepoPath) -> bool) -> Vec<
     rewritten.map(rewrite).collect()
 }
 
-/// Files that git does not track in folders that retire: they stay, and the user should know.
+/// Files that git does not track in folders that retire, and a root `.env`: they stay, and the user
+/// should know.
 pub fn local_in_retired(at: &Preflight) -> Vec<RepoPath> {
-    let retires = |path: &&RepoPath| layout::is_retired(path) || layout::is_stray_in_runpod(path);
+    let retires = |path: &&RepoPath| {
+        let is_environment = path.parent().is_none() && path.name().starts_with(b".env");
+        layout::is_retired(path) || layout::is_stray_in_runpod(path) || is_environment
+    };
     at.status.local.iter().filter(retires).cloned().collect()
 }
 

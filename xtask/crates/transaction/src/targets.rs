@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use super::steps::PathChange;
 use xtask_core::git::Repo;
 use xtask_core::outcome::UserError;
-use xtask_core::output::quoted_path;
+use xtask_core::output::{quoted_file, quoted_path};
 use xtask_core::tree::{Entries, Mode, RepoPath};
 
 /// What blocks a step, and how to fix that.
@@ -75,7 +75,15 @@ impl WorkTree<'_> {
         };
         if let Some(above) = above.iter().rev().find(is_no_folder) {
             let what = format!("{above}: is not a directory; {target} needs it to be one");
-            return Ok(Some((what, MOVE_AWAY.to_owned())));
+            let fix = if self.tracked.contains_key(above) {
+                format!(
+                    "give {} another name with `git mv`, and commit that",
+                    quoted_file(above)
+                )
+            } else {
+                MOVE_AWAY.to_owned()
+            };
+            return Ok(Some((what, fix)));
         }
         let Ok(metadata) = target.below(self.top).symlink_metadata() else {
             return Ok(None);
