@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Lab, Repo};
+use crate::support::{Lab, Repo, copy, example};
 
 /// An upstream of three revisions, and a worker with the files of the second.
 fn pair(lab: &Lab) -> (Repo<'_>, Repo<'_>, String) {
@@ -130,6 +130,33 @@ fn a_ref_is_followed_and_a_commit_is_not() {
             worker.migrate(&["--abort"]).done();
         }
     }
+}
+
+#[test]
+fn a_directory_without_git_is_adopted_as_it_is() {
+    let lab = Lab::new();
+    copy(&example("upstream"), &lab.path("plain"));
+    lab.trust(&[lab.path("plain")]);
+    let worker = lab.modern("worker");
+    worker
+        .migrate(&["--adopt", ".", "--upstream", "../plain", "--commit"])
+        .done()
+        .says("Upstream ../plain\n")
+        .says(" files are as upstream gave them\n");
+    let lock = lock(&worker);
+    assert_eq!(lock["upstream"]["address"], "../plain");
+    assert_eq!(lock["upstream"]["commit"], json!(null));
+    lab.at("plain").append(".runpod/engine.py", "# later\n");
+    worker.migrate(&["--commit"]).done();
+    assert!(worker.read("engine.py").ends_with("# later\n"));
+    // It has no other revision.
+    worker.git(&["reset", "--quiet", "--hard", "HEAD~2"]);
+    worker
+        .migrate(&["--adopt", "main", "--upstream", "../plain"])
+        .refused(
+            "[LAB]/worker/../plain is a directory without git, so it has no revision main",
+            "name a git repository, or take it as it is: without --rev, or with `--adopt .`",
+        );
 }
 
 #[test]

@@ -420,6 +420,72 @@ fn very_many_files() {
     );
 }
 
+/// The same from a directory without git.
+fn directory_refuses(prepare: impl Fn(&Lab, &Repo), line: &str) {
+    let lab = Lab::new();
+    let upstream = lab.at("upstream");
+    crate::support::copy(&crate::support::example("upstream"), &upstream.path);
+    prepare(&lab, &upstream);
+    let worker = lab.legacy("worker");
+    let before = worker.everything();
+    let run = worker.migrate(&["--upstream", "../upstream"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains(line), "no {line:?} in {}", run.stderr);
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
+fn a_directory_with_a_sparse_file_of_2_gb() {
+    directory_refuses(
+        |_, upstream| {
+            let file = std::fs::File::create(upstream.file(".runpod/public/huge.bin")).unwrap();
+            file.set_len(2 << 30).unwrap();
+        },
+        "public/huge.bin: 2048 MB is more than the 20 MB a file may have",
+    );
+}
+
+#[test]
+fn a_directory_with_a_fifo() {
+    directory_refuses(
+        |_, upstream| {
+            let made = std::process::Command::new("mkfifo")
+                .arg(upstream.file(".runpod/pipe"))
+                .status();
+            assert!(made.unwrap().success());
+        },
+        ".runpod/pipe in [LAB]/worker/../upstream is neither a file, a link nor a folder",
+    );
+}
+
+#[test]
+fn a_directory_with_very_many_files_or_links_that_lead_out() {
+    directory_refuses(
+        |_, upstream| {
+            for number in 0..10_000 {
+                upstream.write(format!(".runpod/public/{number}"), "");
+            }
+        },
+        "files would come; more than 1000 is no worker",
+    );
+    directory_refuses(
+        |lab, upstream| {
+            lab.write("secret", "secret");
+            upstream.remove(".runpod/engine.py");
+            upstream.link(".runpod/engine.py", "../../secret");
+        },
+        "engine.py: a core file may not be a link",
+    );
+    directory_refuses(
+        |lab, upstream| {
+            lab.write("secret/x", "secret");
+            upstream.remove(".runpod/public");
+            upstream.link(".runpod/public", "../../secret");
+        },
+        "public: ",
+    );
+}
+
 #[track_caller]
 fn untouched(options: &[&str]) -> Run {
     let lab = Lab::new();

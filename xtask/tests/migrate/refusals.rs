@@ -372,13 +372,13 @@ fn an_upstream_without_the_required_files() {
         "name a complete upstream with --upstream, or another revision",
     );
     worker.migrate(&["--upstream", "../home"]).refused(
-        "[LAB]/worker/../home is no git repository",
-        "name the top folder of one, or a URL; `git init` and a commit make one of a plain \
-         directory",
+        "[LAB]/worker/../home is no upstream: it has neither .runpod/handler.py nor handler.py \
+         beside .runpod/hub.json",
+        "name one with --upstream DIR|URL, or another revision",
     );
     worker.migrate(&["--upstream", "../nowhere"]).refused(
         "upstream [LAB]/worker/../nowhere is not a directory",
-        "name a git repository or a URL with --upstream",
+        "name a directory, a git repository or a URL with --upstream",
     );
     worker.everything().expect_same(&before, "a refusal");
 }

@@ -13,6 +13,57 @@ fn lock(worker: &Repo) -> serde_json::Value {
 }
 
 #[test]
+fn a_directory_without_git() {
+    let lab = Lab::new();
+    lab.trust(&[lab.path("plain"), lab.path("flat")]);
+    for (name, nested) in [("plain", true), ("flat", false)] {
+        let upstream = if nested {
+            copy(&example("upstream"), &lab.path(name));
+            lab.at(name)
+        } else {
+            lab.modern(name)
+        };
+        if !nested {
+            upstream.remove(".git");
+        }
+        upstream.write("unrelated/large.bin", "not read");
+        let worker = lab.legacy(&format!("worker-{name}"));
+        worker
+            .migrate(&["--upstream", &format!("../{name}"), "--commit"])
+            .done()
+            .says(&format!("Upstream ../{name}\n"));
+        let lock = lock(&worker);
+        assert_eq!(lock["upstream"]["address"], format!("../{name}"));
+        assert_eq!(lock["upstream"]["commit"], serde_json::Value::Null);
+        assert_eq!(
+            lock["upstream"]["shape"],
+            if nested { ".runpod" } else { "root" }
+        );
+        worker.migrate(&[]).done().says("Up to date");
+        // It has no history, and is merged by what this repository knows of it.
+        let folder = if nested { ".runpod/" } else { "" };
+        worker.edit("engine.py", "import os\n", "import os  # mine\n");
+        worker.commit("feat: mine");
+        upstream.append(&format!("{folder}engine.py"), "# theirs\n");
+        worker.migrate(&["--commit"]).done();
+        let engine = worker.read("engine.py");
+        assert!(engine.contains("# mine\n") && engine.ends_with("# theirs\n"));
+    }
+}
+
+#[test]
+fn a_directory_has_no_revisions() {
+    let lab = Lab::new();
+    copy(&example("upstream"), &lab.path("upstream"));
+    lab.legacy("worker")
+        .migrate(&["--upstream", "../upstream", "--rev", "main"])
+        .refused(
+            "[LAB]/worker/../upstream is a directory without git, so it has no revision main",
+            "name a git repository, or take it as it is: without --rev, or with `--adopt .`",
+        );
+}
+
+#[test]
 fn a_repository_is_read_at_a_revision_and_not_at_its_work_tree() {
     let lab = Lab::new();
     let upstream = lab.upstream("upstream");
@@ -307,19 +358,6 @@ fn what_logs_in_where_the_tool_was_cloned_from_is_not_embedded() {
 }
 
 #[test]
-fn a_directory_that_is_no_repository() {
-    let lab = Lab::new();
-    copy(&example("upstream"), &lab.path("upstream"));
-    lab.legacy("worker")
-        .migrate(&["--upstream", "../upstream"])
-        .refused(
-            "[LAB]/worker/../upstream is no git repository",
-            "name the top folder of one, or a URL; `git init` and a commit make one of a plain \
-             directory",
-        );
-}
-
-#[test]
 fn an_address_that_logs_in_is_refused_and_not_repeated() {
     let lab = Lab::new();
     let worker = lab.legacy("worker");
@@ -331,6 +369,7 @@ fn an_address_that_logs_in_is_refused_and_not_repeated() {
             "https://host/x.git?private_token=s3cret",
             "https://host/x.git",
         ),
+        ("https:/bob:s3cret@host/x.git", "https:/host/x.git"),
         ("bob:s3cret@host:x.git", "bob@host:x.git"),
         ("ftp://bob:s3cret@host/x", "ftp://host/x"),
     ] {

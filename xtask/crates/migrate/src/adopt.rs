@@ -87,7 +87,8 @@ impl Planner<'_> {
     fn search(&self, revision: &str, address: Option<&str>) -> Result<(UpstreamSource, Found)> {
         let request = upstream::Request {
             address,
-            rev: Some(revision),
+            // `.` names a directory without git, which has no revisions.
+            rev: (revision != ".").then_some(revision),
             locked: None,
             repository: &self.at.repo.top,
         };
@@ -116,7 +117,8 @@ fn rev_to_follow(revision: &str, commit: Option<&str>) -> Option<String> {
     // Git's own abbreviations have seven digits or more; a branch may well be called `dead`.
     let is_commit = revision.len() >= 7
         && commit.is_some_and(|commit| commit.starts_with(&revision.to_lowercase()));
-    (!is_commit && revision != "HEAD").then(|| revision.to_owned())
+    let is_default = revision == "HEAD" || revision == ".";
+    (!is_commit && !is_default).then(|| revision.to_owned())
 }
 
 struct Found {
@@ -145,6 +147,7 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         let entries = tree.entries();
         if Shape::of(entries) != Some(source.shape)
             || !seen.insert(fingerprint(entries, source.shape))
+            || max_same_files(entries, source.shape, ours) <= same
         {
             continue;
         }
@@ -203,6 +206,20 @@ fn fingerprint(entries: &Entries, shape: Shape) -> Vec<(RepoPath, Oid)> {
         .filter(|(path, _)| shape.destination(path).is_some());
     let named = of_worker.filter_map(|(path, entry)| Some((path.clone(), entry.oid.clone()?)));
     named.collect()
+}
+
+/// How many of a revision's files could be here as it gives them: those that are rewritten are
+/// not known before they are read.
+fn max_same_files(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
+    let could = |(path, entry): &(&RepoPath, &TreeEntry)| {
+        shape.destination(path).is_some_and(|to| {
+            let is_rewritten = incoming::rewriter(&to, shape).is_some();
+            let ours = ours.get(&to);
+            ours.is_some_and(|ours| is_rewritten || ours.oid == entry.oid)
+                && layout::kept_out(&to).is_none()
+        })
+    };
+    entries.iter().filter(could).count()
 }
 
 /// How many of upstream's files are here as it gave them.

@@ -12,7 +12,7 @@ use xtask_core::output::quoted;
 /// and `git diff --cached`, then commit it, or take it back with `--abort`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where the modern files come from: a git repository on this machine or a
+    /// Where the modern files come from: a directory, a git repository or a
     /// URL [default: what .xtask/upstream.lock.json records, else this tool's own
     /// repository]. What the lock records on this machine is read only where
     /// `git config --global xtask.trustedUpstream` names it too
@@ -40,8 +40,8 @@ pub struct Args {
     pub anyway: bool,
 
     /// For a worker that is modern already but has no .xtask/upstream.lock.json: find
-    /// out which upstream revision its files came from (REV or one before it) and
-    /// write the lock, nothing else
+    /// out which upstream revision its files came from (REV or one before it;
+    /// `.` for a directory without git) and write the lock, nothing else
     #[arg(long, value_name = "REV", conflicts_with_all = ["carry", "embed", "rev"])]
     pub adopt: Option<String>,
 

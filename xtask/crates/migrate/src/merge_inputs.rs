@@ -64,11 +64,11 @@ impl Planner<'_> {
             return Ok(None);
         }
         let (commit, tree) = upstream::open_own(git, &at.repo.top)?;
-        let bundle = incoming::collect_tool(&tree)?;
+        let bundle = incoming::collect_tool(&*tree)?;
         let source = UpstreamSource {
             address: upstream::permanent_address(git, &at.repo.top)?,
             rev: None,
-            commit: Some(commit.0),
+            commit,
             shape: Shape::Root,
         };
         let origin = merge::store(scratch, &bundle, source)?;

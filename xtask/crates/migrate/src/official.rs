@@ -68,9 +68,14 @@ impl Official {
         };
         let here = std::env::current_dir().context("finding the current folder")?;
         let (address, place) = locate(address, &here, &at.repo.top)?;
-        let (remote, head) = open_place(git, &place, None)?;
+        let (Some(head), _, Some(remote)) = open_place(git, &place, None)? else {
+            bail!(UserError::new(
+                format!("{address} is no git repository, so it has no revisions"),
+                "name the repository that this fork came from with --official URL|DIR"
+            ));
+        };
         let mut revisions = Vec::new();
-        for commit in remote.history(&head.0)? {
+        for commit in remote.history(&head)? {
             let commit = Oid(commit);
             let mut files = remote.tree(&commit, &address)?.entries().clone();
             files.retain(|path, _| is_workers(path));

@@ -255,7 +255,7 @@ fn records(
     ));
     let mut records = vec![(RepoPath::from(BASELINE), text.into_bytes())];
     if let (Some((_, fork_base)), Some(commit)) = (fork_base, &upstream.source.commit) {
-        match exposed.offered(fork_base, &at.ours, &upstream.tree, commit) {
+        match exposed.offered(fork_base, &at.ours, &*upstream.tree, commit) {
             Ok(Some(text)) => records.push((compare::OFFERED_IN.into(), text.into_bytes())),
             Ok(None) => {}
             Err(error) => notes.push(format!("upstream's reasons are not offered: {error:#}")),

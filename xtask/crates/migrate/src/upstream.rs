@@ -1,5 +1,5 @@
-//! Where the modern files come from: a git repository on this machine, a URL, or the repository that
-//! holds this tool. All become a tree to read.
+//! Where the modern files come from: a directory, a git repository on this machine, a URL, or the
+//! repository that holds this tool. All become a tree to read.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -17,13 +17,17 @@ use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tool_repo;
-use xtask_core::tree::{Entries, Oid, RepoPath, Tree};
+use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
 
 pub struct Upstream {
     pub source: UpstreamSource,
-    pub tree: GitTree,
-    remote: Remote,
+    pub tree: Box<dyn Tree>,
+    remote: Option<Remote>,
 }
+
+/// The commit that was read, its files, and the git repository on this machine or the partial copy
+/// of one elsewhere that they are from; of a directory without git only the files.
+pub type Opened = (Option<String>, Box<dyn Tree>, Option<Remote>);
 
 pub struct Request<'a> {
     pub address: Option<&'a str>,
@@ -52,12 +56,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     if locked.is_some() {
         trust::check(git, address, &place)?;
     }
-    let (remote, commit) = open_place(git, &place, rev)?;
-    let name = match &place {
-        UpstreamPlace::Url(url) => url.clone(),
-        UpstreamPlace::Path(path) => path.display().to_string(),
-    };
-    let tree = remote.tree(&commit, &name)?;
+    let (commit, tree, remote) = open_place(git, &place, rev)?;
     let shape = Shape::of(tree.entries()).ok_or_else(|| {
         UserError::new(
             format!(
@@ -71,7 +70,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     let source = UpstreamSource {
         address: recorded,
         rev: rev.map(ToOwned::to_owned),
-        commit: Some(commit.0),
+        commit,
         shape,
     };
     let upstream = Upstream {
@@ -79,21 +78,30 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         tree,
         remote,
     };
-    upstream.fetch_files(&upstream.tree)?;
+    upstream.fetch_files(&*upstream.tree)?;
     Ok(upstream)
 }
 
-/// Opens a git repository here or elsewhere, at a revision or at its HEAD.
-pub fn open_place(git: &Git, place: &UpstreamPlace, rev: Option<&str>) -> Result<(Remote, Oid)> {
-    match place {
-        UpstreamPlace::Url(url) => Remote::fetched(git, url, rev),
-        UpstreamPlace::Path(path) if is_git(path) => Remote::local(git, path, rev),
-        UpstreamPlace::Path(path) => bail!(UserError::new(
-            format!("{} is no git repository", path.display()),
-            "name the top folder of one, or a URL; `git init` and a commit make one of a plain \
-             directory"
-        )),
-    }
+/// Opens a git repository at a revision or at its HEAD, or a directory without git.
+pub fn open_place(git: &Git, place: &UpstreamPlace, rev: Option<&str>) -> Result<Opened> {
+    let ((remote, commit), name) = match place {
+        UpstreamPlace::Url(url) => (Remote::fetched(git, url, rev)?, url.clone()),
+        UpstreamPlace::Path(path) if is_git(path) => {
+            (Remote::local(git, path, rev)?, path.display().to_string())
+        }
+        UpstreamPlace::Path(path) => match rev {
+            None => return Ok((None, Box::new(directory(path)?), None)),
+            Some(rev) => bail!(UserError::new(
+                format!(
+                    "{} is a directory without git, so it has no revision {rev}",
+                    path.display()
+                ),
+                "name a git repository, or take it as it is: without --rev, or with `--adopt .`"
+            )),
+        },
+    };
+    let tree = remote.tree(&commit, &name)?;
+    Ok((Some(commit.0), Box::new(tree), Some(remote)))
 }
 
 /// What an address means, and how the lock records it.
@@ -140,7 +148,7 @@ pub fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, 
     }
     bail!(UserError::new(
         format!("upstream {} is not a directory", path.display()),
-        "name a git repository or a URL with --upstream"
+        "name a directory, a git repository or a URL with --upstream"
     ))
 }
 
@@ -159,7 +167,7 @@ pub fn permanent_address(git: &Git, repository: &Path) -> Result<String> {
 }
 
 /// Opens the repository that holds this tool, as an upstream of the tool itself.
-pub fn open_own(git: &Git, repository: &Path) -> Result<(Oid, GitTree)> {
+pub fn open_own(git: &Git, repository: &Path) -> Result<(Option<String>, Box<dyn Tree>)> {
     let path = tool_repo::repository();
     if same_folder(&path, repository) {
         bail!(UserError::new(
@@ -167,10 +175,14 @@ pub fn open_own(git: &Git, repository: &Path) -> Result<(Oid, GitTree)> {
             "leave --embed out"
         ));
     }
-    let name = path.display().to_string();
-    let (remote, commit) = open_place(git, &UpstreamPlace::Path(path), None)?;
-    let tree = remote.tree(&commit, &name)?;
-    Ok((commit, tree))
+    if is_git(&path) {
+        let (commit, tree, _) = open_place(git, &UpstreamPlace::Path(path), None)?;
+        return Ok((commit, tree));
+    }
+    let tree = Directory::open(&path, |folder| {
+        !layout::is_tool(folder) || folder.is_within("xtask/target")
+    })?;
+    Ok((None, Box::new(tree)))
 }
 
 pub fn same_folder(one: &Path, other: &Path) -> bool {
@@ -193,33 +205,73 @@ fn relative(path: &Path, repository: &Path) -> String {
     String::from_utf8_lossy(relative.as_bytes()).into_owned()
 }
 
+/// Reads a directory without git, and of it only what a worker consists of.
+fn directory(path: &Path) -> Result<Directory> {
+    let wanted = |folder: &RepoPath| {
+        let optional = layout::CORE_OPTIONAL.iter();
+        let mut wanted = optional.chain([&layout::RUNPOD, &layout::KEPT]);
+        wanted.any(|wanted| folder.is_within(wanted))
+    };
+    let open = |extra: &[RepoPath]| {
+        let is_extra = |folder: &RepoPath| {
+            extra.iter().any(|extra| {
+                folder == extra
+                    || extra.ancestors().any(|above| above == *folder)
+                    || folder.ancestors().any(|above| above == *extra)
+            })
+        };
+        let tree = Directory::open(path, |folder| !wanted(folder) && !is_extra(folder));
+        tree.map_err(|error| {
+            UserError::new(
+                format!("the upstream can't be read: {error:#}"),
+                "remove it there, or name another upstream",
+            )
+        })
+    };
+    let tree = open(&[])?;
+    // A Dockerfile may copy further folders.
+    if Shape::of(tree.entries()) == Some(Shape::Root)
+        && let Some(dockerfile) = tree.read_file("Dockerfile")?
+    {
+        return Ok(open(&incoming::copied_folders(&dockerfile)?)?);
+    }
+    Ok(tree)
+}
+
 impl Upstream {
     /// The tree of another commit of the same upstream; `None` where it is out of reach. Its
     /// files are fetched by [`Upstream::fetch_files`].
     pub fn at(&self, commit: &str) -> Result<Option<GitTree>> {
-        if !self.remote.has(commit)? {
-            return Ok(None);
+        match &self.remote {
+            Some(remote) if remote.has(commit)? => {
+                let oid = Oid(commit.to_owned());
+                remote.tree(&oid, &self.source.address).map(Some)
+            }
+            _ => Ok(None),
         }
-        let oid = Oid(commit.to_owned());
-        self.remote.tree(&oid, &self.source.address).map(Some)
     }
 
     /// Brings the files of a tree that a migration reads, all in one round.
     pub fn fetch_files(&self, tree: &dyn Tree) -> Result<()> {
-        self.remote
-            .prefetch(&wanted(tree.entries(), self.source.shape))
+        match &self.remote {
+            Some(remote) => remote.prefetch(&wanted(tree.entries(), self.source.shape)),
+            None => Ok(()),
+        }
     }
 
     /// The commits before the one that was read, newest first: as many as are worth looking at.
     pub fn history(&self) -> Result<Vec<String>> {
-        let commit = self.source.commit.as_deref();
-        commit.map_or(Ok(Vec::new()), |commit| self.remote.history(commit))
+        match (&self.remote, &self.source.commit) {
+            (Some(remote), Some(commit)) => remote.history(commit),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Chooses, checks, reads and renders its files.
     pub fn collect(&self) -> Result<Bundle> {
-        incoming::collect(&self.tree, self.source.shape, |entries| {
-            self.remote.sizes(entries)
+        incoming::collect(&*self.tree, self.source.shape, |entries| {
+            let remote = self.remote.as_ref();
+            remote.map_or(Ok(()), |remote| remote.sizes(entries))
         })
     }
 }
