@@ -398,6 +398,11 @@ fn a_file_in_conflict_that_no_step_touches_stays_as_it_is_in_the_work_tree() {
     assert_eq!(seen(), before);
     worker.migrate(&["--abort"]).done();
     assert_eq!(seen(), before);
+    // Nor does it matter what was made of one to resolve it.
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    worker.write("public/lines.txt", "resolved\n");
+    worker.migrate(&["--abort"]).done().says("lines.txt");
+    assert_eq!(seen(), before);
     worker.migrate(&["--conflicts", "markers"]).finds();
     worker.git(&["add", "public"]);
     worker.migrate(&["--resume", "--commit"]).done();
