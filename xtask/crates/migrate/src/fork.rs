@@ -12,7 +12,7 @@ use super::preflight::Preflight;
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
 use worker_files::WorkerInterface;
-use xtask_core::git::Repo;
+use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{RepoPath, Tree, TreeEntry, same};
@@ -230,7 +230,12 @@ pub fn check_sglang(at: &Preflight) -> Result<()> {
 }
 
 /// Adds to the sides of a merge what changed in this fork of the legacy layout since `base`.
-pub fn carry(at: &Preflight, base: &OfficialBase, sides: &mut Sides) {
+pub fn carry(
+    at: &Preflight,
+    scratch: &Scratch,
+    base: &OfficialBase,
+    sides: &mut Sides,
+) -> Result<()> {
     let theirs = &sides.theirs;
     let place = |path: &RepoPath| {
         layout::counterpart(path).or_else(|| theirs.contains_key(path).then(|| path.clone()))
@@ -248,6 +253,13 @@ pub fn carry(at: &Preflight, base: &OfficialBase, sides: &mut Sides) {
             sides.orphans.push(orphan(path, before, entry));
         }
     }
+    // An empty `__init__.py` holds nothing that could be lost.
+    let empty = scratch.hashes([&b""[..]])?.pop();
+    sides.orphans.retain(|(_, stages)| {
+        let mut oids = stages.iter().map(|stage| &stage.side.oid);
+        oids.any(|oid| Some(oid) != empty.as_ref())
+    });
+    Ok(())
 }
 
 /// A legacy file that the fork changed and the modern layout has no counterpart of.

@@ -46,7 +46,7 @@ impl Planner<'_> {
         }
         check_confusable_names(&sides)?;
         if let (Some(base), Some(how)) = (&fork_base, &args.carry) {
-            fork::carry(at, base, &mut sides);
+            fork::carry(at, scratch, base, &mut sides)?;
             if how == AUTO {
                 let base = base.commit.short();
                 notes.push(format!(
