@@ -182,6 +182,11 @@ impl Call {
         Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 
+    /// Like [`Call::line`]; `None` for an empty one.
+    pub fn optional_line(self) -> Result<Option<String>> {
+        Ok(Some(self.line()?).filter(|line| !line.is_empty()))
+    }
+
     /// Standard output, trimmed, where the call succeeds and prints anything.
     pub fn optional_text(self) -> Result<Option<String>> {
         let answer = self.finish()?;

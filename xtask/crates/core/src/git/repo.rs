@@ -222,7 +222,7 @@ impl Repo {
         let folder = format!(":(top,literal){folder}");
         let call = self.git("rev-list --max-count=1");
         let call = call.args([&head.0, "--", &folder]);
-        Ok(call.optional_text()?.map(Oid))
+        Ok(call.optional_line()?.map(Oid))
     }
 
     /// A branch or tag, of this repository or a remote one, that keeps a commit.
@@ -230,7 +230,7 @@ impl Repo {
         let call = self.git("for-each-ref --count=1 --format=%(refname:short) --contains");
         let call = call.arg(&commit.0);
         call.words("refs/heads refs/tags refs/remotes")
-            .optional_text()
+            .optional_line()
     }
 
     pub fn descends(&self, commit: &Oid, ancestor: &Oid) -> Result<bool> {
