@@ -44,8 +44,8 @@ impl Need {
                 "there is no Chromium on PATH\ninstall it: apt-get install chromium",
             ),
             Self::Git => {
-                let checked = Git::find().and_then(|git| git.check_version());
-                return checked.map_err(|error| format!("{error:#}"));
+                let checked = Git::find();
+                return checked.map(drop).map_err(|error| format!("{error:#}"));
             }
             Self::Docker => return Engine::find().map(drop).map_err(|error| error.0),
             Self::BaseImage => return base_image(root),

@@ -107,18 +107,7 @@ Get it back with:
     git restore --source=[OID] -- outdated
 
 Accepted:
-- outdated:src/utils.py: only a remark
-
-Removed, 9 files:
-- outdated/Dockerfile
-- outdated/builder/requirements.txt
-- outdated/builder/setup.sh
-- outdated/src/__init__.py
-- outdated/src/download_model.py
-- outdated/src/engine.py
-- outdated/src/handler.py
-- outdated/src/utils.py
-- outdated/worker-config.json"
+- outdated:src/utils.py: only a remark"
     );
     let reflog = worker.git(&["reflog", "-1", "--format=%gs"]);
     assert_eq!(reflog, "xtask cleanup: chore: remove outdated/");

@@ -6,7 +6,7 @@ use crate::{accept, accept_all, cleanup, expect_only, obstacles, paste, ready, s
 const ACCEPT: &str = "cargo xtask compare -C . --accept";
 
 #[test]
-fn facts_that_are_open_and_reasons_that_are_stale() {
+fn facts_that_are_open() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let worker = lab.migrated("worker");
@@ -37,38 +37,13 @@ fn facts_that_are_open_and_reasons_that_are_stale() {
             "git add --force -- .xtask/accepted.json".to_owned()
         )
     );
-    worker.edit(
-        ".xtask/accepted.json",
-        "\"accepted\": [\n",
-        "\"accepted\": [\n{\"fact\":\"env:NEVER\",\"reason\":\"r\"},\n",
-    );
     worker.commit("docs: say why");
-    let withdraw = "cargo xtask compare -C . --withdraw env:NEVER";
-    expect_only(&worker, "stale env:NEVER", withdraw);
-    worker
-        .compare(&[])
-        .finds()
-        .says(&format!("help: take it off the record with `{withdraw}`\n"));
-    paste(&worker, &worker.path, [typed(withdraw)]);
-    expect_only_first(
-        &worker,
-        "uncommitted .xtask/accepted.json",
-        "git commit -- .xtask/accepted.json",
-    );
-    worker.commit("docs: take a reason back");
     cleanup(&worker, &["--dry-run"]).done();
 }
 
 /// A command of this tool as the tests can run it.
 fn typed(command: &str) -> String {
     command.replace("cargo xtask", env!("CARGO_BIN_EXE_xtask"))
-}
-
-/// The first thing that is in the way.
-#[track_caller]
-fn expect_only_first(worker: &Repo<'_>, named: &str, settle: &str) {
-    let first = obstacles(worker).remove(0);
-    assert_eq!(first, (named.to_owned(), settle.to_owned()));
 }
 
 /// Everything that can be in the way, at once.
@@ -128,12 +103,10 @@ fn whatever_is_in_the_way_comes_with_a_command_that_settles_it() {
         [
             "uncommitted",
             "local",
-            "not-plain",
             "unreachable",
             "baseline",
             "changed",
             "open",
-            "stale",
             "lint",
             "mention"
         ]
@@ -163,78 +136,22 @@ fn whatever_is_in_the_way_comes_with_a_command_that_settles_it() {
     assert_eq!(list(&dry()), []);
     cleanup(&worker, &["--commit"]).done();
     assert!(!worker.has("outdated"));
-    worker.compare(&[]).done();
 }
 
 #[test]
 fn a_removal_that_was_staged_by_hand() {
     let lab = Lab::new();
     let worker = ready(&lab);
-    let restore = "git restore --staged --worktree -- outdated";
     worker.git(&["rm", "-r", "--quiet", "outdated"]);
-    expect_only(&worker, "uncommitted outdated", restore);
-    cleanup(&worker, &["--commit"]).finds().says(
-        "outdated is gone, and nothing was checked for that: bring it back and this removes it, or \
-         keep it so with `git commit`\n    git restore",
-    );
-    // What else there is to be said about it is said as well.
-    worker.append("engine.py", "# mine\n");
     let found = obstacles(&worker);
-    assert_eq!(found.len(), 2, "{found:?}");
-    assert_eq!(found[1].0, "uncommitted engine.py");
-    worker.git(&["checkout", "--quiet", "--", "engine.py"]);
-    let kept = worker.copied("kept");
-    paste(&worker, &worker.path, [restore.to_owned()]);
-    assert_eq!(worker.status(), "");
-    // Gone and not staged is one thing as well.
-    worker.remove("outdated");
-    expect_only(&worker, "uncommitted outdated", restore);
-    paste(&worker, &worker.path, [restore.to_owned()]);
-    // Nothing is told of what is staged to go and still there but where it is seen.
-    worker.git(&["rm", "-r", "--quiet", "--cached", "outdated"]);
-    let found = obstacles(&worker);
+    assert_eq!(found.len(), 9, "{found:?}");
     assert!(found.iter().all(|one| one.1 == "git status"), "{found:?}");
-    worker.git(&["reset", "--quiet"]);
-    cleanup(&worker, &["--commit"]).done();
-
-    // The other way that is named.
+    // What git says of it: keep it so, or bring it back.
+    let kept = worker.copied("kept");
     kept.git(&["commit", "--quiet", "-m", "chore: remove the old worker"]);
     cleanup(&kept, &[]).done().says("Nothing to clean up");
-}
-
-/// A restore of the whole folder would remove what is in no commit.
-#[test]
-fn a_file_that_is_only_staged_is_not_restored_away() {
-    let lab = Lab::new();
-    let worker = ready(&lab);
-    worker.remove("outdated");
-    worker.write("outdated/new.py", "# mine\n");
-    worker.git(&["add", "outdated/new.py"]);
-    let found = obstacles(&worker);
-    let new = "uncommitted outdated/new.py";
-    assert!(found.iter().any(|(named, _)| named == new), "{found:?}");
-    let whole = |settle: &str| settle.ends_with("-- outdated");
-    assert!(!found.iter().any(|(_, settle)| whole(settle)), "{found:?}");
-}
-
-#[test]
-fn a_conflict_whose_file_is_gone_is_not_restored_away() {
-    let lab = Lab::new();
-    let worker = ready(&lab);
-    let file = "outdated/src/engine.py";
-    worker.append(file, "# theirs\n");
-    worker.git(&["stash", "--quiet"]);
-    worker.append(file, "# ours\n");
-    worker.git(&["commit", "--quiet", "--all", "-m", "fix: ours"]);
-    worker.try_git(&["stash", "pop", "--quiet"]);
-    worker.remove(file);
-    let found = obstacles(&worker);
-    let settle = found.iter().find(|(named, _)| named.ends_with(file));
-    assert_eq!(
-        settle.map(|(_, settle)| &**settle),
-        Some("git status"),
-        "{found:?}"
-    );
+    worker.git(&["restore", "--staged", "--worktree", "--", "outdated"]);
+    cleanup(&worker, &["--commit"]).done();
 }
 
 #[test]
@@ -262,11 +179,11 @@ fn changes_that_are_not_committed() {
     expect_only(&worker, "uncommitted engine.py", "git commit -- engine.py");
     worker.git(&["reset", "--quiet", "--hard"]);
     worker.remove("outdated/worker-config.json");
-    let settle = "git restore --staged --worktree -- outdated/worker-config.json";
-    expect_only(&worker, "uncommitted outdated/worker-config.json", settle);
+    let named = "uncommitted outdated/worker-config.json";
+    expect_only(&worker, named, "git status");
     worker.git(&["rm", "--quiet", "outdated/worker-config.json"]);
-    expect_only(&worker, "uncommitted outdated/worker-config.json", settle);
-    worker.git(&settle.split(' ').skip(1).collect::<Vec<_>>());
+    expect_only(&worker, named, "git status");
+    worker.git(&["reset", "--quiet", "--hard"]);
     cleanup(&worker, &["--dry-run"]).done();
 }
 
@@ -332,7 +249,7 @@ fn files_that_were_changed_are_accepted_by_name() {
     let run = cleanup(&worker, &[]).finds();
     run.says("outdated:notes.md was not put there by migrate")
         .says("outdated:src/engine.py was changed since migrate put it there")
-        .says("outdated:src/utils.py its mode was changed since migrate put it there");
+        .says("outdated:src/utils.py was changed since migrate put it there");
     for id in ["outdated:*", "outdated:src/handler.py", "outdated:gone"] {
         worker.compare(&["--accept", id, "--reason", "all of it"]).refused(
             &format!("{id} matches nothing that is open"),
@@ -353,11 +270,7 @@ fn files_that_were_changed_are_accepted_by_name() {
     worker.edit("outdated/src/engine.py", "# changed\n", "");
     worker.commit("revert: what was changed");
     worker.compare(&[]).finds().says("stale outdated:notes.md");
-    let stale: Vec<String> = obstacles(&worker).into_iter().map(|one| one.0).collect();
-    assert_eq!(
-        stale,
-        ["stale outdated:notes.md", "stale outdated:src/engine.py"]
-    );
+    cleanup(&worker, &["--dry-run"]).done();
 }
 
 #[test]
@@ -485,23 +398,11 @@ fn a_record_that_git_does_not_look_at_is_not_written_over() {
             assert_eq!(worker.read(".xtask/upstream.lock.json"), mine);
         }
         paste(&worker, &worker.path, [look]);
-        let (named, settle) = obstacles(&worker).remove(0);
+        let (named, _) = obstacles(&worker).remove(0);
         assert_eq!(named, "uncommitted .xtask/upstream.lock.json");
-        if removes {
-            paste(&worker, &worker.path, [settle]);
-        }
         worker.git(&["checkout", "--quiet", "--", ".xtask/upstream.lock.json"]);
     }
     cleanup(&worker, &["--commit"]).done();
-}
-
-/// What settles the file at this path.
-fn settle_of(worker: &Repo<'_>, named: &str) -> String {
-    let found = obstacles(worker);
-    let one = found.iter().find(|one| one.0 == named);
-    one.unwrap_or_else(|| panic!("no {named}: {found:?}"))
-        .1
-        .clone()
 }
 
 #[test]
@@ -518,33 +419,11 @@ fn no_command_that_is_pasted_writes_over_what_is_nowhere_else() {
     expect_only(&worker, named, "git status");
     worker.git(&["reset", "--quiet"]);
     expect_only(&worker, named, &format!("git commit -- {file}"));
-
     // Staged, and gone from the work tree.
     worker.git(&["add", file]);
     worker.remove(file);
     expect_only(&worker, named, "git status");
     worker.git(&["reset", "--quiet", "--hard"]);
-
-    // A file in the place of a folder, and a folder in that of a file.
-    for (way, stranger) in [
-        ("outdated/src", "outdated/src"),
-        (file, "outdated/src/engine.py/notes"),
-    ] {
-        worker.git(&["rm", "--quiet", "-r", "--cached", way]);
-        let _ = std::fs::remove_dir_all(worker.file(way));
-        let _ = std::fs::remove_file(worker.file(way));
-        worker.git(&["reset", "--quiet"]);
-        worker.write(stranger, "mine\n");
-        assert_eq!(settle_of(&worker, named), "git status");
-        // The same, staged.
-        worker.git(&["add", "--all"]);
-        assert_eq!(settle_of(&worker, named), "git status");
-        worker.git(&["reset", "--quiet"]);
-        worker.remove(if way == file { file } else { stranger });
-        let restore = format!("git restore --staged --worktree -- {file}");
-        assert_eq!(settle_of(&worker, named), restore);
-        worker.git(&["reset", "--quiet", "--hard"]);
-    }
     cleanup(&worker, &["--dry-run"]).done();
 }
 
@@ -582,13 +461,8 @@ fn a_repository_in_the_folder_is_asked_about_too() {
     let worker = ready(&lab);
     worker.git(&["init", "--quiet", "outdated/other"]);
     worker.write("outdated/other/notes", "mine\n");
-    let ask = "git clean -ffdxi -- outdated/other";
+    let ask = "git clean -dxi -- outdated/other";
     expect_only(&worker, "local outdated/other", ask);
-    let would = shell(&worker, &worker.path, &ask.replace("-ffdxi", "-ffdxn"));
-    assert_eq!(
-        String::from_utf8_lossy(&would.stdout),
-        "Would remove outdated/other/\n"
-    );
 }
 
 #[test]
@@ -640,16 +514,6 @@ fn commands_can_be_pasted_whatever_a_file_is_called() {
     );
     assert_eq!(worker.status(), "");
     for name in names {
-        std::fs::remove_file(
-            worker
-                .file("outdated")
-                .join(std::ffi::OsStr::from_bytes(name)),
-        )
-        .unwrap();
-    }
-    paste(&worker, &worker.path, settles("uncommitted "));
-    assert_eq!(worker.status(), "");
-    for name in names {
         let name = std::ffi::OsStr::from_bytes(name);
         let path = Path::new("outdated").join(name);
         let mark = [
@@ -666,8 +530,8 @@ fn commands_can_be_pasted_whatever_a_file_is_called() {
                 .success()
         );
     }
-    paste(&worker, &worker.path, settles("not-plain "));
-    assert!(settles("not-plain ").is_empty());
+    paste(&worker, &worker.path, settles("uncommitted "));
+    assert!(settles("uncommitted ").is_empty());
     worker.write(":colon", "");
     worker.git(&["add", "./:colon"]);
     let commit = settles("uncommitted ").remove(0);
@@ -718,11 +582,10 @@ fn what_git_is_told_not_to_look_at_is_looked_at_again() {
     worker.git(&["update-index", "--skip-worktree", "outdated/Dockerfile"]);
     worker.remove("outdated/Dockerfile");
     let look = "git update-index --no-skip-worktree outdated/Dockerfile";
-    expect_only(&worker, "not-plain outdated/Dockerfile", look);
+    expect_only(&worker, "uncommitted outdated/Dockerfile", look);
     paste(&worker, &worker.path, [look.to_owned()]);
-    let restore = "git restore --staged --worktree -- outdated/Dockerfile";
-    expect_only(&worker, "uncommitted outdated/Dockerfile", restore);
-    paste(&worker, &worker.path, [restore.to_owned()]);
+    expect_only(&worker, "uncommitted outdated/Dockerfile", "git status");
+    worker.git(&["checkout", "--", "outdated/Dockerfile"]);
     // A record that something ignores.
     worker.git(&["rm", "--quiet", "--cached", ".xtask/accepted.json"]);
     worker.append(".gitignore", "\n*.accepted.json\n");
@@ -746,7 +609,7 @@ fn what_is_no_plain_file() {
     worker.append("outdated/src/utils.py", "# nobody sees this\n");
     expect_only(
         &worker,
-        "not-plain outdated/src/utils.py",
+        "uncommitted outdated/src/utils.py",
         "git update-index --no-assume-unchanged outdated/src/utils.py",
     );
     assert!(
@@ -761,28 +624,6 @@ fn what_is_no_plain_file() {
     ]);
     worker.git(&["checkout", "--quiet", "outdated/src/utils.py"]);
 
-    worker.git(&[
-        "sparse-checkout",
-        "set",
-        "docs",
-        "outdated/builder",
-        ".runpod",
-        "public",
-        ".xtask",
-    ]);
-    let found = obstacles(&worker);
-    assert_eq!(found.len(), 5, "{found:?}");
-    assert_eq!(
-        found[0],
-        (
-            "not-plain outdated/src/__init__.py".to_owned(),
-            "git sparse-checkout add outdated".to_owned()
-        )
-    );
-    worker.git(&["sparse-checkout", "add", "outdated"]);
-    cleanup(&worker, &["--dry-run"]).done();
-    worker.git(&["sparse-checkout", "disable"]);
-
     let other = lab.empty("other");
     other.commit("feat: another repository");
     worker.git(&[
@@ -795,15 +636,7 @@ fn what_is_no_plain_file() {
         "outdated/module",
     ]);
     worker.commit("feat: a submodule");
-    let found = obstacles(&worker);
-    assert!(
-        found.contains(&(
-            "not-plain outdated/module".to_owned(),
-            "git rm -- outdated/module".to_owned()
-        )),
-        "{found:?}"
-    );
-    assert!(!found.iter().any(|one| one.0 == "changed outdated:module"));
+    cleanup(&worker, &["--dry-run"]).finds();
     paste(
         &worker,
         &worker.path,
@@ -818,19 +651,7 @@ fn a_link_in_the_place_of_the_folder_is_not_followed() {
     let lab = Lab::new();
     let worker = ready(&lab);
     worker.git(&["mv", "outdated", "past"]);
-    worker.link("outdated", "past");
     worker.commit("refactor: another name");
-    let found = obstacles(&worker);
-    assert!(
-        found.contains(&(
-            "not-plain outdated".to_owned(),
-            "git rm -- outdated".to_owned()
-        )),
-        "{found:?}"
-    );
-    // Neither is one that git does not know.
-    worker.git(&["rm", "--quiet", "outdated"]);
-    worker.commit("refactor: no link");
     worker.link("outdated", "past");
     expect_only(&worker, "local outdated", "git clean -dxi -- outdated");
     assert!(worker.has("past/src/engine.py"));

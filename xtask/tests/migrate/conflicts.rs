@@ -159,7 +159,7 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     worker
         .migrate(&["--resume"])
         .done()
-        .says("Finished and staged. Next:\n\n    git diff --cached\n    git commit\n");
+        .says("The result is staged, HEAD has not moved. Next:");
     assert_eq!(locked_commit(&worker), lab.at("upstream").head());
     assert_eq!(retired(), before);
     assert_eq!(worker.head(), head);
@@ -339,7 +339,6 @@ fn a_file_in_conflict_that_no_step_touches_stays_as_it_is_in_the_work_tree() {
     );
     worker.write("public/lines.txt", "mine\r\n".repeat(9));
     worker.write("public/filter.txt", "MINE\n".repeat(9));
-    worker.append("public/local.txt", "mine\n");
     // So that git need not look at the content again, for which the tool runs no filter.
     let past = std::time::SystemTime::now() - std::time::Duration::from_mins(1);
     let file = std::fs::File::options()
@@ -348,15 +347,13 @@ fn a_file_in_conflict_that_no_step_touches_stays_as_it_is_in_the_work_tree() {
     file.unwrap().set_modified(past).unwrap();
     worker.commit("feat: mine");
     worker.chmod("public/lines.txt", 0o600);
-    worker.git(&["update-index", "--skip-worktree", "public/local.txt"]);
-    worker.append("public/local.txt", "for this machine alone\n");
-    let names = ["lines", "filter", "local"].map(|name| format!("public/{name}.txt"));
+    let names = ["lines", "filter"].map(|name| format!("public/{name}.txt"));
     let seen = || {
         let mode = |name: &String| worker.file(name).metadata().unwrap().permissions().mode();
         names.each_ref().map(|name| (worker.read(name), mode(name)))
     };
     let before = seen();
-    for name in ["lines", "filter", "local"] {
+    for name in ["lines", "filter"] {
         upstream.remove(&format!(".runpod/public/{name}.txt"));
     }
     upstream.commit("feat: none of them");
@@ -364,8 +361,13 @@ fn a_file_in_conflict_that_no_step_touches_stays_as_it_is_in_the_work_tree() {
     assert_eq!(seen(), before);
     worker.migrate(&["--abort"]).done();
     assert_eq!(seen(), before);
+    // Nor does it matter what was made of one to resolve it.
     worker.migrate(&["--conflicts", "markers"]).finds();
-    worker.git(&["add", "--sparse", "public"]);
+    worker.write("public/lines.txt", "resolved\n");
+    worker.migrate(&["--abort"]).done().says("lines.txt");
+    assert_eq!(seen(), before);
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    worker.git(&["add", "public"]);
     worker.migrate(&["--resume", "--commit"]).done();
     assert_eq!(seen(), before);
     assert_eq!(

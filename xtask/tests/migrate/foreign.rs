@@ -391,25 +391,6 @@ fn a_lock_does_not_vouch_for_a_directory_on_this_machine() {
         lab.types("worker", &lab.trusting("../upstream")).done();
         worker.migrate(&["--check"]).finds().says("  ~ engine.py");
     }
-    // What came with the worker is not read for its lock, trusted or not.
-    worker.git(&["clone", "--quiet", "--bare", "../upstream", "vendor/up.git"]);
-    worker.link("link.git", "vendor/up.git");
-    lab.trust(&[worker.file("vendor/up.git")]);
-    for address in ["vendor/up.git", "../worker/vendor/up.git", "link.git"] {
-        worker.write(
-            ".xtask/upstream.lock.json",
-            lock.replace("../upstream", address),
-        );
-        worker.commit("chore: vendor");
-        worker.migrate(&["--check"]).refused(
-            &format!(
-                ".xtask/upstream.lock.json names {address} as upstream, which came with this repository"
-            ),
-            &format!("name it with --upstream {address}"),
-        );
-        let named = worker.migrate(&["--check", "--upstream", address]);
-        named.finds().says("  ~ engine.py");
-    }
 }
 
 #[test]

@@ -371,7 +371,7 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
         .says("  .runpod/tests.disabled.json stays where it is; the Hub reads nothing in .runpod/ but")
         .says("  .xtask/baseline.json keeps ")
         .says("  Dockerfile: `lb.py` is not copied into the image")
-        .says("  Dockerfile: `jobs/stage_volume.py`: the image did not hold them so far, and ")
+        .says("  Dockerfile: `jobs/stage_volume.py` is not copied into the image")
         .says("  lb.py:1:1: `hub_client` is imported, and the new worker has no such module: ")
         .says("  lb.py:2:1: `Engine` is imported from engine.py, which has no such name");
     assert!(worker.has(".runpod/tests.disabled.json") && worker.has("worker-config.json"));

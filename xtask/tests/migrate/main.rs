@@ -23,7 +23,6 @@ mod foreign;
 mod forks;
 mod hostile;
 mod legacy;
-mod login;
 mod preserve;
 mod readme;
 mod refusals;

@@ -52,7 +52,7 @@ fn what_git_does_not_track_is_not_overwritten() {
         (
             "/public",
             "public",
-            "public: is not a directory, and git does not track it; \
+            "public: is not a directory; \
              public/worker-sglang_banner.png needs it to be one"
                 .to_owned(),
         ),
@@ -91,12 +91,11 @@ fn an_untracked_link_is_not_written_through() {
     for (link, line) in [
         (
             "public",
-            "public: is not a directory, and git does not track it; public/worker-sglang_banner.png \
-             needs it to be one",
+            "public: is not a directory; public/worker-sglang_banner.png needs it to be one",
         ),
         (
             ".runpod",
-            ".runpod: is not a directory, and git does not track it; .runpod/hub.json needs it to be one",
+            ".runpod: is not a directory; .runpod/hub.json needs it to be one",
         ),
         (
             "engine.py",
@@ -518,14 +517,11 @@ fn of_kind<'a>(lab: &'a Lab, kind: &str) -> Option<Repo<'a>> {
     let options: &[&str] = match kind {
         "sha256" => &["--object-format=sha256"],
         "reftable" if !lab.git_knows_reftable() => return None,
-        // What such a checkout hides, git tells from 2.41 on.
-        "sparse" if !lab.git_is_at_least((2, 41)) => return None,
         "reftable" => &["--ref-format=reftable"],
         _ => &[],
     };
     let worker = lab.init("worker", options);
     crate::support::copy(&crate::support::example("legacy"), &worker.path);
-    worker.write("hidden/large.bin", "not checked out\n");
     worker.commit("feat: a worker of the legacy layout");
     match kind {
         "split index" => drop(worker.git(&["update-index", "--split-index"])),
@@ -534,10 +530,6 @@ fn of_kind<'a>(lab: &'a Lab, kind: &str) -> Option<Repo<'a>> {
         "packed" => {
             worker.git(&["gc", "--quiet"]);
             worker.git(&["pack-refs", "--all"]);
-        }
-        "sparse" => {
-            let patterns = ["/*", "!/hidden/"];
-            worker.git(&[&["sparse-checkout", "set", "--no-cone"], &patterns[..]].concat());
         }
         "worktree" => {
             worker.git(&["worktree", "add", "--quiet", "-b", "linked", "../linked"]);
@@ -548,14 +540,13 @@ fn of_kind<'a>(lab: &'a Lab, kind: &str) -> Option<Repo<'a>> {
     Some(worker)
 }
 
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 7] = [
     "sha256",
     "reftable",
     "split index",
     "untracked cache",
     "old index",
     "packed",
-    "sparse",
     "worktree",
 ];
 

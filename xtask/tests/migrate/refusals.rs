@@ -249,23 +249,22 @@ fn a_submodule_where_a_folder_must_be() {
 }
 
 #[test]
-fn an_outdated_folder_with_other_content() {
+fn an_outdated_folder_with_other_files() {
     refused(
         |worker| {
             worker.write("outdated/src/engine.py", "# another engine\n");
             worker.write("outdated/notes.md", "notes\n");
-            worker.write("outdated/src/utils.py", worker.bytes("src/utils.py"));
             worker.commit("feat: outdated things");
         },
-        "outdated/ can't take the retired files:\n  outdated/src/engine.py: is there already, \
-         with other content than src/engine.py\n  outdated/notes.md: is there already",
-        "move the files in outdated/ back to where they were, or to another place, and commit that; then \
-         run this again",
+        "outdated/ is for the retired files, and holds others:\n  outdated/notes.md\n  \
+         outdated/src/engine.py",
+        "move them back to where they were, or to another place, and commit that; then run this \
+         again",
     );
 }
 
 #[test]
-fn a_sparse_checkout_that_hides_a_path() {
+fn a_sparse_checkout() {
     refused(
         |worker| {
             worker.git(&[
@@ -276,85 +275,10 @@ fn a_sparse_checkout_that_hides_a_path() {
                 "!/src/utils.py",
             ]);
         },
-        "these paths can't be written:\n  src/utils.py: is not checked out (skip-worktree)",
-        "check everything out with `git sparse-checkout disable`, then run this again",
+        "git does not look at these files:\n  src/utils.py",
+        "have it look again with `git update-index --no-skip-worktree FILE`, or check out a sparse \
+         checkout whole with `git sparse-checkout disable`, then run this again",
     );
-}
-
-#[test]
-fn a_sparse_checkout_that_would_hide_what_is_written() {
-    let lab = Lab::new();
-    lab.upstream("upstream");
-    let worker = lab.legacy("worker");
-    let hide = |patterns: &[&str]| {
-        worker.git(&[&["sparse-checkout", "set", "--no-cone", "/*"], patterns].concat());
-    };
-    let way = "take these paths into it, or check all out with `git sparse-checkout disable`, then \
-               run this again";
-    hide(&[
-        "!/public/",
-        "!/outdated/src/",
-        "!/.xtask/upstream.lock.json",
-    ]);
-    let before = worker.everything();
-    if !lab.git_is_at_least((2, 41)) {
-        worker
-            .migrate(&["--upstream", "../upstream"])
-            .refused_like("error: this is a sparse checkout, and git before 2.41 can't tell");
-        worker.everything().expect_same(&before, "a refusal");
-        return;
-    }
-    let run = worker
-        .migrate(&["--upstream", "../upstream"])
-        .refused_like("error: the sparse checkout hides what would be written:\n  .xtask/");
-    assert!(
-        run.stderr.contains("\n  public/") && run.stderr.contains("\n  outdated/src/"),
-        "{run:?}"
-    );
-    assert!(
-        run.stderr.contains("\n  .xtask/upstream.lock.json\n"),
-        "{run:?}"
-    );
-    assert!(!run.stderr.contains("builder"), "{run:?}");
-    assert!(run.stderr.ends_with(&format!("\nhelp: {way}\n")), "{run:?}");
-    worker.everything().expect_same(&before, "a refusal");
-
-    // A git from before `check-rules`.
-    let git = which("git");
-    lab.script(
-        "bin/git",
-        &format!("case \" $* \" in *' check-rules '*) exit 129;; esac\nexec {git} \"$@\""),
-    );
-    let old = |options: &[&str]| {
-        let call = worker.xtask(&[&["--upstream", "../upstream"], options].concat());
-        call.path_first(&lab.path("bin")).run()
-    };
-    hide(&["!/elsewhere/"]);
-    old(&[]).refused_like(
-        "error: this is a sparse checkout, and git before 2.41 can't tell whether it hides what \
-         would be written:\n",
-    );
-    // One that hides nothing of it is none in the way.
-    worker.migrate(&["--upstream", "../upstream"]).done();
-    worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
-    worker.git(&["sparse-checkout", "reapply"]);
-    assert_eq!(worker.status(), "");
-    old(&[]).done().says("Up to date");
-    let upstream = lab.at("upstream");
-    upstream.append(".runpod/engine.py", "# more\n");
-    upstream.commit("feat: more");
-    old(&[]).done();
-    worker.migrate(&["--abort"]).done();
-    worker.git(&["sparse-checkout", "disable"]);
-    assert_eq!(worker.status(), "");
-}
-
-fn which(program: &str) -> String {
-    let found = std::process::Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
-        .output()
-        .unwrap();
-    String::from_utf8(found.stdout).unwrap().trim().to_owned()
 }
 
 #[test]
@@ -364,26 +288,10 @@ fn a_path_that_is_assumed_to_be_unchanged() {
             worker.git(&["update-index", "--assume-unchanged", "Dockerfile"]);
             worker.append("Dockerfile", "# hidden from git\n");
         },
-        "these paths can't be written:\n  Dockerfile: is marked assume-unchanged",
-        "have git look again with `git update-index --no-assume-unchanged Dockerfile`, then run \
-         this again",
+        "git does not look at these files:\n  Dockerfile",
+        "have it look again with `git update-index --no-assume-unchanged FILE`, or check out a \
+         sparse checkout whole with `git sparse-checkout disable`, then run this again",
     );
-}
-
-#[test]
-fn hidden_paths_elsewhere_do_not_matter() {
-    let lab = Lab::new();
-    lab.upstream("upstream");
-    let worker = lab.legacy("worker");
-    worker.git(&["update-index", "--assume-unchanged", "docs/conventions.md"]);
-    worker.append("docs/conventions.md", "hidden\n");
-    worker.git(&["update-index", "--skip-worktree", "LICENSE"]);
-    worker.remove("LICENSE");
-    worker.migrate(MIGRATE).done();
-    assert!(!worker.has("LICENSE"));
-    assert!(worker.read("docs/conventions.md").ends_with("hidden\n"));
-    let marks = worker.git(&["ls-files", "-v", "LICENSE", "docs"]);
-    assert_eq!(marks, "S LICENSE\nh docs/conventions.md");
 }
 
 #[test]
@@ -399,12 +307,12 @@ fn an_upstream_without_the_required_files() {
     worker.migrate(MIGRATE).refused(
         "[LAB]/worker/../upstream at [OID] lacks .runpod/utils.py, .runpod/Dockerfile, \
          .runpod/tests.json",
-        "name a complete upstream with --upstream, or another revision with --rev",
+        "name a complete upstream with --upstream, or another revision",
     );
     worker.migrate(&["--upstream", "../home"]).refused(
         "[LAB]/worker/../home is no upstream: it has neither .runpod/handler.py nor handler.py \
          beside .runpod/hub.json",
-        "name one with --upstream DIR|URL, and its revision with --rev",
+        "name one with --upstream DIR|URL, or another revision",
     );
     worker.migrate(&["--upstream", "../nowhere"]).refused(
         "upstream [LAB]/worker/../nowhere is not a directory",

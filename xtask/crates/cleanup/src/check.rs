@@ -9,12 +9,12 @@ use compare::accepted;
 use compare::cleanup_gate::CleanupGate;
 use hub_lint::{Finding, Severity};
 use migrate::preflight::Preflight;
-use transaction::files::{exists, is_file};
+use transaction::files::is_file;
 use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
-use xtask_core::git::{GitTree, Unseen};
+use xtask_core::git::GitTree;
 use xtask_core::layout::{self, BASELINE, LOCK, OUTDATED};
-use xtask_core::lock::Lock;
+use xtask_core::lock::{Lock, retired_as};
 use xtask_core::output::{quoted, quoted_file, quoted_path};
 use xtask_core::tree::{Mode, Part, RepoPath, Tree};
 
@@ -25,8 +25,6 @@ pub enum ObstacleKind {
     Uncommitted,
     /// Below `outdated/`, and git does not track it.
     Local,
-    /// Below `outdated/`, and no file that could be removed and brought back.
-    NotPlain,
     /// No branch or tag keeps the commit.
     Unreachable,
     /// The baseline can't stand for the files; compare takes no reason before it can be read.
@@ -34,7 +32,6 @@ pub enum ObstacleKind {
     /// A file that is not the one that migrate put there.
     Changed,
     Open,
-    Stale,
     Lint,
     /// Something that runs or builds mentions `outdated/`.
     Mention,
@@ -45,12 +42,10 @@ impl ObstacleKind {
         match self {
             Self::Uncommitted => "Not committed",
             Self::Local => "Below outdated/ and not tracked by git: never removed",
-            Self::NotPlain => "Can't be removed and brought back as a file",
             Self::Unreachable => "Nothing keeps the commit to restore it from",
             Self::Baseline => "The record of the old worker",
             Self::Changed => "Not as migrate put it there",
             Self::Open => "Facts of the old worker without a decision",
-            Self::Stale => "Reasons on record that match nothing any more",
             Self::Lint => "Errors in the Hub's files",
             Self::Mention => {
                 "Runs or builds, and refers to outdated/: remove that, or give a reason"
@@ -98,9 +93,7 @@ impl ObstacleCheck<'_> {
         let changed = self.at.status.changed.iter();
         let changed: Vec<&RepoPath> = changed.filter(|path| !staged.contains(path)).collect();
         self.check_committed(&changed);
-        self.check_records();
         self.check_untracked(&changed);
-        self.check_plain_files()?;
         if self.plan.restore.is_none() && self.head.entries().keys().any(is_outdated) {
             let commit = &self.at.head;
             // A branch name that is free.
@@ -149,116 +142,42 @@ impl ObstacleCheck<'_> {
         }
     }
 
+    /// What differs from HEAD, records that git does not track, and what it does not look at.
     fn check_committed(&mut self, changed: &[&RepoPath]) {
-        const BACK: &str = "restore --staged --worktree --";
-        let (head, status) = (self.head.entries(), &self.at.status);
-        let (index, top) = (self.at.ours.entries(), &self.at.repo.top);
-        let is_unmerged = |path: &RepoPath| status.unmerged.contains(path);
-        // A restore must not overwrite something else at that place, nor drop staged content that
-        // is in no commit.
-        let is_gone = |path: &RepoPath| {
-            let is_staged = || index.get(path).is_none_or(|it| head.get(path) == Some(it));
-            let mut above = path.ancestors();
-            let is_free = !exists(&path.below(top)) && !above.any(|one| is_file(&one.below(top)));
-            is_free && is_staged() && !is_unmerged(path)
-        };
-        let (outdated, others): (Vec<&RepoPath>, Vec<&RepoPath>) =
-            changed.iter().partition(|path| is_outdated(path));
-        let all = head.keys().filter(|path| is_outdated(path)).count();
-        // A restore of the whole folder would remove a file that is only staged.
-        let is_all_gone = all > 0
-            && outdated.len() == all
-            && outdated
-                .iter()
-                .all(|path| head.contains_key(*path) && is_gone(path));
-        if is_all_gone {
-            let why = self.commands.fit(
-                "is gone, and nothing was checked for that: bring it back and this removes it, or \
-                 keep it so with `git commit`",
-            );
-            let back = format!("{BACK} {OUTDATED}");
-            self.add_git(ObstacleKind::Uncommitted, &OUTDATED, &why, &back);
-        }
-        for &path in if is_all_gone { &others[..] } else { changed } {
-            let is_plain = is_file(&path.below(top)) && index.contains_key(path);
-            let settle = if is_plain && !is_unmerged(path) {
+        let kind = ObstacleKind::Uncommitted;
+        let is_record =
+            |path: &RepoPath| layout::is_record(path) || *path == hub_lint::SUPPRESSIONS;
+        let (top, index) = (&self.at.repo.top, self.at.ours.entries());
+        for path in changed {
+            let settle = if is_file(&path.below(top)) && index.contains_key(path) {
                 format!("commit -- {}", quoted_path(path))
-            } else if is_gone(path) {
-                format!("{BACK} {}", quoted_path(path))
             } else {
                 "status".to_owned()
             };
-            self.add_git(
-                ObstacleKind::Uncommitted,
-                path,
-                "differs from HEAD",
-                &settle,
-            );
+            self.add_git(kind, path, "differs from HEAD", &settle);
         }
-    }
-
-    /// Records that are in no commit, or whose changes git does not report.
-    fn check_records(&mut self) {
-        let is_record =
-            |path: &RepoPath| layout::is_record(path) || *path == hub_lint::SUPPRESSIONS;
         for path in self.at.status.local.iter().filter(|path| is_record(path)) {
             // It may be ignored.
             let settle = format!("add --force -- {}", quoted_path(path));
-            let why = "only what is committed counts";
-            self.add_git(ObstacleKind::Uncommitted, path, why, &settle);
+            self.add_git(kind, path, "only what is committed counts", &settle);
         }
-        for (path, unseen) in self.at.unseen.iter().filter(|(path, _)| is_record(path)) {
-            self.add_unseen(ObstacleKind::Uncommitted, path, *unseen);
+        for (path, mark) in &self.at.unseen {
+            if is_record(path) || is_outdated(path) {
+                let why = format!("is marked {mark}, so git does not tell whether it is committed");
+                let settle = format!("update-index --no-{mark} {}", quoted_file(path));
+                self.add_git(kind, path, &why, &settle);
+            }
         }
-    }
-
-    /// A file that git does not look at, and the command of git that makes it look.
-    fn add_unseen(&mut self, kind: ObstacleKind, path: &RepoPath, unseen: Unseen) {
-        let mark = unseen.mark();
-        let why = format!("is marked {mark}, so git does not tell whether it is committed");
-        let settle = format!("update-index --no-{mark} {}", quoted_file(path));
-        self.add_git(kind, path, &why, &settle);
     }
 
     /// What git does not track below the folder, except what `changed` names already.
     pub fn check_untracked(&mut self, changed: &[&RepoPath]) {
         let local = self.at.status.local.iter().filter(|path| is_outdated(path));
         for path in local.filter(|path| !changed.contains(path)) {
-            let is_repository = path.below(&self.at.repo.top).join(".git").exists();
-            let (what, clean) = if is_repository {
-                ("a git repository of its own: ", "clean -ffdxi")
-            } else {
-                ("", "clean -dxi")
-            };
-            let why = format!("{what}move it to where it belongs, or let git ask about it");
-            let settle = format!("{clean} -- {}", quoted_path(path));
-            self.add_git(ObstacleKind::Local, path, &why, &settle);
+            let why = "move it to where it belongs, or let git ask about it";
+            let settle = format!("clean -dxi -- {}", quoted_path(path));
+            self.add_git(ObstacleKind::Local, path, why, &settle);
         }
-    }
-
-    fn check_plain_files(&mut self) -> Result<()> {
-        let is_sparse = self.at.repo.is_sparse()?;
-        let files = self.head.entries().iter();
-        for (path, entry) in files.filter(|(path, _)| is_outdated(path)) {
-            let remove = format!("rm -- {}", quoted_path(path));
-            let (why, settle) = match self.at.unseen.get(path) {
-                _ if entry.mode == Mode::Submodule => {
-                    ("is a submodule, with a history of its own", remove)
-                }
-                Some(Unseen::Sparse) if is_sparse => (
-                    "is not checked out (sparse checkout)",
-                    format!("sparse-checkout add {OUTDATED}"),
-                ),
-                Some(unseen) => {
-                    self.add_unseen(ObstacleKind::NotPlain, path, *unseen);
-                    continue;
-                }
-                None if *path == OUTDATED => ("is not a directory", remove),
-                None => continue,
-            };
-            self.add_git(ObstacleKind::NotPlain, path, why, &settle);
-        }
-        Ok(())
     }
 
     fn check_mentions(&mut self, gate: &CleanupGate) -> Result<()> {
@@ -292,19 +211,6 @@ impl ObstacleCheck<'_> {
             let settle = self.commands.task("compare", &options);
             self.add(ObstacleKind::Baseline, &BASELINE, &unfit.why, settle);
         }
-        let mut stale: Vec<&str> = gate.stale.iter().map(|entry| &*entry.fact).collect();
-        // Reasons for files that are no obstacle any more.
-        let is_idle = |id: &str| self.plan.reasons.iter().all(|passed| passed.id != id);
-        for id in gate.accepted.of_cleanup().filter(|id| is_idle(id)) {
-            if !stale.contains(&id) {
-                stale.push(id);
-            }
-        }
-        for id in stale {
-            let settle = self.commands.task("compare", &accepted::withdrawal(id));
-            let why = "matches nothing that is open";
-            self.add(ObstacleKind::Stale, &id, why, settle);
-        }
     }
 
     fn check_lint(&mut self) -> Result<()> {
@@ -334,13 +240,10 @@ pub fn changed_since(head: &GitTree, lock: Option<&Lock>) -> Vec<(String, String
             _ if entry.mode == Mode::Submodule => return None,
             None => format!("{LOCK} does not record what migrate put there"),
             Some(None) => "was not put there by migrate".to_owned(),
-            Some(Some(side)) if entry.oid.as_ref() != Some(&side.oid) => {
-                "was changed since migrate put it there".to_owned()
+            Some(Some(was)) if entry.side().is_some_and(|now| *was == retired_as(&now)) => {
+                return None;
             }
-            Some(Some(side)) if side.mode != entry.mode => {
-                "its mode was changed since migrate put it there".to_owned()
-            }
-            Some(Some(_)) => return None,
+            Some(Some(_)) => "was changed since migrate put it there".to_owned(),
         };
         let id = format!("{}{}", accepted::CHANGED, RepoPath::new(inside));
         Some((id, why))

@@ -21,6 +21,7 @@ use migrate::preflight::{self, Preflight};
 use transaction::apply::Transaction;
 use transaction::files::remove_empty;
 use transaction::journal::{Commit, Journal, JournalRecord};
+use transaction::targets::check_targets_free;
 use transaction::{Task, steps};
 use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
@@ -96,6 +97,9 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     if !plan.obstacles.is_empty() {
         return report.stopped(&plan);
     }
+    let index = at.ours.entries();
+    let steps = steps::changes_between(index, &after, &[]);
+    check_targets_free(repo, &steps, index)?;
     report.plan(&plan)?;
     let is_all_staged = !staged.is_empty() && staged.len() == at.status.changed.len();
     if args.dry_run || is_all_staged && !args.commit {
@@ -106,14 +110,13 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         transaction::check_identity(repo)?;
     }
     scratch.blobs(contents(&writes))?;
-    let index = at.ours.entries();
     let record = JournalRecord {
         task: TASK.to_owned(),
         head: at.head.clone(),
         before_tree: at.head_tree.clone(),
         after_tree: steps::write_tree(&scratch, index, &after)?,
         // Nothing is left to do in the work tree where all of it is staged already.
-        steps: steps::changes_between(index, &after, &[]),
+        steps,
         commit: args.commit.then(|| Commit {
             wanted: true,
             message: plan.message(),

@@ -58,8 +58,6 @@ impl RemovalPlan {
 
     /// The message of the commit.
     pub fn message(&self) -> String {
-        const LISTED: usize = 60;
-        let count = self.files.len();
         let mut text = format!(
             "chore: remove {OUTDATED}/\n\n\
              `cargo xtask compare` has nothing open, and .xtask/baseline.json keeps what the old\n\
@@ -74,13 +72,6 @@ impl RemovalPlan {
         for reason in &self.reasons {
             let words = reason.reason.split_whitespace().collect::<Vec<_>>();
             text += &format!("- {}: {}\n", reason.id, words.join(" "));
-        }
-        text += &format!("\nRemoved, {}:\n", counted(count, "file"));
-        for path in self.files.iter().take(LISTED) {
-            text += &format!("- {path}\n");
-        }
-        if count > LISTED {
-            text += &format!("- and {} more\n", count - LISTED);
         }
         text
     }

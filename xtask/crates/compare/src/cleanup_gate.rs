@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::accepted::{Accepted, Reason};
+use super::accepted::Accepted;
 use super::baseline;
 use super::entries;
 use super::facts::{Fact, Facts};
@@ -19,8 +19,6 @@ use xtask_core::tree::{Part, Tree};
 pub struct CleanupGate {
     /// Facts that nobody has decided on: the first of each entry.
     pub open: Vec<Item>,
-    /// Reasons on record that match nothing any more.
-    pub stale: Vec<Reason>,
     /// Why the baseline can't stand for `outdated/`, where it can't.
     pub baseline: Option<Unfit>,
     pub accepted: Accepted,
@@ -74,12 +72,10 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
     };
     let new = Facts::read(&rest)?;
     let mut open = judge_all(&old, base.as_ref(), &new, &rest)?;
-    let mut stale = accepted.apply(&mut open);
-    stale.retain(|entry| !entry.needs_run() && !entry.waits_for_cleanup(&outdated, &rest));
+    accepted.apply(&mut open);
     open.retain(|item| item.open);
     Ok(CleanupGate {
         open: by_cause(open, base.as_ref()),
-        stale,
         baseline: unfit,
         accepted,
     })
@@ -152,20 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_and_what_is_stale() {
+    fn what_is_open() {
         let none = look(&tree(Some(baseline_of(OLD)), &accepted(""))).unwrap();
         assert_eq!(open(&none), ["env:B"]);
         assert_eq!(none.baseline, None);
-        let given = accepted(
-            r#"{"fact": "env:B", "reason": "r"}, {"fact": "env:C", "reason": "r"},
-               {"fact": "outdated:src/handler.py", "reason": "r"},
-               {"fact": "outdated:src/gone.py", "reason": "r"},
-               {"fact": "mention:handler.py", "reason": "r"}"#,
-        );
+        let given =
+            accepted(r#"{"fact": "env:B", "reason": "r"}, {"fact": "env:C", "reason": "r"}"#);
         let some = look(&tree(Some(baseline_of(OLD)), &given)).unwrap();
         assert!(some.open.is_empty());
-        let stale: Vec<&str> = some.stale.iter().map(|entry| entry.fact.as_str()).collect();
-        assert_eq!(stale, ["env:C", "outdated:src/gone.py"]);
         assert_eq!(some.baseline, None);
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::layout::{LOCK, Shape};
 use crate::outcome::UserError;
@@ -24,41 +24,16 @@ pub struct Lock {
     pub tool: Option<Origin>,
     /// The files that this tool moved below `outdated/`, to tell later whether they are unchanged.
     /// Absent in locks of older versions.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "sides")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<Retired>,
 }
 
-/// Files that retired, by the path that they have since.
-pub type Retired = BTreeMap<RepoPath, Side>;
+/// Files that retired, by the path that they have since: each as `mode hash`.
+pub type Retired = BTreeMap<RepoPath, String>;
 
-/// Files as `"path": "mode hash"`.
-mod sides {
-    use super::{BTreeMap, Deserialize, Deserializer, Mode, Oid, RepoPath, Retired, Side};
-    use serde::Serializer;
-    use serde::de::Error;
-
-    #[expect(clippy::ref_option, reason = "serde asks for a reference")]
-    pub fn serialize<S: Serializer>(files: &Option<Retired>, to: S) -> Result<S::Ok, S::Error> {
-        let files = files.iter().flatten();
-        let text = |side: &Side| format!("{} {}", side.mode.octal(), side.oid);
-        to.collect_map(files.map(|(path, side)| (path, text(side))))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Retired>, D::Error> {
-        let files = BTreeMap::<RepoPath, String>::deserialize(from)?.into_iter();
-        let side = |text: &str| {
-            let (mode, oid) = text.split_once(' ')?;
-            let mode = Mode::from_octal(mode.as_bytes())?;
-            let is_hash = oid.len() >= 40 && oid.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let oid = is_hash.then(|| Oid(oid.to_owned()))?;
-            Some(Side { mode, oid })
-        };
-        let read = files.map(|(path, text)| match side(&text) {
-            Some(side) => Ok((path, side)),
-            None => Err(D::Error::custom(format!("{text:?} is no mode and hash"))),
-        });
-        read.collect::<Result<_, _>>().map(Some)
-    }
+/// A file as [`Retired`] has it.
+pub fn retired_as(file: &Side) -> String {
+    format!("{} {}", file.mode.octal(), file.oid)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,10 +190,10 @@ mod tests {
         assert_eq!(Lock::parse(&lock.to_bytes().unwrap(), LOCK).unwrap(), lock);
         lock.retired = Some(BTreeMap::from([(
             "outdated/src/a.py".into(),
-            Side {
+            retired_as(&Side {
                 mode: Mode::Executable,
                 oid: Oid("dd".repeat(20)),
-            },
+            }),
         )]));
         assert_eq!(Lock::parse(&lock.to_bytes().unwrap(), LOCK).unwrap(), lock);
         let odd = RepoPath::new(*b"outdated/\"\n\xff");

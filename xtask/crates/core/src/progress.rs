@@ -2,34 +2,20 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::output::terminal::{self, is_control};
 
-/// Shorter work shows nothing, so that quick commands do not flicker.
-const DELAY: Duration = Duration::from_millis(400);
-
-const REDRAW: Duration = Duration::from_millis(500);
-
 static QUIET: AtomicBool = AtomicBool::new(false);
-
-static SUSPENDED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the line is on the terminal and has to be cleared before other output.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-static WORK: Mutex<Option<Work>> = Mutex::new(None);
-static CHANGED: Condvar = Condvar::new();
+/// What is being done, and since when.
+static WORK: Mutex<Option<(String, Instant)>> = Mutex::new(None);
 
-struct Work {
-    what: String,
-    detail: String,
-    begun: Instant,
-}
-
-fn work() -> MutexGuard<'static, Option<Work>> {
+fn work() -> MutexGuard<'static, Option<(String, Instant)>> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -37,11 +23,12 @@ pub fn set_quiet(on: bool) {
     QUIET.store(on, Ordering::Relaxed);
 }
 
-/// Sets the detail behind the current work, if there is a progress line.
-pub fn at(detail: impl Into<String>) {
-    if let Some(work) = &mut *work() {
-        work.detail = detail.into();
-        CHANGED.notify_all();
+/// Shows a detail behind the current work, if there is a progress line.
+pub fn at(detail: impl AsRef<str>) {
+    if let Some((what, begun)) = &*work() {
+        let width = terminal::columns(&std::io::stderr()).unwrap_or(80);
+        SHOWN.store(true, Ordering::Relaxed);
+        draw(&line(what, begun.elapsed(), detail.as_ref(), width));
     }
 }
 
@@ -56,65 +43,26 @@ pub fn clear() {
     }
 }
 
-/// Runs work that draws on the terminal itself.
-pub fn suspended<T>(work: impl FnOnce() -> T) -> T {
-    SUSPENDED.store(true, Ordering::Relaxed);
-    clear();
-    let done = work();
-    SUSPENDED.store(false, Ordering::Relaxed);
-    done
-}
-
 /// A line on standard error, which is cleared when this value is dropped.
 #[derive(Debug)]
-pub struct Progress {
-    drawing: Option<JoinHandle<()>>,
-}
+pub struct Progress;
 
 impl Progress {
     /// Shows what is being done, such as `fetching the upstream`.
     pub fn begin(what: impl Into<String>) -> Self {
-        if QUIET.load(Ordering::Relaxed) || !std::io::stderr().is_terminal() {
-            return Self { drawing: None };
+        if !QUIET.load(Ordering::Relaxed) && std::io::stderr().is_terminal() {
+            *work() = Some((what.into(), Instant::now()));
+            at("");
         }
-        *work() = Some(Work {
-            what: what.into(),
-            detail: String::new(),
-            begun: Instant::now(),
-        });
-        let drawing = Some(std::thread::spawn(draw_until_done));
-        Self { drawing }
+        Self
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(drawing) = self.drawing.take() {
-            *work() = None;
-            CHANGED.notify_all();
-            let _ = drawing.join();
-        }
+        *work() = None;
+        clear();
     }
-}
-
-/// Draws the line at each change, and regularly to update the elapsed seconds.
-fn draw_until_done() {
-    let mut now = work();
-    while let Some(work) = &*now {
-        let elapsed = work.begun.elapsed();
-        let mut wait = DELAY.saturating_sub(elapsed);
-        if wait.is_zero() {
-            wait = REDRAW;
-            if !SUSPENDED.load(Ordering::Relaxed) {
-                SHOWN.store(true, Ordering::Relaxed);
-                let width = terminal::columns(&std::io::stderr()).unwrap_or(80);
-                draw(&line(&work.what, elapsed, &work.detail, width));
-            }
-        }
-        let waited = CHANGED.wait_timeout(now, wait);
-        (now, _) = waited.unwrap_or_else(PoisonError::into_inner);
-    }
-    clear();
 }
 
 fn draw(line: &str) {

@@ -10,10 +10,10 @@ use super::incoming;
 use super::merge;
 use super::official::{ADDRESS, Official};
 use super::plan::{Arrival, Plan, Planned, Planner, UpstreamSource, What};
-use super::preflight;
 use super::report::short;
 use super::upstream::{self, Upstream};
 use transaction::steps;
+use transaction::targets::check_targets_free;
 use xtask_core::git::Scratch;
 use xtask_core::layout::{self, LOCK, Shape};
 use xtask_core::lock::{Lock, LockedFile, Origin};
@@ -50,7 +50,7 @@ impl Planner<'_> {
         let mut notes = found.notes;
         notes.extend(left_over(ours));
         let steps = steps::changes_between(ours, &entries, &[]);
-        preflight::check_steps(at, &steps)?;
+        check_targets_free(&at.repo, &steps, ours)?;
         let plan = Plan {
             after: steps::write_tree(scratch, ours, &entries)?,
             files,
@@ -69,17 +69,17 @@ impl Planner<'_> {
     /// The upstream that was named; else the official repository or this tool's, whichever more
     /// files are as it gave them. As it was named, and what was found in it.
     fn find_source(&self, revision: &str) -> Result<(UpstreamSource, Found)> {
-        let search = |address| self.search(revision, address).map_err(name_adopt_option);
-        if let Some(address) = self.args.upstream.as_deref() {
-            return search(Some(address));
+        let named = self.args.upstream.as_deref();
+        if named.is_some() {
+            return self.search(revision, named);
         }
         let official = self.args.official.as_deref();
-        let of_official = Official::open(self.git, official, self.at)?;
-        let (count, most) = of_official.count_of_best(self.at.ours.entries());
-        match (!most).then(|| search(None)) {
+        let known = Official::open(self.git, official, self.at)?;
+        let (count, is_most) = known.count_of_best(self.at.ours.entries());
+        match (!is_most).then(|| self.search(revision, None)) {
             Some(Ok(own)) if own.1.same >= count => Ok(own),
-            Some(Err(error)) if count == 0 => Err(unlike_the_official(error)),
-            _ => search(Some(official.unwrap_or(ADDRESS))),
+            Some(Err(error)) if count == 0 => Err(error),
+            _ => self.search(revision, Some(official.unwrap_or(ADDRESS))),
         }
     }
 
@@ -109,25 +109,6 @@ fn left_over(ours: &Entries) -> Option<String> {
             left.join(", ")
         )
     })
-}
-
-/// A refusal with the option that names the revision here: `--rev` does not go with `--adopt`.
-fn name_adopt_option(mut error: anyhow::Error) -> anyhow::Error {
-    if let Some(refusal) = error.downcast_mut::<UserError>()
-        // A help text that names both options already says which is for what.
-        && !refusal.help.contains("--adopt")
-    {
-        refusal.help = refusal.help.replace("--rev", "--adopt");
-    }
-    error
-}
-
-/// Adds to an error that the official repository has been searched too.
-fn unlike_the_official(mut error: anyhow::Error) -> anyhow::Error {
-    if let Some(refusal) = error.downcast_mut::<UserError>() {
-        refusal.what += ", and the files here are those of no revision of the official repository";
-    }
-    error
 }
 
 /// The revision that the next run is to follow: a branch or a ref, but not a commit, which would
@@ -195,12 +176,17 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         let commit = commit.as_deref();
         commit.map_or_else(String::new, |commit| format!(" {}", short(commit)))
     };
-    let mut notes = upstream.notes.clone();
-    notes.push(format!(
+    let ours = files(&origin, ours).into_iter();
+    let other = ours.filter(|file| file.what != What::Unchanged);
+    let other: Vec<String> = other.map(|file| file.path.to_string()).collect();
+    let mut notes = vec![format!(
         "{same} of {} files are as upstream{} gave them",
         origin.files.len(),
         short(&origin.commit)
-    ));
+    )];
+    if !other.is_empty() {
+        notes.push(format!("changed or removed here: {}", other.join(", ")));
+    }
     if origin.commit != source.commit {
         notes.push(format!(
             "that is an older revision than{}, which was named",
@@ -248,7 +234,6 @@ fn files(origin: &Origin, ours: &Entries) -> Vec<Arrival> {
     let arrival = |(path, file): (&RepoPath, &LockedFile)| Arrival {
         path: path.clone(),
         from: file.from.clone(),
-        renamed_from: None,
         what: match ours.get(path).map(|ours| ours.oid.as_ref()) {
             None => What::RemovedHere,
             Some(ours) if ours == Some(file.rendered()) => What::Unchanged,

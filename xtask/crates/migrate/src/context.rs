@@ -7,7 +7,7 @@ use worker_files::Source;
 use worker_files::dockerfile;
 use worker_files::ignore::Ignore;
 use worker_files::python::{imports, module_name};
-use xtask_core::layout;
+use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Entries, RepoPath, Tree};
 
 /// What a person should fix before building the new image. `result` is the repository as the
@@ -66,17 +66,9 @@ pub fn notes(
     Ok(notes)
 }
 
-/// Modules of a worker's own that its Dockerfile copied so far, and that neither upstream knows;
-/// those that it did not copy are told in the notes.
-pub fn own_modules(
-    ours: &dyn Tree,
-    base: &Entries,
-    bundle: &Bundle,
-    notes: &mut Vec<String>,
-) -> Result<Vec<RepoPath>> {
-    let dockerfile = ours.read_file("Dockerfile")?.unwrap_or_default();
-    let copied = dockerfile::taken(&dockerfile).unwrap_or_default();
-    let aside = ["tests", "docs", "outdated"];
+/// Modules of a worker's own, which neither upstream knows.
+pub fn own_modules(ours: &Entries, base: &Entries, bundle: &Bundle) -> Vec<RepoPath> {
+    let aside = ["tests", "docs", OUTDATED];
     let is_own = |path: &&RepoPath| {
         path.as_bytes().ends_with(b".py")
             && !base.contains_key(*path)
@@ -84,25 +76,7 @@ pub fn own_modules(
             && !aside.iter().any(|it| path.is_within(it))
             && !layout::is_tool(path)
     };
-    let own = ours.entries().keys().filter(is_own).cloned();
-    let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
-    let (held, others): (Vec<RepoPath>, Vec<RepoPath>) = own.partition(is_copied);
-    notes.extend(never_copied(&others));
-    Ok(held)
-}
-
-/// The note on modules that neither the old nor the new image holds.
-fn never_copied(modules: &[RepoPath]) -> Option<String> {
-    const SHOWN: usize = 6;
-    let names: Vec<String> = modules.iter().map(|path| format!("`{path}`")).collect();
-    let more = if names.len() > SHOWN { ", …" } else { "" };
-    (!names.is_empty()).then(|| {
-        format!(
-            "Dockerfile: {}{more}: the image did not hold them so far, and does not now; add them \
-             where the other modules are copied if the worker is to have them",
-            names[..names.len().min(SHOWN)].join(", ")
-        )
-    })
+    ours.keys().filter(is_own).cloned().collect()
 }
 
 /// What a worker's own modules import, and that is not where they look for it.

@@ -1,18 +1,16 @@
 //! What a person has to look at after a migration: what was rewritten, what stays, and what no
 //! longer finds what it names.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context, Result};
 
 use super::incoming::{Bundle, Incoming};
-use super::plan::{Move, Planned, Rewrite};
+use super::plan::{Planned, Rewrite};
 use super::preflight::Preflight;
 use transaction::steps;
 use worker_files::references::{self, Dangling};
 use worker_files::rewrite::Change;
 use worker_files::{bake, dockerfile};
-use xtask_core::git::{Scratch, Unseen};
+use xtask_core::git::Scratch;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::output::diff;
@@ -32,31 +30,23 @@ pub fn rewrites(bundle: &Bundle, is_changed: impl Fn(&RepoPath) -> bool) -> Vec<
     rewritten.map(rewrite).collect()
 }
 
-/// Files that git does not track in folders that retire: they stay, and the user should know.
-pub fn local_in_retired(at: &Preflight, moves: &[Move]) -> Vec<RepoPath> {
-    let parents = moves.iter().filter_map(|planned| planned.from.parent());
-    let left: BTreeSet<RepoPath> = parents.collect();
-    let retires = |local: &&RepoPath| {
-        layout::is_retired(local)
-            || layout::is_stray_in_runpod(local)
-            || match local.parent() {
-                Some(folder) => left.contains(&folder),
-                None => local.name().starts_with(b".env"),
-            }
+/// Files that git does not track in folders that retire, and a root `.env`: they stay, and the user
+/// should know.
+pub fn local_in_retired(at: &Preflight) -> Vec<RepoPath> {
+    let retires = |path: &&RepoPath| {
+        let is_environment = path.parent().is_none() && path.name().starts_with(b".env");
+        layout::is_retired(path) || layout::is_stray_in_runpod(path) || is_environment
     };
     at.status.local.iter().filter(retires).cloned().collect()
 }
 
 /// The files that may refer to the old places. Of a clean work tree the index says the same, and a
-/// pack is read many times faster than as many files. Not so where the checkout is sparse: the
-/// index would have git download what a partial clone left out.
+/// pack is read many times faster than as many files.
 fn mentions(at: &Preflight) -> Result<Vec<RepoPath>> {
     let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
-    let sparse = at.unseen.values().any(|why| *why == Unseen::Sparse);
-    let options = if sparse { "-I" } else { "-I --cached" };
     let needles = references::candidates();
     let needles = needles.iter().map(String::as_str);
-    at.repo.files_with(needles, &outside, options)
+    at.repo.files_with(needles, &outside, "-I --cached")
 }
 
 /// What in the repository's own files still points at a path that moved, or passes an argument
@@ -103,6 +93,9 @@ pub fn dangling(
     Ok(found)
 }
 
+const UNDECLARED: &str = "the new Dockerfile does not declare what goes here; what needs a value of \
+                          it has to be told in another way";
+
 /// Drops what the new Dockerfile does not declare from the arguments in the repository's
 /// docker-bake.hcl, and shows how.
 pub fn drop_undeclared(
@@ -133,46 +126,13 @@ pub fn drop_undeclared(
     let oid = scratch.blob(without.as_bytes())?;
     let rewrite = Rewrite {
         diff: diff::unified(bake::FILE, bake::FILE, &text, without.as_bytes()),
-        changes: removed_lines(&String::from_utf8_lossy(&text), &without),
+        changes: vec![Change {
+            line: 1,
+            what: UNDECLARED.to_owned(),
+        }],
         path: path.clone(),
     };
     built.entries.insert(path, TreeEntry::of(entry.mode, oid));
     built.plan.after = steps::write_tree(scratch, ours, &built.entries)?;
     Ok(Some(rewrite))
-}
-
-/// What goes, line by line, and what to do about a value.
-fn removed_lines(text: &str, without: &str) -> Vec<Change> {
-    let mut kept = without.lines().peekable();
-    let lines = text.lines().enumerate();
-    let gone = lines.filter(|(_, line)| kept.next_if_eq(line).is_none());
-    let change = |(index, line): (usize, &str)| {
-        let (name, value) = line.split_once('=').unwrap_or((line, ""));
-        let (name, value) = (name.trim(), value.trim().trim_matches(['"', ',']));
-        let instead = if value.is_empty() {
-            String::new()
-        } else {
-            format!("; what needs {name}={value} has to be told in another way")
-        };
-        let what = format!("the new Dockerfile declares no argument {name}{instead}");
-        let line = index + 1;
-        Change { line, what }
-    };
-    gone.map(change).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_that_goes_is_named() {
-        let text = "args = {\n  A = \"1\"\n  MODEL_NAME = \"org/model\"\n  B = \"\"\n}\n";
-        let changes = removed_lines(text, "args = {\n  A = \"1\"\n}\n");
-        let said: Vec<_> = changes.iter().map(|it| (it.line, &*it.what)).collect();
-        let model = "the new Dockerfile declares no argument MODEL_NAME; what needs \
-                     MODEL_NAME=org/model has to be told in another way";
-        let empty = "the new Dockerfile declares no argument B";
-        assert_eq!(said, [(3, model), (4, empty)]);
-    }
 }

@@ -75,7 +75,7 @@ pub fn changes_in_conflict(
             let content = content.unwrap_or_default();
             anyhow::Ok(String::from_utf8_lossy(&content).into_owned())
         };
-        let (before, after) = (text(&*base.tree)?, text(&at.ours)?);
+        let (before, after) = (text(&base.tree)?, text(&at.ours)?);
         if is_there(&path) && !before.contains('\0') && !after.contains('\0') {
             let hunks = hunks(&path, &before, &after);
             changed.push((path, hunks));

@@ -58,7 +58,7 @@ pub fn collect(
     if !missing.is_empty() {
         bail!(UserError::new(
             format!("{name} lacks {}", missing.join(", ")),
-            "name a complete upstream with --upstream, or another revision with --rev"
+            "name a complete upstream with --upstream, or another revision"
         ));
     }
     let dockerfile = shape.source("Dockerfile");

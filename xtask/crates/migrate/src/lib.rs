@@ -77,13 +77,8 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
         Some(record) if args.resume => return resume(repo, &journal, record, args.commit, report),
         Some(record) if args.abort => return abort(repo, &journal, &record, report),
         Some(record) => refuse_unfinished(repo, &record)?,
-        None if args.resume || args.abort => {
-            let what = if args.resume { "resume" } else { "abort" };
-            bail!(UserError::new(
-                format!("there is no migration to {what}"),
-                "start one with `cargo xtask migrate`",
-            ));
-        }
+        None if args.resume => bail!(nothing_to("resume")),
+        None if args.abort => bail!(nothing_to("abort")),
         None => {}
     }
     let at = preflight::check(repo)?;
@@ -190,6 +185,13 @@ pub fn refuse_unfinished(repo: &Repo, record: &JournalRecord) -> Result<()> {
     }
 }
 
+fn nothing_to(what: &str) -> UserError {
+    UserError::new(
+        format!("there is no migration to {what}"),
+        "start one with `cargo xtask migrate`",
+    )
+}
+
 fn staged() -> UserError {
     UserError::new(
         "a migration is staged here and not committed yet",
@@ -216,9 +218,12 @@ fn resume(
         bail!(interrupted_cleanup());
     }
     let is_staged = record.state == Phase::Staged;
-    if is_staged && !(commit && repo.commit("HEAD")?.as_ref() == Some(&record.head)) {
-        check_committed(repo, &record)?;
-        return report.committed_already();
+    if is_staged {
+        if repo.commit("HEAD")?.as_ref() != Some(&record.head) {
+            bail!(nothing_to("resume"));
+        } else if !commit {
+            bail!(staged());
+        }
     }
     if commit {
         check_identity(repo)?;
@@ -251,28 +256,6 @@ fn resume(
         transaction.forward(&mut record)?;
     }
     report.resumed(&record)
-}
-
-/// Refuses where HEAD does not have what a migration had staged.
-fn check_committed(repo: &Repo, record: &JournalRecord) -> Result<()> {
-    let head = repo.commit("HEAD")?;
-    let head = head.context("HEAD names no commit any more")?;
-    if head == record.head {
-        bail!(staged());
-    }
-    // The user may have changed the other files before committing.
-    let lock = |tree: &Oid| {
-        let entries = repo.entries(tree)?;
-        let place = records::place_in(&entries, LOCK)?;
-        anyhow::Ok(entries.get(&RepoPath::from(place)).cloned())
-    };
-    if lock(&head)? != lock(&record.after_tree)? {
-        bail!(UserError::new(
-            "HEAD has moved since a migration was staged here, and does not have it",
-            "switch back to where it is, or start over with `cargo xtask migrate`"
-        ));
-    }
-    Ok(())
 }
 
 /// The commit that HEAD has moved on to since the conflicts were written, if it has.

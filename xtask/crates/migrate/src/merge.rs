@@ -12,7 +12,7 @@ use crate::args::{Args, Conflicts};
 use transaction::steps::{Conflict, ConflictStage, edit_between, write_tree};
 use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
-use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
+use xtask_core::lock::{Lock, LockedFile, Origin, Retired, retired_as};
 use xtask_core::records;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, TreeEntry, differences, equal, same};
 
@@ -117,17 +117,7 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
             }
         }
     }
-    let mut arrivals = arrivals(sides, &moved, &entries, &conflicts);
-    // Where a fork is carried the renames are known beforehand.
-    if sides.args.carry.is_none() {
-        for (old, new) in renamed(scratch, sides, &moved, &entries, &conflicts)? {
-            if let Some(arrival) = arrivals.iter_mut().find(|arrival| arrival.path == old) {
-                arrival.path = new;
-                arrival.renamed_from = Some(old);
-                arrival.what = What::Merged;
-            }
-        }
-    }
+    let arrivals = arrivals(sides, &moved, &entries, &conflicts);
     let up_to_date = |(origin, is_new): &(Origin, bool)| {
         let mut origin = origin.clone();
         if *is_new {
@@ -143,7 +133,7 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
     if let Some(retired) = &mut lock.retired {
         retired.extend(sides.moves.iter().filter_map(|planned| {
             let side = outdated.get(&planned.to)?.side()?;
-            Some((planned.to.clone(), side))
+            Some((planned.to.clone(), retired_as(&side)))
         }));
     }
     entries.append(&mut outdated);
@@ -272,7 +262,11 @@ fn arrivals(
     };
     let carried = sides.carried.iter().map(|(_, to)| to);
     let given = sides.base.keys().chain(sides.theirs.keys());
-    let paths: BTreeSet<&RepoPath> = given.chain(carried).collect();
+    // A file that was renamed here gets upstream's changes under its new name.
+    let changed = differences(ours, after).into_iter();
+    let changed = changed.filter(|(_, _, now)| now.is_some());
+    let changed = changed.map(|(path, ..)| path);
+    let paths: BTreeSet<&RepoPath> = given.chain(carried).chain(changed).collect();
     let arrival = |path: &RepoPath| {
         let (base, theirs) = (sides.base.get(path), sides.theirs.get(path));
         let (mine, now) = (ours.get(path), after.get(path));
@@ -291,39 +285,10 @@ fn arrivals(
         Arrival {
             path: path.clone(),
             from: from(path).map_or_else(|| path.clone(), |file| file.from.clone()),
-            renamed_from: None,
             what,
         }
     };
     paths.into_iter().map(arrival).collect()
-}
-
-/// The files that upstream changed and the merge found under another name here: where the modern
-/// layout has each, and that name.
-fn renamed(
-    scratch: &Scratch,
-    sides: &Sides,
-    ours: &Entries,
-    after: &Entries,
-    conflicts: &[Conflict],
-) -> Result<Vec<(RepoPath, RepoPath)>> {
-    let in_conflict = |path: &RepoPath| conflicts.iter().any(|conflict| conflict.path == *path);
-    let upstreams = |path: &RepoPath| {
-        sides.base.contains_key(path) || sides.theirs.contains_key(path) || in_conflict(path)
-    };
-    // What the merge changed although upstream has no such path.
-    let new: Entries = differences(ours, after)
-        .into_iter()
-        .filter(|(path, _, now)| now.is_some() && !upstreams(path))
-        .filter_map(|(path, mine, _)| Some((path.clone(), mine?.clone())))
-        .collect();
-    if new.is_empty() {
-        return Ok(Vec::new());
-    }
-    let old = removed_here(sides, ours).into_iter();
-    let old = old.filter(|(path, base, now)| !in_conflict(path) && !same(base, now));
-    let old: Entries = old.map(|(path, base, _)| (path, base)).collect();
-    scratch.renames(&tree_alone(scratch, &old)?, &tree_alone(scratch, &new)?)
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use anyhow::{Result, bail};
 
 use super::incoming;
 use super::merge;
+use super::official::OfficialBase;
 use super::plan::{Planner, UpstreamSource};
 use super::preflight::Preflight;
 use super::upstream::{self, Upstream};
 use xtask_core::layout::{LOCK, Shape};
-use xtask_core::lock::Origin;
+use xtask_core::lock::{Lock, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Tree, same};
 
@@ -30,52 +31,30 @@ pub fn updated_origin(at: &Preflight, fresh: Origin) -> (Origin, bool) {
 }
 
 impl Planner<'_> {
-    /// What upstream gave last time, as this version would render it: from the object database, or
-    /// from the commit that the lock records.
-    pub fn base(&self, upstream: &Upstream, notes: &mut Vec<String>) -> Result<Entries> {
-        let (at, scratch) = (self.at, self.scratch);
-        let Some(lock) = &at.lock else {
+    /// What upstream gave last time: from the object database, or from the commit that the lock
+    /// records.
+    pub fn base(&self, upstream: &Upstream) -> Result<Entries> {
+        let Some(Lock { upstream: last, .. }) = &self.at.lock else {
             return Ok(Entries::new());
         };
-        let mut base = Entries::new();
-        let mut missing = Vec::new();
-        for (path, file) in &lock.upstream.files {
-            // Files that are not rewritten are in the history of the repository itself.
-            if file.rendered.is_none() && at.objects.blob(&file.given)?.is_some() {
-                base.insert(path.clone(), file.entry());
-            } else {
-                missing.push(path);
-            }
+        if OfficialBase::locked(self.at, last)?.is_some() {
+            return Ok(last.entries());
         }
-        if missing.is_empty() {
-            return Ok(base);
-        }
-        if let Some(commit) = &lock.upstream.commit {
-            if let Some(tree) = upstream.at(commit)? {
-                upstream.fetch_files(&tree)?;
-                let bundle = incoming::collect(&tree, lock.upstream.shape, |_| Ok(()))?;
-                return Ok(merge::store(scratch, &bundle, upstream.source.clone())?.entries());
-            }
-            notes.push(format!(
-                "commit {commit} of the upstream is out of reach; what it gave is taken from this \
-             repository's objects"
+        let commit = last.commit.as_deref();
+        let tree = commit.map(|commit| upstream.at(commit)).transpose()?;
+        let Some(tree) = tree.flatten() else {
+            bail!(UserError::new(
+                "what upstream gave last time is not to be had any more",
+                format!(
+                    "name an upstream that has commit {} with --upstream, or remove {LOCK} and run \
+                     `cargo xtask migrate --adopt REV`",
+                    commit.unwrap_or("(none)")
+                )
             ));
-        }
-        for path in missing {
-            let file = &lock.upstream.files[path];
-            if at.objects.blob(file.rendered())?.is_none() {
-                bail!(UserError::new(
-                    format!("what upstream gave as {path} last time is not to be had any more"),
-                    format!(
-                        "name an upstream that has commit {} with --upstream, or remove {LOCK} and \
-                     run `cargo xtask migrate --adopt REV`",
-                        lock.upstream.commit.as_deref().unwrap_or("(none)")
-                    )
-                ));
-            }
-            base.insert(path.clone(), file.entry());
-        }
-        Ok(base)
+        };
+        upstream.fetch_files(&tree)?;
+        let bundle = incoming::collect(&tree, last.shape, |_| Ok(()))?;
+        Ok(merge::store(self.scratch, &bundle, upstream.source.clone())?.entries())
     }
 
     /// The tool's own files, where they are to come along: now, and what was given last time.
@@ -84,7 +63,7 @@ impl Planner<'_> {
         if !self.args.embed {
             return Ok(None);
         }
-        let (commit, tree, _remote) = upstream::open_own(git, &at.repo.top)?;
+        let (commit, tree) = upstream::open_own(git, &at.repo.top)?;
         let bundle = incoming::collect_tool(&*tree)?;
         let source = UpstreamSource {
             address: upstream::permanent_address(git, &at.repo.top)?,

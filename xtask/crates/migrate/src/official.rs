@@ -7,16 +7,14 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::address::UpstreamPlace;
 use super::preflight::Preflight;
 use super::remote::Remote;
-use super::upstream::locate;
-use xtask_core::git::foreign::is_git;
-use xtask_core::git::{Git, Scratch};
+use super::upstream::{locate, open_place};
+use xtask_core::git::{Git, GitTree, Scratch};
 use xtask_core::layout::{self, Layout, OUTDATED};
-use xtask_core::lock::Origin;
+use xtask_core::lock::{LockedFile, Origin};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Memory, Mode, Oid, RepoPath, Tree, TreeEntry, differences};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry, differences};
 
 /// Where the official repository is.
 pub const ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";
@@ -49,7 +47,7 @@ pub struct OfficialBase {
     /// All of its files that are known.
     pub files: Entries,
     /// The content of these files.
-    pub tree: Box<dyn Tree>,
+    pub tree: GitTree,
 }
 
 impl Revision {
@@ -70,19 +68,14 @@ impl Official {
         };
         let here = std::env::current_dir().context("finding the current folder")?;
         let (address, place) = locate(address, &here, &at.repo.top)?;
-        let (remote, head) = match place {
-            UpstreamPlace::Url(url) => Remote::fetched(git, &url, None)?,
-            UpstreamPlace::Path(path) if is_git(&path) => Remote::local(git, &path, None)?,
-            UpstreamPlace::Path(path) => bail!(UserError::new(
-                format!(
-                    "{} is no git repository, so it has no revisions",
-                    path.display()
-                ),
+        let (Some(head), _, Some(remote)) = open_place(git, &place, None)? else {
+            bail!(UserError::new(
+                format!("{address} is no git repository, so it has no revisions"),
                 "name the repository that this fork came from with --official URL|DIR"
-            )),
+            ));
         };
         let mut revisions = Vec::new();
-        for commit in remote.history(&head.0)? {
+        for commit in remote.history(&head)? {
             let commit = Oid(commit);
             let mut files = remote.tree(&commit, &address)?.entries().clone();
             files.retain(|path, _| is_workers(path));
@@ -136,51 +129,47 @@ impl Official {
         })
     }
 
-    /// A revision with the content of its files, of which those that are not here are fetched.
+    /// A revision with the content of its files, which are fetched where one is not here.
     fn fetched(
         &self,
         at: &Preflight,
         scratch: &Scratch,
         revision: &Revision,
     ) -> Result<OfficialBase> {
-        let mut tree = Memory::new();
-        let mut lacking: Vec<(&RepoPath, &TreeEntry, &Oid)> = Vec::new();
-        for (path, entry) in &revision.files {
-            let oid = entry.oid.as_ref().context("a file without a hash")?;
-            match (at.objects.blob(oid)?, path.as_str()) {
-                (Some(content), Some(name)) => tree = tree.with_mode(name, entry.mode, content),
-                _ => lacking.push((path, entry, oid)),
-            }
-        }
-        if !lacking.is_empty() {
+        let oids = revision.files.values().filter_map(|it| it.oid.as_ref());
+        let oids: Vec<&Oid> = oids.collect();
+        if !is_here(at, &oids)? {
+            let commit = &revision.commit;
             let fetched;
             let (address, remote) = if let Some((address, remote)) = &self.opened {
                 (&**address, remote)
             } else {
-                let commit = Some(&*revision.commit.0);
-                fetched = Remote::fetched(&self.git, ADDRESS, commit)
-                    .map_err(out_of_reach)?
-                    .0;
+                let opened = Remote::fetched(&self.git, ADDRESS, Some(&commit.0));
+                fetched = opened.map_err(out_of_reach)?.0;
                 (ADDRESS, &fetched)
             };
-            let oids: Vec<&Oid> = lacking.iter().map(|(.., oid)| *oid).collect();
             remote.prefetch(&oids)?;
-            let theirs = remote.tree(&revision.commit, address)?;
-            for (path, entry, oid) in lacking {
-                let content = theirs.read(path)?;
-                if scratch.blob(&content)? != *oid {
-                    bail!("{address} gives another {path} than it is known to have");
-                }
-                let name = path.as_str().context("a path that is no text")?;
-                tree = tree.with_mode(name, entry.mode, content);
-            }
+            let theirs = remote.tree(commit, address)?;
+            let contents = revision.files.keys().map(|path| theirs.read(path));
+            let contents: Vec<Vec<u8>> = contents.collect::<Result<_>>()?;
+            scratch.blobs(contents.iter().map(Vec::as_slice))?;
         }
         Ok(OfficialBase {
             commit: revision.commit.clone(),
             files: revision.files.clone(),
-            tree: Box::new(tree),
+            tree: at.tree(&revision.files, revision.commit.short()),
         })
     }
+}
+
+/// Whether this repository has all of some objects.
+fn is_here(at: &Preflight, oids: &[&Oid]) -> Result<bool> {
+    for oid in oids {
+        if at.objects.blob(oid)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "as map_err hands it on")]
@@ -197,15 +186,13 @@ impl OfficialBase {
         let files = at.repo.entries(commit)?;
         Ok(Self {
             commit: commit.clone(),
-            tree: Box::new(at.tree(&files, commit.short())),
+            tree: at.tree(&files, commit.short()),
             files,
         })
     }
 
     /// The revision that a person names.
     pub fn named(at: &Preflight, revision: &str) -> Result<Self> {
-        const HELP: &str = "name the commit of the legacy worker that this fork started from, or \
-                            have it looked for with `--carry auto`";
         let commit = at.repo.commit(revision)?.ok_or_else(|| {
             UserError::new(
                 format!("there is no revision {revision} here"),
@@ -214,39 +201,33 @@ impl OfficialBase {
             )
         })?;
         let base = Self::of_commit(at, &commit)?;
-        if !base.files.keys().any(layout::is_retired) {
-            bail!(UserError::new(
-                format!("{revision} has none of {}", layout::RETIRED.join(", ")),
-                HELP
-            ));
-        }
-        if commit == at.head {
-            bail!(UserError::new(
-                format!("{revision} is HEAD itself, so nothing has changed since"),
-                HELP
-            ));
-        }
-        if !at.repo.descends(&at.head, &commit)? {
-            bail!(UserError::new(
-                format!("{revision} is no ancestor of HEAD, so this fork did not start from it"),
-                HELP
-            ));
-        }
-        Ok(base)
+        let problem = if !base.files.keys().any(layout::is_retired) {
+            format!("has none of {}", layout::RETIRED.join(", "))
+        } else if commit == at.head {
+            "is HEAD itself, so nothing has changed since".to_owned()
+        } else if !at.repo.descends(&at.head, &commit)? {
+            "is no ancestor of HEAD, so this fork did not start from it".to_owned()
+        } else {
+            return Ok(base);
+        };
+        bail!(UserError::new(
+            format!("{revision} {problem}"),
+            "name the commit of the legacy worker that this fork started from, or have it looked \
+             for with `--carry auto`"
+        ))
     }
 
     /// What the upstream that a lock records gave last; `None` where its files are not here.
     pub fn locked(at: &Preflight, origin: &Origin) -> Result<Option<Self>> {
-        for file in origin.files.values() {
-            if at.objects.blob(file.rendered())?.is_none() {
-                return Ok(None);
-            }
+        let oids: Vec<&Oid> = origin.files.values().map(LockedFile::rendered).collect();
+        if !is_here(at, &oids)? {
+            return Ok(None);
         }
         let files = origin.entries();
         let commit = origin.commit.clone().unwrap_or_default();
         Ok(Some(Self {
             commit: Oid(commit),
-            tree: Box::new(at.tree(&files, "upstream")),
+            tree: at.tree(&files, "upstream"),
             files,
         }))
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::preflight::Preflight;
 use crate::args::Args;
 use compare::ForkChange;
+use transaction::list;
 use transaction::steps::{Conflict, ConflictStage, PathChange};
 use worker_files::references::Dangling;
 use worker_files::rewrite::Change;
@@ -17,7 +18,7 @@ use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, OUTDATED, Shape};
 use xtask_core::lock::{Lock, LockedFile, Origin};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Oid, RepoPath, same};
+use xtask_core::tree::{Entries, Oid, RepoPath, TreeEntry, same};
 
 /// What a plan is made from.
 pub struct Planner<'a> {
@@ -152,17 +153,7 @@ pub enum MoveReason {
 pub struct Arrival {
     pub path: RepoPath,
     pub from: RepoPath,
-    /// Where the modern layout has it, if this repository has renamed it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub renamed_from: Option<RepoPath>,
     pub what: What,
-}
-
-impl Arrival {
-    /// Where the modern layout has it.
-    pub fn place(&self) -> &RepoPath {
-        self.renamed_from.as_ref().unwrap_or(&self.path)
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -201,68 +192,43 @@ impl What {
 /// Decides what moves when a legacy worker becomes a modern one.
 ///
 /// `ours` is the repository as committed, `incoming` what will lie at which path.
-pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<Move>, Vec<String>> {
-    let (mut moves, mut problems, mut goals) = (Vec::new(), Vec::new(), BTreeSet::new());
+pub fn relocate(ours: &Entries, incoming: &Entries) -> Result<Vec<Move>, UserError> {
+    let there = ours.keys().filter(|path| path.is_within(OUTDATED));
+    let there: Vec<RepoPath> = there.cloned().collect();
+    if !there.is_empty() {
+        return Err(UserError::new(
+            format!(
+                "{OUTDATED}/ is for the retired files, and holds others:\n  {}",
+                list(&there)
+            ),
+            "move them back to where they were, or to another place, and commit that; then run \
+             this again",
+        ));
+    }
     // Folders that upstream's files need; the repository may have many files, upstream has few.
     let needed: BTreeSet<RepoPath> = incoming.keys().flat_map(RepoPath::ancestors).collect();
-    // Most files of a large repository lie where nothing happens.
-    let mut concerned: BTreeSet<&[u8]> = incoming.keys().map(RepoPath::top).collect();
-    concerned.extend(layout::RETIRED.iter().map(|path| path.as_bytes()));
-    concerned.insert(layout::RUNPOD.as_bytes());
-    concerned.remove(OUTDATED.as_bytes());
-    for (path, entry) in ours {
-        let why = if !concerned.contains(path.top()) {
-            continue;
-        } else if first && layout::is_retired(path) {
-            MoveReason::Retired
-        } else if first && layout::is_stray_in_runpod(path) {
-            MoveReason::NotAHubFile
-        } else if first
-            && (incoming.get(path).is_some_and(|new| !same(new, entry))
-                || path.ancestors().any(|above| incoming.contains_key(&above))
-                || needed.contains(path))
+    let why = |path: &RepoPath, entry: &TreeEntry| {
+        if layout::is_retired(path) {
+            Some(MoveReason::Retired)
+        } else if layout::is_stray_in_runpod(path) {
+            Some(MoveReason::NotAHubFile)
+        } else if incoming.get(path).is_some_and(|new| !same(new, entry))
+            || path.ancestors().any(|above| incoming.contains_key(&above))
+            || needed.contains(path)
         {
-            MoveReason::Replaced
+            Some(MoveReason::Replaced)
         } else {
-            continue;
-        };
-        let to = layout::outdated(path);
-        goals.insert(to.clone());
-        match ours.get(&to) {
-            Some(there) if !same(there, entry) => problems.push(format!(
-                "{to}: is there already, with other content than {path}"
-            )),
-            _ => moves.push(Move {
-                from: path.clone(),
-                to,
-                why,
-            }),
+            None
         }
-    }
-    if first {
-        let there = ours.keys().filter(|path| path.is_within(OUTDATED));
-        let there = there.filter(|path| !goals.contains(*path));
-        problems.extend(there.map(|path| format!("{path}: is there already")));
-    }
-    if problems.is_empty() {
-        Ok(moves)
-    } else {
-        Err(problems)
-    }
-}
-
-/// The refusal for paths below `outdated/` that are taken.
-pub fn outdated_taken(problems: &[String]) -> UserError {
-    UserError::new(
-        format!(
-            "{OUTDATED}/ can't take the retired files:\n  {}",
-            problems.join("\n  ")
-        ),
-        format!(
-            "move the files in {OUTDATED}/ back to where they were, or to another place, and commit \
-             that; then run this again"
-        ),
-    )
+    };
+    let moves = ours.iter().filter_map(|(path, entry)| {
+        Some(Move {
+            from: path.clone(),
+            to: layout::outdated(path),
+            why: why(path, entry)?,
+        })
+    });
+    Ok(moves.collect())
 }
 
 #[cfg(test)]
@@ -294,7 +260,7 @@ mod tests {
             ("requirements.txt", "6"),
         ]);
         assert_eq!(
-            shown(&relocate(&ours, &incoming, true).unwrap()),
+            shown(&relocate(&ours, &incoming).unwrap()),
             [
                 ".runpod/README.md => outdated/.runpod/README.md (NotAHubFile)",
                 ".runpod/hub.json => outdated/.runpod/hub.json (Replaced)",
@@ -303,10 +269,6 @@ mod tests {
                 "worker-config.json => outdated/worker-config.json (Retired)",
             ]
         );
-        assert_eq!(
-            shown(&relocate(&ours, &incoming, false).unwrap()),
-            Vec::<String>::new()
-        );
     }
 
     #[test]
@@ -314,28 +276,10 @@ mod tests {
         let ours = files(&[("public", "1"), ("engine.py/x", "2")]);
         let incoming = files(&[("public/banner.png", "3"), ("engine.py", "4")]);
         assert_eq!(
-            shown(&relocate(&ours, &incoming, true).unwrap()),
+            shown(&relocate(&ours, &incoming).unwrap()),
             [
                 "engine.py/x => outdated/engine.py/x (Replaced)",
                 "public => outdated/public (Replaced)",
-            ]
-        );
-    }
-
-    #[test]
-    fn an_outdated_folder_with_other_content_is_a_problem() {
-        let ours = files(&[
-            ("outdated/notes.md", "1"),
-            ("outdated/src/a", "2"),
-            ("outdated/src/b", "3"),
-            ("src/a", "2"),
-            ("src/b", "9"),
-        ]);
-        assert_eq!(
-            relocate(&ours, &Entries::new(), true).unwrap_err(),
-            [
-                "outdated/src/b: is there already, with other content than src/b",
-                "outdated/notes.md: is there already",
             ]
         );
     }

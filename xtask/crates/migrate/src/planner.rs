@@ -13,12 +13,13 @@ use super::merge::{self, Sides};
 use super::merge_inputs::updated_origin;
 use super::official::{AUTO, OfficialBase};
 use super::plan::{self, Move, Plan, Planned, Planner};
-use super::preflight::{self, Preflight};
+use super::preflight::Preflight;
 use super::upstream::{self, Upstream};
 use super::validate_upstream;
 use crate::args::{Args, Conflicts};
 use compare::Exposed;
 use transaction::steps;
+use transaction::targets::check_targets_free;
 use xtask_core::git::Scratch;
 use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::outcome::UserError;
@@ -38,11 +39,11 @@ impl Planner<'_> {
         let previous = locked.filter(|origin| origin.address != upstream.source.address);
         self.check_conflicts_option(previous.is_some())?;
         let bundle = upstream.collect()?;
-        let mut notes = upstream.notes.clone();
-        notes.extend(bundle.notes.iter().cloned());
-        let mut sides = self.sides(&upstream, &bundle, &mut notes)?;
-        sides.moves = plan::relocate(at.ours.entries(), &sides.theirs, first)
-            .map_err(|problems| plan::outdated_taken(&problems))?;
+        let mut notes = bundle.notes.clone();
+        let mut sides = self.sides(&upstream, &bundle)?;
+        if first {
+            sides.moves = plan::relocate(at.ours.entries(), &sides.theirs)?;
+        }
         check_confusable_names(&sides)?;
         if let (Some(base), Some(how)) = (&fork_base, &args.carry) {
             fork::carry(at, scratch, base, &mut sides)?;
@@ -60,7 +61,7 @@ impl Planner<'_> {
         }
         let carries = args.carry.is_some() || previous.is_some();
         let base = match &fork_base {
-            Some(base) => Some((base, Exposed::read(&*base.tree)?)),
+            Some(base) => Some((base, Exposed::read(&base.tree)?)),
             None => None,
         };
         if let Some(exposed) = &exposed {
@@ -88,10 +89,15 @@ impl Planner<'_> {
         let mut modules: Vec<RepoPath> = sides.carried.into_iter().map(|(_, to)| to).collect();
         modules.retain(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"));
         if previous.is_some() {
-            let more = context::own_modules(&at.ours, &sides.base, &bundle, &mut notes);
-            modules.extend(more?);
+            modules.extend(context::own_modules(
+                at.ours.entries(),
+                &sides.base,
+                &bundle,
+            ));
         }
-        plan.local = follow_up::local_in_retired(at, &sides.moves);
+        if first {
+            plan.local = follow_up::local_in_retired(at);
+        }
         plan.moves = sides.moves;
         plan.notes = notes;
         self.fill(&mut built, &bundle, &modules)?;
@@ -108,14 +114,14 @@ impl Planner<'_> {
         let moved = plan.moves.iter().map(|it| (it.from.clone(), it.to.clone()));
         let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
         plan.steps = steps::changes_between(before, after, &moved);
-        preflight::check_steps(at, &plan.steps)?;
+        check_targets_free(&at.repo, &plan.steps, before)?;
         if !first {
             plan.notes.extend(strays(before));
         }
         // Files that stay as they are have been reviewed before.
         let is_changed = |path: &RepoPath| {
             let mut arrivals = plan.files.iter();
-            arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_unchanged())
+            arrivals.any(|arrival| arrival.path == *path && !arrival.what.is_unchanged())
         };
         plan.rewrites = follow_up::rewrites(bundle, is_changed);
         plan.rewrites.extend(dropped);
@@ -182,23 +188,15 @@ impl Planner<'_> {
     }
 
     /// The outer sides of the merge, and the lines of the lock.
-    fn sides(
-        &self,
-        upstream: &Upstream,
-        bundle: &Bundle,
-        notes: &mut Vec<String>,
-    ) -> Result<Sides<'_>> {
+    fn sides(&self, upstream: &Upstream, bundle: &Bundle) -> Result<Sides<'_>> {
         let at = self.at;
         let fresh = merge::store(self.scratch, bundle, upstream.source.clone())?;
         let tool = self.tool_side()?;
-        if tool.is_some() && !ignores_target(at)? {
-            notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
-        }
         let (origin, is_new) = updated_origin(at, fresh);
         // With nothing new, nothing is merged and the lock keeps its lines.
         let (mut base, mut theirs) = (Entries::new(), Entries::new());
         if is_new {
-            (base, theirs) = (self.base(upstream, notes)?, origin.entries());
+            (base, theirs) = (self.base(upstream)?, origin.entries());
         }
         let tool = if let Some((tool, tool_base)) = tool {
             theirs.extend(tool.entries());
@@ -221,14 +219,6 @@ impl Planner<'_> {
             records: Vec::new(),
         })
     }
-}
-
-/// Whether what the tool builds would stay out of git.
-fn ignores_target(at: &Preflight) -> Result<bool> {
-    let ignore = at.ours.read_file(".gitignore")?.unwrap_or_default();
-    let ignore = String::from_utf8_lossy(&ignore);
-    let mut lines = ignore.lines();
-    Ok(lines.any(|line| line.trim().trim_matches('/') == "target"))
 }
 
 /// What to call the old worker.
@@ -280,7 +270,8 @@ fn check_confusable_names(sides: &Sides) -> Result<()> {
     let moved: BTreeSet<&RepoPath> = sides.moves.iter().map(|planned| &planned.from).collect();
     let stays = |path: &&RepoPath| !moved.contains(path) && !sides.base.contains_key(path);
     let new = theirs.keys().filter(|path| !ours.contains_key(path));
-    let problems = validate_upstream::confusable(new, ours.keys().filter(stays));
+    let problems = validate_upstream::twins(new, ours.keys().filter(stays));
+    let problems = Vec::from_iter(problems);
     if problems.is_empty() {
         return Ok(());
     }

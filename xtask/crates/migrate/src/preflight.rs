@@ -1,15 +1,13 @@
 //! The repository as it stands before a migration, and what a migration can't start from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
 use transaction::list;
-use transaction::steps::PathChange;
-use transaction::targets::check_targets_free;
-use xtask_core::git::{GitTree, Objects, Repo, Status, Unseen};
-use xtask_core::layout::{LOCK, RECORDS};
+use xtask_core::git::{GitTree, Objects, Repo, Status};
+use xtask_core::layout::RECORDS;
 use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
 use xtask_core::records;
@@ -20,7 +18,8 @@ pub struct Preflight {
     pub repo: Repo,
     pub objects: Arc<Objects>,
     pub status: Status,
-    pub unseen: BTreeMap<RepoPath, Unseen>,
+    /// The files that git ignores in the work tree, with the mark that tells it to.
+    pub unseen: BTreeMap<RepoPath, &'static str>,
     pub head: Oid,
     pub head_tree: Oid,
     pub ours: GitTree,
@@ -38,6 +37,7 @@ impl Preflight {
 pub fn check(repo: &Repo) -> Result<Preflight> {
     let at = read(repo)?;
     check_clean(&at)?;
+    check_seen(&at)?;
     check_unlocked(repo)?;
     Ok(at)
 }
@@ -98,6 +98,21 @@ fn check_clean(at: &Preflight) -> Result<()> {
     ))
 }
 
+/// Nobody knows whether a file is committed that git does not look at.
+fn check_seen(at: &Preflight) -> Result<()> {
+    let Some(mark) = at.unseen.values().next() else {
+        return Ok(());
+    };
+    let unseen: Vec<RepoPath> = at.unseen.keys().cloned().collect();
+    bail!(UserError::new(
+        format!("git does not look at these files:\n  {}", list(&unseen)),
+        format!(
+            "have it look again with `git update-index --no-{mark} FILE`, or check out a sparse \
+             checkout whole with `git sparse-checkout disable`, then run this again"
+        )
+    ))
+}
+
 pub fn check_unlocked(repo: &Repo) -> Result<()> {
     let lock = repo.index_lock();
     if !lock.exists() {
@@ -107,34 +122,5 @@ pub fn check_unlocked(repo: &Repo) -> Result<()> {
     bail!(UserError::new(
         format!("{lock} is there: another git is at work, or was killed"),
         "wait for it to end, or remove the file"
-    ))
-}
-
-/// Refuses steps that the work tree blocks, or that write where a sparse checkout has no files.
-pub fn check_steps(at: &Preflight, steps: &[PathChange]) -> Result<()> {
-    check_targets_free(&at.repo, steps, at.ours.entries(), &at.unseen)?;
-    if steps.is_empty() || !at.repo.is_sparse()? {
-        return Ok(());
-    }
-    // The lock may come later than the steps.
-    let targets = steps.iter().filter_map(PathChange::target).cloned();
-    let written: BTreeSet<RepoPath> = targets.chain([RepoPath::from(LOCK)]).collect();
-    let written: Vec<RepoPath> = written.into_iter().collect();
-    let (hidden, what) = if let Some(hidden) = at.repo.hidden(&written)? {
-        (hidden, "the sparse checkout hides what would be written")
-    } else {
-        // What is checked out already is not hidden.
-        let is_new = |path: &RepoPath| !at.ours.entries().contains_key(path);
-        let what = "this is a sparse checkout, and git before 2.41 can't tell whether it hides \
-                    what would be written";
-        (written.into_iter().filter(is_new).collect(), what)
-    };
-    if hidden.is_empty() {
-        return Ok(());
-    }
-    bail!(UserError::new(
-        format!("{what}:\n  {}", list(&hidden)),
-        "take these paths into it, or check all out with `git sparse-checkout disable`, then run \
-         this again"
     ))
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use super::address::Login;
-use xtask_core::git::{Call, Git, GitTree, Objects, foreign};
+use xtask_core::git::{Call, Git, GitTree, Objects, foreign, refuse_option};
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::output;
 use xtask_core::progress;
@@ -15,6 +14,7 @@ use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::{Entries, Oid};
 
 pub struct Remote {
+    git: Git,
     /// Whether what is not here yet can be fetched: it is no repository on this machine.
     can_fetch: bool,
     /// A call in the git directory, which is there as long as this or a tree that is read from it.
@@ -27,13 +27,12 @@ impl Remote {
     pub fn local(git: &Git, path: &Path, rev: Option<&str>) -> Result<(Self, Oid)> {
         let dir = ScratchFolder::new("upstream")?;
         foreign::borrow(git, path, dir.path())?;
-        let remote = Self::new(git, dir, false, &Login::default());
+        let remote = Self::new(git, dir, false);
         let revision = rev.unwrap_or("HEAD");
         let commit = remote.resolve(revision)?.ok_or_else(|| {
             UserError::new(
                 format!("the upstream {} has no revision {revision}", path.display()),
-                "name a branch, a tag or a commit that it has with --rev; a partial clone may lack \
-                 the commit",
+                "name a branch, a tag or a commit that it has; a partial clone may lack the commit",
             )
         })?;
         Ok((remote, commit))
@@ -42,13 +41,12 @@ impl Remote {
     /// Fetches what is needed of a repository elsewhere: one commit and its folders, no file yet.
     pub fn fetched(git: &Git, url: &str, rev: Option<&str>) -> Result<(Self, Oid)> {
         let wanted = rev.unwrap_or("HEAD");
-        check_revision_name(wanted)?;
-        let login = Login::of(url);
+        check_revision_name(git, wanted)?;
         let dir = ScratchFolder::new("upstream")?;
         foreign::make_git_dir(dir.path(), "sha1")?;
-        let remote = Self::new(git, dir, true, &login);
+        let remote = Self::new(git, dir, true);
         for (key, value) in [
-            ("remote.upstream.url", &*login.url),
+            ("remote.upstream.url", url),
             ("remote.upstream.promisor", "true"),
             ("remote.upstream.partialCloneFilter", "blob:none"),
             ("core.repositoryFormatVersion", "1"),
@@ -58,28 +56,22 @@ impl Remote {
         }
         let fetched = remote.fetch_commit(wanted);
         fetched.map_err(|error| {
-            let what = format!(
-                "{wanted} could not be fetched from {}: {error:#}",
-                login.url
-            );
-            let help = if what.contains("mismatched algorithms") {
-                "its objects are named by SHA-256: clone it, and name the clone as the upstream"
-            } else {
-                "check the address and the revision; a commit is named by all of its digits, a \
-                 pull request is refs/pull/N/head"
-            };
+            let what = format!("{wanted} could not be fetched from {url}: {error:#}");
+            let help = "check the address and the revision; a commit is named by all of its digits, \
+                        a pull request is refs/pull/N/head";
             UserError::new(what, help)
         })?;
         let commit = remote.resolve("FETCH_HEAD")?;
         Ok((remote, commit.context("git fetched no commit")?))
     }
 
-    fn new(git: &Git, dir: ScratchFolder, can_fetch: bool, login: &Login) -> Self {
-        let (git, login) = (git.clone(), login.clone());
+    fn new(git: &Git, dir: ScratchFolder, can_fetch: bool) -> Self {
+        let of_dir = git.clone();
         let in_dir: Arc<dyn Fn() -> Call + Send + Sync> =
-            Arc::new(move || login.call(foreign::call(&git, dir.path())));
+            Arc::new(move || foreign::call(&of_dir, dir.path()));
         let start = Arc::clone(&in_dir);
         Self {
+            git: git.clone(),
             can_fetch,
             in_dir,
             objects: Arc::new(Objects::new(move || allow_lazy_fetch(start(), can_fetch))),
@@ -102,13 +94,14 @@ impl Remote {
     }
 
     fn fetch_commit(&self, revision: &str) -> Result<()> {
-        check_revision_name(revision)?;
+        check_revision_name(&self.git, revision)?;
         let call = self.fetch("--depth=1").args(["upstream", revision]);
         if anstream::stderr().is_terminal() {
             output::tell(&format!("fetching the upstream's {revision}\n"));
         }
         // Git may ask for what logs in.
-        progress::suspended(|| call.output()).map(drop)
+        progress::clear();
+        call.output().map(drop)
     }
 
     pub fn tree(&self, commit: &Oid, name: &str) -> Result<GitTree> {
@@ -185,21 +178,16 @@ impl Remote {
 
 /// Refuses what can't name a branch, tag or commit: `a:b` and `+a` would write refs, and another
 /// repository can't resolve `main~1`.
-fn check_revision_name(revision: &str) -> Result<()> {
-    let is_odd = |c: &char| ":^~ *?[\\".contains(*c) || c.is_control();
-    let found = if revision.starts_with('+') {
-        "a leading `+`".to_owned()
-    } else if let Some(part) = ["..", "@{"].iter().find(|part| revision.contains(**part)) {
-        format!("`{part}`")
-    } else if let Some(odd) = revision.chars().find(is_odd) {
-        format!("{odd:?}")
-    } else {
-        return Ok(());
-    };
-    bail!(UsageError(format!(
-        "revision {revision:?} has {found}, which no branch, tag or commit elsewhere has in its \
-         name; name one of those, or a ref such as refs/pull/N/head"
-    )))
+fn check_revision_name(git: &Git, revision: &str) -> Result<()> {
+    refuse_option("revision", revision)?;
+    let call = git.call().words("check-ref-format --allow-onelevel");
+    if revision.starts_with('+') || !call.arg(revision).finish()?.ok {
+        bail!(UsageError(format!(
+            "revision {revision:?} can't name a branch, a tag or a commit elsewhere; name one of \
+             those, or a ref such as refs/pull/N/head"
+        )));
+    }
+    Ok(())
 }
 
 fn allow_lazy_fetch(call: Call, can_fetch: bool) -> Call {

@@ -116,23 +116,8 @@ impl<'a> MigrationReport<'a> {
     pub fn resumed(&self, record: &JournalRecord) -> Result<Outcome> {
         let ending = MigrationEnding::of(record);
         self.print_ending(ending, Value::Null, || match ending {
-            MigrationEnding::Markers => format!(
-                "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage them, \
-                 then:\n\n    {}\n",
-                self.next.task("migrate", "--resume")
-            ),
             MigrationEnding::Committed => format!("{GREEN}Finished and committed.{GREEN:#}\n"),
-            _ => format!(
-                "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
-                self.next.git("diff --cached"),
-                self.next.git("commit")
-            ),
-        })
-    }
-
-    pub fn committed_already(&self) -> Result<Outcome> {
-        self.print_ending(MigrationEnding::Committed, Value::Null, || {
-            format!("{GREEN}Committed already.{GREEN:#} Nothing is left to do.\n")
+            ending => waiting_text(ending, self.next),
         })
     }
 
@@ -161,7 +146,6 @@ fn text(plan: &Plan, next: &Commands) -> String {
     out += "\n";
     out += &moves(plan);
     out += &files(plan);
-    out += &adopted(plan);
     let rewrites = plan.rewrites.iter().map(|rewrite| {
         let line = |it: &Change| format!("    {DIM}line {}:{DIM:#} {}\n", it.line, it.what);
         let lines: String = rewrite.changes.iter().map(line).collect();
@@ -195,65 +179,26 @@ pub fn short(commit: &str) -> &str {
 
 /// Which of the fork's changes a conflict holds, and what became of each.
 fn changes_in_conflict(plan: &Plan, conflict: &RepoPath) -> String {
-    let mut out = String::new();
     let changes = plan.own.iter().flat_map(|own| &own.changes);
     let is_held = |change: &&ForkChange| {
         *conflict == change.path || layout::counterpart(&change.path).as_ref() == Some(conflict)
     };
-    let many = large_groups(changes.clone().filter(is_held));
-    for ((path, line, now), ids) in &many {
-        let (place, what, shown) = match line {
-            Some(line) => (format!(":{line}"), "added", ids.len().min(SHOWN)),
-            None => (String::new(), "removed", ids.len()),
-        };
-        let more = match ids.len() - shown {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let ids = ids[..shown].join(", ");
-        out += &format!("    {DIM}{path}{place}{DIM:#} {what}: {ids}{more}\n      {now}\n");
-    }
-    for change in changes.filter(is_held) {
-        let ids = many.get(&group_key(change));
-        if ids.is_some_and(|ids| ids.contains(&&*change.id)) {
-            continue;
-        }
+    let mut changes = changes.filter(is_held).peekable();
+    let mut out = String::new();
+    while let Some(change) = changes.next() {
         let (place, now) = (format!("{}:{}", change.path, change.line), &change.now);
         let what = format!("{} {}", change.id, change.what);
-        let what = what.trim_start();
-        out += &format!("    {DIM}{place}{DIM:#} {what}\n      {now}\n");
+        out += &format!("    {DIM}{place}{DIM:#} {}\n", what.trim_start());
+        // What became of several in a row is said once.
+        let again = changes.peek().is_some_and(|next| next.now == *now);
+        if change.text.is_some() || !again {
+            out += &format!("      {now}\n");
+        }
         if let Some(text) = &change.text {
             out += &format!("      {DIM}line:{DIM:#} {text}\n");
         }
     }
     out
-}
-
-/// How many changes of a group are named.
-const SHOWN: usize = 3;
-
-/// Changes that are listed together: all removals of a file, or all other changes of a line.
-type GroupKey<'a> = (&'a RepoPath, Option<usize>, &'a str);
-
-fn group_key(change: &ForkChange) -> GroupKey<'_> {
-    let line = (!change.is_removal()).then_some(change.line);
-    (&change.path, line, &change.now)
-}
-
-/// The groups with many changes: removals with much of a file, and copied files of a folder.
-fn large_groups<'a>(
-    changes: impl Iterator<Item = &'a ForkChange>,
-) -> BTreeMap<GroupKey<'a>, Vec<&'a str>> {
-    const MANY: usize = 4;
-    let mut many: BTreeMap<GroupKey, Vec<&str>> = BTreeMap::new();
-    for change in changes {
-        if change.id.starts_with("copy:") || change.is_removal() && change.text.is_none() {
-            let ids = many.entry(group_key(change)).or_default();
-            ids.push(&change.id);
-        }
-    }
-    many.retain(|_, ids| ids.len() >= MANY);
-    many
 }
 
 /// The changes of a fork that stay behind.
@@ -312,10 +257,7 @@ fn files(plan: &Plan) -> String {
             What::Removed => ("-", RED, "removed upstream"),
             What::ChangedHere | What::RemovedHere | What::Unchanged => continue,
         };
-        let name = match &file.renamed_from {
-            Some(old) => format!("{old} → {}", file.path),
-            None => file.path.to_string(),
-        };
+        let name = file.path.to_string();
         out += &format!("  {style}{sign}{style:#} {name:<34} {DIM}{word}{DIM:#}\n");
     }
     for (top, count) in tools {
@@ -336,23 +278,6 @@ fn files(plan: &Plan) -> String {
         out += &format!("  {DIM}and {rest}{DIM:#}\n");
     }
     section("Comes from upstream", [out])
-}
-
-/// What an adopted worker has of its upstream: there is nothing new, so every file is shown.
-fn adopted(plan: &Plan) -> String {
-    let news = plan.files.iter().any(|file| !file.what.is_unchanged());
-    if news || !plan.moves.is_empty() || plan.files.is_empty() {
-        return String::new();
-    }
-    let lines = plan.files.iter().map(|file| {
-        let word = match file.what {
-            What::RemovedHere => "removed here",
-            What::ChangedHere => "changed here since",
-            _ => "as upstream gave it",
-        };
-        format!("    {:<34} {DIM}{word}{DIM:#}\n", file.path.to_string())
-    });
-    section("Came from upstream", lines)
 }
 
 fn dangling(plan: &Plan) -> String {
@@ -419,25 +344,7 @@ fn ending_text(
             );
             listed(&title, then)
         }
-        MigrationEnding::Markers => listed(
-            &next.fit(&format!(
-                "{YELLOW}The conflicts are written with markers.{YELLOW:#} Resolve them, stage \
-                 each with `git add` or `git rm`, then:"
-            )),
-            &[
-                (next.task("migrate", "--resume"), "finishes"),
-                (next.task("migrate", "--abort"), "or takes all back"),
-            ],
-        ),
-        MigrationEnding::Staged => listed(
-            &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
-            &[
-                (next.git("status"), "what has moved and what is new"),
-                (next.git("diff --cached"), "the content"),
-                (next.git("commit"), "keeps it"),
-                (next.task("migrate", "--abort"), "or takes it back"),
-            ],
-        ),
+        MigrationEnding::Markers | MigrationEnding::Staged => waiting_text(ending, next),
         MigrationEnding::Committed => {
             let (log, compare) = (next.git("log --stat -2"), next.task("compare", ""));
             let then: &[_] = if plan.moves.is_empty() {
@@ -453,6 +360,32 @@ fn ending_text(
     }
 }
 
+/// What waits for a person: conflicts in the files, or what is staged.
+fn waiting_text(ending: MigrationEnding, next: &Commands) -> String {
+    if ending == MigrationEnding::Markers {
+        listed(
+            &next.fit(&format!(
+                "{YELLOW}The conflicts are written with markers.{YELLOW:#} Resolve them, stage \
+                 each with `git add` or `git rm`, then:"
+            )),
+            &[
+                (next.task("migrate", "--resume"), "finishes"),
+                (next.task("migrate", "--abort"), "or takes all back"),
+            ],
+        )
+    } else {
+        listed(
+            &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
+            &[
+                (next.git("status"), "what has moved and what is new"),
+                (next.git("diff --cached"), "the content"),
+                (next.git("commit"), "keeps it"),
+                (next.task("migrate", "--abort"), "or takes it back"),
+            ],
+        )
+    }
+}
+
 /// Writes the page with the files of both workers where git does not look, and says where that is.
 /// The migration is done by then: a page that cannot be written is no reason to fail.
 fn page(root: &Path, git_dir: &Path, next: &Commands) -> String {
@@ -464,37 +397,5 @@ fn page(root: &Path, git_dir: &Path, next: &Commands) -> String {
             "\nThe page with both workers side by side was not written: {error:#}\n\n    {} --format html > {name}\n",
             next.task("compare", "")
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_went_with_a_whole_file_is_told_together() {
-        let change = |id: &str, now: &str| ForkChange {
-            id: id.to_owned(),
-            path: "src/engine.py".into(),
-            line: 1,
-            places: Vec::new(),
-            what: "removed".to_owned(),
-            now: now.to_owned(),
-            text: None,
-        };
-        let mut all: Vec<_> = ["a", "b", "c", "d"].map(|id| change(id, "kept")).into();
-        all.push(change("e", "gone"));
-        all.push(ForkChange {
-            text: Some("x".to_owned()),
-            ..change("f", "kept")
-        });
-        let added = |id: &str| ForkChange {
-            what: "added".to_owned(),
-            ..change(id, "gone")
-        };
-        all.extend(["copy:1", "copy:2", "copy:3", "copy:4", "pip:a"].map(added));
-        let told: Vec<_> = large_groups(all.iter()).into_values().collect();
-        let copied = ["copy:1", "copy:2", "copy:3", "copy:4"];
-        assert_eq!(told, [["a", "b", "c", "d"], copied]);
     }
 }

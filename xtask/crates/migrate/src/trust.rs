@@ -16,9 +16,8 @@ use xtask_core::output::quoted;
 /// The setting of the user's that names upstreams on this machine, one each.
 const SETTING: &str = "xtask.trustedUpstream";
 
-/// Refuses a lock's local address unless the user's configuration names it. Folders inside of the
-/// worker are its author's, and never trusted.
-pub fn check(git: &Git, address: &str, place: &UpstreamPlace, repository: &Path) -> Result<()> {
+/// Refuses a lock's local address unless the user's configuration names it.
+pub fn check(git: &Git, address: &str, place: &UpstreamPlace) -> Result<()> {
     let path = match place {
         _ if address == OWN_ADDRESS => return Ok(()),
         UpstreamPlace::Path(path) => path.clone(),
@@ -29,21 +28,15 @@ pub fn check(git: &Git, address: &str, place: &UpstreamPlace, repository: &Path)
     };
     let path = path.canonicalize().unwrap_or(path);
     let address = &without_credentials(address);
-    let by_hand = format!("name it with --upstream {}", quoted(address));
-    let top = repository.canonicalize();
-    if top.is_ok_and(|top| path.starts_with(top)) {
-        bail!(UserError::new(
-            format!("{LOCK} names {address} as upstream, which came with this repository"),
-            by_hand
-        ));
-    }
     if trusted(git)?.contains(&path) {
         return Ok(());
     }
     bail!(UserError::new(
         format!("{LOCK} names {address} as upstream, a directory on this machine"),
         format!(
-            "{by_hand}, or trust it from now on with `git config --global --add {SETTING} {}`",
+            "name it with --upstream {}, or trust it from now on with `git config --global --add \
+             {SETTING} {}`",
+            quoted(address),
             quoted(&path.display().to_string())
         )
     ))

@@ -19,19 +19,15 @@ use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
 
-const LEFT_OUT: &str = "the user name and password in the upstream's address were used to fetch and \
-                        are not recorded; later runs get them from git's credential helper";
-
 pub struct Upstream {
     pub source: UpstreamSource,
     pub tree: Box<dyn Tree>,
-    pub notes: Vec<String>,
     remote: Option<Remote>,
 }
 
 /// The commit that was read, its files, and the git repository on this machine or the partial copy
 /// of one elsewhere that they are from; of a directory without git only the files.
-type Opened = (Option<String>, Box<dyn Tree>, Option<Remote>);
+pub type Opened = (Option<String>, Box<dyn Tree>, Option<Remote>);
 
 pub struct Request<'a> {
     pub address: Option<&'a str>,
@@ -58,30 +54,9 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     };
     let (recorded, place) = locate(address, &base, request.repository)?;
     if locked.is_some() {
-        trust::check(git, address, &place, request.repository)?;
+        trust::check(git, address, &place)?;
     }
-    let mut notes = Vec::new();
-    let (commit, tree, remote): Opened = match place {
-        UpstreamPlace::Url(url) => {
-            if url != recorded {
-                notes.push(LEFT_OUT.to_owned());
-            }
-            read_at(Remote::fetched(git, &url, rev)?, &recorded)?
-        }
-        UpstreamPlace::Path(path) if is_git(&path) => {
-            read_at(Remote::local(git, &path, rev)?, &path.display().to_string())?
-        }
-        UpstreamPlace::Path(path) => match rev {
-            None => (None, Box::new(directory(&path)?), None),
-            Some(rev) => bail!(UserError::new(
-                format!(
-                    "{} is a directory without git, so it has no revision {rev}",
-                    path.display()
-                ),
-                "name a git repository, or take it as it is: without --rev, or with `--adopt .`"
-            )),
-        },
-    };
+    let (commit, tree, remote) = open_place(git, &place, rev)?;
     let shape = Shape::of(tree.entries()).ok_or_else(|| {
         UserError::new(
             format!(
@@ -89,7 +64,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
                  .runpod/hub.json",
                 tree.describe()
             ),
-            "name one with --upstream DIR|URL, and its revision with --rev",
+            "name one with --upstream DIR|URL, or another revision",
         )
     })?;
     let source = UpstreamSource {
@@ -101,20 +76,41 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     let upstream = Upstream {
         source,
         tree,
-        notes,
         remote,
     };
     upstream.fetch_files(&*upstream.tree)?;
     Ok(upstream)
 }
 
+/// Opens a git repository at a revision or at its HEAD, or a directory without git.
+pub fn open_place(git: &Git, place: &UpstreamPlace, rev: Option<&str>) -> Result<Opened> {
+    let ((remote, commit), name) = match place {
+        UpstreamPlace::Url(url) => (Remote::fetched(git, url, rev)?, url.clone()),
+        UpstreamPlace::Path(path) if is_git(path) => {
+            (Remote::local(git, path, rev)?, path.display().to_string())
+        }
+        UpstreamPlace::Path(path) => match rev {
+            None => return Ok((None, Box::new(directory(path)?), None)),
+            Some(rev) => bail!(UserError::new(
+                format!(
+                    "{} is a directory without git, so it has no revision {rev}",
+                    path.display()
+                ),
+                "name a git repository, or take it as it is: without --rev, or with `--adopt .`"
+            )),
+        },
+    };
+    let tree = remote.tree(&commit, &name)?;
+    Ok((Some(commit.0), Box::new(tree), Some(remote)))
+}
+
 /// What an address means, and how the lock records it.
 pub fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, UpstreamPlace)> {
-    let shown = address::without_credentials(address);
-    refuse_option("upstream", &shown)?;
-    if !base.join(address).is_dir() {
-        address::check_no_secrets(address)?;
+    let path = base.join(address);
+    if !path.is_dir() {
+        address::check_no_credentials(address)?;
     }
+    refuse_option("upstream", address)?;
     if address == OWN_ADDRESS {
         let own = tool_repo::repository();
         if same_folder(&own, repository) {
@@ -124,19 +120,19 @@ pub fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, 
         }
         return Ok((OWN_ADDRESS.to_owned(), UpstreamPlace::Path(own)));
     }
-    let path = base.join(address);
+    let url = || (address.to_owned(), UpstreamPlace::Url(address.to_owned()));
     if let Some((scheme, _)) = address.split_once("://") {
         if !TRANSPORTS.contains(&scheme) {
             bail!(UsageError(format!(
-                "upstream {shown:?}: the transport {scheme} is not one of {}",
+                "upstream {address:?}: the transport {scheme} is not one of {}",
                 TRANSPORTS.join(", ")
             )));
         }
-        return Ok((shown, UpstreamPlace::Url(address.to_owned())));
+        return Ok(url());
     }
     if address.contains("::") {
         bail!(UsageError(format!(
-            "upstream {shown:?} names a transport helper, which could run any command; use one \
+            "upstream {address:?} names a transport helper, which could run any command; use one \
              of {}",
             TRANSPORTS.join(", ")
         )));
@@ -148,13 +144,10 @@ pub fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, 
     // `host:path` and `user@host:path`, as git reads them: no slash before the first colon.
     let host = address.split_once(':').map(|(host, _)| host);
     if host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
-        return Ok((shown, UpstreamPlace::Url(address.to_owned())));
+        return Ok(url());
     }
     bail!(UserError::new(
-        format!(
-            "upstream {} is not a directory",
-            base.join(&shown).display()
-        ),
+        format!("upstream {} is not a directory", path.display()),
         "name a directory, a git repository or a URL with --upstream"
     ))
 }
@@ -174,7 +167,7 @@ pub fn permanent_address(git: &Git, repository: &Path) -> Result<String> {
 }
 
 /// Opens the repository that holds this tool, as an upstream of the tool itself.
-pub fn open_own(git: &Git, repository: &Path) -> Result<Opened> {
+pub fn open_own(git: &Git, repository: &Path) -> Result<(Option<String>, Box<dyn Tree>)> {
     let path = tool_repo::repository();
     if same_folder(&path, repository) {
         bail!(UserError::new(
@@ -183,13 +176,13 @@ pub fn open_own(git: &Git, repository: &Path) -> Result<Opened> {
         ));
     }
     if is_git(&path) {
-        let remote = Remote::local(git, &path, None)?;
-        return read_at(remote, &path.display().to_string());
+        let (commit, tree, _) = open_place(git, &UpstreamPlace::Path(path), None)?;
+        return Ok((commit, tree));
     }
     let tree = Directory::open(&path, |folder| {
         !layout::is_tool(folder) || folder.is_within("xtask/target")
     })?;
-    Ok((None, Box::new(tree), None))
+    Ok((None, Box::new(tree)))
 }
 
 pub fn same_folder(one: &Path, other: &Path) -> bool {
@@ -243,12 +236,6 @@ fn directory(path: &Path) -> Result<Directory> {
         return Ok(open(&incoming::copied_folders(&dockerfile)?)?);
     }
     Ok(tree)
-}
-
-/// A git repository, read at a commit.
-fn read_at((remote, commit): (Remote, Oid), name: &str) -> Result<Opened> {
-    let tree = remote.tree(&commit, name)?;
-    Ok((Some(commit.0), Box::new(tree), Some(remote)))
 }
 
 impl Upstream {

@@ -52,7 +52,14 @@ pub fn validate(incoming: &Entries, link: impl Fn(&RepoPath) -> Option<Vec<u8>>)
             Mode::File | Mode::Executable => {}
         }
     }
-    problems.extend(collisions(incoming));
+    for path in incoming.keys() {
+        if let Some(above) = path.ancestors().find(|above| incoming.contains_key(above)) {
+            problems.push(format!(
+                "{above}: is a file, and {path} needs it to be a folder"
+            ));
+        }
+    }
+    problems.extend(twins(incoming.keys(), std::iter::empty()));
     problems
 }
 
@@ -116,60 +123,30 @@ fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
     is_kept_out.then(|| format!("the link leads to {resolved}"))
 }
 
-/// Files whose names a file system could confuse with those of other files here.
-pub fn confusable<'a>(
+/// Names of incoming files that some system takes for another one of them or of those here.
+pub fn twins<'a>(
     incoming: impl Iterator<Item = &'a RepoPath>,
     here: impl Iterator<Item = &'a RepoPath>,
-) -> Vec<String> {
-    let mut here_as: BTreeMap<String, String> = BTreeMap::new();
-    for (_, text) in here.flat_map(with_folders) {
-        here_as.entry(folded(&text)).or_insert(text);
-    }
-    let found = incoming.flat_map(with_folders).filter_map(|(path, text)| {
-        let other = here_as
-            .get(&folded(&text))
-            .filter(|other| **other != text)?;
-        Some(format!(
-            "{path}: some systems take it for {other}, which is here"
-        ))
-    });
-    found.collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// A path and the folders above it, each with its text.
-fn with_folders(path: &RepoPath) -> impl Iterator<Item = (RepoPath, String)> + use<> {
-    let paths = std::iter::once(path.clone()).chain(path.ancestors().collect::<Vec<_>>());
-    paths.map(|path| {
-        let text = String::from_utf8_lossy(path.as_bytes()).into_owned();
-        (path, text)
-    })
-}
-
-/// Names that a file system could take for one another, and files that stand where
-/// others need a folder.
-fn collisions(incoming: &Entries) -> Vec<String> {
-    let mut problems = Vec::new();
+) -> BTreeSet<String> {
     let mut spellings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in incoming.keys() {
-        for (_, text) in with_folders(path) {
-            spellings.entry(folded(&text)).or_default().insert(text);
-        }
-        if let Some(above) = path.ancestors().find(|above| incoming.contains_key(above)) {
-            problems.push(format!(
-                "{above}: is a file, and {path} needs it to be a folder"
-            ));
-        }
+    for name in here.flat_map(with_folders) {
+        spellings.entry(folded(&name)).or_default().insert(name);
     }
-    for names in spellings.values().filter(|names| names.len() > 1) {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let how = if names.iter().any(|name| !name.is_ascii()) {
-            "are one name to some systems"
-        } else {
-            "differ only in case"
-        };
-        problems.push(format!("{}: {how}", names.join(", ")));
+    let mut problems = BTreeSet::new();
+    for name in incoming.flat_map(with_folders) {
+        let others = spellings.entry(folded(&name)).or_default();
+        let others = others.iter().filter(|other| **other != name);
+        problems.extend(others.map(|other| format!("{name}: some systems take it for {other}")));
+        spellings.entry(folded(&name)).or_default().insert(name);
     }
     problems
+}
+
+/// The names of a path and of the folders above it.
+fn with_folders(path: &RepoPath) -> impl Iterator<Item = String> + use<> {
+    let paths: Vec<RepoPath> = path.ancestors().chain([path.clone()]).collect();
+    let text = |path: RepoPath| String::from_utf8_lossy(path.as_bytes()).into_owned();
+    paths.into_iter().map(text)
 }
 
 #[cfg(test)]
@@ -267,11 +244,11 @@ mod tests {
         let here = ["lb.py", "Lib/x.py", "stra\u{df}e.py", "same.py"].map(RepoPath::from);
         let comes = ["LB.py", "lib/y.py", "STRASSE.py", "same.py", "new.py"].map(RepoPath::from);
         assert_eq!(
-            confusable(comes.iter(), here.iter()),
+            Vec::from_iter(twins(comes.iter(), here.iter())),
             [
-                "LB.py: some systems take it for lb.py, which is here",
-                "STRASSE.py: some systems take it for stra\u{df}e.py, which is here",
-                "lib: some systems take it for Lib, which is here",
+                "LB.py: some systems take it for lb.py",
+                "STRASSE.py: some systems take it for stra\u{df}e.py",
+                "lib: some systems take it for Lib",
             ]
         );
     }
@@ -286,7 +263,7 @@ mod tests {
         let case = entries(&[("public/A", Mode::File, 1), ("public/a", Mode::File, 1)]);
         assert_eq!(
             validate(&case, |_| None),
-            ["public/A, public/a: differ only in case"]
+            ["public/a: some systems take it for public/A"]
         );
         let composed = entries(&[
             ("public/\u{e9}", Mode::File, 1),
@@ -294,7 +271,7 @@ mod tests {
         ]);
         assert_eq!(
             validate(&composed, |_| None),
-            ["public/E\u{301}, public/\u{e9}: are one name to some systems"]
+            ["public/\u{e9}: some systems take it for public/E\u{301}"]
         );
         let folder = entries(&[("public", Mode::File, 1), ("public/a", Mode::File, 1)]);
         assert_eq!(

@@ -1,80 +1,53 @@
 //! Whether the work tree lets every step of a plan put its file in place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use super::steps::PathChange;
-use xtask_core::git::{Repo, Unseen};
+use xtask_core::git::Repo;
 use xtask_core::outcome::UserError;
 use xtask_core::output::{quoted_file, quoted_path};
 use xtask_core::tree::{Entries, Mode, RepoPath};
 
-/// What blocks a step, how to fix that with `PATHS` in it, and the path for that.
-type Blocker = (String, String, String);
+/// What blocks a step, and how to fix that.
+type Blocker = (String, String);
 
-const TAKE_OUT: &str = "take the submodule out with `git rm -- PATHS`, or move it with `git mv`, \
-                        and commit that";
-const RENAME: &str = "give PATHS another name with `git mv`, and commit that";
 const MOVE_AWAY: &str = "move what git does not track out of the way";
 
-/// Refuses steps that the work tree blocks: files that git does not track, links and files where a
-/// folder is needed, paths that are not checked out. Names each, and how to fix it.
-pub fn check_targets_free(
-    repo: &Repo,
-    steps: &[PathChange],
-    tracked: &Entries,
-    unseen: &BTreeMap<RepoPath, Unseen>,
-) -> Result<()> {
+/// Refuses steps that the work tree blocks: files that git does not track, submodules, links and
+/// files where a folder is needed. Names each, and how to fix it.
+pub fn check_targets_free(repo: &Repo, steps: &[PathChange], tracked: &Entries) -> Result<()> {
     let tree = WorkTree {
         vacated: steps.iter().filter_map(PathChange::vacated).collect(),
         tracked,
         top: &repo.top,
     };
-    let mut blockers: BTreeSet<Blocker> = BTreeSet::new();
-    for &path in &tree.vacated {
-        if let Some(unseen) = unseen.get(path) {
-            let what = match unseen {
-                Unseen::Sparse => "is not checked out (skip-worktree)",
-                Unseen::Assumed => "is marked assume-unchanged",
-            };
-            let fix = if *unseen == Unseen::Sparse && repo.is_sparse()? {
-                "check everything out with `git sparse-checkout disable`".to_owned()
-            } else {
-                let mark = unseen.mark();
-                format!("have git look again with `git update-index --no-{mark} PATHS`")
-            };
-            blockers.insert((format!("{path}: {what}"), fix, quoted_file(path)));
-        }
-        if tree.is_submodule(path) {
-            let what = format!("{path}: is a submodule");
-            blockers.insert((what, TAKE_OUT.to_owned(), quoted_path(path)));
-        }
-    }
+    let modules = tree.vacated.iter().filter(|path| tree.is_submodule(path));
+    let modules = modules.map(|path| (format!("{path}: is a submodule"), take_out(path)));
+    let mut blockers: BTreeSet<Blocker> = modules.collect();
     for target in steps.iter().filter_map(PathChange::target) {
-        let blocker = tree.blocker(target)?;
-        blockers.extend(blocker.map(|(what, fix, path)| (what, fix.to_owned(), path)));
+        blockers.extend(tree.blocker(target)?);
     }
     if blockers.is_empty() {
         return Ok(());
     }
-    let mut fixes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (_, fix, path) in &blockers {
-        let paths = fixes.entry(fix).or_default();
-        if !paths.contains(&&**path) {
-            paths.push(path);
-        }
-    }
-    let fixes = fixes.iter();
-    let fixes = fixes.map(|(fix, paths)| fix.replace("PATHS", &paths.join(" ")));
-    let fixes: Vec<String> = fixes.collect();
-    let whats: Vec<&str> = blockers.iter().map(|(what, ..)| &**what).collect();
+    let fixes: BTreeSet<&str> = blockers.iter().map(|(_, fix)| &**fix).collect();
+    let fixes: Vec<&str> = fixes.into_iter().collect();
+    let whats: Vec<&str> = blockers.iter().map(|(what, _)| &**what).collect();
     bail!(UserError::new(
         format!("these paths can't be written:\n  {}", whats.join("\n  ")),
         format!("{}, then run this again", fixes.join("; "))
     ))
+}
+
+fn take_out(module: &RepoPath) -> String {
+    let path = quoted_path(module);
+    format!(
+        "take the submodule out with `git rm -- {path}`, or move it with `git mv`, and commit that"
+    )
 }
 
 struct WorkTree<'a> {
@@ -90,26 +63,27 @@ impl WorkTree<'_> {
     }
 
     /// What keeps a file from being put at `target`.
-    fn blocker(&self, target: &RepoPath) -> Result<Option<(String, &'static str, String)>> {
+    fn blocker(&self, target: &RepoPath) -> Result<Option<Blocker>> {
         let above: Vec<RepoPath> = target.ancestors().collect();
+        if let Some(module) = above.iter().find(|above| self.is_submodule(above)) {
+            let what = format!("{target}: is in the submodule {module}");
+            return Ok(Some((what, take_out(module))));
+        }
         let is_no_folder = |above: &&RepoPath| {
             let metadata = above.below(self.top).symlink_metadata();
             !self.vacated.contains(above) && metadata.is_ok_and(|metadata| !metadata.is_dir())
         };
         if let Some(above) = above.iter().rev().find(is_no_folder) {
-            let (kind, fix) = if self.is_submodule(above) {
-                ("a submodule", TAKE_OUT)
-            } else if self.tracked.contains_key(above) {
-                ("not a directory", RENAME)
+            let what = format!("{above}: is not a directory; {target} needs it to be one");
+            let fix = if self.tracked.contains_key(above) {
+                format!(
+                    "give {} another name with `git mv`, and commit that",
+                    quoted_file(above)
+                )
             } else {
-                ("not a directory, and git does not track it", MOVE_AWAY)
+                MOVE_AWAY.to_owned()
             };
-            let what = format!("{above}: is {kind}; {target} needs it to be one");
-            return Ok(Some((what, fix, quoted_file(above))));
-        }
-        if let Some(module) = above.iter().find(|above| self.is_submodule(above)) {
-            let what = format!("{target}: is in the submodule {module}");
-            return Ok(Some((what, TAKE_OUT, quoted_path(module))));
+            return Ok(Some((what, fix)));
         }
         let Ok(metadata) = target.below(self.top).symlink_metadata() else {
             return Ok(None);
@@ -123,7 +97,7 @@ impl WorkTree<'_> {
             "a file"
         };
         let what = format!("{target}: {kind} that git does not track is in the way");
-        Ok(Some((what, MOVE_AWAY, quoted_file(target))))
+        Ok(Some((what, MOVE_AWAY.to_owned())))
     }
 
     /// Whether a file leaves, or all files of a folder do.

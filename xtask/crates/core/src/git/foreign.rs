@@ -39,12 +39,6 @@ pub fn borrow(git: &Git, path: &Path, dir: &Path) -> Result<()> {
     let listed = call(git, dir).words("ls-remote --quiet --").arg(&path);
     let listed = listed.finish()?;
     let (shown, message) = (path.display(), &listed.message);
-    if message.contains("dubious ownership") {
-        bail!(UserError::new(
-            format!("git will not read {shown}: {message}"),
-            "trust it with `git config --global --add safe.directory DIR`"
-        ));
-    }
     if !listed.ok {
         bail!(UserError::new(
             format!("git can't read {shown}: {message}"),

@@ -10,13 +10,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
 
 pub use objects::{GitTree, Objects, parse_ls_tree};
-pub use repo::{Index, Repo, Status, Unseen};
+pub use repo::{Index, Repo, Status};
 pub use scratch::{IndexEdit, Scratch};
 
 use crate::outcome::UsageError;
@@ -42,6 +41,7 @@ pub struct Git {
 }
 
 impl Git {
+    /// The program on PATH. Fails where it is too old, or does not tell its version.
     pub fn find() -> Result<Self> {
         let program = which::which("git").map_err(|_| {
             UsageError(
@@ -50,29 +50,17 @@ impl Git {
                     .to_owned(),
             )
         })?;
-        Ok(Self { program })
-    }
-
-    /// Fails where git is too old, or does not tell its version.
-    pub fn check_version(&self) -> Result<()> {
-        // Several repositories may be opened in one run.
-        static IS_NEW_ENOUGH: AtomicBool = AtomicBool::new(false);
-        if IS_NEW_ENOUGH.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let version = self.call().arg("version").text()?;
-        match parse_version(&version) {
-            Some(found) if found >= OLDEST => {
-                IS_NEW_ENOUGH.store(true, Ordering::Relaxed);
-                Ok(())
-            }
-            _ => bail!(UsageError(format!(
+        let git = Self { program };
+        let version = git.call().arg("version").text()?;
+        if parse_version(&version).is_none_or(|found| found < OLDEST) {
+            bail!(UsageError(format!(
                 "{} is too old: {}.{} or newer is needed for `git merge-tree --write-tree`",
                 version.trim(),
                 OLDEST.0,
                 OLDEST.1
-            ))),
+            )));
         }
+        Ok(git)
     }
 
     /// A call of git outside of any repository.

@@ -24,8 +24,8 @@ pub struct Repo {
     pub common_dir: PathBuf,
     pub index_file: PathBuf,
     pub object_format: String,
-    /// The names of all settings, as git writes them; read once.
-    settings: BTreeSet<Vec<u8>>,
+    /// The names of the settings that let a filter run, as git writes them.
+    filters: Vec<Vec<u8>>,
 }
 
 /// How the work tree and the index differ from HEAD.
@@ -50,27 +50,8 @@ pub struct Status {
 pub struct Index {
     /// All tracked files, without unmerged entries: callers have checked for a clean status.
     pub entries: Entries,
-    /// The files that git ignores in the work tree, and why.
-    pub unseen: BTreeMap<RepoPath, Unseen>,
-}
-
-/// Why git ignores a tracked file in the work tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Unseen {
-    /// Not checked out (`skip-worktree`).
-    Sparse,
-    /// Taken to be unchanged (`assume-unchanged`).
-    Assumed,
-}
-
-impl Unseen {
-    /// The word for it in the options of `git update-index`.
-    pub fn mark(self) -> &'static str {
-        match self {
-            Self::Sparse => "skip-worktree",
-            Self::Assumed => "assume-unchanged",
-        }
-    }
+    /// The files that git ignores in the work tree, with the mark that tells it to.
+    pub unseen: BTreeMap<RepoPath, &'static str>,
 }
 
 impl Repo {
@@ -89,7 +70,6 @@ impl Repo {
              --show-toplevel",
         );
         let answer = call.finish()?;
-        git.check_version()?;
         let no_work_tree = || {
             UserError::new(
                 format!("{shown} has no work tree (a bare repository)"),
@@ -132,8 +112,12 @@ impl Repo {
                 "rename that directory"
             ));
         };
-        let settings = git.call().dir(dir).words("config -z --name-only --list");
-        let settings = settings.finish()?.stdout;
+        let call = git
+            .call()
+            .dir(dir)
+            .words("config -z --name-only --get-regexp");
+        let filters = call.arg(r"^filter\..*\.(clean|smudge|process|required)$");
+        let filters = filters.finish()?.stdout;
         let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
         Ok(Self {
             git: git.clone(),
@@ -142,36 +126,27 @@ impl Repo {
             common_dir: path(common_dir),
             index_file: path(index),
             object_format: String::from_utf8_lossy(format).into_owned(),
-            settings: records(&settings).map(Into::into).collect(),
+            filters: records(&filters).map(Into::into).collect(),
         })
     }
 
     /// A call in this repository, with every filter switched off.
     pub fn call(&self) -> Call {
-        let off = |key: &[u8]| {
+        let off = |key: &Vec<u8>| {
             let value = if key.ends_with(b".required") {
                 "false"
             } else {
                 ""
             };
             // The name of a filter may be any bytes.
-            (OsString::from_vec(key.to_vec()), value.to_owned())
+            (OsString::from_vec(key.clone()), value.to_owned())
         };
-        let off: Vec<_> = self.filters().map(off).collect();
+        let off: Vec<_> = self.filters.iter().map(off).collect();
         self.git.call().dir(&self.top).config_by_environment(&off)
     }
 
-    /// The settings that let a filter run.
-    fn filters(&self) -> impl Iterator<Item = &[u8]> {
-        let ends = [&b".clean"[..], b".smudge", b".process", b".required"];
-        let all = self.settings.iter().map(Vec::as_slice);
-        all.filter(move |key| {
-            key.starts_with(b"filter.") && ends.iter().any(|end| key.ends_with(end))
-        })
-    }
-
     pub fn has_filters(&self) -> bool {
-        self.filters().next().is_some()
+        !self.filters.is_empty()
     }
 
     /// A call with fixed arguments, separated by spaces.
@@ -198,9 +173,9 @@ impl Repo {
                 continue;
             }
             if tag.eq_ignore_ascii_case("s") {
-                index.unseen.insert(path.clone(), Unseen::Sparse);
+                index.unseen.insert(path.clone(), "skip-worktree");
             } else if tag.starts_with(char::is_lowercase) {
-                index.unseen.insert(path.clone(), Unseen::Assumed);
+                index.unseen.insert(path.clone(), "assume-unchanged");
             }
             index.entries.insert(path, entry(mode, oid)?);
         }
@@ -284,54 +259,21 @@ impl Repo {
     }
 
     pub fn setting(&self, key: &str) -> Result<Option<String>> {
-        if !self.is_set(key) {
-            return Ok(None);
-        }
         self.git("config --get").arg(key).optional_text()
-    }
-
-    fn is_set(&self, key: &str) -> bool {
-        self.settings.contains(key.to_lowercase().as_bytes())
     }
 
     /// Whether a boolean setting is on, in any of git's spellings.
     pub fn is_on(&self, key: &str) -> Result<bool> {
-        if !self.is_set(key) {
-            return Ok(false);
-        }
         let answer = self.git("config --type=bool --get").arg(key).finish()?;
         match answer.code {
             Some(0) => Ok(answer.stdout.starts_with(b"true")),
+            // It is not set.
+            Some(1) => Ok(false),
             _ => bail!(UserError::new(
                 format!("git can't read the setting {key}: {}", answer.message),
                 format!("fix it: `git config --show-origin {key}` tells where it is")
             )),
         }
-    }
-
-    /// Whether only a part of the tracked files is checked out.
-    pub fn is_sparse(&self) -> Result<bool> {
-        // Without patterns the setting means nothing.
-        Ok(
-            self.is_on("core.sparseCheckout")?
-                && self.git_dir.join("info/sparse-checkout").exists(),
-        )
-    }
-
-    /// Those of `paths` that the sparse checkout hides; `None` where git is too old to tell.
-    pub fn hidden(&self, paths: &[RepoPath]) -> Result<Option<Vec<RepoPath>>> {
-        let names: Vec<&[u8]> = paths.iter().map(RepoPath::as_bytes).collect();
-        let call = self.git("sparse-checkout check-rules -z");
-        let answer = call.input(names.join(&0)).finish()?;
-        match answer.code {
-            Some(0) => {}
-            // This git lacks the subcommand.
-            Some(129) => return Ok(None),
-            _ => bail!("git can't tell what is checked out: {}", answer.message),
-        }
-        let shown: BTreeSet<&[u8]> = records(&answer.stdout).collect();
-        let hidden = paths.iter().filter(|path| !shown.contains(path.as_bytes()));
-        Ok(Some(hidden.cloned().collect()))
     }
 
     pub fn objects(&self) -> Arc<Objects> {

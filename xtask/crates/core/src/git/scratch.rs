@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::objects::{entry, fields_and_path};
-use super::{Call, Git, Repo, records};
+use super::{Call, Git, Repo};
 use crate::if_there;
 use crate::tree::{Mode, Oid, RepoPath, Side, TreeEntry};
 
@@ -220,21 +220,6 @@ impl Scratch {
             Some(0 | 1) => parse_merge(&answer.stdout),
             _ => bail!("git could not merge: {}", answer.message),
         }
-    }
-
-    /// The files of one tree that another has under a new name: old and new. Git detects them by
-    /// similarity, as the merge does.
-    pub fn renames(&self, old: &Oid, new: &Oid) -> Result<Vec<(RepoPath, RepoPath)>> {
-        let words = "diff-tree -r -z --name-status -M -l0 --diff-filter=R";
-        let call = self.call().words(words);
-        let output = call.args([&old.0, &new.0]).output()?;
-        let mut fields = records(&output);
-        let mut found = Vec::new();
-        // `R100`, the old path, the new path.
-        while let (Some(_), Some(old), Some(new)) = (fields.next(), fields.next(), fields.next()) {
-            found.push((RepoPath::new(old), RepoPath::new(new)));
-        }
-        Ok(found)
     }
 
     fn wrap(&self, tree: &Oid, parent: Option<&Oid>) -> Result<Oid> {
