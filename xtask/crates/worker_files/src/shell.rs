@@ -11,7 +11,9 @@ use std::ops::Range;
 use xtask_core::sglang;
 
 pub use command::{ServerFlag, started_through};
-pub use condition::{COMPARING, Condition, Guard, NOT, NOT_SET, OR, WrittenFlag, compared_words};
+pub use condition::{
+    AND, COMPARING, Condition, Guard, NOT, NOT_SET, OR, WrittenFlag, compared_words,
+};
 pub use parse::{exec, parse, parse_called, parse_with};
 
 /// A word of a command, quotes removed and known variables filled in.

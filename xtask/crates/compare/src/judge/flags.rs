@@ -133,10 +133,16 @@ impl Judge<'_> {
         let how = fact.get("interpreted").unwrap_or_default();
         let words = effects.as_deref().or(fact.get("on")).unwrap_or_default();
         // An empty value is greater than no number, and fits no pattern.
-        let fails = words.starts_with("-gt ")
-            || words.starts_with("=~ ")
-            || words.starts_with("((") && words.contains('>');
-        if set.is_empty() && fails && !words.contains(" or ") {
+        let may_hold = [
+            "not ", "or ", "<", "-l", "-ne", "-eq 0", "-ge 0", "==0", "=0", "!=",
+        ];
+        let may_hold = may_hold.iter().any(|part| words.contains(part));
+        let is_number = words.starts_with(['-', '(']);
+        if (set.is_empty() || set == "0" && is_number)
+            && !words.is_empty()
+            && !may_hold
+            && is_switch(fact)
+        {
             return false;
         }
         let is_odd =

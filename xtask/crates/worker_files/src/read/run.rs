@@ -13,7 +13,7 @@ use super::{
     Run, Source, Step, Unread, is_supervisor, last_part, packages, shell,
 };
 use crate::is_one_of;
-use crate::shell::{Command, NOT, NOT_SET, OR, Script, Word};
+use crate::shell::{AND, Command, NOT, NOT_SET, OR, Script, Word};
 use crate::steps;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,7 +125,17 @@ impl Reader<'_> {
     fn parse(&self, source: &Source, arguments: &[Word], sourced: &[String]) -> Script {
         let others = self.interface.sources.values();
         let others: Vec<&Source> = others.filter(|other| other.path != source.path).collect();
-        let is_elsewhere = |name: &str| others.iter().any(|other| other.text.contains(name));
+        // Where a file defines it, it is not called.
+        let is_elsewhere = |name: &str| {
+            let mut found = others.iter().flat_map(|other| {
+                let all = other.text.match_indices(name);
+                all.map(|(at, _)| (&other.text[..at], &other.text[at + name.len()..]))
+            });
+            found.any(|(before, after)| {
+                let is_defined = after.trim_start_matches(' ').starts_with("()");
+                !is_defined && !before.ends_with("function ")
+            })
+        };
         shell::parse_called(&source.text, arguments, sourced, &is_elsewhere)
     }
 
@@ -319,6 +329,9 @@ impl Reader<'_> {
     /// build moves files, or copies them to a folder that the base image names.
     fn note_misplaced(&mut self, job: &Job, command: &Command, started: &[Started]) {
         const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl cd";
+        if job.run.base == 0 {
+            return;
+        }
         let workdir = job.run.workdir.as_deref();
         let Some(image) = &self.interface.image else {
             return;
@@ -329,8 +342,7 @@ impl Reader<'_> {
         let is_known = |copy: &Copy| {
             copy.from.is_none() && (copy.dest.starts_with('/') || image.workdir.is_some())
         };
-        let in_script = job.run.base == 0;
-        if moves || in_script || !image.copies.iter().all(is_known) {
+        if moves || !image.copies.iter().all(is_known) {
             return;
         }
         let is_misplaced = |word: &&Word| {
@@ -631,7 +643,13 @@ fn interpreted(compared: Option<String>, drives: Option<&FlagMapping>) -> Option
             _ => Some(word.clone()),
         },
         [] => compared,
-        words if words.iter().any(|word| word.starts_with(OR)) => Some(words.join(", ")),
+        words
+            if words
+                .iter()
+                .any(|word| word.starts_with(OR) || word.contains(AND)) =>
+        {
+            Some(words.join(", "))
+        }
         words => {
             let is_own = |one: &str| {
                 let one = one.trim_start_matches("== ").trim_start_matches("in [");

@@ -39,6 +39,8 @@ pub const COMPARING: &str = "=~ -eq -ne -gt -ge -lt -le";
 pub const NOT_SET: &str = "not set";
 /// Stands before the word of a condition that is an alternative to the one before it.
 pub const OR: &str = "or ";
+/// Stands between a word and the other variables of its condition.
+pub const AND: &str = " and ";
 
 impl Guard {
     /// How many conditions it has.
@@ -64,11 +66,36 @@ impl Guard {
         Self(all.into())
     }
 
+    /// The values for which a condition is true, with the other variables that have to fit, too.
+    fn values_of(&self, condition: &Condition) -> Vec<String> {
+        let others = self
+            .0
+            .iter()
+            .filter(|other| other.variable != condition.variable && !other.is_alternative);
+        let others: BTreeSet<&str> = others.map(|other| other.variable.as_str()).collect();
+        let values = condition.values();
+        if others.is_empty() || condition.is_alternative {
+            return values;
+        }
+        let others = others.into_iter().collect::<Vec<_>>().join(" and ");
+        let values = if values.is_empty() {
+            vec!["set".to_owned()]
+        } else {
+            values
+        };
+        values
+            .iter()
+            .map(|value| format!("{value}{AND}{others}"))
+            .collect()
+    }
+
     /// The guard with all but the outermost conditions negated.
     pub fn negated_from(&self, outermost: usize) -> Self {
         let mut all = self.0.to_vec();
-        for condition in all.iter_mut().skip(outermost) {
+        for (index, condition) in all.iter_mut().skip(outermost).enumerate() {
             condition.if_empty = !condition.if_empty;
+            // Not both is: not the one, or not the other.
+            condition.is_alternative ^= index > 0;
         }
         Self(all.into())
     }
@@ -188,7 +215,7 @@ impl Script {
                 for condition in &*guard.0 {
                     let Some(words) = known else { break };
                     let words = words.entry(&condition.variable).or_default();
-                    words.extend(condition.values());
+                    words.extend(guard.values_of(condition));
                 }
             }
         }

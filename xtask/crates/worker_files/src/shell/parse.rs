@@ -82,6 +82,9 @@ pub fn exec(words: &[String], range: &Range<usize>) -> Script {
     parser.finish()
 }
 
+/// A text, and the part of it that is the function.
+type FunctionBody<'a> = (&'a str, Range<usize>);
+
 #[derive(Default)]
 struct Parser<'a> {
     text: &'a str,
@@ -114,8 +117,8 @@ struct Parser<'a> {
     guard: Guard,
     /// Here-documents whose text begins behind the line.
     documents: Vec<Announced>,
-    /// Where each function is that was defined: a text and a part of it.
-    functions: BTreeMap<String, (&'a str, Range<usize>)>,
+    /// Where each function is that was defined; branches may each have one of the same name.
+    functions: BTreeMap<String, Vec<FunctionBody<'a>>>,
     called: BTreeSet<String>,
     /// Whether a command's name is a variable's value, so that it may call any function.
     calls_by_value: bool,
@@ -294,7 +297,7 @@ impl<'a> Parser<'a> {
                 let from = self.at;
                 self.deeper(Self::arithmetic);
                 let test = self.slice(from..self.at).trim_end_matches(')');
-                let test = test.replace([' ', '$'], "");
+                let test = test.replace([' ', '$', '{', '}'], "");
                 let names = test.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
                 let name = names.clone().find(|name| is_name(name));
                 let condition = name.and_then(|name| {
@@ -425,7 +428,12 @@ impl<'a> Parser<'a> {
         if self.at == 0 {
             self.at = text.len();
         }
-        self.functions.insert(name, (text, from..self.at));
+        let is_one_of_several = self.is_conditional();
+        let bodies = self.functions.entry(name).or_default();
+        if !is_one_of_several {
+            bodies.clear();
+        }
+        bodies.push((text, from..self.at));
     }
 
     /// What stands behind `=~`, up to a space that is in no brackets.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::super::value::{ARGUMENTS, ShellValue};
 use super::super::{COMPARING, Condition, Guard, command, compared_words, is_name, variables};
 use super::words::Parts;
-use super::{Command, MOST_SHELLS, Parser, Script, Word};
+use super::{Command, FunctionBody, MOST_SHELLS, Parser, Script, Word};
 use crate::is_one_of;
 
 /// A here-document whose text is yet to come.
@@ -20,7 +20,7 @@ pub(super) struct Announced {
     pub command: Option<usize>,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     /// The here-documents that the line just read announced.
     pub(super) fn here_documents(&mut self) {
         for announced in std::mem::take(&mut self.documents) {
@@ -154,12 +154,11 @@ impl Parser<'_> {
         // Flags of other programs are none of SGLang's.
         const HOLDING: &str = "set export local declare typeset readonly eval sh bash dash";
         let is_other = !command.words.is_empty() && !is_one_of(HOLDING, command.program());
-        let is_own = self.functions.contains_key(command.program());
-        if is_other && !is_own && command.server_flags().is_none() {
+        if is_other && command.server_flags().is_none() {
             self.script.flags.truncate(flags_before);
             self.flags_before = flags_before;
         }
-        self.calls_by_value |= command.program().starts_with(['$', '`'])
+        self.calls_by_value |= command.program().contains(['$', '`'])
             || is_one_of("eval compgen declare type", command.program());
         if self.functions.contains_key(command.program()) {
             return self.call(&command, is_negated);
@@ -211,12 +210,24 @@ impl Parser<'_> {
 
     /// Gives the conditions with which the function ends.
     fn read_function(&mut self, name: &str, arguments: &[Word], call: &Range<usize>) -> Guard {
+        let guard = self.guard.clone();
+        let bodies = self.functions.get(name).cloned().unwrap_or_default();
+        let all = bodies.into_iter();
+        all.fold(guard, |_, (text, body)| {
+            self.read_body(name, (text, body), arguments, call)
+        })
+    }
+
+    fn read_body(
+        &mut self,
+        name: &str,
+        (text, body): FunctionBody<'a>,
+        arguments: &[Word],
+        call: &Range<usize>,
+    ) -> Guard {
         /// What a call costs besides the bytes of its function.
         const CALL: usize = 64;
         let guard = self.guard.clone();
-        let Some((text, body)) = self.functions.get(name).cloned() else {
-            return guard;
-        };
         self.called.insert(name.to_owned());
         let Some(left) = self.budget.checked_sub(body.len() + CALL) else {
             let what = "functions are called too often to be followed";
@@ -262,7 +273,9 @@ impl Parser<'_> {
             let is_named = self.calls_by_value || named.contains(name.as_str());
             !self.called.contains(*name) && (is_named || is_called_elsewhere(name))
         });
-        for name in names.cloned().collect::<Vec<_>>() {
+        let mut names: Vec<String> = names.cloned().collect();
+        names.sort_by_key(|name| self.functions[name].first().map(|(_, body)| body.start));
+        for name in names {
             self.read_function(&name, &[], &(0..0));
         }
     }
@@ -353,9 +366,15 @@ impl Parser<'_> {
         let texts = || words.iter().map(|word| word.text.as_str());
         match command.program() {
             "shift" => {
-                for name in ARGUMENTS.split(' ') {
-                    if self.values.is_set(name) {
-                        self.values.forget(name);
+                let count: usize = command.word(1).parse().unwrap_or(1);
+                match self.values.get("@").cloned() {
+                    Some(ShellValue::Array(all)) if count <= all.len() => {
+                        self.values.enter(&all[count..]);
+                    }
+                    _ => {
+                        let names = ARGUMENTS.split(' ');
+                        let names: Vec<&str> = names.filter(|it| self.values.is_set(it)).collect();
+                        names.iter().for_each(|name| self.values.forget(name));
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::value::ShellValue;
+use super::super::value::{ARGUMENTS, ShellValue};
 use super::super::{Condition, is_name, variables};
 use super::{Parser, Variable, Word, ends_word, is_blank, is_name_byte};
 
@@ -83,7 +83,18 @@ impl Parser<'_> {
                 self.command.sets.push((name.clone(), value.clone()));
             }
             self.script.sets.push(set);
-            self.assign(&name, value, appends, element);
+            let written = self.slice(start..self.at);
+            let is_longer = [format!("${name} "), format!("${{{name}}}")];
+            let is_longer = is_longer.iter().any(|own| written.contains(own.as_str()));
+            if is_longer && words.len() > 1 && words[1..].iter().all(|word| word.choice) {
+                // `NAME="$NAME more"` makes each of its values longer.
+                let texts = words.into_iter().map(|word| word.text).collect();
+                self.values.put(&name, ShellValue::Any(texts));
+            } else if is_longer && !element && self.values.get(&name).is_some() {
+                self.values.put(&name, ShellValue::one(value));
+            } else {
+                self.assign(&name, value, appends, element);
+            }
         }
         true
     }
@@ -122,7 +133,7 @@ impl Parser<'_> {
     }
 
     /// Whether what follows may be skipped when the script runs.
-    fn is_conditional(&self) -> bool {
+    pub(super) fn is_conditional(&self) -> bool {
         !self.blocks.is_empty() || self.in_list
     }
 
@@ -201,6 +212,17 @@ impl Parser<'_> {
         for part in parts.0.iter().filter(|part| part.name.is_empty()) {
             self.note_flags(&part.text, &guard);
         }
+        // What a function is called with it writes below its own conditions.
+        let arguments = parts
+            .0
+            .iter()
+            .filter(|part| crate::is_one_of(ARGUMENTS, &part.name));
+        let given = arguments.filter_map(|part| self.values.get(&part.name));
+        let given = given
+            .flat_map(ShellValue::texts)
+            .collect::<Vec<_>>()
+            .join(" ");
+        self.note_flags(&given, &guard);
         let words = self.filled_in(&parts.0, start..self.at, quoted);
         let length: usize = words.iter().map(|word| word.text.len()).sum();
         self.budget = self.budget.saturating_sub(length);
@@ -311,8 +333,16 @@ impl Parser<'_> {
         };
         let written = self.slice(start..end);
         if indirect {
+            let named = self.values.get(&name).map(ShellValue::texts);
+            let named = match named.as_deref() {
+                Some([one]) if is_name(one) => Some((*one).to_owned()),
+                _ => None,
+            };
             self.indirect(&name, start..end);
-            parts.text(written);
+            match named {
+                Some(named) => parts.push(&named, &format!("${{{named}}}"), quoted),
+                None => parts.text(written),
+            }
             return;
         }
         let rest = self.slice(operator..end.saturating_sub(1).max(operator));
