@@ -136,7 +136,9 @@ impl Judge<'_> {
         let may_hold = [
             "not ", "or ", "<", "-l", "-ne", "-eq 0", "-ge 0", "==0", "=0", "!=",
         ];
-        let may_hold = may_hold.iter().any(|part| words.contains(part));
+        let may_hold = may_hold
+            .iter()
+            .any(|part| words.contains(part) || how.contains(part));
         let is_number = words.starts_with(['-', '(']);
         if (set.is_empty() || set == "0" && is_number)
             && !words.is_empty()
