@@ -154,7 +154,7 @@ const UNSEEN: [(&str, &str); 11] = [
     ("image", "absent"),
     ("input", "default limits words text refused used"),
     ("route", "server body timeout"),
-    ("serverless", "numbers"),
+    ("serverless", "numbers variable"),
     ("copy", "to chmod chown"),
     ("tests", "input timeout"),
     ("compose", "settings volumes entrypoint args"),
@@ -486,7 +486,9 @@ impl Facts {
                 None => [("value", text), ("numbers", None)],
                 numbers => [("label", text), ("numbers", numbers)],
             };
-            self.add(id, &setting.place, &value);
+            self.add(&id, &setting.place, &value);
+            let variable = setting.variable.as_deref();
+            self.add(&id, &setting.place, &[("variable", variable)]);
         }
     }
 

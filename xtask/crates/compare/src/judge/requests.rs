@@ -154,8 +154,8 @@ impl Judge<'_> {
         }
     }
 
-    /// How many jobs the new worker takes at a time, where a variable of its own decides that and a
-    /// number did. `None` where that is not so.
+    /// How many jobs the new worker takes at a time, where a variable decides that alone and a number
+    /// did. `None` where that is not so.
     fn jobs_at_a_time<'f>(
         &self,
         id: &str,
@@ -163,12 +163,9 @@ impl Judge<'_> {
         old: impl Into<Side<'f>>,
         new: &'f Fact,
     ) -> Option<Item> {
-        let is_it = |(name, fact): &(&str, &Fact)| {
-            name.contains("CONCURREN") && fact.is_reached() && !fact.has("flag")
-        };
-        let mut variables = self.new.area("env").filter(is_it);
-        let (name, fact) = variables.next()?;
-        if new.has("value") || was.parse::<u32>().is_err() || variables.next().is_some() {
+        let name = new.get("variable")?;
+        let fact = self.new.get(&format!("env:{name}"))?;
+        if new.has("value") || was.parse::<u32>().is_err() {
             return None;
         }
         let set = self.new.attribute(&format!("image:{name}"), "value");

@@ -98,12 +98,18 @@ impl<'t> Reader<'t> {
                     })
             }
             "attribute" | "argument_list" => parent.parent_of("call").is_some_and(|call| {
-                parent.is("argument_list") && call.is_message()
+                parent.is("argument_list") && call.is_message() && !self.is_printed_text(node, call)
                     || (parent.is("attribute") || is_among(SPLITTING, call.callee_name()))
                         && self.is_dropped(call, seen)
             }),
             _ => parent.is_any(PARTS) && self.is_dropped(parent, seen),
         }
+    }
+
+    /// Whether a call prints a command as text, which a shell may run: `exec $(python3 build.py)`.
+    fn is_printed_text(&mut self, node: Node<'t>, call: Node<'t>) -> bool {
+        let is_shown = call.callee_name() != "print" || call.keyword("file").is_some();
+        !is_shown && !matches!(self.value(node), Val::List(_))
     }
 
     /// Notes the program that starts the server: the words before it in its list or text.

@@ -130,6 +130,8 @@ pub struct Setting {
     pub numbers: String,
     /// Whether the value is a constant, and not the name of a function.
     pub is_constant: bool,
+    /// The variable that a function returns as it is.
+    pub variable: Option<String>,
     pub place: Place,
 }
 

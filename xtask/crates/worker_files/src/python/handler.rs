@@ -35,14 +35,18 @@ impl<'t> Reader<'t> {
             }
             // A modifier that always returns the same is a constant.
             let is_called = is_function(value) || matches!(value, Val::Method(..));
-            let constant = if is_called && is_handler {
-                None
+            let given = if is_called && is_handler {
+                Val::None
             } else if is_called {
                 let current = Args::of(vec![Val::Unknown]);
-                let result = self.exactly(|reader| reader.result(value, &current, None));
-                result.default_text()
+                self.exactly(|reader| reader.result(value, &current, None))
             } else {
-                value.default_text()
+                value.clone()
+            };
+            let constant = given.default_text();
+            let variable = match given {
+                Val::Env(name, _) if is_called => Some(name.to_string()),
+                _ => None,
             };
             let function = match value {
                 Val::Func(own, ..) => Some(*own),
@@ -56,6 +60,7 @@ impl<'t> Reader<'t> {
                 numbers: modifier.map_or_else(String::new, numbers),
                 is_constant: constant.is_some(),
                 value: constant.unwrap_or_else(|| label.to_owned()),
+                variable,
                 place: self.place(at),
             });
         }
@@ -68,6 +73,7 @@ impl<'t> Reader<'t> {
             value: "True".into(),
             numbers: String::new(),
             is_constant: true,
+            variable: None,
             place: self.place(at),
         });
     }

@@ -122,7 +122,12 @@ impl<'t> Reader<'t> {
         let variable = self.program.variable(env);
         let changes = variable.and_then(|key| self.program.changes.get(&key));
         let mut changes = changes.into_iter().flatten();
-        !set.is_empty() && set.iter().all(is_literal) && changes.all(|one| one.is("assignment"))
+        // `env[name] = value` in a loop may copy the worker's own.
+        let sets_one = |by: &Node<'_>| {
+            let key = by.field("left").and_then(|left| left.field("subscript"));
+            by.is("assignment") && key.is_some_and(|key| key.is("string"))
+        };
+        !set.is_empty() && set.iter().all(is_literal) && changes.all(sets_one)
     }
 
     /// Programs that are not known, and that take flags which no command of the server has.

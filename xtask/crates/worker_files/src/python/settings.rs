@@ -3,7 +3,7 @@
 use super::eval::Reader;
 use super::models::FieldInfo;
 use super::syntax::{Node, is_among};
-use super::value::Val;
+use super::value::{Ctx, Val};
 use crate::EnvRead;
 
 /// Libraries that read the environment and are not understood.
@@ -117,6 +117,9 @@ impl<'t> Reader<'t> {
         }
         let fields = self.model_fields(class).into_iter();
         let (_, value, kind) = fields.rev().find(|(own, ..)| *own == name)?;
+        if let Some(given) = self.given_setting(class, name) {
+            return Some(given);
+        }
         let field = self.field(value, kind);
         let prefix = self.settings_prefix(class);
         let default = value.filter(|_| !field.needed);
@@ -125,6 +128,21 @@ impl<'t> Reader<'t> {
         Some(all.fold(default, |under, name| {
             self.env_value(&Val::text(&name), Some(under))
         }))
+    }
+
+    /// The argument that an object of settings is made with wins over the variable. It is known
+    /// where one place alone makes the object.
+    fn given_setting(&mut self, class: Node<'t>, name: &str) -> Option<Val<'t>> {
+        let (scope, own) = self.program.variable(class.field("name")?)?;
+        let uses = self.program.uses_of(scope, own).into_iter();
+        let calls = uses.filter_map(|one| one.parent_of("call"));
+        let calls: Vec<_> = calls.collect();
+        let given = calls.iter().find_map(|call| call.keyword(name))?;
+        if calls.len() > 1 {
+            return Some(Val::Unknown);
+        }
+        let ask = |reader: &mut Self| reader.eval(given, &Ctx::default());
+        self.once(given, |reader| reader.settled(ask))
     }
 
     /// `envvar="A"` of click and typer, `env_var="A"` of configargparse.
