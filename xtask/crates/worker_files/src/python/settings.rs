@@ -115,8 +115,14 @@ impl<'t> Reader<'t> {
         if !self.is_settings(class) {
             return None;
         }
-        let fields = self.model_fields(class).into_iter();
-        let (_, value, kind) = fields.rev().find(|(own, ..)| *own == name)?;
+        /// Each use of a field looks at all of them: of larger classes only the variables are read.
+        const MOST_FIELDS: usize = 100;
+        let fields = self.model_fields(class);
+        if fields.len() > MOST_FIELDS {
+            return None;
+        }
+        let mut fields = fields.into_iter().rev();
+        let (_, value, kind) = fields.find(|(own, ..)| *own == name)?;
         if let Some(given) = self.given_setting(class, name) {
             return Some(given);
         }
