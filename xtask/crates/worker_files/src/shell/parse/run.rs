@@ -374,7 +374,9 @@ impl<'a> Parser<'a> {
                     _ => {
                         let names = ARGUMENTS.split(' ');
                         let names: Vec<&str> = names.filter(|it| self.values.is_set(it)).collect();
-                        names.iter().for_each(|name| self.values.forget(name));
+                        for name in names {
+                            self.values.forget(name);
+                        }
                     }
                 }
             }
