@@ -32,8 +32,19 @@ const WIDTH: usize = 80;
 
 /// A text in lines that begin with as many spaces.
 fn wrapped(text: &str, indent: usize) -> String {
+    // What stands in backquotes is copied, so it stays on one line.
+    let mut words: Vec<String> = Vec::new();
+    for piece in text.split(' ') {
+        let is_open = |word: &&mut String| {
+            word.matches('`').count() % 2 == 1 && indent + word.len() + piece.len() < WIDTH
+        };
+        match words.last_mut().filter(is_open) {
+            Some(word) => *word += &format!(" {piece}"),
+            None => words.push(piece.to_owned()),
+        }
+    }
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    for word in words {
         let wide = word.chars().count();
         match lines.last_mut() {
             Some(line) if line.chars().count() + wide < WIDTH => *line += &format!(" {word}"),
