@@ -252,9 +252,15 @@ impl Judge<'_> {
             Some(build) => changed
                 .why(format!("It was installed from {build}; {brought} as released."))
                 .help("Install that build again, or record that the release has what it was for."),
-            None if is_brought && name == "sglang" && !self.allows(old) => changed
-                .why(format!("It was installed as `{}`; the new image has {}.", old.get("spec").unwrap_or_default(), self.sglang))
-                .help("Install a release that this allows, or record that this one is meant."),
+            None if is_brought && name == "sglang" && !self.allows(old) => {
+                let spec = old.get("spec").unwrap_or_default();
+                let release = self.sglang.split(" (").next().unwrap_or_default();
+                changed
+                    .why(format!(
+                        "It was installed as `{spec}`; the new image has {release}."
+                    ))
+                    .help("Install a release that this allows, or record that this one is meant.")
+            }
             None if is_brought && matches!(name, "sglang" | "flashinfer") => {
                 kept.why(format!("{brought}, at the version that the base image names."))
             }
