@@ -71,6 +71,9 @@ impl<'t> Reader<'t> {
         const PARTS: &str = "list tuple set list_splat subscript binary_operator string interpolation \
             concatenated_string parenthesized_expression";
         const MOST: usize = 200;
+        // A shell may run what is printed: `exec $(python3 build.py)`.
+        let takes_output = self.program.takes_output;
+        let is_printed = |call: Node<'_>| takes_output && call.callee_name() == "print";
         let Some(parent) = node.parent().filter(|_| seen.insert(node)) else {
             return true;
         };
@@ -98,18 +101,12 @@ impl<'t> Reader<'t> {
                     })
             }
             "attribute" | "argument_list" => parent.parent_of("call").is_some_and(|call| {
-                parent.is("argument_list") && call.is_message() && !self.is_printed_text(node, call)
+                parent.is("argument_list") && call.is_message() && !is_printed(call)
                     || (parent.is("attribute") || is_among(SPLITTING, call.callee_name()))
                         && self.is_dropped(call, seen)
             }),
             _ => parent.is_any(PARTS) && self.is_dropped(parent, seen),
         }
-    }
-
-    /// Whether a call prints a command as text, which a shell may run: `exec $(python3 build.py)`.
-    fn is_printed_text(&mut self, node: Node<'t>, call: Node<'t>) -> bool {
-        let is_shown = call.callee_name() != "print" || call.keyword("file").is_some();
-        !is_shown && !matches!(self.value(node), Val::List(_))
     }
 
     /// Notes the program that starts the server: the words before it in its list or text.

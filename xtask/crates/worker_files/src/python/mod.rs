@@ -101,6 +101,8 @@ pub struct Reach {
     pub absent: bool,
     /// The names of shell scripts that hand their arguments on to the server.
     pub launchers: BTreeSet<String>,
+    /// Whether a shell script may take what a program prints.
+    pub takes_output: bool,
 }
 
 /// The most steps for sources of so many bytes.

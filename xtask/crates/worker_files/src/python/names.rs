@@ -80,11 +80,24 @@ impl<'t> Reader<'t> {
         let changes = variable.and_then(|of| self.program.changes.get(&of));
         match changes.cloned() {
             Some(mut changes) => {
-                changes.retain(|change| !takes_out(*change) || is_done_at(*change, at));
+                changes.retain(|change| {
+                    let is_done = || is_done_at(*change, at) && !self.runs_before(at, *change);
+                    !takes_out(*change) || is_done()
+                });
                 self.with_changes(value, &changes)
             }
             None => value,
         }
+    }
+
+    /// Whether a module names the function of a place before it makes a change.
+    fn runs_before(&self, at: Node<'t>, change: Node<'t>) -> bool {
+        let name = at.function().and_then(|of| of.field("name"));
+        let key = name.and_then(|name| self.program.variable(name));
+        let uses = key.map(|(scope, name)| self.program.uses_of(scope, name));
+        let is_before = |one: &Node<'t>| one.range().end <= change.range().start;
+        let is_run = |one: Node<'t>| Some(one) != name && one.function().is_none();
+        uses.into_iter().flatten().filter(is_before).any(is_run)
     }
 
     /// A list or dict with what other statements add to it.
@@ -275,7 +288,7 @@ pub fn takes_out(change: Node<'_>) -> bool {
 fn is_done_at(change: Node<'_>, at: Node<'_>) -> bool {
     let block = change
         .ancestors()
-        .find(|above| above.is_any("block module"));
+        .find(|above| above.is_any("block module boolean_operator conditional_expression lambda"));
     let elsewhere = at.function().is_some() || at.file() != change.file();
     let is_before = change.range().end <= at.range().start;
     block.is_some_and(|block| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Reach;
-use super::scope::Program;
+use super::scope::{Binding, Bound, Program};
 use super::syntax::{Node, is_among, last_part};
 use super::{Map, Set};
 
@@ -112,6 +112,14 @@ impl<'t> Program<'t> {
         }
     }
 
+    /// Whether a statement calls a function of the program: its own `exit` ends nothing.
+    fn calls_own(&self, statement: Node<'t>) -> bool {
+        let called = statement.child(0).and_then(|call| call.field("function"));
+        let found = called.and_then(|name| self.lookup(name, name.text()));
+        let is_own = |one: &Binding<'t>| matches!(one.what, Bound::Function(_));
+        found.is_some_and(|(_, all)| all.iter().any(is_own))
+    }
+
     /// Collects the names that a file mentions. Returns for each node whether it is dead code.
     fn collect_mentions(&self, index: usize, is_root: bool, names: &mut Mentions<'t>) -> Vec<bool> {
         let modules = self.foreign(index);
@@ -128,7 +136,7 @@ impl<'t> Program<'t> {
                 || ended.contains(&parent.number())
                 || is_dead_branch(node, parent, is_root);
             dead.push(is_dead);
-            if ends(node) {
+            if ends(node) && !self.calls_own(node) {
                 ended.insert(parent.number());
             }
             let function = match parent.kind() {

@@ -99,6 +99,7 @@ pub struct Program<'t> {
     by_path: Map<String, usize>,
     by_end: Map<String, Vec<usize>>,
     launchers: BTreeSet<String>,
+    pub takes_output: bool,
     /// argparse's options, by the name of the attribute that holds their value.
     pub options: Map<String, Vec<Node<'t>>>,
 }
@@ -110,6 +111,7 @@ impl<'t> Program<'t> {
     pub fn new(parsed: Vec<(&'t Source, &'t Syntax<'t>)>, reach: &Reach) -> Self {
         let mut program = Self {
             launchers: reach.launchers.clone(),
+            takes_output: reach.takes_output,
             ..Self::default()
         };
         for (index, (source, syntax)) in parsed.into_iter().enumerate() {

@@ -292,6 +292,14 @@ impl Reader<'_> {
     }
 
     fn read_python(&mut self) -> Result<()> {
+        // `$(python3 build.py)`, `python3 build.py | sh`
+        let takes_output = |source: &Source| {
+            let name = source.path.name();
+            let is_shell = name.ends_with(b".sh") || name.starts_with(b"Dockerfile");
+            let runs = |line: &&str| line.contains("python") || line.contains(".py");
+            let takes = |line: &str| ["$(", "`", "<(", "|"].iter().any(|by| line.contains(by));
+            is_shell && source.text.lines().filter(runs).any(takes)
+        };
         // If a program of the worker starts, a missing one belongs to another product.
         let mut absent = std::mem::take(&mut self.absent);
         absent.retain(|_| !self.starts_python);
@@ -313,6 +321,7 @@ impl Reader<'_> {
             held: self.interface.held.clone(),
             absent: !absent.is_empty(),
             launchers: self.launchers(&sources),
+            takes_output: sources.values().any(takes_output),
         };
         self.unread.extend(absent);
         let mut facts = python::read(&program, &data, &reach).collect_unread(&mut self.unread);
