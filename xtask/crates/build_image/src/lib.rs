@@ -24,6 +24,7 @@ use xtask_core::docker::Engine;
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
 use xtask_core::progress::Progress;
+use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::{interrupt, tool_repo};
 
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
@@ -154,10 +155,13 @@ impl Run<'_> {
     /// Builds the image, and returns its id.
     fn build(&self) -> Result<String> {
         let BuildInputs { plan, token, .. } = self.repository;
-        let file = tempfile::NamedTempFile::new().context("making a temporary file")?;
-        let path = file.path().to_string_lossy();
+        let folder = ScratchFolder::new("build")?;
+        let file = folder.path().join("id");
         let mut call = plan.call().concat();
-        call.splice(1..1, ["--iidfile".to_owned(), path.into_owned()]);
+        call.splice(
+            1..1,
+            ["--iidfile".to_owned(), file.to_string_lossy().into_owned()],
+        );
         let mut command = self.engine.command(&[])?;
         command.args(call).current_dir(&self.repository.root);
         match token {
@@ -179,7 +183,7 @@ impl Run<'_> {
                  the Dockerfile without building, `--base-image IMAGE` builds on another base image",
             ));
         }
-        let id = fs_err::read_to_string(file.path())?;
+        let id = fs_err::read_to_string(&file)?;
         let id = id.trim();
         if id.is_empty() || verify::inspect(self.engine, id)?.is_none() {
             bail!(UserError::new(
