@@ -4,6 +4,7 @@ mod files;
 mod installs;
 mod programs;
 mod run;
+mod script_flags;
 mod started;
 mod table;
 

@@ -1,5 +1,7 @@
 //! From a script's text to its commands, in one pass.
 
+mod conditions;
+mod functions;
 mod run;
 mod words;
 
@@ -9,7 +11,7 @@ use std::ops::Range;
 use self::run::Announced;
 use self::words::Parts;
 use super::value::{ShellValue, Values};
-use super::{Command, Condition, Guard, Script, Variable, Word, WrittenFlag, is_name, variables};
+use super::{Command, Condition, Guard, Script, Variable, Word, is_name, variables};
 
 /// Substitutions and groups deeper than this are no script made by a person.
 const DEEPEST: usize = 40;
@@ -398,44 +400,6 @@ impl<'a> Parser<'a> {
         self.guard = self.commands(Some(b')'));
     }
 
-    /// A function is read where it is called.
-    fn define(&mut self, name: String) {
-        self.pass_space(|b| is_blank(b) || b == b'\n');
-        if self.peek() == Some(b'(') && self.next_is(1, b')') {
-            self.at += 2;
-            self.pass_space(|b| is_blank(b) || b == b'\n');
-        }
-        // Without a budget a function is read where it stands.
-        if self.budget == 0 || !matches!(self.peek(), Some(b'{' | b'(')) {
-            return;
-        }
-        let (text, from) = (self.text, self.at);
-        self.at = self.deeper(|parser| {
-            let mut body = Parser::new(text, Values::default(), parser.shells);
-            (body.at, body.depth, body.budget) = (from, parser.depth, 0);
-            while let Some(byte) = body.peek() {
-                if body.cases.last().is_some_and(|(_, pattern)| *pattern) {
-                    body.pattern();
-                    continue;
-                }
-                body.token(byte);
-                if body.brace_blocks.is_empty() {
-                    break;
-                }
-            }
-            body.at
-        });
-        if self.at == 0 {
-            self.at = text.len();
-        }
-        let is_one_of_several = self.is_conditional();
-        let bodies = self.functions.entry(name).or_default();
-        if !is_one_of_several {
-            bodies.clear();
-        }
-        bodies.push((text, from..self.at));
-    }
-
     /// What stands behind `=~`, up to a space that is in no brackets.
     fn regular_expression(&mut self) {
         let (from, mut open) = (self.at, 0_usize);
@@ -623,64 +587,6 @@ impl<'a> Parser<'a> {
             return;
         }
         self.command.words.extend(words);
-    }
-
-    /// The conditions of the innermost open block, or of the one around it.
-    fn around(&self, level: usize) -> Guard {
-        let (base, guard) = &self.base;
-        match self.blocks.len().checked_sub(level) {
-            Some(at) if at >= *base => self.blocks[at].branch.clone(),
-            _ => guard.clone(),
-        }
-    }
-
-    fn open_block(&mut self) {
-        self.before_or = None;
-        let [entry, branch] = [(); 2].map(|()| self.guard.clone());
-        self.blocks.push(Block { entry, branch });
-    }
-
-    /// What follows a block in its list stands below what the block stood below.
-    fn close_block(&mut self) {
-        let is_own = self.blocks.len() > self.base.0;
-        let block = self.blocks.pop_if(|_| is_own);
-        self.guard = block.map_or_else(|| self.around(1), |block| block.entry);
-    }
-
-    /// The next commands of the innermost block stand below these conditions.
-    fn begin_branch(&mut self, guard: Guard) {
-        if let Some(block) = self.blocks.last_mut() {
-            block.branch.clone_from(&guard);
-        }
-        self.guard = guard;
-    }
-
-    /// What follows does not depend on the tests before it, unless they are a block's condition.
-    fn end_list(&mut self) {
-        self.before_or = None;
-        self.in_list = false;
-        if !self.in_condition {
-            let around = self.around(1);
-            self.last = std::mem::replace(&mut self.guard, around);
-        }
-    }
-
-    /// Notes the flags in a text of the script, with the plain words behind them.
-    fn note_flags(&mut self, text: &str, guard: &Guard) {
-        for word in text.split_whitespace() {
-            let (flag, value) = word.split_once('=').unzip();
-            if word.starts_with("--") && word.len() > 2 {
-                self.script.flags.push(WrittenFlag {
-                    flag: flag.unwrap_or(word).to_owned(),
-                    value: value.map(str::to_owned),
-                    guard: guard.clone(),
-                });
-            } else if self.script.flags.len() > self.flags_before
-                && let Some(last) = self.script.flags.last_mut()
-            {
-                last.value.get_or_insert_with(|| word.to_owned());
-            }
-        }
     }
 
     /// Words of the grammar; true where the command itself is yet to come.

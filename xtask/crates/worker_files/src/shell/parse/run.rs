@@ -1,12 +1,11 @@
 //! What commands do: to variables, with here-documents, and to the shells that they start.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::value::{ARGUMENTS, ShellValue};
-use super::super::{COMPARING, Condition, Guard, command, compared_words, is_name, variables};
+use super::super::{command, is_name};
 use super::words::Parts;
-use super::{Command, FunctionBody, MOST_SHELLS, Parser, Script, Word};
+use super::{Command, MOST_SHELLS, Parser, Script, Word};
 use crate::is_one_of;
 
 /// A here-document whose text is yet to come.
@@ -20,7 +19,7 @@ pub(super) struct Announced {
     pub command: Option<usize>,
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     /// The here-documents that the line just read announced.
     pub(super) fn here_documents(&mut self) {
         for announced in std::mem::take(&mut self.documents) {
@@ -185,182 +184,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads a function with what it is called with. What follows stands below the test with which
-    /// it ends, or else below the call, where that is a test.
-    fn call(&mut self, command: &Command, is_negated: bool) {
-        let name = command.program();
-        let arguments = command.run().get(1..).unwrap_or_default();
-        let outermost = self.guard.depth();
-        let is_test = self.is_test();
-        let left = self.read_function(name, arguments, &command.run()[0].range);
-        if left.depth() > outermost {
-            self.guard = left;
-        } else if is_test {
-            let mut names = arguments.iter().flat_map(|word| variables(&word.text));
-            let asked = names.next().and_then(|(variable, _)| {
-                Condition::new(variable, Some(format!("{name}()")), false)
-            });
-            self.guard = self.guard.and(asked);
-        }
-        if is_negated {
-            self.guard = self.guard.negated_from(outermost);
-        }
-        self.flags_before = self.script.flags.len();
-    }
-
-    /// Gives the conditions with which the function ends.
-    fn read_function(&mut self, name: &str, arguments: &[Word], call: &Range<usize>) -> Guard {
-        let guard = self.guard.clone();
-        let bodies = self.functions.get(name).cloned().unwrap_or_default();
-        let all = bodies.into_iter();
-        all.fold(guard, |_, (text, body)| {
-            self.read_body(name, (text, body), arguments, call)
-        })
-    }
-
-    fn read_body(
-        &mut self,
-        name: &str,
-        (text, body): FunctionBody<'a>,
-        arguments: &[Word],
-        call: &Range<usize>,
-    ) -> Guard {
-        /// What a call costs besides the bytes of its function.
-        const CALL: usize = 64;
-        let guard = self.guard.clone();
-        self.called.insert(name.to_owned());
-        let Some(left) = self.budget.checked_sub(body.len() + CALL) else {
-            let what = "functions are called too often to be followed";
-            if self
-                .script
-                .unread
-                .last()
-                .is_none_or(|(_, last)| *last != what)
-            {
-                self.unread(call.clone(), what);
-            }
-            return guard;
-        };
-        self.budget = left;
-        let around = self.values.enter(arguments);
-        let documents = std::mem::take(&mut self.documents);
-        let (outer, at) = (self.text, self.at);
-        let before = Counts::of(&self.script);
-        (self.text, self.at) = (&text[..body.end], body.start);
-        self.bytes = self.text.as_bytes();
-        let left = self.commands(None);
-        (self.text, self.bytes, self.at) = (outer, outer.as_bytes(), at);
-        // Places in a file that is sourced are those of the call.
-        if text.as_ptr() != outer.as_ptr() {
-            before.place_rest(&mut self.script, call);
-        }
-        self.documents = documents;
-        self.values.leave(around);
-        left
-    }
-
-    /// Reads functions that were not called, where something else may call them.
-    pub(super) fn uncalled(&mut self, is_called_elsewhere: &dyn Fn(&str) -> bool) {
-        let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
-        let words = self
-            .script
-            .commands
-            .iter()
-            .flat_map(|command| &command.words);
-        let named = words.flat_map(|word| word.text.split(|c| !is_part(c)));
-        let named: BTreeSet<&str> = named.collect();
-        let names = self.functions.keys().filter(|name| {
-            let is_named = self.calls_by_value || named.contains(name.as_str());
-            !self.called.contains(*name) && (is_named || is_called_elsewhere(name))
-        });
-        let mut names: Vec<String> = names.cloned().collect();
-        names.sort_by_key(|name| self.functions[name].first().map(|(_, body)| body.start));
-        for name in names {
-            self.read_function(&name, &[], &(0..0));
-        }
-    }
-
-    /// Notes which words a variable is compared with.
-    pub(super) fn note_comparison(&mut self, text: &str, how: String) {
-        let name = variables(text).into_iter().next();
-        let reads = name.and_then(|(name, _)| self.seen.get(&name)?.last());
-        if let Some(&read) = reads {
-            let known = self.script.reads[read].compared.iter().cloned();
-            let all: Vec<String> = known.chain([how]).collect();
-            self.script.reads[read].compared = Some(all.join(", "));
-        }
-    }
-
-    /// What follows stands below the conditions of a test. Behind `||` they are others to those
-    /// before it.
-    fn test(&mut self, command: &Command, is_negated: bool, before_or: Option<&Guard>) {
-        let words = command.run();
-        for (left, operator, right) in compared_words(words) {
-            match operator {
-                "=" | "==" | "!=" => self.note_comparison(left, format!("== {right}")),
-                _ if is_one_of(COMPARING, operator) => {
-                    self.note_comparison(left, format!("{operator} {right}"));
-                }
-                _ => {}
-            }
-        }
-        for pair in words.windows(2).filter(|pair| pair[0].text == "-v") {
-            self.note_read(&pair[1].text, None, pair[1].range.clone());
-        }
-        self.stand_below(Condition::of_test(words), is_negated, before_or);
-    }
-
-    pub(super) fn stand_below(
-        &mut self,
-        mut conditions: Vec<Condition>,
-        is_negated: bool,
-        before_or: Option<&Guard>,
-    ) {
-        if let Some(first) = conditions.first_mut() {
-            first.is_alternative |= before_or.is_some();
-        }
-        let before = before_or.unwrap_or(&self.guard);
-        let outermost = before.depth();
-        self.guard = before.and(conditions);
-        if is_negated {
-            self.guard = self.guard.negated_from(outermost);
-        }
-    }
-
-    /// Whether what follows the command depends on how it ends.
-    fn is_test(&self) -> bool {
-        let follows = self.peek().filter(|byte| matches!(byte, b'&' | b'|'));
-        self.in_condition || follows.is_some_and(|byte| self.next_is(1, byte))
-    }
-
-    /// `if $NAME`, where the variable holds `true` or `false`.
-    fn variable_alone(&mut self, command: &Command, is_negated: bool, before_or: Option<&Guard>) {
-        if let [word] = command.words.as_slice()
-            && word.text.starts_with('$')
-            && let [(name, range)] = variables(&word.text).as_slice()
-            && (range.end == word.text.len() || word.text.ends_with('}'))
-            && self.is_test()
-        {
-            let condition = Condition::new(name.clone(), Some("true".to_owned()), false);
-            self.stand_below(condition.into_iter().collect(), is_negated, before_or);
-        }
-    }
-
-    /// What follows `[ … ] || return` stands below the test.
-    fn leave_function(&mut self, command: &Command) {
-        let outermost = self.around(1).depth();
-        if command.program() == "return"
-            && matches!(command.word(1), "" | "0")
-            && self.guard.depth() > outermost
-        {
-            let rest = self.guard.negated_from(outermost);
-            match self.blocks.get_mut(self.base.0..).and_then(<[_]>::last_mut) {
-                Some(block) => block.branch = rest,
-                None => self.base.1 = rest,
-            }
-        }
-    }
-
     fn builtin(&mut self, command: &Command) {
         let words = command.run();
         let texts = || words.iter().map(|word| word.text.as_str());
@@ -444,49 +267,6 @@ impl<'a> Parser<'a> {
         command.words.extend(said);
         let behind = command::start(command.words.get(at..).unwrap_or_default());
         command.start = (at + behind).min(command.words.len());
-    }
-}
-
-/// How much of a script was read.
-struct Counts([usize; 5]);
-
-impl Counts {
-    fn of(script: &Script) -> Self {
-        Self([
-            script.commands.len(),
-            script.reads.len(),
-            script.sets.len(),
-            script.exports.len(),
-            script.unread.len(),
-        ])
-    }
-
-    /// Puts all that was read since at one place.
-    fn place_rest(&self, script: &mut Script, place: &Range<usize>) {
-        let [commands, reads, sets, exports, unread] = self.0;
-        for command in script.commands.iter_mut().skip(commands) {
-            let words = command.words.iter_mut().map(|word| &mut word.range);
-            let input = command.input.as_mut().map(|(_, range)| range);
-            words.chain(input).for_each(|range| range.clone_from(place));
-        }
-        let reads = script
-            .reads
-            .iter_mut()
-            .skip(reads)
-            .map(|read| &mut read.range);
-        let sets = script.sets.iter_mut().skip(sets).map(|set| &mut set.2);
-        let exports = script
-            .exports
-            .iter_mut()
-            .skip(exports)
-            .map(|set| &mut set.2);
-        let unread = script
-            .unread
-            .iter_mut()
-            .skip(unread)
-            .map(|(range, _)| range);
-        let ranges = reads.chain(sets).chain(exports).chain(unread);
-        ranges.for_each(|range| range.clone_from(place));
     }
 }
 

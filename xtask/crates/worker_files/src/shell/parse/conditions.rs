@@ -1,0 +1,151 @@
+//! Blocks and tests: the conditions that each part of a script stands below.
+
+use super::super::{COMPARING, Condition, WrittenFlag, compared_words, variables};
+use super::{Block, Command, Guard, Parser};
+use crate::is_one_of;
+
+impl Parser<'_> {
+    /// The conditions of the innermost open block, or of the one around it.
+    pub(super) fn around(&self, level: usize) -> Guard {
+        let (base, guard) = &self.base;
+        match self.blocks.len().checked_sub(level) {
+            Some(at) if at >= *base => self.blocks[at].branch.clone(),
+            _ => guard.clone(),
+        }
+    }
+
+    pub(super) fn open_block(&mut self) {
+        self.before_or = None;
+        let [entry, branch] = [(); 2].map(|()| self.guard.clone());
+        self.blocks.push(Block { entry, branch });
+    }
+
+    /// What follows a block in its list stands below what the block stood below.
+    pub(super) fn close_block(&mut self) {
+        let is_own = self.blocks.len() > self.base.0;
+        let block = self.blocks.pop_if(|_| is_own);
+        self.guard = block.map_or_else(|| self.around(1), |block| block.entry);
+    }
+
+    /// The next commands of the innermost block stand below these conditions.
+    pub(super) fn begin_branch(&mut self, guard: Guard) {
+        if let Some(block) = self.blocks.last_mut() {
+            block.branch.clone_from(&guard);
+        }
+        self.guard = guard;
+    }
+
+    /// What follows does not depend on the tests before it, unless they are a block's condition.
+    pub(super) fn end_list(&mut self) {
+        self.before_or = None;
+        self.in_list = false;
+        if !self.in_condition {
+            let around = self.around(1);
+            self.last = std::mem::replace(&mut self.guard, around);
+        }
+    }
+
+    /// Notes the flags in a text of the script, with the plain words behind them.
+    pub(super) fn note_flags(&mut self, text: &str, guard: &Guard) {
+        for word in text.split_whitespace() {
+            let (flag, value) = word.split_once('=').unzip();
+            if word.starts_with("--") && word.len() > 2 {
+                self.script.flags.push(WrittenFlag {
+                    flag: flag.unwrap_or(word).to_owned(),
+                    value: value.map(str::to_owned),
+                    guard: guard.clone(),
+                });
+            } else if self.script.flags.len() > self.flags_before
+                && let Some(last) = self.script.flags.last_mut()
+            {
+                last.value.get_or_insert_with(|| word.to_owned());
+            }
+        }
+    }
+
+    /// Notes which words a variable is compared with.
+    pub(super) fn note_comparison(&mut self, text: &str, how: String) {
+        let name = variables(text).into_iter().next();
+        let reads = name.and_then(|(name, _)| self.seen.get(&name)?.last());
+        if let Some(&read) = reads {
+            let known = self.script.reads[read].compared.iter().cloned();
+            let all: Vec<String> = known.chain([how]).collect();
+            self.script.reads[read].compared = Some(all.join(", "));
+        }
+    }
+
+    /// What follows stands below the conditions of a test. Behind `||` they are others to those
+    /// before it.
+    pub(super) fn test(&mut self, command: &Command, is_negated: bool, before_or: Option<&Guard>) {
+        let words = command.run();
+        for (left, operator, right) in compared_words(words) {
+            match operator {
+                "=" | "==" | "!=" => self.note_comparison(left, format!("== {right}")),
+                _ if is_one_of(COMPARING, operator) => {
+                    self.note_comparison(left, format!("{operator} {right}"));
+                }
+                _ => {}
+            }
+        }
+        for pair in words.windows(2).filter(|pair| pair[0].text == "-v") {
+            self.note_read(&pair[1].text, None, pair[1].range.clone());
+        }
+        self.stand_below(Condition::of_test(words), is_negated, before_or);
+    }
+
+    pub(super) fn stand_below(
+        &mut self,
+        mut conditions: Vec<Condition>,
+        is_negated: bool,
+        before_or: Option<&Guard>,
+    ) {
+        if let Some(first) = conditions.first_mut() {
+            first.is_alternative |= before_or.is_some();
+        }
+        let before = before_or.unwrap_or(&self.guard);
+        let outermost = before.depth();
+        self.guard = before.and(conditions);
+        if is_negated {
+            self.guard = self.guard.negated_from(outermost);
+        }
+    }
+
+    /// Whether what follows the command depends on how it ends.
+    pub(super) fn is_test(&self) -> bool {
+        let follows = self.peek().filter(|byte| matches!(byte, b'&' | b'|'));
+        self.in_condition || follows.is_some_and(|byte| self.next_is(1, byte))
+    }
+
+    /// `if $NAME`, where the variable holds `true` or `false`.
+    pub(super) fn variable_alone(
+        &mut self,
+        command: &Command,
+        is_negated: bool,
+        before_or: Option<&Guard>,
+    ) {
+        if let [word] = command.words.as_slice()
+            && word.text.starts_with('$')
+            && let [(name, range)] = variables(&word.text).as_slice()
+            && (range.end == word.text.len() || word.text.ends_with('}'))
+            && self.is_test()
+        {
+            let condition = Condition::new(name.clone(), Some("true".to_owned()), false);
+            self.stand_below(condition.into_iter().collect(), is_negated, before_or);
+        }
+    }
+
+    /// What follows `[ … ] || return` stands below the test.
+    pub(super) fn leave_function(&mut self, command: &Command) {
+        let outermost = self.around(1).depth();
+        if command.program() == "return"
+            && matches!(command.word(1), "" | "0")
+            && self.guard.depth() > outermost
+        {
+            let rest = self.guard.negated_from(outermost);
+            match self.blocks.get_mut(self.base.0..).and_then(<[_]>::last_mut) {
+                Some(block) => block.branch = rest,
+                None => self.base.1 = rest,
+            }
+        }
+    }
+}
