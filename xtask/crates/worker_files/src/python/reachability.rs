@@ -214,8 +214,8 @@ fn is_only_key(text: Node<'_>, parent: Node<'_>) -> bool {
 pub fn ends(node: Node<'_>) -> bool {
     const ENDS: &str = "return_statement raise_statement continue_statement break_statement";
     const EXITS: &str = "sys.exit exit quit os._exit";
-    let called = node.child(0).map_or("", |call| call.text_of("function"));
-    node.is_any(ENDS) || node.is("expression_statement") && is_among(EXITS, called)
+    let called = || node.child(0).map_or("", |call| call.text_of("function"));
+    node.is_any(ENDS) || node.is("expression_statement") && is_among(EXITS, called())
 }
 
 /// The name at the left end of `a.b.c`.
