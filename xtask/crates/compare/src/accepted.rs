@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn a_reason_holds_the_value_that_it_was_given_for() {
         let item = |id: &str, default: &str| {
-            let mut item = Item::found(id, "why.".to_owned(), "help");
+            let mut item = Item::found(id, "why.".to_owned());
             let value = BTreeMap::from([("default".to_owned(), default.to_owned())]);
             item.old = Some(crate::facts::Fact {
                 value,

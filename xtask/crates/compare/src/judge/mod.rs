@@ -175,22 +175,31 @@ impl<'a> Judge<'a> {
             .collect()
     }
 
-    /// Judges what the old worker has of an area, where that is not done already; what only the new
-    /// one has is added.
+    /// Judges an area's facts that are not judged already: those that have rules of their own by
+    /// these, all others by whether they are there and the same. What only the new worker has is
+    /// added.
     fn judge_area(
         &mut self,
         area: &'a str,
-        judge: impl Fn(&Self, &str, &str, &Fact, Side) -> Item,
+        own_rules: impl Fn(&Self, &str, &str, &Fact, Side) -> Option<Item>,
     ) {
         for (name, old, new) in self.both_sides(area) {
             let id = format!("{area}:{name}");
             if self.items.contains_key(&id) {
                 continue;
             }
-            let item = match old {
-                Some(old) => judge(self, name, &id, old, new),
-                None => Item::new(&id, Verdict::Added, None, new),
+            let Some(old) = old else {
+                self.push(Item::new(&id, Verdict::Added, None, new));
+                continue;
             };
+            let item = own_rules(self, name, &id, old, new);
+            let item = item.unwrap_or_else(|| match new {
+                Some(new) => Self::kept_or_changed(&id, old, new, judged_keys(area)),
+                None => {
+                    let renamed = self.renamed_fact(&format!("{area}:"), name, &id, old);
+                    renamed.unwrap_or_else(|| Item::missing(&id, old))
+                }
+            });
             self.push(item);
         }
     }
@@ -201,7 +210,6 @@ impl<'a> Judge<'a> {
         area: &'a str,
         parts: fn(&str, &Fact) -> Vec<String>,
         missing: impl Fn(&[String], usize) -> String,
-        help: &str,
     ) {
         let all = |facts: &Facts| -> HashSet<String> {
             let facts = facts.area(area);
@@ -240,8 +248,7 @@ impl<'a> Judge<'a> {
                 let item = Item::new(&id, Verdict::Changed, old, new).why(why);
                 item.part_of(format!("arg:{name}"))
             } else {
-                let why = missing(&parts, count);
-                Item::missing(&id, old).why(why).help(help)
+                Item::missing(&id, old).why(missing(&parts, count))
             };
             self.push(item);
         }
@@ -275,6 +282,14 @@ impl<'a> Judge<'a> {
     fn other_variable(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
         let renamed = self.renamed_fact(prefix, name, id, old);
         renamed.or_else(|| self.same_flag_variable(prefix, name, id, old))
+    }
+
+    /// What follows a variable that is gone, or is another one now.
+    fn goes_with(&self, name: &str, item: Item) -> Item {
+        let now = self.renamed.get(name);
+        let now = now.map_or_else(String::new, |now| format!(", which is {now} now"));
+        let item = item.why(format!("It goes with the variable {name}{now}."));
+        item.help("").part_of(format!("env:{name}"))
     }
 
     /// The new worker's variable that sets a flag.
@@ -361,16 +376,17 @@ impl<'a> Judge<'a> {
         let differences = Self::differences(old, new, keys);
         Item::by_differences(id, old, new, &differences)
     }
+}
 
-    /// What has no rules of its own: there or not there, the same or not, or it follows a variable.
-    fn judge_plainly(&mut self, area: &'a str, missing: &str, help: &str) {
-        self.judge_area(area, |judge, name, id, old, new| {
-            if let Some(new) = new {
-                return Self::kept_or_changed(id, old, new, None);
-            }
-            let renamed = judge.renamed_fact(&format!("{area}:"), name, id, old);
-            renamed.unwrap_or_else(|| Item::missing(id, old).why(missing).help(help))
-        });
+/// The attributes by which facts of an area are compared; all but wording, where none are named.
+fn judged_keys(area: &str) -> Option<&'static [&'static str]> {
+    match area {
+        "pip" | "constraint" | "apt" | "conda" | "apk" => Some(&["spec", "index", "options"]),
+        "serverless" | "result" | "serves" => Some(&["value"]),
+        "python" => Some(&["kind", "signature", "module"]),
+        "input" => Some(&["default", "set"]),
+        "route" => Some(&["method"]),
+        _ => None,
     }
 }
 
@@ -378,6 +394,9 @@ impl<'a> Judge<'a> {
 fn known(table: Table, flag: &str) -> Option<(&'static str, &'static sglang::Flag)> {
     table.flag(flag).or_else(|| table.abbreviated(flag))
 }
+
+/// What to do about a variable that no program reads.
+const UNREAD: &str = "Record that nothing reads it, or set what takes its place.";
 
 fn attribute<'f>(fact: Side<'f>, key: &str) -> Option<&'f str> {
     fact.and_then(|fact| fact.get(key))

@@ -10,23 +10,24 @@ use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
     pub fn environment(&mut self) {
-        for (name, old, new) in self.both_sides("env") {
+        let all = self.both_sides("env");
+        for (name, old, new) in &all {
             let id = format!("env:{name}");
-            let item = match (old, new) {
+            let item = match (*old, *new) {
                 (Some(old), Some(new)) => self.variable_kept(name, &id, old, new),
                 (Some(old), None) => self.variable_gone(name, &id, old),
                 (None, new) => self.variable_added(name, &id, new),
             };
             self.push(item);
         }
-        self.renamed_fallbacks();
-        for (name, old, new) in self.both_sides("env") {
-            if attribute(old, "used") == Some("yes")
-                && attribute(new, "used") == Some("no")
-                && let Some(item) = self.items.get_mut(&format!("env:{name}"))
+        for (name, old, new) in all {
+            let id = format!("env:{name}");
+            self.renamed_fallbacks(&id, old, new);
+            let used = [old, new].map(|fact| attribute(fact, "used"));
+            if used == [Some("yes"), Some("no")]
+                && let Some(item) = self.items.get_mut(&id)
             {
-                let why = "The new worker reads it, and does nothing with it.";
-                item.add_change(why.into(), "Use it again, or record why not.");
+                item.change("The new worker reads it, and does nothing with it.".to_owned());
             }
         }
     }
@@ -40,49 +41,34 @@ impl<'a> Judge<'a> {
                 .help("Give it a default, or record that every endpoint sets it.");
         }
         let added = Item::new(id, Verdict::Added, None, new);
-        match attribute(new, "flag").and_then(|flag| self.refused(flag)) {
-            Some(why) => added.open().why(why).help(DROP_FLAG),
-            None => added,
-        }
+        let flag = attribute(new, "flag");
+        let refused = flag.and_then(|flag| self.refused(flag, added.clone()));
+        refused.unwrap_or(added)
     }
 
     /// What is tried when a variable is unset may go by another name: that is the other's change.
-    fn renamed_fallbacks(&mut self) {
-        for (name, old, new) in self.both_sides("env") {
-            let [Some(was), Some(is)] = [old, new].map(|fact| attribute(fact, "fallbacks")) else {
-                continue;
-            };
-            let follow = |one| self.renamed.get(one).map_or(one, String::as_str);
-            let followed: Vec<&str> = was.split(' ').map(follow).collect();
-            let alone = format!("{}.", difference(TRIED, Some(was), Some(is)));
-            if let Some(owner) = was.split(' ').find(|one| self.renamed.contains_key(*one))
-                && followed.join(" ") == is
-                && let Some(item) = self.items.get_mut(&format!("env:{name}"))
-                && item.why == alone
-            {
-                item.part_of = Some(format!("env:{owner}"));
-                item.open = false;
-            }
+    fn renamed_fallbacks(&mut self, id: &str, old: Side, new: Side) {
+        let [Some(was), Some(is)] = [old, new].map(|fact| attribute(fact, "fallbacks")) else {
+            return;
+        };
+        let follow = |one| self.renamed.get(one).map_or(one, String::as_str);
+        let followed: Vec<&str> = was.split(' ').map(follow).collect();
+        let alone = format!("{}.", difference(TRIED, Some(was), Some(is)));
+        if let Some(owner) = was.split(' ').find(|one| self.renamed.contains_key(*one))
+            && followed.join(" ") == is
+            && let Some(item) = self.items.get_mut(id)
+            && item.why == alone
+        {
+            item.part_of = Some(format!("env:{owner}"));
+            item.open = false;
         }
-    }
-
-    /// Why the pinned `SGLang` would refuse a flag.
-    pub fn refused(&self, flag: &str) -> Option<String> {
-        (self.takes(flag) == Some(false)).then(|| {
-            let history = sglang::history(flag);
-            format!(
-                "It still passes {flag}, which {} doesn't take ({history}): the server ends with \
-                 exit code 2.",
-                self.sglang
-            )
-        })
     }
 
     fn variable_kept(&mut self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let (drove, drives) = (old.get("flag"), new.get("flag"));
-        if let Some(why) = drives.and_then(|flag| self.refused(flag)) {
-            let retired = Item::new(id, Verdict::Retired, old, new);
-            return retired.open().why(why).help(DROP_FLAG);
+        let retired = Item::new(id, Verdict::Retired, old, new);
+        if let Some(refused) = drives.and_then(|flag| self.refused(flag, retired)) {
+            return refused;
         }
         match (old.is_reached(), new.is_reached()) {
             (true, false) => {
@@ -90,8 +76,7 @@ impl<'a> Judge<'a> {
                 let gone = drove.map(|_| self.variable_gone(name, id, old));
                 let renamed = gone.filter(|item| item.verdict == Verdict::Renamed);
                 return renamed.unwrap_or_else(|| Item::new(id, Verdict::Missing, old, new)
-                    .why("Only code that nothing runs still reads it: endpoints that set it are ignored.")
-                    .help("Call that code again, or record what to set instead."));
+                    .why("Only code that nothing runs still reads it: endpoints that set it are ignored."));
             }
             (false, true) => {
                 let kept = Item::new(id, Verdict::Kept, old, new);
@@ -168,9 +153,7 @@ impl<'a> Judge<'a> {
         if differences.is_empty() {
             return Item::new(id, Verdict::Kept, old, new).why(notes.join(" "));
         }
-        Item::new(id, Verdict::Changed, old, new)
-            .why(format!("{}.", differences.join("; ")))
-            .help("Endpoints that leave it unset, or set it as before, behave differently: give it back what it had, or record why not.")
+        Item::by_differences(id, old, new, &differences)
     }
 
     /// What the new worker passes where a variable is not set, and only there.
@@ -289,16 +272,14 @@ impl<'a> Judge<'a> {
         if !name.contains('*') && sglang::reads(name) && !is_argument {
             let kept = Item::new(id, Verdict::Kept, old, None);
             return match old.get("default") {
-                _ if self.new.attribute(&image, "set").is_some() => gone
-                    .why(format!("{ALWAYS_SET}."))
-                    .help("Let the script set it only where it is not set, or record why not."),
+                _ if self.new.attribute(&image, "set").is_some() => {
+                    gone.why(format!("{ALWAYS_SET}."))
+                }
                 None => kept.why("SGLang inherits it from the worker's environment."),
                 default if self.set_by_image(id) == default => kept.why("The new image sets it."),
-                Some(default) => gone
-                    .why(format!(
-                        "SGLang still inherits it, but its default `{default}` is gone."
-                    ))
-                    .help(format!("Set {name} in the image, or record why not.")),
+                Some(default) => gone.why(format!(
+                    "SGLang still inherits it, but its default `{default}` is gone."
+                )),
             };
         }
         let live = self.new.area("env").filter(|(_, fact)| fact.is_reached());
@@ -309,9 +290,7 @@ impl<'a> Judge<'a> {
                     .now(format!("env:{other}"))
                     .why(format!("The words of both are arguments of SGLang's command, but endpoints that set {name} are ignored: the new worker reads only {other}."))
                     .help(for_both(name, old, other, fact)),
-                _ => gone
-                    .why("The new worker doesn't read it: endpoints that set it are ignored.")
-                    .help(format!("Read {name} again, or record what to set instead.")),
+                _ => gone,
             };
         };
         let same_role = live
@@ -340,9 +319,6 @@ impl<'a> Judge<'a> {
         }
         let still = self.support_note(flag);
         gone.why(format!("It drove {flag}{still}; nothing sets it now."))
-            .help(format!(
-                "Read {name} again and pass {flag}, or record why not."
-            ))
     }
 }
 
@@ -476,7 +452,6 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
 
 const ALWAYS_SET: &str = "the start script always sets it now: endpoints that set it are ignored";
 const TRIED: &str = "what is tried when it is unset";
-pub const DROP_FLAG: &str = "Don't pass it to this SGLang, or pin one that takes it.";
 
 #[cfg(test)]
 mod tests {
