@@ -104,7 +104,7 @@ fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
         files.all(|file| outdated.entries().contains_key(file))
     };
     let is_kept = |id: &str, fact: &Fact| match record.get(id) {
-        Some(kept) => kept.judged().eq(fact.judged()) || !from_there(kept),
+        Some(kept) => kept.differing(fact).next().is_none() || !from_there(kept),
         None => false,
     };
     let missing = old.all.iter().filter(|(id, fact)| !is_kept(id, fact));

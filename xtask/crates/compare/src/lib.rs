@@ -65,16 +65,11 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         let old = old::find(&root, args.old.as_deref())?;
         return write_baseline(&root, args, &old);
     }
-    let mut compared = compare(repo, &root, args)?;
+    let compared = compare(repo, &root, args)?;
     drop(progress);
-    if let Some((bound, count)) = compared.bound.take()
-        && records::write(&root, ACCEPTED, &bound.write()).is_ok()
-    {
-        let notes = &mut compared.report.notes;
-        notes.retain(|note| !note.contains(UNBOUND));
-        notes.push(format!(
-            "{count} reasons on record held no values, and are bound now to what they stand for: commit {ACCEPTED}"
-        ));
+    if let Some(bound) = &compared.bound {
+        // Where that can't be written, another run binds them.
+        let _ = records::write(&root, ACCEPTED, &bound.write());
     }
     let report = &compared.report;
     let text = match args.format {
@@ -122,7 +117,7 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
             "name the old worker: `cargo xtask compare OLD --write-baseline`"
         ));
     }
-    let new = Facts::read(trees::open(root, None)?.as_ref())?;
+    let new = Facts::read(trees::open(root, None)?.0.as_ref())?;
     if new.all == old.facts.all {
         bail!(UserError::new(
             format!(
@@ -146,11 +141,9 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
 struct Compared {
     report: Report,
     workers: Workers,
-    /// The reasons on record with those bound that held no values, and how many that are.
-    bound: Option<(Accepted, usize)>,
+    /// The reasons on record, where some of them held no values, bound to those.
+    bound: Option<Accepted>,
 }
-
-const UNBOUND: &str = "reasons on record hold no values yet";
 
 impl Compared {
     /// The files of both workers, side by side; the old ones of its commit where that is there.
@@ -188,11 +181,11 @@ impl Workers {
     /// Reads them, the old one beside the others.
     fn read(root: &Path, args: &Args) -> Result<Self> {
         let read_new = || {
-            let new = Worker::read(trees::open(root, args.new.as_deref())?)?;
+            let new = Worker::read(trees::open(root, args.new.as_deref())?.0)?;
             let upstream = match &args.upstream {
                 // Reasons are given without a look at it.
                 _ if args.accept_upstream || !args.accept.is_empty() => None,
-                Some(name) => Some(trees::open(root, Some(name))?),
+                Some(name) => Some(trees::open(root, Some(name))?.0),
                 None => trees::locked(root, new.tree.as_ref())?,
             };
             anyhow::Ok((new, upstream.map(Worker::read).transpose()?))
@@ -247,7 +240,6 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
     let executed = run.transpose()?;
     let Workers { old, new, upstream } = &mut workers;
     let mut notes = std::mem::take(&mut old.notes);
-    notes.extend(old.own_removals(&new.facts));
     notes.extend(old.own_files(root, new.tree.as_ref())?);
     let passed_over = [&mut old.facts, &mut new.facts].map(|facts| facts.passed_over.take());
     notes.extend(passed_over.into_iter().flatten().next());
@@ -260,11 +252,11 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
     let mut bound = accepted.clone();
     let count = bound.bind(&items, executed.is_some());
     let is_own = args.old.is_none() && args.new.is_none();
-    let bound = (count > 0 && is_own).then_some((bound, count));
+    let bound = (count > 0 && is_own).then_some(bound);
     let mut stale = accepted.apply(&mut items);
     if count > 0 {
         notes.push(format!(
-            "{count} {UNBOUND}; they stand for whatever is open until `cargo xtask compare` binds them"
+            "{count} reasons on record held no values; `cargo xtask compare` binds them to what is open: commit {ACCEPTED}"
         ));
     }
     // Reasons speak of the old worker that this repository came from, and of no other; what only
@@ -277,6 +269,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
     let has_outdated = args.old.is_none() && old.tree.is_some();
     let report = Report {
         offered: accepted.offered_for(&items),
+        entries: entries::of(&items, old.base.as_ref()),
         base: old.base.clone(),
         old: old.name.clone(),
         new: new.tree.describe(),

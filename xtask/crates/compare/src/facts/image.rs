@@ -228,7 +228,7 @@ impl Facts {
 
 /// A command without the `exec` that changes nothing, and without the server's flags, which are
 /// facts of their own.
-pub(super) fn started(command: &str) -> &str {
+fn started(command: &str) -> &str {
     let command = command.strip_prefix("exec ").unwrap_or(command);
     let starts = ["sglang.launch_server", "sglang serve"];
     let (program, flags) = command.split_once(" --").unwrap_or((command, ""));

@@ -123,15 +123,8 @@ impl Judge<'_> {
     /// Packages of every kind, and the other steps of the build.
     pub fn packages(&mut self) {
         // An entry is a RUN line, but a command may move to another one.
-        let (before, after) = (self.old, self.new);
-        let missing = |lost: &[String], _: usize| {
-            if let [one] = lost
-                && let Some(now) = in_place_of(one, before, after)
-            {
-                return format!("It was `{one}`, is `{now}`.");
-            }
-            format!("The new image does it nowhere: {}.", few(lost, 5))
-        };
+        let missing =
+            |lost: &[String], _: usize| format!("The new image does it nowhere: {}.", few(lost, 5));
         self.judge_parts("step", commands, missing);
         self.fewer_places();
         let base = self.new.attribute("image:FROM", "value");
@@ -178,28 +171,25 @@ impl Judge<'_> {
         let spec = spec.rsplit(']').next().unwrap_or(spec);
         let spec = spec.split(';').next().unwrap_or(spec);
         spec.split(',').all(|limit| {
-            let limit = limit.trim();
-            let version = limit.trim_start_matches(['=', '<', '>', '~', '!']).trim();
+            let version = limit
+                .trim_start_matches(['=', '<', '>', '~', '!', ' '])
+                .trim();
+            let operator = limit.split(version).next().unwrap_or_default().trim();
             let order = sglang::order(is, version);
-            let series = version.strip_suffix(".*");
             let is_in = |series: &str| {
-                is.strip_prefix(series)
-                    .is_some_and(|rest| rest.starts_with('.'))
+                let rest = is.strip_prefix(series);
+                rest.is_some_and(|rest| rest.starts_with('.'))
             };
-            let is_it = series.map_or(order.is_eq(), is_in);
-            match &limit[..limit.len() - version.len()].trim_end() {
-                &"==" | &"===" => is_it || self.old.sglang.as_deref() == Some(version),
-                &"!=" => !is_it,
-                &">=" => order.is_ge(),
-                &"<=" => order.is_le(),
-                &">" => order.is_gt(),
-                &"<" => order.is_lt(),
-                &"~=" => {
-                    order.is_ge()
-                        && version
-                            .rsplit_once('.')
-                            .is_none_or(|(series, _)| is_in(series))
-                }
+            let is_it = version.strip_suffix(".*").map_or(order.is_eq(), is_in);
+            let series = version.rsplit_once('.').map(|(series, _)| series);
+            match operator {
+                "==" | "===" => is_it || self.old.sglang.as_deref() == Some(version),
+                "!=" => !is_it,
+                ">=" => order.is_ge(),
+                "<=" => order.is_le(),
+                ">" => order.is_gt(),
+                "<" => order.is_lt(),
+                "~=" => order.is_ge() && series.is_none_or(is_in),
                 _ => true,
             }
         })
@@ -302,35 +292,13 @@ fn commands(_: &str, fact: &Fact) -> Vec<String> {
     commands.map(str::to_owned).collect()
 }
 
-/// The commands of all steps.
-fn all_commands(facts: &Facts) -> impl Iterator<Item = &str> {
-    let steps = facts
-        .area("step")
-        .filter_map(|(_, step)| step.get("commands"));
-    steps.flat_map(str::lines)
-}
-
-/// What the new image does and the old one didn't, by the same program and with most of its words.
-fn in_place_of(command: &str, old: &Facts, new: &Facts) -> Option<String> {
-    let before: Vec<&str> = all_commands(old).collect();
-    let words: Vec<&str> = command.split_whitespace().collect();
-    let shared = |other: &&str| {
-        let same = |word: &&str| words.contains(word);
-        other.split_whitespace().filter(same).count()
-    };
-    let is_near = |other: &&str| {
-        let program = other.split_whitespace().next();
-        let most = words.len().max(other.split_whitespace().count());
-        program == words.first().copied() && 2 * shared(other) >= most
-    };
-    let others = all_commands(new).filter(|other| !before.contains(other));
-    others.filter(is_near).max_by_key(shared).map(str::to_owned)
-}
-
 /// Whether a step of the build runs this program on a file, or on all of a folder.
 fn sets(facts: &Facts, program: &str, file: &str) -> bool {
     let own = file.rsplit('/').next().unwrap_or(file);
-    all_commands(facts).any(|line| {
+    let steps = facts
+        .area("step")
+        .filter_map(|(_, step)| step.get("commands"));
+    steps.flat_map(str::lines).any(|line| {
         let words = || line.split_whitespace();
         let is_meant = |word: &str| word.ends_with(own) || word.contains('*') || word == "-R";
         words().any(|word| word == program) && words().any(is_meant)

@@ -31,7 +31,7 @@ use xtask_core::sglang::{self, Table};
 pub struct Judge<'a> {
     pub old: &'a Facts,
     pub new: &'a Facts,
-    /// The parts of the new worker's requests, also where an older record tells of none.
+    /// The parts of the new worker's requests.
     sent: BTreeSet<String>,
     /// The flags of the `SGLang` that the new worker pins: one table, those of both neighbours of a
     /// release without one, or none where nothing is pinned.
@@ -75,16 +75,6 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
 }
 
 fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
-    let recorded = old;
-    let sent = requests::sent(new);
-    let as_then = old.is_older.then(|| {
-        let old = old.as_before();
-        let new = new.as_before_beside(&old);
-        [old, new]
-    });
-    let [old, new] = as_then
-        .as_ref()
-        .map_or([old, new], |then| [&then[0], &then[1]]);
     let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();
     let newest = Table::newest().release();
     let pinned = new.sglang.as_deref();
@@ -101,7 +91,7 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     let mut judge = Judge {
         old,
         new,
-        sent,
+        sent: requests::sent(new),
         tables,
         is_newer,
         sglang,
@@ -119,9 +109,12 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     judge.unread();
     let mut items: Vec<Item> = judge.items.into_values().collect();
     reopen_unanswered(&mut items);
-    // Reasons were given for what is on record, not for what is left of it.
-    for item in items.iter_mut().filter(|item| item.old.is_some()) {
-        item.old = recorded.get(&item.id).cloned().or(item.old.take());
+    // An older reader told the same thing otherwise: by its record only what is gone is judged.
+    let is_told = |item: &&mut Item| {
+        matches!(item.verdict, Verdict::Missing | Verdict::Changed) && new.has(&item.id)
+    };
+    for item in items.iter_mut().filter(is_told).filter(|_| old.is_older) {
+        item.open = false;
     }
     items
 }

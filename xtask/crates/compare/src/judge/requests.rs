@@ -92,8 +92,7 @@ impl Judge<'_> {
             }
             _ => None,
         };
-        // Older readers told less of what is used.
-        let is_idle = !self.old.is_older && !new.has("used") && !new.has("set");
+        let is_idle = !new.has("used") && !new.has("set");
         let is_lost = old.has("used") && is_idle && !self.sent.contains(&whole_of(path).0);
         let words = lost_words(old, new);
         let mut item = Self::kept_or_changed(id, old, new, judged_keys("input"));

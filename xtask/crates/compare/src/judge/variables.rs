@@ -207,31 +207,22 @@ impl<'a> Judge<'a> {
         let Some(own) = flag.and_then(|flag| self.own_default(flag)) else {
             // A table's default is decided where it can't be followed.
             let is_by_table = was.is_none() && image.is_none() && new.has("by");
-            return if is_by_table {
-                Ok(None)
-            } else {
-                Err(difference("default", was, is))
-            };
+            let differ = (!is_by_table).then(|| difference("default", was, is));
+            return differ.map_or(Ok(None), Err);
         };
-        let passed =
-            |value: Option<&str>| value.filter(|v| !v.is_empty()).unwrap_or(&own).to_owned();
-        if same_value(&passed(was), &passed(is)) {
+        let passed = [was, is].map(|value| value.filter(|v| !v.is_empty()).unwrap_or(&own));
+        if same_value(passed[0], passed[1]) {
             let note = format!("{} does the same by default: `{own}`.", self.sglang);
             return Ok(Some(note));
         }
-        // Another place than the one that passes it may have the default.
-        let used = if old.has("undefaulted") {
-            "used or passed"
-        } else {
-            "passed"
+        let side = |value: Option<&str>| match value {
+            Some(value) => format!("`{value}`"),
+            None => format!("SGLang's own default ({})", show(Some(&own))),
         };
-        let sglangs = show(Some(&own));
-        let side = |value: Option<&str>, verb: &str| match value {
-            Some(value) => format!("`{value}` {verb}"),
-            None => format!("nothing {verb} ({sglangs} is SGLang's own)"),
-        };
-        let (before, now) = (side(was, &format!("was {used}")), side(is, "is"));
-        Err(format!("with it unset, {before}, {now} now"))
+        let (was, is) = (side(was), side(is));
+        Err(format!(
+            "with it unset, {was} was passed, {is} is passed now"
+        ))
     }
 
     /// What the new image sets a variable to, unless the old one did the same.
@@ -242,23 +233,6 @@ impl<'a> Judge<'a> {
         let new = set(self.new.get(&id)?);
         let is_news = self.old.get(&id).map(set) != Some(new);
         (is_news && !new.contains('$')).then_some(new)
-    }
-
-    /// A switch with the one value that it passed, for a variable that is the flag's value.
-    fn with_value(&self, old: &Fact, new: &Fact) -> Fact {
-        let mut fact = old.clone();
-        if old.get("how") == Some("switch") && new.get("how") == Some("value") {
-            let flag = format!("flag:{}", old.get("flag").unwrap_or_default());
-            let value = self.old.attribute(&flag, "value");
-            let is_on = old.get("default").is_some_and(|text| is_on(old, text));
-            fact.value
-                .retain(|key, _| !matches!(key.as_str(), "default" | "how"));
-            let value = value
-                .filter(|_| is_on)
-                .map(|value| ("default".to_owned(), value.to_owned()));
-            fact.value.extend(value);
-        }
-        fact
     }
 
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
@@ -312,7 +286,7 @@ impl<'a> Judge<'a> {
             return Item::new(id, Verdict::Renamed, old, fact)
                 .now(format!("env:{other}"))
                 .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads only {other}."))
-                .help(for_both(name, &self.with_value(old, fact), other, fact));
+                .help(for_both(name, old, other, fact));
         }
         if let Some(item) = self.flag_retired(flag, id, old) {
             return item;
@@ -337,25 +311,12 @@ pub fn same_value(a: &str, b: &str) -> bool {
             .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
 }
 
-/// Whether a switch is on by default; the default of anything else is a value.
-pub fn is_on(fact: &Fact, default: &str) -> bool {
-    if fact.get("how") != Some("switch") {
-        return true;
-    }
-    let words = fact
-        .get("interpreted")
-        .or(fact.get("on"))
-        .unwrap_or_default();
-    let is_other = ["<", ">", "!", "not "]
-        .iter()
-        .any(|sign| words.contains(sign));
-    let mut words = words.split(|c: char| "[]|, ".contains(c));
-    !is_other && words.any(|word| word.eq_ignore_ascii_case(default))
-}
-
 /// What to do where another variable takes the place of one, and for the default of that.
 fn for_both(name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
-    let default = old.get("default").filter(|text| is_on(old, text));
+    // A switch passes another value than its own.
+    let default = old
+        .get("default")
+        .filter(|_| old.get("how") == fact.get("how"));
     let default = default.filter(|text| !text.is_empty() && fact.get("default") != Some(text));
     let line = default.and_then(|text| env_line(other, text));
     let set = line.map_or_else(String::new, |line| format!(" For its default: {line}."));

@@ -42,7 +42,7 @@ impl Report {
             "old": self.old,
             "new": self.new,
             "summary": summary,
-            "entries": self.by_cause(),
+            "entries": self.entries,
             "facts": facts,
             "executed": self.executed,
             "unread": unread,

@@ -9,7 +9,7 @@ mod text;
 use std::collections::{BTreeMap, HashMap};
 
 use super::accepted::Reason;
-use super::entries::{self, Entry};
+use super::entries::Entry;
 use super::execute::Summary;
 use super::facts::{AREAS, Fact, Facts};
 use super::judge::{Item, Verdict};
@@ -22,6 +22,8 @@ pub struct Report {
     pub old: String,
     pub new: String,
     pub items: Vec<Item>,
+    /// What is open, gathered by what made it so, the most harmful first.
+    pub entries: Vec<Entry>,
     /// Reasons on record that match nothing any more.
     pub stale: Vec<Reason>,
     /// What the old worker started from, where it is a fork and that is known.
@@ -59,9 +61,8 @@ impl Report {
         items.filter(|item| item.verdict == verdict).count()
     }
 
-    /// What is open, gathered by what made it so, the most harmful first.
-    fn by_cause(&self) -> Vec<Entry> {
-        entries::of(&self.items, self.base.as_ref())
+    fn item_of(&self, id: &str) -> Option<&Item> {
+        self.items.iter().find(|item| item.id == id)
     }
 
     fn sentence(&self) -> String {
@@ -74,7 +75,7 @@ impl Report {
             1 => ", and 1 reason on record is stale".to_owned(),
             n => format!(", and {n} reasons on record are stale"),
         };
-        let entries = match self.by_cause().len() {
+        let entries = match self.entries.len() {
             n if n == open => String::new(),
             1 => " in one entry".to_owned(),
             n => format!(" in {n} entries"),
