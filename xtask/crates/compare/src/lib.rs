@@ -65,20 +65,19 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         let old = old::find(&root, args.old.as_deref())?;
         return write_baseline(&root, args, &old);
     }
-    let compared = compare(repo, &root, args)?;
+    let report = compare(repo, &root, args)?;
     drop(progress);
-    if let Some(bound) = &compared.bound {
+    if let Some(bound) = &report.bound {
         // Where that can't be written, another run binds them.
         let _ = records::write(&root, ACCEPTED, &bound.write());
     }
-    let report = &compared.report;
     let text = match args.format {
         ReportFormat::Text => report.text(),
         ReportFormat::Json => report.json(),
-        ReportFormat::Html => report.html(&compared.pairs(&root)?),
+        ReportFormat::Html => report.html(&report.pairs(&root)?),
     };
     if args.diff {
-        output::print(&diffs(&compared.pairs(&root)?))?;
+        output::print(&diffs(&report.pairs(&root)?))?;
     }
     output::print(&text)?;
     Ok(if report.failures() == 0 {
@@ -138,23 +137,15 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-struct Compared {
-    report: Report,
-    workers: Workers,
-    /// The reasons on record, where some of them held no values, bound to those.
-    bound: Option<Accepted>,
-}
-
-impl Compared {
+impl Report {
     /// The files of both workers, side by side; the old ones of its commit where that is there.
     fn pairs(&self, root: &Path) -> Result<Vec<Pair>> {
-        let Workers { old, new, upstream } = &self.workers;
-        let commit = trees::revision(root, old.commit.as_deref())?;
-        let is_whole = commit.is_some() || self.report.cleanup.is_none();
-        let tree = commit.as_deref().or(old.tree.as_deref());
+        let commit = trees::revision(root, self.old.commit.as_deref())?;
+        let is_whole = commit.is_some() || self.cleanup.is_none();
+        let tree = commit.as_deref().or(self.old.tree.as_deref());
         let old = tree.map(|tree| OldFiles { tree, is_whole });
-        let upstream = upstream.as_ref().map(|worker| worker.tree.as_ref());
-        pairs::of(old, upstream, new.tree.as_ref(), &self.report.items)
+        let upstream = self.upstream.as_ref().map(|worker| worker.tree.as_ref());
+        pairs::of(old, upstream, self.new.tree.as_ref(), &self.items)
     }
 }
 
@@ -231,18 +222,18 @@ impl Workers {
     }
 }
 
-fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
+fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     progress::at("reading both workers");
-    let mut workers = Workers::read(root, args)?;
+    let workers = Workers::read(root, args)?;
     progress::at("judging");
     let mut items = workers.judge()?;
     let run = args.execute.then(|| workers.run(root, &mut items));
     let executed = run.transpose()?;
-    let Workers { old, new, upstream } = &mut workers;
-    let mut notes = std::mem::take(&mut old.notes);
+    let Workers { old, new, upstream } = workers;
+    let mut notes = old.notes.clone();
     notes.extend(old.own_files(root, new.tree.as_ref())?);
-    let passed_over = [&mut old.facts, &mut new.facts].map(|facts| facts.passed_over.take());
-    notes.extend(passed_over.into_iter().flatten().next());
+    let passed_over = old.facts.passed_over.clone();
+    notes.extend(passed_over.or_else(|| new.facts.passed_over.clone()));
     // Another worker has its own reasons.
     let accepted = match &args.new {
         None => reasons::read(root)?,
@@ -267,51 +258,41 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
     }
     let commands = Commands::new(repo);
     let has_outdated = args.old.is_none() && old.tree.is_some();
-    let report = Report {
+    Ok(Report {
         offered: accepted.offered_for(&items),
         entries: entries::of(&items, old.base.as_ref()),
-        base: old.base.clone(),
-        old: old.name.clone(),
-        new: new.tree.describe(),
         items,
         stale,
+        bound,
         notes,
-        unread: [("old", &mut old.facts), ("new", &mut new.facts)]
-            .map(|(side, facts)| (side, std::mem::take(&mut facts.unread))),
-        upstream: upstream
-            .as_mut()
-            .map(|worker| std::mem::take(&mut worker.facts)),
         executed,
         all: args.all,
         command: command(repo, args),
         cleanup: has_outdated.then(|| commands.task("cleanup", "--dry-run")),
         commands,
-    };
-    Ok(Compared {
-        report,
-        workers,
-        bound,
+        old,
+        new,
+        upstream,
     })
 }
 
 /// Compares the work tree at `root` with its past.
-fn with_past(root: &Path) -> Result<Compared> {
+fn with_past(root: &Path) -> Result<Report> {
     compare(Some(root), root, &Args::default())
 }
 
 /// The summary of a comparison of the work tree at `root` with its past, and how many things keep
 /// it from being clean, for a task that shows this result among others.
 pub fn summary(root: &Path) -> Result<(String, usize)> {
-    let report = with_past(root)?.report;
+    let report = with_past(root)?;
     Ok((report.summary(), report.failures()))
 }
 
 /// Writes the page of a comparison of the work tree at `root` with its past.
 pub fn write_page(root: &Path, file: &Path) -> Result<()> {
     let _progress = Progress::begin("writing the page with both workers");
-    let compared = with_past(root)?;
-    let page = compared.report.html(&compared.pairs(root)?);
-    fs_err::write(file, page)?;
+    let report = with_past(root)?;
+    fs_err::write(file, report.html(&report.pairs(root)?))?;
     Ok(())
 }
 
@@ -328,7 +309,7 @@ pub fn counts(root: &Path) -> Result<Option<OpenCounts>> {
     if !root.join(OUTDATED).is_dir() && !records::file(root, BASELINE)?.is_file() {
         return Ok(None);
     }
-    let report = with_past(root)?.report;
+    let report = with_past(root)?;
     Ok(Some(OpenCounts {
         open: report.open().count(),
         stale: report.stale.len(),

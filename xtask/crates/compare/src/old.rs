@@ -11,7 +11,7 @@ use super::trees;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
-use xtask_core::tree::{RepoPath, Tree};
+use xtask_core::tree::Tree;
 
 #[derive(Default)]
 pub struct Old {
@@ -38,11 +38,7 @@ impl Old {
         };
         let mut own = Vec::new();
         for name in [".dockerignore", "test_input.json"] {
-            let path = RepoPath::from(name);
-            let read = |tree: &dyn Tree| match tree.entries().get(&path) {
-                Some(entry) if entry.mode.is_file() => tree.read(&path).map(Some),
-                _ => Ok(None),
-            };
+            let read = |tree: &dyn Tree| tree.read_file(name);
             let is = read(old.as_ref())?;
             if is.is_some() && is != read(base.as_ref())? && is != read(new)? {
                 own.push(name);

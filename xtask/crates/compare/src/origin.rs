@@ -193,20 +193,17 @@ fn now(
     let set = |name: &str, value: &str| {
         env_line(name, value).map(|line| format!("set {name}={value} in the new worker: {line}"))
     };
-    let lost_use = |there: &Fact| after.has(PASSED) && !there.has(PASSED);
-    if let Some(name) = id.strip_prefix("env:")
-        && let Some(there) = new.get(id)
-        && !lost_use(there)
-        && there.is_reached()
-    {
+    let there = id.strip_prefix("env:").zip(new.get(id));
+    let there =
+        there.filter(|(_, there)| there.is_reached() && (!after.has(PASSED) || there.has(PASSED)));
+    if let Some((name, there)) = there {
         let flag = there.get("flag");
-        match flag {
+        if is_kept {
             // A switch that is off by default, or what SGLang does by itself.
-            Some(flag) if is_kept => {
-                return format!("nothing to carry: the new worker's {name} sets {flag}");
-            }
-            None if is_kept => return format!("nothing to carry: the new worker reads {name} too"),
-            _ => {}
+            return match flag {
+                Some(flag) => format!("nothing to carry: the new worker's {name} sets {flag}"),
+                None => format!("nothing to carry: the new worker reads {name} too"),
+            };
         }
         let others = [Some(there), before].map(|fact| fact.and_then(|fact| fact.get("default")));
         let default = after

@@ -274,12 +274,10 @@ struct Held<'t> {
 
 /// The files that `.dockerignore` keeps from the build.
 pub(super) fn ignored(tree: &dyn Tree) -> anyhow::Result<BTreeSet<String>> {
-    let path = RepoPath::from(".dockerignore");
-    let entry = tree.entries().get(&path);
-    if !entry.is_some_and(|entry| entry.mode.is_file()) {
+    let Some(text) = tree.read_file(".dockerignore")? else {
         return Ok(BTreeSet::new());
-    }
-    let ignore = Ignore::read(&tree.read(&path)?);
+    };
+    let ignore = Ignore::read(&text);
     let files = tree.entries().keys().filter(|path| ignore.excludes(path));
     Ok(files.map(|path| in_layout(&path.to_string())).collect())
 }

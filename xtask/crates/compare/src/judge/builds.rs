@@ -34,8 +34,7 @@ impl<'a> Judge<'a> {
             let item = if let Some(new) = self.new.get(&now) {
                 Some(Self::kept_or_changed(&id, old, new, None).now(now))
             } else {
-                let renamed = self.renamed_fact(&format!("compose:{is}."), variable, &id, old);
-                renamed.map(|item| item.why(format!("It follows {variable}.")))
+                self.renamed_fact(&format!("compose:{is}."), variable, &id, old)
             };
             self.items.extend(item.map(|item| (id, item)));
         }

@@ -243,25 +243,19 @@ impl Judge<'_> {
             let why = format!(
                 "It was passed as {flag}, which is unknown to SGLang {first} to {last}: a build of SGLang of its own may take it."
             );
-            let help = "Install that build again and pass the flag, or record why not.";
-            return Some(Item::missing(id, old).why(why).help(help));
+            return Some(Item::missing(id, old).why(why));
         }
         let why = format!("{flag} is not in {}: {history}.", self.sglang);
         let retired = Item::new(id, Verdict::Retired, old, None).why(why);
-        Some(retired.help(self.instead(&history)))
-    }
-
-    /// What a user sets instead of a flag that is gone.
-    fn instead(&self, history: &sglang::History) -> String {
         let Some(successor) = history.successor.or(history.nearest) else {
-            return "Nothing to set instead.".to_owned();
+            return Some(retired);
         };
         let (flag, value) = successor.split_once([' ', '=']).unwrap_or((successor, ""));
-        match self.driver(flag) {
+        Some(retired.help(match self.driver(flag) {
             Some(name) if value.is_empty() => format!("Set {name} instead."),
             Some(name) => format!("Set {name}={value} instead."),
             None => format!("SGLang names {successor}; no variable of the new worker sets it."),
-        }
+        }))
     }
 
     /// `, which SGLang X still takes`, where that is so.

@@ -19,8 +19,7 @@ impl<'a> Judge<'a> {
                 ("cuda", ..) => self.cuda(&id, old, new),
                 (_, Some(old), _) if name.starts_with("category.") => self.category(&id, old, new),
                 ("imageName", Some(old), None) => Item::new(&id, Verdict::Retired, old, None)
-                    .why("The Hub builds the image from the repository itself.")
-                    .help("Nothing to set instead."),
+                    .why("The Hub builds the image from the repository itself."),
                 (_, Some(old), None) if is_setting(name) => {
                     Item::missing(&id, old).why("The new listing doesn't have it.")
                 }
@@ -242,9 +241,9 @@ impl<'a> Judge<'a> {
             _ if !dropped.is_empty() => item(Verdict::Changed).why(format!(
                 "{dropped} can't be chosen any more, although {sglang} takes it."
             )),
-            _ if !gone.is_empty() => item(Verdict::Retired)
-                .why(format!("{sglang} takes no {flag} {gone}."))
-                .help("Nothing to set instead."),
+            _ if !gone.is_empty() => {
+                item(Verdict::Retired).why(format!("{sglang} takes no {flag} {gone}."))
+            }
             _ => item(Verdict::Kept),
         }
     }

@@ -78,6 +78,7 @@ impl Item {
         let (why, help) = match verdict {
             Verdict::Missing => (loss(area), "Bring it back, or record why not."),
             Verdict::Changed => ("", AS_BEFORE),
+            Verdict::Retired => ("", "Nothing to set instead."),
             _ => ("", ""),
         };
         Self {

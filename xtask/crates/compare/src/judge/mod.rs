@@ -122,30 +122,29 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
 /// Opens what was closed as part of a fact that is neither open nor renamed nor decided on: a
 /// loss always has somebody to answer for it.
 fn reopen_unanswered(items: &mut [Item]) {
+    let by_id: HashMap<&str, &Item> = items.iter().map(|item| (&*item.id, item)).collect();
+    let owner = |item: &&Item| by_id.get(item.part_of.as_deref()?).copied();
     let answers = |item: &Item| {
         use Verdict::{Accepted, Renamed, Retired};
         let is_decided = matches!(item.verdict, Renamed | Retired | Accepted);
         item.open || is_decided && item.part_of.is_none()
     };
-    let owner = |item: &Item| (item.id.clone(), (answers(item), item.part_of.clone()));
-    let owners: HashMap<String, (bool, Option<String>)> = items.iter().map(owner).collect();
-    let answered = |owner: &String| {
-        let above = |id: &&String| owners.get(*id)?.1.as_ref();
-        // An owner may itself be part of another; nothing is nested deeper.
-        let mut all = std::iter::successors(Some(owner), above).take(4);
-        all.any(|id| owners.get(id).is_some_and(|(answers, _)| *answers))
-    };
-    for item in items {
+    let is_lost = |item: &&Item| match item.verdict {
+        Verdict::Missing | Verdict::Changed => item.area() != "python",
         // The new name of a flag asks nothing of anybody while its variable works.
-        let lost = match item.verdict {
-            Verdict::Missing | Verdict::Changed => item.area() != "python",
-            Verdict::Renamed => !["python", "flag"].contains(&item.area()),
-            _ => false,
-        };
-        if lost && item.part_of.as_ref().is_some_and(|owner| !answered(owner)) {
-            item.part_of = None;
-            item.open = true;
-        }
+        Verdict::Renamed => !["python", "flag"].contains(&item.area()),
+        _ => false,
+    };
+    let is_orphan = |item: &&Item| {
+        // An owner may itself be part of another; nothing is nested deeper.
+        let mut owners = std::iter::successors(owner(item), owner).take(4);
+        item.part_of.is_some() && !owners.any(answers)
+    };
+    let orphans = items.iter().filter(is_lost).filter(is_orphan);
+    let orphans: HashSet<String> = orphans.map(|item| item.id.clone()).collect();
+    for item in items.iter_mut().filter(|item| orphans.contains(&item.id)) {
+        item.part_of = None;
+        item.open = true;
     }
 }
 
@@ -232,10 +231,8 @@ impl<'a> Judge<'a> {
                     |part: &String| part.starts_with('[') && part.contains(&format!("${name} "));
                 !self.new.has(&format!("arg:{name}")) && parts.iter().all(is_about)
             };
-            let item = if let Some((from, to)) = self.renamed.iter().find(follows) {
-                let why = format!("It follows {from}, which is {to} now.");
-                let item = Item::new(&id, Verdict::Renamed, old, new).why(why);
-                item.part_of(format!("env:{from}"))
+            let item = if let Some((from, _)) = self.renamed.iter().find(follows) {
+                self.goes_with(from, Item::new(&id, Verdict::Renamed, old, new))
             } else if let Some((name, _)) = self.old.area("arg").find(asks) {
                 let why = format!("It asked for {name}, which the build does not take now.");
                 let item = Item::new(&id, Verdict::Changed, old, new).why(why);
@@ -252,8 +249,7 @@ impl<'a> Judge<'a> {
         let other = self.renamed.get(name)?;
         let now = format!("{prefix}{other}");
         let item = Item::new(id, Verdict::Renamed, old, self.new.get(&now)?);
-        let why = format!("It follows {name}, which is {other} now.");
-        Some(item.now(now).why(why).part_of(format!("env:{name}")))
+        Some(self.goes_with(name, item.now(now)))
     }
 
     /// A fact that names another variable for the same flag now, with the same value, although the

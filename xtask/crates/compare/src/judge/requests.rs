@@ -117,10 +117,10 @@ impl Judge<'_> {
         ] {
             let is_new = self.old.has("serverless:handler") && !self.old.has(id);
             if let Some(new) = self.new.get(id).filter(|_| is_new) {
+                let kept = self
+                    .jobs_at_a_time(id, "1", None, new)
+                    .filter(|item| !item.open);
                 let item = Item::new(id, Verdict::Changed, None, new).why(why);
-                let is_modifier = id.ends_with("modifier");
-                let by = is_modifier.then(|| self.jobs_at_a_time(id, "1", None, new));
-                let kept = by.flatten().filter(|item| !item.open);
                 self.push(kept.unwrap_or(item));
             }
         }

@@ -28,7 +28,7 @@ impl Report {
             linked: self.linked(&columns),
         };
         let mut out = String::new();
-        let title = format!("{} → {}", escaped(&self.old), escaped(&self.new));
+        let title = escaped(&self.title());
         let _ = write!(
             out,
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\

@@ -68,7 +68,7 @@ fn in_line(fact: &Fact, width: usize) -> (String, String) {
 impl Report {
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let _ = writeln!(out, "{BOLD}{} → {}{BOLD:#}\n", self.old, self.new);
+        let _ = writeln!(out, "{BOLD}{}{BOLD:#}\n", self.title());
         out += &self.summary();
         self.entries(&mut out);
         self.instead(&mut out);
@@ -160,7 +160,7 @@ impl Report {
         if origin != Some(FORK) {
             return "Upstream's decisions".to_owned();
         }
-        let base = self.base.as_ref().map_or("", |base| &base.commit);
+        let base = self.old.base.as_ref().map_or("", |base| &base.commit);
         format!(
             "This fork's own changes since {}",
             base.get(..10).unwrap_or(base)
