@@ -352,8 +352,7 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         };
         let id = format!("run:job.{}", was.name);
         let mut item = Item::found(&id, format!("Given this job, {what}."));
-        item.old = Some(Fact::of_value(&before));
-        item.new = Some(Fact::of_value(&now));
+        [item.old, item.new] = [before, now].map(|it| Some(Fact::of_value(&it)));
         item.open = is.error.is_none() || was.error.is_none();
         if what.is_empty() {
             item.keep("");
@@ -402,8 +401,7 @@ fn settings(old: &Played, new: &Played, items: &mut Vec<Item>) {
             "With nothing else set, it is {was} in the old worker and {is} in the new one."
         );
         let mut item = Item::found(&format!("run:serverless.{name}"), why);
-        item.old = Some(Fact::of_value(was));
-        item.new = Some(Fact::of_value(is));
+        [item.old, item.new] = [was, is].map(|it| Some(Fact::of_value(it)));
         items.push(item);
     }
 }

@@ -203,13 +203,8 @@ impl<'a> Judge<'a> {
                 format!("New endpoints start with `{is}`; the old form left it empty."),
             ),
             Verdict::Changed => {
-                // A switch that is off was written so.
-                let shown = |value: &'a str, fact: Side| match value {
-                    "" => fact.filter(|_| is_switch).map(|_| "false"),
-                    value => Some(value),
-                };
-                let difference = difference("default", shown(was, old), shown(is, new));
-                item.why(format!("{difference}."))
+                let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
+                item.why(format!("{}.", difference("default", was, is)))
             }
             _ => item,
         }

@@ -134,14 +134,15 @@ impl Item {
     /// Shows it without asking for a decision.
     pub fn closed(mut self) -> Self {
         self.open = false;
+        self.help.clear();
         self
     }
 
     /// Opens what the new worker has, and should not have.
     pub fn open(mut self, why: impl Into<String>) -> Self {
         self.open = true;
-        self.help = "Take it out again, or record why it is meant.".to_owned();
         self.why(why)
+            .help("Take it out again, or record why it is meant.")
     }
 
     /// Closes what turns out to be the same.

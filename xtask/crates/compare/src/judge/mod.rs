@@ -185,12 +185,12 @@ impl<'a> Judge<'a> {
                 continue;
             };
             let item = own_rules(self, name, &id, old, new);
-            let item = item.unwrap_or_else(|| match new {
-                Some(new) => Self::kept_or_changed(&id, old, new, judged_keys(area)),
-                None => {
-                    let renamed = self.renamed_fact(&format!("{area}:"), name, &id, old);
-                    renamed.unwrap_or_else(|| Item::missing(&id, old))
+            let item = item.unwrap_or_else(|| {
+                if let Some(new) = new {
+                    return Self::kept_or_changed(&id, old, new, judged_keys(area));
                 }
+                let renamed = self.renamed_fact(&format!("{area}:"), name, &id, old);
+                renamed.unwrap_or_else(|| Item::missing(&id, old))
             });
             self.push(item);
         }
