@@ -186,7 +186,7 @@ fn the_forks_own_losses_lead_the_comparison() {
     assert!(own < lost && lost < theirs && theirs < renamed, "{run:#?}");
     let code = at("missing code:src/handler.py\n");
     let told = at(
-        "The new worker lacks the statement that this fork added here:\n  `print(\"a fork starts\")`.",
+        "The new worker lacks 1 of 1 statements that this fork added here:\n  `print(\"a fork starts\")`.",
     );
     assert!(lost < code && code < told && told < theirs, "{run:#?}");
     let entries = worker.compare(&["--format", "json"]).finds().json();

@@ -6,12 +6,11 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::baseline::list;
+use super::baseline::{list, unreadable};
 use super::facts::Fact;
 use super::judge::{Item, Verdict};
 use super::unread::digest;
 use xtask_core::layout::ACCEPTED;
-use xtask_core::outcome::UserError;
 use xtask_core::output::quoted;
 use xtask_core::records;
 use xtask_core::tree::{RepoPath, Tree};
@@ -27,7 +26,7 @@ pub struct Accepted {
     accepted: Vec<Reason>,
     /// What upstream says of the same values; it answers for nothing until it is taken.
     #[serde(default)]
-    offered: Vec<Reason>,
+    pub offered: Vec<Reason>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -82,22 +81,17 @@ impl Reason {
 
     /// Whether it stands for a fact of this value: by the digest that it holds, or where it holds
     /// none, as `unbound` says.
-    fn stands_for(&self, id: &str, unbound: bool, is_value: impl Fn(&str) -> bool) -> bool {
-        match &self.of {
-            Some(of) => of.get(id).is_some_and(|held| is_value(held)),
-            None => unbound,
-        }
+    fn stands_for(&self, id: &str, unbound: bool, digest: &str) -> bool {
+        let of = self.of.as_ref();
+        of.map_or(unbound, |of| of.get(id).is_some_and(|held| held == digest))
     }
 }
 
 impl Accepted {
     /// Reads the file of the repository, and says what to do where it can't be read.
     pub fn of_repository(text: &str, place: &str) -> Result<Self> {
-        Self::read(text).map_err(|error| {
-            let what = format!("{place} can't be read: {error:#}");
-            let help = format!("fix it; `git log -p -- {place}` shows what it was");
-            UserError::new(what, help).into()
-        })
+        let help = format!("fix it; `git log -p -- {place}` shows what it was");
+        Self::read(text).map_err(|error| unreadable(place, &error, help))
     }
 
     /// Reads that of a repository's tree; one without it has no reasons.
@@ -165,9 +159,9 @@ impl Accepted {
         is_known: bool,
         commit: &str,
     ) -> Option<Reason> {
-        let entries = self.accepted.iter().filter(|entry| {
-            matches(&entry.fact, id) && entry.stands_for(id, is_known, |held| held == digest)
-        });
+        let entries = self.accepted.iter();
+        let entries = entries
+            .filter(|entry| matches(&entry.fact, id) && entry.stands_for(id, is_known, digest));
         // The most particular one speaks.
         let entry = entries.max_by_key(|entry| entry.fact.len())?.clone();
         Some(Reason {
@@ -176,11 +170,6 @@ impl Accepted {
             upstream: Some(commit.to_owned()),
             ..entry
         })
-    }
-
-    /// Puts upstream's reasons beside those of the repository, in place of what was offered before.
-    pub fn offer(&mut self, entries: Vec<Reason>) {
-        self.offered = entries;
     }
 
     /// Upstream's reasons for what is open, by id.
@@ -193,7 +182,7 @@ impl Accepted {
         let open = items.iter().filter(|item| item.open);
         open.filter_map(|item| {
             self.offered.iter().find(|entry| {
-                entry.fact == item.id && entry.stands_for(&item.id, false, |held| holds(held, item))
+                entry.fact == item.id && entry.stands_for(&item.id, false, &reading(item))
             })
         })
     }
@@ -251,8 +240,9 @@ impl Accepted {
         for item in items.iter_mut().filter(|item| item.open) {
             let entries = self.accepted.iter();
             let entries = entries.filter(|entry| matches(&entry.fact, &item.id));
-            let (standing, outgrown): (Vec<_>, Vec<_>) = entries
-                .partition(|entry| entry.stands_for(&item.id, true, |held| holds(held, item)));
+            let value = reading(item);
+            let (standing, outgrown): (Vec<_>, Vec<_>) =
+                entries.partition(|entry| entry.stands_for(&item.id, true, &value));
             stale.retain(|entry| !standing.iter().any(|used| std::ptr::eq(*used, *entry)));
             // The most particular entry speaks: the longest, of several the first.
             let best = standing.iter().rev().max_by_key(|entry| entry.fact.len());
@@ -271,15 +261,10 @@ impl Accepted {
     }
 }
 
-/// The reading that a reason is given for: the old one, or the new one where there is no old.
-fn reading(item: &Item) -> Fact {
+/// A digest of what a reason is given for: the old fact, or the new one where there is no old.
+fn reading(item: &Item) -> String {
     let fact = item.old.as_ref().or(item.new.as_ref());
-    fact.cloned().unwrap_or_default()
-}
-
-/// Whether a reason was given for what a fact is now.
-fn holds(held: &str, item: &Item) -> bool {
-    held == digest_of(&reading(item))
+    digest_of(fact.unwrap_or(&Fact::default()))
 }
 
 /// A digest of all of a fact that is judged.
@@ -293,8 +278,7 @@ pub fn digest_of(fact: &Fact) -> String {
 pub fn values(pattern: &str, items: &[Item]) -> BTreeMap<String, String> {
     let open = items.iter().filter(|item| item.open);
     let fits = open.filter(|item| matches(pattern, &item.id));
-    fits.map(|item| (item.id.clone(), digest_of(&reading(item))))
-        .collect()
+    fits.map(|item| (item.id.clone(), reading(item))).collect()
 }
 
 /// Whether a pattern with `*` fits a whole id.
@@ -313,6 +297,7 @@ pub fn matches(pattern: &str, id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xtask_core::outcome::UserError;
 
     #[test]
     fn patterns_fit_whole_ids() {
@@ -346,7 +331,7 @@ mod tests {
     #[test]
     fn a_reason_holds_the_value_that_it_was_given_for() {
         let item = |id: &str, default: &str| {
-            let mut item = Item::found(id, "why.".to_owned(), "help");
+            let mut item = Item::found(id, "why.".to_owned());
             let value = BTreeMap::from([("default".to_owned(), default.to_owned())]);
             item.old = Some(crate::facts::Fact {
                 value,

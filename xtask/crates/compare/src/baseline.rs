@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -98,11 +98,13 @@ pub fn list(lines: impl Iterator<Item = impl Serialize>) -> String {
 
 /// Reads the file of the repository, and says what to do where it can't be read.
 pub fn of_repository(text: &str, place: &str) -> Result<Record> {
-    read(text).map_err(|error| {
-        let what = format!("{place} can't be read: {error:#}");
-        let help = "`cargo xtask compare OLD --write-baseline` makes it anew";
-        UserError::new(what, help).into()
-    })
+    let help = "`cargo xtask compare OLD --write-baseline` makes it anew";
+    read(text).map_err(|error| unreadable(place, &error, help))
+}
+
+/// A record that can't be read, with what to do.
+pub fn unreadable(place: &str, error: &Error, help: impl Into<String>) -> Error {
+    UserError::new(format!("{place} can't be read: {error:#}"), help).into()
 }
 
 pub fn read(text: &str) -> Result<Record> {
@@ -126,8 +128,7 @@ pub fn read(text: &str) -> Result<Record> {
             unread: file.unread,
             is_older: file.reader.is_none_or(|reader| reader < READER),
             sglang: file.sglang,
-            passed_over: None,
-            ignored: std::collections::BTreeSet::default(),
+            ..Facts::default()
         },
     })
 }

@@ -31,45 +31,27 @@ pub struct Unfit {
     pub is_unreadable: bool,
 }
 
-impl Unfit {
-    fn new(why: String) -> Self {
-        Self {
-            why,
-            is_unreadable: false,
-        }
-    }
-}
-
 /// Looks at a tree that still has `outdated/`.
 pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
     let outdated = Part::below(tree, OUTDATED);
     let rest = Part::without(tree, OUTDATED);
-    let record = match records::read(tree, BASELINE)? {
-        None => Err(Unfit::new("is not committed".to_owned())),
-        Some((bytes, _)) => {
-            baseline::read(&String::from_utf8_lossy(&bytes)).map_err(|error| Unfit {
-                why: format!("can't be read: {error:#}"),
-                is_unreadable: true,
-            })
-        }
-    };
-    let accepted = Accepted::of_tree(tree)?;
+    let record = records::read(tree, BASELINE)?;
+    let record = record.map(|(bytes, _)| baseline::read(&String::from_utf8_lossy(&bytes)));
     let mut old = Facts::read(&outdated)?;
-    let mut base = None;
-    let unfit = match record {
-        Err(unfit) => Some(unfit),
-        Ok(record) => {
-            let older = "was made by an older reader, which saw less than this one";
-            let why = if record.facts.is_older {
-                Some(older.to_owned())
-            } else {
-                lacking(&record.facts, &old, &outdated)
-            };
-            old.complete(record.facts, &outdated);
-            base = record.base;
-            why.map(Unfit::new)
+    let why = match &record {
+        None => Some("is not committed".to_owned()),
+        Some(Err(error)) => Some(format!("can't be read: {error:#}")),
+        Some(Ok(record)) if record.facts.is_older => {
+            Some("was made by an older reader, which saw less than this one".to_owned())
         }
+        Some(Ok(record)) => lacking(&record.facts, &old, &outdated),
     };
+    let is_unreadable = matches!(record, Some(Err(_)));
+    let unfit = why.map(|why| Unfit { why, is_unreadable });
+    let record = record.and_then(Result::ok).unwrap_or_default();
+    old.complete(record.facts, &outdated);
+    let base = record.base;
+    let accepted = Accepted::of_tree(tree)?;
     let new = Facts::read(&rest)?;
     let mut open = judge_all(&old, base.as_ref(), &new, &rest)?;
     accepted.apply(&mut open);
@@ -104,7 +86,7 @@ fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
         files.all(|file| outdated.entries().contains_key(file))
     };
     let is_kept = |id: &str, fact: &Fact| match record.get(id) {
-        Some(kept) => kept.judged().eq(fact.judged()) || !from_there(kept),
+        Some(kept) => kept.differing(fact).next().is_none() || !from_there(kept),
         None => false,
     };
     let missing = old.all.iter().filter(|(id, fact)| !is_kept(id, fact));

@@ -65,25 +65,19 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         let old = old::find(&root, args.old.as_deref())?;
         return write_baseline(&root, args, &old);
     }
-    let mut compared = compare(repo, &root, args)?;
+    let report = compare(repo, &root, args)?;
     drop(progress);
-    if let Some((bound, count)) = compared.bound.take()
-        && records::write(&root, ACCEPTED, &bound.write()).is_ok()
-    {
-        let notes = &mut compared.report.notes;
-        notes.retain(|note| !note.contains(UNBOUND));
-        notes.push(format!(
-            "{count} reasons on record held no values, and are bound now to what they stand for: commit {ACCEPTED}"
-        ));
+    if let Some(bound) = &report.bound {
+        // Where that can't be written, another run binds them.
+        let _ = records::write(&root, ACCEPTED, &bound.write());
     }
-    let report = &compared.report;
     let text = match args.format {
         ReportFormat::Text => report.text(),
         ReportFormat::Json => report.json(),
-        ReportFormat::Html => report.html(&compared.pairs(&root)?),
+        ReportFormat::Html => report.html(&report.pairs(&root)?),
     };
     if args.diff {
-        output::print(&diffs(&compared.pairs(&root)?))?;
+        output::print(&diffs(&report.pairs(&root)?))?;
     }
     output::print(&text)?;
     Ok(if report.failures() == 0 {
@@ -122,7 +116,7 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
             "name the old worker: `cargo xtask compare OLD --write-baseline`"
         ));
     }
-    let new = Facts::read(trees::open(root, None)?.as_ref())?;
+    let new = Facts::read(trees::open(root, None)?.0.as_ref())?;
     if new.all == old.facts.all {
         bail!(UserError::new(
             format!(
@@ -143,25 +137,15 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-struct Compared {
-    report: Report,
-    workers: Workers,
-    /// The reasons on record with those bound that held no values, and how many that are.
-    bound: Option<(Accepted, usize)>,
-}
-
-const UNBOUND: &str = "reasons on record hold no values yet";
-
-impl Compared {
+impl Report {
     /// The files of both workers, side by side; the old ones of its commit where that is there.
     fn pairs(&self, root: &Path) -> Result<Vec<Pair>> {
-        let Workers { old, new, upstream } = &self.workers;
-        let commit = trees::revision(root, old.commit.as_deref())?;
-        let is_whole = commit.is_some() || self.report.cleanup.is_none();
-        let tree = commit.as_deref().or(old.tree.as_deref());
+        let commit = trees::revision(root, self.old.commit.as_deref())?;
+        let is_whole = commit.is_some() || self.cleanup.is_none();
+        let tree = commit.as_deref().or(self.old.tree.as_deref());
         let old = tree.map(|tree| OldFiles { tree, is_whole });
-        let upstream = upstream.as_ref().map(|worker| worker.tree.as_ref());
-        pairs::of(old, upstream, new.tree.as_ref(), &self.report.items)
+        let upstream = self.upstream.as_ref().map(|worker| worker.tree.as_ref());
+        pairs::of(old, upstream, self.new.tree.as_ref(), &self.items)
     }
 }
 
@@ -188,11 +172,11 @@ impl Workers {
     /// Reads them, the old one beside the others.
     fn read(root: &Path, args: &Args) -> Result<Self> {
         let read_new = || {
-            let new = Worker::read(trees::open(root, args.new.as_deref())?)?;
+            let new = Worker::read(trees::open(root, args.new.as_deref())?.0)?;
             let upstream = match &args.upstream {
                 // Reasons are given without a look at it.
                 _ if args.accept_upstream || !args.accept.is_empty() => None,
-                Some(name) => Some(trees::open(root, Some(name))?),
+                Some(name) => Some(trees::open(root, Some(name))?.0),
                 None => trees::locked(root, new.tree.as_ref())?,
             };
             anyhow::Ok((new, upstream.map(Worker::read).transpose()?))
@@ -238,19 +222,18 @@ impl Workers {
     }
 }
 
-fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
+fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     progress::at("reading both workers");
-    let mut workers = Workers::read(root, args)?;
+    let workers = Workers::read(root, args)?;
     progress::at("judging");
     let mut items = workers.judge()?;
     let run = args.execute.then(|| workers.run(root, &mut items));
     let executed = run.transpose()?;
-    let Workers { old, new, upstream } = &mut workers;
-    let mut notes = std::mem::take(&mut old.notes);
-    notes.extend(old.own_removals(&new.facts));
+    let Workers { old, new, upstream } = workers;
+    let mut notes = old.notes.clone();
     notes.extend(old.own_files(root, new.tree.as_ref())?);
-    let passed_over = [&mut old.facts, &mut new.facts].map(|facts| facts.passed_over.take());
-    notes.extend(passed_over.into_iter().flatten().next());
+    let passed_over = old.facts.passed_over.clone();
+    notes.extend(passed_over.or_else(|| new.facts.passed_over.clone()));
     // Another worker has its own reasons.
     let accepted = match &args.new {
         None => reasons::read(root)?,
@@ -260,11 +243,11 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
     let mut bound = accepted.clone();
     let count = bound.bind(&items, executed.is_some());
     let is_own = args.old.is_none() && args.new.is_none();
-    let bound = (count > 0 && is_own).then_some((bound, count));
+    let bound = (count > 0 && is_own).then_some(bound);
     let mut stale = accepted.apply(&mut items);
     if count > 0 {
         notes.push(format!(
-            "{count} {UNBOUND}; they stand for whatever is open until `cargo xtask compare` binds them"
+            "{count} reasons on record held no values; `cargo xtask compare` binds them to what is open: commit {ACCEPTED}"
         ));
     }
     // Reasons speak of the old worker that this repository came from, and of no other; what only
@@ -275,50 +258,41 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Compared> {
     }
     let commands = Commands::new(repo);
     let has_outdated = args.old.is_none() && old.tree.is_some();
-    let report = Report {
+    Ok(Report {
         offered: accepted.offered_for(&items),
-        base: old.base.clone(),
-        old: old.name.clone(),
-        new: new.tree.describe(),
+        entries: entries::of(&items, old.base.as_ref()),
         items,
         stale,
+        bound,
         notes,
-        unread: [("old", &mut old.facts), ("new", &mut new.facts)]
-            .map(|(side, facts)| (side, std::mem::take(&mut facts.unread))),
-        upstream: upstream
-            .as_mut()
-            .map(|worker| std::mem::take(&mut worker.facts)),
         executed,
         all: args.all,
         command: command(repo, args),
         cleanup: has_outdated.then(|| commands.task("cleanup", "--dry-run")),
         commands,
-    };
-    Ok(Compared {
-        report,
-        workers,
-        bound,
+        old,
+        new,
+        upstream,
     })
 }
 
 /// Compares the work tree at `root` with its past.
-fn with_past(root: &Path) -> Result<Compared> {
+fn with_past(root: &Path) -> Result<Report> {
     compare(Some(root), root, &Args::default())
 }
 
 /// The summary of a comparison of the work tree at `root` with its past, and how many things keep
 /// it from being clean, for a task that shows this result among others.
 pub fn summary(root: &Path) -> Result<(String, usize)> {
-    let report = with_past(root)?.report;
+    let report = with_past(root)?;
     Ok((report.summary(), report.failures()))
 }
 
 /// Writes the page of a comparison of the work tree at `root` with its past.
 pub fn write_page(root: &Path, file: &Path) -> Result<()> {
     let _progress = Progress::begin("writing the page with both workers");
-    let compared = with_past(root)?;
-    let page = compared.report.html(&compared.pairs(root)?);
-    fs_err::write(file, page)?;
+    let report = with_past(root)?;
+    fs_err::write(file, report.html(&report.pairs(root)?))?;
     Ok(())
 }
 
@@ -335,7 +309,7 @@ pub fn counts(root: &Path) -> Result<Option<OpenCounts>> {
     if !root.join(OUTDATED).is_dir() && !records::file(root, BASELINE)?.is_file() {
         return Ok(None);
     }
-    let report = with_past(root)?.report;
+    let report = with_past(root)?;
     Ok(Some(OpenCounts {
         open: report.open().count(),
         stale: report.stale.len(),

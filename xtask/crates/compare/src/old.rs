@@ -6,13 +6,12 @@ use anyhow::{Result, bail};
 
 use super::baseline::{self, Record};
 use super::facts::Facts;
-use super::judge::few;
 use super::own_changes::OwnChanges;
 use super::trees;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
-use xtask_core::tree::{RepoPath, Tree};
+use xtask_core::tree::Tree;
 
 #[derive(Default)]
 pub struct Old {
@@ -29,17 +28,6 @@ pub struct Old {
 }
 
 impl Old {
-    /// What a fork took out of the worker that it started from, and the new worker has again.
-    pub fn own_removals(&self, new: &Facts) -> Option<String> {
-        let own = &self.base.as_ref()?.own;
-        let areas = ["env:", "input:", "route:", "hub:"].iter();
-        let gone = areas.flat_map(|area| own.iter().filter(move |id| id.starts_with(area)));
-        let gone = gone.filter(|id| !self.facts.has(id) && new.has(id));
-        let gone: Vec<&str> = gone.map(String::as_str).collect();
-        let names = few(&gone, 5);
-        (!gone.is_empty()).then(|| format!("this fork took out what the new worker has: {names}"))
-    }
-
     /// Files of a fork's that hold no facts, that it changed, and in whose places others stand.
     pub fn own_files(&self, root: &Path, new: &dyn Tree) -> Result<Option<String>> {
         let (Some(old), Some(base)) = (&self.tree, &self.base) else {
@@ -50,11 +38,7 @@ impl Old {
         };
         let mut own = Vec::new();
         for name in [".dockerignore", "test_input.json"] {
-            let path = RepoPath::from(name);
-            let read = |tree: &dyn Tree| match tree.entries().get(&path) {
-                Some(entry) if entry.mode.is_file() => tree.read(&path).map(Some),
-                _ => Ok(None),
-            };
+            let read = |tree: &dyn Tree| tree.read_file(name);
             let is = read(old.as_ref())?;
             if is.is_some() && is != read(base.as_ref())? && is != read(new)? {
                 own.push(name);
@@ -70,7 +54,7 @@ impl Old {
 /// Finds the old worker: what was named, `outdated/` with what the baseline adds, or the baseline.
 pub fn find(root: &Path, named: Option<&str>) -> Result<Old> {
     if let Some(name) = named {
-        let tree = trees::open(root, Some(name))?;
+        let (tree, commit) = trees::open(root, Some(name))?;
         let facts = Facts::read(tree.as_ref())?;
         if facts.all.is_empty() && facts.unread.is_empty() {
             bail!(UserError::new(
@@ -78,11 +62,9 @@ pub fn find(root: &Path, named: Option<&str>) -> Result<Old> {
                 "name the folder or the revision with the old worker's handler and Dockerfile"
             ));
         }
-        let commit = trees::commit(root, name)?;
-        let name = tree.describe();
         return Ok(Old {
             facts,
-            name,
+            name: tree.describe(),
             tree: Some(tree),
             commit,
             ..Old::default()
@@ -113,7 +95,7 @@ pub fn find(root: &Path, named: Option<&str>) -> Result<Old> {
         notes,
     };
     if is_there {
-        let tree = trees::open(root, Some(OUTDATED))?;
+        let (tree, _) = trees::open(root, Some(OUTDATED))?;
         // What the old worker kept in files that didn't retire (its README, its bake file) is on
         // record only.
         let record = std::mem::replace(&mut old.facts, Facts::read(tree.as_ref())?);
@@ -131,7 +113,7 @@ fn read_again(record: Record, root: &Path, notes: &mut Vec<String>) -> Result<Re
     }
     let Some(tree) = trees::revision(root, record.commit.as_deref())? else {
         notes.push(format!(
-            "{BASELINE} was made by an older reader, which saw less than this one; `cargo xtask compare OLD --write-baseline` makes it anew"
+            "{BASELINE} was made by an older reader, so that only what is gone is judged by it; `cargo xtask compare OLD --write-baseline` makes it anew"
         ));
         return Ok(record);
     };

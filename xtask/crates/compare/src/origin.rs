@@ -110,9 +110,6 @@ impl Exposed {
             }
             None => Facts::default(),
         };
-        // A record of an older reader says less of the same thing.
-        let as_recorded = record.is_older.then(|| base.0.as_before());
-        let as_recorded = as_recorded.as_ref().unwrap_or(&base.0);
         let own = OwnChanges::of(&base.0, &self.0, "").own;
         let mut entries = Vec::new();
         for (id, fact) in &self.0.all {
@@ -122,8 +119,8 @@ impl Exposed {
             }
             // An option that the fork gives for all packages is a change of its own.
             let was = accepted::digest_of(base.0.get(id).unwrap_or(fact));
-            let is_known = record.get(id).map(accepted::digest_of)
-                == as_recorded.get(id).map(accepted::digest_of);
+            let digest = |facts: &Facts| facts.get(id).map(accepted::digest_of);
+            let is_known = digest(&record) == digest(&base.0);
             let entry = theirs.for_value(id, &was, is_known, commit);
             entries.extend(entry.map(|entry| Reason {
                 of: Some([(id.clone(), accepted::digest_of(fact))].into()),
@@ -134,7 +131,7 @@ impl Exposed {
             return Ok(None);
         }
         let mut accepted = Accepted::of_tree(mine)?;
-        accepted.offer(entries);
+        accepted.offered = entries;
         Ok(Some(accepted.write()))
     }
 }
@@ -196,20 +193,17 @@ fn now(
     let set = |name: &str, value: &str| {
         env_line(name, value).map(|line| format!("set {name}={value} in the new worker: {line}"))
     };
-    let lost_use = |there: &Fact| after.has(PASSED) && !there.has(PASSED);
-    if let Some(name) = id.strip_prefix("env:")
-        && let Some(there) = new.get(id)
-        && !lost_use(there)
-        && there.is_reached()
-    {
+    let there = id.strip_prefix("env:").zip(new.get(id));
+    let there =
+        there.filter(|(_, there)| there.is_reached() && (!after.has(PASSED) || there.has(PASSED)));
+    if let Some((name, there)) = there {
         let flag = there.get("flag");
-        match flag {
+        if is_kept {
             // A switch that is off by default, or what SGLang does by itself.
-            Some(flag) if is_kept => {
-                return format!("nothing to carry: the new worker's {name} sets {flag}");
-            }
-            None if is_kept => return format!("nothing to carry: the new worker reads {name} too"),
-            _ => {}
+            return match flag {
+                Some(flag) => format!("nothing to carry: the new worker's {name} sets {flag}"),
+                None => format!("nothing to carry: the new worker reads {name} too"),
+            };
         }
         let others = [Some(there), before].map(|fact| fact.and_then(|fact| fact.get("default")));
         let default = after
@@ -341,7 +335,7 @@ mod tests {
             .find(|change| change.id == "env:TOOL_CALL_PARSER");
         let now = &change.unwrap().now;
         assert!(
-            now.starts_with("with it unset, `unknown` was used or passed, "),
+            now.starts_with("with it unset, `unknown` was passed, "),
             "{now}"
         );
         // What only some endpoints were given is nothing to set for all.

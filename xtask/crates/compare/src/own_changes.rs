@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::accepted;
 use super::facts::{Fact, Facts, PASSED};
-use super::judge::{Item, Verdict, judge};
+use super::judge::{Item, Verdict, few, judge};
 use super::unread::in_layout;
 use worker_files::python::{Statement, statements};
 use worker_files::source::LARGEST;
@@ -66,10 +67,8 @@ impl OwnChanges {
     /// Compares a fork with what it started from.
     pub fn of(base: &Facts, fork: &Facts, commit: &str) -> Self {
         let ids = base.all.keys().chain(fork.all.keys());
-        let differ = ids.filter(|id| match (base.get(id), fork.get(id)) {
-            (Some(one), Some(other)) => !one.judged().eq(other.judged()),
-            _ => true,
-        });
+        let judged = |facts: &Facts, id: &str| facts.get(id).map(accepted::digest_of);
+        let differ = ids.filter(|id| judged(base, id) != judged(fork, id));
         let mut differ: BTreeSet<&String> = differ.collect();
         let lists = lists_with_options(base, fork, &differ);
         differ.retain(|id| !lists.values().any(|ids| ids.contains(*id)));
@@ -321,15 +320,12 @@ pub fn list_judged(id: &str, new: &Facts) -> Option<Item> {
     }
     let why =
         format!("This fork installs its packages with `{index}`; the new worker's build does not.");
-    let help = "Install what needs it with that again, or record why nothing does.";
-    Some(Item::missing(id, &fact).why(why).help(help))
+    Some(Item::missing(id, &fact).why(why))
 }
 
 impl OwnCode {
     /// `kept` are the facts that the new worker has. Nothing, where all of it is judged with facts.
     fn judged(&self, id: &str, there: &NewCode, kept: &BTreeSet<String>) -> Option<Item> {
-        const SHOWN: usize = 3;
-        const LONGEST: usize = 60;
         let mut parts = id.split(':').skip(1);
         let path = parts.next().unwrap_or_default();
         let function = last_name(parts.next().unwrap_or_default());
@@ -351,20 +347,16 @@ impl OwnCode {
         let fact = Fact::single("statements", all.join("\n"), vec![place]);
         let functions = there.functions(function, &statements);
         let lost = statements.iter().filter(|one| !there.has(one, &functions));
-        let lost: Vec<&&str> = lost.collect();
+        let lost: Vec<String> = lost.map(|one| format!("`{}`", cut(one, 60))).collect();
         if lost.is_empty() {
             return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
-        let shown = lost.iter().take(SHOWN);
-        let shown = shown.map(|one| format!("`{}`", cut(one, LONGEST)));
-        let shown = shown.collect::<Vec<_>>().join(", ");
-        let more = if lost.len() > SHOWN { ", …" } else { "" };
-        let what = match (lost.len(), statements.len()) {
-            (1, 1) => "the statement".to_owned(),
-            (some, all) if some == all => format!("all {all} statements"),
-            (some, all) => format!("{some} of the {all} statements"),
-        };
-        let why = format!("The new worker lacks {what} that this fork added here: {shown}{more}.");
+        let why = format!(
+            "The new worker lacks {} of {} statements that this fork added here: {}.",
+            lost.len(),
+            statements.len(),
+            few(&lost, 3)
+        );
         let help =
             "Write them where the new worker does this now, or record why it does not need them.";
         Some(Item::missing(id, &fact).why(why).help(help))
@@ -475,7 +467,7 @@ mod tests {
         assert_eq!(
             lost(own, BASE),
             [
-                "code:src/handler.py:handler The new worker lacks all 2 statements that this fork added here: `for part in ask(job)`, `yield send({\"part\": part})`."
+                "code:src/handler.py:handler The new worker lacks 2 of 2 statements that this fork added here: `for part in ask(job)`, `yield send({\"part\": part})`."
             ]
         );
     }
@@ -526,7 +518,7 @@ mod tests {
         assert_eq!(
             open(&new),
             [
-                "code:src/handler.py:handler The new worker lacks 2 of the 4 statements that this fork added here: `headers[\"X\"]=f\"Bearer {os.getenv(\"KEY\")}\"`, `requests.post(f\"{HOST}/flush_cache\")`."
+                "code:src/handler.py:handler The new worker lacks 2 of 4 statements that this fork added here: `headers[\"X\"]=f\"Bearer {os.getenv(\"KEY\")}\"`, `requests.post(f\"{HOST}/flush_cache\")`."
             ]
         );
         assert_eq!(open(&fork), [""; 0]);

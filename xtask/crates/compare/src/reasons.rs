@@ -63,20 +63,16 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
         if open == 0 {
+            let what = format!("{fact} matches nothing that is open");
+            if accepted::is_cleanups(fact) {
+                let help = "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own name, without `*`";
+                bail!(UserError::new(what, help));
+            }
             let see = command(None, args);
-            let help = if accepted::is_cleanups(fact) {
-                "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own \
-                 name, without `*`"
-                    .to_owned()
-            } else {
-                format!(
-                    "see the ids with `{see}`; what only runs can show is accepted with --execute"
-                )
-            };
-            bail!(UserError::new(
-                format!("{fact} matches nothing that is open"),
-                help
-            ));
+            let help = format!(
+                "see the ids with `{see}`; what only runs can show is accepted with --execute"
+            );
+            bail!(UserError::new(what, help));
         }
         if open > MANY && !args.yes {
             bail!(UserError::new(
@@ -86,15 +82,16 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
         }
         known.add(fact, reason, as_read == 0, accepted::values(fact, &items));
         // What has the same cause goes with it.
+        let mut all = open;
         let entry = entries.iter().find(|entry| entry.id == *fact);
-        let members = entry.map_or(&[][..], |entry| &entry.members[1..]);
-        let is_open = |id: &&String| items.iter().any(|item| item.open && item.id == **id);
-        let members: Vec<&String> = members.iter().filter(is_open).collect();
-        for member in &members {
-            known.add(member, reason, false, accepted::values(member, &items));
+        for member in entry.map_or(&[][..], |entry| &entry.members[1..]) {
+            let values = accepted::values(member, &items);
+            if !values.is_empty() {
+                known.add(member, reason, false, values);
+                all += 1;
+            }
         }
-        let open = open + members.len();
-        output::print(&format!("{fact}: accepted ({open} open)\n"))?;
+        output::print(&format!("{fact}: accepted ({all} open)\n"))?;
     }
     records::write(root, ACCEPTED, &known.write())?;
     Ok(Outcome::Done)

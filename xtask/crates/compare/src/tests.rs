@@ -128,15 +128,18 @@ pub(super) fn compared(old: &Memory, new: &Memory) -> Vec<judge::Item> {
 
 pub(super) fn report(items: Vec<judge::Item>) -> Report {
     Report {
-        base: None,
+        entries: entries::of(&items, None),
+        old: Old {
+            name: "old".to_owned(),
+            ..Old::default()
+        },
+        new: Worker::read(Box::new(Memory::new())).unwrap(),
+        upstream: None,
+        bound: None,
         offered: std::collections::BTreeMap::new(),
-        old: "old".to_owned(),
-        new: "new".to_owned(),
         items,
         stale: Vec::new(),
         notes: Vec::new(),
-        unread: [("old", Vec::new()), ("new", Vec::new())],
-        upstream: None,
         executed: None,
         all: false,
         command: "cargo xtask compare".to_owned(),
@@ -152,7 +155,7 @@ fn plain(text: &str) -> String {
 #[test]
 fn the_text_shows_a_summary_then_what_is_open_with_places_reasons_and_advice() {
     let text = plain(&report(compared(&legacy(), &modern())).text());
-    assert!(text.starts_with("old → new\n"), "{text}");
+    assert!(text.starts_with("old → "), "{text}");
     assert!(text.contains("environment variables"));
     let renamed = "renamed env:MODEL_NAME → env:MODEL_PATH\n  old --model-path  src/engine.py:9:14\n  new --model-path  engine.py:11:14\n  Both drive --model-path, but";
     assert!(text.contains(renamed), "{text}");
@@ -213,7 +216,7 @@ fn files_are_compared_across_layouts() {
 #[test]
 fn a_third_column_shows_what_upstream_has() {
     let mut with = report(compared(&legacy(), &modern()));
-    with.upstream = Some(Facts::read(&modern()).unwrap());
+    with.upstream = Some(Worker::read(Box::new(modern())).unwrap());
     let text = plain(&with.text());
     assert!(text.contains("upstream not there"), "{text}");
     assert!(with.json().contains("\"upstream\""));
@@ -253,8 +256,7 @@ fn what_an_older_reader_did_not_see_makes_no_false_change() {
         Facts::read(&tree.with("chat.jinja", "x")).unwrap()
     };
     let (old, new) = (worker("/x/"), worker("/y/"));
-    let mut record = old.as_before();
-    assert!(record.get("copy:chat.jinja").unwrap().get("to").is_none());
+    let mut record = old.clone();
     let open = |old: &Facts| -> Vec<String> {
         let items = judge(old, &new).into_iter().filter(|item| item.open);
         items.map(|item| item.id).collect()
@@ -278,8 +280,12 @@ fn a_key_is_only_looked_for_where_its_reader_knew_what_is_used() {
     };
     let new = worker("    return requests.post(url, json=given).json()\n");
     let old = |body: &str, is_older: bool| {
-        let facts = worker(body);
-        let facts = if is_older { facts.as_before() } else { facts };
+        let mut facts = worker(body);
+        if is_older {
+            facts
+                .all
+                .insert("input:stop".to_owned(), facts::Fact::default());
+        }
         Facts { is_older, ..facts }
     };
     let open = |old: &Facts| {
@@ -427,7 +433,7 @@ fn what_the_old_worker_has_in_files_that_did_not_retire_is_known_from_the_record
                 "FROM python:3.11\nCOPY handler.py /\nCMD [\"python3\", \"/handler.py\"]\n",
             ),
     );
-    let items = with_past(root).unwrap().report.items;
+    let items = with_past(root).unwrap().items;
     let why = |id: &str| {
         let item = items.iter().find(|item| item.id == id);
         item.map_or("not there", |item| &*item.why)
@@ -491,8 +497,8 @@ fn a_reason_of_version_1_is_bound_once() {
     let read = || fs_err::read_to_string(&file).unwrap();
     // A comparison that only reads, or that names another worker, leaves the record as it is.
     let looked = super::compare(None, root, &Args::default()).unwrap();
-    let note = "until `cargo xtask compare` binds them";
-    assert!(looked.report.text().contains(note));
+    let note = "`cargo xtask compare` binds them to what is open";
+    assert!(looked.text().contains(note));
     compare(&["outdated", "."]).unwrap();
     assert_eq!(read(), first);
     compare(&[]).unwrap();

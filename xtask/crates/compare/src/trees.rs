@@ -10,22 +10,23 @@ use xtask_core::lock::Lock;
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tree::{Directory, Entries, Tree, TreeEntry};
 
-/// The tree that a word names; the work tree when there is none.
-pub fn open(root: &Path, name: Option<&str>) -> Result<Box<dyn Tree>> {
+/// The tree that a word names, with its commit where that is a revision; the work tree when there
+/// is no word.
+pub fn open(root: &Path, name: Option<&str>) -> Result<(Box<dyn Tree>, Option<String>)> {
     let Some(name) = name else {
         let tree = Directory::open_work_tree(root)?.without(OUTDATED);
-        return Ok(Box::new(tree));
+        return Ok((Box::new(tree), None));
     };
     if name.is_empty() {
         bail!(UsageError(
             "OLD and NEW are directories or revisions; one of them is empty".to_owned()
         ));
     }
-    if let Some(dir) = directory(root, name) {
-        return Ok(Box::new(Directory::open_work_tree(&dir)?));
+    let mut directories = [root.join(name), PathBuf::from(name)].into_iter();
+    if let Some(directory) = directories.find(|place| place.is_dir()) {
+        return Ok((Box::new(Directory::open_work_tree(&directory)?), None));
     }
-    let git = Git::find()?;
-    let repo = Repo::open(&git, root)
+    let repo = Repo::open(&Git::find()?, root)
         .with_context(|| format!("{name} is no directory; looking for a revision"))?;
     let Some(commit) = repo.commit(name)? else {
         bail!(UserError::new(
@@ -33,23 +34,8 @@ pub fn open(root: &Path, name: Option<&str>) -> Result<Box<dyn Tree>> {
             "name a directory, a branch, a tag or a commit; in a shallow clone fetch it first"
         ));
     };
-    let entries = repo.entries(&commit)?;
-    Ok(Box::new(GitTree::new(repo.objects(), entries, name)))
-}
-
-/// The directory that a name stands for, where it is one.
-fn directory(root: &Path, name: &str) -> Option<PathBuf> {
-    let mut places = [root.join(name), PathBuf::from(name)].into_iter();
-    places.find(|place| place.is_dir())
-}
-
-/// The commit that a name stands for, where it is a revision.
-pub fn commit(root: &Path, name: &str) -> Result<Option<String>> {
-    if directory(root, name).is_some() {
-        return Ok(None);
-    }
-    let commit = Repo::open(&Git::find()?, root)?.commit(name)?;
-    Ok(commit.map(|oid| oid.0))
+    let tree = GitTree::new(repo.objects(), repo.entries(&commit)?, name);
+    Ok((Box::new(tree), Some(commit.0)))
 }
 
 /// The repository, where there is one and git to ask.

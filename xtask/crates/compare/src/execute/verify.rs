@@ -148,10 +148,9 @@ fn variable(
         None if same_effect => format!("takes {} jobs", at_once(run)),
         None => format!("passes {}", show(effect)),
     });
-    item.change(
-        format!("Run with {name}={value:?}, the old worker {before}, the new one {after}."),
-        "Make it do what it did, or record why not.",
-    );
+    item.change(format!(
+        "Run with {name}={value:?}, the old worker {before}, the new one {after}."
+    ));
 }
 
 /// A worker that never started, or whose handler never ran, shows nothing.
@@ -168,11 +167,9 @@ fn could_not_run(side: &str, base: &Played, runs: &Runs<'_>) -> Option<Item> {
         }
         None => return None,
     };
-    Some(Item::found(
-        &format!("run:{side}"),
-        format!("The {side} worker could not be run ({why}), so that running shows nothing."),
-        "Leave --execute out, or make it start with stand-ins for what it imports.",
-    ))
+    let why = format!("The {side} worker could not be run ({why}), so that running shows nothing.");
+    let help = "Leave --execute out, or make it start with stand-ins for what it imports.";
+    Some(Item::found(&format!("run:{side}"), why).help(help))
 }
 
 /// What both pass with nothing set but the model, against SGLang's own defaults.
@@ -228,8 +225,7 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
     }
     if !differences.is_empty() {
         let why = format!("With nothing set, {}.", differences.join("; "));
-        let help = "Pass what was passed, or record why not.";
-        items.push(Item::found("run:defaults", why, help));
+        items.push(Item::found("run:defaults", why));
     }
 }
 
@@ -354,13 +350,9 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         } else {
             String::new()
         };
-        let (id, why) = (
-            format!("run:job.{}", was.name),
-            format!("Given this job, {what}."),
-        );
-        let mut item = Item::found(&id, why, "If that is meant, record why.");
-        item.old = Some(Fact::of_value(&before));
-        item.new = Some(Fact::of_value(&now));
+        let id = format!("run:job.{}", was.name);
+        let mut item = Item::found(&id, format!("Given this job, {what}."));
+        [item.old, item.new] = [before, now].map(|it| Some(Fact::of_value(&it)));
         item.open = is.error.is_none() || was.error.is_none();
         if what.is_empty() {
             item.keep("");
@@ -408,10 +400,8 @@ fn settings(old: &Played, new: &Played, items: &mut Vec<Item>) {
         let why = format!(
             "With nothing else set, it is {was} in the old worker and {is} in the new one."
         );
-        let help = "If that is meant, record why.";
-        let mut item = Item::found(&format!("run:serverless.{name}"), why, help);
-        item.old = Some(Fact::of_value(was));
-        item.new = Some(Fact::of_value(is));
+        let mut item = Item::found(&format!("run:serverless.{name}"), why);
+        [item.old, item.new] = [was, is].map(|it| Some(Fact::of_value(it)));
         items.push(item);
     }
 }
@@ -429,11 +419,10 @@ fn unseen_reads(side: &str, played: &[Played], known: [&Facts; 2], items: &mut V
         if own || loops && is_set() || known.iter().any(|facts| facts.get(&id).is_some()) {
             continue;
         }
-        items.push(Item::found(
-            &format!("run:{side}.reads.{name}"),
-            format!("When run, the {side} worker reads {name}; its source doesn't show where."),
-            "Look at how it reads it: compare could not follow that.",
-        ));
+        let why =
+            format!("When run, the {side} worker reads {name}; its source doesn't show where.");
+        let help = "Look at how it reads it: compare could not follow that.";
+        items.push(Item::found(&format!("run:{side}.reads.{name}"), why).help(help));
     }
 }
 
@@ -459,11 +448,11 @@ fn static_drives(
         let (flag, _) = canonical(flag, table);
         let shown = flags(run, table).contains_key(&flag) || flags(base, table).contains_key(&flag);
         if !shown && !ignored {
-            items.push(Item::found(
-                &format!("run:{side}.{name}"),
-                format!("Its reading says that {name} drives {flag} in the {side} worker, but a run doesn't show it."),
-                "Look at how it is read: compare misread it, or another variable stands in its way.",
-            ));
+            let why = format!(
+                "Its reading says that {name} drives {flag} in the {side} worker, but a run doesn't show it."
+            );
+            let help = "Look at how it is read: compare misread it, or another variable stands in its way.";
+            items.push(Item::found(&format!("run:{side}.{name}"), why).help(help));
         }
     }
 }

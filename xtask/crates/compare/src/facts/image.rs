@@ -228,7 +228,7 @@ impl Facts {
 
 /// A command without the `exec` that changes nothing, and without the server's flags, which are
 /// facts of their own.
-pub(super) fn started(command: &str) -> &str {
+fn started(command: &str) -> &str {
     let command = command.strip_prefix("exec ").unwrap_or(command);
     let starts = ["sglang.launch_server", "sglang serve"];
     let (program, flags) = command.split_once(" --").unwrap_or((command, ""));
@@ -274,12 +274,10 @@ struct Held<'t> {
 
 /// The files that `.dockerignore` keeps from the build.
 pub(super) fn ignored(tree: &dyn Tree) -> anyhow::Result<BTreeSet<String>> {
-    let path = RepoPath::from(".dockerignore");
-    let entry = tree.entries().get(&path);
-    if !entry.is_some_and(|entry| entry.mode.is_file()) {
+    let Some(text) = tree.read_file(".dockerignore")? else {
         return Ok(BTreeSet::new());
-    }
-    let ignore = Ignore::read(&tree.read(&path)?);
+    };
+    let ignore = Ignore::read(&text);
     let files = tree.entries().keys().filter(|path| ignore.excludes(path));
     Ok(files.map(|path| in_layout(&path.to_string())).collect())
 }

@@ -11,9 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::python::{FlagGiven, FlagValue};
-use worker_files::{
-    ALSO, COMPUTED, EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value, is_one_of,
-};
+use worker_files::{EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value};
 use xtask_core::output::cut;
 use xtask_core::secret::masked;
 use xtask_core::sglang;
@@ -48,41 +46,6 @@ impl Fact {
         let keys: BTreeSet<&String> = self.value.keys().chain(other.value.keys()).collect();
         let keys = keys.into_iter().map(String::as_str);
         keys.filter(|key| !WORDING.contains(key) && self.get(key) != other.get(key))
-    }
-
-    /// Leaves out what older readers did not see, or saw otherwise, and spells the rest as they did.
-    fn forget(&mut self, id: &str) {
-        let area = id.split(':').next().unwrap_or_default();
-        let unseen = UNSEEN.iter().filter(|(of, _)| area == *of || of.is_empty());
-        let unseen: Vec<&str> = unseen.map(|(_, keys)| *keys).collect();
-        self.value.retain(|key, value| {
-            let is_hub_key = area != "hub" || is_one_of(HUB_KEYS, key);
-            let is_check = key == "needed" && value == CHECKED;
-            is_hub_key && !is_check && !unseen.iter().any(|keys| is_one_of(keys, key))
-        });
-        for (key, value) in &mut self.value {
-            *value = older_spelling(area, key, value);
-        }
-    }
-
-    /// Takes from an older record what its reader took otherwise: a default that is another
-    /// variable's, a dict that tells of an error, a request with data.
-    fn keep_from_record(&mut self, record: &Self) {
-        if !record.has("default") {
-            self.value.remove("default");
-        }
-        for (key, was) in &record.value {
-            let is = self.get(key);
-            let is_error = was.starts_with("{err") || was.contains(", err");
-            let is_kept = match key.as_str() {
-                "default" => was.starts_with('$') || is.is_none() && is_error,
-                "method" => was == "GET" && is == Some("POST"),
-                _ => false,
-            };
-            if is_kept {
-                self.value.insert(key.clone(), was.clone());
-            }
-        }
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {
@@ -142,50 +105,6 @@ fn effects(flags: &[FlagGiven], name: &str) -> Option<String> {
     (all_words.len() > 1 || is_value).then(|| effects.join(" | "))
 }
 
-/// The attributes that older readers did not see, or saw too little of to compare them, by area;
-/// without one, of all areas.
-const UNSEEN: [(&str, &str); 11] = [
-    (
-        "",
-        "required interpreted fallbacks reached index min max true false platform undefaulted set passed effects",
-    ),
-    ("env", "at_start used on"),
-    ("flag", "form"),
-    ("image", "absent"),
-    ("input", "default limits words text refused used"),
-    ("route", "server body timeout"),
-    ("serverless", "numbers variable"),
-    ("copy", "to chmod chown"),
-    ("tests", "input timeout"),
-    ("compose", "settings volumes entrypoint args"),
-    ("bake", "inherits target stage"),
-];
-
-/// A value as older readers spelt it.
-fn older_spelling(area: &str, key: &str, value: &str) -> String {
-    let before = |marks: &[&str]| {
-        let found = marks.iter().filter_map(|mark| value.find(mark)).min();
-        value[..found.unwrap_or(value.len())].to_owned()
-    };
-    match (area, key) {
-        ("hub", "value") => value.replace(", ", ","),
-        ("image", "value") => image::started(value).to_owned(),
-        // Of several values the first was seen.
-        ("flag", "value") => before(&[" "]),
-        ("pip" | "constraint", "spec") => {
-            let mut limits: Vec<&str> = value.split(',').collect();
-            limits.sort_unstable();
-            limits.join(",")
-        }
-        ("step", _) => {
-            let conditions = ["[ ", "[[ ", "test ", "export "];
-            let is_seen = |line: &&str| !conditions.iter().any(|begin| line.starts_with(begin));
-            value.lines().filter(is_seen).collect::<Vec<_>>().join("\n")
-        }
-        _ => before(&[", made in the way ", COMPUTED, ALSO]),
-    }
-}
-
 /// The areas of facts: each with its name for people, the harm that its facts do, and the kind of
 /// construct that was not read and may hold them. Below 10 are those that endpoints depend on, the
 /// most harmful first; then come results, what is unknown, the form, the image, other ways to build
@@ -232,21 +151,15 @@ pub const WORDING: [&str; 6] = ["title", "description", "label", "target", RUNS,
 pub const RUNS: &str = "runs";
 pub const IDLE: &str = "idle";
 
-/// Attributes of the Hub's facts that have a name here; all others are as `hub.json` calls them.
-const HUB_KEYS: &str = "type required fixed min max true false title description value values \
-    defaults variables from list";
-
 /// How a variable reaches the server's command whose words are arguments of it.
 pub const PASSED: &str = "passed";
 /// The numbers and switches of a function that its calls leave out.
 pub const LEFT_OUT: &str = "left out";
 
-/// How something is needed that the program looks for and gives up without.
-const CHECKED: &str = "checked";
-
-/// What a flag has as its value that stands alone.
 /// A path that a command starts, and at which the image holds no file.
 pub const ABSENT: &str = "absent";
+
+/// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
 
 /// How long a list of what requests hold, or of what loads a model, may get.
@@ -337,27 +250,6 @@ impl Facts {
             }
         }
         self.sglang = self.sglang.take().or(record.sglang);
-    }
-
-    /// The same as older readers would have told them, so that a record of theirs makes no false
-    /// "changed".
-    #[must_use]
-    pub fn as_before(&self) -> Self {
-        let mut facts = self.clone();
-        facts.all.iter_mut().for_each(|(id, fact)| fact.forget(id));
-        facts
-    }
-
-    /// The same beside an older reader's record, which tells some things otherwise.
-    #[must_use]
-    pub fn as_before_beside(&self, record: &Self) -> Self {
-        let mut facts = self.as_before();
-        for (id, fact) in &mut facts.all {
-            if let Some(known) = record.get(id) {
-                fact.keep_from_record(known);
-            }
-        }
-        facts
     }
 
     /// The facts of an area with the rest of their ids.
@@ -655,7 +547,7 @@ fn only_asks(read: &EnvRead) -> bool {
 
 /// How something is needed: the program fails without it, or looks for it and gives up.
 fn need(fails: bool, gives_up: bool) -> Option<&'static str> {
-    let checked = gives_up.then_some(CHECKED);
+    let checked = gives_up.then_some("checked");
     if fails { Some("yes") } else { checked }
 }
 

@@ -3,19 +3,17 @@
 use xtask_core::sglang;
 
 use super::super::facts::{Fact, Facts};
-use super::{Item, Judge, Verdict};
+use super::{Item, Judge, UNREAD, Verdict};
 
 impl<'a> Judge<'a> {
     pub fn compose_and_bake(&mut self) {
         self.renamed_service();
         self.judge_area("compose", |judge, name, id, old, new| match new {
-            Some(new) => Self::kept_or_changed(id, old, new, None),
-            None => judge.compose_gone(name, id, old),
+            None => Some(judge.compose_gone(name, id, old)),
+            Some(_) => None,
         });
         self.undeclared_arguments();
-        let why = "The bake file doesn't have it any more: builds that name it fail.";
-        let help = "Give the target that name again, or record what to build instead.";
-        self.judge_plainly("bake", why, help);
+        self.judge_area("bake", |_, _, _, _, _| None);
     }
 
     /// The only service on each side is the same service, whatever it is called.
@@ -36,8 +34,7 @@ impl<'a> Judge<'a> {
             let item = if let Some(new) = self.new.get(&now) {
                 Some(Self::kept_or_changed(&id, old, new, None).now(now))
             } else {
-                let renamed = self.renamed_fact(&format!("compose:{is}."), variable, &id, old);
-                renamed.map(|item| item.why(format!("It follows {variable}.")))
+                self.renamed_fact(&format!("compose:{is}."), variable, &id, old)
             };
             self.items.extend(item.map(|item| (id, item)));
         }
@@ -48,34 +45,19 @@ impl<'a> Judge<'a> {
     fn compose_gone(&self, name: &str, id: &str, old: &Fact) -> Item {
         let gone = Item::missing(id, old);
         let Some((service, variable)) = name.split_once('.') else {
-            return gone
-                .why("The compose file doesn't have it any more.")
-                .help("Bring it back, or record what to use instead.");
+            return gone;
         };
         if let Some(item) = self.other_variable(&format!("compose:{service}."), variable, id, old) {
             return item;
         }
         let env = format!("env:{variable}");
-        if let Some(other) = self.renamed.get(variable) {
-            return gone
-                .why(format!("It follows {variable}, which is {other} now."))
-                .help(format!("Set {other} there, or record why not."))
-                .part_of(env);
-        }
         let read = self.new.has(&env) || sglang::reads(variable);
-        match self.items.get(&env) {
-            Some(owner) if !read && owner.verdict != Verdict::Kept => gone
-                .why(format!("It goes with the variable {variable}."))
-                .part_of(env),
+        match self.items.get(&env).map(|owner| owner.verdict) {
+            Some(Verdict::Renamed) => self.goes_with(variable, gone),
+            Some(verdict) if !read && verdict != Verdict::Kept => self.goes_with(variable, gone),
             // A library or the server may read it all the same.
-            _ if !read && !self.old.has(&env) => gone
-                .why(
-                    "The compose file doesn't set it any more, and neither worker's code reads it.",
-                )
-                .help("Record that nothing reads it, or set what takes its place."),
-            _ => gone
-                .why("The compose file doesn't set it any more.")
-                .help(format!("Set {variable} there again, or record why not.")),
+            _ if !read && !self.old.has(&env) => gone.help(UNREAD),
+            _ => gone,
         }
     }
 

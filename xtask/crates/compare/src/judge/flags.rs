@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
-use super::variables::{DROP_FLAG, same_value, show};
+use super::variables::{same_value, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::shell::NOT_SET;
 use worker_files::{ALSO, COMPUTED};
@@ -30,28 +30,25 @@ impl Judge<'_> {
         let kept = Item::new(id, Verdict::Kept, old, new);
         let changed = Item::new(id, Verdict::Changed, old, new);
         let from = new.get("from");
-        if let Some(why) = self.refused(flag).filter(|_| from.is_none()) {
-            let retired = Item::new(id, Verdict::Retired, old, new);
-            return retired.open().why(why).help(DROP_FLAG);
+        let retired = Item::new(id, Verdict::Retired, old, new);
+        if let Some(refused) = self.refused(flag, retired).filter(|_| from.is_none()) {
+            return refused;
         }
         match (old.get("computed"), new.get("computed")) {
             (Some(_), None) => {
-                return changed
-                    .why("The old worker works its value out by itself; the new one does not.")
-                    .help("Work it out again, set it where it is needed, or record why not.");
+                let why = "The old worker works its value out by itself; the new one does not.";
+                return changed.why(why);
             }
             (Some(was), Some(is)) if was != "yes" && is != "yes" && shape(was) != shape(is) => {
                 let differ = difference("how its value is worked out", Some(was), Some(is));
-                let help = "Work it out as before, or record why not.";
-                return changed.why(format!("{differ}.")).help(help);
+                return changed.why(format!("{differ}."));
             }
             _ => {}
         }
         let (was, is) = (old.get("form"), new.get("form"));
         if was != is && from.is_some() && old.has("from") {
             let differ = difference("the text around the variables of its value", was, is);
-            let help = "Pass it as before, or record why not.";
-            return changed.why(format!("{differ}.")).help(help);
+            return changed.why(format!("{differ}."));
         }
         // What a variable decides on is judged with that, but for a value that it only lets through.
         let Some(was) = old.get("value") else {
@@ -69,11 +66,9 @@ impl Judge<'_> {
             if old.get("through") != Some(was) || is_same(new.get("value").or(own.as_deref())) {
                 return kept;
             }
-            return changed
-                .why(format!(
-                    "`{was}` was passed where {from} says so; nothing passes it by itself now."
-                ))
-                .help("Pass it there again, set it where it is needed, or record why not.");
+            return changed.why(format!(
+                "`{was}` was passed where {from} says so; nothing passes it by itself now."
+            ));
         }
         let variable = first_variable(new);
         let default = variable.and_then(|name| {
@@ -95,12 +90,8 @@ impl Judge<'_> {
         }
         let by = variable.map(|name| format!(", unless {name} says otherwise"));
         let by = by.unwrap_or_default();
-        changed
-            .why(format!(
-                "`{was}` was passed always; now it is {}{by}.",
-                show(is)
-            ))
-            .help("Pass the old value by default, or record why not.")
+        let is = show(is);
+        changed.why(format!("`{was}` was passed always; now it is {is}{by}."))
     }
 
     /// What the new worker passes where no variable is set, as far as that is known.
@@ -175,8 +166,8 @@ impl Judge<'_> {
         if new.has("from") {
             return added;
         }
-        if let Some(why) = self.refused(flag) {
-            return added.open().why(why).help(DROP_FLAG);
+        if let Some(refused) = self.refused(flag, added.clone()) {
+            return refused;
         }
         // Under another name it is compared with that.
         let mut flags = self.old.area("flag").map(|(other, _)| other);
@@ -190,12 +181,9 @@ impl Judge<'_> {
                 if !same_value(value, &own) && !flags.any(is_this) && !driven.any(is_this) =>
             {
                 let own = show(Some(&own));
-                added
-                    .open()
-                    .why(format!(
-                        "It is always passed as `{value}` now; before, SGLang's own {own} held."
-                    ))
-                    .help("Pass it only where a variable asks for it, or record why.")
+                added.open(format!(
+                    "It is always passed as `{value}` now; before, SGLang's own {own} held."
+                ))
             }
             _ => added,
         }
@@ -220,12 +208,8 @@ impl Judge<'_> {
             let why = format!("{} does the same by default.", self.sglang);
             Item::new(id, Verdict::Kept, old, None).why(why)
         } else {
-            Item::missing(id, old)
-                .why(format!(
-                    "The new worker never passes it{}.",
-                    self.support_note(flag)
-                ))
-                .help("Pass it again, or record why not.")
+            let note = self.support_note(flag);
+            Item::missing(id, old).why(format!("The new worker never passes it{note}."))
         };
         let owner = first_variable(old).map(|owner| format!("env:{owner}"));
         match owner.filter(|owner| self.items.contains_key(owner)) {
@@ -234,6 +218,18 @@ impl Judge<'_> {
             _ if item.verdict == Verdict::Renamed => item.closed(),
             _ => item,
         }
+    }
+
+    /// The item of a flag that is still passed, where the pinned `SGLang` refuses it.
+    pub fn refused(&self, flag: &str, item: Item) -> Option<Item> {
+        (self.takes(flag) == Some(false)).then(|| {
+            let (history, sglang) = (sglang::history(flag), &self.sglang);
+            let why = format!(
+                "It still passes {flag}, which {sglang} doesn't take ({history}): the server ends with exit code 2."
+            );
+            item.open(why)
+                .help("Don't pass it to this SGLang, or pin one that takes it.")
+        })
     }
 
     /// A flag that the pinned release surely lacks.
@@ -247,25 +243,19 @@ impl Judge<'_> {
             let why = format!(
                 "It was passed as {flag}, which is unknown to SGLang {first} to {last}: a build of SGLang of its own may take it."
             );
-            let help = "Install that build again and pass the flag, or record why not.";
-            return Some(Item::missing(id, old).why(why).help(help));
+            return Some(Item::missing(id, old).why(why));
         }
         let why = format!("{flag} is not in {}: {history}.", self.sglang);
         let retired = Item::new(id, Verdict::Retired, old, None).why(why);
-        Some(retired.help(self.instead(&history)))
-    }
-
-    /// What a user sets instead of a flag that is gone.
-    fn instead(&self, history: &sglang::History) -> String {
         let Some(successor) = history.successor.or(history.nearest) else {
-            return "Nothing to set instead.".to_owned();
+            return Some(retired);
         };
         let (flag, value) = successor.split_once([' ', '=']).unwrap_or((successor, ""));
-        match self.driver(flag) {
+        Some(retired.help(match self.driver(flag) {
             Some(name) if value.is_empty() => format!("Set {name} instead."),
             Some(name) => format!("Set {name}={value} instead."),
             None => format!("SGLang names {successor}; no variable of the new worker sets it."),
-        }
+        }))
     }
 
     /// `, which SGLang X still takes`, where that is so.
@@ -327,7 +317,5 @@ fn started_through(old: Side, new: Side) -> Item {
         _ => Verdict::Changed,
     };
     let differ = difference("what starts SGLang", was, is);
-    Item::new(STARTED_THROUGH, verdict, old, new)
-        .why(format!("{differ}."))
-        .help("Start it as before, or record why not.")
+    Item::new(STARTED_THROUGH, verdict, old, new).why(format!("{differ}."))
 }

@@ -2,7 +2,7 @@
 
 use super::super::facts::{Fact, Facts};
 use super::variables::{env_line, same_value, show};
-use super::{Item, Judge, Side, Verdict, attribute, difference};
+use super::{Item, Judge, Side, UNREAD, Verdict, attribute, difference};
 use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
@@ -19,17 +19,14 @@ impl<'a> Judge<'a> {
                 ("cuda", ..) => self.cuda(&id, old, new),
                 (_, Some(old), _) if name.starts_with("category.") => self.category(&id, old, new),
                 ("imageName", Some(old), None) => Item::new(&id, Verdict::Retired, old, None)
-                    .why("The Hub builds the image from the repository itself.")
-                    .help("Nothing to set instead."),
-                (_, Some(old), None) if is_setting(name) => Item::missing(&id, old)
-                    .why("The new listing doesn't have it.")
-                    .help("Set it again in hub.json, or record why not."),
+                    .why("The Hub builds the image from the repository itself."),
+                (_, Some(old), None) if is_setting(name) => {
+                    Item::missing(&id, old).why("The new listing doesn't have it.")
+                }
                 (_, Some(old), None) => self.variable_undeclared(name, &id, old),
                 (_, Some(old), Some(new)) => Self::variable_declared(&id, old, new),
                 ("config.endpointType", None, _) => Item::new(&id, Verdict::Added, None, new)
-                    .open()
-                    .why("New endpoints balance load: they take no jobs from a queue any more.")
-                    .help("Take endpointType out of hub.json, or record why."),
+                    .open("New endpoints balance load: they take no jobs from a queue any more."),
                 (_, None, new) => self.newly_declared(name, &id, new),
             };
             self.push(item);
@@ -45,13 +42,12 @@ impl<'a> Judge<'a> {
         let read = self.old.variable(name);
         let before = read.map(|fact| fact.get("default").unwrap_or_default());
         match (attribute(new, "fixed"), before) {
-            (Some(fixed), Some(before)) if !same_value(before, fixed) => item
-                .open()
-                .why(format!(
-                    "New endpoints get `{fixed}`; before, {} held.",
-                    show(Some(before))
+            (Some(fixed), Some(before)) if !same_value(before, fixed) => {
+                let before = show(Some(before));
+                item.open(format!(
+                    "New endpoints get `{fixed}`; before, {before} held."
                 ))
-                .help("Let the form ask for it, or record why."),
+            }
             _ => item,
         }
     }
@@ -72,8 +68,7 @@ impl<'a> Judge<'a> {
         let hidden = hidden.join(", ");
         let why = format!("The form shows {hidden} no more: no category has it.");
         let mut item = Item::new(id, Verdict::Kept, old, new);
-        let help = "List it in a category again, or record why not.";
-        item.add_changes((!hidden.is_empty()).then_some(why), help);
+        item.change((!hidden.is_empty()).then_some(why));
         item
     }
 
@@ -99,25 +94,15 @@ impl<'a> Judge<'a> {
         }
         let is_read = self.new.has(&env);
         let gone = Item::missing(id, old);
-        let declare = format!("Declare {name} in hub.json, or record why not.");
         match self.items.get(&env) {
             Some(variable) if variable.new.is_none() => {
-                Item::new(id, variable.verdict, old, None)
-                    .why(format!("It follows the variable {name} itself."))
-                    .part_of(env)
+                self.goes_with(name, Item::new(id, variable.verdict, old, None))
             }
             None if !is_read && sglang::reads(name) => self.inherited(name, gone, old),
             None if !is_read => gone
                 .why("The old form offered it, although the old worker's code never read it; the new form doesn't, and the new worker doesn't read it either.")
-                .help(format!(
-                    "Nothing reads {name}: record that, or let the worker read it and declare it."
-                )),
-            _ if is_read => gone
-                .why("The new worker reads it, but nobody can set it in the Hub's form any more.")
-                .help(declare),
-            _ => gone
-                .why("Nobody can set it in the Hub's form any more.")
-                .help(declare),
+                .help(UNREAD),
+            _ => gone,
         }
     }
 
@@ -135,13 +120,13 @@ impl<'a> Judge<'a> {
                 kept
             }
             Some(given) => {
-                let line = env_line(name, given).unwrap_or_else(|| format!("Set {name} in the image"));
-                gone.why(format!("SGLang and its libraries inherit it; new endpoints had `{given}` from the form, and have nothing now."))
-                    .help(format!("{line} sets it for all; or declare it in hub.json, or record why not."))
+                let gone = gone.why(format!("SGLang and its libraries inherit it; new endpoints had `{given}` from the form, and have nothing now."));
+                match env_line(name, given) {
+                    Some(line) => gone.help(format!("{line} sets it for all; or record why not.")),
+                    None => gone,
+                }
             }
-            None => gone
-                .why("SGLang and its libraries still inherit it, but nobody can set it in the Hub's form any more.")
-                .help(format!("Declare {name} in hub.json, or record why not.")),
+            None => gone,
         }
     }
 
@@ -171,7 +156,7 @@ impl<'a> Judge<'a> {
             let owner_item = self.items.get(&owner_id);
             let verdict = owner_item.map_or(Verdict::Missing, |item| item.verdict);
             let item = Item::new(&id, verdict, old, None).part_of(owner_id);
-            return Some(item.why(format!("It goes with {owner}.")));
+            return Some(item.why(format!("It goes with {owner}.")).help(""));
         }
         let [now, before] = [self.new.variable(name), self.old.variable(owner)];
         let flag = attribute(now, "flag").or(attribute(before, "flag"));
@@ -205,35 +190,21 @@ impl<'a> Judge<'a> {
         };
         let item = Item::new(&format!("{id}.default"), verdict, old, new);
         if !is.is_empty() && self.refuses(flag, is) {
-            let why = format!(
+            return item.open(format!(
                 "{} takes no {flag} {is}: an endpoint with this default never comes up.",
                 self.sglang
-            );
-            return item
-                .open()
-                .why(why)
-                .help("Set a default that the flag takes, or none.");
+            ));
         }
         // Where the old form left it empty, the old worker's own default held.
         let before = attribute(self.old.variable(name), "default");
         let is_as_before = is_own(is) || before.is_some_and(|before| same_value(before, is));
         match verdict {
-            Verdict::Added if !is.is_empty() && self.old.has(&id) && !is_as_before => item
-                .open()
-                .why(format!(
-                    "New endpoints start with `{is}`; the old form left it empty."
-                ))
-                .help("Take the default out of hub.json, or record why."),
+            Verdict::Added if !is.is_empty() && self.old.has(&id) && !is_as_before => item.open(
+                format!("New endpoints start with `{is}`; the old form left it empty."),
+            ),
             Verdict::Changed => {
-                // A switch that is off was written so.
-                let shown = |value: &'a str, fact: Side| match value {
-                    "" => fact.filter(|_| is_switch).map(|_| "false"),
-                    value => Some(value),
-                };
-                let difference = difference("default", shown(was, old), shown(is, new));
-                item.why(format!("{difference}.")).help(
-                    "New endpoints start with another value: set the old one, or record why not.",
-                )
+                let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
+                item.why(format!("{}.", difference("default", was, is)))
             }
             _ => item,
         }
@@ -252,26 +223,22 @@ impl<'a> Judge<'a> {
         let id = format!("hub:{name}.options");
         let item = |verdict| Item::new(&id, verdict, old, new);
         if !refused.is_empty() {
-            let item = item(old.map_or(Verdict::Added, |_| Verdict::Changed)).open();
-            let why = format!(
+            let item = item(old.map_or(Verdict::Added, |_| Verdict::Changed));
+            return item.open(format!(
                 "{sglang} takes no {flag} {refused}: an endpoint with that choice never comes up."
-            );
-            return item.why(why).help("Take it out of the options.");
+            ));
         }
         match (old, new) {
             (None, _) if was_free() => item(Verdict::Changed)
-                .why("Any text could be entered; now only these can be chosen.")
-                .help("Offer what else endpoints have set, or record why not."),
+                .why("Any text could be entered; now only these can be chosen."),
             (None, _) => item(Verdict::Added),
             (_, None) => item(Verdict::Kept).why("Any text can be entered now, these options too."),
-            _ if !dropped.is_empty() => item(Verdict::Changed)
-                .why(format!(
-                    "{dropped} can't be chosen any more, although {sglang} takes it."
-                ))
-                .help("Offer it again, or record why not."),
-            _ if !gone.is_empty() => item(Verdict::Retired)
-                .why(format!("{sglang} takes no {flag} {gone}."))
-                .help("Nothing to set instead."),
+            _ if !dropped.is_empty() => item(Verdict::Changed).why(format!(
+                "{dropped} can't be chosen any more, although {sglang} takes it."
+            )),
+            _ if !gone.is_empty() => {
+                item(Verdict::Retired).why(format!("{sglang} takes no {flag} {gone}."))
+            }
             _ => item(Verdict::Kept),
         }
     }
@@ -290,10 +257,7 @@ impl<'a> Judge<'a> {
         if let (Some(image), Some(lowest)) = (image, lowest[1])
             && sglang::order(lowest, image).is_lt()
         {
-            return item
-                .open()
-                .why(format!("Hosts with CUDA {lowest} are let in, but the image needs {image}: they refuse it before it starts."))
-                .help(format!("List {image} and newer only."));
+            return item.open(format!("Hosts with CUDA {lowest} are let in, but the image needs {image}: they refuse it before it starts."));
         }
         let [was, is] = lowest.map(|version| version.unwrap_or("none"));
         let [mut gone, listed] = [old, new].map(|fact| words(fact, "list", ' '));
@@ -301,19 +265,19 @@ impl<'a> Judge<'a> {
         let gone = gone.join(", ");
         match verdict {
             Verdict::Kept if !gone.is_empty() => Item::new(id, Verdict::Changed, old, new)
-                .why(format!("Hosts with CUDA {gone} are no longer let in."))
-                .help("List them again, or record why not."),
-            Verdict::Changed if image.is_some_and(|image| sglang::order(is, image).is_eq()) => item
-                .why(format!(
-                    "The lowest CUDA version was {was}, is {is}, which the base image needs."
-                ))
-                .help("Record it: hosts with older drivers are left out."),
-            Verdict::Changed => item
-                .why(format!("The lowest CUDA version was {was}, is {is}."))
-                .help("If that is meant, record why."),
-            Verdict::Missing => item
-                .why(format!("Nothing says any more that hosts need CUDA {was}."))
-                .help("List what the base image needs as allowedCudaVersions in hub.json."),
+                .why(format!("Hosts with CUDA {gone} are no longer let in.")),
+            Verdict::Changed => {
+                let is_images = image.is_some_and(|image| sglang::order(is, image).is_eq());
+                let by = if is_images {
+                    ", which the base image needs"
+                } else {
+                    ""
+                };
+                item.why(format!("The lowest CUDA version was {was}, is {is}{by}."))
+            }
+            Verdict::Missing => {
+                item.why(format!("Nothing says any more that hosts need CUDA {was}."))
+            }
             _ => item,
         }
     }
@@ -336,9 +300,7 @@ impl<'a> Judge<'a> {
                     if item.open || is_read || name.contains('.') {
                         item
                     } else {
-                        item.open()
-                            .why("The Hub's tests set it, but the new worker doesn't read it: they run without it.")
-                            .help("Set the variable that the worker reads.")
+                        item.open("The Hub's tests set it, but the new worker doesn't read it: they run without it.")
                     }
                 }
             };
@@ -361,36 +323,31 @@ impl<'a> Judge<'a> {
                 .closed()
                 .why("The new worker doesn't read it, so that its tests need not set it.");
         }
-        gone.why("The Hub's tests don't set it any more.")
-            .help("Set it in tests.json again, or record why not.")
+        gone
     }
 
     fn readme(&mut self) {
         self.judge_area("readme", |judge, name, id, old, new| {
             if new.is_some() {
-                return Item::new(id, Verdict::Kept, old, new);
+                return Some(Item::new(id, Verdict::Kept, old, new));
             }
             if let Some(other) = judge.same_flag_variable("readme:", name, id, old) {
-                return other;
+                return Some(other);
             }
             let env = format!("env:{name}");
             match judge.items.get(&env) {
                 Some(variable) if variable.verdict != Verdict::Kept => {
-                    let item = Item::new(id, variable.verdict, old, None)
-                        .why(format!("It goes with the variable {name}."))
-                        .part_of(env);
-                    match judge.renamed.get(name) {
+                    let item = Item::new(id, variable.verdict, old, None);
+                    let item = judge.goes_with(name, item);
+                    Some(match judge.renamed.get(name) {
                         Some(other) => item.help(format!("Document {other} in its place.")),
-                        None if variable.new.is_some() => item.help(DOCUMENT),
                         None => item,
-                    }
+                    })
                 }
-                _ if !judge.new.has(&env) && !is_read_outside(name) => Item::missing(id, old)
-                    .why("The README's tables don't have it any more, and the new worker's code doesn't read it.")
-                    .help("Record that nothing reads it, or document what takes its place."),
-                _ => Item::missing(id, old)
-                    .why("The README's tables don't have it any more.")
-                    .help(DOCUMENT),
+                _ if !judge.new.has(&env) && !is_read_outside(name) => {
+                    Some(Item::missing(id, old).help(UNREAD))
+                }
+                _ => None,
             }
         });
     }
@@ -403,8 +360,6 @@ fn is_read_outside(name: &str) -> bool {
     ];
     prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
-
-const DOCUMENT: &str = "Document it, or record why not.";
 
 /// Whether a fact comes from the Hub's own file, and not from the old form.
 fn is_setting(name: &str) -> bool {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::super::facts::{ABSENT, FILES, Fact, Facts, IDLE, RUNS};
 use super::variables::show;
-use super::{Item, Judge, Verdict, few};
+use super::{Item, Judge, Verdict, difference, few};
 use worker_files::{Place, is_one_of};
 use xtask_core::sglang;
 
@@ -25,12 +25,9 @@ impl Judge<'_> {
                 self.push(Self::image_both(name, &id, old, new));
             }
         }
-        let why = "The new image doesn't set it.";
-        self.judge_plainly("image", why, "Set it again, or record why not.");
-        let why = "Builds that give it are told that it does nothing.";
-        self.judge_plainly("arg", why, "Take it again, or record what to give instead.");
-        let why = "No step of the new build mounts it.";
-        self.judge_plainly("mount", why, "Mount it again, or record why not.");
+        for area in ["image", "arg", "mount"] {
+            self.judge_area(area, |_, _, _, _, _| None);
+        }
         // A folder of many files is one fact, so that on one side a name may stand alone that is
         // part of a folder on the other.
         let missing = |lost: &[String], of: usize| match of {
@@ -41,8 +38,7 @@ impl Judge<'_> {
                 few(lost, 5)
             ),
         };
-        let help = "Copy it again, or record why not.";
-        self.judge_parts("copy", files, missing, help);
+        self.judge_parts("copy", files, missing);
         self.copied();
     }
 
@@ -74,23 +70,17 @@ impl Judge<'_> {
                 && was != is
                 && !item.open
             {
-                let help = "Copy it there, or record that nothing names the old place.";
-                let why = format!("The image held it as {was}, and holds it as {is}.");
-                item.change(why, help);
+                item.change(format!("The image held it as {was}, and holds it as {is}."));
             }
             if new.has(IDLE) && old.get(RUNS) == new.get(IDLE) && !item.open {
                 let why = "The image holds it as before, but nothing that runs imports it now.";
-                let help = "Import it where that was done, or record why it isn't needed.";
-                item.change(why.to_owned(), help);
+                item.change(why.to_owned());
             }
             for (option, what) in [("chmod", "mode"), ("chown", "owner")] {
                 let Some(was) = old.get(option) else { continue };
                 let is = new.get(option);
                 if is != Some(was) && !sets(facts, option, name) {
-                    let is = is.map_or("not set".to_owned(), |is| format!("`{is}`"));
-                    let why = format!("Its {what} was `{was}`, and is {is} now.");
-                    let help = format!("Copy it with `--{option}={was}`, or record why not.");
-                    item.add_change(why, &help);
+                    item.change(format!("{}.", difference(what, Some(was), is)));
                 }
             }
         }
@@ -101,19 +91,15 @@ impl Judge<'_> {
         let kept = Item::new(id, Verdict::Kept, old, new);
         let changed = Item::new(id, Verdict::Changed, old, new);
         if let Some(path) = new.get(ABSENT).filter(|_| !old.has(ABSENT)) {
-            return changed
-                .why(format!(
-                    "It starts {path}, where the new image holds no file."
-                ))
-                .help("Copy the file there, or start it where it is.");
+            return changed.why(format!(
+                "It starts {path}, where the new image holds no file."
+            ));
         }
         if was == is {
             return match left_to_code(old, new) {
-                Some(place) => changed
-                    .why(format!("The Dockerfile set it too; now only {place} does."))
-                    .help(
-                        "Set it again, or record that this is early enough for all that reads it.",
-                    ),
+                Some(place) => {
+                    changed.why(format!("The Dockerfile set it too; now only {place} does."))
+                }
                 None => Self::kept_or_changed(id, old, new, Some(&["platform"])),
             };
         }
@@ -125,55 +111,31 @@ impl Judge<'_> {
             return kept.why("With something to fall back on now.");
         }
         let from_to = format!("It was {}, is {}.", show(Some(was)), show(Some(is)));
-        match name {
-            "cuda" if sglang::order(was, is).is_lt() => changed
-                .why(format!(
-                    "{from_to} Hosts whose driver is older than CUDA {is} refuse the image."
-                ))
-                .help("Record it, and say so in the release's notes."),
-            "sglang" => changed
-                .why(format!(
-                    "{from_to} Its flags and defaults are another release's."
-                ))
-                .help("Record which release people get now."),
-            _ => changed.why(from_to).help("If that is meant, record why."),
-        }
+        changed.why(match name {
+            "cuda" if sglang::order(was, is).is_lt() => {
+                format!("{from_to} Hosts whose driver is older than CUDA {is} refuse the image.")
+            }
+            "sglang" => format!("{from_to} Its flags and defaults are another release's."),
+            _ => from_to,
+        })
     }
 
     /// Packages of every kind, and the other steps of the build.
     pub fn packages(&mut self) {
         // An entry is a RUN line, but a command may move to another one.
-        let (before, after) = (self.old, self.new);
-        let missing = |lost: &[String], _: usize| {
-            if let [one] = lost
-                && let Some(now) = in_place_of(one, before, after)
-            {
-                return format!("It was `{one}`, is `{now}`.");
-            }
-            format!("The new image does it nowhere: {}.", few(lost, 5))
-        };
-        let help = "Do it again, or record why it isn't needed.";
-        self.judge_parts("step", commands, missing, help);
+        let missing =
+            |lost: &[String], _: usize| format!("The new image does it nowhere: {}.", few(lost, 5));
+        self.judge_parts("step", commands, missing);
         self.fewer_places();
         let base = self.new.attribute("image:FROM", "value");
         let on_sglang = base.is_some_and(|base| base.contains("sglang"));
         for area in ["pip", "constraint", "apt", "conda", "apk"] {
             self.judge_area(area, |judge, name, id, old, new| match new {
-                Some(new) if !old.has("unused") && new.has("unused") => {
+                Some(new) if !old.has("unused") && new.has("unused") => Some(
                     Item::new(id, Verdict::Missing, old, new)
-                        .why("It is still written down, and no step of the build installs it.")
-                        .help("Install it again, or record why it isn't needed.")
-                }
-                Some(new) => {
-                    let parts = ["spec", "index", "options"];
-                    let item = Self::kept_or_changed(id, old, new, Some(&parts));
-                    match old.get("index").filter(|_| item.open) {
-                        Some(index) if !new.has("index") => item.help(format!(
-                            "Install it with `{index}` again, or record why not."
-                        )),
-                        _ => item,
-                    }
-                }
+                        .why("It is still written down, and no step of the build installs it."),
+                ),
+                Some(_) => None,
                 None => judge.package_gone(area, name, id, old, on_sglang),
             });
         }
@@ -194,8 +156,7 @@ impl Judge<'_> {
                 && let Some(item) = self.items.get_mut(&id).filter(|item| !item.open)
             {
                 let file = String::from_utf8_lossy(file);
-                let why = format!("{file} did it too, and does not now.");
-                item.change(why, "Do it there again, or record why it isn't needed.");
+                item.change(format!("{file} did it too, and does not now."));
             }
         }
     }
@@ -210,34 +171,40 @@ impl Judge<'_> {
         let spec = spec.rsplit(']').next().unwrap_or(spec);
         let spec = spec.split(';').next().unwrap_or(spec);
         spec.split(',').all(|limit| {
-            let limit = limit.trim();
-            let version = limit.trim_start_matches(['=', '<', '>', '~', '!']).trim();
+            let version = limit
+                .trim_start_matches(['=', '<', '>', '~', '!', ' '])
+                .trim();
+            let operator = limit.split(version).next().unwrap_or_default().trim();
             let order = sglang::order(is, version);
-            let series = version.strip_suffix(".*");
             let is_in = |series: &str| {
-                is.strip_prefix(series)
-                    .is_some_and(|rest| rest.starts_with('.'))
+                let rest = is.strip_prefix(series);
+                rest.is_some_and(|rest| rest.starts_with('.'))
             };
-            let is_it = series.map_or(order.is_eq(), is_in);
-            match &limit[..limit.len() - version.len()].trim_end() {
-                &"==" | &"===" => is_it || self.old.sglang.as_deref() == Some(version),
-                &"!=" => !is_it,
-                &">=" => order.is_ge(),
-                &"<=" => order.is_le(),
-                &">" => order.is_gt(),
-                &"<" => order.is_lt(),
-                &"~=" => {
-                    order.is_ge()
-                        && version
-                            .rsplit_once('.')
-                            .is_none_or(|(series, _)| is_in(series))
-                }
+            let is_it = version.strip_suffix(".*").map_or(order.is_eq(), is_in);
+            let series = version.rsplit_once('.').map(|(series, _)| series);
+            match operator {
+                "==" | "===" => is_it || self.old.sglang.as_deref() == Some(version),
+                "!=" => !is_it,
+                ">=" => order.is_ge(),
+                "<=" => order.is_le(),
+                ">" => order.is_gt(),
+                "<" => order.is_lt(),
+                "~=" => order.is_ge() && series.is_none_or(is_in),
                 _ => true,
             }
         })
     }
 
-    fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact, on_sglang: bool) -> Item {
+    /// A package that nothing installs now, where the old image did not have it or the new one has
+    /// it from its base.
+    fn package_gone(
+        &self,
+        area: &str,
+        name: &str,
+        id: &str,
+        old: &Fact,
+        on_sglang: bool,
+    ) -> Option<Item> {
         let kept = Item::new(id, Verdict::Kept, old, None);
         let changed = Item::new(id, Verdict::Changed, old, None);
         let names = match area {
@@ -245,36 +212,32 @@ impl Judge<'_> {
             "apt" => BROUGHT_APT,
             _ => "",
         };
-        let is_brought = on_sglang && is_one_of(names, name);
+        if !(on_sglang && is_one_of(names, name)) {
+            let why =
+                "The old image never had it: only a script that its build never ran installed it.";
+            return old.has("unused").then(|| kept.why(why));
+        }
         let brought = format!("{}'s own image brings it", self.sglang);
-        match own_build(old).filter(|_| is_brought && area == "pip") {
+        Some(match own_build(old).filter(|_| area == "pip") {
             // A build of its own is another program.
-            Some(build) => changed
-                .why(format!("It was installed from {build}; {brought} as released."))
-                .help("Install that build again, or record that the release has what it was for."),
-            None if is_brought && name == "sglang" && !self.allows(old) => {
+            Some(build) => changed.why(format!(
+                "It was installed from {build}; {brought} as released."
+            )),
+            None if name == "sglang" && !self.allows(old) => {
                 let spec = old.get("spec").unwrap_or_default();
                 let release = self.sglang.split(" (").next().unwrap_or_default();
-                changed
-                    .why(format!(
-                        "It was installed as `{spec}`; the new image has {release}."
-                    ))
-                    .help("Install a release that this allows, or record that this one is meant.")
+                changed.why(format!(
+                    "It was installed as `{spec}`; the new image has {release}."
+                ))
             }
-            None if is_brought && matches!(name, "sglang" | "flashinfer") => {
-                kept.why(format!("{brought}, at the version that the base image names."))
-            }
-            None if is_brought && area == "pip" => changed
-                .why(format!("The worker doesn't install it any more; {brought}, at whatever version that is."))
-                .help("If nothing of the worker's own needs a version of it, record that."),
-            None if old.has("unused") => {
-                kept.why("The old image never had it: only a script that its build never ran installed it.")
-            }
-            None if is_brought => kept.why(format!("{brought}.")),
-            None => Item::missing(id, old)
-                .why("Nothing installs it now.")
-                .help("Install it again, or record why it isn't needed."),
-        }
+            None if matches!(name, "sglang" | "flashinfer") => kept.why(format!(
+                "{brought}, at the version that the base image names."
+            )),
+            None if area == "pip" => changed.why(format!(
+                "The worker doesn't install it any more; {brought}, at whatever version that is."
+            )),
+            None => kept.why(format!("{brought}.")),
+        })
     }
 }
 
@@ -329,35 +292,13 @@ fn commands(_: &str, fact: &Fact) -> Vec<String> {
     commands.map(str::to_owned).collect()
 }
 
-/// The commands of all steps.
-fn all_commands(facts: &Facts) -> impl Iterator<Item = &str> {
-    let steps = facts
-        .area("step")
-        .filter_map(|(_, step)| step.get("commands"));
-    steps.flat_map(str::lines)
-}
-
-/// What the new image does and the old one didn't, by the same program and with most of its words.
-fn in_place_of(command: &str, old: &Facts, new: &Facts) -> Option<String> {
-    let before: Vec<&str> = all_commands(old).collect();
-    let words: Vec<&str> = command.split_whitespace().collect();
-    let shared = |other: &&str| {
-        let same = |word: &&str| words.contains(word);
-        other.split_whitespace().filter(same).count()
-    };
-    let is_near = |other: &&str| {
-        let program = other.split_whitespace().next();
-        let most = words.len().max(other.split_whitespace().count());
-        program == words.first().copied() && 2 * shared(other) >= most
-    };
-    let others = all_commands(new).filter(|other| !before.contains(other));
-    others.filter(is_near).max_by_key(shared).map(str::to_owned)
-}
-
 /// Whether a step of the build runs this program on a file, or on all of a folder.
 fn sets(facts: &Facts, program: &str, file: &str) -> bool {
     let own = file.rsplit('/').next().unwrap_or(file);
-    all_commands(facts).any(|line| {
+    let steps = facts
+        .area("step")
+        .filter_map(|(_, step)| step.get("commands"));
+    steps.flat_map(str::lines).any(|line| {
         let words = || line.split_whitespace();
         let is_meant = |word: &str| word.ends_with(own) || word.contains('*') || word == "-R";
         words().any(|word| word == program) && words().any(is_meant)

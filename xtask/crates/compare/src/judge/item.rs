@@ -64,25 +64,37 @@ pub struct Item {
 /// What one worker has of a fact.
 pub type Side<'f> = Option<&'f Fact>;
 
+const AS_BEFORE: &str = "Make it as before, or record why not.";
+
 impl Item {
+    /// What is lost or differs comes with what that means and the usual advice.
     pub fn new<'f>(
         id: &str,
         verdict: Verdict,
         old: impl Into<Side<'f>>,
         new: impl Into<Side<'f>>,
     ) -> Self {
+        let area = id.split(':').next().unwrap_or_default();
+        let (why, help) = match verdict {
+            Verdict::Missing => (loss(area), "Bring it back, or record why not."),
+            Verdict::Changed => ("", AS_BEFORE),
+            Verdict::Retired => ("", "Nothing to set instead."),
+            _ => ("", ""),
+        };
         Self {
             id: id.to_owned(),
             verdict,
             open: verdict <= Verdict::Unread,
             old: old.into().cloned(),
             new: new.into().cloned(),
+            why: why.to_owned(),
+            help: help.to_owned(),
             ..Self::default()
         }
     }
 
     pub fn missing(id: &str, old: &Fact) -> Self {
-        Self::new(id, Verdict::Missing, Some(old), None)
+        Self::new(id, Verdict::Missing, old, None)
     }
 
     /// A fact that is there on both sides, and changed where anything differs.
@@ -90,15 +102,12 @@ impl Item {
         if differences.is_empty() {
             return Self::new(id, Verdict::Kept, old, new);
         }
-        Self::new(id, Verdict::Changed, old, new)
-            .why(format!("{}.", differences.join("; ")))
-            .help("If that is meant, record why.")
+        Self::new(id, Verdict::Changed, old, new).why(format!("{}.", differences.join("; ")))
     }
 
-    pub fn found(id: &str, why: String, help: &str) -> Self {
-        Self::new(id, Verdict::Changed, None, None)
-            .why(why)
-            .help(help)
+    /// What a run found, which no fact of a worker says.
+    pub fn found(id: &str, why: String) -> Self {
+        Self::new(id, Verdict::Changed, None, None).why(why)
     }
 
     pub fn why(mut self, why: impl Into<String>) -> Self {
@@ -125,12 +134,15 @@ impl Item {
     /// Shows it without asking for a decision.
     pub fn closed(mut self) -> Self {
         self.open = false;
+        self.help.clear();
         self
     }
 
-    pub fn open(mut self) -> Self {
+    /// Opens what the new worker has, and should not have.
+    pub fn open(mut self, why: impl Into<String>) -> Self {
         self.open = true;
-        self
+        self.why(why)
+            .help("Take it out again, or record why it is meant.")
     }
 
     /// Closes what turns out to be the same.
@@ -141,31 +153,42 @@ impl Item {
         self.help.clear();
     }
 
-    /// Opens it for this reason, which joins one that is already there.
-    pub fn add_change(&mut self, why: String, help: &str) {
-        if self.open {
-            self.why = format!("{} {why}", self.why);
-        } else {
-            self.change(why, help);
+    /// Opens what turns out to differ. The reason joins one that is already there.
+    pub fn change(&mut self, why: impl Into<Option<String>>) {
+        match why.into() {
+            Some(why) if self.open => self.why += &format!(" {why}"),
+            Some(why) => {
+                (self.verdict, self.open) = (Verdict::Changed, true);
+                (self.why, self.help) = (why, AS_BEFORE.to_owned());
+            }
+            None => {}
         }
-    }
-
-    /// The same where there is a reason.
-    pub fn add_changes(&mut self, why: Option<String>, help: &str) {
-        if let Some(why) = why {
-            self.add_change(why, help);
-        }
-    }
-
-    /// Opens what turns out to differ.
-    pub fn change(&mut self, why: String, help: &str) {
-        self.verdict = Verdict::Changed;
-        self.open = true;
-        self.why = why;
-        help.clone_into(&mut self.help);
     }
 
     pub fn area(&self) -> &str {
         self.id.split(':').next().unwrap_or_default()
+    }
+}
+
+/// What it means that the new worker lacks a fact, where nothing more particular is known of it.
+fn loss(area: &str) -> &'static str {
+    match area {
+        "env" => "The new worker doesn't read it: endpoints that set it are ignored.",
+        "route" => "The new worker never asks the server for it.",
+        "input" => "The new handler doesn't look at it: jobs that use it get something else.",
+        "serverless" => "The new worker doesn't give it to runpod.serverless.start.",
+        "result" => "The handler's result doesn't have it any more.",
+        "serves" => "The new worker doesn't serve this route.",
+        "model" => "The new worker doesn't load this model.",
+        "python" => "The new worker doesn't have it: code of your own that imports it breaks.",
+        "image" => "The new image doesn't set it.",
+        "arg" => "Builds that give it are told that it does nothing.",
+        "mount" => "No step of the new build mounts it.",
+        "compose" => "The compose file doesn't have it any more.",
+        "bake" => "The bake file doesn't have it any more: builds that name it fail.",
+        "hub" => "Nobody can set it in the Hub's form any more.",
+        "tests" => "The Hub's tests don't set it any more.",
+        "readme" => "The README's tables don't have it any more.",
+        _ => "Nothing installs it now.",
     }
 }

@@ -31,7 +31,7 @@ use xtask_core::sglang::{self, Table};
 pub struct Judge<'a> {
     pub old: &'a Facts,
     pub new: &'a Facts,
-    /// The parts of the new worker's requests, also where an older record tells of none.
+    /// The parts of the new worker's requests.
     sent: BTreeSet<String>,
     /// The flags of the `SGLang` that the new worker pins: one table, those of both neighbours of a
     /// release without one, or none where nothing is pinned.
@@ -75,16 +75,6 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
 }
 
 fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
-    let recorded = old;
-    let sent = requests::sent(new);
-    let as_then = old.is_older.then(|| {
-        let old = old.as_before();
-        let new = new.as_before_beside(&old);
-        [old, new]
-    });
-    let [old, new] = as_then
-        .as_ref()
-        .map_or([old, new], |then| [&then[0], &then[1]]);
     let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();
     let newest = Table::newest().release();
     let pinned = new.sglang.as_deref();
@@ -101,7 +91,7 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     let mut judge = Judge {
         old,
         new,
-        sent,
+        sent: requests::sent(new),
         tables,
         is_newer,
         sglang,
@@ -119,9 +109,12 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     judge.unread();
     let mut items: Vec<Item> = judge.items.into_values().collect();
     reopen_unanswered(&mut items);
-    // Reasons were given for what is on record, not for what is left of it.
-    for item in items.iter_mut().filter(|item| item.old.is_some()) {
-        item.old = recorded.get(&item.id).cloned().or(item.old.take());
+    // An older reader told the same thing otherwise: by its record only what is gone is judged.
+    let is_told = |item: &&mut Item| {
+        matches!(item.verdict, Verdict::Missing | Verdict::Changed) && new.has(&item.id)
+    };
+    for item in items.iter_mut().filter(is_told).filter(|_| old.is_older) {
+        item.open = false;
     }
     items
 }
@@ -129,30 +122,29 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
 /// Opens what was closed as part of a fact that is neither open nor renamed nor decided on: a
 /// loss always has somebody to answer for it.
 fn reopen_unanswered(items: &mut [Item]) {
+    let by_id: HashMap<&str, &Item> = items.iter().map(|item| (&*item.id, item)).collect();
+    let owner = |item: &&Item| by_id.get(item.part_of.as_deref()?).copied();
     let answers = |item: &Item| {
         use Verdict::{Accepted, Renamed, Retired};
         let is_decided = matches!(item.verdict, Renamed | Retired | Accepted);
         item.open || is_decided && item.part_of.is_none()
     };
-    let owner = |item: &Item| (item.id.clone(), (answers(item), item.part_of.clone()));
-    let owners: HashMap<String, (bool, Option<String>)> = items.iter().map(owner).collect();
-    let answered = |owner: &String| {
-        let above = |id: &&String| owners.get(*id)?.1.as_ref();
-        // An owner may itself be part of another; nothing is nested deeper.
-        let mut all = std::iter::successors(Some(owner), above).take(4);
-        all.any(|id| owners.get(id).is_some_and(|(answers, _)| *answers))
-    };
-    for item in items {
+    let is_lost = |item: &&Item| match item.verdict {
+        Verdict::Missing | Verdict::Changed => item.area() != "python",
         // The new name of a flag asks nothing of anybody while its variable works.
-        let lost = match item.verdict {
-            Verdict::Missing | Verdict::Changed => item.area() != "python",
-            Verdict::Renamed => !["python", "flag"].contains(&item.area()),
-            _ => false,
-        };
-        if lost && item.part_of.as_ref().is_some_and(|owner| !answered(owner)) {
-            item.part_of = None;
-            item.open = true;
-        }
+        Verdict::Renamed => !["python", "flag"].contains(&item.area()),
+        _ => false,
+    };
+    let is_orphan = |item: &&Item| {
+        // An owner may itself be part of another; nothing is nested deeper.
+        let mut owners = std::iter::successors(owner(item), owner).take(4);
+        item.part_of.is_some() && !owners.any(answers)
+    };
+    let orphans = items.iter().filter(is_lost).filter(is_orphan);
+    let orphans: HashSet<String> = orphans.map(|item| item.id.clone()).collect();
+    for item in items.iter_mut().filter(|item| orphans.contains(&item.id)) {
+        item.part_of = None;
+        item.open = true;
     }
 }
 
@@ -175,22 +167,31 @@ impl<'a> Judge<'a> {
             .collect()
     }
 
-    /// Judges what the old worker has of an area, where that is not done already; what only the new
-    /// one has is added.
+    /// Judges an area's facts that are not judged already: those that have rules of their own by
+    /// these, all others by whether they are there and the same. What only the new worker has is
+    /// added.
     fn judge_area(
         &mut self,
         area: &'a str,
-        judge: impl Fn(&Self, &str, &str, &Fact, Side) -> Item,
+        own_rules: impl Fn(&Self, &str, &str, &Fact, Side) -> Option<Item>,
     ) {
         for (name, old, new) in self.both_sides(area) {
             let id = format!("{area}:{name}");
             if self.items.contains_key(&id) {
                 continue;
             }
-            let item = match old {
-                Some(old) => judge(self, name, &id, old, new),
-                None => Item::new(&id, Verdict::Added, None, new),
+            let Some(old) = old else {
+                self.push(Item::new(&id, Verdict::Added, None, new));
+                continue;
             };
+            let item = own_rules(self, name, &id, old, new);
+            let item = item.unwrap_or_else(|| {
+                if let Some(new) = new {
+                    return Self::kept_or_changed(&id, old, new, judged_keys(area));
+                }
+                let renamed = self.renamed_fact(&format!("{area}:"), name, &id, old);
+                renamed.unwrap_or_else(|| Item::missing(&id, old))
+            });
             self.push(item);
         }
     }
@@ -201,7 +202,6 @@ impl<'a> Judge<'a> {
         area: &'a str,
         parts: fn(&str, &Fact) -> Vec<String>,
         missing: impl Fn(&[String], usize) -> String,
-        help: &str,
     ) {
         let all = |facts: &Facts| -> HashSet<String> {
             let facts = facts.area(area);
@@ -231,17 +231,14 @@ impl<'a> Judge<'a> {
                     |part: &String| part.starts_with('[') && part.contains(&format!("${name} "));
                 !self.new.has(&format!("arg:{name}")) && parts.iter().all(is_about)
             };
-            let item = if let Some((from, to)) = self.renamed.iter().find(follows) {
-                let why = format!("It follows {from}, which is {to} now.");
-                let item = Item::new(&id, Verdict::Renamed, old, new).why(why);
-                item.part_of(format!("env:{from}"))
+            let item = if let Some((from, _)) = self.renamed.iter().find(follows) {
+                self.goes_with(from, Item::new(&id, Verdict::Renamed, old, new))
             } else if let Some((name, _)) = self.old.area("arg").find(asks) {
                 let why = format!("It asked for {name}, which the build does not take now.");
                 let item = Item::new(&id, Verdict::Changed, old, new).why(why);
                 item.part_of(format!("arg:{name}"))
             } else {
-                let why = missing(&parts, count);
-                Item::missing(&id, old).why(why).help(help)
+                Item::missing(&id, old).why(missing(&parts, count))
             };
             self.push(item);
         }
@@ -252,8 +249,7 @@ impl<'a> Judge<'a> {
         let other = self.renamed.get(name)?;
         let now = format!("{prefix}{other}");
         let item = Item::new(id, Verdict::Renamed, old, self.new.get(&now)?);
-        let why = format!("It follows {name}, which is {other} now.");
-        Some(item.now(now).why(why).part_of(format!("env:{name}")))
+        Some(self.goes_with(name, item.now(now)))
     }
 
     /// A fact that names another variable for the same flag now, with the same value, although the
@@ -275,6 +271,14 @@ impl<'a> Judge<'a> {
     fn other_variable(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
         let renamed = self.renamed_fact(prefix, name, id, old);
         renamed.or_else(|| self.same_flag_variable(prefix, name, id, old))
+    }
+
+    /// What follows a variable that is gone, or is another one now.
+    fn goes_with(&self, name: &str, item: Item) -> Item {
+        let now = self.renamed.get(name);
+        let now = now.map_or_else(String::new, |now| format!(", which is {now} now"));
+        let item = item.why(format!("It goes with the variable {name}{now}."));
+        item.help("").part_of(format!("env:{name}"))
     }
 
     /// The new worker's variable that sets a flag.
@@ -361,16 +365,17 @@ impl<'a> Judge<'a> {
         let differences = Self::differences(old, new, keys);
         Item::by_differences(id, old, new, &differences)
     }
+}
 
-    /// What has no rules of its own: there or not there, the same or not, or it follows a variable.
-    fn judge_plainly(&mut self, area: &'a str, missing: &str, help: &str) {
-        self.judge_area(area, |judge, name, id, old, new| {
-            if let Some(new) = new {
-                return Self::kept_or_changed(id, old, new, None);
-            }
-            let renamed = judge.renamed_fact(&format!("{area}:"), name, id, old);
-            renamed.unwrap_or_else(|| Item::missing(id, old).why(missing).help(help))
-        });
+/// The attributes by which facts of an area are compared; all but wording, where none are named.
+fn judged_keys(area: &str) -> Option<&'static [&'static str]> {
+    match area {
+        "pip" | "constraint" | "apt" | "conda" | "apk" => Some(&["spec", "index", "options"]),
+        "serverless" | "result" | "serves" => Some(&["value"]),
+        "python" => Some(&["kind", "signature", "module"]),
+        "input" => Some(&["default", "set"]),
+        "route" => Some(&["method"]),
+        _ => None,
     }
 }
 
@@ -378,6 +383,9 @@ impl<'a> Judge<'a> {
 fn known(table: Table, flag: &str) -> Option<(&'static str, &'static sglang::Flag)> {
     table.flag(flag).or_else(|| table.abbreviated(flag))
 }
+
+/// What to do about a variable that no program reads.
+const UNREAD: &str = "Record that nothing reads it, or set what takes its place.";
 
 fn attribute<'f>(fact: Side<'f>, key: &str) -> Option<&'f str> {
     fact.and_then(|fact| fact.get(key))

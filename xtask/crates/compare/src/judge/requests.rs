@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{Fact, Facts, LEFT_OUT};
 use super::variables::{env_line, same_value, show};
-use super::{Item, Judge, Side, Verdict, api, difference, few};
+use super::{Item, Judge, Side, Verdict, api, difference, few, judged_keys};
 use worker_files::python::{COMPUTED, FROM, HEADER, NO_BODY, said_of_part};
 use xtask_core::output::cut;
 
@@ -12,24 +12,18 @@ impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
     pub fn requests(&mut self) {
         self.judge_area("route", |judge, route, id, old, new| match new {
-            Some(new) => judge.route_kept(id, old, new),
+            Some(new) => Some(judge.route_kept(id, old, new)),
             None if api::serves(route) && judge.still_reachable(route, old) => {
-                Item::new(id, Verdict::Kept, old, None)
-                    .why("The worker doesn't ask for it by itself any more; jobs can.")
+                let why = "The worker doesn't ask for it by itself any more; jobs can.";
+                Some(Item::new(id, Verdict::Kept, old, None).why(why))
             }
-            None => Item::missing(id, old)
-                .why("The new worker never asks the server for it.")
-                .help("Let jobs reach it again, or record why not."),
+            None => None,
         });
         self.judge_area("input", |judge, path, id, old, new| match new {
-            Some(new) => judge.input_kept(path, id, old, new),
-            None if old.has("set") => Item::missing(id, old)
-                .why("The old handler puts it into the job's input or takes it out; the new one does not.")
-                .help("Do that again, or record why not."),
-            None if judge.hands_on(path) => judge.handed_on(id, old),
-            None => Item::missing(id, old)
-                .why("The new handler doesn't look at it: jobs that use it are understood differently.")
-                .help("Handle it again, or record what jobs have to say instead."),
+            Some(new) => Some(judge.input_kept(path, id, old, new)),
+            None if old.has("set") => Some(Item::missing(id, old)
+                .why("The old handler puts it into the job's input or takes it out; the new one does not.")),
+            None => judge.hands_on(path).then(|| judge.handed_on(id, old)),
         });
         self.sdk_defaults();
         self.offers();
@@ -39,37 +33,27 @@ impl Judge<'_> {
         let mut item = if has_methods(new, old) {
             Item::new(id, Verdict::Kept, old, new)
         } else {
-            Self::kept_or_changed(id, old, new, Some(&["method"]))
+            Self::kept_or_changed(id, old, new, judged_keys("route"))
         };
         if !old.is_reached() {
             return item;
         }
         let mut wholes = lines(old, "body").filter(|part| part.starts_with('{'));
         let lost = wholes.find(|part| !self.sent.contains(*part));
-        let lost = lost.map(|lost| {
+        item.change(lost.map(|lost| {
             let lost = lost.trim_matches(['{', '}']);
             format!("All that jobs gave in `{lost}` was sent; now it is not.")
-        });
-        item.add_changes(
-            lost,
-            "Send the whole of it again, or record what jobs may give.",
-        );
+        }));
         let differ = |key: &str, is_same: fn(&str, &str) -> bool| {
             let (was, is) = (old.get(key)?, new.get(key));
             let differ = !is_same(was, is.unwrap_or_default());
             differ.then(|| format!("{}.", difference(key, Some(was), is)))
         };
-        let timeout = differ("timeout", |was, is| {
+        item.change(differ("timeout", |was, is| {
             was == COMPUTED || is == COMPUTED || same_value(was, is)
-        });
-        item.add_changes(
-            timeout,
-            "Let requests wait as long as before, or record why not.",
-        );
-        let server = differ("server", |was, is| is.is_empty() || was == is);
-        item.add_changes(server, "Ask the same server, or record why another one.");
-        let lost = lost_body(old, new, &self.set_in(new));
-        item.add_changes(lost, "Send it again, or record why not.");
+        }));
+        item.change(differ("server", |was, is| is.is_empty() || was == is));
+        item.change(lost_body(old, new, &self.set_in(new)));
         item
     }
 
@@ -86,9 +70,8 @@ impl Judge<'_> {
     fn input_kept(&self, path: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let is_new = |key: &str| !old.has(key) && new.has(key);
         if is_new("needed") {
-            return Item::new(id, Verdict::Changed, old, new)
-                .why("Jobs without it worked and fail now.")
-                .help("Give it a default.");
+            let changed = Item::new(id, Verdict::Changed, old, new);
+            return changed.why("Jobs without it worked and fail now.");
         }
         let limits = match (old.get("limits"), new.get("limits")) {
             (Some(was), Some(is))
@@ -109,46 +92,35 @@ impl Judge<'_> {
             }
             _ => None,
         };
-        // Older readers told less of what is used.
-        let is_idle = !self.old.is_older && !new.has("used") && !new.has("set");
+        let is_idle = !new.has("used") && !new.has("set");
         let is_lost = old.has("used") && is_idle && !self.sent.contains(&whole_of(path).0);
-        let idle =
-            is_lost.then(|| "The new handler takes it, and does nothing with it.".to_owned());
         let words = lost_words(old, new);
-        let words = words.map(|lost| format!("The new handler no longer knows {lost}."));
-        let mut item = Self::kept_or_changed(id, old, new, Some(&["default", "set"]));
-        item.add_changes(limits, "Take what was taken before, or record why not.");
-        item.add_changes(idle, "Use it again, or record why not.");
-        item.add_changes(
-            words,
-            "Handle it again, or record what jobs have to say instead.",
-        );
+        let mut item = Self::kept_or_changed(id, old, new, judged_keys("input"));
+        item.change(limits);
+        item.change(is_lost.then(|| "The new handler takes it, and does nothing with it.".into()));
+        item.change(words.map(|lost| format!("The new handler no longer knows {lost}.")));
         item
     }
 
     /// What the SDK does by itself: it takes one job at a time, and gives back what the handler
     /// returns.
     fn sdk_defaults(&mut self) {
-        for (id, why, help) in [
+        for (id, why) in [
             (
                 "serverless:concurrency_modifier",
-                "The old worker took one job at a time; the new one takes more.",
-                "Have it take one (this worker: MAX_CONCURRENCY=1), or record that more are right.",
+                "The old worker took one job at a time; the new one takes more (this worker takes one with MAX_CONCURRENCY=1).",
             ),
             (
                 "serverless:handler.yields",
                 "The old handler returned one result; the new one yields: what jobs get is a list.",
-                "Return it again, or record that those who send jobs take a list.",
             ),
         ] {
             let is_new = self.old.has("serverless:handler") && !self.old.has(id);
             if let Some(new) = self.new.get(id).filter(|_| is_new) {
-                let item = Item::new(id, Verdict::Changed, None, new)
-                    .why(why)
-                    .help(help);
-                let is_modifier = id.ends_with("modifier");
-                let by = is_modifier.then(|| self.jobs_at_a_time(id, "1", None, new));
-                let kept = by.flatten().filter(|item| !item.open);
+                let kept = self
+                    .jobs_at_a_time(id, "1", None, new)
+                    .filter(|item| !item.open);
+                let item = Item::new(id, Verdict::Changed, None, new).why(why);
                 self.push(kept.unwrap_or(item));
             }
         }
@@ -185,39 +157,28 @@ impl Judge<'_> {
 
     /// What results hold, which routes the worker serves itself, and which models it loads.
     fn offers(&mut self) {
-        const HELP: &str = "Bring it back, or record why not.";
-        for (area, missing) in [
-            (
-                "serverless",
-                "The new worker doesn't give it to runpod.serverless.start.",
-            ),
-            ("result", "The handler's result doesn't have it any more."),
-            ("serves", "The new worker doesn't serve this route."),
-        ] {
-            self.judge_area(area, |judge, name, id, old, new| match new {
+        self.judge_area("serverless", |judge, name, id, old, new| match new {
+            Some(new) => {
+                let was = old.get("value").filter(|_| name == "concurrency_modifier");
+                let by = was.and_then(|was| judge.jobs_at_a_time(id, was, old, new));
                 // What only the new function has takes nothing away.
-                Some(new) => {
-                    let keys = ["value", "numbers"];
-                    let keys = &keys[..if old.has("numbers") { 2 } else { 1 }];
-                    let was = old.get("value").filter(|_| name == "concurrency_modifier");
-                    let by = was.and_then(|was| judge.jobs_at_a_time(id, was, old, new));
-                    by.unwrap_or_else(|| Self::kept_or_changed(id, old, new, Some(keys)))
-                }
-                None if name.ends_with("()") => Item::missing(id, old)
-                    .why("The new worker doesn't call this function of RunPod's SDK.")
-                    .help(HELP),
-                None => Item::missing(id, old).why(missing).help(HELP),
-            });
-        }
+                let keys: &[&str] = &["value", "numbers"];
+                let keys = old.has("numbers").then_some(keys);
+                by.or_else(|| Some(Self::kept_or_changed(id, old, new, Some(keys?))))
+            }
+            None if name.ends_with("()") => Some(
+                Item::missing(id, old)
+                    .why("The new worker doesn't call this function of RunPod's SDK."),
+            ),
+            None => None,
+        });
+        self.judge_area("result", |_, _, _, _, _| None);
+        self.judge_area("serves", |_, _, _, _, _| None);
         self.judge_area("model", |_, name, id, old, new| {
             let Some(new) = new else {
                 // One whose name is worked out goes by what loads it.
-                let why = if old.has(name) {
-                    format!("The new worker loads no model by `{name}`.")
-                } else {
-                    "The new worker doesn't load this model.".to_owned()
-                };
-                return Item::missing(id, old).why(why).help(HELP);
+                let by = format!("The new worker loads no model by `{name}`.");
+                return old.has(name).then(|| Item::missing(id, old).why(by));
             };
             // What else loads it now may be given the same.
             let all = new.value.values().flat_map(|given| given.lines());
@@ -229,9 +190,8 @@ impl Judge<'_> {
             let lost: Vec<String> = lost.collect();
             let why = format!("It is loaded without {} now.", lost.join(", "));
             let mut item = Item::new(id, Verdict::Kept, old, new);
-            let help = "Load it as before, or record why not.";
-            item.add_changes((!lost.is_empty()).then_some(why), help);
-            item
+            item.change((!lost.is_empty()).then_some(why));
+            Some(item)
         });
     }
 
@@ -277,50 +237,39 @@ impl Judge<'_> {
     pub fn python(&mut self) {
         self.judge_area("python", |judge, name, id, old, new| {
             let Some(new) = new else {
-                let item = Item::missing(id, old)
-                    .closed()
-                    .why("The new worker's modules don't have it: code of your own that imports it breaks.");
                 // A method goes with its class.
-                let class = name.split_once('.').map(|(class, _)| format!("python:{class}"));
-                return match class.filter(|class| judge.new.get(class).is_none()) {
+                let class = name
+                    .split_once('.')
+                    .map(|(class, _)| format!("python:{class}"));
+                let item = Item::missing(id, old).closed();
+                return Some(match class.filter(|class| !judge.new.has(class)) {
                     Some(class) => item.part_of(class),
                     None => item,
-                };
+                });
             };
-            let differences = Self::differences(old, new, Some(&["kind", "signature", "module"]));
-            let item = Item::by_differences(id, old, new, &differences);
-            let mut item = item.closed().help("");
-            if let Some(why) = other_constants(old, new) {
-                item.change(why, "Give it back the value that it had, or record why not.");
-            }
-            item
+            let mut item = Self::kept_or_changed(id, old, new, judged_keys("python")).closed();
+            item.change(other_constants(old, new));
+            Some(item)
         });
     }
 
     /// A parameter of the job's body that the new worker gives to `SGLang` as it is.
     fn handed_on(&self, id: &str, old: &Fact) -> Item {
-        // Older records don't say what is used.
-        let is_said = !self.old.is_older;
         let name = id.rsplit(['.', ':']).next().unwrap_or_default();
         let changed = Item::new(id, Verdict::Changed, old, None);
-        let lost_default = old
-            .get("default")
-            .filter(|value| !api::is_default(name, value));
+        let default = old.get("default");
+        let default = default.filter(|value| !api::is_default(name, value));
         if let Some(lost) = lost_bounds(old) {
-            changed
-                .why(lost)
-                .help("Keep it there again, or record why not.")
-        } else if let Some(default) = lost_default {
-            changed
-                .why(format!(
-                    "Jobs without it got `{default}`; the new worker leaves it to SGLang."
-                ))
-                .help("Set the default again, or record that jobs give it or don't need it.")
-        } else if is_said && old.value.is_empty() {
-            // A key that is nothing but looked for decides what becomes of the job.
+            changed.why(lost)
+        } else if let Some(default) = default {
+            changed.why(format!(
+                "Jobs without it got `{default}`; the new worker leaves it to SGLang."
+            ))
+        } else if !self.old.is_older && old.value.is_empty() {
+            // A key that is nothing but looked for decides what becomes of the job. Older records
+            // don't say what is used.
             Item::missing(id, old)
                 .why("Jobs that have it were treated otherwise than those that don't; the new handler doesn't look.")
-                .help("Tell them apart again, or record what such jobs get.")
         } else {
             Item::new(id, Verdict::Kept, old, None)
                 .why("The new worker hands the whole body on to SGLang.")

@@ -7,6 +7,8 @@ use super::super::unread::UnreadFact;
 use super::{Item, Judge, Verdict};
 use worker_files::Hides;
 
+const LOOK: &str = "Look at what became of it, and record that; or let --execute try it.";
+
 impl Judge<'_> {
     pub fn unread(&mut self) {
         for gap in &self.old.unread {
@@ -19,7 +21,7 @@ impl Judge<'_> {
             } else {
                 Item::new(&gap.id, Verdict::Unread, &place, None)
                     .why(format!("{}: it may hide {}.", gap.unread.what, hides(gap)))
-                    .help("Look at what became of it, and record that; or let --execute try it.")
+                    .help(LOOK)
             };
             self.push(item);
         }
@@ -40,11 +42,10 @@ impl Judge<'_> {
             if item.verdict == Verdict::Missing && item.open {
                 let _ = write!(item.why, " Unless {place} reads it{others}.");
             } else if item.verdict == Verdict::Kept && *hides == Hides::Flags && is_decided(item) {
-                let why = format!(
+                item.change(format!(
                     "Whether it is still the same can't be told: {place} adds to the command line, and was not read{others}."
-                );
-                let help = "Look there, and record what holds; or let --execute try it.";
-                item.change(why, help);
+                ));
+                LOOK.clone_into(&mut item.help);
             }
         }
     }

@@ -10,23 +10,24 @@ use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
     pub fn environment(&mut self) {
-        for (name, old, new) in self.both_sides("env") {
+        let all = self.both_sides("env");
+        for (name, old, new) in &all {
             let id = format!("env:{name}");
-            let item = match (old, new) {
+            let item = match (*old, *new) {
                 (Some(old), Some(new)) => self.variable_kept(name, &id, old, new),
                 (Some(old), None) => self.variable_gone(name, &id, old),
                 (None, new) => self.variable_added(name, &id, new),
             };
             self.push(item);
         }
-        self.renamed_fallbacks();
-        for (name, old, new) in self.both_sides("env") {
-            if attribute(old, "used") == Some("yes")
-                && attribute(new, "used") == Some("no")
-                && let Some(item) = self.items.get_mut(&format!("env:{name}"))
+        for (name, old, new) in all {
+            let id = format!("env:{name}");
+            self.renamed_fallbacks(&id, old, new);
+            let used = [old, new].map(|fact| attribute(fact, "used"));
+            if used == [Some("yes"), Some("no")]
+                && let Some(item) = self.items.get_mut(&id)
             {
-                let why = "The new worker reads it, and does nothing with it.";
-                item.add_change(why.into(), "Use it again, or record why not.");
+                item.change("The new worker reads it, and does nothing with it.".to_owned());
             }
         }
     }
@@ -40,49 +41,34 @@ impl<'a> Judge<'a> {
                 .help("Give it a default, or record that every endpoint sets it.");
         }
         let added = Item::new(id, Verdict::Added, None, new);
-        match attribute(new, "flag").and_then(|flag| self.refused(flag)) {
-            Some(why) => added.open().why(why).help(DROP_FLAG),
-            None => added,
-        }
+        let flag = attribute(new, "flag");
+        let refused = flag.and_then(|flag| self.refused(flag, added.clone()));
+        refused.unwrap_or(added)
     }
 
     /// What is tried when a variable is unset may go by another name: that is the other's change.
-    fn renamed_fallbacks(&mut self) {
-        for (name, old, new) in self.both_sides("env") {
-            let [Some(was), Some(is)] = [old, new].map(|fact| attribute(fact, "fallbacks")) else {
-                continue;
-            };
-            let follow = |one| self.renamed.get(one).map_or(one, String::as_str);
-            let followed: Vec<&str> = was.split(' ').map(follow).collect();
-            let alone = format!("{}.", difference(TRIED, Some(was), Some(is)));
-            if let Some(owner) = was.split(' ').find(|one| self.renamed.contains_key(*one))
-                && followed.join(" ") == is
-                && let Some(item) = self.items.get_mut(&format!("env:{name}"))
-                && item.why == alone
-            {
-                item.part_of = Some(format!("env:{owner}"));
-                item.open = false;
-            }
+    fn renamed_fallbacks(&mut self, id: &str, old: Side, new: Side) {
+        let [Some(was), Some(is)] = [old, new].map(|fact| attribute(fact, "fallbacks")) else {
+            return;
+        };
+        let follow = |one| self.renamed.get(one).map_or(one, String::as_str);
+        let followed: Vec<&str> = was.split(' ').map(follow).collect();
+        let alone = format!("{}.", difference(TRIED, Some(was), Some(is)));
+        if let Some(owner) = was.split(' ').find(|one| self.renamed.contains_key(*one))
+            && followed.join(" ") == is
+            && let Some(item) = self.items.get_mut(id)
+            && item.why == alone
+        {
+            item.part_of = Some(format!("env:{owner}"));
+            item.open = false;
         }
-    }
-
-    /// Why the pinned `SGLang` would refuse a flag.
-    pub fn refused(&self, flag: &str) -> Option<String> {
-        (self.takes(flag) == Some(false)).then(|| {
-            let history = sglang::history(flag);
-            format!(
-                "It still passes {flag}, which {} doesn't take ({history}): the server ends with \
-                 exit code 2.",
-                self.sglang
-            )
-        })
     }
 
     fn variable_kept(&mut self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let (drove, drives) = (old.get("flag"), new.get("flag"));
-        if let Some(why) = drives.and_then(|flag| self.refused(flag)) {
-            let retired = Item::new(id, Verdict::Retired, old, new);
-            return retired.open().why(why).help(DROP_FLAG);
+        let retired = Item::new(id, Verdict::Retired, old, new);
+        if let Some(refused) = drives.and_then(|flag| self.refused(flag, retired)) {
+            return refused;
         }
         match (old.is_reached(), new.is_reached()) {
             (true, false) => {
@@ -90,8 +76,7 @@ impl<'a> Judge<'a> {
                 let gone = drove.map(|_| self.variable_gone(name, id, old));
                 let renamed = gone.filter(|item| item.verdict == Verdict::Renamed);
                 return renamed.unwrap_or_else(|| Item::new(id, Verdict::Missing, old, new)
-                    .why("Only code that nothing runs still reads it: endpoints that set it are ignored.")
-                    .help("Call that code again, or record what to set instead."));
+                    .why("Only code that nothing runs still reads it: endpoints that set it are ignored."));
             }
             (false, true) => {
                 let kept = Item::new(id, Verdict::Kept, old, new);
@@ -168,9 +153,7 @@ impl<'a> Judge<'a> {
         if differences.is_empty() {
             return Item::new(id, Verdict::Kept, old, new).why(notes.join(" "));
         }
-        Item::new(id, Verdict::Changed, old, new)
-            .why(format!("{}.", differences.join("; ")))
-            .help("Endpoints that leave it unset, or set it as before, behave differently: give it back what it had, or record why not.")
+        Item::by_differences(id, old, new, &differences)
     }
 
     /// What the new worker passes where a variable is not set, and only there.
@@ -224,31 +207,22 @@ impl<'a> Judge<'a> {
         let Some(own) = flag.and_then(|flag| self.own_default(flag)) else {
             // A table's default is decided where it can't be followed.
             let is_by_table = was.is_none() && image.is_none() && new.has("by");
-            return if is_by_table {
-                Ok(None)
-            } else {
-                Err(difference("default", was, is))
-            };
+            let differ = (!is_by_table).then(|| difference("default", was, is));
+            return differ.map_or(Ok(None), Err);
         };
-        let passed =
-            |value: Option<&str>| value.filter(|v| !v.is_empty()).unwrap_or(&own).to_owned();
-        if same_value(&passed(was), &passed(is)) {
+        let passed = [was, is].map(|value| value.filter(|v| !v.is_empty()).unwrap_or(&own));
+        if same_value(passed[0], passed[1]) {
             let note = format!("{} does the same by default: `{own}`.", self.sglang);
             return Ok(Some(note));
         }
-        // Another place than the one that passes it may have the default.
-        let used = if old.has("undefaulted") {
-            "used or passed"
-        } else {
-            "passed"
+        let side = |value: Option<&str>| match value {
+            Some(value) => format!("`{value}`"),
+            None => format!("SGLang's own default ({})", show(Some(&own))),
         };
-        let sglangs = show(Some(&own));
-        let side = |value: Option<&str>, verb: &str| match value {
-            Some(value) => format!("`{value}` {verb}"),
-            None => format!("nothing {verb} ({sglangs} is SGLang's own)"),
-        };
-        let (before, now) = (side(was, &format!("was {used}")), side(is, "is"));
-        Err(format!("with it unset, {before}, {now} now"))
+        let (was, is) = (side(was), side(is));
+        Err(format!(
+            "with it unset, {was} was passed, {is} is passed now"
+        ))
     }
 
     /// What the new image sets a variable to, unless the old one did the same.
@@ -259,23 +233,6 @@ impl<'a> Judge<'a> {
         let new = set(self.new.get(&id)?);
         let is_news = self.old.get(&id).map(set) != Some(new);
         (is_news && !new.contains('$')).then_some(new)
-    }
-
-    /// A switch with the one value that it passed, for a variable that is the flag's value.
-    fn with_value(&self, old: &Fact, new: &Fact) -> Fact {
-        let mut fact = old.clone();
-        if old.get("how") == Some("switch") && new.get("how") == Some("value") {
-            let flag = format!("flag:{}", old.get("flag").unwrap_or_default());
-            let value = self.old.attribute(&flag, "value");
-            let is_on = old.get("default").is_some_and(|text| is_on(old, text));
-            fact.value
-                .retain(|key, _| !matches!(key.as_str(), "default" | "how"));
-            let value = value
-                .filter(|_| is_on)
-                .map(|value| ("default".to_owned(), value.to_owned()));
-            fact.value.extend(value);
-        }
-        fact
     }
 
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
@@ -289,16 +246,14 @@ impl<'a> Judge<'a> {
         if !name.contains('*') && sglang::reads(name) && !is_argument {
             let kept = Item::new(id, Verdict::Kept, old, None);
             return match old.get("default") {
-                _ if self.new.attribute(&image, "set").is_some() => gone
-                    .why(format!("{ALWAYS_SET}."))
-                    .help("Let the script set it only where it is not set, or record why not."),
+                _ if self.new.attribute(&image, "set").is_some() => {
+                    gone.why(format!("{ALWAYS_SET}."))
+                }
                 None => kept.why("SGLang inherits it from the worker's environment."),
                 default if self.set_by_image(id) == default => kept.why("The new image sets it."),
-                Some(default) => gone
-                    .why(format!(
-                        "SGLang still inherits it, but its default `{default}` is gone."
-                    ))
-                    .help(format!("Set {name} in the image, or record why not.")),
+                Some(default) => gone.why(format!(
+                    "SGLang still inherits it, but its default `{default}` is gone."
+                )),
             };
         }
         let live = self.new.area("env").filter(|(_, fact)| fact.is_reached());
@@ -309,9 +264,7 @@ impl<'a> Judge<'a> {
                     .now(format!("env:{other}"))
                     .why(format!("The words of both are arguments of SGLang's command, but endpoints that set {name} are ignored: the new worker reads only {other}."))
                     .help(for_both(name, old, other, fact)),
-                _ => gone
-                    .why("The new worker doesn't read it: endpoints that set it are ignored.")
-                    .help(format!("Read {name} again, or record what to set instead.")),
+                _ => gone,
             };
         };
         let same_role = live
@@ -333,16 +286,13 @@ impl<'a> Judge<'a> {
             return Item::new(id, Verdict::Renamed, old, fact)
                 .now(format!("env:{other}"))
                 .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads only {other}."))
-                .help(for_both(name, &self.with_value(old, fact), other, fact));
+                .help(for_both(name, old, other, fact));
         }
         if let Some(item) = self.flag_retired(flag, id, old) {
             return item;
         }
         let still = self.support_note(flag);
         gone.why(format!("It drove {flag}{still}; nothing sets it now."))
-            .help(format!(
-                "Read {name} again and pass {flag}, or record why not."
-            ))
     }
 }
 
@@ -361,25 +311,12 @@ pub fn same_value(a: &str, b: &str) -> bool {
             .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
 }
 
-/// Whether a switch is on by default; the default of anything else is a value.
-pub fn is_on(fact: &Fact, default: &str) -> bool {
-    if fact.get("how") != Some("switch") {
-        return true;
-    }
-    let words = fact
-        .get("interpreted")
-        .or(fact.get("on"))
-        .unwrap_or_default();
-    let is_other = ["<", ">", "!", "not "]
-        .iter()
-        .any(|sign| words.contains(sign));
-    let mut words = words.split(|c: char| "[]|, ".contains(c));
-    !is_other && words.any(|word| word.eq_ignore_ascii_case(default))
-}
-
 /// What to do where another variable takes the place of one, and for the default of that.
 fn for_both(name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
-    let default = old.get("default").filter(|text| is_on(old, text));
+    // A switch passes another value than its own.
+    let default = old
+        .get("default")
+        .filter(|_| old.get("how") == fact.get("how"));
     let default = default.filter(|text| !text.is_empty() && fact.get("default") != Some(text));
     let line = default.and_then(|text| env_line(other, text));
     let set = line.map_or_else(String::new, |line| format!(" For its default: {line}."));
@@ -476,7 +413,6 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
 
 const ALWAYS_SET: &str = "the start script always sets it now: endpoints that set it are ignored";
 const TRIED: &str = "what is tried when it is unset";
-pub const DROP_FLAG: &str = "Don't pass it to this SGLang, or pin one that takes it.";
 
 #[cfg(test)]
 mod tests {

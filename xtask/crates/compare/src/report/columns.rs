@@ -12,6 +12,7 @@ use super::super::pairs::{FileText, Pair};
 use super::markup::{anchor, escaped};
 use xtask_core::tree::RepoPath;
 
+#[derive(Clone, Copy)]
 pub struct Line<'a> {
     pub file: &'a RepoPath,
     /// From 1.
@@ -20,8 +21,8 @@ pub struct Line<'a> {
     text: &'a str,
 }
 
-/// A row: for each side the index of its line; other sides' lines are the new one's origins.
-type Row = Vec<Option<usize>>;
+/// The line of each side, where it has one; other sides' lines are the new one's origins.
+type Row<'a> = Vec<Option<Line<'a>>>;
 
 /// What a row is, for folding.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,40 +35,35 @@ pub enum RowKind {
 
 /// The sides that have the file: old, upstream, new.
 pub struct Columns<'a> {
-    pub sides: Vec<(&'static str, Vec<Line<'a>>)>,
-    pub rows: Vec<Row>,
+    pub sides: Vec<&'static str>,
+    pub rows: Vec<Row<'a>>,
 }
 
 impl<'a> Columns<'a> {
     pub fn of(pair: &'a Pair) -> Self {
-        let mut sides: Vec<(&'static str, Vec<Line>)> = Vec::new();
-        for (side, texts) in [
+        let all = [
             ("old", &pair.old),
             ("upstream", &pair.upstream),
             ("new", &pair.new),
-        ] {
-            if !texts.is_empty() {
-                sides.push((side, lines(texts)));
-            }
-        }
-        let rows = match sides.split_last() {
-            Some(((_, last), others)) => rows(others, last),
-            None => Vec::new(),
-        };
+        ];
+        let there = all.into_iter().filter(|(_, texts)| !texts.is_empty());
+        let there = there.map(|(side, texts)| (side, lines(texts)));
+        let (sides, texts): (Vec<_>, Vec<_>) = there.unzip();
+        let rows = texts.split_last();
+        let rows = rows.map_or_else(Vec::new, |(last, others)| rows_of(others, last));
         Self { sides, rows }
     }
 
+    pub fn lines(&self, side: usize) -> impl Iterator<Item = &Line<'a>> {
+        self.rows.iter().filter_map(move |row| row[side].as_ref())
+    }
+
     /// The names of a side's files.
-    pub fn names(&self, side: &str) -> String {
-        let mut names: Vec<String> = Vec::new();
-        let sides = self.sides.iter().filter(|(name, _)| *name == side);
-        for line in sides.flat_map(|(_, lines)| lines) {
-            let name = escaped(&line.file.to_string());
-            if names.last() != Some(&name) {
-                names.push(name);
-            }
-        }
-        names.join(", ")
+    pub fn names(&self, side: usize) -> String {
+        let mut files: Vec<&RepoPath> = self.lines(side).map(|line| line.file).collect();
+        files.dedup();
+        let names = files.iter().map(|file| escaped(&file.to_string()));
+        names.collect::<Vec<_>>().join(", ")
     }
 
     pub fn is_same(&self) -> bool {
@@ -76,88 +72,55 @@ impl<'a> Columns<'a> {
 
     pub fn kind(&self, row: usize) -> RowKind {
         let row = &self.rows[row];
-        let cells = row.iter().enumerate();
-        let texts: Vec<&str> = cells
-            .filter_map(|(side, cell)| Some(self.line(side, (*cell)?).text))
-            .collect();
-        let is_everywhere = texts.len() == self.sides.len();
-        if is_everywhere && texts.len() > 1 && texts.iter().all(|text| *text == texts[0]) {
-            return RowKind::Same;
-        }
-        match row.iter().position(Option::is_some) {
-            Some(side) if texts.len() == 1 => RowKind::Alone(side),
+        let texts: Vec<&str> = row.iter().flatten().map(|line| line.text).collect();
+        match texts.as_slice() {
+            [_] => RowKind::Alone(row.iter().position(Option::is_some).unwrap_or_default()),
+            [first, rest @ ..] if texts.len() == row.len() && rest.iter().all(|it| it == first) => {
+                RowKind::Same
+            }
             _ => RowKind::Mixed,
         }
-    }
-
-    /// "12 lines gone, 30 new", or whose file it is alone.
-    pub fn counts(&self) -> String {
-        let last = self.sides.len() - 1;
-        if last == 0 {
-            return format!("only {}", self.sides[0].0);
-        }
-        let differs = |side: usize, other: usize| {
-            let text = |row: &Row, side: usize| Some(self.line(side, row[side]?).text);
-            let is_there = |row: &&Row| row[side].is_some();
-            let rows = self.rows.iter().filter(is_there);
-            rows.filter(|row| text(row, side) != text(row, other))
-                .count()
-        };
-        format!("−{} +{}", differs(0, last), differs(last, 0))
-    }
-
-    fn line(&self, side: usize, cell: usize) -> &Line<'a> {
-        &self.sides[side].1[cell]
     }
 
     /// Writes rows of the table.
     pub fn write(&self, out: &mut String, rows: Range<usize>, linked: &HashSet<String>) {
         let last = self.sides.len() - 1;
-        let has_parts = self.sides[last].1.first().map(|line| line.file)
-            != self.sides[last].1.last().map(|line| line.file);
+        let has_parts = self.names(last).contains(", ");
         for row in &self.rows[rows] {
-            if let Some(line) = row[last]
-                .map(|cell| self.line(last, cell))
-                .filter(|line| has_parts && line.number == 1)
-            {
+            if let Some(line) = row[last].filter(|line| has_parts && line.number == 1) {
+                let (width, name) = (last + 1, escaped(&line.file.to_string()));
                 let _ = writeln!(
                     out,
-                    "<tr class=\"file\"><td colspan=\"{}\">{}</td></tr>",
-                    last + 1,
-                    escaped(&line.file.to_string())
+                    "<tr class=\"file\"><td colspan=\"{width}\">{name}</td></tr>"
                 );
             }
-            out.push_str("<tr>");
-            let new = row[last].map(|cell| self.line(last, cell).text);
-            let equals = |side: usize| row[side].map(|cell| self.line(side, cell).text) == new;
-            let others = 0..last;
-            let is_changed = last == 0 || !equals(0);
-            let is_own = others
-                .clone()
-                .any(|side| self.sides[side].0 == "upstream" && !equals(side));
+            let texts: Vec<Option<&str>> = row.iter().map(|cell| Some((*cell)?.text)).collect();
+            let new = texts[last];
+            let is_own = (0..last).any(|side| self.sides[side] == "upstream" && texts[side] != new);
             // The words that the new line does not have from the first other side that differs.
-            let differing = others
-                .filter(|side| row[*side].is_some() && !equals(*side))
-                .min();
+            let before = texts[..last]
+                .iter()
+                .flatten()
+                .find(|text| Some(**text) != new);
+            out.push_str("<tr>");
             for (side, cell) in row.iter().enumerate() {
-                let name = self.sides[side].0;
-                let Some(line) = cell.map(|cell| self.line(side, cell)) else {
+                let name = self.sides[side];
+                let Some(line) = cell else {
                     let _ = write!(out, "<td class=\"{} x\"></td>", &name[..1]);
                     continue;
                 };
-                let before = differing.and_then(|side| Some(self.line(side, row[side]?).text));
                 let html = match (new, before) {
                     (Some(new), Some(before)) if side == last => words(before, new).1,
-                    (Some(new), _) if !equals(side) => words(line.text, new).0,
+                    (Some(new), _) if texts[side] != Some(new) => words(line.text, new).0,
                     _ => whole(line.text),
                 };
-                let differs = if side == last {
-                    is_changed
-                } else {
-                    !equals(side)
+                let is_changed = match side {
+                    _ if side < last => texts[side] != new,
+                    0 => true,
+                    _ => texts[0] != new,
                 };
                 let own = if side == last && is_own { " own" } else { "" };
-                let class = format!("{}{own}", if differs { "c" } else { "e" });
+                let class = format!("{}{own}", if is_changed { "c" } else { "e" });
                 *out += &td(name, &class, line, &html, linked);
             }
             out.push_str("</tr>\n");
@@ -166,22 +129,18 @@ impl<'a> Columns<'a> {
 }
 
 fn td(side: &str, class: &str, line: &Line, html: &str, linked: &HashSet<String>) -> String {
-    let letter = &side[..1];
     let anchor = anchor(side, line.file, line.number);
-    let id = if linked.contains(&anchor) {
-        format!(" id=\"{anchor}\"")
-    } else {
-        String::new()
-    };
+    let id = linked
+        .get(&anchor)
+        .map(|anchor| format!(" id=\"{anchor}\""));
+    let id = id.unwrap_or_default();
     let end = if line.text.ends_with('\n') {
         ""
     } else {
         " <small>no newline at the end</small>"
     };
-    format!(
-        "<td class=\"{letter} {class}\" data-n=\"{}\"{id}>{html}{end}</td>",
-        line.number
-    )
+    let (letter, number) = (&side[..1], line.number);
+    format!("<td class=\"{letter} {class}\" data-n=\"{number}\"{id}>{html}{end}</td>")
 }
 
 fn lines(texts: &[FileText]) -> Vec<Line<'_>> {
@@ -194,41 +153,42 @@ fn lines(texts: &[FileText]) -> Vec<Line<'_>> {
 }
 
 /// The rows of several sides beside the last one.
-fn rows(others: &[(&'static str, Vec<Line>)], last: &[Line]) -> Vec<Row> {
-    let origins: Vec<Vec<Option<usize>>> = others
-        .iter()
-        .map(|(_, lines)| origins(lines, last))
-        .collect();
+fn rows_of<'a>(others: &[Vec<Line<'a>>], last: &[Line<'a>]) -> Vec<Row<'a>> {
+    let origins: Vec<Vec<Option<usize>>> =
+        others.iter().map(|lines| origins(lines, last)).collect();
     let mut next = vec![0; others.len()];
     let mut rows = Vec::new();
     for at in 0..=last.len() {
         // Lines that come before the origin of this one, or after all.
-        let until = |side: usize| match origins[side].get(at) {
-            Some(origin) => origin.unwrap_or(0),
-            None => others[side].1.len(),
-        };
-        while (0..others.len()).any(|side| next[side] < until(side)) {
-            let mut row: Row = Vec::new();
-            for (side, next) in next.iter_mut().enumerate() {
-                row.push((*next < until(side)).then_some(*next));
-                *next += usize::from(*next < until(side));
+        loop {
+            let due = others.iter().zip(&origins).zip(&mut next);
+            let row = due.map(|((lines, origins), next)| {
+                let until = origins
+                    .get(at)
+                    .map_or(lines.len(), |origin| origin.unwrap_or(0));
+                (*next < until).then(|| take(lines, next))
+            });
+            let row: Row = row.chain([None]).collect();
+            if row.iter().all(Option::is_none) {
+                break;
             }
-            row.push(None);
             rows.push(row);
         }
-        if at == last.len() {
-            break;
+        if let Some(line) = last.get(at) {
+            let due = others.iter().zip(&origins).zip(&mut next);
+            let row = due.map(|((lines, origins), next)| {
+                *next = origins[at]?;
+                Some(take(lines, next))
+            });
+            rows.push(row.chain([Some(*line)]).collect());
         }
-        let mut row: Row = Vec::new();
-        for (side, next) in next.iter_mut().enumerate() {
-            let origin = origins[side][at];
-            *next = origin.map_or(*next, |line| line + 1);
-            row.push(origin);
-        }
-        row.push(Some(at));
-        rows.push(row);
     }
     rows
+}
+
+fn take<'a>(lines: &[Line<'a>], next: &mut usize) -> Line<'a> {
+    *next += 1;
+    lines[*next - 1]
 }
 
 /// For each new line the line that it came from: the same one, or the most similar one of those
@@ -337,10 +297,9 @@ mod tests {
         };
         let columns = Columns::of(&pair);
         let row = |row: &Row| {
-            let cells = row.iter().enumerate().map(|(side, cell)| match cell {
-                Some(cell) => columns.line(side, *cell).text.trim_end(),
-                None => "-",
-            });
+            let cells = row
+                .iter()
+                .map(|cell| cell.map_or("-", |line| line.text.trim_end()));
             cells.collect::<Vec<_>>().join(" | ")
         };
         columns.rows.iter().map(row).collect()

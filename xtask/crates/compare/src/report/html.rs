@@ -28,7 +28,7 @@ impl Report {
             linked: self.linked(&columns),
         };
         let mut out = String::new();
-        let title = format!("{} → {}", escaped(&self.old), escaped(&self.new));
+        let title = escaped(&self.title());
         let _ = write!(
             out,
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
@@ -53,11 +53,12 @@ impl Report {
                 wanted.extend(places.map(|place| anchor(side, &place.file, place.line)));
             }
         }
-        let sides = columns.iter().flat_map(|columns| &columns.sides);
-        let shown = sides.flat_map(|(side, lines)| {
-            lines
-                .iter()
-                .map(|line| anchor(side, line.file, line.number))
+        let shown = columns.iter().flat_map(|columns| {
+            let sides = columns.sides.iter().enumerate();
+            sides.flat_map(|(at, side)| {
+                let lines = columns.lines(at);
+                lines.map(|line| anchor(side, line.file, line.number))
+            })
         });
         shown.filter(|anchor| wanted.contains(anchor)).collect()
     }
@@ -100,8 +101,7 @@ impl Page<'_> {
 
     /// What is open, the most harmful first.
     fn entries(&self, out: &mut String) {
-        let entries = self.report.by_cause();
-        let of = |id: &str| self.report.items.iter().find(|item| item.id == id);
+        let entries = &self.report.entries;
         if let Some(first) = entries.first() {
             let _ = writeln!(
                 out,
@@ -112,10 +112,11 @@ impl Page<'_> {
                 ))
             );
         }
-        for entry in &entries {
-            let members: Vec<&Item> = entry.members[1..].iter().filter_map(|id| of(id)).collect();
-            if let Some(item) = of(&entry.id) {
-                self.item(out, item, &members, entry.origin);
+        for entry in entries {
+            let members = entry.members.iter();
+            let members: Vec<&Item> = members.filter_map(|id| self.report.item_of(id)).collect();
+            if let [item, members @ ..] = members.as_slice() {
+                self.item(out, item, members, entry.origin);
             }
         }
     }
@@ -250,7 +251,7 @@ impl Page<'_> {
         if !same.is_empty() {
             let names: Vec<String> = same
                 .iter()
-                .map(|columns| format!("<code>{}</code>", columns.names("new")))
+                .map(|columns| format!("<code>{}</code>", columns.names(columns.sides.len() - 1)))
                 .collect();
             let _ = writeln!(
                 out,
@@ -264,17 +265,16 @@ impl Page<'_> {
     /// A file pair, with what is the same and what stands alone at length folded.
     fn columns(&self, out: &mut String, columns: &Columns) {
         const OPEN: &str = "<table class=\"side\">";
-        let sides = columns.sides.iter();
-        let names: Vec<String> = sides.map(|(side, _)| columns.names(side)).collect();
+        let sides = 0..columns.sides.len();
+        let names: Vec<String> = sides.map(|side| columns.names(side)).collect();
         let mut title = names.clone();
         title.dedup();
         let _ = writeln!(
             out,
-            "<details class=\"pair\" open><summary><h3>{}</h3> <small>{}</small></summary>\n{OPEN}<thead><tr>",
-            title.join(" → "),
-            columns.counts()
+            "<details class=\"pair\" open><summary><h3>{}</h3></summary>\n{OPEN}<thead><tr>",
+            title.join(" → ")
         );
-        for ((side, _), names) in columns.sides.iter().zip(&names) {
+        for (side, names) in columns.sides.iter().zip(&names) {
             let _ = write!(out, "<th class=\"{}\">{side}: {names}</th>", &side[..1]);
         }
         out.push_str("</tr></thead>\n");
@@ -300,7 +300,7 @@ impl Page<'_> {
             columns.write(out, from..begin, &self.linked);
             if begin < end {
                 let what = match kind {
-                    RowKind::Alone(side) => format!("only {}", columns.sides[side].0),
+                    RowKind::Alone(side) => format!("only {}", columns.sides[side]),
                     _ => "unchanged".to_owned(),
                 };
                 let _ = writeln!(

@@ -30,7 +30,7 @@ impl Report {
                 "reason": item.reason,
             });
             if let Some(upstream) = &self.upstream {
-                fact["upstream"] = value(upstream.get(&item.id));
+                fact["upstream"] = value(upstream.facts.get(&item.id));
             }
             fact
         };
@@ -39,15 +39,15 @@ impl Report {
         let unread: Vec<Value> = self.gaps().map(gap).collect();
         let root = json!({
             "version": 1,
-            "old": self.old,
-            "new": self.new,
+            "old": self.old.name,
+            "new": self.new.tree.describe(),
             "summary": summary,
-            "entries": self.by_cause(),
+            "entries": self.entries,
             "facts": facts,
             "executed": self.executed,
             "unread": unread,
             "stale": self.stale,
-            "base": self.base.as_ref().map(|base| &base.commit),
+            "base": self.old.base.as_ref().map(|base| &base.commit),
             "offered": self.offered,
             "notes": self.notes,
         });

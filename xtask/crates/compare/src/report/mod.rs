@@ -8,32 +8,32 @@ mod text;
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::accepted::Reason;
-use super::entries::{self, Entry};
+use super::Worker;
+use super::accepted::{Accepted, Reason};
+use super::entries::Entry;
 use super::execute::Summary;
-use super::facts::{AREAS, Fact, Facts};
+use super::facts::{AREAS, Fact};
 use super::judge::{Item, Verdict};
-use super::own_changes::OwnChanges;
-use super::unread::UnreadFact;
+use super::old::Old;
 use worker_files::{Place, Unread};
 use xtask_core::commands::Commands;
 
 pub struct Report {
-    pub old: String,
-    pub new: String,
+    pub old: Old,
+    pub new: Worker,
+    /// A third worker to show beside them.
+    pub upstream: Option<Worker>,
     pub items: Vec<Item>,
+    /// What is open, gathered by what made it so, the most harmful first.
+    pub entries: Vec<Entry>,
     /// Reasons on record that match nothing any more.
     pub stale: Vec<Reason>,
-    /// What the old worker started from, where it is a fork and that is known.
-    pub base: Option<OwnChanges>,
+    /// The reasons on record, where some of them held no values, bound to those.
+    pub bound: Option<Accepted>,
     /// Upstream's reasons for what is open, by id.
     pub offered: BTreeMap<String, String>,
     /// What to know of where the facts and the reasons come from.
     pub notes: Vec<String>,
-    /// What could not be read, by side.
-    pub unread: [(&'static str, Vec<UnreadFact>); 2],
-    /// A third worker to show beside them.
-    pub upstream: Option<Facts>,
     /// What running both workers came to.
     pub executed: Option<Summary>,
     pub all: bool,
@@ -59,9 +59,12 @@ impl Report {
         items.filter(|item| item.verdict == verdict).count()
     }
 
-    /// What is open, gathered by what made it so, the most harmful first.
-    fn by_cause(&self) -> Vec<Entry> {
-        entries::of(&self.items, self.base.as_ref())
+    fn title(&self) -> String {
+        format!("{} → {}", self.old.name, self.new.tree.describe())
+    }
+
+    fn item_of(&self, id: &str) -> Option<&Item> {
+        self.items.iter().find(|item| item.id == id)
     }
 
     fn sentence(&self) -> String {
@@ -74,7 +77,7 @@ impl Report {
             1 => ", and 1 reason on record is stale".to_owned(),
             n => format!(", and {n} reasons on record are stale"),
         };
-        let entries = match self.by_cause().len() {
+        let entries = match self.entries.len() {
             n if n == open => String::new(),
             1 => " in one entry".to_owned(),
             n => format!(" in {n} entries"),
@@ -120,7 +123,7 @@ impl Report {
     /// What each worker has of a fact: the old one, an upstream that is known, the new one.
     fn sides<'a>(&'a self, item: &'a Item) -> Vec<(&'static str, Option<&'a Fact>)> {
         let upstream = self.upstream.as_ref();
-        let upstream = upstream.map(|facts| ("upstream", facts.get(&item.id)));
+        let upstream = upstream.map(|worker| ("upstream", worker.facts.get(&item.id)));
         let old = std::iter::once(("old", item.old.as_ref())).chain(upstream);
         old.chain([("new", item.new.as_ref())]).collect()
     }
@@ -134,8 +137,8 @@ impl Report {
 
     /// What could not be read, each with its side.
     fn gaps(&self) -> impl Iterator<Item = (&'static str, &Unread)> {
-        let sides = self.unread.iter();
-        sides.flat_map(|(side, gaps)| gaps.iter().map(move |gap| (*side, &gap.unread)))
+        let sides = [("old", &self.old.facts), ("new", &self.new.facts)].into_iter();
+        sides.flat_map(|(side, facts)| facts.unread.iter().map(move |gap| (side, &gap.unread)))
     }
 }
 

@@ -68,7 +68,7 @@ fn in_line(fact: &Fact, width: usize) -> (String, String) {
 impl Report {
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let _ = writeln!(out, "{BOLD}{} → {}{BOLD:#}\n", self.old, self.new);
+        let _ = writeln!(out, "{BOLD}{}{BOLD:#}\n", self.title());
         out += &self.summary();
         self.entries(&mut out);
         self.instead(&mut out);
@@ -124,12 +124,13 @@ impl Report {
         // So that about a hundred lines hold all.
         const LAST_LINE: usize = 72;
         const BREAKS: [&str; 3] = ["env", "input", "route"];
-        let of = |id: &str| self.items.iter().find(|item| item.id == id);
-        let entries = self.by_cause();
+        let entries = self.entries.iter();
         let mut origin = None;
         let mut is_list = false;
-        for entry in entries.iter().filter(|entry| !self.is_offered(entry)) {
-            let Some(item) = of(&entry.id) else { continue };
+        for entry in entries.filter(|entry| !self.is_offered(entry)) {
+            let Some(item) = self.item_of(&entry.id) else {
+                continue;
+            };
             if origin != entry.origin {
                 origin = entry.origin;
                 is_list = false;
@@ -159,7 +160,7 @@ impl Report {
         if origin != Some(FORK) {
             return "Upstream's decisions".to_owned();
         }
-        let base = self.base.as_ref().map_or("", |base| &base.commit);
+        let base = self.old.base.as_ref().map_or("", |base| &base.commit);
         format!(
             "This fork's own changes since {}",
             base.get(..10).unwrap_or(base)
@@ -168,7 +169,7 @@ impl Report {
 
     /// Whether upstream has a reason for all that is open in an entry.
     fn is_offered(&self, entry: &Entry) -> bool {
-        let open = |id: &String| self.items.iter().any(|item| item.open && item.id == *id);
+        let open = |id: &String| self.item_of(id).is_some_and(|item| item.open);
         let mut open = entry.members.iter().filter(|id| open(id)).peekable();
         open.peek().is_some() && open.all(|id| self.offered.contains_key(id))
     }
@@ -265,7 +266,7 @@ impl Report {
             Verdict::Missing
         });
         let _ = writeln!(out, "\n{style}{}{style:#}", self.sentence());
-        if let Some(Entry { id, .. }) = self.by_cause().first() {
+        if let Some(Entry { id, .. }) = self.entries.first() {
             let _ = writeln!(out, "Fix them, or record why one is intended:");
             let _ = writeln!(out, "  {} --accept {id} --reason \"…\"", self.command);
         } else if let Some(cleanup) = self.cleanup.as_ref().filter(|_| is_clean) {

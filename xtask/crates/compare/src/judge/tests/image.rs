@@ -93,29 +93,3 @@ fn a_package_that_only_a_script_installs_now_which_nothing_runs_is_missing() {
     let items = compared(&index(" --index-url https://i"), &index(""));
     expect(&items, "pip:torch", Verdict::Changed, true);
 }
-
-#[test]
-fn a_step_with_other_arguments_is_told_with_them() {
-    let worker = |step: &str| {
-        let dockerfile = format!("FROM python:3.11\n{step}CMD [\"python3\", \"/handler.py\"]\n");
-        Memory::new().with("Dockerfile", dockerfile)
-    };
-    let old = worker("RUN git clone -b v1 https://host/owner/name /name\n");
-    let why = |new: &str| {
-        let items = compared(&old, &worker(new));
-        of(&items, "step:git clone -b v1 https://host/owner/name /name")
-            .why
-            .clone()
-    };
-    assert_eq!(
-        why("RUN git clone -b v2 https://host/owner/name /name\n"),
-        "It was `git clone -b v1 https://host/owner/name /name`, is `git clone -b v2 \
-         https://host/owner/name /name`."
-    );
-    for other in ["", "RUN git clone https://host/another /other\n"] {
-        assert!(
-            why(other).starts_with("The new image does it nowhere: "),
-            "{other}"
-        );
-    }
-}
