@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::document::Which;
-use crate::finding::Finding;
 use crate::lint::{LintReport, alone, lint};
 use xtask_core::outcome::UsageError;
 use xtask_core::tree::{Directory, Entries, Memory, RepoPath, Tree};
@@ -22,8 +21,6 @@ pub struct LintTarget {
     pub prefix: String,
     /// Report the findings of this file only.
     only: Option<RepoPath>,
-    /// The kind of that file, where it is linted without its repository.
-    alone: Option<Which>,
     /// The fixed files.
     pub fixed: BTreeMap<RepoPath, Vec<u8>>,
 }
@@ -99,7 +96,8 @@ fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
         let words = format!("{shown} has no .runpod/hub.json: there is nothing to lint");
         return Err(UsageError(words).into());
     }
-    LintTarget::below(root, prefix, None)
+    let tree = Box::new(Directory::open_work_tree(root)?);
+    Ok(LintTarget::new(tree, root.to_owned(), prefix, None))
 }
 
 /// A file of a repository if it has the Hub's name, or else a file alone.
@@ -114,18 +112,13 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
         let inner = path.strip_prefix(&root).unwrap_or(path);
         let inner: PathBuf = inner.components().collect();
         let inner = RepoPath::new(inner.as_os_str().as_encoded_bytes());
-        return LintTarget::below(&root, prefix(&root_of(shown)), Some(inner));
+        let mut target = folder(&root, prefix(&root_of(shown)))?;
+        target.only = Some(inner);
+        return Ok(target);
     }
-    let bytes = fs_err::read(path)?;
-    let is_tests = name.starts_with("tests");
-    Ok(LintTarget {
-        tree: Box::new(Memory::new().with(name, bytes)),
-        root: parent(path),
-        prefix: prefix(&parent(shown)),
-        only: Some(name.into()),
-        alone: Some(if is_tests { Which::Tests } else { Which::Hub }),
-        fixed: BTreeMap::new(),
-    })
+    let tree = Box::new(Memory::new().with(name, fs_err::read(path)?));
+    let (root, prefix) = (parent(path), prefix(&parent(shown)));
+    Ok(LintTarget::new(tree, root, prefix, Some(name.into())))
 }
 
 /// The repository that one of the Hub's files belongs to.
@@ -138,29 +131,31 @@ fn root_of(path: &Path) -> PathBuf {
 }
 
 impl LintTarget {
-    /// A repository, or one file of it.
-    fn below(root: &Path, prefix: String, only: Option<RepoPath>) -> Result<Self> {
-        Ok(Self {
-            tree: Box::new(Directory::open_work_tree(root)?),
-            root: root.to_owned(),
+    fn new(tree: Box<dyn Tree>, root: PathBuf, prefix: String, only: Option<RepoPath>) -> Self {
+        Self {
+            tree,
+            root,
             prefix,
             only,
-            alone: None,
             fixed: BTreeMap::new(),
-        })
+        }
     }
 
     /// Lints the tree with its fixes; paths are relative to the tree.
     pub fn lint(&self) -> Result<LintReport> {
-        if let (Some(which), Some(path)) = (self.alone, &self.only) {
-            return Ok(alone(path, which, &self.read(path)?));
+        let Some(only) = &self.only else {
+            return lint(self, true);
+        };
+        if !HUB_FILES.iter().any(|file| only == *file) {
+            let is_tests = only.as_bytes().starts_with(b"tests");
+            let which = if is_tests { Which::Tests } else { Which::Hub };
+            return Ok(alone(only, which, &self.read(only)?));
         }
-        let mut report = lint(self, self.only.is_none())?;
-        if let Some(only) = &self.only {
-            let is_of_it = |finding: &Finding| finding.place.path == *only;
-            report.findings.retain(is_of_it);
-            report.files = 1;
-        }
+        let mut report = lint(self, false)?;
+        report
+            .findings
+            .retain(|finding| finding.place.path == *only);
+        report.files = 1;
         Ok(report)
     }
 

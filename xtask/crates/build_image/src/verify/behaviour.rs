@@ -201,13 +201,13 @@ pub fn check(
     image: &InspectedImage,
     name: &str,
     plan: &TestPlan,
-    done: &mut dyn FnMut(Check),
+    done: &mut dyn FnMut(Check) -> Result<()>,
 ) -> Result<()> {
     let server = match server(session, image, name)? {
         Ok(server) => server,
         Err(why) => {
             for check in [START, ANSWERS, STOP, LEFTOVERS] {
-                done(Check::skipped(check, &why));
+                done(Check::skipped(check, &why))?;
             }
             return Ok(());
         }
@@ -226,19 +226,18 @@ pub fn check(
     };
     let start = worker.check_start()?;
     let has_started = start.verdict == CheckStatus::Passed;
-    done(start);
+    done(start)?;
     if has_started {
-        done(worker.check_answers()?);
-        done(worker.check_stop()?);
+        done(worker.check_answers()?)?;
+        done(worker.check_stop()?)?;
     } else {
         for check in [ANSWERS, STOP] {
-            done(Check::skipped(check, "the worker did not start"));
+            done(Check::skipped(check, "the worker did not start"))?;
         }
     }
     let state = worker.container.state()?;
     drop(worker);
-    done(leftovers(&state, &session.left()?));
-    Ok(())
+    done(leftovers(&state, &session.left()?))
 }
 
 /// The worker's container, as RunPod would create it.
