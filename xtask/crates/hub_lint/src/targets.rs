@@ -1,6 +1,5 @@
 //! What to lint: repositories, or single files.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -9,20 +8,15 @@ use anyhow::{Context, Result};
 use crate::document::Which;
 use crate::lint::{LintReport, alone, lint};
 use xtask_core::outcome::UsageError;
-use xtask_core::tree::{Directory, Entries, Memory, RepoPath, Tree};
+use xtask_core::tree::{Directory, RepoPath};
 
-/// A tree to lint, with the fixes that were made so far.
+/// A repository to lint, or a file.
 pub struct LintTarget {
-    /// The files before any fix.
-    pub tree: Box<dyn Tree>,
-    /// Their folder.
     root: PathBuf,
     /// The folder in front of the paths of findings.
     pub prefix: String,
     /// Report the findings of this file only.
     only: Option<RepoPath>,
-    /// The fixed files.
-    pub fixed: BTreeMap<RepoPath, Vec<u8>>,
 }
 
 pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>> {
@@ -96,8 +90,11 @@ fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
         let words = format!("{shown} has no .runpod/hub.json: there is nothing to lint");
         return Err(UsageError(words).into());
     }
-    let tree = Box::new(Directory::open_work_tree(root)?);
-    Ok(LintTarget::new(tree, root.to_owned(), prefix, None))
+    Ok(LintTarget {
+        root: root.to_owned(),
+        prefix,
+        only: None,
+    })
 }
 
 /// A file of a repository if it has the Hub's name, or else a file alone.
@@ -116,9 +113,11 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
         target.only = Some(inner);
         return Ok(target);
     }
-    let tree = Box::new(Memory::new().with(name, fs_err::read(path)?));
-    let (root, prefix) = (parent(path), prefix(&parent(shown)));
-    Ok(LintTarget::new(tree, root, prefix, Some(name.into())))
+    Ok(LintTarget {
+        root: parent(path),
+        prefix: prefix(&parent(shown)),
+        only: Some(name.into()),
+    })
 }
 
 /// The repository that one of the Hub's files belongs to.
@@ -131,30 +130,25 @@ fn root_of(path: &Path) -> PathBuf {
 }
 
 impl LintTarget {
-    fn new(tree: Box<dyn Tree>, root: PathBuf, prefix: String, only: Option<RepoPath>) -> Self {
-        Self {
-            tree,
-            root,
-            prefix,
-            only,
-            fixed: BTreeMap::new(),
-        }
+    /// Where a file lies that findings name.
+    pub fn file(&self, path: &RepoPath) -> PathBuf {
+        path.below(&self.root)
     }
 
-    /// Lints the tree with its fixes; paths are relative to the tree.
+    /// Lints the files as they are now; paths are relative to the root.
     pub fn lint(&self) -> Result<LintReport> {
+        let tree = || Directory::open_work_tree(&self.root);
         let Some(only) = &self.only else {
-            return lint(self, true);
+            return lint(&tree()?, true);
         };
         if !HUB_FILES.iter().any(|file| only == *file) {
             let is_tests = only.as_bytes().starts_with(b"tests");
             let which = if is_tests { Which::Tests } else { Which::Hub };
-            return Ok(alone(only, which, &self.read(only)?));
+            return Ok(alone(only, which, &fs_err::read(self.file(only))?));
         }
-        let mut report = lint(self, false)?;
-        report
-            .findings
-            .retain(|finding| finding.place.path == *only);
+        let mut report = lint(&tree()?, false)?;
+        let findings = &mut report.findings;
+        findings.retain(|finding| finding.place.path == *only);
         report.files = 1;
         Ok(report)
     }
@@ -166,30 +160,5 @@ impl LintTarget {
         if let Some(inner) = top.and_then(|top| root.strip_prefix(top).ok()) {
             self.prefix = inner.to_string_lossy().into_owned();
         }
-    }
-
-    /// Writes the fixed files.
-    pub fn write(&self) -> Result<()> {
-        for (path, new) in &self.fixed {
-            fs_err::write(path.below(&self.root), new)?;
-        }
-        Ok(())
-    }
-}
-
-impl Tree for LintTarget {
-    fn entries(&self) -> &Entries {
-        self.tree.entries()
-    }
-
-    fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        match self.fixed.get(path) {
-            Some(bytes) => Ok(bytes.clone()),
-            None => self.tree.read(path),
-        }
-    }
-
-    fn describe(&self) -> String {
-        self.tree.describe()
     }
 }
