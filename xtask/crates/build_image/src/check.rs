@@ -173,7 +173,10 @@ fn bake_file(inputs: &BuildInputs) -> Option<Check> {
     let file = bake::FILE;
     let resolved = match inputs.bake.as_ref()? {
         Ok(resolved) => resolved,
-        Err(why) => return Some(Check::failed(NAME, format!("{file}: {why}"))),
+        Err(why) => {
+            let words = format!("{file}: line {}: {}", why.place.line, why.what);
+            return Some(Check::failed(NAME, words));
+        }
     };
     let Some((name, _)) = &inputs.plan.target else {
         let words = "is not used: it has no single default target for this Dockerfile";

@@ -121,15 +121,10 @@ struct Run<'a> {
 impl Run<'_> {
     fn verify(&mut self, image: &str) -> Result<Outcome> {
         let budget = self.args.size_budget.saturating_mul(1_000_000);
-        let mut printed = Ok(());
         let progress = Progress::begin("checking the image");
-        let checks = verify::image(self.engine, self.repository, image, budget, &mut |check| {
-            if printed.is_ok() {
-                printed = self.report.check("after", check);
-            }
-        })?;
+        let report = &mut self.report;
+        let checks = verify::image(self.engine, self.repository, image, budget, report)?;
         drop(progress);
-        printed?;
         interrupt::check()?;
         self.report
             .say(&format!("\n{}", report::summary(&checks)))?;

@@ -12,7 +12,7 @@ use crate::args::Args;
 use worker_files::dockerfile::{Taken, taken};
 use worker_files::ignore::Ignore;
 use worker_files::rewrite::NotUnderstood;
-use worker_files::{Source, bake, dockerfile};
+use worker_files::{Source, Unread, bake, dockerfile};
 use xtask_core::tree::{Directory, Entries, RepoPath, Tree};
 
 /// Where the Hub looks for the Dockerfile.
@@ -29,7 +29,7 @@ pub struct BuildInputs {
     pub ignore: Ignore,
     /// The candidates for the build context; ignored folders may be missing.
     pub around: Entries,
-    pub bake: Option<Result<bake::Resolved, String>>,
+    pub bake: Option<Result<bake::Bake, Unread>>,
     pub token: Option<Token>,
     pub origin: SourceRevision,
     pub plan: BuildPlan,
@@ -67,9 +67,11 @@ impl BuildInputs {
             token::NAME => token.as_ref().map(|token| token.value.clone()),
             name => environment(name),
         };
-        let resolve =
-            |bytes: Vec<u8>| bake::resolve(&Source::new(bake::FILE.into(), &bytes), &variable);
-        let bake = tree.read_file(bake::FILE)?.map(resolve);
+        let read = |bytes: Vec<u8>| {
+            let read = bake::read(&Source::new(bake::FILE.into(), &bytes), &variable);
+            read.map(|read| read.split().0)
+        };
+        let bake = tree.read_file(bake::FILE)?.map(read);
         let copied = taken(bytes);
         let in_image = |file: &RepoPath| {
             let mut copied = copied.iter().flatten();
@@ -86,8 +88,9 @@ impl BuildInputs {
                 || around.keys().any(|file| is_changed(file) && in_image(file))
         })?;
         let target = bake.as_ref().and_then(|bake| {
-            let (name, settings) = bake.as_ref().ok()?.target()?;
-            is_for(settings, path).then(|| (name.to_owned(), settings.clone()))
+            let target = bake.as_ref().ok()?.default_target()?;
+            let settings = &target.resolved;
+            is_for(settings, path).then(|| (target.name.clone(), settings.clone()))
         });
         let plan = BuildPlan {
             tag: args.tag.clone().unwrap_or_else(|| plan::TAG.to_owned()),
@@ -115,7 +118,7 @@ impl BuildInputs {
     }
 
     /// The Dockerfile with the build's arguments, and its parts that can't be read.
-    pub fn image(&self) -> Option<(dockerfile::Image, Vec<worker_files::Unread>)> {
+    pub fn image(&self) -> Option<(dockerfile::Image, Vec<Unread>)> {
         let (path, bytes) = self.dockerfile.as_ref()?;
         let arguments = self.plan.arguments().into_iter();
         let texts = arguments.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));

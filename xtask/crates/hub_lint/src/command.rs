@@ -39,7 +39,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     }
     let mut report = LintReport::default();
     let mut fixed = 0;
-    for target in &mut targets {
+    for target in &targets {
         if args.fix || args.unsafe_fixes {
             fixed += fix::run(target, args)?;
         }

@@ -10,13 +10,13 @@ use crate::report::is_selected;
 use crate::targets::LintTarget;
 use worker_files::json;
 use worker_files::json::Span;
-use xtask_core::tree::{RepoPath, Tree};
+use xtask_core::tree::RepoPath;
 
 /// The maximum of passes, since a fix may make others possible.
 const PASSES: usize = 20;
 
 /// Fixes a target. Returns the number of fixed findings.
-pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
+pub fn run(target: &LintTarget, args: &Args) -> Result<usize> {
     let allowed = if args.unsafe_fixes {
         Safety::Unsafe
     } else {
@@ -41,22 +41,22 @@ pub fn run(target: &mut LintTarget, args: &Args) -> Result<usize> {
         }
         fixed += count;
     }
-    target.write()?;
     Ok(fixed)
 }
 
 /// Makes each fix whose edits touch no earlier one's. Returns their number.
-fn pass(target: &mut LintTarget, by_path: BTreeMap<&RepoPath, Vec<&[Edit]>>) -> Result<usize> {
+fn pass(target: &LintTarget, by_path: BTreeMap<&RepoPath, Vec<&[Edit]>>) -> Result<usize> {
     let mut fixed = 0;
     for (path, fixes) in by_path {
-        let old = target.read(path)?;
+        let file = target.file(path);
+        let old = fs_err::read(&file)?;
         // All of them or, if they break the JSON together, the first that does not break it.
         let single = fixes.iter().map(std::slice::from_ref);
         let choices = std::iter::once(&fixes[..]).chain(single);
         let mut results = choices.map(|fixes| apply(&old, fixes));
         let good = results.find(|(new, _)| !breaks(&old, new));
         if let Some((new, count @ 1..)) = good.filter(|(new, _)| *new != old) {
-            target.fixed.insert(path.clone(), new);
+            fs_err::write(&file, new)?;
             fixed += count;
         }
     }

@@ -10,6 +10,7 @@ use crate::finding::{self, Finding, Location};
 use crate::formats::Sources;
 use crate::rules::{check_file, cross_file};
 use crate::{registry, suppressions};
+use worker_files::Source;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
 /// How many findings of one rule in one file are kept; the others are only counted.
@@ -50,10 +51,11 @@ pub fn lint(tree: &dyn Tree, whole: bool) -> Result<LintReport> {
     for finding in &report.findings {
         let related = finding.related.iter().map(|related| &related.place);
         for Location { path, .. } in related.chain([&finding.place]) {
-            if report.sources.get(path).is_none()
+            if !report.sources.contains_key(path)
                 && let Some(bytes) = tree.read_file(&String::from_utf8_lossy(path.as_bytes()))?
             {
-                report.sources.add(path.clone(), &bytes);
+                let source = Source::new(path.clone(), &bytes);
+                report.sources.insert(path.clone(), source);
             }
         }
     }
@@ -106,6 +108,7 @@ pub fn alone(path: &RepoPath, which: Which, bytes: &[u8]) -> LintReport {
     };
     check_file(path, which, bytes, &mut report.findings);
     shorten(&mut report.findings);
-    report.sources.add(path.clone(), bytes);
+    let source = Source::new(path.clone(), bytes);
+    report.sources.insert(path.clone(), source);
     report
 }

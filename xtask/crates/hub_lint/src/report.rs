@@ -27,7 +27,9 @@ impl LintReport {
         let findings = findings.filter(|finding| is_selected(finding, args));
         let findings = findings.map(|finding| finding.inside(&target.prefix));
         self.findings.extend(findings);
-        self.sources.add_inside(&target.prefix, report.sources);
+        let sources = report.sources.into_iter();
+        let sources = sources.map(|(path, source)| (path.inside(&target.prefix), source));
+        self.sources.extend(sources);
         Ok(())
     }
 }

@@ -1,31 +1,22 @@
 //! What to lint: repositories, or single files.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::document::Which;
-use crate::finding::Finding;
 use crate::lint::{LintReport, alone, lint};
 use xtask_core::outcome::UsageError;
-use xtask_core::tree::{Directory, Entries, Memory, RepoPath, Tree};
+use xtask_core::tree::{Directory, RepoPath};
 
-/// A tree to lint, with the fixes that were made so far.
+/// A repository to lint, or a file.
 pub struct LintTarget {
-    /// The files before any fix.
-    pub tree: Box<dyn Tree>,
-    /// Their folder.
     root: PathBuf,
     /// The folder in front of the paths of findings.
     pub prefix: String,
     /// Report the findings of this file only.
     only: Option<RepoPath>,
-    /// The kind of that file, where it is linted without its repository.
-    alone: Option<Which>,
-    /// The fixed files.
-    pub fixed: BTreeMap<RepoPath, Vec<u8>>,
 }
 
 pub fn resolve(repo: Option<&Path>, paths: &[PathBuf]) -> Result<Vec<LintTarget>> {
@@ -99,7 +90,11 @@ fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
         let words = format!("{shown} has no .runpod/hub.json: there is nothing to lint");
         return Err(UsageError(words).into());
     }
-    LintTarget::below(root, prefix, None)
+    Ok(LintTarget {
+        root: root.to_owned(),
+        prefix,
+        only: None,
+    })
 }
 
 /// A file of a repository if it has the Hub's name, or else a file alone.
@@ -114,17 +109,14 @@ fn file(path: &Path, shown: &Path) -> Result<LintTarget> {
         let inner = path.strip_prefix(&root).unwrap_or(path);
         let inner: PathBuf = inner.components().collect();
         let inner = RepoPath::new(inner.as_os_str().as_encoded_bytes());
-        return LintTarget::below(&root, prefix(&root_of(shown)), Some(inner));
+        let mut target = folder(&root, prefix(&root_of(shown)))?;
+        target.only = Some(inner);
+        return Ok(target);
     }
-    let bytes = fs_err::read(path)?;
-    let is_tests = name.starts_with("tests");
     Ok(LintTarget {
-        tree: Box::new(Memory::new().with(name, bytes)),
         root: parent(path),
         prefix: prefix(&parent(shown)),
         only: Some(name.into()),
-        alone: Some(if is_tests { Which::Tests } else { Which::Hub }),
-        fixed: BTreeMap::new(),
     })
 }
 
@@ -138,29 +130,26 @@ fn root_of(path: &Path) -> PathBuf {
 }
 
 impl LintTarget {
-    /// A repository, or one file of it.
-    fn below(root: &Path, prefix: String, only: Option<RepoPath>) -> Result<Self> {
-        Ok(Self {
-            tree: Box::new(Directory::open_work_tree(root)?),
-            root: root.to_owned(),
-            prefix,
-            only,
-            alone: None,
-            fixed: BTreeMap::new(),
-        })
+    /// Where a file lies that findings name.
+    pub fn file(&self, path: &RepoPath) -> PathBuf {
+        path.below(&self.root)
     }
 
-    /// Lints the tree with its fixes; paths are relative to the tree.
+    /// Lints the files as they are now; paths are relative to the root.
     pub fn lint(&self) -> Result<LintReport> {
-        if let (Some(which), Some(path)) = (self.alone, &self.only) {
-            return Ok(alone(path, which, &self.read(path)?));
+        let tree = || Directory::open_work_tree(&self.root);
+        let Some(only) = &self.only else {
+            return lint(&tree()?, true);
+        };
+        if !HUB_FILES.iter().any(|file| only == *file) {
+            let is_tests = only.as_bytes().starts_with(b"tests");
+            let which = if is_tests { Which::Tests } else { Which::Hub };
+            return Ok(alone(only, which, &fs_err::read(self.file(only))?));
         }
-        let mut report = lint(self, self.only.is_none())?;
-        if let Some(only) = &self.only {
-            let is_of_it = |finding: &Finding| finding.place.path == *only;
-            report.findings.retain(is_of_it);
-            report.files = 1;
-        }
+        let mut report = lint(&tree()?, false)?;
+        let findings = &mut report.findings;
+        findings.retain(|finding| finding.place.path == *only);
+        report.files = 1;
         Ok(report)
     }
 
@@ -171,30 +160,5 @@ impl LintTarget {
         if let Some(inner) = top.and_then(|top| root.strip_prefix(top).ok()) {
             self.prefix = inner.to_string_lossy().into_owned();
         }
-    }
-
-    /// Writes the fixed files.
-    pub fn write(&self) -> Result<()> {
-        for (path, new) in &self.fixed {
-            fs_err::write(path.below(&self.root), new)?;
-        }
-        Ok(())
-    }
-}
-
-impl Tree for LintTarget {
-    fn entries(&self) -> &Entries {
-        self.tree.entries()
-    }
-
-    fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        match self.fixed.get(path) {
-            Some(bytes) => Ok(bytes.clone()),
-            None => self.tree.read(path),
-        }
-    }
-
-    fn describe(&self) -> String {
-        self.tree.describe()
     }
 }

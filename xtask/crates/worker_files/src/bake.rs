@@ -10,9 +10,12 @@ use hcl_edit::structure::Body;
 
 use super::dockerfile::Named;
 use super::source::one_line;
-use super::{Hides, Place, Reading, Source, too_deep};
+use super::{Hides, Place, Reading, Source, Unread, too_deep};
 
-pub use resolve::{FILE, Resolved, resolve};
+pub use resolve::Settings;
+use resolve::{Environment, File, texts};
+
+pub const FILE: &str = "docker-bake.hcl";
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bake {
@@ -20,13 +23,34 @@ pub struct Bake {
     pub variables: Vec<Named>,
     pub targets: Vec<Target>,
     pub groups: Vec<Named>,
+    /// The targets of the group `default`.
+    default: Option<Vec<String>>,
+    /// What could not be resolved, each with its line.
+    pub unresolved: Vec<String>,
+}
+
+impl Bake {
+    /// The one target that is built when none is named; `None` where there are several or none.
+    pub fn default_target(&self) -> Option<&Target> {
+        let called = |name: &str| self.targets.iter().rfind(|target| target.name == name);
+        match (self.default.as_deref(), &self.targets[..]) {
+            (Some([name]), _) => called(name),
+            (Some(_), _) => None,
+            // Bake asks for a name where no target is the default; with only one it is clear.
+            (None, [only]) => Some(only),
+            (None, _) => called("default"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     pub name: String,
+    /// As written.
     pub args: Vec<Named>,
     pub settings: Vec<Named>,
+    /// As bake sees them: with variables filled in, and with what the target inherits.
+    pub resolved: Settings,
     pub place: Place,
 }
 
@@ -37,26 +61,29 @@ impl Target {
     }
 }
 
-/// The file's structure, or where it is none and why.
-fn parse(source: &Source) -> Result<Body, (String, usize)> {
+const HIDES: [Hides; 2] = [Hides::Settings, Hides::Image];
+
+fn parse(source: &Source) -> Result<Body, Unread> {
     if too_deep(&source.text) {
-        return Err(("nested too deeply to be read".to_owned(), 0));
+        return Err(source.unread(0..0, "nested too deeply to be read", &HIDES));
     }
     hcl_edit::parser::parse_body(&source.text).map_err(|error| {
         let (line, column) = (error.location().line(), error.location().column());
         let line = source.lines().nth(line.saturating_sub(1));
         let at = line.map_or(0, |(at, _)| at) + column.saturating_sub(1);
-        (format!("not HCL: {}", error.message()), at)
+        source.unread(at..at, format!("not HCL: {}", error.message()), &HIDES)
     })
 }
 
-pub fn read(source: &Source) -> Reading<Bake> {
-    const HIDES: [Hides; 2] = [Hides::Settings, Hides::Image];
+/// Reads a bake file; `environment` is what variables may be set by.
+pub fn read(source: &Source, environment: Environment<'_>) -> Result<Reading<Bake>, Unread> {
     let mut bake = Bake::default();
     let mut unread = Vec::new();
-    let body = match parse(source) {
-        Ok(body) => body,
-        Err((why, at)) => return Reading::new(bake, vec![source.unread(at..at, why, &HIDES)]),
+    let body = parse(source)?;
+    let file = File {
+        source,
+        body: &body,
+        environment,
     };
     let written = |expression: &Expression| {
         let span = expression.span().unwrap_or_default();
@@ -78,10 +105,18 @@ pub fn read(source: &Source) -> Reading<Bake> {
         let text = |name: &str| setting(name).map(written).unwrap_or_default();
         match block.ident.as_str() {
             "variable" => bake.variables.push(named(name, text("default"), span)),
-            "group" => bake.groups.push(named(name, text("targets"), span)),
+            "group" => {
+                let settings = file.settings(block, &mut bake.unresolved);
+                if name == "default" {
+                    let names = texts(&settings, "targets").map(str::to_owned);
+                    bake.default = Some(names.collect());
+                }
+                bake.groups.push(named(name, text("targets"), span));
+            }
             "target" => {
                 let mut target = Target {
                     name: name.to_owned(),
+                    resolved: file.target(block, &mut bake.unresolved),
                     place: source.place(span.unwrap_or_default()),
                     ..Target::default()
                 };
@@ -113,7 +148,9 @@ pub fn read(source: &Source) -> Reading<Bake> {
             }
         }
     }
-    Reading::new(bake, unread)
+    bake.unresolved.sort();
+    bake.unresolved.dedup();
+    Ok(Reading::new(bake, unread))
 }
 
 /// The file without these arguments of targets. One that shares its line with something else stays.
@@ -156,7 +193,7 @@ mod tests {
             "docker-bake.hcl".into(),
             b"variable \"A\" {\n  default = \"x\"\n}\ngroup \"default\" { targets = [\"t\"] }\ntarget \"t\" {\n  tags = [\"${A}\"]\n  args = {\n    B = \"1\"\n    \"C\" = \"${A}\"\n  }\n}\n",
         );
-        let (bake, unread) = read(&source).split();
+        let (bake, unread) = read(&source, &|_| None).unwrap().split();
         assert!(unread.is_empty());
         assert_eq!(bake.variables[0].value, "x");
         let args: Vec<_> = bake.targets[0]
@@ -172,8 +209,9 @@ mod tests {
     #[test]
     fn arguments_are_dropped_with_their_lines() {
         let all = |text: &str| -> Vec<Named> {
-            let (bake, _) = read(&Source::new(FILE.into(), text.as_bytes())).split();
-            bake.targets.into_iter().flat_map(|it| it.args).collect()
+            let read = read(&Source::new(FILE.into(), text.as_bytes()), &|_| None);
+            let targets = read.map(|read| read.split().0.targets).unwrap_or_default();
+            targets.into_iter().flat_map(|it| it.args).collect()
         };
         let text = "target \"t\" {\n  args = {\n    A = \"1\"\n    \"B\" = \"${X}\",\n    C = { a = 1 }\n  }\n}\ntarget \"u\" {\n  args = { A = 1, D = 2 }\n}\n";
         assert_eq!(
@@ -187,17 +225,11 @@ mod tests {
 
     #[test]
     fn broken_and_hostile_files_are_gaps() {
-        let unread = |text: &str| {
-            read(&Source::new("b.hcl".into(), text.as_bytes()))
-                .split()
-                .1
-        };
-        assert!(
-            unread("variable \"A\" {\n  x = \n")[0]
-                .what
-                .contains("not HCL")
-        );
-        let matrix = unread("function \"f\" {}\ntarget \"t\" {\n  matrix = { a = [1] }\n}\n");
+        let read = |text: &str| read(&Source::new("b.hcl".into(), text.as_bytes()), &|_| None);
+        let broken = read("variable \"A\" {\n  x = \n").unwrap_err();
+        assert!(broken.what.contains("not HCL"));
+        let matrix = read("function \"f\" {}\ntarget \"t\" {\n  matrix = { a = [1] }\n}\n");
+        let (_, matrix) = matrix.unwrap().split();
         assert_eq!(
             matrix.iter().map(|u| u.place.line).collect::<Vec<_>>(),
             [1, 3]
@@ -207,7 +239,7 @@ mod tests {
             "a {".repeat(10_000),
             "\0".to_owned(),
         ] {
-            let _ = read(&Source::new("b.hcl".into(), text.as_bytes()));
+            let _ = read(&text);
         }
     }
 }

@@ -101,7 +101,7 @@ const TARGETS: &[Target] = &[
     ("compose", COMPOSE, |source| {
         drop((compose::read(source), compose::env_file(source)));
     }),
-    ("bake", BAKE, |source| drop(bake::read(source))),
+    ("bake", BAKE, |source| drop(bake::read(source, &|_| None))),
     ("hub", HUB, |source| {
         drop((
             hub::read(source),

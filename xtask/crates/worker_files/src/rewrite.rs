@@ -136,16 +136,6 @@ impl Output {
     }
 }
 
-/// The paths as part of a sentence: `a`, `b` and `c`.
-pub(crate) fn listed<'a>(paths: impl IntoIterator<Item = &'a RepoPath>) -> String {
-    let mut names: Vec<String> = paths.into_iter().map(|path| format!("`{path}`")).collect();
-    match names.pop() {
-        Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
-        Some(only) => only,
-        None => String::new(),
-    }
-}
-
 #[cfg(test)]
 #[path = "rewrite_fuzz.rs"]
 mod fuzz;

@@ -123,16 +123,21 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads bytes as text: UTF-8, with or without a byte order mark.
+    /// Reads bytes as text: UTF-8, with or without a byte order mark. Each byte that is not UTF-8
+    /// becomes one `?`, so that places stay true.
     pub fn new(path: RepoPath, bytes: &[u8]) -> Self {
         let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let text = String::from_utf8_lossy(body);
+        let mut text = String::with_capacity(body.len());
+        for chunk in body.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| '?'));
+        }
         let ends = text.match_indices('\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();
         Self {
             path,
-            lossy: text.len() != body.len(),
-            text: text.into_owned(),
+            lossy: std::str::from_utf8(body).is_err(),
+            text,
             lines,
             skipped: bytes.len() - body.len(),
         }
@@ -155,6 +160,18 @@ impl Source {
             start: start + self.skipped,
             end: end + self.skipped,
         }
+    }
+
+    /// A range of the file as one of the text.
+    pub fn in_text(&self, range: &Range<usize>) -> Range<usize> {
+        let text = |at: usize| at.saturating_sub(self.skipped);
+        self.clamp(text(range.start)..text(range.end))
+    }
+
+    /// Line and column of a byte of the file, both from 1.
+    pub fn position(&self, at: usize) -> (usize, usize) {
+        let place = self.place(self.in_text(&(at..at)));
+        (place.line, place.column)
     }
 
     pub fn unread(&self, range: Range<usize>, what: impl Into<String>, hides: &[Hides]) -> Unread {

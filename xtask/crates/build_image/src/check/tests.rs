@@ -5,7 +5,6 @@ use crate::plan::{BuildPlan, TAG};
 use crate::repository::DOCKERFILES;
 use crate::token::Token;
 use worker_files::Source;
-use worker_files::bake::resolve;
 use worker_files::dockerfile::taken;
 use worker_files::ignore::Ignore;
 use xtask_core::tree::{Memory, Tree};
@@ -100,8 +99,10 @@ fn looked_at(
         .into_iter()
         .find_map(|path| Some((path.to_owned(), file(path)?)));
     let ignore = file(".dockerignore").map(|bytes| Ignore::read(&bytes));
-    let bake =
-        file(bake::FILE).map(|bytes| resolve(&Source::new(bake::FILE.into(), &bytes), &|_| None));
+    let bake = file(bake::FILE).map(|bytes| {
+        let read = bake::read(&Source::new(bake::FILE.into(), &bytes), &|_| None);
+        read.map(|read| read.split().0)
+    });
     let subject = BuildInputs {
         root: "/worker".into(),
         tree: Box::new(tree.clone()),

@@ -5,9 +5,8 @@
 //! own, no name resolution and no firewall rule, and works with a daemon on another machine.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::io::{Seek as _, Write as _};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -30,9 +29,11 @@ const STANDIN: &str = "worker-sglang.standin";
 /// The seconds that RunPod gives a worker to end.
 const GRACE: u32 = 10;
 
-/// How long to wait for an event, and how often to check that the worker runs.
-const EVENT_WAIT: Duration = Duration::from_millis(100);
-const STATE_INTERVAL: Duration = Duration::from_secs(1);
+/// Where the stand-in for RunPod's API listens, on a network of its own.
+const PORT: u16 = 47_213;
+
+/// How long to wait before looking for events again.
+const EVENT_WAIT: Duration = Duration::from_millis(200);
 
 /// How many lines of the worker's output a failed check shows.
 const TAIL: usize = 15;
@@ -146,45 +147,29 @@ fn server(session: &Session, image: &InspectedImage, name: &str) -> Result<Resul
 /// The stand-in for RunPod's job API in a container of its own.
 struct Api<'s> {
     container: Container<'s>,
+    /// The client that hands the cases to it.
     child: Child,
-    stdin: ChildStdin,
-    events: Receiver<Value>,
 }
 
 impl<'s> Api<'s> {
-    fn start(session: &'s Session, image: &str, network: &str) -> Result<Self> {
-        let (container, mut start) = session.script(image, network, &[], RUNPOD)?;
-        let mut child = start
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+    fn start(session: &'s Session, image: &str, server: &Server, plan: &TestPlan) -> Result<Self> {
+        let case = |case: &Case| {
+            let seconds = server.answers_in(case).as_secs();
+            json!({ "input": case.input, "seconds": seconds })
+        };
+        let cases: Value = plan.cases.iter().map(case).collect();
+        let mut input = tempfile::tempfile().context("making a temporary file")?;
+        write!(input, "{cases}")?;
+        input.rewind()?;
+        // Its events are read from its log.
+        let logged = ["--log-driver", "json-file"];
+        let (container, mut start) = session.script(image, server.network, &logged, RUNPOD)?;
+        let child = (start.stdin(input))
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .context("starting the stand-in for RunPod's API")?;
-        let stdin = child.stdin.take().context("docker start has no input")?;
-        let stdout = child.stdout.take().context("docker start has no output")?;
-        let (sender, events) = channel();
-        std::thread::spawn(move || {
-            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-            let mut events = lines.filter_map(|line| serde_json::from_str(&line).ok());
-            events.try_for_each(|event| sender.send(event))
-        });
-        Ok(Self {
-            container,
-            child,
-            stdin,
-            events,
-        })
-    }
-
-    fn event(&self, limit: Duration) -> Result<Option<Value>> {
-        match self.events.recv_timeout(limit) {
-            Ok(event) => Ok(Some(event)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => anyhow::bail!(
-                "the stand-in for RunPod's API ended: {}",
-                self.container.tail(3).join(" | ")
-            ),
-        }
+        Ok(Self { container, child })
     }
 }
 
@@ -201,22 +186,19 @@ pub fn check(
     image: &InspectedImage,
     name: &str,
     plan: &TestPlan,
-    done: &mut dyn FnMut(Check),
+    done: &mut dyn FnMut(Check) -> Result<()>,
 ) -> Result<()> {
     let server = match server(session, image, name)? {
         Ok(server) => server,
         Err(why) => {
             for check in [START, ANSWERS, STOP, LEFTOVERS] {
-                done(Check::skipped(check, &why));
+                done(Check::skipped(check, &why))?;
             }
             return Ok(());
         }
     };
-    let api = Api::start(session, name, server.network)?;
-    let listening = api.event(Duration::from_mins(1))?;
-    let port = listening.and_then(|event| event["port"].as_u64());
-    let port = port.context("the stand-in for RunPod's API does not begin to listen")?;
-    let container = create(session, &server, name, plan, (&api.container, port))?;
+    let api = Api::start(session, name, &server, plan)?;
+    let container = create(session, &server, name, plan, &api.container)?;
     container.start()?;
     let mut worker = Worker {
         container,
@@ -226,19 +208,18 @@ pub fn check(
     };
     let start = worker.check_start()?;
     let has_started = start.verdict == CheckStatus::Passed;
-    done(start);
+    done(start)?;
     if has_started {
-        done(worker.check_answers()?);
-        done(worker.check_stop()?);
+        done(worker.check_answers()?)?;
+        done(worker.check_stop()?)?;
     } else {
         for check in [ANSWERS, STOP] {
-            done(Check::skipped(check, "the worker did not start"));
+            done(Check::skipped(check, "the worker did not start"))?;
         }
     }
     let state = worker.container.state()?;
     drop(worker);
-    done(leftovers(&state, &session.left()?));
-    Ok(())
+    done(leftovers(&state, &session.left()?))
 }
 
 /// The worker's container, as RunPod would create it.
@@ -247,7 +228,7 @@ fn create<'s>(
     server: &Server,
     image: &str,
     plan: &TestPlan,
-    (api, port): (&Container, u64),
+    api: &Container,
 ) -> Result<Container<'s>> {
     let mut env = plan.env.clone();
     if !server.is_real {
@@ -255,7 +236,7 @@ fn create<'s>(
         let model = env.entry("MODEL_NAME".to_owned());
         model.or_insert_with(|| "stand-in/model".to_owned());
     }
-    let at = |path: &str| format!("http://127.0.0.1:{port}/{path}?gpu=none");
+    let at = |path: &str| format!("http://127.0.0.1:{PORT}/{path}?gpu=none");
     let done = at("job-done/$RUNPOD_POD_ID/$ID");
     let stream = at("job-stream/$RUNPOD_POD_ID/$ID");
     for (name, value) in [
@@ -294,36 +275,39 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Waits for an event while the worker runs. The inner error says that it is `late`, or that the
-    /// worker ended `before` it.
+    /// Waits while the worker runs until there are `enough` events of a kind. Returns those that there
+    /// are, and what is wrong if they are not enough: they are `late`, or the worker ended `before` it.
     fn wait_for(
-        &self,
-        event: &str,
+        &mut self,
+        kind: &str,
         limit: Duration,
-        late: &str,
-        before: &str,
-    ) -> Result<Result<Value, String>> {
+        (late, before): (&str, &str),
+        enough: impl Fn(&[Value]) -> bool,
+    ) -> Result<(Vec<Value>, Option<String>)> {
         let start = Instant::now();
-        let mut last_check = Instant::now();
-        let mut exit_code = None;
         loop {
             interrupt::check()?;
-            // Events from before the worker's end still come in.
-            if let Some(found) = self.api.event(EVENT_WAIT)? {
-                if let Some(value) = found.get(event) {
-                    return Ok(Ok(value.clone()));
-                }
-            } else if let Some(code) = exit_code {
+            // The events are read after the state, so that none from before the worker's end is missed.
+            let state = self.container.state()?;
+            let log = self.api.container.output()?;
+            let log = serde_json::Deserializer::from_slice(&log).into_iter::<Value>();
+            let events = log.filter_map(|event| event.ok()?.get(kind).cloned());
+            let events: Vec<Value> = events.collect();
+            if enough(&events) {
+                return Ok((events, None));
+            } else if !state.running {
+                let code = state.exit_code;
                 let words = format!("the worker ended with exit code {code} before it {before}");
-                return Ok(Err(words));
+                return Ok((events, Some(words)));
             } else if start.elapsed() > limit {
-                return Ok(Err(late.to_owned()));
+                return Ok((events, Some(late.to_owned())));
             }
-            if last_check.elapsed() > STATE_INTERVAL {
-                last_check = Instant::now();
-                let state = self.container.state()?;
-                exit_code = (!state.running).then_some(state.exit_code);
-            }
+            anyhow::ensure!(
+                self.api.child.try_wait()?.is_none(),
+                "the stand-in for RunPod's API ended: {}",
+                self.api.container.tail(3).join(" | ")
+            );
+            std::thread::sleep(EVENT_WAIT);
         }
     }
 
@@ -338,7 +322,7 @@ impl Worker<'_> {
         check.and(lines.map(|line| format!("| {line}")))
     }
 
-    fn check_start(&self) -> Result<Check> {
+    fn check_start(&mut self) -> Result<Check> {
         let limit = self.server.registers_in;
         let late = format!(
             "the worker has not asked for a job in {} s: it has to register with RunPod before the \
@@ -346,9 +330,11 @@ impl Worker<'_> {
             limit.as_secs()
         );
         let before = "asked for a job: it has to start with the variables of tests.json";
-        Ok(match self.wait_for("poll", limit, &late, before)? {
-            Ok(_) => Check::passed(START, format!("asks for jobs, with {}", self.server.words)),
-            Err(words) => self.failed(Check::failed(START, words)),
+        let is_any = |events: &[Value]| !events.is_empty();
+        let (_, wrong) = self.wait_for("poll", limit, (&late, before), is_any)?;
+        Ok(match wrong {
+            None => Check::passed(START, format!("asks for jobs, with {}", self.server.words)),
+            Some(words) => self.failed(Check::failed(START, words)),
         })
     }
 
@@ -359,48 +345,29 @@ impl Worker<'_> {
             return Ok(Check::skipped(ANSWERS, why));
         }
         let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
-        let mut wrong = Vec::new();
-        for (number, case) in cases.iter().enumerate() {
-            let (error, can_continue) = self.run_case(number, case)?;
-            if let Some(words) = error {
-                let words = hidden(&words, self.plan.token);
-                wrong.push(format!("{}: {words}", case.name));
-            }
-            // A blocked worker would block the other cases too.
-            if !can_continue {
-                let left = &names[number + 1..];
-                let words = format!("not tried after that: {}", left.join(", "));
-                wrong.extend((!left.is_empty()).then_some(words));
-                break;
-            }
-        }
+        let limits = cases.iter().map(|case| self.server.answers_in(case));
+        let limit = limits.sum::<Duration>() + Duration::from_secs(10);
+        // An answer that is late is the last one: a blocked worker would block the other cases too.
+        let is_last = |event: &Value| event["late"] == true;
+        let is_over =
+            |events: &[Value]| events.len() == cases.len() || events.last().is_some_and(is_last);
+        let (answered, trouble) =
+            self.wait_for("answered", limit, ("no answer", "answered"), is_over)?;
+        let answers = answered.iter();
+        let answers = answers.map(|answer| answer["wrong"].as_str().map(str::to_owned));
+        let answers: Vec<Option<String>> = answers.chain(trouble.map(Some)).collect();
+        let (tried, left) = names.split_at(answers.len());
+        let wrong = tried.iter().zip(answers).filter_map(|(name, wrong)| {
+            let wrong = hidden(&wrong?, self.plan.token);
+            Some(format!("{name}: {wrong}"))
+        });
+        let left = (!left.is_empty()).then(|| format!("not tried after that: {}", left.join(", ")));
+        let wrong = wrong.chain(left).collect();
         let help = "the Hub runs these cases too, and takes no release that fails them";
         let check = Check::judged(ANSWERS, wrong, help, names.join(", "));
         Ok(match check.verdict {
             CheckStatus::Passed => check,
             _ => self.failed(check),
-        })
-    }
-
-    /// The error in the answer to a job, and whether the worker can take another.
-    fn run_case(&mut self, number: usize, case: &Case) -> Result<(Option<String>, bool)> {
-        let limit = self.server.answers_in(case);
-        let job = json!({
-            "id": format!("case-{number}"),
-            "input": case.input,
-            "seconds": limit.as_secs(),
-        });
-        writeln!(self.api.stdin, "{job}")
-            .context("handing a job to the stand-in for RunPod's API")?;
-        // The stand-in itself reports an answer that is late.
-        let limit = limit + Duration::from_secs(10);
-        let answered = self.wait_for("answered", limit, "no answer", "answered")?;
-        Ok(match answered {
-            Ok(answered) => {
-                let wrong = answered["wrong"].as_str().map(str::to_owned);
-                (wrong, answered["late"] != true)
-            }
-            Err(words) => (Some(words), false),
         })
     }
 

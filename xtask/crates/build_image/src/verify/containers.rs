@@ -161,6 +161,11 @@ impl Container<'_> {
         self.engine.output(&stop).map(drop)
     }
 
+    /// What it has printed so far.
+    pub fn output(&self) -> Result<Vec<u8>> {
+        self.engine.output(&["logs", &self.name])
+    }
+
     pub fn tail(&self, lines: usize) -> Vec<String> {
         let lines = lines.to_string();
         let logs = ["logs", "--timestamps", "--tail", &lines, &self.name];

@@ -6,6 +6,7 @@ use super::inspect::InspectedImage;
 use worker_files::copied::Copied;
 use worker_files::dockerfile::{self, Named, expand};
 use worker_files::ignore::Ignore;
+use worker_files::shell::variables;
 use worker_files::{Source, Unread};
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -82,8 +83,8 @@ fn environment(
     values.extend(base.into_iter().flat_map(|base| base.env.clone()));
     let mut env = BTreeMap::new();
     for Named { name, value, .. } in &image.env {
-        let unset = names(value).filter(|name| !values.contains_key(*name));
-        let unset: Vec<String> = unset.map(str::to_owned).collect();
+        let mut unset: Vec<String> = variables(value).into_iter().map(|(name, _)| name).collect();
+        unset.retain(|name| !values.contains_key(name));
         if base.is_none() && !unset.is_empty() {
             values.remove(name);
             env.insert(name.clone(), None);
@@ -96,16 +97,6 @@ fn environment(
         env.insert(name.clone(), Some(value));
     }
     env
-}
-
-/// The variables that a text mentions.
-fn names(text: &str) -> impl Iterator<Item = &str> {
-    text.split('$').skip(1).filter_map(|rest| {
-        let rest = rest.strip_prefix('{').unwrap_or(rest);
-        let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-        let name = rest.split(ends).next();
-        name.filter(|name| !name.is_empty())
-    })
 }
 
 #[cfg(test)]

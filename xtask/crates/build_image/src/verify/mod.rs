@@ -21,7 +21,7 @@ use self::expected_image::ExpectedImage;
 use self::inspect::InspectedImage;
 pub use self::inspect::image as inspect;
 use self::layers::Look;
-use super::report::Check;
+use super::report::{Check, CheckReport};
 use super::repository::BuildInputs;
 use super::token::SHORTEST;
 use worker_files::Source;
@@ -30,31 +30,34 @@ use xtask_core::interrupt;
 use xtask_core::outcome::UserError;
 use xtask_core::progress;
 
-/// Runs all checks of an image in the printed order, and calls `done` with each. A worker that adds
-/// more than `budget` bytes to its base image gets a warning.
+/// Runs all checks of an image, and reports each. A worker that adds more than `budget` bytes to its
+/// base image gets a warning.
 pub fn image(
     engine: &Engine,
     repository: &BuildInputs,
     name: &str,
     budget: u64,
-    done: &mut dyn FnMut(&Check),
+    report: &mut CheckReport,
 ) -> Result<Vec<Check>> {
     let tree = &*repository.tree;
     let mut checks = Vec::new();
     let mut add = |check: Check| {
-        done(&check);
+        report.check("after", &check)?;
         checks.push(check);
+        anyhow::Ok(())
     };
     progress::at("its description");
     let base_name = repository.base();
     let (seen, base_check) = Seen::read(engine, repository, name, &base_name)?;
-    add(base_check);
-    configuration::check(&seen).into_iter().for_each(&mut add);
+    add(base_check)?;
+    configuration::check(&seen)
+        .into_iter()
+        .try_for_each(&mut add)?;
     let session = Session::begin(engine)?;
     progress::at("its Python packages and flags");
     interrupt::check()?;
     let probed = probe::check(&session, &seen, repository, name, &base_name)?;
-    probed.into_iter().for_each(&mut add);
+    probed.into_iter().try_for_each(&mut add)?;
     progress::at("its layers");
     let stray = stray::StrayFiles::new(&seen.expected, tree, seen.workdir());
     let look = Look {
@@ -62,12 +65,12 @@ pub fn image(
         keep: &|path| stray.contains(path) || secrets::is_credentials(path),
     };
     let layers = layers::read(engine, name, &look)?;
-    add(stray::check(&stray, &layers, seen.base_layers()));
-    add(secrets::check(&seen, &layers));
+    add(stray::check(&stray, &layers, seen.base_layers()))?;
+    add(secrets::check(&seen, &layers))?;
     let plan = behaviour::plan(tree, seen.token)?;
     progress::at("jobs in a worker");
     behaviour::check(&session, &seen.image, name, &plan, &mut add)?;
-    add(size::check(&seen, budget));
+    add(size::check(&seen, budget))?;
     Ok(checks)
 }
 

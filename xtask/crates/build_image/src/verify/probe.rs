@@ -14,7 +14,7 @@ use super::{Seen, below_root};
 use crate::report::Check;
 use crate::repository::BuildInputs;
 use worker_files::Source;
-use worker_files::packages;
+use worker_files::packages::{self, Wanted};
 use xtask_core::process;
 use xtask_core::tree::Tree;
 
@@ -49,11 +49,12 @@ fn probe_input(
     let python = python.map_or(PYTHON, |(_, value)| value.trim().trim_matches(['"', '\'']));
     let requirements = text(tree, "requirements.txt")?.unwrap_or_default();
     let source = Source::new("requirements.txt".into(), requirements.as_bytes());
-    let requirements = packages::requirements(&source).split().0.packages;
-    let packages = requirements.into_iter();
-    let packages: BTreeMap<String, String> = packages
-        .map(|asked| (asked.name.clone(), asked.name + &asked.spec))
-        .collect();
+    let requirements = packages::requirements(&source).split().0.wanted.into_iter();
+    let packages = requirements.filter_map(|(wanted, _)| match wanted {
+        Wanted::Package(name, spec) => Some((name.clone(), name + &spec)),
+        _ => None,
+    });
+    let packages: BTreeMap<String, String> = packages.collect();
     let mut files = BTreeMap::new();
     for (place, path) in &expected.files {
         // A character for each byte, since JSON has no bytes.

@@ -1,7 +1,7 @@
-"""A stand-in for RunPod's job API: hands out the jobs that come in on standard input, a JSON object
-a line with `id`, `input` and `seconds`, and prints what happens, a JSON object a line: the `port`;
-`poll`, where a worker asks for jobs; `answered`, with what is `wrong` with the answer to a job and
-whether it was `late`. It ends with its input.
+"""A stand-in for RunPod's job API: hands out the jobs of the list on standard input, JSON objects with
+`input` and `seconds`, and prints what happens, a JSON object a line: `poll`, when a worker first asks
+for jobs; `answered`, with what is `wrong` with the answer to a job and whether it was `late`, after
+which no other is handed out.
 
 It runs in a container of the image that is looked at, which has nothing but Python for sure: so it
 is the standard library's server. tests/runpod_api.py, which the worker's own tests steer from
@@ -11,7 +11,6 @@ within their process, is built on aiohttp and imitates RunPod's gateway too.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import sys
 import threading
@@ -20,19 +19,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+PORT = 47213
 POLL_SECONDS = 5.0
 
 jobs: queue.Queue[dict[str, Any]] = queue.Queue()
 taken: set[str] = set()
 streamed: dict[str, list[Any]] = {}
 results: queue.Queue[tuple[str, Any]] = queue.Queue()
-_printing = threading.Lock()
-
-
-def tell(**event: Any) -> None:
-    """Prints what has happened."""
-    with _printing:
-        print(json.dumps(event), flush=True)
+polled = threading.Event()
 
 
 class Api(BaseHTTPRequestHandler):
@@ -54,7 +48,7 @@ class Api(BaseHTTPRequestHandler):
         """Jobs, stops and signs of life."""
         route = urlsplit(self.path).path.strip("/").split("/")[0]
         if route in ("job-take", "job-take-batch"):
-            tell(poll=True)
+            polled.set()
             try:
                 job = jobs.get(timeout=POLL_SECONDS)
             except queue.Empty:
@@ -141,33 +135,39 @@ def judge(result: Any, parts: list[Any]) -> str | None:
     return "the answer is empty: expected text or a list of vectors"
 
 
-def outcome(job: dict[str, Any]) -> dict[str, Any]:
+def outcome(name: str, job: dict[str, Any]) -> dict[str, Any]:
     """Hands out a job, and waits for its end."""
-    jobs.put({"id": job["id"], "input": job["input"]})
+    jobs.put({"id": name, "input": job["input"]})
     seconds, done = job["seconds"], threading.Event()
-    timer = threading.Timer(seconds, results.put, [(job["id"], done)])
+    timer = threading.Timer(seconds, results.put, [(name, done)])
     timer.daemon = True
     timer.start()
-    while (ended := results.get())[0] != job["id"]:
+    while (ended := results.get())[0] != name:
         pass
     timer.cancel()
     if ended[1] is not done:
-        return {"wrong": judge(ended[1], streamed.get(job["id"], [])), "late": False}
+        return {"wrong": judge(ended[1], streamed.get(name, [])), "late": False}
     wrong = f"the worker has not taken the job in {seconds} s"
-    if job["id"] in taken:
+    if name in taken:
         wrong = f"no answer in {seconds} s: expected one in that time"
     return {"wrong": wrong, "late": True}
 
 
 def main() -> None:
-    """Serves until standard input ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    """Serves until somebody ends it."""
+    cases = json.load(sys.stdin)
+    server = ThreadingHTTPServer(("127.0.0.1", PORT), Api)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    tell(port=server.server_address[1])
-    for line in sys.stdin:
-        tell(answered=outcome(json.loads(line)))
-    os._exit(0)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    polled.wait()
+    print(json.dumps({"poll": True}), flush=True)
+    for number, job in enumerate(cases):
+        answered = outcome(f"case-{number}", job)
+        print(json.dumps({"answered": answered}), flush=True)
+        if answered["late"]:
+            break
+    serving.join()
 
 
 if __name__ == "__main__":

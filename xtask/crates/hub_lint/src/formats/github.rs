@@ -1,7 +1,7 @@
 //! Findings as GitHub Actions reads them from a step's output: one `::error …::…` per line, which
 //! GitHub shows beside the line of the file.
 
-use super::Sources;
+use super::{Sources, positions};
 use crate::finding::Finding;
 
 pub fn render(findings: &[Finding], sources: &Sources) -> String {
@@ -12,11 +12,11 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
         let shown = path.to_string();
         let path = property(path.as_str().unwrap_or(&shown));
         out += &format!("::{command} file={path}");
-        if let Some((start, end)) = sources.positions(&finding.place) {
-            out += &format!(",line={},endLine={}", start.line, end.line);
+        if let Some([(line, column), (end_line, end)]) = positions(sources, &finding.place) {
+            out += &format!(",line={line},endLine={end_line}");
             // GitHub takes columns within one line only.
-            if start.line == end.line {
-                out += &format!(",col={},endColumn={}", start.column, end.column);
+            if line == end_line {
+                out += &format!(",col={column},endColumn={end}");
             }
         }
         let title = property(&format!("{} {}", finding.rule.code, finding.rule.name));

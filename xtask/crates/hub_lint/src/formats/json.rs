@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Sources;
+use super::{Sources, positions};
 use crate::finding::{Counts, Finding, Location};
 
 /// One object with sorted `findings` and a `summary`. Lines and columns count from 1, columns in
@@ -44,11 +44,11 @@ fn place(place: &Location, sources: &Sources) -> Value {
         "start": place.span.start,
         "end": place.span.end,
     });
-    if let Some((start, end)) = sources.positions(place) {
-        value["line"] = start.line.into();
-        value["column"] = start.column.into();
-        value["end_line"] = end.line.into();
-        value["end_column"] = end.column.into();
+    if let Some(ends) = positions(sources, place) {
+        for (prefix, (line, column)) in ["", "end_"].iter().zip(ends) {
+            value[format!("{prefix}line")] = line.into();
+            value[format!("{prefix}column")] = column.into();
+        }
     }
     value
 }

@@ -3,6 +3,7 @@
 use super::Sources;
 use crate::finding::{Finding, Location, Safety};
 use crate::rule::{Fixability, Rule, Severity};
+use worker_files::Source;
 
 pub const TEXT: &str = "{\n  \"ä\": \"x\",\n  \"typ\": 100%\n}\n";
 
@@ -16,9 +17,14 @@ pub static RULE: Rule = Rule {
     page: "Nothing more.",
 };
 
+pub fn add(sources: &mut Sources, path: &str, text: &str) {
+    let source = Source::new(path.into(), text.as_bytes());
+    sources.insert(path.into(), source);
+}
+
 pub fn finding() -> (Vec<Finding>, Sources) {
-    let mut sources = Sources::default();
-    sources.add(".runpod/hub.json".into(), TEXT.as_bytes());
+    let mut sources = Sources::new();
+    add(&mut sources, ".runpod/hub.json", TEXT);
     let at = TEXT.find("\"typ\"").unwrap();
     let finding = Finding {
         rule: &RULE,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Sources;
+use super::{Sources, positions};
 use crate::finding::{Finding, Location, Related};
 use crate::rule::Rule;
 
@@ -69,14 +69,14 @@ fn physical(place: &Location, sources: &Sources) -> Value {
 
 /// A place in a file that was not read is its first line.
 fn region(place: &Location, sources: &Sources) -> Value {
-    let Some((start, end)) = sources.positions(place) else {
+    let Some([(line, column), (end_line, end_column)]) = positions(sources, place) else {
         return json!({ "startLine": 1 });
     };
     json!({
-        "startLine": start.line,
-        "startColumn": start.column,
-        "endLine": end.line,
-        "endColumn": end.column,
+        "startLine": line,
+        "startColumn": column,
+        "endLine": end_line,
+        "endColumn": end_column,
     })
 }
 

@@ -30,9 +30,9 @@ error[TST001 a-sample]: there is no key `typ`, 100%  sure
 #[test]
 fn a_long_line_is_cut_and_the_position_stays_right() {
     let (mut findings, _) = finding();
-    let mut sources = Sources::default();
+    let mut sources = Sources::new();
     let line = format!("[\n{}\"typ\"{}]", "1, ".repeat(5000), ", 2".repeat(5000));
-    sources.add(".runpod/hub.json".into(), line.as_bytes());
+    samples::add(&mut sources, ".runpod/hub.json", &line);
     findings[0].place.span = 15002..15007;
     findings[0].related.clear();
     let shown = text::render(&Renderer::plain(), &findings, &sources);
@@ -66,7 +66,7 @@ fn as_github_reads(line: &str) -> (String, BTreeMap<String, String>, String) {
 fn github_reads_back_what_was_meant() {
     let (mut findings, mut sources) = finding();
     findings[0].place.path = "a,b/c:d%.json".into();
-    sources.add("a,b/c:d%.json".into(), samples::TEXT.as_bytes());
+    samples::add(&mut sources, "a,b/c:d%.json", samples::TEXT);
     let out = github::render(&findings, &sources);
     assert_eq!(out.lines().count(), 1);
     let (command, properties, message) = as_github_reads(out.trim_end());

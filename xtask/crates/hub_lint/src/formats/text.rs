@@ -2,10 +2,9 @@
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
-use super::{SourceText, Sources};
+use super::Sources;
 use crate::finding::{Finding, Location, Related};
 use crate::rule::Severity;
-use worker_files::json::Span;
 
 /// Larger excerpts, in bytes, are left out.
 const LARGEST: usize = 64 * 1024;
@@ -54,31 +53,22 @@ fn excerpt<'a>(sources: &'a Sources, place: &Location, marks: &[Mark<'a>]) -> El
     let Some(source) = sources.get(&place.path) else {
         return Origin::path(path).into();
     };
-    let spans = || marks.iter().map(|(place, ..)| source.clamp(&place.span));
+    let spans = || marks.iter().map(|(place, ..)| source.in_text(&place.span));
     let first = spans().map(|span| span.start).min().unwrap_or(0);
     let last = spans().map(|span| span.end).max().unwrap_or(0);
-    let window = whole_lines(source, &(first..last));
-    if window.len() > LARGEST {
-        let at = source.position(first);
-        return Origin::path(path)
-            .line(at.line)
-            .char_column(at.column)
-            .into();
+    let at = source.place(first..last);
+    let (start, _) = source.line(at.line - 1);
+    let (last_start, last_line) = source.line(source.place(last..last).line - 1);
+    let end = last.max(last_start + last_line.len());
+    if end - start > LARGEST {
+        let origin = Origin::path(path).line(at.line);
+        return origin.char_column(at.column).into();
     }
     let annotations = spans().zip(marks).map(|(span, (_, kind, label))| {
-        let span = span.start - window.start..span.end - window.start;
+        let span = span.start - start..span.end - start;
         kind.span(span).label(*label)
     });
-    let snippet = Snippet::source(&source.text[window.clone()]);
-    let snippet = snippet.line_start(source.position(first).line).path(path);
+    let snippet = Snippet::source(&source.text[start..end]);
+    let snippet = snippet.line_start(at.line).path(path);
     snippet.annotations(annotations).into()
-}
-
-/// The span widened to whole lines, without the last line's end.
-fn whole_lines(source: &SourceText, span: &Span) -> Span {
-    let start = source.lines[source.line_of(span.start)];
-    let last = source.line_of(span.end);
-    let next = source.lines.get(last + 1);
-    let end = next.map_or(source.text.len(), |next| next - 1);
-    start..end.max(span.end)
 }

@@ -39,7 +39,7 @@ fn findings(folder: &Path) -> BTreeMap<String, Vec<(String, Finding)>> {
             .into_iter()
             .map(|finding| {
                 let source = report.sources.get(&finding.place.path).unwrap();
-                let text = source.text().get(finding.place.span.clone());
+                let text = source.text.get(finding.place.span.clone());
                 (text.unwrap_or_default().to_owned(), finding)
             })
             .collect();

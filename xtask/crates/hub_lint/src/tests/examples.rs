@@ -191,7 +191,7 @@ fn every_bad_example_is_found_by_its_rule_and_no_other() {
         );
         for finding in &report.findings {
             assert_eq!(finding.severity, rule.severity);
-            assert!(report.sources.get(&finding.place.path).is_some());
+            assert!(report.sources.contains_key(&finding.place.path));
             let fixes = finding.fix.as_ref().map(|fix| fix.safety);
             let allowed = match rule.fixability {
                 rule::Fixability::Never => fixes.is_none(),

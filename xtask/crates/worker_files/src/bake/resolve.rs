@@ -1,8 +1,6 @@
 //! docker-bake.hcl as `docker buildx bake` sees it: variables have values, targets what they
 //! inherit. What is not understood (a function, a condition) is reported and left out.
 
-use std::collections::BTreeMap;
-
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Attribute, Block, Body};
@@ -11,72 +9,14 @@ use serde_json::{Map, Value};
 
 use crate::Source;
 
-pub const FILE: &str = "docker-bake.hcl";
-
 /// So deep may one definition lead to another.
 const DEEPEST: usize = 20;
 
-type Settings = Map<String, Value>;
-type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// A bake file with its variables filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Resolved {
-    pub groups: BTreeMap<String, Vec<String>>,
-    pub targets: BTreeMap<String, Settings>,
-    /// What could not be resolved, each with its line.
-    pub unresolved: Vec<String>,
-}
-
-impl Resolved {
-    /// The one target that is built when none is named; `None` where there are several or none.
-    pub fn target(&self) -> Option<(&str, &Settings)> {
-        let group = self.groups.get("default").map(Vec::as_slice);
-        let name = match group {
-            Some([name]) => name.as_str(),
-            None if self.targets.contains_key("default") => "default",
-            // Bake asks for a name where no target is the default; with only one it is clear.
-            None if self.targets.len() == 1 => self.targets.keys().next()?,
-            _ => return None,
-        };
-        self.targets.get_key_value(name).map(|(k, v)| (&**k, v))
-    }
-}
-
-/// Resolves a bake file; `environment` is what variables may be set by.
-pub fn resolve(source: &Source, environment: Environment<'_>) -> Result<Resolved, String> {
-    let body = &super::parse(source)
-        .map_err(|(why, at)| format!("line {}: {why}", source.place(at..at).line))?;
-    let file = File {
-        source,
-        body,
-        environment,
-    };
-    let mut resolved = Resolved::default();
-    for block in body.blocks() {
-        let Some(name) = block.labels.first().map(|label| label.as_str().to_owned()) else {
-            continue;
-        };
-        match block.ident.as_str() {
-            "group" => {
-                let settings = file.settings(block, &mut resolved.unresolved);
-                let names = texts(&settings, "targets").map(str::to_owned);
-                resolved.groups.insert(name, names.collect());
-            }
-            "target" => {
-                let settings = file.target(block, &mut resolved.unresolved, 0);
-                resolved.targets.insert(name, with_defaults(settings));
-            }
-            _ => {}
-        }
-    }
-    resolved.unresolved.sort();
-    resolved.unresolved.dedup();
-    Ok(resolved)
-}
+pub type Settings = Map<String, Value>;
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The texts of a list.
-fn texts<'a>(settings: &'a Settings, key: &str) -> impl Iterator<Item = &'a str> {
+pub fn texts<'a>(settings: &'a Settings, key: &str) -> impl Iterator<Item = &'a str> {
     let all = settings.get(key).and_then(Value::as_array);
     all.into_iter().flatten().filter_map(Value::as_str)
 }
@@ -114,15 +54,19 @@ fn with_defaults(mut settings: Settings) -> Settings {
     settings
 }
 
-struct File<'a> {
-    source: &'a Source,
-    body: &'a Body,
-    environment: Environment<'a>,
+pub struct File<'a> {
+    pub source: &'a Source,
+    pub body: &'a Body,
+    pub environment: Environment<'a>,
 }
 
 impl File<'_> {
+    pub fn target(&self, block: &Block, unresolved: &mut Vec<String>) -> Settings {
+        with_defaults(self.inherited(block, unresolved, 0))
+    }
+
     /// A target with what it inherits: of arguments and labels each, of all else the nearest.
-    fn target(&self, block: &Block, unresolved: &mut Vec<String>, depth: usize) -> Settings {
+    fn inherited(&self, block: &Block, unresolved: &mut Vec<String>, depth: usize) -> Settings {
         let settings = self.settings(block, unresolved);
         let mut all = Map::new();
         for base in texts(&settings, "inherits") {
@@ -130,7 +74,7 @@ impl File<'_> {
             if let Some(base) = blocks.find(|block| block.has_labels(&[base]))
                 && depth < DEEPEST
             {
-                merge(&mut all, self.target(base, unresolved, depth + 1));
+                merge(&mut all, self.inherited(base, unresolved, depth + 1));
             }
         }
         merge(&mut all, settings);
@@ -138,7 +82,7 @@ impl File<'_> {
     }
 
     /// The settings of a block that can be resolved.
-    fn settings(&self, block: &Block, unresolved: &mut Vec<String>) -> Settings {
+    pub fn settings(&self, block: &Block, unresolved: &mut Vec<String>) -> Settings {
         let resolve = |item: &Attribute| {
             let key = item.key.as_str();
             let value = self.value(&item.value, 0).map_err(|what| {
@@ -247,15 +191,16 @@ fn merge(into: &mut Settings, over: Settings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bake::{Bake, FILE, read};
 
-    fn resolved(text: &str, environment: &[(&str, &str)]) -> Resolved {
+    fn resolved(text: &str, environment: &[(&str, &str)]) -> Bake {
         let source = Source::new(FILE.into(), text.as_bytes());
         let of = |name: &str| {
             let mut all = environment.iter();
             all.find(|(key, _)| *key == name)
                 .map(|(_, v)| (*v).to_owned())
         };
-        resolve(&source, &of).unwrap()
+        read(&source, &of).unwrap().split().0
     }
 
     /// What `docker buildx bake --print` (v0.30) says of the same file and environment.
@@ -280,10 +225,10 @@ target "worker" {
 "#;
         let said = resolved(text, &[("TAG", "v1"), ("FAST", "true")]);
         assert_eq!(said.unresolved, [""; 0]);
-        let (name, target) = said.target().unwrap();
-        assert_eq!(name, "worker");
+        let target = said.default_target().unwrap();
+        assert_eq!(target.name, "worker");
         assert_eq!(
-            Value::Object(target.clone()),
+            Value::Object(target.resolved.clone()),
             serde_json::json!({
                 "context": ".",
                 "dockerfile": "Dockerfile",
@@ -310,14 +255,17 @@ target "worker" {
                 "line 7: `target`: there is no variable `NONE`",
             ]
         );
-        let (_, target) = said.target().unwrap();
-        assert!(!target.contains_key("args"));
+        let target = said.default_target().unwrap();
+        assert!(!target.resolved.contains_key("args"));
     }
 
     #[test]
     fn a_variable_keeps_the_kind_of_its_default() {
         let text = "variable \"N\" { default = 3 }\ntarget \"t\" { args = { N = N } }\n";
-        assert_eq!(resolved(text, &[("N", "4")]).targets["t"]["args"]["N"], "4");
+        assert_eq!(
+            resolved(text, &[("N", "4")]).targets[0].resolved["args"]["N"],
+            "4"
+        );
         assert_eq!(
             resolved(text, &[("N", "four")]).unresolved,
             ["line 2: `args`: `N` is `four` in the environment, unlike its default"]
@@ -328,8 +276,8 @@ target "worker" {
     fn one_target_is_built_or_none_is_chosen() {
         let target = |text: &str| {
             resolved(text, &[])
-                .target()
-                .map(|(name, _)| name.to_owned())
+                .default_target()
+                .map(|target| target.name.clone())
         };
         assert_eq!(target("target \"a\" {}").as_deref(), Some("a"));
         assert_eq!(target("target \"a\" {}\ntarget \"b\" {}"), None);
@@ -345,11 +293,7 @@ target "worker" {
         );
         assert_eq!(target(""), None);
         let broken = Source::new(FILE.into(), b"target \"a\" {\n");
-        assert!(
-            resolve(&broken, &|_| None)
-                .unwrap_err()
-                .starts_with("line ")
-        );
+        assert!(read(&broken, &|_| None).is_err());
     }
 
     #[test]

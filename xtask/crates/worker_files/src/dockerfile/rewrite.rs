@@ -9,9 +9,10 @@ use super::reader::field;
 use super::{Instruction, document_mark, split, try_expand};
 use crate::glob::{clean, head, is_pattern};
 use crate::json::quote;
-use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, listed, open};
+use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, open};
 use crate::shell::Word;
 use crate::{Source, is_one_of};
+use xtask_core::suggest;
 use xtask_core::tree::RepoPath;
 
 /// Something that the build takes from its context.
@@ -89,7 +90,9 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
             let landing = map.find_landing(&path, text.text[span.clone()].ends_with('/'));
             let landing = landing.map_err(|what| text.refuse(span.start, what, COPY_PLAINLY))?;
             if !landing.left.is_empty() {
-                let left = listed(&landing.left);
+                let left: Vec<String> = landing.left.iter().map(ToString::to_string).collect();
+                let left: Vec<&str> = left.iter().map(String::as_str).collect();
+                let left = suggest::all_of(&left);
                 let why = "which the worker does not take over";
                 let note = format!("line {line}: the image no longer gets {left}, {why}");
                 output.notes.push(note);

@@ -50,50 +50,37 @@ impl Requirement {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Requirements {
-    pub packages: Vec<Requirement>,
-    /// Other files and folders that it names: `-r more.txt`, `-e .`
-    pub includes: Vec<(Listing, String, Place)>,
-    /// Options that decide where packages come from, and what of them is installed.
-    pub index: Option<String>,
-    pub options: Option<String>,
-}
-
-pub fn requirements(source: &Source) -> Reading<Requirements> {
-    let mut found = Requirements::default();
+/// What a file of pip's asks for, with the places in it.
+pub fn requirements(source: &Source) -> Reading<Install> {
+    let mut found = Install::default();
     let mut unread = Vec::new();
     for (range, text) in logical_lines(source) {
-        let place = source.place(range.clone());
-        let mut computed = None;
-        if text.starts_with('-') {
+        let wanted = if text.starts_with('-') {
             // An option means what it means on pip's command line.
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             let line = install::options(&words);
-            for (wanted, _) in line.wanted {
-                let place = place.clone();
-                match wanted {
-                    Wanted::Package(name, spec) => {
-                        found.packages.push(Requirement { name, spec, place });
-                    }
-                    Wanted::Listed(listing, path) => found.includes.push((listing, path, place)),
-                    Wanted::Computed(text) => computed = Some(text),
-                }
-            }
             add_options(&mut found.index, line.index.as_deref());
             add_options(&mut found.options, line.options.as_deref());
+            line.wanted.into_iter().map(|(wanted, _)| wanted).collect()
         } else if let Some((name, spec)) = requirement(&text) {
-            found.packages.push(Requirement { name, spec, place });
+            vec![Wanted::Package(name, spec)]
         } else if is_path(&text) {
-            found.includes.push((Listing::Project, text, place));
+            vec![Wanted::Listed(Listing::Project, text)]
         } else {
-            computed = Some(text);
-        }
-        if let Some(text) = computed {
-            let what = format!("{text}: the name of this requirement is not written here");
-            unread.push(source.unread(range, what, &[Hides::Packages]));
+            vec![Wanted::Computed(text)]
+        };
+        for wanted in wanted {
+            if let Wanted::Computed(text) = wanted {
+                let what = format!("{text}: the name of this requirement is not written here");
+                unread.push(source.unread(range.clone(), what, &[Hides::Packages]));
+            } else {
+                found.wanted.push((wanted, range.clone()));
+            }
         }
     }
+    // Its own packages come before those of other files.
+    let is_listed = |(wanted, _): &(Wanted, _)| matches!(wanted, Wanted::Listed(..));
+    found.wanted.sort_by_key(is_listed);
     Reading::new(found, unread)
 }
 

@@ -111,12 +111,13 @@ fn source(name: &str, text: &str) -> Source {
 #[test]
 fn a_requirements_file_is_read() {
     let text = "ray\nrunpod~=1.7.0\r\nTyping_Extensions == 4.7.1 # why\n# no\n\nsglang[all]>=0.4 ; python_version > '3'\n-r more.txt\n-i https://x\nhttps://x/y-1-py3-none-any.whl\npkg @ git+https://x\nlast \\\n  --hash=sha256:1\n./local\n-e git+https://h/o/e.git\n${X}\n";
-    let (found, unread) = requirements(&source("requirements.txt", text)).split();
-    let names: Vec<_> = found
-        .packages
-        .iter()
-        .map(|r| format!("{}{}", r.name, r.spec))
-        .collect();
+    let file = source("requirements.txt", text);
+    let (found, unread) = requirements(&file).split();
+    let name = |(wanted, _): &(Wanted, _)| match wanted {
+        Wanted::Package(name, spec) => Some(format!("{name}{spec}")),
+        _ => None,
+    };
+    let names: Vec<_> = found.wanted.iter().filter_map(name).collect();
     assert_eq!(
         names,
         [
@@ -130,12 +131,15 @@ fn a_requirements_file_is_read() {
             "e@git+https://h/o/e.git",
         ]
     );
-    let includes: Vec<_> = found
-        .includes
-        .iter()
-        .map(|(_, path, place)| (path.as_str(), place.line))
-        .collect();
-    assert_eq!(includes, [("more.txt", 7), ("./local", 13)]);
+    let listed = |(wanted, range): &(Wanted, Range<usize>)| match wanted {
+        Wanted::Listed(_, path) => Some((path.clone(), file.place(range.clone()).line)),
+        _ => None,
+    };
+    let includes: Vec<_> = found.wanted.iter().filter_map(listed).collect();
+    assert_eq!(
+        includes,
+        [("more.txt", 7), ("./local", 13)].map(|(path, line)| (path.to_owned(), line))
+    );
     assert_eq!(found.index.as_deref(), Some("--index-url https://x"));
     assert_eq!(
         unread.iter().map(|u| u.place.line).collect::<Vec<_>>(),

@@ -41,10 +41,7 @@ impl Reader<'_> {
                 ..unnamed(manager, job, &range)
             };
             match wanted {
-                Wanted::Package(name, spec) => {
-                    let place = package.place.clone();
-                    self.add_packages(vec![Requirement { name, spec, place }], &package);
-                }
+                Wanted::Package(name, spec) => self.add_package(name, spec, package),
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
                     let unread = job.unread(&range, what, &[Hides::Packages]);
@@ -152,16 +149,23 @@ impl Reader<'_> {
         let mut like = like.clone();
         packages::add_options(&mut like.index, found.index.as_deref());
         packages::add_options(&mut like.options, found.options.as_deref());
-        self.add_packages(found.packages, &like);
         let folder = folder_of(&source.path);
-        for (listing, name, place) in found.includes {
-            let mut like = like.clone();
-            like.place = place;
-            if listing == Listing::Project {
-                self.listing(listing, &name, Some(&folder), like)?;
-            } else {
-                let file = self.source(&repo_path(&format!("{folder}/{name}")))?;
-                self.read_listed_file(listing, &name, file, like)?;
+        for (wanted, range) in found.wanted {
+            let place = source.place(range);
+            let like = Package {
+                place,
+                ..like.clone()
+            };
+            match wanted {
+                Wanted::Package(name, spec) => self.add_package(name, spec, like),
+                Wanted::Listed(Listing::Project, path) => {
+                    self.listing(Listing::Project, &path, Some(&folder), like)?;
+                }
+                Wanted::Listed(listing, path) => {
+                    let file = self.source(&repo_path(&format!("{folder}/{path}")))?;
+                    self.read_listed_file(listing, &path, file, like)?;
+                }
+                Wanted::Computed(_) => {}
             }
         }
         Ok(())
@@ -174,20 +178,25 @@ impl Reader<'_> {
                 let at = start + (word.as_ptr() as usize - line.as_ptr() as usize);
                 let (name, spec) = word.split_once('=').unwrap_or((word, ""));
                 let place = source.place(at..at + word.len());
-                self.add_packages(vec![Requirement::new(name, spec, place)], like);
+                let like = Package {
+                    place,
+                    ..like.clone()
+                };
+                self.add_package(name.to_owned(), spec.to_owned(), like);
             }
         }
     }
 
+    fn add_package(&mut self, name: String, spec: String, like: Package) {
+        let package = Package { name, spec, ..like };
+        self.interface.packages.push(package);
+    }
+
     fn add_packages(&mut self, found: Vec<Requirement>, like: &Package) {
-        let package = |Requirement { name, spec, place }| Package {
-            name,
-            spec,
-            place,
-            ..like.clone()
-        };
-        let found = found.into_iter().map(package);
-        self.interface.packages.extend(found);
+        for Requirement { name, spec, place } in found {
+            let like = like.clone();
+            self.add_package(name, spec, Package { place, ..like });
+        }
     }
 
     fn read_project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {

@@ -161,9 +161,9 @@ impl Reader<'_> {
     }
 
     fn read_declarations(&mut self) -> Result<()> {
-        if let Some(source) = self.first(&["docker-bake.hcl"])? {
-            self.interface.bake = Some(bake::read(&source).collect_unread(&mut self.unread));
-        }
+        let read = |source: &Source| bake::read(source, &|_| None);
+        let bake = self.parsed(&[bake::FILE], read)?;
+        self.interface.bake = bake.map(|bake| bake.collect_unread(&mut self.unread));
         if let Some(source) = self.first(&COMPOSE)? {
             self.interface.compose = compose::read(&source).collect_unread(&mut self.unread);
             // What compose puts over it by itself.
@@ -177,9 +177,9 @@ impl Reader<'_> {
             self.read_environment_files(&source.path)?;
         }
         // `.runpod/` takes precedence over the root.
-        self.interface.hub = self.json(&[".runpod/hub.json", "hub.json"], hub::read)?;
-        self.interface.tests = self.json(&[".runpod/tests.json"], tests_json::read)?;
-        self.interface.form = self.json(&["worker-config.json"], worker_config::read)?;
+        self.interface.hub = self.parsed(&[".runpod/hub.json", "hub.json"], hub::read)?;
+        self.interface.tests = self.parsed(&[".runpod/tests.json"], tests_json::read)?;
+        self.interface.form = self.parsed(&["worker-config.json"], worker_config::read)?;
         if let Some(source) = self.first(&["README.md", ".runpod/README.md"])? {
             let mut known = readme::read(&source);
             for page in readme::pages(&source) {
@@ -196,7 +196,7 @@ impl Reader<'_> {
     }
 
     /// What the first of these files holds.
-    fn json<T>(
+    fn parsed<T>(
         &mut self,
         names: &[&str],
         read: impl Fn(&Source) -> Result<T, Unread>,

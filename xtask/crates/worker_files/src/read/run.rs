@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::started::{ProgramKind, RUNNERS, Started};
+use super::started::{RUNNERS, Started};
 use super::{
     Copy, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor, last_part,
     packages, shell,
@@ -244,7 +244,7 @@ impl Reader<'_> {
             if at_start {
                 self.note_misplaced(job, command, &started);
             }
-            let runs_shell = started.iter().any(|one| one.kind == ProgramKind::Shell);
+            let runs_shell = started.iter().any(|one| one.is_shell);
             let has_effect = !steps::has_no_effect(command);
             if at_start && has_effect {
                 let first = command.words.first().map(|word| word.range.clone());
@@ -276,7 +276,7 @@ impl Reader<'_> {
                 calls.push(full_line(command, &started));
             }
             for started in started {
-                if started.kind == ProgramKind::Shell {
+                if started.is_shell {
                     scripts.push(started);
                 } else if job.when != When::Never {
                     self.run_python(job, started.path);

@@ -17,16 +17,11 @@ const MOVERS: &str = "chmod chown cp mv ln touch install dos2unix tee tar unzip 
 
 pub struct Started {
     pub path: RepoPath,
-    pub kind: ProgramKind,
+    /// Whether it is a script of a shell, and no Python.
+    pub is_shell: bool,
     pub arguments: Vec<Word>,
     /// Whether programs see all that it sets.
     pub exports: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProgramKind {
-    Python,
-    Shell,
 }
 
 impl Reader<'_> {
@@ -58,16 +53,14 @@ impl Reader<'_> {
                     continue;
                 }
                 let first = files::shebang(&self.interface.sources[&path].text);
-                let kind = if is_python(&path) || first.contains("python") {
-                    ProgramKind::Python
-                } else if path.name().ends_with(b".sh") || shell || first.contains("sh") {
-                    ProgramKind::Shell
-                } else {
+                let is_python = is_python(&path) || first.contains("python");
+                let is_script = path.name().ends_with(b".sh") || shell || first.contains("sh");
+                if !is_python && !is_script {
                     continue;
-                };
+                }
                 found.push(Started {
                     path,
-                    kind,
+                    is_shell: !is_python,
                     arguments: words[index + 1..].to_vec(),
                     exports: command.exports,
                 });

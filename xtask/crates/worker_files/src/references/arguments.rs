@@ -44,14 +44,13 @@ fn in_compose(source: &Source, ours: &str) -> Vec<Named> {
 }
 
 pub(super) fn in_bake(source: &Source, ours: &str) -> Vec<Named> {
-    let (bake, _) = bake::read(source).split();
-    let resolved = bake::resolve(source, &|_| None).unwrap_or_default();
+    let read = bake::read(source, &|_| None);
+    let targets = read.map(|read| read.split().0.targets).unwrap_or_default();
     let is_ours = |target: &bake::Target| {
-        let settings = resolved.targets.get(&target.name);
-        let text = |key: &str| settings.and_then(|settings| settings.get(key)?.as_str());
+        let text = |key: &str| target.resolved.get(key)?.as_str();
         let both = text("context").zip(text("dockerfile"));
         both.is_some_and(|(context, file)| is_ours(context, file, ours))
     };
-    let targets = bake.targets.into_iter().filter(is_ours);
+    let targets = targets.into_iter().filter(is_ours);
     targets.flat_map(|target| target.args).collect()
 }

@@ -179,14 +179,10 @@ impl File {
     fn open((path, bytes): &(RepoPath, Vec<u8>)) -> Option<Self> {
         let is_text = !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok();
         let counts = is_text && !path.is_within(OUTDATED) && !is_change_log(path);
-        counts.then(|| Self::new(path, bytes))
-    }
-
-    fn new(path: &RepoPath, bytes: &[u8]) -> Self {
-        Self {
+        counts.then(|| Self {
             source: Source::new(path.clone(), bytes),
             form: Form::of(path),
-        }
+        })
     }
 
     /// The findings in the file. The first hit at a place counts.
