@@ -113,7 +113,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let record = JournalRecord {
         task: TASK.to_owned(),
         head: at.head.clone(),
-        before_tree: at.head_tree.clone(),
+        before_tree: steps::write_tree(&scratch, index, index)?,
         after_tree: steps::write_tree(&scratch, index, &after)?,
         // Nothing is left to do in the work tree where all of it is staged already.
         steps,
@@ -124,7 +124,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         }),
         ..JournalRecord::default()
     };
-    let record = Transaction::begin(repo, &journal, scratch, index)?.apply(record, &after)?;
+    let record = Transaction::begin(repo, &journal, scratch, index)?.apply(record)?;
     remove_empty(&repo.top.join(OUTDATED))?;
     report.end(&plan, false, record.tip())
 }
@@ -225,12 +225,10 @@ fn contents(writes: &[Written]) -> impl Iterator<Item = &[u8]> {
     writes.iter().map(|(_, content)| content.as_slice())
 }
 
-/// Whether a path is `outdated/` or lies below it.
 fn is_outdated(path: &RepoPath) -> bool {
     path.is_within(OUTDATED)
 }
 
-/// The committed files, which decide everything.
 fn at_head(at: &Preflight) -> Result<GitTree> {
     Ok(at.tree(&at.repo.entries(&at.head_tree)?, "HEAD"))
 }
