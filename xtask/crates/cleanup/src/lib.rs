@@ -60,7 +60,8 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
 
 fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let journal = Journal::lock(repo, TRANSACTION)?;
-    let report = CleanupReport::new(args.format, commands);
+    let format = args.format;
+    let report = CleanupReport { format, commands };
     if let Some(record) = journal.read()?
         && let Some(outcome) = resume_or_clear(repo, &journal, record, args, &report)?
     {

@@ -66,7 +66,10 @@ pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
         tool_repo::expect_named(dir, &repo.top, "migrate")?;
     }
     let next = next.at_root(dir, &repo.top);
-    let report = MigrationReport::new(args.format, &next);
+    let report = MigrationReport {
+        format: args.format,
+        next: &next,
+    };
     migrate(git, &repo, args, &report).map_err(|error| next.refusal(error))
 }
 
