@@ -6,7 +6,7 @@
 //! xtask-migrate/next           the file that the current step puts in place
 //! xtask-migrate/old/N          what step N took away
 //! xtask-migrate/ours/N         a copy of a file in conflict that no step touches
-//! xtask-migrate/index.*        the new index, and what it and the restored one were made from
+//! xtask-migrate/index.*        the index from before, and the new one
 //! xtask-migrate/scratch        git's temporary files
 //! ```
 //!
