@@ -77,7 +77,6 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// The completions for a shell, and the definition of the command `xtask`.
 pub fn completions(shell: Shell) -> String {
     let function = match shell {
         Shell::Fish => "function xtask; cargo xtask $argv; end",

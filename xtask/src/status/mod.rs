@@ -71,7 +71,6 @@ struct RepositoryStatus {
     is_tools_own: bool,
     /// Whether nothing in it names `SGLang`, so that it serves models with another engine.
     is_for_another_engine: bool,
-    /// The number of files below `outdated/`.
     outdated: usize,
     #[serde(serialize_with = "known")]
     compare: Known<compare::OpenCounts>,

@@ -13,21 +13,16 @@ use xtask_core::tree::RepoPath;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnderWay {
-    /// A migration was killed.
     Interrupted,
-    /// The conflicts of a migration wait to be resolved.
     Conflicts,
     /// All conflicts are resolved, and the migration waits to be finished.
     Resolved,
-    /// These staged files still have conflict markers.
     Marked(Vec<RepoPath>),
     /// These staged files have no place in the modern layout.
     Retired(Vec<RepoPath>),
     Staged,
     Cleanup,
-    /// The removal of `outdated/` is staged.
     CleanupStaged,
-    /// The journal can't be read.
     Unreadable(Unreadable),
     /// A merge, a rebase, …
     Git(String),

@@ -11,6 +11,7 @@ use xtask_core::commands::Commands;
 use xtask_core::layout::{BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
+use xtask_core::tree::short;
 
 pub fn print(
     root: &Path,
@@ -131,8 +132,4 @@ fn linted(counts: &hub_lint::Counts) -> String {
         none if none.is_empty() => format!("{GREEN}nothing found{GREEN:#}"),
         found => format!("{RED}{found}{RED:#}"),
     }
-}
-
-fn short(oid: &str) -> &str {
-    oid.get(..10).unwrap_or(oid)
 }

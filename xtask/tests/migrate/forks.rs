@@ -351,7 +351,7 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
         .says("layout    modern")
         .says("migrate -C . --adopt main");
     worker
-        .migrate(&["--adopt", "main", "--official", "../official", "--commit"])
+        .migrate(&["--adopt", "main", "--upstream", "../official", "--commit"])
         .done()
         .says("Upstream ../official at [OID] (main)\n")
         .says("  worker-config.json is left of the legacy layout");

@@ -60,7 +60,8 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
 
 fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let journal = Journal::lock(repo, TRANSACTION)?;
-    let report = CleanupReport::new(args.format, commands);
+    let format = args.format;
+    let report = CleanupReport { format, commands };
     if let Some(record) = journal.read()?
         && let Some(outcome) = resume_or_clear(repo, &journal, record, args, &report)?
     {
@@ -113,7 +114,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let record = JournalRecord {
         task: TASK.to_owned(),
         head: at.head.clone(),
-        before_tree: at.head_tree.clone(),
+        before_tree: steps::write_tree(&scratch, index, index)?,
         after_tree: steps::write_tree(&scratch, index, &after)?,
         // Nothing is left to do in the work tree where all of it is staged already.
         steps,
@@ -124,7 +125,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         }),
         ..JournalRecord::default()
     };
-    let record = Transaction::begin(repo, &journal, scratch, index)?.apply(record, &after)?;
+    let record = Transaction::begin(repo, &journal, scratch, index)?.apply(record)?;
     remove_empty(&repo.top.join(OUTDATED))?;
     report.end(&plan, false, record.tip())
 }
@@ -225,12 +226,10 @@ fn contents(writes: &[Written]) -> impl Iterator<Item = &[u8]> {
     writes.iter().map(|(_, content)| content.as_slice())
 }
 
-/// Whether a path is `outdated/` or lies below it.
 fn is_outdated(path: &RepoPath) -> bool {
     path.is_within(OUTDATED)
 }
 
-/// The committed files, which decide everything.
 fn at_head(at: &Preflight) -> Result<GitTree> {
     Ok(at.tree(&at.repo.entries(&at.head_tree)?, "HEAD"))
 }

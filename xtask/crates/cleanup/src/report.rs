@@ -17,11 +17,9 @@ use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{counted, print, print_parts, section};
 use xtask_core::tree::{Entries, Oid, RepoPath};
 
-/// A commit that has `outdated/` as it is now.
 #[derive(Serialize)]
 pub struct Restore {
     pub commit: Oid,
-    /// The branch or tag that keeps it.
     pub on: String,
 }
 
@@ -40,9 +38,7 @@ pub struct RemovalPlan {
     /// The records that have entries for the folder.
     pub writes: Vec<RepoPath>,
     pub obstacles: Vec<Obstacle>,
-    /// What passed for a reason on record.
     pub reasons: Vec<PassedReason>,
-    /// Texts that refer to the folder.
     pub mentions: Vec<Dangling>,
 }
 
@@ -56,7 +52,6 @@ impl RemovalPlan {
         }
     }
 
-    /// The message of the commit.
     pub fn message(&self) -> String {
         let mut text = format!(
             "chore: remove {OUTDATED}/\n\n\
@@ -78,15 +73,11 @@ impl RemovalPlan {
 }
 
 pub struct CleanupReport<'a> {
-    format: Format,
-    commands: &'a Commands,
+    pub format: Format,
+    pub commands: &'a Commands,
 }
 
-impl<'a> CleanupReport<'a> {
-    pub fn new(format: Format, commands: &'a Commands) -> Self {
-        Self { format, commands }
-    }
-
+impl CleanupReport<'_> {
     /// Shows the plan to a person; a program gets it with the end.
     pub fn plan(&self, plan: &RemovalPlan) -> Result<()> {
         match self.format {
@@ -112,7 +103,6 @@ impl<'a> CleanupReport<'a> {
         self.print_ending(ending, tip, plan, &text)
     }
 
-    /// Something is in the way; nothing was changed.
     pub fn stopped(&self, plan: &RemovalPlan) -> Result<Outcome> {
         let count = plan.obstacles.len();
         let are = if count == 1 { "is" } else { "are" };

@@ -21,10 +21,9 @@ pub struct Commands {
 
 impl Commands {
     pub fn new(repo: Option<&Path>) -> Self {
-        let named = |repo: Option<&Path>| repo.map_or_else(String::new, option);
         Self {
-            git: named(repo.filter(|repo| *repo != Path::new("."))),
-            task: named(repo),
+            git: repo.map_or_else(String::new, git_option),
+            task: repo.map_or_else(String::new, option),
             options: String::new(),
         }
     }
@@ -50,12 +49,7 @@ impl Commands {
             _ if here == root => Path::new("."),
             named => named.unwrap_or(&root),
         };
-        let is_here = place == Path::new(".");
-        self.git = if is_here {
-            String::new()
-        } else {
-            option(place)
-        };
+        self.git = git_option(place);
         if repo.is_some() {
             self.task = option(place);
         }
@@ -101,13 +95,17 @@ impl Commands {
     }
 }
 
+fn git_option(folder: &Path) -> String {
+    let elsewhere = Some(folder).filter(|folder| *folder != Path::new("."));
+    elsewhere.map_or_else(String::new, option)
+}
+
 /// The `-C` option for a folder; its name may be any bytes.
 fn option(folder: &Path) -> String {
     let folder = RepoPath::new(folder.as_os_str().as_bytes());
     format!("-C {} ", quoted_file(&folder))
 }
 
-/// Commands to type, one per line, each with a comment.
 pub fn listed(title: &str, commands: &[(String, &str)]) -> String {
     let width = commands.iter().map(|(command, _)| command.len()).max();
     let width = width.unwrap_or_default() + 4;

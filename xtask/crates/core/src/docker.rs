@@ -17,7 +17,6 @@ use crate::process::{self, Finished};
 
 const VARIABLE: &str = "DOCKER";
 
-/// How long a client may take to answer `docker version`.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 const INSTALL: &str = "install docker: https://docs.docker.com/engine/install/ (Debian: apt-get \
@@ -65,9 +64,8 @@ impl Engine {
         Ok(process::command(self.cmd(&process::shell(None)?, args)))
     }
 
-    /// Runs a command to its end, whatever its exit code.
     pub fn finish(&self, args: &[&str]) -> Result<Finished> {
-        process::finish(self.cmd(&process::shell(None)?, args))
+        process::finish(self.cmd(&process::shell(None)?, args), b"")
     }
 
     /// Standard output of a command that must succeed.
@@ -133,7 +131,7 @@ fn check_client(program: &Path) -> Result<(), String> {
         process::within(command, b"", Some(TIMEOUT))
     };
     let version = match run(&["version", "--format", "{{json .}}"]) {
-        Ok(Some(done)) => parse_version(done.ok, &done.stdout, &done.stderr)?,
+        Ok(Some(done)) => parse_version(&done.stdout, &done.stderr)?,
         Ok(None) => {
             let limit = TIMEOUT.as_secs();
             return Err(format!("the daemon did not answer within {limit} s"));
@@ -151,24 +149,16 @@ fn check_client(program: &Path) -> Result<(), String> {
 }
 
 /// The client's version from the output of `docker version`, or why this client is unusable.
-fn parse_version(ok: bool, stdout: &[u8], stderr: &str) -> Result<String, String> {
-    let reason = || {
-        let line = stderr.lines().map(str::trim).find(|l| !l.is_empty());
-        line.unwrap_or("it reaches no daemon and does not say why")
-            .to_owned()
-    };
-    let Ok(versions) = serde_json::from_slice::<serde_json::Value>(stdout) else {
-        return Err(if ok || stderr.trim().is_empty() {
-            "it does not answer `docker version` as a docker client does".to_owned()
-        } else {
-            reason()
-        });
-    };
-    match versions["Client"]["Version"].as_str() {
-        Some(version) if versions["Server"].is_object() => Ok(version.to_owned()),
-        Some(_) => Err(reason()),
-        None => Err("it does not tell its version".to_owned()),
+fn parse_version(stdout: &[u8], stderr: &str) -> Result<String, String> {
+    let versions: serde_json::Value = serde_json::from_slice(stdout).unwrap_or_default();
+    let version = versions["Client"]["Version"].as_str();
+    if let Some(version) = version.filter(|_| versions["Server"].is_object()) {
+        return Ok(version.to_owned());
     }
+    let mut lines = stderr.lines().map(str::trim);
+    let reason = lines.find(|line| !line.is_empty());
+    let reason = reason.unwrap_or("it does not answer `docker version` as a docker client does");
+    Err(reason.to_owned())
 }
 
 #[cfg(test)]
@@ -237,12 +227,10 @@ mod tests {
 
     #[test]
     fn what_a_client_prints_is_understood() {
-        let parse_version = |success, stdout: &str, stderr: &str| {
-            super::parse_version(success, stdout.as_bytes(), stderr)
-        };
+        let parse_version =
+            |stdout: &str, stderr: &str| super::parse_version(stdout.as_bytes(), stderr);
         assert_eq!(
             parse_version(
-                true,
                 r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24"}}"#,
                 ""
             ),
@@ -250,18 +238,17 @@ mod tests {
         );
         assert_eq!(
             parse_version(
-                false,
                 r#"{"Client":{"Version":"28.2.2"},"Server":null}"#,
                 "\nCannot connect to the Docker daemon at unix:///x.\nMore.\n"
             ),
             Err("Cannot connect to the Docker daemon at unix:///x.".to_owned())
         );
         assert_eq!(
-            parse_version(false, "", "docker: not today\n"),
+            parse_version("", "docker: not today\n"),
             Err("docker: not today".to_owned())
         );
         for nonsense in ["", "Docker version 1", "[]", "{\"Server\":{}}"] {
-            assert!(parse_version(true, nonsense, "").is_err(), "{nonsense}");
+            assert!(parse_version(nonsense, "").is_err(), "{nonsense}");
         }
     }
 

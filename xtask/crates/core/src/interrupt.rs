@@ -43,7 +43,6 @@ pub fn is_listening() -> bool {
     RECEIVED.get().is_some()
 }
 
-/// Fails once a signal was received.
 pub fn check() -> Result<(), Interrupted> {
     let received = RECEIVED.get().map_or(0, |it| it.load(Ordering::Relaxed));
     match u8::try_from(received) {

@@ -55,7 +55,6 @@ pub const OWN: &[&str] = &[
     OUTDATED,
 ];
 
-/// The files of this tool in a repository.
 pub const TOOL: &[&str] = &["xtask", "Cargo.toml", "Cargo.lock", ".cargo"];
 
 /// The record of upstream's files; see [`crate::lock`].
@@ -65,7 +64,6 @@ pub const BASELINE: &str = ".xtask/baseline.json";
 /// The record of accepted losses, each with a reason.
 pub const ACCEPTED: &str = ".xtask/accepted.json";
 
-/// The folder of this tool's records.
 pub const KEPT: &str = ".xtask";
 
 /// Each record, with its place at the root in older versions.

@@ -11,7 +11,6 @@ use crate::outcome::UserError;
 use crate::records;
 use crate::tree::{Entries, Mode, Oid, RepoPath, Side, Tree, TreeEntry};
 
-/// The format that this version reads and writes.
 const VERSION: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +30,6 @@ pub struct Lock {
 /// Files that retired, by the path that they have since: each as `mode hash`.
 pub type Retired = BTreeMap<RepoPath, String>;
 
-/// A file as [`Retired`] has it.
 pub fn retired_as(file: &Side) -> String {
     format!("{} {}", file.mode.octal(), file.oid)
 }
@@ -49,7 +47,6 @@ pub struct Origin {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     pub shape: Shape,
-    /// By path in this repository.
     pub files: BTreeMap<RepoPath, LockedFile>,
 }
 

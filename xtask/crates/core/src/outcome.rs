@@ -8,10 +8,8 @@ use thiserror::Error;
 
 use crate::output;
 
-/// The result of a task that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done, or nothing found.
     Done,
     /// There are findings or conflicts, or `--check` found a change. All of it has been printed.
     Findings,
@@ -32,7 +30,6 @@ pub struct UsageError(pub String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("interrupted")]
 pub struct Interrupted {
-    /// The signal's number.
     pub signal: u8,
 }
 

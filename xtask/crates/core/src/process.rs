@@ -14,7 +14,6 @@ use crate::{interrupt, output};
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
-/// With `-v` every command is printed before it runs.
 pub fn set_verbose(on: bool) {
     VERBOSE.store(on, Ordering::Relaxed);
 }
@@ -33,7 +32,6 @@ pub fn shell(dir: Option<&Path>) -> Result<Shell> {
     Ok(shell)
 }
 
-/// A program that ran to its end.
 #[derive(Debug)]
 pub struct Finished {
     pub ok: bool,
@@ -63,13 +61,10 @@ impl From<Output> for Finished {
     }
 }
 
-/// Runs a program to its end without input; any exit code is fine.
-pub fn finish(cmd: Cmd<'_>) -> Result<Finished> {
-    log(&cmd);
-    let cmd = cmd.quiet().ignore_status();
-    let shown = cmd.to_string();
-    let output = cmd.output().with_context(|| format!("running `{shown}`"))?;
-    Ok(output.into())
+/// Runs a program to its end; any exit code is fine.
+pub fn finish(cmd: Cmd<'_>, input: &[u8]) -> Result<Finished> {
+    let done = within(command(cmd), input, None)?;
+    done.context("a program without a limit was killed")
 }
 
 /// Runs a program with `input`; `None` if it was killed after `limit`. Uses files, since a pipe
@@ -106,16 +101,12 @@ pub fn within(
     Ok(Some(output.into()))
 }
 
-/// A command for a child that lives on beside this process.
+/// The command of a program that is run, and told with `-v`.
 pub fn command(cmd: Cmd<'_>) -> Command {
-    log(&cmd);
-    cmd.into()
-}
-
-fn log(cmd: &Cmd<'_>) {
     if VERBOSE.load(Ordering::Relaxed) {
         output::tell(&format!("$ {cmd}\n"));
     }
+    cmd.into()
 }
 
 /// Waits for a child; `None` where it took longer and was killed. A signal ends the wait.
@@ -158,13 +149,13 @@ mod tests {
             (done.stdout.as_slice(), done.message.as_str()),
             (&b"in"[..], "no")
         );
-        let killed = finish(cmd!(shell, "sh -c 'kill -9 $$'")).unwrap();
+        let killed = finish(cmd!(shell, "sh -c 'kill -9 $$'"), b"").unwrap();
         assert!(
             killed.message.starts_with("signal: 9"),
             "{}",
             killed.message
         );
-        assert!(finish(cmd!(shell, "no-such-program-anywhere")).is_err());
+        assert!(finish(cmd!(shell, "no-such-program-anywhere"), b"").is_err());
     }
 
     #[test]

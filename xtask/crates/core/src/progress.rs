@@ -23,7 +23,6 @@ pub fn set_quiet(on: bool) {
     QUIET.store(on, Ordering::Relaxed);
 }
 
-/// Shows a detail behind the current work, if there is a progress line.
 pub fn at(detail: impl AsRef<str>) {
     if let Some((what, begun)) = &*work() {
         let width = terminal::columns(&std::io::stderr()).unwrap_or(80);
@@ -36,7 +35,6 @@ pub fn done(part: usize, all: usize, what: &str) {
     at(format!("{part} of {all} {what}"));
 }
 
-/// Clears the line, before other output.
 pub fn clear() {
     if SHOWN.swap(false, Ordering::Relaxed) {
         draw("");

@@ -26,7 +26,6 @@ pub fn place_in(entries: &Entries, record: &'static str) -> Result<&'static str>
     place(record, |path| entries.contains_key(&RepoPath::from(path)))
 }
 
-/// A record of a tree, with its place.
 pub fn read(tree: &dyn Tree, record: &'static str) -> Result<Option<(Vec<u8>, &'static str)>> {
     let place = place_in(tree.entries(), record)?;
     Ok(tree.read_file(place)?.map(|bytes| (bytes, place)))
@@ -37,7 +36,6 @@ pub fn file(root: &Path, record: &'static str) -> Result<PathBuf> {
     Ok(root.join(place(record, |path| root.join(path).is_file())?))
 }
 
-/// A record of a work tree, with its place.
 pub fn read_file(root: &Path, record: &'static str) -> Result<Option<(String, &'static str)>> {
     let place = place(record, |path| root.join(path).is_file())?;
     let file = root.join(place);
@@ -60,7 +58,6 @@ pub fn write(root: &Path, record: &'static str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Moves every record among the entries to its new place.
 pub fn settle(entries: &mut Entries) {
     for (place, older) in RECORDS {
         if entries.contains_key(&RepoPath::from(*place)) {

@@ -16,13 +16,11 @@ use crate::interrupt;
 
 const PREFIX: &str = "xtask-";
 
-/// The lock file of a folder in use.
 const IN_USE: &str = "in-use";
 
 /// An older folder without that file is abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
 
-/// The existing folders, to be removed when a signal is received.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
@@ -78,7 +76,6 @@ fn folders() -> MutexGuard<'static, Vec<PathBuf>> {
     FOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes the folders when a signal ends this process.
 fn watch() -> Result<()> {
     for signal in interrupt::SIGNALS {
         let signal = signal.as_raw();

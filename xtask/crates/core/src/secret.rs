@@ -41,7 +41,6 @@ const TOKENS: &[(&str, usize, &str)] = &[
 /// The shortest token is one of AWS.
 const SHORTEST: usize = 20;
 
-/// The kind of token in a text, if there is one.
 pub fn token(text: &str) -> Option<&'static str> {
     // Most texts are too short for any.
     if text.len() < SHORTEST {

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -61,7 +61,6 @@ impl Flag {
     }
 }
 
-/// The flags of one release.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
     release: usize,
@@ -111,7 +110,6 @@ impl Table {
         (release < DATA.releases.len()).then_some(Self { release })
     }
 
-    /// The release that the table was read from.
     pub fn release(self) -> &'static str {
         DATA.releases.get(self.release).map_or("", String::as_str)
     }
@@ -123,7 +121,7 @@ impl Table {
         let name = abbreviation.map_or(name, |(_, long)| long);
         let by_name = |name: &str| {
             let (name, definitions) = DATA.flags.get_key_value(name)?;
-            Some((*name, definitions.of(self.release)?))
+            Some((*name, of_release(definitions, self.release)?))
         };
         by_name(name).or_else(|| {
             let mut owners = DATA.aliases.get(name)?.iter();
@@ -136,13 +134,12 @@ impl Table {
     /// it for that flag.
     pub fn abbreviated(self, name: &str) -> Option<(&'static str, &'static Flag)> {
         let all = DATA.flags.iter().filter(|(flag, _)| flag.starts_with(name));
-        let mut all = all.filter_map(|(flag, all)| Some((*flag, all.of(self.release)?)));
+        let mut all = all.filter_map(|(flag, all)| Some((*flag, of_release(all, self.release)?)));
         let only = all.next().filter(|_| all.next().is_none());
         only.filter(|_| name.len() > "--".len() && !is_known(name))
     }
 }
 
-/// What became of a flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
     /// The oldest and the newest release known to have it; `None` for a name never seen.
@@ -182,7 +179,7 @@ impl fmt::Display for History {
 pub fn successor(flag: &str) -> Option<&'static str> {
     let named = DATA.successors.get(flag).and_then(Option::as_deref);
     named.or_else(|| {
-        let definitions = DATA.flags.get(flag)?.all().iter().rev();
+        let definitions = DATA.flags.get(flag)?.iter().rev();
         let mut replacements = definitions.filter_map(|(_, flag)| flag.replacement.as_deref());
         replacements.next()
     })
@@ -195,7 +192,7 @@ pub fn is_plain(successor: &str) -> bool {
 
 /// What is known of a flag over all releases, by name or alias.
 pub fn history(flag: &str) -> History {
-    let definitions = DATA.flags.get(flag).into_iter().flat_map(Definitions::all);
+    let definitions = DATA.flags.get(flag).into_iter().flatten();
     let owners = DATA.aliases.get(flag).into_iter().flatten();
     let with_table = definitions.flat_map(|(releases, _)| releases);
     let with_table = with_table.chain(owners.map(|(release, _)| release));
@@ -261,32 +258,21 @@ struct Data {
     nearest: HashMap<String, String>,
 }
 
-/// A flag's definitions, each with its releases. Parsed on demand: most runs need few of the
-/// hundreds.
-#[derive(Debug)]
-struct Definitions {
-    text: &'static str,
-    read: OnceLock<Vec<(Vec<usize>, Flag)>>,
-}
+/// A flag's definitions, each with its releases.
+type Definitions = Vec<(Vec<usize>, Flag)>;
 
-impl Definitions {
-    fn all(&self) -> &[(Vec<usize>, Flag)] {
-        // A test parses them all.
-        self.read
-            .get_or_init(|| serde_json::from_str(self.text).unwrap_or_default())
-    }
-
-    fn of(&self, release: usize) -> Option<&Flag> {
-        let (_, flag) = self.all().iter().find(|(r, _)| r.contains(&release))?;
-        Some(flag)
-    }
+fn of_release(all: &Definitions, release: usize) -> Option<&Flag> {
+    let (_, flag) = all.iter().find(|(of, _)| of.contains(&release))?;
+    Some(flag)
 }
 
 static DATA: LazyLock<Data> = LazyLock::new(|| {
     let text = include_str!("../../../data/sglang.json");
     // Compiled in and parsed by a test.
     let mut data: Data = serde_json::from_str(text).unwrap_or_default();
-    data.flags = definitions().collect();
+    let flags = definitions().map(|(name, text)| (name, serde_json::from_str(text)));
+    let flags = flags.map(|(name, read)| (name, read.unwrap_or_default()));
+    data.flags = flags.collect();
     data
 });
 
@@ -303,13 +289,9 @@ pub fn reads(variable: &str) -> bool {
 }
 
 /// Every flag with what stands behind its name.
-fn definitions() -> impl Iterator<Item = (&'static str, Definitions)> {
+fn definitions() -> impl Iterator<Item = (&'static str, &'static str)> {
     let lines = include_str!("../../../data/sglang.flags").lines();
-    let pairs = lines.filter_map(|line| line.split_once(' '));
-    pairs.map(|(name, text)| {
-        let read = OnceLock::new();
-        (name, Definitions { text, read })
-    })
+    lines.filter_map(|line| line.split_once(' '))
 }
 
 #[cfg(test)]
@@ -324,12 +306,12 @@ mod tests {
         assert!(text.contains("generated_by"));
         assert!(text.len() < 400_000);
         let mut aliases: HashMap<String, Vec<(usize, &str)>> = HashMap::new();
-        let flags: BTreeMap<&str, Definitions> = definitions().collect();
+        let flags: BTreeMap<&str, &str> = definitions().collect();
         let lines = include_str!("../../../data/sglang.flags").lines();
         assert_eq!(flags.len(), lines.count(), "each stands there once");
-        for (name, definitions) in &flags {
+        for (name, text) in &flags {
             assert!(name.starts_with("--"), "{name}");
-            let read: Vec<(Vec<usize>, Flag)> = serde_json::from_str(definitions.text).unwrap();
+            let read: Vec<(Vec<usize>, Flag)> = serde_json::from_str(text).unwrap();
             for (releases, flag) in &read {
                 assert!(!releases.is_empty(), "{name}");
                 for alias in &flag.aliases {

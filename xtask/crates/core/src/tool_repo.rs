@@ -8,7 +8,6 @@ use crate::layout::{LOCK, OUTDATED};
 use crate::outcome::UserError;
 use crate::records;
 
-/// Its folder.
 pub fn repository() -> PathBuf {
     // The package may have moved since the build; cargo knows.
     let package = std::env::var_os("CARGO_MANIFEST_DIR")

@@ -42,7 +42,6 @@ impl Planner<'_> {
     }
 }
 
-/// The changes of a fork; `None` where it has none.
 pub fn own_changes(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<ForkChanges> {
     let files = base.changed(at.ours.entries());
     (!files.is_empty()).then(|| ForkChanges {
@@ -198,7 +197,6 @@ pub fn names_sglang(repo: &Repo) -> Result<bool> {
     Ok(!found.is_empty())
 }
 
-/// Refuses a worker for something else.
 pub fn check_sglang(at: &Preflight) -> Result<()> {
     if names_sglang(&at.repo)? {
         return Ok(());

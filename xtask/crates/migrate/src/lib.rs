@@ -66,7 +66,10 @@ pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
         tool_repo::expect_named(dir, &repo.top, "migrate")?;
     }
     let next = next.at_root(dir, &repo.top);
-    let report = MigrationReport::new(args.format, &next);
+    let report = MigrationReport {
+        format: args.format,
+        next: &next,
+    };
     migrate(git, &repo, args, &report).map_err(|error| next.refusal(error))
 }
 
@@ -114,7 +117,7 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
     }
     let record = record_of(&at, &made, &scratch, args)?;
     let transaction = Transaction::begin(repo, &journal, scratch, at.ours.entries())?;
-    let record = transaction.apply(record, &made.entries)?;
+    let record = transaction.apply(record)?;
     report.end(&at, plan, MigrationEnding::of(&record), record.tip())
 }
 
@@ -236,7 +239,7 @@ fn resume(
         // The index as it is now; the user may have changed it.
         record.state = Phase::Applying;
         record.after_tree = transaction.scratch.tree_from_index(&IndexEdit::default())?;
-        record = transaction.apply(record, &transaction.staged)?;
+        record = transaction.apply(record)?;
     } else if record.state == Phase::Conflicts {
         if let Some(head) = committed_since(repo, &record)? {
             // The user has committed the resolution: only the lock is left to write, or to abort.
@@ -247,12 +250,9 @@ fn resume(
             record.new_folders.clear();
             transaction.forget_old_index()?;
         }
-        let after = resolve(repo, &transaction, &mut record)?;
-        record = transaction.apply(record, &after)?;
+        resolve(repo, &transaction, &mut record)?;
+        record = transaction.apply(record)?;
     } else {
-        if commit {
-            transaction.add_commits(&mut record)?;
-        }
         transaction.forward(&mut record)?;
     }
     report.resumed(&record)
@@ -276,7 +276,7 @@ fn committed_since(repo: &Repo, record: &JournalRecord) -> Result<Option<Oid>> {
 }
 
 /// Adds to a record whose conflicts have been resolved what is left to do: the lock.
-fn resolve(repo: &Repo, transaction: &Transaction, record: &mut JournalRecord) -> Result<Entries> {
+fn resolve(repo: &Repo, transaction: &Transaction, record: &mut JournalRecord) -> Result<()> {
     let unmerged = repo.status()?.unmerged;
     if !unmerged.is_empty() {
         bail!(UserError::new(
@@ -317,7 +317,7 @@ fn resolve(repo: &Repo, transaction: &Transaction, record: &mut JournalRecord) -
     record.steps.extend(changes_between(entries, &after, &[]));
     record.after_tree = write_tree(&transaction.scratch, entries, &after)?;
     record.conflicts.clear();
-    Ok(after)
+    Ok(())
 }
 
 /// What to do about staged conflict markers.
@@ -326,7 +326,6 @@ pub const MARKED_HELP: &str = "bring each conflict back with `git checkout --mer
 
 /// What keeps a migration from being finished whose conflicts are all staged.
 pub enum Unsettled {
-    /// Files that are staged with conflict markers in them.
     Marked(Vec<RepoPath>),
     /// Files that are staged where they have no place any more.
     Retired(Vec<RepoPath>),
@@ -360,7 +359,6 @@ pub fn unsettled(
     })
 }
 
-/// Takes back what is not committed.
 fn abort(
     repo: &Repo,
     journal: &Journal,

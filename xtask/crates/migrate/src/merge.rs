@@ -37,10 +37,15 @@ pub fn store(scratch: &Scratch, bundle: &Bundle, source: UpstreamSource) -> Resu
         };
         files.insert(path.clone(), file);
     }
-    Ok(source.origin(files))
+    Ok(Origin {
+        address: source.address,
+        rev: source.rev,
+        commit: source.commit,
+        shape: source.shape,
+        files,
+    })
 }
 
-/// A tree of these entries and no others.
 fn tree_alone(scratch: &Scratch, entries: &Entries) -> Result<Oid> {
     scratch.tree(&edit_between(&Entries::new(), entries)?)
 }
@@ -52,7 +57,6 @@ pub struct Sides<'a> {
     pub args: &'a Args,
     /// What upstream gave last time, or the legacy files that a fork started from.
     pub base: Entries,
-    /// What upstream gives now.
     pub theirs: Entries,
     /// The lines of the lock, and whether they are to be brought up to date.
     pub upstream: (Origin, bool),

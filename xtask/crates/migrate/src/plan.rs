@@ -3,7 +3,7 @@
 //! It says all that will happen and holds the git tree that it comes to; nothing in it refers to
 //! what the work tree looks like later.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -16,11 +16,10 @@ use worker_files::references::Dangling;
 use worker_files::rewrite::Change;
 use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{self, OUTDATED, Shape};
-use xtask_core::lock::{Lock, LockedFile, Origin};
+use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Oid, RepoPath, TreeEntry, same};
 
-/// What a plan is made from.
 pub struct Planner<'a> {
     pub git: &'a Git,
     pub at: &'a Preflight,
@@ -43,7 +42,6 @@ pub struct Plan {
     pub upstream: UpstreamSource,
     /// The commit that the plan starts from.
     pub head: Oid,
-    /// Its tree.
     pub before: Oid,
     /// The tree that the plan comes to; the same as `before` where there is nothing to do.
     pub after: Oid,
@@ -62,7 +60,6 @@ pub struct Plan {
     /// Files that git does not track, in folders that retire; they stay where they are.
     pub local: Vec<RepoPath>,
     pub notes: Vec<String>,
-    /// What is done in the work tree, in this order.
     pub steps: Vec<PathChange>,
 }
 
@@ -84,7 +81,6 @@ impl Plan {
     }
 }
 
-/// Where the files come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct UpstreamSource {
     pub address: String,
@@ -94,20 +90,6 @@ pub struct UpstreamSource {
     pub shape: Shape,
 }
 
-impl UpstreamSource {
-    /// As the lock records it, with the files that it gave.
-    pub fn origin(self, files: BTreeMap<RepoPath, LockedFile>) -> Origin {
-        Origin {
-            address: self.address,
-            rev: self.rev,
-            commit: self.commit,
-            shape: self.shape,
-            files,
-        }
-    }
-}
-
-/// A fork's own changes.
 #[derive(Debug, Clone, Serialize)]
 pub struct ForkChanges {
     pub base: String,
@@ -125,11 +107,9 @@ pub struct Rewrite {
     pub path: RepoPath,
     /// What was changed, by line of the upstream's file.
     pub changes: Vec<Change>,
-    /// A unified diff from what upstream gives to what is written.
     pub diff: String,
 }
 
-/// A file of the repository that changes its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Move {
     pub from: RepoPath,
@@ -159,7 +139,6 @@ pub struct Arrival {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
-    /// Was not here before.
     Added,
     /// Takes the place of a file that moved below `outdated/`.
     Replaces,
@@ -169,13 +148,10 @@ pub enum What {
     Merged,
     /// Both sides changed the same place; see the conflicts.
     Conflict,
-    /// Upstream removed it.
     Removed,
-    /// Changed here only.
     ChangedHere,
     /// Removed here, and not changed upstream since.
     RemovedHere,
-    /// As it was.
     Unchanged,
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 
-use super::address::OWN_ADDRESS;
 use super::context;
 use super::follow_up;
 use super::fork;
@@ -14,7 +13,7 @@ use super::merge_inputs::updated_origin;
 use super::official::{AUTO, OfficialBase};
 use super::plan::{self, Move, Plan, Planned, Planner};
 use super::preflight::Preflight;
-use super::upstream::{self, Upstream};
+use super::upstream::Upstream;
 use super::validate_upstream;
 use crate::args::{Args, Conflicts};
 use compare::Exposed;
@@ -27,14 +26,13 @@ use xtask_core::records;
 use xtask_core::tree::{Entries, Oid, RepoPath, Tree};
 
 impl Planner<'_> {
-    /// Makes the plan.
     pub fn make(&self) -> Result<Planned> {
         let (at, scratch, args) = (self.at, self.scratch, self.args);
         let first = at.lock.is_none();
         self.check_applicable()?;
         let mut fork_base = first.then(|| self.fork_base()).transpose()?.flatten();
-        let upstream = self.open_upstream()?;
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
+        let upstream = self.open_upstream(args.rev.as_deref(), locked)?;
         // Where the upstream changes, the files of the previous one are the old worker.
         let previous = locked.filter(|origin| origin.address != upstream.source.address);
         self.check_conflicts_option(previous.is_some())?;
@@ -171,22 +169,6 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn open_upstream(&self) -> Result<Upstream> {
-        let top = &self.at.repo.top;
-        let request = upstream::Request {
-            address: self.args.upstream.as_deref(),
-            rev: self.args.rev.as_deref(),
-            locked: self.at.lock.as_ref().map(|lock| &lock.upstream),
-            repository: top,
-        };
-        let mut upstream = upstream::open(self.git, &request)?;
-        if self.args.embed && upstream.source.address == OWN_ADDRESS {
-            // `xtask:` would mean this repository as soon as the tool is embedded.
-            upstream.source.address = upstream::permanent_address(self.git, top)?;
-        }
-        Ok(upstream)
-    }
-
     /// The outer sides of the merge, and the lines of the lock.
     fn sides(&self, upstream: &Upstream, bundle: &Bundle) -> Result<Sides<'_>> {
         let at = self.at;
@@ -221,7 +203,6 @@ impl Planner<'_> {
     }
 }
 
-/// What to call the old worker.
 fn name_of(at: &Preflight) -> String {
     format!("the worker at {}", at.head.short())
 }
@@ -333,7 +314,6 @@ pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<O
     steps::write_tree(scratch, before, &entries).map(Some)
 }
 
-/// The commit messages of a migration.
 pub fn messages(at: &Preflight, plan: &Plan, args: &Args) -> (String, String) {
     let upstream = match &plan.upstream.commit {
         Some(commit) => format!("{} at {commit}", plan.upstream.address),

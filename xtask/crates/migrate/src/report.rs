@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::plan::{MoveReason, Plan, What};
+use super::plan::{Arrival, MoveReason, Plan, What};
 use super::preflight::Preflight;
 use compare::ForkChange;
 use transaction::journal::JournalRecord;
@@ -20,9 +20,9 @@ use xtask_core::cli::Format;
 use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
-use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
+use xtask_core::output::style::{BOLD, DIM, GREEN, RED, Style, YELLOW};
 use xtask_core::output::{counted, diff, print, print_parts, quoted_file, section};
-use xtask_core::tree::{Oid, RepoPath};
+use xtask_core::tree::{Oid, RepoPath, short};
 
 /// The page with both workers side by side, in the git directory.
 pub const PAGE: &str = "compare.html";
@@ -33,9 +33,7 @@ pub enum MigrationEnding {
     UpToDate,
     DryRun,
     WouldChange,
-    /// Conflicts, listed; nothing written.
     Conflicts,
-    /// Conflicts, written with markers.
     Markers,
     Staged,
     Committed,
@@ -43,7 +41,6 @@ pub enum MigrationEnding {
 }
 
 impl MigrationEnding {
-    /// How a transaction ended.
     pub fn of(record: &JournalRecord) -> Self {
         if !record.conflicts.is_empty() {
             Self::Markers
@@ -56,15 +53,11 @@ impl MigrationEnding {
 }
 
 pub struct MigrationReport<'a> {
-    format: Format,
-    next: &'a Commands,
+    pub format: Format,
+    pub next: &'a Commands,
 }
 
-impl<'a> MigrationReport<'a> {
-    pub fn new(format: Format, next: &'a Commands) -> Self {
-        Self { format, next }
-    }
-
+impl MigrationReport<'_> {
     /// Shows the plan to a person; a program gets it with the end.
     pub fn plan(&self, plan: &Plan) -> Result<()> {
         if self.format == Format::Text && !plan.is_empty() {
@@ -172,11 +165,6 @@ fn text(plan: &Plan, next: &Commands) -> String {
     out
 }
 
-/// The first digits of a commit.
-pub fn short(commit: &str) -> &str {
-    &commit[..commit.len().min(10)]
-}
-
 /// Which of the fork's changes a conflict holds, and what became of each.
 fn changes_in_conflict(plan: &Plan, conflict: &RepoPath) -> String {
     let changes = plan.own.iter().flat_map(|own| &own.changes);
@@ -240,44 +228,52 @@ fn moves(plan: &Plan) -> String {
     section("Moves", lines)
 }
 
+/// What is said of an arrival: of each file alone, or without a sign of all of them together.
+const ARRIVALS: [(What, &str, Style, &str); 9] = [
+    (What::Added, "+", GREEN, "new"),
+    (What::Replaces, "+", GREEN, "replaces the old one"),
+    (What::Updated, "~", YELLOW, "updated"),
+    (
+        What::Merged,
+        "~",
+        YELLOW,
+        "merged with the changes made here",
+    ),
+    (What::Conflict, "!", RED, "conflict"),
+    (What::Removed, "-", RED, "removed upstream"),
+    (What::Unchanged, "", DIM, "as they were"),
+    (What::ChangedHere, "", DIM, "changed here only"),
+    (What::RemovedHere, "", DIM, "removed here"),
+];
+
 fn files(plan: &Plan) -> String {
-    let mut out = String::new();
+    let line = |sign: &str, style: Style, name: &str, words: &str| {
+        format!("  {style}{sign}{style:#} {name:<34} {DIM}{words}{DIM:#}\n")
+    };
+    let (mut lines, mut rest) = (BTreeMap::new(), Vec::new());
     let mut tools: BTreeMap<&[u8], usize> = BTreeMap::new();
-    for file in plan.files.iter().filter(|file| !file.what.is_unchanged()) {
-        if layout::is_tool(&file.path) {
-            *tools.entry(file.path.top()).or_default() += 1;
-            continue;
+    for (what, sign, style, word) in ARRIVALS {
+        let files: Vec<_> = plan.files.iter().filter(|it| it.what == what).collect();
+        if sign.is_empty() && !files.is_empty() {
+            rest.push(format!("{} {word}", files.len()));
         }
-        let (sign, style, word) = match file.what {
-            What::Added => ("+", GREEN, "new"),
-            What::Replaces => ("+", GREEN, "replaces the old one"),
-            What::Updated => ("~", YELLOW, "updated"),
-            What::Merged => ("~", YELLOW, "merged with the changes made here"),
-            What::Conflict => ("!", RED, "conflict"),
-            What::Removed => ("-", RED, "removed upstream"),
-            What::ChangedHere | What::RemovedHere | What::Unchanged => continue,
-        };
-        let name = file.path.to_string();
-        out += &format!("  {style}{sign}{style:#} {name:<34} {DIM}{word}{DIM:#}\n");
+        for Arrival { path, .. } in files.iter().filter(|_| !sign.is_empty()) {
+            if layout::is_tool(path) {
+                *tools.entry(path.top()).or_default() += 1;
+            } else {
+                lines.insert(path, line(sign, style, &path.to_string(), word));
+            }
+        }
     }
-    for (top, count) in tools {
-        let (top, files) = (RepoPath::new(top).to_string(), counted(count, "file"));
-        out += &format!("  {GREEN}+{GREEN:#} {top:<34} {DIM}the tool, {files}{DIM:#}\n");
+    let mut lines: Vec<String> = lines.into_values().collect();
+    lines.extend(tools.into_iter().map(|(top, count)| {
+        let words = format!("the tool, {}", counted(count, "file"));
+        line("+", GREEN, &RepoPath::new(top).to_string(), &words)
+    }));
+    if !rest.is_empty() && !lines.is_empty() {
+        lines.push(format!("  {DIM}and {}{DIM:#}\n", rest.join(", ")));
     }
-    let quiet = [
-        (What::Unchanged, "as they were"),
-        (What::ChangedHere, "changed here only"),
-        (What::RemovedHere, "removed here"),
-    ];
-    let rest = quiet.into_iter().filter_map(|(what, words)| {
-        let count = plan.files.iter().filter(|file| file.what == what).count();
-        (count > 0).then(|| format!("{count} {words}"))
-    });
-    let rest = rest.collect::<Vec<_>>().join(", ");
-    if !rest.is_empty() && !out.is_empty() {
-        out += &format!("  {DIM}and {rest}{DIM:#}\n");
-    }
-    section("Comes from upstream", [out])
+    section("Comes from upstream", lines)
 }
 
 fn dangling(plan: &Plan) -> String {

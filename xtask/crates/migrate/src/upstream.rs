@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::address::{self, OWN_ADDRESS, UpstreamPlace};
 use super::incoming::{self, Bundle};
-use super::plan::UpstreamSource;
+use super::plan::{Planner, UpstreamSource};
 use super::remote::Remote;
 use super::trust;
 use xtask_core::git::foreign::{TRANSPORTS, is_git};
@@ -29,57 +29,57 @@ pub struct Upstream {
 /// of one elsewhere that they are from; of a directory without git only the files.
 pub type Opened = (Option<String>, Box<dyn Tree>, Option<Remote>);
 
-pub struct Request<'a> {
-    pub address: Option<&'a str>,
-    pub rev: Option<&'a str>,
-    pub locked: Option<&'a Origin>,
-    pub repository: &'a Path,
-}
-
-/// Finds and reads the upstream: `--upstream`, else what the lock records, else the repository
-/// that holds this tool.
-pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
-    let locked = request.locked.filter(|_| request.address.is_none());
-    let locked_rev = locked.and_then(|origin| origin.rev.as_deref());
-    let rev = request.rev.or(locked_rev);
-    if let Some(rev) = rev {
-        refuse_option("revision", rev)?;
+impl Planner<'_> {
+    /// Finds and reads the upstream: `--upstream`, else what the lock records, else the repository
+    /// that holds this tool.
+    pub fn open_upstream(&self, rev: Option<&str>, locked: Option<&Origin>) -> Result<Upstream> {
+        let (git, repository) = (self.git, &*self.at.repo.top);
+        let named = self.args.upstream.as_deref();
+        let locked = locked.filter(|_| named.is_none());
+        let rev = rev.or(locked.and_then(|origin| origin.rev.as_deref()));
+        if let Some(rev) = rev {
+            refuse_option("revision", rev)?;
+        }
+        let locked_address = locked.map(|origin| &*origin.address);
+        let address = named.or(locked_address).unwrap_or(OWN_ADDRESS);
+        let base = if locked.is_some() {
+            repository.to_owned()
+        } else {
+            std::env::current_dir().context("finding the current folder")?
+        };
+        let (mut recorded, place) = locate(address, &base, repository)?;
+        if locked.is_some() {
+            trust::check(git, address, &place)?;
+        }
+        let (commit, tree, remote) = open_place(git, &place, rev)?;
+        let shape = Shape::of(tree.entries()).ok_or_else(|| {
+            UserError::new(
+                format!(
+                    "{} is no upstream: it has neither .runpod/handler.py nor handler.py beside \
+                     .runpod/hub.json",
+                    tree.describe()
+                ),
+                "name one with --upstream DIR|URL, or another revision",
+            )
+        })?;
+        if self.args.embed && recorded == OWN_ADDRESS {
+            // `xtask:` would mean this repository as soon as the tool is embedded.
+            recorded = permanent_address(git, repository)?;
+        }
+        let source = UpstreamSource {
+            address: recorded,
+            rev: rev.map(ToOwned::to_owned),
+            commit,
+            shape,
+        };
+        let upstream = Upstream {
+            source,
+            tree,
+            remote,
+        };
+        upstream.fetch_files(&*upstream.tree)?;
+        Ok(upstream)
     }
-    let locked_address = locked.map(|origin| &*origin.address);
-    let address = request.address.or(locked_address).unwrap_or(OWN_ADDRESS);
-    let base = if locked.is_some() {
-        request.repository.to_owned()
-    } else {
-        std::env::current_dir().context("finding the current folder")?
-    };
-    let (recorded, place) = locate(address, &base, request.repository)?;
-    if locked.is_some() {
-        trust::check(git, address, &place)?;
-    }
-    let (commit, tree, remote) = open_place(git, &place, rev)?;
-    let shape = Shape::of(tree.entries()).ok_or_else(|| {
-        UserError::new(
-            format!(
-                "{} is no upstream: it has neither .runpod/handler.py nor handler.py beside \
-                 .runpod/hub.json",
-                tree.describe()
-            ),
-            "name one with --upstream DIR|URL, or another revision",
-        )
-    })?;
-    let source = UpstreamSource {
-        address: recorded,
-        rev: rev.map(ToOwned::to_owned),
-        commit,
-        shape,
-    };
-    let upstream = Upstream {
-        source,
-        tree,
-        remote,
-    };
-    upstream.fetch_files(&*upstream.tree)?;
-    Ok(upstream)
 }
 
 /// Opens a git repository at a revision or at its HEAD, or a directory without git.
@@ -90,7 +90,7 @@ pub fn open_place(git: &Git, place: &UpstreamPlace, rev: Option<&str>) -> Result
             (Remote::local(git, path, rev)?, path.display().to_string())
         }
         UpstreamPlace::Path(path) => match rev {
-            None => return Ok((None, Box::new(directory(path)?), None)),
+            None => return Ok((None, directory(path)?, None)),
             Some(rev) => bail!(UserError::new(
                 format!(
                     "{} is a directory without git, so it has no revision {rev}",
@@ -179,10 +179,18 @@ pub fn open_own(git: &Git, repository: &Path) -> Result<(Option<String>, Box<dyn
         let (commit, tree, _) = open_place(git, &UpstreamPlace::Path(path), None)?;
         return Ok((commit, tree));
     }
-    let tree = Directory::open(&path, |folder| {
-        !layout::is_tool(folder) || folder.is_within("xtask/target")
-    })?;
-    Ok((None, Box::new(tree)))
+    Ok((None, directory(&path)?))
+}
+
+/// A directory without git, but for the folders of what was built.
+fn directory(path: &Path) -> Result<Box<dyn Tree>> {
+    let tree = Directory::open_work_tree(path).map_err(|error| {
+        UserError::new(
+            format!("the upstream can't be read: {error:#}"),
+            "remove it there, or name another upstream",
+        )
+    });
+    Ok(Box::new(tree?))
 }
 
 pub fn same_folder(one: &Path, other: &Path) -> bool {
@@ -203,39 +211,6 @@ fn relative(path: &Path, repository: &Path) -> String {
     };
     let relative = inside(&repository.join("link")).link_to(&inside(&path));
     String::from_utf8_lossy(relative.as_bytes()).into_owned()
-}
-
-/// Reads a directory without git, and of it only what a worker consists of.
-fn directory(path: &Path) -> Result<Directory> {
-    let wanted = |folder: &RepoPath| {
-        let optional = layout::CORE_OPTIONAL.iter();
-        let mut wanted = optional.chain([&layout::RUNPOD, &layout::KEPT]);
-        wanted.any(|wanted| folder.is_within(wanted))
-    };
-    let open = |extra: &[RepoPath]| {
-        let is_extra = |folder: &RepoPath| {
-            extra.iter().any(|extra| {
-                folder == extra
-                    || extra.ancestors().any(|above| above == *folder)
-                    || folder.ancestors().any(|above| above == *extra)
-            })
-        };
-        let tree = Directory::open(path, |folder| !wanted(folder) && !is_extra(folder));
-        tree.map_err(|error| {
-            UserError::new(
-                format!("the upstream can't be read: {error:#}"),
-                "remove it there, or name another upstream",
-            )
-        })
-    };
-    let tree = open(&[])?;
-    // A Dockerfile may copy further folders.
-    if Shape::of(tree.entries()) == Some(Shape::Root)
-        && let Some(dockerfile) = tree.read_file("Dockerfile")?
-    {
-        return Ok(open(&incoming::copied_folders(&dockerfile)?)?);
-    }
-    Ok(tree)
 }
 
 impl Upstream {

@@ -11,11 +11,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use super::files::{
-    content, copy, exists, is_file, make_parents, remove_empty, remove_empty_parents, rename,
-    write_new,
+    content, copy, exists, is_file, is_free, make_parents, remove_empty_parents, rename, write_new,
 };
 use super::journal::{Journal, JournalRecord, Phase, VERSION};
-use super::steps::{ConflictStage, PathChange, edit_between};
+use super::steps::PathChange;
 use super::{add_recovery_help, list};
 use xtask_core::git::{Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
@@ -41,38 +40,38 @@ impl<'a> Transaction<'a> {
         staged: &Entries,
     ) -> Result<Self> {
         journal.begin(repo)?;
-        Ok(Self::new(repo, journal, scratch, staged.clone()))
-    }
-
-    /// Continues an earlier run by its record.
-    pub fn resume(repo: &'a Repo, journal: &'a Journal) -> Result<Self> {
-        let scratch = repo.scratch(&journal.file("scratch"))?;
-        Ok(Self::new(repo, journal, scratch, repo.index()?.entries))
-    }
-
-    fn new(repo: &'a Repo, journal: &'a Journal, scratch: Scratch, staged: Entries) -> Self {
-        Self {
+        Ok(Self {
             repo,
             journal,
             scratch,
             objects: repo.objects(),
-            staged,
-        }
+            staged: staged.clone(),
+        })
+    }
+
+    /// Continues an earlier run by its record.
+    pub fn resume(repo: &'a Repo, journal: &'a Journal) -> Result<Self> {
+        Ok(Self {
+            repo,
+            journal,
+            scratch: repo.scratch(&journal.file("scratch"))?,
+            objects: repo.objects(),
+            staged: repo.index()?.entries,
+        })
     }
 }
 
 impl Transaction<'_> {
-    /// Takes all steps of a record that lead from the index to `after`.
-    pub fn apply(&self, record: JournalRecord, after: &Entries) -> Result<JournalRecord> {
-        let prepared = self.prepare(record, after);
-        let mut record = prepared.map_err(|error| add_recovery_help(self.journal, error))?;
+    pub fn apply(&self, mut record: JournalRecord) -> Result<JournalRecord> {
+        let prepared = self.prepare(&mut record);
+        prepared.map_err(|error| add_recovery_help(self.journal, error))?;
         self.forward(&mut record)?;
         Ok(record)
     }
 
     /// Gathers what the steps need, then writes the record. Nothing else in the repository changes
     /// before that.
-    fn prepare(&self, mut record: JournalRecord, after: &Entries) -> Result<JournalRecord> {
+    fn prepare(&self, record: &mut JournalRecord) -> Result<()> {
         let top = &self.repo.top;
         record.version = VERSION;
         fault::point()?;
@@ -104,22 +103,11 @@ impl Transaction<'_> {
         // The deepest first, as an abort removes them.
         let folders = folders.into_iter().rev().filter(is_new);
         record.new_folders.extend(folders);
-        let mut index = edit_between(&self.staged, after)?;
-        // The record keeps the stages of resolved conflicts, because an abort needs them.
-        if !record.conflicts.is_empty() {
-            let stages = record.stages.iter();
-            stages.clone().for_each(|stage| index.remove(&stage.path));
-            for ConflictStage { path, stage, side } in stages {
-                index.put_stage(path, side.mode, &side.oid, *stage);
-            }
-        }
-        self.prepare_index(&index)?;
-        self.make_commits(&mut record)?;
-        self.journal.write(&record)?;
-        Ok(record)
+        self.keep_old_index()?;
+        self.make_commits(record)?;
+        self.journal.write(record)
     }
 
-    /// Stops if a file to replace, the index or HEAD has changed.
     fn check_unchanged(&self, head: &Oid, replaced: &[&RepoPath]) -> Result<()> {
         let changed = self.repo.changed_among(replaced.iter().copied())?;
         let what = if !changed.is_empty() {
@@ -142,18 +130,12 @@ impl Transaction<'_> {
         bail!(UserError::new(what, help))
     }
 
-    /// Adds the commits to a transaction that began without them.
-    pub fn add_commits(&self, record: &mut JournalRecord) -> Result<()> {
-        self.make_commits(record)?;
-        self.journal.write(record)
-    }
-
     /// Makes the commits; no ref names them until HEAD moves.
     fn make_commits(&self, record: &mut JournalRecord) -> Result<()> {
         let Some(commit) = &mut record.commit else {
             return Ok(());
         };
-        if !commit.wanted || !record.conflicts.is_empty() {
+        if !commit.wanted || commit.tip.is_some() || !record.conflicts.is_empty() {
             return Ok(());
         }
         // `git commit-tree` ignores the setting and signs only with `-S`.
@@ -180,6 +162,13 @@ impl Transaction<'_> {
     }
 
     fn take_steps(&self, record: &mut JournalRecord) -> Result<()> {
+        // Commits may have been asked for since.
+        if record.tip().is_none() {
+            self.make_commits(record)?;
+            if record.tip().is_some() {
+                self.journal.write(record)?;
+            }
+        }
         let all = record.steps.len();
         // Steps are taken in order and undone in reverse, so a file that has been written says that
         // all moves and removals before it are done; its name may be one that they vacated.
@@ -196,7 +185,7 @@ impl Transaction<'_> {
             self.step_forward(number, &record.steps[number], record)
                 .with_context(|| format!("step {} of {all}", number + 1))?;
         }
-        self.install_new_index()?;
+        self.stage(record)?;
         if !record.conflicts.is_empty() {
             record.state = Phase::Conflicts;
         } else if let Some(tip) = record.tip() {
@@ -225,11 +214,8 @@ impl Transaction<'_> {
         };
         let (source, target) = (self.journal.file("next"), path.below(top));
         // Where a folder was, its files have moved away; empty folders may be left.
-        if !remove_empty(&target)? && exists(&target) {
-            bail!(self.journal.task.resume_only(
-                format!("{path} has appeared since the plan was made"),
-                "move it to another place"
-            ));
+        if !is_free(&target)? {
+            bail!(self.appeared(path));
         }
         make_parents(&target)?;
         // A killed run may have left a part of it.
@@ -240,53 +226,41 @@ impl Transaction<'_> {
 
     /// Moves a file to its new place, or into the journal if it is still the one that was found.
     fn move_aside(&self, number: usize, path: &RepoPath, record: &JournalRecord) -> Result<()> {
-        let (source, task) = (path.below(&self.repo.top), self.journal.task);
+        let source = path.below(&self.repo.top);
         let (aside, new_place) = self.aside(number, record);
-        let changed = || {
-            let quoted = quoted_path(path);
-            let first = format!(
-                "copy your version to another place and restore the file with `git checkout -- \
-                 {quoted}`"
-            );
-            task.resume_or_abort(
-                format!("{path} has changed since the plan was made"),
-                &first,
-            )
-        };
-        match (exists(&source), exists(&aside), new_place) {
-            (true, false, Some(_)) => {
+        let has_left = is_free(&source)?;
+        match (has_left, is_free(&aside)?) {
+            (true, true) if new_place.is_some() => bail!(self.changed(path)),
+            (true, _) => {}
+            (false, false) => bail!(self.appeared(path)),
+            (false, true) if is_file(&source) => {
                 make_parents(&aside)?;
                 rename(&source, &aside)?;
             }
-            (true, false, None) if is_file(&source) => rename(&source, &aside)?,
-            (false, true, _) | (false, false, None) => {}
-            (false, false, Some(_)) => bail!(task.resume_or_abort(
-                format!("{path} has disappeared since the plan was made"),
-                "restore it with `git checkout -- FILE`"
-            )),
-            (_, _, None) => bail!(changed()),
-            // An earlier, killed run created this directory again for a later file.
-            (true, true, _) if remove_empty(&source)? => {}
-            // Folders without files, which git does not see.
-            (true, true, _) if remove_empty(&aside)? => rename(&source, &aside)?,
-            (true, true, Some(to)) => bail!(task.resume_only(
-                format!(
-                    "{path} and {to} are both there: one of them has appeared since the plan was \
-                     made"
-                ),
-                "move that one to another place"
-            )),
+            (false, true) => bail!(self.changed(path)),
         }
-        if let Some(oid) = record
-            .found
-            .get(path)
-            .filter(|_| new_place.is_none() && exists(&aside))
-            && self.hash_files(std::slice::from_ref(&aside))?.first() != Some(oid)
-        {
+        let found = record.found.get(path);
+        let found = found.filter(|_| new_place.is_none() && exists(&aside));
+        if found.is_some() && self.hash_files(std::slice::from_ref(&aside))?.first() != found {
             rename(&aside, &source)?;
-            bail!(changed());
+            bail!(self.changed(path));
         }
         Ok(())
+    }
+
+    fn changed(&self, path: &RepoPath) -> UserError {
+        let quoted = quoted_path(path);
+        let first = format!(
+            "copy your version to another place and restore the file with `git checkout -- {quoted}`"
+        );
+        let what = format!("{path} has changed since the plan was made");
+        self.journal.task.resume_or_abort(what, &first)
+    }
+
+    fn appeared(&self, path: &RepoPath) -> UserError {
+        let what = format!("{path} has appeared since the plan was made");
+        let task = self.journal.task;
+        task.resume_only(what, "move it to another place")
     }
 
     /// Where a step moves a file that leaves its place, and whether that is a new place for it.
@@ -312,7 +286,6 @@ impl Transaction<'_> {
             && self.objects.blob(&new.oid)?.as_ref() == Some(&content(&target)?))
     }
 
-    /// Whether the old file has left the target of a step.
     pub(crate) fn is_vacated(&self, number: usize, record: &JournalRecord) -> bool {
         let target = record.steps[number].target();
         let leaves = |step: &usize| record.steps[*step].vacated() == target;
@@ -357,7 +330,6 @@ impl Transaction<'_> {
         self.scratch.hashes(contents.iter().map(Vec::as_slice))
     }
 
-    /// Another process holds the lock.
     pub(crate) fn locked(&self, lock: &Path) -> UserError {
         let lock = lock.display();
         self.journal.task.resume_only(

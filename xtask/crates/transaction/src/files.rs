@@ -24,7 +24,6 @@ pub fn atomically<T, E: Into<anyhow::Error>>(change: impl FnOnce() -> Result<T, 
     Ok(done)
 }
 
-/// Whether anything is at a path, even a dangling link.
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -38,7 +37,6 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
     is_same_inode(one.symlink_metadata(), other.symlink_metadata())
 }
 
-/// Whether two names lead to the same file.
 pub fn is_same_inode(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
     let id = |it: Metadata| (it.dev(), it.ino());
     one.is_ok_and(|one| other.is_ok_and(|other| id(one) == id(other)))
@@ -121,6 +119,11 @@ pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether nothing is at a path. Folders without files, which git does not see, make room.
+pub fn is_free(path: &Path) -> Result<bool> {
+    Ok(remove_empty(path)? || !exists(path))
 }
 
 /// Removes a folder if it holds only folders; returns whether it did. Otherwise nothing is removed.

@@ -6,7 +6,7 @@
 //! xtask-migrate/next           the file that the current step puts in place
 //! xtask-migrate/old/N          what step N took away
 //! xtask-migrate/ours/N         a copy of a file in conflict that no step touches
-//! xtask-migrate/index.*        the new index, and what it and the restored one were made from
+//! xtask-migrate/index.*        the index from before, and the new one
 //! xtask-migrate/scratch        git's temporary files
 //! ```
 //!
@@ -39,7 +39,6 @@ pub const VERSION: u32 = 2;
 /// The last commit of this tool that writes and reads version 1.
 const LAST_OF_VERSION_1: &str = "ac8c84b";
 
-/// How long to wait for another run.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const FOLDER: &str = "xtask-migrate";
@@ -72,7 +71,6 @@ pub struct JournalRecord {
     pub undo_from: usize,
     /// The hashes of the replaced files in the work tree, unfiltered.
     pub found: BTreeMap<RepoPath, Oid>,
-    /// The folders that the steps make.
     pub new_folders: Vec<RepoPath>,
     pub conflicts: Vec<Conflict>,
     pub stages: Vec<ConflictStage>,
@@ -250,7 +248,6 @@ impl From<Unreadable> for UserError {
 }
 
 fn read_record(path: &Path) -> Result<Option<JournalRecord>, Unreadable> {
-    /// What the record of every version has.
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,

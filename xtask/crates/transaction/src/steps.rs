@@ -44,7 +44,6 @@ impl PathChange {
         }
     }
 
-    /// The file that leaves its place.
     pub fn vacated(&self) -> Option<&RepoPath> {
         match self {
             Self::Move { from, .. } => Some(from),
@@ -98,7 +97,6 @@ pub struct ConflictStage {
     pub side: Side,
 }
 
-/// A file that a person must resolve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     pub path: RepoPath,
@@ -118,9 +116,9 @@ pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
     removed.for_each(|(path, _, _)| edit.remove(path));
     for (path, _, new) in differences {
         let Some(new) = new else { continue };
-        let oid = new.oid.as_ref();
-        let oid = oid.with_context(|| format!("{path} is in no object database"))?;
-        edit.put(path, new.mode, oid);
+        let file = new.side();
+        let file = file.with_context(|| format!("{path} is in no object database"))?;
+        edit.put(path, file, 0);
     }
     Ok(edit)
 }

@@ -12,7 +12,6 @@ use xtask_core::outcome::UserError;
 use xtask_core::output::{quoted_file, quoted_path};
 use xtask_core::tree::{Entries, Mode, RepoPath};
 
-/// What blocks a step, and how to fix that.
 type Blocker = (String, String);
 
 const MOVE_AWAY: &str = "move what git does not track out of the way";
@@ -62,7 +61,6 @@ impl WorkTree<'_> {
         entry.is_some_and(|entry| entry.mode == Mode::Submodule)
     }
 
-    /// What keeps a file from being put at `target`.
     fn blocker(&self, target: &RepoPath) -> Result<Option<Blocker>> {
         let above: Vec<RepoPath> = target.ancestors().collect();
         if let Some(module) = above.iter().find(|above| self.is_submodule(above)) {

@@ -55,11 +55,7 @@ impl Transaction<'_> {
                 rename(&copy, &place)?;
             }
         }
-        for folder in &record.new_folders {
-            // A folder that is not empty holds the user's files.
-            let _ = fs_err::remove_dir(folder.below(&self.repo.top));
-        }
-        self.restore_index(record, &before)?;
+        self.unstage(record, &before)?;
         self.journal.remove()?;
         Ok(kept)
     }

@@ -203,12 +203,7 @@ impl Call {
     /// Runs to the end, whatever the exit code.
     pub fn finish(self) -> Result<Finished> {
         let shell = process::shell(self.directory.as_deref())?;
-        let cmd = self.cmd(&shell);
-        if self.input.is_empty() {
-            return process::finish(cmd);
-        }
-        let done = process::within(process::command(cmd), &self.input, None)?;
-        done.context("git did not end")
+        process::finish(self.cmd(&shell), &self.input)
     }
 
     pub fn spawn(self) -> Result<Child> {

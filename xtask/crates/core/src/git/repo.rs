@@ -16,7 +16,7 @@ use crate::tree::{Entries, Oid, RepoPath};
 
 #[derive(Debug, Clone)]
 pub struct Repo {
-    git: Git,
+    pub(super) git: Git,
     pub top: PathBuf,
     /// The git directory of this work tree (a linked work tree has one of its own).
     pub git_dir: PathBuf,
@@ -57,12 +57,6 @@ pub struct Index {
 impl Repo {
     pub fn open(git: &Git, dir: &Path) -> Result<Self> {
         let shown = dir.display();
-        if !dir.is_dir() {
-            bail!(UserError::new(
-                format!("{shown} is not a directory"),
-                "name the worker's repository with `-C DIR`"
-            ));
-        }
         // The top comes last, because it ends the call where there is no work tree.
         let call = git.call().dir(dir).words(
             "rev-parse --path-format=absolute --is-bare-repository --is-inside-work-tree \
@@ -283,7 +277,7 @@ impl Repo {
 
     /// A scratch git directory that writes into this repository's object database.
     pub fn scratch(&self, dir: &Path) -> Result<Scratch> {
-        Scratch::create(&self.git, dir, &self.common_dir.join("objects"), self)
+        Scratch::create(dir, self)
     }
 
     /// The operation that is in progress and must end first, if there is one.

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::objects::{entry, fields_and_path};
-use super::{Call, Git, Repo};
+use super::{Call, Repo};
 use crate::if_there;
-use crate::tree::{Mode, Oid, RepoPath, Side, TreeEntry};
+use crate::tree::{Oid, RepoPath, Side, TreeEntry};
 
 /// The author of the temporary commits for a merge.
 const NOBODY: [(&str, &str); 6] = [
@@ -26,13 +26,9 @@ const NOBODY: [(&str, &str); 6] = [
 
 #[derive(Debug)]
 pub struct Scratch {
-    git: Git,
     dir: PathBuf,
-    objects: PathBuf,
     /// The repository that the objects belong to.
     of: Repo,
-    /// Digits in the name of an object.
-    oid_width: usize,
 }
 
 /// A change to a list of files by which a tree or an index is derived from another.
@@ -48,15 +44,10 @@ impl IndexEdit {
         self.lines.push((path.clone(), None, 0));
     }
 
-    pub fn put(&mut self, path: &RepoPath, mode: Mode, oid: &Oid) {
-        self.put_stage(path, mode, oid, 0);
-    }
-
-    /// Puts a file at a path as one side of a conflict (1 base, 2 ours, 3 theirs).
-    pub fn put_stage(&mut self, path: &RepoPath, mode: Mode, oid: &Oid, stage: u8) {
-        let oid = oid.clone();
-        let put = Some(Side { mode, oid });
-        self.lines.push((path.clone(), put, stage));
+    /// Puts a file at a path; as one side of a conflict with its stage (1 base, 2 ours, 3 theirs),
+    /// else with 0.
+    pub fn put(&mut self, path: &RepoPath, file: Side, stage: u8) {
+        self.lines.push((path.clone(), Some(file), stage));
     }
 
     pub fn extend(&mut self, more: Self) {
@@ -91,27 +82,22 @@ pub struct Merged {
 }
 
 impl Scratch {
-    pub(super) fn create(git: &Git, dir: &Path, objects: &Path, of: &Repo) -> Result<Self> {
+    pub(super) fn create(dir: &Path, of: &Repo) -> Result<Self> {
         // A killed run may have left one with a lock in it.
         if dir.exists() {
             fs_err::remove_dir_all(dir)?;
         }
         make_git_dir(dir, &of.object_format)?;
-        Ok(Self {
-            git: git.clone(),
-            dir: dir.to_owned(),
-            objects: objects.to_owned(),
-            of: of.clone(),
-            oid_width: if of.object_format == "sha1" { 40 } else { 64 },
-        })
+        let (dir, of) = (dir.to_owned(), of.clone());
+        Ok(Self { dir, of })
     }
 
     fn call(&self) -> Call {
-        let call = self.git.call().dir(&self.dir).arg("--git-dir=.");
+        let call = self.of.git.call().dir(&self.dir).arg("--git-dir=.");
         call.env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_OBJECT_DIRECTORY", &self.objects)
+            .env("GIT_OBJECT_DIRECTORY", self.of.common_dir.join("objects"))
     }
 
     /// Stores contents as blobs, all in one process, and returns their names in order.
@@ -172,7 +158,9 @@ impl Scratch {
     fn update(&self, call: Call, edit: &IndexEdit) -> Result<()> {
         if !edit.lines.is_empty() {
             let call = call.words("update-index -z --index-info");
-            call.input(edit.input(self.oid_width)).output()?;
+            let is_sha1 = self.of.object_format == "sha1";
+            let input = edit.input(if is_sha1 { 40 } else { 64 });
+            call.input(input).output()?;
         }
         Ok(())
     }

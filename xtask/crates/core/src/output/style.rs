@@ -1,6 +1,7 @@
 //! The colours of what people read.
 
-use anstyle::{AnsiColor, Color, Style};
+pub use anstyle::Style;
+use anstyle::{AnsiColor, Color};
 
 pub const BOLD: Style = Style::new().bold();
 pub const DIM: Style = Style::new().dimmed();

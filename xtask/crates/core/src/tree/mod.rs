@@ -58,8 +58,13 @@ pub struct Oid(pub String);
 
 impl Oid {
     pub fn short(&self) -> &str {
-        self.0.get(..10).unwrap_or(&self.0)
+        short(&self.0)
     }
+}
+
+/// The first digits of a commit.
+pub fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
 }
 
 impl fmt::Display for Oid {
