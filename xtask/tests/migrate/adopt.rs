@@ -184,6 +184,30 @@ fn a_plan_comes_first_here_too() {
 }
 
 #[test]
+fn the_official_repository_is_tried_where_few_files_are_still_as_it_gave_them() {
+    let lab = Lab::new();
+    let official = lab.modern("official");
+    let worker = official.copied("worker");
+    // Two of the worker's files are left.
+    for path in [
+        "utils.py",
+        "download_model.py",
+        "requirements.txt",
+        "Dockerfile",
+        ".runpod/hub.json",
+        ".runpod/tests.json",
+    ] {
+        worker.append(path, "\n");
+    }
+    worker.commit("feat: nearly all is another");
+    let adopt = ["--adopt", "main", "--official", "../official", "--dry-run"];
+    worker
+        .migrate(&adopt)
+        .done()
+        .says("Upstream ../official at [OID] (main)\n");
+}
+
+#[test]
 fn what_there_is_nothing_to_adopt_for() {
     let lab = Lab::new();
     lab.upstream("upstream");

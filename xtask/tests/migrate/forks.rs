@@ -185,9 +185,7 @@ fn the_forks_own_losses_lead_the_comparison() {
     let renamed = at("renamed env:MODEL_NAME");
     assert!(own < lost && lost < theirs && theirs < renamed, "{run:#?}");
     let code = at("missing code:src/handler.py\n");
-    let told = at(
-        "The new worker lacks 1 of 1 statements that this fork added here:\n  `print(\"a fork starts\")`.",
-    );
+    let told = at("The new worker lacks what this fork added here:\n  `print(\"a fork starts\")`.");
     assert!(lost < code && code < told && told < theirs, "{run:#?}");
     let entries = worker.compare(&["--format", "json"]).finds().json();
     let entries = entries["entries"].as_array().unwrap().clone();
@@ -351,7 +349,7 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
         .says("layout    modern")
         .says("migrate -C . --adopt main");
     worker
-        .migrate(&["--adopt", "main", "--upstream", "../official", "--commit"])
+        .migrate(&["--adopt", "main", "--official", "../official", "--commit"])
         .done()
         .says("Upstream ../official at [OID] (main)\n")
         .says("  worker-config.json is left of the legacy layout");
@@ -394,7 +392,7 @@ fn a_modern_fork_takes_another_upstreams_files_and_compare_tells_what_that_costs
     worker.edit("engine.py", "class Engine:", served);
     worker.commit("feat: a rate");
     worker
-        .migrate(&["--adopt", "main", "--upstream", "../official", "--commit"])
+        .migrate(&["--adopt", "main", "--official", "../official", "--commit"])
         .done();
     lab.trust(&[lab.path("official"), lab.path("next")]);
     let next = official.copied("next");

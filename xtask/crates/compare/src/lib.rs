@@ -231,6 +231,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     let executed = run.transpose()?;
     let Workers { old, new, upstream } = workers;
     let mut notes = old.notes.clone();
+    notes.extend(old.own_removals(&new.facts));
     notes.extend(old.own_files(root, new.tree.as_ref())?);
     let passed_over = old.facts.passed_over.clone();
     notes.extend(passed_over.or_else(|| new.facts.passed_over.clone()));

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::baseline::{self, Record};
 use super::facts::Facts;
+use super::judge::few;
 use super::own_changes::OwnChanges;
 use super::trees;
 use xtask_core::layout::{BASELINE, OUTDATED};
@@ -28,6 +29,20 @@ pub struct Old {
 }
 
 impl Old {
+    /// What a fork took out of the worker that it started from, and the new worker has again.
+    pub fn own_removals(&self, new: &Facts) -> Option<String> {
+        let own = self.base.as_ref()?.own.iter();
+        let is_told = |id: &str| {
+            ["env:", "input:", "route:", "hub:"]
+                .iter()
+                .any(|area| id.starts_with(area))
+        };
+        let again = own.filter(|id| is_told(id) && !self.facts.has(id) && new.has(id));
+        let again: Vec<&str> = again.map(String::as_str).collect();
+        let names = few(&again, 5);
+        (!again.is_empty()).then(|| format!("this fork took out what the new worker has: {names}"))
+    }
+
     /// Files of a fork's that hold no facts, that it changed, and in whose places others stand.
     pub fn own_files(&self, root: &Path, new: &dyn Tree) -> Result<Option<String>> {
         let (Some(old), Some(base)) = (&self.tree, &self.base) else {

@@ -352,9 +352,7 @@ impl OwnCode {
             return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
         let why = format!(
-            "The new worker lacks {} of {} statements that this fork added here: {}.",
-            lost.len(),
-            statements.len(),
+            "The new worker lacks what this fork added here: {}.",
             few(&lost, 3)
         );
         let help =
@@ -467,7 +465,7 @@ mod tests {
         assert_eq!(
             lost(own, BASE),
             [
-                "code:src/handler.py:handler The new worker lacks 2 of 2 statements that this fork added here: `for part in ask(job)`, `yield send({\"part\": part})`."
+                "code:src/handler.py:handler The new worker lacks what this fork added here: `for part in ask(job)`, `yield send({\"part\": part})`."
             ]
         );
     }
@@ -518,7 +516,7 @@ mod tests {
         assert_eq!(
             open(&new),
             [
-                "code:src/handler.py:handler The new worker lacks 2 of 4 statements that this fork added here: `headers[\"X\"]=f\"Bearer {os.getenv(\"KEY\")}\"`, `requests.post(f\"{HOST}/flush_cache\")`."
+                "code:src/handler.py:handler The new worker lacks what this fork added here: `headers[\"X\"]=f\"Bearer {os.getenv(\"KEY\")}\"`, `requests.post(f\"{HOST}/flush_cache\")`."
             ]
         );
         assert_eq!(open(&fork), [""; 0]);

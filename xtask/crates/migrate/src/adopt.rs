@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 
 use super::incoming;
 use super::merge;
-use super::plan::{Arrival, Plan, Planned, Planner, What};
+use super::official::{ADDRESS, Official};
+use super::plan::{Arrival, Plan, Planned, Planner, UpstreamSource, What};
 use super::upstream::Upstream;
 use transaction::steps;
 use transaction::targets::check_targets_free;
@@ -19,6 +20,7 @@ use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry, short};
 
 impl Planner<'_> {
+    /// Makes the plan that writes the lock of a modern worker.
     pub fn adopt(&self, revision: &str) -> Result<Planned> {
         let (at, scratch) = (self.at, self.scratch);
         if at.lock.is_some() {
@@ -34,11 +36,7 @@ impl Planner<'_> {
                 "move it to the modern layout with `cargo xtask migrate`"
             ));
         }
-        // `.` names a directory without git, which has no revisions.
-        let rev = (revision != ".").then_some(revision);
-        let upstream = self.open_upstream(rev, None)?;
-        let mut found = find(&upstream, scratch, ours)?;
-        let mut source = upstream.source;
+        let (mut source, mut found) = self.find_source(revision)?;
         source.rev = rev_to_follow(revision, source.commit.as_deref());
         source.commit.clone_from(&found.origin.commit);
         found.origin.rev.clone_from(&source.rev);
@@ -66,6 +64,32 @@ impl Planner<'_> {
             lock,
         })
     }
+
+    /// The upstream that was named; else the official repository or this tool's, whichever more
+    /// files are as it gave them. As it was named, and what was found in it.
+    fn find_source(&self, revision: &str) -> Result<(UpstreamSource, Found)> {
+        let named = self.args.upstream.as_deref();
+        if named.is_some() {
+            return self.search(revision, named);
+        }
+        let official = self.args.official.as_deref();
+        let known = Official::open(self.git, official, self.at)?;
+        let (count, is_most) = known.count_of_best(self.at.ours.entries());
+        match (!is_most).then(|| self.search(revision, None)) {
+            Some(Ok(own)) if own.1.same >= count => Ok(own),
+            Some(Err(error)) if count == 0 => Err(error),
+            _ => self.search(revision, Some(official.unwrap_or(ADDRESS))),
+        }
+    }
+
+    /// Opens an upstream, and finds the revision of it that the files came from.
+    fn search(&self, revision: &str, address: Option<&str>) -> Result<(UpstreamSource, Found)> {
+        // `.` names a directory without git, which has no revisions.
+        let rev = (revision != ".").then_some(revision);
+        let upstream = self.open_upstream(address, rev, None)?;
+        let found = find(&upstream, self.scratch, self.at.ours.entries())?;
+        Ok((upstream.source, found))
+    }
 }
 
 /// What a modern worker still has of the old layout.
@@ -92,6 +116,8 @@ fn rev_to_follow(revision: &str, commit: Option<&str>) -> Option<String> {
 }
 
 struct Found {
+    /// How many files are here as it gave them.
+    same: usize,
     origin: Origin,
     notes: Vec<String>,
 }
@@ -161,7 +187,11 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
             short(&source.commit)
         ));
     }
-    Ok(Found { origin, notes })
+    Ok(Found {
+        same,
+        origin,
+        notes,
+    })
 }
 
 fn fingerprint(entries: &Entries, shape: Shape) -> Vec<(RepoPath, Oid)> {
@@ -186,6 +216,7 @@ fn max_same_files(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
     entries.iter().filter(could).count()
 }
 
+/// How many of upstream's files are here as it gave them.
 fn same_files(theirs: &Entries, ours: &Entries) -> usize {
     let is_same = |(path, theirs): &(&RepoPath, &TreeEntry)| {
         ours.get(path).is_some_and(|ours| ours.oid == theirs.oid)

@@ -42,7 +42,7 @@ pub struct Args {
     /// For a worker that is modern already but has no .xtask/upstream.lock.json: find
     /// out which upstream revision its files came from (REV or one before it;
     /// `.` for a directory without git) and write the lock, nothing else
-    #[arg(long, value_name = "REV", conflicts_with_all = ["carry", "embed", "official", "rev"])]
+    #[arg(long, value_name = "REV", conflicts_with_all = ["carry", "embed", "rev"])]
     pub adopt: Option<String>,
 
     /// Also add this tool to the repository: xtask/, Cargo.toml, Cargo.lock

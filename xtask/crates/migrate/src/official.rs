@@ -16,6 +16,7 @@ use xtask_core::lock::{LockedFile, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry, differences};
 
+/// Where the official repository is.
 pub const ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";
 
 /// The value of `--carry` that has the base looked for.
@@ -24,6 +25,7 @@ pub const AUTO: &str = "auto";
 /// How many files a worker without the official history must have as they were there.
 const MIN_SAME: usize = 2;
 
+/// The official repository's revisions.
 pub struct Official {
     git: Git,
     revisions: Vec<Revision>,
@@ -92,8 +94,8 @@ impl Official {
         if let Some(base) = self.local_base(at)? {
             return Ok(Some(base));
         }
-        let alike = self.most_similar(at.ours.entries());
-        let fetched = alike.map(|revision| self.fetched(at, scratch, revision));
+        let alike = self.most_similar(at.ours.entries(), Layout::Legacy);
+        let fetched = alike.map(|(revision, _)| self.fetched(at, scratch, revision));
         fetched.transpose()
     }
 
@@ -109,14 +111,22 @@ impl Official {
         base.transpose()
     }
 
-    /// The revision that a worker without its history has the most files of.
-    fn most_similar(&self, ours: &Entries) -> Option<&Revision> {
+    /// The revision that a worker without its history has the most files of, and how many.
+    fn most_similar(&self, ours: &Entries, layout: Layout) -> Option<(&Revision, usize)> {
         // `max_by_key` takes the last of equals, and the newest should win.
-        let legacy = |it: &&Revision| it.is(Layout::Legacy);
-        let revisions = self.revisions.iter().rev().filter(legacy);
+        let revisions = self.revisions.iter().rev().filter(|it| it.is(layout));
         let counted = revisions.map(|revision| (revision, count_same(&revision.files, ours)));
         let alike = counted.filter(|(_, count)| *count >= MIN_SAME);
-        Some(alike.max_by_key(|(_, count)| *count)?.0)
+        alike.max_by_key(|(_, count)| *count)
+    }
+
+    /// How many files of one official revision a modern worker has, and whether that is most of
+    /// them.
+    pub fn count_of_best(&self, ours: &Entries) -> (usize, bool) {
+        let alike = self.most_similar(ours, Layout::Modern);
+        alike.map_or((0, false), |(revision, count)| {
+            (count, count * 2 > revision.files.len())
+        })
     }
 
     /// A revision with the content of its files, which are fetched where one is not here.
@@ -152,6 +162,7 @@ impl Official {
     }
 }
 
+/// Whether this repository has all of some objects.
 fn is_here(at: &Preflight, oids: &[&Oid]) -> Result<bool> {
     for oid in oids {
         if at.objects.blob(oid)?.is_none() {

@@ -32,7 +32,7 @@ impl Planner<'_> {
         self.check_applicable()?;
         let mut fork_base = first.then(|| self.fork_base()).transpose()?.flatten();
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
-        let upstream = self.open_upstream(args.rev.as_deref(), locked)?;
+        let upstream = self.open_upstream(args.upstream.as_deref(), args.rev.as_deref(), locked)?;
         // Where the upstream changes, the files of the previous one are the old worker.
         let previous = locked.filter(|origin| origin.address != upstream.source.address);
         self.check_conflicts_option(previous.is_some())?;

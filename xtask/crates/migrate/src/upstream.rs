@@ -30,11 +30,15 @@ pub struct Upstream {
 pub type Opened = (Option<String>, Box<dyn Tree>, Option<Remote>);
 
 impl Planner<'_> {
-    /// Finds and reads the upstream: `--upstream`, else what the lock records, else the repository
-    /// that holds this tool.
-    pub fn open_upstream(&self, rev: Option<&str>, locked: Option<&Origin>) -> Result<Upstream> {
+    /// Finds and reads the upstream: the one that is named, else what the lock records, else the
+    /// repository that holds this tool.
+    pub fn open_upstream(
+        &self,
+        named: Option<&str>,
+        rev: Option<&str>,
+        locked: Option<&Origin>,
+    ) -> Result<Upstream> {
         let (git, repository) = (self.git, &*self.at.repo.top);
-        let named = self.args.upstream.as_deref();
         let locked = locked.filter(|_| named.is_none());
         let rev = rev.or(locked.and_then(|origin| origin.rev.as_deref()));
         if let Some(rev) = rev {
