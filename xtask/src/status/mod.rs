@@ -62,6 +62,9 @@ struct RecordedUpstream {
 #[derive(Serialize)]
 struct RepositoryStatus {
     layout: Layout,
+    /// Whether handler.py is at the root, where it would be in the modern layout.
+    #[serde(skip)]
+    has_root_handler: bool,
     #[serde(serialize_with = "known")]
     repository: Known<WorkTree>,
     under_way: Option<UnderWay>,
@@ -101,6 +104,7 @@ fn read_status(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositorySt
     let counts = |report: LintReport| (report.files > 0).then(|| Counts::of(&report.findings));
     let mut at = RepositoryStatus {
         layout: Layout::of(tree.entries()),
+        has_root_handler: tree.entries().contains_key(&"handler.py".into()),
         repository: Ok(None),
         under_way: None,
         upstream: upstream_of(&tree),

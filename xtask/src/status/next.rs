@@ -114,6 +114,10 @@ impl RepositoryStatus {
             let (_, command, why) = state.describe(commands);
             return (command, why);
         }
+        if self.layout == Layout::Unknown && self.has_root_handler {
+            let why = "says what this worker lacks for a migration, and what to do";
+            return task("migrate", "--dry-run", why);
+        }
         if self.layout == Layout::Unknown {
             let why = "looks at the worker's repository, wherever that is";
             return ("cargo xtask status -C DIR".to_owned(), why);
@@ -176,6 +180,7 @@ mod tests {
     fn modern() -> RepositoryStatus {
         RepositoryStatus {
             layout: Layout::Modern,
+            has_root_handler: true,
             repository: Ok(Some(WorkTree {
                 branch: "main".into(),
                 head: Some("aa".into()),
@@ -266,9 +271,16 @@ mod tests {
     #[test]
     fn what_is_no_worker_is_told_so() {
         let elsewhere = "cargo xtask status -C DIR";
-        assert_eq!(next(|at| at.layout = Layout::Unknown), elsewhere);
-        let outside = next(|at| {
+        let unknown = |at: &mut RepositoryStatus| {
             at.layout = Layout::Unknown;
+            at.has_root_handler = false;
+        };
+        assert_eq!(next(unknown), elsewhere);
+        // A worker with its files at the root is led to what it lacks.
+        let root = next(|at| at.layout = Layout::Unknown);
+        assert_eq!(root, "cargo xtask migrate --dry-run");
+        let outside = next(|at| {
+            unknown(at);
             at.repository = Ok(None);
         });
         assert_eq!(outside, elsewhere);

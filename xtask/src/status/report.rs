@@ -91,6 +91,10 @@ fn layout(at: &RepositoryStatus, commands: &Commands) -> String {
         ),
         Layout::Legacy => format!("{YELLOW}legacy{YELLOW:#}"),
         Layout::Modern => format!("{GREEN}modern{GREEN:#}"),
+        Layout::Unknown if at.has_root_handler => format!(
+            "{YELLOW}no layout that is known{YELLOW:#}: handler.py is at the root, without \
+             .runpod/hub.json"
+        ),
         Layout::Unknown => format!(
             "{YELLOW}no worker{YELLOW:#}: neither handler.py beside .runpod/hub.json nor \
              src/handler.py is here"

@@ -232,3 +232,20 @@ fn what_there_is_nothing_to_adopt_for() {
     );
     other.everything().expect_same(&before, "a refusal");
 }
+
+#[test]
+fn all_of_a_long_local_history_is_searched() {
+    let lab = Lab::new();
+    let (upstream, worker, second) = pair(&lab);
+    let tree = upstream.git(&["rev-parse", "HEAD^{tree}"]);
+    let mut commits = format!("reset refs/heads/main\nfrom {}\n\n", upstream.head());
+    for _ in 0..520 {
+        commits += "commit refs/heads/main\ncommitter a <a@example.com> 0 +0000\ndata 1\na\n";
+    }
+    upstream.git_input(&["fast-import", "--quiet", "--force"], commits.as_bytes());
+    assert_eq!(upstream.git(&["rev-parse", "main^{tree}"]), tree);
+    worker
+        .migrate(&["--adopt", "main", "--upstream", "../upstream"])
+        .done();
+    assert_eq!(lock(&worker)["upstream"]["commit"], json!(second));
+}

@@ -168,6 +168,24 @@ fn a_repository_that_is_no_worker() {
 }
 
 #[test]
+fn a_worker_with_its_files_at_the_root_is_told_how_to_become_one() {
+    refused(
+        |worker| {
+            for path in ["builder", "worker-config.json"] {
+                worker.remove(path);
+            }
+            worker.rename("src/handler.py", "handler.py");
+            worker.remove("src");
+            worker.commit("refactor: all files at the root");
+        },
+        "[LAB]/worker is no worker of the legacy layout: it has none of builder, src, \
+         worker-config.json",
+        "its handler.py is at the root: move it and the modules beside it to src/ with `git mv`, \
+         let the Dockerfile copy them from there, and commit that; then run this again",
+    );
+}
+
+#[test]
 fn a_worker_that_somebody_began_to_move_by_hand() {
     refused(
         |worker| {

@@ -131,7 +131,8 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
     let total = origin.files.len();
     // Revisions with the same worker files need only one look.
     let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
-    for commit in upstream.history()? {
+    let (history, cut) = upstream.history()?;
+    for commit in history {
         if same == total {
             break;
         }
@@ -158,9 +159,10 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         }
     }
     if same == 0 {
+        let cut = cut.map_or(String::new(), |cut| format!("; {cut}"));
         bail!(UserError::new(
             format!(
-                "no file here is as {} gave it in any revision",
+                "no file here is as {} gave it in any revision{cut}",
                 source.address
             ),
             "name the upstream that the files came from with --upstream"
@@ -181,6 +183,7 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
     if !other.is_empty() {
         notes.push(format!("changed or removed here: {}", other.join(", ")));
     }
+    notes.extend(cut.filter(|_| same < total));
     if origin.commit != source.commit {
         notes.push(format!(
             "that is an older revision than{}, which was named",

@@ -75,7 +75,7 @@ impl Official {
             ));
         };
         let mut revisions = Vec::new();
-        for commit in remote.history(&head)? {
+        for commit in remote.history(&head)?.0 {
             let commit = Oid(commit);
             let mut files = remote.tree(&commit, &address)?.entries().clone();
             files.retain(|path, _| is_workers(path));

@@ -281,6 +281,9 @@ fn check_legacy(at: &Preflight) -> Result<()> {
         ),
         if entries.keys().any(|path| path.is_within(OUTDATED)) {
             "move the files in outdated/ back to where they were and commit that, then run this again"
+        } else if entries.contains_key(&"handler.py".into()) {
+            "its handler.py is at the root: move it and the modules beside it to src/ with `git mv`, \
+             let the Dockerfile copy them from there, and commit that; then run this again"
         } else {
             "name the worker's repository with `-C DIR`"
         }

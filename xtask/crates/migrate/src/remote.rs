@@ -146,10 +146,11 @@ impl Remote {
         )
     }
 
-    /// The commits before one, newest first: as many as are worth looking at, and fewer where they
-    /// have to be fetched.
-    pub fn history(&self, commit: &str) -> Result<Vec<String>> {
-        const LOCAL: usize = 500;
+    /// The commits before one, newest first: all of them, or fewer where they have to be fetched.
+    /// With a note where that is not all.
+    pub fn history(&self, commit: &str) -> Result<(Vec<String>, Option<String>)> {
+        // A revision is looked at in milliseconds.
+        const LOCAL: usize = 20_000;
         const FETCHED: usize = 50;
         if self.can_fetch {
             let call = self.fetch(&format!("--depth={FETCHED}"));
@@ -159,7 +160,18 @@ impl Remote {
         let text = call
             .args([&format!("--max-count={LOCAL}"), commit])
             .text()?;
-        Ok(text.lines().map(ToOwned::to_owned).collect())
+        let commits: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
+        let (most, more) = if self.can_fetch {
+            (
+                FETCHED,
+                "; name a clone on this machine to have all looked at",
+            )
+        } else {
+            (LOCAL, "")
+        };
+        let count = commits.len();
+        let note = format!("only its newest {count} revisions were looked at{more}");
+        Ok((commits, Some(note).filter(|_| count >= most)))
     }
 
     /// The sizes of files, in bytes, without reading them.

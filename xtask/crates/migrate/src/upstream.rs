@@ -238,11 +238,11 @@ impl Upstream {
         }
     }
 
-    /// The commits before the one that was read, newest first: as many as are worth looking at.
-    pub fn history(&self) -> Result<Vec<String>> {
+    /// The commits before the one that was read, newest first, with a note where they are not all.
+    pub fn history(&self) -> Result<(Vec<String>, Option<String>)> {
         match (&self.remote, &self.source.commit) {
             (Some(remote), Some(commit)) => remote.history(commit),
-            _ => Ok(Vec::new()),
+            _ => Ok((Vec::new(), None)),
         }
     }
 

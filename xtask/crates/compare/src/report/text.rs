@@ -78,7 +78,13 @@ impl Report {
             let take_off = self.commands.task("compare", &withdrawal(fact));
             let _ = writeln!(
                 out,
-                "\n{red}stale{red:#} {BOLD}{fact}{BOLD:#}\n  The reason on record matches nothing that is open any more: {reason}\n  {BOLD}help{BOLD:#}: take it off the record with `{take_off}`"
+                "\n{red}stale{red:#} {BOLD}{fact}{BOLD:#}\n{}\n  {BOLD}help{BOLD:#}: take it off the record with `{take_off}`",
+                wrapped(
+                    &format!(
+                        "The reason on record matches nothing that is open any more: {reason}"
+                    ),
+                    2
+                ),
             );
         }
         if self.all {
@@ -87,7 +93,9 @@ impl Report {
             }
         }
         for note in &self.notes {
-            let _ = writeln!(out, "\n{BOLD}note{BOLD:#}: {note}");
+            let note = wrapped(&format!("note: {note}"), 0);
+            let bold = format!("{BOLD}note{BOLD:#}:");
+            let _ = writeln!(out, "\n{}", note.replacen("note:", &bold, 1));
         }
         self.unread(&mut out);
         if let Some(runs) = &self.executed {
@@ -207,7 +215,8 @@ impl Report {
             let _ = writeln!(out, "\n{BOLD}{heading}{BOLD:#}");
         }
         for item in items {
-            let _ = writeln!(out, "  {}: {}", item.id, item.help);
+            let line = wrapped(&format!("{}: {}", item.id, item.help), 2);
+            let _ = writeln!(out, "{line}");
         }
     }
 
@@ -254,7 +263,9 @@ impl Report {
             let _ = writeln!(out, "\n{BOLD}not read statically{BOLD:#}");
         }
         for (side, gap) in self.gaps() {
-            let _ = writeln!(out, "  {DIM}{side}{DIM:#} {}: {}", gap.place, gap.what);
+            let gap = wrapped(&format!("{side} {}: {}", gap.place, gap.what), 2);
+            let dim = format!("{DIM}{side}{DIM:#}");
+            let _ = writeln!(out, "{}", gap.replacen(side, &dim, 1));
         }
     }
 
