@@ -126,6 +126,58 @@ impl Lab {
         })
     }
 
+    /// A legacy worker and its upstream with little in them, but a step of each kind between them:
+    /// for tests that run the tool at each of its moments.
+    pub fn small_legacy(&self, name: &str) -> Repo<'_> {
+        self.small_upstream();
+        self.once("small legacy", name, || {
+            let repo = self.empty(name);
+            for path in SMALL_IN_PLACE {
+                repo.write(path, format!("# {path}\n"));
+            }
+            repo.write(".runpod/tests.json", "{}\n");
+            repo.write(".runpod/README.md", "mine\n");
+            repo.write(".gitignore", "__pycache__/\n");
+            repo.write("Dockerfile", "FROM scratch\n");
+            repo.write("src/engine.py", "# starts sglang\n");
+            // One folder moves file by file, the other as a whole.
+            repo.write("src/__pycache__/engine.pyc", "cached");
+            repo.write("builder/setup.sh", "# sets up\n");
+            repo.link("builder/latest", "setup.sh");
+            repo.commit("feat: a worker of the legacy layout");
+        })
+    }
+
+    pub fn small_upstream(&self) -> Repo<'_> {
+        if self.path("upstream").exists() {
+            return self.at("upstream");
+        }
+        self.once("small upstream", "upstream", || {
+            let repo = self.empty("upstream");
+            for path in SMALL_IN_PLACE {
+                repo.write(format!(".runpod/{path}"), format!("# {path}\n"));
+            }
+            repo.write(".runpod/hub.json", "{}\n");
+            repo.write(".runpod/tests.json", "{}\n");
+            repo.write(".runpod/Dockerfile", "FROM scratch\nCOPY .runpod/ ./\n");
+            repo.write(".runpod/handler.py", "def handler(job):\n    pass\n");
+            repo.write(".runpod/engine.py", "# waits:\ninterval=5\n");
+            repo.write(".runpod/public/banner.png", "a picture");
+            repo.commit("feat: the worker that upstream maintains");
+        })
+    }
+
+    /// The small worker, migrated and committed.
+    pub fn small_migrated(&self, name: &str) -> Repo<'_> {
+        self.small_upstream();
+        self.once("small migrated", name, || {
+            let worker = self.small_legacy(name);
+            worker
+                .migrate(&["--upstream", "../upstream", "--commit"])
+                .done();
+        })
+    }
+
     /// A modern worker as upstream: the same files at the root.
     pub fn modern(&self, name: &str) -> Repo<'_> {
         let repo = self.empty(name);
@@ -254,6 +306,15 @@ impl Lab {
         out
     }
 }
+
+/// Files that the small legacy worker has where upstream has them, and alike.
+const SMALL_IN_PLACE: [&str; 5] = [
+    "docker-compose.yml",
+    "download_model.py",
+    "requirements.txt",
+    "test_input.json",
+    "utils.py",
+];
 
 /// In memory where that is possible: these tests write much and keep nothing.
 fn scratch() -> PathBuf {
