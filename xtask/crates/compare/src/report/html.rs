@@ -1,16 +1,17 @@
 //! The report as one page for a browser: no script, and nothing from elsewhere. All that others
 //! wrote goes through [`escaped`](super::markup::escaped).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict};
 use super::super::pairs::Pair;
 use super::Report;
-use super::columns::{Columns, RowKind};
+use super::columns::{Columns, Linked, RowKind};
 use super::markup::{anchor, escaped, prose};
 use worker_files::{Place, Unread};
+use xtask_core::tree::RepoPath;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -45,28 +46,32 @@ impl Report {
     }
 
     /// The lines that facts were read from and that the page shows.
-    fn linked(&self, columns: &[&Columns]) -> HashSet<String> {
-        let mut wanted = HashSet::new();
+    fn linked<'a>(&'a self, columns: &[&Columns<'a>]) -> Linked<'a> {
+        let sides = columns.iter().flat_map(|columns| &columns.sides);
+        let files = sides.flat_map(|(side, lines)| {
+            let files = lines.chunk_by(|line, next| line.number < next.number);
+            files.filter_map(|file| file.last().map(|line| ((*side, line.file), line.number)))
+        });
+        let lengths: HashMap<(&str, &RepoPath), usize> = files.collect();
+        let mut linked = Linked::new();
         for item in &self.items {
             for (side, fact) in self.sides(item) {
                 let places = fact.into_iter().flat_map(|fact| &fact.places);
-                wanted.extend(places.map(|place| anchor(side, &place.file, place.line)));
+                let places = places.map(|place| (side, &place.file, place.line));
+                linked.extend(places.filter(|(side, file, line)| {
+                    let length = lengths.get(&(*side, *file));
+                    length.is_some_and(|length| (1..=*length).contains(line))
+                }));
             }
         }
-        let sides = columns.iter().flat_map(|columns| &columns.sides);
-        let shown = sides.flat_map(|(side, lines)| {
-            lines
-                .iter()
-                .map(|line| anchor(side, line.file, line.number))
-        });
-        shown.filter(|anchor| wanted.contains(anchor)).collect()
+        linked
     }
 }
 
 struct Page<'a> {
     report: &'a Report,
     /// The lines that can be linked to.
-    linked: HashSet<String>,
+    linked: Linked<'a>,
 }
 
 impl Page<'_> {
@@ -179,11 +184,9 @@ impl Page<'_> {
     /// Where a fact was read, with links into the files below.
     fn places(&self, side: &str, fact: &Fact) -> String {
         let place = |place: &Place| {
-            let (anchor, text) = (
-                anchor(side, &place.file, place.line),
-                escaped(&place.to_string()),
-            );
-            if self.linked.contains(&anchor) {
+            let text = escaped(&place.to_string());
+            if self.linked.contains(&(side, &place.file, place.line)) {
+                let anchor = anchor(side, &place.file, place.line);
                 format!("<a href=\"#{anchor}\">{text}</a>")
             } else {
                 format!("<span class=\"dim\">{text}</span>")
