@@ -343,7 +343,7 @@ fn killed_at_random_while_git_goes_on() {
     let lab = Lab::new();
     let scenario = Scenario::new(legacy(&lab), COMMIT, None);
     let began = Instant::now();
-    scenario.start.copied("timed").migrate(COMMIT).done();
+    scenario.start.copied("timed").migrates(COMMIT);
     let whole = began.elapsed();
     let mut random = 20_240_506_u32;
     for number in 0..KILLS {
@@ -368,7 +368,7 @@ fn the_next_run_waits_for_a_git_that_outlives_its_parent() {
     let lab = Lab::new();
     let worker = legacy(&lab);
     let undisturbed = worker.copied("undisturbed");
-    undisturbed.migrate(COMMIT).done();
+    undisturbed.migrates(COMMIT);
     // A git that kills the tool when it is to move HEAD, and does it a second later.
     let real = which("git");
     lab.script(
@@ -461,7 +461,7 @@ fn a_git_that_is_killed_while_it_moves_head_leaves_no_lock_in_the_way() {
         }
         let before = worker.state();
         let undisturbed = worker.copied("undisturbed");
-        undisturbed.migrate(COMMIT).done();
+        undisturbed.migrates(COMMIT);
         killed_while_head_moves(&lab, &worker);
         let lock = if detached {
             ".git/HEAD.lock"
@@ -847,12 +847,12 @@ fn a_folder_that_may_not_be_written() {
     let lab = Lab::new();
     let worker = legacy(&lab);
     let undisturbed = worker.copied("undisturbed");
-    undisturbed.migrate(MIGRATE).done();
+    undisturbed.migrates(MIGRATE);
     worker.link(".runpod/link", "README.md");
     worker.commit("feat: a link");
     undisturbed.remove("");
     let undisturbed = worker.copied("undisturbed");
-    undisturbed.migrate(MIGRATE).done();
+    undisturbed.migrates(MIGRATE);
     let before = worker.state();
     worker.chmod(".runpod", 0o555);
     let run = as_somebody(&lab, &worker, MIGRATE);
@@ -907,7 +907,7 @@ fn a_disk_that_really_is_full() {
     let lab = Lab::new();
     let worker = legacy(&lab);
     let undisturbed = worker.copied("undisturbed");
-    undisturbed.migrate(MIGRATE).done();
+    undisturbed.migrates(MIGRATE);
     lab.path("disk");
     std::fs::create_dir(lab.path("disk")).unwrap();
     // A small disk that only this script sees. For less and less room: migrate, and when that
