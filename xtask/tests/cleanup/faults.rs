@@ -2,16 +2,17 @@
 //! finishes.
 
 use crate::support::{Lab, Repo, Run, State};
-use crate::{accept, cleanup, expect_only, ready};
+use crate::{accept, cleanup, expect_only};
 
 /// A worker with all kinds of steps before it: removals in several folders, and two files to
 /// write.
 fn start(lab: &Lab) -> Repo<'_> {
-    let worker = ready(lab);
-    worker.append("outdated/src/utils.py", "# more\n");
-    worker.commit("fix: fix the old worker");
-    accept(&worker, "outdated:src/utils.py", "a remark");
-    worker
+    lab.once("fixed", "worker", || {
+        let worker = lab.small_migrated("worker");
+        worker.append("outdated/src/engine.py", "# more\n");
+        worker.commit("fix: fix the old worker");
+        accept(&worker, "outdated:src/engine.py", "a remark");
+    })
 }
 
 struct Scenario<'a> {
@@ -120,7 +121,8 @@ fn killed_anywhere() {
 
 #[test]
 fn killed_anywhere_with_a_commit() {
-    everywhere(&["--commit"], "kill", 1);
+    // Until the commit, these are the moments of a run without one.
+    everywhere(&["--commit"], "kill", 4);
 }
 
 #[test]

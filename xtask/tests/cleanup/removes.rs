@@ -229,7 +229,7 @@ fn the_record_grows_when_upstream_moves_on() {
     worker.commit("docs: notes");
     lab.at("upstream").append(".runpod/utils.py", "# news\n");
     lab.at("upstream").commit("feat: news");
-    worker.migrate(&["--commit"]).done();
+    worker.migrates(&["--commit"]);
     // What is no file of the Hub stays where it is in an ordinary update.
     assert!(worker.has(".runpod/notes.md"));
     cleanup(&worker, &["--commit"])
@@ -249,9 +249,7 @@ fn files_of_every_kind_go_and_nothing_that_they_point_at() {
     worker.link("src/inside", "engine.py");
     worker.write("src/empty", "");
     worker.commit("feat: more kinds of files");
-    worker
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    worker.migrates(&["--upstream", "../upstream", "--commit"]);
     let worker = settled(worker);
     std::fs::create_dir_all(worker.file("outdated/src/nothing/in it")).unwrap();
     cleanup(&worker, &["--commit"]).done();

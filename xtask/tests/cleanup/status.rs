@@ -58,7 +58,7 @@ fn a_migrated_worker_from_its_first_day_to_its_last() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
-    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker.migrates(&["--upstream", "../upstream"]);
     let text = status(&worker, &[]);
     assert!(
         text.contains("  layout    modern; a migration is staged and not committed\n"),

@@ -673,7 +673,7 @@ fn another_git_or_a_migration_is_under_way() {
 
     lab.at("upstream").append(".runpod/utils.py", "# news\n");
     lab.at("upstream").commit("feat: news");
-    worker.migrate(&[]).done();
+    worker.migrates(&[]);
     cleanup(&worker, &[]).refused(
         "a migration is staged here and not committed yet",
         "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",

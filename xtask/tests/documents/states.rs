@@ -40,7 +40,10 @@ pub fn make(lab: &Lab, state: &str) {
 
 /// This repository's files as they are now, committed.
 fn origin(lab: &Lab) -> Repo<'_> {
-    let origin = lab.empty(ORIGIN);
+    lab.once(ORIGIN, ORIGIN, || take_this_repository(&lab.empty(ORIGIN)))
+}
+
+fn take_this_repository(origin: &Repo) {
     let from = repository();
     let listed = Command::new("git")
         .args([
@@ -62,7 +65,6 @@ fn origin(lab: &Lab) -> Repo<'_> {
         }
     }
     origin.commit("feat: a worker, and the tool that keeps it");
-    origin
 }
 
 fn clone(lab: &Lab) {

@@ -46,7 +46,7 @@ fn the_revision_before_the_one_named_that_the_files_came_from_is_found() {
     // The next run is a merge: what came since, beside what was changed here.
     worker.append("handler.py", "# mine\n");
     worker.commit("feat: mine, and the lock");
-    worker.migrate(&["--commit"]).done();
+    worker.migrates(&["--commit"]);
     assert!(worker.read("engine.py").ends_with("# third\n"));
     assert!(worker.read("handler.py").ends_with("# second\n# mine\n"));
     assert_eq!(self::lock(&worker)["upstream"]["commit"], upstream.head());
@@ -99,7 +99,7 @@ fn what_was_changed_or_removed_here_is_told_and_stays_so() {
     assert_eq!(files["test_input.json"]["removed"], true);
     // A commit is no branch to follow: without --rev the next run takes upstream's own HEAD.
     assert_eq!(lock(&worker)["upstream"].get("rev"), None);
-    worker.migrate(&["--commit"]).done();
+    worker.migrates(&["--commit"]);
     let engine = worker.read("engine.py");
     assert!(engine.contains("import os  # mine\n") && engine.ends_with("# third\n"));
     assert!(!worker.has("test_input.json"));
@@ -147,7 +147,7 @@ fn a_directory_without_git_is_adopted_as_it_is() {
     assert_eq!(lock["upstream"]["address"], "../plain");
     assert_eq!(lock["upstream"]["commit"], json!(null));
     lab.at("plain").append(".runpod/engine.py", "# later\n");
-    worker.migrate(&["--commit"]).done();
+    worker.migrates(&["--commit"]);
     assert!(worker.read("engine.py").ends_with("# later\n"));
     // It has no other revision.
     worker.git(&["reset", "--quiet", "--hard", "HEAD~2"]);

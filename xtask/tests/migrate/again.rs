@@ -142,7 +142,7 @@ fn later_changes_are_committed_in_one_commit() {
     upstream.append(".runpod/engine.py", "# more\n");
     upstream.commit("feat: more");
     let head = worker.head();
-    worker.migrate(&["--commit"]).done();
+    worker.migrates(&["--commit"]);
     assert_eq!(worker.git(&["rev-parse", "HEAD~1"]), head);
     assert_eq!(
         worker.git(&["log", "-1", "--format=%s"]),
@@ -196,7 +196,7 @@ fn a_file_that_was_renamed_here_gets_upstreams_changes() {
     // And once more.
     upstream.append(".runpod/engine.py", "# a later line\n");
     upstream.commit("feat: still more");
-    worker.migrate(&["--commit"]).done();
+    worker.migrates(&["--commit"]);
     assert!(
         worker
             .read("sglang_engine.py")
@@ -261,7 +261,7 @@ fn a_file_that_upstream_moved_keeps_the_changes_made_here() {
     worker.commit("feat: mine");
     upstream.rename(".runpod/public/page.html", ".runpod/public/index.html");
     upstream.commit("refactor: move");
-    worker.migrate(&[]).done();
+    worker.migrates(&[]);
     assert!(worker.read("public/index.html").ends_with("<b>mine</b>\n"));
     assert!(!worker.has("public/page.html"));
 }
@@ -297,7 +297,7 @@ fn a_changed_mode_is_brought_in_or_kept() {
     upstream.chmod(".runpod/engine.py", 0o755);
     upstream.append(".runpod/handler.py", "# more\n");
     upstream.commit("fix: make the engine executable");
-    worker.migrate(&[]).done();
+    worker.migrates(&[]);
     assert_eq!(
         worker.git(&[
             "ls-files",
@@ -341,7 +341,7 @@ fn the_lock_survives_a_squash() {
     worker.git(&["gc", "--quiet", "--prune=now"]);
     upstream.append(".runpod/engine.py", "# more\n");
     upstream.commit("feat: more");
-    worker.migrate(&[]).done();
+    worker.migrates(&[]);
     let engine = worker.read("engine.py");
     assert!(engine.contains("import logging\n") && engine.ends_with("# more\n"));
 }
@@ -353,7 +353,7 @@ fn stray_files_in_the_hub_folder_stay_in_an_ordinary_update() {
     worker.write(".runpod/notes.md", "mine\n");
     worker.commit("docs: notes");
     worker.migrate(&["--check"]).done();
-    worker.migrate(&[]).done();
+    worker.migrates(&[]);
     assert_eq!(worker.read(".runpod/notes.md"), "mine\n");
     assert!(!worker.has("outdated/.runpod/notes.md"));
 }

@@ -23,7 +23,7 @@ fn a_change_is_carried_into_the_file_of_the_same_role() {
     );
     worker.commit("feat: more imports");
     let engine = worker.bytes("src/engine.py");
-    worker.migrate(CARRY).done();
+    worker.migrates(CARRY);
     assert_eq!(
         worker.read("engine.py"),
         upstream.read(".runpod/engine.py").replacen(
@@ -133,7 +133,7 @@ fn a_fork_without_changes_takes_upstreams_files() {
     let (worker, upstream) = fork(&lab);
     worker.write("docs/ours.md", "ours\n");
     worker.commit("docs: ours");
-    worker.migrate(CARRY).done();
+    worker.migrates(CARRY);
     for file in ["engine.py", "handler.py", "utils.py", "download_model.py"] {
         assert_eq!(
             worker.bytes(file),
@@ -149,7 +149,7 @@ fn a_fork_without_changes_takes_upstreams_files() {
     let plain = lab.legacy("plain");
     plain.write("docs/ours.md", "ours\n");
     plain.commit("docs: ours");
-    plain.migrate(&["--upstream", "../upstream"]).done();
+    plain.migrates(&["--upstream", "../upstream"]);
     for repo in [&plain, &worker] {
         repo.git(&["rm", "--quiet", "--force", ".xtask/baseline.json"]);
     }
@@ -291,9 +291,7 @@ fn a_module_that_was_renamed_stays_where_upstreams_is_taken() {
     );
     worker.commit("refactor: another name");
     let own = worker.read("src/server.py");
-    worker
-        .migrate(&[CARRY, &["--conflicts", "upstream"]].concat())
-        .done();
+    worker.migrates(&[CARRY, &["--conflicts", "upstream"]].concat());
     assert_eq!(worker.read("server.py"), own);
     assert_eq!(
         worker.bytes("engine.py"),
@@ -328,10 +326,10 @@ fn a_carried_fork_merges_what_upstream_changes_later() {
         "import subprocess\nimport shlex\n",
     );
     worker.commit("feat: more imports");
-    worker.migrate(&[CARRY, &["--commit"]].concat()).done();
+    worker.migrates(&[CARRY, &["--commit"]].concat());
     upstream.append(".runpod/engine.py", "# later\n");
     upstream.commit("feat: later");
-    worker.migrate(&[]).done();
+    worker.migrates(&[]);
     let engine = worker.read("engine.py");
     assert!(engine.contains("import shlex\n") && engine.ends_with("# later\n"));
 }
@@ -362,9 +360,7 @@ fn a_base_that_is_none_is_refused() {
         .migrate(&["--upstream", "../upstream", "--carry=--all"])
         .unusable("revision \"--all\" begins with `-`; git would read it as an option");
     worker.everything().expect_same(&before, "refusals");
-    worker
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    worker.migrates(&["--upstream", "../upstream", "--commit"]);
     worker.migrate(CARRY).refused(
         ".xtask/upstream.lock.json is there, so this worker is modern already",
         "leave --carry out; upstream's changes are merged with those made here anyway",

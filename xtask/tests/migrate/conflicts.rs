@@ -173,7 +173,7 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     let upstream = lab.at("upstream");
     upstream.append(".runpod/engine.py", "# later\n");
     upstream.commit("feat: later");
-    worker.migrate(&[]).done();
+    worker.migrates(&[]);
     let engine = worker.read("engine.py");
     assert!(engine.contains("interval=4") && engine.ends_with("# later\n"));
 }
@@ -386,7 +386,7 @@ fn an_abort_keeps_an_empty_folder_that_was_there() {
     upstream.write(".runpod/public/icons/b.txt", "b\n");
     upstream.commit("feat: another one");
     std::fs::create_dir(worker.file("public/icons")).unwrap();
-    worker.migrate(&[]).done();
+    worker.migrates(&[]);
     worker.migrate(&["--abort"]).done();
     assert!(worker.file("public/icons").is_dir());
 }

@@ -95,14 +95,12 @@ fn a_linked_work_tree_is_migrated_alone() {
     main.git(&["worktree", "add", "--quiet", "-b", "move", "../linked"]);
     let linked = lab.at("linked");
     let (before, untouched) = (linked.everything(), main.state());
-    linked.migrate(MIGRATE).done();
+    linked.migrates(MIGRATE);
     assert!(linked.has("outdated/src/engine.py"));
     main.state().expect_same(&untouched, "the main work tree");
     linked.migrate(&["--abort"]).done();
     linked.everything().expect_same(&before, "after --abort");
-    linked
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    linked.migrates(&["--upstream", "../upstream", "--commit"]);
     assert_eq!(linked.status(), "");
     assert_eq!(main.git(&["rev-list", "--count", "main..move"]), "2");
     linked.expect_settled();
@@ -139,12 +137,12 @@ fn a_repository_behind_a_link_or_with_its_git_directory_elsewhere() {
     let apart = lab.init("apart", &["--separate-git-dir", "../apart.git"]);
     crate::support::copy(&crate::support::example("legacy"), &apart.path);
     apart.commit("feat: legacy");
-    apart.migrate(MIGRATE).done();
+    apart.migrates(MIGRATE);
     apart.migrate(&["--abort"]).done();
     assert_eq!(apart.status(), "");
     let worker = lab.legacy("worker");
     std::os::unix::fs::symlink("worker", lab.path("link")).unwrap();
-    lab.at("link").migrate(MIGRATE).done();
+    lab.at("link").migrates(MIGRATE);
     assert!(worker.has("outdated/src/engine.py"));
 }
 
@@ -154,9 +152,7 @@ fn a_detached_head_is_moved_by_a_commit() {
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
     worker.git(&["checkout", "--quiet", "--detach"]);
-    worker
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    worker.migrates(&["--upstream", "../upstream", "--commit"]);
     assert_eq!(worker.git(&["rev-list", "--count", "main..HEAD"]), "2");
     assert_eq!(worker.status(), "");
 }
@@ -172,9 +168,7 @@ fn a_shallow_clone_is_migrated() {
     lab.at("home")
         .git(&["clone", "--quiet", "--depth=1", &url, "../worker"]);
     let worker = lab.at("worker");
-    worker
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    worker.migrates(&["--upstream", "../upstream", "--commit"]);
     worker.migrate(&["--check"]).done();
 }
 
@@ -188,9 +182,7 @@ fn a_partial_clone_is_migrated() {
     lab.at("home")
         .git(&["clone", "--quiet", "--filter=blob:none", &url, "../worker"]);
     let worker = lab.at("worker");
-    worker
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    worker.migrates(&["--upstream", "../upstream", "--commit"]);
     assert_eq!(worker.status(), "");
 }
 

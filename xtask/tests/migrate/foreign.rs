@@ -443,7 +443,7 @@ fn repositories_of_every_kind_are_read() {
                 "upstream {address:?} is empty or holds control characters"
             ));
         } else {
-            worker.migrate(&options).done();
+            worker.migrates(&options);
             let lock = worker.read(".xtask/upstream.lock.json");
             let same = lock.contains(&format!("\"commit\": \"{commit}\""));
             assert_eq!(
@@ -535,6 +535,5 @@ fn a_partial_clone_is_told_and_not_completed() {
         "../checked-out",
     ]);
     lab.legacy("worker")
-        .migrate(&["--upstream", "../checked-out"])
-        .done();
+        .migrates(&["--upstream", "../checked-out"]);
 }

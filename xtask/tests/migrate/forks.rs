@@ -176,7 +176,7 @@ fn the_forks_own_losses_lead_the_comparison() {
         "import runpod\n\nprint('a fork starts')\n",
     );
     worker.commit("feat: KV_CACHE_DTYPE, and a line that is no fact");
-    worker.migrate(&with(&["--commit"])).done();
+    worker.migrates(&with(&["--commit"]));
     let run = worker.compare(&[]).finds();
     let at = |words: &str| run.stdout.find(words).unwrap_or_else(|| panic!("{run:#?}"));
     let own = at("This fork's own changes since [OID]\n");
@@ -258,8 +258,7 @@ fn upstreams_reasons_are_taken_with_one_command() {
     let worker = fork(&lab);
     // Upstream was such a worker itself and says why it is not any more.
     let old = lab.at("official").copied("old");
-    old.migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    old.migrates(&["--upstream", "../upstream", "--commit"]);
     for (fact, reason) in [
         ("pip:*", "The new image brings its own."),
         ("env:*", "Variables were tidied up."),
@@ -278,7 +277,7 @@ fn upstreams_reasons_are_taken_with_one_command() {
         "../official",
         "--commit",
     ];
-    worker.migrate(&args).done();
+    worker.migrates(&args);
     let before = open(&worker);
     let run = worker
         .compare(&[])

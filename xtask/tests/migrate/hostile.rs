@@ -607,7 +607,7 @@ fn nothing_of_the_upstream_runs() {
     let _ = std::fs::remove_file(&marker);
     let url = format!("file://{}", upstream.path.display());
     for (name, address) in [("one", "../upstream"), ("two", &url)] {
-        lab.legacy(name).migrate(&["--upstream", address]).done();
+        lab.legacy(name).migrates(&["--upstream", address]);
         assert!(
             !marker.exists(),
             "something of the upstream has run ({address})"

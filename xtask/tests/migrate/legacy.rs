@@ -168,7 +168,7 @@ fn further_files_that_the_upstreams_dockerfile_copies_come_too() {
     upstream.append("Dockerfile", "COPY sglang_flags.json lib/ /x/\n");
     upstream.commit("feat: further files");
     let worker = lab.legacy("worker");
-    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker.migrates(&["--upstream", "../upstream"]);
     for path in [
         "sglang_flags.json",
         "routes.py",
@@ -230,7 +230,7 @@ fn a_root_file_that_upstream_replaces_is_kept_below_outdated() {
         upstream.bytes(".runpod/requirements.txt"),
     );
     worker.commit("feat: own files");
-    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker.migrates(&["--upstream", "../upstream"]);
     assert_eq!(
         worker.read("outdated/engine.py"),
         "# an engine of this worker's own\n"
@@ -385,9 +385,7 @@ fn the_plan_of_a_dry_run_is_what_the_real_run_applies() {
     );
     // --commit comes to the same tree.
     let other = lab.legacy("other");
-    other
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    other.migrates(&["--upstream", "../upstream", "--commit"]);
     assert_eq!(plan["after"], other.git(&["rev-parse", "HEAD^{tree}"]));
 }
 
@@ -404,9 +402,7 @@ fn running_it_again_with_nothing_new_changes_nothing() {
             "This worker is not in line with its upstream. Bring it in line with:\n\n    \
              cargo xtask migrate -C . --upstream ../upstream\n",
         );
-    worker
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    worker.migrates(&["--upstream", "../upstream", "--commit"]);
     let before = worker.everything();
     for options in [&[] as &[&str], &["--commit"], &["--check"], &["--dry-run"]] {
         worker
@@ -433,7 +429,7 @@ fn what_is_staged_can_be_taken_back() {
     worker.write("src/__pycache__/engine.pyc", "cached");
     worker.write(".env", "SECRET=1\n");
     let before = worker.everything();
-    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker.migrates(&["--upstream", "../upstream"]);
     worker
         .migrate(&["--abort"])
         .done()
@@ -455,7 +451,7 @@ fn taking_it_back_keeps_what_was_written_since() {
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
     let before = worker.state();
-    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker.migrates(&["--upstream", "../upstream"]);
     worker.append("engine.py", "# written after the migration\n");
     worker.append("outdated/src/utils.py", "# an edit of an old file\n");
     worker.write("notes.txt", "new\n");
@@ -489,7 +485,7 @@ fn what_is_staged_is_neither_begun_nor_finished_again_and_once_committed_not_tak
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
     let legacy = worker.head();
-    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker.migrates(&["--upstream", "../upstream"]);
     let before = worker.everything();
     for options in [&["--upstream", "../upstream"] as &[_], &["--resume"]] {
         worker.migrate(options).refused(
@@ -694,14 +690,12 @@ fn what_the_old_worker_exposed_is_kept_as_facts() {
     worker.commit("chore: touch the baseline");
     lab.at("upstream").append(".runpod/engine.py", "# later\n");
     lab.at("upstream").commit("feat: later");
-    worker.migrate(&["--commit"]).done();
+    worker.migrates(&["--commit"]);
     assert_eq!(worker.read(".xtask/baseline.json"), baseline + "\n");
     let other = lab.legacy("other");
     other.write(".xtask/baseline.json", "{}\n");
     other.commit("chore: a baseline of its own");
-    other
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    other.migrates(&["--upstream", "../upstream", "--commit"]);
     assert_eq!(other.read(".xtask/baseline.json"), "{}\n");
 }
 

@@ -129,7 +129,7 @@ fn a_tracked_link_in_place_of_a_folder_is_not_written_through() {
     worker.link("public", "../elsewhere");
     worker.link("engine.py", "src/engine.py");
     worker.commit("feat: links");
-    worker.migrate(MIGRATE).done();
+    worker.migrates(MIGRATE);
     assert_eq!(std::fs::read_dir(lab.path("elsewhere")).unwrap().count(), 0);
     assert!(!worker.file("public").is_symlink());
     assert!(!worker.file("engine.py").is_symlink());
@@ -156,7 +156,7 @@ fn executable_bits_and_links_move_as_they_are() {
     worker.write("src/untouched/file", "x");
     worker.commit("feat: modes and links");
     let setup = worker.git(&["ls-files", "-s", "builder/setup.sh"]);
-    worker.migrate(MIGRATE).done();
+    worker.migrates(MIGRATE);
     let modes = worker.git(&["ls-files", "--format=%(objectmode) %(path)"]);
     for line in [
         "100755 outdated/src/handler.py",
@@ -207,7 +207,7 @@ fn names_of_any_bytes_survive() {
         if local {
             worker.write("src/local", "untracked");
         }
-        worker.migrate(MIGRATE).done();
+        worker.migrates(MIGRATE);
         for name in names {
             let path = [b"outdated/src/", name].concat();
             assert_eq!(worker.bytes(OsStr::from_bytes(&path)), all);
@@ -275,7 +275,7 @@ fn line_ends_stay_whatever_git_is_told_about_them() {
                 .replace("outdated/", "")
         };
         let stored = blobs("src");
-        worker.migrate(MIGRATE).done();
+        worker.migrates(MIGRATE);
         for (file, bytes) in files.iter().zip(before) {
             assert_eq!(
                 worker.bytes(format!("outdated/{file}")),
@@ -340,7 +340,7 @@ fn pointers_of_large_files_stay_pointers() {
         .run()
         .done();
     worker.migrate(&["--abort"]).done();
-    worker.migrate(MIGRATE).done();
+    worker.migrates(MIGRATE);
     assert_eq!(worker.read("outdated/src/model.bin"), pointer);
     assert_eq!(worker.read("public/large.bin"), pointer);
     worker.migrate(&["--abort"]).done();
@@ -382,7 +382,7 @@ fn what_a_filter_made_of_a_file_moves_as_it_lies_there() {
         "{run:?}"
     );
     worker.git(&["update-index", "--refresh", "--force-write-index"]);
-    worker.migrate(MIGRATE).done();
+    worker.migrates(MIGRATE);
     assert_eq!(worker.read("outdated/src/word.shout"), "HELLO\n");
     assert_eq!(worker.git(&["show", ":outdated/src/word.shout"]), "hello");
     assert_eq!(worker.git(&["diff", "--name-only"]), "");
@@ -436,9 +436,7 @@ fn nothing_of_the_users_runs() {
         }
     }
     let _ = std::fs::remove_file(&marker);
-    worker
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    worker.migrates(&["--upstream", "../upstream", "--commit"]);
     // Later changes on both sides need a real merge.
     let quiet = [
         "-c",
@@ -503,7 +501,7 @@ fn filters_of_any_name_and_those_of_submodules_do_not_run() {
     };
     for args in [&["--upstream", "../upstream"][..], &["--abort"]] {
         touch();
-        worker.migrate(args).done();
+        worker.migrates(args);
         assert!(
             !marker.exists(),
             "{args:?}: {}",
@@ -560,14 +558,12 @@ fn repositories_of_every_kind_are_migrated() {
             continue;
         };
         let before = worker.state();
-        worker.migrate(MIGRATE).done();
+        worker.migrates(MIGRATE);
         assert_eq!(worker.git(&["diff", "--name-only"]), "", "{kind}");
         assert_eq!(worker.git(&["fsck", "--no-dangling"]), "", "{kind}");
         worker.migrate(&["--abort"]).done();
         worker.state().expect_same(&before, kind);
-        worker
-            .migrate(&["--upstream", "../upstream", "--commit"])
-            .done();
+        worker.migrates(&["--upstream", "../upstream", "--commit"]);
         assert_eq!(worker.status(), "", "{kind}");
         worker.migrate(&[]).done().says("Up to date");
     }
@@ -605,9 +601,7 @@ fn every_task_runs_in_repositories_of_every_kind() {
         let Some(worker) = of_kind(&lab, kind) else {
             continue;
         };
-        worker
-            .migrate(&["--upstream", "../upstream", "--commit"])
-            .done();
+        worker.migrates(&["--upstream", "../upstream", "--commit"]);
         worker.task("status", &[]).run().done();
         accept_all(&worker);
         worker.commit("docs: say why");
@@ -688,7 +682,7 @@ fn a_program_that_does_not_sign_stops_a_commit_before_anything_is_written() {
     assert!(run.stdout.starts_with("Upstream "), "{run:?}");
     worker.state().expect_same(&before, "without a signature");
     worker.git(&["config", "commit.gpgSign", "false"]);
-    worker.migrate(&options).done();
+    worker.migrates(&options);
     worker.expect_settled();
 }
 
@@ -721,11 +715,11 @@ fn commits_are_signed_where_that_is_asked_for() {
     worker.git(&["config", "--unset", "commit.gpgSign"]);
     let config = worker.read(".git/config");
     worker.write(".git/config", config + "[commit]\n\tgpgSign\n");
-    worker.migrate(&options).done();
+    worker.migrates(&options);
     assert!(worker.is_signed("HEAD~1") && worker.is_signed("HEAD"));
 
     let other = lab.legacy("other");
-    other.migrate(&options).done();
+    other.migrates(&options);
     let raw = other.git(&["cat-file", "commit", "HEAD"]);
     assert!(!raw.contains("gpgsig"), "{raw}");
 }
@@ -735,7 +729,7 @@ fn a_folder_without_files_is_in_nobodys_way() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let undisturbed = lab.legacy("undisturbed");
-    undisturbed.migrate(&["--upstream", "../upstream"]).done();
+    undisturbed.migrates(&["--upstream", "../upstream"]);
     for place in [
         "builder/setup.sh",
         "Dockerfile/below",
@@ -744,7 +738,7 @@ fn a_folder_without_files_is_in_nobodys_way() {
     ] {
         let worker = lab.legacy("worker");
         std::fs::create_dir_all(worker.path.join("outdated").join(place)).unwrap();
-        worker.migrate(&["--upstream", "../upstream"]).done();
+        worker.migrates(&["--upstream", "../upstream"]);
         worker
             .state()
             .expect_same(&undisturbed.state(), &format!("outdated/{place}"));

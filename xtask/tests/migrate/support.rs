@@ -126,6 +126,57 @@ impl Lab {
         })
     }
 
+    /// A legacy worker and its upstream with little in them, but a step of each kind between them:
+    /// for tests that run the tool at each of its moments.
+    pub fn small_legacy(&self, name: &str) -> Repo<'_> {
+        self.small_upstream();
+        self.once("small legacy", name, || {
+            let repo = self.empty(name);
+            for path in SMALL_IN_PLACE {
+                repo.write(path, format!("# {path}\n"));
+            }
+            repo.write(".runpod/tests.json", SMALL_TESTS);
+            repo.write(".runpod/README.md", "mine\n");
+            repo.write("README.md", "# Worker\n");
+            repo.write(".gitignore", "__pycache__/\n");
+            repo.write("Dockerfile", "FROM scratch\n");
+            repo.write("src/engine.py", "# starts sglang\n");
+            // One folder moves file by file, the other as a whole.
+            repo.write("src/__pycache__/engine.pyc", "cached");
+            repo.write("builder/setup.sh", "# sets up\n");
+            repo.link("builder/latest", "setup.sh");
+            repo.commit("feat: a worker of the legacy layout");
+        })
+    }
+
+    pub fn small_upstream(&self) -> Repo<'_> {
+        if self.path("upstream").exists() {
+            return self.at("upstream");
+        }
+        self.once("small upstream", "upstream", || {
+            let repo = self.empty("upstream");
+            for path in SMALL_IN_PLACE {
+                repo.write(format!(".runpod/{path}"), format!("# {path}\n"));
+            }
+            repo.write(".runpod/hub.json", SMALL_LISTING);
+            repo.write(".runpod/tests.json", SMALL_TESTS);
+            repo.write(".runpod/Dockerfile", "FROM scratch\nCOPY .runpod/ ./\n");
+            repo.write(".runpod/handler.py", "def handler(job):\n    pass\n");
+            repo.write(".runpod/engine.py", "# waits:\ninterval=5\n");
+            repo.write(".runpod/public/banner.png", "a picture");
+            repo.commit("feat: the worker that upstream maintains");
+        })
+    }
+
+    /// The small worker, migrated and committed.
+    pub fn small_migrated(&self, name: &str) -> Repo<'_> {
+        self.small_upstream();
+        self.once("small migrated", name, || {
+            let worker = self.small_legacy(name);
+            worker.migrates(&["--upstream", "../upstream", "--commit"]);
+        })
+    }
+
     /// A modern worker as upstream: the same files at the root.
     pub fn modern(&self, name: &str) -> Repo<'_> {
         let repo = self.empty(name);
@@ -147,9 +198,7 @@ impl Lab {
     pub fn migrated(&self, name: &str) -> Repo<'_> {
         self.once_for_upstream("migrated", name, || {
             let worker = self.legacy(name);
-            worker
-                .migrate(&["--upstream", "../upstream", "--commit"])
-                .done();
+            worker.migrates(&["--upstream", "../upstream", "--commit"]);
         })
     }
 
@@ -160,7 +209,7 @@ impl Lab {
     }
 
     /// A repository that this process makes once, and unpacks after that.
-    fn once(&self, what: &str, name: &str, make: impl FnOnce()) -> Repo<'_> {
+    pub fn once(&self, what: &str, name: &str, make: impl FnOnce()) -> Repo<'_> {
         static MADE: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
         let repo = self.at(name);
         let made = MADE.lock().unwrap().get(what).cloned();
@@ -254,6 +303,22 @@ impl Lab {
         out
     }
 }
+
+/// Files that the small legacy worker has where upstream has them, and alike.
+const SMALL_IN_PLACE: [&str; 5] = [
+    "docker-compose.yml",
+    "download_model.py",
+    "requirements.txt",
+    "test_input.json",
+    "utils.py",
+];
+
+const SMALL_LISTING: &str = r#"{ "title": "Worker", "description": "Serves.", "type": "serverless", "category": "language",
+  "config": { "runsOn": "GPU", "containerDiskInGb": 20 } }
+"#;
+const SMALL_TESTS: &str = r#"{ "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
+  "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090", "gpuCount": 1 } }
+"#;
 
 /// In memory where that is possible: these tests write much and keep nothing.
 fn scratch() -> PathBuf {
@@ -482,6 +547,12 @@ impl<'a> Repo<'a> {
         self.xtask(args).run()
     }
 
+    /// The same where it has to work and its words don't matter: for a program it writes no page.
+    #[track_caller]
+    pub fn migrates(&self, args: &[&str]) {
+        self.xtask(args).format("json").run().done();
+    }
+
     /// `cargo xtask compare` on this repository. Its 1 says that something is open.
     pub fn compare(&self, args: &[&str]) -> Run {
         let run = self.task("compare", args).run();
@@ -651,6 +722,11 @@ pub struct Xtask<'a> {
 impl Xtask<'_> {
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    pub fn format(mut self, name: &str) -> Self {
+        self.command.args(["--format", name]);
         self
     }
 

@@ -237,7 +237,7 @@ fn a_migration_in_a_stash_can_still_be_taken_back() {
         lab.upstream("upstream");
         let worker = lab.legacy("worker");
         let before = worker.state();
-        worker.migrate(MIGRATE).done();
+        worker.migrates(MIGRATE);
         let staged = worker.state();
         worker.git(&["stash", "--quiet"]);
         let stashed = worker.everything();
@@ -257,9 +257,9 @@ fn a_new_migration_takes_the_place_of_one_that_was_dropped() {
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
     let before = worker.state();
-    worker.migrate(MIGRATE).done();
+    worker.migrates(MIGRATE);
     worker.git(&["reset", "--quiet", "--hard"]);
-    worker.migrate(MIGRATE).done();
+    worker.migrates(MIGRATE);
     worker.migrate(&["--abort"]).done();
     worker.state().expect_same(&before, "taken back");
     worker.expect_settled();

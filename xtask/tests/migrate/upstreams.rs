@@ -45,7 +45,7 @@ fn a_directory_without_git() {
         worker.edit("engine.py", "import os\n", "import os  # mine\n");
         worker.commit("feat: mine");
         upstream.append(&format!("{folder}engine.py"), "# theirs\n");
-        worker.migrate(&["--commit"]).done();
+        worker.migrates(&["--commit"]);
         let engine = worker.read("engine.py");
         assert!(engine.contains("# mine\n") && engine.ends_with("# theirs\n"));
     }
@@ -98,7 +98,7 @@ fn a_repository_is_read_at_a_revision_and_not_at_its_work_tree() {
             if let Some(rev) = rev {
                 options.extend(["--rev", rev]);
             }
-            worker.migrate(&options).done();
+            worker.migrates(&options);
             let when = format!("{address} at {rev:?}");
             let lock = lock(&worker);
             assert_eq!(lock["upstream"]["commit"], **commit, "{when}");
@@ -150,9 +150,7 @@ fn the_lock_is_followed_by_later_runs() {
     upstream.git(&["branch", "stable"]);
     let address = url(&upstream);
     let worker = lab.legacy("worker");
-    worker
-        .migrate(&["--upstream", &address, "--rev", "stable", "--commit"])
-        .done();
+    worker.migrates(&["--upstream", &address, "--rev", "stable", "--commit"]);
     upstream.append(".runpod/engine.py", "# main only\n");
     upstream.commit("feat: main only");
     worker.migrate(&[]).done().says("Up to date");
@@ -161,13 +159,13 @@ fn the_lock_is_followed_by_later_runs() {
     let stable = upstream.commit("feat: stable");
     worker.edit("utils.py", "import", "import  # mine\nimport");
     worker.commit("feat: mine");
-    worker.migrate(&["--commit"]).done();
+    worker.migrates(&["--commit"]);
     assert_eq!(lock(&worker)["upstream"]["commit"], stable);
     assert!(!worker.read("engine.py").ends_with("# main only\n"));
     let utils = worker.read("utils.py");
     assert!(utils.ends_with("# stable\n") && utils.contains("# mine"));
     // Another revision is taken where it is named.
-    worker.migrate(&["--rev", "main", "--commit"]).done();
+    worker.migrates(&["--rev", "main", "--commit"]);
     assert_eq!(lock(&worker)["upstream"]["rev"], "main");
     assert!(worker.read("engine.py").ends_with("# main only\n"));
 }
@@ -429,9 +427,7 @@ fn a_revision_that_no_name_can_be_is_refused_before_anything_is_fetched() {
     }
     worker.everything().expect_same(&before, "refusals");
     // On this machine git reads whatever it can.
-    worker
-        .migrate(&["--upstream", "../upstream", "--rev", "main~1"])
-        .done();
+    worker.migrates(&["--upstream", "../upstream", "--rev", "main~1"]);
     assert!(!worker.read("engine.py").ends_with("# next\n"));
 }
 
@@ -448,9 +444,7 @@ fn an_upstream_that_names_its_objects_in_another_way() {
     worker
         .migrate(&["--upstream", &address])
         .refused_like("HEAD could not be fetched from file://[LAB]/upstream: ");
-    worker
-        .migrate(&["--upstream", "../upstream", "--commit"])
-        .done();
+    worker.migrates(&["--upstream", "../upstream", "--commit"]);
     assert_eq!(lock(&worker)["upstream"]["commit"], commit);
     assert_eq!(
         worker.bytes("engine.py"),
@@ -460,7 +454,7 @@ fn an_upstream_that_names_its_objects_in_another_way() {
     let more = upstream.commit("feat: more");
     worker.edit("engine.py", "import", "import  # mine\nimport");
     worker.commit("feat: mine");
-    worker.migrate(&["--rev", &more, "--commit"]).done();
+    worker.migrates(&["--rev", &more, "--commit"]);
     let engine = worker.read("engine.py");
     assert!(engine.contains("# mine") && engine.ends_with("# more\n"));
     assert_eq!(std::fs::read_dir(lab.path("tmp")).unwrap().count(), 0);

@@ -1,6 +1,7 @@
 //! What OLD and NEW name: a directory, a git revision, or the work tree.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -38,10 +39,18 @@ pub fn open(root: &Path, name: Option<&str>) -> Result<(Box<dyn Tree>, Option<St
     Ok((Box::new(tree), Some(commit.0)))
 }
 
-/// The repository, where there is one and git to ask.
+/// The repository, where there is one and git to ask. It is opened once.
 fn repo(root: &Path) -> Result<Option<Repo>> {
+    static OPENED: Mutex<Option<(PathBuf, Repo)>> = Mutex::new(None);
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, repo)) = opened.as_ref().filter(|(of, _)| of == root) {
+        return Ok(Some(repo.clone()));
+    }
     match Git::find() {
-        Ok(git) if root.join(".git").exists() => Ok(Some(Repo::open(&git, root)?)),
+        Ok(git) if root.join(".git").exists() => {
+            let (_, repo) = opened.insert((root.to_owned(), Repo::open(&git, root)?));
+            Ok(Some(repo.clone()))
+        }
         _ => Ok(None),
     }
 }

@@ -133,10 +133,12 @@ impl Table {
     /// The one flag that begins with this name, which is no flag's in any release. The parser takes
     /// it for that flag.
     pub fn abbreviated(self, name: &str) -> Option<(&'static str, &'static Flag)> {
+        if name.len() <= "--".len() || is_known(name) {
+            return None;
+        }
         let all = DATA.flags.iter().filter(|(flag, _)| flag.starts_with(name));
         let mut all = all.filter_map(|(flag, all)| Some((*flag, of_release(all, self.release)?)));
-        let only = all.next().filter(|_| all.next().is_none());
-        only.filter(|_| name.len() > "--".len() && !is_known(name))
+        all.next().filter(|_| all.next().is_none())
     }
 }
 

@@ -164,6 +164,15 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
 type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);
 
 /// A three-way merge by git. Without a base upstream's files are all new, and their places free.
+/// Whether two lists of files have other files at one path, or a file where the other has a folder.
+fn meet(ours: &Entries, theirs: &Entries) -> bool {
+    let differs = |(path, entry)| ours.get(path).is_some_and(|own| !same(own, entry));
+    let is_below = |path: &RepoPath, of: &Entries| path.ancestors().any(|at| of.contains_key(&at));
+    theirs.iter().any(differs)
+        || theirs.keys().any(|path| is_below(path, ours))
+        || ours.keys().any(|path| is_below(path, theirs))
+}
+
 fn merge(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Result<Merge> {
     let mut ours = ours.clone();
     // Some versions of git look for renames even if told not to, but only of removed files. So
@@ -177,6 +186,10 @@ fn merge(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Resul
     };
     for (path, base, _) in &gone {
         ours.insert(path.clone(), base.clone());
+    }
+    if sides.base.is_empty() && !meet(&ours, &sides.theirs) {
+        ours.extend(sides.theirs.clone());
+        return Ok((ours, Vec::new(), Vec::new()));
     }
     let merged = scratch.merge(
         &tree_alone(scratch, &sides.base)?,
@@ -298,6 +311,20 @@ fn arrivals(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use testing::files;
+
+    #[test]
+    fn files_meet_where_git_has_to_merge_them() {
+        let theirs = files(&[("engine.py", "a"), ("public/banner.png", "b")]);
+        for (ours, met) in [
+            (&[("README.md", "x"), ("engine.py", "a")] as &[_], false),
+            (&[("engine.py", "mine")], true),
+            (&[("public", "a link")], true),
+            (&[("engine.py/mine", "x")], true),
+        ] {
+            assert_eq!(meet(&files(ours), &theirs), met, "{ours:?}");
+        }
+    }
 
     #[test]
     fn a_conflict_has_the_reason_of_its_sides() {

@@ -12,6 +12,9 @@ use super::super::pairs::{FileText, Pair};
 use super::markup::{anchor, escaped};
 use xtask_core::tree::RepoPath;
 
+/// Lines of files, each with its side.
+pub type Linked<'a> = HashSet<(&'a str, &'a RepoPath, usize)>;
+
 #[derive(Clone, Copy)]
 pub struct Line<'a> {
     pub file: &'a RepoPath,
@@ -83,7 +86,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Writes rows of the table.
-    pub fn write(&self, out: &mut String, rows: Range<usize>, linked: &HashSet<String>) {
+    pub fn write(&self, out: &mut String, rows: Range<usize>, linked: &Linked) {
         let last = self.sides.len() - 1;
         let has_parts = self.names(last).contains(", ");
         for row in &self.rows[rows] {
@@ -128,12 +131,12 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn td(side: &str, class: &str, line: &Line, html: &str, linked: &HashSet<String>) -> String {
-    let anchor = anchor(side, line.file, line.number);
-    let id = linked
-        .get(&anchor)
-        .map(|anchor| format!(" id=\"{anchor}\""));
-    let id = id.unwrap_or_default();
+fn td(side: &str, class: &str, line: &Line, html: &str, linked: &Linked) -> String {
+    let id = if linked.contains(&(side, line.file, line.number)) {
+        format!(" id=\"{}\"", anchor(side, line.file, line.number))
+    } else {
+        String::new()
+    };
     let end = if line.text.ends_with('\n') {
         ""
     } else {
@@ -202,20 +205,23 @@ fn origins(before: &[Line], after: &[Line]) -> Vec<Option<usize>> {
         .algorithm(Algorithm::Patience)
         .timeout(Duration::from_secs(2));
     let mut origins = vec![None; new.len()];
-    let [old_words, new_words] = [&old, &new].map(|lines| {
-        let sorted = lines.iter().map(|line| sorted_words(line));
-        sorted.collect::<Vec<_>>()
-    });
     for op in config.diff_slices(&old, &new).ops() {
-        let mut rest = op.new_range();
+        let (from, mut rest) = (op.old_range(), op.new_range());
+        if op.tag() == DiffTag::Equal {
+            rest.zip(from)
+                .for_each(|(to, from)| origins[to] = Some(from));
+            continue;
+        }
         // Of very many lines none is looked for.
-        let is_short = op.old_range().len() * rest.len() <= MOST;
-        for from in op
-            .old_range()
-            .filter(|_| is_short || op.tag() == DiffTag::Equal)
-        {
+        if from.len() * rest.len() > MOST {
+            continue;
+        }
+        let words: Vec<_> = rest.clone().map(|to| sorted_words(new[to])).collect();
+        for from in from {
+            let old_words = sorted_words(old[from]);
+            let first = op.new_range().start;
             let is_origin =
-                |to: &usize| old[from] == new[*to] || share_most(&old_words[from], &new_words[*to]);
+                |to: &usize| old[from] == new[*to] || share_most(&old_words, &words[to - first]);
             if let Some(to) = rest.clone().find(is_origin) {
                 origins[to] = Some(from);
                 rest.start = to + 1;

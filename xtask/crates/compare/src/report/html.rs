@@ -1,14 +1,13 @@
 //! The report as one page for a browser: no script, and nothing from elsewhere. All that others
 //! wrote goes through [`escaped`](super::markup::escaped).
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict};
 use super::super::pairs::Pair;
 use super::Report;
-use super::columns::{Columns, RowKind};
+use super::columns::{Columns, Linked, RowKind};
 use super::markup::{anchor, escaped, prose};
 use worker_files::{Place, Unread};
 
@@ -45,29 +44,29 @@ impl Report {
     }
 
     /// The lines that facts were read from and that the page shows.
-    fn linked(&self, columns: &[&Columns]) -> HashSet<String> {
-        let mut wanted = HashSet::new();
+    fn linked<'a>(&'a self, columns: &[&Columns<'a>]) -> Linked<'a> {
+        let mut wanted = Linked::new();
         for item in &self.items {
             for (side, fact) in self.sides(item) {
                 let places = fact.into_iter().flat_map(|fact| &fact.places);
-                wanted.extend(places.map(|place| anchor(side, &place.file, place.line)));
+                wanted.extend(places.map(|place| (side, &place.file, place.line)));
             }
         }
         let shown = columns.iter().flat_map(|columns| {
             let sides = columns.sides.iter().enumerate();
             sides.flat_map(|(at, side)| {
                 let lines = columns.lines(at);
-                lines.map(|line| anchor(side, line.file, line.number))
+                lines.map(|line| (*side, line.file, line.number))
             })
         });
-        shown.filter(|anchor| wanted.contains(anchor)).collect()
+        shown.filter(|line| wanted.contains(line)).collect()
     }
 }
 
 struct Page<'a> {
     report: &'a Report,
     /// The lines that can be linked to.
-    linked: HashSet<String>,
+    linked: Linked<'a>,
 }
 
 impl Page<'_> {
@@ -180,11 +179,9 @@ impl Page<'_> {
     /// Where a fact was read, with links into the files below.
     fn places(&self, side: &str, fact: &Fact) -> String {
         let place = |place: &Place| {
-            let (anchor, text) = (
-                anchor(side, &place.file, place.line),
-                escaped(&place.to_string()),
-            );
-            if self.linked.contains(&anchor) {
+            let text = escaped(&place.to_string());
+            if self.linked.contains(&(side, &place.file, place.line)) {
+                let anchor = anchor(side, &place.file, place.line);
                 format!("<a href=\"#{anchor}\">{text}</a>")
             } else {
                 format!("<span class=\"dim\">{text}</span>")

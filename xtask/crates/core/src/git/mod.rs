@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
@@ -41,8 +42,13 @@ pub struct Git {
 }
 
 impl Git {
-    /// The program on PATH. Fails where it is too old, or does not tell its version.
+    /// The program on PATH, asked for its version once. Fails where it is too old, or does not tell
+    /// it.
     pub fn find() -> Result<Self> {
+        static FOUND: OnceLock<Git> = OnceLock::new();
+        if let Some(found) = FOUND.get() {
+            return Ok(found.clone());
+        }
         let program = which::which("git").map_err(|_| {
             UsageError(
                 "git is not on PATH; install it (Debian and Ubuntu: apt-get install git, \
@@ -60,7 +66,7 @@ impl Git {
                 OLDEST.1
             )));
         }
-        Ok(git)
+        Ok(FOUND.get_or_init(|| git).clone())
     }
 
     /// A call of git outside of any repository.
