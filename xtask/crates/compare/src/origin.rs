@@ -242,7 +242,7 @@ fn now(
             "the new worker has it too".to_owned()
         }
         // What is SGLang's own default, or is done in another way.
-        _ if is_kept => "nothing to carry: without it the new worker does the same".to_owned(),
+        _ if is_kept => "nothing to carry: `compare` finds no loss".to_owned(),
         Some(item) if !item.help.is_empty() => format!("{} {}", item.why, item.help),
         Some(item) if !item.why.is_empty() => item.why.clone(),
         _ => "bring it to the new files by hand".to_owned(),

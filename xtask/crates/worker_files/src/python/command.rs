@@ -378,20 +378,20 @@ impl<'t> Reader<'t> {
                 }
             }
             "call" => self.collect_call(node, seen),
-            kind if node.is_comprehension() || kind == "pair" => match node.field("body") {
+            kind if node.is_comprehension() || kind == "pair" => {
+                let Some(body) = node.field("body") else {
+                    return;
+                };
                 // `word for … for word in ("--flag", value)`
-                Some(body) if let Some(words) = listed(node, body) => {
-                    self.collect_parts(words, seen);
+                let words = listed(node, body).unwrap_or(body);
+                if words.is_any("tuple list") {
+                    return self.collect_parts(words, seen);
                 }
-                Some(body) if body.is_any("tuple list") => self.collect_parts(body, seen),
-                Some(body) => {
-                    self.note_sequence(&[body], seen);
-                    if matches!(self.value(body), Val::Unknown | Val::Lost) {
-                        self.flags_unread(node, NOT_FOLLOWED);
-                    }
+                self.note_sequence(&[body], seen);
+                if matches!(self.value(body), Val::Unknown | Val::Lost) {
+                    self.flags_unread(node, NOT_FOLLOWED);
                 }
-                None => {}
-            },
+            }
             _ => {}
         }
     }
