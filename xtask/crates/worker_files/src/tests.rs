@@ -261,7 +261,7 @@ fn reading_does_not_grow_beyond_the_text() {
         "esac",
         "\"$@\"",
     ];
-    for _ in 0..300 {
+    for _ in 0..60 {
         let text: String = (0..200)
             .map(|_| format!("{}\n", words[random.below(words.len())]))
             .collect();

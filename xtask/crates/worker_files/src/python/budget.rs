@@ -109,9 +109,9 @@ fn values_that_are_nested_without_end_are_given_up() {
     ] {
         let line =
             |at: usize| format!("x{} = {}\n", at + 1, within.replace('@', &format!("x{at}")));
-        let lines: String = (0..6_000).map(line).collect();
+        let lines: String = (0..3_000).map(line).collect();
         let text =
-            format!("import os\ndef f(a):\n    return [a]\nx0 = os.environ\n{lines}x6000['A']\n");
+            format!("import os\ndef f(a):\n    return [a]\nx0 = os.environ\n{lines}x3000['A']\n");
         let (_, _, unread) = read_steps(&[("a.py".to_owned(), text)]);
         assert!(unread > 0, "{within}");
     }
