@@ -230,6 +230,10 @@ impl Judge<'_> {
                     "It was installed as `{spec}`; the new image has {release}."
                 ))
             }
+            None if name == "sglang" && is_upgraded(old) => changed.why(format!(
+                "It was upgraded to the newest release at each build; {brought}, at the version \
+                 that the base image names."
+            )),
             None if matches!(name, "sglang" | "flashinfer") => kept.why(format!(
                 "{brought}, at the version that the base image names."
             )),
@@ -247,6 +251,13 @@ fn requirement_lists(facts: &Facts) -> HashSet<&[u8]> {
     let files = installed.flat_map(|(_, fact)| &fact.places);
     let names = files.map(|place| place.file.name());
     names.filter(|name| name.ends_with(b".txt")).collect()
+}
+
+/// Whether a package is installed at whatever release is the newest, also over one that is there.
+fn is_upgraded(package: &Fact) -> bool {
+    let options = package.get("options").unwrap_or_default();
+    let spec = package.get("spec").unwrap_or_default();
+    !spec.contains(['=', '<', '>', '~']) && options.split(' ').any(|one| one == "--upgrade")
 }
 
 /// Where a package came from that was installed from no index: a repository, an archive.

@@ -99,6 +99,9 @@ const GROUPS: &str = "--extra -E --extras --group --only-group --no-group --with
 const GROUP_SWITCHES: &str = "--all-extras --all-groups --no-dev --dev --only-dev \
     --no-default-groups";
 
+/// Replaces a release that is installed already.
+const UPGRADES: &str = "--upgrade";
+
 /// Lets pip and uv change the packages of the system's own Python.
 pub const BREAKS_SYSTEM: &str = "--break-system-packages";
 
@@ -246,6 +249,10 @@ pub(super) fn options(words: &[String]) -> Install {
 
 fn pip(command: &Command, from: usize) -> Install {
     let mut install = Install::default();
+    // A base image has a release of SGLang, which is replaced with this option alone.
+    let mut named = command.run().iter().skip(from).map(|word| &*word.text);
+    let is_sglang = |word: &str| requirement(word).is_some_and(|(name, _)| name == "sglang");
+    let has_sglang = named.any(is_sglang);
     let mut words = command.run().iter().skip(from);
     while let Some(word) = words.next() {
         let (option, inline) = option(&word.text);
@@ -275,6 +282,7 @@ fn pip(command: &Command, from: usize) -> Install {
                     install.list(Listing::Constraints, value, word);
                 }
             }
+            "-U" | "--upgrade" if has_sglang => install.option(UPGRADES),
             "--pre" => install.index(option),
             // uv's word for `--pre`.
             "--prerelease" => match value() {

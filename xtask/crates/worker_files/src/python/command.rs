@@ -3,6 +3,7 @@
 use super::Set;
 use super::calls::Site;
 use super::eval::Reader;
+use super::flags::is_flag;
 use super::names::takes_out;
 use super::process::starts_process;
 use super::scope::{AttributeUses, Bound};
@@ -386,6 +387,15 @@ impl<'t> Reader<'t> {
                 let words = listed(node, body).unwrap_or(body);
                 if words.is_any("tuple list") {
                     return self.collect_parts(words, seen);
+                }
+                // `word for pair in flags.items() for word in pair`
+                let none = Ctx::default();
+                if node.children_of("for_in_clause").count() > 1
+                    && let Some(words) = self.at(node, &none).elements()
+                    && words.iter().any(is_flag)
+                    && !words.contains(&Val::Unknown)
+                {
+                    return self.note_flags_in(body, &words, &none);
                 }
                 self.note_sequence(&[body], seen);
                 if matches!(self.value(body), Val::Unknown | Val::Lost) {

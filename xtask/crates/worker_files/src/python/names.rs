@@ -7,12 +7,14 @@ use super::value::{Ctx, Frame, Val};
 
 /// The most bindings of a name that are joined.
 const MOST_BINDINGS: usize = 60;
+/// The most rounds of a loop whose additions to a dict are told apart.
+const MOST_ROUNDS: usize = 100;
 /// The most bindings of one name that are followed inside one another.
 const NESTED: usize = 4;
 
 impl<'t> Reader<'t> {
     /// The value of a name.
-    pub fn name(&mut self, at: Node<'t>, name: &str, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn name(&mut self, at: Node<'t>, name: &'t str, ctx: &Ctx<'t>) -> Val<'t> {
         let Some((scope, bindings)) = self.program.lookup(at, name) else {
             for star in self.program.files[at.file()].stars.clone() {
                 if let Some(index) = self.program.module(at.file(), &star) {
@@ -76,7 +78,7 @@ impl<'t> Reader<'t> {
         if !matches!(value, Val::List(_) | Val::Dict(_)) {
             return value;
         }
-        let variable = self.program.variable(at);
+        let variable = self.program.named(at, name);
         let changes = variable.and_then(|of| self.program.changes.get(&of));
         match changes.cloned() {
             Some(mut changes) => {
@@ -113,7 +115,11 @@ impl<'t> Reader<'t> {
         };
         for change in changes {
             self.once(*change, |reader| {
-                reader.settled(|reader| reader.add_change(*change, &mut items, &mut pairs));
+                reader.settled(|reader| {
+                    for ctx in reader.rounds_around(*change) {
+                        reader.add_change(*change, &ctx, &mut items, &mut pairs);
+                    }
+                });
             });
         }
         match value {
@@ -122,28 +128,59 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// A context for each round of the loops around a statement that sets items of a dict, so that
+    /// each key gets its own value.
+    fn rounds_around(&mut self, change: Node<'t>) -> Vec<Ctx<'t>> {
+        let sets = change.is("assignment") || is_among("setdefault update", change.callee_name());
+        let above = change.local_ancestors().filter(|_| sets);
+        let mut loops: Vec<Node<'t>> = above.filter(|above| above.is("for_statement")).collect();
+        let mut all = vec![Ctx::default()];
+        while let Some(owner) = loops.pop() {
+            let mut inner = Vec::new();
+            for ctx in &all {
+                let iter = self.eval_opt(owner.field("right"), ctx);
+                let Some(items) = self.elements(&iter) else {
+                    inner.push(ctx.clone());
+                    continue;
+                };
+                let bind = |item| ctx.with(owner, Frame::Element(item));
+                inner.extend(items.into_iter().map(bind));
+            }
+            // What many rounds add is joined.
+            if inner.len() > MOST_ROUNDS {
+                return vec![Ctx::default()];
+            }
+            all = inner;
+        }
+        self.steps += all.len();
+        all
+    }
+
     /// Adds what a statement adds to a list's items or a dict's pairs.
     fn add_change(
         &mut self,
         change: Node<'t>,
+        ctx: &Ctx<'t>,
         items: &mut Vec<Val<'t>>,
         pairs: &mut Vec<(Val<'t>, Val<'t>)>,
     ) {
-        let none = Ctx::default();
         match change.kind() {
             "call" => {
-                let args = self.args(change, &none);
+                let args = self.args(change, ctx);
                 let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
                 match change.callee_name() {
                     "extend" => items.extend(last.elements_or_unknown()),
                     "update" => {
-                        if !args.positional.is_empty() {
+                        if let Val::List(more) = &last {
+                            items.extend(more.iter().cloned());
+                        } else if !args.positional.is_empty() {
                             pairs.extend(last.joined_pairs());
                         }
                         pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
                     }
                     "setdefault" => {
-                        pairs.extend(args.positional.first().map(|key| (key.clone(), last)));
+                        let keys = args.positional.first().into_iter().flat_map(Val::each);
+                        pairs.extend(keys.map(|key| (key.clone(), last.clone())));
                     }
                     "clear" => {
                         items.clear();
@@ -156,19 +193,19 @@ impl<'t> Reader<'t> {
                 }
             }
             "subscript" => {
-                let key = self.eval_opt(change.field("subscript"), &none);
+                let key = self.eval_opt(change.field("subscript"), ctx);
                 take_out(Some(&key), items, pairs);
             }
             "assignment" => {
                 let left = change.field("left");
-                let mut key = self.eval_opt(left.and_then(|left| left.field("subscript")), &none);
-                let mut value = self.eval_opt(change.field("right"), &none);
+                let mut key = self.eval_opt(left.and_then(|left| left.field("subscript")), ctx);
+                let mut value = self.eval_opt(change.field("right"), ctx);
                 // `NAMES[1:] = […]`
                 items.extend(value.elements_or_unknown());
                 // `body["params"]["n"] = 1` adds to what the dict holds.
                 let mut object = left.and_then(|left| left.field("value"));
                 while let Some(of) = object.filter(|of| of.is("subscript")) {
-                    let outer = self.eval_opt(of.field("subscript"), &none);
+                    let outer = self.eval_opt(of.field("subscript"), ctx);
                     let same = |own: &Val<'t>| own.as_str() == outer.as_str();
                     let at = pairs.iter().rposition(|(own, _)| same(own));
                     let Some((at, Val::Dict(held))) = at.map(|at| (at, &pairs[at].1)) else {
@@ -189,7 +226,7 @@ impl<'t> Reader<'t> {
                 pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
             }
             _ => {
-                let more = self.eval_opt(change.field("right"), &none);
+                let more = self.eval_opt(change.field("right"), ctx);
                 items.extend(more.elements_or_unknown());
                 pairs.extend(more.joined_pairs());
             }
@@ -262,7 +299,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The value of a module's name.
-    pub fn member(&mut self, index: usize, name: &str) -> Val<'t> {
+    pub fn member(&mut self, index: usize, name: &'t str) -> Val<'t> {
         let root = self.program.files[index].syntax.root();
         let is_bound = self.program.bound_in(root, name).is_some();
         let Some(last) = root.children().last().filter(|_| is_bound) else {

@@ -176,10 +176,11 @@ impl<'t> Reader<'t> {
         all
     }
 
-    pub fn class_member(&mut self, class: Node<'t>, name: &str) -> Val<'t> {
-        let family = self.family(class).into_iter();
-        let mut bound = family.filter_map(|own| self.program.bound_in(own, name));
-        let Some(bindings) = bound.next().map(<[_]>::to_vec) else {
+    pub fn class_member(&mut self, class: Node<'t>, name: &'t str) -> Val<'t> {
+        let family = self.family(class);
+        let mut bound = family.iter();
+        let bound = bound.find_map(|own| self.program.bound_in(*own, name));
+        let Some(bindings) = bound.map(<[_]>::to_vec) else {
             return Val::Unknown;
         };
         let values = bindings.into_iter().map(|binding| match binding.what {
@@ -191,7 +192,10 @@ impl<'t> Reader<'t> {
             Bound::Class(node) => Val::Class(node),
             _ => Val::Unknown,
         });
-        Val::any(values.collect::<Vec<_>>())
+        let value = Val::any(values.collect::<Vec<_>>());
+        let mut changes = self.program.attribute(&family, name).1;
+        changes.retain(|change| !takes_out(*change));
+        self.with_changes(value, &changes)
     }
 
     /// The assignments in a class's body: name, value, annotation.

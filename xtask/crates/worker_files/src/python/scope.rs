@@ -294,17 +294,35 @@ impl<'t> Program<'t> {
             "identifier" => self.variable(object),
             "attribute" => {
                 let name = object.text_of("attribute");
-                let class = object.function().and_then(Node::class);
-                let class = class.filter(|_| object.text_of("object") == "self");
-                if class.is_none() {
+                let owner = self.owner(object);
+                if owner.is_none() {
                     self.loose.entry(name).or_default().push(by);
                 }
-                class.map(|class| (class, name))
+                owner.map(|owner| (owner, name))
             }
             _ => None,
         };
         if let Some(key) = key {
             self.changes.entry(key).or_default().push(by);
+        }
+    }
+
+    /// The class or the module whose attribute this is, where that is plain.
+    fn owner(&self, attribute: Node<'t>) -> Option<Node<'t>> {
+        let object = attribute.field("object").filter(|of| of.is("identifier"))?;
+        if object.text() == "self" {
+            return attribute.function().and_then(Node::class);
+        }
+        match self.lookup(object, object.text())?.1 {
+            [only] => match &only.what {
+                Bound::Class(class) => Some(*class),
+                Bound::Import(module, None) => {
+                    let file = self.module(object.file(), module)?;
+                    Some(self.files[file].syntax.root())
+                }
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -322,7 +340,12 @@ impl<'t> Program<'t> {
 
     /// The scope and name of a variable; of an imported one, those in its module.
     pub fn variable(&self, at: Node<'t>) -> Option<(Node<'t>, &'t str)> {
-        let (scope, bindings) = self.lookup(at, at.text())?;
+        self.named(at, at.text())
+    }
+
+    /// The same of a name that is used at a node.
+    pub fn named(&self, at: Node<'t>, name: &'t str) -> Option<(Node<'t>, &'t str)> {
+        let (scope, bindings) = self.lookup(at, name)?;
         let imported = bindings.iter().find_map(|binding| match &binding.what {
             Bound::Import(module, Some(item)) => {
                 let file = self.module(at.file(), module)?;
@@ -330,7 +353,7 @@ impl<'t> Program<'t> {
             }
             _ => None,
         });
-        Some(imported.unwrap_or((scope, at.text())))
+        Some(imported.unwrap_or((scope, name)))
     }
 
     fn import(&mut self, node: Node<'t>) {

@@ -145,12 +145,7 @@ impl<'t> Reader<'t> {
                 if !branches.contains(&Some(node)) {
                     return usage.note_use("truthy");
                 }
-                // `first if first else value`
-                let condition = parent.child(1).map_or("", Node::text);
-                let mut others = branches.into_iter().flatten();
-                if let Some(other) = others.find(|one| *one != node && one.text() != condition) {
-                    self.default(other, usage);
-                }
+                self.note_other_value(node, parent, usage);
                 self.follow_uses(parent, usage);
             }
             "not_operator" | "if_statement" | "elif_clause"
@@ -293,6 +288,20 @@ impl<'t> Reader<'t> {
             _ => value.display(),
         };
         usage.note_words(shown.map(|shown| format!("{operator} {shown}")));
+        // `value == "true" if value else True`
+        let holder = parent.parent_of("conditional_expression");
+        if let Some(holder) = holder.filter(|holder| holder.condition() != Some(parent)) {
+            self.note_other_value(parent, holder, usage);
+        }
+    }
+
+    /// The other value of `first if first else value`.
+    fn note_other_value(&mut self, node: Node<'t>, holder: Node<'t>, usage: &mut Usage<'t>) {
+        let condition = holder.child(1).map_or("", Node::text);
+        let mut others = [holder.child(0), holder.child(2)].into_iter().flatten();
+        if let Some(other) = others.find(|one| *one != node && one.text() != condition) {
+            self.default(other, usage);
+        }
     }
 
     /// The keys of a dict that a value is looked up in.
