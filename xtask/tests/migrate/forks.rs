@@ -185,7 +185,7 @@ fn the_forks_own_losses_lead_the_comparison() {
     let renamed = at("renamed env:MODEL_NAME");
     assert!(own < lost && lost < theirs && theirs < renamed, "{run:#?}");
     let code = at("missing code:src/handler.py\n");
-    let told = at("The new worker lacks what this fork added here:\n  `print(\"a fork starts\")`.");
+    let told = at("The new worker lacks what this fork added here: `print(\"a fork starts\")`.");
     assert!(lost < code && code < told && told < theirs, "{run:#?}");
     let entries = worker.compare(&["--format", "json"]).finds().json();
     let entries = entries["entries"].as_array().unwrap().clone();
