@@ -127,6 +127,7 @@ pub fn read(text: &str) -> Result<Record> {
             all: facts.into_iter().map(fact).collect(),
             unread: file.unread,
             is_older: file.reader.is_none_or(|reader| reader < READER),
+            is_first: file.reader.is_none(),
             sglang: file.sglang,
             ..Facts::default()
         },

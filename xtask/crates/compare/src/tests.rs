@@ -263,6 +263,9 @@ fn what_an_older_reader_did_not_see_makes_no_false_change() {
     };
     assert_eq!(open(&old), ["copy:chat.jinja"]);
     record.is_older = true;
+    assert_eq!(open(&record), ["copy:chat.jinja"]);
+    let unseen = record.all.get_mut("copy:chat.jinja").unwrap();
+    unseen.value.remove("to");
     assert!(open(&record).is_empty());
     record.all.remove("copy:chat.jinja");
     let value = facts::Fact::single("spec", "==2".to_owned(), Vec::new());

@@ -161,6 +161,27 @@ fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> User
     UserError::new(format!("{file} of {upstream}, {error}"), error.help)
 }
 
+/// The folders outside of the core that a Dockerfile copies from.
+pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
+    let copied = dockerfile::taken(dockerfile).map_err(|error| {
+        UserError::new(format!("Dockerfile of the upstream, {error}"), error.help)
+    })?;
+    let mut folders = Vec::new();
+    for copied in copied.iter().filter(|copied| !copied.is_everything()) {
+        // Of a pattern, the folders before it.
+        let fixed = copied.path.split(['*', '?', '[']).next();
+        let fixed = fixed.unwrap_or_default();
+        let folder = match fixed.rsplit_once('/') {
+            Some((folder, _)) if fixed.len() < copied.path.len() => folder,
+            _ => fixed,
+        };
+        if !folder.is_empty() {
+            folders.push(RepoPath::from(folder));
+        }
+    }
+    Ok(folders)
+}
+
 pub fn collect_tool(tree: &dyn Tree) -> Result<Bundle> {
     let mut bundle = Bundle::default();
     let tool = tree.entries().iter();

@@ -163,7 +163,6 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
 
 type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);
 
-/// A three-way merge by git. Without a base upstream's files are all new, and their places free.
 /// Whether two lists of files have other files at one path, or a file where the other has a folder.
 fn meet(ours: &Entries, theirs: &Entries) -> bool {
     let differs = |(path, entry)| ours.get(path).is_some_and(|own| !same(own, entry));
@@ -173,6 +172,7 @@ fn meet(ours: &Entries, theirs: &Entries) -> bool {
         || ours.keys().any(|path| is_below(path, theirs))
 }
 
+/// A three-way merge by git. Without a base upstream's files are all new, and their places free.
 fn merge(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Result<Merge> {
     let mut ours = ours.clone();
     // Some versions of git look for renames even if told not to, but only of removed files. So

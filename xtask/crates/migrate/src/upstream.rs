@@ -94,7 +94,7 @@ pub fn open_place(git: &Git, place: &UpstreamPlace, rev: Option<&str>) -> Result
             (Remote::local(git, path, rev)?, path.display().to_string())
         }
         UpstreamPlace::Path(path) => match rev {
-            None => return Ok((None, directory(path)?, None)),
+            None => return Ok((None, Box::new(directory(path)?), None)),
             Some(rev) => bail!(UserError::new(
                 format!(
                     "{} is a directory without git, so it has no revision {rev}",
@@ -183,18 +183,40 @@ pub fn open_own(git: &Git, repository: &Path) -> Result<(Option<String>, Box<dyn
         let (commit, tree, _) = open_place(git, &UpstreamPlace::Path(path), None)?;
         return Ok((commit, tree));
     }
-    Ok((None, directory(&path)?))
+    Ok((None, Box::new(directory(&path)?)))
 }
 
-/// A directory without git, but for the folders of what was built.
-fn directory(path: &Path) -> Result<Box<dyn Tree>> {
-    let tree = Directory::open_work_tree(path).map_err(|error| {
-        UserError::new(
-            format!("the upstream can't be read: {error:#}"),
-            "remove it there, or name another upstream",
-        )
-    });
-    Ok(Box::new(tree?))
+/// Reads a directory without git, and of it only what a worker consists of.
+fn directory(path: &Path) -> Result<Directory> {
+    let wanted = |folder: &RepoPath| {
+        let optional = layout::CORE_OPTIONAL.iter();
+        let mut wanted = optional.chain([&layout::RUNPOD, &layout::KEPT]);
+        wanted.any(|wanted| folder.is_within(wanted))
+    };
+    let open = |extra: &[RepoPath]| {
+        let is_extra = |folder: &RepoPath| {
+            extra.iter().any(|extra| {
+                folder == extra
+                    || extra.ancestors().any(|above| above == *folder)
+                    || folder.ancestors().any(|above| above == *extra)
+            })
+        };
+        let tree = Directory::open(path, |folder| !wanted(folder) && !is_extra(folder));
+        tree.map_err(|error| {
+            UserError::new(
+                format!("the upstream can't be read: {error:#}"),
+                "remove it there, or name another upstream",
+            )
+        })
+    };
+    let tree = open(&[])?;
+    // A Dockerfile may copy further folders.
+    if Shape::of(tree.entries()) == Some(Shape::Root)
+        && let Some(dockerfile) = tree.read_file("Dockerfile")?
+    {
+        return Ok(open(&incoming::copied_folders(&dockerfile)?)?);
+    }
+    Ok(tree)
 }
 
 pub fn same_folder(one: &Path, other: &Path) -> bool {

@@ -232,7 +232,7 @@ impl Transaction<'_> {
         match (has_left, is_free(&aside)?) {
             (true, true) if new_place.is_some() => bail!(self.changed(path)),
             (true, _) => {}
-            (false, false) => bail!(self.appeared(path)),
+            (false, false) => bail!(self.appeared(new_place.unwrap_or(path))),
             (false, true) if is_file(&source) => {
                 make_parents(&aside)?;
                 rename(&source, &aside)?;

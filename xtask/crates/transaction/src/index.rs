@@ -1,5 +1,6 @@
 //! The index: changed in a copy, which is put in place as git does it, and taken back.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -9,7 +10,8 @@ use super::files::{atomically, exists, same_file};
 use super::journal::JournalRecord;
 use super::steps::{ConflictStage, edit_between};
 use xtask_core::git::IndexEdit;
-use xtask_core::tree::Entries;
+use xtask_core::output::quoted_path;
+use xtask_core::tree::{Entries, RepoPath, TreeEntry, differences};
 use xtask_core::{fault, if_there};
 
 const NEW: &str = "index.new";
@@ -38,6 +40,7 @@ impl Transaction<'_> {
     pub(crate) fn stage(&self, record: &JournalRecord) -> Result<()> {
         let before = self.repo.entries(&record.before_tree)?;
         let after = self.repo.entries(&record.after_tree)?;
+        self.check_not_staged(record, &before, &after)?;
         let mut edit = edit_between(&before, &after)?;
         // The record keeps the stages of resolved conflicts, because an abort needs them.
         if !record.conflicts.is_empty() {
@@ -48,6 +51,42 @@ impl Transaction<'_> {
             }
         }
         self.change_index(&edit, false)
+    }
+
+    /// Refuses if a file that the transaction stages has been staged in another state meanwhile.
+    fn check_not_staged(
+        &self,
+        record: &JournalRecord,
+        before: &Entries,
+        after: &Entries,
+    ) -> Result<()> {
+        let listed = self.list(&self.repo.index_file)?;
+        let lines = listed.split(|byte| *byte == 0);
+        let parts = lines.map(|line| {
+            let tab = line.iter().position(|byte| *byte == b'\t');
+            line.split_at(tab.unwrap_or(line.len()))
+        });
+        let staged: HashMap<&[u8], &[u8]> = parts
+            .filter_map(|(state, path)| Some((path.strip_prefix(b"\t")?, state)))
+            .collect();
+        let in_conflict = |path: &RepoPath| record.stages.iter().any(|stage| stage.path == *path);
+        for (path, old, new) in differences(before, after) {
+            let is = |entry: Option<&TreeEntry>| {
+                let side = entry.and_then(TreeEntry::side);
+                let line = side.map(|side| format!("{} {} 0", side.mode.octal(), side.oid.0));
+                staged.get(path.as_bytes()).copied() == line.as_deref().map(str::as_bytes)
+            };
+            if !is(old) && !is(new) && !in_conflict(path) {
+                bail!(self.journal.task.resume_or_abort(
+                    format!("{path} has been staged since the plan was made"),
+                    &format!(
+                        "unstage it with `git restore --staged {}`",
+                        quoted_path(path)
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Takes back what the transaction staged; what else was staged since stays.

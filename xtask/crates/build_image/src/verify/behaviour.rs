@@ -169,7 +169,23 @@ impl<'s> Api<'s> {
             .stderr(Stdio::null())
             .spawn()
             .context("starting the stand-in for RunPod's API")?;
-        Ok(Self { container, child })
+        let mut api = Self { container, child };
+        // The worker shares its network, which is there once it runs.
+        while !api.container.state()?.running {
+            interrupt::check()?;
+            api.expect_alive()?;
+            std::thread::sleep(EVENT_WAIT);
+        }
+        Ok(api)
+    }
+
+    fn expect_alive(&mut self) -> Result<()> {
+        anyhow::ensure!(
+            self.child.try_wait()?.is_none(),
+            "the stand-in for RunPod's API ended: {}",
+            self.container.tail(3).join(" | ")
+        );
+        Ok(())
     }
 }
 
@@ -290,8 +306,10 @@ impl Worker<'_> {
             // The events are read after the state, so that none from before the worker's end is missed.
             let state = self.container.state()?;
             let log = self.api.container.output()?;
-            let log = serde_json::Deserializer::from_slice(&log).into_iter::<Value>();
-            let events = log.filter_map(|event| event.ok()?.get(kind).cloned());
+            // Python may print other lines when it starts.
+            let lines = log.split(|byte| *byte == b'\n');
+            let events = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+            let events = events.filter_map(|event| event.get(kind).cloned());
             let events: Vec<Value> = events.collect();
             if enough(&events) {
                 return Ok((events, None));
@@ -302,11 +320,7 @@ impl Worker<'_> {
             } else if start.elapsed() > limit {
                 return Ok((events, Some(late.to_owned())));
             }
-            anyhow::ensure!(
-                self.api.child.try_wait()?.is_none(),
-                "the stand-in for RunPod's API ended: {}",
-                self.api.container.tail(3).join(" | ")
-            );
+            self.api.expect_alive()?;
             std::thread::sleep(EVENT_WAIT);
         }
     }

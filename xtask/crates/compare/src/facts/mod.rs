@@ -179,6 +179,8 @@ pub struct Facts {
     pub unread: Vec<UnreadFact>,
     /// Whether an older reader made them, which saw less.
     pub is_older: bool,
+    /// Whether they are of a record of version 1, which spelt some values in another way.
+    pub is_first: bool,
     /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
     /// What of the worker has no effect, and so is no fact; in words.

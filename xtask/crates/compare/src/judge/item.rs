@@ -64,7 +64,7 @@ pub struct Item {
 /// What one worker has of a fact.
 pub type Side<'f> = Option<&'f Fact>;
 
-const AS_BEFORE: &str = "Make it as before, or record why not.";
+const AS_BEFORE: &str = "If this is meant, record why; if not, make it as before.";
 
 impl Item {
     /// What is lost or differs comes with what that means and the usual advice.

@@ -109,11 +109,15 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     judge.unread();
     let mut items: Vec<Item> = judge.items.into_values().collect();
     reopen_unanswered(&mut items);
-    // An older reader told the same thing otherwise: by its record only what is gone is judged.
-    let is_told = |item: &&mut Item| {
-        matches!(item.verdict, Verdict::Missing | Verdict::Changed) && new.has(&item.id)
+    // An older reader may not have seen what its record lacks, and the first one spelt values in
+    // another way: neither is a change.
+    let is_unseen = |item: &&mut Item| {
+        let is_loss = matches!(item.verdict, Verdict::Missing | Verdict::Changed);
+        let both = item.old.as_ref().zip(new.get(&item.id));
+        let lacks = |was: &Fact, is: &Fact| was.differing(is).all(|key| was.get(key).is_none());
+        is_loss && both.is_some_and(|(was, is)| old.is_first || lacks(was, is))
     };
-    for item in items.iter_mut().filter(is_told).filter(|_| old.is_older) {
+    for item in items.iter_mut().filter(is_unseen).filter(|_| old.is_older) {
         item.open = false;
     }
     items
