@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::dockerfile::{Copy, Image};
 use super::glob::{Glob, clean, head, is_pattern};
 use super::ignore::Ignore;
-use xtask_core::tree::{RepoPath, Tree};
+use xtask_core::tree::{Mode, RepoPath, Tree};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copied {
@@ -112,7 +112,8 @@ impl Context<'_> {
             };
             let mut globs = excludes.iter();
             let is_excluded = below.is_some_and(|below| globs.any(|glob| glob.matches(below)));
-            if entry.mode.is_file() && !is_excluded && !self.ignore.excludes(path) {
+            let is_one = entry.mode.is_file() || entry.mode == Mode::Symlink;
+            if is_one && !is_excluded && !self.ignore.excludes(path) {
                 self.copied.files.insert(place, path.clone());
                 taken = true;
             }

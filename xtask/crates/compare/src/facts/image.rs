@@ -10,7 +10,7 @@ use worker_files::packages::{BREAKS_SYSTEM, Manager};
 use worker_files::{Package, WorkerInterface};
 use xtask_core::layout::{CORE_FILES, CORE_OPTIONAL, OWN, RETIRED, TOOL};
 use xtask_core::secret::masked;
-use xtask_core::tree::{RepoPath, Tree};
+use xtask_core::tree::{Mode, RepoPath, Tree};
 
 impl Facts {
     pub(super) fn add_image(&mut self, interface: &WorkerInterface, tree: &dyn Tree) {
@@ -291,7 +291,8 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
     let files = tree.entries().iter().filter(|(path, entry)| {
         let inside = source.is_empty() || path.is_within(source);
         let is_kept = kept.is_none_or(|kept| kept.contains(*path));
-        inside && is_kept && entry.size != Some(0) && !is_empty_blob(entry) && entry.mode.is_file()
+        let is_one = entry.mode.is_file() || entry.mode == Mode::Symlink;
+        inside && is_kept && entry.size != Some(0) && !is_empty_blob(entry) && is_one
     });
     let mut folders: BTreeMap<&[u8], Vec<&RepoPath>> = BTreeMap::new();
     for (path, _) in files {

@@ -262,7 +262,7 @@ impl<'a> Judge<'a> {
             return match (passed.next(), passed.next()) {
                 (Some((other, fact)), None) => Item::new(id, Verdict::Renamed, old, fact)
                     .now(format!("env:{other}"))
-                    .why(format!("The words of both are arguments of SGLang's command, but endpoints that set {name} are ignored: the new worker reads only {other}."))
+                    .why(format!("The words of both are arguments of SGLang's command, but endpoints that set {name} are ignored: the new worker reads {other} instead."))
                     .help(for_both(name, old, other, fact)),
                 _ => gone,
             };
@@ -285,7 +285,7 @@ impl<'a> Judge<'a> {
             self.renamed.insert(name.to_owned(), other.to_owned());
             return Item::new(id, Verdict::Renamed, old, fact)
                 .now(format!("env:{other}"))
-                .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads only {other}."))
+                .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads {other} instead."))
                 .help(for_both(name, old, other, fact));
         }
         if let Some(item) = self.flag_retired(flag, id, old) {

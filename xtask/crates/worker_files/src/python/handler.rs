@@ -118,7 +118,9 @@ fn numbers(function: Node<'_>) -> String {
         around.any(|above| is_among("get getenv", above.callee_name()))
     };
     let all = function.field("body").into_iter().flat_map(Node::subtree);
-    let all = all.filter(|node| node.is_any("integer float") && !is_default(node));
+    // `previous[0]` is a place in a list.
+    let is_limit = |node: &Node<'_>| node.role() != "subscript" && !is_default(node);
+    let all = all.filter(|node| node.is_any("integer float") && is_limit(node));
     all.map(Node::text).collect::<Vec<_>>().join(" ")
 }
 
