@@ -2,7 +2,7 @@
 
 use super::judge::judge;
 use super::*;
-use xtask_core::tree::Memory;
+use xtask_core::tree::{Memory, Mode};
 
 /// A worker in the legacy layout, small but with something of everything.
 pub(super) fn legacy() -> Memory {
@@ -271,6 +271,22 @@ fn what_an_older_reader_did_not_see_makes_no_false_change() {
     let value = facts::Fact::single("spec", "==2".to_owned(), Vec::new());
     record.all.insert("pip:lost".to_owned(), value);
     assert_eq!(open(&record), ["pip:lost"]);
+}
+
+#[test]
+fn a_link_that_the_image_holds_is_a_file_of_it() {
+    let dockerfile = "FROM a:1\nCOPY src /src\n";
+    let worker = || {
+        let tree = Memory::new().with("Dockerfile", dockerfile);
+        tree.with("src/handler.py", "import runpod\n")
+    };
+    let link = |tree: Memory| tree.with_mode("src/chat.jinja", Mode::Symlink, "../chat.jinja");
+    let open = |old: &Memory, new: &Memory| -> Vec<String> {
+        let items = compared(old, new).into_iter().filter(|item| item.open);
+        items.map(|item| item.id).collect()
+    };
+    assert_eq!(open(&link(worker()), &worker()), ["copy:chat.jinja"]);
+    assert!(open(&link(worker()), &link(worker())).is_empty());
 }
 
 #[test]
