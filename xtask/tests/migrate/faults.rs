@@ -764,6 +764,40 @@ fn what_is_staged_while_the_plan_is_made_is_not_lost() {
 }
 
 #[test]
+fn what_is_staged_after_a_kill_is_not_lost() {
+    let lab = Lab::new();
+    let worker = lab.small_legacy("worker");
+    let real = which("git");
+    // The files have moved, and the index is about to follow.
+    lab.script(
+        "bin/git",
+        &format!(
+            "case \" $* \" in *' update-index '*) [ ! -e {moved} ] || {{ kill -9 $PPID; exit 1; }} ;; \
+             esac\nexec {real} \"$@\"",
+            moved = worker.path.join("outdated").display(),
+            real = real.display()
+        ),
+    );
+    worker
+        .xtask(MIGRATE)
+        .path_first(&lab.path("bin"))
+        .run()
+        .killed();
+    let moved = "outdated/src/engine.py";
+    worker.write(moved, "# mine\n");
+    worker.git(&["add", moved]);
+    worker
+        .migrate(RESUME)
+        .refused_like("outdated/src/engine.py has been staged since the plan was made");
+    let staged = worker.git(&["show", &format!(":{moved}")]);
+    assert_eq!(staged, "# mine");
+    // The way out that the message names.
+    worker.git(&["restore", "--staged", moved]);
+    worker.migrate(RESUME).done();
+    assert_eq!(worker.read(moved), "# mine\n");
+}
+
+#[test]
 fn what_an_open_editor_saves_into_a_replaced_file_is_kept() {
     let lab = Lab::new();
     let upstream = lab.small_upstream();

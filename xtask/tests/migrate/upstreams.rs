@@ -25,6 +25,9 @@ fn a_directory_without_git() {
         };
         if !nested {
             upstream.remove(".git");
+            // Its name is that of what cargo builds, but the image takes it.
+            upstream.write("target/table.json", "{}");
+            upstream.append("Dockerfile", "COPY target /target\n");
         }
         upstream.write("unrelated/large.bin", "not read");
         let worker = lab.legacy(&format!("worker-{name}"));
@@ -32,6 +35,7 @@ fn a_directory_without_git() {
             .migrate(&["--upstream", &format!("../{name}"), "--commit"])
             .done()
             .says(&format!("Upstream ../{name}\n"));
+        assert_eq!(worker.has("target/table.json"), !nested);
         let lock = lock(&worker);
         assert_eq!(lock["upstream"]["address"], format!("../{name}"));
         assert_eq!(lock["upstream"]["commit"], serde_json::Value::Null);

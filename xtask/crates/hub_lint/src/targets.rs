@@ -130,7 +130,7 @@ fn root_of(path: &Path) -> PathBuf {
 }
 
 impl LintTarget {
-    /// Where a file lies that findings name.
+    /// The place of a file that findings name.
     pub fn file(&self, path: &RepoPath) -> PathBuf {
         path.below(&self.root)
     }
