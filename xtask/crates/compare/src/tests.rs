@@ -264,6 +264,10 @@ fn what_an_older_reader_did_not_see_makes_no_false_change() {
     assert_eq!(open(&old), ["copy:chat.jinja"]);
     record.is_older = true;
     assert_eq!(open(&record), ["copy:chat.jinja"]);
+    let first = r#"{"version": 1, "facts": []}"#;
+    record.is_first = baseline::read(first).unwrap().facts.is_first;
+    assert!(open(&record).is_empty());
+    record.is_first = false;
     let unseen = record.all.get_mut("copy:chat.jinja").unwrap();
     unseen.value.remove("to");
     assert!(open(&record).is_empty());
