@@ -47,10 +47,6 @@ pub struct Args {
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: LintFormat,
-
-    /// Write the generated files of this tool's repository anew
-    #[arg(long, value_name = "DIR", hide = true)]
-    pub write_generated: Option<PathBuf>,
 }
 
 /// Who reads what hub-lint found.

@@ -9,22 +9,20 @@ use crate::finding::sort;
 use crate::lint::LintReport;
 use crate::report::print;
 use crate::rule::Rule;
-use crate::{fix, pages, registry, targets};
+use crate::{fix, registry, targets};
 use xtask_core::outcome::{Outcome, UsageError};
 use xtask_core::{output, suggest};
 
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
-    if let Some(folder) = &args.write_generated {
-        return pages::write(folder);
-    }
     if args.rules {
-        output::print(&pages::list())?;
+        output::print(&list())?;
         return Ok(Outcome::Done);
     }
     if let Some(pattern) = &args.explain {
         let rules = matching(pattern)?.into_iter();
-        let pages: Vec<String> = rules.map(|rule| pages::page(rule, 1)).collect();
-        output::print(&format!("{}\n", pages.join("\n\n")))?;
+        let page = |rule: &Rule| format!("# {} {}\n\n{}\n", rule.code, rule.name, rule.page());
+        let pages: Vec<String> = rules.map(page).collect();
+        output::print(&pages.join("\n"))?;
         return Ok(Outcome::Done);
     }
     for pattern in args.select.iter().chain(&args.ignore) {
@@ -70,4 +68,12 @@ fn matching(pattern: &str) -> Result<Vec<&'static Rule>, UsageError> {
     Err(UsageError(format!(
         "there is no rule `{pattern}`.{guess} `--rules` lists them"
     )))
+}
+
+fn list() -> String {
+    let line = |rule: &&Rule| {
+        let (code, name, severity) = (rule.code, rule.name, rule.severity.word());
+        format!("{code} {name:<28} {severity:<8} {}\n", rule.summary)
+    };
+    registry::all().iter().map(line).collect()
 }

@@ -13,15 +13,15 @@ mod fix;
 mod formats;
 mod lint;
 mod model;
-mod pages;
 mod registry;
 mod report;
 mod rule;
 mod rules;
-mod schema;
 mod suppressions;
 mod targets;
 
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;
 

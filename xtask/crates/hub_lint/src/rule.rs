@@ -1,11 +1,10 @@
-//! Rules. A rule's doc comment is its page: `--explain` prints it, the reference contains it, and its
-//! examples are run as tests.
+//! Rules. Each has a page in `RULES.md`, which `--explain` prints and whose examples are run as tests.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// The file with the rules' pages, below the repository's root.
-pub const REFERENCE: &str = "docs/hub-lint-rules.md";
+/// The rules' pages, in Markdown.
+pub const PAGES: &str = include_str!("../RULES.md");
 
 // The comments of the variants are in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
@@ -56,10 +55,6 @@ pub struct Rule {
     pub severity: Severity,
     pub fixability: Fixability,
     pub summary: &'static str,
-    /// Where the rule is known from.
-    pub source: &'static str,
-    /// The page in Markdown, with the reason and examples.
-    pub page: &'static str,
 }
 
 impl Rule {
@@ -72,14 +67,15 @@ impl Rule {
 
     pub fn address(&self) -> String {
         let (home, code) = (env!("CARGO_PKG_REPOSITORY"), self.code.to_lowercase());
-        format!("{home}/blob/main/{REFERENCE}#{code}-{}", self.name)
+        let path = "xtask/crates/hub_lint/RULES.md";
+        format!("{home}/blob/main/{path}#{code}-{}", self.name)
     }
 
-    /// The page's text, without the space at the start of each line of a doc comment.
-    pub fn text(&self) -> String {
-        let lines = self.page.lines();
-        let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-        lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+    /// The rule's page, without its heading: severity, fix, the reason and examples.
+    pub fn page(&self) -> &'static str {
+        let heading = format!("\n### {} {}\n", self.code, self.name);
+        let page = PAGES.split_once(&heading).unwrap_or_default().1;
+        page.split("\n##").next().unwrap_or_default().trim()
     }
 }
 
@@ -87,30 +83,19 @@ impl Rule {
 ///
 /// ```text
 /// rules! {
-///     /// Why it is a mistake, and examples.
-///     MISSING_KEY = "HUB101" "missing-key" Error Never
-///         "a key that the Hub needs is not there"
-///         from "the Hub's guide";
+///     MISSING_KEY = "HUB101" "missing-key" Error Never "a key that the Hub needs is not there";
 /// }
 /// ```
 macro_rules! rules {
-    ($(
-        $(#[doc = $doc:literal])+
-        $ident:ident = $code:literal $name:literal $severity:ident $fixability:ident
-            $summary:literal
-            from $source:literal;
-    )+) => {
+    ($($ident:ident = $code:literal $name:literal $severity:ident $fixability:ident $summary:literal;)+) => {
         $(
-            pub static $ident: $crate::rule::Rule =
-                $crate::rule::Rule {
-                    code: $code,
-                    name: $name,
-                    severity: $crate::rule::Severity::$severity,
-                    fixability: $crate::rule::Fixability::$fixability,
-                    summary: $summary,
-                    source: $source,
-                    page: concat!($($doc, "\n"),+),
-                };
+            pub static $ident: $crate::rule::Rule = $crate::rule::Rule {
+                code: $code,
+                name: $name,
+                severity: $crate::rule::Severity::$severity,
+                fixability: $crate::rule::Fixability::$fixability,
+                summary: $summary,
+            };
         )+
         /// The rules of this group, in the order of their codes.
         pub static RULES: &[&$crate::rule::Rule] = &[$(&$ident),+];

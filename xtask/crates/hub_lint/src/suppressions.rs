@@ -13,27 +13,8 @@ use xtask_core::tree::Tree;
 pub const FILE: &str = "hub-lint.json";
 
 rules! {
-    /// An entry of `hub-lint.json` that matches nothing any more. What it was for is fixed; the
-    /// entry would hide the next mistake of its kind.
-    ///
-    /// Bad:
-    /// ```json hub-lint.json
-    /// { "ignore": [{ "rule": "HUB250", "path": ".runpod/tests.json", "reason": "a quick worker" }] }
-    /// ```
-    STALE = "HUB390" "stale-ignore" Warning Never
-        "an entry of hub-lint.json matches nothing"
-        from "this tool";
-
-    /// An entry names the `rule`, the `path` (which may be left out for all files) and the
-    /// `reason`. The reason is for those who come after.
-    ///
-    /// Bad:
-    /// ```json hub-lint.json
-    /// { "ignore": [{ "rule": "HUB250", "path": ".runpod/tests.json" }] }
-    /// ```
-    BAD_ENTRY = "HUB391" "bad-ignore" Error Never
-        "hub-lint.json can't be understood"
-        from "this tool";
+    STALE = "HUB390" "stale-ignore" Warning Never "an entry of hub-lint.json matches nothing";
+    BAD_ENTRY = "HUB391" "bad-ignore" Error Never "hub-lint.json can't be understood";
 }
 
 #[derive(Debug, Deserialize)]

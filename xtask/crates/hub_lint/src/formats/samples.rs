@@ -13,8 +13,6 @@ pub static RULE: Rule = Rule {
     severity: Severity::Error,
     fixability: Fixability::Safely,
     summary: "A sample",
-    source: "a test",
-    page: "Nothing more.",
 };
 
 pub fn add(sources: &mut Sources, path: &str, text: &str) {

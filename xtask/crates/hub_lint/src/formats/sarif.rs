@@ -8,7 +8,7 @@ use crate::rule::Rule;
 
 pub fn render(rules: &[&Rule], findings: &[Finding], sources: &Sources) -> Value {
     let descriptor = |rule: &&Rule| {
-        let page = rule.text();
+        let page = rule.page();
         json!({
             "id": rule.code,
             "name": rule.name,

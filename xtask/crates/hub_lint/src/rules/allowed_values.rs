@@ -9,60 +9,16 @@ use worker_files::json::JsonNode;
 use xtask_core::suggest;
 
 rules! {
-    /// The Hub stores 191 characters and rejects a longer description. The long form belongs in
-    /// the README, which the listing shows below.
-    ///
-    /// Bad: a `description` of 192 characters.
     DESCRIPTION_TOO_LONG = "HUB201" "description-too-long" Error Never
-        "the description is over 191 characters"
-        from "the Hub's answer to longer ones";
-    /// The Hub has five categories.
-    ///
-    /// ```diff listing
-    /// - "category": "text"
-    /// + "category": "language"
-    /// ```
-    CATEGORY = "HUB203" "unknown-category" Error Either
-        "a category that the Hub doesn't have"
-        from "the Hub's publishing guide; four published listings";
-    /// A listing's type is `serverless` (RunPod's own tools know `pod`, too). A load-balancing endpoint
-    /// is a serverless listing, with `endpointType` in its `config`.
-    ///
-    /// ```diff listing
-    /// - "type": "LB"
-    /// + "config": { "runsOn": "GPU", "containerDiskInGb": 20, "endpointType": "LB" }
-    /// ```
+        "the description is over 191 characters";
+    CATEGORY = "HUB203" "unknown-category" Error Either "a category that the Hub doesn't have";
     LISTING_TYPE = "HUB204" "unknown-listing-type" Error Either
-        "a listing type that the Hub doesn't have"
-        from "the Hub's publishing guide; two published listings";
-    /// `runsOn` is `GPU` or `CPU`, `endpointType` is `LB` or not there, in capital letters.
-    ///
-    /// ```diff config
-    /// - "endpointType": "load-balancer"
-    /// + "endpointType": "LB"
-    /// ```
+        "a listing type that the Hub doesn't have";
     RUNS_ON = "HUB205" "unknown-endpoint" Error Safely
-        "a word for `runsOn` or `endpointType` that the Hub doesn't have"
-        from "the Hub's publishing guide";
-    /// The Hub's form knows four types. A list to choose from is a `string` with `options`; a
-    /// secret is a `string` too, for which users pick one of their RunPod secrets.
-    ///
-    /// ```diff env
-    /// - { "key": "HF_TOKEN", "input": { "name": "Token", "type": "password" } }
-    /// + { "key": "HF_TOKEN", "input": { "name": "Token", "type": "string" } }
-    /// ```
+        "a word for `runsOn` or `endpointType` that the Hub doesn't have";
     INPUT_TYPE = "HUB206" "unknown-input-type" Error Either
-        "an input type that the Hub doesn't have"
-        from "the Hub's publishing guide; listings with `select` and `password`";
-    /// A disk of no size, no GPU at all: the worker can't start.
-    ///
-    /// ```diff config
-    /// - "gpuCount": 0
-    /// + "gpuCount": 1
-    /// ```
-    TOO_SMALL = "HUB209" "not-positive" Error Never
-        "a size or count that has to be at least 1"
-        from "the Hub's publishing guide";
+        "an input type that the Hub doesn't have";
+    TOO_SMALL = "HUB209" "not-positive" Error Never "a size or count that has to be at least 1";
 }
 
 /// Words with their aliases in lower case.

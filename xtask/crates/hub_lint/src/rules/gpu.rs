@@ -10,66 +10,13 @@ use worker_files::json::{JsonNode, Span};
 use xtask_core::suggest;
 
 rules! {
-    /// A pool groups GPUs by architecture and memory. There are eleven; this is none of them, so
-    /// that the endpoint finds no machine.
-    ///
-    /// ```diff config
-    /// - "gpuIds": "ADA_48"
-    /// + "gpuIds": "ADA_48_PRO"
-    /// ```
-    POOL = "HUB210" "unknown-gpu-pool" Error Unsafely
-        "a GPU pool that RunPod doesn't have"
-        from "the Hub's publishing guide and RunPod's Flash documentation; eight published listings";
-    /// A GPU is named by its full id, as `NVIDIA GeForce RTX 4090`. The Hub guide's own template
-    /// says `"gpuIds": "RTX A4000,-NVIDIA GeForce RTX 4090"`, of which `RTX A4000` is no id: it is
-    /// `NVIDIA RTX A4000`.
-    ///
-    /// ```diff config
-    /// - "gpuIds": "RTX A4000,-NVIDIA RTX 4090"
-    /// + "gpuIds": "NVIDIA RTX A4000,-NVIDIA GeForce RTX 4090"
-    /// ```
-    GPU = "HUB211" "unknown-gpu" Error Unsafely
-        "a GPU that RunPod doesn't have under this name"
-        from "RunPod's list of GPU types (February 2026); ten published listings";
-    /// A `-` excludes a single GPU from the pools before it. It takes an id, not a pool, and has no
-    /// meaning where nothing was chosen, or for a GPU that no pool holds.
-    ///
-    /// ```diff config
-    /// - "gpuIds": "ADA_24,-AMPERE_24"
-    /// + "gpuIds": "ADA_24,-NVIDIA L4"
-    /// ```
-    EXCLUSION = "HUB212" "odd-gpu-exclusion" Warning Never
-        "an exclusion that excludes nothing"
-        from "the Hub's publishing guide";
-    /// The tests run on one GPU, which `gpuTypeId` names by its id; pools are for `gpuIds` in
-    /// hub.json.
-    ///
-    /// ```diff tests
-    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "AMPERE_16" } }
-    /// + { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA RTX A4000" } }
-    /// ```
-    POOL_AS_GPU = "HUB213" "pool-as-gpu" Error Never
-        "a pool where one GPU has to be named"
-        from "the Hub's publishing guide; two published tests.json";
-    /// CUDA versions are written with a dot and in quotes: `"12.8"`. This is none, or one that is not
-    /// known to exist (then it is a warning): no host has it.
-    ///
-    /// ```diff config
-    /// - "allowedCudaVersions": ["12", "cuda12.8"]
-    /// + "allowedCudaVersions": ["12.8"]
-    /// ```
-    CUDA = "HUB215" "unknown-cuda-version" Error Never
-        "a CUDA version that does not exist"
-        from "the versions in published listings: 11.8, 12.0 to 12.9, 13.0 to 13.2";
-    /// `gpuIds` is one text: names, separated by commas, each once. An empty text names nothing.
-    ///
-    /// ```diff config
-    /// - "gpuIds": "ADA_24;AMPERE_24"
-    /// + "gpuIds": "ADA_24,AMPERE_24"
-    /// ```
+    POOL = "HUB210" "unknown-gpu-pool" Error Unsafely "a GPU pool that RunPod doesn't have";
+    GPU = "HUB211" "unknown-gpu" Error Unsafely "a GPU that RunPod doesn't have under this name";
+    EXCLUSION = "HUB212" "odd-gpu-exclusion" Warning Never "an exclusion that excludes nothing";
+    POOL_AS_GPU = "HUB213" "pool-as-gpu" Error Never "a pool where one GPU has to be named";
+    CUDA = "HUB215" "unknown-cuda-version" Error Never "a CUDA version that does not exist";
     LIST = "HUB216" "odd-gpu-list" Warning Unsafely
-        "a list of GPUs that is empty, names one twice or has no commas"
-        from "the Hub's publishing guide; published listings";
+        "a list of GPUs that is empty, names one twice or has no commas";
 }
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {

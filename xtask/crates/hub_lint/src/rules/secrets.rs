@@ -9,33 +9,11 @@ use worker_files::json::JsonKind;
 use xtask_core::secret::{is_secret, token};
 
 rules! {
-    /// A listing is public. A secret's default or fixed value is in the repository and in every
-    /// deployment of everybody. Users fill such a variable from their RunPod secrets.
-    ///
-    /// ```diff env
-    /// - { "key": "LAB_API_KEY", "value": "aeon-4711" }
-    /// + { "key": "LAB_API_KEY", "input": { "name": "API key", "type": "string" } }
-    /// ```
     SECRET_VALUE = "HUB240" "secret-with-value" Warning Never
-        "a secret has a value in a public file"
-        from "one published listing";
-    /// The text has the form of an access token that some service has given out. Whoever reads the
-    /// repository can use it; remove it and revoke it, because it stays in the history.
-    ///
-    /// Bad: a `value` that begins with `hf_` and 34 letters and digits.
-    TOKEN = "HUB241" "token-in-file" Error Never
-        "there is an access token in the file"
-        from "the forms of tokens that services document";
-    /// The input type `huggingface` lets users pick a model. For a token it shows a search for
-    /// models.
-    ///
-    /// ```diff env
-    /// - { "key": "HF_TOKEN", "input": { "name": "Token", "type": "huggingface" } }
-    /// + { "key": "HF_TOKEN", "input": { "name": "Token", "type": "string" } }
-    /// ```
+        "a secret has a value in a public file";
+    TOKEN = "HUB241" "token-in-file" Error Never "there is an access token in the file";
     TOKEN_PICKER = "HUB242" "model-picker-for-token" Warning Unsafely
-        "a token's input type is the model picker"
-        from "the Hub's publishing guide; one published listing";
+        "a token's input type is the model picker";
 }
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {

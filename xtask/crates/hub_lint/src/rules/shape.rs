@@ -12,73 +12,12 @@ use worker_files::json::{JsonKind, JsonNode, Member};
 use xtask_core::suggest::{self, Sure};
 
 rules! {
-    /// The file is JSON, but of some other kind: another platform's description, a schema, a list
-    /// of inputs. The Hub finds nothing in it that it knows. Everything else that could be said of
-    /// the file follows from this, so nothing else is said.
-    ///
-    /// Bad:
-    /// ```json hub
-    /// { "name": "my-worker", "version": "1.0.0", "runtime": { "handler": "handler.py" } }
-    /// ```
-    OTHER_SCHEMA = "HUB100" "not-a-listing" Error Never
-        "the file is not a listing of the Hub"
-        from "the Hub's publishing guide; 13 published files";
-    /// The Hub needs this key and rejects or ignores the file without it. A test needs a name and an
-    /// input, a preset needs `defaults`, or it sets nothing.
-    ///
-    /// Bad:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
-    /// }
-    /// ```
-    /// Good:
-    /// ```json listing
-    /// "category": "language"
-    /// ```
-    MISSING_KEY = "HUB101" "missing-key" Error Never
-        "a key that the Hub needs is not there"
-        from "the Hub's publishing guide";
-    /// The value is of another type than the Hub reads: a list where it wants a text with commas,
-    /// a number in quotes.
-    ///
-    /// ```diff config
-    /// - "gpuIds": ["ADA_24", "AMPERE_24"]
-    /// + "gpuIds": "ADA_24,AMPERE_24"
-    /// ```
-    WRONG_TYPE = "HUB102" "wrong-type" Error Safely
-        "a value of the wrong type"
-        from "the Hub's publishing guide";
-    /// A key that is not quite one of the Hub's. The Hub ignores what it does not know, so that
-    /// the setting is simply not made. For the icon it is a warning.
-    ///
-    /// ```diff config
-    /// - "allowedCudaVersion": ["12.8"]
-    /// + "allowedCudaVersions": ["12.8"]
-    /// ```
-    NEAR_KEY = "HUB103" "misspelt-key" Error Either
-        "a key that is spelled differently"
-        from "the Hub's publishing guide; published listings with `runOn`, `gpuTypeIds`";
-    /// A key of the Hub's at a level where the Hub does not look for it. For `endpointType` it is an
-    /// error: the endpoint gets a queue instead of a load balancer.
-    ///
-    /// ```diff env
-    /// - { "key": "MODEL", "advanced": true, "input": { "name": "Model", "type": "string" } }
-    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string", "advanced": true } }
-    /// ```
-    MISPLACED_KEY = "HUB104" "misplaced-key" Warning Unsafely
-        "a key at the wrong level"
-        from "the Hub's publishing guide; two published listings";
-    /// The Hub ignores keys that it does not know, so this one has no effect.
-    ///
-    /// Bad:
-    /// ```json config
-    /// "volumeInGb": 100
-    /// ```
-    UNKNOWN_KEY = "HUB105" "unknown-key" Warning Never
-        "a key that the Hub doesn't know"
-        from "the Hub's publishing guide";
+    OTHER_SCHEMA = "HUB100" "not-a-listing" Error Never "the file is not a listing of the Hub";
+    MISSING_KEY = "HUB101" "missing-key" Error Never "a key that the Hub needs is not there";
+    WRONG_TYPE = "HUB102" "wrong-type" Error Safely "a value of the wrong type";
+    NEAR_KEY = "HUB103" "misspelt-key" Error Either "a key that is spelled differently";
+    MISPLACED_KEY = "HUB104" "misplaced-key" Warning Unsafely "a key at the wrong level";
+    UNKNOWN_KEY = "HUB105" "unknown-key" Warning Never "a key that the Hub doesn't know";
 }
 
 /// Checks a whole file. False if it is of another kind.

@@ -10,55 +10,13 @@ use worker_files::json::{JsonKind, JsonNode};
 use worker_files::shell::is_name;
 
 rules! {
-    /// An entry is either a fixed `value` or an `input` that users fill in. This one is neither,
-    /// so the variable is never set.
-    ///
-    /// ```diff env
-    /// - { "key": "MODEL" }
-    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string" } }
-    /// ```
     NEITHER = "HUB110" "env-without-value" Error Never
-        "an env entry with neither `value` nor `input`"
-        from "the Hub's publishing guide";
-    /// An entry is either a fixed `value` or an `input` that users fill in. With both, one of them
-    /// has no effect.
-    ///
-    /// ```diff env
-    /// - { "key": "MODEL", "value": "a/b", "input": { "name": "Model", "type": "string" } }
-    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string", "default": "a/b" } }
-    /// ```
-    BOTH = "HUB111" "env-with-both" Warning Unsafely
-        "an env entry with both `value` and `input`"
-        from "the Hub's publishing guide; one published listing";
-    /// The key is no name that an environment variable can have: letters, digits and `_`, no digit
-    /// first.
-    ///
-    /// ```diff env
-    /// - { "key": "MAX-TOKENS", "value": "100" }
-    /// + { "key": "MAX_TOKENS", "value": "100" }
-    /// ```
+        "an env entry with neither `value` nor `input`";
+    BOTH = "HUB111" "env-with-both" Warning Unsafely "an env entry with both `value` and `input`";
     BAD_NAME = "HUB112" "bad-variable-name" Error Never
-        "a key that is no name of an environment variable"
-        from "POSIX";
-    /// One variable has two entries, and only one of them can take effect.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL", "value": "a" }, { "key": "MODEL", "value": "b" }
-    /// ```
-    DUPLICATE = "HUB113" "duplicate-variable" Warning Never
-        "a variable has two entries"
-        from "the Hub's publishing guide";
-    /// Each option is an object with a `label` to read and a `value` to set.
-    ///
-    /// ```diff env
-    /// - { "key": "SIZE", "input": { "name": "Size", "type": "string", "options": ["small"] } }
-    /// + { "key": "SIZE", "input": { "name": "Size", "type": "string",
-    /// +   "options": [{ "label": "small", "value": "small" }] } }
-    /// ```
-    BARE_OPTION = "HUB114" "bare-option" Error Safely
-        "an option without label and value"
-        from "the Hub's publishing guide; one published listing";
+        "a key that is no name of an environment variable";
+    DUPLICATE = "HUB113" "duplicate-variable" Warning Never "a variable has two entries";
+    BARE_OPTION = "HUB114" "bare-option" Error Safely "an option without label and value";
 }
 
 /// Checks an entry as a whole. `meant` are the keys that are misspelt in it.

@@ -7,37 +7,9 @@ use worker_files::json::{JsonKind, JsonNode};
 use xtask_core::suggest::letters;
 
 rules! {
-    /// The Hub looks for an object with `tests` and `config`. In a bare list of tests it finds
-    /// neither.
-    ///
-    /// ```diff tests
-    /// - [{ "name": "one", "input": { "prompt": "Hi" } }]
-    /// + { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": { "gpuCount": 1 } }
-    /// ```
-    ROOT = "HUB120" "tests-root" Error Unsafely
-        "tests.json is not an object with `tests`"
-        from "the Hub's publishing guide; four published files";
-    /// Without a test the Hub has nothing to see the worker answer to.
-    ///
-    /// ```diff tests
-    /// - { "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090" } }
-    /// + { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
-    /// +   "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090" } }
-    /// ```
-    NO_TESTS = "HUB121" "no-tests" Warning Never
-        "tests.json has no tests"
-        from "the Hub's publishing guide; two published files";
-    /// Without `config`, the Hub chooses the GPU, and the worker runs without the variables that
-    /// it needs: the Hub's test run takes no default from hub.json.
-    ///
-    /// ```diff tests
-    /// - { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }] }
-    /// + { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
-    /// +   "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090", "gpuCount": 1 } }
-    /// ```
-    NO_CONFIG = "HUB122" "tests-without-config" Warning Never
-        "tests.json has no `config`"
-        from "the Hub's publishing guide; eleven published files";
+    ROOT = "HUB120" "tests-root" Error Unsafely "tests.json is not an object with `tests`";
+    NO_TESTS = "HUB121" "no-tests" Warning Never "tests.json has no tests";
+    NO_CONFIG = "HUB122" "tests-without-config" Warning Never "tests.json has no `config`";
 }
 
 /// Checks the root. False where nothing else can be checked.

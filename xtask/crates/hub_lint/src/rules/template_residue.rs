@@ -8,15 +8,7 @@ use worker_files::is_one_of;
 use worker_files::json::JsonNode;
 
 rules! {
-    /// A text of the Hub guide's template that nobody replaced. Users of the listing see it.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "STATIC_VAR", "value": "static_value" }
-    /// ```
-    LEFTOVER = "HUB260" "template-leftover" Warning Never
-        "a text of the template is still there"
-        from "the Hub guide's template; nine places in published listings";
+    LEFTOVER = "HUB260" "template-leftover" Warning Never "a text of the template is still there";
 }
 
 /// Hosts and paths in addresses of templates.

@@ -9,46 +9,12 @@ use worker_files::json::{JsonKind, JsonNode, Member};
 use xtask_core::suggest;
 
 rules! {
-    /// `timeout` counts milliseconds. So few of them pass before any worker has started.
-    ///
-    /// ```diff test
-    /// - { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300 }
-    /// + { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300000 }
-    /// ```
-    TIMEOUT = "HUB250" "timeout-in-seconds" Warning Unsafely
-        "a timeout that looks like seconds"
-        from "the Hub's publishing guide; three published tests.json";
-    /// The Hub passes a test when the endpoint answers with status 200 and looks at nothing else.
-    /// These keys promise a check that is not made. What the answer says can be checked where it
-    /// is made: a handler that returns an error fails the test.
-    ///
-    /// ```diff test
-    /// - { "name": "one", "input": { "prompt": "Hi" }, "expected_output": { "ok": true } }
-    /// + { "name": "one", "input": { "prompt": "Hi" } }
-    /// ```
+    TIMEOUT = "HUB250" "timeout-in-seconds" Warning Unsafely "a timeout that looks like seconds";
     ASSERTION = "HUB251" "ignored-assertion" Warning Never
-        "a test asserts what the Hub doesn't look at"
-        from "the Hub's publishing guide; seven published tests.json";
-    /// `input` is what the handler finds in `job["input"]`. The Hub wraps it itself; wrapped twice,
-    /// the handler finds `job["input"]["input"]`.
-    ///
-    /// ```diff test
-    /// - { "name": "one", "input": { "input": { "prompt": "Hi" } } }
-    /// + { "name": "one", "input": { "prompt": "Hi" } }
-    /// ```
-    WRAPPED = "HUB252" "wrapped-input" Warning Unsafely
-        "an input inside an input"
-        from "the Hub's publishing guide; four published tests.json";
-    /// The Hub passes a test when the job succeeds, so a test of what the worker refuses fails, and
-    /// the release with it. Such tests belong in the worker's own test suite. Told by the name.
-    ///
-    /// ```diff test
-    /// - { "name": "missing_prompt_returns_error", "input": {} }
-    /// + { "name": "prompt", "input": { "prompt": "Hi" } }
-    /// ```
+        "a test asserts what the Hub doesn't look at";
+    WRAPPED = "HUB252" "wrapped-input" Warning Unsafely "an input inside an input";
     EXPECTS_FAILURE = "HUB253" "test-expects-failure" Warning Never
-        "a test that wants the worker to fail"
-        from "three published tests.json";
+        "a test that wants the worker to fail";
 }
 
 /// Words in the name of a test that expects an error.

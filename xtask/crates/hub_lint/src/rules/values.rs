@@ -14,48 +14,14 @@ use worker_files::json::{JsonKind, JsonNode, Member};
 use xtask_core::suggest;
 
 rules! {
-    /// The default is in quotes (or not) where its type wants the other. It mostly works, and the
-    /// form then compares a text with a number.
-    ///
-    /// ```diff env
-    /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "300" } }
-    /// + { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 300 } }
-    /// ```
     QUOTED = "HUB220" "default-in-quotes" Warning Safely
-        "a default is written as another type than its own"
-        from "the Hub's publishing guide; one published listing";
-    /// A default, or a value of a preset, that the form refuses: it is no value of the input's type,
-    /// not among its options, or outside of `min` and `max`. An empty default is fine: it means that
-    /// nothing is chosen. In presets, numbers and booleans in quotes are fine, too. All but a default
-    /// of another type is a warning.
-    ///
-    /// ```diff env
-    /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "auto" } }
-    /// + { "key": "MAX", "input": { "name": "Max", "type": "string", "default": "auto" } }
-    /// ```
+        "a default is written as another type than its own";
     DOES_NOT_FIT = "HUB221" "value-does-not-fit" Error Never
-        "a default or a preset's value that its input can't have"
-        from "the Hub's publishing guide";
-    /// A preset sets a variable that the listing doesn't have, so the value goes nowhere.
-    ///
-    /// ```diff config
-    ///   "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }],
-    /// - "presets": [{ "name": "Small", "defaults": { "MODEL_NAMES": "a/b" } }]
-    /// + "presets": [{ "name": "Small", "defaults": { "MODEL_NAME": "a/b" } }]
-    /// ```
+        "a default or a preset's value that its input can't have";
     PRESET_UNKNOWN = "HUB230" "preset-of-unknown-variable" Warning Unsafely
-        "a preset sets a variable that is not declared"
-        from "the Hub's publishing guide; eight published listings";
-    /// A preset sets a variable whose `value` is fixed. One of the two has no effect.
-    ///
-    /// ```diff config
-    /// - "env": [{ "key": "MODEL", "value": "a/b" }],
-    /// + "env": [{ "key": "MODEL", "input": { "name": "Model", "type": "string", "default": "a/b" } }],
-    ///   "presets": [{ "name": "Small", "defaults": { "MODEL": "c/d" } }]
-    /// ```
+        "a preset sets a variable that is not declared";
     PRESET_FIXED = "HUB231" "preset-of-fixed-value" Warning Never
-        "a preset sets a variable whose value is fixed"
-        from "the Hub's publishing guide; six published listings";
+        "a preset sets a variable whose value is fixed";
 }
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {

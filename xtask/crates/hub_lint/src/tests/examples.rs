@@ -15,8 +15,7 @@ struct Block {
 fn blocks(rule: &Rule) -> (Vec<Block>, Vec<Block>) {
     let (mut bad, mut good) = (Vec::new(), Vec::new());
     let mut in_good = false;
-    let text = rule.text();
-    let mut lines = text.lines();
+    let mut lines = rule.page().lines();
     while let Some(line) = lines.next() {
         in_good = !line.starts_with("Bad:") && (in_good || line.starts_with("Good:"));
         let Some(kind) = line.strip_prefix("```") else {
@@ -251,19 +250,37 @@ fn ids_and_names_are_told_apart() {
     }
 }
 
+/// What stands in RULES.md and in the rules' declarations.
 #[test]
-fn a_page_says_what_why_and_how() {
-    let rule = registry::find("wrapped-input").unwrap();
-    let page = pages::page(rule, 1);
-    assert!(page.starts_with(
-        "# HUB252 wrapped-input\n\n*warning; fix: `--unsafe-fixes`.* An input inside an input.\n\n"
-    ));
-    assert!(page.contains("\n```diff test\n- {"));
-    assert!(page.ends_with("four published tests.json."));
+fn the_pages_agree_with_the_rules() {
+    let mut headings = rule::PAGES.matches("\n### ").count();
+    for rule in registry::all() {
+        let (code, name, summary) = (rule.code, rule.name, rule.summary);
+        let (severity, fix) = (rule.severity.word(), rule.fixability.words());
+        let mut words = summary.chars();
+        let sentence: String = words.next().unwrap().to_uppercase().chain(words).collect();
+        let head = format!("*{severity}; fix: {fix}.* {sentence}.\n\n");
+        assert!(rule.page().starts_with(&head), "{code} begins with {head}");
+        let source = rule.page().lines().next_back().unwrap();
+        assert!(source.starts_with("Known from: "), "{code} says no source");
+        let anchor = format!("#{}-{name}", code.to_lowercase());
+        let summary = summary.replace('|', "\\|");
+        let row = format!("| [{code} {name}]({anchor}) | {severity} | {fix} | {summary} |\n");
+        assert!(rule::PAGES.contains(&row), "the table has the row {row}");
+        headings -= 1;
+    }
+    assert_eq!(headings, 0, "a page without a rule");
+    let listed = |code, words: &[&str]| {
+        let page = registry::find(code).unwrap().page();
+        let is_missing = |word: &&&str| !page.contains(&format!("`{word}`"));
+        assert_eq!(words.iter().find(is_missing), None, "{code} lists them");
+    };
+    listed("HUB210", facts::GPU_POOLS);
+    listed("HUB211", facts::GPU_IDS);
+    listed("HUB215", facts::CUDA_VERSIONS);
 }
 
-/// The words of every rule's bad example. `cargo xtask hub-lint --write-generated .` writes the
-/// pages; these are written by this test where the environment has `UPDATE_WORDS`.
+/// The words of every rule's bad example, which `UPDATE_WORDS` in the environment writes anew.
 #[test]
 fn the_words_are_these() {
     let mut words = String::new();
@@ -287,20 +304,18 @@ fn similar_asserts(expected: &str, actual: &str) {
     }
 }
 
+/// The schemas, which `UPDATE_SCHEMAS` in the environment writes anew.
 #[test]
-fn the_generated_files_are_those_of_the_rules() {
-    let root = xtask_core::tool_repo::repository();
-    for (path, content) in pages::generated() {
-        let file = root.join(path);
-        if !file.exists() {
-            // In a repository that took the tool alone.
-            println!("{path} is not here");
-            continue;
+fn the_schemas_are_those_of_the_tables() {
+    for which in [Which::Hub, Which::Tests] {
+        let name = which.name().replace(".json", ".schema.json");
+        let file = xtask_core::tool_repo::repository()
+            .join("xtask/schemas")
+            .join(name);
+        let schema = format!("{:#}\n", schema::of(which));
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            fs_err::write(&file, &schema).unwrap();
         }
-        let there = fs_err::read_to_string(file).unwrap();
-        assert!(
-            there == content,
-            "{path} is not what the rules say: `cargo xtask hub-lint --write-generated .`"
-        );
+        similar_asserts(&fs_err::read_to_string(&file).unwrap(), &schema);
     }
 }

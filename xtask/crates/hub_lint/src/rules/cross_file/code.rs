@@ -15,71 +15,13 @@ use worker_files::{Hides, is_one_of};
 use xtask_core::tree::Tree;
 
 rules! {
-    /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
-    /// ends at once. Said only of images that copy their files from the repository, onto a base that
-    /// brings no programs of its own.
-    ///
-    /// ```diff Dockerfile
-    ///   FROM python:3.12
-    ///   COPY src /src
-    /// - CMD ["python3", "-u", "/src/handler.py"]
-    /// + CMD ["python3", "-u", "/src/worker.py"]
-    /// ```
-    /// ```diff src/worker.py
-    ///   import runpod
-    /// ```
     NO_HANDLER = "HUB314" "no-handler" Error Never
-        "the Dockerfile starts a file that is not in the repository"
-        from "the Hub's publishing guide";
-    /// A queue worker takes jobs once it has called `runpod.serverless.start`. Where nothing in the
-    /// repository mentions RunPod's SDK, no job is ever taken and every test waits for its timeout.
-    /// Load balancers (`endpointType`), pods, and images that bring code of their own are not meant.
-    ///
-    /// ```diff Dockerfile
-    ///   FROM python:3.12
-    ///   COPY app.py /
-    ///   CMD ["python3", "/app.py"]
-    /// ```
-    /// ```diff app.py
-    /// - print("ready")
-    /// + import runpod
-    /// + runpod.serverless.start({"handler": lambda job: job["input"]})
-    /// ```
+        "the Dockerfile starts a file that is not in the repository";
     NO_START = "HUB317" "no-serverless-start" Error Never
-        "a queue worker that never starts RunPod's SDK"
-        from "RunPod's indexer, which asks for a handler; three published listings";
-    /// A model is not loaded within so few seconds on a fresh machine: "context deadline exceeded".
-    /// Time-outs of 30 seconds failed there and 300 seconds passed. The Hub allows 30 minutes for
-    /// the build and 160 for the build with all tests, and an image of 80 GB.
-    ///
-    /// ```diff test
-    /// - { "name": "one", "input": { "prompt": "Hi" }, "timeout": 30000 }
-    /// + { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300000 }
-    /// ```
-    /// ```diff requirements.txt
-    ///   transformers
-    /// ```
+        "a queue worker that never starts RunPod's SDK";
     SHORT_TIMEOUT = "HUB319" "short-timeout" Warning Unsafely
-        "a timeout of 30 seconds or less where a model is loaded"
-        from "38 tests of 28 published listings";
-    /// The endpoint pays for several GPUs, and SGLang uses one: nothing passes `--tp-size`,
-    /// `--dp-size` or `--pp-size` on.
-    ///
-    /// ```diff config
-    ///   "gpuCount": 2,
-    /// - "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }]
-    /// + "env": [
-    /// +   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } },
-    /// +   { "key": "TP_SIZE", "value": "2" }
-    /// + ]
-    /// ```
-    /// ```diff sglang v0.5.19-cu129
-    ///   --model-path $MODEL_NAME
-    /// + --tp-size $TP_SIZE
-    /// ```
-    IDLE_GPUS = "HUB335" "idle-gpus" Warning Never
-        "several GPUs of which SGLang uses one"
-        from "SGLang's defaults: all of its sizes are 1";
+        "a timeout of 30 seconds or less where a model is loaded";
+    IDLE_GPUS = "HUB335" "idle-gpus" Warning Never "several GPUs of which SGLang uses one";
 }
 
 /// A repository with more text is not just a worker, and is not checked.

@@ -14,65 +14,13 @@ use xtask_core::sglang::env_name;
 use xtask_core::suggest;
 
 rules! {
-    /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of
-    /// libraries (`HF_…`, `NCCL_…`) and of RunPod itself are not meant. In a worker for SGLang its code
-    /// is read; in any other, the name has to stand nowhere but in hub.json, tests.json and prose, on
-    /// a base image without a worker of its own, and nothing may compute names of variables.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } },
-    /// { "key": "SHOW_COSTS", "input": { "name": "Costs", "type": "boolean" } }
-    /// ```
-    /// ```sglang v0.5.19-cu129
-    /// --model-path $MODEL_NAME
-    /// ```
-    NOT_READ = "HUB320" "variable-not-read" Warning Never
-        "a declared variable that nothing reads"
-        from "the move of the official worker to its modern layout";
-    /// hub.json and the worker spell a variable in two ways, so that setting it does nothing.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODELNAME", "input": { "name": "Model", "type": "string" } }
-    /// ```
-    /// ```sglang v0.5.19-cu129
-    /// --model-path $MODEL_NAME
-    /// ```
+    NOT_READ = "HUB320" "variable-not-read" Warning Never "a declared variable that nothing reads";
     SPELLING = "HUB322" "variable-spelt-differently" Error Unsafely
-        "hub.json spells a variable differently from the worker"
-        from "the Hub's publishing guide";
-    /// The tests set a variable that the worker neither reads nor declares: most likely it has
-    /// another name by now, and the tests run without it. In the official worker, a stale
-    /// `MODEL_PATH` made the Hub's own test run without a model.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "default": "" } }
-    /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "text": "Hi" } }],
-    ///   "config": { "env": [{ "key": "MODEL_PATH", "value": "a/b" }] } }
-    /// ```
-    /// ```sglang v0.5.19-cu129
-    /// --model-path $MODEL_NAME
-    /// ```
+        "hub.json spells a variable differently from the worker";
     TEST_UNKNOWN = "HUB323" "test-variable-unknown" Warning Never
-        "the tests set a variable that the worker doesn't know"
-        from "the official worker's tests.json after its revert";
-    /// hub.json, the worker's code and the README give three answers to what happens if nobody
-    /// sets the variable. The Hub fills in hub.json's; a deployment by hand gets the code's.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "default": "a/small" } }
-    /// ```
-    /// ```sglang v0.5.19-cu129
-    /// --model-path ${MODEL_NAME:-a/large}
-    /// ```
+        "the tests set a variable that the worker doesn't know";
     DEFAULTS = "HUB324" "defaults-differ" Warning Never
-        "hub.json's default is not the code's or the README's"
-        from "the official worker, whose handler and forms disagreed on MAX_CONCURRENCY";
+        "hub.json's default is not the code's or the README's";
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {

@@ -12,79 +12,19 @@ use xtask_core::suggest;
 use xtask_core::tree::{RepoPath, Tree};
 
 rules! {
-    /// The tests may run on hosts with a CUDA version that users never get, so a green test says
-    /// nothing of them.
-    ///
-    /// ```diff config
-    ///   "allowedCudaVersions": ["12.8"]
-    /// ```
-    /// ```diff tests
-    ///   { "tests": [{ "name": "one", "input": {} }],
-    /// -   "config": { "allowedCudaVersions": ["12.8", "12.4"] } }
-    /// +   "config": { "allowedCudaVersions": ["12.8"] } }
-    /// ```
     CUDA_LISTS = "HUB301" "cuda-lists-differ" Warning Never
-        "the tests allow a CUDA version that the listing does not"
-        from "the Hub's publishing guide";
-    /// The Hub's build and test inject none of hub.json's defaults. A variable that is `required`
-    /// and not in tests.json is simply not set while the tests run.
-    ///
-    /// ```diff env
-    ///   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "required": true } }
-    /// ```
-    /// ```diff tests
-    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
-    /// + { "tests": [{ "name": "one", "input": {} }],
-    /// +   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
-    /// ```
+        "the tests allow a CUDA version that the listing does not";
     REQUIRED_UNTESTED = "HUB303" "required-not-in-tests" Warning Never
-        "a required variable is not set for the tests"
-        from "the Hub's build and test, which take no default from hub.json";
-    /// A variable of tests.json that is spelled differently from in hub.json.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
-    /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }],
-    ///   "config": { "env": [{ "key": "MODELNAME", "value": "a/b" }] } }
-    /// ```
+        "a required variable is not set for the tests";
     TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
-        "a variable of tests.json is spelled differently in hub.json"
-        from "published tests.json with a variable of an older release";
-    /// The Hub builds the image from the repository's Dockerfile, at the root or in `.runpod/`.
-    ///
-    /// Bad: a repository with `.runpod/hub.json` and no `Dockerfile`.
-    NO_DOCKERFILE = "HUB310" "no-dockerfile" Error Never
-        "the repository has no Dockerfile"
-        from "the Hub's publishing guide";
-    /// The listing's page is the repository's README, at the root or in `.runpod/`.
-    ///
-    /// Bad: a repository with `.runpod/hub.json` and no `README.md`.
-    NO_README = "HUB311" "no-readme" Error Never
-        "the repository has no README.md"
-        from "the Hub's publishing guide";
-    /// `.runpod/` takes precedence over the root, so the file at the root is not read: hub.json,
-    /// tests.json, or a Dockerfile that is not the same.
-    ///
-    /// Bad: `hub.json` and `.runpod/hub.json` in one repository.
+        "a variable of tests.json is spelled differently in hub.json";
+    NO_DOCKERFILE = "HUB310" "no-dockerfile" Error Never "the repository has no Dockerfile";
+    NO_README = "HUB311" "no-readme" Error Never "the repository has no README.md";
     SHADOWED = "HUB312" "shadowed-file" Warning Never
-        "a file at the root that `.runpod/` takes precedence over"
-        from "the Hub's publishing guide";
-    /// A worker with a listing and no tests.json is published without ever having been started.
-    ///
-    /// Bad: a repository with `.runpod/hub.json` and no `.runpod/tests.json`.
-    NO_TESTS_FILE = "HUB313" "no-tests-file" Warning Never
-        "the repository has no tests.json"
-        from "the Hub's publishing guide";
-    /// The tests are there under another name, so the Hub finds none: a release is published without
-    /// ever having been started. If they fail, it is better to know why.
-    ///
-    /// Bad: a repository with `.runpod/tests_.json` and no `.runpod/tests.json`.
+        "a file at the root that `.runpod/` takes precedence over";
+    NO_TESTS_FILE = "HUB313" "no-tests-file" Warning Never "the repository has no tests.json";
     RENAMED_TESTS = "HUB318" "tests-renamed" Warning Never
-        "tests.json is switched off by another name"
-        from "13 of 112 published listings";
+        "tests.json is switched off by another name";
 }
 
 fn cuda(hub: &HubDocument, tests: &HubDocument) -> Option<Finding> {

@@ -11,35 +11,10 @@ use worker_files::json::JsonNode;
 use xtask_core::suggest;
 
 rules! {
-    /// A container whose CUDA is newer than the host's is refused before it starts. A version older
-    /// than the base image's lets the Hub choose such a host. That holds for images that carry the
-    /// requirement (nvidia/cuda, runpod/*, lmsysorg/sglang, vllm/* and pytorch's `-devel`), unless
-    /// `NVIDIA_DISABLE_REQUIRE` is set; an `NVIDIA_REQUIRE_CUDA` of your own counts instead. Other
-    /// images run on any driver of the same major version; an older one is a warning.
-    ///
-    /// ```diff config
-    /// - "allowedCudaVersions": ["12.4", "12.5", "12.6"]
-    /// + "allowedCudaVersions": ["12.6", "12.7", "12.8", "12.9"]
-    /// ```
-    /// ```diff Dockerfile
-    ///   FROM nvidia/cuda:12.6.3-runtime-ubuntu22.04
-    /// ```
     CUDA = "HUB333" "cuda-older-than-image" Error Unsafely
-        "a CUDA version older than the base image's is allowed"
-        from "the official worker, which allowed 12.4 and 12.5 with an image for 12.6";
-    /// GPUs of the Blackwell generation run nothing that was built with a CUDA before 12.8: the first
-    /// kernel fails with "no kernel image is available".
-    ///
-    /// ```diff config
-    ///   "gpuIds": "BLACKWELL_96"
-    /// ```
-    /// ```diff Dockerfile
-    /// - FROM nvidia/cuda:12.4.1-runtime-ubuntu22.04
-    /// + FROM nvidia/cuda:12.8.1-runtime-ubuntu22.04
-    /// ```
+        "a CUDA version older than the base image's is allowed";
     BLACKWELL = "HUB334" "blackwell-needs-newer-cuda" Warning Never
-        "a Blackwell GPU with a CUDA before 12.8"
-        from "NVIDIA's compatibility guide for Blackwell";
+        "a Blackwell GPU with a CUDA before 12.8";
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {

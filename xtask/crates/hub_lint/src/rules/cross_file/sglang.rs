@@ -12,37 +12,9 @@ use xtask_core::sglang::{self, Flag, Table};
 use xtask_core::suggest;
 
 rules! {
-    /// SGLang ends at start with "invalid choice" when this option is chosen, or with this default,
-    /// fixed value, preset's or test's value. The list is that of the release that the Dockerfile
-    /// pins. Of a release that is not known here, only what the known
-    /// releases before and after it both refuse is told, as a warning.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } },
-    /// { "key": "REASONING_PARSER", "input": { "name": "Parser", "type": "string",
-    ///   "options": [{ "label": "DeepSeek", "value": "deepseekv3" }] } }
-    /// ```
-    /// ```sglang v0.5.2
-    /// --model-path $MODEL_NAME
-    /// --reasoning-parser $REASONING_PARSER
-    /// ```
-    VALUE = "HUB330" "value-not-of-flag" Error Unsafely
-        "a value that SGLang doesn't take"
-        from "SGLang's own command lines; the official worker's REASONING_PARSER, TOOL_CALL_PARSER and QUANTIZATION";
-    /// The variable drives a flag that the pinned release does not have. SGLang ends with exit
-    /// code 2 when it is set.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "ENABLE_MLA", "input": { "name": "MLA", "type": "boolean", "default": false } }
-    /// ```
-    /// ```sglang v0.5.10
-    /// --enable-mla if $ENABLE_MLA
-    /// ```
+    VALUE = "HUB330" "value-not-of-flag" Error Unsafely "a value that SGLang doesn't take";
     FLAG_GONE = "HUB332" "flag-gone" Error Never
-        "a variable drives a flag that SGLang no longer has"
-        from "SGLang's own command lines";
+        "a variable drives a flag that SGLang no longer has";
 }
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
