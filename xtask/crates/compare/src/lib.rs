@@ -11,6 +11,7 @@ mod entries;
 mod execute;
 mod facts;
 mod judge;
+mod not_judged;
 mod old;
 mod origin;
 mod own_changes;
@@ -233,6 +234,15 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     let mut notes = old.notes.clone();
     notes.extend(old.own_removals(&new.facts));
     notes.extend(old.own_files(root, new.tree.as_ref())?);
+    if let Some(tree) = &old.tree {
+        let tree = tree.as_ref();
+        notes.extend(not_judged::note(
+            tree,
+            &old.facts,
+            new.tree.as_ref(),
+            &items,
+        )?);
+    }
     let passed_over = old.facts.passed_over.clone();
     notes.extend(passed_over.or_else(|| new.facts.passed_over.clone()));
     // Another worker has its own reasons.

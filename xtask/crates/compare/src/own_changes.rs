@@ -152,7 +152,7 @@ fn texts(file: &[Statement]) -> impl Iterator<Item = &str> {
     file.iter().map(|one| one.text.as_str())
 }
 
-fn is_in(at: &Place, one: &Statement) -> bool {
+pub fn is_in(at: &Place, one: &Statement) -> bool {
     at.file == one.place.file && (one.place.line..=one.last_line).contains(&at.line)
 }
 

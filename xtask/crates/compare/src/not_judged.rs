@@ -1,0 +1,201 @@
+//! What changed in code, scripts and data and holds no fact that did. Nothing judges it, and
+//! `compare` says so.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::Result;
+
+use super::facts::{Facts, IDLE};
+use super::judge::{Item, Verdict, few};
+use super::own_changes::is_in;
+use super::unread::in_layout;
+use worker_files::python::{Statement, statements};
+use worker_files::source::LARGEST;
+use worker_files::{Place, Source, is_one_of};
+use xtask_core::output::counted;
+use xtask_core::tree::{RepoPath, Tree};
+
+/// Files that other readers account for, and prose.
+const READ: &str = "requirements.txt pyproject.toml hub.json tests.json worker-config.json docker-bake.hcl \
+    docker-compose.yml docker-compose.yaml compose.yml compose.yaml sglang_flags.json LICENSE";
+
+/// The parts of a file: its statements, or its lines.
+type Parts = BTreeMap<String, Vec<Statement>>;
+
+/// A note on what changed in files that both workers have: functions, scripts and data, as far as no
+/// fact of it is told.
+pub fn note(
+    old: &dyn Tree,
+    facts: &Facts,
+    new: &dyn Tree,
+    items: &[Item],
+) -> Result<Option<String>> {
+    let (before, after) = (parts(old, new, facts)?, parts(new, old, facts)?);
+    let told = items
+        .iter()
+        .filter(|item| !matches!(item.verdict, Verdict::Kept | Verdict::Added));
+    let told = told.flat_map(|item| item.old.iter().chain(&item.new));
+    let told: Vec<&Place> = told.flat_map(|fact| &fact.places).collect();
+    let removed = changes(&before, &after, &told);
+    let added = changes(&after, &before, &told);
+    let names: BTreeSet<&String> = removed.keys().chain(added.keys()).collect();
+    let count = |name: &&String| removed.get(*name).max(added.get(*name)).copied();
+    let count: usize = names.iter().filter_map(count).sum();
+    let (are, them) = if count == 1 {
+        ("is", "it")
+    } else {
+        ("are", "them")
+    };
+    let shown = names.iter().map(|name| format!("`{name}`"));
+    let shown: Vec<String> = shown.collect();
+    Ok((count > 0).then(|| {
+        let (count, names) = (counted(count, "change"), few(&shown, 4));
+        format!(
+            "{count} of code or data {are} not judged, as no fact is about {them}: {names}. \
+             `--diff` shows {them}."
+        )
+    }))
+}
+
+/// How many parts of each function, script or data file the other worker, which has it too, lacks.
+fn changes(own: &Parts, other: &Parts, told: &[&Place]) -> BTreeMap<String, usize> {
+    // What moved is still there.
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    for one in other.values().flatten() {
+        *left.entry(&one.text).or_default() += 1;
+    }
+    let mut changed: BTreeMap<String, usize> = BTreeMap::new();
+    for (path, all) in own {
+        let there = other.get(path).into_iter().flatten();
+        let functions: BTreeSet<&str> = there.map(|one| &*one.function).collect();
+        for one in all {
+            let same = left.get_mut(&*one.text).filter(|count| **count > 0);
+            let is_there = same.map(|count| *count -= 1).is_some();
+            let is_told = || told.iter().any(|place| is_in(place, one));
+            if !is_there && functions.contains(&*one.function) && !is_told() {
+                let name = format!("{path} {}", one.function);
+                *changed.entry(name.trim_end().to_owned()).or_default() += 1;
+            }
+        }
+    }
+    changed
+}
+
+/// The parts of a tree's files that differ from the other tree's, or that the other one lacks.
+fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts) -> Result<Parts> {
+    let there: BTreeMap<String, &RepoPath> = other
+        .entries()
+        .keys()
+        .map(|path| (in_layout(&path.to_string()), path))
+        .collect();
+    let mut all = Parts::new();
+    for (path, entry) in tree.entries() {
+        let (name, shown) = (String::from_utf8_lossy(path.name()), path.to_string());
+        let ending = name.rsplit('.').next().unwrap_or_default();
+        let copied = facts.get(&format!("copy:{path}"));
+        let is_code = is_one_of("py sh", ending) && copied.is_none_or(|fact| !fact.has(IDLE));
+        let is_data = copied.is_some() && !is_one_of("md lock py sh", ending);
+        let is_read = is_one_of(READ, &name) || name.to_lowercase().contains("dockerfile");
+        let is_test = name.starts_with("test_") || shown.starts_with("tests/");
+        if !entry.mode.is_file()
+            || is_read
+            || is_test
+            || name.starts_with('.')
+            || !(is_code || is_data)
+        {
+            continue;
+        }
+        let content = tree.read(path)?;
+        let own = in_layout(&shown);
+        let is_same = match there.get(&own) {
+            Some(other_path) => other.read(other_path)? == content,
+            // Code may have moved into a file of its own.
+            None => !is_code,
+        };
+        if !is_same && content.len() <= LARGEST && !content.contains(&0) {
+            let source = Source::new(path.clone(), &content);
+            let parts = match ending {
+                "py" => statements(&source),
+                _ => lines(&source),
+            };
+            all.insert(own, parts);
+        }
+    }
+    Ok(all)
+}
+
+/// The lines of a script or of data, without comments of scripts.
+fn lines(source: &Source) -> Vec<Statement> {
+    let all = source.text.lines().map(str::trim).zip(1..);
+    let all = all.filter(|(text, _)| !text.is_empty() && !text.starts_with('#'));
+    let line = |(text, number): (&str, usize)| Statement {
+        function: String::new(),
+        text: text.to_owned(),
+        place: Place {
+            line: number,
+            ..Place::start_of(&source.path)
+        },
+        last_line: number,
+    };
+    all.map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::judge::judge;
+    use super::*;
+    use xtask_core::tree::Memory;
+
+    const HANDLER: &str = "import runpod\nimport time\n\n\ndef handler(job):\n    for _ in range(5):\n        time.sleep(1)\n    return {'output': job['input']['prompt']}\n\n\nrunpod.serverless.start({'handler': handler})\n";
+
+    fn worker(handler: &str, start: &str, chat: &str) -> Memory {
+        Memory::new()
+            .with(
+                "Dockerfile",
+                "FROM python:3.11\nCOPY . /\nCMD [\"/start.sh\"]\n",
+            )
+            .with("handler.py", handler)
+            .with("start.sh", start)
+            .with("chat.jinja", chat)
+    }
+
+    fn noted(old: &Memory, new: &Memory) -> Option<String> {
+        let facts = [old, new].map(|tree| Facts::read(tree).unwrap());
+        let items = judge(&facts[0], &facts[1]);
+        note(old, &facts[0], new, &items).unwrap()
+    }
+
+    #[test]
+    fn what_changes_no_fact_is_named() {
+        let start = "#!/bin/bash\nsleep 5\nexec python3 /handler.py\n";
+        let old = worker(HANDLER, start, "{{ messages }}\n");
+        assert_eq!(noted(&old, &old), None);
+        let said = |new: &Memory| noted(&old, new).unwrap_or_default();
+        let patient = HANDLER.replace("range(5)", "range(50)");
+        assert!(
+            said(&worker(&patient, start, "{{ messages }}\n")).starts_with(
+                "1 change of code or data is not judged, as no fact is about it: `handler.py handler`."
+            )
+        );
+        let shell = start.replace("sleep 5", "sleep 50");
+        let both = said(&worker(HANDLER, &shell, "{{ messages[0] }}\n"));
+        assert!(both.contains("2 changes"), "{both}");
+        assert!(both.contains("`chat.jinja`, `start.sh`"), "{both}");
+    }
+
+    #[test]
+    fn what_is_told_as_a_fact_or_moved_is_not_named() {
+        let old = worker(HANDLER, "exec python3 /handler.py\n", "x\n");
+        let key = HANDLER.replace("['prompt']", "['text']");
+        let lost = worker(&key, "exec python3 /handler.py\n", "x\n");
+        assert_eq!(noted(&old, &lost), None);
+        let comment = HANDLER.replace("    for", "    # why\n    for");
+        let same = worker(&comment, "# how\nexec python3 /handler.py\n", "x\n");
+        assert_eq!(noted(&old, &same), None);
+        let helper =
+            "import time\n\n\ndef pause():\n    for _ in range(5):\n        time.sleep(1)\n";
+        let moved = HANDLER.replace("    for _ in range(5):\n        time.sleep(1)\n", "");
+        let moved = worker(&moved, "exec python3 /handler.py\n", "x\n").with("pause.py", helper);
+        assert_eq!(noted(&old, &moved), None);
+    }
+}
