@@ -43,6 +43,25 @@ impl Bake {
     }
 }
 
+impl Bake {
+    /// A target and those that it inherits from, the nearest first.
+    pub fn lineage<'b>(&'b self, target: &'b Target) -> Vec<&'b Target> {
+        let mut all = vec![target];
+        let mut at = 0;
+        while let Some(own) = all.get(at) {
+            let names = own.setting("inherits").unwrap_or_default().split('"');
+            let names: Vec<&str> = names.skip(1).step_by(2).collect();
+            // The last of several wins.
+            for name in names.iter().rev() {
+                let base = self.targets.iter().find(|base| base.name == **name);
+                all.extend(base.filter(|base| !all.contains(base)));
+            }
+            at += 1;
+        }
+        all
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     pub name: String,

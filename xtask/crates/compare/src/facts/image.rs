@@ -213,15 +213,25 @@ impl Facts {
         for target in &bake.targets {
             let id = format!("bake:{}", target.name);
             self.add(&id, &target.place, &[]);
-            // What it inherits is filled in; its stage is more than wording.
-            for Named { name, value, .. } in &target.settings {
-                match name.as_str() {
-                    "inherits" => {}
-                    "target" => self.add_text(&id, &target.place, "stage", value),
-                    name => self.add_text(&id, &target.place, name, value),
+            let mut known: BTreeSet<(&str, bool)> = BTreeSet::new();
+            for own in bake.lineage(target) {
+                let settings = own.settings.iter().filter(|one| one.name != "inherits");
+                for one in settings.filter(|one| known.insert((&one.name, false))) {
+                    // Its stage is more than wording.
+                    let key = if one.name == "target" {
+                        "stage"
+                    } else {
+                        &*one.name
+                    };
+                    self.add_text(&id, &target.place, key, &one.value);
                 }
+                let args = own
+                    .args
+                    .iter()
+                    .filter(|one| known.insert((&one.name, true)));
+                let args: Vec<Named> = args.cloned().collect();
+                self.add_named(&format!("{id}.args."), &args);
             }
-            self.add_named(&format!("{id}.args."), &target.args);
         }
     }
 }
