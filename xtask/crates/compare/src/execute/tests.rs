@@ -259,7 +259,8 @@ fn what_stand_ins_say_is_in_no_message() {
         "response.text",
     ] {
         let items = verified(&asks(old), &asks("{'text': response.text}"));
-        let wrong: Vec<&Item> = items.iter().filter(|item| item.open).collect();
+        let of_run = items.iter().filter(|item| item.id.starts_with("run:"));
+        let wrong: Vec<&Item> = of_run.filter(|item| item.open).collect();
         assert!(wrong.is_empty(), "{old}: {wrong:?}");
     }
     let items = verified(&asks("['a', 'b']"), &asks("{'b': 1}"));

@@ -354,6 +354,7 @@ impl Facts {
                     ("limits", input.limits.as_deref()),
                     ("text", input.from_text.then_some("yes")),
                     ("refused", input.refused.then_some("yes")),
+                    ("listed", input.listed.then_some("yes")),
                     ("used", input.used.then_some("yes")),
                     ("reached", (!input.reached).then_some("no")),
                 ],

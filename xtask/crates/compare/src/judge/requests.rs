@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::facts::{Fact, Facts, LEFT_OUT};
 use super::variables::{env_line, same_value, show};
 use super::{Item, Judge, Side, Verdict, api, difference, few, judged_keys};
-use worker_files::python::{COMPUTED, FROM, HEADER, NO_BODY, said_of_part};
+use worker_files::python::{COMPUTED, FORM, FROM, HEADER, NO_BODY, REMOVED, said_of_part};
 use xtask_core::output::cut;
 
 impl Judge<'_> {
@@ -19,14 +19,44 @@ impl Judge<'_> {
             }
             None => None,
         });
+        self.left_out();
         self.judge_area("input", |judge, path, id, old, new| match new {
             Some(new) => Some(judge.input_kept(path, id, old, new)),
+            None if judge.is_refused(path) => Some(Item::missing(id, old)
+                .why("The new schema of the input refuses jobs that give it.")),
             None if old.has("set") => Some(Item::missing(id, old)
                 .why("The old handler puts it into the job's input or takes it out; the new one does not.")),
             None => judge.hands_on(path).then(|| judge.handed_on(id, old)),
         });
         self.sdk_defaults();
         self.offers();
+    }
+
+    /// Keys that went on with all of the job's input, and that the new handler takes out.
+    fn left_out(&mut self) {
+        let sent = sent(self.old);
+        for (path, new) in self.new.area("input") {
+            let is_removed = new.get("set") == Some(REMOVED) && !new.has("used");
+            let id = format!("input:{path}");
+            if is_removed && sent.contains(&whole_of(path).0) && !self.old.has(&id) {
+                let why = "Jobs could give it, and it was sent on; the new handler takes it out.";
+                self.push(Item::new(&id, Verdict::Changed, None, new).why(why));
+            }
+        }
+    }
+
+    /// Whether the new worker's schema lists keys beside this one, and refuses all others.
+    fn is_refused(&self, path: &str) -> bool {
+        let owner = |path: &str| {
+            path.rsplit_once('.')
+                .map_or("", |(owner, _)| owner)
+                .to_owned()
+        };
+        let mut beside = self
+            .new
+            .area("input")
+            .filter(|(own, _)| owner(own) == owner(path));
+        beside.any(|(_, fact)| fact.has("listed"))
     }
 
     fn route_kept(&self, id: &str, old: &Fact, new: &Fact) -> Item {
@@ -95,7 +125,17 @@ impl Judge<'_> {
         let is_idle = !new.has("used") && !new.has("set");
         let is_lost = old.has("used") && is_idle && !self.sent.contains(&whole_of(path).0);
         let words = lost_words(old, new);
-        let mut item = Self::kept_or_changed(id, old, new, judged_keys("input"));
+        let other = |fact: &Fact| Some(fact.get("default")?.strip_prefix("input.")?.to_owned());
+        let keys = match (other(old), other(new)) {
+            (None, None) => judged_keys("input"),
+            _ => Some(&["set"][..]),
+        };
+        let mut item = Self::kept_or_changed(id, old, new, keys);
+        let before = other(old).filter(|key| {
+            let now = self.new.get(&format!("input:{key}")).and_then(other);
+            other(new).as_ref() != Some(key) && now.as_deref() == Some(path)
+        });
+        item.change(before.map(|key| format!("It was taken before `{key}`, and now after it.")));
         item.change(limits);
         item.change(is_lost.then(|| "The new handler takes it, and does nothing with it.".into()));
         item.change(words.map(|lost| format!("The new handler no longer knows {lost}.")));
@@ -172,7 +212,11 @@ impl Judge<'_> {
             ),
             None => None,
         });
-        self.judge_area("result", |_, _, _, _, _| None);
+        self.judge_area("result", |_, name, id, old, new| {
+            let is_lost = name == "{answer}" && new.is_none();
+            let why = "The handler gave back the server's answer as it is; the new one does not.";
+            is_lost.then(|| Item::missing(id, old).why(why))
+        });
         self.judge_area("serves", |_, _, _, _, _| None);
         self.judge_area("model", |_, name, id, old, new| {
             let Some(new) = new else {
@@ -392,6 +436,9 @@ fn lost_body(old: &Fact, new: &Fact, set: &[String]) -> Option<String> {
     if old.has("body") && !has(old, NO_BODY) && has(new, NO_BODY) {
         return Some("A request of the new worker has no body.".to_owned());
     }
+    if old.has("body") && !has(old, FORM) && has(new, FORM) {
+        return Some("A request of the new worker sends a form, not JSON.".to_owned());
+    }
     new.get("body")?;
     let is_header = |line: &&str| line.starts_with(HEADER);
     let unknown = format!("{HEADER}{COMPUTED}");
@@ -440,7 +487,7 @@ fn lost_parts<'a>(
     };
     let lost = was
         .iter()
-        .filter(|part| !is_known(part) && !part.starts_with('{'));
+        .filter(|part| !is_known(part) && !part.starts_with('{') && **part != FORM);
     let lost: Vec<String> = lost
         .map(|part| format!("`{}`", cut(part, LONGEST)))
         .collect();

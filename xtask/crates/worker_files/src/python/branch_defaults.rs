@@ -393,7 +393,7 @@ pub fn is_given_up<'t>(ends: Node<'t>, condition: Node<'t>, read: Node<'t>) -> b
 }
 
 /// Whether the branch of an `if` ends the program or the job.
-fn fails(holder: Node<'_>) -> bool {
+pub fn fails(holder: Node<'_>) -> bool {
     let ends = |one: Node<'_>| match one.kind() {
         "raise_statement" => true,
         "call" => is_among("exit _exit", one.callee_name()),

@@ -402,8 +402,10 @@ impl<'t> Reader<'t> {
         let value = if is_named_here { Some(node) } else { call };
         let idle = value.and_then(|value| self.is_unused(value));
         let has_default = !usage.defaults.is_empty();
+        let is_converted = lookup.default.is_none() && is_converted(node) && !usage.caught;
+        let fails = (lookup.required || is_converted) && !has_default;
         let mut read = EnvRead {
-            required: lookup.required && !has_default && !Self::is_guarded(node, name),
+            required: fails && !Self::is_guarded(node, name),
             ends: usage.ends && !has_default && lookup.default.is_none(),
             asked: node.is("comparison_operator"),
             idle,
@@ -460,4 +462,11 @@ fn runs_at_start(node: Node<'_>) -> bool {
         boolean_operator match_statement for_statement while_statement try_statement";
     let mut around = node.ancestors();
     around.all(|above| !above.is_any(CONDITIONAL) && !above.is_comprehension())
+}
+
+/// Whether a value becomes a number as it is, which fails where it is unset: `int(os.getenv("A"))`.
+fn is_converted(node: Node<'_>) -> bool {
+    let list = node.parent_of("argument_list");
+    let call = list.and_then(Node::parent);
+    call.is_some_and(|call| is_among("int float", call.text_of("function")))
 }

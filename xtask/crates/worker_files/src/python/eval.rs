@@ -437,6 +437,9 @@ impl<'t> Reader<'t> {
                 if matches!(iter, Val::Input(_)) {
                     return iter;
                 }
+                if let Some(input) = copied_input(node, clause, &iter) {
+                    return input;
+                }
                 // A dict made of the environment is a copy; a list is names or values.
                 if is_dict && iter.is_environ() {
                     return self.copied_environment(node, clause, iter);
@@ -523,6 +526,20 @@ impl<'t> Reader<'t> {
         }
         args
     }
+}
+
+/// The job's input, of which a comprehension makes a dict without some of its keys:
+/// `{key: value for key, value in input.items() if key not in NAMES}`.
+fn copied_input<'t>(node: Node<'t>, clause: Node<'t>, iter: &Val<'t>) -> Option<Val<'t>> {
+    let pair = node.field("body").filter(|body| body.is("pair"))?;
+    let targets = clause.field("left")?.children().map(Node::text);
+    let is_copy = [pair.text_of("key"), pair.text_of("value")]
+        .into_iter()
+        .eq(targets);
+    let picks = |one: Node<'t>| one.membership().is_some() && one.operators() == "in";
+    let mut tests = node.children_of("if_clause").flat_map(Node::subtree);
+    let item = iter.item(&Val::Int(0)).item(&Val::Int(1));
+    (is_copy && matches!(item, Val::Input(_)) && !tests.any(picks)).then_some(item)
 }
 
 /// A name of a library; all names of the environment are one value.

@@ -115,6 +115,8 @@ pub struct InputKey {
     pub from_text: bool,
     /// Whether a schema that does not know it refuses jobs that give it.
     pub refused: bool,
+    /// Whether a schema lists it that refuses all other keys.
+    pub listed: bool,
     /// Whether anything is done with what was taken.
     pub used: bool,
     /// Whether code that runs looks at it.
@@ -166,11 +168,15 @@ impl PythonFacts {
         for read in &mut self.env {
             read.drives = drives.get(read.name.as_str()).cloned();
         }
+        let is_sent = self.routes.iter().any(|one| one.body.contains("{input}"));
         for input in &mut self.inputs {
             input.needed &= !input.asked;
             input.words = words.remove(&input.path).unwrap_or_default();
             let (owner, name) = input.path.rsplit_once('.').unwrap_or(("", &input.path));
-            input.refused = schemas.get(owner).is_some_and(|keys| !keys.contains(name));
+            let is_listed = schemas.get(owner).map(|keys| keys.contains(name));
+            (input.refused, input.listed) = (is_listed == Some(false), is_listed == Some(true));
+            // A request that sends all of the input uses each of its keys.
+            input.used |= is_sent && input.listed && owner.is_empty();
         }
         self.env.sort();
         self.env.dedup();

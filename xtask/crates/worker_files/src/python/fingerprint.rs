@@ -24,7 +24,9 @@ impl<'t> Reader<'t> {
         while let Some(node) = todo.pop() {
             let is_name = |n: &Node<'t>| n.is("identifier") && n.role() != "attribute";
             let names = node.subtree().filter(is_name);
-            let bound = names.flat_map(|name| self.bound_nodes(name));
+            let members = node.subtree_of("attribute");
+            let members = members.flat_map(|member| self.bound_in_module(member));
+            let bound = names.flat_map(|name| self.bound_nodes(name)).chain(members);
             let bound = bound.flat_map(|bound| self.relevant_parts(bound, at));
             for bound in bound.collect::<Vec<_>>() {
                 if from.len() < MOST && bound != at && !from.contains(&bound) {
@@ -69,6 +71,18 @@ impl<'t> Reader<'t> {
         };
         let bindings = self.program.bound_in(scope, name).unwrap_or_default();
         let bindings = bindings.iter();
+        bindings.filter_map(|one| node_of(&one.what)).collect()
+    }
+
+    /// What a name of a module is bound to: `config.NAME`.
+    fn bound_in_module(&self, attribute: Node<'t>) -> Vec<Node<'t>> {
+        let module = self
+            .program
+            .owner(attribute)
+            .filter(|of| !of.is("class_definition"));
+        let name = attribute.text_of("attribute");
+        let bindings = module.and_then(|module| self.program.bound_in(module, name));
+        let bindings = bindings.into_iter().flatten();
         bindings.filter_map(|one| node_of(&one.what)).collect()
     }
 

@@ -102,6 +102,10 @@ impl<'t> Reader<'t> {
                         self.note_result_keys(node, &format!("{path}."), value);
                     }
                 }
+                // What a request was answered with, as it is.
+                Val::Made(path) if of.is_empty() && path.ends_with(".json") => {
+                    self.offer(node, "result:{answer}".to_owned(), None);
+                }
                 Val::Lost if of.is_empty() => {
                     self.input_unread(node, "what the handler returns is too much to follow");
                 }

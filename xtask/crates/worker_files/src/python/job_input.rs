@@ -8,6 +8,7 @@ use super::api::normal;
 use super::eval::Reader;
 use super::scope::{Binding, Bound};
 use super::syntax::{Node, is_among, last_part};
+use super::usage::other_key;
 use super::value::Val;
 use crate::{Hides, add_value};
 
@@ -31,6 +32,9 @@ const STORED: &str = "the job's input is stored where it was not followed";
 
 /// Begins what is added to a list of the input.
 pub const ADDED: &str = "with ";
+
+/// What a key is set to that is taken out.
+pub const REMOVED: &str = "removed";
 
 /// Functions that make one text of a value.
 const TEXTS: &str = "str repr dumps";
@@ -66,7 +70,7 @@ impl<'t> Reader<'t> {
         self.note_key_write(node, object, key, value);
     }
 
-    /// `key in input`, and `key in KEYS` in a loop over the input.
+    /// `key in input`.
     pub fn input_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
         // A sign or a file's ending is searched in a text, and is no key.
         let is_sign = |c: char| c != '_' && !c.is_alphanumeric();
@@ -77,6 +81,10 @@ impl<'t> Reader<'t> {
         if !is_sign && value.is_input() && !right.subtree().any(makes_text) {
             self.note_key_reads(node, right, left, None, false);
         }
+    }
+
+    /// A test of the key in a loop over the input: `key in KEYS`, `key != "stream"`.
+    pub fn input_key_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
         let mut above = node.ancestors();
         let owner = above.find(|a| a.is_comprehension() || a.is("for_statement"));
         let clause = owner.and_then(|owner| match owner.kind() {
@@ -89,9 +97,15 @@ impl<'t> Reader<'t> {
         if bound.child(0).unwrap_or(bound).text() != left.text() {
             return;
         }
+        let is_left_out = leaves_out(node);
         for path in self.input_paths(iter.callee_object().unwrap_or(iter)) {
-            for name in value.elements().unwrap_or_default() {
-                self.note_key(node, &path.item(&name), None, false);
+            for name in self.value(right).elements_or_each() {
+                let key = path.item(&name);
+                if !is_left_out {
+                    self.note_key(node, &key, None, false);
+                } else if let Some(entry) = self.input_entry(node, &key) {
+                    entry.set.insert(REMOVED.to_owned());
+                }
             }
         }
     }
@@ -114,7 +128,8 @@ impl<'t> Reader<'t> {
                 if let Val::Str(..) = name {
                     let text = default.and_then(|default| {
                         let value = self.at(default, &ctx);
-                        let text = value.display().unwrap_or_else(|| normal(default.text()));
+                        let text = value.display().or_else(|| other_key(&value));
+                        let text = text.unwrap_or_else(|| normal(default.text()));
                         Some(text).filter(|text| text != "None")
                     });
                     let path = input.item(name);
@@ -136,7 +151,9 @@ impl<'t> Reader<'t> {
 
     /// Notes a read of a key, which is optional unless it is `needed`.
     pub fn note_key(&mut self, at: Node<'t>, key: &Val<'t>, default: Option<String>, needed: bool) {
-        let used = self.is_unused(at) != Some(true);
+        let is_statement = at.parent_of("expression_statement").is_some();
+        let is_dropped = is_statement && at.callee_name() == "pop";
+        let used = self.is_unused(at) != Some(true) && !is_dropped;
         self.add_key(at, key, default, needed);
         if let Some(entry) = self.input_entry(at, key) {
             entry.used |= used;
@@ -409,7 +426,7 @@ impl<'t> Reader<'t> {
     ) {
         let name = self.value(key);
         let text = value.map(|value| self.display_or_source(value));
-        self.note_writes(node, object, &name, text.as_deref().unwrap_or("removed"));
+        self.note_writes(node, object, &name, text.as_deref().unwrap_or(REMOVED));
     }
 
     fn note_writes(&mut self, node: Node<'t>, object: Node<'t>, name: &Val<'t>, text: &str) {
@@ -504,5 +521,20 @@ impl<'t> Reader<'t> {
                 self.note_all_writes(object, other, place < at);
             }
         }
+    }
+}
+
+/// Whether a test of a loop's key leaves out the keys that it names.
+fn leaves_out(test: Node<'_>) -> bool {
+    let operator = test.operators();
+    let is_in = matches!(&*operator, "in" | "==");
+    match test.parent() {
+        Some(holder) if holder.is("if_clause") => matches!(&*operator, "not in" | "!="),
+        // `if key in NAMES: continue`
+        Some(holder) if holder.is("if_statement") => {
+            let last = holder.field_children("consequence").last();
+            is_in && last.is_some_and(|last| last.is("continue_statement"))
+        }
+        _ => false,
     }
 }

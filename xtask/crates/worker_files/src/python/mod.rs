@@ -77,10 +77,10 @@ pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
 pub use declared::string_lists;
 pub use facts::{FlagGiven, FlagValue, InputKey, PythonFacts, Requested, Setting};
-pub use job_input::ADDED;
+pub use job_input::{ADDED, REMOVED};
 pub use offers::{COMPUTED, Offer};
 pub use process::hands_on;
-pub use requests::{FROM, HEADER, NO_BODY, said_of_part};
+pub use requests::{FORM, FROM, HEADER, NO_BODY, said_of_part};
 pub use statements::{Statement, statements};
 
 /// In the order of insertion, so that one program is read in the same way each time.

@@ -192,10 +192,14 @@ impl<'t> Reader<'t> {
             Bound::Class(node) => Val::Class(node),
             _ => Val::Unknown,
         });
-        let value = Val::any(values.collect::<Vec<_>>());
-        let mut changes = self.program.attribute(&family, name).1;
+        let mut values: Vec<Val<'t>> = values.collect();
+        let (sets, mut changes) = self.program.attribute(&family, name);
+        for (node, path) in sets {
+            let value = self.once(node, |reader| reader.fixed(node));
+            values.push(value.unwrap_or(Val::Never).item_at(&path));
+        }
         changes.retain(|change| !takes_out(*change));
-        self.with_changes(value, &changes)
+        self.with_changes(Val::any(values), &changes)
     }
 
     /// The assignments in a class's body: name, value, annotation.

@@ -13,6 +13,8 @@ use xtask_core::secret::is_secret;
 
 /// In place of the body of a request that has none.
 pub const NO_BODY: &str = "(none)";
+/// Beside the parts of a body that is sent as a form, and not as JSON.
+pub const FORM: &str = "(form)";
 /// The prefix of a line for a header of the request; `…` stands for unknown headers.
 pub const HEADER: &str = "header ";
 /// Marks between the name of a part of a body and: the keys of the job's input that it is, what its
@@ -174,8 +176,12 @@ impl<'t> Reader<'t> {
         // `json.dumps(body).encode()`
         let mut calls = body.subtree().filter(|one| one.callee_name() == "dumps");
         let dumped = calls.next().and_then(|call| call.argument(0));
+        let is_form = dumped.is_none() && node.keyword("data") == Some(body);
         let body = self.value(dumped.unwrap_or(body));
         Self::parts_of_body("", &body, &mut all);
+        if is_form && matches!(body, Val::Dict(_)) {
+            all.insert(FORM.to_owned());
+        }
         all
     }
 

@@ -47,8 +47,10 @@ impl<'t> Reader<'t> {
         }
         for (name, value, kind) in self.model_fields(class) {
             let field = self.field(value, kind);
-            for name in names(&field, prefix.as_deref(), name) {
+            let all = names(&field, prefix.as_deref(), name);
+            for (at, name) in all.iter().enumerate() {
                 let read = EnvRead {
+                    fallbacks: all[at + 1..].to_vec(),
                     default: field.default.clone().filter(|text| !text.is_empty()),
                     required: field.needed,
                     interpreted: field.limits.clone(),

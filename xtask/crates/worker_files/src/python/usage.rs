@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::api::normal;
-use super::branch_defaults::{is_error, is_given_up};
+use super::branch_defaults::{fails, is_error, is_given_up};
 use super::calls::Site;
 use super::eval::Reader;
 use super::syntax::{Node, last_part};
@@ -23,6 +23,8 @@ pub struct Usage<'t> {
     /// Its defaults, with their nodes.
     pub defaults: Vec<(Val<'t>, Node<'t>)>,
     how: BTreeSet<String>,
+    /// Comparisons with numbers by which the job fails: `not it > 8`.
+    refused: BTreeSet<String>,
     /// Whether the program, or the job, ends where it is unset.
     pub ends: bool,
     /// Whether the program catches that it is missing, and goes on.
@@ -47,7 +49,7 @@ impl Usage<'_> {
         (!how.is_empty()).then(|| how.into_iter().collect::<Vec<_>>().join(", "))
     }
 
-    /// The numbers that the value is cut to.
+    /// The numbers that the value is cut to, or beyond which the job fails.
     pub fn bounds(&self) -> Option<String> {
         let bound = |how: &String| {
             let (kind, number) = how.split_once(' ')?;
@@ -58,7 +60,8 @@ impl Usage<'_> {
                 _ => return None,
             })
         };
-        let all: Vec<String> = self.how.iter().filter_map(bound).collect();
+        let all = self.how.iter().filter_map(bound);
+        let all: Vec<String> = all.chain(self.refused.iter().cloned()).collect();
         (!all.is_empty()).then(|| all.join(", "))
     }
 
@@ -114,7 +117,8 @@ impl<'t> Reader<'t> {
         let is_beside = |at: &Node<'t>| !needed || at.function() == node.function();
         let mut defaults = usage.defaults.iter().filter(|(_, at)| is_beside(at));
         let empty = ["None", "False", "0", "{}", "[]", ""];
-        defaults.find_map(|(value, _)| value.display().filter(|text| !empty.contains(&&**text)))
+        let text = |value: &Val<'t>| value.display().or_else(|| other_key(value));
+        defaults.find_map(|(value, _)| text(value).filter(|text| !empty.contains(&&**text)))
     }
 
     /// Follows the value of an expression through names, calls and returns.
@@ -278,6 +282,7 @@ impl<'t> Reader<'t> {
             usage.plain = true;
             return;
         }
+        self.note_refusal(node, "it", usage);
         let value = self.at(other, &usage.ctx);
         if matches!(value, Val::None) || value.as_str().is_some_and(str::is_empty) {
             self.note_branch_defaults(node, usage);
@@ -292,6 +297,38 @@ impl<'t> Reader<'t> {
         let holder = parent.parent_of("conditional_expression");
         if let Some(holder) = holder.filter(|holder| holder.condition() != Some(parent)) {
             self.note_other_value(parent, holder, usage);
+        }
+    }
+
+    /// Notes the numbers of a comparison by which the job fails: `if not 1 <= value <= 8: raise …`.
+    fn note_refusal(&mut self, value: Node<'t>, name: &str, usage: &mut Usage<'t>) {
+        let Some(comparison) = value.parent() else {
+            return;
+        };
+        let mut above = comparison.ancestors();
+        let holder =
+            above.find(|one| !one.is_any("not_operator parenthesized_expression boolean_operator"));
+        if !holder.is_some_and(fails) {
+            return;
+        }
+        let mut operators = comparison.fields("operators").map(Node::text);
+        let (mut parts, mut numbers) = (Vec::new(), 0);
+        for child in comparison.children() {
+            let number = self.at(child, &usage.ctx);
+            let number = Some(number).filter(|one| matches!(one, Val::Int(_) | Val::Float(_)));
+            // Whether there is anything is no limit.
+            numbers += usize::from(number.as_ref().is_some_and(|one| *one != Val::Int(0)));
+            match number.and_then(|one| one.display()) {
+                _ if child == value => parts.push(name.to_owned()),
+                Some(number) => parts.push(number),
+                None => return,
+            }
+            parts.extend(operators.next().map(str::to_owned));
+        }
+        if numbers > 0 {
+            let is_negated = comparison.parent_of("not_operator").is_some();
+            let not = if is_negated { "" } else { "not " };
+            usage.refused.insert(format!("{not}{}", parts.join(" ")));
         }
     }
 
@@ -371,6 +408,10 @@ impl<'t> Reader<'t> {
                 self.follow_uses(call, usage);
             }
             "bool" => usage.note_use("truthy"),
+            "len" if call.parent_of("comparison_operator").is_some() => {
+                usage.plain = true;
+                self.note_refusal(call, "len(it)", usage);
+            }
             "get" if call.argument(0) == Some(node) => {
                 self.follow_lookup(function.field("object"), usage);
             }
@@ -532,6 +573,14 @@ impl<'t> Reader<'t> {
             Val::Str(text, _) if text.is_empty() => {}
             value => found.push(value.display().unwrap_or_else(|| self.fingerprinted(at))),
         }
+    }
+}
+
+/// Another key of the job's input, which is taken where one is missing.
+pub fn other_key(value: &Val<'_>) -> Option<String> {
+    match value {
+        Val::Input(path) if !path.is_empty() => Some(format!("input.{path}")),
+        _ => None,
     }
 }
 

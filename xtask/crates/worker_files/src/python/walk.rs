@@ -103,6 +103,7 @@ impl<'t> Reader<'t> {
                     self.input_test(node, key, container);
                 }
                 if let Some((left, right)) = node.child(0).zip(node.child(1)) {
+                    self.input_key_test(node, left, right);
                     self.note_compared_path(left, right);
                     self.note_compared_words(left, right);
                     self.note_compared_words(right, left);
