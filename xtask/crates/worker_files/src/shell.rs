@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use xtask_core::sglang;
 
-pub use command::{ServerFlag, started_through};
+pub use command::{ServerFlag, started_through, without_braces};
 pub use condition::{
     AND, COMPARING, Condition, Guard, NOT, NOT_SET, OR, WrittenFlag, compared_words,
 };

@@ -190,9 +190,15 @@ impl DockerfileReader<'_> {
             }
             "HEALTHCHECK" => {
                 let mut text = self.trimmed(instruction);
-                text.text = one_line(&text.text);
-                self.image.healthcheck = Some(text);
                 let at = instruction.options().1;
+                text.text = one_line(&text.text);
+                let is_option = |word: &&str| word.starts_with("--");
+                let mut options: Vec<&str> = text.text.split(' ').take_while(is_option).collect();
+                let rest = text.text.split(' ').skip(options.len());
+                let rest: Vec<&str> = rest.collect();
+                options.sort_unstable();
+                text.text = [options, rest].concat().join(" ");
+                self.image.healthcheck = Some(text);
                 let word = instruction.text[at..].get(..3);
                 let is_command = word.is_some_and(|word| word.eq_ignore_ascii_case("CMD"));
                 self.starts.healthcheck = is_command.then(|| Start::new(instruction, at + 3));
@@ -290,6 +296,10 @@ impl DockerfileReader<'_> {
                 format!("{}/{value}", before.text.trim_end_matches('/'))
             }
             _ => value,
+        };
+        let path = match path.trim_end_matches('/') {
+            "" => path,
+            short => short.to_owned(),
         };
         self.image.workdir = Some(self.text(path, range));
     }

@@ -18,7 +18,7 @@ use super::value::{Args, Ctx, Frame, Val};
 /// The longest chain of calls whose contexts are told apart.
 pub const CALLS: usize = 6;
 /// The deepest nesting of containers in a summary that is large, or still grows in later sweeps.
-const DEEP: usize = 3;
+const DEEP: usize = 5;
 /// Sweeps before summaries that still grow are widened.
 const SWEEPS: usize = 6;
 
@@ -151,8 +151,12 @@ impl<'t> Reader<'t> {
     fn sweep_function(&mut self, function: Node<'t>) {
         let value = self.result_in(function, &Ctx::default());
         let mut unrecorded = Uses::default();
-        let old = self.summaries.result(function, &mut unrecorded).clone();
-        if let Some(new) = self.grown(&old, &value) {
+        // What was found before the results of others were known is found again, and more.
+        let known = self.summaries.result(function, &mut unrecorded).clone();
+        let none = Val::Never;
+        let old = if known.is_partial() { &none } else { &known };
+        let new = self.grown(old, &value);
+        if let Some(new) = new.filter(|new| *new != known) {
             *self.summaries.result(function, &mut unrecorded) = new;
             self.summaries.grew(function, true);
         }

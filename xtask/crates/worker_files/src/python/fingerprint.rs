@@ -19,6 +19,7 @@ impl<'t> Reader<'t> {
     /// of the program, and data files.
     pub fn fingerprinted(&self, at: Node<'t>) -> String {
         const MOST: usize = 40;
+        let at = self.written(at);
         let mut todo = vec![at];
         let mut from: Vec<Node<'t>> = Vec::new();
         while let Some(node) = todo.pop() {
@@ -50,6 +51,26 @@ impl<'t> Reader<'t> {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
         format!("{text}{COMPUTED}{:04x})", mark & 0xffff)
+    }
+
+    /// An expression without its parentheses; of a variable that is set once in its function, what it
+    /// is set to.
+    pub fn written(&self, at: Node<'t>) -> Node<'t> {
+        const MOST: usize = 8;
+        let set = |at: &Node<'t>| {
+            let (scope, bindings) = self
+                .program
+                .lookup(*at, at.text())
+                .filter(|_| at.is("identifier"))?;
+            match bindings {
+                [only] if scope.is("function_definition") => only.whole_value(),
+                _ => None,
+            }
+        };
+        let mut all = std::iter::successors(Some(at.without_parentheses()), |at| {
+            set(at).map(Node::without_parentheses)
+        });
+        all.by_ref().take(MOST).last().unwrap_or(at)
     }
 
     /// Of a class only what sets the attributes that an expression mentions, where that is known.

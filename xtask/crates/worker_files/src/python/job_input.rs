@@ -67,6 +67,9 @@ impl<'t> Reader<'t> {
             _ => return self.note_key_reads(node, object, key, None, true),
         }
         let value = target_of.and_then(|assignment| assignment.field("right"));
+        if value.is_some() && is_where_missing(node, object, key) {
+            return self.note_key_reads(node, object, key, value, false);
+        }
         self.note_key_write(node, object, key, value);
     }
 
@@ -129,7 +132,7 @@ impl<'t> Reader<'t> {
                     let text = default.and_then(|default| {
                         let value = self.at(default, &ctx);
                         let text = value.display().or_else(|| other_key(&value));
-                        let text = text.unwrap_or_else(|| normal(default.text()));
+                        let text = text.unwrap_or_else(|| normal(self.written(default).text()));
                         Some(text).filter(|text| text != "None")
                     });
                     let path = input.item(name);
@@ -165,7 +168,8 @@ impl<'t> Reader<'t> {
         if let Some(entry) = self.input_entry(at, key) {
             entry.needed |= needed;
             entry.asked |= !needed;
-            if let Some(default) = default {
+            // That is what a missing key is, too.
+            if let Some(default) = default.filter(|text| text != "False") {
                 add_value(entry.default.get_or_insert_default(), &default);
             }
         }
@@ -537,4 +541,19 @@ fn leaves_out(test: Node<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether an assignment to a key stands where the key is missing: `if key not in input: …`.
+fn is_where_missing(item: Node<'_>, object: Node<'_>, key: Node<'_>) -> bool {
+    let (object, key) = (object.text(), normal(key.text()));
+    let tests = [
+        format!("{key} not in {object}"),
+        format!("not {object}.get({key})"),
+        format!("{object}.get({key}) is None"),
+    ];
+    item.steps_up().any(|(child, above)| {
+        let condition = above.condition().filter(|_| above.is("if_statement"));
+        let test = condition.map(|one| normal(one.without_parentheses().text()));
+        child.role() == "consequence" && test.is_some_and(|test| tests.contains(&test))
+    })
 }

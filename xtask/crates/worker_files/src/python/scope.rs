@@ -33,6 +33,14 @@ pub enum Bound<'t> {
 }
 
 impl<'t> Binding<'t> {
+    /// What it is bound to, if that is one expression.
+    pub fn whole_value(&self) -> Option<Node<'t>> {
+        match self.what {
+            Bound::Value(value) if self.path.is_empty() => Some(value),
+            _ => None,
+        }
+    }
+
     /// The block in which the name certainly has this value after it.
     fn block(&self) -> Option<Node<'t>> {
         match self.what {

@@ -308,8 +308,9 @@ impl<'t> Reader<'t> {
         let mut above = comparison.ancestors();
         let holder =
             above.find(|one| !one.is_any("not_operator parenthesized_expression boolean_operator"));
-        if !holder.is_some_and(fails) {
-            return;
+        let Some(holder) = holder else { return };
+        if !fails(holder) {
+            return self.note_clamp(value, comparison, holder, usage);
         }
         let mut operators = comparison.fields("operators").map(Node::text);
         let (mut parts, mut numbers) = (Vec::new(), 0);
@@ -329,6 +330,34 @@ impl<'t> Reader<'t> {
             let is_negated = comparison.parent_of("not_operator").is_some();
             let not = if is_negated { "" } else { "not " };
             usage.refused.insert(format!("{not}{}", parts.join(" ")));
+        }
+    }
+
+    /// `if value > 8: value = 8` is `min(value, 8)`.
+    fn note_clamp(
+        &mut self,
+        value: Node<'t>,
+        comparison: Node<'t>,
+        holder: Node<'t>,
+        usage: &mut Usage<'t>,
+    ) {
+        let kind = match &*comparison.operators() {
+            ">" | ">=" => "min",
+            "<" | "<=" => "max",
+            _ => return,
+        };
+        let bound = comparison
+            .child(1)
+            .filter(|_| comparison.child(0) == Some(value));
+        let bound = bound.and_then(|bound| self.at(bound, &usage.ctx).display());
+        let first = holder
+            .field_children("consequence")
+            .next()
+            .and_then(|one| one.child(0));
+        let set = first.filter(|one| one.is("assignment") && one.text_of("left") == value.text());
+        let set = set.and_then(|one| self.at(one.field("right")?, &usage.ctx).display());
+        if let Some(bound) = bound.filter(|bound| set.as_ref() == Some(bound)) {
+            usage.note_use(format!("{kind} {bound}"));
         }
     }
 

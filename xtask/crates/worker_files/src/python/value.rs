@@ -365,6 +365,11 @@ impl<'t> Val<'t> {
         }
     }
 
+    /// Whether a value in it is not known yet.
+    pub fn is_partial(&self) -> bool {
+        *self == Self::Never || self.any_inner(&mut Self::is_partial)
+    }
+
     /// How many values it holds, itself among them, counted up to `most`; shared values count each
     /// time, as comparing them does. A value that is nested too deep counts as `most`.
     pub fn weight(&self, most: usize) -> usize {

@@ -506,7 +506,7 @@ fn full_line(command: &Command, started: &[Started]) -> String {
         let name = last_part(&word.text);
         if is_started(name) { name } else { &word.text }
     });
-    let mut line = words.collect::<Vec<_>>().join(" ");
+    let mut line = shell::without_braces(&words.collect::<Vec<_>>().join(" "));
     for file in &command.writes {
         line += &format!(" > {file}");
     }

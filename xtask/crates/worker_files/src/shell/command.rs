@@ -20,6 +20,24 @@ pub struct ServerFlag {
 /// Programs that only print their arguments, or look for them.
 pub(super) const PRINTERS: &str = "echo set printf grep egrep pgrep pkill logger cat";
 
+/// The text with `$NAME` for `${NAME}` where that means the same.
+pub fn without_braces(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let named = after
+            .split_once('}')
+            .filter(|(name, next)| is_name(name) && !next.starts_with(is_part));
+        out += before;
+        let (name, next) = named.unwrap_or(("{", after));
+        out += "$";
+        out += name;
+        rest = next;
+    }
+    out + rest
+}
+
 impl Command {
     pub(super) fn new(words: Vec<Word>) -> Self {
         let start = start(&words);
@@ -56,7 +74,7 @@ impl Command {
 
     pub fn line(&self) -> String {
         let words: Vec<&str> = self.run().iter().map(|word| word.text.as_str()).collect();
-        words.join(" ")
+        without_braces(&words.join(" "))
     }
 
     /// The text of an argument, the program being number 0.
