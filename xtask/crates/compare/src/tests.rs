@@ -171,6 +171,23 @@ fn the_text_shows_a_summary_then_what_is_open_with_places_reasons_and_advice() {
 }
 
 #[test]
+fn a_command_to_copy_is_quoted_for_a_shell() {
+    let dockerfile = |step: &str| format!("FROM python:3.11\n{step}COPY . /\n");
+    let [old, new] = ["RUN ldconfig /a $B > /c\n", ""]
+        .map(|step| Memory::new().with("Dockerfile", dockerfile(step)));
+    let report = report(compared(&old, &new));
+    let command = "--accept 'step:ldconfig /a $B > /c' --reason";
+    assert!(plain(&report.text()).contains(command), "{}", report.text());
+    assert!(
+        report
+            .html(&[])
+            .contains(&command.replace('>', "&gt;").replace('\'', "&#39;")),
+        "{}",
+        report.html(&[])
+    );
+}
+
+#[test]
 fn json_has_the_documented_keys() {
     let text = report(compared(&legacy(), &modern())).json();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -105,10 +105,7 @@ impl Page<'_> {
             let _ = writeln!(
                 out,
                 "<h2>Open</h2>\n<p>Fix them, or record why one is intended:</p>\n<pre>{}</pre>",
-                escaped(&format!(
-                    "{} --accept {} --reason \"…\"",
-                    self.report.command, first.id
-                ))
+                escaped(&self.report.acceptance(&first.id))
             );
         }
         for entry in entries {

@@ -17,6 +17,7 @@ use super::judge::{Item, Verdict};
 use super::old::Old;
 use worker_files::{Place, Unread};
 use xtask_core::commands::Commands;
+use xtask_core::output::quoted;
 
 pub struct Report {
     pub old: Old,
@@ -65,6 +66,11 @@ impl Report {
 
     fn item_of(&self, id: &str) -> Option<&Item> {
         self.items.iter().find(|item| item.id == id)
+    }
+
+    /// The command that accepts an entry, for a shell.
+    fn acceptance(&self, id: &str) -> String {
+        format!("{} --accept {} --reason \"…\"", self.command, quoted(id))
     }
 
     fn sentence(&self) -> String {

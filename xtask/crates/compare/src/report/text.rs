@@ -279,7 +279,7 @@ impl Report {
         let _ = writeln!(out, "\n{style}{}{style:#}", self.sentence());
         if let Some(Entry { id, .. }) = self.entries.first() {
             let _ = writeln!(out, "Fix them, or record why one is intended:");
-            let _ = writeln!(out, "  {} --accept {id} --reason \"…\"", self.command);
+            let _ = writeln!(out, "  {}", self.acceptance(id));
         } else if let Some(cleanup) = self.cleanup.as_ref().filter(|_| is_clean) {
             let _ = writeln!(out, "Once that is committed, see whether outdated/ can go:");
             let _ = writeln!(out, "  {cleanup}");
