@@ -19,14 +19,13 @@ use anstyle::Style;
 use anyhow::{Context, Result, bail};
 
 use self::args::Args;
-use migrate::upstream::same_folder;
 use stages::{Checkout, STAGES, TestStage};
 use xtask_core::lock_file;
 use xtask_core::outcome::{Outcome, UsageError, error_text};
 use xtask_core::output::counted;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::progress::Progress;
-use xtask_core::tool_repo;
+use xtask_core::tool_repo::{self, same_folder};
 
 /// Runs the stages and ends with a line that counts the tests.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
