@@ -157,7 +157,9 @@ impl Remote {
             let call = self.fetch(&format!("--depth={FETCHED}"));
             call.args(["upstream", commit]).output()?;
         }
-        let call = self.call().words("rev-list --no-commit-header --format=%H%x20%T");
+        let call = self
+            .call()
+            .words("rev-list --no-commit-header --format=%H%x20%T");
         let most = format!("--max-count={LOCAL}");
         let text = call.args([&most, commit]).text()?;
         let mut seen = BTreeSet::new();
