@@ -52,6 +52,7 @@ impl Lab {
     /// test beside this one may be starting something while the file is open here.
     fn script(&self, path: &str, text: &str) -> PathBuf {
         let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\"; chmod +x \"$2\"";
         let mut sh = Command::new("sh");
         sh.args(["-c", write, "sh", text]).arg(&path);
@@ -233,6 +234,47 @@ fn what_only_lets_a_stage_be_skipped_is_told_first_and_the_others_run() {
         ]
     );
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// Each of them ends once the other has begun.
+#[test]
+fn the_worker_s_tests_run_beside_the_tool_s() {
+    let lab = Lab::new();
+    for list in ["requirements.txt", "tests/requirements.txt"] {
+        lab.write(&format!("repo/{list}"), "");
+    }
+    lab.write("repo/target/venv/requirements.installed", "");
+    let met = |own: &str, other: &str, said: &str| {
+        let [own, other] = [own, other].map(|name| lab.path(name).display().to_string());
+        format!(
+            ": > {own}; tries=0\n\
+             until [ -e {other} ]; do\n\
+             tries=$((tries + 1)); [ $tries -lt 400 ] || exit 1; /bin/sleep 0.05\n\
+             done\n\
+             echo {said:?}"
+        )
+    };
+    let rust = met(
+        "rust",
+        "worker",
+        "test result: ok. 2 passed; 0 failed; 1 ignored",
+    );
+    lab.script("bin/cargo", &rust);
+    let worker = met("worker", "rust", "3 passed in 0.10s");
+    lab.script("repo/target/venv/bin/python", &worker);
+    lab.script("bin/python3", "exit 0");
+    lab.script("bin/git", "echo git version 2.38.0");
+    let stages = ["--stage", "rust", "--stage", "worker"];
+    let said = stdout(&lab.bare(&stages).output().unwrap());
+    let lines: Vec<&str> = said
+        .lines()
+        .map(|line| line.split("  ").next().unwrap())
+        .collect();
+    assert_eq!(lines[..4], ["run", "ok", "run", "ok"], "{said}");
+    assert!(
+        said.ends_with("2 of 2 stages passed\n5 passed, 0 failed, 1 skipped\n"),
+        "{said}"
+    );
 }
 
 /// The real script, which can't be run to its end without docker.

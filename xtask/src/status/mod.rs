@@ -12,7 +12,6 @@ use serde::{Serialize, Serializer};
 
 use self::next::UnderWay;
 use hub_lint::{Counts, LintReport};
-use migrate::upstream::same_folder;
 use migrate::{Unsettled, address};
 use transaction::journal::{Journal, Phase};
 use xtask_core::cli::Format;
@@ -21,7 +20,7 @@ use xtask_core::git::{Git, Repo, Status};
 use xtask_core::layout::{self, Layout, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
-use xtask_core::tool_repo;
+use xtask_core::tool_repo::{self, same_folder};
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
 /// Show where this repository stands, and what to type next

@@ -19,14 +19,13 @@ use anstyle::Style;
 use anyhow::{Context, Result, bail};
 
 use self::args::Args;
-use migrate::upstream::same_folder;
 use stages::{Checkout, STAGES, TestStage};
 use xtask_core::lock_file;
 use xtask_core::outcome::{Outcome, UsageError, error_text};
 use xtask_core::output::counted;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::progress::Progress;
-use xtask_core::tool_repo;
+use xtask_core::tool_repo::{self, same_folder};
 
 /// Runs the stages and ends with a line that counts the tests.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
@@ -57,15 +56,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     stages.retain(|stage| !summary.skipped.contains(&stage.name));
     let fix = args.fix;
     let checkout = Checkout { root: &root, fix };
-    for stage in stages {
-        // A terminal has a progress line instead.
-        if !std::io::stderr().is_terminal() {
-            print(Style::new(), "run", stage, stage.about);
-        }
-        let start = Instant::now();
-        let outcome = run_stage(stage, &checkout);
-        summary.add(stage, &outcome, start.elapsed().as_secs_f32());
-    }
+    run_all(&stages, &checkout, &mut summary);
     xtask_core::say!("\n{}\n{}", summary.stages(), summary.closing());
     if summary.failed.is_empty() {
         return Ok(Outcome::Done);
@@ -75,6 +66,31 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         xtask_core::say!("    cargo xtask test --stage {name}");
     }
     Ok(Outcome::Findings)
+}
+
+/// Runs the stages in their order; the worker's tests begin with those of the tool.
+fn run_all(stages: &[&TestStage], checkout: &Checkout, summary: &mut Summary) {
+    std::thread::scope(|scope| {
+        let mut begun = None;
+        for stage in stages {
+            // A terminal has a progress line instead.
+            if !std::io::stderr().is_terminal() {
+                print(Style::new(), "run", stage, stage.about);
+            }
+            if stage.name == stages::RUST {
+                let worker = stages.iter().find(|stage| stage.name == stages::WORKER);
+                begun = worker.map(|worker| scope.spawn(|| run_stage(worker, checkout)));
+            }
+            let progress = Progress::begin(stage.name);
+            let ended = match begun.take_if(|_| stage.name == stages::WORKER) {
+                Some(begun) => begun.join(),
+                None => Ok(run_stage(stage, checkout)),
+            };
+            drop(progress);
+            let (outcome, seconds) = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            summary.add(stage, &outcome, seconds);
+        }
+    });
 }
 
 fn chosen(args: &Args) -> Result<Vec<&'static TestStage>> {
@@ -221,13 +237,14 @@ impl StageOutcome {
     }
 }
 
-/// Runs a stage. An error is a failure of this stage only.
-fn run_stage(stage: &TestStage, checkout: &Checkout) -> StageOutcome {
-    let _progress = Progress::begin(stage.name);
-    (stage.run)(checkout).unwrap_or_else(|error| StageOutcome {
+/// Runs a stage, and gives how many seconds it took. An error is a failure of this stage only.
+fn run_stage(stage: &TestStage, checkout: &Checkout) -> (StageOutcome, f32) {
+    let start = Instant::now();
+    let outcome = (stage.run)(checkout).unwrap_or_else(|error| StageOutcome {
         failed: Some(error_text(&error, Style::new(), Style::new())),
         ..StageOutcome::default()
-    })
+    });
+    (outcome, start.elapsed().as_secs_f32())
 }
 
 /// Waits until no other run in this repository does `work`; see [`lock_file::hold`].

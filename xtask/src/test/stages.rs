@@ -68,6 +68,11 @@ fn outcome_of(failed: Option<String>) -> StageOutcome {
 
 pub const WORKER_TESTS: &str = "tests/requirements.txt";
 
+/// The tests of the tool compute, and those of the worker wait for processes most of the time: where
+/// both run, they run at once.
+pub const RUST: &str = "rust";
+pub const WORKER: &str = "worker";
+
 pub const STAGES: &[TestStage] = &[
     TestStage {
         name: "format",
@@ -94,7 +99,7 @@ pub const STAGES: &[TestStage] = &[
         },
     },
     TestStage {
-        name: "rust",
+        name: RUST,
         about: "the tool's tests",
         needs: &[Need::Git],
         file: None,
@@ -120,7 +125,7 @@ pub const STAGES: &[TestStage] = &[
         },
     },
     TestStage {
-        name: "worker",
+        name: WORKER,
         about: "the worker's tests",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),

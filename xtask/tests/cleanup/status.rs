@@ -29,6 +29,17 @@ fn expect_next(repo: &Repo<'_>, command: &str) {
     assert_eq!(found["next"]["command"], command, "{found:#}");
 }
 
+/// What a program prints goes through memory: no folder has to be writable for that.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_temporary_folder_is_needed() {
+    let lab = Lab::new();
+    let worker = lab.legacy("worker");
+    let run = worker.task("status", &[]).env("TMPDIR", "/nonexistent");
+    let run = run.run().done();
+    assert_eq!(run.stdout, status(&worker, &[]));
+}
+
 #[test]
 fn a_legacy_worker() {
     let lab = Lab::new();

@@ -201,8 +201,12 @@ fn the_official_repository_is_tried_where_few_files_are_still_as_it_gave_them() 
     }
     worker.commit("feat: nearly all is another");
     let adopt = ["--adopt", "main", "--official", "../official", "--dry-run"];
+    // This tool's own repository is tried as well, and has a long history.
+    let tool = lab.upstream("tool");
     worker
-        .migrate(&adopt)
+        .xtask(&adopt)
+        .env("CARGO_MANIFEST_DIR", tool.file("xtask"))
+        .run()
         .done()
         .says("Upstream ../official at [OID] (main)\n");
 }

@@ -258,6 +258,21 @@ fn a_reason_is_taken_off_the_record_by_its_name() {
 }
 
 #[test]
+fn reasons_that_are_bound_and_not_written_are_told() {
+    let lab = Lab::new();
+    let worker = migrated(&lab);
+    let old = r#"{"version": 1, "accepted": [{"fact": "pip:*", "reason": "old"}]}"#;
+    worker.write("compare.accepted.json", old);
+    // The new place is taken.
+    worker.write(".xtask/accepted.json/file", "");
+    let run = worker.compare(&[]);
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    let told = ".xtask/accepted.json is not written, and the next run binds the reasons again: ";
+    assert!(run.stderr.contains(told), "{run:#?}");
+    assert_eq!(worker.read("compare.accepted.json"), old);
+}
+
+#[test]
 fn records_in_their_older_places_are_read_and_move_with_the_next_migration() {
     let lab = Lab::new();
     let worker = migrated(&lab);

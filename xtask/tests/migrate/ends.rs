@@ -106,8 +106,7 @@ fn what_cannot_clean_up_is_cleaned_up_after() {
 #[test]
 fn a_signal_at_any_moment_leaves_no_folder() {
     let lab = Lab::new();
-    lab.upstream("upstream");
-    let worker = lab.legacy("worker");
+    let worker = lab.small_legacy("worker");
     let start = || {
         let args = ["--upstream", "../upstream", "--dry-run"];
         let mut command = worker.xtask(&args).command;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Lab, Repo};
+use crate::support::{Lab, Repo, copy, example};
 
 /// The official worker, a fork of it with a change in the engine's table, and an upstream.
 fn fork(lab: &Lab) -> Repo<'_> {
@@ -250,6 +250,43 @@ fn what_is_no_base_is_refused() {
          started from is not known",
         "name it with `--carry BASE`, or the repository that it came from with `--official URL|DIR`",
     );
+}
+
+/// Of an official repository elsewhere only the newest revisions are looked at.
+#[test]
+fn a_history_that_is_cut_is_told() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let official = lab.legacy("official");
+    let worker = lab.empty("worker");
+    copy(&example("legacy"), &worker.path);
+    worker.edit("src/engine.py", "import os\n", "import os  # ours\n");
+    worker.commit("feat: a copy without history");
+    let mut commits = format!("reset refs/heads/main\nfrom {}\n\n", official.head());
+    for _ in 0..60 {
+        commits += "commit refs/heads/main\ncommitter a <a@example.com> 0 +0000\ndata 1\na\n";
+    }
+    official.git_input(&["fast-import", "--quiet", "--force"], commits.as_bytes());
+    let address = format!("file://{}", official.path.display());
+    let auto = [
+        "--upstream",
+        "../upstream",
+        "--official",
+        &address,
+        "--carry",
+        "auto",
+    ];
+    let cut = "only its newest 50 revisions were looked at; name a clone on this machine";
+    let run = worker.migrate(&[&auto[..], &["--conflicts", "upstream", "--dry-run"]].concat());
+    run.says("this fork started from the official worker at")
+        .says(cut);
+    for path in worker.git(&["ls-files"]).lines() {
+        worker.append(path, "\n");
+    }
+    worker.commit("feat: nothing is as it was");
+    worker
+        .migrate(&auto)
+        .refused_like("what this fork started from is not known; only its newest 50 revisions");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use xtask_core::git::{Git, Repo};
+use xtask_core::tool_repo::same_folder;
 use xtask_core::tree::RepoPath;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,8 +24,7 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Source
     let Ok(repo) = Git::find().and_then(|git| Repo::open(&git, root)) else {
         return Ok(SourceRevision::default());
     };
-    let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if absolute(&repo.top) != absolute(root) {
+    if !same_folder(&repo.top, root) {
         // The commit of a repository around this folder says nothing about the worker.
         return Ok(SourceRevision::default());
     }

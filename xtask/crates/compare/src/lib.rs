@@ -66,11 +66,21 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         let old = old::find(&root, args.old.as_deref())?;
         return write_baseline(&root, args, &old);
     }
-    let report = compare(repo, &root, args)?;
+    let mut report = compare(repo, &root, args)?;
+    let is_data = args.format != ReportFormat::Text;
+    let is_asked_for = args.all || args.diff || args.upstream.is_some();
+    if is_data || is_asked_for || report.open().next().is_some() {
+        report.read_upstream(&root, args)?;
+    }
     drop(progress);
     if let Some(bound) = &report.bound {
-        // Where that can't be written, another run binds them.
-        let _ = records::write(&root, ACCEPTED, &bound.write());
+        let written = records::write(&root, ACCEPTED, &bound.write());
+        if let Err(error) = written {
+            let then = "the next run binds the reasons again";
+            output::tell(&format!(
+                "{ACCEPTED} is not written, and {then}: {error:#}\n"
+            ));
+        }
     }
     let text = match args.format {
         ReportFormat::Text => report.text(),
@@ -139,6 +149,17 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
 }
 
 impl Report {
+    /// Reads the upstream too, named or recorded, which is shown beside the others. No verdict
+    /// needs it.
+    fn read_upstream(&mut self, root: &Path, args: &Args) -> Result<()> {
+        let tree = match &args.upstream {
+            Some(name) => Some(trees::open(root, Some(name))?.0),
+            None => trees::locked(root, self.new.tree.as_ref())?,
+        };
+        self.upstream = tree.map(Worker::read).transpose()?;
+        Ok(())
+    }
+
     /// The files of both workers, side by side; the old ones of its commit where that is there.
     fn pairs(&self, root: &Path) -> Result<Vec<Pair>> {
         let commit = trees::revision(root, self.old.commit.as_deref())?;
@@ -162,33 +183,22 @@ impl Worker {
     }
 }
 
-/// Both workers, and the upstream that the new one came from.
 struct Workers {
     old: Old,
     new: Worker,
-    upstream: Option<Worker>,
 }
 
 impl Workers {
-    /// Reads them, the old one beside the others.
+    /// Reads them, one beside the other.
     fn read(root: &Path, args: &Args) -> Result<Self> {
-        let read_new = || {
-            let new = Worker::read(trees::open(root, args.new.as_deref())?.0)?;
-            let upstream = match &args.upstream {
-                // Reasons are given without a look at it.
-                _ if args.accept_upstream || !args.accept.is_empty() => None,
-                Some(name) => Some(trees::open(root, Some(name))?.0),
-                None => trees::locked(root, new.tree.as_ref())?,
-            };
-            anyhow::Ok((new, upstream.map(Worker::read).transpose()?))
-        };
+        let read_new = || Worker::read(trees::open(root, args.new.as_deref())?.0);
         std::thread::scope(|scope| {
             let new = scope.spawn(read_new);
             let old = old::find(root, args.old.as_deref());
             let new = new.join();
             let old = old?;
-            let (new, upstream) = new.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok(Self { old, new, upstream })
+            let new = new.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(Self { old, new })
         })
     }
 
@@ -230,7 +240,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     let mut items = workers.judge()?;
     let run = args.execute.then(|| workers.run(root, &mut items));
     let executed = run.transpose()?;
-    let Workers { old, new, upstream } = workers;
+    let Workers { old, new } = workers;
     let mut notes = old.notes.clone();
     notes.extend(old.own_removals(&new.facts));
     notes.extend(old.own_files(root, new.tree.as_ref())?);
@@ -283,7 +293,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
         commands,
         old,
         new,
-        upstream,
+        upstream: None,
     })
 }
 
@@ -302,7 +312,8 @@ pub fn summary(root: &Path) -> Result<(String, usize)> {
 /// Writes the page of a comparison of the work tree at `root` with its past.
 pub fn write_page(root: &Path, file: &Path) -> Result<()> {
     let _progress = Progress::begin("writing the page with both workers");
-    let report = with_past(root)?;
+    let mut report = with_past(root)?;
+    report.read_upstream(root, &Args::default())?;
     fs_err::write(file, report.html(&report.pairs(root)?))?;
     Ok(())
 }

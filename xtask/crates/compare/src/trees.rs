@@ -64,7 +64,7 @@ pub fn revision(root: &Path, commit: Option<&str>) -> Result<Option<Box<dyn Tree
     let Some(commit) = repo.commit(name)? else {
         return Ok(None);
     };
-    let name = commit.0[..commit.0.len().min(10)].to_owned();
+    let name = commit.short().to_owned();
     let entries = repo.entries(&commit)?;
     Ok(Some(Box::new(GitTree::new(repo.objects(), entries, name))))
 }

@@ -67,6 +67,16 @@ pub fn finish(cmd: Cmd<'_>, input: &[u8]) -> Result<Finished> {
     done.context("a program without a limit was killed")
 }
 
+/// A file without a name, in memory where the system can: no folder has to be writable for it.
+fn unnamed_file() -> Result<File> {
+    #[cfg(target_os = "linux")]
+    if let Ok(file) = rustix::fs::memfd_create("xtask", rustix::fs::MemfdFlags::CLOEXEC) {
+        return Ok(file.into());
+    }
+    let folder = std::env::temp_dir();
+    tempfile::tempfile().with_context(|| format!("making a temporary file in {}", folder.display()))
+}
+
 /// Runs a program with `input`; `None` if it was killed after `limit`. Uses files, since a pipe
 /// could fill up or be held open by a grandchild.
 pub fn within(
@@ -74,8 +84,7 @@ pub fn within(
     input: &[u8],
     limit: Option<Duration>,
 ) -> Result<Option<Finished>> {
-    let file = || tempfile::tempfile().context("making a temporary file");
-    let (mut stdin, stdout, stderr) = (file()?, file()?, file()?);
+    let (mut stdin, stdout, stderr) = (unnamed_file()?, unnamed_file()?, unnamed_file()?);
     stdin.write_all(input)?;
     stdin.rewind()?;
     let mut child = command

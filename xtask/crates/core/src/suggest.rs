@@ -1,7 +1,5 @@
 //! Suggests the known word that is nearest to an unknown one.
 
-use std::cell::Cell;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sure {
     /// The same letters, with another case or other separators.
@@ -23,15 +21,6 @@ const MOST_NAMES: usize = 2000;
 
 /// A word with more typing mistakes is another word.
 const MOST_MISTAKES: usize = 3;
-
-thread_local! {
-    static COMPARED: Cell<usize> = const { Cell::new(0) };
-}
-
-/// How many names this thread has compared. Tests of long lists check this instead of the time.
-pub fn compared() -> usize {
-    COMPARED.get()
-}
 
 /// A limited number of guesses for the names of a long list, so that the work does not grow with
 /// both lists.
@@ -63,7 +52,6 @@ pub fn nearest<'a>(
     let wanted = letters(text);
     let mut best: Option<(usize, &str)> = None;
     for name in names.into_iter().take(MOST_NAMES) {
-        COMPARED.set(COMPARED.get() + 1);
         if name.len().abs_diff(text.len()) > MOST_MISTAKES + name.len() / 2 {
             continue;
         }
@@ -131,6 +119,15 @@ mod tests {
             Some(("deepseek-v3", Sure::Same))
         );
         assert_eq!(nearest("volumeInGb", keys), None);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let mut list = vec!["other"; MOST_NAMES - 1];
+        list.push("wanted");
+        assert_eq!(nearest("wantd", list.clone()).unwrap().0, "wanted");
+        list.insert(0, "other");
+        assert_eq!(nearest("wantd", list), None);
     }
 
     #[test]

@@ -48,6 +48,13 @@ pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
     Ok(top)
 }
 
+pub fn same_folder(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
 /// The top of the work tree above a folder, where the folder is not the top itself.
 fn top(dir: &Path) -> Option<PathBuf> {
     let dir = dir.canonicalize().ok()?;

@@ -25,18 +25,7 @@ impl Planner<'_> {
         let official = || Official::open(self.git, args.official.as_deref(), at);
         match args.carry.as_deref() {
             None => official()?.local_base(at),
-            Some(AUTO) => {
-                let found = official()?.base(at, scratch)?;
-                if found.is_none() {
-                    bail!(UserError::new(
-                        "no official revision is an ancestor of HEAD or has the same files, so what \
-                     this fork started from is not known",
-                        "name it with `--carry BASE`, or the repository that it came from with \
-                     `--official URL|DIR`"
-                    ));
-                }
-                Ok(found)
-            }
+            Some(AUTO) => official()?.base(at, scratch).map(Some),
             Some(revision) => OfficialBase::named(at, revision).map(Some),
         }
     }

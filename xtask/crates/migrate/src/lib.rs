@@ -20,7 +20,7 @@ pub mod preflight;
 mod remote;
 mod report;
 mod trust;
-pub mod upstream;
+mod upstream;
 mod validate_upstream;
 
 use std::path::Path;

@@ -29,6 +29,8 @@ const MIN_SAME: usize = 2;
 pub struct Official {
     git: Git,
     revisions: Vec<Revision>,
+    /// What to say where these are not all.
+    cut: Option<String>,
     /// Where its files come from, if that is open; by default it is not asked before they are
     /// needed.
     opened: Option<(String, Remote)>,
@@ -48,6 +50,8 @@ pub struct OfficialBase {
     pub files: Entries,
     /// The content of these files.
     pub tree: GitTree,
+    /// Why an older one may have more files in common.
+    pub cut: Option<String>,
 }
 
 impl Revision {
@@ -63,6 +67,7 @@ impl Official {
             return Ok(Self {
                 git: git.clone(),
                 revisions: parse_revisions(include_str!("../../../data/official.json"))?,
+                cut: None,
                 opened: None,
             });
         };
@@ -75,7 +80,8 @@ impl Official {
             ));
         };
         let mut revisions = Vec::new();
-        for commit in remote.history(&head)?.0 {
+        let (history, cut) = remote.history(&head)?;
+        for commit in history {
             let commit = Oid(commit);
             let mut files = remote.tree(&commit, &address)?.entries().clone();
             files.retain(|path, _| is_workers(path));
@@ -84,19 +90,30 @@ impl Official {
         Ok(Self {
             git: git.clone(),
             revisions,
+            cut,
             opened: Some((address, remote)),
         })
     }
 
     /// The newest official revision of the legacy layout that HEAD descends from, or else the one
     /// that most files are the same as.
-    pub fn base(&self, at: &Preflight, scratch: &Scratch) -> Result<Option<OfficialBase>> {
+    pub fn base(&self, at: &Preflight, scratch: &Scratch) -> Result<OfficialBase> {
         if let Some(base) = self.local_base(at)? {
-            return Ok(Some(base));
+            return Ok(base);
         }
-        let alike = self.most_similar(at.ours.entries(), Layout::Legacy);
-        let fetched = alike.map(|(revision, _)| self.fetched(at, scratch, revision));
-        fetched.transpose()
+        if let Some((alike, _)) = self.most_similar(at.ours.entries(), Layout::Legacy) {
+            return self.fetched(at, scratch, alike);
+        }
+        let cut = self.cut.as_ref();
+        let cut = cut.map_or(String::new(), |cut| format!("; {cut}"));
+        bail!(UserError::new(
+            format!(
+                "no official revision is an ancestor of HEAD or has the same files, so what this \
+                 fork started from is not known{cut}"
+            ),
+            "name it with `--carry BASE`, or the repository that it came from with `--official \
+             URL|DIR`"
+        ))
     }
 
     /// The base, if nothing has to be fetched for it.
@@ -158,6 +175,7 @@ impl Official {
             commit: revision.commit.clone(),
             files: revision.files.clone(),
             tree: at.tree(&revision.files, revision.commit.short()),
+            cut: self.cut.clone(),
         })
     }
 }
@@ -188,6 +206,7 @@ impl OfficialBase {
             commit: commit.clone(),
             tree: at.tree(&files, commit.short()),
             files,
+            cut: None,
         })
     }
 
@@ -229,6 +248,7 @@ impl OfficialBase {
             commit: Oid(commit),
             tree: at.tree(&files, "upstream"),
             files,
+            cut: None,
         }))
     }
 

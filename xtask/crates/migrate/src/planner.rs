@@ -46,10 +46,11 @@ impl Planner<'_> {
         if let (Some(base), Some(how)) = (&fork_base, &args.carry) {
             fork::carry(at, scratch, base, &mut sides)?;
             if how == AUTO {
-                let base = base.commit.short();
+                let commit = base.commit.short();
                 notes.push(format!(
-                    "this fork started from the official worker at {base}"
+                    "this fork started from the official worker at {commit}"
                 ));
+                notes.extend(base.cut.clone());
             }
         }
         let is_recorded = first || previous.is_some();

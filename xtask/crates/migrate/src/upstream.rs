@@ -16,7 +16,7 @@ use xtask_core::git::{Git, GitTree, refuse_option};
 use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
 use xtask_core::outcome::{UsageError, UserError};
-use xtask_core::tool_repo;
+use xtask_core::tool_repo::{self, same_folder};
 use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
 
 pub struct Upstream {
@@ -217,13 +217,6 @@ fn directory(path: &Path) -> Result<Directory> {
         return Ok(open(&incoming::copied_folders(&dockerfile)?)?);
     }
     Ok(tree)
-}
-
-pub fn same_folder(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
 }
 
 /// A path relative to the repository, so that the lock does not describe the machine.

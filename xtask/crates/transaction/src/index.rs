@@ -1,6 +1,5 @@
 //! The index: changed in a copy, which is put in place as git does it, and taken back.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -11,7 +10,7 @@ use super::journal::JournalRecord;
 use super::steps::{ConflictStage, edit_between};
 use xtask_core::git::IndexEdit;
 use xtask_core::output::quoted_path;
-use xtask_core::tree::{Entries, RepoPath, TreeEntry, differences};
+use xtask_core::tree::{Entries, differences, equal};
 use xtask_core::{fault, if_there};
 
 const NEW: &str = "index.new";
@@ -60,23 +59,11 @@ impl Transaction<'_> {
         before: &Entries,
         after: &Entries,
     ) -> Result<()> {
-        let listed = self.list(&self.repo.index_file)?;
-        let lines = listed.split(|byte| *byte == 0);
-        let parts = lines.map(|line| {
-            let tab = line.iter().position(|byte| *byte == b'\t');
-            line.split_at(tab.unwrap_or(line.len()))
-        });
-        let staged: HashMap<&[u8], &[u8]> = parts
-            .filter_map(|(state, path)| Some((path.strip_prefix(b"\t")?, state)))
-            .collect();
-        let in_conflict = |path: &RepoPath| record.stages.iter().any(|stage| stage.path == *path);
+        let staged = self.repo.index()?;
         for (path, old, new) in differences(before, after) {
-            let is = |entry: Option<&TreeEntry>| {
-                let side = entry.and_then(TreeEntry::side);
-                let line = side.map(|side| format!("{} {} 0", side.mode.octal(), side.oid.0));
-                staged.get(path.as_bytes()).copied() == line.as_deref().map(str::as_bytes)
-            };
-            if !is(old) && !is(new) && !in_conflict(path) {
+            let is = |entry| equal(staged.entries.get(path), entry);
+            let is_known = !staged.unmerged.contains(path) && (is(old) || is(new));
+            if !is_known && !record.stages.iter().any(|stage| stage.path == *path) {
                 bail!(self.journal.task.resume_or_abort(
                     format!("{path} has been staged since the plan was made"),
                     &format!(

@@ -226,7 +226,13 @@ impl WorkerInterface {
 }
 
 pub fn is_one_of(words: &str, word: &str) -> bool {
-    words.split(' ').any(|one| one == word)
+    let (words, word) = (words.as_bytes(), word.as_bytes());
+    let is_end = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
+    let mut found = memchr::memmem::find_iter(words, word);
+    found.any(|at| {
+        let before = words[..at].last();
+        is_end(before) && is_end(words.get(at + word.len())) && !word.contains(&b' ')
+    })
 }
 
 /// Whether brackets nest too deeply for parsers that recurse. No person writes such a file.

@@ -112,7 +112,7 @@ impl<Facts> Reading<Facts> {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     pub path: RepoPath,
     pub text: String,

@@ -12,6 +12,7 @@ use super::super::judge::{Item, Verdict, few};
 use super::super::own_changes::{FORK, UPSTREAM};
 use super::{Report, places};
 use xtask_core::output::cut;
+use xtask_core::tree::short;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -169,10 +170,7 @@ impl Report {
             return "Upstream's decisions".to_owned();
         }
         let base = self.old.base.as_ref().map_or("", |base| &base.commit);
-        format!(
-            "This fork's own changes since {}",
-            base.get(..10).unwrap_or(base)
-        )
+        format!("This fork's own changes since {}", short(base))
     }
 
     /// Whether upstream has a reason for all that is open in an entry.

@@ -48,8 +48,9 @@ pub struct Status {
 
 #[derive(Debug, Default)]
 pub struct Index {
-    /// All tracked files, without unmerged entries: callers have checked for a clean status.
+    /// All tracked files but those that are unmerged.
     pub entries: Entries,
+    pub unmerged: BTreeSet<RepoPath>,
     /// The files that git ignores in the work tree, with the mark that tells it to.
     pub unseen: BTreeMap<RepoPath, &'static str>,
 }
@@ -164,6 +165,7 @@ impl Repo {
         for record in records(&output) {
             let ([tag, mode, oid, stage], path) = fields_and_path(record, "ls-files")?;
             if stage != "0" {
+                index.unmerged.insert(path);
                 continue;
             }
             if tag.eq_ignore_ascii_case("s") {

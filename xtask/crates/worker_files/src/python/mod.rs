@@ -62,7 +62,8 @@ mod value;
 mod walk;
 mod whole_environment;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
 
 use self::eval::Reader;
 use self::scope::{File, Program};
@@ -91,7 +92,7 @@ type Set<K> = indexmap::IndexSet<K, FxBuildHasher>;
 pub const COMPUTED_NAME: &str = "the name of this environment variable is computed";
 
 /// Which of the files run. `None` says that every file counts.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Reach {
     /// The files that the image starts; what they import is reached too.
     pub roots: Option<BTreeSet<RepoPath>>,
@@ -110,13 +111,49 @@ fn steps_for(bytes: usize) -> usize {
     100_000 + bytes * 20
 }
 
+/// A program, and what was read of it.
+struct ReadProgram {
+    sources: Vec<Source>,
+    data: BTreeMap<String, Source>,
+    reach: Reach,
+    read: Reading<PythonFacts>,
+}
+
 /// Reads Python files as one program. `data` are files beside it, by path, that it may load.
+///
+/// The last programs are kept: a worker and its upstream often have the same one, several rules and
+/// tasks ask for one, and reading takes seconds.
 pub fn read(
     sources: &[&Source],
     data: &BTreeMap<String, &Source>,
     reach: &Reach,
 ) -> Reading<PythonFacts> {
-    read_counted(sources, data, reach).0
+    const KEPT: usize = 4;
+    static LAST: Mutex<VecDeque<ReadProgram>> = Mutex::new(VecDeque::new());
+    let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_same = |known: &&ReadProgram| {
+        let data = data.iter().map(|(name, source)| (name, *source));
+        known.reach == *reach
+            && known.sources.iter().eq(sources.iter().copied())
+            && known.data.iter().eq(data)
+    };
+    if let Some(known) = last().iter().find(is_same) {
+        return known.read.clone();
+    }
+    let read = read_counted(sources, data, reach).0;
+    let data = data.iter();
+    let program = ReadProgram {
+        sources: sources.iter().copied().cloned().collect(),
+        data: data
+            .map(|(name, source)| (name.clone(), (*source).clone()))
+            .collect(),
+        reach: reach.clone(),
+        read: read.clone(),
+    };
+    let mut last = last();
+    last.push_front(program);
+    last.truncate(KEPT);
+    read
 }
 
 /// The same, with how many steps it took.

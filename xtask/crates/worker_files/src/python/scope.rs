@@ -553,11 +553,9 @@ impl<'t> Program<'t> {
         if all.len() < 2 || inner_scope != scope && !inner_scope.is_comprehension() {
             return all.to_vec();
         }
-        let around: Set<Node<'t>> = at.ancestors().collect();
         let start = at.range().start;
         let replaces = |binding: &Binding<'t>| {
-            let mut block = binding.block().into_iter();
-            binding.is_before(start) && block.any(|block| around.contains(&block))
+            binding.is_before(start) && binding.block().is_some_and(|block| block.contains(at))
         };
         let Some(last) = all.iter().rposition(replaces) else {
             return all.to_vec();

@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 
 use tree_sitter::{Language, ParseOptions, Parser, TreeCursor};
 
+pub use crate::is_one_of as is_among;
+
 /// The grammar; what its kinds and parts are called lives as long as it does.
 static PYTHON: LazyLock<Language> = LazyLock::new(|| tree_sitter_python::LANGUAGE.into());
 
@@ -540,11 +542,6 @@ impl std::fmt::Debug for Node<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.kind(), self.text())
     }
-}
-
-/// Whether a word is one of a list of words.
-pub fn is_among(words: &str, word: &str) -> bool {
-    words.split(' ').any(|own| own == word)
 }
 
 /// The last part of a dotted name: `c` of `a.b.c`.

@@ -461,3 +461,25 @@ fn a_word_that_is_searched_in_the_text_of_an_input_is_no_key() {
     let keys: Vec<&str> = read.facts.inputs.iter().map(|one| &*one.path).collect();
     assert_eq!(keys, ["c"]);
 }
+
+/// The last programs are kept: each gives what it gave, and one that differs in anything its own.
+#[test]
+fn a_program_that_is_read_again_gives_the_same_and_another_its_own() {
+    let read = |name: &str, held: bool| {
+        let text = format!("import os\nos.getenv('{name}')\n");
+        let path: RepoPath = "engine.py".into();
+        let reach = Reach {
+            held: (!held).then(BTreeSet::new),
+            ..Reach::default()
+        };
+        let source = Source::new(path, text.as_bytes());
+        let facts = super::read(&[&source], &BTreeMap::new(), &reach).split().0;
+        let reached = facts.env.iter().filter(|read| read.reached);
+        reached.map(|read| read.name.clone()).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        assert_eq!(read("A", true), ["A"]);
+        assert_eq!(read("B", true), ["B"]);
+        assert_eq!(read("A", false), [""; 0]);
+    }
+}
