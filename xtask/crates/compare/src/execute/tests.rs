@@ -263,6 +263,18 @@ fn what_stand_ins_say_is_in_no_message() {
         let wrong: Vec<&Item> = of_run.filter(|item| item.open).collect();
         assert!(wrong.is_empty(), "{old}: {wrong:?}");
     }
+    let yields = |piece: &str| {
+        let post = "response = requests.post('http://127.0.0.1:1/generate', json={})";
+        let lines = "for line in response.iter_lines():";
+        handler(
+            "pass",
+            &format!("{post}\n    {lines}\n        if {piece}:\n            yield line.decode()"),
+        )
+    };
+    let items = verified(&yields("line"), &yields("not line"));
+    let job = items.iter().find(|item| item.id == "run:job.generate");
+    let why = &job.unwrap().why;
+    assert!(why.ends_with(", and gives nothing."), "{why}");
     let items = verified(&asks("['a', 'b']"), &asks("{'b': 1}"));
     let job = items.iter().find(|item| item.id == "run:job.generate");
     let why = &job.unwrap().why;

@@ -386,7 +386,9 @@ fn same_results(was: &PlayedJob, is: &PlayedJob) -> bool {
         let mut results = job.results.iter().map(Value::to_string);
         results.any(|result| result.contains('…') || result.contains(STAND_IN))
     };
-    made(was) || made(is) || was.results == is.results
+    let gives = |job: &PlayedJob| job.results.iter().any(|result| !result.is_null());
+    let same_count = was.error.is_some() || gives(was) == gives(is);
+    same_count && (made(was) || made(is) || was.results == is.results)
 }
 
 /// Settings of `runpod.serverless.start`, and how many jobs are taken at once.
