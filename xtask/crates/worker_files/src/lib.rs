@@ -184,8 +184,9 @@ pub struct WorkerInterface {
     pub held: Option<BTreeSet<RepoPath>>,
     /// Where the image holds them, by their path in it, without the first slash.
     pub landed: BTreeMap<String, RepoPath>,
-    /// Paths of files that the start names, and that the image holds elsewhere.
-    pub misplaced: BTreeSet<String>,
+    /// Paths of files that the start names, itself or in a script, and that the image holds
+    /// elsewhere: with where they are named.
+    pub misplaced: BTreeMap<String, Place>,
     /// Variables that a script which starts the worker exports, with their values.
     pub exports: Vec<(String, String, Place)>,
     /// Variables that such a script sets whatever the endpoint says: to what, and where.
