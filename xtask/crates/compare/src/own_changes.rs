@@ -347,28 +347,39 @@ impl OwnCode {
         let fact = Fact::single("statements", all.join("\n"), vec![place]);
         let functions = there.functions(function, &statements);
         let lost = statements.iter().filter(|one| !there.has(one, &functions));
-        let lost: Vec<String> = lost.map(|one| format!("`{}`", cut(one, 60))).collect();
+        let lost: Vec<&str> = lost.copied().collect();
         if lost.is_empty() {
             return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
+        let similar = lost.iter().find_map(|one| there.similar(one));
+        let lost: Vec<String> = lost
+            .iter()
+            .map(|one| format!("`{}`", cut(one, 60)))
+            .collect();
         let why = format!(
             "The new worker lacks what this fork added here: {}.",
             few(&lost, 3)
         );
-        let help =
-            "Write them where the new worker does this now, or record why it does not need them.";
+        let help = similar.map_or_else(String::new, |(call, at)| {
+            format!(
+                "{at} has `{}` too: see whether that does it. ",
+                cut(call, 60)
+            )
+        });
+        let help = help
+            + "Write them where the new worker does this now, or record why it does not need them.";
         Some(Item::missing(id, &fact).why(why).help(help))
     }
 }
 
 /// The statements of the new worker, each with the name of its function.
-struct NewCode<'a>(BTreeSet<(&'a str, &'a str)>);
+struct NewCode<'a>(BTreeMap<(&'a str, &'a str), &'a Place>);
 
 impl<'a> NewCode<'a> {
     fn of(code: &'a Code) -> Self {
         let all = code.values().flatten();
         Self(
-            all.map(|one| (last_name(&one.function), &*one.text))
+            all.map(|one| ((last_name(&one.function), &*one.text), &one.place))
                 .collect(),
         )
     }
@@ -376,37 +387,49 @@ impl<'a> NewCode<'a> {
     /// Where the code of a function may be now: in that of the same name, and in those that have a
     /// statement of it that no other code would have.
     fn functions(&self, function: &'a str, statements: &[&str]) -> BTreeSet<&'a str> {
-        let all = self.0.iter();
+        let all = self.0.keys();
         let have = all.filter(|(_, text)| !is_common(text) && statements.contains(text));
         have.map(|(name, _)| *name).chain([function]).collect()
     }
 
-    /// Whether the new worker has a statement. A call counts wherever its value goes; anything else
-    /// is too short to be told from other code by a part of it, and what stands in any code counts
-    /// only in one of these functions.
+    /// Whether the new worker has a statement. What any code may say counts only in one of these
+    /// functions; there, a call counts wherever its value goes.
     fn has(&self, statement: &str, functions: &BTreeSet<&str>) -> bool {
+        let mut all = self.0.keys();
+        all.any(|(name, text)| {
+            let is_here = functions.contains(name);
+            *text == statement && (is_here || !is_common(statement))
+                || is_here && has_call(text, computation(statement))
+        })
+    }
+
+    /// The call of a statement, and where code of another purpose makes it.
+    fn similar<'s>(&self, statement: &'s str) -> Option<(&'s str, &'a Place)> {
         let work = computation(statement);
-        if is_common(statement) {
-            let mut functions = functions.iter();
-            return functions.any(|name| self.0.contains(&(*name, statement)));
-        }
-        let is_whole = |text: &str, at: usize| {
-            let before = text[..at].chars().next_back();
-            let after = text[at + work.len()..].chars().next();
-            ![before, after].into_iter().flatten().any(is_of_a_name)
-        };
-        let holds = |text: &str| text.match_indices(work).any(|(at, _)| is_whole(text, at));
-        let is_call = work.contains('(');
-        self.0
-            .iter()
-            .any(|(_, text)| *text == statement || is_call && holds(text))
+        let mut all = self.0.iter();
+        let (_, place) = all.find(|((_, text), _)| has_call(text, work))?;
+        Some((work, place))
     }
 }
 
-/// Whether a statement may stand in any code, as `return ""` does.
+/// Whether a statement makes this call, as a whole or as a part. Anything else is too short to be
+/// told from other code by a part of it.
+fn has_call(text: &str, work: &str) -> bool {
+    let is_whole = |at: usize| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + work.len()..].chars().next();
+        ![before, after].into_iter().flatten().any(is_of_a_name)
+    };
+    work.contains('(') && text.match_indices(work).any(|(at, _)| is_whole(at))
+}
+
+/// Whether a statement may stand in any code, as `return ""` does. What a function returns is a
+/// matter of that function, whatever it calls.
 fn is_common(statement: &str) -> bool {
     const COMMON: usize = 24;
-    !computation(statement).contains('(') && statement.len() < COMMON
+    let returns = ["return ", "yield "];
+    returns.iter().any(|word| statement.starts_with(word))
+        || !computation(statement).contains('(') && statement.len() < COMMON
 }
 
 /// The name of a function without those around it.
@@ -451,8 +474,16 @@ mod tests {
         let none = Facts::default();
         let items = judge_all(&none, Some(&own), &none, &new).unwrap();
         let open = items.iter().filter(|item| item.open);
-        open.map(|item| format!("{} {}", item.id, item.why))
+        open.map(|item| format!("{} {}{}", item.id, item.why, about(&item.help)))
             .collect()
+    }
+
+    /// What the help says of similar code.
+    fn about(help: &str) -> String {
+        let about = help
+            .split_once("Write them")
+            .map_or(help, |(about, _)| about);
+        format!(" {about}").trim_end().to_owned()
     }
 
     #[test]
@@ -542,6 +573,23 @@ mod tests {
         // It may go by another name with the code around it.
         let denied = "    if not allowed(job):\n        return ''\n";
         assert_eq!(lost(denied, &format!("def other(job):\n{denied}")), [""; 0]);
+    }
+
+    #[test]
+    fn a_call_that_code_of_another_purpose_makes_is_no_proof() {
+        for own in [
+            "    yield json.dumps(job, ensure_ascii=False)\n",
+            "    text = json.dumps(job, ensure_ascii=False)\n",
+        ] {
+            let call = own.trim_start().replace("text =", "body =");
+            let new = format!("def ask(job):\n    log(1)\n    {call}");
+            let told = lost(own, &new);
+            assert_eq!(told.len(), 1, "{own}");
+            let place = "src/handler.py:3:5 has `json.dumps(job, ensure_ascii=False)` too: see";
+            assert!(told[0].contains(place), "{told:?}");
+            let here = new.replace("ask", "handler");
+            assert_eq!(lost(own, &here), [""; 0], "{own}");
+        }
     }
 
     #[test]

@@ -50,12 +50,19 @@ impl Facts {
         ];
         for (name, text) in single {
             if let Some(text) = text {
-                self.add_text(format!("image:{name}"), &text.place, "value", started(&text.text));
+                self.add_text(
+                    format!("image:{name}"),
+                    &text.place,
+                    "value",
+                    started(&text.text),
+                );
             }
         }
         // A script that the start runs is part of it.
         let starts = [("CMD", &image.cmd), ("ENTRYPOINT", &image.entrypoint)];
-        let starts = starts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        let starts = starts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text.as_ref()?)));
         for (path, place) in &interface.misplaced {
             let names = |(_, text): &(&str, &Text)| text.text.contains(path);
             let start = starts.clone().find(names).or(starts.clone().last());

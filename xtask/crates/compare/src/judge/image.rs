@@ -46,7 +46,10 @@ impl Judge<'_> {
     /// What the new start names and the new image does not hold, whichever instruction starts it.
     fn started(&mut self) {
         let starts = ["image:CMD", "image:ENTRYPOINT"];
-        if starts.iter().any(|id| self.old.attribute(id, ABSENT).is_some()) {
+        if starts
+            .iter()
+            .any(|id| self.old.attribute(id, ABSENT).is_some())
+        {
             return;
         }
         for id in starts {
@@ -54,7 +57,9 @@ impl Judge<'_> {
                 && let Some(item) = self.items.get_mut(id)
             {
                 let paths = path.replace(ALSO, " and ");
-                item.change(format!("It starts {paths}, where the new image holds no file."));
+                item.change(format!(
+                    "It starts {paths}, where the new image holds no file."
+                ));
             }
         }
     }

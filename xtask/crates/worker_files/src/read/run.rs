@@ -348,8 +348,8 @@ impl Reader<'_> {
         };
         let is_misplaced = |word: &&Word| {
             let names = |one: &Started| last_part(&word.text).as_bytes() == one.path.name();
-            let is_path = word.text.starts_with('/')
-                || word.text.contains('/') && workdir.is_some() && stays;
+            let is_path =
+                word.text.starts_with('/') || word.text.contains('/') && workdir.is_some() && stays;
             is_path
                 && started.iter().any(names)
                 && self.in_image(&word.text, workdir).is_none()
