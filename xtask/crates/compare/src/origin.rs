@@ -8,7 +8,7 @@ use super::accepted::{self, Accepted, Reason};
 use super::baseline;
 use super::facts::{ALONE, Fact, Facts, PASSED, value};
 use super::judge::{Item, Verdict, env_line, judge};
-use super::own_changes::{Code, OwnChanges, code_of, list_judged, on_list};
+use super::own_changes::{Code, OwnChanges, code_id, code_of, is_in, judge_with, on_list};
 use worker_files::Place;
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::records;
@@ -70,9 +70,9 @@ impl Exposed {
 
     /// What this fork changed since `base`, and what `new` has for each.
     pub fn changes(&self, base: &Self, new: &Self) -> Vec<ForkChange> {
-        let own = OwnChanges::of(&base.0, &self.0, "").own;
-        let mut items = judge(&self.0, &new.0);
-        items.extend(own.iter().filter_map(|id| list_judged(id, &new.0)));
+        let own =
+            OwnChanges::of(&base.0, &self.0, "").with_code((&base.0, &base.1), (&self.0, &self.1));
+        let items = judge_with(&self.0, Some(&own), &new.0, &new.1);
         let change = |id: &String| {
             let after = self.0.get(id).or_else(|| on_list(id, &self.0));
             let before = base.0.get(id);
@@ -83,13 +83,40 @@ impl Exposed {
                 id: id.clone(),
                 path: place.file.clone(),
                 line: place.line,
-                places: places.map(|at| (at.file.clone(), at.line)).collect(),
+                places: places
+                    .clone()
+                    .map(|at| (at.file.clone(), at.line))
+                    .collect(),
                 what: what(before, after),
-                now: now(id, before, after, item, &new.0),
+                now: self.with_code_around(now(id, before, after, item, &new.0), places, &items),
                 text: None,
             })
         };
-        own.iter().filter_map(change).collect()
+        own.own.iter().filter_map(change).collect()
+    }
+
+    /// What became of a change, with what is open of the code around it: that is to be carried, even
+    /// where the change itself is not.
+    fn with_code_around<'p>(
+        &self,
+        now: String,
+        mut places: impl Iterator<Item = &'p Place>,
+        items: &[Item],
+    ) -> String {
+        let kept = now.strip_prefix(NOTHING);
+        let Some(kept) = kept.or((now == THERE).then_some(THERE)) else {
+            return now;
+        };
+        let open = |at: &Place| {
+            let (path, file) = self.1.get_key_value(&at.file)?;
+            let around = file.iter().filter(|one| is_in(at, one));
+            let mut ids = around.map(|one| code_id(path, one));
+            ids.find(|id| items.iter().any(|item| item.open && item.id == *id))
+        };
+        match places.find_map(open) {
+            Some(id) => format!("{kept}; other lines here are open in `compare`: {id}"),
+            None => now,
+        }
     }
 
     /// The text of this worker's accepted reasons with those that its upstream has for the same
@@ -140,6 +167,8 @@ impl Exposed {
 pub const OFFERED_IN: &str = ACCEPTED;
 
 const REMOVED: &str = "removed";
+const NOTHING: &str = "nothing to carry: ";
+const THERE: &str = "the new worker has it too";
 
 fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
     let (Some(before), Some(after)) = (before, after) else {
@@ -201,8 +230,8 @@ fn now(
         if is_kept {
             // A switch that is off by default, or what SGLang does by itself.
             return match flag {
-                Some(flag) => format!("nothing to carry: the new worker's {name} sets {flag}"),
-                None => format!("nothing to carry: the new worker reads {name} too"),
+                Some(flag) => format!("{NOTHING}the new worker's {name} sets {flag}"),
+                None => format!("{NOTHING}the new worker reads {name} too"),
             };
         }
         let others = [Some(there), before].map(|fact| fact.and_then(|fact| fact.get("default")));
@@ -239,10 +268,10 @@ fn now(
                 .get(id)
                 .is_some_and(|new| after.differing(new).next().is_none()) =>
         {
-            "the new worker has it too".to_owned()
+            THERE.to_owned()
         }
         // What is SGLang's own default, or is done in another way.
-        _ if is_kept => "nothing to carry: `compare` finds no loss".to_owned(),
+        _ if is_kept => format!("{NOTHING}`compare` finds no loss of it"),
         Some(item) if !item.help.is_empty() => format!("{} {}", item.why, item.help),
         Some(item) if !item.why.is_empty() => item.why.clone(),
         _ => "bring it to the new files by hand".to_owned(),
@@ -355,6 +384,27 @@ mod tests {
             "flag:--tool-call-parser",
         );
         assert!(told.starts_with("`qwen25` was passed where "), "{told}");
+    }
+
+    #[test]
+    fn nothing_is_to_carry_only_where_the_code_around_it_is_there_too() {
+        let told = |own: &str, new: &str| -> String {
+            let start = "runpod.serverless.start({'handler': lambda job: handler(job)})";
+            let handler = format!("import os, runpod\n{start}\n\ndef handler(job):\n");
+            let [base, fork, new] = ["    go(job)\n", own, new].map(|body| {
+                read(&Memory::new().with("src/handler.py", format!("{handler}{body}")))
+            });
+            let changes = fork.changes(&base, &new).into_iter();
+            let mut found = changes.filter(|change| change.id == "env:LIMIT");
+            found.next().unwrap().now
+        };
+        let reads = "    limit = os.getenv('LIMIT')\n    go(job)\n";
+        let refuses = format!("{reads}    refuse(job, limit, status=429)\n");
+        let kept = "the new worker reads LIMIT too";
+        assert_eq!(told(reads, reads), format!("{NOTHING}{kept}"));
+        assert_eq!(told(&refuses, &refuses), format!("{NOTHING}{kept}"));
+        let open = "other lines here are open in `compare`: code:src/handler.py:handler";
+        assert_eq!(told(&refuses, reads), format!("{kept}; {open}"));
     }
 
     #[test]

@@ -116,12 +116,13 @@ impl OwnChanges {
                         continue;
                     }
                 }
-                let id = format!("code:{path}:{}", one.function);
-                let id = id.trim_end_matches(':').to_owned();
-                let own = self.code.entry(id).or_insert_with(|| OwnCode {
-                    line: one.place.line,
-                    ..OwnCode::default()
-                });
+                let own = self
+                    .code
+                    .entry(code_id(path, one))
+                    .or_insert_with(|| OwnCode {
+                        line: one.place.line,
+                        ..OwnCode::default()
+                    });
                 if held.is_empty() {
                     own.statements.push(one.text.clone());
                 } else {
@@ -152,7 +153,13 @@ fn texts(file: &[Statement]) -> impl Iterator<Item = &str> {
     file.iter().map(|one| one.text.as_str())
 }
 
-fn is_in(at: &Place, one: &Statement) -> bool {
+/// The fact of what a fork added to the function of a statement.
+pub fn code_id(path: &RepoPath, one: &Statement) -> String {
+    let id = format!("code:{path}:{}", one.function);
+    id.trim_end_matches(':').to_owned()
+}
+
+pub fn is_in(at: &Place, one: &Statement) -> bool {
     at.file == one.place.file && (one.place.line..=one.last_line).contains(&at.line)
 }
 
@@ -264,20 +271,29 @@ pub fn judge_all(
     new: &Facts,
     tree: &dyn Tree,
 ) -> Result<Vec<Item>> {
+    let has_code = base.is_some_and(|base| !base.code.is_empty());
+    let code = if has_code {
+        code_of(tree)?
+    } else {
+        Code::new()
+    };
+    Ok(judge_with(old, base, new, &code))
+}
+
+/// The same, where the new worker's statements are known.
+pub fn judge_with(old: &Facts, base: Option<&OwnChanges>, new: &Facts, code: &Code) -> Vec<Item> {
     let mut items = judge(old, new);
-    let own = base.into_iter().flat_map(|base| &base.own);
-    items.extend(own.filter_map(|id| list_judged(id, new)));
-    if let Some(base) = base.filter(|base| !base.code.is_empty()) {
+    if let Some(base) = base {
+        items.extend(base.own.iter().filter_map(|id| list_judged(id, new)));
         // What the build does not see does nothing there.
-        let mut code = code_of(tree)?;
-        code.retain(|path, _| !new.ignored.contains(&in_layout(&path.to_string())));
-        let there = NewCode::of(&code);
+        let is_seen = |path: &RepoPath| !new.ignored.contains(&in_layout(&path.to_string()));
+        let there = NewCode::of(code.iter().filter(|(path, _)| is_seen(path)));
         let kept = items.iter().filter(|item| item.verdict == Verdict::Kept);
         let kept: BTreeSet<String> = kept.map(|item| item.id.clone()).collect();
         let own = base.code.iter();
         items.extend(own.filter_map(|(id, code)| code.judged(id, &there, &kept)));
     }
-    Ok(items)
+    items
 }
 
 /// What says where several packages come from and how they are built, and is all that a fork
@@ -376,8 +392,8 @@ impl OwnCode {
 struct NewCode<'a>(BTreeMap<(&'a str, &'a str), &'a Place>);
 
 impl<'a> NewCode<'a> {
-    fn of(code: &'a Code) -> Self {
-        let all = code.values().flatten();
+    fn of(code: impl Iterator<Item = (&'a RepoPath, &'a Vec<Statement>)>) -> Self {
+        let all = code.flat_map(|(_, file)| file);
         Self(
             all.map(|one| ((last_name(&one.function), &*one.text), &one.place))
                 .collect(),
