@@ -398,8 +398,8 @@ mod tests {
             let mut found = changes.filter(|change| change.id == "env:LIMIT");
             found.next().unwrap().now
         };
-        let reads = "    limit = os.getenv('LIMIT')\n    go(job)\n";
-        let refuses = format!("{reads}    refuse(job, limit, status=429)\n");
+        let reads = "    if os.getenv('LIMIT'):\n        return go(job)\n";
+        let refuses = format!("{reads}    refuse(status=429)\n");
         let kept = "the new worker reads LIMIT too";
         assert_eq!(told(reads, reads), format!("{NOTHING}{kept}"));
         assert_eq!(told(&refuses, &refuses), format!("{NOTHING}{kept}"));
