@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::accepted::{self, Accepted, Reason};
 use super::baseline;
-use super::facts::{ALONE, Fact, Facts, PASSED, value};
-use super::judge::{Item, Verdict, env_line, judge};
+use super::facts::{ALONE, Fact, Facts, PASSED, WHEN, value};
+use super::judge::{Item, Verdict, env_line};
 use super::own_changes::{Code, OwnChanges, code_id, code_of, is_in, judge_with, on_list};
 use worker_files::Place;
 use xtask_core::layout::{ACCEPTED, BASELINE};
@@ -249,6 +249,7 @@ fn now(
     if let Some(flag) = id.strip_prefix("flag:")
         && let Some(value) = after.get("value")
         && !after.has("through")
+        && !after.has(WHEN)
     {
         let said = after.get("from").and_then(|from| from.split(' ').next());
         let variables = new
@@ -281,6 +282,7 @@ fn now(
 #[cfg(test)]
 mod tests {
     use super::super::entries;
+    use super::super::judge::judge;
     use super::super::tests::{legacy, modern};
     use super::*;
     use xtask_core::tree::Memory;
