@@ -258,10 +258,14 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
         stale.retain(|entry| !entry.waits_for_cleanup(outdated.as_ref(), new.tree.as_ref()));
     }
     let commands = Commands::new(repo);
+    let mut entries = entries::of(&items, old.base.as_ref());
+    if let Some(upstream) = &upstream {
+        entries::own_since(&mut entries, &items, &upstream.facts);
+    }
     let has_outdated = args.old.is_none() && old.tree.is_some();
     Ok(Report {
         offered: accepted.offered_for(&items),
-        entries: entries::of(&items, old.base.as_ref()),
+        entries,
         items,
         stale,
         bound,
