@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::accepted::{self, Accepted, Reason};
 use super::baseline;
 use super::facts::{ALONE, Fact, Facts, PASSED, WHEN, value};
-use super::judge::{Item, Verdict, env_line};
+use super::judge::{Item, Verdict, env_line, is_runpods};
 use super::own_changes::{Code, OwnChanges, code_id, code_of, is_in, judge_with, on_list};
 use worker_files::Place;
 use xtask_core::layout::{ACCEPTED, BASELINE};
@@ -220,7 +220,8 @@ fn now(
     };
     let is_kept = item.is_some_and(|item| item.verdict == Verdict::Kept);
     let set = |name: &str, value: &str| {
-        env_line(name, value).map(|line| format!("set {name}={value} in the new worker: {line}"))
+        let line = env_line(name, value).filter(|_| !is_runpods(name))?;
+        Some(format!("set {name}={value} in the new worker: {line}"))
     };
     let there = id.strip_prefix("env:").zip(new.get(id));
     let there =

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, PASSED};
-use super::{Item, Judge, Side, Verdict, attribute, difference};
+use super::{Item, Judge, Side, Verdict, attribute, difference, is_runpods};
 use worker_files::ALSO;
 use worker_files::shell::NOT_SET;
 use xtask_core::sglang;
@@ -28,6 +28,9 @@ impl<'a> Judge<'a> {
                 && let Some(item) = self.items.get_mut(&id)
             {
                 item.change("The new worker reads it, and does nothing with it.".to_owned());
+            }
+            if is_runpods(name) {
+                self.of_runpod(name, &id);
             }
         }
     }
