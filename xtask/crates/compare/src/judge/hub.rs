@@ -18,6 +18,7 @@ impl<'a> Judge<'a> {
             let item = match (name, old, new) {
                 ("cuda", ..) => self.cuda(&id, old, new),
                 (_, Some(old), _) if name.starts_with("category.") => self.category(&id, old, new),
+                (_, Some(old), _) if LOOKS.contains(&&*id) => looks(&id, old, new),
                 ("imageName", Some(old), None) => Item::new(&id, Verdict::Retired, old, None)
                     .why("The Hub builds the image from the repository itself."),
                 (_, Some(old), None) if is_setting(name) => {
@@ -365,7 +366,19 @@ fn is_read_outside(name: &str) -> bool {
 fn is_setting(name: &str) -> bool {
     name.starts_with("preset.")
         || name.starts_with("config.")
-        || matches!(name, "endpointType" | "type" | "category")
+        || matches!(name, "endpointType" | "type")
+}
+
+/// What people find a listing by. Each worker has its own, so that a difference is a loss only
+/// where a fork chose it.
+pub const LOOKS: [&str; 3] = ["hub:title", "hub:category", "hub:iconUrl"];
+
+fn looks(id: &str, old: &Fact, new: Side) -> Item {
+    let item = match new {
+        Some(new) => Judge::kept_or_changed(id, old, new, None),
+        None => Item::missing(id, old).why("The new listing doesn't have it."),
+    };
+    item.closed()
 }
 
 /// The parts of an attribute.

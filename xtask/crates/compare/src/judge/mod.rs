@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
+pub use hub::LOOKS;
 pub use image::own_build;
 pub use item::{Item, Side, Verdict};
 pub use runpod::is_runpods;
