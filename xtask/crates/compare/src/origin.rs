@@ -1,13 +1,15 @@
 //! Whose change a fact is: the fork's own, or a decision of the upstream that it came from. And
 //! what migrate asks of this task.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use serde::Serialize;
 
 use super::accepted::{self, Accepted, Reason};
 use super::baseline;
 use super::facts::{ALONE, Fact, Facts, PASSED, WHEN, value};
-use super::judge::{Item, Verdict, env_line, is_runpods};
+use super::judge::{Item, Verdict, env_line, few, is_runpods};
 use super::own_changes::{Code, OwnChanges, code_id, code_of, is_in, judge_with, on_list};
 use worker_files::Place;
 use xtask_core::layout::{ACCEPTED, BASELINE};
@@ -73,6 +75,10 @@ impl Exposed {
         let own =
             OwnChanges::of(&base.0, &self.0, "").with_code((&base.0, &base.1), (&self.0, &self.1));
         let items = judge_with(&self.0, Some(&own), &new.0, &new.1);
+        let open = items
+            .iter()
+            .filter(|item| item.open && own.own.contains(&item.id));
+        let open: BTreeSet<&str> = open.map(|item| &*item.id).collect();
         let change = |id: &String| {
             let after = self.0.get(id).or_else(|| on_list(id, &self.0));
             let before = base.0.get(id);
@@ -88,34 +94,44 @@ impl Exposed {
                     .map(|at| (at.file.clone(), at.line))
                     .collect(),
                 what: what(before, after),
-                now: self.with_code_around(now(id, before, after, item, &new.0), places, &items),
+                now: self.with_open(now(id, before, after, item, &new.0), id, places, &open),
                 text: None,
             })
         };
         own.own.iter().filter_map(change).collect()
     }
 
-    /// What became of a change, with what is open of the code around it: that is to be carried, even
-    /// where the change itself is not.
-    fn with_code_around<'p>(
+    /// What became of a change, with what is open beside it: its variable elsewhere, and the code
+    /// around it. That is to be carried, even where the change itself is not.
+    fn with_open<'p>(
         &self,
         now: String,
-        mut places: impl Iterator<Item = &'p Place>,
-        items: &[Item],
+        id: &str,
+        places: impl Iterator<Item = &'p Place>,
+        open: &BTreeSet<&str>,
     ) -> String {
         let kept = now.strip_prefix(NOTHING);
         let Some(kept) = kept.or((now == THERE).then_some(THERE)) else {
             return now;
         };
-        let open = |at: &Place| {
+        let around = places.filter_map(|at| {
             let (path, file) = self.1.get_key_value(&at.file)?;
-            let around = file.iter().filter(|one| is_in(at, one));
-            let mut ids = around.map(|one| code_id(path, one));
-            ids.find(|id| items.iter().any(|item| item.open && item.id == *id))
+            let one = file.iter().find(|one| is_in(at, one))?;
+            Some(code_id(path, one))
+        });
+        let around: BTreeSet<String> = around.collect();
+        let drives = |other: &str| {
+            let flag = other.strip_prefix("flag:");
+            flag.is_some() && flag == self.0.attribute(id, "flag")
         };
-        match places.find_map(open) {
-            Some(id) => format!("{kept}; other lines here are open in `compare`: {id}"),
-            None => now,
+        let is_beside = |other: &&&str| {
+            let is_same = variable_of(id).is_some() && variable_of(other) == variable_of(id);
+            **other != id && (is_same || drives(other) || around.contains(**other))
+        };
+        let beside: Vec<&str> = open.iter().filter(is_beside).copied().collect();
+        match beside.as_slice() {
+            [] => now,
+            beside => format!("{kept}; `compare` has open beside it: {}", few(beside, 3)),
         }
     }
 
@@ -167,6 +183,13 @@ impl Exposed {
 pub const OFFERED_IN: &str = ACCEPTED;
 
 const REMOVED: &str = "removed";
+/// The variable that a fact is about.
+fn variable_of(id: &str) -> Option<&str> {
+    let (area, name) = id.split_once(':')?;
+    let is_variable = ["env", "hub", "image", "tests"].contains(&area);
+    is_variable.then(|| name.split('.').next().unwrap_or(name))
+}
+
 const NOTHING: &str = "nothing to carry: ";
 const THERE: &str = "the new worker has it too";
 
@@ -389,6 +412,9 @@ mod tests {
         assert!(told.starts_with("`qwen25` was passed where "), "{told}");
     }
 
+    const FORM: &str = r#"{"versions": {}, "schema": {"ATTENTION_BACKEND": {
+        "env_var_name": "ATTENTION_BACKEND", "value": "triton", "type": "text"}}}"#;
+
     #[test]
     fn nothing_is_to_carry_only_where_the_code_around_it_is_there_too() {
         let told = |own: &str, new: &str| -> String {
@@ -406,8 +432,18 @@ mod tests {
         let kept = "the new worker reads LIMIT too";
         assert_eq!(told(reads, reads), format!("{NOTHING}{kept}"));
         assert_eq!(told(&refuses, &refuses), format!("{NOTHING}{kept}"));
-        let open = "other lines here are open in `compare`: code:src/handler.py:handler";
+        let open = "`compare` has open beside it: code:src/handler.py:handler";
         assert_eq!(told(&refuses, reads), format!("{kept}; {open}"));
+        // Its default in the form may be gone where the variable is not.
+        let form = fork().with("worker-config.json", FORM);
+        let changes = read(&form).changes(&read(&legacy()), &read(&modern()));
+        let mut found = changes
+            .iter()
+            .filter(|change| change.id == "env:ATTENTION_BACKEND");
+        let now = &found.next().unwrap().now;
+        let beside =
+            "sets --attention-backend; `compare` has open beside it: hub:ATTENTION_BACKEND";
+        assert!(now.contains(beside), "{now}");
     }
 
     #[test]
