@@ -205,7 +205,19 @@ impl<'a> Judge<'a> {
             ),
             Verdict::Changed => {
                 let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
-                item.why(format!("{}.", difference("default", was, is)))
+                let item = item.why(format!("{}.", difference("default", was, is)));
+                // Without the form the worker's own default holds, which is to be the same.
+                let code = attribute(self.new.variable(name), "default");
+                let set = self.new.attribute(&format!("image:{name}"), "value");
+                let own = set
+                    .or(code)
+                    .filter(|own| was.is_some_and(|was| !same_value(was, own)));
+                match own.zip(was.and_then(|was| env_line(name, was))) {
+                    Some((own, line)) => item.help(format!(
+                        "Set it in hub.json again, and {line}: the worker's own default is `{own}`. Or record why not."
+                    )),
+                    None => item,
+                }
             }
             _ => item,
         }
@@ -390,4 +402,35 @@ fn words<'f>(fact: Side<'f>, key: &str, separator: char) -> Vec<&'f str> {
 fn is_listed(fact: &Fact) -> bool {
     let mut files = fact.places.iter().map(|place| place.file.name());
     files.any(|name| name == b"hub.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::compared;
+    use xtask_core::tree::Memory;
+
+    #[test]
+    fn a_default_of_the_form_is_set_again_where_it_holds_without_the_form_too() {
+        let worker = |default: &str, own: &str| {
+            let input =
+                format!(r#""input": {{"name": "S", "type": "number", "default": {default}}}"#);
+            let hub = format!(r#"{{"config": {{"env": [{{"key": "SEED", {input}}}]}}}}"#);
+            let text = format!("import os\nprint(os.getenv('SEED'{own}))\n");
+            let worker = Memory::new().with(".runpod/hub.json", hub);
+            worker.with("engine.py", text)
+        };
+        let help = |own: &str| {
+            let items = compared(&worker("300", own), &worker("7", own));
+            let mut found = items
+                .into_iter()
+                .filter(|item| item.id == "hub:SEED.default");
+            found.next().unwrap().help
+        };
+        assert_eq!(
+            help(", '7'"),
+            "Set it in hub.json again, and `ENV SEED=300` in the Dockerfile: the worker's own \
+             default is `7`. Or record why not."
+        );
+        assert!(help("").starts_with("If this is meant, record why"));
+    }
 }
