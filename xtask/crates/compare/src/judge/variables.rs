@@ -230,12 +230,14 @@ impl<'a> Judge<'a> {
 
     /// What the new image sets a variable to, unless the old one did the same.
     pub fn set_by_image(&self, id: &str) -> Option<&'a str> {
+        let default = self.new.attribute(id, "default");
         let id = format!("image:{}", id.strip_prefix("env:")?);
-        // `ENV NAME=` sets it to nothing.
+        // `ENV NAME=` sets it to nothing. A default that the reader still knows holds all the same.
         let set = |fact: &'a Fact| fact.get("value").unwrap_or_default();
         let new = set(self.new.get(&id)?);
         let is_news = self.old.get(&id).map(set) != Some(new);
-        (is_news && !new.contains('$')).then_some(new)
+        let holds = !new.is_empty() || default.is_none();
+        (is_news && holds && !new.contains('$')).then_some(new)
     }
 
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {

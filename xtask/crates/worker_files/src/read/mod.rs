@@ -70,6 +70,7 @@ impl WorkerInterface {
             mut unread,
             ..
         } = reader;
+        interface.drop_defaults();
         interface.env.sort();
         interface.env.dedup();
         unread.sort();

@@ -131,6 +131,7 @@ impl Reader<'_> {
             let drives = drives.get(&read.name).cloned();
             self.interface.env.push(EnvRead {
                 required: read.required,
+                keeps_empty: read.keeps_empty,
                 at_start: read.required && runs && self.is_passed(job, &read.range),
                 interpreted: interpreted(read.compared.clone(), drives.as_ref()),
                 reached: runs,
