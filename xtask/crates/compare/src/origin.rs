@@ -186,8 +186,9 @@ const REMOVED: &str = "removed";
 /// The variable that a fact is about.
 fn variable_of(id: &str) -> Option<&str> {
     let (area, name) = id.split_once(':')?;
-    let is_variable = ["env", "hub", "image", "tests"].contains(&area);
-    is_variable.then(|| name.split('.').next().unwrap_or(name))
+    let name = name.split('.').next().unwrap_or(name);
+    let is_variable = !name.contains(|c: char| c.is_ascii_lowercase());
+    (is_variable && ["env", "hub", "image", "tests"].contains(&area)).then_some(name)
 }
 
 const NOTHING: &str = "nothing to carry: ";
