@@ -94,45 +94,42 @@ impl Exposed {
                     .map(|at| (at.file.clone(), at.line))
                     .collect(),
                 what: what(before, after),
-                now: self.with_open(now(id, before, after, item, &new.0), id, places, &open),
+                now: match self.open_beside(id, places, &own, &open).as_slice() {
+                    [] => now(id, before, after, item, &new.0),
+                    beside => with_open(now(id, before, after, item, &new.0), beside),
+                },
                 text: None,
             })
         };
         own.own.iter().filter_map(change).collect()
     }
 
-    /// What became of a change, with what is open beside it: its variable elsewhere, and the code
-    /// around it. That is to be carried, even where the change itself is not.
-    fn with_open<'p>(
+    /// What is open beside a change: its variable elsewhere, and the fork's lines next to it.
+    fn open_beside<'o, 'p>(
         &self,
-        now: String,
         id: &str,
         places: impl Iterator<Item = &'p Place>,
-        open: &BTreeSet<&str>,
-    ) -> String {
-        let kept = now.strip_prefix(NOTHING);
-        let Some(kept) = kept.or((now == THERE).then_some(THERE)) else {
-            return now;
-        };
-        let around = places.filter_map(|at| {
+        own: &OwnChanges,
+        open: &BTreeSet<&'o str>,
+    ) -> Vec<&'o str> {
+        let next_to = places.filter_map(|at| {
             let (path, file) = self.1.get_key_value(&at.file)?;
-            let one = file.iter().find(|one| is_in(at, one))?;
-            Some(code_id(path, one))
+            let here = file.iter().position(|one| is_in(at, one))?;
+            let id = code_id(path, &file[here]);
+            let near = &file[here.saturating_sub(1)..file.len().min(here + 2)];
+            let code = own.code.get(&id)?;
+            near.iter().any(|one| code.has(&one.text)).then_some(id)
         });
-        let around: BTreeSet<String> = around.collect();
+        let next_to: BTreeSet<String> = next_to.collect();
         let drives = |other: &str| {
             let flag = other.strip_prefix("flag:");
             flag.is_some() && flag == self.0.attribute(id, "flag")
         };
         let is_beside = |other: &&&str| {
             let is_same = variable_of(id).is_some() && variable_of(other) == variable_of(id);
-            **other != id && (is_same || drives(other) || around.contains(**other))
+            **other != id && (is_same || drives(other) || next_to.contains(**other))
         };
-        let beside: Vec<&str> = open.iter().filter(is_beside).copied().collect();
-        match beside.as_slice() {
-            [] => now,
-            beside => format!("{kept}; `compare` has open beside it: {}", few(beside, 3)),
-        }
+        open.iter().filter(is_beside).copied().collect()
     }
 
     /// The text of this worker's accepted reasons with those that its upstream has for the same
@@ -183,6 +180,15 @@ impl Exposed {
 pub const OFFERED_IN: &str = ACCEPTED;
 
 const REMOVED: &str = "removed";
+/// What became of a change that is not lost, with what is open beside it and is to be carried.
+fn with_open(now: String, beside: &[&str]) -> String {
+    let kept = now.strip_prefix(NOTHING);
+    match kept.or((now == THERE).then_some(THERE)) {
+        Some(kept) => format!("{kept}; `compare` has open beside it: {}", few(beside, 3)),
+        None => now,
+    }
+}
+
 /// The variable that a fact is about.
 fn variable_of(id: &str) -> Option<&str> {
     let (area, name) = id.split_once(':')?;

@@ -348,6 +348,10 @@ pub fn list_judged(id: &str, new: &Facts) -> Option<Item> {
 }
 
 impl OwnCode {
+    pub fn has(&self, statement: &str) -> bool {
+        self.behind.contains_key(statement) || self.statements.iter().any(|one| one == statement)
+    }
+
     /// `kept` are the facts that the new worker has. Nothing, where all of it is judged with facts.
     fn judged(&self, id: &str, there: &NewCode, kept: &BTreeSet<String>) -> Option<Item> {
         let mut parts = id.split(':').skip(1);
