@@ -161,17 +161,19 @@ impl Remote {
             .args([&format!("--max-count={LOCAL}"), commit])
             .text()?;
         let commits: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
-        let (most, more) = if self.can_fetch {
+        let count = commits.len();
+        let (is_part, more) = if self.can_fetch {
+            let call = self.call().args(["rev-parse", "--is-shallow-repository"]);
+            let is_shallow = call.text()?.trim() == "true";
             (
-                FETCHED,
+                is_shallow,
                 "; name a clone on this machine to have all looked at",
             )
         } else {
-            (LOCAL, "")
+            (count >= LOCAL, "")
         };
-        let count = commits.len();
         let note = format!("only its newest {count} revisions were looked at{more}");
-        Ok((commits, Some(note).filter(|_| count >= most)))
+        Ok((commits, is_part.then_some(note)))
     }
 
     /// The sizes of files, in bytes, without reading them.

@@ -318,6 +318,13 @@ pub fn same_value(a: &str, b: &str) -> bool {
 
 /// What to do where another variable takes the place of one, and for the default of that.
 fn for_both(name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
+    let is_switch = |fact: &Fact| fact.get("how") == Some("switch");
+    if is_switch(old) != is_switch(fact) {
+        return match is_switch(old) {
+            true => format!("It only switched that on: set {other} to a value."),
+            false => format!("Set {other}, which only switches that on, or record why not."),
+        };
+    }
     // A switch passes another value than its own.
     let default = old
         .get("default")
@@ -434,5 +441,20 @@ mod tests {
         );
         assert_eq!(line(r#"{"a": 1}"#), told(r#""{\"a\": 1}""#));
         assert_eq!(line("$(nvidia-smi -L | wc -l)"), None);
+    }
+
+    #[test]
+    fn a_switch_is_no_value_for_another_variable() {
+        let value = Fact::default();
+        let switch = Fact::single("how", "switch".to_owned(), Vec::new());
+        let help = |old, new| for_both("CHUNKED", old, "CHUNK_SIZE", new);
+        assert_eq!(
+            help(&switch, &value),
+            "It only switched that on: set CHUNK_SIZE to a value."
+        );
+        assert!(help(&value, &switch).starts_with("Set CHUNK_SIZE, which only switches"));
+        for both in [&value, &switch] {
+            assert!(help(both, both).starts_with("Let the worker read CHUNKED too"));
+        }
     }
 }
