@@ -434,6 +434,9 @@ impl<'a> NewCode<'a> {
     /// The call of a statement, and where code of another purpose makes it.
     fn similar<'s>(&self, statement: &'s str) -> Option<(&'s str, &'a Place)> {
         let work = computation(statement);
+        if work.len() < COMMON {
+            return None;
+        }
         let mut all = self.0.iter();
         let (_, place) = all.find(|((_, text), _)| has_call(text, work))?;
         Some((work, place))
@@ -451,10 +454,12 @@ fn has_call(text: &str, work: &str) -> bool {
     work.contains('(') && text.match_indices(work).any(|(at, _)| is_whole(at))
 }
 
+/// How long a statement is that other code would not have by chance, in bytes.
+const COMMON: usize = 24;
+
 /// Whether a statement may stand in any code, as `return ""` does. What a function returns is a
 /// matter of that function, whatever it calls.
 fn is_common(statement: &str) -> bool {
-    const COMMON: usize = 24;
     let returns = ["return ", "yield "];
     returns.iter().any(|word| statement.starts_with(word))
         || !computation(statement).contains('(') && statement.len() < COMMON
