@@ -296,7 +296,12 @@ pub fn judge_with(old: &Facts, base: Option<&OwnChanges>, new: &Facts, code: &Co
         // What the build does not see does nothing there.
         let is_seen = |path: &RepoPath| !new.ignored.contains(&in_layout(&path.to_string()));
         let there = NewCode::of(code.iter().filter(|(path, _)| is_seen(path)));
-        let kept = items.iter().filter(|item| item.verdict == Verdict::Kept);
+        // A request that is made otherwise says no more of the fork's than it does.
+        let is_there = |item: &&Item| {
+            let is_request = item.new.is_some() && item.area() == "route";
+            item.verdict == Verdict::Kept || is_request
+        };
+        let kept = items.iter().filter(is_there);
         let kept: BTreeSet<String> = kept.map(|item| item.id.clone()).collect();
         let own = base.code.iter();
         items.extend(own.filter_map(|(id, code)| code.judged(id, &there, &kept)));

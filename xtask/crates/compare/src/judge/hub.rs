@@ -209,9 +209,9 @@ impl<'a> Judge<'a> {
                 // Without the form the worker's own default holds, which is to be the same.
                 let code = attribute(self.new.variable(name), "default");
                 let set = self.new.attribute(&format!("image:{name}"), "value");
-                let own = set
-                    .or(code)
-                    .filter(|own| was.is_some_and(|was| !same_value(was, own)));
+                let differs = |own: &&str| was.is_some_and(|was| !same_value(was, own));
+                let set = set.filter(|set| !set.contains('$'));
+                let own = set.or(code).filter(differs);
                 match own.zip(was.and_then(|was| env_line(name, was))) {
                     Some((own, line)) => item.help(format!(
                         "Set it in hub.json again, and {line}: the worker's own default is `{own}`. Or record why not."

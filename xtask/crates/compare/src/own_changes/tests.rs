@@ -224,3 +224,21 @@ fn what_a_request_says_beside_a_variable_is_looked_for() {
     let own = own.with_code((&facts[0], &code[0]), (&facts[1], &code[1]));
     assert_eq!(own.code["code:src/handler.py:handler"].behind.len(), 1);
 }
+
+#[test]
+fn a_request_that_is_made_otherwise_does_not_hide_what_the_fork_says_in_it() {
+    let base = "import requests, runpod\n\n\ndef handler(job):\n    return requests.post('http://127.0.0.1:30000/generate', json=job['input'])\n\n\nrunpod.serverless.start({'handler': handler})\n";
+    let fork = base.replace(
+        "job['input'])",
+        "job['input'], timeout=3, headers={'X': 'a'})",
+    );
+    let [base, fork] = [base, &fork].map(|text| Memory::new().with("src/handler.py", text));
+    let read = |tree: &Memory| (Facts::read(tree).unwrap(), code_of(tree).unwrap());
+    let (was, is) = (read(&base), read(&fork));
+    let own = OwnChanges::of(&was.0, &is.0, "abc");
+    let own = own.with_code((&was.0, &was.1), (&is.0, &is.1));
+    let items = judge_all(&is.0, Some(&own), &was.0, &base).unwrap();
+    let open = items.iter().filter(|item| item.open);
+    let open: Vec<&str> = open.map(|item| &*item.id).collect();
+    assert_eq!(open, ["route:/generate", "code:src/handler.py:handler"]);
+}
