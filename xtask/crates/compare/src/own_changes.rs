@@ -291,7 +291,7 @@ pub fn judge_with(old: &Facts, base: Option<&OwnChanges>, new: &Facts, code: &Co
         };
         for item in items.iter_mut().filter(is_lost) {
             item.open = true;
-            item.help = "Set it in .runpod/hub.json again, or record why not.".to_owned();
+            "Set it in .runpod/hub.json again, or record why not.".clone_into(&mut item.help);
         }
         // What the build does not see does nothing there.
         let is_seen = |path: &RepoPath| !new.ignored.contains(&in_layout(&path.to_string()));

@@ -48,9 +48,10 @@ pub fn notes(
         }
     }
     for path in carried.iter().filter(|it| there(it) && !is_copied(it)) {
-        let let_in = match ignore.excludes(path) {
-            true => format!(", and let it in with `!{path}` at the end of .dockerignore"),
-            false => String::new(),
+        let let_in = if ignore.excludes(path) {
+            format!(", and let it in with `!{path}` at the end of .dockerignore")
+        } else {
+            String::new()
         };
         notes.push(format!(
             "Dockerfile: `{path}` is not copied into the image: add it where the other modules \

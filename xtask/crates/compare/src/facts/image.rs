@@ -65,7 +65,7 @@ impl Facts {
             .filter_map(|(name, text)| Some((name, text.as_ref()?)));
         for (path, place) in &interface.misplaced {
             let names = |(_, text): &(&str, &Text)| text.text.contains(path);
-            let start = starts.clone().find(names).or(starts.clone().last());
+            let start = starts.clone().find(names).or(starts.clone().next_back());
             if let Some((name, _)) = start {
                 self.add_text(format!("image:{name}"), place, ABSENT, path);
             }

@@ -320,9 +320,10 @@ pub fn same_value(a: &str, b: &str) -> bool {
 fn for_both(name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
     let is_switch = |fact: &Fact| fact.get("how") == Some("switch");
     if is_switch(old) != is_switch(fact) {
-        return match is_switch(old) {
-            true => format!("It only switched that on: set {other} to a value."),
-            false => format!("Set {other}, which only switches that on, or record why not."),
+        return if is_switch(old) {
+            format!("It only switched that on: set {other} to a value.")
+        } else {
+            format!("Set {other}, which only switches that on, or record why not.")
         };
     }
     // A switch passes another value than its own.

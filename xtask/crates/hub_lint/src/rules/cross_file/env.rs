@@ -174,8 +174,8 @@ fn defaults(variable: &EnvVariable<'_>, interface: &WorkerInterface) -> Option<F
     let value = comparable(&written)?;
     // What the image sets, the code never has a default for.
     let image = interface.image.iter().flat_map(|image| &image.env);
-    let image = image.filter(|set| set.name == key && !set.value.contains('$'));
-    let image = image.last().filter(|set| !set.value.is_empty());
+    let mut image = image.filter(|set| set.name == key && !set.value.contains('$'));
+    let image = image.next_back().filter(|set| !set.value.is_empty());
     let set = image.map(|set| (Some(&set.value), &set.place, "the image's value"));
     let code = interface.reads(key).filter(|_| image.is_none());
     let code = code.map(|read| (read.default.as_ref(), &read.place, "the code's default"));
