@@ -186,7 +186,7 @@ pub struct WorkerInterface {
     pub held: Option<BTreeSet<RepoPath>>,
     /// Where the image holds them, by their path in it, without the first slash.
     pub landed: BTreeMap<String, RepoPath>,
-    /// Paths of files that the start names, itself or in a script, and that the image holds
+    /// Paths of files that the start, its scripts and Python name, and that the image holds
     /// elsewhere: with where they are named.
     pub misplaced: BTreeMap<String, Place>,
     /// Variables that a script which starts the worker exports, with their values.

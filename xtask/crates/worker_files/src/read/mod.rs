@@ -65,6 +65,7 @@ impl WorkerInterface {
         reader.read_other_packages()?;
         reader.flag_table();
         reader.follow_copies();
+        reader.note_misplaced_in_python();
         let Reader {
             mut interface,
             mut unread,

@@ -319,27 +319,11 @@ impl Reader<'_> {
         self.roots.insert(path);
     }
 
-    /// Notes a path of a program that the image holds at another place. Nothing is known where the
-    /// build moves files, or copies them to a folder that the base image names, and nothing is wrong
-    /// where the script asks first whether the file is there.
+    /// Notes a path of a program that the image holds at another place. Nothing is wrong where the
+    /// script asks first whether the file is there.
     fn note_misplaced(&mut self, job: &Job, command: &Command, started: &[Started]) {
-        const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl";
         let workdir = job.run.workdir.as_deref();
-        let Some(image) = &self.interface.image else {
-            return;
-        };
         let own = &job.run.script.commands;
-        let runs = image.runs.iter().flat_map(|run| &run.script.commands);
-        let moves = |command: &Command| {
-            is_one_of(MOVING, command.program()) && !steps::only_watches(command)
-        };
-        if runs.chain(own).any(moves) {
-            return;
-        }
-        let may_hold = |copy: &Copy, path: &str| match copy.from {
-            Some(_) => path.starts_with(&*copy.dest),
-            None => !copy.dest.starts_with('/') && image.workdir.is_none(),
-        };
         let stays = !own.iter().any(|command| command.program() == "cd");
         let asks = |word: &Word| {
             let tests = own.iter().filter(|it| is_one_of("[ [[ test", it.program()));
@@ -353,13 +337,31 @@ impl Reader<'_> {
             is_path
                 && started.iter().any(names)
                 && self.in_image(&word.text, workdir).is_none()
-                && !image.copies.iter().any(|copy| may_hold(copy, &word.text))
+                && self.knows_place(&word.text, own)
                 && !asks(word)
         };
         let misplaced = command.run().iter().filter(is_misplaced);
         let misplaced = misplaced.map(|word| (word.text.clone(), job.place(&word.range)));
         let misplaced: Vec<(String, Place)> = misplaced.collect();
         self.interface.misplaced.extend(misplaced);
+    }
+
+    /// Whether what the image holds at a path is known: the build and these commands move no files,
+    /// and copy none there from elsewhere or to a folder that the base image names.
+    pub fn knows_place(&self, path: &str, own: &[Command]) -> bool {
+        const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl";
+        let (Some(image), Some(_)) = (&self.interface.image, &self.interface.held) else {
+            return false;
+        };
+        let moves = |command: &Command| {
+            is_one_of(MOVING, command.program()) && !steps::only_watches(command)
+        };
+        let may_hold = |copy: &Copy| match copy.from {
+            Some(_) => path.starts_with(&*copy.dest),
+            None => !copy.dest.starts_with('/') && image.workdir.is_none(),
+        };
+        let runs = image.runs.iter().flat_map(|run| &run.script.commands);
+        !runs.chain(own).any(moves) && !image.copies.iter().any(may_hold)
     }
 
     /// Notes a Python program that starts and is not in the repository, though other modules are.
