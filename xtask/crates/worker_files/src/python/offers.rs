@@ -111,7 +111,10 @@ impl<'t> Reader<'t> {
     pub fn note_program(&mut self, node: Node<'t>, words: &[Val<'t>], program: usize) {
         let last_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         let words_from = words.get(program..).unwrap_or_default().iter();
-        let mut names = words_from.map_while(Val::as_str).map(last_name).zip(program..);
+        let mut names = words_from
+            .map_while(Val::as_str)
+            .map(last_name)
+            .zip(program..);
         // A shell is named by its script.
         let is_shell = |name: &str| is_among("sh bash dash zsh", name);
         let named = names.find(|(name, _)| !is_shell(name) && !name.starts_with('-'));
