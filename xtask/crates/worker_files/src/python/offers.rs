@@ -125,7 +125,7 @@ impl<'t> Reader<'t> {
             let mut all: Vec<String> = words.iter().map(Val::in_short).collect();
             // The folder of the program does not matter, nor that of a shell's script.
             all[program] = last_name(&all[program]);
-            all[at] = name.clone();
+            all[at].clone_from(&name);
             let how = ("commands".to_owned(), vec![all.join(" ")]);
             self.offer(node, format!("step:run {name}"), Some(how));
         }

@@ -63,12 +63,12 @@ impl Reader<'_> {
                     let is_path =
                         path.starts_with('/') && !path.contains(|c| c != '/' && !is_name_part(c));
                     let mut files = self.files_named(last_part(path));
-                    let asks = |test: &&str| text.contains(&format!("{test}({quote}{path}"));
+                    let asks = |test: &str| text.contains(&format!("{test}({quote}{path}"));
                     if is_path
                         && files.any(|file| self.holds(file))
                         && self.in_image(path, None).is_none()
                         && self.knows_place(path, &[])
-                        && !["exists", "isfile"].iter().any(|test| asks(&test))
+                        && !["exists", "isfile"].iter().any(|test| asks(test))
                     {
                         found.push((path.to_owned(), source.place(start..stop)));
                     }
