@@ -253,3 +253,31 @@ fn all_of_a_long_local_history_is_searched() {
         .done();
     assert_eq!(lock(&worker)["upstream"]["commit"], json!(second));
 }
+
+#[test]
+fn a_history_that_was_fetched_in_part_is_told_as_that() {
+    let lab = Lab::new();
+    let (upstream, worker, _) = pair(&lab);
+    let address = format!("file://{}", upstream.path.display());
+    let adopt = ["--adopt", "main", "--upstream", &*address];
+    const PART: &str = "revisions were looked at";
+    let tree = upstream.git(&["rev-parse", "HEAD^{tree}"]);
+    let grow = |generations: usize| {
+        for _ in 0..generations {
+            let head = upstream.head();
+            let make = |parents: &[&str]| {
+                let words = ["commit-tree", "-m", "one", &*tree];
+                upstream.git(&[&words, parents].concat())
+            };
+            let side = make(&["-p", &head]);
+            let next = make(&["-p", &head, "-p", &side]);
+            upstream.git(&["update-ref", "refs/heads/main", &next]);
+        }
+    };
+    // There are more revisions than generations, and all of them come.
+    grow(30);
+    worker.migrate(&adopt).done().says_not(PART);
+    worker.migrate(&["--abort"]).done();
+    grow(25);
+    worker.migrate(&adopt).done().says(PART);
+}

@@ -455,3 +455,37 @@ fn a_modern_fork_takes_another_upstreams_files_and_compare_tells_what_that_costs
     assert_eq!(entries["entries"][0]["id"], "env:OUR_RATE");
     assert_eq!(entries["entries"][0]["origin"], "fork");
 }
+
+#[test]
+fn what_an_owner_changes_after_the_migration_is_the_forks_own() {
+    let lab = Lab::new();
+    let worker = fork(&lab);
+    worker.migrates(&with(&[
+        "--carry",
+        "auto",
+        "--conflicts",
+        "upstream",
+        "--commit",
+    ]));
+    let origins = |worker: &Repo| -> Vec<(String, String)> {
+        let report = worker.compare(&["--format", "json"]).finds().json();
+        let entries = report["entries"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let both = entries.map(|entry| (text(&entry["id"]), text(&entry["origin"])));
+        both.collect()
+    };
+    let before = origins(&worker);
+    assert!(
+        before.iter().all(|(_, origin)| origin == "upstream"),
+        "{before:?}"
+    );
+    worker.edit("Dockerfile", "HF_TRANSFER=1", "HF_TRANSFER=0");
+    worker.commit("fix: what the owner wants");
+    let after = origins(&worker);
+    let own: Vec<&str> = after
+        .iter()
+        .filter(|(_, origin)| origin == "fork")
+        .map(|(id, _)| &**id)
+        .collect();
+    assert_eq!(own, ["image:HF_HUB_ENABLE_HF_TRANSFER"], "{after:?}");
+}

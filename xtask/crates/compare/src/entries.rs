@@ -1,13 +1,13 @@
 //! One cause, one entry: what is open, gathered by what made it so, the most harmful first.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::facts::AREAS;
+use super::facts::{AREAS, Facts};
 use super::judge::{Item, Verdict, own_build};
-use super::own_changes::{OwnChanges, UPSTREAM};
+use super::own_changes::{FORK, OwnChanges, UPSTREAM};
 use worker_files::is_one_of;
 
 /// Facts with one cause, to be decided on together.
@@ -69,11 +69,39 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
         }
     };
     let mut entries: Vec<Entry> = groups.into_iter().map(entry).collect();
+    rank(&mut entries);
+    entries
+}
+
+fn rank(entries: &mut [Entry]) {
     entries.sort_by_key(|entry| entry.origin == Some(UPSTREAM));
     for (entry, rank) in entries.iter_mut().zip(1..) {
         entry.rank = rank;
     }
-    entries
+}
+
+/// Takes what the owner changed in upstream's files since the migration for the fork's own.
+pub fn own_since(entries: &mut [Entry], items: &[Item], upstream: &Facts) {
+    let items = items.iter().filter(|item| item.open);
+    let later = items.filter(|item| is_changed_since(item, upstream));
+    let later: HashSet<&str> = later.map(|item| item.id.as_str()).collect();
+    for entry in entries.iter_mut().filter(|entry| entry.origin.is_some()) {
+        if entry.members.iter().any(|id| later.contains(&**id)) {
+            entry.origin = Some(FORK);
+        }
+    }
+    rank(entries);
+}
+
+/// Whether the new worker has a fact otherwise than its upstream. What only a run shows and
+/// statements are no facts of a worker.
+fn is_changed_since(item: &Item, upstream: &Facts) -> bool {
+    let id = item.now.as_ref().unwrap_or(&item.id);
+    match (&item.new, upstream.get(id)) {
+        (Some(new), Some(theirs)) => theirs.differing(new).next().is_some(),
+        (None, None) => false,
+        _ => !["run", "code", "unread"].contains(&item.area()),
+    }
 }
 
 /// What a fact is open because of, as a name that its siblings share.

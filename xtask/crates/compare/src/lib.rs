@@ -149,14 +149,17 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
 }
 
 impl Report {
-    /// Reads the upstream too, named or recorded, which is shown beside the others. No verdict
-    /// needs it.
+    /// Reads the upstream too, named or recorded, which is shown beside the others and says what
+    /// changed since. No verdict needs it.
     fn read_upstream(&mut self, root: &Path, args: &Args) -> Result<()> {
         let tree = match &args.upstream {
             Some(name) => Some(trees::open(root, Some(name))?.0),
             None => trees::locked(root, self.new.tree.as_ref())?,
         };
         self.upstream = tree.map(Worker::read).transpose()?;
+        if let Some(upstream) = &self.upstream {
+            entries::own_since(&mut self.entries, &self.items, &upstream.facts);
+        }
         Ok(())
     }
 

@@ -1,14 +1,16 @@
 //! Whose change a fact is: the fork's own, or a decision of the upstream that it came from. And
 //! what migrate asks of this task.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use serde::Serialize;
 
 use super::accepted::{self, Accepted, Reason};
 use super::baseline;
-use super::facts::{ALONE, Fact, Facts, PASSED, value};
-use super::judge::{Item, Verdict, env_line, judge};
-use super::own_changes::{Code, OwnChanges, code_of, list_judged, on_list};
+use super::facts::{ALONE, Fact, Facts, PASSED, WHEN, value};
+use super::judge::{Item, Verdict, env_line, few, is_runpods};
+use super::own_changes::{Code, OwnChanges, code_id, code_of, is_in, judge_with, on_list};
 use worker_files::Place;
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::records;
@@ -70,9 +72,13 @@ impl Exposed {
 
     /// What this fork changed since `base`, and what `new` has for each.
     pub fn changes(&self, base: &Self, new: &Self) -> Vec<ForkChange> {
-        let own = OwnChanges::of(&base.0, &self.0, "").own;
-        let mut items = judge(&self.0, &new.0);
-        items.extend(own.iter().filter_map(|id| list_judged(id, &new.0)));
+        let own =
+            OwnChanges::of(&base.0, &self.0, "").with_code((&base.0, &base.1), (&self.0, &self.1));
+        let items = judge_with(&self.0, Some(&own), &new.0, &new.1);
+        let open = items
+            .iter()
+            .filter(|item| item.open && own.own.contains(&item.id));
+        let open: Vec<&Item> = open.collect();
         let change = |id: &String| {
             let after = self.0.get(id).or_else(|| on_list(id, &self.0));
             let before = base.0.get(id);
@@ -83,13 +89,55 @@ impl Exposed {
                 id: id.clone(),
                 path: place.file.clone(),
                 line: place.line,
-                places: places.map(|at| (at.file.clone(), at.line)).collect(),
+                places: places
+                    .clone()
+                    .map(|at| (at.file.clone(), at.line))
+                    .collect(),
                 what: what(before, after),
-                now: now(id, before, after, item, &new.0),
+                now: match self.open_beside(id, places, &own, &open).as_slice() {
+                    [] => now(id, before, after, item, &new.0),
+                    beside => with_open(now(id, before, after, item, &new.0), beside),
+                },
                 text: None,
             })
         };
-        own.iter().filter_map(change).collect()
+        own.own.iter().filter_map(change).collect()
+    }
+
+    /// What is open beside a change: its variable elsewhere, and the fork's lines around it.
+    fn open_beside<'o, 'p>(
+        &self,
+        id: &str,
+        places: impl Iterator<Item = &'p Place> + Clone,
+        own: &OwnChanges,
+        open: &[&'o Item],
+    ) -> Vec<&'o str> {
+        let line = |place: &Place| (place.file.clone(), place.line);
+        let lines: BTreeSet<_> = places.clone().map(line).collect();
+        let next_to = places.filter_map(|at| {
+            let (path, file) = self.1.get_key_value(&at.file)?;
+            let here = file.iter().position(|one| is_in(at, one))?;
+            let id = code_id(path, &file[here]);
+            let near = &file[here.saturating_sub(1)..file.len().min(here + 2)];
+            let code = own.code.get(&id)?;
+            near.iter().any(|one| code.has(&one.text)).then_some(id)
+        });
+        let next_to: BTreeSet<String> = next_to.collect();
+        let drives = |other: &str| {
+            let flag = other.strip_prefix("flag:");
+            flag.is_some() && flag == self.0.attribute(id, "flag")
+        };
+        let is_beside = |item: &&&Item| {
+            let other = item.id.as_str();
+            let is_same = variable_of(id).is_some() && variable_of(other) == variable_of(id);
+            let mut places = item.old.iter().flat_map(|fact| &fact.places);
+            let mut is_here = || places.any(|place| lines.contains(&line(place)));
+            other != id && (is_same || drives(other) || next_to.contains(other) || is_here())
+        };
+        open.iter()
+            .filter(is_beside)
+            .map(|item| &*item.id)
+            .collect()
     }
 
     /// The text of this worker's accepted reasons with those that its upstream has for the same
@@ -140,6 +188,25 @@ impl Exposed {
 pub const OFFERED_IN: &str = ACCEPTED;
 
 const REMOVED: &str = "removed";
+/// What became of a change that is not lost, with what is open beside it and is to be carried.
+fn with_open(now: String, beside: &[&str]) -> String {
+    let kept = now.strip_prefix(NOTHING);
+    match kept.or((now == THERE).then_some(THERE)) {
+        Some(kept) => format!("{kept}; `compare` has open beside it: {}", few(beside, 3)),
+        None => now,
+    }
+}
+
+/// The variable that a fact is about.
+fn variable_of(id: &str) -> Option<&str> {
+    let (area, name) = id.split_once(':')?;
+    let name = name.split('.').next().unwrap_or(name);
+    let is_variable = !name.contains(|c: char| c.is_ascii_lowercase());
+    (is_variable && ["env", "hub", "image", "tests"].contains(&area)).then_some(name)
+}
+
+const NOTHING: &str = "nothing to carry: ";
+const THERE: &str = "the new worker has it too";
 
 fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
     let (Some(before), Some(after)) = (before, after) else {
@@ -191,7 +258,8 @@ fn now(
     };
     let is_kept = item.is_some_and(|item| item.verdict == Verdict::Kept);
     let set = |name: &str, value: &str| {
-        env_line(name, value).map(|line| format!("set {name}={value} in the new worker: {line}"))
+        let line = env_line(name, value).filter(|_| !is_runpods(name))?;
+        Some(format!("set {name}={value} in the new worker: {line}"))
     };
     let there = id.strip_prefix("env:").zip(new.get(id));
     let there =
@@ -201,8 +269,8 @@ fn now(
         if is_kept {
             // A switch that is off by default, or what SGLang does by itself.
             return match flag {
-                Some(flag) => format!("nothing to carry: the new worker's {name} sets {flag}"),
-                None => format!("nothing to carry: the new worker reads {name} too"),
+                Some(flag) => format!("{NOTHING}the new worker's {name} sets {flag}"),
+                None => format!("{NOTHING}the new worker reads {name} too"),
             };
         }
         let others = [Some(there), before].map(|fact| fact.and_then(|fact| fact.get("default")));
@@ -220,6 +288,7 @@ fn now(
     if let Some(flag) = id.strip_prefix("flag:")
         && let Some(value) = after.get("value")
         && !after.has("through")
+        && !after.has(WHEN)
     {
         let said = after.get("from").and_then(|from| from.split(' ').next());
         let variables = new
@@ -239,10 +308,10 @@ fn now(
                 .get(id)
                 .is_some_and(|new| after.differing(new).next().is_none()) =>
         {
-            "the new worker has it too".to_owned()
+            THERE.to_owned()
         }
         // What is SGLang's own default, or is done in another way.
-        _ if is_kept => "nothing to carry: `compare` finds no loss".to_owned(),
+        _ if is_kept => format!("{NOTHING}`compare` finds no loss of it"),
         Some(item) if !item.help.is_empty() => format!("{} {}", item.why, item.help),
         Some(item) if !item.why.is_empty() => item.why.clone(),
         _ => "bring it to the new files by hand".to_owned(),
@@ -250,154 +319,4 @@ fn now(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::entries;
-    use super::super::tests::{legacy, modern};
-    use super::*;
-    use xtask_core::tree::Memory;
-
-    fn read(tree: &Memory) -> Exposed {
-        Exposed::read(tree).unwrap()
-    }
-
-    /// The legacy worker with a flag that is set by a variable and one that is fixed.
-    fn fork() -> Memory {
-        let engine = legacy().read_file("src/engine.py").unwrap().unwrap();
-        let engine = String::from_utf8(engine).unwrap().replace(
-            "\"API_KEY\": \"--api-key\",",
-            "\"API_KEY\": \"--api-key\",\n            \"ATTENTION_BACKEND\": \"--attention-backend\",",
-        );
-        legacy().with("src/engine.py", engine)
-    }
-
-    #[test]
-    fn what_a_fork_changed_comes_before_what_upstream_decided() {
-        let (base, fork, new) = (read(&legacy()), read(&fork()), read(&modern()));
-        let since = OwnChanges::of(&base.0, &fork.0, "abc");
-        assert!(since.own.contains("env:ATTENTION_BACKEND"), "{since:?}");
-        assert!(!since.own.contains("env:MODEL_NAME"));
-        let changes = fork.changes(&base, &new);
-        let change = changes
-            .iter()
-            .find(|change| change.id == "env:ATTENTION_BACKEND");
-        let change = change.unwrap();
-        assert_eq!(change.path, "src/engine.py");
-        assert_eq!(
-            change.now,
-            "nothing to carry: the new worker's ATTENTION_BACKEND sets --attention-backend"
-        );
-        let same = OwnChanges::of(&base.0, &base.0, "abc");
-        assert!(same.own.is_empty(), "{same:?}");
-        // The one that the new worker lacks leads, whatever else is open.
-        let engine = modern().read_file("engine.py").unwrap().unwrap();
-        let engine = String::from_utf8(engine)
-            .unwrap()
-            .replace("\"ATTENTION_BACKEND\": \"--attention-backend\",", "");
-        let lacking = read(&modern().with("engine.py", engine));
-        let entries = entries::of(&judge(&fork.0, &lacking.0), Some(&since));
-        assert_eq!(entries[0].id, "env:ATTENTION_BACKEND");
-        assert_eq!(entries[0].origin, Some("fork"));
-        assert_eq!(entries[1].origin, Some("upstream"));
-    }
-
-    #[test]
-    fn what_to_do_follows_from_what_is_open() {
-        let worker = |engine: &str| {
-            let text = format!(
-                "import os, subprocess\ncommand = ['python3', '-m', 'sglang.launch_server']\n{engine}subprocess.Popen(command)\n"
-            );
-            let image = "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY engine.py /\nCMD [\"python3\", \"/engine.py\"]\n";
-            Memory::new()
-                .with("engine.py", text)
-                .with("Dockerfile", image)
-        };
-        let switch = |default: &str| {
-            format!(
-                "if os.getenv('ENABLE_MIXED_CHUNK', '{default}').lower() in ('true', '1', 'yes'):\n    command.append('--enable-mixed-chunk')\n"
-            )
-        };
-        let parser = "if os.getenv('TOOL_CALL_PARSER'):\n    command.extend(['--tool-call-parser', os.getenv('TOOL_CALL_PARSER')])\n";
-        let told = |fork: &str, new: &str, id: &str| -> String {
-            let [base, fork, new] = ["", fork, new].map(|engine| read(&worker(engine)));
-            let changes = fork.changes(&base, &new).into_iter();
-            let mut found = changes.filter(|change| change.id == id);
-            found.next().unwrap().now
-        };
-        // Off by default is what the new worker does too.
-        let id = "env:ENABLE_MIXED_CHUNK";
-        assert_eq!(
-            told(&switch("False"), &switch(""), id),
-            "nothing to carry: the new worker's ENABLE_MIXED_CHUNK sets --enable-mixed-chunk"
-        );
-        assert!(told(&switch("True"), &switch(""), id).starts_with("set ENABLE_MIXED_CHUNK=True "));
-        // Another file's default is not passed to SGLang.
-        let named = "if os.getenv('TOOL_CALL_PARSER'):\n    command.extend(['--tool-call-parser', os.getenv('TOOL_CALL_PARSER')])\n";
-        let read = |own: &str| {
-            let engine = format!("import handler\n{named}");
-            Exposed::read(&worker(&engine).with("handler.py", own).with("Dockerfile", "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY *.py /\nCMD [\"python3\", \"/engine.py\"]\n")).unwrap()
-        };
-        let own = "import os\nprint(os.getenv('TOOL_CALL_PARSER', 'unknown'))\n";
-        let changes = read(own).changes(&read(""), &read(""));
-        let change = changes
-            .iter()
-            .find(|change| change.id == "env:TOOL_CALL_PARSER");
-        let now = &change.unwrap().now;
-        assert!(
-            now.starts_with("with it unset, `unknown` was passed, "),
-            "{now}"
-        );
-        // What only some endpoints were given is nothing to set for all.
-        let for_some =
-            "if os.getenv('TOOLS'):\n    command.extend(['--tool-call-parser', 'qwen25'])\n";
-        let told = told(
-            &format!("{parser}{for_some}"),
-            parser,
-            "flag:--tool-call-parser",
-        );
-        assert!(told.starts_with("`qwen25` was passed where "), "{told}");
-    }
-
-    #[test]
-    fn upstreams_reasons_are_offered_for_the_same_value_alone() {
-        let (base, fork) = (read(&legacy()), read(&fork()));
-        let text = r#"{"version": 2, "accepted": [
-            {"fact": "serverless:ret*", "reason": "jobs stream"},
-            {"fact": "env:MAX_NUM_REQS", "reason": "gone"},
-            {"fact": "pip:ray", "reason": "of another value", "of": {"pip:ray": "0"}}]}"#;
-        let (record, _) = base.baseline("old", None, None);
-        let upstream = Memory::new().with(ACCEPTED, text).with(BASELINE, record);
-        let mine = Memory::new();
-        let offered = fork.offered(&base, &mine, &upstream, "c0ffee").unwrap();
-        let offered = Accepted::read(&offered.unwrap()).unwrap();
-        let mut items = judge(&fork.0, &read(&modern()).0);
-        let shown = offered.offered_for(&items);
-        let ids: Vec<&str> = shown.keys().map(String::as_str).collect();
-        assert_eq!(ids, ["serverless:return_aggregate_stream"]);
-        // They answer for nothing until they are taken.
-        let open = |items: &[Item]| {
-            items
-                .iter()
-                .any(|item| item.id == "serverless:return_aggregate_stream" && item.open)
-        };
-        offered.apply(&mut items);
-        assert!(open(&items));
-        let mut taken = offered.clone();
-        assert_eq!(
-            taken.take_offered(&items),
-            ["serverless:return_aggregate_stream"]
-        );
-        taken.apply(&mut items);
-        assert!(!open(&items));
-        assert!(taken.write().contains("\"upstream\":\"c0ffee\""));
-        // A fork's own change is nobody else's to explain.
-        let handler = legacy().read_file("src/handler.py").unwrap().unwrap();
-        let handler = String::from_utf8(handler)
-            .unwrap()
-            .replace("stream\": True", "stream\": False");
-        let own = read(&legacy().with("src/handler.py", handler));
-        assert_eq!(
-            own.offered(&base, &mine, &upstream, "c0ffee").unwrap(),
-            None
-        );
-    }
-}
+mod tests;

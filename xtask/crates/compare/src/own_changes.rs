@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accepted;
 use super::facts::{Fact, Facts, PASSED};
-use super::judge::{Item, Verdict, few, judge};
+use super::judge::{Item, LOOKS, Verdict, few, judge};
 use super::unread::in_layout;
 use worker_files::python::{Statement, statements};
 use worker_files::source::LARGEST;
@@ -116,12 +116,13 @@ impl OwnChanges {
                         continue;
                     }
                 }
-                let id = format!("code:{path}:{}", one.function);
-                let id = id.trim_end_matches(':').to_owned();
-                let own = self.code.entry(id).or_insert_with(|| OwnCode {
-                    line: one.place.line,
-                    ..OwnCode::default()
-                });
+                let own = self
+                    .code
+                    .entry(code_id(path, one))
+                    .or_insert_with(|| OwnCode {
+                        line: one.place.line,
+                        ..OwnCode::default()
+                    });
                 if held.is_empty() {
                     own.statements.push(one.text.clone());
                 } else {
@@ -150,6 +151,12 @@ pub const UPSTREAM: &str = "upstream";
 
 fn texts(file: &[Statement]) -> impl Iterator<Item = &str> {
     file.iter().map(|one| one.text.as_str())
+}
+
+/// The fact of what a fork added to the function of a statement.
+pub fn code_id(path: &RepoPath, one: &Statement) -> String {
+    let id = format!("code:{path}:{}", one.function);
+    id.trim_end_matches(':').to_owned()
 }
 
 pub fn is_in(at: &Place, one: &Statement) -> bool {
@@ -264,20 +271,42 @@ pub fn judge_all(
     new: &Facts,
     tree: &dyn Tree,
 ) -> Result<Vec<Item>> {
+    let has_code = base.is_some_and(|base| !base.code.is_empty());
+    let code = if has_code {
+        code_of(tree)?
+    } else {
+        Code::new()
+    };
+    Ok(judge_with(old, base, new, &code))
+}
+
+/// The same, where the new worker's statements are known.
+pub fn judge_with(old: &Facts, base: Option<&OwnChanges>, new: &Facts, code: &Code) -> Vec<Item> {
     let mut items = judge(old, new);
-    let own = base.into_iter().flat_map(|base| &base.own);
-    items.extend(own.filter_map(|id| list_judged(id, new)));
-    if let Some(base) = base.filter(|base| !base.code.is_empty()) {
+    if let Some(base) = base {
+        items.extend(base.own.iter().filter_map(|id| list_judged(id, new)));
+        let is_lost = |item: &&mut Item| {
+            let is_own = base.own.contains(&item.id) && LOOKS.contains(&&*item.id);
+            is_own && matches!(item.verdict, Verdict::Missing | Verdict::Changed)
+        };
+        for item in items.iter_mut().filter(is_lost) {
+            item.open = true;
+            "Set it in .runpod/hub.json again, or record why not.".clone_into(&mut item.help);
+        }
         // What the build does not see does nothing there.
-        let mut code = code_of(tree)?;
-        code.retain(|path, _| !new.ignored.contains(&in_layout(&path.to_string())));
-        let there = NewCode::of(&code);
-        let kept = items.iter().filter(|item| item.verdict == Verdict::Kept);
+        let is_seen = |path: &RepoPath| !new.ignored.contains(&in_layout(&path.to_string()));
+        let there = NewCode::of(code.iter().filter(|(path, _)| is_seen(path)));
+        // A request that is made otherwise says no more of the fork's than it does.
+        let is_there = |item: &&Item| {
+            let is_request = item.new.is_some() && item.area() == "route";
+            item.verdict == Verdict::Kept || is_request
+        };
+        let kept = items.iter().filter(is_there);
         let kept: BTreeSet<String> = kept.map(|item| item.id.clone()).collect();
         let own = base.code.iter();
         items.extend(own.filter_map(|(id, code)| code.judged(id, &there, &kept)));
     }
-    Ok(items)
+    items
 }
 
 /// What says where several packages come from and how they are built, and is all that a fork
@@ -324,6 +353,10 @@ pub fn list_judged(id: &str, new: &Facts) -> Option<Item> {
 }
 
 impl OwnCode {
+    pub fn has(&self, statement: &str) -> bool {
+        self.behind.contains_key(statement) || self.statements.iter().any(|one| one == statement)
+    }
+
     /// `kept` are the facts that the new worker has. Nothing, where all of it is judged with facts.
     fn judged(&self, id: &str, there: &NewCode, kept: &BTreeSet<String>) -> Option<Item> {
         let mut parts = id.split(':').skip(1);
@@ -347,28 +380,39 @@ impl OwnCode {
         let fact = Fact::single("statements", all.join("\n"), vec![place]);
         let functions = there.functions(function, &statements);
         let lost = statements.iter().filter(|one| !there.has(one, &functions));
-        let lost: Vec<String> = lost.map(|one| format!("`{}`", cut(one, 60))).collect();
+        let lost: Vec<&str> = lost.copied().collect();
         if lost.is_empty() {
             return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
+        let similar = lost.iter().find_map(|one| there.similar(one));
+        let lost: Vec<String> = lost
+            .iter()
+            .map(|one| format!("`{}`", cut(one, 60)))
+            .collect();
         let why = format!(
             "The new worker lacks what this fork added here: {}.",
             few(&lost, 3)
         );
-        let help =
-            "Write them where the new worker does this now, or record why it does not need them.";
+        let help = similar.map_or_else(String::new, |(call, at)| {
+            format!(
+                "{at} has `{}` too: see whether that does it. ",
+                cut(call, 60)
+            )
+        });
+        let help = help
+            + "Write them where the new worker does this now, or record why it does not need them.";
         Some(Item::missing(id, &fact).why(why).help(help))
     }
 }
 
 /// The statements of the new worker, each with the name of its function.
-struct NewCode<'a>(BTreeSet<(&'a str, &'a str)>);
+struct NewCode<'a>(BTreeMap<(&'a str, &'a str), &'a Place>);
 
 impl<'a> NewCode<'a> {
-    fn of(code: &'a Code) -> Self {
-        let all = code.values().flatten();
+    fn of(code: impl Iterator<Item = (&'a RepoPath, &'a Vec<Statement>)>) -> Self {
+        let all = code.flat_map(|(_, file)| file);
         Self(
-            all.map(|one| (last_name(&one.function), &*one.text))
+            all.map(|one| ((last_name(&one.function), &*one.text), &one.place))
                 .collect(),
         )
     }
@@ -376,37 +420,54 @@ impl<'a> NewCode<'a> {
     /// Where the code of a function may be now: in that of the same name, and in those that have a
     /// statement of it that no other code would have.
     fn functions(&self, function: &'a str, statements: &[&str]) -> BTreeSet<&'a str> {
-        let all = self.0.iter();
+        let all = self.0.keys();
         let have = all.filter(|(_, text)| !is_common(text) && statements.contains(text));
         have.map(|(name, _)| *name).chain([function]).collect()
     }
 
-    /// Whether the new worker has a statement. A call counts wherever its value goes; anything else
-    /// is too short to be told from other code by a part of it, and what stands in any code counts
-    /// only in one of these functions.
+    /// Whether the new worker has a statement. What any code may say counts only in one of these
+    /// functions; there, a call counts wherever its value goes.
     fn has(&self, statement: &str, functions: &BTreeSet<&str>) -> bool {
+        let mut all = self.0.keys();
+        all.any(|(name, text)| {
+            let is_here = functions.contains(name);
+            *text == statement && (is_here || !is_common(statement))
+                || is_here && has_call(text, computation(statement))
+        })
+    }
+
+    /// The call of a statement, and where code of another purpose makes it.
+    fn similar<'s>(&self, statement: &'s str) -> Option<(&'s str, &'a Place)> {
         let work = computation(statement);
-        if is_common(statement) {
-            let mut functions = functions.iter();
-            return functions.any(|name| self.0.contains(&(*name, statement)));
+        if work.len() < COMMON {
+            return None;
         }
-        let is_whole = |text: &str, at: usize| {
-            let before = text[..at].chars().next_back();
-            let after = text[at + work.len()..].chars().next();
-            ![before, after].into_iter().flatten().any(is_of_a_name)
-        };
-        let holds = |text: &str| text.match_indices(work).any(|(at, _)| is_whole(text, at));
-        let is_call = work.contains('(');
-        self.0
-            .iter()
-            .any(|(_, text)| *text == statement || is_call && holds(text))
+        let mut all = self.0.iter();
+        let (_, place) = all.find(|((_, text), _)| has_call(text, work))?;
+        Some((work, place))
     }
 }
 
-/// Whether a statement may stand in any code, as `return ""` does.
+/// Whether a statement makes this call, as a whole or as a part. Anything else is too short to be
+/// told from other code by a part of it.
+fn has_call(text: &str, work: &str) -> bool {
+    let is_whole = |at: usize| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + work.len()..].chars().next();
+        ![before, after].into_iter().flatten().any(is_of_a_name)
+    };
+    work.contains('(') && text.match_indices(work).any(|(at, _)| is_whole(at))
+}
+
+/// How long a statement is that other code would not have by chance, in bytes.
+const COMMON: usize = 24;
+
+/// Whether a statement may stand in any code, as `return ""` does. What a function returns is a
+/// matter of that function, whatever it calls.
 fn is_common(statement: &str) -> bool {
-    const COMMON: usize = 24;
-    !computation(statement).contains('(') && statement.len() < COMMON
+    let returns = ["return ", "yield "];
+    returns.iter().any(|word| statement.starts_with(word))
+        || !computation(statement).contains('(') && statement.len() < COMMON
 }
 
 /// The name of a function without those around it.
@@ -432,175 +493,4 @@ fn computation(statement: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use xtask_core::tree::Memory;
-
-    const BASE: &str =
-        "import os\n\n\ndef handler(job):\n    value = os.getenv('A', '1')\n    yield ask(job)\n";
-
-    /// What is open of a fork with these lines in its handler, against a new worker.
-    fn lost(own: &str, new: &str) -> Vec<String> {
-        let fork = BASE.replace("'1'", "'2'") + own;
-        let tree = |text: &str| Memory::new().with("src/handler.py", text);
-        let [base, fork, new] = [BASE, &fork, new].map(tree);
-        let facts = [&base, &fork].map(|tree| Facts::read(tree).unwrap());
-        let code = [&base, &fork].map(|tree| code_of(tree).unwrap());
-        let own = OwnChanges::of(&facts[0], &facts[1], "abc");
-        let own = own.with_code((&facts[0], &code[0]), (&facts[1], &code[1]));
-        let none = Facts::default();
-        let items = judge_all(&none, Some(&own), &none, &new).unwrap();
-        let open = items.iter().filter(|item| item.open);
-        open.map(|item| format!("{} {}", item.id, item.why))
-            .collect()
-    }
-
-    #[test]
-    fn a_forks_own_statements_are_looked_for_in_all_of_the_new_worker() {
-        let own =
-            "    for part in ask(\n        job,\n    ):\n        yield send({'part': part})\n";
-        let moved =
-            "def parts(job):\n    for part in ask(job):\n        x = send({\"part\": part})\n";
-        assert_eq!(lost(own, moved), [""; 0]);
-        assert_eq!(
-            lost(own, BASE),
-            [
-                "code:src/handler.py:handler The new worker lacks what this fork added here: `for part in ask(job)`, `yield send({\"part\": part})`."
-            ]
-        );
-    }
-
-    #[test]
-    fn a_statement_is_not_found_in_a_part_of_another() {
-        for (own, new) in [
-            ("    retries = 3\n", "port = 30000\n"),
-            ("    return None\n", "x = None\n"),
-            ("    if stream:\n        pass\n", "upstream = 1\n"),
-            ("    clean(job)\n", "unclean(job)\n"),
-            ("    prepare_environment(job)\n", "x = 1\n"),
-            ("    limit(3)\n", "limit(30)\n"),
-            ("\n\n@retry(3)\ndef ask(job): ...\n", "def ask(job): ...\n"),
-            ("\n\ndef ask(job, most=3): ...\n", "def ask(job): ...\n"),
-        ] {
-            assert_eq!(lost(own, new).len(), 1, "{own}");
-            let same = format!("def handler(job):\n{own}");
-            assert_eq!(lost(own, &same), [""; 0], "{own}");
-        }
-        // These are judged with the variable that they read.
-        assert_eq!(
-            lost("    more = os.environ\n    x = {'A': 1}\n", ""),
-            [""; 0]
-        );
-    }
-
-    #[test]
-    fn what_holds_a_fact_that_is_kept_elsewhere_is_looked_for() {
-        let base = "import os, requests, runpod\n\n\ndef handler(job):\n    key = os.getenv('KEY')\n    return requests.post(URL, json=job['input'])\n\n\nrunpod.serverless.start({'handler': handler})\n";
-        let fork = base.replace(
-            "    return",
-            "    if os.getenv('KEY'):\n        headers['X'] = f\"Bearer {os.getenv('KEY')}\"\n    requests.post(f'{HOST}/flush_cache')\n    if job['input'].get('fast'):\n        pass\n    return",
-        );
-        let new = "import os, requests, runpod\n\n\ndef handler(job):\n    key = os.getenv('KEY')\n    if admin:\n        return requests.post(f'{HOST}/flush_cache', json=job['input'].get('fast'))\n    return requests.post(URL, json=job['input'])\n\n\nrunpod.serverless.start({'handler': handler})\n";
-        let [base, fork, new] =
-            [base, &*fork, new].map(|text| Memory::new().with("src/handler.py", text));
-        let open = |new: &Memory| -> Vec<String> {
-            let read = |tree: &Memory| (Facts::read(tree).unwrap(), code_of(tree).unwrap());
-            let (was, is) = (read(&base), read(&fork));
-            let own = OwnChanges::of(&was.0, &is.0, "abc");
-            let own = own.with_code((&was.0, &was.1), (&is.0, &is.1));
-            let items = judge_all(&is.0, Some(&own), &Facts::read(new).unwrap(), new).unwrap();
-            let open = items.iter().filter(|item| item.open);
-            open.map(|item| format!("{} {}", item.id, item.why))
-                .collect()
-        };
-        assert_eq!(
-            open(&new),
-            [
-                "code:src/handler.py:handler The new worker lacks what this fork added here: `headers[\"X\"]=f\"Bearer {os.getenv(\"KEY\")}\"`, `requests.post(f\"{HOST}/flush_cache\")`."
-            ]
-        );
-        assert_eq!(open(&fork), [""; 0]);
-        // What is gone is told as that, and once.
-        let told = open(&base);
-        assert!(
-            told.iter().any(|one| one.starts_with("input:fast ")),
-            "{told:?}"
-        );
-        assert!(
-            told.iter().all(|one| !one.contains("get(\\\"fast")),
-            "{told:?}"
-        );
-    }
-
-    #[test]
-    fn what_any_code_may_say_counts_in_its_function_alone() {
-        let own = "    if not job:\n        return ''\n";
-        let elsewhere = "def other(job):\n    if not job:\n        return ''\n";
-        assert_eq!(lost(own, elsewhere).len(), 1);
-        let here = elsewhere.replace("other", "handler");
-        assert_eq!(lost(own, &here), [""; 0]);
-        // It may go by another name with the code around it.
-        let denied = "    if not allowed(job):\n        return ''\n";
-        assert_eq!(lost(denied, &format!("def other(job):\n{denied}")), [""; 0]);
-    }
-
-    #[test]
-    fn statements_hold_no_secret() {
-        let secret = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z";
-        let told = lost(&format!("    login('hf_{secret}')\n"), "");
-        assert_eq!(told.len(), 1);
-        assert!(!told[0].contains(secret), "{told:?}");
-    }
-
-    #[test]
-    fn what_a_fork_moved_is_compared_with_what_it_was() {
-        let base = "import os\n\n\ndef handler(job):\n    check(job)\n    value = os.getenv('A')\n    yield ask(job)\n";
-        let fork = base.replace("    yield", "    refuse(job, ALLOWED)\n    yield");
-        let facts = Facts::default();
-        for (path, count) in [("src/main.py", 1), ("lib/app/run.py", 1)] {
-            let base = Memory::new().with("src/handler.py", base);
-            let others = "def other(): ...\nother(1)\n";
-            let fork = Memory::new().with(path, &*fork).with("other.py", others);
-            let code = [&base, &fork].map(|tree| code_of(tree).unwrap());
-            let own = OwnChanges::default().with_code((&facts, &code[0]), (&facts, &code[1]));
-            let statements = &own.code[&format!("code:{path}:handler")].statements;
-            assert_eq!(statements, &["refuse(job, ALLOWED)"]);
-            assert_eq!(own.code.len(), count);
-        }
-    }
-
-    #[test]
-    fn an_option_for_all_packages_is_one_change() {
-        let worker = |list: &str| {
-            let docker = "FROM python:3.11\nCOPY . /\nRUN pip install -r requirements.txt\n";
-            let tree = Memory::new().with("Dockerfile", docker);
-            Facts::read(&tree.with("requirements.txt", list)).unwrap()
-        };
-        let base = worker("pandas\nray\nruff==1\n");
-        let index = "--extra-index-url https://example.com/whl";
-        let fork = worker(&format!("{index}\npandas\nray\nruff==2\n"));
-        let own = OwnChanges::of(&base, &fork, "abc").own;
-        let own: Vec<&str> = own.iter().map(String::as_str).collect();
-        let id = format!("pip:all with {index}");
-        assert_eq!(own, [&*id, "pip:ruff"]);
-        assert!(list_judged(&id, &base).is_some_and(|item| item.open));
-        assert!(list_judged(&id, &fork).is_some_and(|item| !item.open));
-        let own = OwnChanges::of(&fork, &base, "abc").own;
-        assert_eq!(own.len(), 1, "what it took away is no change of its own");
-    }
-
-    #[test]
-    fn what_a_request_says_beside_a_variable_is_looked_for() {
-        let base = "import os, requests, runpod\n\n\ndef handler(job):\n    key = os.getenv('KEY')\n    return requests.get('http://127.0.0.1:30000/v1/models')\n\n\nrunpod.serverless.start({'handler': handler})\n";
-        let fork = base.replace(
-            "/v1/models'",
-            "/v1/models', headers={'Authorization': os.getenv('KEY', 'a')}, timeout=3",
-        );
-        let trees = [base, &fork].map(|text| Memory::new().with("src/handler.py", text));
-        let facts = [&trees[0], &trees[1]].map(|tree| Facts::read(tree).unwrap());
-        let code = [&trees[0], &trees[1]].map(|tree| code_of(tree).unwrap());
-        let own = OwnChanges::of(&facts[0], &facts[1], "abc");
-        let own = own.with_code((&facts[0], &code[0]), (&facts[1], &code[1]));
-        assert_eq!(own.code["code:src/handler.py:handler"].behind.len(), 1);
-    }
-}
+mod tests;

@@ -26,17 +26,17 @@ pub fn notes(
     let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
     let there = |path: &RepoPath| result.entries().contains_key(path);
     let mut notes = Vec::new();
-    if let Some(ignore) = result.read_file(".dockerignore")? {
-        let ignore = Ignore::read(&ignore);
-        let hidden = |path: &&&RepoPath| is_copied(path) && ignore.excludes(path);
-        let hidden = given.iter().filter(hidden).map(ToString::to_string);
-        let hidden: Vec<String> = hidden.collect();
-        if !hidden.is_empty() {
-            notes.push(format!(
-                ".dockerignore keeps from the build what the Dockerfile copies: {}",
-                hidden.join(", ")
-            ));
-        }
+    let ignore = result.read_file(".dockerignore")?;
+    let ignore = Ignore::read(&ignore.unwrap_or_default());
+    let hidden = |path: &&RepoPath| is_copied(path) && ignore.excludes(path);
+    let all = given.iter().copied();
+    let all = all.chain(carried.iter().filter(|path| there(path)));
+    let hidden: Vec<String> = all.filter(hidden).map(ToString::to_string).collect();
+    if !hidden.is_empty() {
+        notes.push(format!(
+            ".dockerignore keeps from the build what the Dockerfile copies: {}",
+            hidden.join(", ")
+        ));
     }
     for path in given.iter().filter(|path| !there(path)) {
         if let Some(copy) = copied.iter().find(|copy| **path == copy.path.as_str()) {
@@ -48,9 +48,14 @@ pub fn notes(
         }
     }
     for path in carried.iter().filter(|it| there(it) && !is_copied(it)) {
+        let let_in = if ignore.excludes(path) {
+            format!(", and let it in with `!{path}` at the end of .dockerignore")
+        } else {
+            String::new()
+        };
         notes.push(format!(
             "Dockerfile: `{path}` is not copied into the image: add it where the other modules \
-             are copied"
+             are copied{let_in}"
         ));
     }
     if !carried.is_empty() {
@@ -144,8 +149,22 @@ mod tests {
         assert_eq!(
             of("FROM x\nCOPY . .\n", Some("*\n!lib\n")),
             [
-                ".dockerignore keeps from the build what the Dockerfile copies: engine.py, handler.py"
+                ".dockerignore keeps from the build what the Dockerfile copies: engine.py, \
+                 handler.py, sgl_engine.py"
             ]
         );
+        // The advice suffices.
+        let allowed = "*\n!handler.py\n!lib\n";
+        let copies = "FROM x\nCOPY handler.py ./\nCOPY lib lib\n";
+        assert_eq!(
+            of(copies, Some(allowed)),
+            [
+                "Dockerfile: `sgl_engine.py` is not copied into the image: add it where the other \
+                 modules are copied, and let it in with `!sgl_engine.py` at the end of .dockerignore"
+            ]
+        );
+        let followed = copies.replace("COPY handler.py", "COPY handler.py sgl_engine.py");
+        let let_in = format!("{allowed}!sgl_engine.py\n");
+        assert_eq!(of(&followed, Some(&let_in)), [""; 0]);
     }
 }

@@ -166,17 +166,19 @@ impl Remote {
         let all = text.lines().filter_map(|line| line.split_once(' '));
         let new = all.filter(|(_, tree)| seen.insert(*tree));
         let commits = new.map(|(commit, _)| commit.to_owned()).collect();
-        let (most, more) = if self.can_fetch {
+        let count = text.lines().count();
+        let (is_part, more) = if self.can_fetch {
+            let call = self.call().args(["rev-parse", "--is-shallow-repository"]);
+            let is_shallow = call.text()?.trim() == "true";
             (
-                FETCHED,
+                is_shallow,
                 "; name a clone on this machine to have all looked at",
             )
         } else {
-            (LOCAL, "")
+            (count >= LOCAL, "")
         };
-        let count = text.lines().count();
         let note = format!("only its newest {count} revisions were looked at{more}");
-        Ok((commits, Some(note).filter(|_| count >= most)))
+        Ok((commits, is_part.then_some(note)))
     }
 
     /// The sizes of files, in bytes, without reading them.

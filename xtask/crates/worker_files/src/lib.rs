@@ -78,6 +78,8 @@ pub struct EnvRead {
     pub name: String,
     /// What the program uses when nothing is set, as text.
     pub default: Option<String>,
+    /// Whether it takes no default for what is set to nothing.
+    pub keeps_empty: bool,
     /// Whether the program fails when it is unset.
     pub required: bool,
     /// Whether the program itself ends where it is unset.
@@ -184,8 +186,9 @@ pub struct WorkerInterface {
     pub held: Option<BTreeSet<RepoPath>>,
     /// Where the image holds them, by their path in it, without the first slash.
     pub landed: BTreeMap<String, RepoPath>,
-    /// Paths of files that the start names, and that the image holds elsewhere.
-    pub misplaced: BTreeSet<String>,
+    /// Paths of files that the start, its scripts and Python name, and that the image holds
+    /// elsewhere: with where they are named.
+    pub misplaced: BTreeMap<String, Place>,
     /// Variables that a script which starts the worker exports, with their values.
     pub exports: Vec<(String, String, Place)>,
     /// Variables that such a script sets whatever the endpoint says: to what, and where.
@@ -208,6 +211,30 @@ pub struct WorkerInterface {
 }
 
 impl WorkerInterface {
+    /// Drops the defaults that never hold, because the image sets the variable to nothing.
+    fn drop_defaults(&mut self) {
+        let Some(image) = &self.image else { return };
+        let value = |all: &[dockerfile::Named], name: &str| {
+            let set = all.iter().rev().find(|set| set.name == name);
+            set.map(|set| set.value.clone())
+        };
+        let is_empty = |name: &str| {
+            value(&image.env, name).is_some_and(|set| {
+                let argument = set.trim_start_matches('$').trim_matches(['{', '}']);
+                let given = || value(&image.args, argument).unwrap_or(set.clone());
+                set.is_empty() || set.starts_with('$') && given().is_empty()
+            })
+        };
+        let is_set_later = |name: &str| self.exports.iter().any(|(own, ..)| own == name);
+        let reads = self
+            .env
+            .iter_mut()
+            .filter(|read| read.keeps_empty && read.default.is_some());
+        for read in reads.filter(|read| is_empty(&read.name) && !is_set_later(&read.name)) {
+            read.default = None;
+        }
+    }
+
     pub fn reads<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a EnvRead> {
         self.env.iter().filter(move |read| read.name == name)
     }

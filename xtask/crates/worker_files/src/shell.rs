@@ -71,6 +71,8 @@ pub struct Variable {
     pub name: String,
     /// Behind `:-`, `-`, `:=` or `=`, or what the script sets it to where it is empty.
     pub default: Option<String>,
+    /// Whether an empty value stays: `${NAME-default}`.
+    pub keeps_empty: bool,
     /// Whether the script ends where it is unset: `${NAME:?why}`.
     pub required: bool,
     /// The words that it is compared with: `== true`, `in [a,b]`.

@@ -44,10 +44,9 @@ impl Facts {
                 let id = format!("hub:preset.{}", preset.name);
                 self.add_text(id, &preset.place, "defaults", &defaults);
             }
-            // How the listing looks is wording.
-            const LOOKS: [&str; 4] = ["title", "description", "iconUrl", "category"];
+            // Wording, in which nobody looks a worker up.
             for (name, text) in &hub.settings {
-                if !LOOKS.contains(&name.as_str()) {
+                if name != "description" {
                     // Lists in a text, as `gpuIds` is one, are told apart by commas.
                     let parts: Vec<&str> = text.text.split(',').map(str::trim).collect();
                     self.add_value(format!("hub:{name}"), &text.place, &parts.join(","));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::unread::{digest, in_layout};
 use super::{ABSENT, FILES, Facts, IDLE, RUNS};
-use worker_files::dockerfile::{Image, Named, expand};
+use worker_files::dockerfile::{Image, Named, Text, expand};
 use worker_files::ignore::Ignore;
 use worker_files::packages::{BREAKS_SYSTEM, Manager};
 use worker_files::{Package, WorkerInterface};
@@ -50,11 +50,24 @@ impl Facts {
         ];
         for (name, text) in single {
             if let Some(text) = text {
-                let mut misplaced = interface.misplaced.iter();
-                let absent = misplaced.find(|path| text.text.contains(*path));
-                let value = Some(started(&text.text));
-                let value = [("value", value), (ABSENT, absent.map(String::as_str))];
-                self.add(format!("image:{name}"), &text.place, &value);
+                self.add_text(
+                    format!("image:{name}"),
+                    &text.place,
+                    "value",
+                    started(&text.text),
+                );
+            }
+        }
+        // A script that the start runs is part of it.
+        let starts = [("CMD", &image.cmd), ("ENTRYPOINT", &image.entrypoint)];
+        let starts = starts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        for (path, place) in &interface.misplaced {
+            let names = |(_, text): &(&str, &Text)| text.text.contains(path);
+            let start = starts.clone().find(names).or(starts.clone().next_back());
+            if let Some((name, _)) = start {
+                self.add_text(format!("image:{name}"), place, ABSENT, path);
             }
         }
         self.add_named("image:LABEL.", &image.labels);

@@ -159,6 +159,9 @@ pub const LEFT_OUT: &str = "left out";
 /// A path that a command starts, and at which the image holds no file.
 pub const ABSENT: &str = "absent";
 
+/// What besides variables decides whether a flag is passed.
+pub const WHEN: &str = "when";
+
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
 
@@ -494,6 +497,7 @@ impl Facts {
                 ("through", through),
                 ("computed", computed),
                 ("form", given.form.as_deref()),
+                (WHEN, given.when.as_deref()),
                 ("reached", unreached),
             ];
             self.add(format!("flag:{}", given.flag), &given.place, &value);

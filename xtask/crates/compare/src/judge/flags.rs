@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
+use super::super::facts::{ALONE, Fact, STARTED_THROUGH, WHEN};
 use super::variables::{same_value, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::shell::NOT_SET;
@@ -85,13 +85,22 @@ impl Judge<'_> {
             .is_some_and(is_switch);
         let default = default.filter(|_| !is_switch);
         let is = passed.as_deref().or(default).or(own.as_deref());
+        let (when, when_now) = (old.get(WHEN), new.get(WHEN));
+        if is_same(is) && when != when_now && !new.has("from") {
+            let how = [when, when_now].map(passed_when);
+            return changed.why(format!(
+                "`{was}` was passed {}, and is {} now.",
+                how[0], how[1]
+            ));
+        }
         if is_same(is) || is.is_none() && variable.is_none() {
             return kept;
         }
         let by = variable.map(|name| format!(", unless {name} says otherwise"));
         let by = by.unwrap_or_default();
         let is = show(is);
-        changed.why(format!("`{was}` was passed always; now it is {is}{by}."))
+        let when = passed_when(when);
+        changed.why(format!("`{was}` was passed {when}; now it is {is}{by}."))
     }
 
     /// What the new worker passes where no variable is set, as far as that is known.
@@ -180,9 +189,9 @@ impl Judge<'_> {
             (Some(value), Some(own))
                 if !same_value(value, &own) && !flags.any(is_this) && !driven.any(is_this) =>
             {
-                let own = show(Some(&own));
+                let (own, when) = (show(Some(&own)), passed_when(new.get(WHEN)));
                 added.open(format!(
-                    "It is always passed as `{value}` now; before, SGLang's own {own} held."
+                    "`{value}` is passed {when} now; before, SGLang's own {own} held."
                 ))
             }
             _ => added,
@@ -279,6 +288,11 @@ impl Judge<'_> {
         };
         Some(format!("SGLang {takes} takes and {lacks} does not"))
     }
+}
+
+/// When a flag is passed that no variable decides on.
+fn passed_when(when: Option<&str>) -> String {
+    when.map_or("always".to_owned(), |test| format!("where `{test}` holds"))
 }
 
 fn is_switch(variable: &Fact) -> bool {

@@ -18,6 +18,7 @@ impl<'a> Judge<'a> {
             let item = match (name, old, new) {
                 ("cuda", ..) => self.cuda(&id, old, new),
                 (_, Some(old), _) if name.starts_with("category.") => self.category(&id, old, new),
+                (_, Some(old), _) if LOOKS.contains(&&*id) => looks(&id, old, new),
                 ("imageName", Some(old), None) => Item::new(&id, Verdict::Retired, old, None)
                     .why("The Hub builds the image from the repository itself."),
                 (_, Some(old), None) if is_setting(name) => {
@@ -204,7 +205,19 @@ impl<'a> Judge<'a> {
             ),
             Verdict::Changed => {
                 let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
-                item.why(format!("{}.", difference("default", was, is)))
+                let item = item.why(format!("{}.", difference("default", was, is)));
+                // Without the form the worker's own default holds, which is to be the same.
+                let code = attribute(self.new.variable(name), "default");
+                let set = self.new.attribute(&format!("image:{name}"), "value");
+                let differs = |own: &&str| was.is_some_and(|was| !same_value(was, own));
+                let set = set.filter(|set| !set.contains('$'));
+                let own = set.or(code).filter(differs);
+                match own.zip(was.and_then(|was| env_line(name, was))) {
+                    Some((own, line)) => item.help(format!(
+                        "Set it in hub.json again, and {line}: the worker's own default is `{own}`. Or record why not."
+                    )),
+                    None => item,
+                }
             }
             _ => item,
         }
@@ -365,7 +378,19 @@ fn is_read_outside(name: &str) -> bool {
 fn is_setting(name: &str) -> bool {
     name.starts_with("preset.")
         || name.starts_with("config.")
-        || matches!(name, "endpointType" | "type" | "category")
+        || matches!(name, "endpointType" | "type")
+}
+
+/// What people find a listing by. Each worker has its own, so that a difference is a loss only
+/// where a fork chose it.
+pub const LOOKS: [&str; 3] = ["hub:title", "hub:category", "hub:iconUrl"];
+
+fn looks(id: &str, old: &Fact, new: Side) -> Item {
+    let item = match new {
+        Some(new) => Judge::kept_or_changed(id, old, new, None),
+        None => Item::missing(id, old).why("The new listing doesn't have it."),
+    };
+    item.closed()
 }
 
 /// The parts of an attribute.
@@ -377,4 +402,35 @@ fn words<'f>(fact: Side<'f>, key: &str, separator: char) -> Vec<&'f str> {
 fn is_listed(fact: &Fact) -> bool {
     let mut files = fact.places.iter().map(|place| place.file.name());
     files.any(|name| name == b"hub.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::compared;
+    use xtask_core::tree::Memory;
+
+    #[test]
+    fn a_default_of_the_form_is_set_again_where_it_holds_without_the_form_too() {
+        let worker = |default: &str, own: &str| {
+            let input =
+                format!(r#""input": {{"name": "S", "type": "number", "default": {default}}}"#);
+            let hub = format!(r#"{{"config": {{"env": [{{"key": "SEED", {input}}}]}}}}"#);
+            let text = format!("import os\nprint(os.getenv('SEED'{own}))\n");
+            let worker = Memory::new().with(".runpod/hub.json", hub);
+            worker.with("engine.py", text)
+        };
+        let help = |own: &str| {
+            let items = compared(&worker("300", own), &worker("7", own));
+            let mut found = items
+                .into_iter()
+                .filter(|item| item.id == "hub:SEED.default");
+            found.next().unwrap().help
+        };
+        assert_eq!(
+            help(", '7'"),
+            "Set it in hub.json again, and `ENV SEED=300` in the Dockerfile: the worker's own \
+             default is `7`. Or record why not."
+        );
+        assert!(help("").starts_with("If this is meant, record why"));
+    }
 }

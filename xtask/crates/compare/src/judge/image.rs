@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::super::facts::{ABSENT, FILES, Fact, Facts, IDLE, RUNS};
 use super::variables::show;
 use super::{Item, Judge, Verdict, difference, few};
-use worker_files::{Place, is_one_of};
+use worker_files::{ALSO, Place, is_one_of};
 use xtask_core::sglang;
 
 /// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
@@ -40,6 +40,28 @@ impl Judge<'_> {
         };
         self.judge_parts("copy", files, missing);
         self.copied();
+        self.started();
+    }
+
+    /// What the new start names and the new image does not hold, whichever instruction starts it.
+    fn started(&mut self) {
+        let starts = ["image:CMD", "image:ENTRYPOINT"];
+        if starts
+            .iter()
+            .any(|id| self.old.attribute(id, ABSENT).is_some())
+        {
+            return;
+        }
+        for id in starts {
+            if let Some(path) = self.new.attribute(id, ABSENT)
+                && let Some(item) = self.items.get_mut(id)
+            {
+                let paths = path.replace(ALSO, " and ");
+                item.change(format!(
+                    "It starts {paths}, where the new image holds no file."
+                ));
+            }
+        }
     }
 
     /// What a COPY says besides the name of a file, for files that both images may hold.
@@ -90,11 +112,6 @@ impl Judge<'_> {
         let [was, is] = [old, new].map(|fact| fact.get("value").unwrap_or_default());
         let kept = Item::new(id, Verdict::Kept, old, new);
         let changed = Item::new(id, Verdict::Changed, old, new);
-        if let Some(path) = new.get(ABSENT).filter(|_| !old.has(ABSENT)) {
-            return changed.why(format!(
-                "It starts {path}, where the new image holds no file."
-            ));
-        }
         if was == is {
             return match left_to_code(old, new) {
                 Some(place) => {

@@ -11,6 +11,7 @@ mod hub;
 mod image;
 mod item;
 mod requests;
+mod runpod;
 mod unread;
 mod variables;
 
@@ -19,8 +20,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
+pub use hub::LOOKS;
 pub use image::own_build;
 pub use item::{Item, Side, Verdict};
+pub use runpod::is_runpods;
 pub use variables::{env_line, same_value};
 
 use super::facts::{ALONE, Fact, Facts};

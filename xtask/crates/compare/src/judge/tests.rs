@@ -278,6 +278,15 @@ fn what_is_passed_with_nothing_set_is_compared_with_sglangs_own_default() {
         why.contains("`fp8_e5m2` was passed always; now it is `auto`, unless KV_CACHE_DTYPE"),
         "{why}"
     );
+    // A test for a file is not always.
+    let there = old.replace(
+        "command += ['--kv",
+        "if os.path.isfile('/fp8'): command += ['--kv",
+    );
+    let items = compared(&starting(PINNED, &there), &starting(PINNED, new));
+    let why = &of(&items, "flag:--kv-cache-dtype").why;
+    let when = "was passed where `os.path.isfile(\"/fp8\")` holds; now it is `auto`, unless";
+    assert!(why.contains(when), "{why}");
     // What the image sets holds with nothing set.
     let sets = |variables: &str| {
         let image = format!("{PINNED}\nENV {variables}");

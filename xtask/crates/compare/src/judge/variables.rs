@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, PASSED};
-use super::{Item, Judge, Side, Verdict, attribute, difference};
+use super::{Item, Judge, Side, Verdict, attribute, difference, is_runpods};
 use worker_files::ALSO;
 use worker_files::shell::NOT_SET;
 use xtask_core::sglang;
@@ -28,6 +28,9 @@ impl<'a> Judge<'a> {
                 && let Some(item) = self.items.get_mut(&id)
             {
                 item.change("The new worker reads it, and does nothing with it.".to_owned());
+            }
+            if is_runpods(name) {
+                self.of_runpod(name, &id);
             }
         }
     }
@@ -227,12 +230,14 @@ impl<'a> Judge<'a> {
 
     /// What the new image sets a variable to, unless the old one did the same.
     pub fn set_by_image(&self, id: &str) -> Option<&'a str> {
+        let default = self.new.attribute(id, "default");
         let id = format!("image:{}", id.strip_prefix("env:")?);
-        // `ENV NAME=` sets it to nothing.
+        // `ENV NAME=` sets it to nothing. A default that the reader still knows holds all the same.
         let set = |fact: &'a Fact| fact.get("value").unwrap_or_default();
         let new = set(self.new.get(&id)?);
         let is_news = self.old.get(&id).map(set) != Some(new);
-        (is_news && !new.contains('$')).then_some(new)
+        let holds = !new.is_empty() || default.is_none();
+        (is_news && holds && !new.contains('$')).then_some(new)
     }
 
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
@@ -313,6 +318,14 @@ pub fn same_value(a: &str, b: &str) -> bool {
 
 /// What to do where another variable takes the place of one, and for the default of that.
 fn for_both(name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
+    let is_switch = |fact: &Fact| fact.get("how") == Some("switch");
+    if is_switch(old) != is_switch(fact) {
+        return if is_switch(old) {
+            format!("It only switched that on: set {other} to a value.")
+        } else {
+            format!("Set {other}, which only switches that on, or record why not.")
+        };
+    }
     // A switch passes another value than its own.
     let default = old
         .get("default")
@@ -429,5 +442,20 @@ mod tests {
         );
         assert_eq!(line(r#"{"a": 1}"#), told(r#""{\"a\": 1}""#));
         assert_eq!(line("$(nvidia-smi -L | wc -l)"), None);
+    }
+
+    #[test]
+    fn a_switch_is_no_value_for_another_variable() {
+        let value = Fact::default();
+        let switch = Fact::single("how", "switch".to_owned(), Vec::new());
+        let help = |old, new| for_both("CHUNKED", old, "CHUNK_SIZE", new);
+        assert_eq!(
+            help(&switch, &value),
+            "It only switched that on: set CHUNK_SIZE to a value."
+        );
+        assert!(help(&value, &switch).starts_with("Set CHUNK_SIZE, which only switches"));
+        for both in [&value, &switch] {
+            assert!(help(both, both).starts_with("Let the worker read CHUNKED too"));
+        }
     }
 }

@@ -55,15 +55,24 @@ fn wrapped(text: &str, indent: usize) -> String {
     lines.join("\n")
 }
 
-/// The value of a fact and where it is, for the rest of a line.
-fn in_line(fact: &Fact, width: usize) -> (String, String) {
+/// The value of a fact and where it is, for what is left of a line behind `indent` columns. Places
+/// that leave no room for the value have lines of their own.
+fn in_line(fact: &Fact, indent: usize) -> String {
     const SHORTEST: usize = 24;
+    let width = WIDTH - indent;
     let value = value(fact);
     let fits = |places: &String| value.chars().count() + places.chars().count() + 2 <= width;
     let some = Some(places(Some(fact), 3)).filter(fits);
     let places = some.unwrap_or_else(|| places(Some(fact), 1));
-    let room = width.saturating_sub(places.chars().count() + 3);
-    (cut(&value, room.max(SHORTEST)), places)
+    let room = width.saturating_sub(places.chars().count() + 2);
+    if value.is_empty() {
+        format!("{DIM}{}{DIM:#}", wrapped(&places, indent).trim_start())
+    } else if room < SHORTEST.min(value.chars().count()) {
+        let places = wrapped(&places, indent);
+        format!("{}\n{DIM}{places}{DIM:#}", cut(&value, width - 1))
+    } else {
+        format!("{}  {DIM}{places}{DIM:#}", cut(&value, room - 1))
+    }
 }
 
 impl Report {
@@ -230,10 +239,8 @@ impl Report {
                 if is_upstreams {
                     continue;
                 }
-                let (value, places) = in_line(fact, WIDTH - width - 3);
-                let gap = if value.is_empty() { "" } else { "  " };
-                let _ = write!(out, "  {DIM}{side:width$}{DIM:#} {value}");
-                let _ = writeln!(out, "{gap}{DIM}{places}{DIM:#}");
+                let line = in_line(fact, width + 3);
+                let _ = writeln!(out, "  {DIM}{side:width$}{DIM:#} {line}");
             } else if side == "upstream" {
                 let _ = writeln!(out, "  {DIM}{side:width$} not there{DIM:#}");
             }
@@ -282,5 +289,46 @@ impl Report {
             let _ = writeln!(out, "Once that is committed, see whether outdated/ can go:");
             let _ = writeln!(out, "  {cleanup}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use worker_files::Place;
+
+    #[test]
+    fn no_line_of_a_fact_is_wider_than_the_text() {
+        let place = |name: &str| Place::start_of(&name.into());
+        let long = "deployments/production/overlays/europe/start_the_worker";
+        let names =
+            [".sh", "_again.sh", "_a_third_time.sh", "_more.sh"].map(|end| format!("{long}{end}"));
+        let of = |value: &str, names: &[String]| {
+            let places = names.iter().map(|name| place(name)).collect();
+            in_line(&Fact::single("value", value.to_owned(), places), 11)
+        };
+        for value in [
+            "",
+            "1",
+            "a value that is as long as a sentence, and then some words more of it",
+        ] {
+            for count in 1..=names.len() {
+                let shown = of(value, &names[..count]);
+                let shown = anstream::adapter::strip_str(&shown).to_string();
+                for (at, line) in shown.lines().enumerate() {
+                    let indent = if at == 0 { 11 } else { 0 };
+                    assert!(line.chars().count() + indent <= WIDTH, "{shown}");
+                }
+                let more = format!(", and {} more", count - 1);
+                assert!(
+                    count == 1 || shown.replace("\n          ", "").contains(&more),
+                    "{shown}"
+                );
+            }
+        }
+        assert_eq!(
+            anstream::adapter::strip_str(&of("1", &["a.sh".to_owned()])).to_string(),
+            "1  a.sh:1:1"
+        );
     }
 }

@@ -600,6 +600,19 @@ fn defaults_are_compared_by_what_they_mean() {
         )),
         ["HUB324 the default of `SEED` is `300` here, and the README's default is `7`"]
     );
+    // What the image sets takes the place of the code's default.
+    let engine = format!("{ENGINE}\nprint(os.getenv(\"SEED\", \"7\"))\n");
+    let set = |line: &str| {
+        let tree = repository_of(&listing("", env), TESTS).with("engine.py", &*engine);
+        let start = "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY engine.py /\nCMD [\"python3\", \"/engine.py\"]\n";
+        let mut said = said(&tree.with("Dockerfile", format!("{start}{line}\n")));
+        said.retain(|one| one.starts_with("HUB324"));
+        said
+    };
+    let differs = |what: &str| format!("HUB324 the default of `SEED` is `300` here, and {what}");
+    assert_eq!(set("LABEL a=b"), [differs("the code's default is `7`")]);
+    assert_eq!(set("ENV SEED=300"), [""; 0]);
+    assert_eq!(set("ENV SEED=8"), [differs("the image's value is `8`")]);
 }
 
 #[test]

@@ -416,6 +416,7 @@ impl<'t> Reader<'t> {
         let written = node.keyword("default").or_else(|| node.argument(1));
         let default = lookup.default.as_ref().filter(is_set);
         let default = default.map(|value| (value.clone(), written.unwrap_or(node)));
+        read.keeps_empty = !has_default;
         let mut found: Vec<String> = Vec::new();
         for (value, at) in default.iter().chain(&usage.defaults) {
             if is_chosen_by_name(node, *at) {

@@ -47,6 +47,8 @@ pub struct FlagGiven {
     pub form: Option<String>,
     /// The variables that decide on it, and how.
     pub from: Vec<(String, FlagKind)>,
+    /// What else decides on it, in the program's own words: a test for a file.
+    pub when: Option<String>,
     pub place: Place,
     /// Whether it stands in a file that the image runs.
     pub runs: bool,

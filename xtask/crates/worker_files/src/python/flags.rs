@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::api::normal;
 use super::command::Seen;
 use super::environment::CALLERS;
 use super::eval::Reader;
@@ -195,6 +196,11 @@ impl<'t> Reader<'t> {
         let index = self.add_flag(at, name, value.as_ref());
         // The variables that decide on it are in the conditions around the place that adds it.
         let guards = self.deciding_variables(node, ctx);
+        let files = conditions(node).into_iter().map(Node::text);
+        let mut files = files.filter(|text| FILE_TESTS.iter().any(|test| text.contains(test)));
+        if let Some(last) = self.facts.flags.get_mut(index) {
+            last.when = files.next().map(normal);
+        }
         if let Some(last) = self.facts.flags.get_mut(index)
             && !matches!(last.value, FlagValue::Env)
         {
@@ -222,6 +228,7 @@ impl<'t> Reader<'t> {
                 Some(None) => FlagValue::Computed(String::new()),
             },
             from: from.collect(),
+            when: None,
             place: self.place(node),
         };
         // Of a flag that stands twice in one list, SGLang takes the last.
@@ -355,6 +362,9 @@ pub fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
     }
     all
 }
+
+/// How programs ask whether there is a file.
+const FILE_TESTS: [&str; 5] = ["exists(", "isfile(", "isdir(", "is_file(", "is_dir("];
 
 /// A word of a text whose unknown parts were replaced by their numbers.
 fn restore_parts<'t>(word: &str, parts: &[Val<'t>]) -> Val<'t> {

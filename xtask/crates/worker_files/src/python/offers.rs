@@ -111,17 +111,21 @@ impl<'t> Reader<'t> {
     pub fn note_program(&mut self, node: Node<'t>, words: &[Val<'t>], program: usize) {
         let last_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         let words_from = words.get(program..).unwrap_or_default().iter();
-        let mut names = words_from.map_while(Val::as_str).map(last_name);
+        let mut names = words_from
+            .map_while(Val::as_str)
+            .map(last_name)
+            .zip(program..);
         // A shell is named by its script.
         let is_shell = |name: &str| is_among("sh bash dash zsh", name);
-        let name = names.find(|name| !is_shell(name) && !name.starts_with('-'));
-        let name = name.unwrap_or_default();
+        let named = names.find(|(name, _)| !is_shell(name) && !name.starts_with('-'));
+        let (name, at) = named.unwrap_or((String::new(), program));
         let mut texts = words.iter().filter_map(Val::as_str);
         let is_server = texts.any(|word| self.program.starts_server(&format!("\"{word}\"")));
         if !name.is_empty() && !is_among(HARMLESS, &name) && !is_server {
             let mut all: Vec<String> = words.iter().map(Val::in_short).collect();
-            // The folder of the program does not matter.
+            // The folder of the program does not matter, nor that of a shell's script.
             all[program] = last_name(&all[program]);
+            all[at].clone_from(&name);
             let how = ("commands".to_owned(), vec![all.join(" ")]);
             self.offer(node, format!("step:run {name}"), Some(how));
         }

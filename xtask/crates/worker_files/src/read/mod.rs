@@ -65,11 +65,13 @@ impl WorkerInterface {
         reader.read_other_packages()?;
         reader.flag_table();
         reader.follow_copies();
+        reader.note_misplaced_in_python();
         let Reader {
             mut interface,
             mut unread,
             ..
         } = reader;
+        interface.drop_defaults();
         interface.env.sort();
         interface.env.dedup();
         unread.sort();

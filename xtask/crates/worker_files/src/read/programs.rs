@@ -6,7 +6,9 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use super::run::{Job, When};
-use super::{Hides, Reader, RepoPath, Run, Source, is_python, is_supervisor, python, shell};
+use super::{
+    Hides, Reader, RepoPath, Run, Source, is_python, is_supervisor, last_part, python, shell,
+};
 
 impl Reader<'_> {
     pub fn find_programs(&mut self) {
@@ -43,6 +45,37 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+
+    /// Notes the paths by which Python names scripts and programs that the image holds elsewhere,
+    /// unless it asks whether they are there.
+    pub fn note_misplaced_in_python(&mut self) {
+        let sources = self.interface.sources.values();
+        let held = sources.filter(|source| is_python(&source.path) && self.holds(&source.path));
+        let mut found = Vec::new();
+        for source in held {
+            let text = source.text.as_str();
+            for end in [".sh\"", ".sh'", ".py\"", ".py'"] {
+                for (at, _) in text.match_indices(end) {
+                    let (stop, quote) = (at + end.len() - 1, &end[end.len() - 1..]);
+                    let start = text[..at].rfind(quote).map_or(stop, |start| start + 1);
+                    let path = &text[start..stop];
+                    let is_path =
+                        path.starts_with('/') && !path.contains(|c| c != '/' && !is_name_part(c));
+                    let mut files = self.files_named(last_part(path));
+                    let asks = |test: &str| text.contains(&format!("{test}({quote}{path}"));
+                    if is_path
+                        && files.any(|file| self.holds(file))
+                        && self.in_image(path, None).is_none()
+                        && self.knows_place(path, &[])
+                        && !["exists", "isfile"].iter().any(|test| asks(test))
+                    {
+                        found.push((path.to_owned(), source.place(start..stop)));
+                    }
+                }
+            }
+        }
+        self.interface.misplaced.extend(found);
     }
 
     /// Scripts and programs that Python may start and that hand their arguments on to the server.

@@ -319,35 +319,49 @@ impl Reader<'_> {
         self.roots.insert(path);
     }
 
-    /// Notes a path of a program that the image holds at another place. Nothing is known where the
-    /// build moves files, or copies them to a folder that the base image names.
+    /// Notes a path of a program that the image holds at another place. Nothing is wrong where the
+    /// script asks first whether the file is there.
     fn note_misplaced(&mut self, job: &Job, command: &Command, started: &[Started]) {
-        const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl cd";
-        if job.run.base == 0 {
-            return;
-        }
         let workdir = job.run.workdir.as_deref();
-        let Some(image) = &self.interface.image else {
-            return;
+        let own = &job.run.script.commands;
+        let stays = !own.iter().any(|command| command.program() == "cd");
+        let asks = |word: &Word| {
+            let tests = own.iter().filter(|it| is_one_of("[ [[ test", it.program()));
+            let mut words = tests.flat_map(|test| &test.words);
+            words.any(|other| other.text == word.text)
         };
-        let runs = image.runs.iter().chain([&job.run]);
-        let mut built = runs.flat_map(|run| &run.script.commands);
-        let moves = built.any(|command| is_one_of(MOVING, command.program()));
-        let is_known = |copy: &Copy| {
-            copy.from.is_none() && (copy.dest.starts_with('/') || image.workdir.is_some())
-        };
-        if moves || !image.copies.iter().all(is_known) {
-            return;
-        }
         let is_misplaced = |word: &&Word| {
             let names = |one: &Started| last_part(&word.text).as_bytes() == one.path.name();
             let is_path =
-                word.text.starts_with('/') || word.text.contains('/') && workdir.is_some();
-            is_path && started.iter().any(names) && self.in_image(&word.text, workdir).is_none()
+                word.text.starts_with('/') || word.text.contains('/') && workdir.is_some() && stays;
+            is_path
+                && started.iter().any(names)
+                && self.in_image(&word.text, workdir).is_none()
+                && self.knows_place(&word.text, own)
+                && !asks(word)
         };
         let misplaced = command.run().iter().filter(is_misplaced);
-        let misplaced: Vec<String> = misplaced.map(|word| word.text.clone()).collect();
+        let misplaced = misplaced.map(|word| (word.text.clone(), job.place(&word.range)));
+        let misplaced: Vec<(String, Place)> = misplaced.collect();
         self.interface.misplaced.extend(misplaced);
+    }
+
+    /// Whether what the image holds at a path is known: the build and these commands move no files,
+    /// and copy none there from elsewhere or to a folder that the base image names.
+    pub fn knows_place(&self, path: &str, own: &[Command]) -> bool {
+        const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl";
+        let (Some(image), Some(_)) = (&self.interface.image, &self.interface.held) else {
+            return false;
+        };
+        let moves = |command: &Command| {
+            is_one_of(MOVING, command.program()) && !steps::only_watches(command)
+        };
+        let may_hold = |copy: &Copy| match copy.from {
+            Some(_) => path.starts_with(&*copy.dest),
+            None => !copy.dest.starts_with('/') && image.workdir.is_none(),
+        };
+        let runs = image.runs.iter().flat_map(|run| &run.script.commands);
+        !runs.chain(own).any(moves) && !image.copies.iter().any(may_hold)
     }
 
     /// Notes a Python program that starts and is not in the repository, though other modules are.

@@ -93,6 +93,7 @@ impl Reader<'_> {
                 if !from.is_empty() && decide.len() > MOST {
                     decide.clear();
                 }
+                let when = switches.when(&given.flag, own);
                 *places += usize::from(!decide.is_empty());
                 switched.extend(decide.iter().cloned().map(|(name, how)| {
                     let flag = given.flag.clone();
@@ -104,6 +105,7 @@ impl Reader<'_> {
                     form,
                     flag: given.flag,
                     from,
+                    when,
                     place: job.place(&given.range),
                     runs,
                     reached: true,
@@ -129,6 +131,7 @@ impl Reader<'_> {
             let drives = drives.get(&read.name).cloned();
             self.interface.env.push(EnvRead {
                 required: read.required,
+                keeps_empty: read.keeps_empty,
                 at_start: read.required && runs && self.is_passed(job, &read.range),
                 interpreted: interpreted(read.compared.clone(), drives.as_ref()),
                 reached: runs,

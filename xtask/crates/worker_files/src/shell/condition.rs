@@ -19,9 +19,10 @@ pub struct WrittenFlag {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guard(Arc<[Condition]>);
 
-/// A test of one variable: `[ "$NAME" = true ]`.
+/// A test of one variable: `[ "$NAME" = true ]`, or of something else: `[ -f /model ]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
+    /// Empty where no variable is tested. The word is the test's text then.
     pub variable: String,
     /// The word that it is compared with, with the operator unless that is `=`. The words of a
     /// pattern of `case` have `|` between them.
@@ -32,6 +33,8 @@ pub struct Condition {
     pub is_alternative: bool,
 }
 
+/// What stands around the parts of a test.
+const AROUND: &str = "[ [[ test ] ]] ! && || -a -o";
 /// Stands before the word of a negated condition.
 pub const NOT: &str = "not ";
 /// Operators of tests that compare with a number or a pattern.
@@ -71,7 +74,8 @@ impl Guard {
         let others = self
             .0
             .iter()
-            .filter(|other| other.variable != condition.variable && !other.is_alternative);
+            .filter(|other| other.variable != condition.variable && !other.is_alternative)
+            .filter(|other| !other.variable.is_empty());
         let others: BTreeSet<&str> = others.map(|other| other.variable.as_str()).collect();
         let values = condition.values();
         if others.is_empty() || condition.is_alternative {
@@ -135,7 +139,7 @@ impl Condition {
         let texts = || words.iter().map(|word| word.text.as_str());
         let empty = texts().any(|text| matches!(text, "-z" | ""));
         let negated = texts().any(|text| matches!(text, "!" | "!="));
-        let inner = texts().filter(|text| !is_one_of("[ [[ test ] ]] ! && || -a -o", text));
+        let inner = texts().filter(|text| !is_one_of(AROUND, text));
         let asks = empty || inner.count() == 1 || texts().any(|text| text == "-n");
         let word = compared_words(words).find_map(|(_, operator, right)| match operator {
             "=" | "==" | "!=" => Some(right.to_owned()),
@@ -146,7 +150,11 @@ impl Condition {
         let mut names = words.iter().flat_map(|word| variables(&word.text));
         let named = names.next().map(|(name, _)| name);
         let named = named.filter(|_| asks || word.is_some());
-        let name = asked.map(|pair| pair[1].text.clone()).or(named)?;
+        let Some(name) = asked.map(|pair| pair[1].text.clone()).or(named) else {
+            let words: Vec<&str> = texts().filter(|text| !is_one_of(AROUND, text)).collect();
+            let text = (!words.is_empty()).then(|| words.join(" "));
+            return Self::new(String::new(), Some(text?), negated);
+        };
         // `[ ! ... ]`, or a word that is another one.
         Self::new(name, word, empty != negated)
     }
@@ -224,11 +232,21 @@ impl Script {
 }
 
 impl Switches<'_> {
-    /// What decides whether a flag is written with this value.
-    pub fn of(&self, flag: &str, value: Option<&str>) -> Vec<(String, FlagKind)> {
+    fn words<'a>(&'a self, flag: &'a str, value: Option<&'a str>) -> Option<&'a Words<'a>> {
         let by_value = self.by_value.get(&(flag, value));
-        let known = by_value.or_else(|| self.by_flag.get(flag));
-        let words = known.into_iter().flatten().flatten();
+        by_value.or_else(|| self.by_flag.get(flag))?.as_ref()
+    }
+
+    /// What besides variables decides whether a flag is written with this value.
+    pub fn when(&self, flag: &str, value: Option<&str>) -> Option<String> {
+        let words = self.words(flag, value)?.get("")?;
+        Some(words.iter().cloned().collect::<Vec<_>>().join(", "))
+    }
+
+    /// The variables that decide whether a flag is written with this value.
+    pub fn of(&self, flag: &str, value: Option<&str>) -> Vec<(String, FlagKind)> {
+        let words = self.words(flag, value).into_iter().flatten();
+        let words = words.filter(|(name, _)| !name.is_empty());
         let switch = |(name, words): (&&str, &BTreeSet<String>)| {
             let words = words.iter().cloned().collect();
             ((*name).to_owned(), FlagKind::Switch { words })

@@ -119,12 +119,18 @@ fn defaults(variable: &EnvVariable<'_>, interface: &WorkerInterface) -> Option<F
     let (key, node) = (variable.key, variable.default()?);
     let written = node.scalar()?;
     let value = comparable(&written)?;
-    let code = interface.reads(key);
-    let code = code.map(|read| (&read.default, &read.place, "the code's default"));
+    // What the image sets, the code never has a default for.
+    let image = interface.image.iter().flat_map(|image| &image.env);
+    let mut image = image.filter(|set| set.name == key && !set.value.contains('$'));
+    let image = image.next_back().filter(|set| !set.value.is_empty());
+    let set = image.map(|set| (Some(&set.value), &set.place, "the image's value"));
+    let code = interface.reads(key).filter(|_| image.is_none());
+    let code = code.map(|read| (read.default.as_ref(), &read.place, "the code's default"));
     let rows = interface.readme.iter().filter(|row| row.name == key);
-    let rows = rows.map(|row| (&row.default, &row.place, "the README's default"));
-    let (text, at, what) = code.chain(rows).find_map(|(text, at, what)| {
-        let text = text.as_ref()?;
+    let rows = rows.map(|row| (row.default.as_ref(), &row.place, "the README's default"));
+    let mut all = set.into_iter().chain(code).chain(rows);
+    let (text, at, what) = all.find_map(|(text, at, what)| {
+        let text = text?;
         comparable(text).filter(|other| *other != value)?;
         Some((text, at, what))
     })?;

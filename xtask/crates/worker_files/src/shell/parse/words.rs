@@ -353,6 +353,7 @@ impl Parser<'_> {
         let last = self.script.reads.last_mut();
         if let Some(read) = last.filter(|read| read.range == (start..end)) {
             read.required = rest.starts_with(":?") || rest.starts_with('?');
+            read.keeps_empty = !rest.starts_with(':');
         }
         let in_test = matches!(self.command.program(), "[" | "[[" | "test");
         if operator.starts_with('+') && !in_test {
