@@ -18,7 +18,7 @@ use super::value::{Args, Ctx, Frame, Val};
 /// The longest chain of calls whose contexts are told apart.
 pub const CALLS: usize = 6;
 /// The deepest nesting of containers in a summary that is large, or still grows in later sweeps.
-const DEEP: usize = 5;
+const DEEP: usize = 3;
 /// Sweeps before summaries that still grow are widened.
 const SWEEPS: usize = 6;
 
@@ -93,7 +93,7 @@ impl<'t> Reader<'t> {
         let elsewhere = std::mem::take(&mut self.sites);
         for turn in 0..SWEEPS {
             let before = self.summaries.clock;
-            self.late = turn >= SWEEPS / 2;
+            self.late = turn > SWEEPS / 2;
             self.by_context.clear();
             self.call_results.clear();
             for at in 0..all.len() {
