@@ -73,8 +73,7 @@ fn unnamed_file() -> Result<File> {
     if let Ok(file) = rustix::fs::memfd_create("xtask", rustix::fs::MemfdFlags::CLOEXEC) {
         return Ok(file.into());
     }
-    let folder = std::env::temp_dir();
-    tempfile::tempfile().with_context(|| format!("making a temporary file in {}", folder.display()))
+    tempfile::tempfile().context("making a temporary file (TMPDIR says where)")
 }
 
 /// Runs a program with `input`; `None` if it was killed after `limit`. Uses files, since a pipe

@@ -212,10 +212,20 @@ impl Judge<'_> {
             ),
             None => None,
         });
-        self.judge_area("result", |_, name, id, old, new| {
-            let is_lost = name == "{answer}" && new.is_none();
-            let why = "The handler gave back the server's answer as it is; the new one does not.";
-            is_lost.then(|| Item::missing(id, old).why(why))
+        self.judge_area("result", |judge, name, id, old, new| {
+            if new.is_some() || !name.ends_with(ANSWER) {
+                return None;
+            }
+            // Code that is not followed may give it back.
+            let mut results = judge.new.area("result");
+            let is_elsewhere = results.any(|(name, _)| name.ends_with(ANSWER));
+            let why = "The server's answer was given back here; now it is elsewhere.";
+            let missing = Item::missing(id, old).why(why);
+            Some(if is_elsewhere {
+                missing
+            } else {
+                Item::missing(id, old).closed()
+            })
         });
         self.judge_area("serves", |_, _, _, _, _| None);
         self.judge_area("model", |_, name, id, old, new| {
@@ -320,6 +330,9 @@ impl Judge<'_> {
         }
     }
 }
+
+/// Ends the name of a result that is the server's answer as it is.
+const ANSWER: &str = "{answer}";
 
 /// Parameters that a call leaves out on both sides, which are another number then.
 fn other_constants(old: &Fact, new: &Fact) -> Option<String> {

@@ -2,11 +2,12 @@
 
 use super::Set;
 use super::calls::Site;
+use super::changes::AttributeUses;
 use super::eval::Reader;
 use super::flags::is_flag;
 use super::names::takes_out;
 use super::process::starts_process;
-use super::scope::{AttributeUses, Bound};
+use super::scope::Bound;
 use super::syntax::{Node, is_among, last_part};
 use super::value::{Ctx, Val};
 use crate::shell::started_through;

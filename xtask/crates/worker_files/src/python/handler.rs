@@ -103,8 +103,8 @@ impl<'t> Reader<'t> {
                     }
                 }
                 // What a request was answered with, as it is.
-                Val::Made(path) if of.is_empty() && path.ends_with(".json") => {
-                    self.offer(node, "result:{answer}".to_owned(), None);
+                Val::Made(path) if path.ends_with(".json") && !of.contains(' ') => {
+                    self.offer(node, format!("result:{of}{{answer}}"), None);
                 }
                 Val::Lost if of.is_empty() => {
                     self.input_unread(node, "what the handler returns is too much to follow");

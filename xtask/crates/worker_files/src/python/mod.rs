@@ -5,15 +5,16 @@
 //! `SGLang` becomes a fact or an [`Unread`]. The stages:
 //!
 //! 1. `relevance` picks the files, and `syntax` parses them.
-//! 2. `scope` binds names, and `reachability` finds what the image runs.
+//! 2. `scope` binds names, `changes` finds what changes lists and attributes, and `reachability`
+//!    what the image runs.
 //! 3. `calls` sweeps over all calls until the summaries of functions (`summaries`) are settled.
 //!    `eval` evaluates expressions abstractly (`value`), with `names` for variables, `objects` for
 //!    classes, `builtins` and `text` for Python's own functions, and `data` for files of data.
 //! 4. `walk` accounts for every node. Where a mention depends on its callers or loops, `contexts`
 //!    lists them, and the mention is evaluated in each.
 //! 5. Facts: `environment`, `whole_environment`, `settings` and `declared` (variables);
-//!    `usage`, `branch_defaults` and `unused` (what is done with a value, and its defaults, in the
-//!    words of `fingerprint`);
+//!    `usage`, `limits`, `branch_defaults` and `unused` (what is done with a value, its limits and
+//!    its defaults, in the words of `fingerprint`);
 //!    `process`, `command` and `flags` (the server's command line); `handler`, `job_input` and
 //!    `models` (jobs); `requests` (routes asked for); `offers` (routes served, models, programs).
 //! 6. `api` reads the names that other code may import. `facts` holds it all.
@@ -30,6 +31,7 @@ mod api;
 mod branch_defaults;
 mod builtins;
 mod calls;
+mod changes;
 mod command;
 mod contexts;
 mod data;
@@ -42,6 +44,7 @@ mod flags;
 mod handler;
 pub mod imports;
 mod job_input;
+mod limits;
 mod models;
 mod names;
 mod objects;

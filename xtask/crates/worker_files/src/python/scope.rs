@@ -84,20 +84,17 @@ type Found<'s, 't> = (Node<'t>, &'s [Binding<'t>]);
 /// A map by scope and name.
 type ByName<'t, T> = Map<(Node<'t>, &'t str), Vec<T>>;
 
-/// The values of an attribute, each with the path into it, and the statements that change it.
-pub type AttributeUses<'t> = (Vec<(Node<'t>, Vec<i64>)>, Vec<Node<'t>>);
-
 #[derive(Default)]
 pub struct Program<'t> {
     pub files: Vec<File<'t>>,
     bindings: ByName<'t, Binding<'t>>,
     /// `self.name = value`, by class and name: the value, and the path into it.
-    attributes: ByName<'t, (Node<'t>, Vec<i64>)>,
+    pub attributes: ByName<'t, (Node<'t>, Vec<i64>)>,
     /// Statements that change a list or dict, by scope or class and name: calls, assignments to
     /// items, `+=`.
     pub changes: ByName<'t, Node<'t>>,
     /// Statements that change attributes of objects other than `self`, by the attribute's name.
-    loose: Map<&'t str, Vec<Node<'t>>>,
+    pub loose: Map<&'t str, Vec<Node<'t>>>,
     /// Every use of a name, by file.
     pub uses: Map<(usize, &'t str), Vec<Node<'t>>>,
     /// The functions that reached code names.
@@ -111,9 +108,6 @@ pub struct Program<'t> {
     /// argparse's options, by the name of the attribute that holds their value.
     pub options: Map<String, Vec<Node<'t>>>,
 }
-
-/// The most other names of a list or dict that are followed, one after the other.
-const MOST_NAMES: usize = 4;
 
 /// Methods that change a list or a dict.
 const CHANGING: &str = "append extend insert add update setdefault remove discard pop clear";
@@ -152,12 +146,7 @@ impl<'t> Program<'t> {
                 set.extend(node.field("left").filter(|left| left.is("attribute")));
             }
         }
-        for attribute in set {
-            program.set_from_outside(attribute);
-        }
-        for (object, by) in changing {
-            program.change(object, by, MOST_NAMES);
-        }
+        program.note_changes(set, changing);
         program.find_reached(reach);
         program.find_live(reach);
         program
@@ -243,7 +232,7 @@ impl<'t> Program<'t> {
         }
     }
 
-    fn add(&mut self, scope: Node<'t>, name: &'t str, what: Bound<'t>) {
+    pub fn add(&mut self, scope: Node<'t>, name: &'t str, what: Bound<'t>) {
         let (path, at) = (Vec::new(), None);
         self.add_binding(scope, name, Binding { what, path, at });
     }
@@ -301,144 +290,6 @@ impl<'t> Program<'t> {
             }
             _ => {}
         }
-    }
-
-    /// `config.name = value`, where `config` is a module, a class, or an object of a class.
-    fn set_from_outside(&mut self, attribute: Node<'t>) {
-        let set = attribute.parent_of("assignment");
-        let value = set.and_then(|set| set.field("right"));
-        let object = attribute.field("object").filter(|of| of.text() != "self");
-        let (Some(value), Some(object)) = (value, object.filter(|of| of.is("identifier"))) else {
-            return;
-        };
-        let owner = match self.only_binding(object) {
-            Some(Bound::Value(call)) => call.field("function").and_then(|name| self.class_of(name)),
-            _ => self.owner(attribute),
-        };
-        let Some(owner) = owner else { return };
-        let name = attribute.text_of("attribute");
-        if owner.is("class_definition") {
-            let sets = self.attributes.entry((owner, name)).or_default();
-            sets.push((value, Vec::new()));
-        } else {
-            self.add(owner, name, Bound::Value(value));
-        }
-    }
-
-    /// The class that a name stands for.
-    fn class_of(&self, name: Node<'t>) -> Option<Node<'t>> {
-        let (scope, own) = self.variable(name)?;
-        match self.bound_in(scope, own)? {
-            [only] => match only.what {
-                Bound::Class(class) => Some(class),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// What a name is bound to, where that is one thing.
-    fn only_binding(&self, name: Node<'t>) -> Option<Bound<'t>> {
-        let (scope, own) = self.variable(name)?;
-        match self.bound_in(scope, own)? {
-            [only] if only.path.is_empty() => Some(only.what.clone()),
-            _ => None,
-        }
-    }
-
-    /// Notes what changes a list or dict under the variable or attribute that holds it, and under
-    /// the other names that it has: `alias = flags`, `fill(flags)`.
-    fn change(&mut self, object: Node<'t>, by: Node<'t>, names: usize) {
-        let others = match self
-            .only_binding(object)
-            .filter(|_| object.is("identifier"))
-        {
-            Some(Bound::Value(other)) => vec![other],
-            Some(Bound::Parameter(function)) => self.arguments_for(function, object.text()),
-            _ => Vec::new(),
-        };
-        let is_name = |other: &Node<'t>| names > 0 && other.is_any("identifier attribute");
-        for other in others.into_iter().filter(is_name) {
-            self.change(other, by, names - 1);
-        }
-        let key = match object.kind() {
-            "identifier" => self.variable(object),
-            "attribute" => {
-                let name = object.text_of("attribute");
-                let owner = self.owner(object);
-                if owner.is_none() {
-                    self.loose.entry(name).or_default().push(by);
-                }
-                owner.map(|owner| (owner, name))
-            }
-            _ => None,
-        };
-        if let Some(key) = key {
-            self.changes.entry(key).or_default().push(by);
-        }
-    }
-
-    /// What calls by a function's own name give for one of its parameters.
-    fn arguments_for(&self, function: Node<'t>, parameter: &str) -> Vec<Node<'t>> {
-        let class = function.class();
-        let mut all = function.parameters().skip(usize::from(class.is_some()));
-        let at = all.position(|(name, ..)| name == parameter);
-        let (Some(own), Some(at)) = (function.field("name"), at) else {
-            return Vec::new();
-        };
-        let uses = (0..self.files.len()).filter_map(|file| self.uses.get(&(file, own.text())));
-        let call = |one: &Node<'t>| {
-            let method = one.parent_of("attribute");
-            let is_it = match class {
-                Some(_) => {
-                    method
-                        .filter(|of| of.text_of("object") == "self")?
-                        .function()?
-                        .class()
-                        == class
-                }
-                None => self.variable(*one) == self.variable(own),
-            };
-            let called = method.unwrap_or(*one);
-            called
-                .parent()
-                .filter(|_| is_it && called.role() == "function")
-        };
-        let calls = uses.flatten().filter_map(call);
-        calls
-            .filter_map(|call| call.keyword(parameter).or(call.argument(at)))
-            .collect()
-    }
-
-    /// The class or the module whose attribute this is, where that is plain.
-    pub fn owner(&self, attribute: Node<'t>) -> Option<Node<'t>> {
-        let object = attribute.field("object").filter(|of| of.is("identifier"))?;
-        if object.text() == "self" {
-            return attribute.function().and_then(Node::class);
-        }
-        match self.lookup(object, object.text())?.1 {
-            [only] => match &only.what {
-                Bound::Class(class) => Some(*class),
-                Bound::Import(module, None) => {
-                    let file = self.module(object.file(), module)?;
-                    Some(self.files[file].syntax.root())
-                }
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// What sets and changes an attribute of these classes.
-    pub fn attribute(&self, classes: &[Node<'t>], name: &'t str) -> AttributeUses<'t> {
-        let mut sets = Vec::new();
-        let mut changes = self.loose.get(name).cloned().unwrap_or_default();
-        for class in classes {
-            let key = (*class, name);
-            sets.extend(self.attributes.get(&key).into_iter().flatten().cloned());
-            changes.extend(self.changes.get(&key).into_iter().flatten());
-        }
-        (sets, changes)
     }
 
     /// The scope and name of a variable; of an imported one, those in its module.
