@@ -7,7 +7,6 @@ use anyhow::Result;
 
 use super::facts::{Facts, IDLE};
 use super::judge::{Item, Verdict, few};
-use super::own_changes::is_in;
 use super::unread::in_layout;
 use worker_files::python::{Statement, statements};
 use worker_files::source::LARGEST;
@@ -18,6 +17,9 @@ use xtask_core::tree::{RepoPath, Tree};
 /// Files that other readers account for, and prose.
 const READ: &str = "requirements.txt pyproject.toml hub.json tests.json worker-config.json docker-bake.hcl \
     docker-compose.yml docker-compose.yaml compose.yml compose.yaml sglang_flags.json LICENSE";
+
+/// The lines of facts that are told, by file.
+type Told<'a> = BTreeSet<(&'a RepoPath, usize)>;
 
 /// The parts of a file: its statements, or its lines.
 type Parts = BTreeMap<String, Vec<Statement>>;
@@ -35,7 +37,8 @@ pub fn note(
         .iter()
         .filter(|item| !matches!(item.verdict, Verdict::Kept | Verdict::Added));
     let told = told.flat_map(|item| item.old.iter().chain(&item.new));
-    let told: Vec<&Place> = told.flat_map(|fact| &fact.places).collect();
+    let told = told.flat_map(|fact| &fact.places);
+    let told: BTreeSet<(&RepoPath, usize)> = told.map(|at| (&at.file, at.line)).collect();
     let removed = changes(&before, &after, &told);
     let added = changes(&after, &before, &told);
     let names: BTreeSet<&String> = removed.keys().chain(added.keys()).collect();
@@ -58,7 +61,7 @@ pub fn note(
 }
 
 /// How many parts of each function, script or data file the other worker, which has it too, lacks.
-fn changes(own: &Parts, other: &Parts, told: &[&Place]) -> BTreeMap<String, usize> {
+fn changes(own: &Parts, other: &Parts, told: &Told<'_>) -> BTreeMap<String, usize> {
     // What moved is still there.
     let mut left: HashMap<&str, usize> = HashMap::new();
     for one in other.values().flatten() {
@@ -71,7 +74,8 @@ fn changes(own: &Parts, other: &Parts, told: &[&Place]) -> BTreeMap<String, usiz
         for one in all {
             let same = left.get_mut(&*one.text).filter(|count| **count > 0);
             let is_there = same.map(|count| *count -= 1).is_some();
-            let is_told = || told.iter().any(|place| is_in(place, one));
+            let mut lines = one.place.line..=one.last_line;
+            let mut is_told = || lines.any(|line| told.contains(&(&one.place.file, line)));
             if !is_there && functions.contains(&*one.function) && !is_told() {
                 let name = format!("{path} {}", one.function);
                 *changed.entry(name.trim_end().to_owned()).or_default() += 1;

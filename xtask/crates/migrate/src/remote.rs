@@ -1,7 +1,6 @@
 //! Reads an upstream through a git directory of our own: it borrows the objects of a local
 //! repository, or is a partial clone of a remote one.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -147,8 +146,8 @@ impl Remote {
         )
     }
 
-    /// The commits before one, newest first: all of them, or fewer where they have to be fetched; of
-    /// those with the same files the newest. With a note where that is not all.
+    /// The commits before one, newest first: all of them, or fewer where they have to be fetched.
+    /// With a note where that is not all.
     pub fn history(&self, commit: &str) -> Result<(Vec<String>, Option<String>)> {
         // A revision is looked at in milliseconds.
         const LOCAL: usize = 20_000;
@@ -157,15 +156,10 @@ impl Remote {
             let call = self.fetch(&format!("--depth={FETCHED}"));
             call.args(["upstream", commit]).output()?;
         }
-        let call = self
-            .call()
-            .words("rev-list --no-commit-header --format=%H%x20%T");
+        let call = self.call().arg("rev-list");
         let most = format!("--max-count={LOCAL}");
         let text = call.args([&most, commit]).text()?;
-        let mut seen = BTreeSet::new();
-        let all = text.lines().filter_map(|line| line.split_once(' '));
-        let new = all.filter(|(_, tree)| seen.insert(*tree));
-        let commits = new.map(|(commit, _)| commit.to_owned()).collect();
+        let commits = text.lines().map(ToOwned::to_owned).collect();
         let count = text.lines().count();
         let (is_part, more) = if self.can_fetch {
             let call = self.call().args(["rev-parse", "--is-shallow-repository"]);

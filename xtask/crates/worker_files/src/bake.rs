@@ -41,22 +41,21 @@ impl Bake {
             (None, _) => called("default"),
         }
     }
-}
 
-impl Bake {
-    /// A target and those that it inherits from, the nearest first.
+    /// A target and those that it inherits from, the one that wins first.
     pub fn lineage<'b>(&'b self, target: &'b Target) -> Vec<&'b Target> {
-        let mut all = vec![target];
-        let mut at = 0;
-        while let Some(own) = all.get(at) {
-            let names = own.setting("inherits").unwrap_or_default().split('"');
-            let names: Vec<&str> = names.skip(1).step_by(2).collect();
-            // The last of several wins.
-            for name in names.iter().rev() {
-                let base = self.targets.iter().find(|base| base.name == **name);
-                all.extend(base.filter(|base| !all.contains(base)));
+        let mut all = Vec::new();
+        let mut todo = vec![target];
+        while let Some(own) = todo.pop() {
+            if all.contains(&own) {
+                continue;
             }
-            at += 1;
+            all.push(own);
+            // The last of several wins, with all that it inherits itself.
+            let names = own.setting("inherits").unwrap_or_default().split('"');
+            let names = names.skip(1).step_by(2);
+            let base = |name: &str| self.targets.iter().find(|base| base.name == name);
+            todo.extend(names.filter_map(base));
         }
         all
     }

@@ -46,17 +46,18 @@ impl Judge<'_> {
     /// What the new start names and the new image does not hold, whichever instruction starts it.
     fn started(&mut self) {
         let starts = ["image:CMD", "image:ENTRYPOINT"];
-        if starts
+        let before = starts
             .iter()
-            .any(|id| self.old.attribute(id, ABSENT).is_some())
-        {
-            return;
-        }
+            .filter_map(|id| self.old.attribute(id, ABSENT));
+        let before: BTreeSet<&str> = before.flat_map(|paths| paths.split(ALSO)).collect();
         for id in starts {
-            if let Some(path) = self.new.attribute(id, ABSENT)
+            let paths = self.new.attribute(id, ABSENT).unwrap_or_default();
+            let paths = paths.split(ALSO).filter(|path| !path.is_empty());
+            let paths: Vec<&str> = paths.filter(|path| !before.contains(path)).collect();
+            if !paths.is_empty()
                 && let Some(item) = self.items.get_mut(id)
             {
-                let paths = path.replace(ALSO, " and ");
+                let paths = paths.join(" and ");
                 item.change(format!(
                     "It starts {paths}, where the new image holds no file."
                 ));

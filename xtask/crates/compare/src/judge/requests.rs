@@ -126,9 +126,13 @@ impl Judge<'_> {
         let is_lost = old.has("used") && is_idle && !self.sent.contains(&whole_of(path).0);
         let words = lost_words(old, new);
         let other = |fact: &Fact| Some(fact.get("default")?.strip_prefix("input.")?.to_owned());
+        // Two keys may be tried in a loop as well, which names no default.
         let keys = match (other(old), other(new)) {
-            (None, None) => judged_keys("input"),
-            _ => Some(&["set"][..]),
+            (Some(key), None) if !new.has("default") && self.new.has(&format!("input:{key}")) => {
+                Some(&["set"][..])
+            }
+            (None, Some(_)) if !old.has("default") => Some(&["set"][..]),
+            _ => judged_keys("input"),
         };
         let mut item = Self::kept_or_changed(id, old, new, keys);
         let before = other(old).filter(|key| {

@@ -1,22 +1,33 @@
 //! What changes lists, dicts and attributes, also under another name or from another module.
 
+use super::Set;
 use super::scope::{Bound, Program};
 use super::syntax::Node;
 
 /// The values of an attribute, each with the path into it, and the statements that change it.
 pub type AttributeUses<'t> = (Vec<(Node<'t>, Vec<i64>)>, Vec<Node<'t>>);
 
+/// The variables that a statement is known to change.
+type Done<'t> = Set<(Node<'t>, &'t str, Node<'t>)>;
+
 /// The most other names of a list or dict that are followed, one after the other.
 const MOST_NAMES: usize = 4;
 
 impl<'t> Program<'t> {
-    /// Takes in the attributes that are set, and what changes each list or dict.
-    pub fn note_changes(&mut self, set: Vec<Node<'t>>, changing: Vec<(Node<'t>, Node<'t>)>) {
-        for attribute in set {
-            self.set_from_outside(attribute);
-        }
+    /// Takes in what changes each list or dict.
+    pub fn note_changes(&mut self, changing: Vec<(Node<'t>, Node<'t>)>) {
+        let mut done = Set::default();
         for (object, by) in changing {
-            self.change(object, by, MOST_NAMES);
+            self.change(object, by, MOST_NAMES, &mut done);
+        }
+    }
+
+    /// Takes in the attributes that code which runs sets from outside.
+    pub fn note_sets(&mut self, set: Vec<Node<'t>>) {
+        for attribute in set {
+            if self.reaches(attribute) {
+                self.set_from_outside(attribute);
+            }
         }
     }
 
@@ -29,7 +40,9 @@ impl<'t> Program<'t> {
             return;
         };
         let owner = match self.only_binding(object) {
-            Some(Bound::Value(call)) => call.field("function").and_then(|name| self.class_of(name)),
+            Some(Bound::Value(call)) => call
+                .field("function")
+                .and_then(|name| self.only_class(name)),
             _ => self.owner(attribute),
         };
         let Some(owner) = owner else { return };
@@ -40,6 +53,15 @@ impl<'t> Program<'t> {
         } else {
             self.add(owner, name, Bound::Value(value));
         }
+    }
+
+    /// The class that a name stands for, where the program makes one object of it.
+    fn only_class(&self, name: Node<'t>) -> Option<Node<'t>> {
+        let class = self.class_of(name)?;
+        let (scope, own) = self.variable(name)?;
+        let uses = self.uses_of(scope, own).into_iter();
+        let made = uses.filter(|one| one.role() == "function");
+        (made.count() < 2).then_some(class)
     }
 
     /// The class that a name stands for.
@@ -65,7 +87,12 @@ impl<'t> Program<'t> {
 
     /// Notes what changes a list or dict under the variable or attribute that holds it, and under
     /// the other names that it has: `alias = flags`, `fill(flags)`.
-    fn change(&mut self, object: Node<'t>, by: Node<'t>, names: usize) {
+    fn change(&mut self, object: Node<'t>, by: Node<'t>, names: usize, done: &mut Done<'t>) {
+        if let Some((scope, name)) = self.variable(object).filter(|_| object.is("identifier"))
+            && !done.insert((scope, name, by))
+        {
+            return;
+        }
         let others = match self
             .only_binding(object)
             .filter(|_| object.is("identifier"))
@@ -76,7 +103,7 @@ impl<'t> Program<'t> {
         };
         let is_name = |other: &Node<'t>| names > 0 && other.is_any("identifier attribute");
         for other in others.into_iter().filter(is_name) {
-            self.change(other, by, names - 1);
+            self.change(other, by, names - 1, done);
         }
         let key = match object.kind() {
             "identifier" => self.variable(object),

@@ -536,10 +536,24 @@ fn copied_input<'t>(node: Node<'t>, clause: Node<'t>, iter: &Val<'t>) -> Option<
     let is_copy = [pair.text_of("key"), pair.text_of("value")]
         .into_iter()
         .eq(targets);
-    let picks = |one: Node<'t>| one.membership().is_some() && one.operators() == "in";
-    let mut tests = node.children_of("if_clause").flat_map(Node::subtree);
+    // Any other test may pick some keys.
+    let value = pair.text_of("value");
+    let keeps = |test: Node<'t>| {
+        let operators = test.operators();
+        match test.kind() {
+            "comparison_operator" if test.child(0).is_some_and(|left| left.text() == value) => {
+                operators == "is not" || operators == "!="
+            }
+            "comparison_operator" => operators == "not in" || operators == "!=",
+            _ => test.text() == value,
+        }
+    };
+    let tests = node
+        .children_of("if_clause")
+        .filter_map(|clause| clause.child(0));
+    let mut tests = tests.flat_map(Node::terms);
     let item = iter.item(&Val::Int(0)).item(&Val::Int(1));
-    (is_copy && matches!(item, Val::Input(_)) && !tests.any(picks)).then_some(item)
+    (is_copy && matches!(item, Val::Input(_)) && tests.all(keeps)).then_some(item)
 }
 
 /// A name of a library; all names of the environment are one value.

@@ -168,8 +168,7 @@ impl<'t> Reader<'t> {
         if let Some(entry) = self.input_entry(at, key) {
             entry.needed |= needed;
             entry.asked |= !needed;
-            // That is what a missing key is, too.
-            if let Some(default) = default.filter(|text| text != "False") {
+            if let Some(default) = default {
                 add_value(entry.default.get_or_insert_default(), &default);
             }
         }
@@ -532,7 +531,10 @@ impl<'t> Reader<'t> {
 fn leaves_out(test: Node<'_>) -> bool {
     let operator = test.operators();
     let is_in = matches!(&*operator, "in" | "==");
-    match test.parent() {
+    let is_joined = |above: &Node<'_>| {
+        above.is("parenthesized_expression") || above.text_of("operator") == "and"
+    };
+    match test.ancestors().find(|above| !is_joined(above)) {
         Some(holder) if holder.is("if_clause") => matches!(&*operator, "not in" | "!="),
         // `if key in NAMES: continue`
         Some(holder) if holder.is("if_statement") => {

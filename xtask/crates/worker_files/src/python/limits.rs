@@ -31,31 +31,29 @@ impl<'t> Reader<'t> {
         let Some(comparison) = value.parent() else {
             return;
         };
-        let mut above = comparison.ancestors();
-        let holder =
-            above.find(|one| !one.is_any("not_operator parenthesized_expression boolean_operator"));
-        let Some(holder) = holder else { return };
+        let is_joint =
+            |one: &Node<'_>| one.is("parenthesized_expression") || one.text_of("operator") == "or";
+        let negated = comparison.parent_of("not_operator");
+        let mut above = negated.unwrap_or(comparison).ancestors();
+        // Below `and` or another `not`, more decides than this.
+        let holder = above.find(|one| !is_joint(one));
+        let Some(holder) = holder.filter(|one| one.is_any("if_statement elif_clause")) else {
+            return;
+        };
         if !fails(holder) {
             return self.note_clamp(value, comparison, holder, usage);
         }
-        let mut operators = comparison.fields("operators").map(Node::text);
-        let (mut parts, mut numbers) = (Vec::new(), 0);
-        for child in comparison.children() {
-            let number = self.at(child, &usage.ctx);
-            let number = Some(number).filter(|one| matches!(one, Val::Int(_) | Val::Float(_)));
-            // Whether there is anything is no limit.
-            numbers += usize::from(number.as_ref().is_some_and(|one| *one != Val::Int(0)));
-            match number.and_then(|one| one.display()) {
-                _ if child == value => parts.push(name.to_owned()),
-                Some(number) => parts.push(number),
-                None => return,
+        let sides: Vec<Node<'t>> = comparison.children().collect();
+        let operators = comparison.fields("operators").map(Node::text);
+        for (pair, operator) in sides.windows(2).zip(operators) {
+            let (number, is_right) = match (pair[0] == value, pair[1] == value) {
+                (true, _) => (self.at(pair[1], &usage.ctx), true),
+                (_, true) => (self.at(pair[0], &usage.ctx), false),
+                _ => continue,
+            };
+            if let Some(limit) = limit(&number, operator, is_right, negated.is_some()) {
+                usage.refused.insert(format!("{name}{limit}"));
             }
-            parts.extend(operators.next().map(str::to_owned));
-        }
-        if numbers > 0 {
-            let is_negated = comparison.parent_of("not_operator").is_some();
-            let not = if is_negated { "" } else { "not " };
-            usage.refused.insert(format!("{not}{}", parts.join(" ")));
         }
     }
 
@@ -86,4 +84,29 @@ impl<'t> Reader<'t> {
             usage.note_use(format!("{kind} {bound}"));
         }
     }
+}
+
+/// The limit that a comparison sets below or above which the job fails: `at most 8 or it fails`.
+fn limit(number: &Val<'_>, operator: &str, is_right: bool, negated: bool) -> Option<String> {
+    // What has to hold: the other way round of what fails, unless that is negated.
+    let is_upper = match operator {
+        ">" | ">=" => is_right,
+        "<" | "<=" => !is_right,
+        _ => return None,
+    } != negated;
+    let is_strict = operator.ends_with('=') != negated;
+    let step = i64::from(is_strict);
+    Some(match number {
+        // Whether there is anything is no limit.
+        Val::Int(0 | 1) => return None,
+        Val::Int(number) if is_upper => {
+            format!("at most {} or it fails", number.saturating_sub(step))
+        }
+        Val::Int(number) => format!("at least {} or it fails", number.saturating_add(step)),
+        Val::Float(number) if is_upper && is_strict => format!("below {number} or it fails"),
+        Val::Float(number) if is_upper => format!("at most {number} or it fails"),
+        Val::Float(number) if is_strict => format!("above {number} or it fails"),
+        Val::Float(number) => format!("at least {number} or it fails"),
+        _ => return None,
+    })
 }

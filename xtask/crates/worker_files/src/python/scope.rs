@@ -146,9 +146,10 @@ impl<'t> Program<'t> {
                 set.extend(node.field("left").filter(|left| left.is("attribute")));
             }
         }
-        program.note_changes(set, changing);
+        program.note_changes(changing);
         program.find_reached(reach);
         program.find_live(reach);
+        program.note_sets(set);
         program
     }
 

@@ -435,6 +435,16 @@ impl<'t> Node<'t> {
         }
     }
 
+    /// What `and` joins, or the expression alone.
+    pub fn terms(self) -> Vec<Node<'t>> {
+        let plain = self.without_parentheses();
+        if !plain.is("boolean_operator") || plain.text_of("operator") != "and" {
+            return vec![plain];
+        }
+        let sides = [plain.field("left"), plain.field("right")];
+        sides.into_iter().flatten().flat_map(Node::terms).collect()
+    }
+
     pub fn contains(self, other: Node<'_>) -> bool {
         self.range().contains(&other.range().start)
     }

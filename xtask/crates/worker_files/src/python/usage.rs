@@ -266,7 +266,7 @@ impl<'t> Reader<'t> {
             usage.plain = true;
             return;
         }
-        self.note_refusal(node, "it", usage);
+        self.note_refusal(node, "", usage);
         let value = self.at(other, &usage.ctx);
         if matches!(value, Val::None) || value.as_str().is_some_and(str::is_empty) {
             self.note_branch_defaults(node, usage);
@@ -362,7 +362,7 @@ impl<'t> Reader<'t> {
             "bool" => usage.note_use("truthy"),
             "len" if call.parent_of("comparison_operator").is_some() => {
                 usage.plain = true;
-                self.note_refusal(call, "len(it)", usage);
+                self.note_refusal(call, "length ", usage);
             }
             "get" if call.argument(0) == Some(node) => {
                 self.follow_lookup(function.field("object"), usage);

@@ -48,7 +48,9 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     add(".runpod/Dockerfile".into());
     add("Dockerfile".into());
     // Docker takes this one where there is no other.
-    add("dockerfile".into());
+    if !is_file(&"Dockerfile".into()) {
+        add("dockerfile".into());
+    }
     for target in interface.bake.iter().flat_map(|bake| &bake.targets) {
         let context = target.setting("context").unwrap_or(".");
         let dockerfile = target.setting("dockerfile").unwrap_or("Dockerfile");

@@ -47,25 +47,41 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes the paths by which Python names scripts and programs that the image holds elsewhere,
-    /// unless it asks whether they are there.
+    /// Notes the paths by which Python starts scripts and programs that the image holds elsewhere,
+    /// unless it asks whether they are there. Only what stands in the line of a call that starts
+    /// something counts.
     pub fn note_misplaced_in_python(&mut self) {
         let sources = self.interface.sources.values();
         let held = sources.filter(|source| is_python(&source.path) && self.holds(&source.path));
+        const STARTING: [&str; 7] = [
+            "Popen(",
+            "run(",
+            "call(",
+            "check_output(",
+            "system(",
+            "exec",
+            "spawn",
+        ];
         let mut found = Vec::new();
         for source in held {
             let text = source.text.as_str();
+            let mut seen: BTreeSet<&str> = BTreeSet::new();
             for end in [".sh\"", ".sh'", ".py\"", ".py'"] {
                 for (at, _) in text.match_indices(end) {
                     let (stop, quote) = (at + end.len() - 1, &end[end.len() - 1..]);
                     let start = text[..at].rfind(quote).map_or(stop, |start| start + 1);
                     let path = &text[start..stop];
-                    let is_path =
-                        path.starts_with('/') && !path.contains(|c| c != '/' && !is_name_part(c));
+                    let line = text[..start].rfind('\n').map_or(0, |end| end + 1);
+                    let starts = || STARTING.iter().any(|word| text[line..start].contains(word));
+                    let is_path = path.starts_with('/')
+                        && !path.starts_with("/runpod-volume/")
+                        && !path.contains(|c| c != '/' && !is_name_part(c));
+                    if !is_path || !starts() || !seen.insert(path) {
+                        continue;
+                    }
                     let mut files = self.files_named(last_part(path));
                     let asks = |test: &str| text.contains(&format!("{test}({quote}{path}"));
-                    if is_path
-                        && files.any(|file| self.holds(file))
+                    if files.any(|file| self.holds(file))
                         && self.in_image(path, None).is_none()
                         && self.knows_place(path, &[])
                         && !["exists", "isfile"].iter().any(|test| asks(test))

@@ -26,9 +26,10 @@ pub fn without_braces(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let named = after
-            .split_once('}')
-            .filter(|(name, next)| is_name(name) && !next.starts_with(is_part));
+        let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
+        let next = after[end..].strip_prefix('}');
+        let next = next.filter(|next| is_name(&after[..end]) && !next.starts_with(is_part));
+        let named = next.map(|next| (&after[..end], next));
         out += before;
         let (name, next) = named.unwrap_or(("{", after));
         out += "$";
