@@ -387,8 +387,8 @@ fn same_results(was: &PlayedJob, is: &PlayedJob) -> bool {
         results.any(|result| result.contains('…') || result.contains(STAND_IN))
     };
     let gives = |job: &PlayedJob| job.results.iter().any(|result| !result.is_null());
-    let same_count = was.error.is_some() || gives(was) == gives(is);
-    same_count && (made(was) || made(is) || was.results == is.results)
+    let both_give = was.error.is_some() || gives(was) == gives(is);
+    both_give && (made(was) || made(is) || was.results == is.results)
 }
 
 /// Settings of `runpod.serverless.start`, and how many jobs are taken at once.

@@ -44,7 +44,7 @@ impl Facts {
                 let id = format!("hub:preset.{}", preset.name);
                 self.add_text(id, &preset.place, "defaults", &defaults);
             }
-            // Wording, in which nobody looks a worker up.
+            // A description is wording: nobody finds a worker by it.
             for (name, text) in &hub.settings {
                 if name != "description" {
                     // Lists in a text, as `gpuIds` is one, are told apart by commas.
