@@ -285,7 +285,7 @@ fn what_is_passed_with_nothing_set_is_compared_with_sglangs_own_default() {
     );
     let items = compared(&starting(PINNED, &there), &starting(PINNED, new));
     let why = &of(&items, "flag:--kv-cache-dtype").why;
-    let when = "was passed where `os.path.isfile(\"/fp8\")` holds; now it is `auto`, unless";
+    let when = "was passed where `isfile(\"/fp8\")` holds; now it is `auto`, unless";
     assert!(why.contains(when), "{why}");
     // What the image sets holds with nothing set.
     let sets = |variables: &str| {

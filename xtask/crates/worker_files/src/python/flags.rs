@@ -6,7 +6,7 @@ use super::api::normal;
 use super::command::Seen;
 use super::environment::CALLERS;
 use super::eval::Reader;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
 use crate::{FlagKind, Hides, shell};
@@ -196,10 +196,10 @@ impl<'t> Reader<'t> {
         let index = self.add_flag(at, name, value.as_ref());
         // The variables that decide on it are in the conditions around the place that adds it.
         let guards = self.deciding_variables(node, ctx);
-        let files = conditions(node).into_iter().map(Node::text);
-        let mut files = files.filter(|text| FILE_TESTS.iter().any(|test| text.contains(test)));
+        let conditions = conditions(node).into_iter();
+        let file = conditions.filter_map(|one| self.file_test(one, ctx)).next();
         if let Some(last) = self.facts.flags.get_mut(index) {
-            last.when = files.next().map(normal);
+            last.when = file;
         }
         if let Some(last) = self.facts.flags.get_mut(index)
             && !matches!(last.value, FlagValue::Env)
@@ -210,6 +210,20 @@ impl<'t> Reader<'t> {
                 }
             }
         }
+    }
+
+    /// Which file a condition asks for, by its path where that is known.
+    fn file_test(&mut self, condition: Node<'t>, ctx: &Ctx<'t>) -> Option<String> {
+        let asks = |one: &Node<'t>| is_among(FILE_TESTS, one.callee_name());
+        let call = condition.subtree_of("call").find(asks)?;
+        let path = call.argument(0).or(call.callee_object());
+        let path = path.and_then(|path| self.at(path, ctx).display());
+        let not = call.parent_of("not_operator").map_or("", |_| "not ");
+        Some(match path {
+            // `is_file` of a Path is `isfile`.
+            Some(path) => format!("{not}{}(\"{path}\")", call.callee_name().replace('_', "")),
+            None => normal(condition.text()),
+        })
     }
 
     /// Adds a flag, and returns its number among the facts.
@@ -364,7 +378,7 @@ pub fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
 }
 
 /// How programs ask whether there is a file.
-const FILE_TESTS: [&str; 5] = ["exists(", "isfile(", "isdir(", "is_file(", "is_dir("];
+const FILE_TESTS: &str = "exists isfile isdir is_file is_dir";
 
 /// A word of a text whose unknown parts were replaced by their numbers.
 fn restore_parts<'t>(word: &str, parts: &[Val<'t>]) -> Val<'t> {

@@ -152,7 +152,7 @@ impl Condition {
         let named = named.filter(|_| asks || word.is_some());
         let Some(name) = asked.map(|pair| pair[1].text.clone()).or(named) else {
             let words: Vec<&str> = texts().filter(|text| !is_one_of(AROUND, text)).collect();
-            let text = (!words.is_empty()).then(|| words.join(" "));
+            let text = (!words.is_empty()).then(|| super::without_braces(&words.join(" ")));
             return Self::new(String::new(), Some(text?), negated);
         };
         // `[ ! ... ]`, or a word that is another one.
