@@ -196,8 +196,8 @@ impl<'t> Reader<'t> {
         let index = self.add_flag(at, name, value.as_ref());
         // The variables that decide on it are in the conditions around the place that adds it.
         let guards = self.deciding_variables(node, ctx);
-        let conditions = conditions(node).into_iter();
-        let file = conditions.filter_map(|one| self.file_test(one, ctx)).next();
+        let mut conditions = conditions(node).into_iter();
+        let file = conditions.find_map(|one| self.file_test(one, ctx));
         if let Some(last) = self.facts.flags.get_mut(index) {
             last.when = file;
         }
