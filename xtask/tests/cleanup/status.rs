@@ -29,7 +29,7 @@ fn expect_next(repo: &Repo<'_>, command: &str) {
     assert_eq!(found["next"]["command"], command, "{found:#}");
 }
 
-/// What a program prints goes through memory: no folder has to be writable for that.
+/// The output of a program goes through memory, so no directory needs to be writable.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_temporary_folder_is_needed() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Result;
 
-use super::facts::{Facts, IDLE};
+use super::facts::{Fact, Facts, IDLE};
 use super::judge::{Item, Verdict, few};
 use super::unread::in_layout;
 use worker_files::python::{Statement, statements};
@@ -33,14 +33,13 @@ pub fn note(
     items: &[Item],
 ) -> Result<Option<String>> {
     let (before, after) = (parts(old, new, facts)?, parts(new, old, facts)?);
-    let told = items
-        .iter()
-        .filter(|item| !matches!(item.verdict, Verdict::Kept | Verdict::Added));
-    let told = told.flat_map(|item| item.old.iter().chain(&item.new));
-    let told = told.flat_map(|fact| &fact.places);
-    let told: BTreeSet<(&RepoPath, usize)> = told.map(|at| (&at.file, at.line)).collect();
-    let removed = changes(&before, &after, &told);
-    let added = changes(&after, &before, &told);
+    let told = |fact: fn(&Item) -> Option<&Fact>| -> Told<'_> {
+        let told = items.iter().filter(|item| item.verdict != Verdict::Kept);
+        let places = told.filter_map(fact).flat_map(|fact| &fact.places);
+        places.map(|at| (&at.file, at.line)).collect()
+    };
+    let removed = changes(&before, &after, &told(|item| item.old.as_ref()));
+    let added = changes(&after, &before, &told(|item| item.new.as_ref()));
     let names: BTreeSet<&String> = removed.keys().chain(added.keys()).collect();
     let count = |name: &&String| removed.get(*name).max(added.get(*name)).copied();
     let count: usize = names.iter().filter_map(count).sum();
@@ -96,12 +95,14 @@ fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts) -> Result<Parts> {
     for (path, entry) in tree.entries() {
         let (name, shown) = (String::from_utf8_lossy(path.name()), path.to_string());
         let ending = name.rsplit('.').next().unwrap_or_default();
-        let copied = facts.get(&format!("copy:{path}"));
+        let copied = facts.get(&format!("copy:{}", in_layout(&shown)));
         let is_code = is_one_of("py sh", ending) && copied.is_none_or(|fact| !fact.has(IDLE));
         let is_data = copied.is_some() && !is_one_of("md lock py sh", ending);
         let is_read = is_one_of(READ, &name) || name.to_lowercase().contains("dockerfile");
         let is_test = name.starts_with("test_") || shown.starts_with("tests/");
-        if !entry.mode.is_file()
+        let is_large = entry.size.is_some_and(|size| size > LARGEST as u64);
+        if is_large
+            || !entry.mode.is_file()
             || is_read
             || is_test
             || name.starts_with('.')
@@ -185,6 +186,37 @@ mod tests {
         let both = said(&worker(HANDLER, &shell, "{{ messages[0] }}\n"));
         assert!(both.contains("2 changes"), "{both}");
         assert!(both.contains("`chat.jinja`, `start.sh`"), "{both}");
+    }
+
+    /// A told line of the old file says nothing of the line of that number in the new one.
+    #[test]
+    fn told_lines_are_those_of_one_worker() {
+        let old = "import runpod\n\n\ndef handler(job):\n    text = job['input']['prompt']\n    return {'output': text}\n\n\nrunpod.serverless.start({'handler': handler})\n";
+        let new = old.replace(
+            "    text = job['input']['prompt']\n",
+            "    wait(60)\n    text = job['input']['text']\n",
+        );
+        let [old, new] = [old, &*new].map(|text| worker(text, "x\n", "x\n"));
+        assert!(
+            noted(&old, &new)
+                .unwrap_or_default()
+                .starts_with("1 change ")
+        );
+    }
+
+    #[test]
+    fn data_below_src_counts_as_the_image_has_it() {
+        let with = |text: &str| {
+            Memory::new()
+                .with(
+                    "Dockerfile",
+                    "FROM python:3.11\nCOPY src /src\nCMD [\"python3\", \"/src/handler.py\"]\n",
+                )
+                .with("src/handler.py", HANDLER)
+                .with("src/chat.jinja", text)
+        };
+        let said = noted(&with("{{ a }}\n"), &with("{{ b }}\n"));
+        assert!(said.unwrap_or_default().contains("`chat.jinja`"));
     }
 
     #[test]

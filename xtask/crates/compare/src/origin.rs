@@ -188,7 +188,8 @@ impl Exposed {
 pub const OFFERED_IN: &str = ACCEPTED;
 
 const REMOVED: &str = "removed";
-/// What became of a change that is not lost, with what is open beside it and is to be carried.
+/// What became of a change that is not lost, and which open facts beside it the owner still has to
+/// carry.
 fn with_open(now: String, beside: &[&str]) -> String {
     let kept = now.strip_prefix(NOTHING);
     match kept.or((now == THERE).then_some(THERE)) {

@@ -67,7 +67,7 @@ pub fn finish(cmd: Cmd<'_>, input: &[u8]) -> Result<Finished> {
     done.context("a program without a limit was killed")
 }
 
-/// A file without a name, in memory where the system can: no folder has to be writable for it.
+/// A file without a name. On Linux it is in memory, so no directory needs to be writable.
 fn unnamed_file() -> Result<File> {
     #[cfg(target_os = "linux")]
     if let Ok(file) = rustix::fs::memfd_create("xtask", rustix::fs::MemfdFlags::CLOEXEC) {

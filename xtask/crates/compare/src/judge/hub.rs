@@ -206,7 +206,7 @@ impl<'a> Judge<'a> {
             Verdict::Changed => {
                 let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
                 let item = item.why(format!("{}.", difference("default", was, is)));
-                // Without the form the worker's own default holds, which is to be the same.
+                // Deployments without the form use the worker's own default, which should be the same.
                 let code = attribute(self.new.variable(name), "default");
                 let set = self.new.attribute(&format!("image:{name}"), "value");
                 let differs = |own: &&str| was.is_some_and(|was| !same_value(was, own));

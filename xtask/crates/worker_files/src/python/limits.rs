@@ -98,7 +98,7 @@ fn limit(number: &Val<'_>, operator: &str, is_right: bool, negated: bool) -> Opt
     let step = i64::from(is_strict);
     Some(match number {
         // Whether there is anything is no limit.
-        Val::Int(0 | 1) => return None,
+        Val::Int(0 | 1) if !is_upper => return None,
         Val::Int(number) if is_upper => {
             format!("at most {} or it fails", number.saturating_sub(step))
         }
