@@ -32,7 +32,13 @@ pub fn note(
     new: &dyn Tree,
     items: &[Item],
 ) -> Result<Option<String>> {
-    let (before, after) = (parts(old, new, facts)?, parts(new, old, facts)?);
+    let (mut before, mut after) = (parts(old, new, facts, true)?, parts(new, old, facts, true)?);
+    if before.is_empty() && after.is_empty() {
+        return Ok(None);
+    }
+    // Code may have moved into a file of its own.
+    before.append(&mut parts(old, new, facts, false)?);
+    after.append(&mut parts(new, old, facts, false)?);
     let told = |fact: fn(&Item) -> Option<&Fact>| -> Told<'_> {
         let told = items.iter().filter(|item| item.verdict != Verdict::Kept);
         let places = told.filter_map(fact).flat_map(|fact| &fact.places);
@@ -84,8 +90,9 @@ fn changes(own: &Parts, other: &Parts, told: &Told<'_>) -> BTreeMap<String, usiz
     changed
 }
 
-/// The parts of a tree's files that differ from the other tree's, or that the other one lacks.
-fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts) -> Result<Parts> {
+/// The parts of the files that both trees have and that differ, or of the code that the other one
+/// lacks.
+fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts, in_both: bool) -> Result<Parts> {
     let there: BTreeMap<String, &RepoPath> = other
         .entries()
         .keys()
@@ -110,12 +117,15 @@ fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts) -> Result<Parts> {
         {
             continue;
         }
-        let content = tree.read(path)?;
         let own = in_layout(&shown);
-        let is_same = match there.get(&own) {
-            Some(other_path) => other.read(other_path)? == content,
-            // Code may have moved into a file of its own.
-            None => !is_code,
+        let other_path = there.get(&own);
+        if other_path.is_some() != in_both || !in_both && !is_code {
+            continue;
+        }
+        let content = tree.read(path)?;
+        let is_same = match other_path {
+            Some(path) => other.read(path)? == content,
+            None => false,
         };
         if !is_same && content.len() <= LARGEST && !content.contains(&0) {
             let source = Source::new(path.clone(), &content);

@@ -253,13 +253,17 @@ impl WorkerInterface {
 }
 
 pub fn is_one_of(words: &str, word: &str) -> bool {
-    let (words, word) = (words.as_bytes(), word.as_bytes());
-    let is_end = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
-    let mut found = memchr::memmem::find_iter(words, word);
-    found.any(|at| {
-        let before = words[..at].last();
-        is_end(before) && is_end(words.get(at + word.len())) && !word.contains(&b' ')
-    })
+    let (mut rest, word) = (words.as_bytes(), word.as_bytes());
+    loop {
+        let after = rest.strip_prefix(word);
+        if after.is_some_and(|after| matches!(after.first(), None | Some(b' '))) {
+            return !word.contains(&b' ');
+        }
+        match memchr::memchr(b' ', rest) {
+            Some(end) => rest = &rest[end + 1..],
+            None => return false,
+        }
+    }
 }
 
 /// Whether brackets nest too deeply for parsers that recurse. No person writes such a file.

@@ -66,7 +66,7 @@ mod walk;
 mod whole_environment;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use self::eval::Reader;
 use self::scope::{File, Program};
@@ -119,13 +119,13 @@ struct ReadProgram {
     sources: Vec<Source>,
     data: BTreeMap<String, Source>,
     reach: Reach,
-    read: Reading<PythonFacts>,
+    read: Arc<OnceLock<Reading<PythonFacts>>>,
 }
 
 /// Reads Python files as one program. `data` are files beside it, by path, that it may load.
 ///
 /// The last programs are kept: a worker and its upstream often have the same one, several rules and
-/// tasks ask for one, and reading takes seconds.
+/// tasks ask for one, and reading takes seconds. Who asks for one that is being read waits for it.
 pub fn read(
     sources: &[&Source],
     data: &BTreeMap<String, &Source>,
@@ -133,30 +133,32 @@ pub fn read(
 ) -> Reading<PythonFacts> {
     const KEPT: usize = 4;
     static LAST: Mutex<VecDeque<ReadProgram>> = Mutex::new(VecDeque::new());
-    let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
     let is_same = |known: &&ReadProgram| {
         let data = data.iter().map(|(name, source)| (name, *source));
         known.reach == *reach
             && known.sources.iter().eq(sources.iter().copied())
             && known.data.iter().eq(data)
     };
-    if let Some(known) = last().iter().find(is_same) {
-        return known.read.clone();
-    }
-    let read = read_counted(sources, data, reach).0;
-    let data = data.iter();
-    let program = ReadProgram {
-        sources: sources.iter().copied().cloned().collect(),
-        data: data
-            .map(|(name, source)| (name.clone(), (*source).clone()))
-            .collect(),
-        reach: reach.clone(),
-        read: read.clone(),
+    let known = |all: &VecDeque<ReadProgram>| Some(all.iter().find(is_same)?.read.clone());
+    let add = |all: &mut VecDeque<ReadProgram>| {
+        let data = data.iter();
+        let read = Arc::default();
+        all.push_front(ReadProgram {
+            sources: sources.iter().copied().cloned().collect(),
+            data: data
+                .map(|(name, source)| (name.clone(), (*source).clone()))
+                .collect(),
+            reach: reach.clone(),
+            read: Arc::clone(&read),
+        });
+        all.truncate(KEPT);
+        read
     };
-    let mut last = last();
-    last.push_front(program);
-    last.truncate(KEPT);
-    read
+    let mut all = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let read = known(&all).unwrap_or_else(|| add(&mut all));
+    drop(all);
+    read.get_or_init(|| read_counted(sources, data, reach).0)
+        .clone()
 }
 
 /// The same, with how many steps it took.

@@ -9,6 +9,8 @@ use super::syntax::Node;
 use super::{Map, Reach, Set, module_name};
 use crate::Source;
 use indexmap::IndexSet;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 /// Without one of these a file neither reads the environment, nor takes a job, nor starts or asks a
 /// server.
@@ -19,9 +21,13 @@ const WORDS: &str = "ENVIRONMENT_INTERFACE environ getenv expandvars dotenv pyda
 
 /// Whether a word that matters is in a text.
 fn matters(text: &str) -> bool {
-    let lists = [WORDS, FOREIGN, LOADERS].into_iter();
-    let mut words = lists.flat_map(|list| list.split(' '));
-    words.any(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some())
+    static FINDERS: LazyLock<Vec<Finder<'_>>> = LazyLock::new(|| {
+        let lists = [WORDS, FOREIGN, LOADERS].into_iter();
+        let words = lists.flat_map(|list| list.split(' '));
+        words.map(Finder::new).collect()
+    });
+    let mut finders = FINDERS.iter();
+    finders.any(|finder| finder.find(text.as_bytes()).is_some())
 }
 
 /// The files to evaluate, and those that stand alone: they hold no word that matters, no file
