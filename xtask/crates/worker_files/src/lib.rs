@@ -35,6 +35,9 @@ pub use source::{Hides, Place, Reading, Source, Unread};
 
 use xtask_core::tree::RepoPath;
 
+/// Separates a command of a start script from the conditions that it stands below.
+pub const IF: &str = " if ";
+
 /// Separates a computed value's source text from the fingerprint of what it depends on.
 pub const COMPUTED: &str = " (computed, fingerprint ";
 

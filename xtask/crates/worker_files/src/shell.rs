@@ -63,6 +63,8 @@ pub struct Command {
     pub piped: bool,
     /// Whether what it sets is seen by all programs: `set -a; . ./.env`.
     pub exports: bool,
+    /// The conditions that it stands below.
+    pub guard: Guard,
 }
 
 /// `$NAME` or `${NAME…}`.

@@ -7,7 +7,7 @@ use super::{ABSENT, FILES, Facts, IDLE, RUNS};
 use worker_files::dockerfile::{Image, Named, Text, expand};
 use worker_files::ignore::Ignore;
 use worker_files::packages::{BREAKS_SYSTEM, Manager};
-use worker_files::{Package, WorkerInterface};
+use worker_files::{IF, Package, WorkerInterface};
 use xtask_core::layout::{CORE_FILES, CORE_OPTIONAL, OWN, RETIRED, TOOL};
 use xtask_core::secret::masked;
 use xtask_core::tree::{Mode, RepoPath, Tree};
@@ -151,7 +151,8 @@ impl Facts {
         }
         let in_image = interface.image.iter().flat_map(|image| &image.steps);
         for step in in_image.chain(&interface.steps) {
-            let name: String = masked(&step.commands[0]).chars().take(80).collect();
+            let first = step.commands[0].split(IF).next().unwrap_or_default();
+            let name: String = masked(first).chars().take(80).collect();
             let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
             let id = format!("step:{name}");
             self.add(id.clone(), &step.place, &[]);

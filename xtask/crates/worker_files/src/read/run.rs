@@ -12,9 +12,9 @@ use super::{
     Copy, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor, last_part,
     packages, shell,
 };
-use crate::is_one_of;
 use crate::shell::{Command, Script, Word};
 use crate::steps;
+use crate::{IF, is_one_of};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
@@ -264,10 +264,13 @@ impl Reader<'_> {
                 let sets = command.set_for_it();
                 let sets = sets.filter(|(name, _)| in_build && packages::counts(name));
                 lines.extend(sets.map(|(name, value)| format!("export {name}={value}")));
-                lines.push(full_line(command, &started));
+                lines.push(full_line(command, &started) + &below(command, !in_build));
                 // Programs in here-documents differ by their text.
                 let input = command.input.iter();
                 lines.extend(input.map(|(text, _)| format!("<< {}", text.trim())));
+            }
+            if at_start {
+                lines.extend(export_below(command));
             }
             let mut arguments = started.last().into_iter().flat_map(|one| &one.arguments);
             if arguments.any(|word| word.text != "$@") && (!in_build || runs_shell)
@@ -525,6 +528,24 @@ fn full_line(command: &Command, started: &[Started]) -> String {
         line += &format!(" > {file}");
     }
     line
+}
+
+/// The conditions that a command of a start script stands below; those of a build step are told as
+/// a whole.
+fn below(command: &Command, at_start: bool) -> String {
+    match at_start && command.guard.depth() > 0 {
+        true => format!("{IF}{}", command.guard),
+        false => String::new(),
+    }
+}
+
+/// Variables that are exported below conditions, other than on themselves.
+fn export_below(command: &Command) -> Option<String> {
+    let mut names: Vec<&str> = command.sets.iter().map(|(name, _)| &**name).collect();
+    names.retain(|name| !command.guard.asks_for(name));
+    let is_export = command.program() == "export" && !names.is_empty();
+    let line = || format!("export {}{}", names.join(" "), below(command, true));
+    (is_export && command.guard.depth() > 0).then(line)
 }
 
 /// A file of which only this part is left; the rest is blank, so that places stay true.

@@ -1,6 +1,7 @@
 //! The conditions of a script, and the flags that it writes below them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use super::{Script, Word, variables};
@@ -55,6 +56,11 @@ impl Guard {
         self.0.last()
     }
 
+    /// Whether a condition asks for this variable.
+    pub fn asks_for(&self, name: &str) -> bool {
+        self.0.iter().any(|condition| condition.variable == name)
+    }
+
     /// The guard with further conditions. What people write is short; more is not kept.
     pub fn and(&self, more: impl IntoIterator<Item = Condition>) -> Self {
         const MOST: usize = 8;
@@ -102,6 +108,27 @@ impl Guard {
             condition.is_alternative ^= index > 0;
         }
         Self(all.into())
+    }
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, condition) in self.0.iter().enumerate() {
+            let joint = match (at, condition.is_alternative) {
+                (0, _) => "",
+                (_, true) => OR,
+                (_, false) => "and ",
+            };
+            let space = if at > 0 { " " } else { "" };
+            let (name, not) = (
+                &condition.variable,
+                if condition.if_empty { NOT } else { "" },
+            );
+            let word = condition.word.as_deref().unwrap_or("set");
+            let is = if name.is_empty() { "" } else { " is " };
+            write!(f, "{space}{joint}{name}{is}{not}{word}")?;
+        }
+        Ok(())
     }
 }
 
@@ -197,6 +224,23 @@ pub fn compared_words(words: &[Word]) -> impl Iterator<Item = (&str, &str, &str)
         let is_plain = !right.text.is_empty() && !is_filled_in;
         is_plain.then_some((&*left.text, &*operator.text, &*right.text))
     })
+}
+
+/// `"x$NAME" = xword` without the letters in front.
+pub fn without_prefix(words: &[Word]) -> Vec<Word> {
+    let mut words = words.to_vec();
+    for at in 2..words.len() {
+        let [left, operator, right] = [at - 2, at - 1, at].map(|at| &words[at].text);
+        let prefix = left.find('$').map_or("", |end| &left[..end]);
+        if is_one_of("= == !=", operator)
+            && let Some(rest) = right.strip_prefix(prefix)
+        {
+            let (left, right) = (left[prefix.len()..].to_owned(), rest.to_owned());
+            words[at - 2].text = left;
+            words[at].text = right;
+        }
+    }
+    words
 }
 
 type Words<'s> = BTreeMap<&'s str, BTreeSet<String>>;

@@ -146,6 +146,8 @@ struct Block {
     entry: Guard,
     /// The conditions of the branch that is being read.
     branch: Guard,
+    /// The conditions of what follows, where a branch leaves the function.
+    rest: Option<Guard>,
 }
 
 impl<'a> Parser<'a> {

@@ -1,5 +1,6 @@
 //! Blocks and tests: the conditions that each part of a script stands below.
 
+use super::super::condition::without_prefix;
 use super::super::{COMPARING, Condition, WrittenFlag, compared_words, variables};
 use super::{Block, Command, Guard, Parser};
 use crate::is_one_of;
@@ -17,14 +18,35 @@ impl Parser<'_> {
     pub(super) fn open_block(&mut self) {
         self.before_or = None;
         let [entry, branch] = [(); 2].map(|()| self.guard.clone());
-        self.blocks.push(Block { entry, branch });
+        self.blocks.push(Block {
+            entry,
+            branch,
+            rest: None,
+        });
     }
 
     /// What follows a block in its list stands below what the block stood below.
     pub(super) fn close_block(&mut self) {
         let is_own = self.blocks.len() > self.base.0;
         let block = self.blocks.pop_if(|_| is_own);
-        self.guard = block.map_or_else(|| self.around(1), |block| block.entry);
+        self.guard = match block {
+            Some(Block {
+                rest: Some(rest), ..
+            }) => {
+                self.continue_below(rest.clone());
+                rest
+            }
+            Some(block) => block.entry,
+            None => self.around(1),
+        };
+    }
+
+    /// The rest of the innermost block, or of the function, stands below these conditions.
+    fn continue_below(&mut self, guard: Guard) {
+        match self.blocks.get_mut(self.base.0..).and_then(<[_]>::last_mut) {
+            Some(block) => block.branch = guard,
+            None => self.base.1 = guard,
+        }
     }
 
     /// The next commands of the innermost block stand below these conditions.
@@ -77,7 +99,7 @@ impl Parser<'_> {
     /// What follows stands below the conditions of a test. Behind `||` they are others to those
     /// before it.
     pub(super) fn test(&mut self, command: &Command, is_negated: bool, before_or: Option<&Guard>) {
-        let words = command.run();
+        let words = &without_prefix(command.run());
         for (left, operator, right) in compared_words(words) {
             match operator {
                 "=" | "==" | "!=" => self.note_comparison(left, format!("== {right}")),
@@ -134,18 +156,18 @@ impl Parser<'_> {
         }
     }
 
-    /// What follows `[ … ] || return` stands below the test.
+    /// What follows `[ … ] || return`, or `if …; then return; fi`, stands below the test.
     pub(super) fn leave_function(&mut self, command: &Command) {
         let outermost = self.around(1).depth();
-        if command.program() == "return"
-            && matches!(command.word(1), "" | "0")
-            && self.guard.depth() > outermost
+        if command.program() != "return" || !matches!(command.word(1), "" | "0") {
+            return;
+        }
+        if self.guard.depth() > outermost {
+            self.continue_below(self.guard.negated_from(outermost));
+        } else if let Some(block) = self.blocks.get_mut(self.base.0..).and_then(<[_]>::last_mut)
+            && block.branch.depth() > block.entry.depth()
         {
-            let rest = self.guard.negated_from(outermost);
-            match self.blocks.get_mut(self.base.0..).and_then(<[_]>::last_mut) {
-                Some(block) => block.branch = rest,
-                None => self.base.1 = rest,
-            }
+            block.rest = Some(block.branch.negated_from(block.entry.depth()));
         }
     }
 }

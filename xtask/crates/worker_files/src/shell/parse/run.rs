@@ -150,6 +150,7 @@ impl Parser<'_> {
         command.start = command::start(&command.words);
         let is_negated = std::mem::take(&mut self.negated);
         let before_or = self.before_or.take();
+        command.guard = self.guard.clone();
         // Flags of other programs are none of SGLang's.
         const HOLDING: &str = "set export local declare typeset readonly eval sh bash dash";
         let is_other = !command.words.is_empty() && !is_one_of(HOLDING, command.program());
