@@ -121,12 +121,20 @@ impl<'a> Judge<'a> {
             differences.push("the worker fails now where it is not set".to_owned());
         }
         let effects = [old, new].map(|fact| fact.get("effects"));
-        if let [Some(was), Some(is)] = effects
-            && let Some(lost) = was
-                .split(" | ")
-                .find(|one| is.split(" | ").all(|own| own != *one))
-        {
-            differences.push(format!("one of its words did something else (`{lost}`)"));
+        let mut known = effects[0].into_iter().flat_map(|was| was.split(" | "));
+        if let Some(is) = effects[1] {
+            let lost = known.find(|one| is.split(" | ").all(|own| own != *one));
+            let told = |lost| format!("one of its words did something else (`{lost}`)");
+            differences.extend(lost.map(told));
+        } else {
+            let flag = |one: &str| Some(one.split_once(": ")?.1.split(' ').next()?.to_owned());
+            let is_passed = |flag: &String| {
+                let own = self.new.get(&format!("flag:{flag}"));
+                own.is_some_and(|own| own.get("from").is_none()) && !self.still_drives(id, flag)
+            };
+            let always = known.filter_map(flag).find(is_passed);
+            let told = |flag| format!("{flag} is passed whatever it says now");
+            differences.extend(always.map(told));
         }
         if let Some(to) = new.get("set").filter(|to| old.get("set") != Some(*to)) {
             differences.push(format!("{ALWAYS_SET} (to `{to}`)"));

@@ -115,6 +115,8 @@ struct Parser<'a> {
     flags_before: usize,
     /// Whether `!` stands before the next condition.
     negated: bool,
+    /// The commands of the pipe whose last command is yet to come, and whether `!` stands in front.
+    pipe: (Vec<String>, bool),
     /// The conditions that what follows stands below.
     guard: Guard,
     /// Here-documents whose text begins behind the line.
@@ -303,10 +305,11 @@ impl<'a> Parser<'a> {
                 let test = self.slice(from..self.at).trim_end_matches(')');
                 let test = test.replace([' ', '$', '{', '}'], "");
                 let names = test.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-                let name = names.clone().find(|name| is_name(name));
-                let condition = name.and_then(|name| {
-                    Condition::new(name.to_owned(), Some(format!("(({test}))")), false)
-                });
+                // A program that is run there has words of its own.
+                let mut names = names.filter(|name| is_name(name) && !test.contains('('));
+                let name = names.next();
+                let name = name.unwrap_or_default().to_owned();
+                let condition = Condition::new(name, Some(format!("(({test}))")), false);
                 let before_or = self.before_or.take();
                 let is_negated = std::mem::take(&mut self.negated);
                 self.stand_below(

@@ -156,6 +156,37 @@ impl Parser<'_> {
         }
     }
 
+    /// `if grep -q NAME FILE`, `command -v PROGRAM &&`: what a program says is a condition. The last
+    /// one of a pipe decides.
+    pub(super) fn asked_program(
+        &mut self,
+        command: &Command,
+        is_negated: bool,
+        before_or: Option<&Guard>,
+    ) {
+        const ASKING: &str = "grep egrep fgrep command which type hash nvidia-smi pgrep";
+        let (mut all, was_negated) = std::mem::take(&mut self.pipe);
+        let is_negated = is_negated || was_negated;
+        all.push(command.line());
+        if self.peek() == Some(b'|') && !self.next_is(1, b'|') {
+            self.pipe = (all, is_negated);
+            return;
+        }
+        let program = command.program();
+        let asks = self.in_condition || self.is_test() && is_one_of(ASKING, program);
+        if !asks || program.is_empty() || program == "read" || program.starts_with('$') {
+            return;
+        }
+        let names = all.iter().flat_map(|line| variables(line));
+        let mut names: Vec<String> = names.map(|(name, _)| name).collect();
+        names.dedup();
+        let condition = match <[String; 1]>::try_from(names) {
+            Ok([name]) => Condition::new(name, all.pop(), false),
+            Err(_) => Condition::new(String::new(), Some(all.join(", ")), false),
+        };
+        self.stand_below(condition.into_iter().collect(), is_negated, before_or);
+    }
+
     /// What follows `[ … ] || return`, or `if …; then return; fi`, stands below the test.
     pub(super) fn leave_function(&mut self, command: &Command) {
         let outermost = self.around(1).depth();

@@ -168,6 +168,7 @@ impl Parser<'_> {
         } else {
             self.variable_alone(&command, is_negated, before_or.as_ref());
             self.leave_function(&command);
+            self.asked_program(&command, is_negated, before_or.as_ref());
         }
         self.builtin(&command);
         command.exports = self.exports_all;
