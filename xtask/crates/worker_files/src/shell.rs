@@ -77,6 +77,8 @@ pub struct Variable {
     pub keeps_empty: bool,
     /// Whether the script ends where it is unset: `${NAME:?why}`.
     pub required: bool,
+    /// Whether the script tests for it, and ends with an error where it is empty.
+    pub checked: bool,
     /// The words that it is compared with: `== true`, `in [a,b]`.
     pub compared: Option<String>,
     pub range: Range<usize>,
@@ -91,6 +93,8 @@ pub struct Script {
     pub sets: Vec<(String, String, Range<usize>)>,
     /// Those of them that the programs see which it starts.
     pub exports: Vec<(String, String, Range<usize>)>,
+    /// Those that are exported below conditions on others.
+    pub guarded_exports: Vec<(String, Guard)>,
     pub flags: Vec<WrittenFlag>,
     /// What was not understood: where, and why.
     pub unread: Vec<(Range<usize>, &'static str)>,

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::run::{Job, When, blank_except};
 use super::{Hides, Manager, Package, Place, Reader, Source, folder_of, is_python, packages};
-use crate::glob::repo_path;
+use crate::glob::{Glob, clean, repo_path};
 use crate::is_one_of;
 use crate::packages::{Install, Listing, Requirement, Wanted};
 use crate::shell::{Command, Word};
@@ -67,11 +67,23 @@ impl Reader<'_> {
             self.read_project(folder, workdir, &like)?;
             return self.read_listed_file(listing, path, None, like);
         }
-        let found = self.resolve(path, workdir).into_iter().next();
-        let file = found.unwrap_or_else(|| repo_path(path));
-        let file = self.source(&file)?;
-        self.included.clear();
-        self.read_listed_file(listing, path, file, like)
+        let mut files = self.resolve(path, workdir);
+        // `for FILE in /requirements/*.txt`
+        let copied = self.copied.iter().flat_map(|copied| &copied.files);
+        if let Some(glob) = Glob::new(&clean(path), false).filter(|_| path.contains('*')) {
+            let named = copied.filter(|(held, _)| glob.matches(held));
+            files.extend(named.map(|(_, file)| file.clone()));
+        }
+        if files.is_empty() || !path.contains('*') {
+            files.truncate(1);
+            files.resize(1, repo_path(path));
+        }
+        for file in files {
+            let file = self.source(&file)?;
+            self.included.clear();
+            self.read_listed_file(listing, path, file, like.clone())?;
+        }
+        Ok(())
     }
 
     /// Takes what a file lists. A folder, or a file that is missing, stands for its packages.

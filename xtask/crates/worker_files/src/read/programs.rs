@@ -1,6 +1,7 @@
 //! Programs that supervisor's configuration starts, and files that the Python names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 
 use anyhow::Result;
@@ -138,18 +139,14 @@ impl Reader<'_> {
     /// `command=` of each program; `%(ENV_NAME)s` is the variable NAME.
     pub fn read_supervisor(&mut self, source: Source, when: When) {
         let source = Rc::new(source);
-        for (start, line) in source.lines() {
-            let Some((key, value)) = line.split_once('=') else {
-                continue;
-            };
-            let key = key.trim();
-            let range = start..start + line.len();
+        for (range, key, value) in supervisor_entries(&source) {
+            let start = range.start;
             if key == "files" && when == When::Start {
                 let what = "what the files say that are included here is not read";
                 let hides = [Hides::Variables, Hides::Flags];
                 self.unread.push(source.unread(range.clone(), what, &hides));
             }
-            if !matches!(key, "command" | "environment" | "directory" | "user") {
+            if !matches!(&*key, "command" | "environment" | "directory" | "user") {
                 continue;
             }
             let (before, behind) = source.text.split_at(start);
@@ -171,7 +168,7 @@ impl Reader<'_> {
             reads.for_each(|read| read.range = range.clone());
             script.commands.retain(|_| key == "command");
             if key == "environment" && when == When::Start {
-                for (name, value) in pairs(value) {
+                for (name, value) in pairs(&value) {
                     let place = source.place(range.clone());
                     self.interface.exports.push((name, value, place));
                 }
@@ -187,6 +184,27 @@ impl Reader<'_> {
             self.jobs.push(Job { source, run, when });
         }
     }
+}
+
+/// The keys of supervisor's configuration with their values, which may go on in indented lines.
+fn supervisor_entries(source: &Source) -> Vec<(Range<usize>, String, String)> {
+    let mut entries: Vec<(Range<usize>, String, String)> = Vec::new();
+    for (start, line) in source.lines() {
+        let text = line.split(" ;").next().unwrap_or_default();
+        match (entries.last_mut(), text.split_once('=')) {
+            _ if text.trim().is_empty() || text.starts_with([';', '#', '[']) => {}
+            (Some((range, _, value)), _) if text.starts_with([' ', '\t']) => {
+                range.end = start + text.len();
+                *value = format!("{value} {}", text.trim());
+            }
+            (_, Some((key, value))) => {
+                let range = start..start + text.len();
+                entries.push((range, key.trim().to_owned(), value.trim().to_owned()));
+            }
+            _ => {}
+        }
+    }
+    entries
 }
 
 /// Whether a character is part of a file's name as code writes it.

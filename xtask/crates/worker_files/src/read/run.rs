@@ -269,9 +269,6 @@ impl Reader<'_> {
                 let input = command.input.iter();
                 lines.extend(input.map(|(text, _)| format!("<< {}", text.trim())));
             }
-            if at_start {
-                lines.extend(export_below(command));
-            }
             let mut arguments = started.last().into_iter().flat_map(|one| &one.arguments);
             if arguments.any(|word| word.text != "$@") && (!in_build || runs_shell)
                 || !started.is_empty() && is_one_of(RUNNERS, command.program())
@@ -290,6 +287,8 @@ impl Reader<'_> {
             lines.extend(conditions(script));
         }
         if at_start {
+            let exports = script.guarded_exports.iter();
+            lines.extend(exports.map(|(name, guard)| format!("export {name}{IF}{guard}")));
             let hands_over = |command: &Command| {
                 let program = command.program();
                 program.starts_with(['$', '"']) || matches!(program, "source" | "." | "eval")
@@ -433,7 +432,7 @@ impl Reader<'_> {
                 let handed = (other.clone(), name.to_owned());
                 self.interface.python.handed.push(handed);
             }
-            let export = (name.to_owned(), value.to_owned(), place);
+            let export = (name.to_owned(), shell::without_braces(value), place);
             self.interface.exports.push(export);
         }
     }
@@ -442,9 +441,14 @@ impl Reader<'_> {
     fn open_supervisor(&mut self, command: &Command, when: When) -> Result<()> {
         let words = command.run().iter();
         let mut files = words.skip_while(|word| !matches!(&*word.text, "-c" | "--configuration"));
-        let name = files.nth(1).map(|word| last_part(&word.text));
-        let paths = name.into_iter().flat_map(|name| self.files_named(name));
-        for path in paths.cloned().collect::<Vec<_>>() {
+        let name = files.nth(1).map(|word| last_part(&word.text).to_owned());
+        // Without the option it looks for its files in these folders.
+        let copied = self.copied.iter().flat_map(|copied| &copied.files);
+        let is_default = |path: &str| path.starts_with("etc/supervisor") && path.ends_with(".conf");
+        let by_default = copied.filter(|(path, _)| name.is_none() && is_default(path));
+        let by_default = by_default.map(|(_, file)| file.clone());
+        let named = name.iter().flat_map(|name| self.files_named(name)).cloned();
+        for path in named.chain(by_default).collect::<Vec<_>>() {
             if !self.interface.sources.contains_key(&path)
                 && let Some(source) = self.source(&path)?
             {
@@ -457,7 +461,14 @@ impl Reader<'_> {
     /// What the script's programs find in their environment, and commands that see all of it.
     fn take_exports(&mut self, job: &Job) {
         let script = &job.run.script;
-        for (name, value, range) in &script.exports {
+        // Behind the last program nothing sees what is exported.
+        let mut programs = script.commands.iter().rev();
+        let last = programs.find(|command| !steps::has_no_effect(command));
+        let is_python = |it: &&Command| it.program().starts_with("python");
+        let last = last.filter(|it| is_python(it) || it.server_flags().is_some());
+        let end = last.and_then(|command| Some(command.words.last()?.range.end));
+        let is_seen = |range: &Range<usize>| end.is_none_or(|end| range.start < end);
+        for (name, value, range) in script.exports.iter().filter(|(.., at)| is_seen(at)) {
             self.export(name, value, job.place(range));
         }
         // What the endpoint sets stays exported under its new value.
@@ -537,15 +548,6 @@ fn below(command: &Command, at_start: bool) -> String {
         true => format!("{IF}{}", command.guard),
         false => String::new(),
     }
-}
-
-/// Variables that are exported below conditions, other than on themselves.
-fn export_below(command: &Command) -> Option<String> {
-    let mut names: Vec<&str> = command.sets.iter().map(|(name, _)| &**name).collect();
-    names.retain(|name| !command.guard.asks_for(name));
-    let is_export = command.program() == "export" && !names.is_empty();
-    let line = || format!("export {}{}", names.join(" "), below(command, true));
-    (is_export && command.guard.depth() > 0).then(line)
 }
 
 /// A file of which only this part is left; the rest is blank, so that places stay true.

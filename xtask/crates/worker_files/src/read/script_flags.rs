@@ -132,7 +132,10 @@ impl Reader<'_> {
             self.interface.env.push(EnvRead {
                 required: read.required,
                 keeps_empty: read.keeps_empty,
-                at_start: read.required && runs && self.is_passed(job, &read.range),
+                ends: read.checked,
+                at_start: runs
+                    && (read.checked && self.first.contains(&job.source.path)
+                        || read.required && self.is_passed(job, &read.range)),
                 interpreted: interpreted(read.compared.clone(), drives.as_ref()),
                 reached: runs,
                 drives,

@@ -56,6 +56,14 @@ impl Guard {
         self.0.last()
     }
 
+    /// The variables of which one has to be empty, if that alone decides.
+    pub fn any_empty(&self) -> impl Iterator<Item = &str> {
+        let is_any = self.0.iter().skip(1).all(|one| one.is_alternative);
+        let is_empty = move |one: &&Condition| is_any && one.if_empty && one.word.is_none();
+        let all = self.0.iter().filter(is_empty);
+        all.map(|one| one.variable.as_str())
+    }
+
     /// Whether a condition asks for this variable.
     pub fn asks_for(&self, name: &str) -> bool {
         self.0.iter().any(|condition| condition.variable == name)

@@ -115,6 +115,8 @@ struct Parser<'a> {
     flags_before: usize,
     /// Whether `!` stands before the next condition.
     negated: bool,
+    /// Whether the script has left by `exit` or `exec`.
+    has_left: bool,
     /// The commands of the pipe whose last command is yet to come, and whether `!` stands in front.
     pipe: (Vec<String>, bool),
     /// The conditions that what follows stands below.
@@ -297,6 +299,9 @@ impl<'a> Parser<'a> {
                     self.end_list();
                 }
                 self.here_documents();
+                if self.has_left {
+                    self.at = self.bytes.len();
+                }
             }
             b'(' if self.next_is(1, b'(') && self.command.words.is_empty() => {
                 self.at += 2;

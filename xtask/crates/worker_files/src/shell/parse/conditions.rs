@@ -156,6 +156,26 @@ impl Parser<'_> {
         }
     }
 
+    /// What follows `exit` or `exec PROGRAM` never runs. A variable is required where the script
+    /// fails without it.
+    pub(super) fn leave_script(&mut self, command: &Command) {
+        let is_exit = command.program() == "exit";
+        let first = command.words.first().map_or("", |word| &word.text);
+        if !is_exit && (first != "exec" || command.words.len() == 1) {
+            return;
+        }
+        let goes_on = matches!(self.peek(), Some(b'|' | b'&'));
+        let is_certain = self.guard.depth() == 0 && !self.is_conditional() && !goes_on;
+        self.has_left |= is_certain && self.depth == 1;
+        if is_exit && !matches!(command.word(1), "" | "0") {
+            for name in self.guard.any_empty() {
+                for &read in self.seen.get(name).into_iter().flatten() {
+                    self.script.reads[read].checked = true;
+                }
+            }
+        }
+    }
+
     /// `if grep -q NAME FILE`, `command -v PROGRAM &&`: what a program says is a condition. The last
     /// one of a pipe decides.
     pub(super) fn asked_program(

@@ -168,6 +168,7 @@ impl Parser<'_> {
         } else {
             self.variable_alone(&command, is_negated, before_or.as_ref());
             self.leave_function(&command);
+            self.leave_script(&command);
             self.asked_program(&command, is_negated, before_or.as_ref());
         }
         self.builtin(&command);
@@ -214,6 +215,11 @@ impl Parser<'_> {
             }
             "read" | "mapfile" | "readarray" | "getopts" | "unset" => {
                 let names: Vec<&str> = texts().skip(1).filter(|text| is_name(text)).collect();
+                if command.program() == "unset" && !self.is_conditional() {
+                    let stays = |name: &String| !names.contains(&name.as_str());
+                    self.script.exports.retain(|(name, ..)| stays(name));
+                    self.script.sets.retain(|(name, ..)| stays(name));
+                }
                 match (&command.input, names.as_slice()) {
                     // `read -a WORDS <<< "$EXTRA_ARGS"`
                     (Some((text, _)), [name]) if command.program() == "read" => {

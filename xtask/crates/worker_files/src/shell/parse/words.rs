@@ -78,6 +78,9 @@ impl Parser<'_> {
             let set = (name.clone(), value.clone(), start..self.at);
             if self.exports() && !self.is_default_of(&name) {
                 self.script.exports.push(set.clone());
+                let guard = Some(&self.guard).filter(|it| it.depth() > 0 && !it.asks_for(&name));
+                let guarded = guard.map(|guard| (name.clone(), guard.clone()));
+                self.script.guarded_exports.extend(guarded);
             }
             if self.command.words.is_empty() {
                 self.command.sets.push((name.clone(), value.clone()));
