@@ -444,8 +444,10 @@ impl Reader<'_> {
         let name = files.nth(1).map(|word| last_part(&word.text).to_owned());
         // Without the option it looks for its files in these folders.
         let copied = self.copied.iter().flat_map(|copied| &copied.files);
-        let is_default = |path: &str| path.starts_with("etc/supervisor") && path.ends_with(".conf");
-        let by_default = copied.filter(|(path, _)| name.is_none() && is_default(path));
+        let by_default = copied.filter(|(path, _)| {
+            let parts = path.strip_prefix("etc/supervisor");
+            name.is_none() && parts.is_some_and(|parts| parts.ends_with("conf"))
+        });
         let by_default = by_default.map(|(_, file)| file.clone());
         let named = name.iter().flat_map(|name| self.files_named(name)).cloned();
         for path in named.chain(by_default).collect::<Vec<_>>() {
@@ -544,10 +546,8 @@ fn full_line(command: &Command, started: &[Started]) -> String {
 /// The conditions that a command of a start script stands below; those of a build step are told as
 /// a whole.
 fn below(command: &Command, at_start: bool) -> String {
-    match at_start && command.guard.depth() > 0 {
-        true => format!("{IF}{}", command.guard),
-        false => String::new(),
-    }
+    let guard = Some(&command.guard).filter(|guard| at_start && guard.depth() > 0);
+    guard.map_or_else(String::new, |guard| format!("{IF}{guard}"))
 }
 
 /// A file of which only this part is left; the rest is blank, so that places stay true.
