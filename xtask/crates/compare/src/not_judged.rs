@@ -104,7 +104,7 @@ fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts, in_both: bool) -> Res
         let ending = name.rsplit('.').next().unwrap_or_default();
         let copied = facts.get(&format!("copy:{}", in_layout(&shown)));
         let is_code = is_one_of("py sh", ending) && copied.is_none_or(|fact| !fact.has(IDLE));
-        let is_data = copied.is_some() && !is_one_of("md lock py sh", ending);
+        let is_data = copied.is_some() && !is_one_of("md py sh", ending);
         let is_read = is_one_of(READ, &name) || name.to_lowercase().contains("dockerfile");
         let is_test = name.starts_with("test_") || shown.starts_with("tests/");
         let is_large = entry.size.is_some_and(|size| size > LARGEST as u64);

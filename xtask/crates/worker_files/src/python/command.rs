@@ -63,6 +63,8 @@ impl<'t> Reader<'t> {
         } else if is_among("serve launch_server", node.unquoted()) {
             let around = outermost_maker(node).parent();
             if around.is_some_and(|around| around.text().contains("sglang")) {
+                let is_dropped = self.is_dropped(node, &mut Seen::default());
+                self.facts.launches |= !is_dropped;
                 self.server(node);
             }
         }

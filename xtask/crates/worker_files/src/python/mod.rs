@@ -101,6 +101,8 @@ pub struct Reach {
     pub roots: Option<BTreeSet<RepoPath>>,
     /// The files that the image holds.
     pub held: Option<BTreeSet<RepoPath>>,
+    /// Functions that the commands of an installed project call.
+    pub called: BTreeSet<String>,
     /// Whether a program that starts is not among the files: it may call any function.
     pub absent: bool,
     /// The names of shell scripts that hand their arguments on to the server.

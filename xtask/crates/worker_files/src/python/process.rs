@@ -84,7 +84,8 @@ impl<'t> Reader<'t> {
             (name, _) if name.contains("python") => 1,
             _ => 0,
         };
-        if words.iter().filter_map(Val::as_str).any(is_server) {
+        let serves = text(0).ends_with("sglang") && text(1) == "serve";
+        if serves || words.iter().filter_map(Val::as_str).any(is_server) {
             let fresh = node.keyword("env").filter(|env| self.is_fresh(*env));
             let before = ["env", "-i"].map(str::to_owned).into_iter();
             let before = before.filter(|_| fresh.is_some());

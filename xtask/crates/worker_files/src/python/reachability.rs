@@ -95,9 +95,8 @@ impl<'t> Program<'t> {
             aliases,
         } = &mut names;
         let mut todo: Vec<&str> = by.swap_remove(&None).unwrap_or_default();
-        if reach.absent {
-            todo.extend(functions.keys());
-        }
+        let is_called = |name: &&&str| reach.absent || reach.called.contains(**name);
+        todo.extend(functions.keys().filter(is_called));
         let mut known: Set<&str> = Set::default();
         while let Some(name) = todo.pop() {
             if !known.insert(name) {

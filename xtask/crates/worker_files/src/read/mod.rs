@@ -47,6 +47,7 @@ impl WorkerInterface {
             starts_script: false,
             starts_other: false,
             absent: Vec::new(),
+            called: BTreeSet::new(),
             jobs: Vec::new(),
             names: BTreeMap::new(),
             inline: Vec::new(),
@@ -88,6 +89,8 @@ struct Reader<'t> {
     copied: Option<Copied>,
     /// Python files that something starts.
     roots: BTreeSet<RepoPath>,
+    /// Python functions that commands of an installed project call.
+    called: BTreeSet<String>,
     /// Whether a Python file of the worker runs at the start, or a script, or another program, from
     /// which more of the worker's files may be started.
     starts_python: bool,
@@ -323,6 +326,7 @@ impl Reader<'_> {
             roots: is_known.then(|| roots.collect()),
             held: self.interface.held.clone(),
             absent: !absent.is_empty(),
+            called: std::mem::take(&mut self.called),
             launchers: self.launchers(&sources),
             takes_output: sources.values().any(takes_output),
         };

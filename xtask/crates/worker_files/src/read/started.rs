@@ -46,6 +46,10 @@ impl Reader<'_> {
                 Some((module, name)) if runs && !module.contains('/') && !name.starts_with('/') => {
                     self.module(module, workdir)
                 }
+                _ if index == 0 && !script => match self.resolve(text, workdir) {
+                    paths if paths.is_empty() => self.entry_point(last_part(text), workdir)?,
+                    paths => paths,
+                },
                 _ => self.resolve(text, workdir),
             };
             for path in paths {
@@ -70,6 +74,33 @@ impl Reader<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// The module of a command that an installed project defines: `NAME = "package.module:main"`.
+    fn entry_point(&mut self, name: &str, workdir: Option<&str>) -> Result<Vec<RepoPath>> {
+        let files = ["pyproject.toml", "setup.py", "setup.cfg"];
+        let files = files.iter().flat_map(|name| self.files_named(name));
+        for file in files.cloned().collect::<Vec<_>>() {
+            let Some(source) = self.source(&file)?.filter(|_| !name.is_empty()) else {
+                continue;
+            };
+            let quotes = |c| matches!(c, '"' | '\'' | ' ' | ',' | '[' | ']');
+            let entry = source.text.match_indices(name).find_map(|(at, _)| {
+                let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+                let before = source.text[..at].chars().next_back();
+                let after = source.text[at + name.len()..].trim_start_matches(quotes);
+                let after = after
+                    .strip_prefix('=')
+                    .filter(|_| !before.is_some_and(is_part))?;
+                let target = after.trim_start_matches(quotes).split(quotes).next()?;
+                target.lines().next()?.split_once(':')
+            });
+            if let Some((module, function)) = entry {
+                self.called.insert(function.to_owned());
+                return Ok(self.module(module, workdir));
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// What s6 starts: the files in its folders.
