@@ -35,7 +35,7 @@ pub use source::{Hides, Place, Reading, Source, Unread};
 
 use xtask_core::tree::RepoPath;
 
-/// Separates a command of a start script from the conditions that it stands below.
+/// Separates a command or a package's options from the conditions that they stand below.
 pub const IF: &str = " if ";
 
 /// Separates a computed value's source text from the fingerprint of what it depends on.

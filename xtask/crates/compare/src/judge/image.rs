@@ -41,6 +41,20 @@ impl Judge<'_> {
         self.judge_parts("copy", files, missing);
         self.copied();
         self.started();
+        self.user_added();
+    }
+
+    /// Programs that were the base image's user, mostly root, may write less as another one.
+    fn user_added(&mut self) {
+        let id = "image:USER";
+        let user = self.new.attribute(id, "value").unwrap_or_default();
+        let name = user.split(':').next().unwrap_or_default();
+        if !self.old.has(id) && !is_one_of("root 0", name) && !name.is_empty() {
+            let item = Item::new(id, Verdict::Added, None, self.new.get(id));
+            let why =
+                format!("The container runs as `{name}` now, and not as the base image does.");
+            self.items.insert(id.to_owned(), item.open(why));
+        }
     }
 
     /// What the new start names and the new image does not hold, whichever instruction starts it.

@@ -7,9 +7,9 @@ use anyhow::Result;
 use super::run::{Job, When, blank_except};
 use super::{Hides, Manager, Package, Place, Reader, Source, folder_of, is_python, packages};
 use crate::glob::{Glob, clean, repo_path};
-use crate::is_one_of;
 use crate::packages::{Install, Listing, Requirement, Wanted};
-use crate::shell::{Command, Word};
+use crate::shell::{Command, Guard, Word};
+use crate::{IF, is_one_of};
 
 /// Variables by which pip and uv are given constraint files.
 const CONSTRAINTS: &str = "PIP_CONSTRAINT UV_CONSTRAINT";
@@ -28,8 +28,11 @@ impl Reader<'_> {
         }
     }
 
-    pub fn install(&mut self, job: &Job, install: Install) -> Result<()> {
+    pub fn install(&mut self, job: &Job, install: Install, guard: &Guard) -> Result<()> {
         let manager = install.manager;
+        let condition = (guard.depth() > 0).then(|| format!("{IF}{guard}"));
+        let options = install.options.into_iter().chain(condition);
+        let options = options.reduce(|options, condition| options + &condition);
         if job.when == When::Part && matches!(manager, Manager::Apt | Manager::Apk) {
             return Ok(());
         }
@@ -37,7 +40,7 @@ impl Reader<'_> {
         for (wanted, range) in install.wanted {
             let package = Package {
                 index: install.index.clone(),
-                options: install.options.clone(),
+                options: options.clone(),
                 ..unnamed(manager, job, &range)
             };
             match wanted {

@@ -232,7 +232,7 @@ impl Reader<'_> {
             }
             self.uninstall(command);
             if let Some(install) = packages::installed(command) {
-                self.install(job, install)?;
+                self.install(job, install, &command.guard)?;
                 self.install_from_input(job, command)?;
                 continue;
             }
@@ -264,7 +264,7 @@ impl Reader<'_> {
                 let sets = command.set_for_it();
                 let sets = sets.filter(|(name, _)| in_build && packages::counts(name));
                 lines.extend(sets.map(|(name, value)| format!("export {name}={value}")));
-                lines.push(full_line(command, &started) + &below(command, !in_build));
+                lines.push(full_line(command, &started) + &below(command));
                 // Programs in here-documents differ by their text.
                 let input = command.input.iter();
                 lines.extend(input.map(|(text, _)| format!("<< {}", text.trim())));
@@ -543,10 +543,9 @@ fn full_line(command: &Command, started: &[Started]) -> String {
     line
 }
 
-/// The conditions that a command of a start script stands below; those of a build step are told as
-/// a whole.
-fn below(command: &Command, at_start: bool) -> String {
-    let guard = Some(&command.guard).filter(|guard| at_start && guard.depth() > 0);
+/// The conditions that a command stands below.
+fn below(command: &Command) -> String {
+    let guard = Some(&command.guard).filter(|guard| guard.depth() > 0);
     guard.map_or_else(String::new, |guard| format!("{IF}{guard}"))
 }
 
@@ -558,11 +557,14 @@ pub fn blank_except(source: &Source, range: &Range<usize>) -> Source {
     Source::new(source.path.clone(), text.as_bytes())
 }
 
-/// The conditions of a build step and the variables that it exports. A mounted secret does not
-/// count, since the program may read that itself.
+/// The tests of a build step below which nothing stands, and the variables that it exports. A
+/// mounted secret does not count, since the program may read that itself.
 fn conditions(script: &Script) -> impl Iterator<Item = String> {
-    let asks = |command: &&Command| {
-        matches!(command.program(), "[" | "[[" | "test")
+    let mut commands = script.commands.iter();
+    let decides = commands.any(|command| command.guard.depth() > 0);
+    let asks = move |command: &&Command| {
+        !decides
+            && matches!(command.program(), "[" | "[[" | "test")
             && command.words.iter().any(|word| word.text.contains('$'))
     };
     let tests = script.commands.iter().filter(asks).map(Command::line);

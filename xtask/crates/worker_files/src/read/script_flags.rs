@@ -148,6 +148,15 @@ impl Reader<'_> {
 /// The text around the variables of a value, where there is any: `/models/{}`.
 fn form_of(value: &str) -> Option<String> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    if value.contains("$(") {
+        // A default is told with its variable.
+        let parts = value.split("${").map(|part| match part.split_once('}') {
+            Some((name, after)) => name.split(':').next().unwrap_or_default().to_owned() + after,
+            None => part.to_owned(),
+        });
+        let parts = parts.collect::<String>();
+        return Some(parts.replace([' ', '"', '$'], ""));
+    }
     let mut parts = value.split('$');
     let mut form = parts.next()?.to_owned();
     for part in parts {
@@ -155,7 +164,7 @@ fn form_of(value: &str) -> Option<String> {
         let after = inner.map_or(part.trim_start_matches(is_name), |(_, after)| after);
         form += &format!("{{}}{after}");
     }
-    (form != "{}" && !value.contains("$(")).then_some(form)
+    (form != "{}").then_some(form)
 }
 
 /// The words that a variable is compared with, and whether they switch its flag off.

@@ -186,7 +186,13 @@ impl Condition {
         let named = names.next().map(|(name, _)| name);
         let named = named.filter(|_| asks || word.is_some());
         let Some(name) = asked.map(|pair| pair[1].text.clone()).or(named) else {
-            let words: Vec<&str> = texts().filter(|text| !is_one_of(AROUND, text)).collect();
+            // Words alone are values that the build knows.
+            let is_known = compared_words(words).any(|(left, operator, _)| {
+                let compares = is_one_of("= == !=", operator) || is_one_of(COMPARING, operator);
+                compares && !left.contains(['$', '`'])
+            });
+            let words = texts().filter(|text| !is_known && !is_one_of(AROUND, text));
+            let words: Vec<&str> = words.collect();
             let text = (!words.is_empty()).then(|| super::without_braces(&words.join(" ")));
             return Self::new(String::new(), Some(text?), negated);
         };
