@@ -27,6 +27,7 @@ pub use runpod::is_runpods;
 pub use variables::{env_line, same_value};
 
 use super::facts::{ALONE, Fact, Facts};
+use worker_files::IF;
 use xtask_core::output::cut;
 use xtask_core::sglang::{self, Table};
 
@@ -227,15 +228,21 @@ impl<'a> Judge<'a> {
                 }
                 continue;
             };
-            // `[ -n $NAME ]` follows a variable that has another name now.
+            // `[ -n $NAME ]`, `if NAME is set` follow a variable that has another name now.
             let follows = |(from, to): &(&String, &String)| {
-                let now = |part: &String| part.replace(&format!("${from} "), &format!("${to} "));
+                let now = |part: &String| {
+                    let part = part.replace(&format!("${from} "), &format!("${to} "));
+                    part.replace(&format!(" {from} is "), &format!(" {to} is "))
+                };
                 parts.iter().all(|part| after.contains(&now(part)))
             };
             // It goes with an argument that the new build does not take.
             let asks = |(name, _): &(&str, &Fact)| {
-                let is_about =
-                    |part: &String| part.starts_with('[') && part.contains(&format!("${name} "));
+                let is_about = |part: &String| {
+                    let (command, condition) = part.split_once(IF).unwrap_or((part, ""));
+                    part.starts_with('[') && part.contains(&format!("${name} "))
+                        || condition.starts_with(&format!("{name} is ")) && after.contains(command)
+                };
                 !self.new.has(&format!("arg:{name}")) && parts.iter().all(is_about)
             };
             let item = if let Some((from, _)) = self.renamed.iter().find(follows) {
