@@ -105,8 +105,10 @@ struct Parser<'a> {
     last: Guard,
     /// The conditions before `||`, for a test that follows it.
     before_or: Option<Guard>,
-    /// Whether each open brace began such a block.
-    brace_blocks: Vec<bool>,
+    /// Whether each open brace began such a block, and whether it stands behind `&&` or `||`.
+    brace_blocks: Vec<(bool, bool)>,
+    /// Whether `&&` or `||` stands before the command in its list.
+    may_be_skipped: bool,
     /// Whether the condition of a block is being read.
     in_condition: bool,
     /// Whether the list of commands goes on behind the line.
@@ -364,6 +366,7 @@ impl<'a> Parser<'a> {
         if self.peek() == Some(byte) {
             self.at += 1;
             self.is_continued = true;
+            self.may_be_skipped = true;
             self.in_list |= decides;
             let outermost = self.around(1).depth();
             if byte == b'|' && self.guard.depth() > outermost {
@@ -624,14 +627,14 @@ impl<'a> Parser<'a> {
                 self.before_or = None;
                 // `[ -n "$NAME" ] && {`
                 let is_block = self.guard != self.around(1);
-                self.brace_blocks.push(is_block);
+                self.brace_blocks.push((is_block, self.may_be_skipped));
                 if is_block {
                     self.open_block();
                 }
             }
             "}" => {
                 match self.brace_blocks.pop() {
-                    Some(true) => self.close_block(),
+                    Some((true, _)) => self.close_block(),
                     // `{ [ -z "$NAME" ]; } &&`
                     _ if self.last.depth() > 0 => self.guard = std::mem::take(&mut self.last),
                     _ => {}

@@ -61,6 +61,7 @@ impl Parser<'_> {
     pub(super) fn end_list(&mut self) {
         self.before_or = None;
         self.in_list = false;
+        self.may_be_skipped = false;
         if !self.in_condition {
             let around = self.around(1);
             self.last = std::mem::replace(&mut self.guard, around);
@@ -165,8 +166,10 @@ impl Parser<'_> {
             return;
         }
         let goes_on = matches!(self.peek(), Some(b'|' | b'&'));
+        let may_be_skipped =
+            self.may_be_skipped || self.brace_blocks.iter().any(|(_, skipped)| *skipped);
         let is_certain = self.guard.depth() == 0 && !self.is_conditional() && !goes_on;
-        self.has_left |= is_certain && self.depth == 1;
+        self.has_left |= is_certain && !may_be_skipped && self.depth == 1;
         if is_exit && !matches!(command.word(1), "" | "0") {
             for name in self.guard.any_empty() {
                 for &read in self.seen.get(name).into_iter().flatten() {
