@@ -584,6 +584,8 @@ fn a_worker_that_loops_over_its_environment_is_believed() {
 #[test]
 fn defaults_are_compared_by_what_they_mean() {
     let env = r#"{ "key": "SEED", "input": { "name": "S", "type": "number", "default": 300 } },
+        { "key": "KIND", "input": { "name": "K", "type": "string", "default": "auto" } },
+        { "key": "MORE", "input": { "name": "M", "type": "string", "default": "{}" } },
         { "key": "FAST", "input": { "name": "F", "type": "boolean", "default": true } }"#;
     let with =
         |readme: &str| said(&repository_of(&listing("", env), TESTS).with("README.md", readme));
@@ -613,6 +615,13 @@ fn defaults_are_compared_by_what_they_mean() {
     assert_eq!(set("LABEL a=b"), [differs("the code's default is `7`")]);
     assert_eq!(set("ENV SEED=300"), [""; 0]);
     assert_eq!(set("ENV SEED=8"), [differs("the image's value is `8`")]);
+    // Of what the image sets, `auto` and an object are values too.
+    for (name, was) in [("KIND", "auto"), ("MORE", "{}")] {
+        let what = format!("HUB324 the default of `{name}` is `{was}` here, and the image's value");
+        let found = set(&format!("ENV SEED=300 {name}=half"));
+        assert_eq!(found, [format!("{what} is `half`")]);
+        assert_eq!(set(&format!("ENV SEED=300 {name}={was}")), [""; 0]);
+    }
 }
 
 #[test]

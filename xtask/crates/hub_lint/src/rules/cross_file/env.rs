@@ -115,23 +115,34 @@ fn comparable(text: &str) -> Option<String> {
     }
 }
 
+/// The same of what the image sets: nothing decides in its place, so that `auto` and an object are
+/// values like any other.
+fn comparable_set(text: &str) -> Option<String> {
+    let plain = || text.split_whitespace().collect::<String>();
+    let is_computed = || text.contains(['$', '<']);
+    comparable(text).or_else(|| Some(plain()).filter(|text| !text.is_empty() && !is_computed()))
+}
+
 fn defaults(variable: &EnvVariable<'_>, interface: &WorkerInterface) -> Option<Finding> {
     let (key, node) = (variable.key, variable.default()?);
     let written = node.scalar()?;
-    let value = comparable(&written)?;
     // What the image sets, the code never has a default for.
     let image = interface.image.iter().flat_map(|image| &image.env);
     let mut image = image.filter(|set| set.name == key && !set.value.contains('$'));
     let image = image.next_back().filter(|set| !set.value.is_empty());
+    let is_set = image.is_some();
     let set = image.map(|set| (Some(&set.value), &set.place, "the image's value"));
-    let code = interface.reads(key).filter(|_| image.is_none());
+    let code = interface.reads(key).filter(|_| !is_set);
     let code = code.map(|read| (read.default.as_ref(), &read.place, "the code's default"));
     let rows = interface.readme.iter().filter(|row| row.name == key);
     let rows = rows.map(|row| (row.default.as_ref(), &row.place, "the README's default"));
-    let mut all = set.into_iter().chain(code).chain(rows);
-    let (text, at, what) = all.find_map(|(text, at, what)| {
-        let text = text?;
-        comparable(text).filter(|other| *other != value)?;
+    type Form = fn(&str) -> Option<String>;
+    let set = set.map(|it| (it, comparable_set as Form));
+    let others = code.chain(rows).map(|it| (it, comparable as Form));
+    let mut all = set.into_iter().chain(others);
+    let (text, at, what) = all.find_map(|((text, at, what), form)| {
+        let (text, value) = (text?, form(&written)?);
+        form(text).filter(|other| *other != value)?;
         Some((text, at, what))
     })?;
     let (here, there) = (shown(key, &written), shown(key, text));
