@@ -153,7 +153,7 @@ impl RepositoryStatus {
             task("compare", "", why)
         } else if matches!(&self.compare, Ok(Some(it)) if it.open + it.stale > 0) {
             task("compare", "", "shows what is not decided yet")
-        } else if matches!(&self.lint, Ok(Some(it)) if it.errors + it.warnings > 0) {
+        } else if matches!(&self.lint, Ok(Some(it)) if it.errors > 0) {
             task("hub-lint", "", "shows what the Hub would reject")
         } else if repository.changed > 0 {
             git("status", "the next tasks start from what is committed")
@@ -306,6 +306,15 @@ mod tests {
             at.compare = Ok(None);
         };
         assert_eq!(next(lint), "cargo xtask hub-lint");
+        // The Hub takes what hub-lint only warns of.
+        let warned = next(|at| {
+            at.outdated = 9;
+            at.lint = Ok(Some(Counts {
+                errors: 0,
+                warnings: 3,
+            }));
+        });
+        assert_eq!(warned, "cargo xtask cleanup --dry-run");
         assert_eq!(next(|at| at.outdated = 9), "cargo xtask cleanup --dry-run");
         let changed = next(|at| {
             at.outdated = 9;
