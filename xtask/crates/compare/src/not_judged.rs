@@ -103,7 +103,9 @@ fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts, in_both: bool) -> Res
         let (name, shown) = (String::from_utf8_lossy(path.name()), path.to_string());
         let ending = name.rsplit('.').next().unwrap_or_default();
         let copied = facts.get(&format!("copy:{}", in_layout(&shown)));
-        let is_code = is_one_of("py sh", ending) && copied.is_none_or(|fact| !fact.has(IDLE));
+        // What a module defines runs where it is imported, though the import alone does nothing.
+        let is_idle = |fact: &Fact| fact.has(IDLE) && !facts.reached.contains(path);
+        let is_code = is_one_of("py sh", ending) && !copied.is_some_and(is_idle);
         let is_data = copied.is_some() && !is_one_of("md py sh", ending);
         let is_read = is_one_of(READ, &name) || name.to_lowercase().contains("dockerfile");
         let is_test = name.starts_with("test_") || shown.starts_with("tests/");
@@ -227,6 +229,24 @@ mod tests {
         };
         let said = noted(&with("{{ a }}\n"), &with("{{ b }}\n"));
         assert!(said.unwrap_or_default().contains("`chat.jinja`"));
+    }
+
+    /// A module that only defines things runs where it is imported, and nowhere else.
+    #[test]
+    fn functions_of_an_imported_module_count() {
+        let with = |import: &str, seconds: u8| {
+            let module = format!("import time\n\n\ndef pause():\n    time.sleep({seconds})\n");
+            Memory::new()
+                .with(
+                    "Dockerfile",
+                    "FROM python:3.11\nCOPY *.py /\nCMD [\"python3\", \"/handler.py\"]\n",
+                )
+                .with("handler.py", format!("{import}\n{HANDLER}"))
+                .with("pause.py", module)
+        };
+        let said = |import: &str| noted(&with(import, 5), &with(import, 50)).unwrap_or_default();
+        assert!(said("from pause import pause\npause()").contains("`pause.py pause`"));
+        assert_eq!(said(""), "");
     }
 
     #[test]

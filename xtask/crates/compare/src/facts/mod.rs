@@ -15,7 +15,7 @@ use worker_files::{EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value};
 use xtask_core::output::cut;
 use xtask_core::secret::masked;
 use xtask_core::sglang;
-use xtask_core::tree::Tree;
+use xtask_core::tree::{RepoPath, Tree};
 
 /// One thing that a worker exposes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -190,6 +190,8 @@ pub struct Facts {
     pub passed_over: Option<String>,
     /// The files that the builder is not given, by the names that facts of COPY have.
     pub ignored: BTreeSet<String>,
+    /// The Python files that run, whether or not they do anything when they are imported.
+    pub reached: BTreeSet<RepoPath>,
 }
 
 impl Facts {
@@ -208,6 +210,7 @@ impl Facts {
         facts.add_build(&interface);
         facts.add_hub(&interface);
         facts.ignored = image::ignored(tree)?;
+        facts.reached = interface.python.reached;
         Ok(facts)
     }
 

@@ -24,6 +24,8 @@ pub struct PythonFacts {
     pub api: Vec<ApiItem>,
     /// The files that run and do something when they are imported.
     pub acting: BTreeSet<RepoPath>,
+    /// The files that run: those that the image starts, and what they import.
+    pub reached: BTreeSet<RepoPath>,
     /// Names of files in texts of reached code: tables that it may open.
     pub opens: BTreeSet<String>,
     /// Variables whose words are arguments of the server's command.

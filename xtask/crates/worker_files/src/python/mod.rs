@@ -193,14 +193,16 @@ fn read_counted(
         let reads = declared::reads(file.source, file.syntax, &mut passed, &mut unread);
         declared.extend(reads);
     }
-    let acts = |file: &&File<'_>| file.reached && acts_on_import(file.syntax.root());
-    let acting = program.files.iter().filter(acts);
-    let acting = acting.map(|file| file.source.path.clone()).collect();
+    let running = program.files.iter().filter(|file| file.reached);
+    let path = |file: &File<'_>| file.source.path.clone();
+    let reached = running.clone().map(path).collect();
+    let acting = running.filter(|file| acts_on_import(file.syntax.root()));
+    let acting = acting.map(path).collect();
     let mut reader = Reader::new(program, data);
     reader.run();
     let calls = api::calls(&reader.program);
     let mut facts = reader.facts;
-    facts.acting = acting;
+    (facts.acting, facts.reached) = (acting, reached);
     facts.passed.append(&mut passed);
     for (source, syntax) in &parsed {
         if standalone.contains(&source.path) {
