@@ -34,7 +34,9 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
             let mut cause = cause(item, &by_id);
             // A fork's own change is no part of what upstream decided.
             let is_own = |id: &str| base.is_some_and(|base| base.own.contains(id));
-            if is_own(&item.id) && !is_own(&cause) {
+            if is_own(&item.id) && is_pinned(item) {
+                cause.clone_from(&item.id);
+            } else if is_own(&item.id) && !is_own(&cause) {
                 cause = format!("own {cause}");
             }
             causes.entry(cause).or_default().push(item);
@@ -45,7 +47,13 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
     }
     let mut groups: Vec<Vec<&Item>> = Vec::new();
     for (cause, mut group) in causes {
-        group.sort_by_key(|item| (item.id != cause, harm(item)));
+        // What the image is says more than what it brings.
+        let first = ["image:FROM", "image:sglang", "image:cuda"];
+        let place = |id: &str| first.iter().position(|first| *first == id);
+        group.sort_by_key(|item| {
+            let place = place(&item.id).unwrap_or(first.len());
+            (item.id != cause, place, harm(item))
+        });
         let mut at = 0;
         while let Some(item) = group.get(at) {
             group.extend(parts.get(item.id.as_str()).into_iter().flatten());
@@ -102,6 +110,12 @@ fn is_changed_since(item: &Item, upstream: &Facts) -> bool {
         (None, None) => false,
         _ => !["run", "code", "unread"].contains(&item.area()),
     }
+}
+
+/// Whether a package is one of pip's, at a release that somebody chose.
+fn is_pinned(item: &Item) -> bool {
+    let spec = item.old.as_ref().and_then(|old| old.get("spec"));
+    item.area() == "pip" && spec.is_some_and(|spec| spec.contains(['=', '<', '>', '~', '@']))
 }
 
 /// What a fact is open because of, as a name that its siblings share.
@@ -275,6 +289,33 @@ mod tests {
                 .why
                 .contains("github.com/huggingface/transformers")
         );
+    }
+
+    /// What a fork chose itself is told first and not below what merely comes with an image.
+    #[test]
+    fn a_forks_own_releases_are_no_part_of_what_the_image_brings() {
+        let image = |from: &str, install: &str| {
+            let text = format!("FROM {from}\n{install}COPY a.py /\nCMD [\"python3\", \"/a.py\"]\n");
+            let worker = xtask_core::tree::Memory::new().with("Dockerfile", text);
+            worker.with("a.py", "import os\nos.getenv(\"A\")\n")
+        };
+        let install = "RUN apt-get install -y python3.10\nRUN pip install transformers==4.51.1\n";
+        let old = image("lmsysorg/sglang:v0.4.6.post4-cu124", install);
+        let items = compared(&old, &image("lmsysorg/sglang:v0.5.19-cu129", ""));
+        let own = [
+            "apt:python3.10",
+            "image:cuda",
+            "image:sglang",
+            "pip:transformers",
+        ];
+        let base = OwnChanges {
+            own: own.map(str::to_owned).into(),
+            ..OwnChanges::default()
+        };
+        let entries = of(&items, Some(&base));
+        let members: Vec<String> = entries.iter().map(|it| it.members.join(" ")).collect();
+        let first = "image:sglang image:cuda apt:python3.10";
+        assert_eq!(members, [first, "pip:transformers", "image:FROM"]);
     }
 
     fn entries_of(old: &xtask_core::tree::Memory, new: &xtask_core::tree::Memory) -> Vec<Entry> {
