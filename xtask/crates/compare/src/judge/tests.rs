@@ -57,6 +57,48 @@ fn variables_are_renamed_by_the_role_they_play() {
 }
 
 #[test]
+fn of_several_names_the_new_one_is_the_old_one_without_its_prefix_or_the_flags() {
+    let worker = |names: &[(&str, &str)]| {
+        let flag = |(name, flag): &(&str, &str)| {
+            format!("if os.getenv('{name}'):\n    command += ['{flag}', os.getenv('{name}')]\n")
+        };
+        let flags: String = names.iter().map(flag).collect();
+        let head =
+            "import os\nimport subprocess\ncommand = ['python3', '-m', 'sglang.launch_server']\n";
+        Memory::new().with(
+            "engine.py",
+            format!("{head}{flags}subprocess.run(command)\n"),
+        )
+    };
+    let backend = "--attention-backend";
+    let model = "--model-path";
+    let new = worker(&[
+        ("FLASHMLA", backend),
+        ("ATTENTION_BACKEND", backend),
+        ("MODEL", model),
+        ("MODEL_NAME", model),
+        ("MODEL_PATH", model),
+    ]);
+    let old = [
+        ("SGL_ATTENTION_BACKEND", backend),
+        ("ATTENTION_BACKEND", backend),
+        ("KERNELS", backend),
+        ("SGL_MODEL_NAME", model),
+        ("WEIGHTS", model),
+    ];
+    let items = compared(&worker(&old), &new);
+    for (old, new) in [
+        ("SGL_ATTENTION_BACKEND", "ATTENTION_BACKEND"),
+        ("KERNELS", "ATTENTION_BACKEND"),
+        ("SGL_MODEL_NAME", "MODEL_NAME"),
+        ("WEIGHTS", "MODEL_PATH"),
+    ] {
+        let now = of(&items, &format!("env:{old}")).now.as_deref();
+        assert_eq!(now, Some(&*format!("env:{new}")));
+    }
+}
+
+#[test]
 fn a_flag_that_sglang_dropped_is_retired_and_names_what_to_set() {
     let items = compared(&legacy(), &modern());
     expect(&items, "env:MAX_NUM_REQS", Verdict::Retired, false);

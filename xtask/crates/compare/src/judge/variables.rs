@@ -282,11 +282,17 @@ impl<'a> Judge<'a> {
         };
         let same_role = live
             .filter(|(_, fact)| fact.get("flag").is_some_and(|f| self.same_flag(flag, f)))
-            // Of several names for one flag, the one that nobody had yet is the new name, and first
-            // the one that the form offers.
-            .min_by_key(|(other, _)| {
+            // Of several names for one flag, the old one's without its prefix is the new name, then
+            // the flag's own, then one that nobody had yet, and first one that the form offers.
+            .min_by_key(|(other, fact)| {
+                let prefix = name.strip_suffix(other);
+                let is_same = prefix.is_some_and(|prefix| prefix.ends_with('_'));
+                let is_flags = fact
+                    .get("flag")
+                    .is_some_and(|f| sglang::env_name(f) == **other);
                 let is_offered = self.new.has(&format!("hub:{other}"));
-                (self.old.variable(other).is_some(), !is_offered, other.len())
+                let is_known = self.old.variable(other).is_some();
+                (!is_same, !is_flags, is_known, !is_offered, other.len())
             });
         if let Some((other, fact)) = same_role {
             let driven = fact.get("flag").unwrap_or(flag);
