@@ -31,6 +31,7 @@ pub mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use read::is_aside;
 pub use source::{Hides, Place, Reading, Source, Unread};
 
 use xtask_core::tree::RepoPath;

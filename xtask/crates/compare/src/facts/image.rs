@@ -7,7 +7,7 @@ use super::{ABSENT, FILES, Facts, IDLE, RUNS};
 use worker_files::dockerfile::{Image, Named, Text, expand};
 use worker_files::ignore::Ignore;
 use worker_files::packages::{BREAKS_SYSTEM, Manager};
-use worker_files::{IF, Package, WorkerInterface};
+use worker_files::{IF, Package, WorkerInterface, is_aside};
 use xtask_core::layout::{CORE_FILES, CORE_OPTIONAL, OWN, RETIRED, TOOL};
 use xtask_core::secret::masked;
 use xtask_core::tree::{Mode, RepoPath, Tree};
@@ -322,7 +322,7 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
     for (path, _) in files {
         let bytes = path.as_bytes();
         let folder = &bytes[..bytes.len() - path.name().len()];
-        if !source.is_empty() || folder.is_empty() {
+        if !source.is_empty() || !is_aside(path) {
             folders.entry(folder).or_default().push(path);
         }
     }

@@ -90,15 +90,20 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     Ok(found)
 }
 
-/// Dockerfiles in other folders, which nothing names.
-pub fn other_dockerfiles(tree: &dyn Tree) -> Vec<RepoPath> {
-    let is_skipped = |folder: &[u8]| {
-        let folder = String::from_utf8_lossy(folder);
+/// Whether a file lies in a folder of tests, tools or what is installed, which no worker needs.
+pub fn is_aside(path: &RepoPath) -> bool {
+    let is_skipped = |folder: RepoPath| {
+        let folder = String::from_utf8_lossy(folder.name()).into_owned();
         folder.starts_with('.') || OUTSIDE.contains(&&*folder) || NEVER.contains(&&*folder)
     };
+    path.ancestors().any(is_skipped)
+}
+
+/// Dockerfiles in other folders, which nothing names.
+pub fn other_dockerfiles(tree: &dyn Tree) -> Vec<RepoPath> {
     let is_other = |path: &&RepoPath| {
         let is_named = matches!(path.name(), b"Dockerfile" | b"Containerfile");
-        is_named && !path.parts().any(is_skipped)
+        is_named && !is_aside(path)
     };
     let paths = tree.entries().keys();
     paths.filter(is_other).cloned().collect()

@@ -10,6 +10,8 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use files::is_aside;
+
 use anyhow::Result;
 
 use super::copied::Copied;
@@ -280,7 +282,12 @@ impl Reader<'_> {
             names
         };
         for copy in &mut image.copies {
+            // A source may be named by a build argument.
             let sources = std::mem::take(&mut copy.sources).into_iter();
+            let sources = sources.zip(&copy.paths).map(|(source, path)| {
+                let is_filled = source.contains('$') && !path.contains('$');
+                if is_filled { path.clone() } else { source }
+            });
             copy.sources = sources.flat_map(names).collect();
         }
         self.interface.landed.clone_from(&copied.files);

@@ -348,22 +348,20 @@ impl Reader<'_> {
         self.interface.misplaced.extend(misplaced);
     }
 
-    /// Whether what the image holds at a path is known: the build and these commands move no files,
-    /// and copy none there from elsewhere or to a folder that the base image names.
+    /// Whether what the image holds at a path is known: neither the build nor these commands may
+    /// put a file there, or copy one there from elsewhere or to a folder that the base image names.
     pub fn knows_place(&self, path: &str, own: &[Command]) -> bool {
-        const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl";
         let (Some(image), Some(_)) = (&self.interface.image, &self.interface.held) else {
             return false;
         };
-        let moves = |command: &Command| {
-            is_one_of(MOVING, command.program()) && !steps::only_watches(command)
-        };
+        let below = path.trim_start_matches('/');
         let may_hold = |copy: &Copy| match copy.from {
-            Some(_) => path.starts_with(&*copy.dest),
+            Some(_) => below.starts_with(copy.target.trim_end_matches('/')),
             None => !copy.dest.starts_with('/') && image.workdir.is_none(),
         };
         let runs = image.runs.iter().flat_map(|run| &run.script.commands);
-        !runs.chain(own).any(moves) && !image.copies.iter().any(may_hold)
+        let mut all = runs.chain(own);
+        !all.any(|command| may_put(command, path)) && !image.copies.iter().any(may_hold)
     }
 
     /// Notes a Python program that starts and is not in the repository, though other modules are.
@@ -515,6 +513,39 @@ impl Reader<'_> {
         let name = last_part(path);
         self.names.contains_key(name.as_bytes()) || name == "activate"
     }
+}
+
+/// Whether a command moves or fetches files and may put one at a path: it names a folder of the
+/// path, one that holds all, or no folder that is known.
+fn may_put(command: &Command, path: &str) -> bool {
+    const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl";
+    let (program, first) = (command.program(), command.word(1));
+    let settles = program == "git" && is_one_of("lfs config", first);
+    if !is_one_of(MOVING, program) || settles || steps::only_watches(command) {
+        return false;
+    }
+    let texts = command.run().iter().skip(1).map(|word| &*word.text);
+    let mut words: Vec<&str> = texts.collect();
+    let options: &[&str] = match program {
+        "curl" => &["-o", "--output"],
+        "wget" => &["-O", "--output-document"],
+        "tar" => &["-C", "--directory"],
+        "unzip" => &["-d"],
+        _ => &[],
+    };
+    let at = words.iter().position(|word| options.contains(word));
+    match at.and_then(|at| words.get(at + 1)) {
+        Some(target) => words = vec![target],
+        // An archive's files go to the folder that the command runs in.
+        None if is_one_of("tar unzip", program) => return true,
+        None => {}
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    words.iter().any(|word| {
+        let mut own = word.split('/').map(|part| part.trim_end_matches(".git"));
+        let is_open = word.contains(['$', '*']) || word.trim_matches(['.', '/']).is_empty();
+        is_open || own.any(|part| parts.contains(&part))
+    })
 }
 
 /// A command with the one that it reads from, if that prints text or the environment.
