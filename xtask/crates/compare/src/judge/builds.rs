@@ -1,5 +1,7 @@
 //! Compose and bake: the other ways to build a worker and to start it.
 
+use std::collections::BTreeMap;
+
 use xtask_core::sglang;
 
 use super::super::facts::{Fact, Facts};
@@ -13,7 +15,10 @@ impl<'a> Judge<'a> {
             Some(_) => None,
         });
         self.undeclared_arguments();
-        self.judge_area("bake", |_, _, _, _, _| None);
+        self.judge_area("bake", |_, _, id, old, new| {
+            let is_same = new.is_some_and(|new| as_built(old) == as_built(new));
+            is_same.then(|| Item::new(id, Verdict::Kept, old, new))
+        });
     }
 
     /// The only service on each side is the same service, whatever it is called.
@@ -74,4 +79,19 @@ impl<'a> Judge<'a> {
             }
         }
     }
+}
+
+/// The values of a target without what bake takes where nothing is said.
+fn as_built(target: &Fact) -> BTreeMap<&str, &str> {
+    let values = target.value.iter();
+    let values = values.map(|(key, value)| match key.as_str() {
+        "context" | "dockerfile" => (&**key, value.strip_prefix("./").unwrap_or(value)),
+        key => (key, &**value),
+    });
+    let is_said = |(key, value): &(&str, &str)| match *key {
+        "context" => !matches!(*value, "" | "."),
+        "dockerfile" => *value != "Dockerfile",
+        _ => true,
+    };
+    values.filter(is_said).collect()
 }

@@ -127,7 +127,7 @@ impl Judge<'_> {
         let [was, is] = [old, new].map(|fact| fact.get("value").unwrap_or_default());
         let kept = Item::new(id, Verdict::Kept, old, new);
         let changed = Item::new(id, Verdict::Changed, old, new);
-        if was == is {
+        if was == is || name == "FROM" && without_registry(was) == without_registry(is) {
             return match left_to_code(old, new) {
                 Some(place) => {
                     changed.why(format!("The Dockerfile set it too; now only {place} does."))
@@ -158,6 +158,7 @@ impl Judge<'_> {
         let missing =
             |lost: &[String], _: usize| format!("The new image does it nowhere: {}.", few(lost, 5));
         self.judge_parts("step", commands, missing);
+        self.made_executable();
         self.fewer_places();
         let base = self.new.attribute("image:FROM", "value");
         let on_sglang = base.is_some_and(|base| base.contains("sglang"));
@@ -170,6 +171,37 @@ impl Judge<'_> {
                 Some(_) => None,
                 None => judge.package_gone(area, name, id, old, on_sglang),
             });
+        }
+    }
+
+    /// A step that made files executable is no loss where they are copied so now.
+    fn made_executable(&mut self) {
+        let copies = self.new.area("copy");
+        let is_one = |fact: &Fact| {
+            fact.get("chmod")
+                .is_some_and(|it| is_one_of(EXECUTABLE, it))
+        };
+        let copied = copies.filter(|(_, fact)| is_one(fact));
+        let copied: HashSet<&str> = copied
+            .filter_map(|(name, _)| name.rsplit('/').next())
+            .collect();
+        let steps = self.new.area("step");
+        let after: HashSet<String> = steps
+            .flat_map(|(name, fact)| commands(name, fact))
+            .collect();
+        for (name, old) in self.old.area("step").filter(|_| !copied.is_empty()) {
+            let is_kept = |line: &String| {
+                let files = line.strip_prefix("chmod +x ").into_iter();
+                let mut files = files.flat_map(str::split_whitespace).peekable();
+                after.contains(line)
+                    || files.peek().is_some() && files.all(|file| copied.contains(file))
+            };
+            if commands(name, old).iter().all(is_kept)
+                && let Some(item) = self.items.get_mut(&format!("step:{name}"))
+                && item.open
+            {
+                item.keep("The file is copied with that mode now.");
+            }
         }
     }
 
@@ -310,8 +342,24 @@ fn left_to_code(old: &Fact, new: &Fact) -> Option<String> {
     both.next().filter(|_| is_left).map(ToString::to_string)
 }
 
-/// Whether two commands start the same program: the path of the script goes with the layout.
+/// The name of an image without that of the registry that it comes from anyway.
+fn without_registry(image: &str) -> &str {
+    let short = image.strip_prefix("docker.io/").unwrap_or(image);
+    short.strip_prefix("library/").unwrap_or(short)
+}
+
+/// Whether two commands start the same program: the path of the script goes with the layout. Bash
+/// asks for no mode of a script that it is given.
 fn same_start(old: &str, new: &str) -> bool {
+    let by_bash = ["bash ", "/bin/bash "];
+    let script = by_bash.iter().find_map(|bash| new.strip_prefix(bash));
+    let is_script = |text: &&str| text.rsplit('.').next() == Some("sh") && !text.contains(' ');
+    if script
+        .filter(is_script)
+        .is_some_and(|script| same_start(old, script))
+    {
+        return true;
+    }
     let names = |line: &str| -> Vec<String> {
         let words = line.split_whitespace();
         let names = words.map(|word| word.rsplit('/').next().unwrap_or(word).to_owned());
@@ -332,7 +380,31 @@ fn files(name: &str, fact: &Fact) -> Vec<String> {
 
 fn commands(_: &str, fact: &Fact) -> Vec<String> {
     let commands = fact.get("commands").unwrap_or_default().lines();
-    commands.map(str::to_owned).collect()
+    commands.map(in_one_form).collect()
+}
+
+/// The modes that let a file be run, as `chmod` is told.
+const EXECUTABLE: &str = "+x a+x ugo+x 755 0755";
+
+/// A command in one of the forms that mean the same: what makes files executable by their names,
+/// as a wrong folder fails the build, and what fetches a file with the address last.
+fn in_one_form(line: &str) -> String {
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    let is_address = |word: &&str| word.contains("://");
+    match words[..] {
+        ["chmod", mode, ref files @ ..]
+            if is_one_of(EXECUTABLE, mode) && !line.contains([';', '*', '$']) =>
+        {
+            let names = files.iter().map(|file| file.rsplit('/').next());
+            let names: Vec<&str> = names.map(Option::unwrap_or_default).collect();
+            format!("chmod +x {}", names.join(" "))
+        }
+        ["curl" | "wget", ..] if words.iter().copied().filter(|w| is_address(w)).count() == 1 => {
+            words.sort_by_key(is_address);
+            words.join(" ")
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// Whether a step of the build runs this program on a file, or on all of a folder.

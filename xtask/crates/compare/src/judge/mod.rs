@@ -368,7 +368,9 @@ impl<'a> Judge<'a> {
         let is_asked = |key: &&str| keys.is_none_or(|keys| keys.contains(key));
         let differing = old.differing(new).filter(is_asked).filter_map(|key| {
             let (old, new) = (old.get(key), new.get(key));
-            let same = old.unwrap_or_default() == new.unwrap_or_default();
+            let is_limit = matches!(key, "min" | "max" | "step");
+            let same = old.unwrap_or_default() == new.unwrap_or_default()
+                || is_limit && old.zip(new).is_some_and(|(old, new)| same_value(old, new));
             (!same).then(|| difference(key, old, new))
         });
         differing.collect()
