@@ -27,7 +27,9 @@ pub fn repository(inputs: &BuildInputs) -> Result<Vec<Check>> {
                 checks.push(Check::passed("Dockerfile", format!("{path}, on {base}")));
                 checks.push(copies(inputs, path));
                 checks.push(build_arguments(inputs, path, bytes));
-                checks.push(base_image(inputs, &image)?);
+                let (interface, _) = WorkerInterface::read(&*inputs.tree)?.split();
+                checks.extend(start(&interface));
+                checks.push(base_image(inputs, &image, interface));
             }
         }
         _ => checks.push(Check::failed(
@@ -139,31 +141,39 @@ fn exposed_token(inputs: &BuildInputs) -> Option<String> {
     ))
 }
 
+/// What the image starts by a path at which COPY puts nothing. Only the base image may hold it.
+fn start(interface: &WorkerInterface) -> Option<Check> {
+    let absent = interface.misplaced.iter();
+    let words: Vec<String> = absent
+        .map(|(path, place)| format!("{place}: {path} starts, and COPY puts no file there"))
+        .collect();
+    (!words.is_empty()).then(|| Check::new("start", CheckStatus::Warning, words))
+}
+
 /// The SGLang of the base image against the flag table's.
-fn base_image(inputs: &BuildInputs, image: &Image) -> Result<Check> {
+fn base_image(inputs: &BuildInputs, image: &Image, interface: WorkerInterface) -> Check {
     const NAME: &str = "base image";
     let Some(base) = image.base.as_ref().map(|base| &base.text) else {
-        return Ok(Check::skipped(NAME, "the Dockerfile names none"));
+        return Check::skipped(NAME, "the Dockerfile names none");
     };
     let Some(version) = image.sglang() else {
         let words = format!("{base}: its tag does not tell SGLang's version");
-        return Ok(Check::passed(NAME, words));
+        return Check::passed(NAME, words);
     };
-    let (interface, _) = WorkerInterface::read(&*inputs.tree)?.split();
     let table = interface.flag_table.and_then(|table| table.version);
     let words = format!("{base}: SGLang {version}");
     let Some(table) = table.filter(|table| *table != version) else {
-        return Ok(Check::passed(NAME, words));
+        return Check::passed(NAME, words);
     };
     let words = |then| format!("{words}, and sglang_flags.json is for {table}: {then}");
-    Ok(if inputs.update_flags {
+    if inputs.update_flags {
         Check::passed(NAME, words("it is written anew"))
     } else if inputs.plan.base_image.is_some() {
         Check::warning(NAME, words("the image asks its own SGLang for the flags"))
     } else {
         let then = "`cargo xtask build-image --update-flags` writes it anew";
         Check::failed(NAME, words(then))
-    })
+    }
 }
 
 /// docker-bake.hcl can be read, has one target for this Dockerfile, and has no settings that

@@ -203,6 +203,21 @@ fn every_source_that_is_missing_or_left_out_is_named() {
 }
 
 #[test]
+fn a_program_that_starts_at_a_place_without_a_file_is_told() {
+    let starts = |path: &str| {
+        let start = format!("FROM x\nCOPY handler.py /worker/\nCMD [\"python3\", \"{path}\"]\n");
+        let mut wrong = wrong(&worker().with("Dockerfile", start), &plan());
+        wrong.retain(|line| line.contains(" start: "));
+        wrong
+    };
+    assert_eq!(starts("/worker/handler.py"), [""; 0]);
+    assert_eq!(
+        starts("/src/handler.py"),
+        ["warning start: Dockerfile:3:4: /src/handler.py starts, and COPY puts no file there"]
+    );
+}
+
+#[test]
 fn an_argument_that_is_not_declared_is_found_wherever_it_is_passed() {
     let target = serde_json::json!({ "args": { "BASE": "x", "MODEL_NAME": "y" } });
     let plan = BuildPlan {
