@@ -194,6 +194,9 @@ mod tests {
                 "1 change of code or data is not judged, as no fact is about it: `handler.py handler`."
             )
         );
+        let once = HANDLER.replace("sleep(1)\n", "sleep(1)\n        break\n");
+        let once = said(&worker(&once, start, "{{ messages }}\n"));
+        assert!(once.starts_with("1 change "), "{once}");
         let shell = start.replace("sleep 5", "sleep 50");
         let both = said(&worker(HANDLER, &shell, "{{ messages[0] }}\n"));
         assert!(both.contains("2 changes"), "{both}");

@@ -40,7 +40,7 @@ fn end(node: Node<'_>) -> Option<usize> {
     const COMPOUND: &str = "if_statement elif_clause for_statement while_statement with_statement \
         except_clause case_clause function_definition";
     const SIMPLE: &str = "expression_statement decorator return_statement raise_statement \
-        delete_statement assert_statement";
+        delete_statement assert_statement break_statement continue_statement";
     match node.kind() {
         kind if is_among(COMPOUND, kind) => {
             let line = node.children().take_while(|child| child.kind() != "block");
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn statements_are_told_without_their_format() {
-        let text = "import os\n\n\nclass A:\n    '''No.'''\n\n    def go(self, x):\n        # why\n        if x and \\\n                x > 1:\n            return call(\n                x,\n                'a',\n            )\n        for y in x: print(y)\n        pass\n\n\ntry:\n    A().go(1)\nexcept (ValueError, KeyError) as e:\n    raise\n";
+        let text = "import os\n\n\nclass A:\n    '''No.'''\n\n    def go(self, x):\n        # why\n        if x and \\\n                x > 1:\n            return call(\n                x,\n                'a',\n            )\n        for y in x: print(y)\n        while x:\n            break\n        pass\n\n\ntry:\n    A().go(1)\nexcept (ValueError, KeyError) as e:\n    raise\n";
         let found = statements(&Source::new("a.py".into(), text.as_bytes()));
         let told: Vec<String> = found
             .iter()
@@ -82,9 +82,11 @@ mod tests {
                 "A.go (11, 14) return call(x, \"a\")",
                 "A.go (15, 15) for y in x",
                 "A.go (15, 15) print(y)",
-                " (20, 20) A().go(1)",
-                " (21, 21) except (ValueError, KeyError) as e",
-                " (22, 22) raise",
+                "A.go (16, 16) while x",
+                "A.go (17, 17) break",
+                " (22, 22) A().go(1)",
+                " (23, 23) except (ValueError, KeyError) as e",
+                " (24, 24) raise",
             ]
         );
     }
