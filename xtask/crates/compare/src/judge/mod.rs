@@ -220,12 +220,13 @@ impl<'a> Judge<'a> {
             let id = format!("{area}:{name}");
             let mut parts = old.or(new).map_or_else(Vec::new, |fact| parts(name, fact));
             let (count, known) = (parts.len(), if old.is_some() { &after } else { &before });
+            let is_done = |command: &str| {
+                let mut others = known.iter().map(|own| own.split(IF).next());
+                others.any(|own| own == Some(command))
+            };
             // An older reader told no conditions of commands, but tests as parts of their own.
             let is_older = self.old.is_older;
-            let is_plain = |part: &String| {
-                let mut others = known.iter().map(|own| own.split(IF).next());
-                part.starts_with('[') || others.any(|own| own == Some(part.as_str()))
-            };
+            let is_plain = |part: &String| part.starts_with('[') || is_done(part);
             parts.retain(|part| !known.contains(part) && !(is_older && is_plain(part)));
             let Some(old) = old.filter(|_| !parts.is_empty()) else {
                 if old.is_some() || !parts.is_empty() {
@@ -247,7 +248,7 @@ impl<'a> Judge<'a> {
                 let is_about = |part: &String| {
                     let (command, condition) = part.split_once(IF).unwrap_or((part, ""));
                     part.starts_with('[') && part.contains(&format!("${name} "))
-                        || condition.starts_with(&format!("{name} is ")) && after.contains(command)
+                        || condition.starts_with(&format!("{name} is ")) && is_done(command)
                 };
                 !self.new.has(&format!("arg:{name}")) && parts.iter().all(is_about)
             };
