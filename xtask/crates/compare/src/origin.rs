@@ -259,6 +259,7 @@ fn now(
     };
     let is_kept = item.is_some_and(|item| item.verdict == Verdict::Kept);
     let set = |name: &str, value: &str| {
+        let name = new.offered(name);
         let line = env_line(name, value).filter(|_| !is_runpods(name))?;
         Some(format!("set {name}={value} in the new worker: {line}"))
     };

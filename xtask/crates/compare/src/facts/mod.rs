@@ -230,6 +230,17 @@ impl Facts {
         self.get(&format!("env:{name}"))
     }
 
+    /// The variable to set for a flag in the image: the one that the Hub's form offers, as an
+    /// endpoint has that one too, and the worker ends where two of a flag disagree.
+    pub fn offered<'n>(&'n self, name: &'n str) -> &'n str {
+        let is_offered = |name: &str| self.has(&format!("hub:{name}"));
+        let flag = self.variable(name).and_then(|fact| fact.get("flag"));
+        let is_same = |fact: &Fact| flag.is_some() && fact.get("flag") == flag;
+        let mut others = self.area("env").filter(|(_, fact)| is_same(fact));
+        let other = others.find(|(other, _)| is_offered(other) && !is_offered(name));
+        other.map_or(name, |(other, _)| other)
+    }
+
     /// Adds what a record of the whole worker knows beside `tree`, which these facts were read from
     /// and which lacks files. What this reader recorded itself is taken as it is: a COPY is read
     /// with the files that it names, a default in all files together. Of an older reader's record

@@ -656,3 +656,31 @@ fn a_lost_step_is_told_beside_the_argument_that_it_took() {
     let items = compared(&image("ARG TUNE\n", asked), &image("", "&& ldconfig"));
     expect(&items, "step:ldconfig", Verdict::Changed, false);
 }
+
+/// Two variables of one flag that disagree end the worker, so that advice names the form's.
+#[test]
+fn advice_sets_the_variable_that_the_form_offers() {
+    let start = |names: &[&str]| {
+        let reads: Vec<String> = names
+            .iter()
+            .map(|name| format!("os.getenv('{name}')"))
+            .collect();
+        format!(
+            "import os, subprocess\nsubprocess.run(['python3', '-m', 'sglang.launch_server', '--tp-size', {}])\n",
+            reads.join(" or ")
+        )
+    };
+    let form =
+        r#"{"config": {"env": [{"key": "TENSOR_PARALLEL_SIZE", "input": {"type": "number"}}]}}"#;
+    let old = Memory::new().with(
+        "handler.py",
+        start(&["GPUS"]).replace("'GPUS')", "'GPUS', '2')"),
+    );
+    let new = Memory::new()
+        .with("handler.py", start(&["TP_SIZE", "TENSOR_PARALLEL_SIZE"]))
+        .with(".runpod/hub.json", form);
+    let [old, new] = [&old, &new].map(|tree| Facts::read(tree).unwrap());
+    let items = judge(&old, &new);
+    let help = &of(&items, "env:GPUS").help;
+    assert!(help.contains("`ENV TENSOR_PARALLEL_SIZE=2`"), "{help}");
+}

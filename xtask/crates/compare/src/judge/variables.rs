@@ -276,7 +276,7 @@ impl<'a> Judge<'a> {
                 (Some((other, fact)), None) => Item::new(id, Verdict::Renamed, old, fact)
                     .now(format!("env:{other}"))
                     .why(format!("The words of both are arguments of SGLang's command, but endpoints that set {name} are ignored: the new worker reads {other} instead."))
-                    .help(for_both(name, old, other, fact)),
+                    .help(for_both(name, old, self.new.offered(other), fact)),
                 _ => gone,
             };
         };
@@ -305,7 +305,7 @@ impl<'a> Judge<'a> {
             return Item::new(id, Verdict::Renamed, old, fact)
                 .now(format!("env:{other}"))
                 .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads {other} instead."))
-                .help(for_both(name, old, other, fact));
+                .help(for_both(name, old, self.new.offered(other), fact));
         }
         if let Some(item) = self.flag_retired(flag, id, old) {
             return item;
