@@ -228,8 +228,8 @@ impl Workers {
         let table = judge::table_of(new);
         let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
         let runs = execute::Runs {
-            old: &execute::play(trees[0], &scenarios)?,
-            new: &execute::play(trees[1], &scenarios)?,
+            old: &execute::play(trees[0], &execute::in_image(&scenarios, old))?,
+            new: &execute::play(trees[1], &execute::in_image(&scenarios, new))?,
             scenarios: &scenarios,
         };
         Ok(execute::verify(&runs, old, new, table, items))

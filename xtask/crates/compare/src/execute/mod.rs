@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-pub use plan::{jobs, scenarios};
+pub use plan::{in_image, jobs, scenarios};
 pub use verify::{Runs, Summary, verify};
 
 use xtask_core::outcome::{UsageError, UserError};

@@ -47,6 +47,26 @@ pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[RunJob]) -> Vec
     all
 }
 
+/// The scenarios as they run in a worker's image, which sets variables, too. Paths are left out:
+/// they name places of the image, and not of this machine.
+pub fn in_image(scenarios: &[Scenario], facts: &Facts) -> Vec<Scenario> {
+    let plain = |name: &str| {
+        let value = facts.attribute(&format!("image:{name}"), "value");
+        value.filter(|value| !value.contains(['/', '$']))
+    };
+    let names = facts.area("env").map(|(name, _)| name);
+    let set: BTreeMap<String, String> = names
+        .filter_map(|name| Some((name.to_owned(), plain(name)?.to_owned())))
+        .collect();
+    let all = scenarios.iter().cloned();
+    all.map(|mut scenario| {
+        let env = set.clone().into_iter().chain(scenario.env);
+        scenario.env = env.collect();
+        scenario
+    })
+    .collect()
+}
+
 /// A value that the variable's type allows and that is not its default.
 fn value(name: &str, old: &Facts, new: &Facts, table: Table) -> String {
     let known = match name {
