@@ -10,6 +10,7 @@ use super::api::normal;
 use super::branch_defaults::{is_error, is_given_up};
 use super::calls::Site;
 use super::eval::Reader;
+use super::senses::opposite;
 use super::syntax::{Node, last_part};
 use super::value::{Ctx, Frame, Val};
 use crate::EnvRead;
@@ -119,7 +120,7 @@ impl<'t> Reader<'t> {
                 let is_left = parent.field("left") == Some(node);
                 if is_left && parent.text_of("operator") == "and" {
                     if !self.note_branch_defaults(node, usage) {
-                        usage.note_use("truthy");
+                        self.note_truth(node, usage);
                     }
                     return;
                 }
@@ -131,19 +132,19 @@ impl<'t> Reader<'t> {
             "conditional_expression" => {
                 let branches = [parent.child(0), parent.child(2)];
                 if !branches.contains(&Some(node)) {
-                    return usage.note_use("truthy");
+                    return self.note_truth(node, usage);
                 }
                 self.note_other_value(node, parent, usage);
                 self.follow_uses(parent, usage);
             }
             "not_operator" | "if_statement" | "elif_clause"
                 if self.note_branch_defaults(node, usage) => {}
-            "not_operator" => usage.note_use("not truthy"),
+            "not_operator" => self.note_truth(node, usage),
             "assert_statement" if parent.child(0) == Some(node) => {
                 usage.ends |= is_given_up(parent, node, usage.seen[0]);
             }
             "if_statement" | "elif_clause" | "while_statement" | "assert_statement"
-            | "if_clause" => usage.note_use("truthy"),
+            | "if_clause" => self.note_truth(node, usage),
             "binary_operator" => match self.arithmetic(node, parent, &usage.ctx) {
                 Some(how) => {
                     usage.note_use(how);
@@ -184,6 +185,15 @@ impl<'t> Reader<'t> {
             "expression_statement" => {}
             _ => usage.plain = true,
         }
+    }
+
+    /// Notes that only its truth counts. That of `name in os.environ` is what the operator says.
+    fn note_truth(&mut self, node: Node<'t>, usage: &mut Usage<'t>) {
+        let is_absence = node.operators() == "not in";
+        usage.note_use(match self.is_inverted(node, &usage.ctx) == is_absence {
+            true => "truthy",
+            false => "not truthy",
+        });
     }
 
     fn follow_with_case(&mut self, node: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
@@ -276,6 +286,10 @@ impl<'t> Reader<'t> {
             Some(items) if operator.ends_with("in") => sorted_list(items.iter()),
             _ => value.display(),
         };
+        let operator = match self.is_inverted(parent, &usage.ctx) {
+            true => opposite(&operator),
+            false => &operator,
+        };
         usage.note_words(shown.map(|shown| format!("{operator} {shown}")));
         // `value == "true" if value else True`
         let holder = parent.parent_of("conditional_expression");
@@ -359,7 +373,7 @@ impl<'t> Reader<'t> {
                 }
                 self.follow_uses(call, usage);
             }
-            "bool" => usage.note_use("truthy"),
+            "bool" => self.note_truth(call, usage),
             "len" if call.parent_of("comparison_operator").is_some() => {
                 usage.plain = true;
                 self.note_refusal(call, "length ", usage);
