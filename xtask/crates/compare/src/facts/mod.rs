@@ -161,6 +161,8 @@ pub const ABSENT: &str = "absent";
 
 /// What besides variables decides whether a flag is passed.
 pub const WHEN: &str = "when";
+/// The other variables that must hold for a flag, or must not.
+pub const NEEDS: &str = "needs";
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
@@ -512,6 +514,7 @@ impl Facts {
                 ("computed", computed),
                 ("form", given.form.as_deref()),
                 (WHEN, given.when.as_deref()),
+                (NEEDS, given.needs.as_deref()),
                 ("reached", unreached),
             ];
             self.add(format!("flag:{}", given.flag), &given.place, &value);

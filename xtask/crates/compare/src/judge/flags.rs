@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact, STARTED_THROUGH, WHEN};
+use super::super::facts::{ALONE, Fact, NEEDS, STARTED_THROUGH, WHEN};
 use super::variables::{same_value, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::shell::NOT_SET;
@@ -49,6 +49,18 @@ impl Judge<'_> {
         if was != is && from.is_some() && old.has("from") {
             let differ = difference("the text around the variables of its value", was, is);
             return changed.why(format!("{differ}."));
+        }
+        if self.needs_otherwise(old, new) {
+            let differ = difference("what else decides on it", old.get(NEEDS), new.get(NEEDS));
+            return changed.why(format!("{differ}."));
+        }
+        if let (Some(was), Some(is)) = (old.get(WHEN), new.get(WHEN))
+            && was != is
+        {
+            return changed.why(format!(
+                "{}.",
+                difference("the test for it", Some(was), Some(is))
+            ));
         }
         // What a variable decides on is judged with that, but for a value that it only lets through.
         let Some(was) = old.get("value") else {

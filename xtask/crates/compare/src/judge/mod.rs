@@ -10,6 +10,7 @@ mod flags;
 mod hub;
 mod image;
 mod item;
+mod needs;
 mod requests;
 mod runpod;
 mod unread;

@@ -51,6 +51,8 @@ pub struct FlagGiven {
     pub from: Vec<(String, FlagKind)>,
     /// What else decides on it, in the program's own words: a test for a file.
     pub when: Option<String>,
+    /// The other variables that must hold, or must not: `A, B or C, not D`.
+    pub needs: Option<String>,
     pub place: Place,
     /// Whether it stands in a file that the image runs.
     pub runs: bool,

@@ -6,6 +6,7 @@ use super::api::normal;
 use super::command::Seen;
 use super::environment::CALLERS;
 use super::eval::Reader;
+use super::senses::is_nothing;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
@@ -196,10 +197,17 @@ impl<'t> Reader<'t> {
         let index = self.add_flag(at, name, value.as_ref());
         // The variables that decide on it are in the conditions around the place that adds it.
         let guards = self.deciding_variables(node, ctx);
-        let mut conditions = conditions(node).into_iter();
-        let file = conditions.find_map(|one| self.file_test(one, ctx));
+        let mut conditions = conditions(node).into_iter().map(|(one, _)| one);
+        let when = conditions.find_map(|one| {
+            let file = self.file_test(one, ctx);
+            file.or_else(|| self.machine_test(one, ctx))
+        });
+        let envs = value.as_ref().map(Val::envs).unwrap_or_default();
+        let own: Vec<&str> = envs.iter().map(|name| &**name).collect();
+        let needs = self.needs(node, &own, ctx);
         if let Some(last) = self.facts.flags.get_mut(index) {
-            last.when = file;
+            last.when = when;
+            last.needs = needs;
         }
         if let Some(last) = self.facts.flags.get_mut(index)
             && !matches!(last.value, FlagValue::Env)
@@ -226,6 +234,18 @@ impl<'t> Reader<'t> {
         })
     }
 
+    /// What a condition asks the machine: `torch.cuda.device_count() > 1`.
+    fn machine_test(&mut self, condition: Node<'t>, ctx: &Ctx<'t>) -> Option<String> {
+        let comparison = condition.subtree_of("comparison_operator").next()?;
+        let call = self.written(comparison.child(0)?);
+        let is_question = call.is("call") && call.argument(0).is_none();
+        let callee = call.field("function").filter(|_| is_question)?;
+        let callee = self.at(callee, ctx);
+        let to = self.at(comparison.child(1)?, ctx).display()?;
+        let (path, operator) = (callee.path(), comparison.operators());
+        (!path.is_empty()).then(|| format!("{path}() {operator} {to}"))
+    }
+
     /// Adds a flag, and returns its number among the facts.
     pub fn add_flag(&mut self, node: Node<'t>, flag: &str, value: Option<&Val<'t>>) -> usize {
         let envs = value.map(Val::envs).unwrap_or_default();
@@ -243,6 +263,7 @@ impl<'t> Reader<'t> {
             },
             from: from.collect(),
             when: None,
+            needs: None,
             place: self.place(node),
         };
         // Of a flag that stands twice in one list, SGLang takes the last.
@@ -263,13 +284,16 @@ impl<'t> Reader<'t> {
     /// with.
     fn deciding_variables(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
         let mut found: Vec<(String, Vec<String>)> = Vec::new();
-        for condition in conditions(node) {
+        for (condition, holds) in conditions(node) {
             if self.static_truth(condition, ctx) == Some(true) {
                 continue;
             }
             let mut deciders = (Vec::new(), Vec::new());
             self.collect_deciders(condition, ctx, CALLERS, &mut deciders);
-            let (names, words) = deciders;
+            let (names, mut words) = deciders;
+            if !holds {
+                words = words.iter().map(|word| denied(word)).collect();
+            }
             for name in names {
                 if !found.iter().any(|(own, _)| **own == *name) {
                     found.push((name.to_string(), words.clone()));
@@ -280,13 +304,26 @@ impl<'t> Reader<'t> {
     }
 
     /// The variables that an expression depends on, and the words that they are compared with.
-    fn collect_deciders(
+    pub fn collect_deciders(
         &mut self,
         condition: Node<'t>,
         ctx: &Ctx<'t>,
         calls: usize,
         found: &mut (Vec<Rc<str>>, Vec<String>),
     ) {
+        if condition.is("case_clause") {
+            let of = condition.ancestor("match_statement");
+            if let Some(subject) = of.and_then(|of| of.field("subject")) {
+                self.collect_deciders(subject, ctx, calls, found);
+            }
+            let patterns = condition.children_of("case_pattern");
+            let words = patterns.flat_map(|pattern| pattern.subtree_of("string"));
+            let words: Vec<_> = words
+                .filter_map(|one| self.at(one, ctx).display())
+                .collect();
+            let any = words.is_empty().then(|| "*".to_owned());
+            return found.1.extend(words.into_iter().chain(any));
+        }
         for part in condition.subtree() {
             match part.kind() {
                 "call" | "subscript" | "identifier" | "attribute" => {
@@ -308,13 +345,22 @@ impl<'t> Reader<'t> {
                         continue;
                     };
                     let value = self.at(right, ctx);
-                    // A test of a fixed word says nothing: `"a" in NAMES`.
-                    if self.at(left, ctx).display().is_some() && !value.is_environ() {
+                    // A test of a fixed word says nothing: `"a" in NAMES`. `"a" in value` does.
+                    let fixed = self.at(left, ctx).display();
+                    if let Some(word) = fixed.filter(|_| !value.is_environ()) {
+                        let is_part = part.membership().is_some() && !value.envs().is_empty();
+                        found.1.extend(is_part.then(|| format!("*{word}*")));
                         continue;
                     }
+                    let operator = part.operators();
+                    let is_other = operator == "!=" || operator.contains("not");
+                    let is_denied = is_other != self.is_inverted(part, ctx);
                     let all = value.elements_or_each();
                     let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
-                    found.1.extend(all.map(str::to_owned));
+                    found.1.extend(all.map(|word| match is_denied {
+                        true => denied(word),
+                        false => word.to_owned(),
+                    }));
                     if value.is_environ()
                         && let Val::Str(name, _) = self.at(left, ctx)
                     {
@@ -351,25 +397,39 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The conditions under which a place is reached, within its function.
-pub fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
-    let mut all = Vec::new();
+/// Any word but one: `not a`. That of `not a` is `a`.
+fn denied(word: &str) -> String {
+    let other = word.strip_prefix("not ").map(str::to_owned);
+    other.unwrap_or_else(|| format!("not {word}"))
+}
+
+/// The conditions under which a place is reached, within its function, and whether each must hold.
+/// One that skips the place is told by its words.
+pub fn conditions(node: Node<'_>) -> Vec<(Node<'_>, bool)> {
+    let mut all: Vec<(Node<'_>, bool)> = Vec::new();
+    let holds = |condition| (condition, true);
     for (child, above) in node.steps_up() {
         match above.kind() {
             "if_statement" | "elif_clause" if child.role() == "consequence" => {
-                all.extend(above.field("condition"));
+                all.extend(above.field("condition").map(holds));
             }
-            "conditional_expression" if above.child(1) != Some(child) => all.extend(above.child(1)),
+            "case_clause" if child.role() == "consequence" => all.push((above, true)),
+            "conditional_expression" if above.child(1) != Some(child) => {
+                // The words of `[] if test else ["--flag"]` are turned round already.
+                let then = above.child(0);
+                let is_then = then == Some(child) || then.is_some_and(is_nothing);
+                all.extend(above.child(1).map(|test| (test, is_then)));
+            }
             "block" => {
                 let before = above.children().take_while(|other| *other != child);
                 let skips = before.filter(|other| {
                     other.is("if_statement") && other.text_of("consequence").contains("continue")
                 });
-                all.extend(skips.filter_map(|skip| skip.field("condition")));
+                all.extend(skips.filter_map(|skip| skip.field("condition")).map(holds));
             }
             _ if above.is_comprehension() => {
                 let clauses = above.children_of("if_clause");
-                all.extend(clauses.filter_map(|c| c.child(0)));
+                all.extend(clauses.filter_map(|c| c.child(0)).map(holds));
             }
             _ => {}
         }

@@ -94,7 +94,7 @@ fn denies(comparison: Node<'_>) -> bool {
 }
 
 /// A branch that gives nothing: `[] if test else ["--flag"]`.
-fn is_nothing(branch: Node<'_>) -> bool {
+pub fn is_nothing(branch: Node<'_>) -> bool {
     matches!(
         branch.text(),
         "[]" | "()" | "{}" | "\"\"" | "''" | "None" | "False"

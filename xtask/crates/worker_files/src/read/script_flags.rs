@@ -106,6 +106,7 @@ impl Reader<'_> {
                     flag: given.flag,
                     from,
                     when,
+                    needs: None,
                     place: job.place(&given.range),
                     runs,
                     reached: true,

@@ -1,0 +1,77 @@
+//! What must hold for a flag beside its own variables: `A, B or C, not D`.
+
+use std::collections::BTreeSet;
+
+use super::super::facts::{Fact, NEEDS};
+use super::Judge;
+use worker_files::ALSO;
+
+impl Judge<'_> {
+    /// Whether other variables must hold for a flag now, or must not. One that is new and need not
+    /// be set changes nothing for endpoints that exist.
+    pub fn needs_otherwise(&self, old: &Fact, new: &Fact) -> bool {
+        let now = |word: &str| {
+            self.renamed
+                .get(word)
+                .map_or(word, String::as_str)
+                .to_owned()
+        };
+        let follow = |group: String| group.split(' ').map(now).collect::<Vec<_>>().join(" ");
+        let was = groups(old, &|name| self.old.variable(name));
+        let was: BTreeSet<String> = was.into_iter().map(follow).collect();
+        let is = groups(new, &|name| self.new.variable(name));
+        // One variable alone that decides on a flag is told as that.
+        let is_told = |fact: &Fact, all: &BTreeSet<String>, group: &str| {
+            all.is_empty() && own(fact).contains(group)
+        };
+        let mut added = is.difference(&was);
+        let mut gone = was.difference(&is);
+        // What nothing reads any more is missing by itself.
+        let is_read = |group: &str| names(group).any(|name| self.new.variable(name).is_some());
+        added.any(|group| !is_told(old, &was, group) && !self.holds_unset(group))
+            || gone.any(|group| !is_told(new, &is, group) && is_read(group))
+    }
+
+    /// Whether a group of new variables holds where none of them is set.
+    fn holds_unset(&self, group: &str) -> bool {
+        let wanted = !group.starts_with(NOT);
+        names(group).all(|name| {
+            let new = self.new.variable(name);
+            let is_set = new.is_some_and(|fact| fact.has("default"));
+            let how = new.and_then(|fact| fact.get("interpreted"));
+            let is_other = how.is_some_and(|how| how.contains("!=") || how.contains("not in"));
+            self.old.variable(name).is_none() && (is_set || wanted && is_other) == wanted
+        })
+    }
+}
+
+const NOT: &str = "not ";
+
+fn names(group: &str) -> impl Iterator<Item = &str> {
+    let words = group.strip_prefix(NOT).unwrap_or(group).split(' ');
+    words.filter(|word| *word != "or")
+}
+
+/// The variables that a flag's value comes from, or that decide on it.
+fn own(fact: &Fact) -> BTreeSet<&str> {
+    let from = fact.get("from").unwrap_or_default();
+    from.split(ALSO).flat_map(|one| one.split(' ')).collect()
+}
+
+/// What must hold, other than that the variable of a flag's value says nothing: what is passed then
+/// is told as its default.
+fn groups<'f>(fact: &Fact, variable: &dyn Fn(&str) -> Option<&'f Fact>) -> BTreeSet<String> {
+    let own = own(fact);
+    let is_value = |name: &str| {
+        let how = variable(name).and_then(|fact| fact.get("how"));
+        own.contains(name) && how == Some("value")
+    };
+    let all = fact.get(NEEDS).into_iter();
+    let all = all
+        .flat_map(|all| all.split(ALSO))
+        .flat_map(|all| all.split(", "));
+    let is_default = |group: &&str| group.starts_with(NOT) && names(group).all(is_value);
+    all.filter(|group| !is_default(group))
+        .map(str::to_owned)
+        .collect()
+}
