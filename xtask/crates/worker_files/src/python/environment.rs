@@ -404,7 +404,10 @@ impl<'t> Reader<'t> {
         let has_default = !usage.defaults.is_empty();
         let is_converted = lookup.default.is_none() && is_converted(node) && !usage.caught;
         let fails = (lookup.required || is_converted) && !has_default;
+        // `USE_CACHE = False`, `if USE_CACHE:`
+        let reached = self.program.reaches(node) && self.may_run(node, ctx);
         let mut read = EnvRead {
+            reached,
             required: fails && !Self::is_guarded(node, name),
             ends: usage.ends && !has_default && lookup.default.is_none(),
             asked: node.is("comparison_operator"),

@@ -10,7 +10,7 @@ use super::senses::is_nothing;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
-use crate::{FlagKind, Hides, shell};
+use crate::{FlagKind, Hides};
 
 /// A flag: two dashes and a word, which may be computed.
 pub fn is_flag(value: &Val<'_>) -> bool {
@@ -147,24 +147,6 @@ impl<'t> Reader<'t> {
     pub fn note_env_words(&mut self, value: &Val<'t>) {
         let names = value.envs().into_iter().map(|name| name.to_string());
         self.facts.passed.extend(names);
-    }
-
-    /// Notes the flags of a command that is a single text.
-    pub fn note_command_text(&mut self, node: Node<'t>) {
-        for ctx in self.each_context(node, &[node], Hides::Flags) {
-            let value = self.at(node, &ctx);
-            let parts = value.pieces();
-            let text = |(at, part): (usize, &Val<'t>)| match part.as_str() {
-                Some(text) => text.to_owned(),
-                None => format!("\u{1}{at}\u{1}"),
-            };
-            let text: String = parts.iter().enumerate().map(text).collect();
-            for command in &shell::parse(&text).commands {
-                let words = command.words.iter();
-                let words = words.map(|word| restore_parts(&word.text, parts));
-                self.note_flags_in(node, &words.collect::<Vec<_>>(), &ctx);
-            }
-        }
     }
 
     fn note_flag(
@@ -439,15 +421,3 @@ pub fn conditions(node: Node<'_>) -> Vec<(Node<'_>, bool)> {
 
 /// How programs ask whether there is a file.
 const FILE_TESTS: &str = "exists isfile isdir is_file is_dir";
-
-/// A word of a text whose unknown parts were replaced by their numbers.
-fn restore_parts<'t>(word: &str, parts: &[Val<'t>]) -> Val<'t> {
-    let piece = |(at, piece): (usize, &str)| match piece.parse::<usize>() {
-        Ok(number) if at % 2 == 1 => parts.get(number).cloned().unwrap_or(Val::Unknown),
-        _ => Val::text(piece),
-    };
-    let pieces = word.split('\u{1}').enumerate().map(piece);
-    let pieces = pieces.filter(|piece| piece.as_str() != Some(""));
-    let whole = pieces.reduce(|a, b| a.join(&b));
-    whole.unwrap_or_else(|| Val::text(""))
-}

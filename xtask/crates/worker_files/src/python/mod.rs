@@ -15,7 +15,7 @@
 //! 5. Facts: `environment`, `whole_environment`, `settings` and `declared` (variables);
 //!    `usage`, `senses`, `limits`, `branch_defaults` and `unused` (what is done with a value, its limits and
 //!    its defaults, in the words of `fingerprint`);
-//!    `process`, `command`, `flags` and `needs` (the server's command line); `handler`, `job_input` and
+//!    `process`, `command`, `command_text`, `flags` and `needs` (the server's command line); `handler`, `job_input` and
 //!    `models` (jobs); `requests` (routes asked for); `offers` (routes served, models, programs).
 //! 6. `api` reads the names that other code may import. `facts` holds it all.
 //!
@@ -33,6 +33,7 @@ mod builtins;
 mod calls;
 mod changes;
 mod command;
+mod command_text;
 mod contexts;
 mod data;
 mod declared;
