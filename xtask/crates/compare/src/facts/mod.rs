@@ -161,6 +161,8 @@ pub const ABSENT: &str = "absent";
 
 /// What besides variables decides whether a flag is passed.
 pub const WHEN: &str = "when";
+/// That something is done only where a job lacks a key.
+pub const TESTED: &str = "tested";
 /// The other variables that must hold for a flag, or must not.
 pub const NEEDS: &str = "needs";
 
@@ -370,6 +372,7 @@ impl Facts {
                     ("default", input.default.as_deref()),
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
+                    (TESTED, input.is_denied().then_some("no")),
                     ("limits", input.limits.as_deref()),
                     ("text", input.from_text.then_some("yes")),
                     ("refused", input.refused.then_some("yes")),

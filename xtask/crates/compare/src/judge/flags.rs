@@ -50,7 +50,7 @@ impl Judge<'_> {
             let differ = difference("the text around the variables of its value", was, is);
             return changed.why(format!("{differ}."));
         }
-        if self.needs_otherwise(old, new) {
+        if !self.old.is_older && self.needs_otherwise(old, new) {
             let differ = difference("what else decides on it", old.get(NEEDS), new.get(NEEDS));
             return changed.why(format!("{differ}."));
         }

@@ -142,6 +142,7 @@ impl<'t> Reader<'t> {
                     self.note_key(node, &path, text, needed && !usage.caught);
                     if let Some(entry) = self.input_entry(node, &path) {
                         entry.ends |= ends;
+                        entry.tested.insert(usage.tested());
                     }
                     self.limit(&path, usage.bounds());
                 } else if !matches!(name, Val::Int(_) | Val::Never) {
