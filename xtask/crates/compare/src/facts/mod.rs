@@ -372,7 +372,7 @@ impl Facts {
                     ("default", input.default.as_deref()),
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
-                    (TESTED, input.is_denied().then_some("no")),
+                    (TESTED, (input.denied == Some(true)).then_some("no")),
                     ("limits", input.limits.as_deref()),
                     ("text", input.from_text.then_some("yes")),
                     ("refused", input.refused.then_some("yes")),

@@ -60,13 +60,6 @@ pub struct FlagGiven {
     pub reached: bool,
 }
 
-impl InputKey {
-    /// Whether something is done only where a job lacks it, and it is used for nothing else.
-    pub fn is_denied(&self) -> bool {
-        self.tested.iter().eq([&Tested::No])
-    }
-}
-
 impl FlagGiven {
     /// Whether no variable decides on it.
     pub fn is_fixed(&self) -> bool {
@@ -104,17 +97,6 @@ pub struct Requested {
     pub reached: bool,
 }
 
-/// What a read of a key of the job's input is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tested {
-    /// A test: `if it:`, `it == "a"`.
-    Yes,
-    /// The opposite of one: `if not it:`, `it != "a"`.
-    No,
-    /// Its value is used.
-    Not,
-}
-
 /// A key of the job's input that the handler looks at.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct InputKey {
@@ -132,8 +114,8 @@ pub struct InputKey {
     pub set: BTreeSet<String>,
     /// The words that the program compares its value with.
     pub words: BTreeSet<String>,
-    /// Whether what tests it counts where the test holds, where it does not, or is no mere test.
-    pub tested: BTreeSet<Tested>,
+    /// Whether all reads only ask if it is missing, or is another value than one.
+    pub denied: Option<bool>,
     /// The type and the limits that a model gives it: `int, le 10`.
     pub limits: Option<String>,
     pub place: Place,

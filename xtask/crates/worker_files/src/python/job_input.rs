@@ -142,7 +142,7 @@ impl<'t> Reader<'t> {
                     self.note_key(node, &path, text, needed && !usage.caught);
                     if let Some(entry) = self.input_entry(node, &path) {
                         entry.ends |= ends;
-                        entry.tested.insert(usage.tested());
+                        entry.denied = Some(entry.denied != Some(false) && usage.is_denied());
                     }
                     self.limit(&path, usage.bounds());
                 } else if !matches!(name, Val::Int(_) | Val::Never) {

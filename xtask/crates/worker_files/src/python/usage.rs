@@ -10,7 +10,6 @@ use super::api::normal;
 use super::branch_defaults::{is_error, is_given_up};
 use super::calls::Site;
 use super::eval::Reader;
-use super::facts::Tested;
 use super::senses::opposite;
 use super::syntax::{Node, last_part};
 use super::value::{Ctx, Frame, Val};
@@ -51,23 +50,10 @@ impl Usage<'_> {
         (!how.is_empty()).then(|| how.into_iter().collect::<Vec<_>>().join(", "))
     }
 
-    /// Whether the value is only tested, and for what.
-    pub fn tested(&self) -> Tested {
-        let is_no = |how: &str| how.starts_with("!=") || how.starts_with("not ");
-        let is_test = |how: &str| {
-            is_no(how)
-                || ["==", "in ", "truthy"]
-                    .iter()
-                    .any(|begin| how.starts_with(begin))
-        };
-        let how = || self.how.iter();
-        match () {
-            () if self.plain || self.how.is_empty() => Tested::Not,
-            () if !how().all(|one| is_test(one)) => Tested::Not,
-            () if how().all(|one| is_no(one)) => Tested::No,
-            () if how().any(|one| is_no(one)) => Tested::Not,
-            () => Tested::Yes,
-        }
+    /// Whether it only counts where the value is missing, or is another one: `if not it:`.
+    pub fn is_denied(&self) -> bool {
+        let is_no = |how: &String| how.starts_with("!=") || how.starts_with("not ");
+        !self.plain && !self.how.is_empty() && self.how.iter().all(is_no)
     }
 
     pub fn note_use(&mut self, how: impl Into<String>) {
