@@ -139,6 +139,17 @@ fn names_that_are_set_from_one_another_again_and_again_come_to_an_end() {
     assert_eq!(unread, 0);
 }
 
+/// Each use of a name is looked at for whether it turns the test round.
+#[test]
+fn tests_that_are_turned_round_again_and_again_come_to_an_end() {
+    let text = format!(
+        "import os\nx = os.getenv('A')\ny = x\n{}command = ['python3', '-m', 'sglang.launch_server']\nif x:\n    command.append('--trust-remote-code')\n",
+        "x = not y\ny = not x\n".repeat(60)
+    );
+    let (steps, _, _) = read_steps(&[("a.py".to_owned(), text)]);
+    assert!(steps <= 300_000, "{steps} steps");
+}
+
 #[test]
 fn what_has_nothing_to_do_with_the_rest_is_not_followed() {
     let quiet = (

@@ -6,7 +6,7 @@ use super::api::normal;
 use super::command::Seen;
 use super::environment::CALLERS;
 use super::eval::Reader;
-use super::senses::is_nothing;
+use super::negation::is_nothing;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};

@@ -13,7 +13,7 @@
 //! 4. `walk` accounts for every node. Where a mention depends on its callers or loops, `contexts`
 //!    lists them, and the mention is evaluated in each.
 //! 5. Facts: `environment`, `whole_environment`, `settings` and `declared` (variables);
-//!    `usage`, `senses`, `limits`, `branch_defaults` and `unused` (what is done with a value, its limits and
+//!    `usage`, `negation`, `limits`, `branch_defaults` and `unused` (what is done with a value, its limits and
 //!    its defaults, in the words of `fingerprint`);
 //!    `process`, `command`, `command_text`, `flags` and `needs` (the server's command line); `handler`, `job_input` and
 //!    `models` (jobs); `requests` (routes asked for); `offers` (routes served, models, programs).
@@ -49,6 +49,7 @@ mod limits;
 mod models;
 mod names;
 mod needs;
+mod negation;
 mod objects;
 mod offers;
 mod process;
@@ -56,7 +57,6 @@ mod reachability;
 mod relevance;
 mod requests;
 mod scope;
-mod senses;
 mod settings;
 mod statements;
 mod summaries;

@@ -10,7 +10,7 @@ use super::api::normal;
 use super::branch_defaults::{is_error, is_given_up};
 use super::calls::Site;
 use super::eval::Reader;
-use super::senses::opposite;
+use super::negation::opposite;
 use super::syntax::{Node, last_part};
 use super::value::{Ctx, Frame, Val};
 use crate::EnvRead;

@@ -5,8 +5,8 @@ use super::reachability::ends;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Frame};
 
-/// The most steps that a test is followed.
-const MOST_STEPS: usize = 12;
+/// The most places that are looked at for one test.
+const MOST_PLACES: usize = 100;
 
 /// Functions that give the truth of their argument.
 const TRUTHS: &str = "bool all any";
@@ -14,14 +14,14 @@ const TRUTHS: &str = "bool all any";
 impl<'t> Reader<'t> {
     /// Whether a test counts only where it does not hold. `not a == b` is as good as `a != b`.
     pub fn is_inverted(&mut self, test: Node<'t>, ctx: &Ctx<'t>) -> bool {
-        self.inverts(test, ctx, MOST_STEPS)
+        self.inverts(test, ctx, &mut { MOST_PLACES })
     }
 
-    fn inverts(&mut self, test: Node<'t>, ctx: &Ctx<'t>, most: usize) -> bool {
-        let Some(parent) = test.parent().filter(|_| most > 0) else {
+    fn inverts(&mut self, test: Node<'t>, ctx: &Ctx<'t>, most: &mut usize) -> bool {
+        let Some(parent) = test.parent().filter(|_| *most > 0) else {
             return false;
         };
-        let most = most - 1;
+        *most -= 1;
         self.steps += 1;
         match parent.kind() {
             "not_operator" => !self.inverts(parent, ctx, most),
@@ -59,7 +59,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Whether every use of a name or attribute that holds a test is inverted.
-    fn all_invert(&mut self, target: Node<'t>, ctx: &Ctx<'t>, most: usize) -> bool {
+    fn all_invert(&mut self, target: Node<'t>, ctx: &Ctx<'t>, most: &mut usize) -> bool {
         let name = target.last_name();
         let is_member = target.is("attribute") || target.scope().is("class_definition");
         let files = 0..self.program.files.len();
