@@ -182,7 +182,7 @@ impl<'t> Reader<'t> {
         let block = holder.parent().into_iter().flat_map(Node::children);
         let block: Vec<_> = block.collect();
         let at = block.iter().position(|one| *one == holder);
-        let (before, after) = block.split_at(at.unwrap_or_default());
+        let after = &block[at.unwrap_or_default()..];
         let all = |branch: &[Node<'t>]| -> Vec<Node<'t>> {
             branch.iter().flat_map(|one| one.subtree()).collect()
         };
@@ -217,17 +217,17 @@ impl<'t> Reader<'t> {
             usage.ends |= !failed.is_empty();
             found.extend(other);
         }
+        let known = usage.defaults.len();
         if without.is_empty() {
-            let before = before.iter().rev();
-            let mut earlier = before.filter_map(|one| assignment(&one.child(0)?));
-            let first = earlier.find(|(own, _)| names[1..].contains(own) && *own != name);
-            let first = first.map(|(_, right)| right);
+            let mut others = names[1..].iter().filter(|own| **own != name);
+            let first = others.find_map(|own| self.earlier_value(holder, own));
             found.extend(first.filter(|one| !holds_value(*one)));
+            self.note_held(&with, is_value, usage);
         }
         for one in &found {
             self.default(*one, usage);
         }
-        !found.is_empty()
+        usage.defaults.len() > known
     }
 
     /// Whether a write to the environment happens where the variable is unset, and no other

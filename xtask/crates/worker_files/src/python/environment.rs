@@ -415,10 +415,27 @@ impl<'t> Reader<'t> {
             ..self.env_read(node, &**name, at)
         };
         read.at_start = (read.required || read.ends) && read.reached && runs_at_start(node);
-        let is_set = |value: &&Val<'_>| !matches!(value, Val::None) && value.as_str() != Some("");
+        let is_number = usage.how.contains("int") || usage.how.contains("float");
+        // `int(os.getenv("A", 0)) or 8`
+        let is_zero = |value: &Val<'_>| {
+            matches!(value, Val::Int(0)) || is_number && value.as_str() == Some("0")
+        };
+        let is_fallen = |value: &Val<'_>| {
+            has_default && (is_zero(value) || is_number && usage.no_number && usage.caught)
+        };
+        let is_set = |value: &&Val<'_>| {
+            !matches!(value, Val::None) && value.as_str() != Some("") && !is_fallen(value)
+        };
         let written = node.keyword("default").or_else(|| node.argument(1));
         let default = lookup.default.as_ref().filter(is_set);
         let default = default.map(|value| (value.clone(), written.unwrap_or(node)));
+        // `self.count = int(os.getenv("COUNT", self.count))`
+        let unknown = default
+            .as_ref()
+            .filter(|(value, _)| value.display().is_none());
+        let in_class = unknown.and_then(|(_, at)| self.class_default(*at));
+        let in_class = in_class.map(|at| (self.at(at, ctx), at));
+        let default = in_class.or(default);
         read.keeps_empty = !has_default;
         let mut found: Vec<String> = Vec::new();
         for (value, at) in default.iter().chain(&usage.defaults) {

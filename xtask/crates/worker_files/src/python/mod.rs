@@ -13,9 +13,10 @@
 //! 4. `walk` accounts for every node. Where a mention depends on its callers or loops, `contexts`
 //!    lists them, and the mention is evaluated in each.
 //! 5. Facts: `environment`, `whole_environment`, `settings` and `declared` (variables);
-//!    `usage`, `negation`, `limits`, `branch_defaults` and `unused` (what is done with a value, its limits and
-//!    its defaults, in the words of `fingerprint`);
-//!    `process`, `command`, `command_text`, `flags` and `needs` (the server's command line); `handler`, `job_input` and
+//!    `usage`, `negation`, `limits`, `branch_defaults`, `earlier` and `unused` (what is done with a
+//!    value, its limits and its defaults, in the words of `fingerprint`);
+//!    `process`, `command`, `command_text`, `flags` and `needs` (the server's command line);
+//!    `handler`, `job_input` and
 //!    `models` (jobs); `requests` (routes asked for); `offers` (routes served, models, programs).
 //! 6. `api` reads the names that other code may import. `facts` holds it all.
 //!
@@ -37,6 +38,7 @@ mod command_text;
 mod contexts;
 mod data;
 mod declared;
+mod earlier;
 mod environment;
 mod eval;
 mod facts;

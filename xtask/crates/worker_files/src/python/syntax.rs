@@ -321,7 +321,7 @@ impl<'t> Node<'t> {
     }
 
     /// Whether a use of a variable has no effect: it declares or sets it, logs it, or only decides
-    /// that the function ends there.
+    /// on that, or that the function ends there.
     pub fn is_idle(self) -> bool {
         let ends = |block: Node<'t>| {
             let last = block.children().last();
@@ -338,7 +338,13 @@ impl<'t> Node<'t> {
                 "assignment" => above.text_of("left") == self.text(),
                 "call" => above.logs(),
                 "if_statement" if child.role() == "condition" => {
-                    above.field("consequence").is_some_and(ends)
+                    let then = above.field("consequence");
+                    let sets = |one: Node<'t>| one.text_of("left") == self.text() || one.logs();
+                    let only_sets = |block: Node<'t>| {
+                        let mut all = block.children();
+                        all.all(|one| one.child(0).is_some_and(sets))
+                    };
+                    then.is_some_and(|then| ends(then) || only_sets(then))
                 }
                 _ => false,
             };

@@ -5,10 +5,18 @@ use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::Val;
 
+/// How many variables a value is followed through that are set to it in turn.
+const FOLLOWED: usize = 2;
+
 impl<'t> Reader<'t> {
     /// Whether the variable, attribute or parameter that takes a value is used by nothing but its
     /// own line, a log, or a check that ends the job. `None` if no such thing takes it.
     pub fn is_unused(&mut self, node: Node<'t>) -> Option<bool> {
+        self.goes_unused(node, FOLLOWED)
+    }
+
+    /// The same, where the value is followed through so many variables.
+    fn goes_unused(&mut self, node: Node<'t>, most: usize) -> Option<bool> {
         const THROUGH: &str = "parenthesized_expression boolean_operator conditional_expression \
             not_operator comparison_operator binary_operator attribute keyword_argument";
         const CONVERSIONS: &str = "int float str bool min max strip rstrip lower upper split";
@@ -17,7 +25,7 @@ impl<'t> Reader<'t> {
             let right = node.child(1)?;
             return self.value(right).is_input().then_some(true);
         }
-        if !node.is_any("call subscript") {
+        if !node.is_any("call subscript identifier") {
             return None;
         }
         let mut value = node;
@@ -34,13 +42,15 @@ impl<'t> Reader<'t> {
                     let left = above.field("left")?;
                     return match left.kind() {
                         "attribute" => Some(self.is_unused_attribute(left)),
-                        "identifier" => Some(self.is_unused_variable(left.scope(), left.text())),
+                        "identifier" => {
+                            Some(self.is_unused_variable(left.scope(), left.text(), most))
+                        }
                         _ => None,
                     };
                 }
                 (kind, _) if is_among(THROUGH, kind) => value = above,
                 ("call", name) if is_among(CONVERSIONS, name) => value = above,
-                ("call", _) => return self.is_unused_parameter(above, value).then_some(true),
+                ("call", _) => return self.is_unused_parameter(above, value, most).then_some(true),
                 _ => return None,
             }
         }
@@ -87,10 +97,17 @@ impl<'t> Reader<'t> {
         is_unused
     }
 
-    fn is_unused_variable(&mut self, scope: Node<'t>, name: &'t str) -> bool {
+    fn is_unused_variable(&mut self, scope: Node<'t>, name: &'t str, most: usize) -> bool {
         let all = self.program.uses_of(scope, name);
         self.steps += all.len() + self.program.files.len();
-        !self.is_shared(scope, name) && all.into_iter().all(Node::is_idle)
+        if self.is_shared(scope, name) {
+            return false;
+        }
+        // `count = int(text)`, where nothing uses `count`.
+        let mut idle = |one: Node<'t>| {
+            one.is_idle() || most > 0 && self.goes_unused(one, most - 1) == Some(true)
+        };
+        all.into_iter().all(&mut idle)
     }
 
     /// Whether other files may import a variable, or others take it from its class.
@@ -104,7 +121,7 @@ impl<'t> Reader<'t> {
 
     /// Whether a call of the program's own function gives this argument to a parameter that nothing
     /// looks at.
-    fn is_unused_parameter(&mut self, call: Node<'t>, argument: Node<'t>) -> bool {
+    fn is_unused_parameter(&mut self, call: Node<'t>, argument: Node<'t>, most: usize) -> bool {
         self.callee(call).each().iter().all(|one| {
             let Val::Func(own, ..) = one else {
                 return false;
@@ -117,7 +134,7 @@ impl<'t> Reader<'t> {
                 _ => Some(*number) == at,
             });
             parameter.is_some_and(|(_, (name, _, stars))| {
-                stars == 0 && self.is_unused_variable(*own, name)
+                stars == 0 && self.is_unused_variable(*own, name, most)
             })
         })
     }

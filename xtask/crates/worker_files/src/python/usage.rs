@@ -35,6 +35,8 @@ pub struct Usage<'t> {
     pub seen: Vec<Node<'t>>,
     /// The context of the mention.
     pub ctx: Ctx<'t>,
+    /// Whether its written default is text that becomes no number.
+    pub no_number: bool,
     /// Whether the value that is followed now was made lower or upper case.
     any_case: bool,
 }
@@ -83,13 +85,16 @@ impl<'t> Reader<'t> {
             ctx: ctx.clone(),
             ..Usage::default()
         };
+        let written = node.keyword("default").or_else(|| node.argument(1));
+        let written = written.map(|written| self.at(written, ctx));
+        let text = written.as_ref().and_then(Val::as_str);
+        usage.no_number = text.is_some_and(|text| text.trim().parse::<f64>().is_err());
         self.follow_uses(node, &mut usage);
         // `"A" in os.environ` has no default.
         if node.is("comparison_operator") {
             usage.defaults.clear();
         }
-        let is_number = usage.how.contains("int") || usage.how.contains("float");
-        if required || is_number {
+        if required {
             self.note_exception_default(node, required, &mut usage);
         }
         self.note_guard_defaults(node, own, &mut usage);
@@ -168,7 +173,9 @@ impl<'t> Reader<'t> {
                     "lower" | "upper" | "casefold" => self.follow_with_case(call, usage, true),
                     "strip" | "rstrip" | "lstrip" => self.follow_uses(call, usage),
                     method => {
-                        usage.note_use(normal(&format!("{method}{}", call.text_of("arguments"))));
+                        let how = normal(&format!("{method}{}", call.text_of("arguments")));
+                        self.note_replacement(node, call, &how, usage);
+                        usage.note_use(how);
                         self.follow_conversion(call, usage);
                     }
                 }
@@ -296,7 +303,11 @@ impl<'t> Reader<'t> {
             true => opposite(&operator),
             false => &operator,
         };
-        usage.note_words(shown.map(|shown| format!("{operator} {shown}")));
+        let how = shown.map(|shown| format!("{operator} {shown}"));
+        if let Some(how) = &how {
+            self.note_replacement(node, parent, how, usage);
+        }
+        usage.note_words(how);
         // `value == "true" if value else True`
         let holder = parent.parent_of("conditional_expression");
         if let Some(holder) = holder.filter(|holder| holder.condition() != Some(parent)) {
@@ -367,6 +378,7 @@ impl<'t> Reader<'t> {
         match last_part(text) {
             kind @ ("int" | "float") => {
                 usage.note_use(kind);
+                self.note_exception_default(call, false, usage);
                 self.follow_uses(call, usage);
             }
             "loads" => usage.note_use("json"),
@@ -444,17 +456,30 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The default that `except KeyError` gives.
+    /// The default that `except KeyError` gives, or `suppress(KeyError)`.
     fn note_exception_default(&mut self, node: Node<'t>, required: bool, usage: &mut Usage<'t>) {
-        // Where it is unset, `int(None)` fails.
+        // Where it is unset, `int(None)` fails, and `int("")`.
+        let error = match usage.no_number {
+            true => "ValueError",
+            false => "TypeError",
+        };
+        let is_caught =
+            |caught: &str| required || caught.contains(error) || caught.contains("Exception");
         let catches = |clause: &Node<'t>| {
             let caught = clause.child(0).filter(|one| !one.is("block"));
-            let caught = caught.map_or("Exception", Node::text);
-            required || caught.contains("TypeError") || caught.contains("Exception")
+            is_caught(caught.map_or("Exception", Node::text))
         };
         let target = node.ancestor("assignment");
         let target = target.map_or("", |set| set.text_of("left"));
         for (child, above) in node.steps_up() {
+            let head = above.text().split(':').next().unwrap_or_default();
+            if above.is("with_statement") && head.contains("suppress(") && is_caught(head) {
+                usage.caught = true;
+                match self.earlier_value(above, target) {
+                    Some(value) => self.default(value, usage),
+                    None => usage.defaults.push((Val::None, above)),
+                }
+            }
             let is_tried = above.is("try_statement") && child.role() == "body";
             let clauses = above.children_of("except_clause");
             for clause in clauses.filter(|_| is_tried).filter(catches) {
@@ -471,8 +496,11 @@ impl<'t> Reader<'t> {
                     .into_iter()
                     .any(|kind| kind.text().contains("KeyError"));
                 usage.caught |= value.is_some() || is_of_key && !clause.subtree().any(ends_job);
-                let returned = || of_kind("return_statement").next()?.child(0);
-                match value.or_else(returned) {
+                let returned = of_kind("return_statement").next();
+                let returned = returned.and_then(|returned| returned.child(0));
+                let goes_on = !clause.subtree().any(ends_job);
+                let earlier = || self.earlier_value(above, target).filter(|_| goes_on);
+                match value.or(returned).or_else(earlier) {
                     Some(value) => self.default(value, usage),
                     None if of_kind("raise_statement").next().is_some() || !required => {}
                     None => usage.defaults.push((Val::None, clause)),
