@@ -338,6 +338,15 @@ impl Facts {
         for (name, value, place) in assigned.iter().filter(outside).chain(&interface.exports) {
             self.add_value(format!("image:{name}"), place, value);
         }
+        let written = interface.python.written.iter();
+        for (name, when, place) in
+            written.filter(|(name, ..)| sglang::reads(name) || !own.contains(&**name))
+        {
+            let (key, text) = when
+                .as_deref()
+                .map_or(("set", "always"), |when| (WHEN, when));
+            self.add_text(format!("image:{name}"), place, key, text);
+        }
         for (name, ..) in &interface.exports {
             if let Some((_, place)) = interface.always_set.get(name) {
                 self.add_text(format!("image:{name}"), place, "set", "always");

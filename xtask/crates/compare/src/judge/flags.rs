@@ -302,8 +302,8 @@ impl Judge<'_> {
     }
 }
 
-/// When a flag is passed that no variable decides on.
-fn passed_when(when: Option<&str>) -> String {
+/// When a flag is passed that no variable decides on, or a variable is set.
+pub fn passed_when(when: Option<&str>) -> String {
     when.map_or("always".to_owned(), |test| format!("where `{test}` holds"))
 }
 

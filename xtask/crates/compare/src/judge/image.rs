@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::super::facts::{ABSENT, FILES, Fact, Facts, IDLE, RUNS};
-use super::variables::show;
+use super::super::facts::{ABSENT, FILES, Fact, Facts, IDLE, RUNS, WHEN};
+use super::flags::passed_when;
+use super::variables::{ALWAYS_SET, show};
 use super::{Item, Judge, Verdict, difference, few};
 use worker_files::{ALSO, Place, is_one_of};
 use xtask_core::sglang;
@@ -17,6 +18,9 @@ const BROUGHT: &str = "sglang flashinfer flashinfer-python torch torchvision tri
 /// The same of Debian's packages.
 const BROUGHT_APT: &str = "python3 python3-pip build-essential ca-certificates curl git wget";
 
+/// What the names of variables begin with that `SGLang`'s libraries read.
+const INHERITED: [&str; 4] = ["HF_", "HUGGINGFACE_", "TRANSFORMERS_", "CUDA_"];
+
 impl Judge<'_> {
     pub fn image(&mut self) {
         for (name, old) in self.old.area("image") {
@@ -25,6 +29,7 @@ impl Judge<'_> {
                 self.push(Self::image_both(name, &id, old, new));
             }
         }
+        self.newly_set();
         for area in ["image", "arg", "mount"] {
             self.judge_area(area, |_, _, _, _, _| None);
         }
@@ -54,6 +59,22 @@ impl Judge<'_> {
             let why =
                 format!("The container runs as `{name}` now, and not as the base image does.");
             self.items.insert(id.to_owned(), item.open(why));
+        }
+    }
+
+    /// What the new worker always sets, and the old one left to the endpoint, for the programs that
+    /// inherit it.
+    fn newly_set(&mut self) {
+        let (before, after) = (self.old, self.new);
+        for (name, new) in after.area("image") {
+            let id = format!("image:{name}");
+            let is_inherited =
+                sglang::reads(name) || INHERITED.iter().any(|one| name.starts_with(one));
+            let is_known = before.has(&id) || before.variable(name).is_some();
+            if new.get("set").is_some() && is_inherited && !is_known {
+                let item = Item::new(&id, Verdict::Changed, None, new);
+                self.push(item.why(format!("{ALWAYS_SET}.")));
+            }
         }
     }
 
@@ -127,6 +148,21 @@ impl Judge<'_> {
         let [was, is] = [old, new].map(|fact| fact.get("value").unwrap_or_default());
         let kept = Item::new(id, Verdict::Kept, old, new);
         let changed = Item::new(id, Verdict::Changed, old, new);
+        // What a script exports under a condition is not told here.
+        let is_code = |fact: &Fact| {
+            fact.places
+                .iter()
+                .all(|place| place.file.name().ends_with(b".py"))
+        };
+        let conditional = [old, new].map(|fact| fact.get(WHEN).filter(|_| !fact.has("set")));
+        if was == is
+            && conditional[0].is_some() != conditional[1].is_some()
+            && is_code(old)
+            && is_code(new)
+        {
+            let how = conditional.map(passed_when);
+            return changed.why(format!("It was set {}; now it is {}.", how[0], how[1]));
+        }
         if was == is || name == "FROM" && without_registry(was) == without_registry(is) {
             return match left_to_code(old, new) {
                 Some(place) => {

@@ -438,7 +438,7 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     differs.then(|| difference("how its value is taken", before, now))
 }
 
-const ALWAYS_SET: &str = "the start script always sets it now: endpoints that set it are ignored";
+pub const ALWAYS_SET: &str = "the worker always sets it now: endpoints that set it are ignored";
 const TRIED: &str = "what is tried when it is unset";
 
 #[cfg(test)]

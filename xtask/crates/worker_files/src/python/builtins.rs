@@ -122,7 +122,10 @@ impl<'t> Reader<'t> {
                 Val::Input(_) => Val::Dict([(Val::text("validated_input"), first)].into()),
                 _ => return None,
             },
-            "dotenv_values" => Val::Environ(Rc::from([])),
+            "dotenv_values" => {
+                let path = args.get(0, "dotenv_path");
+                Val::Environ(self.file_settings(path.map_or(Some(".env"), Val::as_str)))
+            }
             _ if is_among(COLLECTIONS, name) => return self.collection(name, args),
             _ if path.starts_with(char::is_lowercase) && path.contains('.')
                 || name.starts_with(char::is_uppercase) =>

@@ -3,8 +3,11 @@
 //! A file that is not plain, not in the repository or not the only one of its name has no value, so
 //! that what depends on it is unread.
 
+use std::rc::Rc;
+
 use super::eval::Reader;
 use super::value::Val;
+use crate::dockerfile::Named;
 use crate::json::ProblemKind;
 use crate::{Source, json, toml, yaml};
 
@@ -26,6 +29,14 @@ impl<'t> Reader<'t> {
                 _ => Val::Unknown,
             },
         }
+    }
+
+    /// What a `.env` file sets.
+    pub fn file_settings(&self, path: Option<&str>) -> Rc<[(Val<'t>, Val<'t>)]> {
+        let source = path.and_then(|path| self.data_file(path));
+        let all = source.map(crate::compose::env_file).unwrap_or_default();
+        let pair = |one: Named| (Val::text(&one.name), Val::text(&one.value));
+        all.into_iter().map(pair).collect()
     }
 
     /// A file of the repository by its path, or by its name where that is unique.

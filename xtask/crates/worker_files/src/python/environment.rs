@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::COMPUTED_NAME;
+use super::api::normal;
 use super::eval::Reader;
 use super::syntax::{Node, is_among, last_part};
 use super::value::{Args, Ctx, Val};
@@ -140,6 +141,13 @@ impl<'t> Reader<'t> {
             let args = self.exactly(|reader| reader.args(node, &ctx));
             let callees = callee.each().iter();
             for lookup in callees.filter_map(|one| env_lookup(one, &args)) {
+                // `os.environ.pop("A", None)`
+                if node.callee_name() == "pop" && node.parent_of("expression_statement").is_some() {
+                    for name in lookup.name.each() {
+                        self.note_env_write(node, name, (&Val::text(REMOVED), node), &ctx);
+                    }
+                    continue;
+                }
                 self.add_reads(node, &lookup, &ctx);
                 if node.callee_name() == "setdefault" {
                     let names = lookup.name.each().iter().filter_map(Val::as_str);
@@ -253,6 +261,13 @@ impl<'t> Reader<'t> {
                 self.note_assignment(node, name, value, at);
                 let place = self.place(node);
                 self.facts.set.push((name.to_string(), place));
+                if self.program.reaches(node) && !value.envs().contains(name) {
+                    let tests = super::flags::conditions(node).into_iter();
+                    let tests: Vec<String> = tests.map(|test| normal(test.text())).collect();
+                    let when = (!tests.is_empty()).then(|| tests.join(" and "));
+                    let write = (name.to_string(), when, self.place(node));
+                    self.facts.written.push(write);
+                }
                 let text = value.display().unwrap_or_else(|| at.text().to_owned());
                 self.written.push((name.clone(), node, text.into()));
                 self.note_write_default(node, name, (value, at), ctx);

@@ -14,6 +14,8 @@ pub struct PythonFacts {
     pub set: Vec<(String, Place)>,
     /// Variables that reached code sets, with the value.
     pub assigned: Vec<(String, String, Place)>,
+    /// The same with the conditions that it does so under, without what is set for a child alone.
+    pub written: Vec<(String, Option<String>, Place)>,
     /// Defaults that the program writes to the environment before its reads.
     pub(super) write_defaults: Vec<EnvRead>,
     pub flags: Vec<FlagGiven>,

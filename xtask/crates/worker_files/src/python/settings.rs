@@ -45,14 +45,24 @@ impl<'t> Reader<'t> {
         if has_own || prefix.is_none() || family.len() > 40 {
             self.variables_unread(class, "these settings are read in a way of their own");
         }
+        let file = match self.model_option(class, "env_file") {
+            Val::None => Val::None,
+            path => Val::Environ(self.file_settings(path.as_str())),
+        };
         for (name, value, kind) in self.model_fields(class) {
             let field = self.field(value, kind);
             let all = names(&field, prefix.as_deref(), name);
             for (at, name) in all.iter().enumerate() {
+                // The names of the file may be in lower case, as those of variables may.
+                let cases = [name.clone(), name.to_lowercase()];
+                let mut in_file = cases.iter().filter_map(|name| file.entry(&Val::text(name)));
+                let in_file = in_file.next().and_then(|value| value.display());
                 let read = EnvRead {
                     fallbacks: all[at + 1..].to_vec(),
-                    default: field.default.clone().filter(|text| !text.is_empty()),
-                    required: field.needed,
+                    required: field.needed && in_file.is_none(),
+                    default: in_file
+                        .or_else(|| field.default.clone())
+                        .filter(|text| !text.is_empty()),
                     interpreted: field.limits.clone(),
                     ..self.env_read(class, name, value.unwrap_or(class))
                 };

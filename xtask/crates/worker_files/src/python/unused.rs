@@ -99,7 +99,9 @@ impl<'t> Reader<'t> {
 
     fn is_unused_variable(&mut self, scope: Node<'t>, name: &'t str, most: usize) -> bool {
         let all = self.program.uses_of(scope, name);
-        self.steps += all.len() + self.program.files.len();
+        // Only a module's variable is looked for in all files.
+        let files = self.program.files.len();
+        self.steps += all.len() + if scope.is("module") { files } else { 0 };
         if self.is_shared(scope, name) {
             return false;
         }
