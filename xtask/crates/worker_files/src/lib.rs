@@ -96,6 +96,8 @@ pub struct EnvRead {
     pub idle: Option<bool>,
     /// How the value is used, if not as text: `in [1,true] any case`, `== 1`, `truthy`, `int`.
     pub interpreted: Option<String>,
+    /// What its words stand for in a table that they are looked up in: `small: 2048`.
+    pub gives: Vec<String>,
     /// The variables that are tried when it is unset, in order.
     pub fallbacks: Vec<String>,
     /// Whether code that runs reads it.

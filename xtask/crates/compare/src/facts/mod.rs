@@ -458,6 +458,7 @@ impl Facts {
         let used = is_used.then_some("yes").or(is_idle.then_some("no"));
         let passed = flag.is_none() && interface.python.passed.contains(name);
         let effects = effects(&interface.python.flags, name);
+        let gives = all(&|read| (!read.gives.is_empty()).then(|| read.gives.join(" | ")));
         // What a script read before it sets the variable is the endpoint's.
         let always = interface.always_set.get(name).filter(|(_, place)| {
             let mut others = reads.iter().map(|read| &read.place.file);
@@ -476,6 +477,7 @@ impl Facts {
             ("fallbacks", fallbacks.as_deref()),
             (PASSED, passed.then_some("as arguments")),
             ("effects", effects.as_deref()),
+            ("gives", gives.as_deref()),
             ("set", always.map(|(value, _)| value.as_str())),
             ("reached", (!reached).then_some("no")),
             ("used", used),

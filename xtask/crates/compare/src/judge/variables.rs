@@ -136,6 +136,7 @@ impl<'a> Judge<'a> {
             let told = |flag| format!("{flag} is passed whatever it says now");
             differences.extend(always.map(told));
         }
+        differences.extend(word_changed(old, new));
         if let Some(to) = new.get("set").filter(|to| old.get("set") != Some(*to)) {
             differences.push(format!("{ALWAYS_SET} (to `{to}`)"));
         }
@@ -401,6 +402,26 @@ fn words_of(fact: &Fact) -> Option<BTreeSet<String>> {
     Some(each?.into_iter().flatten().collect())
 }
 
+/// A word that stands for something else in the table that it is looked up in.
+fn word_changed(old: &Fact, new: &Fact) -> Option<String> {
+    let is: Vec<&str> = new.get("gives")?.split(" | ").collect();
+    let mut was = old.get("gives")?.split(" | ");
+    was.find_map(|before| {
+        let (word, meant) = before.split_once(": ")?;
+        let same = |one: &str| one.split_once(": ").is_some_and(|(own, _)| own == word);
+        let now = is
+            .iter()
+            .find(|one| same(one))
+            .filter(|_| !is.contains(&before))?;
+        let means = now.split_once(": ")?.1;
+        Some(difference(
+            &format!("what `{word}` stands for"),
+            Some(meant),
+            Some(means),
+        ))
+    })
+}
+
 /// How the use of a variable's value changed: words that no longer switch it on, another type.
 fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     let (was, is) = (old.get("interpreted"), new.get("interpreted"));
@@ -424,9 +445,11 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     let free = |text: Option<&str>| text.is_none_or(|text| text == "truthy");
     // A number's text and the number come out as the same argument.
     let number = |text: Option<&str>| free(text) || matches!(text, Some("int" | "float"));
+    // `split("/")` gives another text, which nothing decides on later.
+    let is_made = was.is_some_and(|was| was.contains('(')) && !new.has("by");
     let one_flag = old.has("flag") && old.get("flag") == new.get("flag");
     let is_same = one_flag && number(was) && number(is)
-        || is.is_none() && (new.has("by") || new.has("flag"))
+        || is.is_none() && !is_made && (new.has("by") || new.has("flag"))
         || free(was) && free(is);
     let unset = if is_always_set {
         "as it is set"

@@ -465,6 +465,7 @@ impl<'t> Reader<'t> {
         let always = self.value_set_before(name, node);
         let always = always.map(|value| format!("always {value}"));
         read.interpreted = always.or_else(|| usage.interpreted());
+        read.gives = usage.gives.into_iter().collect();
         self.facts.env.push(read);
     }
 }

@@ -18,6 +18,9 @@ use crate::EnvRead;
 /// The most expressions that a value is followed through.
 const MOST_USES: usize = 24;
 
+/// The most words of a table whose values are told.
+const MOST_WORDS: usize = 32;
+
 /// How a value is used.
 #[derive(Default)]
 pub struct Usage<'t> {
@@ -37,11 +40,13 @@ pub struct Usage<'t> {
     pub ctx: Ctx<'t>,
     /// Whether its written default is text that becomes no number.
     pub no_number: bool,
-    /// Whether the value that is followed now was made lower or upper case.
-    any_case: bool,
+    /// The method by which the value that is followed now was made lower or upper case.
+    case: Option<&'t str>,
+    /// What its words stand for in a table that they are looked up in: `small: 2048`.
+    pub gives: BTreeSet<String>,
 }
 
-impl Usage<'_> {
+impl<'t> Usage<'t> {
     /// The uses other than as plain text, in words.
     pub fn interpreted(&self) -> Option<String> {
         let mut how = self.how.clone();
@@ -62,10 +67,18 @@ impl Usage<'_> {
         self.how.insert(how.into());
     }
 
+    /// Notes a use as plain text, in the case that it was made.
+    fn note_plain(&mut self) {
+        self.plain = true;
+        if let Some(case) = self.case {
+            self.note_use(format!("{case}()"));
+        }
+    }
+
     /// Notes a comparison with words. One with unknown words says nothing of how it is used.
     fn note_words(&mut self, how: Option<String>) {
         match how {
-            Some(how) if self.any_case => self.note_use(format!("{how} any case")),
+            Some(how) if self.case.is_some() => self.note_use(format!("{how} any case")),
             Some(how) => self.note_use(how),
             None => self.plain = true,
         }
@@ -161,7 +174,7 @@ impl<'t> Reader<'t> {
                     usage.note_use(how);
                     self.follow_uses(parent, usage);
                 }
-                None => usage.plain = true,
+                None => usage.note_plain(),
             },
             "comparison_operator" => self.follow_comparison(node, parent, usage),
             "match_statement" if node.role() == "subject" => self.follow_cases(parent, usage),
@@ -170,7 +183,9 @@ impl<'t> Reader<'t> {
                     return;
                 };
                 match parent.text_of("attribute") {
-                    "lower" | "upper" | "casefold" => self.follow_with_case(call, usage, true),
+                    case @ ("lower" | "upper" | "casefold") => {
+                        self.follow_with_case(call, usage, Some(case));
+                    }
                     "strip" | "rstrip" | "lstrip" => self.follow_uses(call, usage),
                     method => {
                         let how = normal(&format!("{method}{}", call.text_of("arguments")));
@@ -188,7 +203,7 @@ impl<'t> Reader<'t> {
                 let target = parent.field("left").or(parent.field("name"));
                 match target.filter(|target| target.is("identifier") && *target != node) {
                     Some(target) => self.follow_variable(target, usage),
-                    None => usage.plain = true,
+                    None => usage.note_plain(),
                 }
                 if parent.is("named_expression") {
                     self.follow_uses(parent, usage);
@@ -196,7 +211,7 @@ impl<'t> Reader<'t> {
             }
             "return_statement" | "lambda" | "yield" => self.follow_return(parent, usage),
             "expression_statement" => {}
-            _ => usage.plain = true,
+            _ => usage.note_plain(),
         }
     }
 
@@ -209,17 +224,17 @@ impl<'t> Reader<'t> {
         });
     }
 
-    fn follow_with_case(&mut self, node: Node<'t>, usage: &mut Usage<'t>, any_case: bool) {
-        let before = std::mem::replace(&mut usage.any_case, any_case);
+    fn follow_with_case(&mut self, node: Node<'t>, usage: &mut Usage<'t>, case: Option<&'t str>) {
+        let before = std::mem::replace(&mut usage.case, case);
         self.follow_uses(node, usage);
-        usage.any_case = before;
+        usage.case = before;
     }
 
     /// `os.getenv("A").split() or "b"`: the default stands beside the converted value.
     fn follow_conversion(&mut self, call: Node<'t>, usage: &mut Usage<'t>) {
         let parent = call.parent().map_or("", Node::kind);
         if matches!(parent, "conditional_expression" | "boolean_operator") {
-            self.follow_with_case(call, usage, false);
+            self.follow_with_case(call, usage, None);
         }
     }
 
@@ -234,8 +249,7 @@ impl<'t> Reader<'t> {
             _ => self.only_call(function),
         });
         let Some(call) = call else {
-            usage.plain = true;
-            return;
+            return usage.note_plain();
         };
         let around = usage.ctx.around(call);
         let ctx = std::mem::replace(&mut usage.ctx, around);
@@ -327,7 +341,15 @@ impl<'t> Reader<'t> {
     /// The keys of a dict that a value is looked up in.
     fn follow_lookup(&mut self, table: Option<Node<'t>>, usage: &mut Usage<'t>) {
         let words = match table.map(|table| self.at(table, &usage.ctx)) {
-            Some(Val::Dict(items)) => sorted_list(items.iter().map(|(key, _)| key)),
+            Some(Val::Dict(items)) => {
+                let text = |(key, value): &(Val<'t>, Val<'t>)| {
+                    Some(format!("{}: {}", key.display()?, value.display()?))
+                };
+                usage
+                    .gives
+                    .extend(items.iter().take(MOST_WORDS).filter_map(text));
+                sorted_list(items.iter().map(|(key, _)| key))
+            }
             _ => None,
         };
         usage.note_words(words.map(|words| format!("in {words}")));
@@ -400,11 +422,15 @@ impl<'t> Reader<'t> {
                 self.follow_lookup(function.field("object"), usage);
             }
             "str" => self.follow_uses(call, usage),
+            "strtobool" if !callee.is_own() => {
+                usage.note_use("strtobool");
+                self.follow_uses(call, usage);
+            }
             _ => {
-                usage.plain = true;
                 self.note_choices(parent, call, &callee, usage);
                 let bound = self.bind_in(&callee, call, &usage.ctx);
                 let (Some((own, inner)), Val::Func(_, _, object)) = (bound, &callee) else {
+                    usage.note_plain();
                     return self.follow_conversion(call, usage);
                 };
                 let mut values = call.argument_values().into_iter();
@@ -415,7 +441,6 @@ impl<'t> Reader<'t> {
                     _ => own.parameters().nth(before).map(|(name, ..)| name),
                 };
                 if let (Some(name), Some(body)) = (name, own.field("body")) {
-                    usage.plain = false;
                     self.steps += body.range().len() / 16;
                     let ctx = std::mem::replace(&mut usage.ctx, inner);
                     let names = body.subtree_of("identifier");
@@ -423,6 +448,8 @@ impl<'t> Reader<'t> {
                         self.follow_uses(name, usage);
                     }
                     usage.ctx = ctx;
+                } else {
+                    usage.note_plain();
                 }
             }
         }
