@@ -372,6 +372,7 @@ impl Facts {
         for input in &interface.python.inputs {
             let needed = need(input.needed, input.ends);
             let set: Vec<&str> = input.set.iter().map(String::as_str).collect();
+            let made: Vec<&str> = input.made.iter().map(String::as_str).collect();
             let words: Vec<&str> = input.words.iter().map(String::as_str).collect();
             self.add(
                 format!("input:{}", input.path),
@@ -382,6 +383,7 @@ impl Facts {
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
                     (TESTED, (input.denied == Some(true)).then_some("no")),
+                    ("made", Some(&*made.join(", "))),
                     ("limits", input.limits.as_deref()),
                     ("text", input.from_text.then_some("yes")),
                     ("refused", input.refused.then_some("yes")),

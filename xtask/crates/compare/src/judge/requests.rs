@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::facts::{Fact, Facts, LEFT_OUT, TESTED};
 use super::variables::{env_line, same_value, show};
 use super::{Item, Judge, Side, Verdict, api, difference, few, judged_keys};
-use worker_files::python::{COMPUTED, FORM, FROM, HEADER, NO_BODY, REMOVED, said_of_part};
+use worker_files::python::{ADDED, COMPUTED, FORM, FROM, HEADER, NO_BODY, REMOVED, said_of_part};
 use xtask_core::output::cut;
 
 impl Judge<'_> {
@@ -32,14 +32,22 @@ impl Judge<'_> {
         self.offers();
     }
 
-    /// Keys that went on with all of the job's input, and that the new handler takes out.
+    /// Keys that went on with all of the job's input, and that the new handler takes out or sets.
     fn left_out(&mut self) {
         let sent = sent(self.old);
         for (path, new) in self.new.area("input") {
-            let is_removed = new.get("set") == Some(REMOVED) && !new.has("used");
             let id = format!("input:{path}");
-            if is_removed && sent.contains(&whole_of(path).0) && !self.old.has(&id) {
-                let why = "Jobs could give it, and it was sent on; the new handler takes it out.";
+            let set = new.get("set").filter(|set| !set.contains(ADDED));
+            let Some(set) = set.filter(|_| !new.has("used") && !self.old.has(&id)) else {
+                continue;
+            };
+            if sent.contains(&whole_of(path).0) {
+                let does = match set {
+                    REMOVED => "takes it out".to_owned(),
+                    set => format!("sets it to {}", show(Some(set))),
+                };
+                let why =
+                    format!("Jobs could give it, and it was sent on; the new handler {does}.");
                 self.push(Item::new(&id, Verdict::Changed, None, new).why(why));
             }
         }
@@ -139,6 +147,19 @@ impl Judge<'_> {
             let now = self.new.get(&format!("input:{key}")).and_then(other);
             other(new).as_ref() != Some(key) && now.as_deref() == Some(path)
         });
+        // A key of which nothing is made any more, or is made where none was before.
+        let made = [old, new].map(|fact| fact.get("made"));
+        let differs = made[0] != made[1] && old.has("used") && new.has("used");
+        item.change(differs.then(|| {
+            format!(
+                "{}.",
+                difference(
+                    "what is made of its value",
+                    made[0].or(Some("nothing")),
+                    made[1].or(Some("nothing"))
+                )
+            )
+        }));
         item.change(before.map(|key| format!("It was taken before `{key}`, and now after it.")));
         let turned = !self.old.is_older && old.has(TESTED) != new.has(TESTED);
         item.change(turned.then(|| "What depends on it is done in the opposite case now.".into()));

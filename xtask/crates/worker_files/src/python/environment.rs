@@ -153,6 +153,7 @@ impl<'t> Reader<'t> {
                     let names = lookup.name.each().iter().filter_map(Val::as_str);
                     for (name, value) in names.clone().zip(lookup.default.iter().cycle()) {
                         self.note_copied_from(name, value);
+                        self.defaulted.push((name.into(), node, value.display()));
                     }
                     let place = self.place(node);
                     let set = names.map(|name| (name.to_owned(), place.clone()));
@@ -465,6 +466,11 @@ impl<'t> Reader<'t> {
         let always = self.value_set_before(name, node);
         let always = always.map(|value| format!("always {value}"));
         read.interpreted = always.or_else(|| usage.interpreted());
+        if read.required
+            && let Some(default) = self.defaulted_before(name, node)
+        {
+            (read.required, read.at_start, read.default) = (false, false, default);
+        }
         read.gives = usage.gives.into_iter().collect();
         self.facts.env.push(read);
     }

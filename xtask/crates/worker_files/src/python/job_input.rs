@@ -143,6 +143,7 @@ impl<'t> Reader<'t> {
                     if let Some(entry) = self.input_entry(node, &path) {
                         entry.ends |= ends;
                         entry.denied = Some(entry.denied != Some(false) && usage.is_denied());
+                        entry.made.extend(usage.made());
                     }
                     self.limit(&path, usage.bounds());
                 } else if !matches!(name, Val::Int(_) | Val::Never) {
@@ -230,6 +231,9 @@ impl<'t> Reader<'t> {
             && is_among(MAKERS, method)
         {
             return args.first().map_or((), |first| self.model(class, *first));
+        }
+        if text == "dict" {
+            self.input_extended(node);
         }
         if name == "validate" {
             return self.schema(node, &args);
@@ -497,7 +501,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// `{**input, …}`, `input | {…}`: a copy with something else in it.
+    /// `{**input, …}`, `dict(input, …)`, `input | {…}`: a copy with something else in it.
     pub fn input_extended(&mut self, node: Node<'t>) {
         let is_dict = node.is("dictionary");
         // `"%(name)s" % input`
@@ -509,10 +513,12 @@ impl<'t> Reader<'t> {
         {
             self.input_unread(node, "a text is made of the job's input");
         }
-        if !is_dict && node.text_of("operator") != "|" {
-            return;
-        }
-        for (at, inner) in node.children().enumerate() {
+        let parts: Vec<Node<'t>> = match node.kind() {
+            "call" => node.arguments().collect(),
+            _ if is_dict || node.text_of("operator") == "|" => node.children().collect(),
+            _ => return,
+        };
+        for (at, inner) in parts.iter().copied().enumerate() {
             let object = match inner.kind() {
                 "dictionary_splat" => inner.child(0),
                 _ => Some(inner).filter(|_| !is_dict),
@@ -520,7 +526,7 @@ impl<'t> Reader<'t> {
             let Some(object) = object.filter(|one| self.value(*one).is_input()) else {
                 continue;
             };
-            let all = node.children().enumerate();
+            let all = parts.iter().copied().enumerate();
             for (place, other) in all.filter(|(place, _)| *place != at) {
                 self.note_all_writes(object, other, place < at);
             }

@@ -25,6 +25,15 @@ impl Usage<'_> {
     }
 }
 
+impl Usage<'_> {
+    /// What is made of the value: another number, or the same text in another case.
+    pub fn made(&self) -> impl Iterator<Item = String> {
+        let is_made =
+            |how: &&String| how.starts_with(['*', '/']) || matches!(&***how, "lower()" | "upper()");
+        self.how.iter().filter(is_made).cloned()
+    }
+}
+
 impl<'t> Reader<'t> {
     /// Notes the numbers of a comparison by which the job fails: `if not 1 <= value <= 8: raise …`.
     pub fn note_refusal(&mut self, value: Node<'t>, name: &str, usage: &mut Usage<'t>) {

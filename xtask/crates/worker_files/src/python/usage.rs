@@ -555,21 +555,19 @@ impl<'t> Reader<'t> {
 
     /// The value that the program always sets a variable to before this read.
     pub fn value_set_before(&self, name: &str, read: Node<'t>) -> Option<String> {
-        const UNCONDITIONAL: &str = "assignment expression_statement block for_statement \
-            delete_statement";
-        let mut before = self.written.iter().filter(|(own, node, _)| {
-            let is_outer = |above: &Node<'t>| above.is_any("module function_definition");
-            let mut above = node.ancestors().take_while(|above| !is_outer(above));
-            let scope = node.scope();
-            **own == *name
-                && node.file() == read.file()
-                && above.all(|above| above.is_any(UNCONDITIONAL))
-                && super::flags::conditions(*node).is_empty()
-                && node.range().start < read.range().start
-                && (scope.is("module") || scope == read.scope())
-        });
-        let (_, _, value) = before.next()?;
+        let mut before = self.written.iter();
+        let (_, _, value) =
+            before.find(|(own, node, _)| **own == *name && is_always_before(*node, read))?;
         Some(normal(value).trim_matches('"').to_owned())
+    }
+
+    /// The default that the program always gives to a variable before this read, as text where that
+    /// is known.
+    pub fn defaulted_before(&self, name: &str, read: Node<'t>) -> Option<Option<String>> {
+        let mut before = self.defaulted.iter();
+        let (_, _, value) =
+            before.find(|(own, node, _)| **own == *name && is_always_before(*node, read))?;
+        Some(value.clone())
     }
 
     /// Adds a default to a read: other variables, or a text.
@@ -601,6 +599,20 @@ impl<'t> Reader<'t> {
             value => found.push(value.display().unwrap_or_else(|| self.fingerprinted(at))),
         }
     }
+}
+
+/// Whether a statement runs before a read of the same file, whatever holds.
+fn is_always_before(node: Node<'_>, read: Node<'_>) -> bool {
+    const UNCONDITIONAL: &str = "assignment expression_statement block for_statement \
+        delete_statement";
+    let is_outer = |above: &Node<'_>| above.is_any("module function_definition");
+    let mut above = node.ancestors().take_while(|above| !is_outer(above));
+    let scope = node.scope();
+    node.file() == read.file()
+        && above.all(|above| above.is_any(UNCONDITIONAL))
+        && super::flags::conditions(node).is_empty()
+        && node.range().start < read.range().start
+        && (scope.is("module") || scope == read.scope())
 }
 
 /// Another key of the job's input, which is taken where one is missing.
