@@ -153,7 +153,9 @@ impl<'t> Reader<'t> {
                     let names = lookup.name.each().iter().filter_map(Val::as_str);
                     for (name, value) in names.clone().zip(lookup.default.iter().cycle()) {
                         self.note_copied_from(name, value);
-                        self.defaulted.push((name.into(), node, value.display()));
+                        let text = value.display();
+                        let text = text.unwrap_or_else(|| self.fingerprinted(node));
+                        self.defaulted.push((name.into(), node, text));
                     }
                     let place = self.place(node);
                     let set = names.map(|name| (name.to_owned(), place.clone()));
@@ -469,7 +471,7 @@ impl<'t> Reader<'t> {
         if read.required
             && let Some(default) = self.defaulted_before(name, node)
         {
-            (read.required, read.at_start, read.default) = (false, false, default);
+            (read.required, read.at_start, read.default) = (false, false, Some(default));
         }
         read.gives = usage.gives.into_iter().collect();
         self.facts.env.push(read);

@@ -82,7 +82,7 @@ pub struct Reader<'t> {
     /// Writes to the environment: name, place, and value.
     pub written: Vec<(Rc<str>, Node<'t>, Rc<str>)>,
     /// Defaults that the program gives to variables of the environment, by `setdefault`.
-    pub defaulted: Vec<(Rc<str>, Node<'t>, Option<String>)>,
+    pub defaulted: Vec<(Rc<str>, Node<'t>, String)>,
     /// The words that keys of the job's input are compared with, by path.
     pub words: BTreeMap<String, BTreeSet<String>>,
     /// The keys that schemas of the job's input allow, by the path that they are for.

@@ -46,7 +46,7 @@ pub struct Usage<'t> {
     pub gives: BTreeSet<String>,
 }
 
-impl<'t> Usage<'t> {
+impl Usage<'_> {
     /// The uses other than as plain text, in words.
     pub fn interpreted(&self) -> Option<String> {
         let mut how = self.how.clone();
@@ -561,9 +561,8 @@ impl<'t> Reader<'t> {
         Some(normal(value).trim_matches('"').to_owned())
     }
 
-    /// The default that the program always gives to a variable before this read, as text where that
-    /// is known.
-    pub fn defaulted_before(&self, name: &str, read: Node<'t>) -> Option<Option<String>> {
+    /// The default that the program always gives to a variable before this read.
+    pub fn defaulted_before(&self, name: &str, read: Node<'t>) -> Option<String> {
         let mut before = self.defaulted.iter();
         let (_, _, value) =
             before.find(|(own, node, _)| **own == *name && is_always_before(*node, read))?;
