@@ -191,15 +191,92 @@ impl<'t> Reader<'t> {
             last.when = when;
             last.needs = needs;
         }
-        if let Some(last) = self.facts.flags.get_mut(index)
-            && !matches!(last.value, FlagValue::Env)
+        self.note_guards(index, guards);
+    }
+
+    /// Notes the variables that decide on a flag, unless one gives its value.
+    fn note_guards(&mut self, index: usize, guards: Vec<(String, Vec<String>)>) {
+        if let Some(flag) = self.facts.flags.get_mut(index)
+            && !matches!(flag.value, FlagValue::Env)
         {
             for (variable, words) in guards {
-                if !last.from.iter().any(|(own, _)| *own == variable) {
-                    last.from.push((variable, FlagKind::Switch { words }));
+                if !flag.from.iter().any(|(own, _)| *own == variable) {
+                    flag.from.push((variable, FlagKind::Switch { words }));
                 }
             }
         }
+    }
+
+    /// Notes a flag that is given as a keyword: `Engine(dtype="half" if FAST else "auto")`.
+    pub fn note_keyword_flag(
+        &mut self,
+        argument: Node<'t>,
+        flag: &str,
+        given: Node<'t>,
+        ctx: &Ctx<'t>,
+    ) {
+        let mut written = self.written(given);
+        if let [only] = self.definitions_of(written)[..] {
+            written = only.without_parentheses();
+        }
+        let condition = written
+            .condition()
+            .filter(|_| written.is("conditional_expression"));
+        if let (Some(condition), [Some(yes), Some(no)]) =
+            (condition, [0, 2].map(|at| written.child(at)))
+        {
+            let deciders = self.deciders(condition, ctx);
+            let negated = condition.without_parentheses().is("not_operator");
+            let (yes, no) = if negated { (no, yes) } else { (yes, no) };
+            let [yes, no] = [yes, no].map(|one| self.at(one, ctx));
+            if !deciders.is_empty() && yes.envs().is_empty() && no.envs().is_empty() {
+                // What is given where the variable is unset.
+                if !matches!(no, Val::None | Val::Bool(false)) {
+                    self.add_flag(argument, flag, Some(&no));
+                }
+                let index = self.add_flag(argument, flag, Some(&yes));
+                return self.note_guards(index, deciders);
+            }
+        }
+        let value = self.at(given, ctx);
+        let index = self.add_flag(argument, flag, Some(&value));
+        let given_value = self.facts.flags.get(index).map(|given| &given.value);
+        if let Some(FlagValue::Computed(_)) = given_value {
+            let deciders = self.deciders(given, ctx);
+            self.note_guards(index, deciders);
+        }
+    }
+
+    /// Notes a flag of a dict that is given as keywords, with the variables that decide whether a
+    /// statement puts it there: `if FAST: options["dtype"] = "half"`.
+    pub fn note_item_flag(&mut self, argument: Node<'t>, key: &str, flag: &str, value: &Val<'t>) {
+        let index = self.add_flag(argument, flag, Some(value));
+        let variable = argument.child(0).and_then(|of| self.program.variable(of));
+        let changes = variable.and_then(|of| self.program.changes.get(&of));
+        let sets = |change: &Node<'t>| {
+            let left = change
+                .field("left")
+                .and_then(|left| left.field("subscript"));
+            left.is_some_and(|name| name.is("string") && name.unquoted() == key)
+        };
+        let mut puts = changes.into_iter().flatten().filter(|one| sets(one));
+        // What more than one statement puts there is decided in more than one place.
+        if let (Some(put), None) = (puts.next().copied(), puts.next()) {
+            let guards = self.deciding_variables(put, &Ctx::default());
+            self.note_guards(index, guards);
+        }
+    }
+
+    /// The variables that an expression depends on, each with the words that it is compared with.
+    fn deciders(&mut self, of: Node<'t>, ctx: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
+        let mut found = (Vec::new(), Vec::new());
+        self.collect_deciders(of, ctx, CALLERS, &mut found);
+        let (mut names, words) = found;
+        names.dedup();
+        let names = names.into_iter();
+        names
+            .map(|name| (name.to_string(), words.clone()))
+            .collect()
     }
 
     /// Which file a condition asks for, by its path where that is known.
@@ -270,15 +347,12 @@ impl<'t> Reader<'t> {
             if self.static_truth(condition, ctx) == Some(true) {
                 continue;
             }
-            let mut deciders = (Vec::new(), Vec::new());
-            self.collect_deciders(condition, ctx, CALLERS, &mut deciders);
-            let (names, mut words) = deciders;
-            if !holds {
-                words = words.iter().map(|word| denied(word)).collect();
-            }
-            for name in names {
-                if !found.iter().any(|(own, _)| **own == *name) {
-                    found.push((name.to_string(), words.clone()));
+            for (name, mut words) in self.deciders(condition, ctx) {
+                if !holds {
+                    words = words.iter().map(|word| denied(word)).collect();
+                }
+                if !found.iter().any(|(own, _)| *own == name) {
+                    found.push((name, words));
                 }
             }
         }

@@ -178,8 +178,8 @@ impl<'t> Reader<'t> {
             match (argument.kind(), argument.field("value")) {
                 ("keyword_argument", Some(value)) => {
                     for ctx in self.each_context(argument, &[value], Hides::Flags) {
-                        let value = self.at(value, &ctx);
-                        self.add_flag(argument, &flag(argument.text_of("name")), Some(&value));
+                        let flag = flag(argument.text_of("name"));
+                        self.note_keyword_flag(argument, &flag, value, &ctx);
                     }
                 }
                 ("dictionary_splat", _) => {
@@ -190,8 +190,8 @@ impl<'t> Reader<'t> {
                         continue;
                     };
                     for (key, value) in items.iter() {
-                        let flag = flag(key.as_str().unwrap_or_default());
-                        self.add_flag(argument, &flag, Some(value));
+                        let key = key.as_str().unwrap_or_default();
+                        self.note_item_flag(argument, key, &flag(key), value);
                     }
                 }
                 _ => {}
