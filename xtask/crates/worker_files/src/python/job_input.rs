@@ -361,6 +361,15 @@ impl<'t> Reader<'t> {
                     }
                 }
             }
+            ("update", [given]) if self.value(*given) == Val::Input("".into()) => {
+                for made in self.definitions_of(object) {
+                    for (name, value) in self.value(made).joined_pairs() {
+                        let text = value.display();
+                        let text = text.unwrap_or_else(|| self.display_or_source(made));
+                        self.note_key(node, &Val::Input("".into()).item(&name), Some(text), false);
+                    }
+                }
+            }
             ("update", _) => {
                 let list = node.field("arguments");
                 if let Some(list) = list {

@@ -108,6 +108,17 @@ impl<'t> Reader<'t> {
             return value;
         }
         self.steps += changes.len();
+        // `options = dict(DEFAULTS); options.update(input)` is the input with defaults.
+        let first = changes.first().filter(|one| one.callee_name() == "update");
+        if let (Val::Dict(_), Some(update)) = (&value, first) {
+            let args = self.once(*update, |reader| {
+                reader.settled(|reader| reader.args(*update, &Ctx::default()))
+            });
+            let given = args.and_then(|args| args.positional.first().cloned());
+            if let Some(input) = given.filter(|given| *given == Val::Input("".into())) {
+                return input;
+            }
+        }
         let mut items = value.elements().unwrap_or_default();
         let mut pairs = match &value {
             Val::Dict(pairs) => pairs.to_vec(),
