@@ -40,6 +40,16 @@ pub fn is_server(text: &str) -> bool {
     module.iter().any(|word| text.contains(word)) || text.match_indices("sglang serve").any(ends)
 }
 
+/// Which word of a command names the program, behind Python itself.
+fn program_among(words: &[Val<'_>]) -> usize {
+    let text = |at: usize| words.get(at).and_then(Val::as_str).unwrap_or_default();
+    match (text(0), text(1)) {
+        (name, "-m") if name.contains("python") => 2,
+        (name, _) if name.contains("python") => 1,
+        _ => 0,
+    }
+}
+
 impl<'t> Reader<'t> {
     /// A call that starts a process, or the server as a part of the program.
     pub fn process(&mut self, node: Node<'t>, callee: &Val<'t>) {
@@ -66,6 +76,7 @@ impl<'t> Reader<'t> {
             for ctx in self.each_context(node, &[first], Hides::Variables) {
                 for value in self.at(first, &ctx).each() {
                     self.shell_reads(first, value);
+                    self.shell_programs(node, value);
                 }
             }
             return;
@@ -76,14 +87,20 @@ impl<'t> Reader<'t> {
         self.started_words(node, &words);
     }
 
+    /// The programs that a text starts in a shell.
+    fn shell_programs(&mut self, node: Node<'t>, text: &Val<'t>) {
+        let Some(text) = text.as_str() else { return };
+        for command in crate::shell::parse(text).commands {
+            let words = command.words.iter().map(|word| Val::text(&word.text));
+            let words: Vec<Val<'t>> = words.collect();
+            self.note_program(node, &words, program_among(&words));
+        }
+    }
+
     /// The words of a process that is started.
     fn started_words(&mut self, node: Node<'t>, words: &[Val<'t>]) {
         let text = |at: usize| words.get(at).and_then(Val::as_str).unwrap_or_default();
-        let program = match (text(0), text(1)) {
-            (name, "-m") if name.contains("python") => 2,
-            (name, _) if name.contains("python") => 1,
-            _ => 0,
-        };
+        let program = program_among(words);
         let serves = text(0).ends_with("sglang") && text(1) == "serve";
         if serves || words.iter().filter_map(Val::as_str).any(is_server) {
             let fresh = node.keyword("env").filter(|env| self.is_fresh(*env));
@@ -91,6 +108,13 @@ impl<'t> Reader<'t> {
             let before = before.filter(|_| fresh.is_some());
             let words = words.iter().map(|word| word.display().unwrap_or_default());
             self.started_by(node, &before.chain(words).collect::<Vec<_>>());
+        } else if words
+            .first()
+            .is_some_and(|first| first.path() == "sys.executable")
+        {
+            let python = std::iter::once(Val::text("python3"));
+            let words: Vec<Val<'t>> = python.chain(words[1..].iter().cloned()).collect();
+            self.note_program(node, &words, program_among(&words));
         } else {
             self.note_program(node, words, program);
         }
