@@ -265,8 +265,11 @@ impl<'t> Reader<'t> {
                 let place = self.place(node);
                 self.facts.set.push((name.to_string(), place));
                 if self.program.reaches(node) && !value.envs().contains(name) {
+                    let left = returned_before(node).into_iter();
+                    let left = left.map(|test| format!("not ({})", normal(test.text())));
                     let tests = super::flags::conditions(node).into_iter();
-                    let tests: Vec<String> = tests.map(|test| normal(test.text())).collect();
+                    let tests = tests.map(|test| normal(test.text()));
+                    let tests: Vec<String> = tests.chain(left).collect();
                     let when = (!tests.is_empty()).then(|| tests.join(" and "));
                     let write = (name.to_string(), when, self.place(node));
                     self.facts.written.push(write);
@@ -499,6 +502,20 @@ fn is_chosen_by_name(read: Node<'_>, default: Node<'_>) -> bool {
         all.any(|one| one.is("identifier") && one.text() == key)
     };
     default.local_ancestors().any(tests_name) || default.subtree().any(tests_name)
+}
+
+/// The conditions under which a function returned before it comes to a node.
+fn returned_before(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut all = Vec::new();
+    for (child, above) in node.steps_up().filter(|(_, above)| above.is("block")) {
+        let before = above.children().take_while(|other| *other != child);
+        let returns = before.filter(|one| {
+            let last = one.field_children("consequence").last();
+            one.is("if_statement") && last.is_some_and(|last| last.is("return_statement"))
+        });
+        all.extend(returns.filter_map(|one| one.field("condition")));
+    }
+    all
 }
 
 /// Whether an expression is evaluated whenever its module is imported.
