@@ -266,10 +266,14 @@ impl<'t> Reader<'t> {
                 self.facts.set.push((name.to_string(), place));
                 if self.program.reaches(node) && !value.envs().contains(name) {
                     let left = returned_before(node).into_iter();
-                    let left = left.map(|test| format!("not ({})", normal(test.text())));
-                    let tests = super::flags::conditions(node).into_iter();
-                    let tests = tests.map(|test| normal(test.text()));
-                    let tests: Vec<String> = tests.chain(left).collect();
+                    let left = left.map(|test| (test, false));
+                    let tests = super::flags::conditions(node).into_iter().chain(left);
+                    let tests = tests.map(|(test, holds)| {
+                        let pattern = test.children_of("case_pattern").next();
+                        let text = normal(pattern.unwrap_or(test).text());
+                        if holds { text } else { format!("not ({text})") }
+                    });
+                    let tests: Vec<String> = tests.collect();
                     let when = (!tests.is_empty()).then(|| tests.join(" and "));
                     let write = (name.to_string(), when, self.place(node));
                     self.facts.written.push(write);
