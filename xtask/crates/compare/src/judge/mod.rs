@@ -228,7 +228,7 @@ impl<'a> Judge<'a> {
             // An older reader told no conditions of commands, but tests as parts of their own.
             let is_older = self.old.is_older;
             let is_plain = |part: &String| part.starts_with('[') || is_done(part);
-            parts.retain(|part| !known.contains(part) && !(is_older && is_plain(part)));
+            parts.retain(|part| !(known.contains(part) || is_older && is_plain(part)));
             let Some(old) = old.filter(|_| !parts.is_empty()) else {
                 if old.is_some() || !parts.is_empty() {
                     let verdict = old.map_or(Verdict::Added, |_| Verdict::Kept);
