@@ -150,6 +150,27 @@ fn tests_that_are_turned_round_again_and_again_come_to_an_end() {
     assert!(steps <= 300_000, "{steps} steps");
 }
 
+/// As an engine's arguments are made: defaults, what is set, other names, and what some make others.
+#[test]
+fn a_dict_that_is_changed_by_what_it_holds_is_read_to_its_end() {
+    let defaults: String = (0..60).map(|at| format!("    'a{at}': {at},\n")).collect();
+    let names: String = (0..20)
+        .map(|at| format!("    'OLD_{at}': 'a{at}',\n"))
+        .collect();
+    let step = |at: usize| {
+        format!(
+            "    if args.get('a{at}') == 'b':\n        args['a{}'] = made(args['a{at}'], args)\n    if 'a{at}' in args:\n        args['a{at}'] = made(args['a{at}'], args)\n",
+            at + 1
+        )
+    };
+    let steps: String = (0..14).map(step).collect();
+    let text = format!(
+        "import os\nfrom vllm import AsyncEngineArgs\nDEFAULTS = {{\n{defaults}}}\nNAMES = {{\n{names}}}\n\ndef made(value, args):\n    if value in (None, ''):\n        return args.get('a1')\n    return value\n\ndef found():\n    args = {{}}\n    for key in DEFAULTS:\n        value = os.environ.get(key.upper())\n        if value is not None:\n            args[key] = made(value, args)\n    return args\n\ndef rename(args):\n    for old, new in NAMES.items():\n        value = os.environ.get(old)\n        if value:\n            args[new] = made(value, args)\n\ndef arguments():\n    args = dict(DEFAULTS)\n    args.update(found())\n    rename(args)\n    args = {{key: value for key, value in args.items() if value not in (None, '')}}\n{steps}    return AsyncEngineArgs(**args)\n\nclass Engine:\n    def __init__(self):\n        self.arguments = arguments()\n\n    def tokenizer(self):\n        from transformers import AutoTokenizer\n        return AutoTokenizer.from_pretrained(self.arguments.a1 or self.arguments.a2, revision=self.arguments.a3)\n\nEngine().tokenizer()\n"
+    );
+    let (_, _, unread) = read_steps(&[("a.py".to_owned(), text)]);
+    assert_eq!(unread, 0);
+}
+
 #[test]
 fn what_has_nothing_to_do_with_the_rest_is_not_followed() {
     let quiet = (

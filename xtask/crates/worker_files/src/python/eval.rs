@@ -39,6 +39,8 @@ pub struct Reader<'t> {
     /// Steps taken, and the most that may be taken.
     pub steps: usize,
     pub limit: usize,
+    /// The steps after which all contexts are joined, lest one place take all that are left.
+    pub exact_until: usize,
     pub depth: usize,
     /// Whether one context is evaluated, not the join of all.
     pub exact: bool,
@@ -93,6 +95,7 @@ impl<'t> Reader<'t> {
     pub fn new(program: Program<'t>, data: &BTreeMap<String, &'t Source>) -> Self {
         let sources = program.files.iter().map(|file| file.source.text.len());
         Self {
+            exact_until: usize::MAX,
             limit: super::steps_for(sources.sum()),
             data: data.clone(),
             program,
@@ -222,6 +225,12 @@ impl<'t> Reader<'t> {
             return Val::Unknown;
         }
         if let Some(value) = self.cached(node, ctx) {
+            return value;
+        }
+        if self.exact && self.steps > self.exact_until {
+            self.exact = false;
+            let value = self.eval(node, ctx);
+            self.exact = true;
             return value;
         }
         if self.depth >= DEEPEST || self.steps > self.limit {

@@ -9,6 +9,8 @@ use super::value::{Ctx, Frame, Val};
 const MOST_BINDINGS: usize = 60;
 /// The most rounds of a loop whose additions to a dict are told apart.
 const MOST_ROUNDS: usize = 100;
+/// The most changes of one list or dict that are followed inside one another.
+const NESTED_CHANGES: usize = 2;
 /// The most bindings of one name that are followed inside one another.
 const NESTED: usize = 4;
 
@@ -124,7 +126,13 @@ impl<'t> Reader<'t> {
             Val::Dict(pairs) => pairs.to_vec(),
             _ => Vec::new(),
         };
+        // Otherwise every order in which these changes lead to one another would be followed.
+        let under_way = changes.iter().filter(|one| self.is_under_way(**one));
+        let is_nested = under_way.count() >= NESTED_CHANGES;
         for change in changes {
+            if is_nested && !self.is_under_way(*change) {
+                continue;
+            }
             self.once(*change, |reader| {
                 reader.settled(|reader| {
                     for ctx in reader.rounds_around(*change) {

@@ -13,6 +13,9 @@ use crate::{Source, Unread};
 const CALLING: &str = "map filter starmap submit apply apply_async Thread Process Timer to_thread run_in_executor \
     call_soon call_later run_coroutine_threadsafe add_done_callback";
 
+/// A place may take one of so many parts of all steps for calls in their contexts.
+const MOST_PARTS: usize = 20;
+
 /// Whether a module calls something, or changes what another one holds, when it is imported.
 pub fn acts_on_import(root: Node<'_>) -> bool {
     let mut todo: Vec<Node<'_>> = root.children().collect();
@@ -51,6 +54,7 @@ impl<'t> Reader<'t> {
             if self.steps > self.limit {
                 unfinished.insert(node.file());
             } else {
+                self.exact_until = self.steps + self.limit / MOST_PARTS;
                 self.account_for(node);
                 self.drop_many_contexts();
             }
