@@ -191,7 +191,7 @@ impl Facts {
                 &[
                     ("spec", Some(&package.spec)),
                     ("index", package.index.as_deref()),
-                    ("options", Some(&*others.join(" "))),
+                    ("options", Some(others.join(" ").trim())),
                     ("unused", unused),
                 ],
             );

@@ -6,7 +6,7 @@ use super::super::facts::{ABSENT, FILES, Fact, Facts, IDLE, RUNS, WHEN};
 use super::flags::passed_when;
 use super::variables::{ALWAYS_SET, show};
 use super::{Item, Judge, Verdict, difference, few};
-use worker_files::{ALSO, Place, is_one_of};
+use worker_files::{ALSO, IF, Place, is_one_of};
 use xtask_core::sglang;
 
 /// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
@@ -204,10 +204,31 @@ impl Judge<'_> {
                     Item::new(id, Verdict::Missing, old, new)
                         .why("It is still written down, and no step of the build installs it."),
                 ),
+                Some(new) if judge.condition_is_known(old, new) => {
+                    Some(Item::new(id, Verdict::Kept, old, new))
+                }
                 Some(_) => None,
                 None => judge.package_gone(area, name, id, old, on_sglang),
             });
         }
+    }
+
+    /// Whether two packages differ by a condition alone, which a build argument decided in the other
+    /// build: what became of that is told of the argument.
+    fn condition_is_known(&self, old: &Fact, new: &Fact) -> bool {
+        let told = |fact: &Fact, facts: &Facts| {
+            let options = fact.get("options").unwrap_or_default();
+            let (rest, condition) = options.split_once(IF.trim_start()).unwrap_or((options, ""));
+            let name = condition.split(' ').next().unwrap_or_default();
+            let value = facts.attribute(&format!("arg:{name}"), "value");
+            let is_known = value.is_some_and(|value| !value.is_empty());
+            (rest.trim().to_owned(), !condition.is_empty(), is_known)
+        };
+        let (was, is) = (told(old, self.new), told(new, self.old));
+        let keys = ["spec", "index"];
+        was.0 == is.0
+            && (was.1 && !is.1 && was.2 || is.1 && !was.1 && is.2)
+            && keys.iter().all(|key| old.get(key) == new.get(key))
     }
 
     /// A step that made files executable is no loss where they are copied so now.
