@@ -54,7 +54,11 @@ impl Judge<'_> {
         let id = "image:USER";
         let user = self.new.attribute(id, "value").unwrap_or_default();
         let name = user.split(':').next().unwrap_or_default();
-        if !self.old.has(id) && !is_one_of("root 0", name) && !name.is_empty() {
+        if !self.old.has(id)
+            && !is_one_of("root 0", name)
+            && !name.is_empty()
+            && !name.contains('$')
+        {
             let item = Item::new(id, Verdict::Added, None, self.new.get(id));
             let why =
                 format!("The container runs as `{name}` now, and not as the base image does.");

@@ -189,15 +189,19 @@ impl Reader<'_> {
 /// The keys of supervisor's configuration with their values, which may go on in indented lines.
 fn supervisor_entries(source: &Source) -> Vec<(Range<usize>, String, String)> {
     let mut entries: Vec<(Range<usize>, String, String)> = Vec::new();
+    let mut indent = None;
     for (start, line) in source.lines() {
         let text = line.split(" ;").next().unwrap_or_default();
+        let own = text.len() - text.trim_start().len();
         match (entries.last_mut(), text.split_once('=')) {
-            _ if text.trim().is_empty() || text.starts_with([';', '#', '[']) => {}
-            (Some((range, _, value)), _) if text.starts_with([' ', '\t']) => {
+            _ if text.trim().is_empty() || text.starts_with([';', '#']) => {}
+            _ if text.starts_with('[') => indent = None,
+            (Some((range, _, value)), _) if indent.is_some_and(|indent| own > indent) => {
                 range.end = start + text.len();
                 *value = format!("{value} {}", text.trim());
             }
             (_, Some((key, value))) => {
+                indent = Some(own);
                 let range = start..start + text.len();
                 entries.push((range, key.trim().to_owned(), value.trim().to_owned()));
             }

@@ -465,7 +465,10 @@ impl Reader<'_> {
         let mut programs = script.commands.iter().rev();
         let last = programs.find(|command| !steps::has_no_effect(command));
         let is_python = |it: &&Command| it.program().starts_with("python");
+        // A function runs where it is called, and not where it stands.
+        let has_functions = job.source.text.contains("()") || job.source.text.contains("function ");
         let last = last.filter(|it| is_python(it) || it.server_flags().is_some());
+        let last = last.filter(|_| !has_functions);
         let end = last.and_then(|command| Some(command.words.last()?.range.end));
         let is_seen = |range: &Range<usize>| end.is_none_or(|end| range.start < end);
         for (name, value, range) in script.exports.iter().filter(|(.., at)| is_seen(at)) {
@@ -591,12 +594,17 @@ pub fn blank_except(source: &Source, range: &Range<usize>) -> Source {
 /// The tests of a build step below which nothing stands, and the variables that it exports. A
 /// mounted secret does not count, since the program may read that itself.
 fn conditions(script: &Script) -> impl Iterator<Item = String> {
-    let mut commands = script.commands.iter();
-    let decides = commands.any(|command| command.guard.depth() > 0);
+    let with_effect = script.commands.iter();
+    let with_effect: Vec<&Command> = with_effect
+        .filter(|command| !steps::has_no_effect(command))
+        .collect();
     let asks = move |command: &&Command| {
-        !decides
-            && matches!(command.program(), "[" | "[[" | "test")
+        let names = command.words.iter();
+        let mut names = names.flat_map(|word| shell::variables(&word.text));
+        let is_told = |name: &str| with_effect.iter().any(|it| it.guard.asks_for(name));
+        matches!(command.program(), "[" | "[[" | "test")
             && command.words.iter().any(|word| word.text.contains('$'))
+            && !names.any(|(name, _)| is_told(&name))
     };
     let tests = script.commands.iter().filter(asks).map(Command::line);
     let exports = script.exports.iter();

@@ -121,20 +121,29 @@ impl Guard {
 
 impl fmt::Display for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, condition) in self.0.iter().enumerate() {
-            let joint = match (at, condition.is_alternative) {
-                (0, _) => "",
-                (_, true) => OR,
-                (_, false) => "and ",
-            };
-            let space = if at > 0 { " " } else { "" };
+        let text = |condition: &Condition| {
             let (name, not) = (
                 &condition.variable,
                 if condition.if_empty { NOT } else { "" },
             );
             let word = condition.word.as_deref().unwrap_or("set");
             let is = if name.is_empty() { "" } else { " is " };
-            write!(f, "{space}{joint}{name}{is}{not}{word}")?;
+            format!("{name}{is}{not}{word}")
+        };
+        let mut all: Vec<String> = self.0.iter().map(text).collect();
+        let is_or = |condition: &Condition| condition.is_alternative;
+        if !self.0.iter().skip(1).any(is_or) {
+            // In whatever order all of them are asked.
+            all.sort();
+            return f.write_str(&all.join(AND));
+        }
+        for (at, (condition, text)) in self.0.iter().zip(&all).enumerate() {
+            let joint = match (at, condition.is_alternative) {
+                (0, _) => "",
+                (_, true) => " or ",
+                (_, false) => AND,
+            };
+            write!(f, "{joint}{text}")?;
         }
         Ok(())
     }

@@ -105,8 +105,8 @@ struct Parser<'a> {
     last: Guard,
     /// The conditions before `||`, for a test that follows it.
     before_or: Option<Guard>,
-    /// Whether each open brace began such a block, and whether it stands behind `&&` or `||`.
-    brace_blocks: Vec<(bool, bool)>,
+    /// Whether each open brace began such a block.
+    brace_blocks: Vec<bool>,
     /// Whether `&&` or `||` stands before the command in its list.
     may_be_skipped: bool,
     /// Whether the condition of a block is being read.
@@ -592,6 +592,7 @@ impl<'a> Parser<'a> {
                 };
                 let export = (written.to_owned(), value, start..self.at);
                 self.script.exports.push(export);
+                self.note_guarded_export(written);
             } else if opener == "export" {
                 self.exported(&words, start..self.at);
             }
@@ -627,14 +628,14 @@ impl<'a> Parser<'a> {
                 self.before_or = None;
                 // `[ -n "$NAME" ] && {`
                 let is_block = self.guard != self.around(1);
-                self.brace_blocks.push((is_block, self.may_be_skipped));
+                self.brace_blocks.push(is_block);
                 if is_block {
                     self.open_block();
                 }
             }
             "}" => {
                 match self.brace_blocks.pop() {
-                    Some((true, _)) => self.close_block(),
+                    Some(true) => self.close_block(),
                     // `{ [ -z "$NAME" ]; } &&`
                     _ if self.last.depth() > 0 => self.guard = std::mem::take(&mut self.last),
                     _ => {}

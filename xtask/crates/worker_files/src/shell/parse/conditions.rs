@@ -157,21 +157,33 @@ impl Parser<'_> {
         }
     }
 
+    /// Whether the command runs whenever the script comes by: it stands in no block, no braces, no
+    /// subshell and no function.
+    pub(super) fn is_top_level(&self) -> bool {
+        self.depth == 1 && !self.is_conditional() && self.brace_blocks.is_empty()
+    }
+
     /// What follows `exit` or `exec PROGRAM` never runs. A variable is required where the script
     /// fails without it.
     pub(super) fn leave_script(&mut self, command: &Command) {
         let is_exit = command.program() == "exit";
         let first = command.words.first().map_or("", |word| &word.text);
-        if !is_exit && (first != "exec" || command.words.len() == 1) {
+        let mut arguments = command.words.iter().skip(1);
+        // `exec {FD}>file` opens a file.
+        let is_exec = first == "exec" && arguments.any(|word| !word.text.starts_with(['-', '{']));
+        if !is_exit && !is_exec {
             return;
         }
-        let goes_on = matches!(self.peek(), Some(b'|' | b'&'));
-        let may_be_skipped =
-            self.may_be_skipped || self.brace_blocks.iter().any(|(_, skipped)| *skipped);
-        let is_certain = self.guard.depth() == 0 && !self.is_conditional() && !goes_on;
-        self.has_left |= is_certain && !may_be_skipped && self.depth == 1;
+        let goes_on = matches!(self.peek(), Some(b'|' | b'&')) || command.piped;
+        let is_certain = self.guard.depth() == 0 && self.is_top_level() && !goes_on;
+        self.has_left |= is_certain && !self.may_be_skipped;
         if is_exit && !matches!(command.word(1), "" | "0") {
             for name in self.guard.any_empty() {
+                let mut reads = self.script.reads.iter();
+                let has_default = reads.any(|read| read.name == *name && read.default.is_some());
+                if has_default || self.values.is_set(name) {
+                    continue;
+                }
                 for &read in self.seen.get(name).into_iter().flatten() {
                     self.script.reads[read].checked = true;
                 }

@@ -215,7 +215,7 @@ impl Parser<'_> {
             }
             "read" | "mapfile" | "readarray" | "getopts" | "unset" => {
                 let names: Vec<&str> = texts().skip(1).filter(|text| is_name(text)).collect();
-                if command.program() == "unset" && !self.is_conditional() {
+                if command.program() == "unset" && self.is_top_level() {
                     let stays = |name: &String| !names.contains(&name.as_str());
                     self.script.exports.retain(|(name, ..)| stays(name));
                     self.script.sets.retain(|(name, ..)| stays(name));

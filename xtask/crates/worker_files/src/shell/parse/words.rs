@@ -78,9 +78,7 @@ impl Parser<'_> {
             let set = (name.clone(), value.clone(), start..self.at);
             if self.exports() && !self.is_default_of(&name) {
                 self.script.exports.push(set.clone());
-                let guard = Some(&self.guard).filter(|it| it.depth() > 0 && !it.asks_for(&name));
-                let guarded = guard.map(|guard| (name.clone(), guard.clone()));
-                self.script.guarded_exports.extend(guarded);
+                self.note_guarded_export(&name);
             }
             if self.command.words.is_empty() {
                 self.command.sets.push((name.clone(), value.clone()));
@@ -100,6 +98,13 @@ impl Parser<'_> {
             }
         }
         true
+    }
+
+    /// Notes a variable that is exported below conditions, other than on itself.
+    pub(super) fn note_guarded_export(&mut self, name: &str) {
+        let guard = Some(&self.guard).filter(|it| it.depth() > 0 && !it.asks_for(name));
+        let guarded = guard.map(|guard| (name.to_owned(), guard.clone()));
+        self.script.guarded_exports.extend(guarded);
     }
 
     /// `export "NAME=$VALUE"`, or names that only running shows.
