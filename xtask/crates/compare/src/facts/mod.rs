@@ -161,8 +161,6 @@ pub const ABSENT: &str = "absent";
 
 /// What besides variables decides whether a flag is passed.
 pub const WHEN: &str = "when";
-/// That something is done only where a job lacks a key.
-pub const TESTED: &str = "tested";
 /// The other variables that must hold for a flag, or must not.
 pub const NEEDS: &str = "needs";
 
@@ -382,7 +380,6 @@ impl Facts {
                     ("default", input.default.as_deref()),
                     ("set", Some(&*set.join(" | "))),
                     ("words", Some(&*words.join(" | "))),
-                    (TESTED, (input.denied == Some(true)).then_some("no")),
                     ("made", Some(&*made.join(", "))),
                     ("limits", input.limits.as_deref()),
                     ("text", input.from_text.then_some("yes")),

@@ -161,6 +161,7 @@ impl Judge<'_> {
         let conditional = [old, new].map(|fact| fact.get(WHEN).filter(|_| !fact.has("set")));
         if was == is
             && conditional[0].is_some() != conditional[1].is_some()
+            && (old.has("set") || new.has("set"))
             && is_code(old)
             && is_code(new)
         {

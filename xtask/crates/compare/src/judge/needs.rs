@@ -36,11 +36,26 @@ impl Judge<'_> {
     fn holds_unset(&self, group: &str) -> bool {
         let wanted = !group.starts_with(NOT);
         names(group).all(|name| {
-            let new = self.new.variable(name);
-            let is_set = new.is_some_and(|fact| fact.has("default"));
-            let how = new.and_then(|fact| fact.get("interpreted"));
-            let is_other = how.is_some_and(|how| how.contains("!=") || how.contains("not in"));
-            self.old.variable(name).is_none() && (is_set || wanted && is_other) == wanted
+            let Some(new) = self.new.variable(name) else {
+                return false;
+            };
+            let default = new.get("default").unwrap_or_default();
+            let is_one = |words: &str| {
+                let mut words = words.split([',', '"', '[', ']', ' ']);
+                words.any(|word| !word.is_empty() && word.eq_ignore_ascii_case(default))
+            };
+            let how = new.get("interpreted").unwrap_or("truthy");
+            let how = how.strip_suffix(" any case").unwrap_or(how);
+            // A test under `not` is told as its opposite.
+            let holds = match how.split_once(' ') {
+                Some(("==" | "in", words)) => is_one(words),
+                Some(("!=", words)) => !is_one(words),
+                Some(("not", words)) if words.starts_with("in") => !is_one(&words[2..]),
+                Some(("not", _)) => default.is_empty(),
+                _ if how == "int" => !matches!(default, "" | "0"),
+                _ => default.is_empty() != wanted,
+            };
+            self.old.variable(name).is_none() && holds
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::facts::{Fact, Facts, LEFT_OUT, TESTED};
+use super::super::facts::{Fact, Facts, LEFT_OUT};
 use super::variables::{env_line, same_value, show};
 use super::{Item, Judge, Side, Verdict, api, difference, few, judged_keys};
 use worker_files::python::{ADDED, COMPUTED, FORM, FROM, HEADER, NO_BODY, REMOVED, said_of_part};
@@ -161,8 +161,6 @@ impl Judge<'_> {
             )
         }));
         item.change(before.map(|key| format!("It was taken before `{key}`, and now after it.")));
-        let turned = !self.old.is_older && old.has(TESTED) != new.has(TESTED);
-        item.change(turned.then(|| "What depends on it is done in the opposite case now.".into()));
         item.change(limits);
         item.change(is_lost.then(|| "The new handler takes it, and does nothing with it.".into()));
         item.change(words.map(|lost| format!("The new handler no longer knows {lost}.")));
@@ -346,7 +344,7 @@ impl Judge<'_> {
             changed.why(format!(
                 "Jobs without it got `{default}`; the new worker leaves it to SGLang."
             ))
-        } else if !self.old.is_older && old.value.keys().all(|key| key == TESTED) {
+        } else if !self.old.is_older && old.value.is_empty() {
             // A key that is nothing but looked for decides what becomes of the job. Older records
             // don't say what is used.
             Item::missing(id, old)

@@ -116,8 +116,6 @@ pub struct InputKey {
     pub set: BTreeSet<String>,
     /// The words that the program compares its value with.
     pub words: BTreeSet<String>,
-    /// Whether all reads only ask if it is missing, or is another value than one.
-    pub denied: Option<bool>,
     /// What the program makes of its value: `* 60`, `lower()`.
     pub made: BTreeSet<String>,
     /// The type and the limits that a model gives it: `int, le 10`.

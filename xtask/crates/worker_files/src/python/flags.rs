@@ -6,7 +6,7 @@ use super::api::normal;
 use super::command::Seen;
 use super::environment::CALLERS;
 use super::eval::Reader;
-use super::negation::is_nothing;
+use super::negation::{is_nothing, opposite};
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue};
@@ -301,7 +301,17 @@ impl<'t> Reader<'t> {
         let callee = call.field("function").filter(|_| is_question)?;
         let callee = self.at(callee, ctx);
         let to = self.at(comparison.child(1)?, ctx).display()?;
-        let (path, operator) = (callee.path(), comparison.operators());
+        let path = callee.path();
+        let operators = comparison.operators();
+        let operator = match self.is_inverted(comparison, ctx) {
+            true => opposite(&operators),
+            false => &operators,
+        };
+        let (operator, to) = match (operator, to.parse::<i64>()) {
+            (">", Ok(to)) => (">=".to_owned(), (to + 1).to_string()),
+            ("<", Ok(to)) => ("<=".to_owned(), (to - 1).to_string()),
+            (operator, _) => (operator.to_owned(), to),
+        };
         (!path.is_empty()).then(|| format!("{path}() {operator} {to}"))
     }
 

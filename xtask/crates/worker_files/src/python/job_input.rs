@@ -142,7 +142,6 @@ impl<'t> Reader<'t> {
                     self.note_key(node, &path, text, needed && !usage.caught);
                     if let Some(entry) = self.input_entry(node, &path) {
                         entry.ends |= ends;
-                        entry.denied = Some(entry.denied != Some(false) && usage.is_denied());
                         entry.made.extend(usage.made());
                     }
                     self.limit(&path, usage.bounds());

@@ -29,7 +29,7 @@ impl<'t> Reader<'t> {
         };
         groups.retain(|(holds, names)| !is_own(names) && (*holds || !names.is_subset(&wanted)));
         // One variable alone is told with the flag.
-        let is_plain = |(holds, names): &Group| *holds && names.len() == 1;
+        let is_plain = |(_, names): &Group| names.len() == 1;
         if groups.len() < 2 && own.is_empty() && groups.iter().all(is_plain) {
             return None;
         }
@@ -60,6 +60,23 @@ impl<'t> Reader<'t> {
                 let part = condition.without_parentheses();
                 return self.collect_groups(part, holds, ctx, groups);
             }
+            "identifier" => {
+                let is_before = |at: &Node<'t>| at.range().end <= condition.range().start;
+                if let [written] = self.definitions_of(condition).as_slice()
+                    && is_before(written)
+                    && written.is_any("boolean_operator not_operator")
+                {
+                    return self.collect_groups(*written, holds, ctx, groups);
+                }
+            }
+            "call" => match (condition.callee_name(), condition.argument(0)) {
+                ("bool", Some(of)) => return self.collect_groups(of, holds, ctx, groups),
+                ("all", Some(list)) if holds && list.is_any("list tuple") => {
+                    let parts = list.children();
+                    return parts.for_each(|part| self.collect_groups(part, holds, ctx, groups));
+                }
+                _ => {}
+            },
             "not_operator" => return inner("argument", !holds),
             "boolean_operator" if condition.text_of("operator") == at_once => {
                 inner("left", holds);

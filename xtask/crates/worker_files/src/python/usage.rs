@@ -57,12 +57,6 @@ impl Usage<'_> {
         (!how.is_empty()).then(|| how.into_iter().collect::<Vec<_>>().join(", "))
     }
 
-    /// Whether it only counts where the value is missing, or is another one: `if not it:`.
-    pub fn is_denied(&self) -> bool {
-        let is_no = |how: &String| how.starts_with("!=") || how.starts_with("not ");
-        !self.plain && !self.how.is_empty() && self.how.iter().all(is_no)
-    }
-
     pub fn note_use(&mut self, how: impl Into<String>) {
         self.how.insert(how.into());
     }
