@@ -157,11 +157,35 @@ impl<'t> Reader<'t> {
     pub fn note_key(&mut self, at: Node<'t>, key: &Val<'t>, default: Option<String>, needed: bool) {
         let is_statement = at.parent_of("expression_statement").is_some();
         let is_dropped = is_statement && at.callee_name() == "pop";
-        let used = self.is_unused(at) != Some(true) && !is_dropped;
+        let used = self.is_unused(at) != Some(true) && !is_dropped && !self.is_only_default(at);
         self.add_key(at, key, default, needed);
         if let Some(entry) = self.input_entry(at, key) {
             entry.used |= used;
         }
+    }
+
+    /// Whether a place only gives a default, in a dict that is asked for its keys one by one: each of
+    /// these is a read of its own.
+    fn is_only_default(&self, at: Node<'t>) -> bool {
+        const PARTS: &str = "pair dictionary dictionary_splat argument_list call";
+        let is_update = at.is("call") && at.callee_name() == "update";
+        let above = at.ancestors().find(|above| !above.is_any(PARTS));
+        let is_part = !at.is_any("subscript call") && at.parent_of(PARTS).is_some();
+        let set = above.filter(|above| is_part && above.is("assignment"));
+        let set = set.and_then(|set| set.field("left"));
+        let holder = at.callee_object().filter(|_| is_update).or(set);
+        let variable = holder.and_then(|holder| self.program.variable(holder));
+        variable.is_some_and(|(scope, name)| {
+            let mut uses = self.program.uses_of(scope, name).into_iter();
+            uses.all(|one| match one.parent() {
+                Some(of) if of.is("subscript") => one.role() == "value",
+                Some(of) if of.is("attribute") => {
+                    is_among("get update setdefault", of.text_of("attribute"))
+                }
+                Some(of) => of.is_any("assignment comparison_operator") && one.role() != "right",
+                None => false,
+            })
+        })
     }
 
     /// Notes a key that is only declared.
