@@ -258,6 +258,8 @@ impl WorkerInterface {
     }
 }
 
+/// Whether a word is one of a list of words with spaces between them. No search is set up for it,
+/// as most lists are short and this is asked for each node of a program.
 pub fn is_one_of(words: &str, word: &str) -> bool {
     let (mut rest, word) = (words.as_bytes(), word.as_bytes());
     loop {
