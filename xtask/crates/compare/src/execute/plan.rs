@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::facts::{Fact, Facts};
 use super::{RunJob, Scenario};
+use worker_files::Place;
 use xtask_core::sglang::{Flag, Table};
 use xtask_core::tree::Tree;
 
@@ -47,11 +48,19 @@ pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[RunJob]) -> Vec
     all
 }
 
-/// The scenarios as they run in a worker's image, which sets variables, too. Paths are left out:
-/// they name places of the image, and not of this machine.
+/// The scenarios as they run in a worker's image, whose Dockerfile sets variables, too. What code and
+/// scripts set is theirs to do. Paths are left out: they name places of the image, and not of this
+/// machine.
 pub fn in_image(scenarios: &[Scenario], facts: &Facts) -> Vec<Scenario> {
     let plain = |name: &str| {
-        let value = facts.attribute(&format!("image:{name}"), "value");
+        let fact = facts.get(&format!("image:{name}"))?;
+        let is_code = |place: &Place| {
+            let name = place.file.name();
+            [b".py", b".sh"].iter().any(|end| name.ends_with(*end))
+        };
+        let value = fact
+            .get("value")
+            .filter(|_| !fact.places.iter().any(is_code));
         value.filter(|value| !value.contains(['/', '$']))
     };
     let names = facts.area("env").map(|(name, _)| name);

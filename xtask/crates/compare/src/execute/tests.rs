@@ -449,10 +449,11 @@ fn every_variable_that_the_worker_declares_does_what_the_declaration_says() {
 /// What the image sets holds in its runs, but for paths, which are not those of this machine.
 #[test]
 fn the_image_sets_variables_in_runs_too() {
-    let handler = "import os, subprocess\nimport runpod\nsubprocess.Popen(['python3', '-m', 'sglang.launch_server', '--dtype', os.getenv('DTYPE', 'auto'), '--download-dir', os.getenv('CACHE', 'none')])\nrunpod.serverless.start({'handler': lambda job: 1})\n";
+    let handler = "import os, subprocess\nimport runpod\nsubprocess.Popen(['python3', '-m', 'sglang.launch_server', '--dtype', os.getenv('DTYPE', 'auto'), '--download-dir', os.getenv('CACHE', 'none'), '--load-format', os.getenv('MODE', 'auto')])\nrunpod.serverless.start({'handler': lambda job: 1})\n";
     let tree = Memory::new()
         .with("handler.py", handler)
-        .with("Dockerfile", "FROM python:3.11\nENV DTYPE=half CACHE=/x\nCOPY handler.py /\nCMD [\"python3\", \"/handler.py\"]\n");
+        .with("start.sh", "if [ -n \"$FAST\" ]; then export MODE=fast; fi\npython3 /handler.py\n")
+        .with("Dockerfile", "FROM python:3.11\nENV DTYPE=half CACHE=/x\nCOPY handler.py start.sh /\nCMD [\"bash\", \"/start.sh\"]\n");
     let facts = Facts::read(&tree).unwrap();
     let plain = [
         scenario("base", &[], Vec::new()),
@@ -460,6 +461,12 @@ fn the_image_sets_variables_in_runs_too() {
     ];
     let played = play(&tree, &in_image(&plain, &facts)).unwrap();
     let ends = |one: &Played| one.commands[0][3..].join(" ");
-    assert_eq!(ends(&played[0]), "--dtype half --download-dir none");
-    assert_eq!(ends(&played[1]), "--dtype float16 --download-dir none");
+    assert_eq!(
+        ends(&played[0]),
+        "--dtype half --download-dir none --load-format auto"
+    );
+    assert_eq!(
+        ends(&played[1]),
+        "--dtype float16 --download-dir none --load-format auto"
+    );
 }

@@ -172,6 +172,21 @@ fn a_dict_that_is_changed_by_what_it_holds_is_read_to_its_end() {
 }
 
 #[test]
+fn a_command_that_is_made_longer_again_and_again_is_read_to_its_end() {
+    let step = |at: usize| {
+        format!(
+            "if os.getenv('A{at}'):\n    command = f\"{{command}} --flag-{at} {{os.environ['A{at}']}}\"\n"
+        )
+    };
+    let steps: String = (0..10).map(step).collect();
+    let text = format!(
+        "import os, subprocess\ncommand = 'python3 -m sglang.launch_server'\n{steps}subprocess.Popen(command, shell=True)\n"
+    );
+    let (_, _, unread) = read_steps(&[("a.py".to_owned(), text)]);
+    assert_eq!(unread, 0);
+}
+
+#[test]
 fn what_has_nothing_to_do_with_the_rest_is_not_followed() {
     let quiet = (
         "quiet.py".to_owned(),

@@ -1,19 +1,26 @@
 //! Commands that are one text, and the parts that they have only sometimes.
 
+use super::Set;
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use crate::{Hides, shell};
 
-/// The most names and calls behind which a part is looked for.
-const MOST_BEHIND: usize = 6;
+/// The parts of a command that were looked at, and the texts whose flags were noted.
+#[derive(Default)]
+struct Seen<'t> {
+    parts: Set<Node<'t>>,
+    texts: Set<Node<'t>>,
+}
 
 impl<'t> Reader<'t> {
     /// Notes the flags of a command that is a single text.
     pub fn note_command_text(&mut self, node: Node<'t>) {
         self.note_text_flags(node);
+        // A text may be made longer again and again: each part is looked at once.
+        let mut seen = Seen::default();
         for part in text_parts(node) {
-            self.note_optional(part, MOST_BEHIND);
+            self.note_optional(part, &mut seen);
         }
     }
 
@@ -38,10 +45,10 @@ impl<'t> Reader<'t> {
 
     /// Notes the flags of a part of a command that is not always the same:
     /// `"--flag" if test else ""`, `extra += " --flag"`.
-    fn note_optional(&mut self, part: Node<'t>, most: usize) {
+    fn note_optional(&mut self, part: Node<'t>, seen: &mut Seen<'t>) {
         let part = part.without_parentheses();
         self.steps += 1;
-        if most == 0 || self.steps > self.limit {
+        if !seen.parts.insert(part) || self.steps > self.limit {
             return;
         }
         match part.kind() {
@@ -50,7 +57,7 @@ impl<'t> Reader<'t> {
                 let holds = holds.and_then(|one| self.static_truth(one, &Ctx::default()));
                 for (at, runs_if) in [(0, true), (2, false)] {
                     if let Some(branch) = part.child(at).filter(|_| holds != Some(!runs_if)) {
-                        self.note_added_text(branch, most - 1);
+                        self.note_added_text(branch, seen);
                     }
                 }
             }
@@ -61,13 +68,13 @@ impl<'t> Reader<'t> {
                     false => self.definitions_of(part),
                 };
                 for set in sets {
-                    self.note_added_text(set, most - 1);
+                    self.note_added_text(set, seen);
                 }
                 let added = self.program.variable(part);
                 let added = added.and_then(|name| self.program.changes.get(&name).cloned());
                 for change in added.unwrap_or_default() {
                     if let Some(added) = change.field("right") {
-                        self.note_added_text(added, most - 1);
+                        self.note_added_text(added, seen);
                     }
                 }
             }
@@ -75,7 +82,7 @@ impl<'t> Reader<'t> {
             "call" => {
                 if let Val::Func(function, ..) = self.callee(part) {
                     for returned in self.return_values(function).iter() {
-                        self.note_added_text(*returned, most - 1);
+                        self.note_added_text(*returned, seen);
                     }
                 }
             }
@@ -84,8 +91,11 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes the flags of a text that is a part of a command, and of its own parts.
-    fn note_added_text(&mut self, text: Node<'t>, most: usize) {
+    fn note_added_text(&mut self, text: Node<'t>, seen: &mut Seen<'t>) {
         let text = text.without_parentheses();
+        if !seen.texts.insert(text) {
+            return;
+        }
         let is_words = text.is_any("string concatenated_string binary_operator call");
         if is_words && self.value(text).pieces().iter().any(starts_flag) {
             self.note_text_flags(text);
@@ -93,7 +103,7 @@ impl<'t> Reader<'t> {
         let parts = text_parts(text);
         let own = parts.is_empty().then_some(text);
         for part in parts.into_iter().chain(own) {
-            self.note_optional(part, most);
+            self.note_optional(part, seen);
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Reader<'t> {
     /// Steps taken, and the most that may be taken.
     pub steps: usize,
     pub limit: usize,
-    /// The steps after which all contexts are joined, lest one place take all that are left.
+    /// After so many steps all contexts are joined. Otherwise one place could take all steps.
     pub exact_until: usize,
     pub depth: usize,
     /// Whether one context is evaluated, not the join of all.

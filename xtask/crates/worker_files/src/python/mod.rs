@@ -132,7 +132,8 @@ struct ReadProgram {
 /// Reads Python files as one program. `data` are files beside it, by path, that it may load.
 ///
 /// The last programs are kept: a worker and its upstream often have the same one, several rules and
-/// tasks ask for one, and reading takes seconds. Who asks for one that is being read waits for it.
+/// tasks ask for one, and reading takes seconds. A caller that asks for one that is
+/// being read waits for it.
 pub fn read(
     sources: &[&Source],
     data: &BTreeMap<String, &Source>,

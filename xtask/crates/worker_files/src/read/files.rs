@@ -90,7 +90,7 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     Ok(found)
 }
 
-/// Whether a file lies in a folder of tests, tools or what is installed, which no worker needs.
+/// Whether a file lies in a folder of tests, tools or installed packages. No worker needs these.
 pub fn is_aside(path: &RepoPath) -> bool {
     let is_skipped = |folder: RepoPath| {
         let folder = String::from_utf8_lossy(folder.name()).into_owned();

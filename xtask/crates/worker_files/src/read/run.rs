@@ -518,8 +518,8 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a command moves or fetches files and may put one at a path: it names a folder of the
-/// path, one that holds all, or no folder that is known.
+/// Whether a command may put a file at a path. It moves or fetches files, and names a folder of the
+/// path, the root, or a folder that is not known.
 fn may_put(command: &Command, path: &str) -> bool {
     const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl";
     let (program, first) = (command.program(), command.word(1));
