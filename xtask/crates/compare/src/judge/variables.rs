@@ -448,7 +448,16 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     // `split("/")` gives another text, which nothing decides on later.
     let is_made = was.is_some_and(|was| was.contains('(')) && !new.has("by");
     let one_flag = old.has("flag") && old.get("flag") == new.get("flag");
+    // `if "A" not in os.environ: …` gives a default like `setdefault`.
+    let default = old
+        .get("default")
+        .filter(|was| new.get("default") == Some(*was));
+    let for_default = matches!(
+        (was, is),
+        (None, Some("not truthy")) | (Some("not truthy"), None)
+    );
     let is_same = one_flag && number(was) && number(is)
+        || for_default && default.is_some()
         || is.is_none() && !is_made && (new.has("by") || new.has("flag"))
         || free(was) && free(is);
     let unset = if is_always_set {
