@@ -95,9 +95,8 @@ fn left_out(inputs: &BuildInputs, copy: &Taken) -> String {
 /// The files of the build context, with their sizes.
 fn build_context(inputs: &BuildInputs) -> impl Iterator<Item = (&RepoPath, u64)> {
     let files = inputs.around.iter();
-    files
-        .filter(|(path, _)| !inputs.ignore.excludes(path))
-        .map(|(path, entry)| (path, entry.size.unwrap_or_default()))
+    let files = files.filter(|(path, _)| !inputs.ignore.excludes(path));
+    files.map(|(path, entry)| (path, entry.size.unwrap_or_default()))
 }
 
 /// Every build argument that is passed is declared, and none holds the token.
@@ -144,9 +143,9 @@ fn exposed_token(inputs: &BuildInputs) -> Option<String> {
 /// What the image starts by a path at which COPY puts nothing. Only the base image may hold it.
 fn start(interface: &WorkerInterface) -> Option<Check> {
     let absent = interface.misplaced.iter();
-    let words: Vec<String> = absent
-        .map(|(path, place)| format!("{place}: {path} starts, and COPY puts no file there"))
-        .collect();
+    let words =
+        absent.map(|(path, place)| format!("{place}: {path} starts, and COPY puts no file there"));
+    let words: Vec<String> = words.collect();
     (!words.is_empty()).then(|| Check::new("start", CheckStatus::Warning, words))
 }
 

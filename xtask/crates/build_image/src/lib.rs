@@ -152,13 +152,11 @@ impl Run<'_> {
         let BuildInputs { plan, token, .. } = self.repository;
         let folder = ScratchFolder::new("build")?;
         let file = folder.path().join("id");
-        let mut call = plan.call().concat();
-        call.splice(
-            1..1,
-            ["--iidfile".to_owned(), file.to_string_lossy().into_owned()],
-        );
-        let mut command = self.engine.command(&[])?;
-        command.args(call).current_dir(&self.repository.root);
+        let (id, call) = (file.to_string_lossy(), plan.call().concat());
+        let mut words = vec!["build", "--iidfile", &id];
+        words.extend(call.iter().skip(1).map(String::as_str));
+        let mut command = self.engine.command(&words)?;
+        command.current_dir(&self.repository.root);
         match token {
             Some(token) => command.env(token::NAME, &token.value),
             None => command.env_remove(token::NAME),

@@ -27,9 +27,7 @@ pub struct BuildPlan {
     /// The base image of the command line; it overrides the bake file's.
     pub base_image: Option<String>,
     pub labels: Vec<(String, String)>,
-    /// Whether the build gets a token as a secret.
     pub secret: bool,
-    /// The arguments for docker from the command line.
     pub extra: Vec<String>,
 }
 

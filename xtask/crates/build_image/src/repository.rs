@@ -37,7 +37,8 @@ pub struct BuildInputs {
     pub update_flags: bool,
 }
 
-fn first_file(tree: &dyn Tree, names: [&str; 2]) -> Result<Option<(String, Vec<u8>)>> {
+/// The first of two files that is there, with its path.
+pub fn first_file(tree: &dyn Tree, names: [&str; 2]) -> Result<Option<(String, Vec<u8>)>> {
     for name in names {
         if let Some(bytes) = tree.read_file(name)? {
             return Ok(Some((name.to_owned(), bytes)));

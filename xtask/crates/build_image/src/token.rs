@@ -39,9 +39,8 @@ pub fn find(environment: Option<String>, file: Option<&[u8]>) -> Option<Token> {
         let line = lines.into_iter().rfind(|line| line.name == NAME)?;
         Some((line.value, FILE))
     };
-    let (value, from) = environment
-        .map(|value| (value, "the environment"))
-        .or_else(in_file)?;
+    let given = environment.map(|value| (value, "the environment"));
+    let (value, from) = given.or_else(in_file)?;
     let value = value.trim().to_owned();
     (!value.is_empty()).then_some(Token { value, from })
 }

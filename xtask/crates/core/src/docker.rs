@@ -123,7 +123,6 @@ fn has_buildkit(version: &str) -> bool {
     matches!(numbers[..], [major, minor, ..] if (major, minor) >= BUILDKIT && major < PLUGIN)
 }
 
-/// Checks that a client reaches a daemon and can build with `BuildKit`.
 fn check_client(program: &Path) -> Result<(), String> {
     let run = |args: &[&str]| {
         let mut command = Command::new(program);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::if_there;
 use crate::layout::RECORDS;
 use crate::outcome::UserError;
 use crate::tree::{Entries, RepoPath, Tree};
@@ -38,11 +39,8 @@ pub fn file(root: &Path, record: &'static str) -> Result<PathBuf> {
 
 pub fn read_file(root: &Path, record: &'static str) -> Result<Option<(String, &'static str)>> {
     let place = place(record, |path| root.join(path).is_file())?;
-    let file = root.join(place);
-    if !file.is_file() {
-        return Ok(None);
-    }
-    Ok(Some((fs_err::read_to_string(file)?, place)))
+    let text = if_there(fs_err::read_to_string(root.join(place)))?;
+    Ok(text.map(|text| (text, place)))
 }
 
 /// Writes a record to its place in a work tree, and removes it from its older one.

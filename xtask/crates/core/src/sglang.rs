@@ -21,18 +21,11 @@ pub struct Flag {
     /// The type that `SGLang` converts the value to: `str`, `int`, `float`, …
     #[serde(rename = "type")]
     pub value_type: Option<String>,
-    /// What the value must be one of.
     pub choices: Option<Vec<Value>>,
     #[serde(default)]
     pub default: Value,
     #[serde(default)]
     pub aliases: Vec<String>,
-    #[serde(default)]
-    pub required: bool,
-    /// `true`, or `SGLang`'s own words on why not to use it any more.
-    #[serde(default)]
-    pub deprecated: Value,
-    /// What `SGLang` says to use instead.
     pub replacement: Option<String>,
     /// What a deprecated flag still does, where that is known.
     pub effect: Option<String>,
@@ -145,7 +138,7 @@ impl Table {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
     /// The oldest and the newest release known to have it; `None` for a name never seen.
-    pub seen: Option<(String, String)>,
+    pub seen: Option<(&'static str, &'static str)>,
     /// What `SGLang` named in its place: `--flag`, or `--flag value`.
     pub successor: Option<&'static str>,
     /// What does nearly the same, where nothing took its place.
@@ -201,11 +194,8 @@ pub fn history(flag: &str) -> History {
     let older = DATA.history.get(flag).into_iter().flatten();
     let newer = with_table.filter_map(|index| DATA.releases.get(*index));
     let older = older.filter_map(|index| DATA.history_releases.get(*index));
-    let seen: Vec<&String> = newer.chain(older).collect();
-    let first = seen.iter().min_by(|a, b| order(a, b));
-    let last = seen.iter().max_by(|a, b| order(a, b));
     History {
-        seen: first.zip(last).map(|(a, b)| ((*a).clone(), (*b).clone())),
+        seen: first_and_last(newer.chain(older)),
         successor: successor(flag),
         nearest: DATA.nearest.get(flag).map(String::as_str),
     }
@@ -221,13 +211,16 @@ pub fn is_known(flag: &str) -> bool {
 
 /// The oldest and the newest release of which anything is known.
 pub fn known_releases() -> (&'static str, &'static str) {
-    let all = || DATA.releases.iter().chain(&DATA.history_releases);
-    let first = all().min_by(|a, b| order(a, b));
-    let last = all().max_by(|a, b| order(a, b));
-    (
-        first.map_or("", |first| first),
-        last.map_or("", |last| last),
-    )
+    let all = DATA.releases.iter().chain(&DATA.history_releases);
+    first_and_last(all).unwrap_or_default()
+}
+
+fn first_and_last(
+    releases: impl Iterator<Item = &'static String>,
+) -> Option<(&'static str, &'static str)> {
+    let mut all: Vec<&str> = releases.map(String::as_str).collect();
+    all.sort_by(|a, b| order(a, b));
+    Some((*all.first()?, *all.last()?))
 }
 
 /// The environment variable that stands for a flag: `--tp-size` is `TP_SIZE`.
@@ -281,9 +274,8 @@ static DATA: LazyLock<Data> = LazyLock::new(|| {
 /// Whether `SGLang` itself reads an environment variable: one of its own, or one of NCCL's.
 pub fn reads(variable: &str) -> bool {
     static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
-        include_str!("../../../data/sglang.variables")
-            .lines()
-            .collect()
+        let names = include_str!("../../../data/sglang.variables");
+        names.lines().collect()
     });
     let is_begin = |name: &str| name.ends_with('_') && variable.starts_with(name);
     let known = |name: &&str| variable == *name || is_begin(name);

@@ -67,9 +67,8 @@ fn top(dir: &Path) -> Option<PathBuf> {
 
 /// Whether a folder is a worker: it has a Dockerfile or a listing.
 fn is_worker(folder: &Path) -> bool {
-    ["Dockerfile", ".runpod/hub.json"]
-        .iter()
-        .any(|file| folder.join(file).is_file())
+    let files = ["Dockerfile", ".runpod/hub.json"];
+    files.iter().any(|file| folder.join(file).is_file())
 }
 
 /// Refuses to work on the tool's own clone unless it was named or has been migrated.

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use crate::finding::Finding;
+use crate::rule::Severity;
+
 /// Lint the RunPod Hub's files: .runpod/hub.json and .runpod/tests.json
 ///
 /// Also looks at what they have to agree on with each other and with the rest
@@ -42,11 +45,20 @@ pub struct Args {
 
     /// Leave out what is less bad
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "warning")]
-    pub min_severity: crate::rule::Severity,
+    pub min_severity: Severity,
 
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: LintFormat,
+}
+
+impl Args {
+    pub fn selects(&self, finding: &Finding) -> bool {
+        let matches = |pattern: &String| finding.rule.matches(pattern);
+        (self.select.is_empty() || self.select.iter().any(matches))
+            && !self.ignore.iter().any(matches)
+            && finding.severity >= self.min_severity
+    }
 }
 
 /// Who reads what hub-lint found.

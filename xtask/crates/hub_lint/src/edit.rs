@@ -3,15 +3,6 @@
 use crate::finding::{Edit, Finding, Safety};
 pub use worker_files::json::quote;
 use worker_files::json::{JsonNode, Member, Span, removal};
-use xtask_core::suggest::Sure;
-
-/// Whether a guess needs review.
-pub fn safety(sure: Sure) -> Safety {
-    match sure {
-        Sure::Same => Safety::Safe,
-        Sure::Near => Safety::Unsafe,
-    }
-}
 
 /// Suggests a word, with a fix that writes it.
 pub fn did_you_mean(finding: Finding, safety: Safety, span: &Span, right: &str) -> Finding {

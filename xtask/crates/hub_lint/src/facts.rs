@@ -4,12 +4,15 @@
 //! Sources: the Hub's publishing guide, RunPod's list of GPU types (February 2026), RunPod's Flash
 //! documentation for three of the pools, and what published listings really use.
 
+use std::sync::LazyLock;
+
+use crate::rule;
 use worker_files::is_one_of;
 
 #[derive(Debug, Clone, Copy)]
 pub enum ValueShape {
     Text,
-    /// One of some words, which has a rule of its own.
+    /// One of some words; none are given where a rule of its own knows them.
     Word(&'static [&'static str]),
     /// A text of at most so many characters.
     Limited(usize),
@@ -105,72 +108,20 @@ pub const ENDPOINT_TYPES: &[&str] = &["LB"];
 pub const INPUT_TYPES: &[&str] = &["string", "number", "boolean", "huggingface"];
 
 /// CUDA versions in use, the oldest first.
-pub const CUDA_VERSIONS: &[&str] = &[
-    "11.8", "12.0", "12.1", "12.2", "12.3", "12.4", "12.5", "12.6", "12.7", "12.8", "12.9", "13.0",
-    "13.1", "13.2",
-];
+pub static CUDA_VERSIONS: Words =
+    LazyLock::new(|| listed("unknown-cuda-version", "\nThe versions are "));
+pub static GPU_POOLS: Words = LazyLock::new(|| listed("unknown-gpu-pool", "\nThe pools are "));
+pub static GPU_IDS: Words = LazyLock::new(|| listed("unknown-gpu", "\nThe GPU ids are:"));
 
-pub const GPU_POOLS: &[&str] = &[
-    "ADA_24",
-    "ADA_32_PRO",
-    "ADA_48_PRO",
-    "ADA_80_PRO",
-    "AMPERE_16",
-    "AMPERE_24",
-    "AMPERE_48",
-    "AMPERE_80",
-    "BLACKWELL_96",
-    "BLACKWELL_180",
-    "HOPPER_141",
-];
+pub type Words = LazyLock<Vec<&'static str>>;
 
-pub const GPU_IDS: &[&str] = &[
-    "AMD Instinct MI300X OAM",
-    "NVIDIA A100 80GB PCIe",
-    "NVIDIA A100-SXM4-80GB",
-    "NVIDIA A30",
-    "NVIDIA A40",
-    "NVIDIA B200",
-    "NVIDIA B300 SXM6 AC",
-    "NVIDIA GeForce RTX 3070",
-    "NVIDIA GeForce RTX 3080",
-    "NVIDIA GeForce RTX 3080 Ti",
-    "NVIDIA GeForce RTX 3090",
-    "NVIDIA GeForce RTX 3090 Ti",
-    "NVIDIA GeForce RTX 4070 Ti",
-    "NVIDIA GeForce RTX 4080",
-    "NVIDIA GeForce RTX 4080 SUPER",
-    "NVIDIA GeForce RTX 4090",
-    "NVIDIA GeForce RTX 5080",
-    "NVIDIA GeForce RTX 5090",
-    "NVIDIA H100 80GB HBM3",
-    "NVIDIA H100 NVL",
-    "NVIDIA H100 PCIe",
-    "NVIDIA H200",
-    "NVIDIA H200 NVL",
-    "NVIDIA L4",
-    "NVIDIA L40",
-    "NVIDIA L40S",
-    "NVIDIA RTX 2000 Ada Generation",
-    "NVIDIA RTX 4000 Ada Generation",
-    "NVIDIA RTX 4000 SFF Ada Generation",
-    "NVIDIA RTX 5000 Ada Generation",
-    "NVIDIA RTX 6000 Ada Generation",
-    "NVIDIA RTX A2000",
-    "NVIDIA RTX A4000",
-    "NVIDIA RTX A4500",
-    "NVIDIA RTX A5000",
-    "NVIDIA RTX A6000",
-    "NVIDIA RTX PRO 4500 Blackwell",
-    "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition",
-    "NVIDIA RTX PRO 6000 Blackwell Server Edition",
-    "NVIDIA RTX PRO 6000 Blackwell Server Edition MIG 1g.24gb",
-    "NVIDIA RTX PRO 6000 Blackwell Server Edition MIG 2g.48gb",
-    "NVIDIA RTX PRO 6000 Blackwell Workstation Edition",
-    "Tesla V100-PCIE-16GB",
-    "Tesla V100-SXM2-16GB",
-    "Tesla V100-SXM2-32GB",
-];
+/// The words that a rule's page lists.
+fn listed(rule: &str, before: &str) -> Vec<&'static str> {
+    let page = rule::named(rule).page();
+    let (_, list) = page.split_once(before).unwrap_or_default();
+    let list = list.split("\nKnown from").next().unwrap_or_default();
+    list.split('`').skip(1).step_by(2).collect()
+}
 
 /// Ids that RunPod's REST API (v1) names and the Hub's list does not.
 pub const GPU_IDS_OF_REST: &[&str] = &[
@@ -249,7 +200,7 @@ tables! {
         "gpuCount": Count, Optional, "For `GPU`: how many a worker has." ["gpus", "numGpus"];
         "gpuIds": Text, Optional,
             "For `GPU`: pools or GPU ids, separated by commas; `-` before a GPU id leaves it out." ["gpuTypeIds", "gpuTypes", "gpuTypeId"];
-        "allowedCudaVersions": List(&Word(CUDA_VERSIONS)), Optional,
+        "allowedCudaVersions": List(&Word(&[])), Optional,
             "CUDA versions of the hosts that the worker may run on." ["cudaVersions"];
         "env": List(&Object(&VARIABLE)), Optional,
             "The environment variables: fixed, or set by the user." ["environment", "envVars", "variables"];
@@ -304,13 +255,13 @@ tables! {
         "description": Text, Seen, "What it is for.";
     }
     TESTS_CONFIG = "`config`" {
-        "gpuTypeId": Word(GPU_IDS), Optional, "One GPU id." ["gpuType", "gpuTypeIds", "gpuIds", "gpuId"];
+        "gpuTypeId": Word(&[]), Optional, "One GPU id." ["gpuType", "gpuTypeIds", "gpuIds", "gpuId"];
         "gpuCount": Count, Optional, "How many GPUs." ["gpus"];
         "cpuFlavor": Text, Optional,
             "For a worker without a GPU: the kind of machine, as `cpu3g-4-16`." ["cpuType"];
         "env": List(&Object(&TESTS_VARIABLE)), Optional,
             "The environment of the tests. The Hub takes no default from hub.json." ["environment", "envVars"];
-        "allowedCudaVersions": List(&Word(CUDA_VERSIONS)), Optional,
+        "allowedCudaVersions": List(&Word(&[])), Optional,
             "CUDA versions of the hosts that the tests may run on." ["cudaVersions"];
         "containerDiskInGb": Count, Seen, "Disk for the container, in gigabytes.";
     }

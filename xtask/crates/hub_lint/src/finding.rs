@@ -42,6 +42,10 @@ pub enum Safety {
 }
 
 impl Safety {
+    pub fn of(is_certain: bool) -> Self {
+        if is_certain { Self::Safe } else { Self::Unsafe }
+    }
+
     pub fn option(self) -> &'static str {
         match self {
             Self::Safe => "--fix",
@@ -100,6 +104,15 @@ impl Finding {
         self
     }
 
+    /// The finding as a mere warning, unless it `is_certain`.
+    #[must_use]
+    pub fn warn_unless(mut self, is_certain: bool) -> Self {
+        if !is_certain {
+            self.severity = Severity::Warning;
+        }
+        self
+    }
+
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
@@ -134,6 +147,11 @@ impl Finding {
         self.message.clone() + &help.collect::<String>()
     }
 
+    pub fn places(&self) -> impl Iterator<Item = &Location> {
+        let related = self.related.iter().map(|related| &related.place);
+        related.chain([&self.place])
+    }
+
     /// The same finding, with every path below `folder`.
     #[must_use]
     pub fn inside(mut self, folder: &str) -> Self {
@@ -145,7 +163,6 @@ impl Finding {
     }
 }
 
-/// Sorts findings by file, then by place, then by code.
 pub fn sort(findings: &mut [Finding]) {
     let key = |finding: &Finding| {
         let Location { path, span } = finding.place.clone();

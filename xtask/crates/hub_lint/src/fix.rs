@@ -6,7 +6,6 @@ use anyhow::Result;
 
 use crate::args::Args;
 use crate::finding::{Edit, Safety};
-use crate::report::is_selected;
 use crate::targets::LintTarget;
 use worker_files::json;
 use worker_files::json::Span;
@@ -17,22 +16,16 @@ const PASSES: usize = 20;
 
 /// Fixes a target. Returns the number of fixed findings.
 pub fn run(target: &LintTarget, args: &Args) -> Result<usize> {
-    let allowed = if args.unsafe_fixes {
-        Safety::Unsafe
-    } else {
-        Safety::Safe
-    };
+    let allowed = Safety::of(!args.unsafe_fixes);
     let mut fixed = 0;
     for _ in 0..PASSES {
         let findings = target.lint()?.findings;
-        let selected = findings.iter().filter(|it| is_selected(it, args));
+        let selected = findings.iter().filter(|it| args.selects(it));
         let mut by_path: BTreeMap<&RepoPath, Vec<&[Edit]>> = BTreeMap::new();
         for finding in selected {
             if let Some(fix) = finding.fix.as_ref().filter(|fix| fix.safety <= allowed) {
-                by_path
-                    .entry(&finding.place.path)
-                    .or_default()
-                    .push(&fix.edits);
+                let fixes = by_path.entry(&finding.place.path).or_default();
+                fixes.push(&fix.edits);
             }
         }
         let count = pass(target, by_path)?;

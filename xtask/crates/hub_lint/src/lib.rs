@@ -5,7 +5,6 @@
 
 pub mod args;
 mod command;
-mod document;
 mod edit;
 mod facts;
 mod finding;
@@ -13,8 +12,6 @@ mod fix;
 mod formats;
 mod lint;
 mod model;
-mod registry;
-mod report;
 mod rule;
 mod rules;
 mod suppressions;
@@ -25,9 +22,8 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use command::run;
+pub use command::{run, summary};
 pub use finding::{Counts, Finding};
 pub use lint::{LintReport, lint, lint_directory};
-pub use report::summary;
 pub use rule::Severity;
 pub use suppressions::FILE as SUPPRESSIONS;

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::document::{HubDocument, Which};
 use crate::finding::{self, Finding, Location};
 use crate::formats::Sources;
+use crate::model::{HubDocument, Which};
 use crate::rules::{check_file, cross_file};
-use crate::{registry, suppressions};
+use crate::suppressions;
 use worker_files::Source;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
@@ -45,18 +45,14 @@ pub fn lint(tree: &dyn Tree, whole: bool) -> Result<LintReport> {
     let of = |which| documents.iter().find(|document| document.which == which);
     let (hub, tests) = (of(Which::Hub), of(Which::Tests));
     cross_file::check(tree, hub, tests, whole, findings)?;
-    let is_rule = |text: &str| registry::find(text).is_some();
-    suppressions::apply(tree, &is_rule, whole, findings)?;
+    suppressions::apply(tree, whole, findings)?;
     shorten(findings);
-    for finding in &report.findings {
-        let related = finding.related.iter().map(|related| &related.place);
-        for Location { path, .. } in related.chain([&finding.place]) {
-            if !report.sources.contains_key(path)
-                && let Some(bytes) = tree.read_file(&String::from_utf8_lossy(path.as_bytes()))?
-            {
-                let source = Source::new(path.clone(), &bytes);
-                report.sources.insert(path.clone(), source);
-            }
+    for Location { path, .. } in report.findings.iter().flat_map(Finding::places) {
+        if !report.sources.contains_key(path)
+            && let Some(bytes) = tree.read_file(&String::from_utf8_lossy(path.as_bytes()))?
+        {
+            let source = Source::new(path.clone(), &bytes);
+            report.sources.insert(path.clone(), source);
         }
     }
     Ok(report)

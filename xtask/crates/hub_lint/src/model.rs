@@ -1,10 +1,74 @@
-//! The parts of the two files that have the right shape, for the rules about their meaning. Rules about
-//! shape report the other parts.
+//! The Hub's two files, and their parts that have the right shape, for the rules about their meaning.
+//! Rules about shape report the other parts.
 
-use crate::document::HubDocument;
+use crate::facts::{self, FieldTable};
 use crate::finding::{Finding, Location};
-use crate::rule::Rule;
+use crate::rule;
+pub use worker_files::json::short;
 use worker_files::json::{JsonKind, JsonNode, Span};
+use xtask_core::tree::RepoPath;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Hub,
+    Tests,
+}
+
+impl Which {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hub => "hub.json",
+            Self::Tests => "tests.json",
+        }
+    }
+
+    /// The keys of the file's root.
+    pub fn table(self) -> &'static FieldTable {
+        match self {
+            Self::Hub => &facts::LISTING,
+            Self::Tests => &facts::TESTS,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct HubDocument {
+    pub path: RepoPath,
+    pub which: Which,
+    pub text: String,
+    pub root: JsonNode,
+}
+
+impl HubDocument {
+    /// A finding of the rule with this name.
+    pub fn at(&self, rule: &str, span: &Span, message: impl Into<String>) -> Finding {
+        rule::named(rule).at(self.place(span), message)
+    }
+
+    pub fn config(&self) -> &JsonNode {
+        self.root.at("config")
+    }
+
+    /// The place where the file declares its variables, or would.
+    pub fn env(&self) -> Span {
+        let config = self.root.get("config").unwrap_or(&self.root);
+        let env = config.member("env");
+        env.map_or_else(|| begin(config), |env| env.key_span.clone())
+    }
+
+    pub fn place(&self, span: &Span) -> Location {
+        Location::new(self.path.clone(), span.clone())
+    }
+
+    pub fn source(&self, node: &JsonNode) -> &str {
+        &self.text[node.span.clone()]
+    }
+}
+
+/// The first byte of a value, as a place for findings.
+pub fn begin(node: &JsonNode) -> Span {
+    node.span.start..node.span.start + 1
+}
 
 /// A variable of hub.json; those of tests.json have no input.
 #[derive(Debug)]
@@ -20,7 +84,7 @@ pub struct EnvVariable<'a> {
 
 impl<'a> EnvVariable<'a> {
     /// Creates a finding at the variable's name.
-    pub fn at(&self, rule: &'static Rule, message: impl Into<String>) -> Finding {
+    pub fn at(&self, rule: &str, message: impl Into<String>) -> Finding {
         self.document.at(rule, self.key_span, message)
     }
 

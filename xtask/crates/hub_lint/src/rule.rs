@@ -1,9 +1,11 @@
-//! Rules. Each has a page in `RULES.md`, which `--explain` prints and whose examples are run as tests.
+//! Rules. They are declared in the table of `RULES.md`, where each has a page, which `--explain` prints
+//! and whose examples are run as tests.
+
+use std::sync::LazyLock;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// The rules' pages, in Markdown.
 pub const PAGES: &str = include_str!("../RULES.md");
 
 // The comments of the variants are in `--help`.
@@ -25,35 +27,11 @@ impl Severity {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fixability {
-    Never,
-    /// With `--fix`.
-    Safely,
-    /// With `--unsafe-fixes`.
-    Unsafely,
-    /// With one or the other.
-    Either,
-}
-
-impl Fixability {
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Never => "none",
-            Self::Safely => "`--fix`",
-            Self::Unsafely => "`--unsafe-fixes`",
-            Self::Either => "`--fix`, or `--unsafe-fixes` where it is a guess",
-        }
-    }
-}
-
-/// One kind of mistake.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
     pub code: &'static str,
     pub name: &'static str,
     pub severity: Severity,
-    pub fixability: Fixability,
     pub summary: &'static str,
 }
 
@@ -79,26 +57,33 @@ impl Rule {
     }
 }
 
-/// Declares the rules of one group:
-///
-/// ```text
-/// rules! {
-///     MISSING_KEY = "HUB101" "missing-key" Error Never "a key that the Hub needs is not there";
-/// }
-/// ```
-macro_rules! rules {
-    ($($ident:ident = $code:literal $name:literal $severity:ident $fixability:ident $summary:literal;)+) => {
-        $(
-            pub static $ident: $crate::rule::Rule = $crate::rule::Rule {
-                code: $code,
-                name: $name,
-                severity: $crate::rule::Severity::$severity,
-                fixability: $crate::rule::Fixability::$fixability,
-                summary: $summary,
-            };
-        )+
-        /// The rules of this group, in the order of their codes.
-        pub static RULES: &[&$crate::rule::Rule] = &[$(&$ident),+];
-    };
+/// Every rule, in the order of the codes.
+pub fn all() -> &'static [Rule] {
+    static ALL: LazyLock<Vec<Rule>> =
+        LazyLock::new(|| PAGES.lines().filter_map(read_row).collect());
+    &ALL
 }
-pub(crate) use rules;
+
+/// Reads a row of the pages' table: `| [HUB001 empty-file](#…) | error | none | SUMMARY |`.
+fn read_row(row: &'static str) -> Option<Rule> {
+    let (heading, rest) = row.strip_prefix("| [")?.split_once("](")?;
+    let (code, name) = heading.split_once(' ')?;
+    let mut cells = rest.split(" | ").skip(1);
+    Some(Rule {
+        code,
+        name,
+        severity: Severity::from_str(cells.next()?, false).ok()?,
+        summary: cells.nth(1)?.strip_suffix(" |")?,
+    })
+}
+
+/// The rule with this id or name, in any case.
+pub fn find(text: &str) -> Option<&'static Rule> {
+    let is = |word: &str| word.eq_ignore_ascii_case(text);
+    all().iter().find(|rule| is(rule.code) || is(rule.name))
+}
+
+/// The rule that the program calls so. That each is in the pages is tested.
+pub fn named(name: &str) -> &'static Rule {
+    find(name).unwrap_or(&all()[0])
+}

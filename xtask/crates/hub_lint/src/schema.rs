@@ -1,9 +1,11 @@
 //! JSON Schema 2020-12 for the two files, from the tables that the rules use.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
-use crate::document::Which;
 use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
+use crate::model::Which;
 
 pub fn of(which: Which) -> Value {
     let (file, table) = (which.name(), which.table());
@@ -34,10 +36,17 @@ fn object(table: &'static FieldTable) -> Value {
 }
 
 fn property(field: &'static FieldRule) -> Value {
-    let mut schema = shape(&field.shape, field.need == Presence::Required);
+    static CUDA_VERSIONS: LazyLock<ValueShape> =
+        LazyLock::new(|| ValueShape::Word(&facts::CUDA_VERSIONS));
+    let of = match field.key {
+        "gpuTypeId" => &ValueShape::Word(&facts::GPU_IDS),
+        "allowedCudaVersions" => &ValueShape::List(&CUDA_VERSIONS),
+        _ => &field.shape,
+    };
+    let mut schema = shape(of, field.need == Presence::Required);
     schema["description"] = field.about.into();
     if field.key == "gpuIds" {
-        schema["examples"] = [facts::GPU_POOLS, facts::GPU_IDS].concat().into();
+        schema["examples"] = [&facts::GPU_POOLS[..], &facts::GPU_IDS].concat().into();
     }
     schema
 }

@@ -1,21 +1,15 @@
 //! `hub-lint.json`: the findings that a repository accepts, each with a reason.
 
-use crate::document::begin;
 use crate::finding::{Finding, Location};
-use crate::rule::rules;
+use crate::model::begin;
+use crate::rule;
 use anyhow::Result;
 use serde::Deserialize;
 use worker_files::json;
 use worker_files::json::Span;
 use xtask_core::tree::Tree;
 
-/// The file's name, at the repository's root.
 pub const FILE: &str = "hub-lint.json";
-
-rules! {
-    STALE = "HUB390" "stale-ignore" Warning Never "an entry of hub-lint.json matches nothing";
-    BAD_ENTRY = "HUB391" "bad-ignore" Error Never "hub-lint.json can't be understood";
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,16 +34,11 @@ struct File {
 
 /// Removes the findings that `hub-lint.json` ignores, and adds findings about that file. Entries that
 /// match nothing are findings only where the `whole` repository is linted.
-pub fn apply(
-    tree: &dyn Tree,
-    is_rule: &dyn Fn(&str) -> bool,
-    whole: bool,
-    findings: &mut Vec<Finding>,
-) -> Result<()> {
+pub fn apply(tree: &dyn Tree, whole: bool, findings: &mut Vec<Finding>) -> Result<()> {
     let Some(bytes) = tree.read_file(FILE)? else {
         return Ok(());
     };
-    let mut entries = read(&bytes, is_rule, findings);
+    let mut entries = read(&bytes, findings);
     findings.retain(|finding| {
         let mut is_covered = false;
         for entry in entries.iter_mut().filter(|entry| entry.covers(finding)) {
@@ -59,15 +48,15 @@ pub fn apply(
     });
     for entry in entries.iter().filter(|entry| whole && !entry.is_used) {
         let what = format!("nothing here breaks `{}` any more", entry.rule);
-        let finding = STALE.at(Location::new(FILE, entry.span.clone()), what);
+        let finding = rule::named("stale-ignore").at(Location::new(FILE, entry.span.clone()), what);
         findings.push(finding.help("remove the entry"));
     }
     Ok(())
 }
 
-fn read(bytes: &[u8], is_rule: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding>) -> Vec<Entry> {
+fn read(bytes: &[u8], findings: &mut Vec<Finding>) -> Vec<Entry> {
     let mut bad = |span: Span, message: &str| {
-        let finding = BAD_ENTRY.at(Location::new(FILE, span), message);
+        let finding = rule::named("bad-ignore").at(Location::new(FILE, span), message);
         findings.push(finding.help(
             "it looks like { \"ignore\": [{ \"rule\": \"HUB250\", \"path\": \".runpod/tests.json\", \"reason\": \"…\" }] }",
         ));
@@ -88,7 +77,9 @@ fn read(bytes: &[u8], is_rule: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding
     for (node, entry) in root.list("ignore").iter().zip(values) {
         let problem = match serde_json::from_value::<Entry>(entry) {
             Err(error) => error.to_string(),
-            Ok(entry) if !is_rule(&entry.rule) => format!("there is no rule `{}`", entry.rule),
+            Ok(entry) if rule::find(&entry.rule).is_none() => {
+                format!("there is no rule `{}`", entry.rule)
+            }
             Ok(entry) if entry.reason.trim().is_empty() => {
                 format!("the entry for `{}` gives no `reason`", entry.rule)
             }

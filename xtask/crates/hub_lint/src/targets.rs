@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::document::Which;
 use crate::lint::{LintReport, alone, lint};
+use crate::model::Which;
 use xtask_core::outcome::UsageError;
 use xtask_core::tree::{Directory, RepoPath};
 
@@ -130,7 +130,6 @@ fn root_of(path: &Path) -> PathBuf {
 }
 
 impl LintTarget {
-    /// The place of a file that findings name.
     pub fn file(&self, path: &RepoPath) -> PathBuf {
         path.below(&self.root)
     }

@@ -16,10 +16,11 @@ use super::containers::{Container, ContainerState, Session};
 use super::inspect::InspectedImage;
 use super::secrets::hidden;
 use crate::report::{Check, CheckStatus};
+use crate::repository::first_file;
 use worker_files::{Source, tests_json};
 use xtask_core::interrupt;
 use xtask_core::outcome::Interrupted;
-use xtask_core::tree::{RepoPath, Tree};
+use xtask_core::tree::Tree;
 
 const RUNPOD: &str = include_str!("runpod.py");
 
@@ -32,7 +33,6 @@ const GRACE: u32 = 10;
 /// Where the stand-in for RunPod's API listens, on a network of its own.
 const PORT: u16 = 47_213;
 
-/// How long to wait before looking for events again.
 const EVENT_WAIT: Duration = Duration::from_millis(200);
 
 /// How many lines of the worker's output a failed check shows.
@@ -43,7 +43,6 @@ const ANSWERS: &str = "answers";
 const STOP: &str = "stop";
 const LEFTOVERS: &str = "leftovers";
 
-/// The server in the worker.
 struct Server {
     words: &'static str,
     is_real: bool,
@@ -96,11 +95,8 @@ pub struct TestPlan<'a> {
 pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<TestPlan<'a>> {
     let mut env = BTreeMap::new();
     let mut cases = Vec::new();
-    let mut places = [".runpod/tests.json", "tests.json"].into_iter();
-    let path = places.find(|path| tree.entries().contains_key(&RepoPath::from(*path)));
-    if let Some(path) = path
-        && let Some(bytes) = tree.read_file(path)?
-        && let Ok(tests) = tests_json::read(&Source::new(path.into(), &bytes))
+    if let Some((path, bytes)) = first_file(tree, [".runpod/tests.json", "tests.json"])?
+        && let Ok(tests) = tests_json::read(&Source::new(path.as_str().into(), &bytes))
     {
         let all = tests.env.into_iter();
         env = all.map(|named| (named.name, named.value)).collect();

@@ -108,11 +108,9 @@ fn sweep(engine: &Engine, host: &str) -> Result<()> {
 
 /// Whether a container is from a run on this host that has ended. Runs on others are not known.
 fn is_dead(label: &str, host: &str, is_running: &dyn Fn(i32) -> bool) -> bool {
-    let mut parts = label.split('/');
-    parts.next() == Some(host)
-        && parts
-            .next()
-            .is_some_and(|process| !process.parse().is_ok_and(is_running))
+    let is_running = |process: &str| process.trim_end_matches('/').parse().is_ok_and(is_running);
+    let parts = label.split_once('/');
+    parts.is_some_and(|(on, process)| on == host && !is_running(process))
 }
 
 fn is_running(process: i32) -> bool {

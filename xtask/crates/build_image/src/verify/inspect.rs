@@ -10,7 +10,6 @@ use xtask_core::docker::Engine;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InspectedImage {
-    pub id: String,
     pub platform: String,
     pub cmd: Vec<String>,
     pub entrypoint: Vec<String>,
@@ -71,7 +70,6 @@ fn read_image(text: &[u8]) -> Result<InspectedImage> {
     };
     let [os, architecture]: [&str; 2] = [read(&raw["Os"])?, read(&raw["Architecture"])?];
     Ok(InspectedImage {
-        id: read(&raw["Id"])?,
         platform: format!("{os}/{architecture}"),
         cmd: read(&config["Cmd"])?,
         entrypoint: read(&config["Entrypoint"])?,

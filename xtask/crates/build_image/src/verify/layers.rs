@@ -15,10 +15,8 @@ use xtask_core::interrupt;
 use xtask_core::process::Finished;
 use xtask_core::tree::RepoPath;
 
-/// What to look for in the layers.
 pub struct Look<'a> {
     pub token: Option<&'a [u8]>,
-    /// Whether to keep a path.
     pub keep: &'a dyn Fn(&str) -> bool,
 }
 
@@ -49,7 +47,6 @@ impl ImageLayer {
 }
 
 impl Layers {
-    /// Which layers could not be read, and why.
     pub fn unread(&self) -> Vec<String> {
         let unread = |(number, layer): (usize, &ImageLayer)| {
             let why = layer.unread.as_ref()?;
@@ -97,7 +94,6 @@ fn read_output<T>(
     Ok((result, output.into()))
 }
 
-/// The block size of a tar archive.
 const BLOCK: usize = 512;
 
 /// Whether a blob is a description and not a layer. Descriptions are JSON and may be large, such as an

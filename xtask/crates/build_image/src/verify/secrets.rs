@@ -17,7 +17,6 @@ const CREDENTIALS: &str = "\
     .ssh/id_ed25519 .kaggle/kaggle.json .huggingface/token huggingface/token \
     huggingface/stored_tokens huggingface-cache/hub/token run/secrets/HF_TOKEN";
 
-/// The maximum length of a step in a message.
 const MOST: usize = 60;
 
 pub fn hidden(text: &str, secret: Option<&str>) -> String {
@@ -34,7 +33,6 @@ pub fn shown_value(name: &str, value: &str, token: Option<&str>) -> String {
     }
 }
 
-/// Whether a path is that of a file for passwords or tokens.
 pub fn is_credentials(path: &str) -> bool {
     let mut ends = CREDENTIALS.split(' ');
     ends.any(|end| path == end || path.ends_with(&format!("/{end}")))

@@ -128,11 +128,8 @@ impl Repo {
     /// A call in this repository, with every filter switched off.
     pub fn call(&self) -> Call {
         let off = |key: &Vec<u8>| {
-            let value = if key.ends_with(b".required") {
-                "false"
-            } else {
-                ""
-            };
+            let is_required = key.ends_with(b".required");
+            let value = if is_required { "false" } else { "" };
             // The name of a filter may be any bytes.
             (OsString::from_vec(key.clone()), value.to_owned())
         };

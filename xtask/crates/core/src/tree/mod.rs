@@ -195,7 +195,6 @@ impl Tree for Memory {
     }
 }
 
-/// A part of a tree as a tree of its own.
 pub struct Part<'a> {
     whole: &'a dyn Tree,
     entries: Entries,

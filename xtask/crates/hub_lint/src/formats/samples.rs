@@ -2,7 +2,7 @@
 
 use super::Sources;
 use crate::finding::{Finding, Location, Safety};
-use crate::rule::{Fixability, Rule, Severity};
+use crate::rule::{Rule, Severity};
 use worker_files::Source;
 
 pub const TEXT: &str = "{\n  \"ä\": \"x\",\n  \"typ\": 100%\n}\n";
@@ -11,7 +11,6 @@ pub static RULE: Rule = Rule {
     code: "TST001",
     name: "a-sample",
     severity: Severity::Error,
-    fixability: Fixability::Safely,
     summary: "A sample",
 };
 

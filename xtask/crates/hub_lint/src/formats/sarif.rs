@@ -6,8 +6,8 @@ use super::{Sources, positions};
 use crate::finding::{Finding, Location, Related};
 use crate::rule::Rule;
 
-pub fn render(rules: &[&Rule], findings: &[Finding], sources: &Sources) -> Value {
-    let descriptor = |rule: &&Rule| {
+pub fn render(rules: &[Rule], findings: &[Finding], sources: &Sources) -> Value {
+    let descriptor = |rule: &Rule| {
         let page = rule.page();
         json!({
             "id": rule.code,
@@ -36,7 +36,7 @@ pub fn render(rules: &[&Rule], findings: &[Finding], sources: &Sources) -> Value
     })
 }
 
-fn result(finding: &Finding, rules: &[&Rule], sources: &Sources) -> Value {
+fn result(finding: &Finding, rules: &[Rule], sources: &Sources) -> Value {
     let mut result = json!({
         "ruleId": finding.rule.code,
         "level": finding.severity.word(),

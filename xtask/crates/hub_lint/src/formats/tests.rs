@@ -85,7 +85,7 @@ fn github_reads_back_what_was_meant() {
 #[test]
 fn sarif_names_the_rule_and_the_region() {
     let (findings, sources) = finding();
-    let log = sarif::render(&[&samples::RULE], &findings, &sources);
+    let log = sarif::render(std::slice::from_ref(&samples::RULE), &findings, &sources);
     assert_eq!(testing::sarif::problems(&log), [""; 0]);
     let driver = &log["runs"][0]["tool"]["driver"];
     assert_eq!(driver["version"], env!("CARGO_PKG_VERSION"));

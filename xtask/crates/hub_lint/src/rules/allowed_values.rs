@@ -1,25 +1,11 @@
 //! Values that are one of a few words, or a text of a certain kind.
 
-use crate::document::{HubDocument, short};
-use crate::edit::{self, safety};
+use crate::edit;
 use crate::facts::{self, ValueShape};
 use crate::finding::{Finding, Safety};
-use crate::rule::{Rule, rules};
+use crate::model::{HubDocument, short};
 use worker_files::json::JsonNode;
-use xtask_core::suggest;
-
-rules! {
-    DESCRIPTION_TOO_LONG = "HUB201" "description-too-long" Error Never
-        "the description is over 191 characters";
-    CATEGORY = "HUB203" "unknown-category" Error Either "a category that the Hub doesn't have";
-    LISTING_TYPE = "HUB204" "unknown-listing-type" Error Either
-        "a listing type that the Hub doesn't have";
-    RUNS_ON = "HUB205" "unknown-endpoint" Error Safely
-        "a word for `runsOn` or `endpointType` that the Hub doesn't have";
-    INPUT_TYPE = "HUB206" "unknown-input-type" Error Either
-        "an input type that the Hub doesn't have";
-    TOO_SMALL = "HUB209" "not-positive" Error Never "a size or count that has to be at least 1";
-}
+use xtask_core::suggest::{self, Sure};
 
 /// Words with their aliases in lower case.
 type Aliases = &'static [(&'static str, &'static [&'static str])];
@@ -41,7 +27,7 @@ const INPUT_TYPE_ALIASES: Aliases = &[
 ];
 
 /// The rule for a list of words, their aliases, whether fixing an alias is safe, and help.
-type WordRule = (&'static Rule, Aliases, Safety, Option<&'static str>);
+type WordRule = (&'static str, Aliases, Safety, Option<&'static str>);
 
 fn rule_for(words: &[&str]) -> Option<WordRule> {
     let balancer = "a load-balancing endpoint is `\"type\": \"serverless\"` with \
@@ -49,10 +35,15 @@ fn rule_for(words: &[&str]) -> Option<WordRule> {
     let string = "a list to choose from is a `string` with `options`, and a secret is a `string` \
                   without a default";
     Some(match words {
-        facts::CATEGORIES => (&CATEGORY, CATEGORY_ALIASES, Safety::Unsafe, None),
-        facts::LISTING_TYPES => (&LISTING_TYPE, &[], Safety::Unsafe, Some(balancer)),
-        facts::RUNS_ON | facts::ENDPOINT_TYPES => (&RUNS_ON, &[], Safety::Safe, None),
-        facts::INPUT_TYPES => (&INPUT_TYPE, INPUT_TYPE_ALIASES, Safety::Safe, Some(string)),
+        facts::CATEGORIES => ("unknown-category", CATEGORY_ALIASES, Safety::Unsafe, None),
+        facts::LISTING_TYPES => ("unknown-listing-type", &[], Safety::Unsafe, Some(balancer)),
+        facts::RUNS_ON | facts::ENDPOINT_TYPES => ("unknown-endpoint", &[], Safety::Safe, None),
+        facts::INPUT_TYPES => (
+            "unknown-input-type",
+            INPUT_TYPE_ALIASES,
+            Safety::Safe,
+            Some(string),
+        ),
         // GPUs and CUDA versions have rules of their own.
         _ => return None,
     })
@@ -69,17 +60,13 @@ pub fn check(
             let length = node.as_str()?.chars().count();
             let what = format!("{key} has {length} characters; the Hub rejects more than {limit}");
             let help = "the README, which the listing shows too, is the place for the rest";
-            let finding = || {
-                document
-                    .at(&DESCRIPTION_TOO_LONG, &node.span, what)
-                    .help(help)
-            };
-            (length > limit).then(finding)
+            let finding = document.at("description-too-long", &node.span, what);
+            (length > limit).then(|| finding.help(help))
         }
         ValueShape::Count if node.as_f64()? < 1.0 => {
             let source = document.source(node);
             let what = format!("{key} is {source}; it has to be at least 1");
-            Some(document.at(&TOO_SMALL, &node.span, what))
+            Some(document.at("not-positive", &node.span, what))
         }
         ValueShape::Word(words) => word(document, node, words, key),
         _ => None,
@@ -99,7 +86,7 @@ fn word(
     let what = format!("{key} is `{}`; the Hub knows {known}", short(text));
     let mut finding = document.at(rule, &node.span, what);
     let nearest = suggest::nearest(text, words.iter().copied());
-    let guess = nearest.map(|(word, sure)| (word, safety(sure)));
+    let guess = nearest.map(|(word, sure)| (word, Safety::of(sure == Sure::Same)));
     let lower = &*text.to_lowercase();
     let alias = aliases.iter().find(|(_, others)| others.contains(&lower));
     if let Some((word, safety)) = guess.or(alias.map(|(word, _)| (*word, safety_of_alias))) {

@@ -2,22 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::document::{HubDocument, Which, short};
+use crate::facts;
 use crate::finding::{Finding, Safety};
-use crate::rule::{Severity, rules};
-use crate::{facts, model};
+use crate::model::{self, HubDocument, Which, short};
 use worker_files::json::{JsonNode, Span};
 use xtask_core::suggest;
-
-rules! {
-    POOL = "HUB210" "unknown-gpu-pool" Error Unsafely "a GPU pool that RunPod doesn't have";
-    GPU = "HUB211" "unknown-gpu" Error Unsafely "a GPU that RunPod doesn't have under this name";
-    EXCLUSION = "HUB212" "odd-gpu-exclusion" Warning Never "an exclusion that excludes nothing";
-    POOL_AS_GPU = "HUB213" "pool-as-gpu" Error Never "a pool where one GPU has to be named";
-    CUDA = "HUB215" "unknown-cuda-version" Error Never "a CUDA version that does not exist";
-    LIST = "HUB216" "odd-gpu-list" Warning Unsafely
-        "a list of GPUs that is empty, names one twice or has no commas";
-}
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let config = document.config();
@@ -82,16 +71,16 @@ fn gpu_ids(document: &HubDocument, node: &JsonNode, text: &str, findings: &mut V
             findings.extend(check_choice(document, node, choice));
         } else {
             let what = format!("`{}` is in the list twice", short(choice.name));
-            findings.push(document.at(&LIST, &choice.span, what));
+            findings.push(document.at("odd-gpu-list", &choice.span, what));
         }
     }
     if choices.is_empty() {
         let help = "leave the key out to take any GPU, or name pools such as `ADA_24`";
-        let finding = document.at(&LIST, &node.span, "`gpuIds` names no GPU");
+        let finding = document.at("odd-gpu-list", &node.span, "`gpuIds` names no GPU");
         findings.push(finding.help(help));
     } else if choices.iter().all(|choice| choice.excluded) {
         let what = "`gpuIds` only excludes GPUs and names none to use";
-        findings.push(document.at(&EXCLUSION, &node.span, what));
+        findings.push(document.at("odd-gpu-exclusion", &node.span, what));
     }
 }
 
@@ -100,24 +89,28 @@ fn check_choice(document: &HubDocument, node: &JsonNode, choice: &Choice<'_>) ->
     if excluded && facts::GPU_POOLS.contains(&name) {
         let what = format!("`-` excludes one GPU, not the pool `{name}`");
         let help = "leave the pool out of the list, or name the GPU's id";
-        Some(document.at(&EXCLUSION, span, what).help(help))
+        Some(document.at("odd-gpu-exclusion", span, what).help(help))
     } else if excluded && !facts::may_be_in_a_pool(name) {
         let shown = short(name);
         let what = format!("no pool holds `{shown}`, so there is nothing to exclude");
-        Some(document.at(&EXCLUSION, span, what))
+        Some(document.at("odd-gpu-exclusion", span, what))
     } else if is_known(name) {
         None
     } else if let Some(right) = with_commas(name) {
         let what = "the names in `gpuIds` are separated by commas";
-        Some(did_you_mean(document.at(&LIST, span, what), node, &right))
+        Some(did_you_mean(
+            document.at("odd-gpu-list", span, what),
+            node,
+            &right,
+        ))
     } else if looks_like_pool(&name.to_uppercase()) && !excluded {
         let what = format!("RunPod has no GPU pool `{}`", short(name));
-        let finding = document.at(&POOL, span, what);
+        let finding = document.at("unknown-gpu-pool", span, what);
         let finding = match nearest_pool(name) {
             Some(right) => did_you_mean(finding, node, right),
             None => suggest_model(finding, node, name),
         };
-        let pools = suggest::all_of(facts::GPU_POOLS);
+        let pools = suggest::all_of(&facts::GPU_POOLS);
         Some(finding.help(format!("the pools are {pools}")))
     } else {
         Some(unknown_gpu(document, node, span, name))
@@ -164,7 +157,7 @@ fn suggest_model(finding: Finding, node: &JsonNode, name: &str) -> Finding {
     let wanted = words(name);
     let models: Vec<&String> = wanted.iter().filter(is_model).collect();
     let mut ids: Vec<(usize, usize, &str)> = Vec::new();
-    for id in facts::GPU_IDS {
+    for id in facts::GPU_IDS.iter() {
         let have = words(id);
         if !models.is_empty() && models.iter().all(|model| have.contains(model)) {
             let shared = have.iter().filter(|word| wanted.contains(word)).count();
@@ -187,10 +180,10 @@ fn suggest_model(finding: Finding, node: &JsonNode, name: &str) -> Finding {
 
 fn unknown_gpu(document: &HubDocument, node: &JsonNode, span: &Span, name: &str) -> Finding {
     let what = format!("RunPod has no GPU with the id `{}`", short(name));
-    let mut finding = document.at(&GPU, span, what);
+    let mut finding = document.at("unknown-gpu", span, what);
     if facts::GPU_IDS_OF_REST.contains(&name) {
-        finding.severity = Severity::Warning;
         finding.message = format!("`{name}` is an id of RunPod's REST API alone");
+        let finding = finding.warn_unless(false);
         return finding.help("the Hub's list of GPUs does not have it");
     }
     suggest_model(finding, node, name)
@@ -221,23 +214,21 @@ fn gpu_type(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
     };
     let what = format!("`gpuTypeId` names one GPU, {what}");
     let help = "name one GPU's id, such as `NVIDIA GeForce RTX 4090`";
-    Some(document.at(&POOL_AS_GPU, &node.span, what).help(help))
+    Some(document.at("pool-as-gpu", &node.span, what).help(help))
 }
 
 fn cuda(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
-    let known = facts::CUDA_VERSIONS;
+    let known = &*facts::CUDA_VERSIONS;
     let text = node.as_str().filter(|text| !known.contains(text))?;
     let help = format!("known are {}", suggest::all_of(known));
     let what = format!("`{}` is no CUDA version", short(text));
-    let mut finding = document.at(&CUDA, &node.span, what).help(help);
-    if let Some(version) = model::version(text).filter(|_| text.trim() == text) {
-        // A version older or newer than all of them may exist.
-        let oldest = known.first().and_then(|text| model::version(text))?;
-        let newest = known.last().and_then(|text| model::version(text))?;
-        if !(oldest..=newest).contains(&version) {
-            return None;
-        }
-        finding.severity = Severity::Warning;
-    }
-    Some(finding)
+    let finding = document.at("unknown-cuda-version", &node.span, what);
+    let finding = finding.help(help);
+    let Some(version) = model::version(text).filter(|_| text.trim() == text) else {
+        return Some(finding);
+    };
+    // A version older or newer than all of them may exist.
+    let mut all = known.iter().filter_map(|text| model::version(text));
+    let is_between = all.next()? <= version && version <= all.next_back()?;
+    is_between.then(|| finding.warn_unless(false))
 }

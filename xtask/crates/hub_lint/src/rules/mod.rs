@@ -5,15 +5,13 @@ pub mod cross_file;
 pub mod gpu;
 pub mod secrets;
 pub mod shape;
-pub mod shape_env;
-pub mod shape_tests;
 pub mod syntax;
 pub mod template_residue;
 pub mod tests_meaning;
 pub mod values;
 
-use crate::document::{HubDocument, Which};
 use crate::finding::Finding;
+use crate::model::{HubDocument, Which};
 use xtask_core::tree::RepoPath;
 
 /// Checks one file alone. Returns the document where it can be compared with other files.
@@ -30,7 +28,7 @@ pub fn check_file(
         return None;
     }
     for check in [
-        shape_env::check,
+        shape::duplicates,
         gpu::check,
         values::check,
         secrets::check,

@@ -1,20 +1,11 @@
 //! Secrets in the public files.
 
-use crate::document::{HubDocument, Which, short};
+use crate::edit;
 use crate::finding::{Finding, Safety};
-use crate::rule::rules;
-use crate::{edit, model};
+use crate::model::{self, HubDocument, Which, short};
 use worker_files::is_one_of;
 use worker_files::json::JsonKind;
 use xtask_core::secret::{is_secret, token};
-
-rules! {
-    SECRET_VALUE = "HUB240" "secret-with-value" Warning Never
-        "a secret has a value in a public file";
-    TOKEN = "HUB241" "token-in-file" Error Never "there is an access token in the file";
-    TOKEN_PICKER = "HUB242" "model-picker-for-token" Warning Unsafely
-        "a token's input type is the model picker";
-}
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let tokens = tokens(document, findings);
@@ -32,12 +23,13 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
         {
             let what = format!("the secret `{key}` has a value that everybody reads");
             let help = "leave it empty; users fill it from their RunPod secrets";
-            findings.push(document.at(&SECRET_VALUE, &node.span, what).help(help));
+            let finding = document.at("secret-with-value", &node.span, what);
+            findings.push(finding.help(help));
         }
         if kind == Some("huggingface") {
             let span = &variable.input.at("type").span;
             let what = format!("`huggingface` picks a model, and `{key}` is a secret");
-            let finding = document.at(&TOKEN_PICKER, span, what);
+            let finding = document.at("model-picker-for-token", span, what);
             let right = edit::quote("string");
             findings.push(finding.write(Safety::Unsafe, span, "string", right));
         }
@@ -66,7 +58,7 @@ fn tokens(document: &HubDocument, findings: &mut Vec<Finding>) -> Vec<usize> {
             offsets.push(node.span.start);
             let help = "remove it and revoke it: it stays in the repository's history";
             let what = format!("this looks like {what}");
-            findings.push(document.at(&TOKEN, &node.span, what).help(help));
+            findings.push(document.at("token-in-file", &node.span, what).help(help));
         }
     }
     offsets

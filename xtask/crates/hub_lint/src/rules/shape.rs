@@ -2,23 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::{allowed_values, shape_env, shape_tests};
-use crate::document::{HubDocument, Which, begin, short};
-use crate::edit::{self, safety};
+use super::allowed_values;
+use crate::edit;
 use crate::facts::{self, FieldRule, FieldTable, ValueShape};
 use crate::finding::{Finding, Safety};
-use crate::rule::{Rule, Severity, rules};
+use crate::model::{self, HubDocument, Which, begin, short};
+use crate::rule::Severity;
 use worker_files::json::{JsonKind, JsonNode, Member};
-use xtask_core::suggest::{self, Sure};
-
-rules! {
-    OTHER_SCHEMA = "HUB100" "not-a-listing" Error Never "the file is not a listing of the Hub";
-    MISSING_KEY = "HUB101" "missing-key" Error Never "a key that the Hub needs is not there";
-    WRONG_TYPE = "HUB102" "wrong-type" Error Safely "a value of the wrong type";
-    NEAR_KEY = "HUB103" "misspelt-key" Error Either "a key that is spelled differently";
-    MISPLACED_KEY = "HUB104" "misplaced-key" Warning Unsafely "a key at the wrong level";
-    UNKNOWN_KEY = "HUB105" "unknown-key" Warning Never "a key that the Hub doesn't know";
-}
+use worker_files::shell::is_name;
+use xtask_core::suggest::{self, Sure, letters};
 
 /// Checks a whole file. False if it is of another kind.
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
@@ -28,11 +20,11 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
         Which::Hub if is_foreign(root) => {
             let what = "this is no listing of the Hub: it has no `config`";
             let help = "a listing has `title`, `description`, `type`, `category` and `config`";
-            let finding = document.at(&OTHER_SCHEMA, &begin(root), what);
+            let finding = document.at("not-a-listing", &begin(root), what);
             shape.findings.push(finding.help(help));
             return false;
         }
-        Which::Tests if !shape_tests::check_root(document, shape.findings) => {
+        Which::Tests if !check_root(document, shape.findings) => {
             // The tests of a bare list can be checked.
             for item in root.items() {
                 shape.object(item, &facts::TEST);
@@ -54,7 +46,6 @@ fn is_foreign(root: &JsonNode) -> bool {
     present.count() < 4
 }
 
-/// Walks through a document along the tables.
 struct ShapeCheck<'a> {
     document: &'a HubDocument,
     findings: &'a mut Vec<Finding>,
@@ -93,7 +84,7 @@ impl ShapeCheck<'_> {
             }
         }
         if table.is(&facts::VARIABLE) {
-            shape_env::check_entry(self.document, node, &meant, self.findings);
+            check_entry(self.document, node, &meant, self.findings);
         }
     }
 
@@ -120,15 +111,14 @@ impl ShapeCheck<'_> {
         };
         meant.push(field.key);
         let what = format!("{} has no key `{key}`", named(table, node));
-        let finding = self.document.at(&NEAR_KEY, &member.key_span, what);
-        let mut finding = finding.help(format!("did you mean `{}`? {}", field.key, field.about));
         // A listing without a picture of its own still works.
-        if field.key == "iconUrl" {
-            finding.severity = Severity::Warning;
-        }
+        let finding = self.document.at("misspelt-key", &member.key_span, what);
+        let finding = finding.warn_unless(field.key != "iconUrl");
+        let mut finding = finding.help(format!("did you mean `{}`? {}", field.key, field.about));
         if fits(&member.value, field.shape) {
             let edit = (member.key_span.clone(), edit::quote(field.key));
-            finding = finding.fix(safety(sure), format!("call it `{}`", field.key), [edit]);
+            let safety = Safety::of(sure == Sure::Same);
+            finding = finding.fix(safety, format!("call it `{}`", field.key), [edit]);
         }
         Some(finding)
     }
@@ -162,7 +152,7 @@ impl ShapeCheck<'_> {
         let is_bare = matches!(node.kind, JsonKind::String(_) | JsonKind::Number(_));
         match shape {
             ValueShape::Object(table) if table.is(&facts::OPTION) && is_bare => {
-                let finding = shape_env::bare_option(self.document, node);
+                let finding = bare_option(self.document, node);
                 self.findings.push(finding);
             }
             ValueShape::Object(table) => self.value(node, shape, table.what),
@@ -171,18 +161,15 @@ impl ShapeCheck<'_> {
     }
 
     fn missing(&self, node: &JsonNode, table: &FieldTable, field: &FieldRule) -> Finding {
-        let rule: &'static Rule = match field.key {
-            "tests" => &shape_tests::NO_TESTS,
-            _ => &MISSING_KEY,
+        let rule = match field.key {
+            "tests" => "no-tests",
+            _ => "missing-key",
         };
         let what = format!("{} has no `{}`", named(table, node), field.key);
         let help = format!("`{}`: {}", field.key, field.about);
-        let mut finding = self.document.at(rule, &begin(node), what).help(help);
+        let finding = self.document.at(rule, &begin(node), what).help(help);
         // A preset that sets nothing does no harm.
-        if table.is(&facts::PRESET) {
-            finding.severity = Severity::Warning;
-        }
-        finding
+        finding.warn_unless(!table.is(&facts::PRESET))
     }
 
     /// The finding for the keys of one object that the Hub doesn't know.
@@ -195,14 +182,14 @@ impl ShapeCheck<'_> {
         let names = suggest::all_of(&names);
         let what = format!("the Hub ignores the {word} {names} in {}", table.what);
         let help = format!("it knows {}", suggest::all_of(&known));
-        let finding = self.document.at(&UNKNOWN_KEY, &first.key_span, what);
+        let finding = self.document.at("unknown-key", &first.key_span, what);
         Some(finding.help(help))
     }
 
     fn misplaced(&self, node: &JsonNode, member: &Member, home: &FieldTable) -> Finding {
         let (document, key) = (self.document, member.key.as_str());
         let what = format!("the Hub looks for `{key}` in {}, not here", home.what);
-        let mut finding = document.at(&MISPLACED_KEY, &member.key_span, what);
+        let mut finding = document.at("misplaced-key", &member.key_span, what);
         // The endpoint gets a queue instead of a load balancer.
         if key == "endpointType" {
             finding.severity = Severity::Error;
@@ -233,7 +220,7 @@ impl ShapeCheck<'_> {
         let span = node.scalar().map(|_| node.span.clone());
         let span = span.unwrap_or_else(|| begin(node));
         let message = format!("{key} has to be {wanted} and is {found}");
-        let finding = self.document.at(&WRONG_TYPE, &span, message);
+        let finding = self.document.at("wrong-type", &span, message);
         match converted(self.document, node, shape) {
             Some(with) => finding.write(Safety::Safe, &node.span, &short(&with), with),
             None => finding,
@@ -310,4 +297,111 @@ pub fn converted(document: &HubDocument, node: &JsonNode, shape: ValueShape) -> 
         }
         _ => None,
     }
+}
+
+/// Checks an entry as a whole. `meant` are the keys that are misspelt in it.
+fn check_entry(
+    document: &HubDocument,
+    node: &JsonNode,
+    meant: &[&str],
+    findings: &mut Vec<Finding>,
+) {
+    let name = short(node.text("key").unwrap_or_default());
+    let has = |key| (node.member(key)).filter(|member| member.value.kind != JsonKind::Null);
+    match (has("value"), has("input")) {
+        (None, None) if !meant.contains(&"value") && !meant.contains(&"input") => {
+            let what = format!("`{name}` has neither `value` nor `input`");
+            let finding = document.at("env-without-value", &begin(node), what);
+            findings.push(finding.help("`value` fixes it; `input` lets users set it"));
+        }
+        (Some(value), Some(input)) => {
+            let what = format!("`{name}` has both `value` and `input`");
+            let help = "a fixed `value`, or an `input` with the value as its `default`";
+            let input = document.place(&input.key_span);
+            let finding = document.at("env-with-both", &value.key_span, what);
+            let finding = finding.help(help);
+            let finding = finding.related(input, "users are asked for it here");
+            let edit = edit::remove(node, value);
+            findings.push(finding.fix(Safety::Unsafe, "remove `value`", [edit]));
+        }
+        _ => {}
+    }
+    let key = node.at("key");
+    if key.as_str().is_some_and(|text| !is_name(text)) {
+        let what = format!("`{name}` can't be the name of an environment variable");
+        let finding = document.at("bad-variable-name", &key.span, what);
+        findings.push(finding.help("letters, digits and `_`, and no digit first"));
+    }
+}
+
+fn bare_option(document: &HubDocument, node: &JsonNode) -> Finding {
+    let written = document.source(node);
+    let text = edit::quote(node.as_str().unwrap_or(written));
+    let with = format!("{{ \"label\": {text}, \"value\": {text} }}");
+    let what = format!("the option {} has no label and value", short(written));
+    let finding = document.at("bare-option", &node.span, what);
+    finding.write(Safety::Safe, &node.span, &short(&with), with)
+}
+
+pub fn duplicates(document: &HubDocument, findings: &mut Vec<Finding>) {
+    let mut seen = HashMap::new();
+    for variable in model::variables(document) {
+        let key = variable.key;
+        let first = seen.insert(key, variable.place());
+        if let Some(first) = first.filter(|_| !key.is_empty()) {
+            let what = format!("the variable `{}` has two entries", short(key));
+            let finding = variable.at("duplicate-variable", what);
+            findings.push(finding.related(first, "the other one"));
+        }
+    }
+}
+
+/// Checks the root of tests.json. False where nothing else can be checked.
+fn check_root(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
+    let root = &document.root;
+    if let Some(finding) = not_tests(document, root) {
+        findings.push(finding);
+        return false;
+    }
+    if let Some(tests) = root.member("tests")
+        && tests.value.kind == JsonKind::Array(Vec::new())
+    {
+        findings.push(document.at("no-tests", &tests.key_span, "`tests` is empty"));
+    }
+    let mut keys = root.members().iter().map(|member| letters(&member.key));
+    if !root.list("tests").is_empty() && !keys.any(|key| key.starts_with("config")) {
+        let help = "the Hub's test run takes no default from hub.json: what the worker needs has \
+                    to be in `config.env`";
+        let finding = document.at(
+            "tests-without-config",
+            &begin(root),
+            "tests.json has no `config`",
+        );
+        findings.push(finding.help(help));
+    }
+    true
+}
+
+/// The finding for a file that is not the Hub's tests.json.
+fn not_tests(document: &HubDocument, root: &JsonNode) -> Option<Finding> {
+    const READS: &str =
+        "the Hub reads `{ \"tests\": [{ \"name\": …, \"input\": {…} }], \"config\": {…} }`";
+    if matches!(root.kind, JsonKind::Object(_)) {
+        // A single test at the root: one finding for the wrapping that it lacks.
+        let input = root.member("input")?;
+        let what = "tests.json has no `tests`: it is a single job's input";
+        let finding = document.at("no-tests", &input.key_span, what).help(READS);
+        return root.get("tests").is_none().then_some(finding);
+    }
+    let found = root.what();
+    let what = format!("tests.json is {found} and has to be an object with `tests`");
+    let finding = document.at("tests-root", &begin(root), what).help(READS);
+    let is_test = |item: &JsonNode| item.get("name").or(item.get("input")).is_some();
+    if root.items().is_empty() || !root.items().iter().all(is_test) {
+        return Some(finding);
+    }
+    let insert = |at: usize, text: &str| (at..at, text.to_owned());
+    let start = insert(root.span.start, "{ \"tests\": ");
+    let edits = [start, insert(root.span.end, " }")];
+    Some(finding.fix(Safety::Unsafe, "put the list into `tests`", edits))
 }

@@ -1,44 +1,27 @@
 //! Whether a file is JSON: the problems of [`worker_files::json`] as rules.
 
-use crate::document::{HubDocument, Which};
 use crate::finding::{Finding, Location, Safety};
-use crate::rule::{Fixability, Rule, rules};
+use crate::model::{HubDocument, Which};
+use crate::rule;
 use worker_files::json::{self, ProblemKind};
 use xtask_core::tree::RepoPath;
 
-rules! {
-    EMPTY = "HUB001" "empty-file" Error Never "the file has nothing in it";
-    NOT_UTF8 = "HUB002" "not-utf8" Error Never "the file is not UTF-8";
-    BYTE_ORDER_MARK = "HUB003" "byte-order-mark" Error Safely
-        "the file begins with a byte-order mark";
-    COMMENT = "HUB005" "comment" Error Safely "JSON has no comments";
-    TRAILING_COMMA = "HUB006" "trailing-comma" Error Safely "a trailing comma";
-    MISSING_COMMA = "HUB007" "missing-comma" Error Safely "a comma is missing between two elements";
-    LITERAL_ESCAPE = "HUB008" "literal-escape" Error Safely
-        "`\\n` is written out where a line should end";
-    BRACKETS = "HUB009" "unbalanced-brackets" Error Never "brackets don't match";
-    BAD_STRING = "HUB010" "bad-string" Error Safely "text that is no JSON string";
-    BAD_VALUE = "HUB011" "bad-value" Error Safely "a word or number that JSON doesn't have";
-    UNEXPECTED = "HUB012" "unexpected-text" Error Never "text that does not belong there";
-    DUPLICATE_KEY = "HUB014" "duplicate-key" Warning Unsafely "a key appears twice";
-}
-
 /// The rule for a problem, and the title of its fix.
-fn rule(kind: ProblemKind) -> (&'static Rule, &'static str) {
+fn rule_for(kind: ProblemKind) -> (&'static str, &'static str) {
     const REWRITE: &str = "write it as JSON does";
     match kind {
-        ProblemKind::Empty => (&EMPTY, REWRITE),
-        ProblemKind::Encoding => (&NOT_UTF8, REWRITE),
-        ProblemKind::ByteOrderMark => (&BYTE_ORDER_MARK, "remove the mark"),
-        ProblemKind::Comment => (&COMMENT, "remove the comment"),
-        ProblemKind::TrailingComma => (&TRAILING_COMMA, "remove the comma"),
-        ProblemKind::MissingComma => (&MISSING_COMMA, "add a comma"),
-        ProblemKind::LiteralEscape => (&LITERAL_ESCAPE, "write line breaks there"),
-        ProblemKind::Unclosed => (&BRACKETS, REWRITE),
-        ProblemKind::BadString => (&BAD_STRING, REWRITE),
-        ProblemKind::BadValue => (&BAD_VALUE, REWRITE),
-        ProblemKind::Unexpected => (&UNEXPECTED, REWRITE),
-        ProblemKind::DuplicateKey => (&DUPLICATE_KEY, "remove the one without effect"),
+        ProblemKind::Empty => ("empty-file", REWRITE),
+        ProblemKind::Encoding => ("not-utf8", REWRITE),
+        ProblemKind::ByteOrderMark => ("byte-order-mark", "remove the mark"),
+        ProblemKind::Comment => ("comment", "remove the comment"),
+        ProblemKind::TrailingComma => ("trailing-comma", "remove the comma"),
+        ProblemKind::MissingComma => ("missing-comma", "add a comma"),
+        ProblemKind::LiteralEscape => ("literal-escape", "write line breaks there"),
+        ProblemKind::Unclosed => ("unbalanced-brackets", REWRITE),
+        ProblemKind::BadString => ("bad-string", REWRITE),
+        ProblemKind::BadValue => ("bad-value", REWRITE),
+        ProblemKind::Unexpected => ("unexpected-text", REWRITE),
+        ProblemKind::DuplicateKey => ("duplicate-key", "remove the one without effect"),
     }
 }
 
@@ -62,12 +45,13 @@ pub fn read(
     }
     for problem in parsed.problems {
         // The parser recovers from other mistakes by guesses, which may duplicate keys.
-        if document.is_none() && is_duplicate(&problem) {
+        let is_duplicate = is_duplicate(&problem);
+        if document.is_none() && is_duplicate {
             continue;
         }
         let place = Location::new(path.clone(), problem.span);
-        let (rule, title) = rule(problem.kind);
-        let mut finding = rule.at(place, problem.message);
+        let (rule, title) = rule_for(problem.kind);
+        let mut finding = rule::named(rule).at(place, problem.message);
         if problem.kind == ProblemKind::Comment {
             finding = finding.help("the Hub reads strict JSON; move the words into a README");
         }
@@ -75,13 +59,7 @@ pub fn read(
             finding = finding.related(Location::new(path.clone(), span), words);
         }
         if !problem.edits.is_empty() {
-            let is_safe = rule.fixability == Fixability::Safely;
-            let safety = if is_safe {
-                Safety::Safe
-            } else {
-                Safety::Unsafe
-            };
-            finding = finding.fix(safety, title, problem.edits);
+            finding = finding.fix(Safety::of(!is_duplicate), title, problem.edits);
         }
         findings.push(finding);
     }

@@ -1,15 +1,9 @@
 //! Texts that were left from a template.
 
-use crate::document::{HubDocument, Which, short};
 use crate::finding::Finding;
-use crate::model;
-use crate::rule::rules;
+use crate::model::{self, HubDocument, Which, short};
 use worker_files::is_one_of;
 use worker_files::json::JsonNode;
-
-rules! {
-    LEFTOVER = "HUB260" "template-leftover" Warning Never "a text of the template is still there";
-}
 
 /// Hosts and paths in addresses of templates.
 const ICONS: &[&str] = &[
@@ -47,7 +41,7 @@ pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
         let key = variable.key;
         if is_one_of(KEYS, key) {
             let what = format!("the variable `{key}` is the template's example");
-            findings.push(variable.at(&LEFTOVER, what));
+            findings.push(variable.at("template-leftover", what));
         } else if is_hub {
             nodes.extend(variable.value);
             nodes.push(variable.input.at("name"));
@@ -76,7 +70,7 @@ fn tests<'a>(document: &'a HubDocument, findings: &mut Vec<Finding>) -> Vec<&'a 
         let hosts = ["://example.com/", "://www.example.com/"];
         if member.key == "param1" && value == "value1" {
             let what = "the input `param1` is the template's example";
-            findings.push(document.at(&LEFTOVER, &member.key_span, what));
+            findings.push(document.at("template-leftover", &member.key_span, what));
         } else if hosts.iter().any(|host| value.contains(host)) {
             let finding = example(document, &member.value, value);
             findings.push(finding.help("there is no such file, so the test fails"));
@@ -90,10 +84,10 @@ fn text(document: &HubDocument, node: &JsonNode) -> Option<Finding> {
     let plain = text.trim().trim_end_matches('.');
     let is_left = TEXTS.iter().any(|left| plain.eq_ignore_ascii_case(left));
     let what = format!("`{}` is the template's example", short(text));
-    is_left.then(|| document.at(&LEFTOVER, &node.span, what))
+    is_left.then(|| document.at("template-leftover", &node.span, what))
 }
 
 fn example(document: &HubDocument, node: &JsonNode, text: &str) -> Finding {
     let what = format!("`{}` is an example's address", short(text));
-    document.at(&LEFTOVER, &node.span, what)
+    document.at("template-leftover", &node.span, what)
 }

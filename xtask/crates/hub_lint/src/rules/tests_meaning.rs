@@ -1,21 +1,11 @@
 //! The meaning of the tests in tests.json.
 
-use crate::document::{HubDocument, Which, short};
 use crate::facts;
 use crate::finding::{Finding, Safety};
-use crate::rule::rules;
+use crate::model::{HubDocument, Which, short};
 use worker_files::is_one_of;
 use worker_files::json::{JsonKind, JsonNode, Member};
 use xtask_core::suggest;
-
-rules! {
-    TIMEOUT = "HUB250" "timeout-in-seconds" Warning Unsafely "a timeout that looks like seconds";
-    ASSERTION = "HUB251" "ignored-assertion" Warning Never
-        "a test asserts what the Hub doesn't look at";
-    WRAPPED = "HUB252" "wrapped-input" Warning Unsafely "an input inside an input";
-    EXPECTS_FAILURE = "HUB253" "test-expects-failure" Warning Never
-        "a test that wants the worker to fail";
-}
 
 /// Words in the name of a test that expects an error.
 const FAILURES: &str = "invalid error fail fails failure missing reject rejects";
@@ -45,7 +35,7 @@ fn timeout(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     let number = node.as_f64().filter(|number| *number < SHORTEST)?;
     let written = document.source(node);
     let what = format!("a timeout of {written} milliseconds ends before a worker has started");
-    let finding = document.at(&TIMEOUT, &node.span, what);
+    let finding = document.at("timeout-in-seconds", &node.span, what);
     let finding = finding.help("`timeout` counts milliseconds, not seconds");
     if number < 1.0 || !written.bytes().all(|b| b.is_ascii_digit()) {
         return Some(finding);
@@ -65,7 +55,11 @@ fn assertions(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     };
     let what = format!("the Hub ignores {} of {of}", suggest::all_of(&names));
     let help = "a test passes when the endpoint answers with status 200";
-    Some(document.at(&ASSERTION, &first.key_span, what).help(help))
+    Some(
+        document
+            .at("ignored-assertion", &first.key_span, what)
+            .help(help),
+    )
 }
 
 fn wrapped(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
@@ -78,7 +72,7 @@ fn wrapped(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
         return None;
     }
     let what = "the input is wrapped in a second `input`";
-    let finding = document.at(&WRAPPED, &inner.key_span, what);
+    let finding = document.at("wrapped-input", &inner.key_span, what);
     let finding = finding.help("the handler finds it in `job[\"input\"][\"input\"]`");
     if outer.members().len() > 1 {
         return Some(finding);
@@ -95,6 +89,9 @@ fn failing(document: &HubDocument, test: &JsonNode) -> Option<Finding> {
     let fails = words.any(|word| is_one_of(FAILURES, word));
     let what = format!("the test `{}` seems to want a failure", short(name));
     let help = "a test passes when the job succeeds, and by nothing else";
-    (fails && !SUCCESSES.iter().any(|word| lower.contains(word)))
-        .then(|| document.at(&EXPECTS_FAILURE, &node.span, what).help(help))
+    (fails && !SUCCESSES.iter().any(|word| lower.contains(word))).then(|| {
+        document
+            .at("test-expects-failure", &node.span, what)
+            .help(help)
+    })
 }

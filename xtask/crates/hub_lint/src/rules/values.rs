@@ -2,27 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::facts::ValueShape;
 use crate::finding::{Finding, Safety};
-use crate::model::{self, EnvVariable};
-use crate::rule::{Severity, rules};
+use crate::model::{self, EnvVariable, HubDocument, Which, short};
 use crate::rules::shape::{converted, number};
 use worker_files::is_one_of;
 use worker_files::json::{JsonKind, JsonNode, Member};
 use xtask_core::suggest;
-
-rules! {
-    QUOTED = "HUB220" "default-in-quotes" Warning Safely
-        "a default is written as another type than its own";
-    DOES_NOT_FIT = "HUB221" "value-does-not-fit" Error Never
-        "a default or a preset's value that its input can't have";
-    PRESET_UNKNOWN = "HUB230" "preset-of-unknown-variable" Warning Unsafely
-        "a preset sets a variable that is not declared";
-    PRESET_FIXED = "HUB231" "preset-of-fixed-value" Warning Never
-        "a preset sets a variable whose value is fixed";
-}
 
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     if document.which == Which::Hub {
@@ -50,14 +37,13 @@ fn default(variable: &EnvVariable<'_>, findings: &mut Vec<Finding>) {
         && let Some(with) = converted(document, node, shape)
     {
         let what = format!("`{key}` is {kind} and its default is {}", node.what());
-        let finding = document.at(&QUOTED, &node.span, what);
+        let finding = document.at("default-in-quotes", &node.span, what);
         findings.push(finding.write(Safety::Safe, &node.span, &short(&with), with.as_str()));
     }
-    if let Some((words, severity)) = misfit(variable, node) {
+    if let Some((words, is_certain)) = misfit(variable, node) {
         let what = format!("the default of `{key}` is {words}");
-        let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
-        finding.severity = severity;
-        findings.push(finding);
+        let finding = document.at("value-does-not-fit", &node.span, what);
+        findings.push(finding.warn_unless(is_certain));
     }
 }
 
@@ -67,27 +53,25 @@ fn is_boolean(input: &JsonNode, text: &str) -> bool {
         || is_one_of("true false 1 0 yes no on off", &text.to_lowercase())
 }
 
-/// Why a variable can't have a value: by its type, its options or its bounds.
-fn misfit(variable: &EnvVariable<'_>, node: &JsonNode) -> Option<(String, Severity)> {
+/// Why a variable can't have a value: by its type, which is certain, its options or its bounds.
+fn misfit(variable: &EnvVariable<'_>, node: &JsonNode) -> Option<(String, bool)> {
     let text = node.scalar()?;
     let input = variable.input;
     let options = variable.options().into_iter();
     let options: Vec<String> = options.filter_map(JsonNode::scalar).collect();
-    let mut severity = Severity::Warning;
-    let why = match (variable.kind(), number(&text)) {
-        (Some("number"), None) => {
-            severity = Severity::Error;
-            "which is no number".to_owned()
-        }
-        (Some("boolean"), _) if !is_boolean(input, &text) => {
-            severity = Severity::Error;
-            "which is no boolean".to_owned()
-        }
+    let (kind, number) = (variable.kind(), number(&text));
+    let no_type = match kind {
+        Some("number") if number.is_none() => Some("which is no number"),
+        Some("boolean") if !is_boolean(input, &text) => Some("which is no boolean"),
+        _ => None,
+    };
+    let why = match (no_type, number) {
+        (Some(words), _) => words.to_owned(),
         _ if !options.is_empty() && !options.contains(&text) => {
             let values: Vec<&str> = options.iter().take(12).map(String::as_str).collect();
             format!("which is not one of {}", suggest::all_of(&values))
         }
-        (Some("number"), Some(number)) => {
+        (_, Some(number)) if kind == Some("number") => {
             match (input.at("min").as_f64(), input.at("max").as_f64()) {
                 (Some(min), _) if number < min => format!("below its `min` of {min}"),
                 (_, Some(max)) if number > max => format!("above its `max` of {max}"),
@@ -97,7 +81,7 @@ fn misfit(variable: &EnvVariable<'_>, node: &JsonNode) -> Option<(String, Severi
         _ => return None,
     };
     let words = format!("{}, {why}", short(variable.document.source(node)));
-    Some((words, severity))
+    Some((words, no_type.is_some()))
 }
 
 fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
@@ -120,7 +104,7 @@ fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut
                 let key = short(&member.key);
                 let what =
                     format!("the preset `{name}` sets `{key}`, which `env` does not declare");
-                let mut finding = document.at(&PRESET_UNKNOWN, &member.key_span, what);
+                let mut finding = document.at("preset-of-unknown-variable", &member.key_span, what);
                 let keys = variables.iter().map(|variable| variable.key);
                 let free = keys.filter(|key| !taken.contains(key));
                 if let Some(right) = guesses.nearest(&member.key, free) {
@@ -138,14 +122,13 @@ fn preset_value(variable: &EnvVariable<'_>, member: &Member, preset: &str) -> Op
     let (key, document) = (variable.key, variable.document);
     if let Some(value) = variable.value {
         let what = format!("the preset `{preset}` sets `{key}`, which is fixed");
-        let finding = document.at(&PRESET_FIXED, &member.key_span, what);
+        let finding = document.at("preset-of-fixed-value", &member.key_span, what);
         let finding = finding.related(document.place(&value.span), "fixed here");
         return Some(finding.help("an `input` with a `default` can be set"));
     }
     let node = model::non_empty(&member.value)?;
     let (words, _) = misfit(variable, node)?;
     let what = format!("the value of `{key}` in the preset `{preset}` is {words}");
-    let mut finding = document.at(&DOES_NOT_FIT, &node.span, what);
-    finding.severity = Severity::Warning;
-    Some(finding)
+    let finding = document.at("value-does-not-fit", &node.span, what);
+    Some(finding.warn_unless(false))
 }

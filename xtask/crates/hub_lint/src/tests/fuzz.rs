@@ -52,7 +52,7 @@ const WORDS: &[&str] = &[
 
 fn seeds() -> Vec<(Which, Vec<u8>)> {
     let mut seeds = Vec::new();
-    for rule in registry::all() {
+    for rule in rule::all() {
         let tree = examples::bad_example(rule);
         for which in [Which::Hub, Which::Tests] {
             let path = format!(".runpod/{}", which.name());

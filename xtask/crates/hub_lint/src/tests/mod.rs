@@ -4,7 +4,7 @@ use super::*;
 use crate::finding::{Finding, Safety};
 use crate::formats;
 use crate::rule::Severity;
-use document::Which;
+use model::Which;
 use rule::Rule;
 use rules::check_file;
 use xtask_core::tree::{Memory, Tree};

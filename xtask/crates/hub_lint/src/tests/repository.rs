@@ -101,7 +101,7 @@ fn what_is_ignored_with_a_reason_is_left_out() {
 
 #[test]
 fn rules_are_chosen_by_id_name_or_beginning() {
-    let rule = registry::find("HUB211").unwrap();
+    let rule = rule::find("HUB211").unwrap();
     for pattern in ["HUB211", "hub2", "unknown-gpu", "HUB"] {
         assert!(rule.matches(pattern), "{pattern}");
     }

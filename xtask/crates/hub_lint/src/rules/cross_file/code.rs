@@ -4,25 +4,13 @@ use std::collections::HashSet;
 
 use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::{HubDocument, short};
 use crate::finding::{Finding, Safety};
-use crate::model;
-use crate::model::EnvVariable;
-use crate::rule::rules;
+use crate::model::{self, EnvVariable, HubDocument, short};
+use crate::rule;
 use anyhow::Result;
 use worker_files::dockerfile::Text;
 use worker_files::{Hides, is_one_of};
 use xtask_core::tree::Tree;
-
-rules! {
-    NO_HANDLER = "HUB314" "no-handler" Error Never
-        "the Dockerfile starts a file that is not in the repository";
-    NO_START = "HUB317" "no-serverless-start" Error Never
-        "a queue worker that never starts RunPod's SDK";
-    SHORT_TIMEOUT = "HUB319" "short-timeout" Warning Unsafely
-        "a timeout of 30 seconds or less where a model is loaded";
-    IDLE_GPUS = "HUB335" "idle-gpus" Warning Never "several GPUs of which SGLang uses one";
-}
 
 /// A repository with more text is not just a worker, and is not checked.
 const MOST: usize = 32 * 1024 * 1024;
@@ -183,7 +171,8 @@ fn check_start(
                 let shown = short(word);
                 let what = format!("the image starts `{shown}`, which is not in the repository");
                 let help = "the Hub builds from what is committed; is it ignored by git?";
-                findings.push(NO_HANDLER.at(place(&start.place), what).help(help));
+                let finding = rule::named("no-handler").at(place(&start.place), what);
+                findings.push(finding.help(help));
             }
         }
     }
@@ -198,7 +187,8 @@ fn check_start(
         let what =
             "nothing in the repository calls `runpod.serverless.start`: no job is ever taken";
         let help = "a load balancer says so: `\"endpointType\": \"LB\"` in hub.json's `config`";
-        findings.push(NO_START.at(place(&start.place), what).help(help));
+        let finding = rule::named("no-serverless-start").at(place(&start.place), what);
+        findings.push(finding.help(help));
     }
 }
 
@@ -230,7 +220,7 @@ fn short_timeouts(code: &WorkerTexts, tests: &HubDocument, findings: &mut Vec<Fi
         let seconds = timeout / 1000.0;
         let what = format!("a timeout of {seconds} seconds is short where a model is loaded");
         let help = "the first job waits for a machine, the image and the model";
-        let finding = tests.at(&SHORT_TIMEOUT, &node.span, what).help(help);
+        let finding = tests.at("short-timeout", &node.span, what).help(help);
         findings.push(finding.write(Safety::Unsafe, &node.span, "300000", "300000"));
     }
 }
@@ -256,5 +246,5 @@ fn idle_gpus(worker: &Worker<'_>, hub: &HubDocument) -> Option<Finding> {
     }
     let gpus = hub.source(count);
     let what = format!("SGLang uses one of {gpus} GPUs: nothing passes `--tp-size` on");
-    Some(hub.at(&IDLE_GPUS, &count.span, what))
+    Some(hub.at("idle-gpus", &count.span, what))
 }

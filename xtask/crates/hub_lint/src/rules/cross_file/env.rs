@@ -3,25 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::short;
 use crate::edit;
 use crate::finding::{Finding, Safety};
-use crate::model::{self, EnvVariable};
-use crate::rule::rules;
+use crate::model::{self, EnvVariable, short};
 use crate::rules::secrets::shown;
 use worker_files::{EnvRead, Hides, WorkerInterface};
 use xtask_core::sglang::env_name;
 use xtask_core::suggest;
-
-rules! {
-    NOT_READ = "HUB320" "variable-not-read" Warning Never "a declared variable that nothing reads";
-    SPELLING = "HUB322" "variable-spelt-differently" Error Unsafely
-        "hub.json spells a variable differently from the worker";
-    TEST_UNKNOWN = "HUB323" "test-variable-unknown" Warning Never
-        "the tests set a variable that the worker doesn't know";
-    DEFAULTS = "HUB324" "defaults-differ" Warning Never
-        "hub.json's default is not the code's or the README's";
-}
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let interface = &worker.facts;
@@ -48,7 +36,7 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
         findings.push(if let Some((right, read)) = read {
             free.retain(|name| *name != right);
             let what = format!("the worker reads `{right}`, not `{}`", short(key));
-            let finding = variable.at(&SPELLING, what);
+            let finding = variable.at("variable-spelt-differently", what);
             let finding = finding.related(place(&read.place), "read here");
             finding.write(Safety::Unsafe, span, right, edit::quote(right))
         } else {
@@ -60,7 +48,7 @@ pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     for variable in (set.iter()).filter(|it| !is_known(it.key) && !names.contains(it.key)) {
         let key = variable.key;
         let what = format!("the worker reads no variable `{}`", short(key));
-        let mut finding = variable.at(&TEST_UNKNOWN, what);
+        let mut finding = variable.at("test-variable-unknown", what);
         if let Some(right) = guesses.nearest(key, read.iter().copied()) {
             finding = finding.help(format!("it reads `{right}`"));
         } else if let Some(right) = same_flag(key, interface) {
@@ -94,7 +82,7 @@ fn same_flag<'a>(name: &str, interface: &'a WorkerInterface) -> Option<&'a str> 
 
 pub fn not_read(variable: &EnvVariable<'_>) -> Finding {
     let what = format!("nothing in the worker reads `{}`", short(variable.key));
-    let finding = variable.at(&NOT_READ, what);
+    let finding = variable.at("variable-not-read", what);
     finding.help("users who set it will see no effect")
 }
 
@@ -147,6 +135,6 @@ fn defaults(variable: &EnvVariable<'_>, interface: &WorkerInterface) -> Option<F
     })?;
     let (here, there) = (shown(key, &written), shown(key, text));
     let message = format!("the default of `{key}` is `{here}` here, and {what} is `{there}`");
-    let finding = variable.document.at(&DEFAULTS, &node.span, message);
+    let finding = variable.document.at("defaults-differ", &node.span, message);
     Some(finding.related(place(at), what))
 }

@@ -2,30 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::document::{HubDocument, begin, short};
 use crate::finding::{Finding, Location};
-use crate::model::{self, EnvVariable};
-use crate::rule::rules;
+use crate::model::{self, EnvVariable, HubDocument, begin, short};
+use crate::rule;
 use anyhow::Result;
 use xtask_core::secret::is_secret;
 use xtask_core::suggest;
 use xtask_core::tree::{RepoPath, Tree};
-
-rules! {
-    CUDA_LISTS = "HUB301" "cuda-lists-differ" Warning Never
-        "the tests allow a CUDA version that the listing does not";
-    REQUIRED_UNTESTED = "HUB303" "required-not-in-tests" Warning Never
-        "a required variable is not set for the tests";
-    TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
-        "a variable of tests.json is spelled differently in hub.json";
-    NO_DOCKERFILE = "HUB310" "no-dockerfile" Error Never "the repository has no Dockerfile";
-    NO_README = "HUB311" "no-readme" Error Never "the repository has no README.md";
-    SHADOWED = "HUB312" "shadowed-file" Warning Never
-        "a file at the root that `.runpod/` takes precedence over";
-    NO_TESTS_FILE = "HUB313" "no-tests-file" Warning Never "the repository has no tests.json";
-    RENAMED_TESTS = "HUB318" "tests-renamed" Warning Never
-        "tests.json is switched off by another name";
-}
 
 fn cuda(hub: &HubDocument, tests: &HubDocument) -> Option<Finding> {
     let allowed = model::cuda_versions(hub);
@@ -37,7 +20,7 @@ fn cuda(hub: &HubDocument, tests: &HubDocument) -> Option<Finding> {
     let names = suggest::all_of(&names);
     let what = format!("the tests allow CUDA {names}, which the listing does not");
     let list = hub.config().at("allowedCudaVersions");
-    let finding = tests.at(&CUDA_LISTS, &first.span, what);
+    let finding = tests.at("cuda-lists-differ", &first.span, what);
     Some(finding.related(hub.place(&begin(list)), "the listing's versions"))
 }
 
@@ -56,7 +39,8 @@ pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Fi
                 "the Hub's test run takes no default from hub.json: put it into `config.env`"
             };
             let what = format!("`{}` is required, and the tests don't set it", variable.key);
-            let finding = tests.at(&REQUIRED_UNTESTED, &tests.env(), what).help(help);
+            let finding = tests.at("required-not-in-tests", &tests.env(), what);
+            let finding = finding.help(help);
             findings.push(finding.related(variable.place(), "required here"));
         }
     }
@@ -72,7 +56,7 @@ pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Fi
                 short(test.key),
                 variable.key
             );
-            let finding = test.at(&TEST_SPELLING, what);
+            let finding = test.at("test-variable-misspelt", what);
             findings.push(finding.related(variable.place(), "declared here"));
         }
     }
@@ -83,14 +67,17 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
     let entries = tree.entries();
     let has = |path: &str| entries.contains_key(&path.into());
     let has_either = |name: &str| has(name) || has(&format!(".runpod/{name}"));
-    let place = || Location::new(hub.path.clone(), begin(&hub.root));
+    let missing = |name| {
+        let rule = rule::named(name);
+        rule.at(hub.place(&begin(&hub.root)), rule.summary)
+    };
     for (rule, name, does) in [
-        (&NO_DOCKERFILE, "Dockerfile", "builds"),
-        (&NO_README, "README.md", "shows"),
+        ("no-dockerfile", "Dockerfile", "builds"),
+        ("no-readme", "README.md", "shows"),
     ] {
         if !has_either(name) {
             let help = format!("the Hub {does} the one at the root or in `.runpod/`");
-            findings.push(rule.at(place(), rule.summary).help(help));
+            findings.push(missing(rule).help(help));
         }
     }
     let mut renamed = entries.keys().filter(|path| is_renamed_tests(path));
@@ -98,10 +85,10 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
         _ if has_either("tests.json") => {}
         Some(path) => {
             let what = format!("the Hub does not read `{path}`: its tests are switched off");
-            let finding = RENAMED_TESTS.at(Location::new(path.clone(), 0..1), what);
+            let finding = rule::named("tests-renamed").at(Location::new(path.clone(), 0..1), what);
             findings.push(finding.help("name it `tests.json`, beside hub.json"));
         }
-        None => findings.push(NO_TESTS_FILE.at(place(), NO_TESTS_FILE.summary)),
+        None => findings.push(missing("no-tests-file")),
     }
     for name in ["Dockerfile", "hub.json", "tests.json"] {
         let inner = tree.read_file(&format!(".runpod/{name}"))?;
@@ -113,7 +100,7 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
         };
         if both.is_some_and(is_shadowed) {
             let what = format!("`.runpod/{name}` takes precedence over this file");
-            let finding = SHADOWED.at(Location::new(name, 0..1), what);
+            let finding = rule::named("shadowed-file").at(Location::new(name, 0..1), what);
             findings.push(finding.help("keep the one that is meant"));
         }
     }

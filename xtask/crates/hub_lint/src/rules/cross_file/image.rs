@@ -1,21 +1,13 @@
 //! The Dockerfile's base image against the CUDA versions and the GPUs of the two files.
 
 use super::{Worker, place};
-use crate::document::{HubDocument, Which};
+use crate::facts;
 use crate::finding::{Finding, Safety};
-use crate::rule::{Severity, rules};
+use crate::model::{self, HubDocument, Which};
 use crate::rules::gpu;
-use crate::{facts, model};
 use worker_files::dockerfile::{Image, Text};
 use worker_files::json::JsonNode;
 use xtask_core::suggest;
-
-rules! {
-    CUDA = "HUB333" "cuda-older-than-image" Error Unsafely
-        "a CUDA version older than the base image's is allowed";
-    BLACKWELL = "HUB334" "blackwell-needs-newer-cuda" Warning Never
-        "a Blackwell GPU with a CUDA before 12.8";
-}
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     for document in worker.documents() {
@@ -80,14 +72,14 @@ fn cuda(document: &HubDocument, worker: &Worker<'_>) -> Option<Finding> {
     let verb = if names.len() == 1 { "is" } else { "are" };
     let versions = suggest::all_of(&names);
     let what = format!("CUDA {versions} {verb} allowed, and the image needs {needed}");
-    let finding = document.at(&CUDA, &first.span, what);
-    let mut finding = finding.related(place(&base.place), format!("the image has CUDA {needed}"));
-    let mut help = "a host with an older driver refuses the container before it starts";
-    if !refused {
-        finding.severity = Severity::Warning;
-        help = "a driver of an older major version does not run it";
-    }
-    finding = finding.help(help);
+    let finding = document.at("cuda-older-than-image", &first.span, what);
+    let finding = finding.warn_unless(refused);
+    let finding = finding.related(place(&base.place), format!("the image has CUDA {needed}"));
+    let mut finding = finding.help(if refused {
+        "a host with an older driver refuses the container before it starts"
+    } else {
+        "a driver of an older major version does not run it"
+    });
     if names.len() < model::cuda_versions(document).len() {
         let kept = list.items().iter().filter(|node| !older(node));
         let kept: Vec<&str> = kept.map(|node| document.source(node)).collect();
@@ -117,6 +109,6 @@ fn blackwell(document: &HubDocument, worker: &Worker<'_>) -> Option<Finding> {
     }
     let name = choice.name;
     let what = format!("`{name}` needs CUDA 12.8, and the image has {cuda}");
-    let finding = document.at(&BLACKWELL, &choice.span, what);
+    let finding = document.at("blackwell-needs-newer-cuda", &choice.span, what);
     Some(finding.related(place(&base.place), "the image"))
 }

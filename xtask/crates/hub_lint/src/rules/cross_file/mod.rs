@@ -8,8 +8,8 @@ pub mod sglang;
 
 use anyhow::Result;
 
-use crate::document::HubDocument;
 use crate::finding::{Finding, Location};
+use crate::model::HubDocument;
 use worker_files::{Hides, Reading, Unread, WorkerInterface, is_one_of};
 use xtask_core::tree::{Memory, Tree};
 
@@ -152,7 +152,6 @@ pub fn is_foreign(name: &str) -> bool {
     starts.any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
 }
 
-/// A place of the interface as a finding's.
 pub fn place(place: &worker_files::Place) -> Location {
     Location::new(place.file.clone(), place.start..place.end)
 }

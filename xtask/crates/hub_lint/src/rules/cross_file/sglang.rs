@@ -1,21 +1,13 @@
 //! The values that the two files pass to SGLang, against the worker's release.
 
 use super::{Worker, is_sglang, place};
-use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::finding::{Finding, Safety};
-use crate::model::{self, EnvVariable};
-use crate::rule::{Severity, rules};
+use crate::model::{self, EnvVariable, HubDocument, Which, short};
 use worker_files::json::JsonNode;
 use worker_files::{EnvRead, WorkerInterface};
 use xtask_core::sglang::{self, Flag, Table};
 use xtask_core::suggest;
-
-rules! {
-    VALUE = "HUB330" "value-not-of-flag" Error Unsafely "a value that SGLang doesn't take";
-    FLAG_GONE = "HUB332" "flag-gone" Error Never
-        "a variable drives a flag that SGLang no longer has";
-}
 
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let interface = &worker.facts;
@@ -59,28 +51,23 @@ struct Release<'a> {
 
 impl<'a> Release<'a> {
     fn of(version: &str, interface: &'a WorkerInterface) -> Self {
-        let (table, is_exact) = Table::for_version(version);
-        let (version, first) = (
-            version.strip_prefix('v').unwrap_or(version),
-            table.release(),
-        );
-        if is_exact {
-            return Self {
-                interface,
-                name: format!("SGLang {first}"),
-                is_exact,
-                tables: vec![table],
-            };
+        let (_, is_exact) = Table::for_version(version);
+        let version = version.strip_prefix('v').unwrap_or(version);
+        let mut tables = Table::around(version);
+        let mut name = format!("SGLang {version}");
+        if let [first, second] = tables[..]
+            && sglang::order(first.release(), version).is_lt()
+        {
+            let (first, second) = (first.release(), second.release());
+            name += &format!(" (not known here; judged by {first} and {second})");
+        } else if !is_exact {
+            tables.clear();
         }
-        let is_number = version.starts_with(|c: char| c.is_ascii_digit());
-        let is_between = is_number && sglang::order(first, version).is_lt();
-        let next = table.newer().filter(|_| is_between);
-        let second = next.map_or("", Table::release);
         Self {
             interface,
-            name: format!("SGLang {version} (not known here; judged by {first} and {second})"),
+            name,
             is_exact,
-            tables: next.map(|next| vec![table, next]).unwrap_or_default(),
+            tables,
         }
     }
 
@@ -97,14 +84,6 @@ impl<'a> Release<'a> {
         Some((names.first()?, flags))
     }
 
-    /// The finding as a warning where the release is not known exactly.
-    fn adjust_severity(&self, mut finding: Finding) -> Finding {
-        if !self.is_exact {
-            finding.severity = Severity::Warning;
-        }
-        finding
-    }
-
     /// The finding for a variable whose flag is gone. A flag that no release ever had is not known.
     fn gone(&self, variable: &EnvVariable<'_>) -> Option<Finding> {
         let (flag, read) = self.drives(variable.key)?;
@@ -114,9 +93,9 @@ impl<'a> Release<'a> {
         }
         let (key, words) = (variable.key, &self.name);
         let what = format!("`{key}` drives `{flag}`, which {words} does not have");
-        let finding = variable.at(&FLAG_GONE, what);
+        let finding = variable.at("flag-gone", what).warn_unless(self.is_exact);
         let finding = finding.help(format!("`{flag}` is {}", sglang::history(flag)));
-        Some(self.adjust_severity(finding.related(place(&read.place), "it is passed on here")))
+        Some(finding.related(place(&read.place), "it is passed on here"))
     }
 
     fn judge(&self, document: &HubDocument, key: &str, node: &JsonNode) -> Option<Finding> {
@@ -127,9 +106,9 @@ impl<'a> Release<'a> {
         }
         let (key, shown, words) = (short(key), short(&text), &self.name);
         let what = format!("`{key}` may be `{shown}`, which `{name}` of {words} does not take");
-        let finding = document.at(&VALUE, &node.span, what);
+        let finding = document.at("value-not-of-flag", &node.span, what);
         if !self.is_exact {
-            return Some(self.adjust_severity(finding));
+            return Some(finding.warn_unless(false));
         }
         let choices = flags.iter().flat_map(|flag| flag.choices.iter().flatten());
         let choices: Vec<&str> = choices.filter_map(|choice| choice.as_str()).collect();
