@@ -1,7 +1,6 @@
 //! `.xtask/accepted.json`: what is gone or different for a reason.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -122,12 +121,12 @@ impl Accepted {
             entries.sort();
             format!(",\n\"{key}\": {}", list(entries.iter()))
         };
-        let mut out = format!("{{\n\"version\": {VERSION}");
-        out += &sorted("accepted", &self.accepted);
-        if !self.offered.is_empty() {
-            out += &sorted("offered", &self.offered);
-        }
-        out + "\n}\n"
+        let accepted = sorted("accepted", &self.accepted);
+        let offered = match self.offered.as_slice() {
+            [] => String::new(),
+            offered => sorted("offered", offered),
+        };
+        format!("{{\n\"version\": {VERSION}{accepted}{offered}\n}}\n")
     }
 
     /// What is on record for exactly this.
@@ -152,24 +151,12 @@ impl Accepted {
 
     /// Upstream's reason for a fact of this value. `is_known` says that upstream's own old worker
     /// had the same value.
-    pub fn for_value(
-        &self,
-        id: &str,
-        digest: &str,
-        is_known: bool,
-        commit: &str,
-    ) -> Option<Reason> {
-        let entries = self.accepted.iter();
-        let entries = entries
-            .filter(|entry| matches(&entry.fact, id) && entry.stands_for(id, is_known, digest));
+    pub fn for_value(&self, id: &str, digest: &str, is_known: bool) -> Option<&Reason> {
+        let stands =
+            |entry: &&Reason| matches(&entry.fact, id) && entry.stands_for(id, is_known, digest);
+        let entries = self.accepted.iter().filter(stands);
         // The most particular one speaks.
-        let entry = entries.max_by_key(|entry| entry.fact.len())?.clone();
-        Some(Reason {
-            fact: id.to_owned(),
-            of: Some(BTreeMap::from([(id.to_owned(), digest.to_owned())])),
-            upstream: Some(commit.to_owned()),
-            ..entry
-        })
+        entries.max_by_key(|entry| entry.fact.len())
     }
 
     /// Upstream's reasons for what is open, by id.
@@ -189,10 +176,8 @@ impl Accepted {
 
     /// Makes upstream's reasons for what is open the repository's own; gives their ids.
     pub fn take_offered(&mut self, items: &[Item]) -> Vec<String> {
-        let offers = self
-            .offers(items)
-            .filter(|entry| self.reason(&entry.fact).is_none());
-        let taken: Vec<Reason> = offers.cloned().collect();
+        let is_new = |entry: &&Reason| self.reason(&entry.fact).is_none();
+        let taken: Vec<Reason> = self.offers(items).filter(is_new).cloned().collect();
         self.offered.clear();
         let ids = taken.iter().map(|entry| entry.fact.clone()).collect();
         self.accepted.extend(taken);
@@ -251,10 +236,8 @@ impl Accepted {
                 item.verdict = Verdict::Accepted;
                 item.reason = Some(entry.reason.clone());
             } else if let Some(Reason { reason, .. }) = outgrown.first() {
-                let _ = write!(
-                    item.why,
-                    " The reason on record ({reason}) was given for another value or other facts."
-                );
+                let was = "was given for another value or other facts";
+                item.why += &format!(" The reason on record ({reason}) {was}.");
             }
         }
         stale.into_iter().cloned().collect()

@@ -59,32 +59,27 @@ struct Line {
 
 /// The file's text. `of` says in words which worker it is.
 pub fn write(facts: &Facts, of: &str, commit: Option<&str>, base: Option<&OwnChanges>) -> String {
+    let owned = |(key, value): (&String, &String)| (key.clone(), value.clone());
     let line = |(id, fact): (&String, &Fact)| Line {
         id: id.clone(),
-        value: fact
-            .judged()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
+        value: fact.judged().map(owned).collect(),
         places: fact.places.iter().map(ToString::to_string).collect(),
     };
-    let mut parts = vec![
-        ("version", json!(VERSION).to_string()),
-        (
-            "made_by",
-            json!("cargo xtask compare OLD --write-baseline").to_string(),
-        ),
-        ("of", json!(of).to_string()),
-        ("commit", json!(commit).to_string()),
-        ("reader", json!(READER).to_string()),
-        ("sglang", json!(facts.sglang).to_string()),
+    let made_by = "cargo xtask compare OLD --write-baseline";
+    let parts = [
+        ("version", json!(VERSION)),
+        ("made_by", json!(made_by)),
+        ("of", json!(of)),
+        ("commit", json!(commit)),
+        ("reader", json!(READER)),
+        ("sglang", json!(facts.sglang)),
     ];
-    parts.extend(base.map(|base| ("base", json!(base).to_string())));
-    parts.push(("unread", list(facts.unread.iter())));
-    parts.push(("facts", list(facts.all.iter().map(line))));
-    let parts = parts
-        .iter()
-        .map(|(key, value)| format!("\"{key}\": {value}"));
-    format!("{{\n{}\n}}\n", parts.collect::<Vec<_>>().join(",\n"))
+    let base = base.map(|base| ("base", json!(base)));
+    let parts = parts.into_iter().chain(base);
+    let parts = parts.map(|(key, value)| format!("\"{key}\": {value},\n"));
+    let (unread, facts) = (list(facts.unread.iter()), list(facts.all.iter().map(line)));
+    let head: String = parts.collect();
+    format!("{{\n{head}\"unread\": {unread},\n\"facts\": {facts}\n}}\n")
 }
 
 /// A list of JSON with a line for each item.
@@ -140,13 +135,14 @@ fn place(text: &str) -> Place {
     let column = parts.next().and_then(|n| n.parse().ok());
     let line = parts.next().and_then(|n| n.parse().ok());
     match (parts.next(), line, column) {
-        (Some(file), Some(line), Some(column)) => Place {
-            file: file.into(),
-            line,
-            column,
-            start: 0,
-            end: 0,
-        },
+        (Some(file), Some(line), Some(column)) => {
+            let start = Place::start_of(&file.into());
+            Place {
+                line,
+                column,
+                ..start
+            }
+        }
         _ => Place::start_of(&text.into()),
     }
 }

@@ -69,11 +69,12 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
     });
     let entry = |group: Vec<&Item>| {
         let members: Vec<String> = group.iter().map(|item| item.id.clone()).collect();
+        let (id, origin) = (members[0].clone(), base.map(|base| base.whose(&members)));
         Entry {
-            id: members[0].clone(),
-            rank: 0,
-            origin: base.map(|base| base.whose(&members)),
+            id,
             members,
+            rank: 0,
+            origin,
         }
     };
     let mut entries: Vec<Entry> = groups.into_iter().map(entry).collect();
@@ -124,11 +125,9 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     let (area, name) = item.id.split_once(':').unwrap_or((&item.id, ""));
     let first = |separator: char| name.split(separator).next().unwrap_or(name);
     // What another base image brings comes and goes with it; a build of the fork's own does not.
+    let is_changed = item.verdict == Verdict::Changed && item.new.is_none();
     let is_brought = match area {
-        "pip" => {
-            let is_changed = item.verdict == Verdict::Changed && item.new.is_none();
-            is_changed && item.old.as_ref().and_then(own_build).is_none()
-        }
+        "pip" => is_changed && item.old.as_ref().and_then(own_build).is_none(),
         "apt" => is_python(name),
         _ => false,
     };
@@ -142,10 +141,7 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         "hub" if is_limited(item) => "hub: limits".to_owned(),
         // One option of pip's says where all packages come from.
         "pip" | "constraint" if differs_by(item, &|key| key == "index") => {
-            format!(
-                "pip: {:?}",
-                sides.map(|fact| fact.and_then(|fact| fact.get("index")))
-            )
+            format!("pip: {:?}", sides.map(|fact| fact?.get("index")))
         }
         "hub" | "tests" | "readme" => {
             let variable = first('.');
@@ -208,9 +204,13 @@ fn is_python(package: &str) -> bool {
 fn harm(item: &Item) -> (usize, usize, bool, &str) {
     let is_lost = matches!(item.verdict, Verdict::Missing | Verdict::Renamed);
     let area = AREAS.iter().find(|(area, ..)| *area == item.area());
+    let places = item.old.iter().flat_map(|fact| &fact.places);
+    let mut files = places.map(|place| place.file.name()).peekable();
+    // The program that puts the model into the image is not what endpoints run.
+    let is_builds = files.peek().is_some() && files.all(|name| name == b"download_model.py");
     let (class, at) = match area.map_or(60, |(_, _, harm, _)| *harm) {
         // Only builds are told otherwise; endpoints go on.
-        0 if only_builds_read(item) => (4, 0),
+        0 if is_builds => (4, 0),
         at @ 0..10 => (usize::from(!is_lost), at),
         harm => (harm / 10, 0),
     };
@@ -218,13 +218,6 @@ fn harm(item: &Item) -> (usize, usize, bool, &str) {
     let flag = item.old.as_ref().and_then(|fact| fact.get("flag"));
     let is_model = matches!(flag, Some("--model-path" | "--model"));
     (class, at, !is_model, &item.id)
-}
-
-/// Whether a variable is read by the program alone that puts the model into the image.
-fn only_builds_read(item: &Item) -> bool {
-    let places = item.old.iter().flat_map(|fact| &fact.places);
-    let mut files = places.map(|place| place.file.name()).peekable();
-    files.peek().is_some() && files.all(|name| name == b"download_model.py")
 }
 
 #[cfg(test)]

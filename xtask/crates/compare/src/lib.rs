@@ -28,7 +28,7 @@ use anyhow::{Context, Result, bail};
 use self::accepted::Accepted;
 use self::facts::Facts;
 use self::old::Old;
-pub use self::origin::{Exposed, ForkChange, OFFERED_IN};
+pub use self::origin::{Exposed, ForkChange};
 use self::own_changes::judge_all;
 use self::pairs::{OldFiles, Pair};
 use self::report::Report;
@@ -73,14 +73,13 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         report.read_upstream(&root, args)?;
     }
     drop(progress);
-    if let Some(bound) = &report.bound {
-        let written = records::write(&root, ACCEPTED, &bound.write());
-        if let Err(error) = written {
-            let then = "the next run binds the reasons again";
-            output::tell(&format!(
-                "{ACCEPTED} is not written, and {then}: {error:#}\n"
-            ));
-        }
+    if let Some(bound) = &report.bound
+        && let Err(error) = records::write(&root, ACCEPTED, &bound.write())
+    {
+        let then = "the next run binds the reasons again";
+        output::tell(&format!(
+            "{ACCEPTED} is not written, and {then}: {error:#}\n"
+        ));
     }
     let text = match args.format {
         ReportFormat::Text => report.text(),
@@ -91,10 +90,9 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         output::print(&diffs(&report.pairs(&root)?))?;
     }
     output::print(&text)?;
-    Ok(if report.failures() == 0 {
-        Outcome::Done
-    } else {
-        Outcome::Findings
+    Ok(match report.failures() {
+        0 => Outcome::Done,
+        _ => Outcome::Findings,
     })
 }
 
@@ -105,12 +103,10 @@ fn diffs(pairs: &[Pair]) -> String {
     for Pair { old, upstream, new } in pairs {
         for (side, texts) in [("old", old), ("upstream", upstream)] {
             if let (Some(before), Some(after)) = (texts.first(), new.first()) {
-                let names = [
-                    format!("{side}/{}", before.path),
-                    format!("new/{}", after.path),
-                ];
+                let was = format!("{side}/{}", before.path);
+                let is = format!("new/{}", after.path);
                 let (before, after) = (before.text.as_bytes(), after.text.as_bytes());
-                let text = diff::unified(&names[0], &names[1], before, after);
+                let text = diff::unified(&was, &is, before, after);
                 out += &diff::coloured(&text, "");
             }
         }
@@ -128,23 +124,18 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
         ));
     }
     let new = Facts::read(trees::open(root, None)?.0.as_ref())?;
+    let name = &old.name;
     if new.all == old.facts.all {
         bail!(UserError::new(
-            format!(
-                "{} is this worker itself: nothing could be lost against it",
-                old.name
-            ),
+            format!("{name} is this worker itself: nothing could be lost against it"),
             "name the worker before the migration, a directory or a revision"
         ));
     }
     let of = args.old.as_deref().unwrap_or(OUTDATED);
     let text = baseline::write(&old.facts, of, old.commit.as_deref(), old.base.as_ref());
     records::write(root, BASELINE, &text)?;
-    output::print(&format!(
-        "{BASELINE}: {} facts of {}\n",
-        old.facts.all.len(),
-        old.name
-    ))?;
+    let count = old.facts.all.len();
+    output::print(&format!("{BASELINE}: {count} facts of {name}\n"))?;
     Ok(Outcome::Done)
 }
 
@@ -232,7 +223,7 @@ impl Workers {
             new: &execute::play(trees[1], &execute::in_image(&scenarios, new))?,
             scenarios: &scenarios,
         };
-        Ok(execute::verify(&runs, old, new, table, items))
+        Ok(execute::verify(&runs, [old, new], table, items))
     }
 }
 
@@ -247,17 +238,12 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     let mut notes = old.notes.clone();
     notes.extend(old.own_removals(&new.facts));
     notes.extend(old.own_files(root, new.tree.as_ref())?);
-    if let Some(tree) = &old.tree {
-        let tree = tree.as_ref();
-        notes.extend(not_judged::note(
-            tree,
-            &old.facts,
-            new.tree.as_ref(),
-            &items,
-        )?);
+    if let Some(tree) = old.tree.as_deref() {
+        let note = not_judged::note(tree, &old.facts, new.tree.as_ref(), &items)?;
+        notes.extend(note);
     }
-    let passed_over = old.facts.passed_over.clone();
-    notes.extend(passed_over.or_else(|| new.facts.passed_over.clone()));
+    let passed_over = old.facts.passed_over.as_ref();
+    notes.extend(passed_over.or(new.facts.passed_over.as_ref()).cloned());
     // Another worker has its own reasons.
     let accepted = match &args.new {
         None => reasons::read(root)?,
@@ -276,12 +262,14 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     }
     // Reasons speak of the old worker that this repository came from, and of no other; what only
     // runs can show was perhaps not looked for.
-    stale.retain(|entry| args.old.is_none() && (executed.is_some() || !entry.needs_run()));
-    if let Some(outdated) = &old.tree {
-        stale.retain(|entry| !entry.waits_for_cleanup(outdated.as_ref(), new.tree.as_ref()));
-    }
+    let outdated = old.tree.as_deref().filter(|_| args.old.is_none());
+    stale.retain(|entry| {
+        let is_asked = |outdated| entry.waits_for_cleanup(outdated, new.tree.as_ref());
+        let is_shown = executed.is_some() || !entry.needs_run();
+        args.old.is_none() && is_shown && !outdated.is_some_and(is_asked)
+    });
     let commands = Commands::new(repo);
-    let has_outdated = args.old.is_none() && old.tree.is_some();
+    let cleanup = outdated.map(|_| commands.task("cleanup", "--dry-run"));
     Ok(Report {
         offered: accepted.offered_for(&items),
         entries: entries::of(&items, old.base.as_ref()),
@@ -292,7 +280,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
         executed,
         all: args.all,
         command: command(repo, args),
-        cleanup: has_outdated.then(|| commands.task("cleanup", "--dry-run")),
+        cleanup,
         commands,
         old,
         new,
@@ -329,7 +317,7 @@ pub struct OpenCounts {
     pub accepted: usize,
 }
 
-/// The same in numbers; `None` where there is no past to compare with.
+/// These numbers; `None` where there is no past to compare with.
 pub fn counts(root: &Path) -> Result<Option<OpenCounts>> {
     if !root.join(OUTDATED).is_dir() && !records::file(root, BASELINE)?.is_file() {
         return Ok(None);

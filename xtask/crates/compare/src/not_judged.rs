@@ -32,13 +32,7 @@ pub fn note(
     new: &dyn Tree,
     items: &[Item],
 ) -> Result<Option<String>> {
-    let (mut before, mut after) = (parts(old, new, facts, true)?, parts(new, old, facts, true)?);
-    if before.is_empty() && after.is_empty() {
-        return Ok(None);
-    }
-    // Code may have moved into a file of its own.
-    before.append(&mut parts(old, new, facts, false)?);
-    after.append(&mut parts(new, old, facts, false)?);
+    let (before, after) = (parts(old, new, facts)?, parts(new, old, facts)?);
     let told = |fact: fn(&Item) -> Option<&Fact>| -> Told<'_> {
         let told = items.iter().filter(|item| item.verdict != Verdict::Kept);
         let places = told.filter_map(fact).flat_map(|fact| &fact.places);
@@ -49,17 +43,12 @@ pub fn note(
     let names: BTreeSet<&String> = removed.keys().chain(added.keys()).collect();
     let count = |name: &&String| removed.get(*name).max(added.get(*name)).copied();
     let count: usize = names.iter().filter_map(count).sum();
-    let (are, them) = if count == 1 {
-        ("is", "it")
-    } else {
-        ("are", "them")
-    };
-    let shown = names.iter().map(|name| format!("`{name}`"));
-    let shown: Vec<String> = shown.collect();
+    let (are, them) = [("are", "them"), ("is", "it")][usize::from(count == 1)];
+    let shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let (changes, names) = (counted(count, "change"), few(&shown, 4));
     Ok((count > 0).then(|| {
-        let (count, names) = (counted(count, "change"), few(&shown, 4));
         format!(
-            "{count} of code or data {are} not judged, as no fact is about {them}: {names}. \
+            "{changes} of code or data {are} not judged, as no fact is about {them}: {names}. \
              `--diff` shows {them}."
         )
     }))
@@ -90,14 +79,12 @@ fn changes(own: &Parts, other: &Parts, told: &Told<'_>) -> BTreeMap<String, usiz
     changed
 }
 
-/// The parts of the files that both trees have and that differ, or of the code that the other one
-/// lacks.
-fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts, in_both: bool) -> Result<Parts> {
-    let there: BTreeMap<String, &RepoPath> = other
-        .entries()
-        .keys()
-        .map(|path| (in_layout(&path.to_string()), path))
-        .collect();
+/// The parts of the files that both trees have and that differ, and of the code that the other one
+/// lacks: it may have moved into a file of its own.
+fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts) -> Result<Parts> {
+    let there = other.entries().keys();
+    let there = there.map(|path| (in_layout(&path.to_string()), path));
+    let there: BTreeMap<String, &RepoPath> = there.collect();
     let mut all = Parts::new();
     for (path, entry) in tree.entries() {
         let (name, shown) = (String::from_utf8_lossy(path.name()), path.to_string());
@@ -110,18 +97,11 @@ fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts, in_both: bool) -> Res
         let is_read = is_one_of(READ, &name) || name.to_lowercase().contains("dockerfile");
         let is_test = name.starts_with("test_") || shown.starts_with("tests/");
         let is_large = entry.size.is_some_and(|size| size > LARGEST as u64);
-        if is_large
-            || !entry.mode.is_file()
-            || is_read
-            || is_test
-            || name.starts_with('.')
-            || !(is_code || is_data)
-        {
-            continue;
-        }
+        let is_aside = is_read || is_test || is_large || name.starts_with('.');
         let own = in_layout(&shown);
         let other_path = there.get(&own);
-        if other_path.is_some() != in_both || !in_both && !is_code {
+        let is_wanted = is_code || is_data && other_path.is_some();
+        if is_aside || !is_wanted || !entry.mode.is_file() {
             continue;
         }
         let content = tree.read(path)?;
@@ -131,11 +111,8 @@ fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts, in_both: bool) -> Res
         };
         if !is_same && content.len() <= LARGEST && !content.contains(&0) {
             let source = Source::new(path.clone(), &content);
-            let parts = match ending {
-                "py" => statements(&source),
-                _ => lines(&source),
-            };
-            all.insert(own, parts);
+            let read = if ending == "py" { statements } else { lines };
+            all.insert(own, read(&source));
         }
     }
     Ok(all)

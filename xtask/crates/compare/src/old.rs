@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::baseline::{self, Record};
-use super::facts::Facts;
+use super::facts::{Facts, area_of};
 use super::judge::few;
 use super::own_changes::OwnChanges;
 use super::trees;
+use worker_files::is_one_of;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
@@ -32,11 +33,7 @@ impl Old {
     /// What a fork took out of the worker that it started from, and the new worker has again.
     pub fn own_removals(&self, new: &Facts) -> Option<String> {
         let own = self.base.as_ref()?.own.iter();
-        let is_told = |id: &str| {
-            ["env:", "input:", "route:", "hub:"]
-                .iter()
-                .any(|area| id.starts_with(area))
-        };
+        let is_told = |id: &str| is_one_of("env input route hub", area_of(id));
         let again = own.filter(|id| is_told(id) && !self.facts.has(id) && new.has(id));
         let again: Vec<&str> = again.map(String::as_str).collect();
         let names = few(&again, 5);
@@ -45,17 +42,15 @@ impl Old {
 
     /// Files of a fork's that hold no facts, that it changed, and in whose places others stand.
     pub fn own_files(&self, root: &Path, new: &dyn Tree) -> Result<Option<String>> {
-        let (Some(old), Some(base)) = (&self.tree, &self.base) else {
-            return Ok(None);
-        };
-        let Some(base) = trees::revision(root, Some(&base.commit))? else {
+        let base = self.base.as_ref().filter(|_| self.tree.is_some());
+        let base = trees::revision(root, base.map(|base| base.commit.as_str()))?;
+        let (Some(old), Some(base)) = (&self.tree, base) else {
             return Ok(None);
         };
         let mut own = Vec::new();
         for name in [".dockerignore", "test_input.json"] {
-            let read = |tree: &dyn Tree| tree.read_file(name);
-            let is = read(old.as_ref())?;
-            if is.is_some() && is != read(base.as_ref())? && is != read(new)? {
+            let is = old.read_file(name)?;
+            if is.is_some() && is != base.read_file(name)? && is != new.read_file(name)? {
                 own.push(name);
             }
         }
@@ -86,21 +81,18 @@ pub fn find(root: &Path, named: Option<&str>) -> Result<Old> {
         });
     }
     let mut notes = Vec::new();
+    let is_there = root.join(OUTDATED).is_dir();
     let record = match records::read_file(root, BASELINE)? {
         Some((text, place)) => {
             let record = baseline::of_repository(&text, place)?;
-            Some(read_again(record, root, &mut notes)?)
+            read_again(record, root, &mut notes)?
         }
-        None => None,
-    };
-    let is_there = root.join(OUTDATED).is_dir();
-    if !is_there && record.is_none() {
-        bail!(UserError::new(
+        None if is_there => Record::default(),
+        None => bail!(UserError::new(
             format!("there is neither {OUTDATED}/ nor {BASELINE} to compare with"),
             "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
-        ));
-    }
-    let record = record.unwrap_or_default();
+        )),
+    };
     let mut old = Old {
         facts: record.facts,
         name: BASELINE.to_owned(),
@@ -133,9 +125,9 @@ fn read_again(record: Record, root: &Path, notes: &mut Vec<String>) -> Result<Re
         return Ok(record);
     };
     let facts = Facts::read(tree.as_ref())?;
+    let name = tree.describe();
     notes.push(format!(
-        "{BASELINE} was made by an older reader; {} is read instead",
-        tree.describe()
+        "{BASELINE} was made by an older reader; {name} is read instead"
     ));
     Ok(Record { facts, ..record })
 }

@@ -1,18 +1,18 @@
 //! Whose change a fact is: the fork's own, or a decision of the upstream that it came from. And
 //! what migrate asks of this task.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde::Serialize;
 
 use super::accepted::{self, Accepted, Reason};
 use super::baseline;
-use super::facts::{ALONE, Fact, Facts, PASSED, WHEN, value};
-use super::judge::{Item, Verdict, env_line, few, is_runpods};
-use super::own_changes::{Code, OwnChanges, code_id, code_of, is_in, judge_with, on_list};
-use worker_files::Place;
-use xtask_core::layout::{ACCEPTED, BASELINE};
+use super::facts::{ALONE, Fact, Facts, PASSED, WHEN, area_of, value};
+use super::judge::{Item, Side, Verdict, env_line, few, is_runpods};
+use super::own_changes::{Code, OwnChanges, OwnCode, code_id, code_of, is_in, judge_with, on_list};
+use worker_files::{Place, is_one_of};
+use xtask_core::layout::BASELINE;
 use xtask_core::records;
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -62,42 +62,37 @@ impl Exposed {
         commit: Option<&str>,
         base: Option<(&Self, &str)>,
     ) -> (String, usize) {
-        let own = base.map(|(base, commit)| {
-            OwnChanges::of(&base.0, &self.0, commit)
-                .with_code((&base.0, &base.1), (&self.0, &self.1))
-        });
+        let own = base.map(|(base, commit)| self.own(base, commit));
         let text = baseline::write(&self.0, of, commit, own.as_ref());
         (text, self.0.all.len())
     }
 
+    fn own(&self, base: &Self, commit: &str) -> OwnChanges {
+        let own = OwnChanges::of(&base.0, &self.0, commit);
+        own.with_code((&base.0, &base.1), (&self.0, &self.1))
+    }
+
     /// What this fork changed since `base`, and what `new` has for each.
     pub fn changes(&self, base: &Self, new: &Self) -> Vec<ForkChange> {
-        let own =
-            OwnChanges::of(&base.0, &self.0, "").with_code((&base.0, &base.1), (&self.0, &self.1));
+        let own = self.own(base, "");
         let items = judge_with(&self.0, Some(&own), &new.0, &new.1);
-        let open = items
-            .iter()
-            .filter(|item| item.open && own.own.contains(&item.id));
-        let open: Vec<&Item> = open.collect();
+        let is_own = |item: &&Item| item.open && own.own.contains(&item.id);
+        let open: Vec<&Item> = items.iter().filter(is_own).collect();
         let change = |id: &String| {
             let after = self.0.get(id).or_else(|| on_list(id, &self.0));
             let before = base.0.get(id);
-            let places = after.or(before)?.places.iter();
-            let place = places.clone().next()?;
             let item = items.iter().find(|item| item.id == *id);
+            let places = &after.or(before)?.places;
+            let lines: Vec<(RepoPath, usize)> = places.iter().map(line_of).collect();
+            let (path, line) = lines.first()?.clone();
+            let beside = self.open_beside(id, places, &own.code, &open);
             Some(ForkChange {
                 id: id.clone(),
-                path: place.file.clone(),
-                line: place.line,
-                places: places
-                    .clone()
-                    .map(|at| (at.file.clone(), at.line))
-                    .collect(),
+                path,
+                line,
+                places: lines,
                 what: what(before, after),
-                now: match self.open_beside(id, places, &own, &open).as_slice() {
-                    [] => now(id, before, after, item, &new.0),
-                    beside => with_open(now(id, before, after, item, &new.0), beside),
-                },
+                now: with_open(now(id, before, after, item, &new.0), &beside),
                 text: None,
             })
         };
@@ -105,21 +100,20 @@ impl Exposed {
     }
 
     /// What is open beside a change: its variable elsewhere, and the fork's lines around it.
-    fn open_beside<'o, 'p>(
+    fn open_beside<'o>(
         &self,
         id: &str,
-        places: impl Iterator<Item = &'p Place> + Clone,
-        own: &OwnChanges,
+        places: &[Place],
+        own: &BTreeMap<String, OwnCode>,
         open: &[&'o Item],
     ) -> Vec<&'o str> {
-        let line = |place: &Place| (place.file.clone(), place.line);
-        let lines: BTreeSet<_> = places.clone().map(line).collect();
-        let next_to = places.filter_map(|at| {
+        let lines: BTreeSet<_> = places.iter().map(line_of).collect();
+        let next_to = places.iter().filter_map(|at| {
             let (path, file) = self.1.get_key_value(&at.file)?;
             let here = file.iter().position(|one| is_in(at, one))?;
             let id = code_id(path, &file[here]);
             let near = &file[here.saturating_sub(1)..file.len().min(here + 2)];
-            let code = own.code.get(&id)?;
+            let code = own.get(&id)?;
             near.iter().any(|one| code.has(&one.text)).then_some(id)
         });
         let next_to: BTreeSet<String> = next_to.collect();
@@ -131,18 +125,16 @@ impl Exposed {
             let other = item.id.as_str();
             let is_same = variable_of(id).is_some() && variable_of(other) == variable_of(id);
             let mut places = item.old.iter().flat_map(|fact| &fact.places);
-            let mut is_here = || places.any(|place| lines.contains(&line(place)));
+            let mut is_here = || places.any(|place| lines.contains(&line_of(place)));
             other != id && (is_same || drives(other) || next_to.contains(other) || is_here())
         };
-        open.iter()
-            .filter(is_beside)
-            .map(|item| &*item.id)
-            .collect()
+        let beside = open.iter().filter(is_beside);
+        beside.map(|item| &*item.id).collect()
     }
 
-    /// The text of this worker's accepted reasons with those that its upstream has for the same
-    /// values, to be taken or not; `None` where upstream has nothing to offer. `mine` is the
-    /// worker's tree.
+    /// The text of this worker's accepted reasons (`.xtask/accepted.json`) with those that its
+    /// upstream has for the same values, to be taken or not; `None` where upstream has nothing to
+    /// offer. `mine` is the worker's tree.
     pub fn offered(
         &self,
         base: &Self,
@@ -161,18 +153,19 @@ impl Exposed {
         let own = OwnChanges::of(&base.0, &self.0, "").own;
         let mut entries = Vec::new();
         for (id, fact) in &self.0.all {
-            let mut endpoints = ["env:", "input:", "route:"].iter();
-            if own.contains(id) || endpoints.any(|area| id.starts_with(area)) {
+            if own.contains(id) || is_one_of("env input route", area_of(id)) {
                 continue;
             }
             // An option that the fork gives for all packages is a change of its own.
             let was = accepted::digest_of(base.0.get(id).unwrap_or(fact));
             let digest = |facts: &Facts| facts.get(id).map(accepted::digest_of);
             let is_known = digest(&record) == digest(&base.0);
-            let entry = theirs.for_value(id, &was, is_known, commit);
+            let entry = theirs.for_value(id, &was, is_known);
             entries.extend(entry.map(|entry| Reason {
+                fact: id.clone(),
                 of: Some([(id.clone(), accepted::digest_of(fact))].into()),
-                ..entry
+                upstream: Some(commit.to_owned()),
+                ..entry.clone()
             }));
         }
         if entries.is_empty() {
@@ -184,17 +177,16 @@ impl Exposed {
     }
 }
 
-/// The record that [`Exposed::offered`] is the text of.
-pub const OFFERED_IN: &str = ACCEPTED;
-
 const REMOVED: &str = "removed";
 /// What became of a change that is not lost, and which open facts beside it the owner still has to
 /// carry.
 fn with_open(now: String, beside: &[&str]) -> String {
     let kept = now.strip_prefix(NOTHING);
     match kept.or((now == THERE).then_some(THERE)) {
-        Some(kept) => format!("{kept}; `compare` has open beside it: {}", few(beside, 3)),
-        None => now,
+        Some(kept) if !beside.is_empty() => {
+            format!("{kept}; `compare` has open beside it: {}", few(beside, 3))
+        }
+        _ => now,
     }
 }
 
@@ -209,16 +201,17 @@ fn variable_of(id: &str) -> Option<&str> {
 const NOTHING: &str = "nothing to carry: ";
 const THERE: &str = "the new worker has it too";
 
-fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
-    let (Some(before), Some(after)) = (before, after) else {
-        return match after {
-            Some(fact) => {
-                let value = value(fact);
-                let joint = if value.is_empty() { "" } else { ": " };
-                format!("added{joint}{value}")
-            }
-            None => REMOVED.to_owned(),
-        };
+fn line_of(place: &Place) -> (RepoPath, usize) {
+    (place.file.clone(), place.line)
+}
+
+fn what(before: Side, after: Side) -> String {
+    let Some(after) = after else {
+        return REMOVED.to_owned();
+    };
+    let Some(before) = before else {
+        let value = Some(value(after)).filter(|value| !value.is_empty());
+        return value.map_or_else(|| "added".to_owned(), |value| format!("added: {value}"));
     };
     let told = before.differing(after).map(|key| {
         let side = |fact: &Fact| fact.get(key).unwrap_or("none").replace('\n', ", ");
@@ -233,7 +226,7 @@ fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
 
 /// Whether a fork reads a variable that drives a flag in one more file, which may use a default of
 /// its own and pass nothing.
-fn is_read_elsewhere(before: Option<&Fact>, after: &Fact) -> bool {
+fn is_read_elsewhere(before: Side, after: &Fact) -> bool {
     let is_new = |place: &Place| {
         let mut known = before.into_iter().flat_map(|fact| &fact.places);
         !known.any(|one| one.file == place.file)
@@ -243,19 +236,12 @@ fn is_read_elsewhere(before: Option<&Fact>, after: &Fact) -> bool {
         && after.places.iter().any(is_new)
 }
 
-fn now(
-    id: &str,
-    before: Option<&Fact>,
-    after: Option<&Fact>,
-    item: Option<&Item>,
-    new: &Facts,
-) -> String {
+fn now(id: &str, before: Side, after: Side, item: Option<&Item>, new: &Facts) -> String {
+    let there = new.get(id);
     let Some(after) = after else {
-        return if new.get(id).is_some() {
-            "the new worker has it all the same".to_owned()
-        } else {
-            "the new worker does not have it either".to_owned()
-        };
+        let has = there.map(|_| "the new worker has it all the same");
+        let lacks = "the new worker does not have it either";
+        return has.unwrap_or(lacks).to_owned();
     };
     let is_kept = item.is_some_and(|item| item.verdict == Verdict::Kept);
     let set = |name: &str, value: &str| {
@@ -263,10 +249,8 @@ fn now(
         let line = env_line(name, value).filter(|_| !is_runpods(name))?;
         Some(format!("set {name}={value} in the new worker: {line}"))
     };
-    let there = id.strip_prefix("env:").zip(new.get(id));
-    let there =
-        there.filter(|(_, there)| there.is_reached() && (!after.has(PASSED) || there.has(PASSED)));
-    if let Some((name, there)) = there {
+    let does = |new: &&Fact| new.is_reached() && (!after.has(PASSED) || new.has(PASSED));
+    if let Some((name, there)) = id.strip_prefix("env:").zip(there.filter(does)) {
         let flag = there.get("flag");
         if is_kept {
             // A switch that is off by default, or what SGLang does by itself.
@@ -275,10 +259,9 @@ fn now(
                 None => format!("{NOTHING}the new worker reads {name} too"),
             };
         }
-        let others = [Some(there), before].map(|fact| fact.and_then(|fact| fact.get("default")));
-        let default = after
-            .get("default")
-            .filter(|value| !others.contains(&Some(*value)));
+        let others = [Some(there), before].map(|fact| fact?.get("default"));
+        let is_new = |value: &&str| !others.contains(&Some(*value));
+        let default = after.get("default").filter(is_new);
         // What was no flag's default must not become one.
         let is_flags = after.has("flag") && !is_read_elsewhere(before, after);
         let default = default.filter(|_| flag.is_none() || is_flags);
@@ -292,26 +275,16 @@ fn now(
         && !after.has("through")
         && !after.has(WHEN)
     {
-        let said = after.get("from").and_then(|from| from.split(' ').next());
-        let variables = new
-            .area("env")
-            .filter(|(_, fact)| fact.get("flag") == Some(flag));
-        let name = variables
-            .map(|(name, _)| name)
-            .min_by_key(|name| Some(*name) != said);
+        let said = after.parts("from", " ").next();
+        let driver = new.drivers(flag).min_by_key(|name| Some(*name) != said);
         let value = if value == ALONE { "true" } else { value };
-        if let Some(set) = name.and_then(|name| set(name, value)) {
+        if let Some(set) = driver.and_then(|name| set(name, value)) {
             return set;
         }
     }
+    let is_same = |new: &Fact| after.differing(new).next().is_none();
     match item {
-        _ if is_kept
-            && new
-                .get(id)
-                .is_some_and(|new| after.differing(new).next().is_none()) =>
-        {
-            THERE.to_owned()
-        }
+        _ if is_kept && there.is_some_and(is_same) => THERE.to_owned(),
         // What is SGLang's own default, or is done in another way.
         _ if is_kept => format!("{NOTHING}`compare` finds no loss of it"),
         Some(item) if !item.help.is_empty() => format!("{} {}", item.why, item.help),

@@ -7,12 +7,12 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::accepted;
-use super::facts::{Fact, Facts, PASSED};
+use super::facts::{Fact, Facts, PASSED, area_of};
 use super::judge::{Item, LOOKS, Verdict, few, judge};
 use super::unread::in_layout;
 use worker_files::python::{Statement, statements};
 use worker_files::source::LARGEST;
-use worker_files::{Place, Source};
+use worker_files::{Place, Source, is_one_of};
 use xtask_core::output::cut;
 use xtask_core::secret::masked;
 use xtask_core::tree::{Mode, RepoPath, Tree};
@@ -40,6 +40,12 @@ pub struct OwnCode {
 }
 
 pub type Code = BTreeMap<RepoPath, Vec<Statement>>;
+type File<'c> = (&'c RepoPath, &'c Vec<Statement>);
+type Worker<'w> = (&'w Facts, &'w Code);
+/// What an old worker started from, where that is known.
+type Base<'b> = Option<&'b OwnChanges>;
+/// The packages that an option is given for, by its id.
+type Lists = BTreeMap<String, BTreeSet<String>>;
 
 /// The statements of all Python files of a tree but its tests. They are recorded and shown, so they
 /// hold no secret.
@@ -75,14 +81,11 @@ impl OwnChanges {
         let lists = lists_with_options(base, fork, &differ);
         differ.retain(|id| !lists.values().any(|ids| ids.contains(*id)));
         let unread = fork.unread.iter().filter(|gap| !gap.is_in(&base.unread));
+        let lists = lists.keys().filter(|id| *id != LIST);
+        let own = unread.map(|gap| &gap.id).chain(lists).chain(differ);
         Self {
             commit: commit.to_owned(),
-            own: differ
-                .into_iter()
-                .chain(unread.map(|gap| &gap.id))
-                .chain(lists.keys().filter(|id| *id != LIST))
-                .cloned()
-                .collect(),
+            own: own.cloned().collect(),
             code: BTreeMap::new(),
         }
     }
@@ -90,12 +93,26 @@ impl OwnChanges {
     /// Adds the fork's own statements in files that it started from. Those that hold or name one of
     /// its facts are judged with that, and whole files of its own by what copies and imports them.
     #[must_use]
-    pub fn with_code(
-        mut self,
-        (was, base): (&Facts, &Code),
-        (facts, fork): (&Facts, &Code),
-    ) -> Self {
-        let known = ForkFacts::of(&self.own, was, facts);
+    pub fn with_code(mut self, (was, base): Worker, (facts, fork): Worker) -> Self {
+        const TABLE: usize = 3;
+        let places = places_of(&self.own, facts);
+        let is_changed = |id: &str| self.own.contains(id) && !is_one_use(id, was, facts);
+        // As they stand in code.
+        let variables = facts.area("env").map(|(name, _)| name);
+        let variables = variables.map(|it| (format!("\"{it}\""), is_changed(&format!("env:{it}"))));
+        let variables: Vec<(String, bool)> = variables.collect();
+        // Whether a statement that holds no fact is judged with the variables that it names: a
+        // default, a table, a loop over one.
+        let names_variables = |one: &Statement| {
+            let named = variables.iter().filter(|(name, _)| one.text.contains(name));
+            let (changed, others): (Vec<_>, Vec<_>) = named.partition(|(_, changed)| *changed);
+            let in_file =
+                |(id, at): &(&str, &Place)| id.starts_with("env:") && at.file == one.place.file;
+            let mut words = one.text.split(|c| !is_of_a_name(c));
+            let asks = words.any(|word| matches!(word, "environ" | "getenv"));
+            let is_read = asks && others.is_empty() && places.iter().any(in_file);
+            !changed.is_empty() || is_read || !asks && others.len() >= TABLE
+        };
         let everywhere: BTreeSet<&str> = base.values().flat_map(|file| texts(file)).collect();
         for (path, before) in base {
             let here: BTreeSet<&str> = texts(before).collect();
@@ -104,27 +121,25 @@ impl OwnChanges {
             let Some(((path, after), before)) = in_place.or_else(moved) else {
                 continue;
             };
-            for one in after
-                .iter()
-                .filter(|one| !before.contains(one.text.as_str()))
-            {
-                let mut held = known.facts_in(one);
-                let is_behind =
-                    !known.names_variables(one) && held.iter().all(|id| known.may_be_elsewhere(id));
-                if !is_behind {
+            for one in after.iter().filter(|one| !before.contains(&*one.text)) {
+                let held = places.iter().filter(|(_, at)| is_in(at, one));
+                let mut held: BTreeSet<String> = held.map(|(id, _)| (*id).to_owned()).collect();
+                // Another place may have the fact too, and do something else with it.
+                let may_be_elsewhere =
+                    |id: &String| is_of_requests(id) || is_one_use(id, was, facts);
+                if names_variables(one) || !held.iter().all(may_be_elsewhere) {
                     // What a request says besides its variables is no matter of these.
-                    held.extend(known.requests_in(one));
+                    let is_here = |fact: &Fact| fact.places.iter().any(|at| is_in(at, one));
+                    let routes = facts.area("route").filter(|(_, fact)| is_here(fact));
+                    held.extend(routes.map(|(route, _)| format!("route:{route}")));
                     if !held.iter().any(|id| is_of_requests(id)) {
                         continue;
                     }
                 }
-                let own = self
-                    .code
-                    .entry(code_id(path, one))
-                    .or_insert_with(|| OwnCode {
-                        line: one.place.line,
-                        ..OwnCode::default()
-                    });
+                let own = self.code.entry(code_id(path, one)).or_default();
+                if own.line == 0 {
+                    own.line = one.place.line;
+                }
                 if held.is_empty() {
                     own.statements.push(one.text.clone());
                 } else {
@@ -166,16 +181,12 @@ pub fn is_in(at: &Place, one: &Statement) -> bool {
 }
 
 fn is_of_requests(id: &str) -> bool {
-    id.starts_with("route:") || id.starts_with("input:")
+    is_one_of("route input", area_of(id))
 }
 
 /// The fork's new file that has most of the statements of one that it does not have any more.
-fn moved_to<'c>(
-    was: &BTreeSet<&str>,
-    base: &Code,
-    fork: &'c Code,
-) -> Option<(&'c RepoPath, &'c Vec<Statement>)> {
-    let shared = |(_, file): &(&RepoPath, &Vec<Statement>)| {
+fn moved_to<'c>(was: &BTreeSet<&str>, base: &Code, fork: &'c Code) -> Option<File<'c>> {
+    let shared = |(_, file): &File| {
         let here: BTreeSet<&str> = texts(file).collect();
         was.intersection(&here).count()
     };
@@ -184,146 +195,69 @@ fn moved_to<'c>(
     (shared(&moved) * 2 > was.len()).then_some(moved)
 }
 
-/// What is known of a fork's statements from its facts.
-struct ForkFacts<'a> {
-    was: &'a Facts,
-    facts: &'a Facts,
-    /// The places of the fork's own facts and of what it has that could not be read.
-    places: Vec<(&'a str, &'a Place)>,
-    /// All variables, as they stand in code, and whether it changed them.
-    variables: Vec<(String, bool)>,
+/// The places of a fork's own facts and of what it has that could not be read.
+fn places_of<'a>(own: &'a BTreeSet<String>, facts: &'a Facts) -> Vec<(&'a str, &'a Place)> {
+    // Of a function only numbers that calls leave out are judged.
+    let judged = own.iter().filter(|id| !id.starts_with("python:"));
+    let judged = judged.filter_map(|id| Some((id.as_str(), facts.get(id)?)));
+    let places = judged.flat_map(|(id, fact)| fact.places.iter().map(move |place| (id, place)));
+    let unread = facts.unread.iter().filter(|gap| own.contains(&gap.id));
+    let unread = unread.map(|gap| (gap.id.as_str(), &gap.unread.place));
+    places.chain(unread).collect()
 }
 
-impl<'a> ForkFacts<'a> {
-    fn of(own: &'a BTreeSet<String>, was: &'a Facts, facts: &'a Facts) -> Self {
-        // Of a function only numbers that calls leave out are judged.
-        let judged = own.iter().filter(|id| !id.starts_with("python:"));
-        let judged = judged.filter_map(|id| Some((id.as_str(), facts.get(id)?)));
-        let places = judged.flat_map(|(id, fact)| fact.places.iter().map(move |place| (id, place)));
-        let unread = facts.unread.iter().filter(|gap| own.contains(&gap.id));
-        let unread = unread.map(|gap| (gap.id.as_str(), &gap.unread.place));
-        let mut known = Self {
-            was,
-            facts,
-            places: places.chain(unread).collect(),
-            variables: Vec::new(),
-        };
-        let variables = facts.area("env").map(|(name, _)| {
-            let id = format!("env:{name}");
-            let is_changed = own.contains(&id) && !known.is_one_use(&id);
-            (format!("\"{name}\""), is_changed)
-        });
-        known.variables = variables.collect();
-        known
-    }
-
-    /// Whether all that is new is one more use of a variable: nothing of its default or of what it
-    /// drives.
-    fn is_one_use(&self, id: &str) -> bool {
-        let mut keys = ["flag", "default", "fallbacks", PASSED].into_iter();
-        let is_same = |key| self.was.attribute(id, key) == self.facts.attribute(id, key);
-        id.starts_with("env:") && keys.all(is_same)
-    }
-
-    /// Whether another place may have the fact too, and do something else with it.
-    fn may_be_elsewhere(&self, id: &str) -> bool {
-        is_of_requests(id) || self.is_one_use(id)
-    }
-
-    /// The fork's own facts that a statement holds.
-    fn facts_in(&self, one: &Statement) -> BTreeSet<String> {
-        let held = self.places.iter().filter(|(_, at)| is_in(at, one));
-        held.map(|(id, _)| (*id).to_owned()).collect()
-    }
-
-    /// The requests that a statement makes.
-    fn requests_in(&self, one: &Statement) -> impl Iterator<Item = String> {
-        let routes = self.facts.area("route");
-        let here = routes.filter(|(_, fact)| fact.places.iter().any(|at| is_in(at, one)));
-        here.map(|(route, _)| format!("route:{route}"))
-    }
-
-    /// Whether a statement that holds no fact is judged with the variables that it names: a
-    /// default, a table, a loop over one.
-    fn names_variables(&self, one: &Statement) -> bool {
-        const TABLE: usize = 3;
-        let count = |is_changed: bool| {
-            let variables = self.variables.iter();
-            let variables = variables.filter(|(_, changed)| *changed == is_changed);
-            variables
-                .filter(|(name, _)| one.text.contains(name))
-                .count()
-        };
-        let in_file =
-            |(id, at): &(&str, &Place)| id.starts_with("env:") && at.file == one.place.file;
-        let mut words = one.text.split(|c| !is_of_a_name(c));
-        if words.any(|word| matches!(word, "environ" | "getenv")) {
-            count(true) > 0 || count(false) == 0 && self.places.iter().any(in_file)
-        } else {
-            count(true) > 0 || count(false) >= TABLE
-        }
-    }
+/// Whether all that is new is one more use of a variable: nothing of its default or of what it
+/// drives.
+fn is_one_use(id: &str, was: &Facts, is: &Facts) -> bool {
+    let mut keys = ["flag", "default", "fallbacks", PASSED].into_iter();
+    let is_same = |key| was.attribute(id, key) == is.attribute(id, key);
+    id.starts_with("env:") && keys.all(is_same)
 }
 
 /// Judges every fact of both workers and, where it is known what the old one started from, its own
 /// code. `tree` is the new worker's.
-pub fn judge_all(
-    old: &Facts,
-    base: Option<&OwnChanges>,
-    new: &Facts,
-    tree: &dyn Tree,
-) -> Result<Vec<Item>> {
+pub fn judge_all(old: &Facts, base: Base, new: &Facts, tree: &dyn Tree) -> Result<Vec<Item>> {
     let has_code = base.is_some_and(|base| !base.code.is_empty());
-    let code = if has_code {
-        code_of(tree)?
-    } else {
-        Code::new()
-    };
-    Ok(judge_with(old, base, new, &code))
+    let code = has_code.then(|| code_of(tree)).transpose()?;
+    Ok(judge_with(old, base, new, &code.unwrap_or_default()))
 }
 
 /// The same, where the new worker's statements are known.
-pub fn judge_with(old: &Facts, base: Option<&OwnChanges>, new: &Facts, code: &Code) -> Vec<Item> {
+pub fn judge_with(old: &Facts, base: Base, new: &Facts, code: &Code) -> Vec<Item> {
     let mut items = judge(old, new);
-    if let Some(base) = base {
-        items.extend(base.own.iter().filter_map(|id| list_judged(id, new)));
-        let is_lost = |item: &&mut Item| {
-            let is_own = base.own.contains(&item.id) && LOOKS.contains(&&*item.id);
-            is_own && matches!(item.verdict, Verdict::Missing | Verdict::Changed)
-        };
-        for item in items.iter_mut().filter(is_lost) {
-            item.open = true;
-            "Set it in .runpod/hub.json again, or record why not.".clone_into(&mut item.help);
-        }
-        // What the build does not see does nothing there.
-        let is_seen = |path: &RepoPath| !new.ignored.contains(&in_layout(&path.to_string()));
-        let there = NewCode::of(code.iter().filter(|(path, _)| is_seen(path)));
-        // A request that is made otherwise says no more of the fork's than it does.
-        let is_there = |item: &&Item| {
-            let is_request = item.new.is_some() && item.area() == "route";
-            item.verdict == Verdict::Kept || is_request
-        };
-        let kept = items.iter().filter(is_there);
-        let kept: BTreeSet<String> = kept.map(|item| item.id.clone()).collect();
-        let own = base.code.iter();
-        items.extend(own.filter_map(|(id, code)| code.judged(id, &there, &kept)));
+    let Some(base) = base else { return items };
+    items.extend(base.own.iter().filter_map(|id| list_judged(id, new)));
+    let is_lost = |item: &&mut Item| {
+        let is_own = base.own.contains(&item.id) && LOOKS.contains(&&*item.id);
+        is_own && matches!(item.verdict, Verdict::Missing | Verdict::Changed)
+    };
+    for item in items.iter_mut().filter(is_lost) {
+        item.open = true;
+        "Set it in .runpod/hub.json again, or record why not.".clone_into(&mut item.help);
     }
+    // What the build does not see does nothing there.
+    let is_seen = |path: &RepoPath| !new.ignored.contains(&in_layout(&path.to_string()));
+    let there = NewCode::of(code.iter().filter(|(path, _)| is_seen(path)));
+    // A request that is made otherwise says no more of the fork's than it does.
+    let is_there = |item: &&Item| {
+        let is_request = item.new.is_some() && item.area() == "route";
+        item.verdict == Verdict::Kept || is_request
+    };
+    let kept = items.iter().filter(is_there);
+    let kept: BTreeSet<String> = kept.map(|item| item.id.clone()).collect();
+    let own = base.code.iter();
+    items.extend(own.filter_map(|(id, code)| code.judged(id, &there, &kept)));
     items
 }
 
 /// What says where several packages come from and how they are built, and is all that a fork
 /// changed of them: by the id of that one change. What it took away is none.
-fn lists_with_options(
-    base: &Facts,
-    fork: &Facts,
-    differ: &BTreeSet<&String>,
-) -> BTreeMap<String, BTreeSet<String>> {
-    let mut lists: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+fn lists_with_options(base: &Facts, fork: &Facts, differ: &BTreeSet<&String>) -> Lists {
+    let mut lists = Lists::new();
     for id in differ.iter().filter(|id| id.starts_with("pip:")) {
-        let (Some(was), Some(is)) = (base.get(id), fork.get(id)) else {
-            continue;
-        };
-        if was.differing(is).all(|key| key == "index") {
+        if let (Some(was), Some(is)) = (base.get(id), fork.get(id))
+            && was.differing(is).all(|key| key == "index")
+        {
             let id_of_list = format!("{LIST}{}", is.get("index").unwrap_or_default());
             lists.entry(id_of_list).or_default().insert((*id).clone());
         }
@@ -370,7 +304,7 @@ impl OwnCode {
         };
         let behind = self.behind.iter().filter(|(_, ids)| is_there(ids));
         let statements = self.statements.iter().chain(behind.map(|(text, _)| text));
-        let statements: Vec<&str> = statements.map(String::as_str).collect();
+        let mut statements: Vec<&str> = statements.map(String::as_str).collect();
         if statements.is_empty() {
             return None;
         }
@@ -381,25 +315,17 @@ impl OwnCode {
         place.line = self.line;
         let fact = Fact::single("statements", all.join("\n"), vec![place]);
         let functions = there.functions(function, &statements);
-        let lost = statements.iter().filter(|one| !there.has(one, &functions));
-        let lost: Vec<&str> = lost.copied().collect();
-        if lost.is_empty() {
+        statements.retain(|one| !there.has(one, &functions));
+        if statements.is_empty() {
             return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
-        let similar = lost.iter().find_map(|one| there.similar(one));
-        let lost: Vec<String> = lost
-            .iter()
-            .map(|one| format!("`{}`", cut(one, 60)))
-            .collect();
-        let why = format!(
-            "The new worker lacks what this fork added here: {}.",
-            few(&lost, 3)
-        );
+        let similar = statements.iter().find_map(|one| there.similar(one));
+        let lost = statements.iter().map(|one| format!("`{}`", cut(one, 60)));
+        let lost = few(&lost.collect::<Vec<_>>(), 3);
+        let why = format!("The new worker lacks what this fork added here: {lost}.");
         let help = similar.map_or_else(String::new, |(call, at)| {
-            format!(
-                "{at} has `{}` too: see whether that does it. ",
-                cut(call, 60)
-            )
+            let call = cut(call, 60);
+            format!("{at} has `{call}` too: see whether that does it. ")
         });
         let help = help
             + "Write them where the new worker does this now, or record why it does not need them.";
@@ -411,12 +337,10 @@ impl OwnCode {
 struct NewCode<'a>(BTreeMap<(&'a str, &'a str), &'a Place>);
 
 impl<'a> NewCode<'a> {
-    fn of(code: impl Iterator<Item = (&'a RepoPath, &'a Vec<Statement>)>) -> Self {
+    fn of(code: impl Iterator<Item = File<'a>>) -> Self {
         let all = code.flat_map(|(_, file)| file);
-        Self(
-            all.map(|one| ((last_name(&one.function), &*one.text), &one.place))
-                .collect(),
-        )
+        let all = all.map(|one| ((last_name(&one.function), &*one.text), &one.place));
+        Self(all.collect())
     }
 
     /// Where the code of a function may be now: in that of the same name, and in those that have a

@@ -66,11 +66,9 @@ pub fn of(
     let mut pairs = Vec::new();
     for group in groups.into_values() {
         let texts = |tree: Option<&dyn Tree>, files: &Files| -> Result<Vec<FileText>> {
-            let Some(tree) = tree else {
-                return Ok(Vec::new());
-            };
             let paths = group.iter().filter_map(|place| files.get(place));
-            paths.map(|path| text(tree, path)).collect()
+            let there = paths.filter_map(|path| Some(text(tree?, path)));
+            there.collect()
         };
         pairs.push(Pair {
             old: texts(old.map(|old| old.tree), &before)?,
@@ -93,9 +91,8 @@ fn files(tree: &dyn Tree, is_modern: bool) -> Files {
     let mut files = Files::new();
     for (path, entry) in tree.entries() {
         let place = layout::successor(path);
-        let is_first = files
-            .get(&place)
-            .is_none_or(|other| rank(path) < rank(other));
+        let other = files.get(&place);
+        let is_first = other.is_none_or(|other| rank(path) < rank(other));
         if entry.mode.is_file() && is_first {
             files.insert(place, path.clone());
         }
@@ -110,13 +107,11 @@ fn leaders(before: &Files, after: &Files, items: &[Item]) -> BTreeMap<RepoPath, 
         let places = fact.into_iter().flat_map(|fact| &fact.places);
         places.map(|place| layout::successor(&place.file)).collect()
     };
-    let mut shown: BTreeSet<RepoPath> = CORE_FILES
-        .iter()
-        .chain(HUB_FILES)
-        .map(|path| RepoPath::from(*path))
-        .collect();
+    let named = CORE_FILES.iter().chain(HUB_FILES);
+    let named = named.map(|path| RepoPath::from(*path));
     let retired = before.iter().filter(|(_, path)| layout::is_retired(path));
-    shown.extend(retired.map(|(place, _)| place.clone()));
+    let retired = retired.map(|(place, _)| place.clone());
+    let mut shown: BTreeSet<RepoPath> = named.chain(retired).collect();
     let ways = |to: &RepoPath| [Some(to.clone()), to.parent()].into_iter().flatten();
     // How many facts went from one file to another, and to a folder.
     let mut moved: BTreeMap<RepoPath, BTreeMap<RepoPath, usize>> = BTreeMap::new();
@@ -138,22 +133,17 @@ fn leaders(before: &Files, after: &Files, items: &[Item]) -> BTreeMap<RepoPath, 
         is_module(place) && folder.is_some_and(|folder| moved.contains_key(&folder))
     };
     shown.extend(after.keys().filter(in_package).cloned());
-    let leader = |place: &RepoPath| {
-        if !is_module(place) || before.contains_key(place) {
-            return place.clone();
-        }
-        let most = ways(place).find_map(|way| {
+    let leader = |place: RepoPath| {
+        let mut ways = ways(&place).filter(|_| is_module(&place) && !before.contains_key(&place));
+        let most = ways.find_map(|way| {
             let files = moved.get(&way)?.iter();
-            files
-                .filter(|(file, _)| before.contains_key(*file))
-                .max_by_key(|(_, count)| **count)
+            let files = files.filter(|(file, _)| before.contains_key(*file));
+            files.max_by_key(|(_, count)| **count)
         });
-        most.map_or(place, |(file, _)| file).clone()
+        let leader = most.map_or(&place, |(file, _)| file).clone();
+        (place, leader)
     };
-    shown
-        .iter()
-        .map(|place| (place.clone(), leader(place)))
-        .collect()
+    shown.into_iter().map(leader).collect()
 }
 
 fn text(tree: &dyn Tree, path: &RepoPath) -> Result<FileText> {

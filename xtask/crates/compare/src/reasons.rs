@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use super::accepted::{self, Accepted};
 use super::args::Args;
 use super::entries;
+use super::facts::area_of;
 use super::judge;
 use super::{Questions, Workers, command};
 use xtask_core::layout::ACCEPTED;
@@ -33,25 +34,21 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     if reason.is_empty() || reason == "…" {
         bail!(UsageError("a reason is needed: --reason TEXT".to_owned()));
     }
-    let has_area = |fact: &&String| !fact.split(':').next().unwrap_or_default().contains('*');
-    if let Some(fact) = args.accept.iter().find(|fact| !has_area(fact)) {
+    let mut facts = args.accept.iter();
+    if let Some(fact) = facts.find(|fact| area_of(fact).contains('*')) {
+        let instead = "name an area, such as `readme:*`";
         bail!(UsageError(format!(
-            "{fact} would take in everything; name an area, such as `readme:*`"
+            "{fact} would take in everything; {instead}"
         )));
     }
     let workers = Workers::read(root, args)?;
     let mut items = workers.judge()?;
-    let mut asked = Vec::new();
-    if args.accept.iter().any(|fact| accepted::is_cleanups(fact)) {
-        asked = questions(root)?;
-    }
-    let open = |fact: &str, items: &[judge::Item]| {
-        if accepted::is_cleanups(fact) {
-            // By name only: a pattern would take in what nobody has looked at.
-            return usize::from(asked.iter().any(|id| id == fact));
-        }
-        let fits = |item: &&judge::Item| item.open && accepted::matches(fact, &item.id);
-        items.iter().filter(fits).count()
+    let is_asked = args.accept.iter().any(|fact| accepted::is_cleanups(fact));
+    let asked = is_asked.then(|| questions(root)).transpose()?;
+    let open = |fact: &String, items: &[judge::Item]| match &asked {
+        // By name only: a pattern would take in what nobody has looked at.
+        Some(asked) if accepted::is_cleanups(fact) => usize::from(asked.contains(fact)),
+        _ => accepted::values(fact, items).len(),
     };
     let as_read: Vec<usize> = args.accept.iter().map(|fact| open(fact, &items)).collect();
     if args.execute {
@@ -63,15 +60,15 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
         if open == 0 {
-            let what = format!("{fact} matches nothing that is open");
-            if accepted::is_cleanups(fact) {
-                let help = "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own name, without `*`";
-                bail!(UserError::new(what, help));
-            }
             let see = command(None, args);
-            let help = format!(
-                "see the ids with `{see}`; what only runs can show is accepted with --execute"
-            );
+            let help = if accepted::is_cleanups(fact) {
+                "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own name, without `*`".to_owned()
+            } else {
+                format!(
+                    "see the ids with `{see}`; what only runs can show is accepted with --execute"
+                )
+            };
+            let what = format!("{fact} matches nothing that is open");
             bail!(UserError::new(what, help));
         }
         if open > MANY && !args.yes {
@@ -111,11 +108,8 @@ pub fn accept_upstream(root: &Path, args: &Args) -> Result<Outcome> {
         ));
     }
     records::write(root, ACCEPTED, &known.write())?;
-    output::print(&format!(
-        "{} accepted for upstream's reasons: {}\n",
-        taken.len(),
-        taken.join(", ")
-    ))?;
+    let (count, ids) = (taken.len(), taken.join(", "));
+    output::print(&format!("{count} accepted for upstream's reasons: {ids}\n"))?;
     Ok(Outcome::Done)
 }
 

@@ -43,30 +43,25 @@ pub fn open(root: &Path, name: Option<&str>) -> Result<(Box<dyn Tree>, Option<St
 fn repo(root: &Path) -> Result<Option<Repo>> {
     static OPENED: Mutex<Option<(PathBuf, Repo)>> = Mutex::new(None);
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, repo)) = opened.as_ref().filter(|(of, _)| of == root) {
-        return Ok(Some(repo.clone()));
+    if opened.as_ref().is_none_or(|(of, _)| of != root) {
+        let git = Git::find().ok().filter(|_| root.join(".git").exists());
+        let Some(git) = git else { return Ok(None) };
+        *opened = Some((root.to_owned(), Repo::open(&git, root)?));
     }
-    match Git::find() {
-        Ok(git) if root.join(".git").exists() => {
-            let (_, repo) = opened.insert((root.to_owned(), Repo::open(&git, root)?));
-            Ok(Some(repo.clone()))
-        }
-        _ => Ok(None),
-    }
+    Ok(opened.as_ref().map(|(_, repo)| repo.clone()))
 }
 
 /// The tree of a commit, where that is known and in this repository.
 pub fn revision(root: &Path, commit: Option<&str>) -> Result<Option<Box<dyn Tree>>> {
-    let repo = commit.map_or(Ok(None), |_| repo(root))?;
-    let (Some(name), Some(repo)) = (commit, repo) else {
-        return Ok(None);
-    };
-    let Some(commit) = repo.commit(name)? else {
-        return Ok(None);
-    };
-    let name = commit.short().to_owned();
-    let entries = repo.entries(&commit)?;
-    Ok(Some(Box::new(GitTree::new(repo.objects(), entries, name))))
+    if let Some(name) = commit
+        && let Some(repo) = repo(root)?
+        && let Some(commit) = repo.commit(name)?
+    {
+        let entries = repo.entries(&commit)?;
+        let tree = GitTree::new(repo.objects(), entries, commit.short());
+        return Ok(Some(Box::new(tree)));
+    }
+    Ok(None)
 }
 
 /// The upstream that a migrated worker records, put together from the object database by the hashes

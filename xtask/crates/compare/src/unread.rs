@@ -4,6 +4,7 @@
 //! `vars.json` loses a name. So each gap carries a digest of its file, of the repository's modules
 //! that the file imports and of the data files that it names.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
@@ -71,12 +72,8 @@ pub fn of(unread: Vec<Unread>, tree: &dyn Tree) -> Result<Vec<UnreadFact>> {
         if !digests.contains_key(file) {
             digests.insert(file.clone(), names.closure(tree, file, &mut texts)?);
         }
-        let text = if unread.text.is_empty() {
-            &unread.what
-        } else {
-            &unread.text
-        };
-        let number = digest([text.as_bytes()]) & 0xffff;
+        let text = Some(&unread.text).filter(|text| !text.is_empty());
+        let number = digest([text.unwrap_or(&unread.what).as_bytes()]) & 0xffff;
         let mut id = format!("unread:{file}:{number:04x}");
         let same = taken.entry(id.clone()).or_default();
         *same += 1;
@@ -95,6 +92,7 @@ pub fn of(unread: Vec<Unread>, tree: &dyn Tree) -> Result<Vec<UnreadFact>> {
 
 /// A file's content with the files that it names.
 type Text = (u64, Vec<RepoPath>);
+type Texts = HashMap<RepoPath, Text>;
 
 /// The files of a tree by the words that name them: `vars.json`, and `settings` for a module.
 struct Names(HashMap<Vec<u8>, Vec<RepoPath>>);
@@ -102,10 +100,8 @@ struct Names(HashMap<Vec<u8>, Vec<RepoPath>>);
 impl Names {
     fn of(tree: &dyn Tree) -> Self {
         let mut names: HashMap<Vec<u8>, Vec<RepoPath>> = HashMap::new();
-        for (path, entry) in tree.entries() {
-            if !entry.mode.is_file() {
-                continue;
-            }
+        let files = tree.entries().iter().filter(|(_, it)| it.mode.is_file());
+        for (path, _) in files {
             let mut add = |name: &[u8]| names.entry(name.to_vec()).or_default().push(path.clone());
             add(path.name());
             if let Some(stem) = path.name().strip_suffix(b".py") {
@@ -119,21 +115,14 @@ impl Names {
     }
 
     /// The digest of a file and of everything that it names, and what that names.
-    fn closure(
-        &self,
-        tree: &dyn Tree,
-        file: &RepoPath,
-        texts: &mut HashMap<RepoPath, Text>,
-    ) -> Result<String> {
+    fn closure(&self, tree: &dyn Tree, file: &RepoPath, texts: &mut Texts) -> Result<String> {
         let mut left = vec![file.clone()];
         let mut all: BTreeMap<String, u64> = BTreeMap::new();
         let mut seen: HashSet<RepoPath> = HashSet::from([file.clone()]);
         while let Some(path) = left.pop() {
-            if !texts.contains_key(&path) {
-                texts.insert(path.clone(), self.read(tree, &path)?);
-            }
-            let Some((content, named)) = texts.get(&path) else {
-                continue;
+            let (content, named) = match texts.entry(path.clone()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.read(tree, &path)?),
             };
             all.insert(in_layout(&path.to_string()), *content);
             let new = named.iter().filter(|path| seen.insert((*path).clone()));
@@ -158,16 +147,14 @@ impl Names {
         let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
         let words = bytes.split(|byte| !is_word(byte)).filter(|_| is_code);
         let words: HashSet<&[u8]> = words.collect();
-        let parts = words
-            .iter()
+        let all = words.iter().copied();
+        let parts = all
+            .clone()
             .flat_map(|word| word.split(|byte| *byte == b'.'));
-        let words: HashSet<&[u8]> = words.iter().copied().chain(parts).collect();
-        let named = words
-            .into_iter()
-            .filter_map(|word| self.0.get(word))
-            .flatten();
-        let named = named.filter(|named| !is_yaml || ends(named, &[b".yml", b".yaml"]));
-        let named = named.cloned().collect();
+        let words: HashSet<&[u8]> = all.chain(parts).collect();
+        let named = words.into_iter().filter_map(|word| self.0.get(word));
+        let is_kept = |named: &&RepoPath| !is_yaml || ends(named, &[b".yml", b".yaml"]);
+        let named = named.flatten().filter(is_kept).cloned().collect();
         Ok((digest([bytes.as_slice()]), named))
     }
 }

@@ -20,7 +20,7 @@ use compare::Exposed;
 use transaction::steps;
 use transaction::targets::check_targets_free;
 use xtask_core::git::Scratch;
-use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
+use xtask_core::layout::{self, ACCEPTED, BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
 use xtask_core::tree::{Entries, Oid, RepoPath, Tree};
@@ -238,7 +238,7 @@ fn records(
     let mut records = vec![(RepoPath::from(BASELINE), text.into_bytes())];
     if let (Some((_, fork_base)), Some(commit)) = (fork_base, &upstream.source.commit) {
         match exposed.offered(fork_base, &at.ours, &*upstream.tree, commit) {
-            Ok(Some(text)) => records.push((compare::OFFERED_IN.into(), text.into_bytes())),
+            Ok(Some(text)) => records.push((ACCEPTED.into(), text.into_bytes())),
             Ok(None) => {}
             Err(error) => notes.push(format!("upstream's reasons are not offered: {error:#}")),
         }

@@ -12,6 +12,7 @@ stand-in that accepts whatever is done with it.
 """
 
 import asyncio
+import contextlib
 import copy
 import importlib
 import importlib.abc
@@ -20,6 +21,7 @@ import inspect
 import io
 import json
 import os
+import runpy
 import signal
 import sys
 import tempfile
@@ -82,6 +84,12 @@ def watch_environment(values):
 # ---- stand-ins for modules ----
 
 
+def awaited(value):
+    """What `await` gives of a value that is there already."""
+    return value
+    yield
+
+
 class Anything:
     """Takes every attribute, call, loop, `with` and `await`."""
 
@@ -103,16 +111,13 @@ class Anything:
         return
         yield
 
-    def __await__(self):
-        return self
-        yield
-
     async def __aenter__(self):
         return self
 
     async def __aexit__(self, *_args):
         return False
 
+    __await__ = lambda self: awaited(self)
     __enter__ = lambda self: self
     __iter__ = lambda self: iter(())
     __getitem__ = __add__ = lambda self, _other: Anything()
@@ -190,32 +195,13 @@ class Response(Anything):
         self.text = Text(ANSWER)
         self.content = Stream()
 
-    def json(self, *_args, **_kwargs):
-        return Result(json.loads(ANSWER))
-
-    def read(self, *_args):
-        return Body(ANSWER.encode())
-
-    def iter_lines(self, *_args, **_kwargs):
-        return iter([ANSWER.encode()])
-
-    iter_content = iter_lines
-
-    def raise_for_status(self):
-        return None
-
-    def getcode(self):
-        return 200
-
-    def getheader(self, _name, default=None):
-        return default
-
-    def close(self):
-        return Result(None)
-
-    def __await__(self):
-        return self
-        yield
+    json = lambda self, *_args, **_kwargs: Result(json.loads(ANSWER))
+    read = lambda self, *_args: Body(ANSWER.encode())
+    iter_lines = iter_content = lambda self, *_args, **_kwargs: iter([ANSWER.encode()])
+    raise_for_status = lambda self: None
+    getcode = lambda self: 200
+    getheader = lambda self, _name, default=None: default
+    close = lambda self: Result(None)
 
 
 class Result(dict):
@@ -225,27 +211,20 @@ class Result(dict):
         super().__init__(value if isinstance(value, dict) else {})
         self.value = value
 
-    def __await__(self):
-        return self.value
-        yield
-
-    def decode(self, *_args):
-        return ANSWER
+    __await__ = lambda self: awaited(self.value)
+    decode = lambda self, *_args: ANSWER
 
 
 class Body(bytes):
     """`response.read()`, which is bytes here and a coroutine there."""
 
-    def __await__(self):
-        return bytes(self)
-        yield
+    __await__ = lambda self: awaited(bytes(self))
 
 
 class Text(str):
     """`response.text`, which is a string here and a coroutine there."""
 
-    def __call__(self, *_args, **_kwargs):
-        return Result(ANSWER)
+    __call__ = lambda self, *_args, **_kwargs: Result(ANSWER)
 
 
 class Stream(Anything):
@@ -254,10 +233,7 @@ class Stream(Anything):
     def __init__(self):
         self.pieces = [ANSWER.encode()]
 
-    def is_eof(self):
-        return not self.pieces
-
-    at_eof = is_eof
+    is_eof = at_eof = lambda self: not self.pieces
 
     async def read(self, *_args):
         return self.pieces.pop() if self.pieces else b""
@@ -277,11 +253,14 @@ def body_of(kwargs, args=()):
     return args[0] if args and isinstance(args[0], (dict, str)) else None
 
 
+METHODS = ("get", "post", "put", "delete", "patch", "head", "options")
+
+
 class Client(Anything):
     """A session of any HTTP client."""
 
     def __getattr__(self, name):
-        if name in ("get", "post", "put", "delete", "patch", "head", "options", "ws_connect"):
+        if name in (*METHODS, "ws_connect"):
             method = "GET" if name == "ws_connect" else name
             return lambda url, *a, **k: note_request(method, url, body_of(k, a))
         if name in ("request", "stream", "_request"):
@@ -291,7 +270,7 @@ class Client(Anything):
 
 def http_module(module):
     client = Client()
-    for name in ("get", "post", "put", "delete", "patch", "head", "options", "request", "stream"):
+    for name in (*METHODS, "request", "stream"):
         setattr(module, name, getattr(client, name))
     for name in ("Session", "ClientSession", "Client", "AsyncClient"):
         setattr(module, name, Client)
@@ -308,14 +287,8 @@ class Url:
         query = f"?{query_string}" if query_string else ""
         return cls(f"{scheme}://{host}:{port}{path}{query}")
 
-    def __str__(self):
-        return self.text
-
-    def __truediv__(self, other):
-        return Url(f"{self.text.rstrip('/')}/{other}")
-
-
-OPENAI = ("Client", "OpenAI", "AsyncClient", "AsyncOpenAI")
+    __str__ = lambda self: self.text
+    __truediv__ = lambda self, other: Url(f"{self.text.rstrip('/')}/{other}")
 
 
 class OpenAI(Anything):
@@ -373,9 +346,8 @@ def start(config=None, *_args, **_kwargs):
     handler = config.get("handler")
     for name, job_input in JOBS:
         before = len(LOG["requests"])
-        error = None
         results = []
-        streams = None
+        error = streams = None
         try:
             streams = asyncio.run(asyncio.wait_for(one_job(handler, job_input, results), 5))
         except Exception as raised:  # noqa: BLE001
@@ -389,16 +361,15 @@ def start(config=None, *_args, **_kwargs):
 async def one_job(handler, job_input, results):
     """Whether the handler gave its results one by one."""
     outputs = handler({"id": "job", "input": job_input})
-    if inspect.isasyncgen(outputs) or hasattr(outputs, "__aiter__"):
+    if hasattr(outputs, "__aiter__"):
         async for output in outputs:
             results.append(plain(output))
-        return True
-    if inspect.isgenerator(outputs):
-        for output in outputs:
-            results.append(plain(output))
-        return True
-    results.append(plain(await outputs if inspect.isawaitable(outputs) else outputs))
-    return False
+    elif inspect.isgenerator(outputs):
+        results.extend(map(plain, outputs))
+    else:
+        results.append(plain(await outputs if inspect.isawaitable(outputs) else outputs))
+        return False
+    return True
 
 
 def plain(value):
@@ -411,16 +382,13 @@ def plain(value):
     return "…"
 
 
-def runpod_module(module):
-    module.serverless = importlib.import_module("runpod.serverless")
-
-
+OPENAI = ("Client", "OpenAI", "AsyncClient", "AsyncOpenAI")
 MODULES = {
     "requests": http_module,
     "aiohttp": http_module,
     "httpx": http_module,
     "openai": lambda module: module.__dict__.update(dict.fromkeys(OPENAI, OpenAI)),
-    "runpod": runpod_module,
+    "runpod": lambda module: setattr(module, "serverless", importlib.import_module("runpod.serverless")),
     "runpod.serverless": lambda module: setattr(module, "start", start),
     "yarl": lambda module: setattr(module, "URL", Url),
 }
@@ -446,10 +414,8 @@ class Told(io.BytesIO):
 
     def write(self, data):
         text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
-        try:
+        with contextlib.suppress(ValueError):
             self.look(json.loads(text))
-        except ValueError:
-            pass
         return len(data)
 
     def look(self, value):
@@ -459,8 +425,7 @@ class Told(io.BytesIO):
         elif isinstance(value, list) and value and str(value[0]).startswith("--"):
             self.command.extend(str(word) for word in value)
 
-    def close(self):
-        pass
+    close = lambda self: None
 
 
 class Process(Anything):
@@ -472,30 +437,20 @@ class Process(Anything):
     def __init__(self, command=(), *args, **_kwargs):
         note_command([command, *args] if isinstance(command, str) and args else command)
         self.stdin = Told(LOG["commands"][-1])
-        self.stdout = io.BytesIO()
-        self.stderr = io.BytesIO()
-
-    def poll(self):
-        return None
+        self.stdout, self.stderr = io.BytesIO(), io.BytesIO()
 
     def wait(self, timeout=None):
         if threading.current_thread() is not threading.main_thread():
             time.sleep(3600)
         return 0
 
-    def communicate(self, *_args, **_kwargs):
-        return b"", b""
-
-    def terminate(self):
-        pass
-
-    kill = send_signal = terminate
+    poll = terminate = kill = send_signal = lambda self, *_args: None
+    communicate = lambda self, *_args, **_kwargs: (b"", b"")
 
 
 class Completed(Anything):
     returncode = 0
-    stdout = ""
-    stderr = ""
+    stdout = stderr = ""
 
 
 def close_the_doors():
@@ -525,11 +480,7 @@ def close_the_doors():
     async def spawn(program, *args, **_kwargs):
         return Process([program, *args])
 
-    async def spawn_shell(command, **_kwargs):
-        return Process(command)
-
-    asyncio.create_subprocess_exec = spawn
-    asyncio.create_subprocess_shell = spawn_shell
+    asyncio.create_subprocess_exec = asyncio.create_subprocess_shell = spawn
 
     def replaced(program, args, *_rest):
         note_command(args)
@@ -579,23 +530,17 @@ def play(folder, scenario, out):
     watch_environment(scenario["env"])
     JOBS.extend(scenario["jobs"])
     sys.path.insert(0, folder)
-    sys.argv = [os.path.join(folder, "handler.py")]
+    source = os.path.join(folder, "handler.py")
+    sys.argv = [source]
     # Compiled once, beside this program, for all scenarios.
     sys.dont_write_bytecode = False
     sys.pycache_prefix = os.path.join(os.path.dirname(os.path.abspath(__file__)), "compiled")
-    sink = open(os.devnull, "w")
-    sys.stdout = sys.stderr = sink
+    sys.stdout = sys.stderr = open(os.devnull, "w")
     close_the_doors()
     load_the_dice()
     sys.meta_path.append(Finder())
-    source = os.path.join(folder, "handler.py")
     try:
-        with open(source, "rb") as file:
-            code = compile(file.read(), source, "exec")
-        module = types.ModuleType("__main__")
-        module.__file__ = source
-        sys.modules["__main__"] = module
-        exec(code, module.__dict__)
+        runpy.run_path(source, run_name="__main__")
     except Finished:
         pass
     except SystemExit as end:
@@ -643,17 +588,16 @@ def watch(folder, scenarios, limit):
             with out:
                 out.seek(0)
                 said = out.read()
-            try:
+            why = f"no end within {limit} s" if late else "it ended without a word"
+            results[index] = {"name": scenarios[index]["name"], "error": why, **NOTHING}
+            with contextlib.suppress(ValueError):
                 results[index] = json.loads(said)
-            except ValueError:
-                why = f"no end within {limit} s" if late else "it ended without a word"
-                results[index] = {"name": scenarios[index]["name"], "error": why, **NOTHING}
     return results
 
 
 def load_the_library():
     """What most workers import of Python's own, once for all scenarios."""
-    import argparse, ast, contextlib, dataclasses, difflib, http.client, logging, pathlib  # noqa: E401, F401
+    import argparse, ast, dataclasses, difflib, http.client, logging, pathlib  # noqa: E401, F401
     import random, shlex, shutil, socket, ssl, subprocess, tempfile, traceback, typing  # noqa: E401, F401
     import urllib.request, uuid  # noqa: E401, F401
 

@@ -35,19 +35,15 @@ pub struct Scenario {
 pub type RunJob = (String, serde_json::Value);
 
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
 pub struct Played {
     pub name: String,
     /// Variables that the worker asked for; `*` for all of them.
-    #[serde(default)]
     pub reads: Vec<String>,
-    #[serde(default)]
     pub commands: Vec<Vec<String>>,
-    #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,
-    #[serde(default)]
     pub jobs: Vec<PlayedJob>,
     /// Whether it came as far as `runpod.serverless.start`.
-    #[serde(default)]
     pub started: bool,
     pub error: Option<String>,
 }
@@ -68,37 +64,30 @@ pub struct PlayedJob {
 
 const DRIVER: &str = include_str!("driver.py");
 
-const LIMIT: u32 = 20;
-
 /// Runs scenarios with a tree's handler. The tree's files are copied to a scratch folder, so
 /// that nothing the code writes stays.
 pub fn play(tree: &dyn Tree, scenarios: &[Scenario]) -> Result<Vec<Played>> {
-    play_within(tree, scenarios, LIMIT)
+    play_within(tree, scenarios, 20)
 }
 
-fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Vec<Played>> {
+fn play_within(tree: &dyn Tree, scenarios: &[Scenario], seconds: u32) -> Result<Vec<Played>> {
     let python = which::which("python3").map_err(|_| {
-        UsageError(
-            "--execute needs Python: install python3 (Debian: apt-get install python3)".to_owned(),
-        )
+        let install = "install python3 (Debian: apt-get install python3)";
+        UsageError(format!("--execute needs Python: {install}"))
     })?;
     let scratch = ScratchFolder::new("execute")?;
-    let worker = scratch.path().join("worker");
-    let home = scratch.path().join("home");
+    let names = ["worker", "home", "driver.py", "plan.json", "errors"];
+    let [worker, home, driver, input, errors] = names.map(|name| scratch.path().join(name));
     fs_err::create_dir_all(&home)?;
     let handler = lay_out(tree, &worker)?;
-    let driver = scratch.path().join("driver.py");
     fs_err::write(&driver, DRIVER)?;
     let mut scenarios = scenarios.to_vec();
     let path = std::env::var("PATH").unwrap_or_default();
-    for scenario in &mut scenarios {
+    for Scenario { env, .. } in &mut scenarios {
         let home = home.display().to_string();
-        scenario
-            .env
-            .extend([("PATH".into(), path.clone()), ("HOME".into(), home)]);
+        env.extend([("PATH".into(), path.clone()), ("HOME".into(), home)]);
     }
-    let plan = serde_json::json!({"folder": handler, "scenarios": scenarios, "limit": limit});
-    let [input, errors] = ["plan.json", "errors"].map(|name| scratch.path().join(name));
+    let plan = serde_json::json!({"folder": handler, "scenarios": scenarios, "limit": seconds});
     fs_err::write(&input, plan.to_string())?;
     // `-I -S`: no user's settings, and none of the packages that happen to be installed here.
     let mut child = Command::new(python)
@@ -146,11 +135,9 @@ fn lay_out(tree: &dyn Tree, to: &Path) -> Result<std::path::PathBuf> {
             fs_err::write(file, tree.read(path)?)?;
         }
     }
-    let folders = ["src", ".", ".runpod"].map(|folder| to.join(folder));
-    let Some(folder) = folders
-        .iter()
-        .find(|folder| folder.join("handler.py").is_file())
-    else {
+    let folders = ["src", ".", ".runpod"].into_iter();
+    let mut folders = folders.map(|folder| to.join(folder));
+    let Some(folder) = folders.find(|folder| folder.join("handler.py").is_file()) else {
         bail!(UserError::new(
             format!("{} has no handler.py to run", tree.describe()),
             "leave --execute out, or name a tree with the worker's Python"

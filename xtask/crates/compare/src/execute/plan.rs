@@ -35,14 +35,11 @@ pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[RunJob]) -> Vec
     }
     for (name, fact) in old.area("env") {
         // What is empty, and what is written in another case, has its own way of being read.
-        let is_word = fact.get("how") == Some("switch") || fact.has("interpreted");
+        let is_word = fact.is_switch() || fact.has("interpreted");
         let values = ["", "True", "TRUE"].into_iter();
         for value in values.take(if is_word { 3 } else { 1 }) {
-            all.push(scenario(
-                &format!("{name}={value}"),
-                Some((name, value)),
-                &[],
-            ));
+            let run = format!("{name}={value}");
+            all.push(scenario(&run, Some((name, value)), &[]));
         }
     }
     all
@@ -56,24 +53,19 @@ pub fn in_image(scenarios: &[Scenario], facts: &Facts) -> Vec<Scenario> {
         let fact = facts.get(&format!("image:{name}"))?;
         let is_code = |place: &Place| {
             let name = place.file.name();
-            [b".py", b".sh"].iter().any(|end| name.ends_with(*end))
+            name.ends_with(b".py") || name.ends_with(b".sh")
         };
-        let value = fact
-            .get("value")
-            .filter(|_| !fact.places.iter().any(is_code));
-        value.filter(|value| !value.contains(['/', '$']))
+        let value = fact.get("value").filter(|it| !it.contains(['/', '$']))?;
+        let is_set = !fact.places.iter().any(is_code);
+        is_set.then(|| (name.to_owned(), value.to_owned()))
     };
-    let names = facts.area("env").map(|(name, _)| name);
-    let set: BTreeMap<String, String> = names
-        .filter_map(|name| Some((name.to_owned(), plain(name)?.to_owned())))
-        .collect();
-    let all = scenarios.iter().cloned();
-    all.map(|mut scenario| {
-        let env = set.clone().into_iter().chain(scenario.env);
-        scenario.env = env.collect();
-        scenario
-    })
-    .collect()
+    let set = facts.area("env").filter_map(|(name, _)| plain(name));
+    let set: BTreeMap<String, String> = set.collect();
+    let mut all = scenarios.to_vec();
+    for Scenario { env, .. } in &mut all {
+        *env = set.clone().into_iter().chain(std::mem::take(env)).collect();
+    }
+    all
 }
 
 /// A value that the variable's type allows and that is not its default.
@@ -88,13 +80,10 @@ fn value(name: &str, old: &Facts, new: &Facts, table: Table) -> String {
     let facts = [new, old].map(|facts| facts.variable(name));
     let facts: Vec<&Fact> = facts.into_iter().flatten().collect();
     let flag = facts.iter().find_map(|fact| fact.get("flag"));
-    let is_switch = facts.iter().any(|fact| fact.get("how") == Some("switch"));
+    let flag = flag.and_then(|flag| table.flag(flag));
+    let is_switch = facts.iter().any(|fact| fact.is_switch());
     let mut defaults = facts.iter().filter_map(|fact| fact.get("default"));
-    let value = match (
-        known,
-        flag.and_then(|flag| table.flag(flag)),
-        defaults.clone().next(),
-    ) {
+    let value = match (known, flag, defaults.clone().next()) {
         (Some(known), ..) => known,
         _ if is_switch => "true",
         (_, Some((_, flag)), _) => return of_flag(flag),
@@ -115,9 +104,8 @@ fn of_flag(flag: &Flag) -> String {
         other => other.to_string(),
     };
     if let Some(choices) = &flag.choices {
-        let other = choices
-            .iter()
-            .find(|choice| **choice != flag.default && !choice.is_null());
+        let is_other = |choice: &&Value| **choice != flag.default && !choice.is_null();
+        let other = choices.iter().find(is_other);
         return other.or(choices.first()).map(text).unwrap_or_default();
     }
     match flag.value_type.as_deref() {
@@ -142,17 +130,12 @@ pub fn jobs(trees: &[&dyn Tree]) -> Vec<RunJob> {
         "bare-messages": {"messages": messages},
         "generate": {"text": "hello", "sampling_params": {"max_new_tokens": 4}},
     });
-    let known = known.as_object().into_iter().flatten();
-    let mut jobs: Vec<RunJob> = known
-        .map(|(name, job)| (name.clone(), job.clone()))
-        .collect();
+    let known = known.as_object().cloned().into_iter().flatten();
+    let mut jobs: Vec<RunJob> = known.collect();
     for tree in trees {
-        for path in [
-            "test_input.json",
-            ".runpod/test_input.json",
-            "src/test_input.json",
-        ] {
-            let bytes = tree.read_file(path).ok().flatten().unwrap_or_default();
+        for folder in ["", ".runpod/", "src/"] {
+            let path = format!("{folder}test_input.json");
+            let bytes = tree.read_file(&path).ok().flatten().unwrap_or_default();
             let job: Value = serde_json::from_slice(&bytes).unwrap_or_default();
             if let Some(input) = job.get("input")
                 && !jobs.iter().any(|(_, known)| known == input)

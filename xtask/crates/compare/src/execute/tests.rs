@@ -47,7 +47,7 @@ fn running_agrees_with_reading_and_adds_what_only_running_shows() {
     let base = &runs.new[0];
     assert_eq!(base.error, None);
     assert_eq!(base.settings["concurrency"], 1);
-    let summary = verify(&runs, &old, &new, table, &mut items);
+    let summary = verify(&runs, [&old, &new], table, &mut items);
     let of = |id: &str| items.iter().find(|item| item.id == id);
     // API_KEY does the same in both; MODEL_NAME and RANDOM_SEED don't, as the reading says.
     assert!(summary.alike >= 2, "{summary:?}");
@@ -98,7 +98,7 @@ fn a_reading_that_a_run_contradicts_is_a_finding() {
         old: &play(&old_tree, &scenarios).unwrap(),
         new: &play(&new_tree, &scenarios).unwrap(),
     };
-    verify(&runs, &old, &new, table, &mut items);
+    verify(&runs, [&old, &new], table, &mut items);
     let of = |id: &str| items.iter().find(|item| item.id == id).unwrap();
     assert_eq!(
         (of("env:API_KEY").verdict, of("env:API_KEY").open),
@@ -127,7 +127,7 @@ fn verified(old: &str, new: &str) -> Vec<Item> {
         old: &play(&trees[0], &scenarios).unwrap(),
         new: &play(&trees[1], &scenarios).unwrap(),
     };
-    verify(&runs, &facts[0], &facts[1], table, &mut items);
+    verify(&runs, [&facts[0], &facts[1]], table, &mut items);
     items
 }
 

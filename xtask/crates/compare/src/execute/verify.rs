@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{Fact, Facts};
-use super::super::judge::{Item, Verdict, few, same_value};
+use super::super::judge::{Item, Verdict, default_of, few, same_value};
+use super::super::unread::UnreadFact;
 use super::plan::{BASE, MODEL};
 use super::{Played, PlayedJob, Scenario};
 use serde_json::Value;
@@ -42,44 +43,55 @@ pub struct Runs<'a> {
     pub new: &'a [Played],
 }
 
-/// Compares the runs and takes what they show into the items.
-pub fn verify(
-    runs: &Runs<'_>,
-    old: &Facts,
-    new: &Facts,
+/// A worker with its runs.
+struct Side<'a> {
+    name: &'static str,
+    facts: &'a Facts,
+    played: &'a [Played],
+    /// The run with nothing set but the model.
+    base: &'a Played,
     table: Table,
-    items: &mut Vec<Item>,
-) -> Summary {
+}
+
+/// Compares the runs and takes what they show into the items.
+pub fn verify(runs: &Runs, facts: [&Facts; 2], table: Table, items: &mut Vec<Item>) -> Summary {
+    let [old, new] = facts;
     let mut summary = Summary {
         scenarios: runs.old.len() + runs.new.len(),
         ..Summary::default()
     };
     let open = |items: &[Item]| items.iter().filter(|item| item.open).count();
     let before = open(items);
-    let (Some(old_base), Some(new_base)) = (run_of(runs.old, BASE), run_of(runs.new, BASE)) else {
+    let [Some(was), Some(is)] =
+        [("old", old, runs.old), ("new", new, runs.new)].map(|(name, facts, played)| {
+            let base = run_of(played, BASE)?;
+            Some(Side {
+                name,
+                facts,
+                played,
+                base,
+                table,
+            })
+        })
+    else {
         return summary;
     };
-    let sides = [("old", old_base), ("new", new_base)];
-    let stopped = sides.map(|(side, base)| could_not_run(side, base, runs));
+    let sides = [&was, &is];
+    let stopped = sides.map(|side| side.could_not_run(runs.scenarios));
     if stopped.iter().all(Option::is_none) {
-        defaults(old_base, new_base, table, items);
-        jobs(old_base, new_base, items);
-        settings(old_base, new_base, items);
-        for ((side, base), played, facts) in [(sides[0], runs.old, old), (sides[1], runs.new, new)]
-        {
+        defaults(sides, items);
+        jobs(was.base, is.base, items);
+        settings(was.base, is.base, items);
+        for side in sides {
             // What the old worker reads too is compared by what it does.
-            unseen_reads(side, played, [facts, old], items);
-            static_drives(side, played, base, facts, table, items);
+            side.unseen_reads(old, items);
+            side.static_drives(items);
         }
         let scenarios = runs.scenarios.iter();
         let (others, plain): (Vec<&Scenario>, Vec<&Scenario>) =
             scenarios.partition(|one| one.name.contains('='));
         for scenario in others.into_iter().chain(plain) {
-            let name = &scenario.name;
-            if let (Some(was), Some(is)) = (run_of(runs.old, name), run_of(runs.new, name)) {
-                let sides = [(old_base, was), (new_base, is)];
-                variable(scenario, sides, table, items, &mut summary);
-            }
+            variable(scenario, sides, items, &mut summary);
         }
         cover(old, runs, items);
     }
@@ -91,16 +103,13 @@ pub fn verify(
 
 /// What a variable does in both workers: with a value that fits it, and with an empty one and other
 /// ways of writing a word.
-fn variable(
-    scenario: &Scenario,
-    [(old_base, was), (new_base, is)]: [(&Played, &Played); 2],
-    table: Table,
-    items: &mut [Item],
-    summary: &mut Summary,
-) {
+fn variable(scenario: &Scenario, sides: [&Side; 2], items: &mut [Item], summary: &mut Summary) {
     let (name, is_plain) = match scenario.name.split_once('=') {
         Some((name, _)) => (name, false),
         None => (scenario.name.as_str(), true),
+    };
+    let [Some(was), Some(is)] = sides.map(|side| run_of(side.played, &scenario.name)) else {
+        return;
     };
     let id = format!("env:{name}");
     let value = scenario.env.get(name).map_or("", String::as_str);
@@ -109,15 +118,15 @@ fn variable(
     let Some(item) = item.filter(|item| is_plain || item.verdict == Verdict::Kept) else {
         return;
     };
-    let [before, after] =
-        [(old_base, was), (new_base, is)].map(|(base, run)| effect(base, run, name, table));
+    let runs = [(sides[0], was), (sides[1], is)];
+    let [before, after] = runs.map(|(side, run)| effect(side.base, run, name, side.table));
     let same_effect = before == after;
     let at_once = |played: &Played| {
         let jobs = played.settings.get("concurrency");
         jobs.map_or_else(String::new, |jobs| jobs.to_string().replace('"', ""))
     };
-    let same_jobs =
-        is_plain || (at_once(was) == at_once(old_base)) == (at_once(is) == at_once(new_base));
+    let as_before = runs.map(|(side, run)| at_once(run) == at_once(side.base));
+    let same_jobs = is_plain || as_before[0] == as_before[1];
     let same = same_effect && same_jobs && is.error.is_none();
     // A value that both refuse is not the one to tell them apart, and where the old worker failed
     // by another, to do otherwise is no loss.
@@ -153,49 +162,90 @@ fn variable(
     ));
 }
 
-/// A worker that never started, or whose handler never ran, shows nothing.
-fn could_not_run(side: &str, base: &Played, runs: &Runs<'_>) -> Option<Item> {
-    let mut scenarios = runs.scenarios.iter();
-    let wanted = scenarios.any(|scenario| !scenario.jobs.is_empty());
-    let why = match &base.error {
-        Some(error) => error,
-        None if !base.started => "it never calls runpod.serverless.start",
-        None if wanted && base.jobs.is_empty() => "its handler never ran",
-        // The new one's failures are told job by job.
-        None if side == "old" && wanted && base.jobs.iter().all(|job| job.error.is_some()) => {
-            "its handler fails with every job"
+impl Side<'_> {
+    /// A worker that never started, or whose handler never ran, shows nothing.
+    fn could_not_run(&self, scenarios: &[Scenario]) -> Option<Item> {
+        let (side, base) = (self.name, self.base);
+        let wanted = scenarios.iter().any(|scenario| !scenario.jobs.is_empty());
+        let why = match &base.error {
+            Some(error) => error,
+            None if !base.started => "it never calls runpod.serverless.start",
+            None if wanted && base.jobs.is_empty() => "its handler never ran",
+            // The new one's failures are told job by job.
+            None if side == "old" && wanted && base.jobs.iter().all(|job| job.error.is_some()) => {
+                "its handler fails with every job"
+            }
+            None => return None,
+        };
+        let why =
+            format!("The {side} worker could not be run ({why}), so that running shows nothing.");
+        let help = "Leave --execute out, or make it start with stand-ins for what it imports.";
+        Some(Item::found(&format!("run:{side}"), why).help(help))
+    }
+
+    /// Variables that a run asked for and the reading did not find.
+    fn unseen_reads(&self, old: &Facts, items: &mut Vec<Item>) {
+        let asked = self.played.iter().flat_map(|run| &run.reads);
+        let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
+        // Code that goes through all variables asks for whatever is there.
+        let loops = asked.contains("*");
+        for name in asked {
+            let own = matches!(name, "*" | "PATH" | "HOME" | "LANG");
+            let is_set = || MODEL.contains(&name) || run_of(self.played, name).is_some();
+            let mut known = [self.facts, old].into_iter();
+            if own || loops && is_set() || known.any(|facts| facts.variable(name).is_some()) {
+                continue;
+            }
+            let side = self.name;
+            let why =
+                format!("When run, the {side} worker reads {name}; its source doesn't show where.");
+            let help = "Look at how it reads it: compare could not follow that.";
+            items.push(Item::found(&format!("run:{side}.reads.{name}"), why).help(help));
         }
-        None => return None,
-    };
-    let why = format!("The {side} worker could not be run ({why}), so that running shows nothing.");
-    let help = "Leave --execute out, or make it start with stand-ins for what it imports.";
-    Some(Item::found(&format!("run:{side}"), why).help(help))
+    }
+
+    /// Flags that the reading says a variable drives and a run does not show.
+    fn static_drives(&self, items: &mut Vec<Item>) {
+        let (side, table) = (self.name, self.table);
+        for (name, fact) in self.facts.area("env") {
+            let run = run_of(self.played, name);
+            let run = run.filter(|run| run.error.is_none() && !run.commands.is_empty());
+            let (Some(flag), Some(run)) = (fact.get("flag"), run) else {
+                continue;
+            };
+            // A flag that SGLang takes and ignores need not be passed.
+            let known = table.flag(flag);
+            let ignored = known.is_some_and(|(_, flag)| flag.effect.is_some());
+            let (flag, _) = canonical(flag, table);
+            let mut shown = [run, self.base].into_iter();
+            if !ignored && !shown.any(|run| flags(run, table).contains_key(&flag)) {
+                let why = format!(
+                    "Its reading says that {name} drives {flag} in the {side} worker, but a run doesn't show it."
+                );
+                let help = "Look at how it is read: compare misread it, or another variable stands in its way.";
+                items.push(Item::found(&format!("run:{side}.{name}"), why).help(help));
+            }
+        }
+    }
 }
 
 /// What both pass with nothing set but the model, against SGLang's own defaults.
-fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
-    let (was, is) = (flags(old, table), flags(new, table));
+fn defaults(sides: [&Side; 2], items: &mut Vec<Item>) {
+    let table = sides[0].table;
+    let [was, is] = sides.map(|side| flags(side.base, table));
     // What SGLang refuses stays open, although both pass it.
     let may_close = |item: &&mut Item| item.open && item.verdict != Verdict::Retired;
     for item in items.iter_mut().filter(may_close) {
-        let fact = item.old.as_ref().filter(|fact| fact.has("value"));
-        let flag = fact.and_then(|_| item.id.strip_prefix("flag:"));
-        let flag = flag
-            .map(|flag| canonical(flag, table).0)
-            .unwrap_or_default();
+        let has_value = item.old.as_ref().is_some_and(|fact| fact.has("value"));
+        let flag = item.id.strip_prefix("flag:").filter(|_| has_value);
+        let flag = flag.map_or_else(String::new, |flag| canonical(flag, table).0);
         if let Some(value) = was.get(&flag).filter(|value| is.get(&flag) == Some(value)) {
             item.keep(format!(
                 "Its reading says otherwise, but with nothing set both workers pass `{value}`."
             ));
         }
     }
-    let own = |flag: &str| {
-        table.flag(flag).map(|(_, flag)| match &flag.default {
-            Value::String(text) => text.clone(),
-            Value::Null | Value::Bool(false) => String::new(),
-            other => other.to_string(),
-        })
-    };
+    let own = |flag: &str| Some(default_of(table.flag(flag)?.1));
     let is_reported = |flag: &str| {
         items.iter().filter(|item| item.open).any(|item| {
             let mut sides = [&item.old, &item.new].into_iter().flatten();
@@ -238,13 +288,10 @@ fn cover(old: &Facts, runs: &Runs<'_>, items: &mut [Item]) {
         return;
     }
     let shown = [Hides::Variables, Hides::Flags, Hides::JobInput];
-    for gap in &old.unread {
-        let mut found = items
-            .iter_mut()
-            .filter(|item| item.id == gap.id && item.open);
-        if gap.unread.may_hide.iter().all(|may| shown.contains(may))
-            && let Some(item) = found.next()
-        {
+    let is_shown = |gap: &UnreadFact| gap.unread.may_hide.iter().all(|may| shown.contains(may));
+    for item in items.iter_mut().filter(|item| item.open) {
+        let mut gaps = old.unread.iter().filter(|gap| gap.id == item.id);
+        if gaps.any(is_shown) {
             item.keep("It was not read; both workers were run, and what it does was compared.");
         }
     }
@@ -255,15 +302,11 @@ fn run_of<'a>(played: &'a [Played], name: &str) -> Option<&'a Played> {
 }
 
 fn show(flags: &Flags) -> String {
-    let words = flags
-        .iter()
-        .flat_map(|(flag, value)| [flag.as_str(), value]);
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    if words.is_empty() {
-        "nothing for it".to_owned()
-    } else {
-        words.join(" ")
-    }
+    let words = flags.iter().flat_map(|(flag, value)| [flag, value]);
+    let words = words.map(String::as_str).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
+    let none = words.is_empty().then(|| "nothing for it".to_owned());
+    none.unwrap_or_else(|| words.join(" "))
 }
 
 /// What a variable changes in the server's command line.
@@ -317,14 +360,12 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         let Some(is) = new.jobs.iter().find(|job| job.name == was.name) else {
             continue;
         };
-        let sent = |job: &PlayedJob| match job.requests.as_slice() {
-            [] => "nothing".to_owned(),
-            requests => {
-                let lines = requests.iter();
-                let lines = lines.map(|(method, path, _)| format!("{method} {path}"));
-                lines.collect::<Vec<_>>().join(", ")
-            }
-        };
+        let [before, now] = [was, is].map(|job| {
+            let requests = job.requests.iter();
+            let lines = requests.map(|(method, path, _)| format!("{method} {path}"));
+            let none = job.requests.is_empty().then(|| "nothing".to_owned());
+            lines.chain(none).collect::<Vec<_>>().join(", ")
+        });
         let bodies = |job: &PlayedJob| -> Vec<Value> {
             let requests = job.requests.iter();
             requests.map(|(_, _, body)| body.clone()).collect()
@@ -333,7 +374,6 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
             Some(true) => "as a generator, piece by piece",
             _ => "as one value",
         };
-        let (before, now) = (sent(was), sent(is));
         let what = if let Some(error) = &is.error {
             format!("the new worker fails with {error}")
         } else if before != now {
@@ -405,56 +445,5 @@ fn settings(old: &Played, new: &Played, items: &mut Vec<Item>) {
         let mut item = Item::found(&format!("run:serverless.{name}"), why);
         [item.old, item.new] = [was, is].map(|it| Some(Fact::of_value(it)));
         items.push(item);
-    }
-}
-
-/// Variables that a run asked for and the reading did not find.
-fn unseen_reads(side: &str, played: &[Played], known: [&Facts; 2], items: &mut Vec<Item>) {
-    let asked = played.iter().flat_map(|run| &run.reads);
-    let asked: BTreeSet<&str> = asked.map(String::as_str).collect();
-    // Code that goes through all variables asks for whatever is there.
-    let loops = asked.contains("*");
-    for name in asked {
-        let own = matches!(name, "*" | "PATH" | "HOME" | "LANG");
-        let is_set = || MODEL.contains(&name) || played.iter().any(|one| one.name == name);
-        let id = format!("env:{name}");
-        if own || loops && is_set() || known.iter().any(|facts| facts.get(&id).is_some()) {
-            continue;
-        }
-        let why =
-            format!("When run, the {side} worker reads {name}; its source doesn't show where.");
-        let help = "Look at how it reads it: compare could not follow that.";
-        items.push(Item::found(&format!("run:{side}.reads.{name}"), why).help(help));
-    }
-}
-
-/// Flags that the reading says a variable drives and a run does not show.
-fn static_drives(
-    side: &str,
-    played: &[Played],
-    base: &Played,
-    facts: &Facts,
-    table: Table,
-    items: &mut Vec<Item>,
-) {
-    for (name, fact) in facts.area("env") {
-        let (Some(flag), Some(run)) = (fact.get("flag"), run_of(played, name)) else {
-            continue;
-        };
-        if run.error.is_some() || run.commands.is_empty() {
-            continue;
-        }
-        // A flag that SGLang takes and ignores need not be passed.
-        let known = table.flag(flag);
-        let ignored = known.is_some_and(|(_, flag)| flag.effect.is_some());
-        let (flag, _) = canonical(flag, table);
-        let shown = flags(run, table).contains_key(&flag) || flags(base, table).contains_key(&flag);
-        if !shown && !ignored {
-            let why = format!(
-                "Its reading says that {name} drives {flag} in the {side} worker, but a run doesn't show it."
-            );
-            let help = "Look at how it is read: compare misread it, or another variable stands in its way.";
-            items.push(Item::found(&format!("run:{side}.{name}"), why).help(help));
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the Hub offers and tests, and what the README says of it.
 
 use super::Facts;
+use worker_files::dockerfile::Text;
 use worker_files::{Declared, WorkerInterface};
 use xtask_core::sglang;
 
@@ -72,21 +73,17 @@ impl Facts {
         }
         for documented in &interface.readme {
             let id = format!("readme:{}", documented.name);
-            let default = [("default", documented.default.as_deref())];
-            self.add(id, &documented.place, &default);
+            let default = ("default", documented.default.as_deref());
+            self.add(id, &documented.place, &[default]);
         }
     }
 
-    fn add_cuda(&mut self, id: &str, versions: &[worker_files::dockerfile::Text]) {
+    fn add_cuda(&mut self, id: &str, versions: &[Text]) {
         let list: Vec<&str> = versions.iter().map(|version| &*version.text).collect();
-        let lowest = versions
-            .iter()
-            .min_by(|a, b| sglang::order(&a.text, &b.text));
-        if let Some(lowest) = lowest {
-            let value = [
-                ("from", Some(&*lowest.text)),
-                ("list", Some(&list.join(" "))),
-            ];
+        let by_order = |a: &&Text, b: &&Text| sglang::order(&a.text, &b.text);
+        if let Some(lowest) = versions.iter().min_by(by_order) {
+            let list = list.join(" ");
+            let value = [("from", Some(&*lowest.text)), ("list", Some(&*list))];
             self.add(id, &lowest.place, &value);
         }
     }
@@ -103,21 +100,18 @@ impl Facts {
         };
         let on = switch(&declared.true_value, "true");
         let off = switch(&declared.false_value, "false");
-        self.add(
-            id.clone(),
-            place,
-            &[
-                ("type", declared.kind.as_deref()),
-                ("required", required),
-                ("fixed", declared.fixed.as_deref()),
-                ("min", declared.min.as_deref()),
-                ("max", declared.max.as_deref()),
-                ("true", on.as_deref()),
-                ("false", off.as_deref()),
-                ("title", declared.title.as_deref()),
-                ("description", declared.description.as_deref()),
-            ],
-        );
+        let value = [
+            ("type", declared.kind.as_deref()),
+            ("required", required),
+            ("fixed", declared.fixed.as_deref()),
+            ("min", declared.min.as_deref()),
+            ("max", declared.max.as_deref()),
+            ("true", on.as_deref()),
+            ("false", off.as_deref()),
+            ("title", declared.title.as_deref()),
+            ("description", declared.description.as_deref()),
+        ];
+        self.add(&id, place, &value);
         for (key, value) in &declared.others {
             self.add_text(&id, place, key, value);
         }
@@ -126,13 +120,9 @@ impl Facts {
             self.add_value(format!("{id}.default"), place, default);
         }
         if let Some((_, place)) = declared.options.first() {
-            let options: Vec<&str> = declared.options.iter().map(|(v, _)| v.as_str()).collect();
-            self.add_text(
-                format!("{id}.options"),
-                place,
-                "values",
-                &options.join("\n"),
-            );
+            let options = declared.options.iter().map(|(value, _)| value.as_str());
+            let options = options.collect::<Vec<_>>().join("\n");
+            self.add_text(format!("{id}.options"), place, "values", &options);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{ABSENT, FILES, Facts, IDLE, RUNS};
 use worker_files::dockerfile::{Image, Named, Text, expand};
 use worker_files::ignore::Ignore;
 use worker_files::packages::{BREAKS_SYSTEM, Manager};
-use worker_files::{IF, Package, WorkerInterface, is_aside};
+use worker_files::{IF, Package, WorkerInterface, is_aside, is_one_of};
 use xtask_core::layout::{CORE_FILES, CORE_OPTIONAL, OWN, RETIRED, TOOL};
 use xtask_core::secret::masked;
 use xtask_core::tree::{Mode, RepoPath, Tree};
@@ -18,13 +18,10 @@ impl Facts {
             return;
         };
         if let Some(base) = &image.base {
-            let value = [
-                ("value", Some(base.text.as_str())),
-                ("platform", image.platform.as_deref()),
-            ];
+            let platform = ("platform", image.platform.as_deref());
+            let value = [("value", Some(base.text.as_str())), platform];
             self.add("image:FROM", &base.place, &value);
-            let versions = [("sglang", image.sglang()), ("cuda", image.cuda())];
-            for (name, version) in versions {
+            for (name, version) in [("sglang", image.sglang()), ("cuda", image.cuda())] {
                 if let Some(version) = version {
                     self.add_value(format!("image:{name}"), &base.place, &version);
                 }
@@ -50,19 +47,12 @@ impl Facts {
         ];
         for (name, text) in single {
             if let Some(text) = text {
-                self.add_text(
-                    format!("image:{name}"),
-                    &text.place,
-                    "value",
-                    started(&text.text),
-                );
+                self.add_value(format!("image:{name}"), &text.place, started(&text.text));
             }
         }
         // A script that the start runs is part of it.
-        let starts = [("CMD", &image.cmd), ("ENTRYPOINT", &image.entrypoint)];
-        let starts = starts
-            .into_iter()
-            .filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        let starts = [("CMD", &image.cmd), ("ENTRYPOINT", &image.entrypoint)].into_iter();
+        let starts = starts.filter_map(|(name, text)| Some((name, text.as_ref()?)));
         for (path, place) in &interface.misplaced {
             let names = |(_, text): &(&str, &Text)| text.text.contains(path);
             let start = starts.clone().find(names).or(starts.clone().next_back());
@@ -118,22 +108,20 @@ impl Facts {
                     Some(_) => Some(to.rsplit_once('/')?.0),
                     None => Some(*to),
                 });
+                let to = to.map(|to| format!("/{to}"));
                 let module = files.is_none() && held.first.name().ends_with(b".py");
                 let module = interface.sources.get(held.first).filter(|_| module);
                 let content = module.map(|it| format!("{:x}", digest([it.text.as_bytes()])));
                 let is_run = interface.python.acting.contains(held.first);
-                self.add(
-                    format!("copy:{}", held.name),
-                    &copy.place,
-                    &[
-                        (if is_run { RUNS } else { IDLE }, content.as_deref()),
-                        ("target", Some(&copy.dest)),
-                        (FILES, files.as_deref()),
-                        ("to", to.map(|to| format!("/{to}")).as_deref()),
-                        ("chmod", copy.mode.as_deref()),
-                        ("chown", copy.owner.as_deref()),
-                    ],
-                );
+                let value = [
+                    (if is_run { RUNS } else { IDLE }, content.as_deref()),
+                    ("target", Some(copy.dest.as_str())),
+                    (FILES, files.as_deref()),
+                    ("to", to.as_deref()),
+                    ("chmod", copy.mode.as_deref()),
+                    ("chown", copy.owner.as_deref()),
+                ];
+                self.add(format!("copy:{}", held.name), &copy.place, &value);
             }
         }
     }
@@ -178,39 +166,33 @@ impl Facts {
             // A matter of the base image: one fact for all packages, and none where only new ones
             // need it.
             let options = package.options.as_deref().unwrap_or_default();
-            let (breaking, others): (Vec<&str>, Vec<&str>) = options
-                .split(' ')
-                .partition(|&option| option == BREAKS_SYSTEM);
-            if !breaking.is_empty() && is_installed {
+            if is_one_of(options, BREAKS_SYSTEM) && is_installed {
                 let step = format!("install with {BREAKS_SYSTEM}");
                 self.add_text(format!("step:{step}"), &package.place, "commands", &step);
             }
-            self.add(
-                format!("{}:{}", package.manager.word(), package.name),
-                &package.place,
-                &[
-                    ("spec", Some(&package.spec)),
-                    ("index", package.index.as_deref()),
-                    ("options", Some(others.join(" ").trim())),
-                    ("unused", unused),
-                ],
-            );
+            let options = options.split(' ').filter(|option| *option != BREAKS_SYSTEM);
+            let options = options.collect::<Vec<_>>().join(" ");
+            let value = [
+                ("spec", Some(package.spec.as_str())),
+                ("index", package.index.as_deref()),
+                ("options", Some(options.trim())),
+                ("unused", unused),
+            ];
+            let id = format!("{}:{}", package.manager.word(), package.name);
+            self.add(id, &package.place, &value);
         }
         self.add_steps(interface);
         for service in &interface.compose {
             let id = format!("compose:{}", service.name);
-            self.add(
-                id.clone(),
-                &service.place,
-                &[
-                    ("image", service.image.as_deref()),
-                    ("command", service.command.as_deref()),
-                    ("ports", Some(&service.ports.join(" "))),
-                    ("volumes", Some(&service.volumes.join(" "))),
-                    ("entrypoint", service.entrypoint.as_deref()),
-                    ("settings", Some(&service.settings.join("\n"))),
-                ],
-            );
+            let value = [
+                ("image", service.image.as_deref()),
+                ("command", service.command.as_deref()),
+                ("ports", Some(&*service.ports.join(" "))),
+                ("volumes", Some(&*service.volumes.join(" "))),
+                ("entrypoint", service.entrypoint.as_deref()),
+                ("settings", Some(&*service.settings.join("\n"))),
+            ];
+            self.add(&id, &service.place, &value);
             self.add_named(&format!("{id}."), &service.environment);
             let args = service.build.iter().flat_map(|build| &build.args);
             for Named { name, value, place } in args {
@@ -232,19 +214,13 @@ impl Facts {
                 let settings = own.settings.iter().filter(|one| one.name != "inherits");
                 for one in settings.filter(|one| known.insert((&one.name, false))) {
                     // Its stage is more than wording.
-                    let key = if one.name == "target" {
-                        "stage"
-                    } else {
-                        &*one.name
-                    };
-                    self.add_text(&id, &target.place, key, &one.value);
+                    let stage = Some("stage").filter(|_| one.name == "target");
+                    self.add_text(&id, &target.place, stage.unwrap_or(&one.name), &one.value);
                 }
-                let args = own
-                    .args
-                    .iter()
-                    .filter(|one| known.insert((&one.name, true)));
-                let args: Vec<Named> = args.cloned().collect();
-                self.add_named(&format!("{id}.args."), &args);
+                let args = own.args.iter();
+                for one in args.filter(|one| known.insert((&one.name, true))) {
+                    self.add_value(format!("{id}.args.{}", one.name), &one.place, &one.value);
+                }
             }
         }
     }
@@ -254,27 +230,21 @@ impl Facts {
 /// facts of their own.
 fn started(command: &str) -> &str {
     let command = command.strip_prefix("exec ").unwrap_or(command);
-    let starts = ["sglang.launch_server", "sglang serve"];
     let (program, flags) = command.split_once(" --").unwrap_or((command, ""));
+    let is_server = program.ends_with("sglang.launch_server") || program.ends_with("sglang serve");
     let is_short = |word: &str| word.starts_with('-') && !word.starts_with("--");
     let is_more = flags.contains(['&', ';', '|', '<', '>', '(', '`', '\n'])
         || flags.split_whitespace().any(is_short);
-    if starts.iter().any(|start| program.ends_with(start)) && !is_more {
-        program
-    } else {
-        command
-    }
+    Some(program)
+        .filter(|_| is_server && !is_more)
+        .unwrap_or(command)
 }
 
-/// Whether git's name of the content is that of no content.
-fn is_empty_blob(entry: &xtask_core::tree::TreeEntry) -> bool {
-    let empty = [
-        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
-        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
-    ];
-    let oid = entry.oid.as_ref();
-    oid.is_some_and(|oid| empty.contains(&&*oid.0))
-}
+/// Git's names of no content.
+const EMPTY: [&str; 2] = [
+    "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+];
 
 /// Whether others name a copied file by its place in the image. Programs and the files that the
 /// layout knows go where the layout has them.
@@ -316,7 +286,9 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
         let inside = source.is_empty() || path.is_within(source);
         let is_kept = kept.is_none_or(|kept| kept.contains(*path));
         let is_one = entry.mode.is_file() || entry.mode == Mode::Symlink;
-        inside && is_kept && entry.size != Some(0) && !is_empty_blob(entry) && is_one
+        let oid = entry.oid.as_ref();
+        let is_empty = entry.size == Some(0) || oid.is_some_and(|oid| EMPTY.contains(&&*oid.0));
+        inside && is_kept && !is_empty && is_one
     });
     let mut folders: BTreeMap<&[u8], Vec<&RepoPath>> = BTreeMap::new();
     for (path, _) in files {
@@ -328,20 +300,17 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
     }
     let mut held = Vec::new();
     for (folder, files) in folders {
+        let of = |path: &RepoPath, files, first| {
+            let name = in_layout(&path.to_string());
+            Held { name, files, first }
+        };
         if files.len() <= MANY {
-            held.extend(files.into_iter().map(|path| Held {
-                name: in_layout(&path.to_string()),
-                files: Vec::new(),
-                first: path,
-            }));
+            held.extend(files.into_iter().map(|path| of(path, Vec::new(), path)));
             continue;
         }
         let names = files.iter().map(|path| RepoPath::new(path.name()));
-        held.push(Held {
-            name: in_layout(&RepoPath::new(folder).to_string()),
-            files: names.map(|name| name.to_string()).collect(),
-            first: files[0],
-        });
+        let names: Vec<String> = names.map(|name| name.to_string()).collect();
+        held.push(of(&RepoPath::new(folder), names, files[0]));
     }
     held
 }
@@ -352,12 +321,9 @@ fn braces(value: &str) -> String {
     let (mut out, mut rest) = (String::new(), value);
     while let Some((before, after)) = rest.split_once("${") {
         let (name, behind) = after.split_once('}').unwrap_or((after, ""));
-        let marks = if name.chars().all(is_part) {
-            ["$", ""]
-        } else {
-            ["${", "}"]
-        };
-        out.extend([before, marks[0], name, marks[1]]);
+        let is_plain = name.chars().all(is_part);
+        let [open, close] = if is_plain { ["$", ""] } else { ["${", "}"] };
+        out.extend([before, open, name, close]);
         rest = behind;
     }
     out + rest

@@ -8,6 +8,8 @@ mod image;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use serde::Serialize;
+
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::python::{FlagGiven, FlagValue};
@@ -18,10 +20,12 @@ use xtask_core::sglang;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// One thing that a worker exposes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
 pub struct Fact {
     /// What is known of it: `default`, `flag`, `value`, … Empty values are left out.
     pub value: BTreeMap<String, String>,
+    #[serde(skip)]
     pub places: Vec<Place>,
 }
 
@@ -50,6 +54,17 @@ impl Fact {
 
     pub fn get(&self, key: &str) -> Option<&str> {
         self.value.get(key).map(String::as_str)
+    }
+
+    /// The parts of an attribute; none where it is not there.
+    pub fn parts<'f>(&'f self, key: &str, by: &'f str) -> impl Iterator<Item = &'f str> + Clone {
+        let text = self.get(key).into_iter();
+        text.flat_map(move |text| text.split(by))
+    }
+
+    /// Whether it is a variable that switches something on.
+    pub fn is_switch(&self) -> bool {
+        self.get("how") == Some("switch")
     }
 
     /// Adds to an attribute that is a sorted list of words.
@@ -101,8 +116,11 @@ fn effects(flags: &[FlagGiven], name: &str) -> Option<String> {
             all_words.insert(words);
         }
     }
-    let effects: Vec<String> = effects.into_iter().collect();
-    (all_words.len() > 1 || is_value).then(|| effects.join(" | "))
+    (all_words.len() > 1 || is_value).then(|| joined(&effects, " | "))
+}
+
+fn joined(all: &BTreeSet<String>, by: &str) -> String {
+    all.iter().map(String::as_str).collect::<Vec<_>>().join(by)
 }
 
 /// The areas of facts: each with its name for people, the harm that its facts do, and the kind of
@@ -112,15 +130,10 @@ fn effects(flags: &[FlagGiven], name: &str) -> Option<String> {
 pub const AREAS: [(&str, &str, usize, Option<Hides>); 27] = [
     ("env", "environment variables", 0, Some(Hides::Variables)),
     ("flag", "server flags", 7, Some(Hides::Flags)),
-    ("route", "routes", 2, Some(Hides::JobInput)),
-    ("input", "job input", 1, Some(Hides::JobInput)),
-    (
-        "serverless",
-        "serverless settings",
-        3,
-        Some(Hides::JobInput),
-    ),
-    ("result", "results", 4, Some(Hides::JobInput)),
+    ("route", "routes", 2, JOBS),
+    ("input", "job input", 1, JOBS),
+    ("serverless", "serverless settings", 3, JOBS),
+    ("result", "results", 4, JOBS),
     ("serves", "served routes", 5, None),
     ("model", "models", 6, None),
     ("code", "the fork's own code", 10, None),
@@ -143,6 +156,8 @@ pub const AREAS: [(&str, &str, usize, Option<Hides>); 27] = [
     ("unread", "not read", 20, None),
     ("run", "runs", 10, None),
 ];
+
+const JOBS: Option<Hides> = Some(Hides::JobInput);
 
 /// Attributes that are wording: told, but a change of them is no change of the worker.
 pub const WORDING: [&str; 6] = ["title", "description", "label", "target", RUNS, IDLE];
@@ -232,15 +247,26 @@ impl Facts {
         self.get(&format!("env:{name}"))
     }
 
+    /// What the image, or what starts in it, sets a variable to.
+    pub fn in_image(&self, name: &str) -> Option<&str> {
+        self.attribute(&format!("image:{name}"), "value")
+    }
+
     /// The variable to set for a flag in the image: the one that the Hub's form offers, as an
     /// endpoint has that one too, and the worker ends where two of a flag disagree.
     pub fn offered<'n>(&'n self, name: &'n str) -> &'n str {
         let is_offered = |name: &str| self.has(&format!("hub:{name}"));
         let flag = self.variable(name).and_then(|fact| fact.get("flag"));
-        let is_same = |fact: &Fact| flag.is_some() && fact.get("flag") == flag;
-        let mut others = self.area("env").filter(|(_, fact)| is_same(fact));
-        let other = others.find(|(other, _)| is_offered(other) && !is_offered(name));
-        other.map_or(name, |(other, _)| other)
+        let flag = flag.filter(|_| !is_offered(name));
+        let mut others = flag.into_iter().flat_map(|flag| self.drivers(flag));
+        others.find(|other| is_offered(other)).unwrap_or(name)
+    }
+
+    /// The variables that set a flag.
+    pub fn drivers<'f>(&'f self, flag: &'f str) -> impl Iterator<Item = &'f str> {
+        let all = self.area("env");
+        let drivers = all.filter(move |(_, fact)| fact.get("flag") == Some(flag));
+        drivers.map(|(name, _)| name)
     }
 
     /// Adds what a record of the whole worker knows beside `tree`, which these facts were read from
@@ -274,13 +300,10 @@ impl Facts {
     }
 
     /// The facts of an area with the rest of their ids.
-    pub fn area<'a>(
-        &'a self,
-        prefix: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a Fact)> + Clone {
-        self.all
-            .iter()
-            .filter_map(move |(id, fact)| Some((id.strip_prefix(prefix)?.strip_prefix(':')?, fact)))
+    pub fn area<'a>(&'a self, area: &'a str) -> impl Iterator<Item = (&'a str, &'a Fact)> + Clone {
+        let name = move |id: &'a String| id.strip_prefix(area)?.strip_prefix(':');
+        let all = self.all.iter();
+        all.filter_map(move |(id, fact)| Some((name(id)?, fact)))
     }
 
     /// Adds to a fact: its places and its values pile up. Facts are recorded and shown, so they hold
@@ -288,12 +311,16 @@ impl Facts {
     fn add(&mut self, id: impl AsRef<str>, place: &Place, value: &[(&str, Option<&str>)]) {
         const MOST_PLACES: usize = 8;
         let id = masked(id.as_ref()).into_owned();
+        let is_new = !self.has(&id);
         let fact = self.all.entry(id).or_default();
         if fact.places.len() < MOST_PLACES && !fact.places.contains(place) {
             fact.places.push(place.clone());
         }
         for (key, value) in value {
-            if let Some(value) = value.filter(|v| !v.is_empty()) {
+            // One place that runs is enough.
+            if *key == "reached" && (value.is_none() || !is_new && !fact.has(key)) {
+                fact.value.remove(*key);
+            } else if let Some(value) = value.filter(|v| !v.is_empty()) {
                 let value = masked(value);
                 let known = fact.value.entry((*key).to_owned()).or_default();
                 // Each of several places may give another value, and each counts.
@@ -332,17 +359,15 @@ impl Facts {
         // The program's own variables tell what they are set to by their default.
         let read = interface.env.iter().filter(|read| !only_asks(read));
         let own: BTreeSet<&str> = read.map(|read| &*read.name).collect();
-        let outside = |(name, ..): &&(String, _, _)| sglang::reads(name) || !own.contains(&**name);
-        for (name, value, place) in assigned.iter().filter(outside).chain(&interface.exports) {
+        let outside = |name: &str| sglang::reads(name) || !own.contains(name);
+        let assigned = assigned.iter().filter(|(name, ..)| outside(name));
+        for (name, value, place) in assigned.chain(&interface.exports) {
             self.add_value(format!("image:{name}"), place, value);
         }
         let written = interface.python.written.iter();
-        for (name, when, place) in
-            written.filter(|(name, ..)| sglang::reads(name) || !own.contains(&**name))
-        {
-            let (key, text) = when
-                .as_deref()
-                .map_or(("set", "always"), |when| (WHEN, when));
+        for (name, when, place) in written.filter(|(name, ..)| outside(name)) {
+            let when = when.as_deref().map(|when| (WHEN, when));
+            let (key, text) = when.unwrap_or(("set", "always"));
             self.add_text(format!("image:{name}"), place, key, text);
         }
         for (name, ..) in &interface.exports {
@@ -350,10 +375,8 @@ impl Facts {
                 self.add_text(format!("image:{name}"), place, "set", "always");
             }
         }
-        let live = interface.python.routes.iter().filter(|one| one.reached);
-        let live: BTreeSet<&str> = live.map(|one| one.route.as_str()).collect();
         for requested in &interface.python.routes {
-            let unreached = (!live.contains(&*requested.route)).then_some("no");
+            let unreached = (!requested.reached).then_some("no");
             let id = format!("route:{}", requested.route);
             let timeout = ("timeout", requested.timeout.as_deref());
             self.add(&id, &requested.place, &[("reached", unreached), timeout]);
@@ -368,32 +391,24 @@ impl Facts {
             }
         }
         for input in &interface.python.inputs {
-            let needed = need(input.needed, input.ends);
-            let set: Vec<&str> = input.set.iter().map(String::as_str).collect();
-            let made: Vec<&str> = input.made.iter().map(String::as_str).collect();
-            let words: Vec<&str> = input.words.iter().map(String::as_str).collect();
-            self.add(
-                format!("input:{}", input.path),
-                &input.place,
-                &[
-                    ("needed", needed),
-                    ("default", input.default.as_deref()),
-                    ("set", Some(&*set.join(" | "))),
-                    ("words", Some(&*words.join(" | "))),
-                    ("made", Some(&*made.join(", "))),
-                    ("limits", input.limits.as_deref()),
-                    ("text", input.from_text.then_some("yes")),
-                    ("refused", input.refused.then_some("yes")),
-                    ("listed", input.listed.then_some("yes")),
-                    ("used", input.used.then_some("yes")),
-                    ("reached", (!input.reached).then_some("no")),
-                ],
-            );
+            let yes = |is: bool| is.then_some("yes");
+            let value = [
+                ("needed", need(input.needed, input.ends)),
+                ("default", input.default.as_deref()),
+                ("set", Some(&*joined(&input.set, " | "))),
+                ("words", Some(&*joined(&input.words, " | "))),
+                ("made", Some(&*joined(&input.made, ", "))),
+                ("limits", input.limits.as_deref()),
+                ("text", yes(input.from_text)),
+                ("refused", yes(input.refused)),
+                ("listed", yes(input.listed)),
+                ("used", yes(input.used)),
+                ("reached", (!input.reached).then_some("no")),
+            ];
+            self.add(format!("input:{}", input.path), &input.place, &value);
         }
-        let live = interface.python.offers.iter().filter(|one| one.reached);
-        let live: BTreeSet<&str> = live.map(|one| one.id.as_str()).collect();
         for offer in &interface.python.offers {
-            let unreached = (!live.contains(&*offer.id)).then_some("no");
+            let unreached = (!offer.reached).then_some("no");
             self.add(&offer.id, &offer.place, &[("reached", unreached)]);
             let value = self.all.get_mut(masked(&offer.id).as_ref());
             if let (Some((by, with)), Some(fact)) = (&offer.how, value) {
@@ -407,13 +422,13 @@ impl Facts {
             let id = format!("serverless:{}", setting.name);
             let text = Some(&*setting.value);
             // The name of a function is the worker's own business.
-            let value = match Some(&*setting.numbers).filter(|_| !setting.is_constant) {
-                None => [("value", text), ("numbers", None)],
-                numbers => [("label", text), ("numbers", numbers)],
-            };
+            let numbers = Some(&*setting.numbers).filter(|_| !setting.is_constant);
+            let value = [
+                (numbers.map_or("value", |_| "label"), text),
+                ("numbers", numbers),
+                ("variable", setting.variable.as_deref()),
+            ];
             self.add(&id, &setting.place, &value);
-            let variable = setting.variable.as_deref();
-            self.add(&id, &setting.place, &[("variable", variable)]);
         }
     }
 
@@ -442,8 +457,7 @@ impl Facts {
         };
         let all = |one: &dyn Fn(&EnvRead) -> Option<String>| -> Option<String> {
             let all: BTreeSet<String> = reads.iter().filter_map(|read| one(read)).collect();
-            let all: Vec<String> = all.into_iter().collect();
-            (!all.is_empty()).then(|| all.join(" | "))
+            (!all.is_empty()).then(|| joined(&all, " | "))
         };
         let default = all(&|read| read.default.clone()).or_else(fixed);
         let interpreted = all(&|read| read.interpreted.clone());
@@ -463,15 +477,16 @@ impl Facts {
             let mut others = reads.iter().map(|read| &read.place.file);
             others.any(|file| *file != place.file)
         });
+        let yes = |is: bool| is.then_some("yes");
         let value = [
             ("flag", flag),
             ("how", how),
             ("on", Some(words.as_str())),
             ("by", any(|read| read.by_table).then_some("table")),
             ("default", default.as_deref()),
-            ("undefaulted", is_bare.then_some("yes")),
+            ("undefaulted", yes(is_bare)),
             ("required", required),
-            ("at_start", any(|read| read.at_start).then_some("yes")),
+            ("at_start", yes(any(|read| read.at_start))),
             ("interpreted", interpreted.as_deref()),
             ("fallbacks", fallbacks.as_deref()),
             (PASSED, passed.then_some("as arguments")),
@@ -489,20 +504,15 @@ impl Facts {
 
     fn add_flags(&mut self, interface: &WorkerInterface) {
         let given = interface.python.flags.iter().filter(|given| given.runs);
-        let live = given.clone().filter(|given| given.reached);
-        let live: BTreeSet<&str> = live.map(|given| given.flag.as_str()).collect();
+        let key = |given: &'_ FlagGiven| (given.flag.clone(), given.place.to_string());
         let fixed = given.clone().filter(|given| given.is_fixed());
-        let fixed: HashSet<_> = fixed
-            .map(|given| (&given.flag, given.place.to_string()))
-            .collect();
+        let fixed: HashSet<_> = fixed.map(key).collect();
         for given in given {
             // In a context that could not be followed the same words come to nothing.
-            if matches!(given.value, FlagValue::Computed(_))
-                && fixed.contains(&(&given.flag, given.place.to_string()))
-            {
+            let is_computed = matches!(given.value, FlagValue::Computed(_));
+            if is_computed && fixed.contains(&key(given)) {
                 continue;
             }
-            let unreached = (!live.contains(&*given.flag)).then_some("no");
             // What decides whether a variable's value is passed is told with that variable.
             let is_own = |how: &FlagKind| given.value != FlagValue::Env || *how == FlagKind::Value;
             let from = given.from.iter().filter(|(_, how)| is_own(how));
@@ -516,10 +526,10 @@ impl Facts {
             let through = value.filter(|_| !from.is_empty());
             // What no variable decides on and no text says.
             let computed = match &given.value {
-                FlagValue::Computed(how) if from.is_empty() && how.is_empty() => Some("yes"),
                 FlagValue::Computed(how) if from.is_empty() => Some(how.as_str()),
                 _ => None,
             };
+            let computed = computed.map(|how| if how.is_empty() { "yes" } else { how });
             let value = [
                 ("value", value),
                 ("from", Some(&*from)),
@@ -528,7 +538,7 @@ impl Facts {
                 ("form", given.form.as_deref()),
                 (WHEN, given.when.as_deref()),
                 (NEEDS, given.needs.as_deref()),
-                ("reached", unreached),
+                ("reached", (!given.reached).then_some("no")),
             ];
             self.add(format!("flag:{}", given.flag), &given.place, &value);
         }
@@ -556,24 +566,27 @@ impl Facts {
         for item in &interface.python.api {
             let plain = format!("python:{}", item.name);
             let known = self.get(&plain);
-            let id = match known.map(|fact| fact.get("module")) {
-                Some(module) if module != Some(&item.module) => {
+            let module = Some(item.module.as_str());
+            let id = match known {
+                Some(fact) if fact.get("module") != module => {
                     format!("python:{}.{}", item.module, item.name)
                 }
                 _ => plain,
             };
-            self.add(
-                id,
-                &item.place,
-                &[
-                    ("kind", Some(item.kind.word())),
-                    ("signature", Some(&item.signature)),
-                    ("module", Some(&item.module)),
-                    (LEFT_OUT, Some(&item.left_out.join(", "))),
-                ],
-            );
+            let value = [
+                ("kind", Some(item.kind.word())),
+                ("signature", Some(&*item.signature)),
+                ("module", module),
+                (LEFT_OUT, Some(&*item.left_out.join(", "))),
+            ];
+            self.add(id, &item.place, &value);
         }
     }
+}
+
+/// The area of a fact: `env` of `env:MODEL_NAME`.
+pub fn area_of(id: &str) -> &str {
+    id.split(':').next().unwrap_or_default()
 }
 
 /// Whether a variable is read to see if it is set, and not for its value.

@@ -17,16 +17,8 @@ const PARAMETERS: &str = "best_of chat_template_kwargs continue_final_message cu
 
 /// What `SGLang` does without some of them, as text. Of the others that depends on the model or the
 /// flags, or was not looked up.
-const DEFAULTS: [(&str, &str); 8] = [
-    ("echo", "False"),
-    ("frequency_penalty", "0"),
-    ("ignore_eos", "False"),
-    ("min_tokens", "0"),
-    ("n", "1"),
-    ("presence_penalty", "0"),
-    ("skip_special_tokens", "True"),
-    ("stream", "False"),
-];
+const DEFAULTS: &str = "echo=False frequency_penalty=0 ignore_eos=False min_tokens=0 n=1 \
+    presence_penalty=0 skip_special_tokens=True stream=False";
 
 /// Whether `SGLang` takes a parameter of this name in the body of a request.
 pub fn takes(name: &str) -> bool {
@@ -41,6 +33,6 @@ pub fn serves(route: &str) -> bool {
 
 /// Whether `SGLang` does the same without the parameter as with this value.
 pub fn is_default(name: &str, value: &str) -> bool {
-    let default = DEFAULTS.iter().find(|(known, _)| *known == name);
-    default.is_some_and(|(_, default)| same_value(default, value))
+    let mut defaults = DEFAULTS.split(' ').filter_map(|one| one.split_once('='));
+    defaults.any(|(known, default)| known == name && same_value(default, value))
 }

@@ -14,10 +14,16 @@ impl<'a> Judge<'a> {
             None => Some(judge.compose_gone(name, id, old)),
             Some(_) => None,
         });
-        self.undeclared_arguments();
-        self.judge_area("bake", |_, _, id, old, new| {
-            let is_same = new.is_some_and(|new| as_built(old) == as_built(new));
-            is_same.then(|| Item::new(id, Verdict::Kept, old, new))
+        self.judge_area("bake", |judge, name, id, old, new| {
+            if let Some(new) = new {
+                let is_same = as_built(old) == as_built(new);
+                return is_same.then(|| Item::new(id, Verdict::Kept, old, new));
+            }
+            // Build arguments that no Dockerfile takes do nothing, and migrate drops them itself.
+            let (_, argument) = name.split_once(".args.")?;
+            let why = format!("The new Dockerfile declares no argument {argument}.");
+            let is_known = judge.new.has(&format!("arg:{argument}"));
+            (!is_known).then(|| Item::new(id, Verdict::Retired, old, None).why(why))
         });
     }
 
@@ -63,20 +69,6 @@ impl<'a> Judge<'a> {
             // A library or the server may read it all the same.
             _ if !read && !self.old.has(&env) => gone.help(UNREAD),
             _ => gone,
-        }
-    }
-
-    /// Build arguments that no Dockerfile takes do nothing, and migrate drops them itself.
-    fn undeclared_arguments(&mut self) {
-        for (id, old) in self.old.area("bake") {
-            let Some((_, argument)) = id.split_once(".args.") else {
-                continue;
-            };
-            let id = format!("bake:{id}");
-            if !self.new.has(&format!("arg:{argument}")) && !self.new.has(&id) {
-                let why = format!("The new Dockerfile declares no argument {argument}.");
-                self.push(Item::new(&id, Verdict::Retired, old, None).why(why));
-            }
         }
     }
 }

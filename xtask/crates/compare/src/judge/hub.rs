@@ -7,21 +7,23 @@ use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
     pub fn hub(&mut self) {
-        for (name, old, new) in self.both_sides("hub") {
-            let id = format!("hub:{name}");
+        for (name, id, old, new) in self.both_sides("hub") {
             // The facts below a variable are judged with it.
             if let Some((owner, kind @ ("default" | "options"))) = name.rsplit_once('.') {
                 let item = self.part(owner, kind, old, new);
                 self.items.extend(item.map(|item| (id, item)));
                 continue;
             }
+            // What comes from the Hub's own file, and not from the old form.
+            let is_nested = name.starts_with("preset.") || name.starts_with("config.");
+            let is_setting = is_nested || matches!(name, "endpointType" | "type");
             let item = match (name, old, new) {
                 ("cuda", ..) => self.cuda(&id, old, new),
                 (_, Some(old), _) if name.starts_with("category.") => self.category(&id, old, new),
                 (_, Some(old), _) if LOOKS.contains(&&*id) => looks(&id, old, new),
                 ("imageName", Some(old), None) => Item::new(&id, Verdict::Retired, old, None)
                     .why("The Hub builds the image from the repository itself."),
-                (_, Some(old), None) if is_setting(name) => {
+                (_, Some(old), None) if is_setting => {
                     Item::missing(&id, old).why("The new listing doesn't have it.")
                 }
                 (_, Some(old), None) => self.variable_undeclared(name, &id, old),
@@ -40,8 +42,8 @@ impl<'a> Judge<'a> {
     /// What only the new listing has: a fixed value is what all new endpoints get.
     fn newly_declared(&self, name: &str, id: &str, new: Side<'a>) -> Item {
         let item = Item::new(id, Verdict::Added, None, new);
-        let read = self.old.variable(name);
-        let before = read.map(|fact| fact.get("default").unwrap_or_default());
+        let before = self.old.variable(name).map(|fact| fact.get("default"));
+        let before = before.map(Option::unwrap_or_default);
         match (attribute(new, "fixed"), before) {
             (Some(fixed), Some(before)) if !same_value(before, fixed) => {
                 let before = show(Some(before));
@@ -110,23 +112,19 @@ impl<'a> Judge<'a> {
     /// A variable of the old form that the server and its libraries take from the environment.
     fn inherited(&self, name: &str, gone: Item, old: &Fact) -> Item {
         let default = self.old.attribute(&format!("hub:{name}.default"), "value");
-        let given = default
-            .or(old.get("fixed"))
-            .filter(|given| !given.is_empty());
-        let set = self.new.attribute(&format!("image:{name}"), "value");
-        match given {
-            Some(given) if set.is_some_and(|set| same_value(set, given)) => {
-                let mut kept = gone;
-                kept.keep("The new image sets it to what the old form gave.");
-                kept
-            }
-            Some(given) => {
-                let gone = gone.why(format!("SGLang and its libraries inherit it; new endpoints had `{given}` from the form, and have nothing now."));
-                match env_line(name, given) {
-                    Some(line) => gone.help(format!("{line} sets it for all; or record why not.")),
-                    None => gone,
-                }
-            }
+        let given = default.or(old.get("fixed"));
+        let Some(given) = given.filter(|given| !given.is_empty()) else {
+            return gone;
+        };
+        let set = self.new.in_image(name);
+        if set.is_some_and(|set| same_value(set, given)) {
+            let mut kept = gone;
+            kept.keep("The new image sets it to what the old form gave.");
+            return kept;
+        }
+        let gone = gone.why(format!("SGLang and its libraries inherit it; new endpoints had `{given}` from the form, and have nothing now."));
+        match env_line(name, given) {
+            Some(line) => gone.help(format!("{line} sets it for all; or record why not.")),
             None => gone,
         }
     }
@@ -163,10 +161,9 @@ impl<'a> Judge<'a> {
         let flag = attribute(now, "flag").or(attribute(before, "flag"));
         let by_name = || format!("--{}", owner.to_lowercase().replace('_', "-"));
         let flag = flag.map_or_else(by_name, str::to_owned);
-        Some(if kind == "default" {
-            self.default(owner, &flag, old, new)
-        } else {
-            self.options(owner, &flag, old, new)
+        Some(match kind {
+            "default" => self.default(owner, &flag, old, new),
+            _ => self.options(owner, &flag, old, new),
         })
     }
 
@@ -182,8 +179,8 @@ impl<'a> Judge<'a> {
         // A form without a default leaves it to SGLang.
         let own = self.own_default(flag);
         let is_own = |value: &str| own.as_deref().is_some_and(|own| same_value(value, own));
-        let number = |text: &str| text.parse::<f64>().ok();
-        let same = was == is || number(was).is_some_and(|was| number(is) == Some(was));
+        let [old_number, number] = [was, is].map(|text| text.parse::<f64>().ok());
+        let same = was == is || old_number.is_some() && old_number == number;
         let verdict = match old {
             _ if same || is.is_empty() && is_own(was) => Verdict::Kept,
             None => Verdict::Added,
@@ -191,26 +188,25 @@ impl<'a> Judge<'a> {
         };
         let item = Item::new(&format!("{id}.default"), verdict, old, new);
         if !is.is_empty() && self.refuses(flag, is) {
-            return item.open(format!(
-                "{} takes no {flag} {is}: an endpoint with this default never comes up.",
-                self.sglang
-            ));
+            let sglang = &self.sglang;
+            let why = "an endpoint with this default never comes up.";
+            return item.open(format!("{sglang} takes no {flag} {is}: {why}"));
         }
         // Where the old form left it empty, the old worker's own default held.
         let before = attribute(self.old.variable(name), "default");
         let is_as_before = is_own(is) || before.is_some_and(|before| same_value(before, is));
         match verdict {
-            Verdict::Added if !is.is_empty() && self.old.has(&id) && !is_as_before => item.open(
-                format!("New endpoints start with `{is}`; the old form left it empty."),
-            ),
+            Verdict::Added if !is.is_empty() && self.old.has(&id) && !is_as_before => {
+                let why = format!("New endpoints start with `{is}`; the old form left it empty.");
+                item.open(why)
+            }
             Verdict::Changed => {
                 let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
                 let item = item.why(format!("{}.", difference("default", was, is)));
                 // Deployments without the form use the worker's own default, which should be the same.
                 let code = attribute(self.new.variable(name), "default");
-                let set = self.new.attribute(&format!("image:{name}"), "value");
+                let set = self.new.in_image(name).filter(|set| !set.contains('$'));
                 let differs = |own: &&str| was.is_some_and(|was| !same_value(was, own));
-                let set = set.filter(|set| !set.contains('$'));
                 let own = set.or(code).filter(differs);
                 match own.zip(was.and_then(|was| env_line(name, was))) {
                     Some((own, line)) => item.help(format!(
@@ -237,9 +233,8 @@ impl<'a> Judge<'a> {
         let item = |verdict| Item::new(&id, verdict, old, new);
         if !refused.is_empty() {
             let item = item(old.map_or(Verdict::Added, |_| Verdict::Changed));
-            return item.open(format!(
-                "{sglang} takes no {flag} {refused}: an endpoint with that choice never comes up."
-            ));
+            let why = "an endpoint with that choice never comes up.";
+            return item.open(format!("{sglang} takes no {flag} {refused}: {why}"));
         }
         match (old, new) {
             (None, _) if was_free() => item(Verdict::Changed)
@@ -280,12 +275,8 @@ impl<'a> Judge<'a> {
             Verdict::Kept if !gone.is_empty() => Item::new(id, Verdict::Changed, old, new)
                 .why(format!("Hosts with CUDA {gone} are no longer let in.")),
             Verdict::Changed => {
-                let is_images = image.is_some_and(|image| sglang::order(is, image).is_eq());
-                let by = if is_images {
-                    ", which the base image needs"
-                } else {
-                    ""
-                };
+                let is_images = image.filter(|image| sglang::order(is, image).is_eq());
+                let by = is_images.map_or("", |_| ", which the base image needs");
                 item.why(format!("The lowest CUDA version was {was}, is {is}{by}."))
             }
             Verdict::Missing => {
@@ -296,28 +287,23 @@ impl<'a> Judge<'a> {
     }
 
     fn tests(&mut self) {
-        for (name, old, new) in self.both_sides("tests") {
-            let id = format!("tests:{name}");
+        for (name, id, old, new) in self.both_sides("tests") {
             let item = match (old, new) {
                 _ if name == "cuda" => self.cuda(&id, old, new),
+                (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, None),
                 (Some(old), None) => self.test_variable_gone(name, &id, old),
-                (old, new) => {
-                    let item = match (old, new) {
-                        (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, None),
-                        _ => Item::new(&id, Verdict::Added, None, new),
-                    };
-                    // A variable that neither worker reads was no use before, either.
-                    let is_known = |facts: &Facts| facts.variable(name).is_some();
-                    let as_before = old.is_some() && !is_known(self.old);
-                    let is_read = is_known(self.new) || is_read_outside(name) || as_before;
-                    if item.open || is_read || name.contains('.') {
-                        item
-                    } else {
-                        item.open("The Hub's tests set it, but the new worker doesn't read it: they run without it.")
-                    }
-                }
+                (None, _) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.push(item);
+            // A variable that neither worker reads was no use before, either.
+            let is_known = |facts: &Facts| facts.variable(name).is_some();
+            let as_before = old.is_some() && (new.is_none() || !is_known(self.old));
+            let is_read = is_known(self.new) || is_read_outside(name) || as_before;
+            let is_variable = name != "cuda" && !name.contains('.');
+            self.push(if item.open || is_read || !is_variable {
+                item
+            } else {
+                item.open("The Hub's tests set it, but the new worker doesn't read it: they run without it.")
+            });
         }
     }
 
@@ -332,9 +318,8 @@ impl<'a> Judge<'a> {
         let was_read = self.old.has("step:start SGLang") || self.old.variable(name).is_some();
         let is_read = self.new.variable(name).is_some() || is_read_outside(name);
         if was_read && !is_read && !name.contains('.') {
-            return gone
-                .closed()
-                .why("The new worker doesn't read it, so that its tests need not set it.");
+            let why = "The new worker doesn't read it, so that its tests need not set it.";
+            return gone.closed().why(why);
         }
         gone
     }
@@ -350,12 +335,10 @@ impl<'a> Judge<'a> {
             let env = format!("env:{name}");
             match judge.items.get(&env) {
                 Some(variable) if variable.verdict != Verdict::Kept => {
-                    let item = Item::new(id, variable.verdict, old, None);
-                    let item = judge.goes_with(name, item);
-                    Some(match judge.renamed.get(name) {
-                        Some(other) => item.help(format!("Document {other} in its place.")),
-                        None => item,
-                    })
+                    let item = judge.goes_with(name, Item::new(id, variable.verdict, old, None));
+                    let other = judge.renamed.get(name);
+                    let help = other.map(|other| format!("Document {other} in its place."));
+                    Some(item.help(help.unwrap_or_default()))
                 }
                 _ if !judge.new.has(&env) && !is_read_outside(name) => {
                     Some(Item::missing(id, old).help(UNREAD))
@@ -368,17 +351,8 @@ impl<'a> Judge<'a> {
 
 /// Whether libraries and RunPod read a variable, whatever the worker's own code does.
 fn is_read_outside(name: &str) -> bool {
-    let prefixes = [
-        "HF_", "NCCL_", "CUDA_", "TORCH_", "SGLANG_", "RUNPOD_", "VLLM_",
-    ];
-    prefixes.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Whether a fact comes from the Hub's own file, and not from the old form.
-fn is_setting(name: &str) -> bool {
-    name.starts_with("preset.")
-        || name.starts_with("config.")
-        || matches!(name, "endpointType" | "type")
+    let mut prefixes = "HF_ NCCL_ CUDA_ TORCH_ SGLANG_ RUNPOD_ VLLM_".split(' ');
+    prefixes.any(|prefix| name.starts_with(prefix))
 }
 
 /// What people find a listing by. Each worker has its own, so that a difference is a loss only

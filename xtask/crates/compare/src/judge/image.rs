@@ -23,27 +23,19 @@ const INHERITED: [&str; 4] = ["HF_", "HUGGINGFACE_", "TRANSFORMERS_", "CUDA_"];
 
 impl Judge<'_> {
     pub fn image(&mut self) {
-        for (name, old) in self.old.area("image") {
-            let id = format!("image:{name}");
-            if let Some(new) = self.new.get(&id) {
-                self.push(Self::image_both(name, &id, old, new));
-            }
-        }
         self.newly_set();
-        for area in ["image", "arg", "mount"] {
+        self.judge_area("image", |_, name, id, old, new| {
+            Some(Self::image_both(name, id, old, new?))
+        });
+        for area in ["arg", "mount"] {
             self.judge_area(area, |_, _, _, _, _| None);
         }
         // A folder of many files is one fact, so that on one side a name may stand alone that is
         // part of a folder on the other.
-        let missing = |lost: &[String], of: usize| match of {
-            1 => "The new image doesn't hold this file.".to_owned(),
-            of => format!(
-                "The new image doesn't hold {} of these {of} files: {}.",
-                lost.len(),
-                few(lost, 5)
-            ),
-        };
-        self.judge_parts("copy", files, missing);
+        self.judge_parts("copy", files, |lost, of| match (few(lost, 5), lost.len()) {
+            _ if of == 1 => "The new image doesn't hold this file.".to_owned(),
+            (names, n) => format!("The new image doesn't hold {n} of these {of} files: {names}."),
+        });
         self.copied();
         self.started();
         self.user_added();
@@ -54,15 +46,12 @@ impl Judge<'_> {
         let id = "image:USER";
         let user = self.new.attribute(id, "value").unwrap_or_default();
         let name = user.split(':').next().unwrap_or_default();
-        if !self.old.has(id)
-            && !is_one_of("root 0", name)
-            && !name.is_empty()
-            && !name.contains('$')
-        {
-            let item = Item::new(id, Verdict::Added, None, self.new.get(id));
+        let is_root = name.is_empty() || is_one_of("root 0", name);
+        if !self.old.has(id) && !is_root && !name.contains('$') {
             let why =
                 format!("The container runs as `{name}` now, and not as the base image does.");
-            self.items.insert(id.to_owned(), item.open(why));
+            let item = Item::new(id, Verdict::Added, None, self.new.get(id)).open(why);
+            self.items.insert(id.to_owned(), item);
         }
     }
 
@@ -85,22 +74,15 @@ impl Judge<'_> {
     /// What the new start names and the new image does not hold, whichever instruction starts it.
     fn started(&mut self) {
         let starts = ["image:CMD", "image:ENTRYPOINT"];
-        let before = starts
-            .iter()
-            .filter_map(|id| self.old.attribute(id, ABSENT));
-        let before: BTreeSet<&str> = before.flat_map(|paths| paths.split(ALSO)).collect();
+        let before = starts.iter().filter_map(|id| self.old.get(id));
+        let before: BTreeSet<&str> = before.flat_map(|fact| fact.parts(ABSENT, ALSO)).collect();
         for id in starts {
-            let paths = self.new.attribute(id, ABSENT).unwrap_or_default();
-            let paths = paths.split(ALSO).filter(|path| !path.is_empty());
+            let paths = self.new.get(id).into_iter();
+            let paths = paths.flat_map(|fact| fact.parts(ABSENT, ALSO));
             let paths: Vec<&str> = paths.filter(|path| !before.contains(path)).collect();
-            if !paths.is_empty()
-                && let Some(item) = self.items.get_mut(id)
-            {
-                let paths = paths.join(" and ");
-                item.change(format!(
-                    "It starts {paths}, where the new image holds no file."
-                ));
-            }
+            let all = paths.join(" and ");
+            let why = format!("It starts {all}, where the new image holds no file.");
+            self.change(id, (!paths.is_empty()).then_some(why));
         }
     }
 
@@ -123,12 +105,12 @@ impl Judge<'_> {
                 item.keep("What it lists is judged package by package.");
             }
             if item.open && facts.ignored.contains(name) {
+                let help = "there and copy it again, or record why not.";
                 item.why += " `.dockerignore` leaves it out of the build.";
-                item.help =
-                    format!("Let it in with `!{name}` there and copy it again, or record why not.");
+                item.help = format!("Let it in with `!{name}` {help}");
             }
             let Some(new) = facts.get(&id) else { continue };
-            if let (Some(was), Some(is)) = (old.get("to"), new.get("to"))
+            if let Some((was, is)) = old.get("to").zip(new.get("to"))
                 && was != is
                 && !item.open
             {
@@ -139,10 +121,9 @@ impl Judge<'_> {
                 item.change(why.to_owned());
             }
             for (option, what) in [("chmod", "mode"), ("chown", "owner")] {
-                let Some(was) = old.get(option) else { continue };
-                let is = new.get(option);
-                if is != Some(was) && !sets(facts, option, name) {
-                    item.change(format!("{}.", difference(what, Some(was), is)));
+                let (was, is) = (old.get(option), new.get(option));
+                if was.is_some() && is != was && !sets(facts, option, name) {
+                    item.change(format!("{}.", difference(what, was, is)));
                 }
             }
         }
@@ -153,20 +134,13 @@ impl Judge<'_> {
         let kept = Item::new(id, Verdict::Kept, old, new);
         let changed = Item::new(id, Verdict::Changed, old, new);
         // What a script exports under a condition is not told here.
-        let is_code = |fact: &Fact| {
-            fact.places
-                .iter()
-                .all(|place| place.file.name().ends_with(b".py"))
-        };
+        let mut places = old.places.iter().chain(&new.places);
+        let by_code = places.all(is_code);
         let conditional = [old, new].map(|fact| fact.get(WHEN).filter(|_| !fact.has("set")));
-        if was == is
-            && conditional[0].is_some() != conditional[1].is_some()
-            && (old.has("set") || new.has("set"))
-            && is_code(old)
-            && is_code(new)
-        {
-            let how = conditional.map(passed_when);
-            return changed.why(format!("It was set {}; now it is {}.", how[0], how[1]));
+        let differs = conditional[0].is_some() != conditional[1].is_some();
+        if was == is && differs && (old.has("set") || new.has("set")) && by_code {
+            let [before, now] = conditional.map(passed_when);
+            return changed.why(format!("It was set {before}; now it is {now}."));
         }
         if was == is || name == "FROM" && without_registry(was) == without_registry(is) {
             return match left_to_code(old, new) {
@@ -196,24 +170,22 @@ impl Judge<'_> {
     /// Packages of every kind, and the other steps of the build.
     pub fn packages(&mut self) {
         // An entry is a RUN line, but a command may move to another one.
-        let missing =
-            |lost: &[String], _: usize| format!("The new image does it nowhere: {}.", few(lost, 5));
-        self.judge_parts("step", commands, missing);
+        self.judge_parts("step", commands, |lost, _| {
+            format!("The new image does it nowhere: {}.", few(lost, 5))
+        });
         self.made_executable();
         self.fewer_places();
-        let base = self.new.attribute("image:FROM", "value");
-        let on_sglang = base.is_some_and(|base| base.contains("sglang"));
         for area in ["pip", "constraint", "apt", "conda", "apk"] {
+            let unused = "It is still written down, and no step of the build installs it.";
             self.judge_area(area, |judge, name, id, old, new| match new {
-                Some(new) if !old.has("unused") && new.has("unused") => Some(
-                    Item::new(id, Verdict::Missing, old, new)
-                        .why("It is still written down, and no step of the build installs it."),
-                ),
-                Some(new) if judge.condition_is_known(old, new) => {
-                    Some(Item::new(id, Verdict::Kept, old, new))
+                Some(new) if !old.has("unused") && new.has("unused") => {
+                    Some(Item::new(id, Verdict::Missing, old, new).why(unused))
                 }
-                Some(_) => None,
-                None => judge.package_gone(area, name, id, old, on_sglang),
+                Some(new) => {
+                    let is_kept = judge.condition_is_known(old, new);
+                    is_kept.then(|| Item::new(id, Verdict::Kept, old, new))
+                }
+                None => judge.package_gone(area, name, id, old),
             });
         }
     }
@@ -230,27 +202,21 @@ impl Judge<'_> {
             (rest.trim().to_owned(), !condition.is_empty(), is_known)
         };
         let (was, is) = (told(old, self.new), told(new, self.old));
-        let keys = ["spec", "index"];
+        let mut keys = ["spec", "index"].into_iter();
         was.0 == is.0
             && (was.1 && !is.1 && was.2 || is.1 && !was.1 && is.2)
-            && keys.iter().all(|key| old.get(key) == new.get(key))
+            && keys.all(|key| old.get(key) == new.get(key))
     }
 
     /// A step that made files executable is no loss where they are copied so now.
     fn made_executable(&mut self) {
         let copies = self.new.area("copy");
-        let is_one = |fact: &Fact| {
-            fact.get("chmod")
-                .is_some_and(|it| is_one_of(EXECUTABLE, it))
-        };
-        let copied = copies.filter(|(_, fact)| is_one(fact));
-        let copied: HashSet<&str> = copied
-            .filter_map(|(name, _)| name.rsplit('/').next())
-            .collect();
+        let is_one = |mode| is_one_of(EXECUTABLE, mode);
+        let copied = copies.filter(|(_, fact)| fact.get("chmod").is_some_and(is_one));
+        let copied = copied.filter_map(|(name, _)| name.rsplit('/').next());
+        let copied: HashSet<&str> = copied.collect();
         let steps = self.new.area("step");
-        let after: HashSet<String> = steps
-            .flat_map(|(name, fact)| commands(name, fact))
-            .collect();
+        let after: HashSet<String> = steps.flat_map(|(_, it)| commands("", it)).collect();
         for (name, old) in self.old.area("step").filter(|_| !copied.is_empty()) {
             let is_kept = |line: &String| {
                 let files = line.strip_prefix("chmod +x ").into_iter();
@@ -296,16 +262,11 @@ impl Judge<'_> {
         let spec = package.get("spec").unwrap_or_default();
         let spec = spec.rsplit(']').next().unwrap_or(spec);
         let spec = spec.split(';').next().unwrap_or(spec);
-        spec.split(',').all(|limit| {
-            let version = limit
-                .trim_start_matches(['=', '<', '>', '~', '!', ' '])
-                .trim();
-            let operator = limit.split(version).next().unwrap_or_default().trim();
+        spec.split(',').map(str::trim).all(|limit| {
+            let version = limit.trim_start_matches(['=', '<', '>', '~', '!', ' ']);
+            let operator = limit[..limit.len() - version.len()].trim();
             let order = sglang::order(is, version);
-            let is_in = |series: &str| {
-                let rest = is.strip_prefix(series);
-                rest.is_some_and(|rest| rest.starts_with('.'))
-            };
+            let is_in = |series: &str| is.starts_with(&format!("{series}."));
             let is_it = version.strip_suffix(".*").map_or(order.is_eq(), is_in);
             let series = version.rsplit_once('.').map(|(series, _)| series);
             match operator {
@@ -323,51 +284,50 @@ impl Judge<'_> {
 
     /// A package that nothing installs now, where the old image did not have it or the new one has
     /// it from its base.
-    fn package_gone(
-        &self,
-        area: &str,
-        name: &str,
-        id: &str,
-        old: &Fact,
-        on_sglang: bool,
-    ) -> Option<Item> {
-        let kept = Item::new(id, Verdict::Kept, old, None);
-        let changed = Item::new(id, Verdict::Changed, old, None);
+    fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
         let names = match area {
             "pip" => BROUGHT,
             "apt" => BROUGHT_APT,
             _ => "",
         };
-        if !(on_sglang && is_one_of(names, name)) {
+        let base = self.new.in_image("FROM").unwrap_or_default();
+        if !(base.contains("sglang") && is_one_of(names, name)) {
             let why =
                 "The old image never had it: only a script that its build never ran installed it.";
-            return old.has("unused").then(|| kept.why(why));
+            let unused = old.has("unused");
+            return unused.then(|| Item::new(id, Verdict::Kept, old, None).why(why));
         }
         let brought = format!("{}'s own image brings it", self.sglang);
-        Some(match own_build(old).filter(|_| area == "pip") {
+        let as_named = format!("{brought}, at the version that the base image names.");
+        let spec = old.get("spec").unwrap_or_default();
+        // At whatever release is the newest, also over one that is there.
+        let is_upgraded = !spec.contains(['=', '<', '>', '~'])
+            && old.parts("options", " ").any(|one| one == "--upgrade");
+        let item = |verdict, why: String| Some(Item::new(id, verdict, old, None).why(why));
+        let (kept, changed) = (
+            |why| item(Verdict::Kept, why),
+            |why| item(Verdict::Changed, why),
+        );
+        match own_build(old).filter(|_| area == "pip") {
             // A build of its own is another program.
-            Some(build) => changed.why(format!(
+            Some(build) => changed(format!(
                 "It was installed from {build}; {brought} as released."
             )),
             None if name == "sglang" && !self.allows(old) => {
-                let spec = old.get("spec").unwrap_or_default();
                 let release = self.sglang.split(" (").next().unwrap_or_default();
-                changed.why(format!(
+                changed(format!(
                     "It was installed as `{spec}`; the new image has {release}."
                 ))
             }
-            None if name == "sglang" && is_upgraded(old) => changed.why(format!(
-                "It was upgraded to the newest release at each build; {brought}, at the version \
-                 that the base image names."
+            None if name == "sglang" && is_upgraded => changed(format!(
+                "It was upgraded to the newest release at each build; {as_named}"
             )),
-            None if matches!(name, "sglang" | "flashinfer") => kept.why(format!(
-                "{brought}, at the version that the base image names."
-            )),
-            None if area == "pip" => changed.why(format!(
+            None if matches!(name, "sglang" | "flashinfer") => kept(as_named),
+            None if area == "pip" => changed(format!(
                 "The worker doesn't install it any more; {brought}, at whatever version that is."
             )),
-            None => kept.why(format!("{brought}.")),
-        })
+            None => kept(format!("{brought}.")),
+        }
     }
 }
 
@@ -379,13 +339,6 @@ fn requirement_lists(facts: &Facts) -> HashSet<&[u8]> {
     names.filter(|name| name.ends_with(b".txt")).collect()
 }
 
-/// Whether a package is installed at whatever release is the newest, also over one that is there.
-fn is_upgraded(package: &Fact) -> bool {
-    let options = package.get("options").unwrap_or_default();
-    let spec = package.get("spec").unwrap_or_default();
-    !spec.contains(['=', '<', '>', '~']) && options.split(' ').any(|one| one == "--upgrade")
-}
-
 /// Where a package came from that was installed from no index: a repository, an archive.
 pub fn own_build(package: &Fact) -> Option<&str> {
     let (_, build) = package.get("spec")?.split_once('@')?;
@@ -395,13 +348,16 @@ pub fn own_build(package: &Fact) -> Option<&str> {
 /// Where the code still sets a variable that the old Dockerfile set as well, and the new one does
 /// not: only programs that come to that line see it.
 fn left_to_code(old: &Fact, new: &Fact) -> Option<String> {
-    let is_code = |place: &Place| place.file.name().ends_with(b".py");
     let is_left = new.places.iter().all(is_code) && !old.places.iter().all(is_code);
     let mut both = new.places.iter().filter(|place| {
         let mut before = old.places.iter().filter(|other| is_code(other));
         before.any(|other| other.file.name() == place.file.name())
     });
     both.next().filter(|_| is_left).map(ToString::to_string)
+}
+
+fn is_code(place: &Place) -> bool {
+    place.file.name().ends_with(b".py")
 }
 
 /// The name of an image without that of the registry that it comes from anyway.
@@ -413,21 +369,15 @@ fn without_registry(image: &str) -> &str {
 /// Whether two commands start the same program: the path of the script goes with the layout. Bash
 /// asks for no mode of a script that it is given.
 fn same_start(old: &str, new: &str) -> bool {
-    let by_bash = ["bash ", "/bin/bash "];
-    let script = by_bash.iter().find_map(|bash| new.strip_prefix(bash));
-    let is_script = |text: &&str| text.rsplit('.').next() == Some("sh") && !text.contains(' ');
-    if script
-        .filter(is_script)
-        .is_some_and(|script| same_start(old, script))
-    {
-        return true;
+    fn names(line: &str) -> impl Iterator<Item = Option<&str>> {
+        let names = line.split_whitespace().map(|word| word.rsplit('/').next());
+        names.filter(|word| *word != Some("-u"))
     }
-    let names = |line: &str| -> Vec<String> {
-        let words = line.split_whitespace();
-        let names = words.map(|word| word.rsplit('/').next().unwrap_or(word).to_owned());
-        names.filter(|word| word != "-u").collect()
-    };
-    names(old) == names(new)
+    let mut by_bash = ["bash ", "/bin/bash "].iter();
+    let script = by_bash.find_map(|bash| new.strip_prefix(bash));
+    let is_script = |text: &&str| text.rsplit('.').next() == Some("sh") && !text.contains(' ');
+    let script = script.filter(is_script);
+    script.is_some_and(|script| same_start(old, script)) || names(old).eq(names(new))
 }
 
 /// The files of a copied fact: itself, or those of the folder.
@@ -472,10 +422,9 @@ fn in_one_form(line: &str) -> String {
 /// Whether a step of the build runs this program on a file, or on all of a folder.
 fn sets(facts: &Facts, program: &str, file: &str) -> bool {
     let own = file.rsplit('/').next().unwrap_or(file);
-    let steps = facts
-        .area("step")
-        .filter_map(|(_, step)| step.get("commands"));
-    steps.flat_map(str::lines).any(|line| {
+    let steps = facts.area("step");
+    let mut lines = steps.flat_map(|(_, step)| step.parts("commands", "\n"));
+    lines.any(|line| {
         let words = || line.split_whitespace();
         let is_meant = |word: &str| word.ends_with(own) || word.contains('*') || word == "-R";
         words().any(|word| word == program) && words().any(is_meant)

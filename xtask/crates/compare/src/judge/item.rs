@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::facts::Fact;
+use super::super::facts::{Fact, area_of};
 
 /// What became of a fact. The first four are open until somebody fixes them or gives a reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -43,7 +43,7 @@ impl Verdict {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Item {
     pub id: String,
     pub verdict: Verdict,
@@ -74,9 +74,8 @@ impl Item {
         old: impl Into<Side<'f>>,
         new: impl Into<Side<'f>>,
     ) -> Self {
-        let area = id.split(':').next().unwrap_or_default();
         let (why, help) = match verdict {
-            Verdict::Missing => (loss(area), "Bring it back, or record why not."),
+            Verdict::Missing => (loss(area_of(id)), "Bring it back, or record why not."),
             Verdict::Changed => ("", AS_BEFORE),
             Verdict::Retired => ("", "Nothing to set instead."),
             _ => ("", ""),
@@ -166,7 +165,7 @@ impl Item {
     }
 
     pub fn area(&self) -> &str {
-        self.id.split(':').next().unwrap_or_default()
+        area_of(&self.id)
     }
 }
 

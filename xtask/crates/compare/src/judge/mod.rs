@@ -32,6 +32,9 @@ use worker_files::IF;
 use xtask_core::output::cut;
 use xtask_core::sglang::{self, Table};
 
+/// A fact's name and id, and what both workers have of it.
+type Both<'a> = (&'a str, String, Side<'a>, Side<'a>);
+
 /// Both workers' facts and what is known of `SGLang`.
 pub struct Judge<'a> {
     pub old: &'a Facts,
@@ -63,11 +66,9 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
         let before = judge_once(old, old);
         items.retain_mut(|item| {
             let [was, is] = [old, new].map(|facts| facts.get(&item.id).map(|fact| &fact.value));
-            let mut before = before
-                .iter()
-                .filter(|before| before.open && before.id == item.id);
-            let was_so = |before: &Item| before.verdict == item.verdict && before.why == item.why;
-            if !item.open || was != is || !before.any(was_so) {
+            let told = (&item.id, item.verdict, &item.why);
+            let is_told = |it: &Item| it.open && (&it.id, it.verdict, &it.why) == told;
+            if !item.open || was != is || !before.iter().any(is_told) {
                 return true;
             }
             item.open = false;
@@ -80,11 +81,11 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
 }
 
 fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
-    let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();
-    let newest = Table::newest().release();
     let pinned = new.sglang.as_deref();
+    let tables = pinned.map(Table::around).unwrap_or_default();
+    let newest = Table::newest().release();
     let is_newer = pinned.is_some_and(|pinned| sglang::order(pinned, newest).is_gt());
-    let sglang = match (&new.sglang, tables.as_slice()) {
+    let sglang = match (pinned, tables.as_slice()) {
         (None, _) => "SGLang".to_owned(),
         (Some(version), [one]) if one.release() == version => format!("SGLang {version}"),
         (Some(version), tables) => {
@@ -158,22 +159,20 @@ fn reopen_unanswered(items: &mut [Item]) {
 }
 
 impl<'a> Judge<'a> {
-    /// Ids of both workers in an area, without the area's name.
-    fn both_sides(&self, area: &'a str) -> Vec<(&'a str, Side<'a>, Side<'a>)> {
-        let mut all: BTreeMap<&str, (Side, Side)> = BTreeMap::new();
-        for (id, fact) in self.old.area(area) {
-            all.entry(id).or_default().0 = Some(fact);
-        }
-        for (id, fact) in self.new.area(area) {
-            all.entry(id).or_default().1 = Some(fact);
-        }
-        // What only code does that nothing runs is not done any more. Variables say so themselves.
-        let is_gone = |old: Side, new: &Fact| {
-            area != "env" && !new.is_reached() && old.is_some_and(Fact::is_reached)
+    /// The facts of both workers in an area.
+    fn both_sides(&self, area: &'a str) -> Vec<Both<'a>> {
+        let names = self.old.area(area).chain(self.new.area(area));
+        let names: BTreeSet<&str> = names.map(|(name, _)| name).collect();
+        let both = |name| {
+            let id = format!("{area}:{name}");
+            let (old, new) = (self.old.get(&id), self.new.get(&id));
+            // What only code does that nothing runs is not done any more. Variables say so
+            // themselves.
+            let was_run = area != "env" && old.is_some_and(Fact::is_reached);
+            let new = new.filter(|new| new.is_reached() || !was_run);
+            (name, id, old, new)
         };
-        let all = all.into_iter();
-        all.map(|(id, (old, new))| (id, old, new.filter(|new| !is_gone(old, new))))
-            .collect()
+        names.into_iter().map(both).collect()
     }
 
     /// Judges an area's facts that are not judged already: those that have rules of their own by
@@ -184,24 +183,19 @@ impl<'a> Judge<'a> {
         area: &'a str,
         own_rules: impl Fn(&Self, &str, &str, &Fact, Side) -> Option<Item>,
     ) {
-        for (name, old, new) in self.both_sides(area) {
-            let id = format!("{area}:{name}");
+        for (name, id, old, new) in self.both_sides(area) {
             if self.items.contains_key(&id) {
                 continue;
             }
-            let Some(old) = old else {
-                self.push(Item::new(&id, Verdict::Added, None, new));
-                continue;
+            let by_area = |old| match new {
+                Some(new) => Some(Self::kept_or_changed(&id, old, new, judged_keys(area))),
+                None => self.renamed_fact(&format!("{area}:"), name, &id, old),
             };
-            let item = own_rules(self, name, &id, old, new);
-            let item = item.unwrap_or_else(|| {
-                if let Some(new) = new {
-                    return Self::kept_or_changed(&id, old, new, judged_keys(area));
-                }
-                let renamed = self.renamed_fact(&format!("{area}:"), name, &id, old);
-                renamed.unwrap_or_else(|| Item::missing(&id, old))
+            let judged = |old| own_rules(self, name, &id, old, new).or_else(|| by_area(old));
+            self.push(match old {
+                Some(old) => judged(old).unwrap_or_else(|| Item::missing(&id, old)),
+                None => Item::new(&id, Verdict::Added, None, new),
             });
-            self.push(item);
         }
     }
 
@@ -217,8 +211,7 @@ impl<'a> Judge<'a> {
             facts.flat_map(|(name, fact)| parts(name, fact)).collect()
         };
         let (before, after) = (all(self.old), all(self.new));
-        for (name, old, new) in self.both_sides(area) {
-            let id = format!("{area}:{name}");
+        for (name, id, old, new) in self.both_sides(area) {
             let mut parts = old.or(new).map_or_else(Vec::new, |fact| parts(name, fact));
             let (count, known) = (parts.len(), if old.is_some() { &after } else { &before });
             let is_done = |command: &str| {
@@ -274,12 +267,16 @@ impl<'a> Judge<'a> {
         Some(self.goes_with(name, item.now(now)))
     }
 
-    /// A fact that names another variable for the same flag now, with the same value, although the
-    /// new worker still reads the old one.
+    /// What a fact that names a variable follows: its new name, or another one for the same flag,
+    /// with the same value, although the new worker still reads the old one.
+    fn other_variable(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
+        let renamed = self.renamed_fact(prefix, name, id, old);
+        renamed.or_else(|| self.same_flag_variable(prefix, name, id, old))
+    }
+
     fn same_flag_variable(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
         let flag = self.new.variable(name)?.get("flag")?;
-        let same = |(_, fact): &(&str, &Fact)| fact.get("flag") == Some(flag);
-        let (other, now, new) = self.new.area("env").filter(same).find_map(|(other, _)| {
+        let (other, now, new) = self.new.drivers(flag).find_map(|other| {
             let now = format!("{prefix}{other}");
             let new = self.new.get(&now)?;
             (new.get("value") == old.get("value")).then_some((other, now, new))
@@ -289,10 +286,10 @@ impl<'a> Judge<'a> {
         Some(item.now(now).why(why).closed())
     }
 
-    /// What a fact that names a variable follows: its new name, or another one for the same flag.
-    fn other_variable(&self, prefix: &str, name: &str, id: &str, old: &Fact) -> Option<Item> {
-        let renamed = self.renamed_fact(prefix, name, id, old);
-        renamed.or_else(|| self.same_flag_variable(prefix, name, id, old))
+    /// A list of variables by the names that they have now.
+    fn followed(&self, names: &str) -> String {
+        let now = |name| self.renamed.get(name).map_or(name, String::as_str);
+        names.split(' ').map(now).collect::<Vec<_>>().join(" ")
     }
 
     /// What follows a variable that is gone, or is another one now.
@@ -314,6 +311,12 @@ impl<'a> Judge<'a> {
         self.items.entry(item.id.clone()).or_insert(item);
     }
 
+    fn change(&mut self, id: &str, why: Option<String>) {
+        if let Some(item) = self.items.get_mut(id) {
+            item.change(why);
+        }
+    }
+
     /// The flag's name in the pinned release, which an alias or a plain rename may lead to.
     fn canonical<'n>(&self, flag: &'n str) -> &'n str {
         let known = match self.tables.as_slice() {
@@ -329,12 +332,6 @@ impl<'a> Judge<'a> {
         let new = self.canonical(new);
         let successor = || sglang::successor(old).filter(|successor| sglang::is_plain(successor));
         self.canonical(old) == new || successor().is_some_and(|s| self.canonical(s) == new)
-    }
-
-    /// Whether `SGLang` names the second flag in place of the first, with whatever value.
-    fn succeeds(&self, old: &str, new: &str) -> bool {
-        let successor = sglang::history(old).successor_flag();
-        successor.is_some_and(|s| self.canonical(s) == self.canonical(new))
     }
 
     /// Whether the pinned release takes this flag, under this very name; `None` where its known
@@ -357,16 +354,8 @@ impl<'a> Judge<'a> {
 
     /// What `SGLang` itself does without the flag, as text; `None` where that is not known.
     fn own_default(&self, flag: &str) -> Option<String> {
-        let mut defaults = self.tables.iter().map(|table| {
-            let (_, flag) = known(*table, flag)?;
-            Some(match &flag.default {
-                Value::String(text) => text.clone(),
-                Value::Null => String::new(),
-                Value::Bool(true) if flag.is_switch() => ALONE.to_owned(),
-                Value::Bool(false) if flag.is_switch() => String::new(),
-                other => other.to_string(),
-            })
-        });
+        let tables = self.tables.iter();
+        let mut defaults = tables.map(|table| Some(default_of(known(*table, flag)?.1)));
         let first = defaults.next()?;
         first.filter(|first| defaults.all(|other| other.as_ref() == Some(first)))
     }
@@ -375,11 +364,11 @@ impl<'a> Judge<'a> {
     fn differences(old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Vec<String> {
         let is_asked = |key: &&str| keys.is_none_or(|keys| keys.contains(key));
         let differing = old.differing(new).filter(is_asked).filter_map(|key| {
-            let (old, new) = (old.get(key), new.get(key));
+            let (was, is) = (old.get(key), new.get(key));
             let is_limit = matches!(key, "min" | "max" | "step");
-            let same = old.unwrap_or_default() == new.unwrap_or_default()
-                || is_limit && old.zip(new).is_some_and(|(old, new)| same_value(old, new));
-            (!same).then(|| difference(key, old, new))
+            let is_one = was.zip(is).is_some_and(|(was, is)| same_value(was, is));
+            let same = was.unwrap_or_default() == is.unwrap_or_default() || is_limit && is_one;
+            (!same).then(|| difference(key, was, is))
         });
         differing.collect()
     }
@@ -398,7 +387,6 @@ fn judged_keys(area: &str) -> Option<&'static [&'static str]> {
         "serverless" | "result" | "serves" => Some(&["value"]),
         "python" => Some(&["kind", "signature", "module"]),
         "input" => Some(&["default", "set"]),
-        "route" => Some(&["method"]),
         _ => None,
     }
 }
@@ -406,6 +394,17 @@ fn judged_keys(area: &str) -> Option<&'static [&'static str]> {
 /// A flag of a release by its name, or by the beginning of it that its parser takes.
 fn known(table: Table, flag: &str) -> Option<(&'static str, &'static sglang::Flag)> {
     table.flag(flag).or_else(|| table.abbreviated(flag))
+}
+
+/// The default of a flag of `SGLang`'s, as text.
+pub fn default_of(flag: &sglang::Flag) -> String {
+    match &flag.default {
+        Value::String(text) => text.clone(),
+        Value::Bool(true) if flag.is_switch() => ALONE.to_owned(),
+        Value::Bool(false) if flag.is_switch() => String::new(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
 }
 
 /// What to do about a variable that no program reads.
@@ -425,11 +424,11 @@ pub fn few<Name: Borrow<str>>(names: &[Name], most: usize) -> String {
 
 /// `default was 1, is 2`, short enough for a line.
 fn difference(key: &str, old: Option<&str>, new: Option<&str>) -> String {
-    let show = |value: Option<&str>| match value {
+    let [old, new] = [old, new].map(|value| match value {
         None => "nothing".to_owned(),
         Some(value) => format!("`{}`", cut(&value.replace('\n', ", "), 100)),
-    };
-    format!("{key} was {}, is {}", show(old), show(new))
+    });
+    format!("{key} was {old}, is {new}")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{Fact, NEEDS};
+use super::super::facts::{Fact, Facts, NEEDS};
 use super::Judge;
 use worker_files::ALSO;
 
@@ -10,16 +10,10 @@ impl Judge<'_> {
     /// Whether other variables must hold for a flag now, or must not. One that is new and need not
     /// be set changes nothing for endpoints that exist.
     pub fn needs_otherwise(&self, old: &Fact, new: &Fact) -> bool {
-        let now = |word: &str| {
-            self.renamed
-                .get(word)
-                .map_or(word, String::as_str)
-                .to_owned()
-        };
-        let follow = |group: String| group.split(' ').map(now).collect::<Vec<_>>().join(" ");
-        let was = groups(old, &|name| self.old.variable(name));
-        let was: BTreeSet<String> = was.into_iter().map(follow).collect();
-        let is = groups(new, &|name| self.new.variable(name));
+        let was = groups(old, self.old).into_iter();
+        let was: BTreeSet<String> = was.map(|group| self.followed(group)).collect();
+        let is = groups(new, self.new).into_iter().map(str::to_owned);
+        let is: BTreeSet<String> = is.collect();
         // One variable alone that decides on a flag is told as that.
         let is_told = |fact: &Fact, all: &BTreeSet<String>, group: &str| {
             all.is_empty() && own(fact).contains(group)
@@ -69,24 +63,19 @@ fn names(group: &str) -> impl Iterator<Item = &str> {
 
 /// The variables that a flag's value comes from, or that decide on it.
 fn own(fact: &Fact) -> BTreeSet<&str> {
-    let from = fact.get("from").unwrap_or_default();
-    from.split(ALSO).flat_map(|one| one.split(' ')).collect()
+    let from = fact.parts("from", ALSO);
+    from.flat_map(|one| one.split(' ')).collect()
 }
 
 /// What must hold, other than that the variable of a flag's value says nothing: what is passed then
 /// is told as its default.
-fn groups<'f>(fact: &Fact, variable: &dyn Fn(&str) -> Option<&'f Fact>) -> BTreeSet<String> {
+fn groups<'f>(fact: &'f Fact, facts: &Facts) -> BTreeSet<&'f str> {
     let own = own(fact);
     let is_value = |name: &str| {
-        let how = variable(name).and_then(|fact| fact.get("how"));
+        let how = facts.variable(name).and_then(|fact| fact.get("how"));
         own.contains(name) && how == Some("value")
     };
-    let all = fact.get(NEEDS).into_iter();
-    let all = all
-        .flat_map(|all| all.split(ALSO))
-        .flat_map(|all| all.split(", "));
+    let all = fact.parts(NEEDS, ALSO).flat_map(|all| all.split(", "));
     let is_default = |group: &&str| group.starts_with(NOT) && names(group).all(is_value);
-    all.filter(|group| !is_default(group))
-        .map(str::to_owned)
-        .collect()
+    all.filter(|group| !is_default(group)).collect()
 }

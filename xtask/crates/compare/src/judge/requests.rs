@@ -22,8 +22,7 @@ impl Judge<'_> {
         self.left_out();
         self.judge_area("input", |judge, path, id, old, new| match new {
             Some(new) => Some(judge.input_kept(path, id, old, new)),
-            None if judge.is_refused(path) => Some(Item::missing(id, old)
-                .why("The new schema of the input refuses jobs that give it.")),
+            None if judge.is_refused(path) => Some(Item::missing(id, old).why(REFUSED)),
             None if old.has("set") => Some(Item::missing(id, old)
                 .why("The old handler puts it into the job's input or takes it out; the new one does not.")),
             None => judge.hands_on(path).then(|| judge.handed_on(id, old)),
@@ -38,10 +37,8 @@ impl Judge<'_> {
         for (path, new) in self.new.area("input") {
             let id = format!("input:{path}");
             let set = new.get("set").filter(|set| !set.contains(ADDED));
-            let Some(set) = set.filter(|_| !new.has("used") && !self.old.has(&id)) else {
-                continue;
-            };
-            if sent.contains(&whole_of(path).0) {
+            let is_known = new.has("used") || self.old.has(&id);
+            if let Some(set) = set.filter(|_| !is_known && sent.contains(&whole_of(path).0)) {
                 let does = match set {
                     REMOVED => "takes it out".to_owned(),
                     set => format!("sets it to {}", show(Some(set))),
@@ -55,28 +52,22 @@ impl Judge<'_> {
 
     /// Whether the new worker's schema lists keys beside this one, and refuses all others.
     fn is_refused(&self, path: &str) -> bool {
-        let owner = |path: &str| {
-            path.rsplit_once('.')
-                .map_or("", |(owner, _)| owner)
-                .to_owned()
-        };
-        let mut beside = self
-            .new
-            .area("input")
-            .filter(|(own, _)| owner(own) == owner(path));
-        beside.any(|(_, fact)| fact.has("listed"))
+        let mut listed = self.new.area("input").filter(|(_, it)| it.has("listed"));
+        listed.any(|(own, _)| whole_of(own).1 == whole_of(path).1)
     }
 
     fn route_kept(&self, id: &str, old: &Fact, new: &Fact) -> Item {
-        let mut item = if has_methods(new, old) {
-            Item::new(id, Verdict::Kept, old, new)
+        let has = |wanted| methods(new).any(|method| method == wanted || method == "*");
+        let keys: &[&str] = if methods(old).all(has) {
+            &[]
         } else {
-            Self::kept_or_changed(id, old, new, judged_keys("route"))
+            &["method"]
         };
+        let mut item = Self::kept_or_changed(id, old, new, Some(keys));
         if !old.is_reached() {
             return item;
         }
-        let mut wholes = lines(old, "body").filter(|part| part.starts_with('{'));
+        let mut wholes = body(old).filter(|part| part.starts_with('{'));
         let lost = wholes.find(|part| !self.sent.contains(*part));
         item.change(lost.map(|lost| {
             let lost = lost.trim_matches(['{', '}']);
@@ -97,11 +88,11 @@ impl Judge<'_> {
 
     /// What the new handler puts into the parts of the job's input that a request sends as a whole.
     fn set_in(&self, route: &Fact) -> Vec<String> {
-        let wholes = lines(route, "body").filter_map(whole_body);
         let within = |whole: String| {
             let set = self.new.area("input").filter(|(_, fact)| fact.has("set"));
             set.filter_map(move |(path, _)| Some(path.strip_prefix(&*whole)?.to_owned()))
         };
+        let wholes = body(route).filter_map(whole_body);
         wholes.flat_map(within).collect()
     }
 
@@ -111,20 +102,16 @@ impl Judge<'_> {
             let changed = Item::new(id, Verdict::Changed, old, new);
             return changed.why("Jobs without it worked and fail now.");
         }
+        let mut is = new.parts("limits", ", ");
+        let is_limited = is.any(|one| old.parts("limits", ", ").all(|own| own != one));
         let limits = match (old.get("limits"), new.get("limits")) {
-            (Some(was), Some(is))
-                if is
-                    .split(", ")
-                    .any(|one| was.split(", ").all(|own| own != one)) =>
-            {
+            (Some(was), Some(is)) if is_limited => {
                 Some(format!("Its value had to be `{was}`, has to be `{is}`."))
             }
             (None, Some(is)) if is.contains(' ') => {
                 Some(format!("Any value was taken; now it has to be `{is}`."))
             }
-            _ if is_new("refused") => {
-                Some("The new schema of the input refuses jobs that give it.".to_owned())
-            }
+            _ if is_new("refused") => Some(REFUSED.to_owned()),
             _ if old.has("text") && !new.has("text") => {
                 Some("Jobs could give it as text of JSON; now they can't.".to_owned())
             }
@@ -148,18 +135,10 @@ impl Judge<'_> {
             other(new).as_ref() != Some(key) && now.as_deref() == Some(path)
         });
         // A key of which nothing is made any more, or is made where none was before.
-        let made = [old, new].map(|fact| fact.get("made"));
-        let differs = made[0] != made[1] && old.has("used") && new.has("used");
-        item.change(differs.then(|| {
-            format!(
-                "{}.",
-                difference(
-                    "what is made of its value",
-                    made[0].or(Some("nothing")),
-                    made[1].or(Some("nothing"))
-                )
-            )
-        }));
+        let [was, is] = [old, new].map(|fact| fact.get("made").or(Some("nothing")));
+        let differs = was != is && old.has("used") && new.has("used");
+        let differ = difference("what is made of its value", was, is);
+        item.change(differs.then(|| format!("{differ}.")));
         item.change(before.map(|key| format!("It was taken before `{key}`, and now after it.")));
         item.change(limits);
         item.change(is_lost.then(|| "The new handler takes it, and does nothing with it.".into()));
@@ -170,21 +149,16 @@ impl Judge<'_> {
     /// What the SDK does by itself: it takes one job at a time, and gives back what the handler
     /// returns.
     fn sdk_defaults(&mut self) {
-        for (id, why) in [
-            (
-                "serverless:concurrency_modifier",
-                "The old worker took one job at a time; the new one takes more (this worker takes one with MAX_CONCURRENCY=1).",
-            ),
-            (
-                "serverless:handler.yields",
-                "The old handler returned one result; the new one yields: what jobs get is a list.",
-            ),
-        ] {
+        let many = "The old worker took one job at a time; the new one takes more (this worker takes one with MAX_CONCURRENCY=1).";
+        let yields =
+            "The old handler returned one result; the new one yields: what jobs get is a list.";
+        let added = [("concurrency_modifier", many), ("handler.yields", yields)];
+        for (name, why) in added {
+            let id = &format!("serverless:{name}");
             let is_new = self.old.has("serverless:handler") && !self.old.has(id);
             if let Some(new) = self.new.get(id).filter(|_| is_new) {
-                let kept = self
-                    .jobs_at_a_time(id, "1", None, new)
-                    .filter(|item| !item.open);
+                let by_variable = self.jobs_at_a_time(id, "1", None, new);
+                let kept = by_variable.filter(|item| !item.open);
                 let item = Item::new(id, Verdict::Changed, None, new).why(why);
                 self.push(kept.unwrap_or(item));
             }
@@ -193,28 +167,19 @@ impl Judge<'_> {
 
     /// How many jobs the new worker takes at a time, where a variable decides that alone and a number
     /// did. `None` where that is not so.
-    fn jobs_at_a_time<'f>(
-        &self,
-        id: &str,
-        was: &str,
-        old: impl Into<Side<'f>>,
-        new: &'f Fact,
-    ) -> Option<Item> {
+    fn jobs_at_a_time(&self, id: &str, was: &str, old: Side, new: &Fact) -> Option<Item> {
         let name = new.get("variable")?;
-        let fact = self.new.get(&format!("env:{name}"))?;
+        let fact = self.new.variable(name)?;
         if new.has("value") || was.parse::<u32>().is_err() {
             return None;
         }
-        let set = self.new.attribute(&format!("image:{name}"), "value");
-        let is = set.or(fact.get("default"));
+        let is = self.new.in_image(name).or(fact.get("default"));
         if is.is_some_and(|is| same_value(was, is)) {
             let kept = Item::new(id, Verdict::Kept, old, new);
             return Some(kept.why(format!("{name} says so now.")));
         }
-        let why = format!(
-            "It was always `{was}`; now {name} decides, {} by default.",
-            show(is)
-        );
+        let is = show(is);
+        let why = format!("It was always `{was}`; now {name} decides, {is} by default.");
         let line = env_line(name, was)?;
         let item = Item::new(id, Verdict::Changed, old, new).why(why);
         Some(item.help(format!("{line} sets it as before; or record why not.")))
@@ -222,20 +187,18 @@ impl Judge<'_> {
 
     /// What results hold, which routes the worker serves itself, and which models it loads.
     fn offers(&mut self) {
-        self.judge_area("serverless", |judge, name, id, old, new| match new {
-            Some(new) => {
-                let was = old.get("value").filter(|_| name == "concurrency_modifier");
-                let by = was.and_then(|was| judge.jobs_at_a_time(id, was, old, new));
-                // What only the new function has takes nothing away.
-                let keys: &[&str] = &["value", "numbers"];
-                let keys = old.has("numbers").then_some(keys);
-                by.or_else(|| Some(Self::kept_or_changed(id, old, new, Some(keys?))))
-            }
-            None if name.ends_with("()") => Some(
-                Item::missing(id, old)
-                    .why("The new worker doesn't call this function of RunPod's SDK."),
-            ),
-            None => None,
+        self.judge_area("serverless", |judge, name, id, old, new| {
+            let Some(new) = new else {
+                let why = "The new worker doesn't call this function of RunPod's SDK.";
+                let is_call = name.ends_with("()");
+                return is_call.then(|| Item::missing(id, old).why(why));
+            };
+            let was = old.get("value").filter(|_| name == "concurrency_modifier");
+            let by = was.and_then(|was| judge.jobs_at_a_time(id, was, Some(old), new));
+            // What only the new function has takes nothing away.
+            let keys: &[&str] = &["value", "numbers"];
+            let keys = old.has("numbers").then_some(keys);
+            by.or_else(|| Some(Self::kept_or_changed(id, old, new, Some(keys?))))
         });
         self.judge_area("result", |judge, name, id, old, new| {
             if new.is_some() || !name.ends_with(ANSWER) {
@@ -243,14 +206,12 @@ impl Judge<'_> {
             }
             // Code that is not followed may give it back.
             let mut results = judge.new.area("result");
-            let is_elsewhere = results.any(|(name, _)| name.ends_with(ANSWER));
+            let missing = Item::missing(id, old);
+            if !results.any(|(name, _)| name.ends_with(ANSWER)) {
+                return Some(missing.closed());
+            }
             let why = "The server's answer was given back here; now it is elsewhere.";
-            let missing = Item::missing(id, old).why(why);
-            Some(if is_elsewhere {
-                missing
-            } else {
-                Item::missing(id, old).closed()
-            })
+            Some(missing.why(why))
         });
         self.judge_area("serves", |_, _, _, _, _| None);
         self.judge_area("model", |_, name, id, old, new| {
@@ -260,11 +221,11 @@ impl Judge<'_> {
                 return old.has(name).then(|| Item::missing(id, old).why(by));
             };
             // What else loads it now may be given the same.
-            let all = new.value.values().flat_map(|given| given.lines());
+            let all = new.value.values().flat_map(|given| given.lines()).collect();
             let loaded = old.value.iter().filter(|(by, _)| *by != "reached");
-            let lost = loaded.filter_map(|(by, given)| match new.get(by) {
-                Some(now) => lost_parts(given.lines(), now.lines()),
-                None => lost_parts(given.lines(), all.clone()),
+            let lost = loaded.filter_map(|(by, given)| {
+                let now = new.get(by).map(|now| now.lines().collect());
+                lost_parts(&given.lines().collect(), now.as_ref().unwrap_or(&all))
             });
             let lost: Vec<String> = lost.collect();
             let why = format!("It is loaded without {} now.", lost.join(", "));
@@ -292,39 +253,32 @@ impl Judge<'_> {
                     && !["messages", "prompt", "model"].iter().any(picks))
     }
 
-    /// Whether jobs can name the route of a request that is made with the same method.
-    fn reachable(&self, old: &Fact) -> bool {
-        let routes = self.new.area("route");
-        let open = routes.filter(|(route, fact)| route.starts_with('{') && fact.is_reached());
-        let open: Vec<&str> = open.flat_map(|(_, fact)| methods(fact)).collect();
-        !open.is_empty() && methods(old).all(|m| open.contains(&m) || open.contains(&"*"))
-    }
-
-    /// Whether jobs can still do all that the old worker asked for by itself. Where they could name
-    /// any route before, too, its own posts were for jobs that name none.
+    /// Whether jobs can still do all that the old worker asked for by itself: name the route of a
+    /// request that is made with the same method. Where they could name any route before, too, its
+    /// own posts were for jobs that name none.
     fn still_reachable(&self, route: &str, old: &Fact) -> bool {
-        let mut before = self.old.area("route");
-        let named = before.any(|(route, _)| route.starts_with('{'));
+        let is_open = |(route, _): &(&str, &Fact)| route.starts_with('{');
+        let was_open = self.old.area("route").any(|one| is_open(&one));
+        let open = self.new.area("route").filter(is_open);
+        let open = open.filter(|(_, fact)| fact.is_reached());
+        let open: BTreeSet<&str> = open.flat_map(|(_, fact)| methods(fact)).collect();
+        let is_taken = |method: &str| open.contains(method) || open.contains("*");
         // Of a route that a job completes, the job says only a part.
         let mut braces = route.match_indices('{');
         let is_completed = braces.any(|(at, _)| at > 0 && !route[at..].starts_with("{}"));
-        !is_completed
-            && self.reachable(old)
-            && !(named && methods(old).any(|method| method == "POST"))
+        let is_own = was_open && methods(old).any(|method| method == "POST");
+        !(is_completed || open.is_empty() || is_own) && methods(old).all(is_taken)
     }
 
     pub fn python(&mut self) {
         self.judge_area("python", |judge, name, id, old, new| {
             let Some(new) = new else {
                 // A method goes with its class.
-                let class = name
-                    .split_once('.')
-                    .map(|(class, _)| format!("python:{class}"));
-                let item = Item::missing(id, old).closed();
-                return Some(match class.filter(|class| !judge.new.has(class)) {
-                    Some(class) => item.part_of(class),
-                    None => item,
-                });
+                let class = name.split_once('.').map(|(class, _)| class);
+                let class = class.map(|class| format!("python:{class}"));
+                let mut item = Item::missing(id, old).closed();
+                item.part_of = class.filter(|class| !judge.new.has(class));
+                return Some(item);
             };
             let mut item = Self::kept_or_changed(id, old, new, judged_keys("python")).closed();
             item.change(other_constants(old, new));
@@ -341,32 +295,33 @@ impl Judge<'_> {
         if let Some(lost) = lost_bounds(old) {
             changed.why(lost)
         } else if let Some(default) = default {
-            changed.why(format!(
-                "Jobs without it got `{default}`; the new worker leaves it to SGLang."
-            ))
+            let why =
+                format!("Jobs without it got `{default}`; the new worker leaves it to SGLang.");
+            changed.why(why)
         } else if !self.old.is_older && old.value.is_empty() {
             // A key that is nothing but looked for decides what becomes of the job. Older records
             // don't say what is used.
-            Item::missing(id, old)
-                .why("Jobs that have it were treated otherwise than those that don't; the new handler doesn't look.")
+            let why = "Jobs that have it were treated otherwise than those that don't; the new handler doesn't look.";
+            Item::missing(id, old).why(why)
         } else {
-            Item::new(id, Verdict::Kept, old, None)
-                .why("The new worker hands the whole body on to SGLang.")
+            let why = "The new worker hands the whole body on to SGLang.";
+            Item::new(id, Verdict::Kept, old, None).why(why)
         }
     }
 }
+
+const REFUSED: &str = "The new schema of the input refuses jobs that give it.";
 
 /// Ends the name of a result that is the server's answer as it is.
 const ANSWER: &str = "{answer}";
 
 /// Parameters that a call leaves out on both sides, which are another number then.
 fn other_constants(old: &Fact, new: &Fact) -> Option<String> {
-    fn parts(fact: &Fact) -> impl Iterator<Item = (&str, &str)> {
-        let all = fact.get(LEFT_OUT).unwrap_or_default().split(", ");
-        all.filter_map(|one| one.split_once('='))
+    fn parts(fact: &Fact) -> BTreeMap<&str, &str> {
+        let all = fact.parts(LEFT_OUT, ", ");
+        all.filter_map(|one| one.split_once('=')).collect()
     }
-    let is: BTreeMap<&str, &str> = parts(new).collect();
-    let was: BTreeMap<&str, &str> = parts(old).collect();
+    let (was, is) = (parts(old), parts(new));
     let mut differ = was.iter().filter_map(|(name, was)| {
         let is = is.get(name).filter(|is| !same_value(was, is))?;
         Some(difference(name, Some(was), Some(is)))
@@ -376,12 +331,11 @@ fn other_constants(old: &Fact, new: &Fact) -> Option<String> {
 
 /// In what the old handler kept a value that is handed on as it is now.
 fn lost_bounds(old: &Fact) -> Option<String> {
-    let limits = old.get("limits").unwrap_or_default().split(", ");
+    let limits = old.parts("limits", ", ");
     let bounds: Vec<&str> = limits.filter(|limit| limit.starts_with("at ")).collect();
-    let lost = Some(bounds.join(", ")).filter(|lost| !lost.is_empty())?;
-    Some(format!(
-        "The old handler took `{lost}`; the new one hands on what a job gives."
-    ))
+    let lost = bounds.join(", ");
+    let why = format!("The old handler took `{lost}`; the new one hands on what a job gives.");
+    (!lost.is_empty()).then_some(why)
 }
 
 /// Whether what was said of a part of a body still holds, as far as can be told.
@@ -398,8 +352,7 @@ fn still_holds(part: &str, is: &BTreeSet<&str>) -> bool {
         let same = |key: &str| wholes.clone().any(|whole| format!("{whole}{name}") == key);
         return rest == COMPUTED || mark == FROM && rest.split(" or ").any(same);
     }
-    let of_name = is.iter().filter_map(|line| line.strip_prefix(name));
-    let mut fixed = of_name.filter_map(|rest| rest.strip_prefix('='));
+    let mut fixed = rests(is, name).filter_map(|rest| rest.strip_prefix('='));
     if mark == FROM {
         if fixed.next().is_some() && !is.contains(name) && froms.clone().next().is_none() {
             return false;
@@ -428,15 +381,21 @@ fn whole_body(line: &str) -> Option<String> {
 /// Whether anything is said of a part of a body, of what holds it, or of what it holds.
 fn is_said(name: &str, is: &BTreeSet<&str>) -> bool {
     let mut owners = std::iter::successors(Some(name), |name| Some(name.rsplit_once('.')?.0));
-    owners.any(|owner| {
-        let mut rests = is.iter().filter_map(|line| line.strip_prefix(owner));
-        rests.any(|rest| rest.is_empty() || rest.starts_with(['=', ' ', '{']))
-    }) || is.iter().any(|line| line.starts_with(&format!("{name}.")))
+    let is_end = |rest: &str| rest.is_empty() || rest.starts_with(['=', ' ', '{']);
+    owners.any(|owner| rests(is, owner).any(is_end)) || holds_parts(is, name)
+}
+
+/// What the parts of a body that begin with a name say beyond it.
+fn rests<'b>(body: &BTreeSet<&'b str>, name: &str) -> impl Iterator<Item = &'b str> {
+    body.iter().filter_map(move |line| line.strip_prefix(name))
+}
+
+fn holds_parts(body: &BTreeSet<&str>, name: &str) -> bool {
+    rests(body, name).any(|rest| rest.starts_with('.'))
 }
 
 pub fn sent(facts: &Facts) -> BTreeSet<String> {
-    let routes = facts.area("route");
-    let parts = routes.flat_map(|(_, fact)| lines(fact, "body"));
+    let parts = facts.area("route").flat_map(|(_, fact)| body(fact));
     parts.map(str::to_owned).collect()
 }
 
@@ -444,9 +403,9 @@ fn methods(fact: &Fact) -> impl Iterator<Item = &str> {
     fact.get("method").unwrap_or_default().split_whitespace()
 }
 
-/// Whether a route takes every method that another one takes.
-fn has_methods(new: &Fact, old: &Fact) -> bool {
-    methods(old).all(|wanted| methods(new).any(|method| method == wanted || method == "*"))
+/// What the requests of a route hold.
+fn body(route: &Fact) -> impl Iterator<Item = &str> {
+    route.get("body").unwrap_or_default().lines()
 }
 
 /// The part of the job's input that holds a parameter, as a request's body has it as a whole, its
@@ -462,72 +421,54 @@ fn whole_of(path: &str) -> (String, &str, &str) {
 /// has words for it, too, does not.
 fn lost_words(old: &Fact, new: &Fact) -> Option<String> {
     let is: BTreeSet<&str> = new.get("words")?.split(" | ").collect();
-    let lost = old.get("words")?.split(" | ");
-    let lost = lost.filter(|word| !is.contains(word));
+    let lost = old.parts("words", " | ").filter(|word| !is.contains(word));
     let lost: Vec<String> = lost.map(|word| format!("`{word}`")).collect();
     (!lost.is_empty()).then(|| lost.join(" or "))
 }
 
 /// What the requests of a route held and hold no longer, where both are known.
 fn lost_body(old: &Fact, new: &Fact, set: &[String]) -> Option<String> {
-    let has = |fact: &Fact, part| lines(fact, "body").any(|line| line == part);
-    if old.has("body") && !has(old, NO_BODY) && has(new, NO_BODY) {
-        return Some("A request of the new worker has no body.".to_owned());
-    }
-    if old.has("body") && !has(old, FORM) && has(new, FORM) {
-        return Some("A request of the new worker sends a form, not JSON.".to_owned());
+    let has = |fact: &Fact, part| body(fact).any(|line| line == part);
+    for (part, does) in [(NO_BODY, "has no body"), (FORM, "sends a form, not JSON")] {
+        if old.has("body") && !has(old, part) && has(new, part) {
+            return Some(format!("A request of the new worker {does}."));
+        }
     }
     new.get("body")?;
     let is_header = |line: &&str| line.starts_with(HEADER);
     let unknown = format!("{HEADER}{COMPUTED}");
     if !has(new, &unknown) {
-        let mut headers = lines(old, "body").filter(is_header);
+        let mut headers = body(old).filter(is_header);
         if let Some(lost) = headers.find(|line| *line != unknown && !has(new, line)) {
             return Some(format!("Its requests no longer hold the {lost}."));
         }
     }
-    let parts = |fact| lines(fact, "body").filter(|line| !is_header(line));
-    let set = set.iter().map(String::as_str);
-    let lost = lost_parts(parts(old), parts(new).chain(set));
+    let parts = |fact| body(fact).filter(|line| !is_header(line));
+    let is = parts(new).chain(set.iter().map(String::as_str));
+    let lost = lost_parts(&parts(old).collect(), &is.collect());
     lost.map(|lost| format!("Its requests no longer hold {lost}."))
-}
-
-fn lines<'a>(fact: &'a Fact, key: &str) -> impl Iterator<Item = &'a str> {
-    fact.get(key).unwrap_or_default().lines()
 }
 
 /// What a list of `name` and `name=value` lacks now. A value may be worked out instead, and what
 /// is all worked out may hold anything.
-fn lost_parts<'a>(
-    was: impl Iterator<Item = &'a str>,
-    is: impl Iterator<Item = &'a str>,
-) -> Option<String> {
+fn lost_parts(was: &BTreeSet<&str>, is: &BTreeSet<&str>) -> Option<String> {
     const LONGEST: usize = 100;
-    let [was, is]: [BTreeSet<&str>; 2] = [was.collect(), is.collect()];
     // What jobs give may be sent as a whole instead.
     let has_whole = is.iter().any(|one| one.starts_with('{'));
     // Fixed parts of it are not what a job may give, unless it had fixed parts before.
-    let within = |side: &BTreeSet<&str>, name: &str| {
-        let mut rests = side.iter().filter_map(|one| one.strip_prefix(name));
-        rests.any(|rest| rest.starts_with('.'))
-    };
     let has_name = |name: &str| {
-        let mut rests = is.iter().filter_map(|one| one.strip_prefix(name));
-        rests.any(|rest| rest.is_empty() || rest.starts_with('='))
-            || within(&was, name) && within(&is, name)
+        rests(is, name).any(|rest| rest.is_empty() || rest.starts_with('='))
+            || holds_parts(was, name) && holds_parts(is, name)
     };
     let is_known = |part: &str| match part.split_once('=') {
-        _ if said_of_part(part).is_some() => still_holds(part, &is),
+        _ if said_of_part(part).is_some() => still_holds(part, is),
         // An empty part that is filled now.
-        Some((name, "{}")) if within(&is, name) => true,
+        Some((name, "{}")) if holds_parts(is, name) => true,
         Some((name, _)) => is.contains(part) || is.contains(name),
         None => has_whole || has_name(part) || part == COMPUTED,
     };
-    let lost = was
-        .iter()
-        .filter(|part| !is_known(part) && !part.starts_with('{') && **part != FORM);
-    let lost: Vec<String> = lost
-        .map(|part| format!("`{}`", cut(part, LONGEST)))
-        .collect();
+    let is_lost = |part: &&&str| !is_known(part) && !part.starts_with('{') && **part != FORM;
+    let lost = was.iter().filter(is_lost);
+    let lost: Vec<String> = lost.map(|it| format!("`{}`", cut(it, LONGEST))).collect();
     (!lost.is_empty() && !is.contains(COMPUTED)).then(|| few(&lost, 4))
 }

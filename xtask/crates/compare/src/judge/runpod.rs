@@ -18,34 +18,22 @@ impl Judge<'_> {
             let knows = self.new.variable(other).is_some_and(|fact| fact.has("by"));
             name == "RUNPOD_GPU_COUNT" && knows
         };
-        let sets = format!("RunPod sets {name} itself, on every worker.");
-        let (why, help) = match other {
-            Some((flag, other)) if is_count(other) => {
+        let does = other.map(|(flag, other)| format!("It drove {flag}, which {other} does now."));
+        let help = match other {
+            Some((_, other)) if is_count(other) => {
                 let line = env_line(other, "auto").unwrap_or_default();
-                let help = format!("Set {other}=auto, which takes all GPUs: {line}.");
-                (
-                    format!("{sets} It drove {flag}, which {other} does now."),
-                    help,
-                )
+                format!("Set {other}=auto, which takes all GPUs: {line}.")
             }
-            Some((flag, other)) => {
-                let help = format!("Set {other} to it before SGLang starts, or record why not.");
-                (
-                    format!("{sets} It drove {flag}, which {other} does now."),
-                    help,
-                )
+            Some((_, other)) => {
+                format!("Set {other} to it before SGLang starts, or record why not.")
             }
-            None if item.new.is_none() => {
-                let why = format!("{sets} The new worker doesn't read it.");
-                (
-                    why,
-                    "Read it where the new worker does this, or record why not.".to_owned(),
-                )
-            }
-            None => return,
+            None if item.new.is_some() => return,
+            None => "Read it where the new worker does this, or record why not.".to_owned(),
         };
+        let does = does.unwrap_or_else(|| "The new worker doesn't read it.".to_owned());
         if let Some(item) = self.items.get_mut(id) {
-            (item.why, item.help) = (why, help);
+            item.why = format!("RunPod sets {name} itself, on every worker. {does}");
+            item.help = help;
         }
     }
 }

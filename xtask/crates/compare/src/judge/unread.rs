@@ -14,16 +14,15 @@ impl Judge<'_> {
         for gap in &self.old.unread {
             let (text, place) = (gap.unread.text.clone(), gap.unread.place.clone());
             let place = Fact::single("text", text, vec![place]);
-            let item = if gap.is_in(&self.new.unread) {
-                Item::new(&gap.id, Verdict::Kept, &place, None).why(
-                    "It was not read, but it and what it depends on are the same in both workers.",
-                )
+            let same =
+                "It was not read, but it and what it depends on are the same in both workers.";
+            let why = format!("{}: it may hide {}.", gap.unread.what, hides(gap));
+            self.push(if gap.is_in(&self.new.unread) {
+                Item::new(&gap.id, Verdict::Kept, &place, None).why(same)
             } else {
-                Item::new(&gap.id, Verdict::Unread, &place, None)
-                    .why(format!("{}: it may hide {}.", gap.unread.what, hides(gap)))
-                    .help(LOOK)
-            };
-            self.push(item);
+                let item = Item::new(&gap.id, Verdict::Unread, &place, None);
+                item.why(why).help(LOOK)
+            });
         }
         let new = self.new.unread.iter();
         let new: Vec<&UnreadFact> = new.filter(|gap| !gap.is_in(&self.old.unread)).collect();

@@ -11,24 +11,19 @@ use xtask_core::sglang;
 impl<'a> Judge<'a> {
     pub fn environment(&mut self) {
         let all = self.both_sides("env");
-        for (name, old, new) in &all {
-            let id = format!("env:{name}");
+        for (name, id, old, new) in &all {
             let item = match (*old, *new) {
-                (Some(old), Some(new)) => self.variable_kept(name, &id, old, new),
-                (Some(old), None) => self.variable_gone(name, &id, old),
-                (None, new) => self.variable_added(name, &id, new),
+                (Some(old), Some(new)) => self.variable_kept(name, id, old, new),
+                (Some(old), None) => self.variable_gone(name, id, old),
+                (None, new) => self.variable_added(name, id, new),
             };
             self.push(item);
         }
-        for (name, old, new) in all {
-            let id = format!("env:{name}");
+        for (name, id, old, new) in all {
             self.renamed_fallbacks(&id, old, new);
             let used = [old, new].map(|fact| attribute(fact, "used"));
-            if used == [Some("yes"), Some("no")]
-                && let Some(item) = self.items.get_mut(&id)
-            {
-                item.change("The new worker reads it, and does nothing with it.".to_owned());
-            }
+            let idle = "The new worker reads it, and does nothing with it.".to_owned();
+            self.change(&id, (used == [Some("yes"), Some("no")]).then_some(idle));
             if is_runpods(name) {
                 self.of_runpod(name, &id);
             }
@@ -54,11 +49,9 @@ impl<'a> Judge<'a> {
         let [Some(was), Some(is)] = [old, new].map(|fact| attribute(fact, "fallbacks")) else {
             return;
         };
-        let follow = |one| self.renamed.get(one).map_or(one, String::as_str);
-        let followed: Vec<&str> = was.split(' ').map(follow).collect();
         let alone = format!("{}.", difference(TRIED, Some(was), Some(is)));
         if let Some(owner) = was.split(' ').find(|one| self.renamed.contains_key(*one))
-            && followed.join(" ") == is
+            && self.followed(was) == is
             && let Some(item) = self.items.get_mut(id)
             && item.why == alone
         {
@@ -78,8 +71,9 @@ impl<'a> Judge<'a> {
                 // Another variable may do it now.
                 let gone = drove.map(|_| self.variable_gone(name, id, old));
                 let renamed = gone.filter(|item| item.verdict == Verdict::Renamed);
-                return renamed.unwrap_or_else(|| Item::new(id, Verdict::Missing, old, new)
-                    .why("Only code that nothing runs still reads it: endpoints that set it are ignored."));
+                let why = "Only code that nothing runs still reads it: endpoints that set it are ignored.";
+                let missing = Item::new(id, Verdict::Missing, old, new).why(why);
+                return renamed.unwrap_or(missing);
             }
             (false, true) => {
                 let kept = Item::new(id, Verdict::Kept, old, new);
@@ -96,15 +90,17 @@ impl<'a> Judge<'a> {
         if drove.is_some() {
             differences.extend(Self::differences(old, new, Some(&["how"])));
         }
+        // With whatever value.
+        let successor = drove.and_then(|flag| sglang::history(flag).successor_flag());
+        let successor = successor.map(|flag| self.canonical(flag));
         match (drove, drives) {
             (Some(was), Some(is)) if was == is || self.still_drives(id, was) => {}
             (Some(was), Some(is)) if self.same_flag(was, is) => {
                 notes.push(format!("It drives {is} now, which is the same as {was}."));
             }
-            (Some(was), Some(is)) if self.succeeds(was, is) => {
-                notes.push(format!(
-                    "It drives {is} now, which SGLang names instead of {was}."
-                ));
+            (Some(was), Some(is)) if successor == Some(self.canonical(is)) => {
+                let note = format!("It drives {is} now, which SGLang names instead of {was}.");
+                notes.push(note);
             }
             (Some(_), _) => differences.push(difference("flag", drove, drives)),
             (None, Some(is)) => notes.push(format!("It drives {is} now.")),
@@ -114,14 +110,14 @@ impl<'a> Judge<'a> {
             notes.push(format!("It passes {flag}, which {who}."));
         }
         if old.has(PASSED) && drives.is_none() && !new.has(PASSED) {
-            differences
-                .push("its words were arguments of SGLang's command, and are not now".into());
+            let lost = "its words were arguments of SGLang's command, and are not now";
+            differences.push(lost.to_owned());
         }
         if !old.has("required") && new.has("required") {
             differences.push("the worker fails now where it is not set".to_owned());
         }
         let effects = [old, new].map(|fact| fact.get("effects"));
-        let mut known = effects[0].into_iter().flat_map(|was| was.split(" | "));
+        let mut known = old.parts("effects", " | ");
         if let Some(is) = effects[1] {
             let lost = known.find(|one| is.split(" | ").all(|own| own != *one));
             let told = |lost| format!("one of its words did something else (`{lost}`)");
@@ -152,12 +148,11 @@ impl<'a> Judge<'a> {
             differences.extend(use_changed(old, new));
         }
         let (was, is) = (old.get("fallbacks"), new.get("fallbacks"));
+        let mut tried = new.parts("fallbacks", " ");
         let is_lost = match was {
             Some(was) => !is.unwrap_or_default().starts_with(was),
             // What the old worker did not read is set nowhere yet.
-            None => {
-                is.is_some_and(|is| is.split(' ').any(|name| self.old.variable(name).is_some()))
-            }
+            None => tried.any(|name| self.old.variable(name).is_some()),
         };
         if is_lost {
             differences.push(difference(TRIED, was, is));
@@ -188,8 +183,7 @@ impl<'a> Judge<'a> {
     fn still_drives(&self, id: &str, flag: &str) -> bool {
         let from = self.new.attribute(&format!("flag:{flag}"), "from");
         let mut names = from.unwrap_or_default().split(' ');
-        id.strip_prefix("env:")
-            .is_some_and(|own| names.any(|name| name == own))
+        names.any(|name| id.strip_prefix("env:") == Some(name))
     }
 
     /// What both workers do where a variable is not set. What drives a flag is compared as what is
@@ -227,14 +221,12 @@ impl<'a> Judge<'a> {
             let note = format!("{} does the same by default: `{own}`.", self.sglang);
             return Ok(Some(note));
         }
-        let side = |value: Option<&str>| match value {
+        let [was, is] = [was, is].map(|value| match value {
             Some(value) => format!("`{value}`"),
             None => format!("SGLang's own default ({})", show(Some(&own))),
-        };
-        let (was, is) = (side(was), side(is));
-        Err(format!(
-            "with it unset, {was} was passed, {is} is passed now"
-        ))
+        });
+        let differ = format!("with it unset, {was} was passed, {is} is passed now");
+        Err(differ)
     }
 
     /// What the new image sets a variable to, unless the old one did the same.
@@ -255,14 +247,12 @@ impl<'a> Judge<'a> {
             return gone.closed().why("Only code that nothing ran read it.");
         }
         let is_argument = old.has(PASSED) || old.has("flag");
-        let image = format!("image:{name}");
         // What the worker looks for by the beginning of its name is its own business.
         if !name.contains('*') && sglang::reads(name) && !is_argument {
+            let always = self.new.attribute(&format!("image:{name}"), "set");
             let kept = Item::new(id, Verdict::Kept, old, None);
             return match old.get("default") {
-                _ if self.new.attribute(&image, "set").is_some() => {
-                    gone.why(format!("{ALWAYS_SET}."))
-                }
+                _ if always.is_some() => gone.why(format!("{ALWAYS_SET}.")),
                 None => kept.why("SGLang inherits it from the worker's environment."),
                 default if self.set_by_image(id) == default => kept.why("The new image sets it."),
                 Some(default) => gone.why(format!(
@@ -271,13 +261,17 @@ impl<'a> Judge<'a> {
             };
         }
         let live = self.new.area("env").filter(|(_, fact)| fact.is_reached());
+        let instead = |other: &str, fact: &Fact, role: &str| {
+            Item::new(id, Verdict::Renamed, old, fact)
+                .now(format!("env:{other}"))
+                .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads {other} instead."))
+                .help(for_both(name, old, self.new.offered(other), fact))
+        };
         let Some(flag) = old.get("flag") else {
             let mut passed = live.filter(|(_, fact)| old.has(PASSED) && fact.has(PASSED));
+            let role = "The words of both are arguments of SGLang's command";
             return match (passed.next(), passed.next()) {
-                (Some((other, fact)), None) => Item::new(id, Verdict::Renamed, old, fact)
-                    .now(format!("env:{other}"))
-                    .why(format!("The words of both are arguments of SGLang's command, but endpoints that set {name} are ignored: the new worker reads {other} instead."))
-                    .help(for_both(name, old, self.new.offered(other), fact)),
+                (Some((other, fact)), None) => instead(other, fact, role),
                 _ => gone,
             };
         };
@@ -288,9 +282,8 @@ impl<'a> Judge<'a> {
             .min_by_key(|(other, fact)| {
                 let prefix = name.strip_suffix(other);
                 let is_same = prefix.is_some_and(|prefix| prefix.ends_with('_'));
-                let is_flags = fact
-                    .get("flag")
-                    .is_some_and(|f| sglang::env_name(f) == **other);
+                let flags = fact.get("flag").map(sglang::env_name);
+                let is_flags = flags.as_deref() == Some(other);
                 let is_offered = self.new.has(&format!("hub:{other}"));
                 let is_known = self.old.variable(other).is_some();
                 (!is_same, !is_flags, is_known, !is_offered, other.len())
@@ -302,11 +295,9 @@ impl<'a> Judge<'a> {
             } else {
                 format!("It drove {flag}, which SGLang calls {driven} now")
             };
+            let item = instead(other, fact, &role);
             self.renamed.insert(name.to_owned(), other.to_owned());
-            return Item::new(id, Verdict::Renamed, old, fact)
-                .now(format!("env:{other}"))
-                .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads {other} instead."))
-                .help(for_both(name, old, self.new.offered(other), fact));
+            return item;
         }
         if let Some(item) = self.flag_retired(flag, id, old) {
             return item;
@@ -333,18 +324,16 @@ pub fn same_value(a: &str, b: &str) -> bool {
 
 /// What to do where another variable takes the place of one, and for the default of that.
 fn for_both(name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
-    let is_switch = |fact: &Fact| fact.get("how") == Some("switch");
-    if is_switch(old) != is_switch(fact) {
-        return if is_switch(old) {
-            format!("It only switched that on: set {other} to a value.")
-        } else {
-            format!("Set {other}, which only switches that on, or record why not.")
-        };
+    match (old.is_switch(), fact.is_switch()) {
+        (true, false) => return format!("It only switched that on: set {other} to a value."),
+        (false, true) => {
+            return format!("Set {other}, which only switches that on, or record why not.");
+        }
+        _ => {}
     }
     // A switch passes another value than its own.
-    let default = old
-        .get("default")
-        .filter(|_| old.get("how") == fact.get("how"));
+    let is_alike = old.get("how") == fact.get("how");
+    let default = old.get("default").filter(|_| is_alike);
     let default = default.filter(|text| !text.is_empty() && fact.get("default") != Some(text));
     let line = default.and_then(|text| env_line(other, text));
     let set = line.map_or_else(String::new, |line| format!(" For its default: {line}."));
@@ -384,12 +373,8 @@ fn words_of(fact: &Fact) -> Option<BTreeSet<String>> {
         return fact.get("on").map(|on| words(on, ' '));
     };
     // Each of several comparisons may hold it against other words.
-    let parts = [(ALSO, " | "), (", == ", " | == "), (", in [", " | in [")];
-    let text = parts
-        .iter()
-        .fold(text.to_owned(), |text, (before, between)| {
-            text.replace(before, between)
-        });
+    let text = text.replace(ALSO, " | ").replace(", == ", " | == ");
+    let text = text.replace(", in [", " | in [");
     let each = text.split(" | ").map(|one| {
         if let Some(word) = one.strip_prefix("== ") {
             return Some(words(word, '|'));
@@ -404,21 +389,16 @@ fn words_of(fact: &Fact) -> Option<BTreeSet<String>> {
 
 /// A word that stands for something else in the table that it is looked up in.
 fn word_changed(old: &Fact, new: &Fact) -> Option<String> {
-    let is: Vec<&str> = new.get("gives")?.split(" | ").collect();
-    let mut was = old.get("gives")?.split(" | ");
+    let mut was = old.parts("gives", " | ");
     was.find_map(|before| {
         let (word, meant) = before.split_once(": ")?;
-        let same = |one: &str| one.split_once(": ").is_some_and(|(own, _)| own == word);
-        let now = is
-            .iter()
-            .find(|one| same(one))
-            .filter(|_| !is.contains(&before))?;
-        let means = now.split_once(": ")?.1;
-        Some(difference(
-            &format!("what `{word}` stands for"),
-            Some(meant),
-            Some(means),
-        ))
+        let mut is = new.parts("gives", " | ");
+        let is_known = is.clone().any(|one| one == before);
+        let is_word = |(own, _): &(&str, &str)| *own == word;
+        let now = is.find_map(|one| one.split_once(": ").filter(is_word));
+        let (_, means) = now.filter(|_| !is_known)?;
+        let what = format!("what `{word}` stands for");
+        Some(difference(&what, Some(meant), Some(means)))
     })
 }
 
@@ -449,23 +429,15 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     let is_made = was.is_some_and(|was| was.contains('(')) && !new.has("by");
     let one_flag = old.has("flag") && old.get("flag") == new.get("flag");
     // `if "A" not in os.environ: …` gives a default like `setdefault`.
-    let default = old
-        .get("default")
-        .filter(|was| new.get("default") == Some(*was));
-    let for_default = matches!(
-        (was, is),
-        (None, Some("not truthy")) | (Some("not truthy"), None)
-    );
+    let one_default = old.has("default") && old.get("default") == new.get("default");
+    let asks = Some("not truthy");
+    let for_default = (was, is) == (None, asks) || (was, is) == (asks, None);
     let is_same = one_flag && number(was) && number(is)
-        || for_default && default.is_some()
+        || for_default && one_default
         || is.is_none() && !is_made && (new.has("by") || new.has("flag"))
         || free(was) && free(is);
-    let unset = if is_always_set {
-        "as it is set"
-    } else {
-        "text"
-    };
-    let (before, now) = (was.or(Some("text")), is.or(Some(unset)));
+    let set = is_always_set.then_some("as it is set");
+    let (before, now) = (was.or(Some("text")), is.or(set).or(Some("text")));
     let differs = was != is && (is_always_set || !is_same);
     differs.then(|| difference("how its value is taken", before, now))
 }

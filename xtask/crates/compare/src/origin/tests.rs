@@ -4,6 +4,7 @@ use super::super::entries;
 use super::super::judge::judge;
 use super::super::tests::{legacy, modern};
 use super::*;
+use xtask_core::layout::ACCEPTED;
 use xtask_core::tree::Memory;
 
 fn read(tree: &Memory) -> Exposed {

@@ -2,7 +2,6 @@
 //! from, and the words that differ.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -44,12 +43,9 @@ pub struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     pub fn of(pair: &'a Pair) -> Self {
-        let all = [
-            ("old", &pair.old),
-            ("upstream", &pair.upstream),
-            ("new", &pair.new),
-        ];
-        let there = all.into_iter().filter(|(_, texts)| !texts.is_empty());
+        let all = [&pair.old, &pair.upstream, &pair.new].into_iter();
+        let all = ["old", "upstream", "new"].into_iter().zip(all);
+        let there = all.filter(|(_, texts)| !texts.is_empty());
         let there = there.map(|(side, texts)| (side, lines(texts)));
         let (sides, texts): (Vec<_>, Vec<_>) = there.unzip();
         let rows = texts.split_last();
@@ -92,24 +88,19 @@ impl<'a> Columns<'a> {
         for row in &self.rows[rows] {
             if let Some(line) = row[last].filter(|line| has_parts && line.number == 1) {
                 let (width, name) = (last + 1, escaped(&line.file.to_string()));
-                let _ = writeln!(
-                    out,
-                    "<tr class=\"file\"><td colspan=\"{width}\">{name}</td></tr>"
-                );
+                *out += &format!("<tr class=\"file\"><td colspan=\"{width}\">{name}</td></tr>\n");
             }
             let texts: Vec<Option<&str>> = row.iter().map(|cell| Some((*cell)?.text)).collect();
             let new = texts[last];
             let is_own = (0..last).any(|side| self.sides[side] == "upstream" && texts[side] != new);
             // The words that the new line does not have from the first other side that differs.
-            let before = texts[..last]
-                .iter()
-                .flatten()
-                .find(|text| Some(**text) != new);
+            let mut others = texts[..last].iter().flatten();
+            let before = others.find(|text| Some(**text) != new);
             out.push_str("<tr>");
             for (side, cell) in row.iter().enumerate() {
                 let name = self.sides[side];
                 let Some(line) = cell else {
-                    let _ = write!(out, "<td class=\"{} x\"></td>", &name[..1]);
+                    *out += &format!("<td class=\"{} x\"></td>", &name[..1]);
                     continue;
                 };
                 let html = match (new, before) {
@@ -117,11 +108,7 @@ impl<'a> Columns<'a> {
                     (Some(new), _) if texts[side] != Some(new) => words(line.text, new).0,
                     _ => whole(line.text),
                 };
-                let is_changed = match side {
-                    _ if side < last => texts[side] != new,
-                    0 => true,
-                    _ => texts[0] != new,
-                };
+                let is_changed = last == 0 || texts[if side < last { side } else { 0 }] != new;
                 let own = if side == last && is_own { " own" } else { "" };
                 let class = format!("{}{own}", if is_changed { "c" } else { "e" });
                 *out += &td(name, &class, line, &html, linked);
@@ -132,17 +119,12 @@ impl<'a> Columns<'a> {
 }
 
 fn td(side: &str, class: &str, line: &Line, html: &str, linked: &Linked) -> String {
-    let id = if linked.contains(&(side, line.file, line.number)) {
-        format!(" id=\"{}\"", anchor(side, line.file, line.number))
-    } else {
-        String::new()
-    };
-    let end = if line.text.ends_with('\n') {
-        ""
-    } else {
-        " <small>no newline at the end</small>"
-    };
     let (letter, number) = (&side[..1], line.number);
+    let is_linked = linked.contains(&(side, line.file, number));
+    let id = is_linked.then(|| format!(" id=\"{}\"", anchor(side, line.file, number)));
+    let id = id.unwrap_or_default();
+    let end = [" <small>no newline at the end</small>", ""];
+    let end = end[usize::from(line.text.ends_with('\n'))];
     format!("<td class=\"{letter} {class}\" data-n=\"{number}\"{id}>{html}{end}</td>")
 }
 
@@ -157,8 +139,7 @@ fn lines(texts: &[FileText]) -> Vec<Line<'_>> {
 
 /// The rows of several sides beside the last one.
 fn rows_of<'a>(others: &[Vec<Line<'a>>], last: &[Line<'a>]) -> Vec<Row<'a>> {
-    let origins: Vec<Vec<Option<usize>>> =
-        others.iter().map(|lines| origins(lines, last)).collect();
+    let origins: Vec<_> = others.iter().map(|lines| origins(lines, last)).collect();
     let mut next = vec![0; others.len()];
     let mut rows = Vec::new();
     for at in 0..=last.len() {
@@ -166,10 +147,8 @@ fn rows_of<'a>(others: &[Vec<Line<'a>>], last: &[Line<'a>]) -> Vec<Row<'a>> {
         loop {
             let due = others.iter().zip(&origins).zip(&mut next);
             let row = due.map(|((lines, origins), next)| {
-                let until = origins
-                    .get(at)
-                    .map_or(lines.len(), |origin| origin.unwrap_or(0));
-                (*next < until).then(|| take(lines, next))
+                let until = origins.get(at).map(|origin| origin.unwrap_or(0));
+                (*next < until.unwrap_or(lines.len())).then(|| take(lines, next))
             });
             let row: Row = row.chain([None]).collect();
             if row.iter().all(Option::is_none) {
@@ -201,15 +180,13 @@ fn origins(before: &[Line], after: &[Line]) -> Vec<Option<usize>> {
     let old: Vec<&str> = before.iter().map(|line| line.text).collect();
     let new: Vec<&str> = after.iter().map(|line| line.text).collect();
     let mut config = TextDiff::configure();
-    config
-        .algorithm(Algorithm::Patience)
-        .timeout(Duration::from_secs(2));
+    config.algorithm(Algorithm::Patience);
+    config.timeout(Duration::from_secs(2));
     let mut origins = vec![None; new.len()];
     for op in config.diff_slices(&old, &new).ops() {
         let (from, mut rest) = (op.old_range(), op.new_range());
         if op.tag() == DiffTag::Equal {
-            rest.zip(from)
-                .for_each(|(to, from)| origins[to] = Some(from));
+            origins.splice(rest, from.map(Some));
             continue;
         }
         // Of very many lines none is looked for.
@@ -273,10 +250,8 @@ fn words(old: &str, new: &str) -> (String, String) {
             ChangeTag::Insert => after += &format!("<ins>{text}</ins>"),
         }
     }
-    (
-        before.replace("</del><del>", ""),
-        after.replace("</ins><ins>", ""),
-    )
+    let before = before.replace("</del><del>", "");
+    (before, after.replace("</ins><ins>", ""))
 }
 
 #[cfg(test)]

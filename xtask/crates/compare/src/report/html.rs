@@ -1,8 +1,6 @@
 //! The report as one page for a browser: no script, and nothing from elsewhere. All that others
 //! wrote goes through [`escaped`](super::markup::escaped).
 
-use std::fmt::Write as _;
-
 use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict};
 use super::super::pairs::Pair;
@@ -26,10 +24,8 @@ impl Report {
             report: self,
             linked: self.linked(&columns),
         };
-        let mut out = String::new();
         let title = escaped(&self.title());
-        let _ = write!(
-            out,
+        let mut out = format!(
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -39,19 +35,17 @@ impl Report {
         page.entries(&mut out);
         page.rest(&mut out);
         page.files(&mut out, &columns, &same);
-        out.push_str("</body></html>\n");
-        out
+        out + "</body></html>\n"
     }
 
     /// The lines that facts were read from and that the page shows.
     fn linked<'a>(&'a self, columns: &[&Columns<'a>]) -> Linked<'a> {
-        let mut wanted = Linked::new();
-        for item in &self.items {
-            for (side, fact) in self.sides(item) {
-                let places = fact.into_iter().flat_map(|fact| &fact.places);
-                wanted.extend(places.map(|place| (side, &place.file, place.line)));
-            }
-        }
+        let sides = self.items.iter().flat_map(|item| self.sides(item));
+        let places = sides.flat_map(|(side, fact)| {
+            let places = fact.into_iter().flat_map(|fact| &fact.places);
+            places.map(move |place| (side, &place.file, place.line))
+        });
+        let wanted: Linked = places.collect();
         let shown = columns.iter().flat_map(|columns| {
             let sides = columns.sides.iter().enumerate();
             sides.flat_map(|(at, side)| {
@@ -72,41 +66,35 @@ struct Page<'a> {
 impl Page<'_> {
     fn summary(&self, out: &mut String) {
         let report = self.report;
-        let class = if report.failures() == 0 {
-            "kept"
-        } else {
-            "missing"
-        };
-        let said = format!("<b class=\"{class}\">{}</b>", report.sentence());
-        let _ = writeln!(out, "<p>{said}</p>\n<table class=\"sums\">\n<tr><th></th>");
+        let is_clean = report.failures() == 0;
+        let class = if is_clean { "kept" } else { "missing" };
+        let said = report.sentence();
+        *out += &format!("<p><b class=\"{class}\">{said}</b></p>\n");
+        *out += "<table class=\"sums\">\n<tr><th></th>\n";
         let (words, rows) = report.sums();
         out.extend(words.iter().map(|word| format!("<th>{word}</th>")));
         for (name, counts) in rows {
             let all = if name == "all" { " class=\"all\"" } else { "" };
-            let _ = write!(out, "</tr>\n<tr{all}><th>{name}</th>");
+            *out += &format!("</tr>\n<tr{all}><th>{name}</th>");
             out.extend(counts.iter().map(|count| match count {
                 0 => "<td>·</td>".to_owned(),
                 count => format!("<td>{count}</td>"),
             }));
         }
-        out.push_str("</tr>\n</table>\n");
-        for note in &report.notes {
-            let _ = writeln!(out, "<p><b>note</b>: {}</p>", prose(note));
-        }
-        if let Some(runs) = &report.executed {
-            let _ = writeln!(out, "<p>Run {runs}.</p>");
-        }
+        *out += "</tr>\n</table>\n";
+        let notes = report.notes.iter().map(|note| prose(note));
+        out.extend(notes.map(|note| format!("<p><b>note</b>: {note}</p>\n")));
+        let runs = report.executed.iter();
+        out.extend(runs.map(|runs| format!("<p>Run {runs}.</p>\n")));
     }
 
     /// What is open, the most harmful first.
     fn entries(&self, out: &mut String) {
         let entries = &self.report.entries;
         if let Some(first) = entries.first() {
-            let _ = writeln!(
-                out,
-                "<h2>Open</h2>\n<p>Fix them, or record why one is intended:</p>\n<pre>{}</pre>",
-                escaped(&self.report.acceptance(&first.id))
-            );
+            let accept = escaped(&self.report.acceptance(&first.id));
+            *out += "<h2>Open</h2>\n<p>Fix them, or record why one is intended:</p>\n";
+            *out += &format!("<pre>{accept}</pre>\n");
         }
         for entry in entries {
             let members = entry.members.iter();
@@ -118,59 +106,46 @@ impl Page<'_> {
     }
 
     fn item(&self, out: &mut String, item: &Item, members: &[&Item], origin: Option<&str>) {
-        let word = item.verdict.word();
-        let now = item
-            .now
-            .as_ref()
-            .map(|id| format!(" → <code>{}</code>", escaped(id)));
-        let origin = origin.map(|origin| format!(" <small>{}</small>", escaped(origin)));
-        let _ = write!(
-            out,
-            "<article><h3><span class=\"word {word}\">{word}</span><code>{}</code>{}{}</h3>\n<dl>",
-            escaped(&item.id),
-            now.unwrap_or_default(),
-            origin.unwrap_or_default()
-        );
+        let (word, id) = (item.verdict.word(), escaped(&item.id));
+        let now = item.now.as_ref().map(|id| escaped(id));
+        let now = now.map_or_else(String::new, |id| format!(" → <code>{id}</code>"));
+        let origin = origin.map_or_else(String::new, |it| format!(" <small>{it}</small>"));
+        *out += "<article><h3>";
+        *out += &format!("<span class=\"word {word}\">{word}</span><code>{id}</code>{now}{origin}");
+        *out += "</h3>\n<dl>";
         for (side, fact) in self.report.sides(item) {
-            let _ = match fact {
-                Some(fact) => write!(
-                    out,
-                    "<dt>{side}</dt><dd><code>{}</code> {}</dd>",
-                    escaped(&value(fact)),
-                    self.places(side, fact)
-                ),
-                None => write!(out, "<dt>{side}</dt><dd class=\"dim\">not there</dd>"),
+            let there = fact.map(|fact| (escaped(&value(fact)), self.places(side, fact)));
+            *out += &match there {
+                Some((value, places)) => {
+                    format!("<dt>{side}</dt><dd><code>{value}</code> {places}</dd>")
+                }
+                None => format!("<dt>{side}</dt><dd class=\"dim\">not there</dd>"),
             };
         }
-        let _ = writeln!(out, "</dl><p>{}</p>", prose(&item.why));
+        *out += &format!("</dl><p>{}</p>\n", prose(&item.why));
         if let Some(reason) = &item.reason {
-            let _ = writeln!(out, "<p><b>reason</b>: {}</p>", prose(reason));
+            *out += &format!("<p><b>reason</b>: {}</p>\n", prose(reason));
         } else if item.open && !item.help.is_empty() {
-            let _ = writeln!(out, "<p><b>help</b>: {}</p>", prose(&item.help));
+            *out += &format!("<p><b>help</b>: {}</p>\n", prose(&item.help));
         }
         if !members.is_empty() {
-            let _ = write!(
-                out,
-                "<details><summary><small>and {} with it</small></summary>\n<ul>",
-                members.len()
-            );
-            for member in members {
-                let (side, fact) = match &member.old {
-                    Some(fact) => ("old", Some(fact)),
-                    None => ("new", member.new.as_ref()),
-                };
-                let places = fact.map(|fact| self.places(side, fact)).unwrap_or_default();
-                let word = member.verdict.word();
-                let _ = writeln!(
-                    out,
-                    "<li><span class=\"{word}\">{word}</span> <code>{}</code> {places} {}</li>",
-                    escaped(&member.id),
-                    prose(&member.why)
-                );
-            }
-            out.push_str("</ul></details>");
+            let count = members.len();
+            *out +=
+                &format!("<details><summary><small>and {count} with it</small></summary>\n<ul>");
+            out.extend(members.iter().map(|member| self.member(member)));
+            *out += "</ul></details>";
         }
-        out.push_str("</article>\n");
+        *out += "</article>\n";
+    }
+
+    fn member(&self, item: &Item) -> String {
+        let (side, fact) = match &item.old {
+            Some(fact) => ("old", Some(fact)),
+            None => ("new", item.new.as_ref()),
+        };
+        let places = fact.map(|fact| self.places(side, fact)).unwrap_or_default();
+        let (word, id, why) = (item.verdict.word(), escaped(&item.id), prose(&item.why));
+        format!("<li><span class=\"{word}\">{word}</span> <code>{id}</code> {places} {why}</li>\n")
     }
 
     /// Where a fact was read, with links into the files below.
@@ -189,34 +164,23 @@ impl Page<'_> {
 
     /// What is not open, folded by verdict; what is stale; what was not read.
     fn rest(&self, out: &mut String) {
+        use Verdict::{Accepted, Added, Kept, Retired};
         for entry in &self.report.stale {
-            let _ = writeln!(
-                out,
-                "<article><h3><span class=\"word stale\">stale</span><code>{}</code></h3><p>The reason on record matches nothing that is open any more: {}</p></article>",
-                escaped(&entry.fact),
-                prose(&entry.reason)
+            let (id, reason) = (escaped(&entry.fact), prose(&entry.reason));
+            *out += &format!(
+                "<article><h3><span class=\"word stale\">stale</span><code>{id}</code></h3><p>The reason on record matches nothing that is open any more: {reason}</p></article>\n"
             );
         }
-        for verdict in [
-            Verdict::Accepted,
-            Verdict::Retired,
-            Verdict::Added,
-            Verdict::Kept,
-        ] {
+        for verdict in [Accepted, Retired, Added, Kept] {
             let items = self.report.closed(verdict);
-            if items.is_empty() {
-                continue;
+            let (count, word) = (items.len(), verdict.word());
+            if count > 0 {
+                *out += &format!("<details><summary><h3>{count} {word}</h3></summary>\n");
+                for item in items {
+                    self.item(out, item, &[], None);
+                }
+                *out += "</details>\n";
             }
-            let _ = writeln!(
-                out,
-                "<details><summary><h3>{} {}</h3></summary>",
-                items.len(),
-                verdict.word()
-            );
-            for item in items {
-                self.item(out, item, &[], None);
-            }
-            out.push_str("</details>\n");
         }
         let line = |(side, gap): (&str, &Unread)| {
             let place = escaped(&gap.place.to_string());
@@ -224,36 +188,28 @@ impl Page<'_> {
         };
         let lines: Vec<String> = self.report.gaps().map(line).collect();
         if !lines.is_empty() {
-            let _ = writeln!(
-                out,
-                "<details><summary><h3>{} not read statically</h3></summary>\n<ul>{}</ul></details>",
-                lines.len(),
-                lines.join("\n")
-            );
+            let (count, lines) = (lines.len(), lines.join("\n"));
+            let title = format!("<h3>{count} not read statically</h3>");
+            *out += &format!("<details><summary>{title}</summary>\n<ul>{lines}</ul></details>\n");
         }
     }
 
     fn files(&self, out: &mut String, columns: &[&Columns], same: &[&Columns]) {
-        out.push_str("<h2>Files</h2>\n");
+        *out += "<h2>Files</h2>\n";
         if columns.iter().any(|columns| columns.sides.len() == 3) {
-            out.push_str("<input type=\"checkbox\" class=\"up\" id=\"up\"><label for=\"up\"> without upstream's column</label>\n");
+            *out += "<input type=\"checkbox\" class=\"up\" id=\"up\"><label for=\"up\"> without upstream's column</label>\n";
         }
-        out.push_str("<section>\n");
+        *out += "<section>\n";
         for columns in columns {
             self.columns(out, columns);
         }
-        if !same.is_empty() {
-            let names: Vec<String> = same
-                .iter()
-                .map(|columns| format!("<code>{}</code>", columns.names(columns.sides.len() - 1)))
-                .collect();
-            let _ = writeln!(
-                out,
-                "<p class=\"dim\">The same on every side: {}</p>",
-                names.join(", ")
-            );
+        let names = same.iter().map(|it| it.names(it.sides.len() - 1));
+        let names: Vec<String> = names.map(|names| format!("<code>{names}</code>")).collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            *out += &format!("<p class=\"dim\">The same on every side: {names}</p>\n");
         }
-        out.push_str("</section>\n");
+        *out += "</section>\n";
     }
 
     /// A file pair, with what is the same and what stands alone at length folded.
@@ -263,27 +219,24 @@ impl Page<'_> {
         let names: Vec<String> = sides.map(|side| columns.names(side)).collect();
         let mut title = names.clone();
         title.dedup();
-        let _ = writeln!(
-            out,
-            "<details class=\"pair\" open><summary><h3>{}</h3></summary>\n{OPEN}<thead><tr>",
-            title.join(" → ")
-        );
-        for (side, names) in columns.sides.iter().zip(&names) {
-            let _ = write!(out, "<th class=\"{}\">{side}: {names}</th>", &side[..1]);
-        }
-        out.push_str("</tr></thead>\n");
+        let title = title.join(" → ");
+        *out += &format!("<details class=\"pair\" open><summary><h3>{title}</h3></summary>\n");
+        *out += &format!("{OPEN}<thead><tr>\n");
+        let heads = columns.sides.iter().zip(&names);
+        let head = |(side, names): (&&str, _)| {
+            format!("<th class=\"{}\">{side}: {names}</th>", &side[..1])
+        };
+        out.extend(heads.map(head));
+        *out += "</tr></thead>\n";
         let count = columns.rows.len();
         let mut from = 0;
         while from < count {
             let kind = columns.kind(from);
-            let to = (from..count)
-                .find(|row| columns.kind(*row) != kind)
-                .unwrap_or(count);
+            let to = (from..count).find(|row| columns.kind(*row) != kind);
+            let to = to.unwrap_or(count);
+            let around = |is_end: bool| if is_end { 0 } else { CONTEXT };
             let (head, tail) = match kind {
-                RowKind::Same => (
-                    if from == 0 { 0 } else { CONTEXT },
-                    if to == count { 0 } else { CONTEXT },
-                ),
+                RowKind::Same => (around(from == 0), around(to == count)),
                 RowKind::Alone(_) if to - from > SHOWN => (CONTEXT, CONTEXT),
                 _ => (to - from, 0),
             };
@@ -297,18 +250,15 @@ impl Page<'_> {
                     RowKind::Alone(side) => format!("only {}", columns.sides[side]),
                     _ => "unchanged".to_owned(),
                 };
-                let _ = writeln!(
-                    out,
-                    "</table><details class=\"fold\"><summary>{} lines {what}</summary>{OPEN}",
-                    end - begin
-                );
+                let title = format!("<summary>{} lines {what}</summary>", end - begin);
+                *out += &format!("</table><details class=\"fold\">{title}{OPEN}\n");
                 columns.write(out, begin..end, &self.linked);
-                let _ = writeln!(out, "</table></details>{OPEN}");
+                *out += &format!("</table></details>{OPEN}\n");
                 columns.write(out, end..to, &self.linked);
             }
             from = to;
         }
-        out.push_str("</table></details>\n");
+        *out += "</table></details>\n";
     }
 }
 

@@ -16,26 +16,19 @@ impl Report {
         summary.insert("open".to_owned(), json!(self.open().count()));
         summary.insert("stale".to_owned(), json!(self.stale.len()));
         let fact = |item: &Item| {
-            let mut fact = json!({
-                "id": item.id,
-                "verdict": item.verdict,
-                "open": item.open,
-                "old": value(item.old.as_ref()),
-                "new": value(item.new.as_ref()),
-                "now": item.now,
-                "part_of": item.part_of,
-                "places": {"old": places(item.old.as_ref()), "new": places(item.new.as_ref())},
-                "why": item.why,
-                "help": item.help,
-                "reason": item.reason,
-            });
+            let mut fact = json!(item);
+            let both = [&item.old, &item.new].map(|side| places(side.as_ref()));
+            fact["places"] = json!({"old": both[0], "new": both[1]});
             if let Some(upstream) = &self.upstream {
-                fact["upstream"] = value(upstream.facts.get(&item.id));
+                fact["upstream"] = json!(upstream.facts.get(&item.id));
             }
             fact
         };
         let facts: Vec<Value> = self.items.iter().map(fact).collect();
-        let gap = |(side, gap): (&str, &Unread)| json!({"side": side, "place": gap.place.to_string(), "text": gap.text, "what": gap.what, "may_hide": gap.may_hide});
+        let gap = |(side, gap): (&str, &Unread)| {
+            let place = gap.place.to_string();
+            json!({"side": side, "place": place, "text": gap.text, "what": gap.what, "may_hide": gap.may_hide})
+        };
         let unread: Vec<Value> = self.gaps().map(gap).collect();
         let root = json!({
             "version": 1,
@@ -55,10 +48,6 @@ impl Report {
         text.push('\n');
         text
     }
-}
-
-fn value(fact: Option<&Fact>) -> Value {
-    fact.map_or(Value::Null, |fact| json!(fact.value))
 }
 
 fn places(fact: Option<&Fact>) -> Vec<String> {

@@ -6,18 +6,10 @@ use xtask_core::tree::RepoPath;
 /// Foreign text within HTML: nothing in it is markup, ends an attribute, or turns the text around
 /// it about.
 pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in terminal::harmless(text, false).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
+    let text = terminal::harmless(text, false);
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    let text = text.replace('>', "&gt;").replace('"', "&quot;");
+    text.replace('\'', "&#39;")
 }
 
 /// The same for sentences, with what stands between backticks as code.
@@ -35,9 +27,7 @@ pub fn prose(text: &str) -> String {
 
 /// The name of a line within the page.
 pub fn anchor(side: &str, file: &RepoPath, line: usize) -> String {
-    let name = file.to_string().replace(
-        |c: char| !c.is_ascii_alphanumeric() && !"._/-".contains(c),
-        "_",
-    );
+    let is_odd = |c: char| !c.is_ascii_alphanumeric() && !"._/-".contains(c);
+    let name = file.to_string().replace(is_odd, "_");
     format!("{side}-{name}-{line}")
 }

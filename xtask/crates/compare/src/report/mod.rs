@@ -15,7 +15,7 @@ use super::execute::Summary;
 use super::facts::{AREAS, Fact};
 use super::judge::{Item, Verdict};
 use super::old::Old;
-use worker_files::{Place, Unread};
+use worker_files::Unread;
 use xtask_core::commands::Commands;
 use xtask_core::output::quoted;
 
@@ -149,8 +149,8 @@ impl Report {
 }
 
 /// The first places of a fact.
-fn places(fact: Option<&Fact>, most: usize) -> String {
-    let all: &[Place] = fact.map_or(&[], |fact| &fact.places);
+fn places(fact: &Fact, most: usize) -> String {
+    let all = &fact.places;
     let mut out: Vec<String> = all.iter().take(most).map(ToString::to_string).collect();
     if all.len() > most {
         out.push(format!("and {} more", all.len() - most));

@@ -1,7 +1,6 @@
 //! The report for people: what is open first, with places and a way on.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
@@ -11,7 +10,8 @@ use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict, few};
 use super::super::own_changes::{FORK, UPSTREAM};
 use super::{Report, places};
-use xtask_core::output::cut;
+use worker_files::Unread;
+use xtask_core::output::{cut, section};
 use xtask_core::tree::short;
 
 const BOLD: Style = Style::new().bold();
@@ -55,6 +55,12 @@ fn wrapped(text: &str, indent: usize) -> String {
     lines.join("\n")
 }
 
+/// The same with a word and a colon before it.
+fn marked(style: Style, word: &str, text: &str, indent: usize) -> String {
+    let text = wrapped(&format!("{word}: {text}"), indent);
+    text.replacen(word, &format!("{style}{word}{style:#}"), 1)
+}
+
 /// The value of a fact and where it is, for what is left of a line behind `indent` columns. Places
 /// that leave no room for the value have lines of their own.
 fn in_line(fact: &Fact, indent: usize) -> String {
@@ -62,8 +68,8 @@ fn in_line(fact: &Fact, indent: usize) -> String {
     let width = WIDTH - indent;
     let value = value(fact);
     let fits = |places: &String| value.chars().count() + places.chars().count() + 2 <= width;
-    let some = Some(places(Some(fact), 3)).filter(fits);
-    let places = some.unwrap_or_else(|| places(Some(fact), 1));
+    let some = Some(places(fact, 3)).filter(fits);
+    let places = some.unwrap_or_else(|| places(fact, 1));
     let room = width.saturating_sub(places.chars().count() + 2);
     if value.is_empty() {
         format!("{DIM}{}{DIM:#}", wrapped(&places, indent).trim_start())
@@ -77,25 +83,16 @@ fn in_line(fact: &Fact, indent: usize) -> String {
 
 impl Report {
     pub fn text(&self) -> String {
-        let mut out = String::new();
-        let _ = writeln!(out, "{BOLD}{}{BOLD:#}\n", self.title());
-        out += &self.summary();
+        let mut out = format!("{BOLD}{}{BOLD:#}\n\n{}", self.title(), self.summary());
         self.entries(&mut out);
         self.instead(&mut out);
         for entry in &self.stale {
-            let red = style(Verdict::Missing);
-            let (fact, reason) = (&entry.fact, &entry.reason);
+            let (red, fact) = (style(Verdict::Missing), &entry.fact);
+            let why = "The reason on record matches nothing that is open any more";
+            let why = wrapped(&format!("{why}: {}", entry.reason), 2);
             let take_off = self.commands.task("compare", &withdrawal(fact));
-            let _ = writeln!(
-                out,
-                "\n{red}stale{red:#} {BOLD}{fact}{BOLD:#}\n{}\n  {BOLD}help{BOLD:#}: take it off the record with `{take_off}`",
-                wrapped(
-                    &format!(
-                        "The reason on record matches nothing that is open any more: {reason}"
-                    ),
-                    2
-                ),
-            );
+            out += &format!("\n{red}stale{red:#} {BOLD}{fact}{BOLD:#}\n{why}\n");
+            out += &format!("  {BOLD}help{BOLD:#}: take it off the record with `{take_off}`\n");
         }
         if self.all {
             for item in self.items.iter().filter(|item| !item.open) {
@@ -103,13 +100,11 @@ impl Report {
             }
         }
         for note in &self.notes {
-            let note = wrapped(&format!("note: {note}"), 0);
-            let bold = format!("{BOLD}note{BOLD:#}:");
-            let _ = writeln!(out, "\n{}", note.replacen("note:", &bold, 1));
+            out += &format!("\n{}\n", marked(BOLD, "note", note, 0));
         }
         self.unread(&mut out);
         if let Some(runs) = &self.executed {
-            let _ = writeln!(out, "\n{BOLD}run{BOLD:#} {runs}");
+            out += &format!("\n{BOLD}run{BOLD:#} {runs}\n");
         }
         self.verdict(&mut out);
         out
@@ -117,21 +112,17 @@ impl Report {
 
     pub fn summary(&self) -> String {
         let (words, rows) = self.sums();
-        let mut out = " ".repeat(22);
-        for word in words {
-            let _ = write!(out, "{word:>9}");
-        }
-        out.push('\n');
-        for (name, counts) in rows {
-            let style = if name == "all" { BOLD } else { Style::new() };
-            let _ = write!(out, "{style}{name:22}");
-            for count in counts {
-                let cell = Some(count.to_string()).filter(|_| count > 0);
-                let _ = write!(out, "{:>9}", cell.as_deref().unwrap_or("·"));
-            }
-            let _ = writeln!(out, "{style:#}");
-        }
-        out
+        let words: String = words.iter().map(|word| format!("{word:>9}")).collect();
+        let row = |(name, counts): &(&str, [usize; 6])| {
+            let style = if *name == "all" { BOLD } else { Style::new() };
+            let cells = counts.map(|count| match count {
+                0 => format!("{:>9}", "·"),
+                count => format!("{count:>9}"),
+            });
+            format!("{style}{name:22}{}{style:#}\n", cells.concat())
+        };
+        let rows: String = rows.iter().map(row).collect();
+        format!("{:22}{words}\n{rows}", "")
     }
 
     /// What is open, the most harmful first: up to ten entries in full, a line for each of the others. Of
@@ -143,16 +134,22 @@ impl Report {
         const LAST_LINE: usize = 72;
         const BREAKS: [&str; 3] = ["env", "input", "route"];
         let entries = self.entries.iter();
-        let mut origin = None;
-        let mut is_list = false;
+        let (mut origin, mut is_list) = (None, false);
         for entry in entries.filter(|entry| !self.is_offered(entry)) {
             let Some(item) = self.item_of(&entry.id) else {
                 continue;
             };
             if origin != entry.origin {
-                origin = entry.origin;
-                is_list = false;
-                let _ = writeln!(out, "\n{BOLD}{}{BOLD:#}", self.heading(origin));
+                (origin, is_list) = (entry.origin, false);
+                let base = self
+                    .old
+                    .base
+                    .as_ref()
+                    .map_or("", |base| short(&base.commit));
+                *out += &match origin {
+                    Some(FORK) => format!("\n{BOLD}This fork's own changes since {base}{BOLD:#}\n"),
+                    _ => format!("\n{BOLD}Upstream's decisions{BOLD:#}\n"),
+                };
             }
             let is_folded = origin == Some(UPSTREAM) && !BREAKS.contains(&item.area());
             let is_early = entry.rank <= IN_FULL && out.lines().count() < LAST_LINE;
@@ -169,17 +166,9 @@ impl Report {
                 n => format!(" and {} with it", n - 1),
             };
             let (style, word, id) = (style(item.verdict), item.verdict.word(), &item.id);
-            let _ = writeln!(out, "{style}{word}{style:#} {id}{more}");
+            *out += &format!("{style}{word}{style:#} {id}{more}\n");
         }
         self.offers(out);
-    }
-
-    fn heading(&self, origin: Option<&str>) -> String {
-        if origin != Some(FORK) {
-            return "Upstream's decisions".to_owned();
-        }
-        let base = self.old.base.as_ref().map_or("", |base| &base.commit);
-        format!("This fork's own changes since {}", short(base))
     }
 
     /// Whether upstream has a reason for all that is open in an entry.
@@ -202,13 +191,13 @@ impl Report {
             1 => "1 is upstream's decision".to_owned(),
             n => format!("{n} are upstream's decisions"),
         };
-        let _ = writeln!(out, "\n{BOLD}{are}:{BOLD:#}");
+        *out += &format!("\n{BOLD}{are}:{BOLD:#}\n");
         for (reason, ids) in reasons {
             let (ids, reason) = (wrapped(&ids.join(", "), 2), wrapped(reason, 4));
-            let _ = writeln!(out, "{ids}\n{DIM}{reason}{DIM:#}");
+            *out += &format!("{ids}\n{DIM}{reason}{DIM:#}\n");
         }
         let take = self.commands.task("compare", "--accept-upstream");
-        let _ = writeln!(out, "Look at them, and take them with:\n  {take}");
+        *out += &format!("Look at them, and take them with:\n  {take}\n");
     }
 
     /// Variables that retired and that another one stands in for.
@@ -216,78 +205,61 @@ impl Report {
         let is_retired = |item: &&Item| item.verdict == Verdict::Retired && !item.open;
         let items = self.items.iter().filter(is_retired);
         let items = items.filter(|item| item.area() == "env" && item.help.starts_with("Set "));
-        let items: Vec<&Item> = items.collect();
-        if !items.is_empty() {
-            let heading = "retired, with something to set instead";
-            let _ = writeln!(out, "\n{BOLD}{heading}{BOLD:#}");
-        }
-        for item in items {
-            let line = wrapped(&format!("{}: {}", item.id, item.help), 2);
-            let _ = writeln!(out, "{line}");
-        }
+        let line = |item: &Item| wrapped(&format!("{}: {}", item.id, item.help), 2) + "\n";
+        *out += &section("retired, with something to set instead", items.map(line));
     }
 
     fn item(&self, out: &mut String, item: &Item, parts: &[String]) {
         let (style, word, id) = (style(item.verdict), item.verdict.word(), &item.id);
         let now = item.now.as_ref().map(|id| format!(" → {id}"));
         let now = now.unwrap_or_default();
-        let _ = writeln!(out, "\n{style}{word}{style:#} {BOLD}{id}{now}{BOLD:#}");
+        *out += &format!("\n{style}{word}{style:#} {BOLD}{id}{now}{BOLD:#}\n");
         let width = if self.upstream.is_some() { 8 } else { 3 };
         for (side, fact) in self.sides(item) {
-            if let Some(fact) = fact {
-                let is_upstreams = side == "upstream" && item.new.as_ref() == Some(fact);
-                if is_upstreams {
-                    continue;
+            *out += &match fact {
+                Some(_) if side == "upstream" && item.new.as_ref() == fact => continue,
+                Some(fact) => {
+                    let line = in_line(fact, width + 3);
+                    format!("  {DIM}{side:width$}{DIM:#} {line}\n")
                 }
-                let line = in_line(fact, width + 3);
-                let _ = writeln!(out, "  {DIM}{side:width$}{DIM:#} {line}");
-            } else if side == "upstream" {
-                let _ = writeln!(out, "  {DIM}{side:width$} not there{DIM:#}");
-            }
+                None if side == "upstream" => format!("  {DIM}{side:width$} not there{DIM:#}\n"),
+                None => continue,
+            };
         }
         if !item.why.is_empty() {
-            let _ = writeln!(out, "{}", wrapped(&item.why, 2));
+            *out += &(wrapped(&item.why, 2) + "\n");
         }
         if let Some(reason) = &item.reason {
-            let _ = writeln!(out, "  {BOLD}reason{BOLD:#}: {reason}");
+            *out += &format!("  {BOLD}reason{BOLD:#}: {reason}\n");
         } else if item.open && !item.help.is_empty() {
-            let help = wrapped(&format!("help: {}", item.help), 2);
-            let bold = format!("{BOLD}help{BOLD:#}:");
-            let _ = writeln!(out, "{}", help.replacen("help:", &bold, 1));
+            *out += &(marked(BOLD, "help", &item.help, 2) + "\n");
         }
         if !parts.is_empty() {
             let fits = |names: &String| "  with it: ".len() + names.chars().count() <= WIDTH;
             let with_it = (1..=6).rev().map(|most| few(parts, most)).find(fits);
             let with_it = with_it.unwrap_or_else(|| few(parts, 1));
-            let _ = writeln!(out, "  {DIM}with it: {with_it}{DIM:#}");
+            *out += &format!("  {DIM}with it: {with_it}{DIM:#}\n");
         }
     }
 
     fn unread(&self, out: &mut String) {
-        if self.gaps().next().is_some() {
-            let _ = writeln!(out, "\n{BOLD}not read statically{BOLD:#}");
-        }
-        for (side, gap) in self.gaps() {
-            let gap = wrapped(&format!("{side} {}: {}", gap.place, gap.what), 2);
-            let dim = format!("{DIM}{side}{DIM:#}");
-            let _ = writeln!(out, "{}", gap.replacen(side, &dim, 1));
-        }
+        let line = |(side, gap): (&str, &Unread)| {
+            let text = wrapped(&format!("{side} {}: {}", gap.place, gap.what), 2);
+            text.replacen(side, &format!("{DIM}{side}{DIM:#}"), 1) + "\n"
+        };
+        *out += &section("not read statically", self.gaps().map(line));
     }
 
     fn verdict(&self, out: &mut String) {
         let is_clean = self.failures() == 0;
-        let style = style(if is_clean {
-            Verdict::Kept
-        } else {
-            Verdict::Missing
-        });
-        let _ = writeln!(out, "\n{style}{}{style:#}", self.sentence());
+        let style = style([Verdict::Missing, Verdict::Kept][usize::from(is_clean)]);
+        *out += &format!("\n{style}{}{style:#}\n", self.sentence());
         if let Some(Entry { id, .. }) = self.entries.first() {
-            let _ = writeln!(out, "Fix them, or record why one is intended:");
-            let _ = writeln!(out, "  {}", self.acceptance(id));
+            let accept = self.acceptance(id);
+            *out += &format!("Fix them, or record why one is intended:\n  {accept}\n");
         } else if let Some(cleanup) = self.cleanup.as_ref().filter(|_| is_clean) {
-            let _ = writeln!(out, "Once that is committed, see whether outdated/ can go:");
-            let _ = writeln!(out, "  {cleanup}");
+            let then = "Once that is committed, see whether outdated/ can go";
+            *out += &format!("{then}:\n  {cleanup}\n");
         }
     }
 }
