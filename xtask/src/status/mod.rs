@@ -80,6 +80,12 @@ struct RepositoryStatus {
     lint: Known<Counts>,
 }
 
+impl RecordedUpstream {
+    fn is_official(&self) -> bool {
+        self.commit.as_deref().is_some_and(migrate::is_official)
+    }
+}
+
 pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
     let commands = Commands::new(chosen);
     let dir = tool_repo::chosen(chosen)?;

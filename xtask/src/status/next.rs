@@ -134,6 +134,8 @@ impl RepositoryStatus {
             }
         };
         let has_upstream = !matches!(self.upstream, Ok(None));
+        let is_official = matches!(&self.upstream, Ok(Some(it)) if it.is_official());
+        let was_adopted = is_official && !self.is_tools_own && matches!(self.compare, Ok(None));
         if self.is_for_another_engine {
             let why = "checks the Hub's files; the other tasks are for SGLang workers only";
             task("hub-lint", "", why)
@@ -146,13 +148,18 @@ impl RepositoryStatus {
                 task("migrate", "--dry-run", why)
             }
         } else if !has_upstream && !self.is_tools_own {
-            let why = "records which upstream the files came from";
-            task("migrate", "--adopt main --upstream URL", why)
+            let why = "records which upstream the files came from, the official one or this tool's \
+                       (--upstream URL names another)";
+            task("migrate", "--adopt main", why)
         } else if self.compare.is_err() {
             let why = "says what keeps it from comparing, and what to do";
             task("compare", "", why)
         } else if matches!(&self.compare, Ok(Some(it)) if it.open + it.stale > 0) {
             task("compare", "", "shows what is not decided yet")
+        } else if was_adopted && repository.changed == 0 {
+            let why = "moves it on from the official worker to this tool's; `cargo xtask compare` \
+                       then tells what of the fork's own is not in it";
+            task("migrate", migrate::TO_THIS_WORKER, why)
         } else if matches!(&self.lint, Ok(Some(it)) if it.errors > 0) {
             task("hub-lint", "", "shows what the Hub would reject")
         } else if repository.changed > 0 {
@@ -332,8 +339,21 @@ mod tests {
         assert_eq!(next(|_| {}), "cargo xtask migrate --check");
         assert_eq!(
             next(|at| at.upstream = Ok(None)),
-            "cargo xtask migrate --adopt main --upstream URL"
+            "cargo xtask migrate --adopt main"
         );
+        let adopted = |at: &mut RepositoryStatus| {
+            at.compare = Ok(None);
+            if let Ok(Some(upstream)) = &mut at.upstream {
+                upstream.commit = Some("1b924c9de8b90e5cf47c974c556f6dd403939243".into());
+            }
+        };
+        let moves_on = "cargo xtask migrate --upstream xtask: --conflicts upstream --commit";
+        assert_eq!(next(adopted), moves_on);
+        let owns = next(|at| {
+            adopted(at);
+            at.is_tools_own = true;
+        });
+        assert_eq!(owns, "cargo xtask migrate --check");
         let own = next(|at| {
             at.upstream = Ok(None);
             at.is_tools_own = true;

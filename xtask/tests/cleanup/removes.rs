@@ -165,7 +165,7 @@ fn a_program_gets_the_plan_and_the_ending() {
     assert_eq!(committed["commit"], json!(worker.head()));
     assert_eq!(
         ask(&[]),
-        json!({"version": 1, "ending": "nothing", "commit": null})
+        json!({"version": 1, "ending": "nothing", "commit": null, "open": 0})
     );
 }
 

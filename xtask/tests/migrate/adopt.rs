@@ -232,7 +232,8 @@ fn what_there_is_nothing_to_adopt_for() {
     let before = other.everything();
     other.migrate(adopt).refused(
         "no file here is as ../upstream gave it in any revision",
-        "name the upstream that the files came from with --upstream",
+        "name the upstream that the files came from with --upstream; the official one is \
+         https://github.com/runpod-workers/worker-sglang",
     );
     other.everything().expect_same(&before, "a refusal");
 }

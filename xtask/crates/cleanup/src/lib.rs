@@ -26,7 +26,7 @@ use transaction::{Task, steps};
 use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
-use xtask_core::layout::{ACCEPTED, LOCK, OUTDATED};
+use xtask_core::layout::{ACCEPTED, BASELINE, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
 use xtask_core::records;
@@ -84,7 +84,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         if !args.dry_run {
             remove_empty(&repo.top.join(OUTDATED))?;
         }
-        return report.nothing();
+        return report.nothing(open_facts(&head)?);
     }
     let lock = Lock::read(&head)?;
     let gate = cleanup_gate::look(&head)?;
@@ -128,6 +128,13 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let record = Transaction::begin(repo, &journal, scratch, index)?.apply(record)?;
     remove_empty(&repo.top.join(OUTDATED))?;
     report.end(&plan, false, record.tip())
+}
+
+/// How many entries of `compare` are open by the record of the old worker; none without one.
+fn open_facts(head: &GitTree) -> Result<usize> {
+    let has_record = records::read(head, BASELINE)?.is_some();
+    let gate = has_record.then(|| cleanup_gate::look(head)).transpose()?;
+    Ok(gate.map_or(0, |gate| gate.open.len()))
 }
 
 /// Deals with the record of an earlier run, and ends there unless there is more to do.

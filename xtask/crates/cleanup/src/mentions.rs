@@ -67,6 +67,7 @@ mod tests {
             .with("docs/a.md", "It is in `outdated/src/a.py`.\n")
             .with("xtask/crates/core/src/layout.rs", "\"outdated/\"")
             .with("latin.sh", b"# caf\xe9\nD=outdated\ncd outdated/src\n")
+            .with("b.sh", "python3 tool.py --dir=outdated --x\n")
             .with("Cargo.toml", "exclude = ['outdated/']")
             .with(".xtask/upstream.lock.json", "{\"outdated/src/a.py\": 1}")
             .with(".xtask/accepted.json", "\"outdated/\"")
@@ -83,6 +84,7 @@ mod tests {
             [
                 "Dockerfile:2 Prose # from outdated/",
                 "Dockerfile:3 Code COPY outdated/src /src",
+                "b.sh:1 Code python3 tool.py --dir=outdated --x",
                 "docs/a.md:1 Prose It is in `outdated/src/a.py`.",
                 "docs/old:1 Code a link to ../outdated/src",
                 "latin.sh:2 Code D=outdated",

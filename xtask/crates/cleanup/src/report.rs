@@ -116,9 +116,14 @@ impl CleanupReport<'_> {
         self.print_ending("stopped", None, plan, &text)
     }
 
-    pub fn nothing(&self) -> Result<Outcome> {
-        let text = format!("{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n");
-        self.print_ending("nothing", None, json!({}), &text)
+    /// `open` is how many entries of `compare` wait for a decision all the same.
+    pub fn nothing(&self, open: usize) -> Result<Outcome> {
+        let mut text = format!("{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n");
+        if open > 0 {
+            let title = format!("{YELLOW}But compare has {open} open:{YELLOW:#}");
+            text += &listed(&title, &[(self.commands.task("compare", ""), "")]);
+        }
+        self.print_ending("nothing", None, json!({ "open": open }), &text)
     }
 
     /// An earlier run was killed, and this one is only to look.

@@ -14,8 +14,9 @@ use xtask_core::output::quoted;
 use xtask_core::records;
 use xtask_core::tree::{RepoPath, Tree};
 
-/// The version that is written. Version 1 held no values.
-const VERSION: u64 = 2;
+/// The version that is written. Version 1 held no values, version 2 no reasons for forks.
+const VERSION: u64 = 3;
+const WITHOUT_FORKS: u64 = 2;
 
 /// The file: reasons in order, one a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -26,6 +27,10 @@ pub struct Accepted {
     /// What upstream says of the same values; it answers for nothing until it is taken.
     #[serde(default)]
     pub offered: Vec<Reason>,
+    /// Reasons for values that only forks have, as they started from another revision. They answer
+    /// for nothing here, and are offered to those.
+    #[serde(default)]
+    for_forks: Vec<Reason>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,8 +42,9 @@ pub struct Reason {
     /// Whether only running both workers shows its fact.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub execute: bool,
-    /// The facts that it was given for, each with a digest of what it was then. Version 1 had none:
-    /// such a reason stands for whatever is open, until the file is written again.
+    /// The facts that it was given for, each with a digest of what it was then, and `+` where the new
+    /// worker still had it. Version 1 had none: such a reason stands for whatever is open, until the
+    /// file is written again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<BTreeMap<String, String>>,
     /// The upstream's commit that it was taken from.
@@ -50,6 +56,9 @@ pub struct Reason {
 /// that migrate put there, and a file that still mentions `outdated/`.
 pub const CHANGED: &str = "outdated:";
 pub const MENTION: &str = "mention:";
+
+/// Ends the digest of a fact that the new worker still had when the reason was given.
+const CHANGED_ONLY: char = '+';
 
 /// Whether an id is a question of `cleanup`'s and no fact.
 pub fn is_cleanups(id: &str) -> bool {
@@ -81,8 +90,23 @@ impl Reason {
     /// Whether it stands for a fact of this value: by the digest that it holds, or where it holds
     /// none, as `unbound` says.
     fn stands_for(&self, id: &str, unbound: bool, digest: &str) -> bool {
+        let is_of = |held: &String| held.trim_end_matches(CHANGED_ONLY) == digest;
         let of = self.of.as_ref();
-        of.map_or(unbound, |of| of.get(id).is_some_and(|held| held == digest))
+        of.map_or(unbound, |of| of.get(id).is_some_and(is_of))
+    }
+
+    /// What it holds of a fact that it stands for.
+    pub fn held_for(&self, id: &str, fact: &Fact) -> String {
+        let held = self.of.as_ref().and_then(|of| of.get(id));
+        held.cloned().unwrap_or_else(|| digest_of(fact))
+    }
+
+    /// Whether it stands for what is open. What was said of a change does not answer for a loss.
+    fn answers(&self, item: &Item, unbound: bool) -> bool {
+        let held = self.of.as_ref().and_then(|of| of.get(&item.id));
+        let is_worse = held.is_some_and(|held| held.ends_with(CHANGED_ONLY))
+            && item.verdict == Verdict::Missing;
+        !is_worse && self.stands_for(&item.id, unbound, &reading(item))
     }
 }
 
@@ -108,7 +132,8 @@ impl Accepted {
             let version = file.version;
             bail!("it is of version {version}; this tool knows {VERSION}");
         }
-        let mut all = file.accepted.iter().chain(&file.offered);
+        let all = file.accepted.iter().chain(&file.offered);
+        let mut all = all.chain(&file.for_forks);
         if let Some(entry) = all.find(|entry| entry.reason.trim().is_empty()) {
             bail!("{} is accepted without a reason", entry.fact);
         }
@@ -119,14 +144,20 @@ impl Accepted {
         let sorted = |key: &str, entries: &[Reason]| {
             let mut entries = entries.to_vec();
             entries.sort();
-            format!(",\n\"{key}\": {}", list(entries.iter()))
+            match entries.as_slice() {
+                [] if key != "accepted" => String::new(),
+                entries => format!(",\n\"{key}\": {}", list(entries.iter())),
+            }
         };
         let accepted = sorted("accepted", &self.accepted);
-        let offered = match self.offered.as_slice() {
-            [] => String::new(),
-            offered => sorted("offered", offered),
+        let for_forks = sorted("for_forks", &self.for_forks);
+        let offered = sorted("offered", &self.offered);
+        let version = if for_forks.is_empty() {
+            WITHOUT_FORKS
+        } else {
+            VERSION
         };
-        format!("{{\n\"version\": {VERSION}{accepted}{offered}\n}}\n")
+        format!("{{\n\"version\": {version}{accepted}{for_forks}{offered}\n}}\n")
     }
 
     /// What is on record for exactly this.
@@ -145,6 +176,7 @@ impl Accepted {
         let facts = self.accepted.iter().filter(|e| !is_cleanups(&e.fact));
         Self {
             accepted: facts.cloned().collect(),
+            for_forks: self.for_forks.clone(),
             ..Self::default()
         }
     }
@@ -154,7 +186,7 @@ impl Accepted {
     pub fn for_value(&self, id: &str, digest: &str, is_known: bool) -> Option<&Reason> {
         let stands =
             |entry: &&Reason| matches(&entry.fact, id) && entry.stands_for(id, is_known, digest);
-        let entries = self.accepted.iter().filter(stands);
+        let entries = self.accepted.iter().chain(&self.for_forks).filter(stands);
         // The most particular one speaks.
         entries.max_by_key(|entry| entry.fact.len())
     }
@@ -168,9 +200,8 @@ impl Accepted {
     fn offers(&self, items: &[Item]) -> impl Iterator<Item = &Reason> {
         let open = items.iter().filter(|item| item.open);
         open.filter_map(|item| {
-            self.offered.iter().find(|entry| {
-                entry.fact == item.id && entry.stands_for(&item.id, false, &reading(item))
-            })
+            let mut offered = self.offered.iter();
+            offered.find(|entry| entry.fact == item.id && entry.answers(item, false))
         })
     }
 
@@ -196,6 +227,20 @@ impl Accepted {
         });
     }
 
+    /// Adds a reason for values that only forks have.
+    pub fn add_for_forks(&mut self, fact: &str, reason: &str, of: BTreeMap<String, String>) {
+        let entry = Reason {
+            fact: fact.to_owned(),
+            reason: reason.to_owned(),
+            of: Some(of),
+            ..Reason::default()
+        };
+        // One of the same values is given anew.
+        self.for_forks
+            .retain(|it| it.fact != fact || it.of != entry.of);
+        self.for_forks.push(entry);
+    }
+
     /// Binds reasons that hold no value yet to what is open now, and gives how many. What only a
     /// run shows stays unbound until one is made.
     pub fn bind(&mut self, items: &[Item], was_run: bool) -> usize {
@@ -213,8 +258,11 @@ impl Accepted {
 
     /// Takes a reason off the record, by the name that it has there; gives its text.
     pub fn withdraw(&mut self, fact: &str) -> Option<String> {
-        let reason = self.reason(fact)?.to_owned();
+        let mut for_forks = self.for_forks.iter();
+        let for_forks = || Some(for_forks.find(|it| it.fact == fact)?.reason.as_str());
+        let reason = self.reason(fact).or_else(for_forks)?.to_owned();
         self.accepted.retain(|entry| entry.fact != fact);
+        self.for_forks.retain(|entry| entry.fact != fact);
         Some(reason)
     }
 
@@ -225,9 +273,8 @@ impl Accepted {
         for item in items.iter_mut().filter(|item| item.open) {
             let entries = self.accepted.iter();
             let entries = entries.filter(|entry| matches(&entry.fact, &item.id));
-            let value = reading(item);
             let (standing, outgrown): (Vec<_>, Vec<_>) =
-                entries.partition(|entry| entry.stands_for(&item.id, true, &value));
+                entries.partition(|entry| entry.answers(item, true));
             stale.retain(|entry| !standing.iter().any(|used| std::ptr::eq(*used, *entry)));
             // The most particular entry speaks: the longest, of several the first.
             let best = standing.iter().rev().max_by_key(|entry| entry.fact.len());
@@ -236,7 +283,7 @@ impl Accepted {
                 item.verdict = Verdict::Accepted;
                 item.reason = Some(entry.reason.clone());
             } else if let Some(Reason { reason, .. }) = outgrown.first() {
-                let was = "was given for another value or other facts";
+                let was = "was given for another value, a smaller change or other facts";
                 item.why += &format!(" The reason on record ({reason}) {was}.");
             }
         }
@@ -261,7 +308,11 @@ pub fn digest_of(fact: &Fact) -> String {
 pub fn values(pattern: &str, items: &[Item]) -> BTreeMap<String, String> {
     let open = items.iter().filter(|item| item.open);
     let fits = open.filter(|item| matches(pattern, &item.id));
-    fits.map(|item| (item.id.clone(), reading(item))).collect()
+    let held = |item: &Item| match item.verdict {
+        Verdict::Missing => reading(item),
+        _ => format!("{}{CHANGED_ONLY}", reading(item)),
+    };
+    fits.map(|item| (item.id.clone(), held(item))).collect()
 }
 
 /// Whether a pattern with `*` fits a whole id.
@@ -381,7 +432,7 @@ mod tests {
                 .to_string()
                 .contains("without a reason")
         );
-        assert!(Accepted::read("{\"version\": 3, \"accepted\": []}").is_err());
+        assert!(Accepted::read("{\"version\": 4, \"accepted\": []}").is_err());
         let error = Accepted::of_repository("{", ACCEPTED).unwrap_err();
         let refusal = error.downcast_ref::<UserError>().unwrap();
         assert!(

@@ -49,13 +49,18 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", requires = "accept")]
     pub reason: Option<String>,
 
+    /// Keep the reason for forks of OLD that take this worker for their upstream:
+    /// they are offered it for the same value, and it answers for nothing here
+    #[arg(long, requires_all = ["accept", "old"], conflicts_with_all = ["execute", "accept_upstream"])]
+    pub for_forks: bool,
+
     /// Accept a pattern that takes in more than 20 facts
     #[arg(long, requires = "accept")]
     pub yes: bool,
 
     /// Take the reasons that upstream has for what is open, each for the value
-    /// that it was given for
-    #[arg(long, conflicts_with_all = ["new", "upstream", "all", "diff", "accept", "format"])]
+    /// that it was given for; `--accept` may go with it for the rest
+    #[arg(long, conflicts_with_all = ["new", "upstream", "all", "diff", "format"])]
     pub accept_upstream: bool,
 
     /// Take the reason for FACT off the record; FACT is what it was accepted as,

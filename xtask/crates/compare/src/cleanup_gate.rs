@@ -8,9 +8,10 @@ use anyhow::Result;
 use super::accepted::Accepted;
 use super::baseline;
 use super::entries;
-use super::facts::{Fact, Facts};
+use super::facts::{Fact, Facts, area_of};
 use super::judge::{Item, few};
 use super::own_changes::{OwnChanges, judge_all};
+use worker_files::is_one_of;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::records;
 use xtask_core::tree::{Part, Tree};
@@ -79,15 +80,17 @@ fn by_cause(mut open: Vec<Item>, base: Option<&OwnChanges>) -> Vec<Item> {
 }
 
 /// What the record lacks of the old worker's facts. It may have known a fact from more files than
-/// are there: one that lies at the root, or was removed from the folder before.
+/// are there: one that lies at the root, or was removed from the folder before. Where that is code,
+/// the folder alone says something else.
 fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
     let from_there = |fact: &Fact| {
         let mut files = fact.places.iter().map(|place| &place.file);
         files.all(|file| outdated.entries().contains_key(file))
     };
+    let is_part = record.has_code_beside(outdated);
     let is_kept = |id: &str, fact: &Fact| match record.get(id) {
-        Some(kept) => kept.differing(fact).next().is_none() || !from_there(kept),
-        None => false,
+        Some(kept) => is_part || kept.differing(fact).next().is_none() || !from_there(kept),
+        None => is_part && is_one_of("step flag", area_of(id)),
     };
     let missing = old.all.iter().filter(|(id, fact)| !is_kept(id, fact));
     let missing: Vec<&str> = missing.map(|(id, _)| id.as_str()).collect();
@@ -163,6 +166,39 @@ mod tests {
         let broken = unfit(Some("{".to_owned())).unwrap();
         assert!(broken.is_unreadable && broken.why.contains("can't be read"));
         assert!(!unfit(None).unwrap().is_unreadable);
+    }
+
+    #[test]
+    fn a_script_that_stayed_at_the_root_is_no_lack() {
+        let engine = "import os, subprocess\ncommand = ['/launch.sh', '--model-path', os.environ['M']]\nsubprocess.Popen(command)\n";
+        let script = "#!/bin/bash\nexec python3 -m sglang.launch_server --host 0.0.0.0 \"$@\"\n";
+        let dockerfile = "FROM python:3.11\nCOPY launch.sh /launch.sh\nCOPY src /src\nRUN chmod +x /launch.sh\nCMD [\"python3\", \"/src/handler.py\"]\n";
+        let legacy = Memory::new()
+            .with("src/handler.py", engine)
+            .with("Dockerfile", dockerfile)
+            .with("launch.sh", script);
+        let exposed = crate::Exposed::read(&legacy).unwrap();
+        let tree = Memory::new()
+            .with("outdated/src/handler.py", engine)
+            .with("outdated/Dockerfile", dockerfile)
+            .with("launch.sh", script)
+            .with("handler.py", engine)
+            .with(
+                "Dockerfile",
+                dockerfile
+                    .replace("src/", "")
+                    .replace("COPY src /src", "COPY handler.py /src/"),
+            )
+            .with(BASELINE, exposed.baseline("x", None, None).0);
+        let gate = look(&tree).unwrap();
+        assert_eq!(gate.baseline, None);
+        assert!(
+            !open(&gate)
+                .iter()
+                .any(|id| id.starts_with("step:") || id.starts_with("env:")),
+            "{:?}",
+            open(&gate)
+        );
     }
 
     #[test]

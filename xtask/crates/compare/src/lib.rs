@@ -29,7 +29,7 @@ use self::accepted::Accepted;
 use self::facts::Facts;
 use self::old::Old;
 pub use self::origin::{Exposed, ForkChange};
-use self::own_changes::judge_all;
+use self::own_changes::{broken_imports, judge_all};
 use self::pairs::{OldFiles, Pair};
 use self::report::Report;
 use crate::args::{Args, ReportFormat};
@@ -84,10 +84,10 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     let text = match args.format {
         ReportFormat::Text => report.text(),
         ReportFormat::Json => report.json(),
-        ReportFormat::Html => report.html(&report.pairs(&root)?),
+        ReportFormat::Html => report.html(&report.pairs()?),
     };
     if args.diff {
-        output::print(&diffs(&report.pairs(&root)?))?;
+        output::print(&diffs(&report.pairs()?))?;
     }
     output::print(&text)?;
     Ok(match report.failures() {
@@ -155,10 +155,10 @@ impl Report {
     }
 
     /// The files of both workers, side by side; the old ones of its commit where that is there.
-    fn pairs(&self, root: &Path) -> Result<Vec<Pair>> {
-        let commit = trees::revision(root, self.old.commit.as_deref())?;
-        let is_whole = commit.is_some() || self.cleanup.is_none();
-        let tree = commit.as_deref().or(self.old.tree.as_deref());
+    fn pairs(&self) -> Result<Vec<Pair>> {
+        let recorded = self.old.recorded.as_deref();
+        let is_whole = recorded.is_some() || self.cleanup.is_none();
+        let tree = recorded.or(self.old.tree.as_deref());
         let old = tree.map(|tree| OldFiles { tree, is_whole });
         let upstream = self.upstream.as_ref().map(|worker| worker.tree.as_ref());
         pairs::of(old, upstream, self.new.tree.as_ref(), &self.items)
@@ -203,9 +203,8 @@ impl Workers {
 
     /// Runs both workers, the old one first, and takes what that shows into the items. The old one
     /// has its own files, or those of its commit.
-    fn run(&self, root: &Path, items: &mut Vec<judge::Item>) -> Result<execute::Summary> {
-        let recorded = trees::revision(root, self.old.commit.as_deref())?;
-        let Some(old_tree) = self.old.tree.as_deref().or(recorded.as_deref()) else {
+    fn run(&self, items: &mut Vec<judge::Item>) -> Result<execute::Summary> {
+        let Some(old_tree) = self.old.files() else {
             bail!(UserError::new(
                 format!(
                     "{BASELINE} holds facts and no Python, and its commit is not in this repository"
@@ -232,13 +231,14 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     let workers = Workers::read(root, args)?;
     progress::at("judging");
     let mut items = workers.judge()?;
-    let run = args.execute.then(|| workers.run(root, &mut items));
+    let run = args.execute.then(|| workers.run(&mut items));
     let executed = run.transpose()?;
     let Workers { old, new } = workers;
     let mut notes = old.notes.clone();
     notes.extend(old.own_removals(&new.facts));
     notes.extend(old.own_files(root, new.tree.as_ref())?);
-    if let Some(tree) = old.tree.as_deref() {
+    notes.extend(broken_imports(&items, new.tree.as_ref())?);
+    if let Some(tree) = old.files() {
         let note = not_judged::note(tree, &old.facts, new.tree.as_ref(), &items)?;
         notes.extend(note);
     }
@@ -305,7 +305,7 @@ pub fn write_page(root: &Path, file: &Path) -> Result<()> {
     let _progress = Progress::begin("writing the page with both workers");
     let mut report = with_past(root)?;
     report.read_upstream(root, &Args::default())?;
-    fs_err::write(file, report.html(&report.pairs(root)?))?;
+    fs_err::write(file, report.html(&report.pairs()?))?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use worker_files::is_one_of;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
-use xtask_core::tree::Tree;
+use xtask_core::tree::{Tree, short};
 
 #[derive(Default)]
 pub struct Old {
@@ -23,6 +23,8 @@ pub struct Old {
     pub tree: Option<Box<dyn Tree>>,
     /// The commit that they are of.
     pub commit: Option<String>,
+    /// The files of that commit, where it is in this repository.
+    pub recorded: Option<Box<dyn Tree>>,
     /// What it started from, where it is a fork.
     pub base: Option<OwnChanges>,
     /// What a reader should know of where the facts come from.
@@ -30,21 +32,30 @@ pub struct Old {
 }
 
 impl Old {
+    /// Its files: those that are there, else those of its commit.
+    pub fn files(&self) -> Option<&dyn Tree> {
+        self.tree.as_deref().or(self.recorded.as_deref())
+    }
+
     /// What a fork took out of the worker that it started from, and the new worker has again.
     pub fn own_removals(&self, new: &Facts) -> Option<String> {
         let own = self.base.as_ref()?.own.iter();
-        let is_told = |id: &str| is_one_of("env input route hub", area_of(id));
+        let areas = "env input route hub tests image arg copy step compose";
+        let is_told = |id: &str| is_one_of(areas, area_of(id));
         let again = own.filter(|id| is_told(id) && !self.facts.has(id) && new.has(id));
         let again: Vec<&str> = again.map(String::as_str).collect();
-        let names = few(&again, 5);
-        (!again.is_empty()).then(|| format!("this fork took out what the new worker has: {names}"))
+        let names = few(&again, 8);
+        (!again.is_empty()).then(|| {
+            format!(
+                "this fork took out what the new worker has: {names}. `--all` lists them as added."
+            )
+        })
     }
 
     /// Files of a fork's that hold no facts, that it changed, and in whose places others stand.
     pub fn own_files(&self, root: &Path, new: &dyn Tree) -> Result<Option<String>> {
-        let base = self.base.as_ref().filter(|_| self.tree.is_some());
-        let base = trees::revision(root, base.map(|base| base.commit.as_str()))?;
-        let (Some(old), Some(base)) = (&self.tree, base) else {
+        let base = self.base.as_ref().map(|base| base.commit.as_str());
+        let (Some(old), Some(base)) = (self.files(), trees::revision(root, base)?) else {
             return Ok(None);
         };
         let mut own = Vec::new();
@@ -55,9 +66,18 @@ impl Old {
             }
         }
         let names = own.join(" and ");
-        Ok((!own.is_empty()).then(|| {
-            format!("this fork has its own {names}, which is not compared: see {OUTDATED}/ before cleanup removes it")
-        }))
+        let place = match &self.commit {
+            Some(commit) if self.tree.is_none() => {
+                format!(
+                    "`git show {}:{}` shows it",
+                    short(commit),
+                    own.join("` and `")
+                )
+            }
+            _ => format!("see {OUTDATED}/ before cleanup removes it"),
+        };
+        Ok((!own.is_empty())
+            .then(|| format!("this fork has its own {names}, which is not compared: {place}")))
     }
 }
 
@@ -97,6 +117,7 @@ pub fn find(root: &Path, named: Option<&str>) -> Result<Old> {
         facts: record.facts,
         name: BASELINE.to_owned(),
         tree: None,
+        recorded: trees::revision(root, record.commit.as_deref())?,
         commit: record.commit,
         base: record.base,
         notes,

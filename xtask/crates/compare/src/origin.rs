@@ -163,7 +163,7 @@ impl Exposed {
             let entry = theirs.for_value(id, &was, is_known);
             entries.extend(entry.map(|entry| Reason {
                 fact: id.clone(),
-                of: Some([(id.clone(), accepted::digest_of(fact))].into()),
+                of: Some([(id.clone(), entry.held_for(id, fact))].into()),
                 upstream: Some(commit.to_owned()),
                 ..entry.clone()
             }));

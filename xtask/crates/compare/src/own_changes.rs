@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::accepted;
 use super::facts::{Fact, Facts, PASSED, area_of};
-use super::judge::{Item, LOOKS, Verdict, few, judge};
+use super::judge::{Item, LOOKS, MODEL_VARIABLE, Verdict, few, judge};
 use super::unread::in_layout;
-use worker_files::python::{Statement, statements};
+use worker_files::python::{Statement, imports, module_name, statements};
 use worker_files::source::LARGEST;
 use worker_files::{Place, Source, is_one_of};
 use xtask_core::output::cut;
@@ -151,12 +151,15 @@ impl OwnChanges {
         self
     }
 
-    /// Whose change an entry with these facts is. What only a run shows is the fork's where it is
-    /// about a variable of the fork's.
+    /// Whose change an entry with these facts is. What only a run shows, and a default of the Hub's
+    /// form, is the fork's where it is about a variable of the fork's.
     pub fn whose(&self, members: &[String]) -> &'static str {
         let is_own = members.iter().any(|id| {
-            let of_run = id.strip_prefix("run:").into_iter();
-            let mut words = of_run.flat_map(|id| id.split('.'));
+            let form = id
+                .strip_prefix("hub:")
+                .filter(|id| id.ends_with(".default"));
+            let about = id.strip_prefix("run:").or(form).into_iter();
+            let mut words = about.flat_map(|id| id.split('.'));
             self.own.contains(id) || words.any(|word| self.own.contains(&format!("env:{word}")))
         });
         if is_own { FORK } else { UPSTREAM }
@@ -222,6 +225,59 @@ pub fn judge_all(old: &Facts, base: Base, new: &Facts, tree: &dyn Tree) -> Resul
     Ok(judge_with(old, base, new, &code.unwrap_or_default()))
 }
 
+/// A note on modules that import at their top what a module beside them has lost: they end there.
+pub fn broken_imports(items: &[Item], tree: &dyn Tree) -> Result<Option<String>> {
+    let gone = items.iter().filter(|item| {
+        let is_gone = item.verdict == Verdict::Missing && item.old.is_some();
+        item.area() == "python" && is_gone
+    });
+    let gone: BTreeSet<&str> = gone
+        .filter_map(|it| it.id.rsplit([':', '.']).next())
+        .collect();
+    if gone.is_empty() {
+        return Ok(None);
+    }
+    let mut sources = Vec::new();
+    for (path, entry) in tree.entries() {
+        let name = path.name();
+        let is_beside = path.parent().is_none_or(|folder| folder == *"src");
+        let is_test = name.starts_with(b"test_") || name == b"conftest.py";
+        let is_large = entry.size.is_some_and(|size| size > LARGEST as u64);
+        if name.ends_with(b".py") && entry.mode.is_file() && is_beside && !is_test && !is_large {
+            sources.push(Source::new(path.clone(), &tree.read(path)?));
+        }
+    }
+    let lacks = |module: &str, name: &str| {
+        let mut of_module = sources.iter().filter(|it| module_name(&it.path) == module);
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let dynamic = ["globals()", "setattr(", "__getattr__"];
+        of_module.next().is_some_and(|source| {
+            let text = &source.text;
+            let mut words = text.split(|c| !is_word(c));
+            !words.any(|word| word == name) && !dynamic.iter().any(|it| text.contains(it))
+        })
+    };
+    let found = imports::unresolved(&sources, &BTreeSet::new()).into_iter();
+    let told = found.filter_map(|import| {
+        let name = import
+            .name
+            .as_ref()
+            .filter(|name| gone.contains(name.as_str()))?;
+        let is_broken = import.place.column == 1 && lacks(&import.module, name);
+        is_broken.then(|| {
+            format!(
+                "{} imports `{name}` from {}.py",
+                import.place, import.module
+            )
+        })
+    });
+    let told: Vec<String> = told.collect();
+    Ok((!told.is_empty()).then(|| {
+        let them = few(&told, 3);
+        format!("{them}, which has no such name: it ends there. Write what takes its place.")
+    }))
+}
+
 /// The same, where the new worker's statements are known.
 pub fn judge_with(old: &Facts, base: Base, new: &Facts, code: &Code) -> Vec<Item> {
     let mut items = judge(old, new);
@@ -233,7 +289,12 @@ pub fn judge_with(old: &Facts, base: Base, new: &Facts, code: &Code) -> Vec<Item
     };
     for item in items.iter_mut().filter(is_lost) {
         item.open = true;
-        "Set it in .runpod/hub.json again, or record why not.".clone_into(&mut item.help);
+        let help = if item.id == MODEL_VARIABLE {
+            "hub.json has no such key: let the form offer that variable, or record why not."
+        } else {
+            "Set it in .runpod/hub.json again, or record why not."
+        };
+        help.clone_into(&mut item.help);
     }
     // What the build does not see does nothing there.
     let is_seen = |path: &RepoPath| !new.ignored.contains(&in_layout(&path.to_string()));

@@ -112,13 +112,17 @@ fn leaders(before: &Files, after: &Files, items: &[Item]) -> BTreeMap<RepoPath, 
     let retired = before.iter().filter(|(_, path)| layout::is_retired(path));
     let retired = retired.map(|(place, _)| place.clone());
     let mut shown: BTreeSet<RepoPath> = named.chain(retired).collect();
-    let ways = |to: &RepoPath| [Some(to.clone()), to.parent()].into_iter().flatten();
+    // Data beside modules, such as a table, counts for the whole package.
+    let ways = |to: &RepoPath| {
+        let alone = is_module(to).then(|| to.clone());
+        [alone, to.parent()].into_iter().flatten()
+    };
     // How many facts went from one file to another, and to a folder.
     let mut moved: BTreeMap<RepoPath, BTreeMap<RepoPath, usize>> = BTreeMap::new();
     for item in items {
         let (from, to) = (places(item.old.as_ref()), places(item.new.as_ref()));
         shown.extend(from.iter().chain(&to).cloned());
-        for to in to.iter().filter(|to| is_module(to)) {
+        for to in &to {
             for from in from.iter().filter(|from| is_module(from)) {
                 for way in ways(to) {
                     let files = moved.entry(way).or_default();

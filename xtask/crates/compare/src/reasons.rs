@@ -11,6 +11,7 @@ use super::entries;
 use super::facts::area_of;
 use super::judge;
 use super::{Questions, Workers, command};
+use worker_files::is_one_of;
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
@@ -52,11 +53,26 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     };
     let as_read: Vec<usize> = args.accept.iter().map(|fact| open(fact, &items)).collect();
     if args.execute {
-        workers.run(root, &mut items)?;
+        workers.run(&mut items)?;
     }
     let mut known = read(root)?;
     known.bind(&items, args.execute);
     let entries = entries::of(&items, workers.old.base.as_ref());
+    let mut said = String::new();
+    if args.accept_upstream {
+        said = take_offered(&mut known, &mut items)?;
+        known.apply(&mut items);
+    }
+    if let Some(fact) = args
+        .accept
+        .iter()
+        .find(|it| is_one_of("env input route", area_of(it)))
+        && args.for_forks
+    {
+        bail!(UsageError(format!(
+            "{fact} can't be kept for forks: what becomes of variables, input and routes is their own decision"
+        )));
+    }
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
         if open == 0 {
@@ -77,20 +93,28 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
                 "accept them by smaller patterns, or say --yes"
             ));
         }
-        known.add(fact, reason, as_read == 0, accepted::values(fact, &items));
+        let mut add = |fact: &str, is_run: bool, of| {
+            if args.for_forks {
+                known.add_for_forks(fact, reason, of);
+            } else {
+                known.add(fact, reason, is_run, of);
+            }
+        };
+        add(fact, as_read == 0, accepted::values(fact, &items));
         // What has the same cause goes with it.
         let mut all = open;
         let entry = entries.iter().find(|entry| entry.id == *fact);
         for member in entry.map_or(&[][..], |entry| &entry.members[1..]) {
             let values = accepted::values(member, &items);
             if !values.is_empty() {
-                known.add(member, reason, false, values);
+                add(member, false, values);
                 all += 1;
             }
         }
-        output::print(&format!("{fact}: accepted ({all} open)\n"))?;
+        said += &format!("{fact}: accepted ({all} open)\n");
     }
     records::write(root, ACCEPTED, &known.write())?;
+    output::print(&said)?;
     Ok(Outcome::Done)
 }
 
@@ -99,18 +123,24 @@ pub fn accept_upstream(root: &Path, args: &Args) -> Result<Outcome> {
     let mut items = Workers::read(root, args)?.judge()?;
     let mut known = read(root)?;
     known.bind(&items, false);
-    known.apply(&mut items);
-    let taken = known.take_offered(&items);
+    let said = take_offered(&mut known, &mut items)?;
+    records::write(root, ACCEPTED, &known.write())?;
+    output::print(&said)?;
+    Ok(Outcome::Done)
+}
+
+/// Adds upstream's reasons to those that are known, and says for what.
+fn take_offered(known: &mut Accepted, items: &mut [judge::Item]) -> Result<String> {
+    known.apply(items);
+    let taken = known.take_offered(items);
     if taken.is_empty() {
         bail!(UserError::new(
             "upstream offers no reason for what is open",
             "give one with `cargo xtask compare --accept FACT --reason TEXT`"
         ));
     }
-    records::write(root, ACCEPTED, &known.write())?;
     let (count, ids) = (taken.len(), taken.join(", "));
-    output::print(&format!("{count} accepted for upstream's reasons: {ids}\n"))?;
-    Ok(Outcome::Done)
+    Ok(format!("{count} accepted for upstream's reasons: {ids}\n"))
 }
 
 /// Takes reasons off the record, all of those that are named or none.

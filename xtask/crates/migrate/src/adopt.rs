@@ -165,7 +165,10 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
                 "no file here is as {} gave it in any revision{cut}",
                 source.address
             ),
-            "name the upstream that the files came from with --upstream"
+            format!(
+                "name the upstream that the files came from with --upstream; the official one is \
+                 {ADDRESS}"
+            )
         ));
     }
     let short = |commit: &Option<String>| {

@@ -71,17 +71,24 @@ pub fn notes(
     Ok(notes)
 }
 
-/// Modules of a worker's own, which neither upstream knows.
-pub fn own_modules(ours: &Entries, base: &Entries, bundle: &Bundle) -> Vec<RepoPath> {
+/// Modules of a worker's own image, which neither upstream knows.
+pub fn own_modules(ours: &dyn Tree, base: &Entries, bundle: &Bundle) -> Result<Vec<RepoPath>> {
     let aside = ["tests", "docs", OUTDATED];
+    let text = ours.read_file("Dockerfile")?.unwrap_or_default();
+    let copied = dockerfile::taken(&text).ok();
+    let was_copied = |path: &RepoPath| {
+        let mut parts = copied.iter().flatten();
+        copied.is_none() || parts.any(|copied| copied.covers(path))
+    };
     let is_own = |path: &&RepoPath| {
         path.as_bytes().ends_with(b".py")
             && !base.contains_key(*path)
             && !bundle.files.contains_key(*path)
             && !aside.iter().any(|it| path.is_within(it))
             && !layout::is_tool(path)
+            && was_copied(path)
     };
-    ours.keys().filter(is_own).cloned().collect()
+    Ok(ours.entries().keys().filter(is_own).cloned().collect())
 }
 
 /// What a worker's own modules import, and that is not where they look for it.

@@ -6,16 +6,16 @@ use std::ops::Range;
 use anyhow::{Result, bail};
 
 use super::merge::Sides;
-use super::official::{AUTO, Official, OfficialBase};
+use super::official::{AUTO, Official, OfficialBase, changed};
 use super::plan::{ForkChanges, Planner};
 use super::preflight::Preflight;
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
 use worker_files::WorkerInterface;
 use xtask_core::git::{Repo, Scratch};
-use xtask_core::layout;
+use xtask_core::layout::{self, Layout};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{RepoPath, Tree, TreeEntry, same};
+use xtask_core::tree::{Oid, RepoPath, Tree, TreeEntry, same};
 
 impl Planner<'_> {
     /// Finds the base of a legacy fork: the named one, or the newest official revision in its history.
@@ -29,12 +29,36 @@ impl Planner<'_> {
             Some(revision) => OfficialBase::named(at, revision).map(Some),
         }
     }
+
+    /// The changes of a legacy fork without its history, by the files that it has in common with an
+    /// official revision.
+    pub fn changes_by_files(&self) -> Result<Option<ForkChanges>> {
+        let official = Official::open(self.git, self.args.official.as_deref(), self.at)?;
+        let ours = self.at.ours.entries();
+        let similar = official.most_similar(ours, Layout::Legacy);
+        let similar = similar.filter(|(revision, _)| {
+            let files = revision
+                .files
+                .iter()
+                .filter(|(path, _)| layout::is_retired(path));
+            files
+                .filter(|(path, it)| ours.get(path).is_some_and(|own| same(own, it)))
+                .count()
+                > 1
+        });
+        Ok(similar.and_then(|(revision, _)| {
+            changes_since(&revision.commit, changed(&revision.files, ours), false)
+        }))
+    }
 }
 
 pub fn own_changes(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<ForkChanges> {
-    let files = base.changed(at.ours.entries());
+    changes_since(&base.commit, base.changed(at.ours.entries()), carried)
+}
+
+fn changes_since(base: &Oid, files: Vec<RepoPath>, carried: bool) -> Option<ForkChanges> {
     (!files.is_empty()).then(|| ForkChanges {
-        base: base.commit.0.clone(),
+        base: base.0.clone(),
         carried,
         files,
         changes: Vec::new(),

@@ -28,6 +28,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 pub use self::fork::names_sglang;
+pub use self::official::is_official;
 use self::plan::{Planned, Planner};
 use self::preflight::Preflight;
 use self::report::{MigrationEnding, MigrationReport};
@@ -48,6 +49,9 @@ use xtask_core::tool_repo;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
 
 pub const TASK: &str = "migrate";
+
+/// The options that move a fork of the official modern worker to this tool's.
+pub const TO_THIS_WORKER: &str = "--upstream xtask: --conflicts upstream --commit";
 
 const TRANSACTION: Task = Task {
     name: "migration",

@@ -10,11 +10,12 @@ use super::plan::{Arrival, Move, Plan, Planned, UpstreamSource, What};
 use super::preflight::Preflight;
 use crate::args::{Args, Conflicts};
 use transaction::steps::{Conflict, ConflictStage, edit_between, write_tree};
+use worker_files::dockerfile::{self, Taken};
 use xtask_core::git::{Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired, retired_as};
 use xtask_core::records;
-use xtask_core::tree::{Entries, Mode, Oid, RepoPath, TreeEntry, differences, equal, same};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry, differences, equal, same};
 
 /// Stores what came from an upstream in the object database, raw and rendered.
 pub fn store(scratch: &Scratch, bundle: &Bundle, source: UpstreamSource) -> Result<Origin> {
@@ -93,6 +94,16 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
     if sides.args.conflicts == Conflicts::Upstream {
         stages.clear();
         taken = std::mem::take(&mut conflicts);
+        // What this fork took out stays out, unless the image needs it.
+        let is_needed = needed_by_image(at, sides)?;
+        taken.retain(|Conflict { path, .. }| {
+            let is_removed = sides.base.contains_key(path) && !moved.contains_key(path);
+            let stays_out = is_removed && !is_needed(path);
+            if stays_out {
+                entries.remove(path);
+            }
+            !stays_out
+        });
         for Conflict { path, .. } in &taken {
             match sides.theirs.get(path) {
                 Some(entry) => entries.insert(path.clone(), entry.clone()),
@@ -158,6 +169,20 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
         stages,
         entries,
         lock,
+    })
+}
+
+/// Tells which of upstream's files are in its image: modules, and what its Dockerfile names.
+fn needed_by_image(at: &Preflight, sides: &Sides) -> Result<impl Fn(&RepoPath) -> bool> {
+    let theirs = at.tree(&sides.theirs, "upstream");
+    let text = theirs.read_file("Dockerfile")?.unwrap_or_default();
+    let named = dockerfile::taken(&text).unwrap_or_default();
+    Ok(move |path: &RepoPath| {
+        let is_named = |it: &Taken| !it.is_everything() && it.covers(path);
+        let is_main = ["Dockerfile", ".dockerignore", ".runpod/hub.json"]
+            .iter()
+            .any(|it| path == it);
+        is_main || path.as_bytes().ends_with(b".py") || named.iter().any(is_named)
     })
 }
 

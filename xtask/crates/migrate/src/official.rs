@@ -11,7 +11,7 @@ use super::preflight::Preflight;
 use super::remote::Remote;
 use super::upstream::{locate, open_place};
 use xtask_core::git::{Git, GitTree, Scratch};
-use xtask_core::layout::{self, Layout, OUTDATED};
+use xtask_core::layout::{self, Layout, OUTDATED, Shape};
 use xtask_core::lock::{LockedFile, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry, differences};
@@ -129,7 +129,7 @@ impl Official {
     }
 
     /// The revision that a worker without its history has the most files of, and how many.
-    fn most_similar(&self, ours: &Entries, layout: Layout) -> Option<(&Revision, usize)> {
+    pub fn most_similar(&self, ours: &Entries, layout: Layout) -> Option<(&Revision, usize)> {
         // `max_by_key` takes the last of equals, and the newest should win.
         let revisions = self.revisions.iter().rev().filter(|it| it.is(layout));
         let counted = revisions.map(|revision| (revision, count_same(&revision.files, ours)));
@@ -242,8 +242,14 @@ impl OfficialBase {
         if !is_here(at, &oids)? {
             return Ok(None);
         }
-        let files = origin.entries();
         let commit = origin.commit.clone().unwrap_or_default();
+        // The lock names no README and no bake file; where the commit is here, it has them.
+        let known = match origin.shape {
+            Shape::Root if !commit.is_empty() => at.repo.commit(&commit)?,
+            _ => None,
+        };
+        let mut files = known.map_or(Ok(Entries::new()), |commit| at.repo.entries(&commit))?;
+        files.extend(origin.entries());
         Ok(Some(Self {
             commit: Oid(commit),
             tree: at.tree(&files, "upstream"),
@@ -254,10 +260,20 @@ impl OfficialBase {
 
     /// The worker's files that are not here as the base has them.
     pub fn changed(&self, ours: &Entries) -> Vec<RepoPath> {
-        let changed = differences(&self.files, ours).into_iter();
-        let changed = changed.map(|(path, ..)| path).filter(|it| is_workers(it));
-        changed.cloned().collect()
+        changed(&self.files, ours)
     }
+}
+
+/// The worker's files that are not here as some revision has them.
+pub fn changed(theirs: &Entries, ours: &Entries) -> Vec<RepoPath> {
+    let changed = differences(theirs, ours).into_iter();
+    let changed = changed.map(|(path, ..)| path).filter(|it| is_workers(it));
+    changed.cloned().collect()
+}
+
+/// Whether a commit is one of the official repository's.
+pub fn is_official(commit: &str) -> bool {
+    include_str!("../../../data/official.json").contains(commit) && commit.len() >= 40
 }
 
 /// Whether a file is the worker's, and no text about it.

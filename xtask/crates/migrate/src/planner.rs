@@ -66,10 +66,13 @@ impl Planner<'_> {
         if let Some(exposed) = &exposed {
             sides.records = records(at, exposed, base.as_ref(), &upstream, &mut notes);
         }
+        let own = match &fork_base {
+            Some(base) => fork::own_changes(at, base, carries),
+            None if first => self.changes_by_files()?,
+            None => None,
+        };
         let plan = Plan {
-            own: fork_base
-                .as_ref()
-                .and_then(|base| fork::own_changes(at, base, carries)),
+            own,
             ..Plan::new(at, upstream.source)
         };
         let mut built = merge::build(at, scratch, &sides, plan)?;
@@ -88,11 +91,7 @@ impl Planner<'_> {
         let mut modules: Vec<RepoPath> = sides.carried.into_iter().map(|(_, to)| to).collect();
         modules.retain(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"));
         if previous.is_some() {
-            modules.extend(context::own_modules(
-                at.ours.entries(),
-                &sides.base,
-                &bundle,
-            ));
+            modules.extend(context::own_modules(&at.ours, &sides.base, &bundle)?);
         }
         if first {
             plan.local = follow_up::local_in_retired(at);
@@ -142,10 +141,10 @@ impl Planner<'_> {
     /// Refuses what can't be migrated in this way.
     fn check_applicable(&self) -> Result<()> {
         if self.at.lock.is_none() {
-            check_legacy(self.at)?;
-            if !self.args.anyway {
+            if Layout::of(self.at.ours.entries()) != Layout::Unknown && !self.args.anyway {
                 fork::check_sglang(self.at)?;
             }
+            check_legacy(self.at)?;
         } else if self.args.carry.is_some() {
             bail!(UserError::new(
                 format!("{LOCK} is there, so this worker is modern already"),
@@ -269,8 +268,8 @@ fn check_legacy(at: &Preflight) -> Result<()> {
         Layout::Legacy => return Ok(()),
         Layout::Modern => bail!(UserError::new(
             format!("this worker has the modern layout, but no {LOCK}"),
-            "name the upstream that its files came from: `cargo xtask migrate --adopt REV \
-             --upstream DIR|URL`"
+            "find the upstream that its files came from with `cargo xtask migrate --adopt main`: it looks \
+             in the official repository and in this tool's; `--upstream DIR|URL` names another"
         )),
         Layout::Unknown => {}
     }

@@ -9,6 +9,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::TO_THIS_WORKER;
+use super::official::is_official;
 use super::plan::{Arrival, MoveReason, Plan, What};
 use super::preflight::Preflight;
 use compare::ForkChange;
@@ -343,7 +345,15 @@ fn ending_text(
         MigrationEnding::Markers | MigrationEnding::Staged => waiting_text(ending, next),
         MigrationEnding::Committed => {
             let (log, compare) = (next.git("log --stat -2"), next.task("compare", ""));
-            let then: &[_] = if plan.moves.is_empty() {
+            let is_adopted = at.lock.is_none() && plan.moves.is_empty();
+            let commit = plan.upstream.commit.as_deref();
+            let then: &[_] = if is_adopted && commit.is_some_and(is_official) {
+                let on = next.task("migrate", TO_THIS_WORKER);
+                &[
+                    (log, ""),
+                    (on, "moves on from the official worker to this tool's"),
+                ]
+            } else if plan.moves.is_empty() {
                 &[(log, "")]
             } else {
                 let became = "what became of all that the old worker exposed";

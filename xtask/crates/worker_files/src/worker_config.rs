@@ -14,6 +14,8 @@ pub struct WorkerConfig {
     /// Category to its variables, of the last version listed.
     pub categories: Vec<(Text, Vec<String>)>,
     pub image: Option<Text>,
+    /// The variable that the template UI put the model's name into.
+    pub model_variable: Option<Text>,
     pub cuda: Option<Text>,
 }
 
@@ -64,6 +66,7 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
         let one = |key: &str| text(source, version.get(key)?);
         form.image = one("imageName");
         form.cuda = one("minimumCudaVersion");
+        form.model_variable = one("modelEnvVarKey");
         let category = |category: &JsonNode| {
             let settings = category.list("settings").iter();
             let settings = settings.filter_map(JsonNode::scalar).collect();

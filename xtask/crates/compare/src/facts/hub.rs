@@ -32,6 +32,9 @@ impl Facts {
             if let Some(image) = &form.image {
                 self.add_value("hub:imageName", &image.place, &image.text);
             }
+            if let Some(variable) = &form.model_variable {
+                self.add_value("hub:modelEnvVarKey", &variable.place, &variable.text);
+            }
             if let Some(cuda) = &form.cuda {
                 self.add_text("hub:cuda", &cuda.place, "from", &cuda.text);
             }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::python::{FlagGiven, FlagValue};
-use worker_files::{EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value};
+use worker_files::{EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value, is_one_of};
 use xtask_core::output::cut;
 use xtask_core::secret::masked;
 use xtask_core::sglang;
@@ -201,6 +201,8 @@ pub struct Facts {
     pub is_older: bool,
     /// Whether they are of a record of version 1, which spelt some values in another way.
     pub is_first: bool,
+    /// The facts that come from an older reader's record, though the rest is read now.
+    pub from_older: BTreeSet<String>,
     /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
     /// What of the worker has no effect, and so is no fact; in words.
@@ -274,6 +276,12 @@ impl Facts {
     /// with the files that it names, a default in all files together. Of an older reader's record
     /// only what stands in other files is.
     pub fn complete(&mut self, record: Self, tree: &dyn Tree) {
+        if !record.is_older && record.has_code_beside(tree) {
+            // What starts that code is read otherwise without it.
+            let is_start = |id: &str| is_one_of("step flag", area_of(id));
+            self.all.retain(|id, _| record.has(id) || !is_start(id));
+            self.unread.clear();
+        }
         if !record.is_older {
             let mut more = record.unread;
             more.retain(|gap| self.unread.iter().all(|known| known.id != gap.id));
@@ -292,11 +300,22 @@ impl Facts {
             files.any(|file| tree.entries().contains_key(file))
         };
         for (id, fact) in record.all {
-            if !holds(&fact) {
-                self.all.entry(id).or_insert(fact);
+            if !holds(&fact) && !self.has(&id) {
+                self.from_older.insert(id.clone());
+                self.all.insert(id, fact);
             }
         }
         self.sglang = self.sglang.take().or(record.sglang);
+    }
+
+    /// Whether some of these facts stand in code or scripts that a tree lacks.
+    pub fn has_code_beside(&self, tree: &dyn Tree) -> bool {
+        let is_code = |file: &RepoPath| {
+            let name = file.name();
+            name.ends_with(b".py") || name.ends_with(b".sh") || !name.contains(&b'.')
+        };
+        let mut places = self.all.values().flat_map(|fact| &fact.places);
+        places.any(|at| is_code(&at.file) && !tree.entries().contains_key(&at.file))
     }
 
     /// The facts of an area with the rest of their ids.
@@ -375,7 +394,17 @@ impl Facts {
                 self.add_text(format!("image:{name}"), place, "set", "always");
             }
         }
-        for requested in &interface.python.routes {
+        // What only dead code does besides is no part of what the worker does.
+        let routes = &interface.python.routes;
+        let live: BTreeSet<&str> = routes
+            .iter()
+            .filter(|it| it.reached)
+            .map(|it| &*it.route)
+            .collect();
+        for requested in routes
+            .iter()
+            .filter(|it| it.reached || !live.contains(&*it.route))
+        {
             let unreached = (!requested.reached).then_some("no");
             let id = format!("route:{}", requested.route);
             let timeout = ("timeout", requested.timeout.as_deref());
@@ -390,7 +419,16 @@ impl Facts {
                 }
             }
         }
-        for input in &interface.python.inputs {
+        let inputs = &interface.python.inputs;
+        let live: BTreeSet<&str> = inputs
+            .iter()
+            .filter(|it| it.reached)
+            .map(|it| &*it.path)
+            .collect();
+        for input in inputs
+            .iter()
+            .filter(|it| it.reached || !live.contains(&*it.path))
+        {
             let yes = |is: bool| is.then_some("yes");
             let value = [
                 ("needed", need(input.needed, input.ends)),

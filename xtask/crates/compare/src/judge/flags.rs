@@ -6,7 +6,7 @@ use super::super::facts::{ALONE, Fact, NEEDS, STARTED_THROUGH, WHEN};
 use super::variables::{same_value, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::shell::NOT_SET;
-use worker_files::{ALSO, COMPUTED};
+use worker_files::{ALSO, COMPUTED, Place};
 use xtask_core::sglang;
 
 impl Judge<'_> {
@@ -26,7 +26,8 @@ impl Judge<'_> {
 
     fn flag_kept(&self, flag: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let retired = Item::new(id, Verdict::Retired, old, new);
-        let refused = self.refused(flag, retired).filter(|_| !new.has("from"));
+        let refused = self.refused(flag, new, retired);
+        let refused = refused.filter(|_| !new.has("from"));
         refused.unwrap_or_else(|| match self.flag_differs(flag, old, new) {
             Some(why) => Item::new(id, Verdict::Changed, old, new).why(why),
             None => Item::new(id, Verdict::Kept, old, new),
@@ -52,12 +53,19 @@ impl Judge<'_> {
         if was != is && new.has("from") && old.has("from") {
             return differ("the text around the variables of its value", (was, is));
         }
+        if let Some(other) = self.no_more_from(flag, old, new) {
+            let why = "decided on it too where nothing else did, and does not any more";
+            return Some(format!("{other} {why}."));
+        }
         if !self.old.is_older && self.needs_otherwise(old, new) {
             return differ("what else decides on it", both(NEEDS));
         }
         let (when, when_now) = both(WHEN);
         if when != when_now && when.is_some() && when_now.is_some() {
             return differ("the test for it", (when, when_now));
+        }
+        if let Some(is) = self.passed_besides(flag, old, new) {
+            return Some(format!("`{is}` is passed now beside what variables say."));
         }
         // What a variable decides on is judged with that, but for a value that it only lets through.
         let was = old.get("value")?;
@@ -105,6 +113,51 @@ impl Judge<'_> {
         let by = variable.map(|name| format!(", unless {name} says otherwise"));
         let (by, is, when) = (by.unwrap_or_default(), show(is), passed_when(when));
         Some(format!("`{was}` was passed {when}; now it is {is}{by}."))
+    }
+
+    /// A fixed value that only the new worker passes, beside the variables of both.
+    fn passed_besides<'f>(&self, flag: &str, old: &Fact, new: &'f Fact) -> Option<&'f str> {
+        let is = new
+            .get("value")
+            .filter(|_| !old.has("value") && old.has("from"))?;
+        let own = self.own_default(flag)?;
+        let is_plain = !["through", NEEDS, WHEN].iter().any(|key| new.has(key));
+        let is_same = same_value(is, &own) || is.contains(ALSO) || is.contains(['$', '(']);
+        // A variable's own default is judged with that.
+        let mut names = new.get("from")?.split_whitespace();
+        let is_default = names.any(|name| {
+            let id = format!("env:{name}");
+            self.items.get(&id).is_some_and(|item| item.open)
+                || self
+                    .old
+                    .attribute(&id, "default")
+                    .is_some_and(|was| same_value(was, is))
+        });
+        (is_plain && !is_same && !is_default && is != ALONE).then_some(is)
+    }
+
+    /// A variable that has a flag of its own and was one of several that this one's value came from.
+    fn no_more_from<'f>(&self, flag: &str, old: &'f Fact, new: &Fact) -> Option<&'f str> {
+        let now: Vec<&str> = new.get("from")?.split_whitespace().collect();
+        let was = old.get("from")?.split_whitespace();
+        was.filter(|name| !now.contains(name)).find(|name| {
+            let id = format!("env:{name}");
+            // Without these flags SGLang takes the model's path as it is.
+            let is_as_without = ["--tokenizer-path", "--served-model-name"].contains(&flag)
+                && !self
+                    .old
+                    .attribute(&id, "interpreted")
+                    .is_some_and(|it| it.contains('('));
+            let mut own = now
+                .iter()
+                .filter_map(|own| self.items.get(&format!("env:{own}")));
+            if is_as_without || own.any(|item| item.open) {
+                return false;
+            }
+            let flags = [self.old, self.new].map(|facts| facts.attribute(&id, "flag"));
+            let is_others = flags.iter().all(|own| own.is_some_and(|own| own != flag));
+            is_others && flags[0] == flags[1]
+        })
     }
 
     /// What the new worker passes where no variable is set, as far as that is known.
@@ -167,7 +220,7 @@ impl Judge<'_> {
         if new.has("from") {
             return added;
         }
-        if let Some(refused) = self.refused(flag, added.clone()) {
+        if let Some(refused) = self.refused(flag, new, added.clone()) {
             return refused;
         }
         // Under another name it is compared with that.
@@ -218,22 +271,31 @@ impl Judge<'_> {
         }
     }
 
-    /// The item of a flag that is still passed, where the pinned `SGLang` refuses it.
-    pub fn refused(&self, flag: &str, item: Item) -> Option<Item> {
+    /// The item of a flag that is still passed, where the pinned `SGLang` refuses it. A table that the
+    /// build makes anew has only what the image's `SGLang` takes.
+    pub fn refused(&self, flag: &str, new: &Fact, item: Item) -> Option<Item> {
+        let is_made = |place: &Place| {
+            let mut steps = self.new.area("step").map(|(step, _)| step);
+            let written = ["--output ", "> "].map(|by| format!("{by}{}", place.file));
+            steps.any(|step| written.iter().any(|it| step.contains(it)))
+        };
         let (history, sglang) = (sglang::history(flag), &self.sglang);
         let why = format!(
             "It still passes {flag}, which {sglang} doesn't take ({history}): the server ends with exit code 2."
         );
         let help = "Don't pass it to this SGLang, or pin one that takes it.";
-        (self.takes(flag) == Some(false)).then(|| item.open(why).help(help))
+        let is_refused = self.takes(flag) == Some(false) && !new.places.iter().all(is_made);
+        is_refused.then(|| item.open(why).help(help))
     }
 
     /// A flag that the pinned release surely lacks.
     pub fn flag_retired(&self, flag: &str, id: &str, old: &Fact) -> Option<Item> {
-        if self.takes(flag) != Some(false) {
+        let history = sglang::history(flag);
+        // What the newest known release lacks, a newer one will not have again.
+        let is_over = self.is_newer && history.seen.is_some() && self.lacks(flag);
+        if self.takes(flag) != Some(false) && !is_over {
             return None;
         }
-        let history = sglang::history(flag);
         if history.seen.is_none() {
             let (first, last) = sglang::known_releases();
             let why = format!(

@@ -3,6 +3,7 @@
 use super::super::facts::{Fact, Facts};
 use super::variables::{env_line, same_value, show};
 use super::{Item, Judge, Side, UNREAD, Verdict, attribute, difference};
+use worker_files::{ALSO, is_one_of};
 use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
@@ -192,6 +193,21 @@ impl<'a> Judge<'a> {
             let why = "an endpoint with this default never comes up.";
             return item.open(format!("{sglang} takes no {flag} {is}: {why}"));
         }
+        let given = attribute(new, "value").unwrap_or_default();
+        if old.is_none()
+            && !given.is_empty()
+            && !self.old.has(&id)
+            && let Some(held) = self.held_without_form(name, flag)
+            && !self.is_alike(&id, held, given)
+            && !(is_own(held) && is_own(given))
+        {
+            let item = Item::new(&item.id, Verdict::Added, old, new).open(format!(
+                "New endpoints from the Hub start with `{given}`, which is stronger than what the image or the code sets; before, `{held}` held."
+            ));
+            return item.help(format!(
+                "Write `{held}` as its default into .runpod/hub.json, or record why not."
+            ));
+        }
         // Where the old form left it empty, the old worker's own default held.
         let before = attribute(self.old.variable(name), "default");
         let is_as_before = is_own(is) || before.is_some_and(|before| same_value(before, is));
@@ -217,6 +233,38 @@ impl<'a> Judge<'a> {
             }
             _ => item,
         }
+    }
+
+    /// Whether a default of the new form is what held before, or that can't be told.
+    fn is_alike(&self, id: &str, held: &str, given: &str) -> bool {
+        let is_switch = self.new.attribute(id, "type") == Some("boolean");
+        let [on, off] = ["true", "false"].map(|key| self.new.attribute(id, key));
+        let plain = |text: &str| {
+            let text: String = text.trim_end_matches('/').split_whitespace().collect();
+            let word = text.to_lowercase();
+            if is_switch && (is_one_of("off no 0 false none", &word) || off == Some(&text)) {
+                String::new()
+            } else if is_switch && (is_one_of("on yes 1 true", &word) || on == Some(&text)) {
+                "true".to_owned()
+            } else {
+                text
+            }
+        };
+        held.contains(['$', '(']) || held.contains(ALSO) || same_value(&plain(held), &plain(given))
+    }
+
+    /// What a variable was to the old worker where no endpoint set it and no form had it: what the
+    /// image or the code sets, under whatever name, or the value of its flag that was always passed.
+    fn held_without_form(&self, name: &str, flag: &str) -> Option<&'a str> {
+        let mut renamed = self.renamed.iter();
+        let before = renamed.find(|(_, now)| *now == name);
+        let before = before.map_or(name, |(before, _)| before);
+        let set = self.old.attribute(&format!("image:{before}"), "value");
+        let default = || attribute(self.old.variable(before), "default");
+        let fixed = || self.old.attribute(&format!("flag:{flag}"), "value");
+        set.or_else(default)
+            .or_else(fixed)
+            .filter(|held| !held.is_empty())
     }
 
     fn options(&self, name: &str, flag: &str, old: Side<'a>, new: Side<'a>) -> Item {
@@ -299,10 +347,16 @@ impl<'a> Judge<'a> {
             let as_before = old.is_some() && (new.is_none() || !is_known(self.old));
             let is_read = is_known(self.new) || is_read_outside(name) || as_before;
             let is_variable = name != "cuda" && !name.contains('.');
-            self.push(if item.open || is_read || !is_variable {
-                item
-            } else {
-                item.open("The Hub's tests set it, but the new worker doesn't read it: they run without it.")
+            if item.open || is_read || !is_variable {
+                self.push(item);
+                continue;
+            }
+            let item = item.open(
+                "The Hub's tests set it, but the new worker doesn't read it: they run without it.",
+            );
+            self.push(match self.renamed.get(name) {
+                Some(other) => item.help(format!("Set {other} in its place.")),
+                None => item,
             });
         }
     }
@@ -355,9 +409,12 @@ fn is_read_outside(name: &str) -> bool {
     prefixes.any(|prefix| name.starts_with(prefix))
 }
 
-/// What people find a listing by. Each worker has its own, so that a difference is a loss only
-/// where a fork chose it.
-pub const LOOKS: [&str; 3] = ["hub:title", "hub:category", "hub:iconUrl"];
+/// The variable that the old template UI put the model's name into.
+pub const MODEL_VARIABLE: &str = "hub:modelEnvVarKey";
+
+/// What people find a listing by, and that variable. Each worker has its own, so that a difference
+/// is a loss only where a fork chose it.
+pub const LOOKS: [&str; 4] = ["hub:title", "hub:category", "hub:iconUrl", MODEL_VARIABLE];
 
 fn looks(id: &str, old: &Fact, new: Side) -> Item {
     let item = match new {

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
-pub use hub::LOOKS;
+pub use hub::{LOOKS, MODEL_VARIABLE};
 pub use image::own_build;
 pub use item::{Item, Side, Verdict};
 pub use runpod::is_runpods;
@@ -117,13 +117,17 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     reopen_unanswered(&mut items);
     // An older reader may not have seen what its record lacks, and the first one spelt values in
     // another way: neither is a change.
+    let knows_none = old.area("serverless").next().is_none();
     let is_unseen = |item: &&mut Item| {
         let is_loss = matches!(item.verdict, Verdict::Missing | Verdict::Changed);
         let both = item.old.as_ref().zip(new.get(&item.id));
         let lacks = |was: &Fact, is: &Fact| was.differing(is).all(|key| was.get(key).is_none());
-        is_loss && both.is_some_and(|(was, is)| old.is_first || lacks(was, is))
+        let is_unknown = item.old.is_none() && item.area() == "serverless" && knows_none;
+        let is_unseen = both.is_some_and(|(was, is)| old.is_first || lacks(was, is));
+        let is_older = old.is_older || old.from_older.contains(&item.id);
+        is_older && is_loss && (is_unseen || is_unknown)
     };
-    for item in items.iter_mut().filter(is_unseen).filter(|_| old.is_older) {
+    for item in items.iter_mut().filter(is_unseen) {
         item.open = false;
     }
     items
@@ -341,6 +345,12 @@ impl<'a> Judge<'a> {
         let mut takes = tables.map(|table| known(*table, flag).is_some());
         let first = takes.next()?;
         ((first || !self.is_newer) && takes.all(|other| other == first)).then_some(first)
+    }
+
+    /// Whether none of the releases that the pinned one is judged by has this flag.
+    fn lacks(&self, flag: &str) -> bool {
+        let mut tables = self.tables.iter();
+        tables.all(|table| known(*table, flag).is_none())
     }
 
     /// Whether the pinned release surely refuses this value.

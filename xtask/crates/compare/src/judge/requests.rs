@@ -208,7 +208,9 @@ impl Judge<'_> {
             let mut results = judge.new.area("result");
             let missing = Item::missing(id, old);
             if !results.any(|(name, _)| name.ends_with(ANSWER)) {
-                return Some(missing.closed());
+                let why =
+                    "Where it is given back now was not followed; --execute compares results.";
+                return Some(missing.closed().why(why));
             }
             let why = "The server's answer was given back here; now it is elsewhere.";
             Some(missing.why(why))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact, PASSED};
+use super::super::facts::{ALONE, Fact, NEEDS, PASSED, WHEN};
 use super::{Item, Judge, Side, Verdict, attribute, difference, is_runpods};
 use worker_files::ALSO;
 use worker_files::shell::NOT_SET;
@@ -39,9 +39,37 @@ impl<'a> Judge<'a> {
                 .help("Give it a default, or record that every endpoint sets it.");
         }
         let added = Item::new(id, Verdict::Added, None, new);
-        let flag = attribute(new, "flag");
-        let refused = flag.and_then(|flag| self.refused(flag, added.clone()));
-        refused.unwrap_or(added)
+        let Some((flag, fact)) = attribute(new, "flag").zip(new) else {
+            return added;
+        };
+        let refused = self.refused(flag, fact, added.clone());
+        refused.unwrap_or_else(|| match self.passed_unasked(id, flag, fact) {
+            Some(why) => added.open(why),
+            None => added,
+        })
+    }
+
+    /// What a variable that only the new worker knows passes to `SGLang` where nobody sets it, and
+    /// nothing did before.
+    fn passed_unasked(&self, id: &str, flag: &str, new: &Fact) -> Option<String> {
+        let use_of = new.get("interpreted");
+        let always = use_of.and_then(|it| it.strip_prefix("always "));
+        let set = self.set_by_image(id).or(always)?;
+        // What is switched off is not passed, and what else decides on it may say so too.
+        let is_off = same_value(set, "") || ["0", "no", "off"].contains(&set);
+        if is_off || new.has(NEEDS) || new.has(WHEN) {
+            return None;
+        }
+        let own = self.own_default(flag)?;
+        let is_flags = |(name, _): (&str, &Fact)| self.same_flag(name, flag);
+        let was_passed = self.old.area("flag").any(is_flags);
+        let is_computed = set.contains(['$', '(']) || set.contains(ALSO);
+        (!was_passed && !is_computed && !same_value(set, &own)).then(|| {
+            format!(
+                "`{flag} {set}` is passed now where it is not set; before, SGLang's own default ({}) held.",
+                show(Some(&own))
+            )
+        })
     }
 
     /// What is tried when a variable is unset may go by another name: that is the other's change.
@@ -63,7 +91,7 @@ impl<'a> Judge<'a> {
     fn variable_kept(&mut self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let (drove, drives) = (old.get("flag"), new.get("flag"));
         let retired = Item::new(id, Verdict::Retired, old, new);
-        if let Some(refused) = drives.and_then(|flag| self.refused(flag, retired)) {
+        if let Some(refused) = drives.and_then(|flag| self.refused(flag, new, retired)) {
             return refused;
         }
         match (old.is_reached(), new.is_reached()) {
@@ -209,8 +237,8 @@ impl<'a> Judge<'a> {
             return Ok(None);
         }
         // What drove no flag, or drives none any more, is passed to nobody.
-        let flag = old.get("flag").and(new.get("flag"));
-        let Some(own) = flag.and_then(|flag| self.own_default(flag)) else {
+        let drives = old.get("flag").and(new.get("flag"));
+        let Some(own) = drives.and_then(|flag| self.own_default(flag)) else {
             // A table's default is decided where it can't be followed.
             let is_by_table = was.is_none() && image.is_none() && new.has("by");
             let differ = (!is_by_table).then(|| difference("default", was, is));
@@ -234,7 +262,13 @@ impl<'a> Judge<'a> {
         let default = self.new.attribute(id, "default");
         let id = format!("image:{}", id.strip_prefix("env:")?);
         // `ENV NAME=` sets it to nothing. A default that the reader still knows holds all the same.
-        let set = |fact: &'a Fact| fact.get("value").unwrap_or_default();
+        let set = |fact: &'a Fact| {
+            let value = fact.get("value").unwrap_or_default();
+            // `${NAME:-default}` sets what no build argument says otherwise.
+            let inner = value.strip_prefix("${").and_then(|it| it.strip_suffix('}'));
+            let default = inner.and_then(|inner| inner.split_once(":-"));
+            default.map_or(value, |(_, default)| default)
+        };
         let new = set(self.new.get(&id)?);
         let is_news = self.old.get(&id).map(set) != Some(new);
         let holds = !new.is_empty() || default.is_none();

@@ -43,6 +43,12 @@ fn expand_to_end(chars: &mut Peekable<Chars>, values: &Values, depth: usize) -> 
     Some(out)
 }
 
+/// Whether a value is another variable and nothing else.
+fn is_name(value: &str) -> bool {
+    let name = value.strip_prefix('$');
+    name.is_some_and(|name| name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_'))
+}
+
 fn variable(chars: &mut Peekable<Chars>, values: &Values, depth: usize) -> Option<String> {
     let is_braced = chars.next_if_eq(&'{').is_some();
     let is_part = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
@@ -61,6 +67,8 @@ fn variable(chars: &mut Peekable<Chars>, values: &Values, depth: usize) -> Optio
         (Some('+'), _) if holds => other,
         (Some('+'), _) => String::new(),
         (Some('-'), _) if !holds => other,
+        // What a build argument gives is known at the build only.
+        (Some('-'), Some(value)) if is_name(value) => format!("${{{}:-{other}}}", &value[1..]),
         (_, Some(value)) => value.clone(),
         (_, None) if name.is_empty() => "$".to_owned(),
         (_, None) => format!("${name}"),
