@@ -199,7 +199,7 @@ impl<'a> Judge<'a> {
             && !self.old.has(&id)
             && let Some(held) = self.held_without_form(name, flag)
             && !self.is_alike(&id, held, given)
-            && !(is_own(held) && is_own(given))
+            && !((is_own(held) || same_value(held, "")) && is_own(given))
         {
             let item = Item::new(&item.id, Verdict::Added, old, new).open(format!(
                 "New endpoints from the Hub start with `{given}`, which is stronger than what the image or the code sets; before, `{held}` held."
