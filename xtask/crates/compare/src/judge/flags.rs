@@ -284,7 +284,8 @@ impl Judge<'_> {
             "It still passes {flag}, which {sglang} doesn't take ({history}): the server ends with exit code 2."
         );
         let help = "Don't pass it to this SGLang, or pin one that takes it.";
-        let is_refused = self.takes(flag) == Some(false) && !new.places.iter().all(is_made);
+        let is_kept = || new.places.is_empty() || !new.places.iter().all(is_made);
+        let is_refused = self.takes(flag) == Some(false) && is_kept();
         is_refused.then(|| item.open(why).help(help))
     }
 
