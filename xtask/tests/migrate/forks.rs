@@ -63,6 +63,15 @@ fn a_worker_for_something_else_is_refused_with_what_was_found() {
     worker
         .migrate(&["--upstream", "../upstream", "--anyway"])
         .done();
+    // In the modern layout too, and not sent to --adopt.
+    let modern = lab.empty("modern");
+    modern.write("handler.py", "import runpod\nfrom vllm import LLM\n");
+    modern.write(".runpod/hub.json", "{}\n");
+    modern.write("Dockerfile", "FROM python:3.12\nCOPY handler.py /\n");
+    modern.commit("feat: a modern worker for vLLM");
+    modern
+        .migrate(&["--upstream", "../upstream"])
+        .refused_like("is no worker for SGLang");
 }
 
 #[test]

@@ -344,6 +344,43 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_for_a_change_answers_for_no_loss() {
+        let old = Fact::of_value(&1);
+        let changed = Item::new("env:A", Verdict::Changed, &old, &Fact::of_value(&2));
+        let missing = Item::missing("env:A", &old);
+        let is_open = |given: &Item, now: &Item| {
+            let mut accepted = Accepted::default();
+            let of = values("env:A", std::slice::from_ref(given));
+            accepted.add("env:A", "meant", false, of);
+            let read = Accepted::read(&accepted.write()).unwrap();
+            let mut items = [now.clone()];
+            read.apply(&mut items);
+            items[0].open
+        };
+        assert!(!is_open(&changed, &changed));
+        assert!(is_open(&changed, &missing));
+        assert!(!is_open(&missing, &missing) && !is_open(&missing, &changed));
+    }
+
+    #[test]
+    fn reasons_for_forks_answer_for_nothing_here() {
+        let old = Fact::of_value(&1);
+        let mut items = [Item::missing("hub:A", &old)];
+        let mut accepted = Accepted::default();
+        for reason in ["one", "two"] {
+            accepted.add_for_forks("hub:A", reason, values("hub:A", &items));
+        }
+        let mut read = Accepted::read(&accepted.write()).unwrap();
+        assert!(accepted.write().starts_with("{\n\"version\": 3,"));
+        assert!(read.apply(&mut items).is_empty() && items[0].open);
+        let offered = read.for_value("hub:A", &digest_of(&old), false);
+        assert_eq!(offered.unwrap().reason, "two");
+        assert!(read.for_value("hub:A", "another", false).is_none());
+        assert_eq!(read.withdraw("hub:A").as_deref(), Some("two"));
+        assert_eq!(read.write(), Accepted::default().write());
+    }
+
+    #[test]
     fn what_is_taken_back_leaves_the_rest_as_it_was() {
         let mut accepted = Accepted::default();
         assert_eq!(

@@ -79,9 +79,9 @@ fn by_cause(mut open: Vec<Item>, base: Option<&OwnChanges>) -> Vec<Item> {
     first.collect()
 }
 
-/// What the record lacks of the old worker's facts. It may have known a fact from more files than
-/// are there: one that lies at the root, or was removed from the folder before. Where that is code,
-/// the folder alone says something else.
+/// What the record lacks of the old worker's facts. The record may know a fact from more files than
+/// the folder has, because some stayed at the root and some were removed. If those are code, the
+/// folder alone gives other values, so only the ids are compared.
 fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
     let from_there = |fact: &Fact| {
         let mut files = fact.places.iter().map(|place| &place.file);

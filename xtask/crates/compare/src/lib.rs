@@ -6,6 +6,7 @@
 pub mod accepted;
 pub mod args;
 mod baseline;
+mod broken_imports;
 pub mod cleanup_gate;
 mod entries;
 mod execute;
@@ -29,7 +30,7 @@ use self::accepted::Accepted;
 use self::facts::Facts;
 use self::old::Old;
 pub use self::origin::{Exposed, ForkChange};
-use self::own_changes::{broken_imports, judge_all};
+use self::own_changes::judge_all;
 use self::pairs::{OldFiles, Pair};
 use self::report::Report;
 use crate::args::{Args, ReportFormat};
@@ -237,7 +238,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     let mut notes = old.notes.clone();
     notes.extend(old.own_removals(&new.facts));
     notes.extend(old.own_files(root, new.tree.as_ref())?);
-    notes.extend(broken_imports(&items, new.tree.as_ref())?);
+    notes.extend(broken_imports::note(&items, new.tree.as_ref())?);
     if let Some(tree) = old.files() {
         let note = not_judged::note(tree, &old.facts, new.tree.as_ref(), &items)?;
         notes.extend(note);

@@ -68,11 +68,8 @@ impl Old {
         let names = own.join(" and ");
         let place = match &self.commit {
             Some(commit) if self.tree.is_none() => {
-                format!(
-                    "`git show {}:{}` shows it",
-                    short(commit),
-                    own.join("` and `")
-                )
+                let named = own.iter().map(|name| format!(" {}:{name}", short(commit)));
+                format!("`git show{}` shows it", named.collect::<String>())
             }
             _ => format!("see {OUTDATED}/ before cleanup removes it"),
         };

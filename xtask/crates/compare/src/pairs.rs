@@ -210,6 +210,39 @@ mod tests {
     }
 
     #[test]
+    fn a_package_stands_with_the_old_file_whose_facts_its_table_holds() {
+        use super::super::judge::Verdict;
+        use worker_files::Place;
+        let at =
+            |file: &str| Fact::single("a", "b".to_owned(), vec![Place::start_of(&file.into())]);
+        let old = Memory::new()
+            .with("src/engine.py", "")
+            .with("src/handler.py", "");
+        let new = [
+            "engine.py",
+            "handler.py",
+            "package/flags.py",
+            "package/table.json",
+        ];
+        let new = new
+            .iter()
+            .fold(Memory::new(), |tree, path| tree.with(path, ""));
+        let item = Item::new(
+            "env:A",
+            Verdict::Kept,
+            &at("src/engine.py"),
+            &at("package/table.json"),
+        );
+        let old = OldFiles {
+            tree: &old,
+            is_whole: true,
+        };
+        let found = found(old, &new, &[item]);
+        let engine = found.iter().find(|(old, _)| old == &["src/engine.py"]);
+        assert_eq!(engine.unwrap().1, ["engine.py", "package/flags.py"]);
+    }
+
+    #[test]
     fn a_module_stands_with_the_old_file_whose_facts_it_holds() {
         let old = Memory::new()
             .with(

@@ -95,6 +95,21 @@ impl Fact {
     }
 }
 
+/// All of some findings but those of dead code where code that runs has the same: what only dead code
+/// does besides is no part of what the worker does.
+fn without_dead<T>(all: &[T], of: fn(&T) -> (&str, bool)) -> impl Iterator<Item = &T> {
+    let live: HashSet<&str> = all
+        .iter()
+        .map(of)
+        .filter(|it| it.1)
+        .map(|it| it.0)
+        .collect();
+    all.iter().filter(move |one| {
+        let (name, reached) = of(one);
+        reached || !live.contains(name)
+    })
+}
+
 /// What each word of a variable does, where its words do different things: `a: --enable-metrics`.
 fn effects(flags: &[FlagGiven], name: &str) -> Option<String> {
     let mut effects = BTreeSet::new();
@@ -394,17 +409,8 @@ impl Facts {
                 self.add_text(format!("image:{name}"), place, "set", "always");
             }
         }
-        // What only dead code does besides is no part of what the worker does.
         let routes = &interface.python.routes;
-        let live: BTreeSet<&str> = routes
-            .iter()
-            .filter(|it| it.reached)
-            .map(|it| &*it.route)
-            .collect();
-        for requested in routes
-            .iter()
-            .filter(|it| it.reached || !live.contains(&*it.route))
-        {
+        for requested in without_dead(routes, |it| (&it.route, it.reached)) {
             let unreached = (!requested.reached).then_some("no");
             let id = format!("route:{}", requested.route);
             let timeout = ("timeout", requested.timeout.as_deref());
@@ -420,15 +426,7 @@ impl Facts {
             }
         }
         let inputs = &interface.python.inputs;
-        let live: BTreeSet<&str> = inputs
-            .iter()
-            .filter(|it| it.reached)
-            .map(|it| &*it.path)
-            .collect();
-        for input in inputs
-            .iter()
-            .filter(|it| it.reached || !live.contains(&*it.path))
-        {
+        for input in without_dead(inputs, |it| (&it.path, it.reached)) {
             let yes = |is: bool| is.then_some("yes");
             let value = [
                 ("needed", need(input.needed, input.ends)),

@@ -54,8 +54,9 @@ impl Judge<'_> {
             return differ("the text around the variables of its value", (was, is));
         }
         if let Some(other) = self.no_more_from(flag, old, new) {
-            let why = "decided on it too where nothing else did, and does not any more";
-            return Some(format!("{other} {why}."));
+            return Some(format!(
+                "{other} gave its value where nothing else did; it does not any more."
+            ));
         }
         if !self.old.is_older && self.needs_otherwise(old, new) {
             return differ("what else decides on it", both(NEEDS));
@@ -65,7 +66,7 @@ impl Judge<'_> {
             return differ("the test for it", (when, when_now));
         }
         if let Some(is) = self.passed_besides(flag, old, new) {
-            return Some(format!("`{is}` is passed now beside what variables say."));
+            return Some(format!("`{is}` is passed now whatever the variables say."));
         }
         // What a variable decides on is judged with that, but for a value that it only lets through.
         let was = old.get("value")?;
