@@ -271,7 +271,7 @@ fn what_was_changed_before_the_last_look_is_not_taken_for_what_may_go() {
         // What was laid out is cleared away, and the file named with what settles it.
         cleanup(&left, &[])
             .finds()
-            .says(&format!("  {file} differs"));
+            .says(&format!("  {file} changed since HEAD"));
         assert!(!left.has(".git/xtask-migrate"));
         let settle = format!("git commit -- {file}");
         expect_only(&left, &format!("uncommitted {file}"), &settle);

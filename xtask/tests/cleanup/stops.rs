@@ -170,6 +170,58 @@ fn what_this_has_staged_is_not_in_its_own_way() {
 }
 
 #[test]
+fn what_compare_recorded_goes_with_the_removal() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    accept_all(&worker);
+    let before = worker.everything();
+    let said = "\nCommits beside it\n  .xtask/accepted.json\n";
+    cleanup(&worker, &["--dry-run"]).done().says(said);
+    worker.everything().expect_same(&before, "a dry run");
+    // Other changes come first, in few words.
+    worker.append("engine.py", "# more\n");
+    worker.append("utils.py", "# more\n");
+    cleanup(&worker, &["--commit"]).finds().says(
+        "\nNot committed\n  engine.py, utils.py changed since HEAD\n    git commit --all\n\n\
+         outdated/ stays: 2 things are in the way, and nothing was changed.\n\
+         What is committed decides about the rest. Then:\n",
+    );
+    worker.git(&["checkout", "--quiet", "--", "engine.py", "utils.py"]);
+    cleanup(&worker, &["--commit"]).done().says(said);
+    assert_eq!(worker.status(), "");
+    assert!(
+        worker
+            .git(&["show", "HEAD:.xtask/accepted.json"])
+            .contains("nobody missed it")
+    );
+    worker.compare(&[]).done();
+}
+
+#[test]
+fn reasons_are_committed_alone() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    worker.append("engine.py", "# mine\n");
+    worker.git(&["add", "engine.py"]);
+    let accept = [
+        "--accept",
+        "env:MODEL_NAME",
+        "--reason",
+        "renamed",
+        "--commit",
+    ];
+    worker.compare(&accept).done().says("Committed as ");
+    assert_eq!(worker.status(), "M  engine.py");
+    let files = worker.git(&["show", "--name-only", "--format=", "HEAD"]);
+    assert_eq!(files.trim(), ".xtask/accepted.json");
+    let withdraw = ["--withdraw", "env:MODEL_NAME", "--commit"];
+    worker.compare(&withdraw).done().says("Committed as ");
+    assert_eq!(worker.status(), "M  engine.py");
+}
+
+#[test]
 fn changes_that_are_not_committed() {
     let lab = Lab::new();
     let worker = ready(&lab);

@@ -133,12 +133,8 @@ const CHANGES: [Own; 12] = [
                 "with_rules(job[\"input\"])",
             ),
         ],
-        facts: &["env:CHAT_RULES", "copy:prompts.py"],
-        lost: (
-            "Dockerfile",
-            "COPY handler.py engine.py prompts.py",
-            "COPY handler.py engine.py",
-        ),
+        facts: &["env:CHAT_RULES"],
+        lost: ("Dockerfile", "COPY prompts.py ./\n", ""),
     },
     Own {
         what: "a step of the Dockerfile",

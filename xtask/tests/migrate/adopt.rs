@@ -33,7 +33,7 @@ fn the_revision_before_the_one_named_that_the_files_came_from_is_found() {
         .migrate(&["--adopt", "main", "--upstream", "../upstream"])
         .done()
         .says("Upstream ../upstream at [OID] (main)\n")
-        .says("  that is an older revision than [OID], which was named\n");
+        .says("  that is an older revision than [OID], which main names there\n");
     assert_eq!(worker.status(), "A  .xtask/upstream.lock.json");
     let only_the_lock = |name: &str| name.contains(".xtask");
     worker

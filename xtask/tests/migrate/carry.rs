@@ -229,9 +229,18 @@ fn a_new_module_comes_along() {
     let (worker, _) = fork(&lab);
     worker.write("src/extra.py", "EXTRA = 1\n");
     worker.commit("feat: a module");
-    worker.migrate(CARRY).done().says(
-        "  Dockerfile: `extra.py` is not copied into the image: add it where the other modules are \
-         copied\n",
+    worker.write("src/pack/__init__.py", "from pack.one import ONE\n");
+    worker.write("src/pack/one.py", "ONE = 1\n");
+    worker.commit("feat: a package");
+    worker
+        .migrate(CARRY)
+        .done()
+        .says(": modules of this fork are copied too\n")
+        .says_not("is not copied into the image");
+    let dockerfile = worker.read("Dockerfile");
+    assert!(
+        dockerfile.contains("COPY extra.py ./\nCOPY pack ./pack\n"),
+        "{dockerfile}"
     );
     assert_eq!(worker.read("extra.py"), "EXTRA = 1\n");
     assert_eq!(worker.read("outdated/src/extra.py"), "EXTRA = 1\n");
@@ -250,7 +259,7 @@ fn a_module_that_was_renamed_keeps_its_new_name() {
         .done()
         .says("  ~ server.py                          merged with the changes made here\n")
         .says("`engine.py` is copied, and is not here: take it out there, or write the name")
-        .says("  Dockerfile: `server.py` is not copied into the image");
+        .says("COPY server.py ./");
     assert!(!worker.has("engine.py"));
     let engine = worker.read("server.py");
     assert!(engine.contains("import os  # mine\n") && engine.contains("MODEL_PATH"));
@@ -346,15 +355,15 @@ fn a_base_that_is_none_is_refused() {
         .migrate(&["--upstream", "../upstream", "--carry", "nowhere"])
         .refused(
             "there is no revision nowhere here",
-            "name the commit of the legacy worker that this fork started from, and fetch it first \
-             if it is not here; `--carry auto` looks for it",
+            "name the commit of the legacy worker that this fork started from: one of the official \
+             repository is fetched, another has to be here; `--carry auto` looks for it",
         );
     worker
         .migrate(&["--upstream", "../upstream", "--carry", "nothing"])
         .refused(
             "nothing has none of builder, src, worker-config.json",
-            "name the commit of the legacy worker that this fork started from, or have it looked \
-             for with `--carry auto`",
+            "name the commit of the legacy worker that this fork started from: an ancestor of HEAD, \
+             or one of the official repository, which `--carry auto` looks for",
         );
     worker
         .migrate(&["--upstream", "../upstream", "--carry=--all"])

@@ -63,6 +63,13 @@ fn a_worker_for_something_else_is_refused_with_what_was_found() {
     worker
         .migrate(&["--upstream", "../upstream", "--anyway"])
         .done();
+    // Nor is it told to move its handler first.
+    let beside = lab.empty("beside");
+    beside.write("handler.py", "import runpod\nfrom vllm import LLM\n");
+    beside.commit("feat: a worker for vLLM");
+    beside
+        .migrate(&["--upstream", "../upstream"])
+        .refused_like("migrate this one all the same with --anyway");
     // In the modern layout too, and not sent to --adopt.
     let modern = lab.empty("modern");
     modern.write("handler.py", "import runpod\nfrom vllm import LLM\n");
@@ -236,13 +243,15 @@ fn a_fork_without_its_history_is_known_by_its_files() {
 fn what_is_no_base_is_refused() {
     let lab = Lab::new();
     let worker = fork(&lab);
-    const HELP: &str = "name the commit of the legacy worker that this fork started from, or have \
-                        it looked for with `--carry auto`";
+    const HELP: &str = "name the commit of the legacy worker that this fork started from: an \
+                        ancestor of HEAD, or one of the official repository, which `--carry auto` \
+                        looks for";
     worker.git(&["tag", "now"]);
     worker
         .migrate(&with(&["--carry", "now"]))
         .refused("now is HEAD itself, so nothing has changed since", HELP);
-    worker.git(&["fetch", "--quiet", "../official", "HEAD:refs/heads/later"]);
+    let later = worker.git(&["commit-tree", "HEAD^{tree}", "-m", "later"]);
+    worker.git(&["tag", "later", &later]);
     worker.migrate(&with(&["--carry", "later"])).refused(
         "later is no ancestor of HEAD, so this fork did not start from it",
         HELP,
@@ -262,8 +271,36 @@ fn what_is_no_base_is_refused() {
     other.migrate(&args).refused(
         "no official revision is an ancestor of HEAD or has the same files, so what this fork \
          started from is not known",
-        "name it with `--carry BASE`, or the repository that it came from with `--official URL|DIR`",
+        "name it with `--carry BASE`, a commit of the official repository, or the repository that it \
+         came from with `--official URL|DIR`",
     );
+}
+
+/// A fork that was made by copying files names what it started from, wherever that is.
+#[test]
+fn an_official_base_is_taken_for_another_history_too() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let official = lab.legacy("official");
+    official.edit("src/utils.py", "\n", "\n# official\n");
+    official.commit("fix: what the copy began with");
+    let worker = lab.empty("worker");
+    for path in official.paths() {
+        worker.write(&path, official.read(&path));
+        worker.append(&path, "\n");
+    }
+    worker.edit("src/utils.py", "# official\n", "# official\n# ours\n");
+    worker.commit("feat: a copy, and nothing is as it was");
+    let base = official.head();
+    let carry = |base| with(&["--carry", base, "--conflicts", "upstream"]);
+    worker
+        .migrate(&[&carry(&base[..9])[..], &["--dry-run"]].concat())
+        .done();
+    worker
+        .migrate(&carry(&base))
+        .done()
+        .says("Comes from upstream");
+    assert_eq!(baseline(&worker)["base"]["commit"], json!(base));
 }
 
 /// Of an official repository elsewhere only the newest revisions are looked at.
@@ -420,7 +457,7 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
         .done()
         .says("  .runpod/tests.disabled.json stays where it is; the Hub reads nothing in .runpod/ but")
         .says("  .xtask/baseline.json keeps ")
-        .says("  Dockerfile: `lb.py` is not copied into the image")
+        .says("COPY lb.py ./\n")
         .says_not("`jobs/stage_volume.py`")
         .says("  lb.py:1:1: `hub_client` is imported, and the new worker has no such module: ")
         .says("  lb.py:2:1: `Engine` is imported from engine.py, which has no such name");

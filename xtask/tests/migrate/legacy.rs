@@ -38,7 +38,6 @@ const MODERN: &[&str] = &[
 
 /// What is the repository's own.
 const OWN: &[&str] = &[
-    ".github/workflows/docker_buildandpush.yml",
     ".gitignore",
     "LICENSE",
     "README.md",
@@ -526,10 +525,11 @@ fn what_still_points_at_a_path_that_moved_is_listed() {
         .migrate(&["--upstream", "../upstream", "--dry-run"])
         .done();
     for words in [
-        // A workflow, the bake file, an import, and texts.
-        "  .github/workflows/docker_buildandpush.yml:8:10 `builder/requirements.txt` is now \
-         `outdated/builder/requirements.txt`\n",
-        "    instead: requirements.txt\n",
+        // A workflow, the bake file, an import, and texts. What one file takes the place of is
+        // written at once.
+        "    line 8: a file that moved is `requirements.txt` now\n",
+        "    +      - \"requirements.txt\"\n",
+        "  .github/workflows/docker_buildandpush.yml:7:10 `src/` is now `outdated/src/`\n",
         "line 1: the new Dockerfile does not declare what goes here; ",
         "    -    MODEL_NAME          = \"\"\n",
         "  tests/test_utils.py:1:6 the module `src.utils` is gone\n",

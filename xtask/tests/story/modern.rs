@@ -72,6 +72,7 @@ Side by side in a browser: [..]/.git/compare.html
         &status,
         str![[r"
 A  .cargo/config.toml
+M  .github/workflows/docker_buildandpush.yml
 A  .runpod/hub.json
 A  .runpod/tests.json
 A  .xtask/baseline.json
@@ -122,11 +123,13 @@ renamed env:MODEL_NAME → env:MODEL_PATH
   Both drive --model-path, but endpoints that set MODEL_NAME are ignored: the
   new worker reads MODEL_PATH instead.
   help: Let the worker read MODEL_NAME too, where MODEL_PATH is not set.
-  with it: arg:MODEL_NAME, env:TOKENIZER_NAME, hub:MODEL_NAME and 2 more
+  with it: arg:MODEL_NAME, hub:MODEL_NAME, image:MODEL_NAME and 1 more
 ...
 [..] open in [..] entries.
 Fix them, or record why one is intended:
   cargo xtask compare --accept env:MODEL_NAME --reason "…"
+Why each of the short lines is open:
+  cargo xtask compare --all
 
 "#]],
     );
@@ -155,7 +158,6 @@ Fix them, or record why one is intended:
         ("pip:*", "SGLang brings it; the worker does not import it"),
         ("arg:*", "builds pass MODEL_PATH and BASE_IMAGE"),
         ("env:DISABLE_DISK_CACHE", "nobody set it"),
-        ("env:TOKENIZER_NAME", "builds pass MODEL_PATH"),
         ("step:ldconfig *", "the new base image does it"),
         ("hub:HOST", "a worker of this kind has no use for another"),
         ("hub:PORT", "a worker of this kind has no use for another"),
@@ -209,7 +211,9 @@ hub-lint: fixed 2 findings
     terminal
         .types("cargo xtask cleanup --dry-run")
         .finds()
-        .says("\n  .xtask/accepted.json only what is committed counts\n    git add --force -- .xtask/accepted.json\n");
+        .says(
+            " changed since HEAD\n    git commit --all\n\noutdated/ stays: 7 things are in the way",
+        );
     terminal
         .types("git add --all && git commit --quiet -m 'fix: keep what endpoints set'")
         .done();
@@ -253,7 +257,6 @@ fn fixes_the_code(terminal: &Terminal<'_>) {
         &[
             ("            WORKER_CUDA_VERSION=12.1.0\n", ""),
             ("src/**", "*.py"),
-            ("builder/requirements.txt", "requirements.txt"),
             ("compileall src", "compileall ."),
         ],
     );

@@ -91,7 +91,9 @@ impl ObstacleCheck<'_> {
         staged: &[RepoPath],
     ) -> Result<RemovalPlan> {
         let changed = self.at.status.changed.iter();
-        let changed: Vec<&RepoPath> = changed.filter(|path| !staged.contains(path)).collect();
+        let is_left =
+            |path: &&RepoPath| !staged.contains(path) && !self.plan.records.contains(path);
+        let changed: Vec<&RepoPath> = changed.filter(is_left).collect();
         self.check_committed(&changed);
         self.check_untracked(&changed);
         if self.plan.restore.is_none() && self.head.entries().keys().any(is_outdated) {
@@ -149,17 +151,20 @@ impl ObstacleCheck<'_> {
             |path: &RepoPath| layout::is_record(path) || *path == hub_lint::SUPPRESSIONS;
         let (top, index) = (&self.at.repo.top, self.at.ours.entries());
         for path in changed {
-            let settle = if is_file(&path.below(top)) && index.contains_key(path) {
+            let is_there = is_file(&path.below(top)) && index.contains_key(path);
+            let settle = if is_there {
                 format!("commit -- {}", quoted_path(path))
             } else {
                 "status".to_owned()
             };
-            self.add_git(kind, path, "differs from HEAD", &settle);
+            self.add_git(kind, path, "changed since HEAD", &settle);
         }
-        for path in self.at.status.local.iter().filter(|path| is_record(path)) {
+        let local = self.at.status.local.iter().filter(|path| is_record(path));
+        let local = local.filter(|path| !self.plan.records.contains(path));
+        for path in local.cloned().collect::<Vec<_>>() {
             // It may be ignored.
-            let settle = format!("add --force -- {}", quoted_path(path));
-            self.add_git(kind, path, "only what is committed counts", &settle);
+            let settle = format!("add --force -- {}", quoted_path(&path));
+            self.add_git(kind, &path, "only what is committed counts", &settle);
         }
         for (path, mark) in &self.at.unseen {
             if is_record(path) || is_outdated(path) {

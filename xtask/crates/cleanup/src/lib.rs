@@ -19,7 +19,7 @@ use compare::accepted::Accepted;
 use compare::cleanup_gate;
 use migrate::preflight::{self, Preflight};
 use transaction::apply::Transaction;
-use transaction::files::remove_empty;
+use transaction::files::{content, is_file, remove_empty};
 use transaction::journal::{Commit, Journal, JournalRecord};
 use transaction::targets::check_targets_free;
 use transaction::{Task, steps};
@@ -86,23 +86,33 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         }
         return report.nothing(open_facts(&head)?);
     }
-    let lock = Lock::read(&head)?;
-    let gate = cleanup_gate::look(&head)?;
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(scratch_dir.path())?;
-    let writes = writes(head.entries(), lock.as_ref(), &gate.accepted)?;
-    let after = after(&scratch, head.entries(), &writes)?;
-    let staged = staged(&at, &after, &writes);
-    check.plan.writes = writes.iter().map(|(path, _)| path.clone()).collect();
-    let plan = check.all(lock.as_ref(), &gate, &staged)?;
+    let lock = Lock::read(&head)?;
+    let removal = Removal::of(&at, &head, lock.as_ref(), &scratch, args)?;
+    let gate = cleanup_gate::look(&removal.tree)?;
+    check.head = &removal.tree;
+    check.plan.writes = removal
+        .writes
+        .iter()
+        .map(|(path, _)| path.clone())
+        .collect();
+    check.plan.records.clone_from(&removal.records);
+    let plan = check.all(lock.as_ref(), &gate, &removal.staged)?;
     if !plan.obstacles.is_empty() {
         return report.stopped(&plan);
     }
-    let index = at.ours.entries();
-    let steps = steps::changes_between(index, &after, &[]);
-    check_targets_free(repo, &steps, index)?;
+    let mut index = at.ours.entries().clone();
+    // They are staged before the removal begins.
+    for path in &removal.records {
+        let entry = removal.tree.entries().get(path);
+        index.extend(entry.map(|entry| (path.clone(), entry.clone())));
+    }
+    let steps = steps::changes_between(&index, &removal.after, &[]);
+    check_targets_free(repo, &steps, &index)?;
     report.plan(&plan)?;
-    let is_all_staged = !staged.is_empty() && staged.len() == at.status.changed.len();
+    let staged = removal.staged.len();
+    let is_all_staged = staged > 0 && staged == at.status.changed.len();
     if args.dry_run || is_all_staged && !args.commit {
         return report.end(&plan, args.dry_run, None);
     }
@@ -110,24 +120,119 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     if args.commit {
         transaction::check_identity(repo)?;
     }
-    scratch.blobs(contents(&writes))?;
-    let record = JournalRecord {
-        task: TASK.to_owned(),
-        head: at.head.clone(),
-        before_tree: steps::write_tree(&scratch, index, index)?,
-        after_tree: steps::write_tree(&scratch, index, &after)?,
-        // Nothing is left to do in the work tree where all of it is staged already.
-        steps,
-        commit: args.commit.then(|| Commit {
-            wanted: true,
-            message: plan.message(),
-            ..Commit::default()
-        }),
-        ..JournalRecord::default()
-    };
-    let record = Transaction::begin(repo, &journal, scratch, index)?.apply(record)?;
+    let record = removal.apply(&at, &journal, scratch, args.commit.then(|| plan.message()))?;
     remove_empty(&repo.top.join(OUTDATED))?;
     report.end(&plan, false, record.tip())
+}
+
+/// What the removal comes to, where nothing is in its way.
+struct Removal {
+    /// The files that decide: those of HEAD, with the records that are committed beside the removal.
+    tree: GitTree,
+    /// Records that `compare` wrote and nobody has committed yet.
+    records: Vec<RepoPath>,
+    writes: Vec<Written>,
+    after: Entries,
+    /// The paths of a removal that is already staged in full.
+    staged: Vec<RepoPath>,
+}
+
+impl Removal {
+    fn of(
+        at: &Preflight,
+        head: &GitTree,
+        lock: Option<&Lock>,
+        scratch: &Scratch,
+        args: &Args,
+    ) -> Result<Self> {
+        let of = |entries: Entries| -> Result<Self> {
+            let tree = at.tree(&entries, "HEAD");
+            let writes = writes(&entries, lock, &Accepted::of_tree(&tree)?)?;
+            let after = after(scratch, &entries, &writes)?;
+            Ok(Self {
+                staged: staged(at, &after, &writes),
+                records: Vec::new(),
+                tree,
+                writes,
+                after,
+            })
+        };
+        let by_head = of(head.entries().clone())?;
+        let records = uncommitted_records(at, head, &by_head.staged)?;
+        if records.is_empty() || !args.commit && !args.dry_run {
+            return Ok(by_head);
+        }
+        let texts = records
+            .iter()
+            .map(|path| content(&path.below(&at.repo.top)));
+        let texts: Vec<Vec<u8>> = texts.collect::<Result<_>>()?;
+        let oids = scratch.blobs(texts.iter().map(Vec::as_slice))?;
+        let mut entries = head.entries().clone();
+        for (path, oid) in records.iter().zip(oids) {
+            entries.insert(path.clone(), TreeEntry::of(Mode::File, oid));
+        }
+        Ok(Self {
+            records,
+            ..of(entries)?
+        })
+    }
+
+    /// Takes the files away, and commits that where there is a message for it.
+    fn apply(
+        &self,
+        at: &Preflight,
+        journal: &Journal,
+        scratch: Scratch,
+        message: Option<String>,
+    ) -> Result<JournalRecord> {
+        let repo = &at.repo;
+        let mut index = at.ours.entries().clone();
+        if !self.records.is_empty() {
+            let records = self
+                .records
+                .iter()
+                .map(|path| format!(":(top,literal){path}"));
+            repo.git("add --force --").args(records).output()?;
+            index = repo.index()?.entries;
+        }
+        scratch.blobs(contents(&self.writes))?;
+        let record = JournalRecord {
+            task: TASK.to_owned(),
+            head: at.head.clone(),
+            before_tree: steps::write_tree(&scratch, &index, &index)?,
+            after_tree: steps::write_tree(&scratch, &index, &self.after)?,
+            // Nothing is left to do in the work tree where all of it is staged already.
+            steps: steps::changes_between(&index, &self.after, &[]),
+            commit: message.map(|message| Commit {
+                wanted: true,
+                message,
+                ..Commit::default()
+            }),
+            ..JournalRecord::default()
+        };
+        Transaction::begin(repo, journal, scratch, &index)?.apply(record)
+    }
+}
+
+/// What `compare` has written, and the removal may commit beside it.
+fn uncommitted_records(
+    at: &Preflight,
+    head: &GitTree,
+    staged: &[RepoPath],
+) -> Result<Vec<RepoPath>> {
+    let status = &at.status;
+    let mut found = Vec::new();
+    for record in [ACCEPTED, BASELINE] {
+        let path = RepoPath::from(record);
+        let differs = status.changed.contains(&path) || status.local.contains(&path);
+        let is_whole = !status.unmerged.contains(&path) && is_file(&path.below(&at.repo.top));
+        // In its older place it is more than one change.
+        let is_in_place = records::place_in(head.entries(), record)? == record;
+        if differs && is_whole && is_in_place && !staged.contains(&path) {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 /// How many entries of `compare` are open by the record of the old worker; none without one.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::check::{Obstacle, ObstacleKind, PassedReason};
 use super::is_outdated;
+use compare::few;
 use transaction::journal::JournalRecord;
 use transaction::steps::PathChange;
 use worker_files::references::Dangling;
@@ -35,6 +36,8 @@ impl Restore {
 pub struct RemovalPlan {
     pub restore: Option<Restore>,
     pub files: Vec<RepoPath>,
+    /// Records that are committed beside the removal.
+    pub records: Vec<RepoPath>,
     /// The records that have entries for the folder.
     pub writes: Vec<RepoPath>,
     pub obstacles: Vec<Obstacle>,
@@ -72,6 +75,23 @@ impl RemovalPlan {
     }
 }
 
+/// How many things with one cause are named.
+const FEW: usize = 10;
+
+/// What a person is told of first: as long as something is not committed, what is committed says
+/// nothing of the work.
+fn shown(plan: &RemovalPlan) -> Vec<&Obstacle> {
+    let all = plan.obstacles.iter();
+    let first: Vec<&Obstacle> = all
+        .filter(|it| it.kind == ObstacleKind::Uncommitted)
+        .collect();
+    if first.is_empty() {
+        plan.obstacles.iter().collect()
+    } else {
+        first
+    }
+}
+
 pub struct CleanupReport<'a> {
     pub format: Format,
     pub commands: &'a Commands,
@@ -104,13 +124,17 @@ impl CleanupReport<'_> {
     }
 
     pub fn stopped(&self, plan: &RemovalPlan) -> Result<Outcome> {
-        let count = plan.obstacles.len();
-        let are = if count == 1 { "is" } else { "are" };
+        let first = shown(plan);
+        let then = match first.first().map(|one| one.kind) {
+            Some(ObstacleKind::Uncommitted) => "What is committed decides about the rest. Then:",
+            _ => "What is settled has to be committed too. Then:",
+        };
+        let count = counted(first.len(), "thing");
+        let are = if first.len() == 1 { "is" } else { "are" };
         let text = format!(
-            "{}\n{RED}{OUTDATED}/ stays: {} {are} in the way, and nothing was changed.{RED:#}\n\
-             What is settled has to be committed too. Then:\n\n    {}\n",
+            "{}\n{RED}{OUTDATED}/ stays: {count} {are} in the way, and nothing was changed.{RED:#}\n\
+             {then}\n\n    {}\n",
             self.text(plan),
-            counted(count, "thing"),
             self.commands.task("cleanup", "--dry-run")
         );
         self.print_ending("stopped", None, plan, &text)
@@ -175,20 +199,39 @@ impl CleanupReport<'_> {
             let files = counted(plan.files.len(), "file");
             let listed = transaction::list(&plan.files);
             out += &format!("{BOLD}Removes{BOLD:#} {OUTDATED}/, {files}\n  {listed}\n");
+            if !plan.records.is_empty() {
+                let records = transaction::list(&plan.records);
+                out += &format!("\n{BOLD}Commits beside it{BOLD:#}\n  {records}\n");
+            }
             if let Some(restore) = &plan.restore {
                 out += &format!("\n{}", self.restore_text(restore));
             }
         }
-        for of_kind in plan.obstacles.chunk_by(|one, other| one.kind == other.kind) {
-            let line = |one: &Obstacle| {
+        let commit = self.commands.git("commit --");
+        let all = format!("{commit}all");
+        for of_kind in shown(plan).chunk_by(|one, other| one.kind == other.kind) {
+            let commits = of_kind.iter().filter(|it| it.settle.starts_with(&commit));
+            let is_one = commits.count() == 1;
+            let settle = |one: &Obstacle| {
+                let is_commit = one.settle.starts_with(&commit) && !is_one;
+                if is_commit { &all } else { &one.settle }.clone()
+            };
+            let settled = |one: &&Obstacle, other: &&Obstacle| {
+                (settle(one), &one.why) == (settle(other), &other.why)
+            };
+            let line = |alike: &[&Obstacle]| {
+                let one = alike[0];
                 // A place is explained by its line, an id by the reason.
                 let why = match one.kind {
                     ObstacleKind::Local | ObstacleKind::Unreachable => String::new(),
                     _ => format!(" {DIM}{}{DIM:#}", one.why),
                 };
-                format!("  {RED}{}{RED:#}{why}\n    {}\n", one.subject, one.settle)
+                let subjects: Vec<&str> = alike.iter().map(|one| &*one.subject).collect();
+                let subjects = few(&subjects, FEW);
+                format!("  {RED}{subjects}{RED:#}{why}\n    {}\n", settle(one))
             };
-            out += &section(of_kind[0].kind.title(), of_kind.iter().map(line));
+            let lines = of_kind.chunk_by(settled).map(line);
+            out += &section(of_kind[0].kind.title(), lines);
         }
         let reasons = plan.reasons.iter();
         let reasons = reasons.map(|it| format!("  {}: {}\n", it.id, it.reason));

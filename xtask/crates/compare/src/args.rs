@@ -74,6 +74,10 @@ pub struct Args {
     )]
     pub withdraw: Vec<String>,
 
+    /// Commit .xtask/accepted.json, and nothing else
+    #[arg(long, conflicts_with_all = ["diff", "write_baseline"])]
+    pub commit: bool,
+
     /// Write the old worker's facts to .xtask/baseline.json, for when its
     /// files are gone
     #[arg(long, conflicts_with_all = ["execute", "diff", "accept", "withdraw"])]

@@ -4,6 +4,7 @@
 //! `--execute`.
 
 pub mod accepted;
+mod advice;
 pub mod args;
 mod baseline;
 mod broken_imports;
@@ -28,6 +29,7 @@ use anyhow::{Context, Result, bail};
 
 use self::accepted::Accepted;
 use self::facts::Facts;
+pub use self::judge::few;
 use self::old::Old;
 pub use self::origin::{Exposed, ForkChange};
 use self::own_changes::judge_all;
@@ -36,7 +38,7 @@ use self::report::Report;
 use crate::args::{Args, ReportFormat};
 use xtask_core::commands::Commands;
 use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
-use xtask_core::outcome::{Outcome, UserError};
+use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output::{self, diff, quoted};
 use xtask_core::progress::{self, Progress};
 use xtask_core::records;
@@ -53,14 +55,13 @@ pub fn run(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Out
 
 fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outcome> {
     let root = tool_repo::chosen(repo)?;
-    if !args.accept.is_empty() {
-        return reasons::accept(&root, args, questions);
+    let records = !args.accept.is_empty() || args.accept_upstream || !args.withdraw.is_empty();
+    if records {
+        return reasons::record(&root, args, questions);
     }
-    if args.accept_upstream {
-        return reasons::accept_upstream(&root, args);
-    }
-    if !args.withdraw.is_empty() {
-        return reasons::withdraw(&root, &args.withdraw);
+    if args.commit {
+        let with = "--accept, --accept-upstream or --withdraw";
+        bail!(UsageError(format!("--commit goes with {with}")));
     }
     let progress = Progress::begin("comparing");
     if args.write_baseline {
@@ -240,7 +241,10 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     notes.extend(old.own_files(root, new.tree.as_ref())?);
     notes.extend(broken_imports::note(&items, new.tree.as_ref())?);
     if let Some(tree) = old.files() {
-        let note = not_judged::note(tree, &old.facts, new.tree.as_ref(), &items)?;
+        let base = old.base.as_ref().map(|base| base.commit.as_str());
+        let base = trees::revision(root, base)?;
+        let both = (tree, base.as_deref());
+        let note = not_judged::note(both, &old.facts, new.tree.as_ref(), &items)?;
         notes.extend(note);
     }
     let passed_over = old.facts.passed_over.as_ref();

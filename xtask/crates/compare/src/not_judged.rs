@@ -15,7 +15,7 @@ use xtask_core::output::counted;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// Files that other readers account for, and prose.
-const READ: &str = "requirements.txt pyproject.toml hub.json tests.json worker-config.json docker-bake.hcl \
+pub const READ: &str = "requirements.txt pyproject.toml hub.json tests.json worker-config.json docker-bake.hcl \
     docker-compose.yml docker-compose.yaml compose.yml compose.yaml sglang_flags.json LICENSE";
 
 /// The lines of facts that are told, by file.
@@ -25,14 +25,28 @@ type Told<'a> = BTreeSet<(&'a RepoPath, usize)>;
 type Parts = BTreeMap<String, Vec<Statement>>;
 
 /// A note on what changed in files that both workers have: functions, scripts and data, as far as no
-/// fact of it is told.
+/// fact of it is told. What a fork left as `base` had it is upstream's change.
 pub fn note(
-    old: &dyn Tree,
+    (old, base): (&dyn Tree, Option<&dyn Tree>),
     facts: &Facts,
     new: &dyn Tree,
     items: &[Item],
 ) -> Result<Option<String>> {
-    let (before, after) = (parts(old, new, facts)?, parts(new, old, facts)?);
+    let (mut before, mut after) = (parts(old, new, facts)?, parts(new, old, facts)?);
+    let mut untouched = BTreeSet::new();
+    for path in base.iter().flat_map(|_| old.entries().keys()) {
+        let was = base
+            .map(|base| base.read_file(&path.to_string()))
+            .transpose()?;
+        if was
+            .flatten()
+            .is_some_and(|was| old.read(path).is_ok_and(|is| is == was))
+        {
+            untouched.insert(in_layout(&path.to_string()));
+        }
+    }
+    before.retain(|name, _| !untouched.contains(name));
+    after.retain(|name, _| !untouched.contains(name));
     let told = |fact: fn(&Item) -> Option<&Fact>| -> Told<'_> {
         let told = items.iter().filter(|item| item.verdict != Verdict::Kept);
         let places = told.filter_map(fact).flat_map(|fact| &fact.places);
@@ -156,7 +170,7 @@ mod tests {
     fn noted(old: &Memory, new: &Memory) -> Option<String> {
         let facts = [old, new].map(|tree| Facts::read(tree).unwrap());
         let items = judge(&facts[0], &facts[1]);
-        note(old, &facts[0], new, &items).unwrap()
+        note((old, None), &facts[0], new, &items).unwrap()
     }
 
     #[test]

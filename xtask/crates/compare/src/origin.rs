@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::accepted::{self, Accepted, Reason};
 use super::baseline;
 use super::facts::{ALONE, Fact, Facts, PASSED, WHEN, area_of, value};
-use super::judge::{Item, Side, Verdict, env_line, few, is_runpods};
+use super::judge::{Item, Side, Verdict, env_line, few, is_read_outside, is_runpods};
 use super::own_changes::{Code, OwnChanges, OwnCode, code_id, code_of, is_in, judge_with, on_list};
 use worker_files::{Place, is_one_of};
 use xtask_core::layout::BASELINE;
@@ -40,6 +40,11 @@ impl ForkChange {
     /// Whether the fork has it no more.
     pub fn is_removal(&self) -> bool {
         self.what == REMOVED
+    }
+
+    /// Whether nothing is left to do about it.
+    pub fn is_settled(&self) -> bool {
+        self.now.starts_with(NOTHING)
     }
 
     /// Whether all that changed is that something is gone or read as nothing.
@@ -262,9 +267,10 @@ fn now(id: &str, before: Side, after: Side, item: Option<&Item>, new: &Facts) ->
         let others = [Some(there), before].map(|fact| fact?.get("default"));
         let is_new = |value: &&str| !others.contains(&Some(*value));
         let default = after.get("default").filter(is_new);
-        // What was no flag's default must not become one.
+        // What was no flag's default must not become one, nor be what other programs read.
         let is_flags = after.has("flag") && !is_read_elsewhere(before, after);
-        let default = default.filter(|_| flag.is_none() || is_flags);
+        let is_own = !after.has("flag") && !is_read_outside(name);
+        let default = default.filter(|_| if flag.is_some() { is_flags } else { is_own });
         if let Some(set) = default.and_then(|default| set(name, default)) {
             return set;
         }

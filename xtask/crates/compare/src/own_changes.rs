@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::accepted;
 use super::facts::{Fact, Facts, PASSED, area_of};
 use super::judge::{Item, LOOKS, MODEL_VARIABLE, Verdict, few, judge};
 use super::unread::in_layout;
+use super::{accepted, advice};
 use worker_files::python::{Statement, statements};
 use worker_files::source::LARGEST;
 use worker_files::{Place, Source, is_one_of};
@@ -61,7 +61,7 @@ pub fn code_of(tree: &dyn Tree) -> Result<Code> {
         if content.len() <= LARGEST {
             let mut found = statements(&Source::new(path.clone(), &content));
             // These alone are in any code.
-            found.retain(|one| !matches!(&*one.text, "break" | "continue"));
+            found.retain(|one| !matches!(&*one.text, "break" | "continue" | "return"));
             for one in &mut found {
                 one.text = masked(&one.text).into_owned();
             }
@@ -228,6 +228,7 @@ pub fn judge_all(old: &Facts, base: Base, new: &Facts, tree: &dyn Tree) -> Resul
 /// The same, where the new worker's statements are known.
 pub fn judge_with(old: &Facts, base: Base, new: &Facts, code: &Code) -> Vec<Item> {
     let mut items = judge(old, new);
+    advice::add(&mut items, old, new);
     let Some(base) = base else { return items };
     items.extend(base.own.iter().filter_map(|id| list_judged(id, new)));
     let is_lost = |item: &&mut Item| {
@@ -323,7 +324,7 @@ impl OwnCode {
         place.line = self.line;
         let fact = Fact::single("statements", all.join("\n"), vec![place]);
         let functions = there.functions(function, &statements);
-        statements.retain(|one| !there.has(one, &functions));
+        statements.retain(|one| !there.has(one, &functions) && !is_glue(one));
         if statements.is_empty() {
             return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
@@ -402,6 +403,14 @@ fn is_common(statement: &str) -> bool {
     let returns = ["return ", "yield "];
     returns.iter().any(|word| statement.starts_with(word))
         || !computation(statement).contains('(') && statement.len() < COMMON
+}
+
+/// Whether a statement only reads the server's answer, as any code that asks it does in its own way.
+fn is_glue(statement: &str) -> bool {
+    let work = computation(statement);
+    let work = work.strip_prefix("await ").unwrap_or(work);
+    work.strip_suffix(".json()")
+        .is_some_and(|name| name.chars().all(is_of_a_name))
 }
 
 /// The name of a function without those around it.

@@ -1,7 +1,7 @@
 //! `--accept` and `--withdraw`: reasons go on record and off it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -12,6 +12,7 @@ use super::facts::area_of;
 use super::judge;
 use super::{Questions, Workers, command};
 use worker_files::is_one_of;
+use xtask_core::git::{Git, Repo};
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
@@ -27,9 +28,55 @@ pub fn read(root: &Path) -> Result<Accepted> {
     }
 }
 
+/// Changes what is on record, and with `--commit` commits that alone. A hook does not run.
+pub fn record(root: &Path, args: &Args, questions: Questions) -> Result<Outcome> {
+    let root = &fs_err::canonicalize(root)?;
+    let mut repo = None;
+    if args.commit {
+        let opened = Repo::open(&Git::find()?, root)?;
+        if let Some(operation) = opened.under_way()? {
+            bail!(UserError::new(
+                format!("{operation} is under way, so nothing can be committed alone"),
+                "finish it or abort it, or leave --commit out"
+            ));
+        }
+        repo = Some(opened);
+    }
+    let before = records::file(root, ACCEPTED)?;
+    let mut said = if !args.accept.is_empty() {
+        accept(root, args, questions)?
+    } else if args.accept_upstream {
+        accept_upstream(root, args)?
+    } else {
+        withdraw(root, &args.withdraw)?
+    };
+    if let Some(repo) = repo {
+        let reason = args.reason.as_deref().unwrap_or_default();
+        let message = format!("chore: record what may be gone\n\n{reason}\n\n{said}");
+        said += &commit(&repo, &[before, root.join(ACCEPTED)], &message)?;
+    }
+    output::print(&said)?;
+    Ok(Outcome::Done)
+}
+
+fn commit(repo: &Repo, files: &[PathBuf], message: &str) -> Result<String> {
+    let mut files = files.to_vec();
+    files.dedup();
+    repo.git("add --force --all --").args(&files).output()?;
+    let same = repo.git("diff --cached --quiet HEAD --").args(&files);
+    if same.finish()?.ok {
+        return Ok(format!("{ACCEPTED} is committed already\n"));
+    }
+    let call = repo.git("commit --quiet --only --cleanup=whitespace --message");
+    call.arg(message).arg("--").args(&files).output()?;
+    let head = repo.commit("HEAD")?;
+    let head = head.as_ref().map_or("", |commit| commit.short());
+    Ok(format!("Committed as {head}.\n"))
+}
+
 /// Records reasons. Facts that are not open are refused, because a reason for nothing hides
 /// what happens to it later.
-pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome> {
+fn accept(root: &Path, args: &Args, questions: Questions) -> Result<String> {
     let reason = args.reason.as_deref().unwrap_or_default().trim();
     // As it stands in a command that was printed, to be filled in.
     if reason.is_empty() || reason == "…" {
@@ -114,19 +161,17 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
         said += &format!("{fact}: accepted ({all} open)\n");
     }
     records::write(root, ACCEPTED, &known.write())?;
-    output::print(&said)?;
-    Ok(Outcome::Done)
+    Ok(said)
 }
 
 /// Takes upstream's reasons for what is open over.
-pub fn accept_upstream(root: &Path, args: &Args) -> Result<Outcome> {
+fn accept_upstream(root: &Path, args: &Args) -> Result<String> {
     let mut items = Workers::read(root, args)?.judge()?;
     let mut known = read(root)?;
     known.bind(&items, false);
     let said = take_offered(&mut known, &mut items)?;
     records::write(root, ACCEPTED, &known.write())?;
-    output::print(&said)?;
-    Ok(Outcome::Done)
+    Ok(said)
 }
 
 /// Adds upstream's reasons to those that are known, and says for what.
@@ -144,7 +189,7 @@ fn take_offered(known: &mut Accepted, items: &mut [judge::Item]) -> Result<Strin
 }
 
 /// Takes reasons off the record, all of those that are named or none.
-pub fn withdraw(root: &Path, facts: &[String]) -> Result<Outcome> {
+fn withdraw(root: &Path, facts: &[String]) -> Result<String> {
     let mut left = read(root)?;
     let mut said = String::new();
     for fact in facts.iter().collect::<BTreeSet<_>>() {
@@ -158,6 +203,5 @@ pub fn withdraw(root: &Path, facts: &[String]) -> Result<Outcome> {
         said += &format!("{fact}: withdrawn; the reason was: {reason}\n");
     }
     records::write(root, ACCEPTED, &left.write())?;
-    output::print(&said)?;
-    Ok(Outcome::Done)
+    Ok(said)
 }

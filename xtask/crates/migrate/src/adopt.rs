@@ -189,8 +189,9 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
     notes.extend(cut.filter(|_| same < total));
     if origin.commit != source.commit {
         notes.push(format!(
-            "that is an older revision than{}, which was named",
-            short(&source.commit)
+            "that is an older revision than{}, which {} names there",
+            short(&source.commit),
+            source.rev.as_deref().unwrap_or("HEAD")
         ));
     }
     Ok(Found {

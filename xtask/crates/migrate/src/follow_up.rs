@@ -1,17 +1,20 @@
 //! What a person has to look at after a migration: what was rewritten, what stays, and what no
 //! longer finds what it names.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
 
 use super::incoming::{Bundle, Incoming};
+use super::merge;
 use super::plan::{Planned, Rewrite};
 use super::preflight::Preflight;
 use transaction::steps;
-use worker_files::references::{self, Dangling};
+use worker_files::references::{self, Dangling, MentionKind};
 use worker_files::rewrite::Change;
 use worker_files::{bake, dockerfile};
 use xtask_core::git::Scratch;
-use xtask_core::layout::{self, OUTDATED};
+use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::outcome::UserError;
 use xtask_core::output::diff;
 use xtask_core::tree::{Entries, Mode, RepoPath, Tree, TreeEntry, same};
@@ -42,9 +45,8 @@ pub fn local_in_retired(at: &Preflight) -> Vec<RepoPath> {
 
 /// The files that may refer to the old places. Of a clean work tree the index says the same, and a
 /// pack is read many times faster than as many files.
-fn mentions(at: &Preflight) -> Result<Vec<RepoPath>> {
+fn mentions(at: &Preflight, needles: &[String]) -> Result<Vec<RepoPath>> {
     let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
-    let needles = references::candidates();
     let needles = needles.iter().map(String::as_str);
     at.repo.files_with(needles, &outside, "-I --cached")
 }
@@ -59,7 +61,8 @@ pub fn dangling(
 ) -> Result<Vec<Dangling>> {
     let (ours, result) = (at.ours.entries(), at.tree(after, "the result"));
     let mut files = Vec::new();
-    for path in &mentions(at)? {
+    let needles = references::candidates(moved, after);
+    for path in &mentions(at, &needles)? {
         // Files from upstream or below `outdated/` are not the user's to fix.
         let stays = match (ours.get(path), after.get(path)) {
             (Some(before), Some(after)) => {
@@ -108,9 +111,13 @@ pub fn drop_undeclared(
     let is_ours = |entry: &&TreeEntry| {
         entry.mode.is_file() && ours.get(&path).is_some_and(|before| same(before, entry))
     };
-    let Some(entry) = built.entries.get(&path).filter(is_ours).cloned() else {
+    if !built
+        .entries
+        .get(&path)
+        .is_some_and(|entry| is_ours(&entry))
+    {
         return Ok(None);
-    };
+    }
     let mut conflicts = built.plan.conflicts.iter();
     let dockerfile = at
         .tree(&built.entries, "the result")
@@ -123,16 +130,126 @@ pub fn drop_undeclared(
     let Some(without) = references::without_undeclared(&text, &declared) else {
         return Ok(None);
     };
-    let oid = scratch.blob(without.as_bytes())?;
-    let rewrite = Rewrite {
-        diff: diff::unified(bake::FILE, bake::FILE, &text, without.as_bytes()),
-        changes: vec![Change {
-            line: 1,
-            what: UNDECLARED.to_owned(),
-        }],
+    let what = UNDECLARED.to_owned();
+    let changes = vec![Change { line: 1, what }];
+    put(
+        at,
+        scratch,
+        built,
+        &path,
+        [&text, without.as_bytes()],
+        changes,
+    )
+    .map(Some)
+}
+
+/// Puts another text in the place of a file of the result, and tells how.
+pub fn put(
+    at: &Preflight,
+    scratch: &Scratch,
+    built: &mut Planned,
+    path: &RepoPath,
+    [old, new]: [&[u8]; 2],
+    changes: Vec<Change>,
+) -> Result<Rewrite> {
+    let entries = &mut built.entries;
+    let mode = entries.get(path).map_or(Mode::File, |entry| entry.mode);
+    entries.insert(path.clone(), TreeEntry::of(mode, scratch.blob(new)?));
+    if built.lock.upstream.files.contains_key(path) {
+        merge::record(&mut built.lock.upstream, entries);
+        if built.plan.conflicts.is_empty() {
+            let lock = scratch.blob(&built.lock.to_bytes()?)?;
+            entries.insert(LOCK.into(), TreeEntry::of(Mode::File, lock));
+        }
+    }
+    built.plan.after = steps::write_tree(scratch, at.ours.entries(), entries)?;
+    let name = path.to_string();
+    Ok(Rewrite {
+        diff: diff::unified(&name, &name, old, new),
+        changes,
         path: path.clone(),
+    })
+}
+
+/// Writes the new paths into the repository's workflows where one file has taken the place of
+/// another. What else dangles is left to a person.
+pub fn fix_workflows(
+    at: &Preflight,
+    scratch: &Scratch,
+    built: &mut Planned,
+    dangling: &[Dangling],
+) -> Result<(Vec<Dangling>, Vec<Rewrite>)> {
+    let (mut left, mut rewrites) = (Vec::new(), Vec::new());
+    for of_file in dangling.chunk_by(|one, other| one.path == other.path) {
+        let path = &of_file[0].path;
+        let is_yaml = [&b".yml"[..], b".yaml"]
+            .iter()
+            .any(|end| path.as_bytes().ends_with(end));
+        if !path.is_within(".github") || !is_yaml {
+            left.extend_from_slice(of_file);
+            continue;
+        }
+        let before = at.ours.read(path)?;
+        let text = String::from_utf8_lossy(&before);
+        let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+        let mut changes = Vec::new();
+        // From the end, so that places before stay as they are.
+        for one in of_file.iter().rev() {
+            let line = lines.get_mut(one.line.saturating_sub(1));
+            if let Some(line) = line
+                && let Some(span) = exact(line, one, built)
+            {
+                line.replace_range(span, &one.instead);
+                let what = format!("a file that moved is `{}` now", one.instead);
+                changes.insert(
+                    0,
+                    Change {
+                        line: one.line,
+                        what,
+                    },
+                );
+            } else {
+                left.push(one.clone());
+            }
+        }
+        if !changes.is_empty() {
+            let after = lines.concat();
+            rewrites.push(put(
+                at,
+                scratch,
+                built,
+                path,
+                [&before, after.as_bytes()],
+                changes,
+            )?);
+        }
+    }
+    left.sort();
+    Ok((left, rewrites))
+}
+
+/// Where a line names a file that moved, and whose place another file of the result has taken.
+fn exact(line: &str, one: &Dangling, built: &Planned) -> Option<Range<usize>> {
+    let at = line.char_indices().nth(one.column.checked_sub(1)?)?.0;
+    let word = &line[at..];
+    let here = if one.instead.starts_with("./") {
+        "./"
+    } else {
+        ""
     };
-    built.entries.insert(path, TreeEntry::of(entry.mode, oid));
-    built.plan.after = steps::write_tree(scratch, ours, &built.entries)?;
-    Ok(Some(rewrite))
+    let bare = word.strip_prefix(here)?;
+    let to = RepoPath::from(one.instead.strip_prefix(here)?);
+    let is_taken_over = built.entries.contains_key(&to) && !to.is_within(OUTDATED);
+    let goes_on = |c: char| c.is_alphanumeric() || "_-/*?+".contains(c);
+    let ends = |from: &str| {
+        let rest = bare.strip_prefix(from)?;
+        (!rest.starts_with(goes_on)).then_some(from.len())
+    };
+    let mut moves = built
+        .plan
+        .moves
+        .iter()
+        .filter(|_| one.kind == MentionKind::Code && is_taken_over);
+    let length = moves.find_map(|it| ends(it.from.as_str()?))?;
+    Some(at..at + here.len() + length)
 }

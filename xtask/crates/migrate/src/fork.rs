@@ -26,7 +26,7 @@ impl Planner<'_> {
         match args.carry.as_deref() {
             None => official()?.local_base(at),
             Some(AUTO) => official()?.base(at, scratch).map(Some),
-            Some(revision) => OfficialBase::named(at, revision).map(Some),
+            Some(revision) => official()?.named(at, scratch, revision).map(Some),
         }
     }
 
@@ -171,8 +171,10 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
         };
         let removed = said(old.get(old_range.clone()));
         let added = said(new.get(new_range.clone()));
-        // Spaces and comments do nothing.
-        if removed == added {
+        // Spaces and comments do nothing, nor do the lines of a JSON file.
+        let bare = |lines: &[String]| lines.concat().replace(char::is_whitespace, "");
+        let is_json = path.name().ends_with(b".json");
+        if removed == added || is_json && bare(&removed) == bare(&added) {
             return None;
         }
         let what = match text(&added) {

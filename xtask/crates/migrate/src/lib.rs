@@ -14,6 +14,7 @@ mod incoming;
 pub mod merge;
 mod merge_inputs;
 mod official;
+mod own_image;
 mod plan;
 mod planner;
 pub mod preflight;

@@ -25,6 +25,9 @@ pub const AUTO: &str = "auto";
 /// How many files a worker without the official history must have as they were there.
 const MIN_SAME: usize = 2;
 
+/// How many digits name a commit.
+const MIN_NAME: usize = 7;
+
 /// The official repository's revisions.
 pub struct Official {
     git: Git,
@@ -111,9 +114,27 @@ impl Official {
                 "no official revision is an ancestor of HEAD or has the same files, so what this \
                  fork started from is not known{cut}"
             ),
-            "name it with `--carry BASE`, or the repository that it came from with `--official \
-             URL|DIR`"
+            "name it with `--carry BASE`, a commit of the official repository, or the repository that \
+             it came from with `--official URL|DIR`"
         ))
+    }
+
+    /// The revision that a person names. An official one need not be here, nor be an ancestor: a fork
+    /// that was made by copying files has another history.
+    pub fn named(&self, at: &Preflight, scratch: &Scratch, revision: &str) -> Result<OfficialBase> {
+        let here = at.repo.commit(revision)?;
+        if let Some(commit) = &here
+            && at.repo.descends(&at.head, commit)?
+        {
+            return OfficialBase::named(at, revision);
+        }
+        let name = here.map_or_else(|| revision.to_lowercase(), |commit| commit.0);
+        let is_named = |it: &&Revision| it.commit.0.starts_with(&name) && it.is(Layout::Legacy);
+        let mut known = self.revisions.iter().filter(|_| name.len() >= MIN_NAME);
+        match known.find(is_named) {
+            Some(known) => self.fetched(at, scratch, known),
+            None => OfficialBase::named(at, revision),
+        }
     }
 
     /// The base, if nothing has to be fetched for it.
@@ -215,8 +236,8 @@ impl OfficialBase {
         let commit = at.repo.commit(revision)?.ok_or_else(|| {
             UserError::new(
                 format!("there is no revision {revision} here"),
-                "name the commit of the legacy worker that this fork started from, and fetch it \
-                 first if it is not here; `--carry auto` looks for it",
+                "name the commit of the legacy worker that this fork started from: one of the official \
+                 repository is fetched, another has to be here; `--carry auto` looks for it",
             )
         })?;
         let base = Self::of_commit(at, &commit)?;
@@ -231,8 +252,8 @@ impl OfficialBase {
         };
         bail!(UserError::new(
             format!("{revision} {problem}"),
-            "name the commit of the legacy worker that this fork started from, or have it looked \
-             for with `--carry auto`"
+            "name the commit of the legacy worker that this fork started from: an ancestor of HEAD, or \
+             one of the official repository, which `--carry auto` looks for"
         ))
     }
 

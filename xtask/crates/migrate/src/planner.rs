@@ -11,6 +11,7 @@ use super::incoming::Bundle;
 use super::merge::{self, Sides};
 use super::merge_inputs::updated_origin;
 use super::official::{AUTO, OfficialBase};
+use super::own_image;
 use super::plan::{self, Move, Plan, Planned, Planner};
 use super::preflight::Preflight;
 use super::upstream::Upstream;
@@ -108,22 +109,31 @@ impl Planner<'_> {
         let (at, first) = (self.at, self.at.lock.is_none());
         let drop = || follow_up::drop_undeclared(at, self.scratch, built);
         let dropped = first.then(drop).transpose()?.flatten();
-        let (before, after, plan) = (at.ours.entries(), &built.entries, &mut built.plan);
-        let moved = plan.moves.iter().map(|it| (it.from.clone(), it.to.clone()));
+        let mut rewrites: Vec<_> = dropped.into_iter().collect();
+        rewrites.extend(own_image::copy(at, self.scratch, built, modules)?);
+        let moved = built
+            .plan
+            .moves
+            .iter()
+            .map(|it| (it.from.clone(), it.to.clone()));
         let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
+        if !moved.is_empty() || is_changed(&built.plan, &"Dockerfile".into()) {
+            let dangling = follow_up::dangling(at, bundle, &moved, &built.entries)?;
+            let (left, fixed) = follow_up::fix_workflows(at, self.scratch, built, &dangling)?;
+            built.plan.dangling = left;
+            rewrites.extend(fixed);
+        }
+        let (before, after, plan) = (at.ours.entries(), &built.entries, &mut built.plan);
         plan.steps = steps::changes_between(before, after, &moved);
         check_targets_free(&at.repo, &plan.steps, before)?;
         if !first {
             plan.notes.extend(strays(before));
         }
-        // Files that stay as they are have been reviewed before.
-        let is_changed = |path: &RepoPath| {
-            let mut arrivals = plan.files.iter();
-            arrivals.any(|arrival| arrival.path == *path && !arrival.what.is_unchanged())
-        };
-        plan.rewrites = follow_up::rewrites(bundle, is_changed);
-        plan.rewrites.extend(dropped);
-        for (path, incoming) in bundle.files.iter().filter(|(path, _)| is_changed(path)) {
+        plan.rewrites = follow_up::rewrites(bundle, |path| is_changed(plan, path));
+        plan.rewrites.extend(rewrites);
+        let new = bundle.files.iter();
+        let new: Vec<_> = new.filter(|(path, _)| is_changed(plan, path)).collect();
+        for (path, incoming) in new {
             let notes = incoming.notes.iter();
             plan.notes
                 .extend(notes.map(|note| format!("{path}: {note}")));
@@ -132,16 +142,16 @@ impl Planner<'_> {
         let result = at.tree(after, "the result");
         plan.notes
             .extend(context::notes(&result, before, &given, modules)?);
-        if !moved.is_empty() || is_changed(&"Dockerfile".into()) {
-            plan.dangling = follow_up::dangling(at, bundle, &moved, after)?;
-        }
         Ok(())
     }
 
     /// Refuses what can't be migrated in this way.
     fn check_applicable(&self) -> Result<()> {
         if self.at.lock.is_none() {
-            if Layout::of(self.at.ours.entries()) != Layout::Unknown && !self.args.anyway {
+            let ours = self.at.ours.entries();
+            let is_worker =
+                Layout::of(ours) != Layout::Unknown || ours.contains_key(&"handler.py".into());
+            if is_worker && !self.args.anyway {
                 fork::check_sglang(self.at)?;
             }
             check_legacy(self.at)?;
@@ -201,6 +211,12 @@ impl Planner<'_> {
             records: Vec::new(),
         })
     }
+}
+
+/// Whether a plan changes a file: those that stay as they are have been reviewed before.
+fn is_changed(plan: &Plan, path: &RepoPath) -> bool {
+    let mut arrivals = plan.files.iter();
+    arrivals.any(|arrival| arrival.path == *path && !arrival.what.is_unchanged())
 }
 
 fn name_of(at: &Preflight) -> String {

@@ -13,21 +13,24 @@ use super::TO_THIS_WORKER;
 use super::official::is_official;
 use super::plan::{Arrival, MoveReason, Plan, What};
 use super::preflight::Preflight;
-use compare::ForkChange;
+use compare::{ForkChange, few};
 use transaction::journal::JournalRecord;
 use transaction::steps::Conflict;
 use worker_files::references::MentionKind;
 use worker_files::rewrite::Change;
 use xtask_core::cli::Format;
 use xtask_core::commands::{Commands, listed};
-use xtask_core::layout::{self, OUTDATED};
+use xtask_core::layout::{self, BASELINE, OUTDATED};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, Style, YELLOW};
 use xtask_core::output::{counted, diff, print, print_parts, quoted_file, section};
-use xtask_core::tree::{Oid, RepoPath, short};
+use xtask_core::tree::{Oid, RepoPath, Tree, short};
 
 /// The page with both workers side by side, in the git directory.
 pub const PAGE: &str = "compare.html";
+
+/// How many changes of one kind are told one by one.
+const FEW: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -173,8 +176,15 @@ fn changes_in_conflict(plan: &Plan, conflict: &RepoPath) -> String {
     let is_held = |change: &&ForkChange| {
         *conflict == change.path || layout::counterpart(&change.path).as_ref() == Some(conflict)
     };
-    let mut changes = changes.filter(is_held).peekable();
+    let all: Vec<&ForkChange> = changes.filter(is_held).collect();
+    // An edit of a loop changes all that goes through it.
+    let (mut settled, mut left): (Vec<&ForkChange>, Vec<_>) =
+        all.iter().partition(|it| it.is_settled());
+    if settled.len() <= FEW {
+        (settled, left) = (Vec::new(), all);
+    }
     let mut out = String::new();
+    let mut changes = left.into_iter().peekable();
     while let Some(change) = changes.next() {
         let (place, now) = (format!("{}:{}", change.path, change.line), &change.now);
         let what = format!("{} {}", change.id, change.what);
@@ -187,6 +197,11 @@ fn changes_in_conflict(plan: &Plan, conflict: &RepoPath) -> String {
         if let Some(text) = &change.text {
             out += &format!("      {DIM}line:{DIM:#} {text}\n");
         }
+    }
+    if !settled.is_empty() {
+        let ids: Vec<&str> = settled.iter().map(|it| &*it.id).collect();
+        let count = settled.len();
+        out += &format!("    nothing to carry of {count} more: {}\n", few(&ids, FEW));
     }
     out
 }
@@ -342,28 +357,47 @@ fn ending_text(
             );
             listed(&title, then)
         }
-        MigrationEnding::Markers | MigrationEnding::Staged => waiting_text(ending, next),
+        MigrationEnding::Markers | MigrationEnding::Staged => {
+            let mut text = waiting_text(ending, next);
+            if let Some((on, why)) = moves_on(at, plan, next) {
+                text += &listed("Once it is committed:", &[(on, why)]);
+            }
+            text
+        }
         MigrationEnding::Committed => {
-            let (log, compare) = (next.git("log --stat -2"), next.task("compare", ""));
-            let is_adopted = at.lock.is_none() && plan.moves.is_empty();
-            let commit = plan.upstream.commit.as_deref();
-            let then: &[_] = if is_adopted && commit.is_some_and(is_official) {
-                let on = next.task("migrate", TO_THIS_WORKER);
-                &[
-                    (log, ""),
-                    (on, "moves on from the official worker to this tool's"),
-                ]
-            } else if plan.moves.is_empty() {
-                &[(log, "")]
-            } else {
+            let log = next.git("log --stat -2");
+            let has_past = at.ours.entries().contains_key(&BASELINE.into())
+                || plan
+                    .steps
+                    .iter()
+                    .any(|step| step.target().is_some_and(|it| *it == BASELINE));
+            let then: &[_] = if let Some(on) = moves_on(at, plan, next) {
+                &[(log, ""), on]
+            } else if has_past {
                 let became = "what became of all that the old worker exposed";
+                let compare = next.task("compare", "");
                 &[(log, "what has moved and what is new"), (compare, became)]
+            } else {
+                &[(log, "")]
             };
             let tip = tip.map_or(String::new(), |tip| format!(" as {}", tip.short()));
             let title = format!("{GREEN}Done.{GREEN:#} Committed{tip}. Look at it with:");
             listed(&title, then)
         }
     }
+}
+
+/// The migration that follows where a fork of the official modern worker was adopted.
+fn moves_on(at: &Preflight, plan: &Plan, next: &Commands) -> Option<(String, &'static str)> {
+    let is_adopted = at.lock.is_none() && plan.moves.is_empty();
+    let is_officials = is_adopted && plan.upstream.commit.as_deref().is_some_and(is_official);
+    let on = || next.task("migrate", TO_THIS_WORKER);
+    is_officials.then(|| {
+        (
+            on(),
+            "moves on from the official worker to this tool's; then `compare`",
+        )
+    })
 }
 
 /// What waits for a person: conflicts in the files, or what is staged.

@@ -16,6 +16,12 @@ pub use resolve::Settings;
 use resolve::{Environment, File, texts};
 
 pub const FILE: &str = "docker-bake.hcl";
+/// What bake reads besides.
+pub const OTHERS: [&str; 3] = [
+    "docker-bake.json",
+    "docker-bake.override.hcl",
+    "docker-bake.override.json",
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bake {

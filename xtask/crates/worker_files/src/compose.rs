@@ -83,7 +83,7 @@ fn service(source: &Source, member: &Member, unread: &mut Vec<Unread>) -> Servic
         image: text("image"),
         environment: named(source, service.at("environment")),
         env_files: each(service.get("env_file")).iter().map(path).collect(),
-        ports: each(service.get("ports")).iter().map(line).collect(),
+        ports: each(service.get("ports")).iter().map(port).collect(),
         volumes: service.list("volumes").iter().map(volume).collect(),
         command: text("command"),
         entrypoint: text("entrypoint"),
@@ -137,7 +137,9 @@ fn each(node: Option<&JsonNode>) -> &[JsonNode] {
 fn line(node: &JsonNode) -> String {
     const LONGEST: usize = 4096;
     let member = |member: &Member| format!("{}={}", member.key, line(&member.value));
-    let members: Vec<String> = node.members().iter().map(member).collect();
+    let mut members: Vec<String> = node.members().iter().map(member).collect();
+    // The order of keys means nothing.
+    members.sort();
     let items: Vec<String> = node.items().iter().map(line).collect();
     let text = node.as_str().unwrap_or_default();
     let text = [text, &items.join(" "), &members.join(",")].concat();
@@ -149,6 +151,15 @@ fn volume(node: &JsonNode) -> String {
     let short = matches!(node.text("type"), Some("bind" | "volume")) && node.members().len() == 3;
     match node.text("source").zip(node.text("target")) {
         Some((source, target)) if short => format!("{source}:{target}"),
+        _ => line(node),
+    }
+}
+
+/// `PUBLISHED:TARGET`, which may be written as a mapping too.
+fn port(node: &JsonNode) -> String {
+    let [target, published] = ["target", "published"].map(|key| node.at(key).scalar());
+    match published.zip(target) {
+        Some((published, target)) if node.members().len() == 2 => format!("{published}:{target}"),
         _ => line(node),
     }
 }

@@ -117,7 +117,7 @@ const TARGETS: &[Target] = &[
     ("projects", PROJECT, |source| {
         for name in ["pyproject.toml", "setup.py", "setup.cfg", "uv.lock"] {
             let source = Source::new(name.into(), source.text.as_bytes());
-            drop(packages::project(&[&source]));
+            drop(packages::project(&[&source], &packages::Chosen::default()));
         }
     }),
     ("worker", DOCKERFILE, |source| {

@@ -71,8 +71,8 @@ fn declared(source: &Source, entry: &JsonNode) -> Option<Declared> {
     })
 }
 
-/// The keys of an input that have a field in [`Declared`], or that only decide how the form looks.
-const KNOWN: &str = "name description placeholder hint advanced type default options required \
+/// The keys of an input that have a field in [`Declared`], or that are only wording.
+const KNOWN: &str = "name description placeholder hint type default options required \
     trueValue falseValue min max";
 
 fn others(source: &Source, input: &JsonNode) -> Vec<(String, String)> {

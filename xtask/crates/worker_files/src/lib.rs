@@ -42,6 +42,9 @@ pub const IF: &str = " if ";
 /// Separates a computed value's source text from the fingerprint of what it depends on.
 pub const COMPUTED: &str = " (computed, fingerprint ";
 
+/// Marks the source text of a default that depends on the name of its variable.
+pub const BY_NAME: &str = " (depends on its name)";
+
 /// Separates the values that one name has in several places.
 pub const ALSO: &str = " or else ";
 

@@ -38,6 +38,7 @@ pub fn pages(source: &Source) -> Vec<String> {
 fn tables(source: &Source, counts: impl Fn(Option<usize>) -> bool) -> Vec<Documented> {
     let mut found = Vec::new();
     let mut default_column = None;
+    let mut name_column = 0;
     let mut in_table = false;
     for (start, line) in source.lines() {
         let trimmed = line.trim();
@@ -50,9 +51,15 @@ fn tables(source: &Source, counts: impl Fn(Option<usize>) -> bool) -> Vec<Docume
             in_table = true;
             let is_default = |cell: &&str| cell.to_lowercase().contains("default");
             default_column = cells.iter().position(is_default);
+            let is_name = |cell: &&str| {
+                let head = cell.to_lowercase();
+                head.contains("variable") || head.split_whitespace().any(|word| word == "env")
+            };
+            name_column = cells.iter().position(is_name).unwrap_or_default();
         }
-        let name = cells[0].trim_matches(['`', '*', ' ']);
-        if is_variable(name) && counts(default_column) {
+        let cell = cells.get(name_column).copied().unwrap_or_default();
+        let names = names(cell).filter(|_| counts(default_column));
+        for name in names.into_iter().flatten() {
             let at = start + line.find(name).unwrap_or_default();
             let default = default_column.and_then(|column| cells.get(column));
             let default = default.map(|cell| cell.trim_matches(['`', '"', '\'', '*', ' ']));
@@ -74,6 +81,19 @@ fn cells(line: &str) -> Vec<&str> {
     let mut before = ' ';
     let cells = line.split(|c| std::mem::replace(&mut before, c) != '\\' && c == '|');
     cells.map(str::trim).collect()
+}
+
+/// The variables that a cell names, where it says nothing else: `A` / `B`, or a link around a name.
+fn names(cell: &str) -> Option<Vec<&str>> {
+    let linked = cell
+        .strip_prefix('[')
+        .and_then(|cell| cell.split_once("]("));
+    let cell = linked.map_or(cell, |(name, _)| name);
+    let parts = cell
+        .split([',', '/'])
+        .map(|part| part.trim_matches(['`', '*', ' ']));
+    let names: Vec<&str> = parts.collect();
+    names.iter().all(|name| is_variable(name)).then_some(names)
 }
 
 /// Whether a cell is the name of a variable: capital letters, digits and underscores alone.

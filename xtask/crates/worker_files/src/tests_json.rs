@@ -57,7 +57,13 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
     let mut all = settings(source, &root, "");
     all.extend(settings(source, config, ""));
     Ok(Tests {
-        tests: root.list("tests").iter().map(test).collect(),
+        // An older form is the list alone.
+        tests: root
+            .items()
+            .iter()
+            .chain(root.list("tests"))
+            .map(test)
+            .collect(),
         env: config.list("env").iter().filter_map(variable).collect(),
         cuda: texts(source, config.list("allowedCudaVersions")),
         settings: all,

@@ -237,12 +237,19 @@ fn defaults(sides: [&Side; 2], items: &mut Vec<Item>) {
     let may_close = |item: &&mut Item| item.open && item.verdict != Verdict::Retired;
     for item in items.iter_mut().filter(may_close) {
         let has_value = item.old.as_ref().is_some_and(|fact| fact.has("value"));
-        let flag = item.id.strip_prefix("flag:").filter(|_| has_value);
+        let is_computed = item.new.as_ref().is_some_and(|fact| fact.has("computed"));
+        let flag = item.id.strip_prefix("flag:");
+        let flag = flag.filter(|_| has_value || is_computed);
         let flag = flag.map_or_else(String::new, |flag| canonical(flag, table).0);
         if let Some(value) = was.get(&flag).filter(|value| is.get(&flag) == Some(value)) {
             item.keep(format!(
                 "Its reading says otherwise, but with nothing set both workers pass `{value}`."
             ));
+        } else if is_computed && is.contains_key(&flag) {
+            // What differs is told below.
+            item.keep(
+                "Its value is computed; what both workers pass with nothing set was compared.",
+            );
         }
     }
     let own = |flag: &str| Some(default_of(table.flag(flag)?.1));

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::not_judged::READ;
 use super::super::unread::{digest, in_layout};
 use super::{ABSENT, FILES, Facts, IDLE, RUNS};
-use worker_files::dockerfile::{Image, Named, Text, expand};
+use worker_files::dockerfile::{Image, Named, Text};
 use worker_files::ignore::Ignore;
 use worker_files::packages::{BREAKS_SYSTEM, Manager};
-use worker_files::{IF, Package, WorkerInterface, is_aside, is_one_of};
+use worker_files::source::LARGEST;
+use worker_files::{IF, Package, Source, WorkerInterface, is_aside, is_one_of};
 use xtask_core::layout::{CORE_FILES, CORE_OPTIONAL, OWN, RETIRED, TOOL};
 use xtask_core::secret::masked;
 use xtask_core::tree::{Mode, RepoPath, Tree};
@@ -82,17 +84,12 @@ impl Facts {
         }
     }
 
-    /// What ENV sets: what a later line says holds, with what the name held before filled in.
+    /// What ENV sets: what a later line says holds.
     fn add_environment(&mut self, image: &Image) {
-        let mut set: BTreeMap<&str, String> = BTreeMap::new();
-        for Named { name, value, .. } in &image.env {
-            let before = set.remove(name.as_str());
-            let before = before.map(|before| BTreeMap::from([(name.clone(), before)]));
-            let value = before.map_or(value.clone(), |before| expand(value, &before));
-            set.insert(name, braces(&value));
-        }
+        let set = image.env.iter().map(|it| (&it.name, braces(&it.value)));
+        let set: BTreeMap<&String, String> = set.collect();
         for Named { name, place, .. } in &image.env {
-            self.add_value(format!("image:{name}"), place, &set[name.as_str()]);
+            self.add_value(format!("image:{name}"), place, &set[name]);
         }
     }
 
@@ -112,7 +109,9 @@ impl Facts {
                 let module = files.is_none() && held.first.name().ends_with(b".py");
                 let module = interface.sources.get(held.first).filter(|_| module);
                 let content = module.map(|it| format!("{:x}", digest([it.text.as_bytes()])));
-                let is_run = interface.python.acting.contains(held.first);
+                let data = named_data(interface, tree, &held);
+                let is_run = interface.python.acting.contains(held.first) || data.is_some();
+                let content = content.or(data);
                 let value = [
                     (if is_run { RUNS } else { IDLE }, content.as_deref()),
                     ("target", Some(copy.dest.as_str())),
@@ -254,6 +253,46 @@ fn goes_by_place(name: &str) -> bool {
     let mut known = [OWN, CORE_OPTIONAL, RETIRED, TOOL].into_iter();
     let is_known = CORE_FILES.contains(&name) || known.any(|names| names.contains(&top));
     !(is_program || is_known || top.starts_with('.'))
+}
+
+/// The content of a file that is no code, where the image or what it runs names it: a chat template
+/// or a configuration. Other readers account for lists of packages and the like.
+fn named_data(interface: &WorkerInterface, tree: &dyn Tree, held: &Held<'_>) -> Option<String> {
+    let name = String::from_utf8_lossy(held.first.name());
+    let end = name.rsplit('.').next().unwrap_or_default();
+    let opened = interface.sources.get(held.first);
+    let first = |source: &Source| source.text.lines().next().unwrap_or_default().to_owned();
+    let is_script = |source: &Source| first(source).trim_end().ends_with("sh");
+    let is_read = is_one_of(READ, &name)
+        || is_one_of("py sh md lock toml cfg", end)
+        || opened.is_some_and(|it| is_one_of("txt in yml yaml conf ini", end) || is_script(it))
+        || ["requirements", "dockerfile", "license"]
+            .iter()
+            .any(|one| name.to_lowercase().contains(one));
+    let places = interface
+        .landed
+        .iter()
+        .filter(|(_, path)| *path == held.first);
+    let places: Vec<&str> = places.map(|(place, _)| &**place).collect();
+    let is_code = |path: &RepoPath| path.name().ends_with(b".py");
+    let texts = interface
+        .sources
+        .values()
+        .filter(|source| !is_code(&source.path));
+    let parts = |c: char| c.is_whitespace() || "\"'=,;:()<>".contains(c);
+    let words = texts.flat_map(|source| source.text.split(parts));
+    // What is named at another place is another file.
+    let is_meant = |word: &str| match word.strip_prefix('/') {
+        Some(place) => places.contains(&place),
+        None => word.rsplit('/').next() == Some(&*name),
+    };
+    let is_named =
+        places.iter().any(|place| place.starts_with("etc/")) || words.into_iter().any(is_meant);
+    let entry = tree.entries().get(held.first)?;
+    let is_small = entry.size.is_none_or(|size| size <= LARGEST as u64);
+    let counts = held.files.is_empty() && !is_read && is_named && is_small && entry.mode.is_file();
+    let bytes = counts.then(|| tree.read(held.first).ok()).flatten()?;
+    Some(format!("{:x}", digest([bytes.as_slice()])))
 }
 
 /// What a COPY takes: a file, or a folder of many files.

@@ -13,7 +13,9 @@ use serde::Serialize;
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::python::{FlagGiven, FlagValue};
-use worker_files::{EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value, is_one_of};
+use worker_files::{
+    COMPUTED, EnvRead, FlagKind, Hides, Place, WorkerInterface, add_value, is_one_of,
+};
 use xtask_core::output::cut;
 use xtask_core::secret::masked;
 use xtask_core::sglang;
@@ -175,7 +177,18 @@ pub const AREAS: [(&str, &str, usize, Option<Hides>); 27] = [
 const JOBS: Option<Hides> = Some(Hides::JobInput);
 
 /// Attributes that are wording: told, but a change of them is no change of the worker.
-pub const WORDING: [&str; 6] = ["title", "description", "label", "target", RUNS, IDLE];
+pub const WORDING: [&str; 7] = [
+    "title",
+    "description",
+    "label",
+    "target",
+    ADVANCED,
+    RUNS,
+    IDLE,
+];
+
+/// That the Hub's form hides a variable, which is judged by itself.
+pub const ADVANCED: &str = "advanced";
 
 /// The content of a Python file that runs and does something when it is imported, and of any other.
 pub const RUNS: &str = "runs";
@@ -193,6 +206,9 @@ pub const ABSENT: &str = "absent";
 pub const WHEN: &str = "when";
 /// The other variables that must hold for a flag, or must not.
 pub const NEEDS: &str = "needs";
+
+/// The value that a flag is given behind those of its variables, which never count.
+pub const LAST: &str = "last";
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
@@ -269,6 +285,22 @@ impl Facts {
         self.attribute(&format!("image:{name}"), "value")
     }
 
+    /// What a build that is given no argument fills in for `$NAME` and `${NAME:-default}`; any other
+    /// text as it is.
+    pub fn filled_in<'f>(&'f self, text: &'f str) -> &'f str {
+        let name = text.strip_prefix('$').map(|name| {
+            let inner = name.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+            inner.unwrap_or(name)
+        });
+        let (name, default) = match name.map(|name| (name, name.split_once(":-"))) {
+            None => return text,
+            Some((_, Some((name, default)))) => (name, self.filled_in(default)),
+            Some((name, None)) => (name, text),
+        };
+        let given = self.attribute(&format!("arg:{name}"), "value");
+        given.filter(|given| !given.is_empty()).unwrap_or(default)
+    }
+
     /// The variable to set for a flag in the image: the one that the Hub's form offers, as an
     /// endpoint has that one too, and the worker ends where two of a flag disagree.
     pub fn offered<'n>(&'n self, name: &'n str) -> &'n str {
@@ -298,6 +330,10 @@ impl Facts {
             self.unread.clear();
         }
         if !record.is_older {
+            // A list that this tree lacks; the record has its packages.
+            let is_list =
+                |id: &str| is_one_of("pip apt constraint", area_of(id)) && id.contains(' ');
+            self.all.retain(|id, _| record.has(id) || !is_list(id));
             let mut more = record.unread;
             more.retain(|gap| self.unread.iter().all(|known| known.id != gap.id));
             self.unread.extend(more);
@@ -495,7 +531,7 @@ impl Facts {
             let all: BTreeSet<String> = reads.iter().filter_map(|read| one(read)).collect();
             (!all.is_empty()).then(|| joined(&all, " | "))
         };
-        let default = all(&|read| read.default.clone()).or_else(fixed);
+        let default = all(&|read| read.default.clone()).or_else(|| reached.then(fixed)?);
         let interpreted = all(&|read| read.interpreted.clone());
         let fallbacks = all(&|read| (!read.fallbacks.is_empty()).then(|| read.fallbacks.join(" ")));
         // Elsewhere it is read without a default, and not to ask if it is there.
@@ -528,7 +564,10 @@ impl Facts {
             (PASSED, passed.then_some("as arguments")),
             ("effects", effects.as_deref()),
             ("gives", gives.as_deref()),
-            ("set", always.map(|(value, _)| value.as_str())),
+            (
+                "set",
+                always.map(|(value, _)| if value.is_empty() { "nothing" } else { value }),
+            ),
             ("reached", (!reached).then_some("no")),
             ("used", used),
         ];
@@ -539,7 +578,14 @@ impl Facts {
     }
 
     fn add_flags(&mut self, interface: &WorkerInterface) {
-        let given = interface.python.flags.iter().filter(|given| given.runs);
+        let flags = &interface.python.flags;
+        let live = flags.iter().filter(|given| given.runs && given.reached);
+        let live: HashSet<&str> = live.map(|given| &*given.flag).collect();
+        // What only dead code says of a flag that is passed is no part of it.
+        let is_dead = |flag: &str, reached: bool| !reached && live.contains(flag);
+        let given = flags
+            .iter()
+            .filter(|given| given.runs && !is_dead(&given.flag, given.reached));
         let key = |given: &'_ FlagGiven| (given.flag.clone(), given.place.to_string());
         let fixed = given.clone().filter(|given| given.is_fixed());
         let fixed: HashSet<_> = fixed.map(key).collect();
@@ -574,6 +620,7 @@ impl Facts {
                 ("form", given.form.as_deref()),
                 (WHEN, given.when.as_deref()),
                 (NEEDS, given.needs.as_deref()),
+                (LAST, value.filter(|_| given.wins)),
                 ("reached", (!given.reached).then_some("no")),
             ];
             self.add(format!("flag:{}", given.flag), &given.place, &value);
@@ -583,7 +630,9 @@ impl Facts {
             self.add_value(STARTED_THROUGH, place, through);
         }
         for read in &interface.env {
-            if let Some(drive) = &read.drives {
+            if let Some(drive) = &read.drives
+                && !is_dead(&drive.flag, read.reached)
+            {
                 let id = format!("flag:{}", drive.flag);
                 self.add_text(id, &read.place, "from", &read.name);
             }
@@ -637,15 +686,24 @@ fn need(fails: bool, gives_up: bool) -> Option<&'static str> {
     if fails { Some("yes") } else { checked }
 }
 
+/// A text without the hashes behind the source text of what is computed.
+pub fn without_marks(text: &str) -> String {
+    let mut parts = text.split(COMPUTED);
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.map(|part| part.split_once(')').map_or(part, |(_, rest)| rest));
+    rest.fold(first, |text, part| text + " (computed)" + part)
+}
+
 const LONGEST_VALUE: usize = 160;
 
 /// A fact's value in one line: `--model-path, default 0.0.0.0`.
 pub fn value(fact: &Fact) -> String {
     let mut parts = Vec::new();
     for (key, value) in &fact.value {
-        let value = value.replace('\n', ", ");
+        let value = without_marks(value).replace('\n', ", ");
         match key.as_str() {
-            "title" | "description" | "on" | "module" | "kind" | "used" => {}
+            RUNS | IDLE => parts.push(key.clone()),
+            "title" | "description" | ADVANCED | "on" | "module" | "kind" | "used" => {}
             "value" | "flag" | "spec" | "signature" | "values" | "target" => parts.insert(0, value),
             "how" if value == "value" => {}
             "undefaulted" => parts.push("elsewhere without a default".to_owned()),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact, NEEDS, STARTED_THROUGH, WHEN};
+use super::super::facts::{ALONE, Fact, LAST, NEEDS, STARTED_THROUGH, WHEN, without_marks};
 use super::variables::{same_value, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::shell::NOT_SET;
 use worker_files::{ALSO, COMPUTED, Place};
+use xtask_core::output::cut;
 use xtask_core::sglang;
 
 impl Judge<'_> {
@@ -48,6 +49,19 @@ impl Judge<'_> {
                 return differ("how its value is worked out", both("computed"));
             }
             _ => {}
+        }
+        if let Some(why) = forced_otherwise(old, new) {
+            return Some(why);
+        }
+        if let (Some(was), Some(how)) = (old.get("value"), new.get("computed"))
+            && !old.has("from")
+            && !new.has("value")
+        {
+            let when = passed_when(old.get(WHEN));
+            return Some(format!(
+                "`{was}` was passed {when}; what is passed now can't be told{}.",
+                worked_out(how)
+            ));
         }
         let (was, is) = both("form");
         if was != is && new.has("from") && old.has("from") {
@@ -236,6 +250,14 @@ impl Judge<'_> {
                     "`{value}` is passed {when} now; before, SGLang's own {own} held."
                 ))
             }
+            (None, Some(own)) if !flags.any(is_this) => match new.get("computed") {
+                Some(how) => added.open(format!(
+                    "It is passed now, and its value can't be told{}; before, SGLang's own {} held.",
+                    worked_out(how),
+                    show(Some(&own))
+                )),
+                None => added,
+            },
             _ => added,
         }
     }
@@ -341,6 +363,29 @@ impl Judge<'_> {
     }
 }
 
+/// What one worker passes behind the flag's variables, and the other one doesn't.
+fn forced_otherwise(old: &Fact, new: &Fact) -> Option<String> {
+    // A fixed value alone is the last one too.
+    let alone = |fact: &'_ Fact| {
+        fact.get("value")
+            .filter(|_| !fact.has("from"))
+            .map(str::to_owned)
+    };
+    let [was, is] = [old, new].map(|fact| fact.get(LAST).map(str::to_owned).or(alone(fact)));
+    match (was, is) {
+        (Some(was), is) if old.has(LAST) && is.as_ref() != Some(&was) => {
+            let from = old.get("from").unwrap_or_default();
+            Some(format!(
+                "`{was}` was passed whatever {from} says; that decides now."
+            ))
+        }
+        (was, Some(is)) if new.has(LAST) && was.as_ref() != Some(&is) => {
+            Some(format!("`{is}` is passed now whatever the variables say."))
+        }
+        _ => None,
+    }
+}
+
 /// When a flag is passed that no variable decides on, or a variable is set.
 pub fn passed_when(when: Option<&str>) -> String {
     when.map_or("always".to_owned(), |test| format!("where `{test}` holds"))
@@ -362,6 +407,14 @@ fn shape(how: &str) -> String {
     shape.collect::<String>() + made
 }
 
+/// The source text of a computed value, where it is known.
+fn worked_out(how: &str) -> String {
+    let text = without_marks(how);
+    Some(text)
+        .filter(|text| text != "yes")
+        .map_or_else(String::new, |text| format!(" (it is `{}`)", cut(&text, 60)))
+}
+
 /// What the server is started through: `numactl`, `nice`, …
 fn started_through(old: Side, new: Side) -> Item {
     let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
@@ -372,7 +425,7 @@ fn started_through(old: Side, new: Side) -> Item {
     };
     let mut item = Item::new(STARTED_THROUGH, verdict, old, new);
     if was != is {
-        item.why = format!("{}.", difference("what starts SGLang", was, is));
+        item.why = format!("{}.", difference("how SGLang is started", was, is));
     }
     item
 }

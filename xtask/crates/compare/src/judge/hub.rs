@@ -1,6 +1,6 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
-use super::super::facts::{Fact, Facts};
+use super::super::facts::{ADVANCED, Fact, Facts};
 use super::variables::{env_line, same_value, show};
 use super::{Item, Judge, Side, UNREAD, Verdict, attribute, difference};
 use worker_files::{ALSO, is_one_of};
@@ -143,7 +143,17 @@ impl<'a> Judge<'a> {
         let is_told = |key: &&str| *key != "type" && had(key);
         let keys: Vec<&str> = old.differing(new).filter(is_told).collect();
         differences.extend(Self::differences(old, new, Some(&keys)));
-        Item::by_differences(id, old, new, &differences)
+        let [was, is] = [old, new].map(|fact| fact.has(ADVANCED));
+        if is && !was && had(ADVANCED) {
+            differences.push("the form hides it among the advanced settings now".to_owned());
+        }
+        let item = Item::by_differences(id, old, new, &differences);
+        match item.verdict {
+            Verdict::Kept if was && !is => {
+                item.why("It is none of the advanced settings any more.")
+            }
+            _ => item,
+        }
     }
 
     /// The default or the options of a variable in the form.
@@ -211,7 +221,17 @@ impl<'a> Judge<'a> {
         // Where the old form left it empty, the old worker's own default held.
         let before = attribute(self.old.variable(name), "default");
         let is_as_before = is_own(is) || before.is_some_and(|before| same_value(before, is));
+        let set = self.set_by_image(&format!("env:{name}"));
         match verdict {
+            // The form follows the worker's own default, as a fork restores that.
+            Verdict::Changed if is_as_before && set.is_some_and(|set| same_value(set, is)) => {
+                let mut item = item;
+                item.keep(format!(
+                    "It is the worker's own default now: {}.",
+                    show(Some(is))
+                ));
+                item
+            }
             Verdict::Added if !is.is_empty() && self.old.has(&id) && !is_as_before => {
                 let why = format!("New endpoints start with `{is}`; the old form left it empty.");
                 item.open(why)
@@ -340,7 +360,16 @@ impl<'a> Judge<'a> {
                 _ if name == "cuda" => self.cuda(&id, old, new),
                 (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, None),
                 (Some(old), None) => self.test_variable_gone(name, &id, old),
-                (None, _) => Item::new(&id, Verdict::Added, None, new),
+                (None, new) => {
+                    let item = Item::new(&id, Verdict::Added, None, new);
+                    let skips =
+                        name.starts_with("config.skip") && attribute(new, "value") == Some("true");
+                    if skips {
+                        item.open("The Hub skips tests now.")
+                    } else {
+                        item
+                    }
+                }
             };
             // A variable that neither worker reads was no use before, either.
             let is_known = |facts: &Facts| facts.variable(name).is_some();
@@ -404,7 +433,7 @@ impl<'a> Judge<'a> {
 }
 
 /// Whether libraries and RunPod read a variable, whatever the worker's own code does.
-fn is_read_outside(name: &str) -> bool {
+pub fn is_read_outside(name: &str) -> bool {
     let mut prefixes = "HF_ NCCL_ CUDA_ TORCH_ SGLANG_ RUNPOD_ VLLM_".split(' ');
     prefixes.any(|prefix| name.starts_with(prefix))
 }

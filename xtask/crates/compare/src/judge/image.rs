@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::super::facts::{ABSENT, FILES, Fact, Facts, IDLE, RUNS, WHEN};
 use super::flags::passed_when;
-use super::variables::{ALWAYS_SET, show};
+use super::variables::ALWAYS_SET;
 use super::{Item, Judge, Verdict, difference, few};
 use worker_files::{ALSO, IF, Place, is_one_of};
 use xtask_core::sglang;
@@ -24,8 +24,8 @@ const INHERITED: [&str; 4] = ["HF_", "HUGGINGFACE_", "TRANSFORMERS_", "CUDA_"];
 impl Judge<'_> {
     pub fn image(&mut self) {
         self.newly_set();
-        self.judge_area("image", |_, name, id, old, new| {
-            Some(Self::image_both(name, id, old, new?))
+        self.judge_area("image", |judge, name, id, old, new| {
+            Some(judge.image_both(name, id, old, new?))
         });
         for area in ["arg", "mount"] {
             self.judge_area(area, |_, _, _, _, _| None);
@@ -120,6 +120,12 @@ impl Judge<'_> {
                 let why = "The image holds it as before, but nothing that runs imports it now.";
                 item.change(why.to_owned());
             }
+            let is_module = name.rsplit('.').next() == Some("py");
+            // The local test's data is no part of what an endpoint does.
+            let is_data = !is_module && name != "test_input.json" && old.has(RUNS) && new.has(RUNS);
+            if is_data && old.get(RUNS) != new.get(RUNS) && !item.open {
+                item.change(format!("{name} holds another text now."));
+            }
             for (option, what) in [("chmod", "mode"), ("chown", "owner")] {
                 let (was, is) = (old.get(option), new.get(option));
                 if was.is_some() && is != was && !sets(facts, option, name) {
@@ -129,7 +135,7 @@ impl Judge<'_> {
         }
     }
 
-    fn image_both(name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
+    fn image_both(&self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let [was, is] = [old, new].map(|fact| fact.get("value").unwrap_or_default());
         let kept = Item::new(id, Verdict::Kept, old, new);
         let changed = Item::new(id, Verdict::Changed, old, new);
@@ -138,7 +144,8 @@ impl Judge<'_> {
         let by_code = places.all(is_code);
         let conditional = [old, new].map(|fact| fact.get(WHEN).filter(|_| !fact.has("set")));
         let differs = conditional[0].is_some() != conditional[1].is_some();
-        if was == is && differs && (old.has("set") || new.has("set")) && by_code {
+        let sets = old.has("set") || by_code && new.has("set");
+        if was == is && differs && sets {
             let [before, now] = conditional.map(passed_when);
             return changed.why(format!("It was set {before}; now it is {now}."));
         }
@@ -157,7 +164,13 @@ impl Judge<'_> {
         if with_fallback.is_some_and(|begin| is.starts_with(&begin)) {
             return kept.why("With something to fall back on now.");
         }
-        let from_to = format!("It was {}, is {}.", show(Some(was)), show(Some(is)));
+        // Where no build argument was given, the code's own default held.
+        let default = self.old.attribute(&format!("env:{name}"), "default");
+        if was.starts_with('$') && Some(is) == default {
+            return kept.why("It is the default that the code had.");
+        }
+        let [before, now] = [was, is].map(|value| Some(value).filter(|value| !value.is_empty()));
+        let from_to = format!("{}.", difference("It", before, now));
         changed.why(match name {
             "cuda" if sglang::order(was, is).is_lt() => {
                 format!("{from_to} Hosts whose driver is older than CUDA {is} refuse the image.")
@@ -182,8 +195,20 @@ impl Judge<'_> {
                     Some(Item::new(id, Verdict::Missing, old, new).why(unused))
                 }
                 Some(new) => {
-                    let is_kept = judge.condition_is_known(old, new);
-                    is_kept.then(|| Item::new(id, Verdict::Kept, old, new))
+                    let kept = Item::new(id, Verdict::Kept, old, new);
+                    if judge.condition_is_known(old, new) {
+                        return Some(kept);
+                    }
+                    let [was, is] = [old, new].map(|fact| fact.get("spec"));
+                    let others = Self::differences(old, new, Some(&["index", "options"]));
+                    let [before, now] = [was, is].map(newest);
+                    let mut gone = before.difference(&now);
+                    let is_looser = now.is_subset(&before) && gone.all(|one| one.starts_with('>'));
+                    let is_same = was != is && others.is_empty() && is_looser;
+                    let differ = difference("spec", was, is);
+                    is_same.then(|| {
+                        kept.why(format!("{differ}: the newest that it allows is the same."))
+                    })
                 }
                 None => judge.package_gone(area, name, id, old),
             });
@@ -329,6 +354,29 @@ impl Judge<'_> {
             None => kept(format!("{brought}.")),
         }
     }
+}
+
+/// What a specifier says of the newest release that it allows: all but its lower bounds within a
+/// major version.
+fn newest(spec: Option<&str>) -> BTreeSet<String> {
+    let (bounds, marker) = spec
+        .unwrap_or_default()
+        .split_once(';')
+        .unwrap_or((spec.unwrap_or_default(), ""));
+    let (extras, bounds) = bounds.rsplit_once(']').unwrap_or(("", bounds));
+    let bounds = bounds.split(',').map(|bound| {
+        let series = bound.strip_prefix("~=").and_then(|it| it.rsplit_once('.'));
+        match (series, bound.strip_prefix('>')) {
+            (Some((series, _)), _) => format!("=={series}.*"),
+            // A newer major version is another package to those who use it.
+            (None, Some(lower)) => format!(">{}", lower.split('.').next().unwrap_or_default()),
+            _ => bound.to_owned(),
+        }
+    });
+    let bounds = bounds.filter(|bound| !bound.is_empty());
+    bounds
+        .chain([extras, marker].map(|part| format!("; {part}")))
+        .collect()
 }
 
 /// The files from which packages are installed.

@@ -21,13 +21,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
-pub use hub::{LOOKS, MODEL_VARIABLE};
+pub use hub::{LOOKS, MODEL_VARIABLE, is_read_outside};
 pub use image::own_build;
 pub use item::{Item, Side, Verdict};
 pub use runpod::is_runpods;
 pub use variables::{env_line, same_value};
 
-use super::facts::{ALONE, Fact, Facts};
+use super::facts::{ALONE, Fact, Facts, without_marks};
 use worker_files::IF;
 use xtask_core::output::cut;
 use xtask_core::sglang::{self, Table};
@@ -434,11 +434,14 @@ pub fn few<Name: Borrow<str>>(names: &[Name], most: usize) -> String {
 
 /// `default was 1, is 2`, short enough for a line.
 fn difference(key: &str, old: Option<&str>, new: Option<&str>) -> String {
-    let [old, new] = [old, new].map(|value| match value {
+    let [was, is] = [old, new].map(|value| match value {
         None => "nothing".to_owned(),
-        Some(value) => format!("`{}`", cut(&value.replace('\n', ", "), 100)),
+        Some(value) => format!("`{}`", cut(&without_marks(value).replace('\n', ", "), 100)),
     });
-    format!("{key} was {old}, is {new}")
+    if was == is && old != new && is.len() < 100 {
+        return format!("{key} is {is} as before, but what that is made of differs");
+    }
+    format!("{key} was {was}, is {is}")
 }
 
 #[cfg(test)]

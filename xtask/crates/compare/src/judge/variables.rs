@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact, NEEDS, PASSED, WHEN};
+use super::super::facts::{ALONE, Fact, Facts, NEEDS, PASSED, WHEN, without_marks};
+use super::hub::is_read_outside;
 use super::{Item, Judge, Side, Verdict, attribute, difference, is_runpods};
-use worker_files::ALSO;
 use worker_files::shell::NOT_SET;
+use worker_files::{ALSO, is_one_of};
 use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
@@ -110,7 +111,9 @@ impl<'a> Judge<'a> {
             _ => {}
         }
         let (mut differences, mut notes) = (Vec::new(), Vec::new());
-        match self.unset(id, old, new) {
+        let unset = self.unset(id, old, new);
+        let help = unset.is_err().then(|| self.default_again(name, old, new));
+        match unset {
             Ok(note) => notes.extend(note),
             Err(difference) => differences.push(difference),
         }
@@ -175,20 +178,69 @@ impl<'a> Judge<'a> {
         if effects[0].is_none() || effects[0] != effects[1] || words[0] != words[1] {
             differences.extend(use_changed(old, new));
         }
-        let (was, is) = (old.get("fallbacks"), new.get("fallbacks"));
-        let mut tried = new.parts("fallbacks", " ");
-        let is_lost = match was {
-            Some(was) => !is.unwrap_or_default().starts_with(was),
-            // What the old worker did not read is set nowhere yet.
-            None => tried.any(|name| self.old.variable(name).is_some()),
-        };
-        if is_lost {
-            differences.push(difference(TRIED, was, is));
-        }
+        differences.extend(self.fallback_lost(name, id, old, new));
         if differences.is_empty() {
             return Item::new(id, Verdict::Kept, old, new).why(notes.join(" "));
         }
-        Item::by_differences(id, old, new, &differences)
+        let item = Item::by_differences(id, old, new, &differences);
+        let usual = item.help.clone();
+        item.help(help.flatten().unwrap_or(usual))
+    }
+
+    /// How the new worker comes to do what the old one did with a variable unset, and nothing else.
+    fn default_again(&self, name: &str, old: &Fact, new: &Fact) -> Option<String> {
+        let (default, flag) = (old.get("default")?, old.get("flag"));
+        let is_driven =
+            flag.is_none_or(|flag| new.get("flag").is_some_and(|f| self.same_flag(flag, f)));
+        let other = match flag.filter(|_| !is_driven) {
+            Some(flag) => self.new.offered(self.driver(flag)?),
+            None => self.new.offered(name),
+        };
+        // A flag must not come of what was none.
+        if let Some(other) = new.get("flag").filter(|_| flag.is_none()) {
+            return Some(format!(
+                "Don't set it again: {name} sets {other} now, and no variable does only what it did. Write the value into your code, or record why not."
+            ));
+        }
+        if flag.is_none() && is_read_outside(name) {
+            env_line(name, default)?;
+            let line = format!(
+                "`os.environ.setdefault(\"{name}\", \"{default}\")` where the worker starts"
+            );
+            return Some(format!(
+                "{line}, and not ENV, which the build and other programs have too; or record why not."
+            ));
+        }
+        let line = env_line(other, default)?;
+        let does = flag.filter(|_| !is_driven);
+        let does = does.map_or_else(String::new, |flag| format!("{other} drives {flag} now: "));
+        Some(format!(
+            "{does}{line} sets it as before; or record why not."
+        ))
+    }
+
+    /// What was tried where a variable is unset, and is not now.
+    fn fallback_lost(&self, name: &str, id: &str, old: &Fact, new: &Fact) -> Option<String> {
+        let drives = new.get("flag");
+        let (was, is) = (old.get("fallbacks"), new.get("fallbacks"));
+        let mut tried = new.parts("fallbacks", " ");
+        // A name for the same flag is tried all the same, and without a tokenizer of its own SGLang
+        // takes the model's.
+        let is_same = |other: &str| {
+            let flag = self.new.attribute(&format!("env:{other}"), "flag");
+            // So does the program that puts a model into the image.
+            let mut files = old.places.iter().map(|place| place.file.name());
+            let is_known = drives.is_some() || files.all(|name| name == b"download_model.py");
+            let is_models = name.starts_with("TOKENIZER_") && other.starts_with("MODEL_");
+            drives.is_some() && flag == drives || is_models && is_known
+        };
+        let is_set = || self.set_by_image(id).is_some_and(|set| !set.is_empty());
+        let is_lost = match was {
+            Some(was) => !is.unwrap_or_default().starts_with(was) && !was.split(' ').all(is_same),
+            // What the old worker did not read is set nowhere yet.
+            None => tried.any(|name| self.old.variable(name).is_some()) && !is_set(),
+        };
+        is_lost.then(|| difference(TRIED, was, is))
     }
 
     /// What the new worker passes where a variable is not set, and only there.
@@ -218,10 +270,35 @@ impl<'a> Judge<'a> {
     /// passed to `SGLang`, against `SGLang`'s own default. `Err` tells a difference, `Ok` what to
     /// know where there is none.
     fn unset(&self, id: &str, old: &Fact, new: &Fact) -> Result<Option<String>, String> {
-        let image = self.set_by_image(id);
-        let (was, is) = (old.get("default"), image.or(new.get("default")));
-        if same_value(was.unwrap_or_default(), is.unwrap_or_default()) {
+        let was = old.get("default");
+        // What the image sets for the same flag by another name holds for this one too.
+        let by_other = || {
+            let mut others = self.new.drivers(new.get("flag")?);
+            let set = |other| self.set_by_image(&format!("env:{other}"));
+            others.find_map(|other| {
+                set(other).filter(|set| was.is_some_and(|was| same_value(set, was)))
+            })
+        };
+        let image = self.set_by_image(id).or_else(by_other);
+        let is = image.or(new.get("default"));
+        let name = id.strip_prefix("env:").unwrap_or_default();
+        let [before, after] =
+            [self.old, self.new].map(|facts| Some(facts.filled_in(facts.in_image(name)?)));
+        let is_set = before.is_some_and(|set| !set.is_empty() && !set.contains('$'));
+        if is_set && before == after {
             return Ok(None);
+        }
+        if same_value(was.unwrap_or_default(), is.unwrap_or_default()) {
+            // Of two places that had the default, one lost it.
+            let mut files = new.places.iter().map(|place| place.file.to_string());
+            let is_lost = new.has("undefaulted")
+                && !old.has("undefaulted")
+                && !new.has("by")
+                && files.all(|file| file.rsplit_once('.').is_some_and(|(_, end)| end == "py"));
+            return match is.filter(|_| is_lost && image.is_none()) {
+                Some(is) => Err(format!("elsewhere it is read without the default `{is}`")),
+                None => Ok(None),
+            };
         }
         // One more place that has a default takes nothing away from the others.
         if was.is_none() && image.is_none() && new.has("undefaulted") {
@@ -250,7 +327,7 @@ impl<'a> Judge<'a> {
             return Ok(Some(note));
         }
         let [was, is] = [was, is].map(|value| match value {
-            Some(value) => format!("`{value}`"),
+            Some(value) => show(Some(value)),
             None => format!("SGLang's own default ({})", show(Some(&own))),
         });
         let differ = format!("with it unset, {was} was passed, {is} is passed now");
@@ -262,23 +339,41 @@ impl<'a> Judge<'a> {
         let default = self.new.attribute(id, "default");
         let id = format!("image:{}", id.strip_prefix("env:")?);
         // `ENV NAME=` sets it to nothing. A default that the reader still knows holds all the same.
-        let set = |fact: &'a Fact| {
-            let value = fact.get("value").unwrap_or_default();
-            // `${NAME:-default}` sets what no build argument says otherwise.
-            let inner = value.strip_prefix("${").and_then(|it| it.strip_suffix('}'));
-            let default = inner.and_then(|inner| inner.split_once(":-"));
-            default.map_or(value, |(_, default)| default)
+        let set = |facts: &'a Facts| {
+            let fact = facts.get(&id)?;
+            Some(facts.filled_in(fact.get("value").unwrap_or_default()))
         };
-        let new = set(self.new.get(&id)?);
-        let is_news = self.old.get(&id).map(set) != Some(new);
+        let new = set(self.new)?;
+        let is_news = set(self.old) != Some(new);
         let holds = !new.is_empty() || default.is_none();
         (is_news && holds && !new.contains('$')).then_some(new)
+    }
+
+    /// Whether only the program that puts a model into the image reads a variable, and the build gives
+    /// it none.
+    fn is_of_build(&self, name: &str, old: &Fact) -> bool {
+        let mut files = old.places.iter().map(|place| place.file.name());
+        let is_given = ["arg", "image"]
+            .iter()
+            .any(|area| self.old.has(&format!("{area}:{name}")));
+        let mut steps = self.old.area("step").map(|(step, _)| step);
+        let mut mounts = self.old.area("mount").map(|(mount, _)| mount);
+        let is_given = is_given || mounts.any(|mount| mount.contains(name));
+        let is_built = self.old.has("image:FROM") && files.all(|name| name == b"download_model.py");
+        is_built && !is_given && !steps.any(|step| step.contains(name))
     }
 
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
         let gone = Item::missing(id, old);
         if !old.is_reached() {
-            return gone.closed().why("Only code that nothing ran read it.");
+            let gone = gone.why("Only code that nothing ran read it.");
+            let flag = old.get("flag");
+            let retired = flag.and_then(|flag| self.flag_retired(flag, id, old));
+            return retired.unwrap_or(gone).closed();
+        }
+        if self.is_of_build(name, old) {
+            let why = "Only the build's download program read it, and no build sets it.";
+            return Item::new(id, Verdict::Kept, old, None).why(why);
         }
         let is_argument = old.has(PASSED) || old.has("flag");
         // What the worker looks for by the beginning of its name is its own business.
@@ -299,14 +394,17 @@ impl<'a> Judge<'a> {
             Item::new(id, Verdict::Renamed, old, fact)
                 .now(format!("env:{other}"))
                 .why(format!("{role}, but endpoints that set {name} are ignored: the new worker reads {other} instead."))
-                .help(for_both(name, old, self.new.offered(other), fact))
+                .help(self.for_both(name, old, self.new.offered(other), fact))
         };
         let Some(flag) = old.get("flag") else {
             let mut passed = live.filter(|(_, fact)| old.has(PASSED) && fact.has(PASSED));
             let role = "The words of both are arguments of SGLang's command";
             return match (passed.next(), passed.next()) {
                 (Some((other, fact)), None) => instead(other, fact, role),
-                _ => gone,
+                _ => match self.start_limit(name, old) {
+                    Some(help) => gone.help(help),
+                    None => gone,
+                },
             };
         };
         let same_role = live
@@ -341,6 +439,50 @@ impl<'a> Judge<'a> {
     }
 }
 
+impl Judge<'_> {
+    /// The only variable of the new worker that limits the time of its start, as this one did.
+    fn start_limit(&self, name: &str, old: &Fact) -> Option<String> {
+        let others = self
+            .new
+            .area("env")
+            .filter(|(_, fact)| fact.is_reached() && !fact.has("flag"));
+        let mut others = others
+            .map(|(other, _)| other)
+            .filter(|other| limits_start(other));
+        let other = others.next().filter(|_| limits_start(name))?;
+        let line = match old.get("default") {
+            // What is shorter is no limit, but a pause.
+            Some(text) if text.parse::<f64>().is_ok_and(|seconds| seconds < 30.0) => return None,
+            default => default.and_then(|default| env_line(other, default)),
+        };
+        let line = line.map_or_else(String::new, |line| format!(": {line}"));
+        let help = format!("{other} limits the new worker's start{line}. Or record why not.");
+        others.next().is_none().then_some(help)
+    }
+
+    /// What to do where another variable takes the place of one, and for the default of that.
+    fn for_both(&self, name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
+        match (old.is_switch(), fact.is_switch()) {
+            (true, false) => return format!("It only switched that on: set {other} to a value."),
+            (false, true) => {
+                return format!("Set {other}, which only switches that on, or record why not.");
+            }
+            _ => {}
+        }
+        // A switch passes another value than its own.
+        let is_alike = old.get("how") == fact.get("how");
+        let own = fact.get("flag").and_then(|flag| self.own_default(flag));
+        let set = self.set_by_image(&format!("env:{other}"));
+        let known = [fact.get("default"), own.as_deref(), set];
+        let default = old.get("default").filter(|_| is_alike);
+        let is_known = |text: &str| known.iter().flatten().any(|own| same_value(own, text));
+        let default = default.filter(|text| !text.is_empty() && !is_known(text));
+        let line = default.and_then(|text| env_line(other, text));
+        let set = line.map_or_else(String::new, |line| format!(" For its default: {line}."));
+        format!("Let the worker read {name} too, where {other} is not set.{set}")
+    }
+}
+
 /// Whether two texts are one value: `0.9` and `0.90`, `true` and `True`.
 pub fn same_value(a: &str, b: &str) -> bool {
     let is_on = |text: &str| text == ALONE || text.eq_ignore_ascii_case("true");
@@ -356,23 +498,18 @@ pub fn same_value(a: &str, b: &str) -> bool {
             .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
 }
 
-/// What to do where another variable takes the place of one, and for the default of that.
-fn for_both(name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
-    match (old.is_switch(), fact.is_switch()) {
-        (true, false) => return format!("It only switched that on: set {other} to a value."),
-        (false, true) => {
-            return format!("Set {other}, which only switches that on, or record why not.");
-        }
-        _ => {}
-    }
-    // A switch passes another value than its own.
-    let is_alike = old.get("how") == fact.get("how");
-    let default = old.get("default").filter(|_| is_alike);
-    let default = default.filter(|text| !text.is_empty() && fact.get("default") != Some(text));
-    let line = default.and_then(|text| env_line(other, text));
-    let set = line.map_or_else(String::new, |line| format!(" For its default: {line}."));
-    format!("Let the worker read {name} too, where {other} is not set.{set}")
+/// Whether a variable says by its name how long the server's start may take.
+fn limits_start(name: &str) -> bool {
+    const START: &str = "START STARTUP READY READINESS BOOT LAUNCH";
+    let mut words = name.split('_');
+    let is_limit = words
+        .clone()
+        .any(|word| is_one_of("TIMEOUT WAIT DEADLINE", word));
+    is_limit && !name.ends_with("_MS") && words.any(|word| is_one_of(START, word))
 }
+
+/// What the new Dockerfile sets from its build arguments, besides the model.
+const BUILT_WITH: &str = "MODEL_REVISION TOKENIZER_NAME TOKENIZER_REVISION BASE_PATH QUANTIZATION";
 
 /// The line of a Dockerfile that sets a variable; nothing for what a shell works out at the start.
 pub fn env_line(name: &str, value: &str) -> Option<String> {
@@ -385,14 +522,21 @@ pub fn env_line(name: &str, value: &str) -> Option<String> {
     } else {
         format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
     };
-    Some(format!("`ENV {name}={value}` in the Dockerfile"))
+    let place = match name {
+        "MODEL_NAME" | "MODEL_PATH" => {
+            ", below the step that downloads a model: set above it, the model is baked in"
+        }
+        _ if worker_files::is_one_of(BUILT_WITH, name) => ", below its own line for that",
+        _ => "",
+    };
+    Some(format!("`ENV {name}={value}` in the Dockerfile{place}"))
 }
 
 pub fn show(value: Option<&str>) -> String {
     match value {
         None => "not known".to_owned(),
         Some("") => "no value".to_owned(),
-        Some(value) => format!("`{value}`"),
+        Some(value) => format!("`{}`", without_marks(value)),
     }
 }
 
@@ -481,7 +625,9 @@ const TRIED: &str = "what is tried when it is unset";
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::tests::compared;
     use super::*;
+    use xtask_core::tree::Memory;
 
     #[test]
     fn a_line_of_a_dockerfile_sets_what_it_says() {
@@ -497,17 +643,76 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_is_no_value_for_another_variable() {
-        let value = Fact::default();
-        let switch = Fact::single("how", "switch".to_owned(), Vec::new());
-        let help = |old, new| for_both("CHUNKED", old, "CHUNK_SIZE", new);
-        assert_eq!(
-            help(&switch, &value),
-            "It only switched that on: set CHUNK_SIZE to a value."
+    fn advice_names_the_variable_that_does_the_same_and_nothing_more() {
+        const FROM: &str =
+            "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY . /\nCMD [\"python3\", \"/engine.py\"]\n";
+        let worker = |pairs: &[(&str, &str)], more: &str| {
+            let words = pairs
+                .iter()
+                .map(|(flag, value)| format!(", '--{flag}', {value}"));
+            let words: String = words.collect();
+            let run = format!("subprocess.Popen(['python3', '-m', 'sglang.launch_server'{words}])");
+            let text = format!("import os, subprocess\n{run}\n{more}\n");
+            Memory::new()
+                .with("Dockerfile", FROM)
+                .with("engine.py", text)
+        };
+        let old = worker(
+            &[
+                ("download-dir", "os.getenv('HF_HOME', '/x')"),
+                ("tp", "os.getenv('TP', '1')"),
+                ("log-level", "os.getenv('LEVEL', 'debug')"),
+            ],
+            "print(os.getenv('SERVER_START_TIMEOUT', '900'), os.getenv('LOG_LEVEL', 'INFO'), \
+             os.getenv('START_WAIT', '5'), os.getenv('HF_HUB_CACHE', '/h'), os.getenv('N', '2'))",
         );
-        assert!(help(&value, &switch).starts_with("Set CHUNK_SIZE, which only switches"));
-        for both in [&value, &switch] {
-            assert!(help(both, both).starts_with("Let the worker read CHUNKED too"));
+        let new = worker(
+            &[
+                ("download-dir", "os.getenv('DOWNLOAD_DIR')"),
+                ("tp-size", "os.getenv('TP_SIZE')"),
+                ("log-level", "os.getenv('LOG_LEVEL')"),
+            ],
+            "print(os.getenv('READY_TIMEOUT', '60'), os.getenv('HF_HOME'), \
+             os.getenv('HF_HUB_CACHE'), os.getenv('N', '3'))",
+        );
+        let items = compared(&old, &new);
+        let help = |name: &str| {
+            let id = format!("env:{name}");
+            let item = items.iter().find(|item| item.id == id);
+            item.map(|item| item.help.clone()).unwrap_or_default()
+        };
+        let told = [
+            (
+                "HF_HOME",
+                "DOWNLOAD_DIR drives --download-dir now: `ENV DOWNLOAD_DIR=/x` ",
+            ),
+            (
+                "TP",
+                "Let the worker read TP too, where TP_SIZE is not set.",
+            ),
+            (
+                "LEVEL",
+                "Let the worker read LEVEL too, where LOG_LEVEL is not set. For its default: `ENV LOG_LEVEL=debug` ",
+            ),
+            (
+                "LOG_LEVEL",
+                "Don't set it again: LOG_LEVEL sets --log-level now, ",
+            ),
+            (
+                "SERVER_START_TIMEOUT",
+                "READY_TIMEOUT limits the new worker's start: `ENV READY_TIMEOUT=900` ",
+            ),
+            ("START_WAIT", "Bring it back"),
+            (
+                "HF_HUB_CACHE",
+                "`os.environ.setdefault(\"HF_HUB_CACHE\", \"/h\")` where ",
+            ),
+            ("N", "`ENV N=2` in the Dockerfile sets it as before"),
+        ];
+        for (name, begin) in told {
+            let help = help(name);
+            assert!(help.starts_with(begin), "{name}: {help}");
         }
+        assert!(!help("TP").contains("ENV"));
     }
 }

@@ -84,7 +84,7 @@ fn in_line(fact: &Fact, indent: usize) -> String {
 impl Report {
     pub fn text(&self) -> String {
         let mut out = format!("{BOLD}{}{BOLD:#}\n\n{}", self.title(), self.summary());
-        self.entries(&mut out);
+        let is_short = self.entries(&mut out);
         self.instead(&mut out);
         for entry in &self.stale {
             let (red, fact) = (style(Verdict::Missing), &entry.fact);
@@ -106,7 +106,7 @@ impl Report {
         if let Some(runs) = &self.executed {
             out += &format!("\n{BOLD}run{BOLD:#} {runs}\n");
         }
-        self.verdict(&mut out);
+        self.verdict(&mut out, is_short);
         out
     }
 
@@ -127,14 +127,14 @@ impl Report {
 
     /// What is open, the most harmful first: up to ten entries in full, a line for each of the others. Of
     /// a fork its own changes come first, and of upstream's decisions only those are told in full
-    /// that break endpoints.
-    fn entries(&self, out: &mut String) {
+    /// that break endpoints. Whether there are such lines.
+    fn entries(&self, out: &mut String) -> bool {
         const IN_FULL: usize = 10;
         // So that about a hundred lines hold all.
         const LAST_LINE: usize = 72;
         const BREAKS: [&str; 3] = ["env", "input", "route"];
         let entries = self.entries.iter();
-        let (mut origin, mut is_list) = (None, false);
+        let (mut origin, mut is_list, mut is_short) = (None, false, false);
         for entry in entries.filter(|entry| !self.is_offered(entry)) {
             let Some(item) = self.item_of(&entry.id) else {
                 continue;
@@ -158,6 +158,7 @@ impl Report {
                 is_list = false;
                 continue;
             }
+            is_short = true;
             if !std::mem::replace(&mut is_list, true) {
                 out.push('\n');
             }
@@ -169,6 +170,7 @@ impl Report {
             *out += &format!("{style}{word}{style:#} {id}{more}\n");
         }
         self.offers(out);
+        is_short
     }
 
     /// Whether upstream has a reason for all that is open in an entry.
@@ -250,13 +252,17 @@ impl Report {
         *out += &section("not read statically", self.gaps().map(line));
     }
 
-    fn verdict(&self, out: &mut String) {
+    fn verdict(&self, out: &mut String, is_short: bool) {
         let is_clean = self.failures() == 0;
         let style = style([Verdict::Missing, Verdict::Kept][usize::from(is_clean)]);
         *out += &format!("\n{style}{}{style:#}\n", self.sentence());
         if let Some(Entry { id, .. }) = self.entries.first() {
             let accept = self.acceptance(id);
             *out += &format!("Fix them, or record why one is intended:\n  {accept}\n");
+            if is_short {
+                let all = format!("{} --all", self.command);
+                *out += &format!("Why each of the short lines is open:\n  {all}\n");
+            }
         } else if let Some(cleanup) = self.cleanup.as_ref().filter(|_| is_clean) {
             let then = "Once that is committed, see whether outdated/ can go";
             *out += &format!("{then}:\n  {cleanup}\n");

@@ -52,11 +52,13 @@ impl DockerfileReader<'_> {
             let is_in = |quote: &str| line.contains(&format!("<<{quote}{}{quote}", document.name));
             is_in("'") || is_in("\"")
         };
-        if let [document] = documents.as_slice()
-            && is_quoted(document)
-            && is_script(&dest, &self.source.text[document.body.clone()])
-        {
-            self.written.insert(target.clone(), document.body.clone());
+        if let [document] = documents.as_slice() {
+            let body = document.body.clone();
+            let text = &self.source.text[body.clone()];
+            if is_quoted(document) || !text.contains('$') {
+                let place = self.source.place(instruction.span());
+                self.image.write(target.clone(), text, body.start, &place);
+            }
         }
         sources.retain(|source| !is_url(source));
         if sources.is_empty() && from.is_none() {
@@ -81,7 +83,7 @@ impl DockerfileReader<'_> {
 }
 
 /// A path of the image without the first slash, dots taken out. A slash at the end stays.
-fn in_image(path: &str, workdir: Option<&str>) -> String {
+pub(super) fn in_image(path: &str, workdir: Option<&str>) -> String {
     let workdir = workdir.filter(|_| !path.starts_with('/'));
     let folder = workdir.unwrap_or_default();
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
@@ -90,13 +92,4 @@ fn in_image(path: &str, workdir: Option<&str>) -> String {
         plain.push('/');
     }
     plain
-}
-
-/// Whether a file holds a script, by its first line or else by its name.
-fn is_script(name: &str, text: &str) -> bool {
-    let first = text.lines().next().unwrap_or_default();
-    match first.strip_prefix("#!") {
-        Some(program) => program.trim_end().ends_with("sh"),
-        None => name.rsplit_once('.').is_some_and(|(_, end)| end == "sh"),
-    }
 }

@@ -1,6 +1,8 @@
 //! The image that a Dockerfile builds.
 
-use super::{Copy, Mount, Named, Run, Step, Text};
+use std::collections::BTreeMap;
+
+use super::{Copy, Mount, Named, Place, Run, Step, Text};
 
 /// The image that a Dockerfile builds: its last stage with those it builds on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,10 +29,34 @@ pub struct Image {
     pub steps: Vec<Step>,
     /// What the container runs: ENTRYPOINT with CMD, and HEALTHCHECK's command.
     pub started: Vec<Run>,
+    /// Texts that the Dockerfile itself writes, by where the image has them.
+    pub written: BTreeMap<String, Written>,
     /// Other stages that files are copied from, each without those it builds on.
     pub parts: Vec<Image>,
 }
+
+/// A file whose text stands in the Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub text: String,
+    /// Where the text begins in the Dockerfile.
+    pub start: usize,
+    /// The instruction.
+    pub place: Place,
+}
+
 impl Image {
+    /// Notes a text that is written to a file, or added to what was.
+    pub(super) fn write(&mut self, target: String, text: &str, start: usize, place: &Place) {
+        let place = place.clone();
+        let own = Written {
+            text: String::new(),
+            start,
+            place,
+        };
+        self.written.entry(target).or_insert(own).text += text;
+    }
+
     /// `SGLang`'s release, from the base image's tag: `0.4.6.post4`.
     pub fn sglang(&self) -> Option<String> {
         let (name, tag) = split_image(&self.base.as_ref()?.text);

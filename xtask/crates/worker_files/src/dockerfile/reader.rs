@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::copy::in_image;
 use super::expand::{Values, try_expand};
 use super::stages::Stages;
 use super::{
@@ -26,7 +27,7 @@ pub fn read(source: &Source) -> Reading<Image> {
 /// Reads a Dockerfile as a build with these arguments would, on a base image with this WORKDIR.
 pub fn read_on(source: &Source, given: Values, workdir: Option<&str>) -> Reading<Image> {
     let instructions = split(&source.text);
-    let stages = Stages::new(&instructions);
+    let stages = Stages::new(&instructions, &given);
     let mut reader = DockerfileReader {
         source,
         image: Image::default(),
@@ -37,7 +38,7 @@ pub fn read_on(source: &Source, given: Values, workdir: Option<&str>) -> Reading
         stages: &stages,
         stage: 0,
         starts: Starts::default(),
-        written: BTreeMap::new(),
+        set: BTreeMap::new(),
         unread: Vec::new(),
     };
     reader.image.workdir = workdir.map(|text| reader.text(text, 0..0));
@@ -58,6 +59,7 @@ pub fn read_on(source: &Source, given: Values, workdir: Option<&str>) -> Reading
     for stage in stages.parts(&chain) {
         reader.stage = stage;
         reader.values.clear();
+        reader.set.clear();
         let below = stages.below(stage);
         reader.image.workdir = below.and_then(|below| workdirs.get(&below).cloned()?);
         reader.read(&instructions[stages.all[stage].range.clone()]);
@@ -102,8 +104,8 @@ pub struct DockerfileReader<'s> {
     pub stages: &'s Stages,
     pub stage: usize,
     starts: Starts,
-    /// Scripts that here-documents of COPY write, by where they go: the text and where it begins.
-    pub written: BTreeMap<String, Range<usize>>,
+    /// What ENV has set so far, with what the build is given by its name.
+    set: Values,
     unread: Vec<Unread>,
 }
 
@@ -163,8 +165,9 @@ impl DockerfileReader<'_> {
             }
             "EXPOSE" => {
                 for word in instruction.words(0) {
+                    let port = self.expand(&word.text, instruction);
                     // A port without a protocol is one of TCP.
-                    let port = self.text(word.text.trim_end_matches("/tcp"), word.range);
+                    let port = self.text(port.trim_end_matches("/tcp"), word.range);
                     self.image.expose.push(port);
                 }
             }
@@ -260,14 +263,36 @@ impl DockerfileReader<'_> {
 
     fn env(&mut self, instruction: &Instruction) {
         // All values of a line see what was set before it.
-        let mut values = Vec::new();
-        for named in self.pairs(instruction) {
+        let (mut values, mut set) = (Vec::new(), Vec::new());
+        for mut named in self.pairs(instruction) {
             values.push((named.name.clone(), self.expand(&named.value, instruction)));
+            named.value = self.filled_in(named.value);
+            set.push((named.name.clone(), named.value.clone()));
             self.image.env.push(named);
         }
         if !self.exhausted {
             self.values.extend(values);
+            self.set.extend(set);
         }
+    }
+
+    /// A value of ENV with what earlier lines set. What the build or the base image gives stays a
+    /// name; an argument from before FROM that the stage does not take up is nothing.
+    fn filled_in(&self, value: String) -> String {
+        if self.exhausted || value.contains('\\') || value.contains(":+") {
+            return value;
+        }
+        let known = shell::variables(&value).into_iter().map(|(name, _)| {
+            let is_outside = self.global.contains_key(&name) && !self.values.contains_key(&name);
+            let given = if is_outside {
+                String::new()
+            } else {
+                format!("${name}")
+            };
+            let text = self.set.get(&name).cloned().unwrap_or(given);
+            (name, text)
+        });
+        try_expand(&value, &known.collect()).unwrap_or(value)
     }
 
     fn pairs(&mut self, instruction: &Instruction) -> Vec<Named> {
@@ -333,17 +358,8 @@ impl DockerfileReader<'_> {
                 Start::Words(words, range) => (shell::exec(&words, &(0..range.len())), range),
                 Start::Line(line, base) => (shell::parse(&line), base..base + line.len()),
             };
-            let mut written = Vec::new();
-            for word in script.commands.iter().flat_map(|command| &command.words) {
-                let name = word.text.trim_start_matches("./").trim_start_matches('/');
-                if let Some(body) = self.written.remove(name) {
-                    written.push((shell::parse(&self.source.text[body.clone()]), body));
-                }
-            }
-            for (script, at) in std::iter::once((script, at)).chain(written) {
-                let run = self.script(script, at, &[Hides::Variables, Hides::Flags]);
-                self.image.started.push(run);
-            }
+            let run = self.script(script, at, &[Hides::Variables, Hides::Flags]);
+            self.image.started.push(run);
         }
     }
 
@@ -390,6 +406,26 @@ impl DockerfileReader<'_> {
         };
         let mut run = self.script(script, instruction.arguments(), &[Hides::Packages]);
         run.place = self.source.place(instruction.span());
+        // A text in quotes is written as it is; in other texts the build fills in variables.
+        let is_quoted = ["<<'", "<<\"", "<<-'", "<<-\""]
+            .iter()
+            .any(|mark| instruction.text.contains(mark));
+        for command in &run.script.commands {
+            let Some((path, text, range)) = command.written() else {
+                continue;
+            };
+            let start = range.start + run.base;
+            let is_literal = is_quoted && command.input.is_some()
+                || self
+                    .source
+                    .text
+                    .get(start..)
+                    .is_some_and(|text| text.starts_with('\''));
+            if is_literal || !text.contains(['$', '`']) {
+                let target = in_image(path, run.workdir.as_deref());
+                self.image.write(target, &text, start, &run.place);
+            }
+        }
         self.image.runs.push(run);
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::Instruction;
+use super::expand::{Values, expand};
 use super::reader::field;
 
 /// A stage: its instructions, what it is built on, and what it copies from.
@@ -20,7 +21,7 @@ pub struct Stages {
 }
 
 impl Stages {
-    pub fn new(instructions: &[Instruction]) -> Self {
+    pub fn new(instructions: &[Instruction], given: &Values) -> Self {
         let is_from = |instruction: &Instruction| instruction.keyword == "FROM";
         let first = instructions.iter().position(is_from);
         let mut stages = Self {
@@ -28,11 +29,20 @@ impl Stages {
             first: first.unwrap_or(instructions.len()),
             names: BTreeMap::new(),
         };
+        let mut values = Values::new();
         for (index, instruction) in instructions.iter().enumerate() {
+            if stages.all.is_empty() && instruction.keyword == "ARG" {
+                for (name, value) in instruction.assignments() {
+                    let default = value.map(|value| expand(&value, &values));
+                    let known = given.get(&name.text).cloned().or(default);
+                    values.extend(known.map(|value| (name.text, value)));
+                }
+            }
             if is_from(instruction) {
                 let words = instruction.words(0).into_iter();
                 let words = words.filter(|word| !word.text.starts_with("--"));
-                let words: Vec<String> = words.map(|word| word.text.to_lowercase()).collect();
+                let words = words.map(|word| expand(&word.text, &values).to_lowercase());
+                let words: Vec<String> = words.collect();
                 if words.get(1).is_some_and(|mark| mark == "as") && words.len() > 2 {
                     let same = stages.names.entry(words[2].clone()).or_default();
                     same.push(stages.all.len());

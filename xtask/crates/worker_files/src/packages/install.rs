@@ -14,6 +14,8 @@ pub struct Install {
     pub index: Option<String>,
     /// Options that decide what of them is installed, and where to.
     pub options: Option<String>,
+    /// Whether a release that is installed already is replaced.
+    pub upgrades: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,10 +91,10 @@ const PIP_VALUES: &str = "--python -o -p --trusted-host --timeout --retries --ca
 /// Options that decide what of a package is installed, and where to. These take a value.
 const PIP_CHOICES: &str = "-t --target --prefix --root --platform --python-version --abi \
     --implementation --no-binary --only-binary --config-settings -C --global-option \
-    --index-strategy --resolution --prerelease --torch-backend --build-constraint -b --group --extra";
+    --index-strategy --resolution --prerelease --torch-backend --build-constraint -b --extra";
 
 const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes --user \
-    --force-reinstall --ignore-installed -I";
+    --force-reinstall --ignore-installed -I --all-extras";
 
 /// Options that say which of a project's groups of packages are installed; `GROUPS` take a value.
 const GROUPS: &str = "--extra -E --extras --group --only-group --no-group --with --without --only";
@@ -156,7 +158,7 @@ fn by_words(command: &Command) -> Option<Install> {
     };
     if program.starts_with("python") || program.starts_with("pypy") {
         if text(1) == "setup.py" && matches!(text(2), "install" | "develop") {
-            return Some(whole_project(command));
+            return Some(whole_project(program, words));
         }
         let mut options = (1..words.len()).take_while(|&i| text(i).starts_with('-'));
         let module = options.find(|&i| text(i) == "-m")?;
@@ -181,8 +183,9 @@ fn by_words(command: &Command) -> Option<Install> {
                 }
                 _ => None,
             },
-            ("sync" | "export", _) => Some(whole_project(command)),
+            ("sync" | "export", _) => Some(whole_project(program, words)),
             ("add", from) => Some(pip(command, from)),
+            ("tool", from) if text(from) == "install" => Some(pip(command, from + 1)),
             _ => None,
         },
         "poetry" | "pdm" | "hatch" | "rye" | "pipenv" => {
@@ -190,7 +193,7 @@ fn by_words(command: &Command) -> Option<Install> {
                 ("install", from) if program == "pipenv" && is_argument(text(from)) => {
                     Some(pip(command, from))
                 }
-                ("install" | "sync" | "export", _) => Some(whole_project(command)),
+                ("install" | "sync" | "export", _) => Some(whole_project(program, words)),
                 ("add", from) => Some(pip(command, from)),
                 _ => None,
             }
@@ -220,19 +223,66 @@ fn option(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn whole_project(command: &Command) -> Install {
-    let words = command.run();
+/// What `uv run PROGRAM` installs before the program starts.
+pub fn synced(command: &Command) -> Option<Install> {
+    let words = &command.words;
+    let is_run = |two: &[Word]| two[0].text == "uv" && two[1].text == "run";
+    let at = words.windows(2).position(is_run)?;
+    let own = words.get(at..words.len() - command.run().len())?;
+    let leaves = |word: &Word| is_one_of("--no-sync --no-project --script", &word.text);
+    (!own.iter().any(leaves)).then(|| whole_project("uv", own))
+}
+
+/// A project with the groups of its packages that are installed, as options of one form.
+fn whole_project(program: &str, words: &[Word]) -> Install {
     let mut install = Install::default();
     let mut folder = ".";
+    let mut by_default = match program {
+        "uv" => "--group dev",
+        "poetry" => "--all-groups",
+        "pdm" | "hatch" | "rye" | "pipenv" => "--all-extras --all-groups",
+        _ => "",
+    };
+    let is_known = matches!(program, "uv" | "poetry");
     for (index, word) in words.iter().enumerate() {
         let (option, inline) = option(&word.text);
-        let value = inline.unwrap_or_else(|| command.word(index + 1));
-        match option {
-            "--directory" | "--project" | "-C" if folder == "." => folder = value,
-            _ if is_one_of(GROUP_SWITCHES, option) => install.option(option),
-            _ if is_one_of(GROUPS, option) => install.option(&format!("{option} {value}")),
-            _ => {}
+        let next = words.get(index + 1).map_or("", |word| word.text.as_str());
+        let value = inline.unwrap_or(next);
+        let form = match option {
+            "--directory" | "--project" | "-C" if folder == "." => {
+                folder = value;
+                continue;
+            }
+            "--extra" | "-E" | "--extras" => "--extra",
+            "--group" | "--with" => "--group",
+            "--no-group" | "--without" => "--no-group",
+            "--only" if value.split(',').any(|group| group == "main") => "--group",
+            "--only-group" | "--only" => "--only-group",
+            "--all-extras" | "--all-groups" => option,
+            _ if is_one_of(GROUP_SWITCHES, option) && !is_known => option,
+            "--only-dev" => "--only-group dev",
+            _ => "",
+        };
+        let is_default =
+            !(option.starts_with("--only") || is_one_of("--no-dev --no-default-groups", option));
+        by_default = if is_default || !is_known {
+            by_default
+        } else {
+            ""
+        };
+        if is_one_of(GROUPS, option) {
+            for name in value
+                .split([',', ' '])
+                .filter(|name| !matches!(*name, "" | "main"))
+            {
+                install.option(&format!("{form} {name}"));
+            }
+        } else if !form.is_empty() {
+            install.option(form);
         }
+    }
+    if !by_default.is_empty() {
+        install.option(by_default);
     }
     if let Some(first) = words.first() {
         install.list(Listing::Project, folder, first);
@@ -282,7 +332,20 @@ fn pip(command: &Command, from: usize) -> Install {
                     install.list(Listing::Constraints, value, word);
                 }
             }
-            "-U" | "--upgrade" if has_sglang => install.option(UPGRADES),
+            "-U" | "--upgrade" => {
+                install.upgrades = true;
+                if has_sglang {
+                    install.option(UPGRADES);
+                }
+            }
+            // `--group NAME`, `--group PROJECT/pyproject.toml:NAME`
+            "--group" => {
+                let value = value();
+                let (file, name) = value.rsplit_once(':').unwrap_or(("", value));
+                let folder = file.rsplit_once('/').map_or(".", |(folder, _)| folder);
+                install.option(&format!("--only-group {name}"));
+                install.list(Listing::Project, folder, word);
+            }
             "--pre" => install.index(option),
             // uv's word for `--pre`.
             "--prerelease" => match value() {
@@ -324,8 +387,13 @@ fn python_word(text: &str) -> Option<Wanted> {
         return Some(Wanted::Listed(Listing::Project, text.to_owned()));
     }
     match requirement(text) {
-        // Upgrading the installer installs nothing for the worker.
-        Some((name, _)) if is_one_of("pip setuptools wheel uv poetry", &name) => None,
+        // Upgrading the installer installs nothing for the worker, but for a release to stay with.
+        Some((name, spec))
+            if is_one_of("pip setuptools wheel uv poetry", &name)
+                && !["==", "<", "~="].iter().any(|limit| spec.contains(limit)) =>
+        {
+            None
+        }
         Some((name, spec)) => Some(Wanted::Package(name, spec)),
         None if text.is_empty() => None,
         None => Some(Wanted::Computed(text.to_owned())),
@@ -389,7 +457,7 @@ fn system(command: &Command, from: usize, manager: Manager) -> Install {
 }
 
 /// `name=1.2`, `name>=1`, `channel::name`; a `-` at the end takes an apt package away.
-pub(super) fn versioned(text: &str) -> Option<(String, String)> {
+pub fn versioned(text: &str) -> Option<(String, String)> {
     let text = text.rsplit("::").next().unwrap_or(text);
     let end = text.find(['=', '<', '>', '~', '!', '[']);
     let end = end.unwrap_or(text.len());

@@ -8,8 +8,8 @@ use std::ops::Range;
 use super::json::JsonNode;
 use super::{Hides, Place, Reading, Source, Unread};
 
-pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, counts, installed};
-pub use project::{environment, project};
+pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, counts, installed, synced, versioned};
+pub use project::{Chosen, OTHERS_LOCKED, environment, project};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manager {
@@ -119,10 +119,21 @@ fn logical_lines(source: &Source) -> Vec<(Range<usize>, String)> {
 /// Name and specifier of `name[extras] ~= 1.0 ; marker`, `name @ url`, a URL or an archive.
 pub fn requirement(text: &str) -> Option<(String, String)> {
     let text = text.split(" --").next().unwrap_or(text).trim();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    // `name[extras] @ URL`
+    if let Some((own, url)) = text.split_once('@')
+        && let (own, url) = (own.trim(), url.trim())
+        && let extras = own.trim_start_matches(is_name)
+        && own.len() > extras.len()
+        && (extras.is_empty() || extras.starts_with('['))
+        && url.contains(":/")
+    {
+        let name = &own[..own.len() - extras.len()];
+        return Some((normal(name), format!("{extras}@{url}")));
+    }
     if let Some(found) = url_name(text).or_else(|| archive_name(text)) {
         return Some(found);
     }
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let spec = text.trim_start_matches(is_name);
     let name = &text[..text.len() - spec.len()];
     let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -136,6 +147,7 @@ pub fn requirement(text: &str) -> Option<(String, String)> {
 /// A specifier with its extras and its bounds in one order: `[a,b]>=1,!=2,<3`.
 fn in_order(spec: &str) -> String {
     let (rest, marker) = spec.split_at(spec.find(';').unwrap_or(spec.len()));
+    let marker = marker.replace('"', "'");
     let extras = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let (extras, bounds) = extras.unwrap_or(("", rest));
     let mut extras: Vec<&str> = extras.split(',').collect();

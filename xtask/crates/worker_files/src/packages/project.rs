@@ -8,13 +8,72 @@ use crate::{Hides, Reading, Source, Unread, json, toml, yaml};
 
 const PACKAGES: &[Hides] = &[Hides::Packages];
 
+/// Ends the name of what a lock file holds besides what its project asks for.
+pub const OTHERS_LOCKED: &str = "'s other packages";
+
+/// Which of a project's groups of packages are installed.
+#[derive(Debug, Default)]
+pub struct Chosen {
+    /// Whether the groups are installed without the project.
+    pub only: bool,
+    extras: Vec<String>,
+    groups: Vec<String>,
+    left_out: Vec<String>,
+}
+
+impl Chosen {
+    /// Those that a command's options name, with the other options.
+    pub fn of(options: &str, extras: &str) -> (Self, String) {
+        let mut chosen = Self::default();
+        let extras = extras.split(',').filter(|extra| !extra.is_empty());
+        chosen.extras.extend(extras.map(normal));
+        let mut others = Vec::new();
+        let mut words = options.split(' ');
+        while let Some(word) = words.next() {
+            let names = match word {
+                "--extra" | "--all-extras" => &mut chosen.extras,
+                "--group" | "--all-groups" => &mut chosen.groups,
+                "--no-group" => &mut chosen.left_out,
+                "--only-group" => {
+                    chosen.only = true;
+                    &mut chosen.groups
+                }
+                other => {
+                    others.push(other);
+                    continue;
+                }
+            };
+            let name = if word.starts_with("--all") {
+                "*"
+            } else {
+                words.next().unwrap_or_default()
+            };
+            names.push(normal(name));
+        }
+        (chosen, others.join(" "))
+    }
+
+    fn extra(&self, name: &str) -> bool {
+        self.extras
+            .iter()
+            .any(|one| *one == "*" || one.contains('$') || *one == normal(name))
+    }
+
+    /// Whether a group is installed; an optional one has to be named.
+    fn group(&self, name: &str, is_optional: bool) -> bool {
+        let name = normal(name);
+        let is_all = !is_optional && self.groups.iter().any(|one| *one == "*");
+        !self.left_out.contains(&name) && (is_all || self.groups.contains(&name))
+    }
+}
+
 /// What a project asks for, from whichever of its files are given.
-pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
+pub fn project(files: &[&Source], chosen: &Chosen) -> Reading<Vec<Requirement>> {
     let mut packages = Vec::new();
     let mut unread = Vec::new();
     for source in files {
         match source.path.name() {
-            b"pyproject.toml" => pyproject(source, &mut packages, &mut unread),
+            b"pyproject.toml" => pyproject(source, chosen, &mut packages, &mut unread),
             b"Pipfile" => {
                 let root = toml::read(source, PACKAGES, &mut unread);
                 index_urls(source, root.all("source [] url"), &mut packages);
@@ -37,12 +96,63 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
     Reading::new(packages, unread)
 }
 
-fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
+fn pyproject(
+    source: &Source,
+    chosen: &Chosen,
+    packages: &mut Vec<Requirement>,
+    unread: &mut Vec<Unread>,
+) {
     let root = toml::read(source, PACKAGES, unread);
     let begin = packages.len();
-    let lists = "project dependencies [], project optional-dependencies * [], \
-                 dependency-groups * [], tool uv dev-dependencies []";
-    for item in root.all(lists) {
+    let own = if chosen.only {
+        ""
+    } else {
+        "project dependencies []"
+    };
+    let dev = chosen
+        .group("dev", false)
+        .then_some("tool uv dev-dependencies []");
+    let mut items = root.all(own);
+    items.extend(dev.into_iter().flat_map(|lists| root.all(lists)));
+    let extras = root.at("project").object("optional-dependencies").iter();
+    // An extra may name others of its project: `all = ["worker[serve]"]`.
+    let name = normal(root.at("project").text("name").unwrap_or_default());
+    let named = |text: &str| {
+        let (of, others) = text.strip_suffix(']')?.split_once('[')?;
+        let others: Vec<String> = others.split(',').map(normal).collect();
+        (normal(of) == name).then_some(others)
+    };
+    let is_chosen = |it: &&json::Member| chosen.extra(&it.key);
+    let lists = extras.clone().filter(is_chosen);
+    let texts = lists
+        .flat_map(|it| it.value.items())
+        .filter_map(|it| it.as_str());
+    let others: Vec<String> = texts.filter_map(named).flatten().collect();
+    let extras = extras.filter(|it| is_chosen(it) || others.contains(&normal(&it.key)));
+    items.extend(extras.flat_map(|it| it.value.items()));
+    let groups = root.object("dependency-groups");
+    let mut open: Vec<&str> = groups.iter().map(|group| &*group.key).collect();
+    open.retain(|name| chosen.group(name, false));
+    let by_default = root.all("tool uv default-groups []");
+    open.extend(by_default.iter().filter_map(|it| it.as_str()));
+    let mut known: Vec<&str> = Vec::new();
+    while let Some(name) = open.pop() {
+        let group = groups
+            .iter()
+            .find(|group| normal(&group.key) == normal(name));
+        if let Some(group) = group.filter(|group| !known.contains(&&*group.key)) {
+            known.push(&group.key);
+            items.extend(group.value.items());
+            open.extend(
+                group
+                    .value
+                    .items()
+                    .iter()
+                    .filter_map(|it| it.text("include-group")),
+            );
+        }
+    }
+    for item in items {
         add(source, item, packages, unread);
     }
     for item in root.all("project dynamic []") {
@@ -51,8 +161,19 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
             unread.push(source.unread(item.span.clone(), what, PACKAGES));
         }
     }
-    let tables = "tool poetry dependencies, tool poetry group * dependencies";
-    table(source, root.all(tables), packages);
+    let poetry = root.at("tool").at("poetry");
+    let own = (!chosen.only).then(|| poetry.at("dependencies"));
+    let old = chosen
+        .group("dev", false)
+        .then(|| poetry.at("dev-dependencies"));
+    let groups = poetry.object("group").iter();
+    let groups = groups.filter(|it| chosen.group(&it.key, it.value.is_true("optional")));
+    let groups = groups.map(|group| group.value.at("dependencies"));
+    table(
+        source,
+        own.into_iter().chain(old).chain(groups).collect(),
+        packages,
+    );
     let indexes = "tool uv index [] url, tool poetry source [] url, tool pdm source [] url";
     index_urls(source, root.all(indexes), packages);
     // The origin of a package is part of its specifier.
@@ -115,7 +236,12 @@ fn locked(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unr
         for package in toml::read(source, PACKAGES, unread).list("package") {
             let version = package.text("version");
             let spec = version.map(|version| format!("=={version}"));
-            if let Some(name) = package.get("name") {
+            // The project itself is one of them.
+            let from = package.at("source");
+            let is_own = ["editable", "virtual"]
+                .iter()
+                .any(|key| from.get(key).is_some());
+            if let Some(name) = package.get("name").filter(|_| !is_own) {
                 let text = name.as_str().unwrap_or_default();
                 push(text, spec.unwrap_or_default(), name.place(source));
             }
@@ -123,6 +249,19 @@ fn locked(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unr
     }
     if packages.is_empty() {
         packages.append(&mut found);
+    }
+    let is_asked = |name: &str| packages.iter().any(|package| package.name == name);
+    let others = found
+        .iter()
+        .filter(|it| !is_asked(&it.name) && !it.spec.is_empty());
+    let mut others: Vec<String> = others.map(|it| format!("{}{}", it.name, it.spec)).collect();
+    others.sort();
+    if !others.is_empty() {
+        let name = format!(
+            "{}{OTHERS_LOCKED}",
+            String::from_utf8_lossy(source.path.name())
+        );
+        packages.push(Requirement::new(name, others.join(" "), source.place(0..0)));
     }
     for locked in found.into_iter().filter(|locked| !locked.spec.is_empty()) {
         let of_name = |package: &&mut Requirement| package.name == locked.name;

@@ -154,7 +154,8 @@ fn project_files_are_read() {
             .iter()
             .map(|(name, text)| source(name, text))
             .collect();
-        let (found, unread) = project(&sources.iter().collect::<Vec<_>>()).split();
+        let all = Chosen::of("--all-extras --all-groups", "").0;
+        let (found, unread) = project(&sources.iter().collect::<Vec<_>>(), &all).split();
         let names = found
             .iter()
             .map(|r| format!("{}{}", r.name, r.spec))
@@ -165,7 +166,7 @@ fn project_files_are_read() {
     let lock = "[[package]]\nname = \"foo\"\nversion = \"1.2\"\n[[package]]\nname = \"deep\"\nversion = \"3\"\n";
     assert_eq!(
         of(&[("pyproject.toml", uv), ("uv.lock", lock)]),
-        ("foo==1.2 bar baz".into(), 0)
+        ("foo==1.2 bar baz uv.lock's other packagesdeep==3".into(), 0)
     );
     assert_eq!(of(&[("uv.lock", lock)]), ("foo==1.2 deep==3".into(), 0));
     let poetry = "[tool.poetry.dependencies]\npython = \"^3.10\"\nfoo = \"^1\"\nbar = { git = \"https://x\" }\n";

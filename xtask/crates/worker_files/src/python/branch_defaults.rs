@@ -4,7 +4,7 @@
 use super::calls::Site;
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
-use super::usage::Usage;
+use super::usage::{Usage, is_nothing};
 use super::value::{Ctx, Val};
 
 /// What a condition tests about a value.
@@ -42,17 +42,34 @@ impl<'t> Reader<'t> {
         };
         let seen = usage.seen.clone();
         let test = self.test(condition, &|one| seen.contains(&one), &usage.ctx);
-        usage.ends |=
-            test == Test::Unset && fails(holder) && is_given_up(holder, condition, usage.seen[0]);
+        if test == Test::Unset && fails(holder) && is_given_up(holder, condition, usage.seen[0]) {
+            usage.ends = true;
+            return true;
+        }
         let mut inner = std::iter::successors(Some(node), |one| one.child(0));
         let named = inner.find(|one| one.kind() != "parenthesized_expression");
+        let measured = named.filter(|one| one.callee_name() == "len");
+        let named = measured.and_then(|call| call.argument(0)).or(named);
         let name = named.map_or("", |one| match one.kind() {
-            "identifier" => one.text(),
+            "identifier" | "attribute" | "subscript" => one.text(),
             "named_expression" => one.text_of("name"),
             _ => "",
         });
-        let is_value =
-            |one: Node<'t>| seen.contains(&one) || !name.is_empty() && is_name(one, name);
+        // `if value := first(): return value`, and then the same with another value.
+        let set = named.and_then(|one| one.field("name")).into_iter();
+        let uses = set.flat_map(|set| {
+            let all = self.program.uses_of(set.scope(), name).into_iter();
+            all.filter(move |one| *one != set)
+                .map(move |one| (one, set))
+        });
+        let others: Vec<Node<'t>> = uses
+            .filter(|(one, set)| !self.program.sees(*one, *set))
+            .map(|(one, _)| one)
+            .collect();
+        let is_value = |one: Node<'t>| {
+            let is_named = !name.is_empty() && is_name(one, name) && !others.contains(&one);
+            seen.contains(&one) || is_named
+        };
         self.note_other_branch(holder, test, name, &is_value, usage)
     }
 
@@ -72,7 +89,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The parts of a condition that read the same variable or key again, or ask if it is set.
-    fn tests_of(&mut self, condition: Node<'t>, own: &Val<'t>, ctx: &Ctx<'t>) -> Vec<Node<'t>> {
+    pub fn tests_of(&mut self, condition: Node<'t>, own: &Val<'t>, ctx: &Ctx<'t>) -> Vec<Node<'t>> {
         let all = condition.subtree();
         all.filter(|one| self.tests_value(*one, own, ctx)).collect()
     }
@@ -91,6 +108,12 @@ impl<'t> Reader<'t> {
             let last = match above.callee_name() {
                 _ if is_loop && self.ends_if_set(child, own, usage) => value_after_loop(above),
                 "next" => above.argument(1),
+                "filter" => {
+                    list = list.or(above.argument(1).filter(|list| list.contains(node)));
+                    continue;
+                }
+                // `[value for value in (first, second) if value][0]`
+                _ if above.text_of("subscript") == "0" && list.is_some() => None,
                 _ => continue,
             };
             if let (Val::Env(name, _), Some(list)) = (own, list) {
@@ -144,12 +167,15 @@ impl<'t> Reader<'t> {
                     [left, Some(right)] => left.filter(|_| is_value(right)),
                     _ => None,
                 };
+                let measured = sides[0].is_some_and(|side| side.callee_name() == "len");
                 let found = match other.map(|other| self.at(other, ctx)) {
                     _ if is_value(node) => Test::Set,
-                    Some(Val::None) => Test::Unset,
-                    Some(Val::Str(text, _)) if text.is_empty() && !operator.contains("in") => {
+                    Some(Val::Int(0)) if measured && operator == ">" => Test::Set,
+                    Some(Val::Int(0)) if measured && matches!(&*operator, "==" | "!=") => {
                         Test::Unset
                     }
+                    Some(Val::Int(1)) if measured && operator == "<" => Test::Unset,
+                    Some(other) if is_nothing(&other, &operator) => Test::Unset,
                     _ => Test::Other,
                 };
                 if operator.contains("not") || operator == "!=" {
@@ -207,6 +233,7 @@ impl<'t> Reader<'t> {
         names.extend(sets.map(|(name, _)| name));
         let own = rest.iter().filter_map(assignment);
         let own = own.filter(|(name, _)| names.contains(name));
+        let mut found_end = false;
         let mut found: Vec<Node<'t>> = own.map(|(_, right)| right).collect();
         if with.iter().any(|one| is_return(one) && holds_value(*one)) {
             let other = rest.iter().filter(|one| is_return(one));
@@ -214,7 +241,9 @@ impl<'t> Reader<'t> {
             // A job that is answered with an error failed.
             let returned = other.filter_map(|one| one.child(0));
             let (failed, other): (Vec<_>, Vec<_>) = returned.partition(|one| is_error(*one));
-            usage.ends |= !failed.is_empty();
+            let raises = without.iter().any(|one| one.is("raise_statement"));
+            usage.ends |= !failed.is_empty() || raises;
+            found_end = raises;
             found.extend(other);
         }
         let known = usage.defaults.len();
@@ -227,7 +256,7 @@ impl<'t> Reader<'t> {
         for one in &found {
             self.default(*one, usage);
         }
-        usage.defaults.len() > known
+        usage.defaults.len() > known || found_end
     }
 
     /// Whether a write to the environment happens where the variable is unset, and no other
@@ -310,6 +339,12 @@ impl<'t> Reader<'t> {
                 Val::Bool(holds) => Some(holds),
                 _ => None,
             },
+            "call" if is_among("startswith endswith isupper", condition.callee_name()) => {
+                match self.at(condition, ctx) {
+                    Val::Bool(holds) => Some(holds),
+                    _ => None,
+                }
+            }
             "boolean_operator" => {
                 let sides = [condition.field("left")?, condition.field("right")?];
                 let decides = condition.text_of("operator") == "or";
@@ -321,9 +356,9 @@ impl<'t> Reader<'t> {
                 }
             }
             "comparison_operator" => {
-                let operator = condition.text_of("operators");
+                let operator = condition.operators();
                 let sides = [condition.child(0)?, condition.child(1)?];
-                match operator {
+                match &*operator {
                     // `name == "NAME"`
                     "==" | "!=" => {
                         let both = sides.map(|side| self.at(side, ctx));
@@ -331,12 +366,27 @@ impl<'t> Reader<'t> {
                         Some(same == (operator == "=="))
                     }
                     // `name in NAMES`
-                    "in" => {
+                    "in" | "not in" => {
                         let name = self.at(sides[0], ctx);
                         let names = self.at(sides[1], ctx).elements()?;
                         let names: Option<Vec<&str>> = names.iter().map(Val::as_str).collect();
-                        Some(names?.contains(&name.as_str()?))
+                        Some(names?.contains(&name.as_str()?) == (operator == "in"))
                     }
+                    "is" | "is not" if sides[1].is("none") => {
+                        let is_set = self.is_always_set(sides[0], ctx);
+                        is_set.then_some(operator == "is not")
+                    }
+                    _ => None,
+                }
+            }
+            // `name.startswith("TOOL_")`
+            "call" => {
+                let of = condition.field("function")?.field("object")?;
+                let both = [of, condition.argument(0)?].map(|one| self.at(one, ctx));
+                let (text, part) = (both[0].as_str()?, both[1].as_str()?);
+                match condition.callee_name() {
+                    "startswith" => Some(text.starts_with(part)),
+                    "endswith" => Some(text.ends_with(part)),
                     _ => None,
                 }
             }
@@ -344,12 +394,44 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Whether a name stands for a text that is not empty, whatever calls the function.
+    fn is_always_set(&mut self, name: Node<'t>, ctx: &Ctx<'t>) -> bool {
+        let value = self.at(name, ctx);
+        let is_open = |site: &Site<'t>| matches!(site, Site::Callback(_));
+        let sites = name
+            .function()
+            .and_then(|function| self.sites.get(&function));
+        name.is("identifier")
+            && value.as_str().is_some_and(|text| !text.is_empty())
+            && !sites.into_iter().flatten().any(is_open)
+    }
+
     /// Whether no condition around a node is always false in this context.
     pub fn may_run(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> bool {
         node.steps_up().all(|(child, above)| {
-            let condition = above.field("condition").filter(|_| is_condition(above));
-            let holds = condition.and_then(|condition| self.static_truth(condition, ctx));
-            holds != Some(child.role() == "alternative")
+            let is_part = |of: usize| above.child(of) == Some(child);
+            let (tests, runs_if) = match above.kind() {
+                "if_statement" | "elif_clause" => {
+                    let condition = above.field("condition").into_iter().collect();
+                    (condition, child.role() != "alternative")
+                }
+                "conditional_expression" if !is_part(1) => {
+                    (above.condition().into_iter().collect(), is_part(0))
+                }
+                _ if above.is_comprehension() => {
+                    let tests = above
+                        .children_of("if_clause")
+                        .filter(|_| child.role() == "body");
+                    (tests.filter_map(|one| one.child(0)).collect(), true)
+                }
+                _ => (Vec::new(), true),
+            };
+            let is_given = above.text_of("operator") == "or" && child.role() == "right";
+            let left = above.field("left").filter(|_| is_given);
+            !tests
+                .into_iter()
+                .any(|test| self.static_truth(test, ctx) == Some(!runs_if))
+                && !left.is_some_and(|left| self.is_always_set(left, ctx))
                 && !skips(child, above).any(|skip| self.static_truth(skip, ctx) == Some(true))
         })
     }
@@ -436,5 +518,7 @@ fn otherwise(holder: Node<'_>) -> Vec<Node<'_>> {
 }
 
 fn is_name(node: Node<'_>, name: &str) -> bool {
-    node.is("identifier") && node.role() != "attribute" && node.text() == name
+    node.is_any("identifier attribute subscript")
+        && node.role() != "attribute"
+        && node.text() == name
 }

@@ -7,16 +7,21 @@ use super::data::loaded;
 use super::environment::env_lookup;
 use super::eval::Reader;
 use super::syntax::{Node, is_among, last_part};
+use super::text::binary;
 use super::value::{Args, Val};
 
 const COLLECTIONS: &str = "deque dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
-    reversed iter copy deepcopy cast next min max enumerate zip";
+    reversed iter copy deepcopy cast next min max enumerate zip sum range chain \
+    defaultdict";
 
 /// Modules whose functions read data.
 const DATA: &str = "json orjson simplejson ujson toml tomli tomllib yaml";
 
 /// The prefix of the pseudo-name of a class that `namedtuple` makes; its fields follow.
 const NAMED_TUPLE: &str = "namedtuple ";
+
+/// The most numbers of a range that are told apart.
+const MOST_NUMBERS: usize = 64;
 
 /// The longest chain of a library's calls that is followed, in bytes.
 const LONGEST: usize = 80;
@@ -49,6 +54,9 @@ impl<'t> Reader<'t> {
             return Some(Val::Dict(fields.filter_map(value).collect()));
         }
         let name = last_part(path);
+        if let Some(number) = whole_number(name, args) {
+            return Some(Val::Int(number));
+        }
         Some(match name {
             // A call of it makes a dict, whose entries are also found as attributes.
             "namedtuple" => {
@@ -72,10 +80,8 @@ impl<'t> Reader<'t> {
                 Val::any(first.each().iter().map(partial))
             }
             "__import__" | "import_module" => self.imported(0, first.as_str()?, None),
-            "getattr" => match second? {
-                Val::Str(text, Some(node)) if **text == *node.content() => {
-                    self.attribute(&first, node.content())
-                }
+            "getattr" => match self.attribute_name(&first, second?) {
+                Some(name) => self.attribute(&first, name),
                 // It may be any function of it, also one that nothing else names.
                 _ if first.may_be(|one| match one {
                     Val::Class(class) | Val::Object(class, _) => self.may_lead_to_fact(*class),
@@ -100,6 +106,7 @@ impl<'t> Reader<'t> {
             },
             "dumps" if first.is_input() => first,
             "int" | "float" | "bool" => first,
+            "staticmethod" => first,
             "field" | "Field" => match args.named("default_factory") {
                 Some(make) => self.result(&make.clone(), &Args::default(), None),
                 None => args
@@ -117,7 +124,7 @@ impl<'t> Reader<'t> {
             }
             "split" if path.contains("shlex") => first,
             "AliasChoices" => Val::list(args.positional.clone()),
-            "urljoin" => second.map_or(first.clone(), |route| first.join(route)),
+            "urljoin" => joined_url(&first, second?),
             "validate" if path.contains("rp_validator") || path == "validate" => match first {
                 Val::Input(_) => Val::Dict([(Val::text("validated_input"), first)].into()),
                 _ => return None,
@@ -125,6 +132,10 @@ impl<'t> Reader<'t> {
             "dotenv_values" => {
                 let path = args.get(0, "dotenv_path");
                 Val::Environ(self.file_settings(path.map_or(Some(".env"), Val::as_str)))
+            }
+            // Its names begin with a prefix somewhere.
+            "Env" if args.named("prefix").is_some() || self.has_prefixed() => {
+                Val::Made(format!("{path}()").into())
             }
             _ if is_among(COLLECTIONS, name) => return self.collection(name, args),
             _ if path.starts_with(char::is_lowercase) && path.contains('.')
@@ -134,6 +145,18 @@ impl<'t> Reader<'t> {
             }
             _ => return None,
         })
+    }
+
+    /// The name of an attribute that `getattr` is asked for: as it is written, or of a field.
+    fn attribute_name(&mut self, object: &Val<'t>, name: &Val<'t>) -> Option<&'t str> {
+        match (name, object) {
+            (Val::Str(text, Some(node)), _) if **text == *node.content() => Some(node.content()),
+            (Val::Str(text, _), Val::Class(class) | Val::Object(class, _)) => {
+                let mut names = self.fields(*class).into_iter().map(|(name, ..)| name);
+                names.find(|name| **name == **text)
+            }
+            _ => None,
+        }
     }
 
     /// Functions that make, copy or walk lists and dicts.
@@ -153,6 +176,28 @@ impl<'t> Reader<'t> {
             "cast" => second?.clone(),
             "next" => Val::any(first.elements()?.into_iter().chain(second.cloned())),
             "min" | "max" if second.is_some() => Val::any(args.positional.iter().cloned()),
+            "defaultdict" => second.map_or(Val::Dict([].into()), |second| {
+                dict(second, &Args::of(vec![second.clone()]))
+            }),
+            "sum" => {
+                let all = self.elements(&first)?;
+                let all = second.cloned().into_iter().chain(all);
+                all.reduce(|a, b| binary("+", &a, &b))?
+            }
+            "range" => {
+                let (from, to) = match (first, second) {
+                    (Val::Int(to), None) => (0, to),
+                    (Val::Int(from), Some(Val::Int(to))) => (from, *to),
+                    _ => return None,
+                };
+                let all = (args.positional.len() < 3).then_some(from..to)?;
+                let few = usize::try_from(to - from).is_ok_and(|count| count <= MOST_NUMBERS);
+                Val::list(few.then_some(all)?.map(Val::Int).collect())
+            }
+            "chain" => {
+                let all = args.positional.iter().map(|one| self.elements(one));
+                Val::list(all.collect::<Option<Vec<_>>>()?.concat())
+            }
             "enumerate" => {
                 let items = (0..).zip(self.elements(&first)?);
                 let pair = |(at, item)| Val::list(vec![Val::Int(at), item]);
@@ -174,7 +219,8 @@ impl<'t> Reader<'t> {
         Some(match (object, name) {
             (Val::Environ(_), "copy" | "items" | "keys" | "values") => object.clone(),
             (Val::Environ(_), _) => return None,
-            (Val::Job, "get") => object.item(&first),
+            (Val::Job, "get" | "pop" | "setdefault" | "__getitem__") => object.item(&first),
+            (Val::Job, "copy") => Val::Job,
             (Val::Input(_), "get" | "pop" | "setdefault" | "__getitem__") => object.item(&first),
             (Val::Input(_), "items") => {
                 Val::list(vec![Val::list(vec![Val::Unknown, object.clone()])])
@@ -203,7 +249,10 @@ impl<'t> Reader<'t> {
             (Val::Dict(_), "get" | "pop") => match (object.entry(&first), &first) {
                 (Some(value), _) => value,
                 (None, Val::Str(..)) => args.get(1, "default").cloned().unwrap_or(Val::None),
-                (None, _) => object.item(&first),
+                (None, _) => {
+                    let default = args.get(1, "default").cloned();
+                    Val::any(std::iter::once(object.item(&first)).chain(default))
+                }
             },
             (Val::List(_), "pop" | "popleft") => object.item(&first),
             (Val::Object(..), "model_dump" | "dict") if *args == Args::default() => {
@@ -238,14 +287,14 @@ impl<'t> Reader<'t> {
 /// `dict(…)`. A copy of the environment or of a job's input stays what it is.
 fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
     let of = args.positional.iter().chain(&args.more);
-    let mut whole = of.filter(|v| v.may_be(|v| matches!(v, Val::Environ(_) | Val::Input(_))));
+    let mut whole = of.filter(|v| v.may_be(Val::is_given));
     let more = args.named.iter();
     let more = more.map(|(k, v)| (Val::Str(k.clone(), None), v.clone()));
     if let Some(found) = whole.next() {
         return match found {
             Val::Environ(items) => {
                 // `ChainMap(os.environ, DEFAULTS)`
-                let under = args.positional.iter().skip(1).filter_map(|one| match one {
+                let under = args.positional.iter().filter_map(|one| match one {
                     Val::Dict(items) => Some(items.iter().cloned()),
                     _ => None,
                 });
@@ -267,6 +316,41 @@ fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
     Val::Dict(items.into())
 }
 
+/// The number that a function of constants gives: `len(NAMES)`, `max(1, 4)`, `int(3.7)`.
+fn whole_number(function: &str, args: &Args<'_>) -> Option<i64> {
+    let number = |one: &Val<'_>| match one {
+        Val::Int(number) => Some(*number),
+        _ => None,
+    };
+    let numbers = || {
+        args.positional
+            .iter()
+            .map(number)
+            .collect::<Option<Vec<_>>>()
+    };
+    match (function, args.positional.as_slice()) {
+        ("len", [Val::Str(text, _)]) => i64::try_from(text.chars().count()).ok(),
+        ("len", [list @ Val::List(items)]) => {
+            let len = i64::try_from(items.len()).ok();
+            len.filter(|_| list.display().is_some())
+        }
+        ("int", [Val::Float(text)]) => text.split('.').next()?.parse().ok(),
+        ("min", [_, _, ..]) => numbers()?.into_iter().min(),
+        ("max", [_, _, ..]) => numbers()?.into_iter().max(),
+        _ => None,
+    }
+}
+
+/// A URL with a route behind it, and a slash between them.
+fn joined_url<'t>(base: &Val<'t>, route: &Val<'t>) -> Val<'t> {
+    let ends = base.pieces().last().and_then(Val::as_str);
+    let begins = route.pieces().first().and_then(Val::as_str);
+    let is_split = ends.is_some_and(|text| text.ends_with('/'))
+        || begins.is_none_or(|text| text.starts_with('/'));
+    let between = if is_split { "" } else { "/" };
+    base.join(&Val::text(between)).join(route)
+}
+
 /// A method of text.
 fn text_method<'t>(
     text: &str,
@@ -277,6 +361,9 @@ fn text_method<'t>(
     let word = |index: usize| args.positional.get(index).and_then(Val::as_str);
     let set: Vec<char> = word(0).unwrap_or(" \t\r\n").chars().collect();
     let changed = match name {
+        "startswith" => return Some(Val::Bool(text.starts_with(word(0)?))),
+        "endswith" => return Some(Val::Bool(text.ends_with(word(0)?))),
+        "isupper" => return Some(Val::Bool(!text.contains(char::is_lowercase))),
         "upper" => text.to_uppercase(),
         "lower" | "casefold" => text.to_lowercase(),
         "encode" | "decode" => text.to_owned(),

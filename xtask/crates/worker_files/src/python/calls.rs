@@ -58,7 +58,7 @@ impl<'t> Reader<'t> {
     pub fn sweep_all(&mut self, nodes: &[Node<'t>]) {
         let mut all: Vec<Swept<'t>> = nodes.iter().copied().map(Swept::new).collect();
         let functions = nodes.iter().copied();
-        let functions = functions.filter(|node| node.is("function_definition"));
+        let functions = functions.filter(|node| node.is_any("function_definition lambda"));
         let functions: Vec<Node<'t>> = functions.collect();
         // A decorator may pass the function on, and its caller may give any arguments.
         let decorated = functions.iter().filter(|node| registered(**node));
@@ -178,12 +178,14 @@ impl<'t> Reader<'t> {
             all = all.widened();
         }
         let tells = |function| self.may_lead_to_fact(function);
+        let mut is_heavy = all.is_heavy();
         for depth in (1..=DEEP).rev() {
-            if all.is_heavy() || self.late && depth == DEEP {
+            if is_heavy || self.late && depth == DEEP {
                 all = all.cut(depth, &tells);
+                is_heavy = all.is_heavy();
             }
         }
-        if self.widening || all.is_heavy() {
+        if self.widening || is_heavy {
             all = all.widest(&tells);
         }
         (all != *old).then_some(all)
@@ -234,6 +236,16 @@ impl<'t> Reader<'t> {
                 }
             } else if !rest.is_empty() {
                 self.add_call(callback, &Args::of(rest.to_vec()), None);
+            }
+        }
+        // `sorted(names, key=…)`, `names.sort(key=…)`
+        if let Some(key) = args.named("key") {
+            let of = match callee {
+                Val::Method(object, _) => Some(&**object),
+                _ => args.positional.first(),
+            };
+            for item in of.and_then(Val::elements).unwrap_or_default() {
+                self.add_call(key, &Args::of(vec![item]), None);
             }
         }
         if let Some(target) = args.named("target") {
@@ -312,7 +324,10 @@ impl<'t> Reader<'t> {
                 Some((*class, Ctx::default().with(*class, frame)))
             }
             Val::Partial(function, first) => self.bind(function, &first.then(args), call),
-            _ => None,
+            callee => {
+                let method = self.called_object(callee)?;
+                self.bind(&method, args, call)
+            }
         }
     }
 
@@ -325,7 +340,8 @@ impl<'t> Reader<'t> {
     ) -> Vec<(&'t str, Val<'t>)> {
         let mut positional = positional.into_iter();
         let mut named = args.named.clone();
-        let input = args.more.iter().find(|one| matches!(one, Val::Input(_)));
+        let is_whole = |one: &&Val<'t>| matches!(one, Val::Input(_) | Val::Environ(_) | Val::Job);
+        let input = args.more.iter().find(is_whole);
         let value = |(name, default, stars): (&'t str, Option<Node<'t>>, usize)| {
             let value = match stars {
                 1 => Val::list(positional.by_ref().collect()),
@@ -339,6 +355,10 @@ impl<'t> Reader<'t> {
                     match (by_name, positional.next(), input) {
                         (Some(at), ..) => named.remove(at).1,
                         (_, Some(value), _) => value,
+                        (.., Some(Val::Environ(_))) => {
+                            let default = default.map(|node| self.fixed(node));
+                            self.env_value(&Val::text(name), default)
+                        }
                         (.., Some(input)) => input.item(&Val::text(name)),
                         _ if !args.more.is_empty() => Val::Unknown,
                         _ => default.map_or(Val::Unknown, |node| self.fixed(node)),
@@ -367,8 +387,20 @@ impl<'t> Reader<'t> {
             }
             Val::Class(class) => self.made(*class, args, call),
             Val::Partial(function, first) => self.result(function, &first.then(args), call),
-            callee => self.known_call(callee, args),
+            callee => match self.called_object(callee) {
+                Some(method) => self.result(&method, args, call),
+                None => self.known_call(callee, args),
+            },
         }
+    }
+
+    /// The method that a call of an object runs.
+    pub fn called_object(&mut self, callee: &Val<'t>) -> Option<Val<'t>> {
+        let Val::Object(class, made) = callee else {
+            return None;
+        };
+        let method = self.object_member(*class, made, "__call__");
+        matches!(method, Val::Func(..)).then_some(method)
     }
 
     /// The result of a function in one context; the joined result in a cycle of calls.
@@ -416,7 +448,7 @@ impl<'t> Reader<'t> {
         } else {
             self.steps += function.range().len() / 16;
             let all = body.into_iter().flat_map(Node::subtree);
-            let all = all.filter(|node| node.is_any("return_statement yield"));
+            let all = all.filter(|node| matches!(node.kind(), "return_statement" | "yield"));
             let returns = all.filter(|node| node.function() == Some(function));
             returns.filter_map(|node| node.child(0)).collect()
         };

@@ -14,7 +14,7 @@ use crate::shell::started_through;
 
 const NOT_FOLLOWED: &str = "what this adds to the server's command was not followed";
 /// Functions that copy or join lists.
-const JOINS: &str = "list tuple chain from_iterable copy deepcopy sorted";
+const JOINS: &str = "list tuple chain from_iterable copy deepcopy sorted sum";
 /// The most expressions that one command is put together from.
 const MOST_PARTS: usize = 3_000;
 
@@ -135,6 +135,31 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// The folder in which the server is started, and the files that take its output.
+    fn started_with(&mut self, call: Node<'t>) {
+        let mut told = Vec::new();
+        for name in ["cwd", "stdout", "stderr"] {
+            let Some(given) = call.keyword(name) else {
+                continue;
+            };
+            let set = match self.definitions_of(given)[..] {
+                [only] => only,
+                _ => given,
+            };
+            let is_file = set.callee_name() == "open";
+            let path = match name {
+                "cwd" => Some(given),
+                _ => set.argument(0).or(set.callee_object()).filter(|_| is_file),
+            };
+            let path = path.and_then(|path| self.value(path).display());
+            told.extend(path.map(|path| format!("{name} {path}")));
+        }
+        if !told.is_empty() {
+            let place = self.place(call);
+            self.facts.started_through.push((told.join(", "), place));
+        }
+    }
+
     /// Reads the command that names the server's module.
     fn server(&mut self, node: Node<'t>) {
         const HOLDERS: &str = "list tuple binary_operator concatenated_string \
@@ -236,6 +261,9 @@ impl<'t> Reader<'t> {
         if !callee.may_be(|one| matches!(one, Val::Func(..))) {
             // The words around it, where they start something: `[*command, "--flag"]`.
             let is_start = starts_process(&callee);
+            if is_start {
+                self.started_with(call);
+            }
             let parts = list.children().filter(|beside| is_start || *beside == node);
             return self.collect_each(parts, seen);
         }
@@ -453,15 +481,23 @@ impl<'t> Reader<'t> {
             // A message that joins the words of a command that is followed already.
             "join" if args.iter().any(|arg| seen.contains(arg)) => {}
             "join" | "format" if self.value(node).is_text() => self.note_command_text(node),
+            "map" if args.first().is_none_or(|made| made.text() != "str") => {
+                self.note_words_of(node);
+            }
             "list" | "tuple" | "chain" | "from_iterable" | "sorted" | "join" | "filter" | "map"
-            | "copy" | "deepcopy" | "set" => self.collect_each(args.into_iter(), seen),
+            | "copy" | "deepcopy" | "set" | "sum" => self.collect_each(args.into_iter(), seen),
             _ => match self.value(node) {
                 Val::Env(..) | Val::Str(..) | Val::Pieces(_) => {}
-                value => match value.elements() {
-                    Some(items) => self.note_flags_in(node, &items, &Ctx::default()),
-                    None => self.flags_unread(node, NOT_FOLLOWED),
-                },
+                _ => self.note_words_of(node),
             },
+        }
+    }
+
+    /// The flags in the value of an expression.
+    fn note_words_of(&mut self, node: Node<'t>) {
+        match self.value(node).elements() {
+            Some(items) => self.note_flags_in(node, &items, &Ctx::default()),
+            None => self.flags_unread(node, NOT_FOLLOWED),
         }
     }
 }

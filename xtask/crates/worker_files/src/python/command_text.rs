@@ -73,7 +73,7 @@ impl<'t> Reader<'t> {
                 let added = self.program.variable(part);
                 let added = added.and_then(|name| self.program.changes.get(&name).cloned());
                 for change in added.unwrap_or_default() {
-                    if let Some(added) = change.field("right") {
+                    if let Some(added) = change.field("right").or(change.argument(0)) {
                         self.note_added_text(added, seen);
                     }
                 }
@@ -110,9 +110,11 @@ impl<'t> Reader<'t> {
 
 /// Whether a text has a flag at its beginning.
 fn starts_flag(piece: &Val<'_>) -> bool {
+    let starts = |text: &str| text.trim_start().starts_with("--");
     piece
-        .as_str()
-        .is_some_and(|text| text.trim_start().starts_with("--"))
+        .each()
+        .iter()
+        .any(|one| one.as_str().is_some_and(starts))
 }
 
 /// Words of a command that may be missing, or begin with a flag.
@@ -153,11 +155,42 @@ fn text_parts(text: Node<'_>) -> Vec<Node<'_>> {
     }
 }
 
+/// The text of a shell with its variables: `$NAME`, `${NAME:-default}`.
+fn with_variables<'t>(text: &str) -> Val<'t> {
+    let mut whole = Val::text("");
+    let mut done = 0;
+    for (name, range) in shell::variables(text) {
+        let rest = text.get(range.end..).unwrap_or_default();
+        let braced = text[range.clone()]
+            .starts_with("${")
+            .then(|| rest.split_once('}'))
+            .flatten();
+        let (under, end) = braced.map_or(("", range.end), |(under, _)| {
+            (under, range.end + under.len() + 1)
+        });
+        let default = under.strip_prefix(":-").or(under.strip_prefix('-'));
+        let default = default.map_or(Val::None, Val::text);
+        let before = text.get(done..range.start).unwrap_or_default();
+        let variable = Val::Env(name.as_str().into(), default.into());
+        whole = whole.join(&Val::text(before)).join(&variable);
+        done = end;
+    }
+    let rest = Val::text(text.get(done..).unwrap_or_default());
+    let pieces = whole.join(&rest);
+    let told = pieces
+        .pieces()
+        .iter()
+        .filter(|one| one.as_str() != Some(""));
+    told.cloned()
+        .reduce(|a, b| a.join(&b))
+        .unwrap_or(Val::text(""))
+}
+
 /// A word of a text whose unknown parts were replaced by their numbers.
 fn restore_parts<'t>(word: &str, parts: &[Val<'t>]) -> Val<'t> {
     let piece = |(at, piece): (usize, &str)| match piece.parse::<usize>() {
         Ok(number) if at % 2 == 1 => parts.get(number).cloned().unwrap_or(Val::Unknown),
-        _ => Val::text(piece),
+        _ => with_variables(piece),
     };
     let pieces = word.split('\u{1}').enumerate().map(piece);
     let pieces = pieces.filter(|piece| piece.as_str() != Some(""));

@@ -51,7 +51,9 @@ impl<'t> Reader<'t> {
         for ctx in around {
             let items = match self.at(iter, &ctx) {
                 value if value.is_lost() => vec![Val::Lost],
-                value => self.elements(&value).unwrap_or_else(|| vec![Val::Unknown]),
+                value => self
+                    .loop_items(binder, &value)
+                    .unwrap_or_else(|| vec![Val::Unknown]),
             };
             let bind = |item| ctx.with(binder, Frame::Element(item));
             all.extend(items.into_iter().map(bind));

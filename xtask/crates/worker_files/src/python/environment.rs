@@ -5,8 +5,10 @@ use std::rc::Rc;
 use super::COMPUTED_NAME;
 use super::api::normal;
 use super::eval::Reader;
+use super::settings::reads_setting;
 use super::syntax::{Node, is_among, last_part};
 use super::value::{Args, Ctx, Val};
+use crate::BY_NAME;
 use crate::dockerfile::Named;
 use crate::{EnvRead, Hides};
 
@@ -46,6 +48,11 @@ pub const READING: &str = "get pop setdefault __getitem__ __contains__";
 pub fn env_lookup<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<EnvLookup<'t>> {
     let name = args.get(0, "key").cloned().unwrap_or(Val::Unknown);
     let default = args.get(1, "default").cloned();
+    if let Some(at) = reads_setting(callee) {
+        let default = args.get(at, "default").cloned();
+        let required = default.is_none();
+        return Some(EnvLookup::new(name, default, required));
+    }
     match callee {
         Val::Ext(path) => match &**path {
             "os.getenv" | "os.getenvb" | "environ.get" | "getenv" => {
@@ -191,6 +198,9 @@ impl<'t> Reader<'t> {
             && self.value(left).is_environ()
         {
             let more = self.value(right);
+            if more.is_environ() {
+                return;
+            }
             self.set_pairs(node, &pairs_of(&more));
         }
     }
@@ -230,12 +240,30 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// `match environ: case {"A": value}`
+    pub fn environment_match(&mut self, node: Node<'t>) {
+        let subject = node.field("subject");
+        if !subject.is_some_and(|subject| self.value(subject).is_environ()) {
+            return;
+        }
+        let patterns = node.subtree_of("dict_pattern");
+        for key in patterns.flat_map(|pattern| pattern.fields("key")) {
+            let inner = key.child(0).filter(|_| key.kind() != "string");
+            let name = self.value(inner.unwrap_or(key));
+            self.add_reads(key, &EnvLookup::named(name), &Ctx::default());
+        }
+    }
+
     /// `putenv(name, value)` or `environ.update(…)`.
     pub fn write_variables(&mut self, node: Node<'t>, args: &[Node<'t>]) {
         if args.len() == 2 && node.callee_name() != "update" {
             return self.write_variable(node, args[0], Some(args[1]));
         }
         let all = self.args(node, &Ctx::default());
+        // A copy that gets the environment: `options.update(os.environ)`.
+        if all.positional.first().is_some_and(Val::is_environ) {
+            return;
+        }
         let named = all.named.iter();
         let named = named.map(|(name, value)| (Val::Str(name.clone(), None), value.clone()));
         let more = all.positional.first().into_iter().flat_map(pairs_of);
@@ -470,10 +498,17 @@ impl<'t> Reader<'t> {
         read.keeps_empty = !has_default;
         let mut found: Vec<String> = Vec::new();
         for (value, at) in default.iter().chain(&usage.defaults) {
-            if is_chosen_by_name(node, *at) {
-                self.variables_unread(node, "which default this has depends on its name");
-            } else {
-                self.add_default(value, *at, &mut read, &mut found);
+            let test = self.chosen_by_name(node, *at);
+            let test = test.filter(|one| {
+                let condition = one.condition();
+                condition.is_none_or(|of| self.static_truth(of, ctx).is_none())
+            });
+            match test {
+                Some(test) => found.push(self.fingerprinted(test) + BY_NAME),
+                None if self.may_run(*at, ctx) => {
+                    self.add_default(value, *at, &mut read, &mut found);
+                }
+                None => {}
             }
         }
         read.fallbacks.retain(|own| **own != **name);
@@ -489,6 +524,24 @@ impl<'t> Reader<'t> {
         read.gives = usage.gives.into_iter().collect();
         self.facts.env.push(read);
     }
+
+    /// What tests the name that is read, of what a default stands under or holds.
+    /// `name in os.environ` looks at the variable.
+    fn chosen_by_name(&mut self, read: Node<'t>, default: Node<'t>) -> Option<Node<'t>> {
+        let key = read.key_of_read().filter(|key| key.is("identifier"));
+        let key = key.map(Node::text)?;
+        let mut all = default.local_ancestors().chain(default.subtree());
+        all.find(|one| {
+            let condition = one.condition().filter(|of| !of.contains(read));
+            let parts = condition.into_iter().flat_map(Node::subtree);
+            let mut names = parts.filter(|one| one.is("identifier") && one.text() == key);
+            names.any(|name| {
+                let test = name.parent().and_then(Node::membership);
+                let whole = test.filter(|(left, _)| *left == name);
+                !whole.is_some_and(|(_, whole)| self.value(whole).is_environ())
+            })
+        })
+    }
 }
 
 /// The items of a dict; of any other collection, its elements as names without values.
@@ -500,22 +553,8 @@ fn pairs_of<'t>(all: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
     names.map(|name| (name, Val::Unknown)).collect()
 }
 
-/// Whether a default stands under a condition, or holds one, that looks at the name that is read.
-fn is_chosen_by_name(read: Node<'_>, default: Node<'_>) -> bool {
-    let key = read.key_of_read().filter(|key| key.is("identifier"));
-    let Some(key) = key.map(Node::text) else {
-        return false;
-    };
-    let tests_name = |one: Node<'_>| {
-        let condition = one.condition().filter(|of| !of.contains(read));
-        let mut all = condition.into_iter().flat_map(Node::subtree);
-        all.any(|one| one.is("identifier") && one.text() == key)
-    };
-    default.local_ancestors().any(tests_name) || default.subtree().any(tests_name)
-}
-
 /// The conditions under which a function returned before it comes to a node.
-fn returned_before(node: Node<'_>) -> Vec<Node<'_>> {
+pub fn returned_before(node: Node<'_>) -> Vec<Node<'_>> {
     let mut all = Vec::new();
     for (child, above) in node.steps_up().filter(|(_, above)| above.is("block")) {
         let before = above.children().take_while(|other| *other != child);

@@ -13,7 +13,7 @@ use super::calls::Site;
 use super::scope::Program;
 use super::summaries::{Known, Summaries, Uses};
 use super::syntax::Node;
-use super::text::{binary, integer, slice, unescape};
+use super::text::{binary, float, integer, slice, unescape};
 use super::value::{Args, Ctx, Frame, Val};
 use super::{Map, Set};
 use crate::{Hides, Place, Source, Unread};
@@ -29,6 +29,9 @@ pub const MOST_CONTEXTS: usize = 700;
 
 /// Set in [`Reader::cut`] where a limit was reached.
 pub const LIMIT: u128 = 1 << 127;
+
+/// A function, a list in it, and a flag that is added to that.
+type AddedTo<'t> = (Option<Node<'t>>, &'t str, String);
 
 #[derive(Default)]
 pub struct Reader<'t> {
@@ -69,6 +72,8 @@ pub struct Reader<'t> {
     pub returns: Map<Node<'t>, Rc<[Node<'t>]>>,
     /// Fixed flags by the list of words in which they stand, with their number among the facts.
     pub fixed_flags: Map<(Node<'t>, String), usize>,
+    /// Flags that statements add to a list, by function, list and flag: where, and their numbers.
+    pub added: Map<AddedTo<'t>, Vec<(usize, usize, bool)>>,
     /// Functions and files in which a value was too much to follow.
     pub lost_in: Set<Node<'t>>,
     /// Calls that start a program that is not known, each with a flag that it takes.
@@ -85,6 +90,9 @@ pub struct Reader<'t> {
     pub written: Vec<(Rc<str>, Node<'t>, Rc<str>)>,
     /// Defaults that the program gives to variables of the environment, by `setdefault`.
     pub defaulted: Vec<(Rc<str>, Node<'t>, String)>,
+    /// Expressions that are tested, by the variables whose values they may hold, each with what a
+    /// dict has in its place.
+    pub tested: Map<Rc<str>, Vec<(Node<'t>, Option<Val<'t>>)>>,
     /// The words that keys of the job's input are compared with, by path.
     pub words: BTreeMap<String, BTreeSet<String>>,
     /// The keys that schemas of the job's input allow, by the path that they are for.
@@ -137,7 +145,8 @@ impl<'t> Reader<'t> {
     /// The value of what a call calls.
     pub fn callee(&mut self, call: Node<'t>) -> Val<'t> {
         let function = call.field("function");
-        function.map_or(Val::Unknown, |function| self.value(function))
+        let value = function.map_or(Val::Unknown, |function| self.value(function));
+        self.called_object(&value).unwrap_or(value)
     }
 
     /// Evaluates an expression, unless that is under way already.
@@ -307,7 +316,7 @@ impl<'t> Reader<'t> {
                 whole.unwrap_or(Val::Unknown)
             }
             "integer" => integer(node.text()),
-            "float" => Val::Float(node.text().into()),
+            "float" => float(node.text()),
             "true" => Val::Bool(true),
             "false" => Val::Bool(false),
             "none" => Val::None,
@@ -354,9 +363,15 @@ impl<'t> Reader<'t> {
                 }
             }
             "conditional_expression" => {
-                Val::any([0, 2].map(|branch| self.eval_opt(node.child(branch), ctx)))
+                let test = node
+                    .condition()
+                    .filter(|_| self.exact && self.unbound.is_none());
+                match test.and_then(|test| self.static_truth(test, ctx)) {
+                    Some(holds) => self.eval_opt(node.child(if holds { 0 } else { 2 }), ctx),
+                    None => Val::any([0, 2].map(|branch| self.eval_opt(node.child(branch), ctx))),
+                }
             }
-            "comparison_operator" if self.exact && self.unbound.is_none() => {
+            "comparison_operator" | "not_operator" if self.exact && self.unbound.is_none() => {
                 self.static_truth(node, ctx).map_or(Val::Unknown, Val::Bool)
             }
             "unary_operator" => {
@@ -378,6 +393,15 @@ impl<'t> Reader<'t> {
     }
 
     fn string(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        if let Some(inner) = node.only_part() {
+            let value = self.eval(inner, ctx);
+            return match value {
+                Val::Int(_) | Val::Float(_) | Val::Bool(_) | Val::None => {
+                    Val::text(&value.display().unwrap_or_default())
+                }
+                value => value,
+            };
+        }
         let start = node.child(0).map_or("", Node::text);
         let mut out = Val::Str("".into(), Some(node));
         for part in node.children() {
@@ -427,7 +451,7 @@ impl<'t> Reader<'t> {
                         items.extend(more.iter().cloned());
                         whole = Some(Val::Environ(Rc::from([])));
                     }
-                    input @ Val::Input(_) => whole = Some(input),
+                    input @ (Val::Input(_) | Val::Job) => whole = Some(input),
                     other => items.extend(other.joined_pairs()),
                 }
             }
@@ -477,6 +501,9 @@ impl<'t> Reader<'t> {
                 return Val::Lost;
             }
         }
+        for test in node.children_of("if_clause").filter_map(|one| one.child(0)) {
+            contexts.retain(|ctx| self.static_truth(test, ctx) != Some(false));
+        }
         let contexts = contexts.iter();
         if is_dict {
             let pair = |ctx| {
@@ -515,7 +542,14 @@ impl<'t> Reader<'t> {
         if key.is("slice") {
             return match object {
                 Val::Str(text, at) => {
-                    slice(key.text(), &text).map_or(Val::Unknown, |cut| Val::Str(cut.into(), at))
+                    let chars: Vec<char> = text.chars().collect();
+                    let cut = slice(key.text(), &chars).map(String::from_iter);
+                    cut.map_or(Val::Unknown, |cut| Val::Str(cut.into(), at))
+                }
+                // Of one that is put together only sometimes it is not known what stands where.
+                Val::List(items) if items.len() > 1 && items.iter().all(Val::is_word) => {
+                    let cut = slice(key.text(), &items).map(<[_]>::to_vec);
+                    cut.map_or(Val::List(items), Val::list)
                 }
                 list @ (Val::List(_) | Val::Input(_) | Val::Lost) => list,
                 _ => Val::Unknown,

@@ -38,6 +38,8 @@ pub struct PythonFacts {
     pub tables: Vec<(String, String, Place)>,
     /// Whether a command line for `SGLang`'s server was seen.
     pub launches: bool,
+    /// The flags that each process is started with; `None` where they are not known.
+    pub(super) started: Vec<Option<BTreeSet<String>>>,
     /// The programs through which it starts the server, with their options.
     pub started_through: Vec<(String, Place)>,
 }
@@ -55,6 +57,8 @@ pub struct FlagGiven {
     pub when: Option<String>,
     /// The other variables that must hold, or must not: `A, B or C, not D`.
     pub needs: Option<String>,
+    /// Whether it is always added behind a variable's value for the same flag: `SGLang` takes the last.
+    pub wins: bool,
     pub place: Place,
     /// Whether it stands in a file that the image runs.
     pub runs: bool,
@@ -154,6 +158,13 @@ impl PythonFacts {
         mut words: BTreeMap<String, BTreeSet<String>>,
         schemas: &BTreeMap<String, BTreeSet<String>>,
     ) {
+        // What is added to a command that is started without it is not passed.
+        let started: Option<Vec<_>> = std::mem::take(&mut self.started).into_iter().collect();
+        if let Some(started) = started.filter(|all| !all.is_empty()) {
+            let all: BTreeSet<String> = started.into_iter().flatten().collect();
+            let flags = self.flags.iter_mut();
+            flags.for_each(|given| given.reached &= all.contains(&given.flag));
+        }
         let mut drives: BTreeMap<&str, FlagMapping> = BTreeMap::new();
         for given in &self.flags {
             for (name, how) in &given.from {

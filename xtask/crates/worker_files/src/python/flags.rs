@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::api::normal;
 use super::command::Seen;
-use super::environment::CALLERS;
+use super::environment::{CALLERS, returned_before};
 use super::eval::Reader;
 use super::negation::{is_nothing, opposite};
 use super::syntax::{Node, is_among};
@@ -26,6 +26,10 @@ pub fn is_flag(value: &Val<'_>) -> bool {
 /// Whether a text holds several words of a command: an item of a list that is joined.
 fn is_line(value: &Val<'_>) -> bool {
     let pieces = value.pieces();
+    // `f"{flag} {value}"`
+    if let [Val::Any(_), Val::Str(between, _), _] = pieces {
+        return between.starts_with(' ');
+    }
     let first = pieces.first().and_then(Val::as_str).unwrap_or_default();
     let is_open = |rest: &str| !rest.is_empty() && !rest.starts_with(' ') || pieces.len() > 1;
     let words = first.split_once(' ');
@@ -192,6 +196,35 @@ impl<'t> Reader<'t> {
             last.needs = needs;
         }
         self.note_guards(index, guards);
+        self.note_order(index, node);
+    }
+
+    /// Notes which of two values for one flag is added to the command behind the other.
+    fn note_order(&mut self, index: usize, node: Node<'t>) {
+        let target = node.ancestors().find_map(|above| match above.kind() {
+            "augmented_assignment" => above.field("left"),
+            "call" if is_among("append extend", above.callee_name()) => above.callee_object(),
+            _ => None,
+        });
+        let (Some(target), Some(given)) = (target, self.facts.flags.get(index)) else {
+            return;
+        };
+        let key = (node.function(), target.text(), given.flag.clone());
+        let added = self.added.entry(key).or_default();
+        // What a branch adds is not always added.
+        const BRANCHES: &str = "if_statement conditional_expression match_statement try_statement";
+        let is_always = !node.local_ancestors().any(|above| above.is_any(BRANCHES))
+            && returned_before(node).is_empty();
+        added.push((node.range().start, index, is_always));
+        let flags = &mut self.facts.flags;
+        let is_value = |at: usize| matches!(flags[at].value, FlagValue::Env);
+        let values = added.iter().filter(|(_, at, _)| is_value(*at));
+        let first = values.map(|(start, ..)| *start).min();
+        let is_behind = |start: usize| first.is_some_and(|first| first < start);
+        for (_, at, is_always) in added.iter().filter(|(start, ..)| is_behind(*start)) {
+            let given = &mut flags[*at];
+            given.wins = *is_always && given.is_fixed();
+        }
     }
 
     /// Notes the variables that decide on a flag, unless one gives its value.
@@ -333,6 +366,7 @@ impl<'t> Reader<'t> {
             from: from.collect(),
             when: None,
             needs: None,
+            wins: false,
             place: self.place(node),
         };
         // Of a flag that stands twice in one list, SGLang takes the last.

@@ -5,11 +5,12 @@
 
 use super::InputKey;
 use super::api::normal;
+use super::environment::EnvLookup;
 use super::eval::Reader;
 use super::scope::{Binding, Bound};
 use super::syntax::{Node, is_among, last_part};
 use super::usage::other_key;
-use super::value::Val;
+use super::value::{Args, Ctx, Val};
 use crate::{Hides, add_value};
 
 /// Functions that may get the job's input: they read no key of it, or what they return is followed.
@@ -17,7 +18,8 @@ const HARMLESS: &str = "any all bool callable dict enumerate float frozenset id 
     print repr set sorted str tuple type";
 
 /// Functions and methods of libraries of which the same holds.
-const FOLLOWED: &str = "cast copy debug deepcopy dumps error exception get info itemgetter loads log md5 post \
+const FOLLOWED: &str = "cast copy debug deepcopy difference dumps error exception get info intersection isdisjoint issubset issuperset\
+    itemgetter loads log md5 post \
     progress_update request send_result setdefault sha1 sha256 stream stream_result validate warning ws_connect";
 
 /// Methods of the input as a whole that read no key of it, or are followed.
@@ -29,6 +31,9 @@ const MAKERS: &str = "from_dict model_validate model_validate_json parse_obj par
 
 /// Why the job's input is unread where all of it is stored.
 const STORED: &str = "the job's input is stored where it was not followed";
+
+/// Why a key that is read is unread.
+pub const COMPUTED_KEY: &str = "the name of what is taken from the job's input is computed";
 
 /// Begins what is added to a list of the input.
 pub const ADDED: &str = "with ";
@@ -104,7 +109,9 @@ impl<'t> Reader<'t> {
         for path in self.input_paths(iter.callee_object().unwrap_or(iter)) {
             for name in self.value(right).elements_or_each() {
                 let key = path.item(&name);
-                if !is_left_out {
+                if !is_left_out && name == Val::Unknown {
+                    self.input_unread(node, COMPUTED_KEY);
+                } else if !is_left_out {
                     self.note_key(node, &key, None, false);
                 } else if let Some(entry) = self.input_entry(node, &key) {
                     entry.set.insert(REMOVED.to_owned());
@@ -146,8 +153,7 @@ impl<'t> Reader<'t> {
                     }
                     self.limit(&path, usage.bounds());
                 } else if !matches!(name, Val::Int(_) | Val::Never) {
-                    let what = "the name of what is taken from the job's input is computed";
-                    self.input_unread(node, what);
+                    self.input_unread(node, COMPUTED_KEY);
                 }
             }
         }
@@ -226,6 +232,30 @@ impl<'t> Reader<'t> {
         let text = node.text_of("function");
         let name = last_part(text);
         let args = node.argument_values();
+        // `get = input.get`
+        let function = node
+            .field("function")
+            .map(|function| self.written(function));
+        let bound = function.filter(|one| one.is("attribute") && node.callee_object().is_none());
+        if let Some((bound, object)) = bound.and_then(|one| Some((one, one.field("object")?)))
+            && self.value(object).is_input()
+        {
+            return self.input_method(node, object, bound.last_name(), &args);
+        }
+        if let (Val::Method(object, _), "map") = (
+            args.first().map_or(Val::Unknown, |one| self.value(*one)),
+            text,
+        ) && object.is_input()
+        {
+            let names = args.get(1).map_or(Val::Unknown, |names| self.value(*names));
+            for name in names.elements_or_unknown() {
+                match name.as_str() {
+                    Some(_) => self.note_key(node, &object.item(&name), None, false),
+                    None => self.input_unread(node, COMPUTED_KEY),
+                }
+            }
+            return;
+        }
         if let Some(object) = node.callee_object() {
             let whole = self.value(object);
             if let ("get", Some(key), Val::Dict(_)) = (name, args.first(), &whole) {
@@ -242,7 +272,12 @@ impl<'t> Reader<'t> {
                 for one in callee.each() {
                     match one {
                         Val::Class(class) => self.model(*class, inner),
-                        Val::Func(function, ..) => self.splat(*function, inner),
+                        Val::Func(function, ..) => self.splat(*function, inner, &Args::default()),
+                        Val::Partial(function, first) => {
+                            if let Val::Func(function, ..) = **function {
+                                self.splat(function, inner, first);
+                            }
+                        }
                         _ => {}
                     }
                 }
@@ -259,7 +294,13 @@ impl<'t> Reader<'t> {
             self.input_extended(node);
         }
         if name == "validate" {
-            return self.schema(node, &args);
+            // `Validator(SCHEMA).validate(input)`
+            let made = node
+                .callee_object()
+                .map_or_else(Vec::new, |of| self.definitions_of(of));
+            let given = made.into_iter().find_map(|made| made.argument(0));
+            let both: Vec<_> = args.into_iter().chain(given).collect();
+            return self.schema(node, &both);
         }
         let makes_text = |one: Node<'t>| is_among(TEXTS, one.callee_name());
         if let Some(text) = args.first().filter(|_| name == "loads")
@@ -427,30 +468,24 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// `match input:` with the keys of its cases, or the words.
+    /// `match input:` with the keys of its cases, or the words. The environment may be matched, too.
     pub fn note_match(&mut self, node: Node<'t>) {
         let subject = node.field("subject");
         let paths = subject.map_or_else(Vec::new, |subject| self.input_paths(subject));
-        if paths.is_empty() {
-            return;
-        }
         for pattern in node.subtree_of("case_pattern") {
             let texts = pattern.subtree_of("string");
             let plain = texts.filter(|text| text.ancestor("dict_pattern").is_none());
             let words: Vec<_> = plain.map(|text| Val::text(text.unquoted())).collect();
             self.note_words(&paths, &words);
         }
-        let is_dict = |node: &Node<'t>| node.is("dict_pattern");
-        for pattern in node.subtree().filter(is_dict) {
-            let mut within = pattern.ancestors().take_while(|a| *a != node);
-            if within.any(|above| is_dict(&above)) {
-                continue;
-            }
+        for pattern in node.subtree_of("dict_pattern") {
+            let whole = self.matched(pattern, &Ctx::default());
             for key in pattern.fields("key") {
-                let inner = key.child(0).filter(|_| key.kind() != "string");
-                let name = self.value(inner.unwrap_or(key));
-                for path in paths.iter().filter(|_| name.as_str().is_some()) {
-                    self.note_key(key, &path.item(&name), None, false);
+                let name = self.value(key.pattern_value());
+                if whole.is_environ() {
+                    self.add_reads(key, &EnvLookup::named(name), &Ctx::default());
+                } else if name.as_str().is_some() {
+                    self.note_key(key, &whole.item(&name), None, false);
                 }
             }
         }

@@ -13,7 +13,7 @@
 //! 4. `walk` accounts for every node. Where a mention depends on its callers or loops, `contexts`
 //!    lists them, and the mention is evaluated in each.
 //! 5. Facts: `environment`, `whole_environment`, `settings` and `declared` (variables);
-//!    `usage`, `negation`, `limits`, `branch_defaults`, `earlier` and `unused` (what is done with a
+//!    `usage`, `tested`, `negation`, `limits`, `branch_defaults`, `earlier` and `unused` (what is done with a
 //!    value, its limits and its defaults, in the words of `fingerprint`);
 //!    `process`, `command`, `command_text`, `flags` and `needs` (the server's command line);
 //!    `handler`, `job_input` and
@@ -47,6 +47,7 @@ mod flags;
 mod handler;
 pub mod imports;
 mod job_input;
+mod key_sets;
 mod limits;
 mod models;
 mod names;
@@ -63,6 +64,7 @@ mod settings;
 mod statements;
 mod summaries;
 mod syntax;
+mod tested;
 mod text;
 mod unused;
 mod usage;

@@ -3,7 +3,7 @@
 use super::api::normal;
 use super::eval::Reader;
 use super::syntax::Node;
-use super::value::{Ctx, Val};
+use super::value::{Args, Ctx, Val};
 
 /// A field of a class whose objects are made from variables or from a job's input.
 #[derive(Default)]
@@ -15,6 +15,9 @@ pub struct FieldInfo {
     /// The type and the limits of its value.
     pub limits: Option<String>,
 }
+
+/// Why the keys of the job's input are unread where a schema is asked.
+const UNKNOWN_SCHEMA: &str = "the schema of the job's input was not followed";
 
 /// The type of a field and the limits of its value: `int, le 10`, `in [fast,slow]`.
 fn limits(kind: &str, value: Option<Node<'_>>) -> Option<String> {
@@ -37,10 +40,24 @@ fn limits(kind: &str, value: Option<Node<'_>>) -> Option<String> {
 
 impl<'t> Reader<'t> {
     /// `f(**input)`: each parameter is a key.
-    pub fn splat(&mut self, function: Node<'t>, inner: Node<'t>) {
+    pub fn splat(&mut self, function: Node<'t>, inner: Node<'t>, first: &Args<'t>) {
         let paths = self.input_paths(inner);
+        // What the call itself gives is no key: `f("a", b=1, **input)`.
+        let call = inner
+            .parent_of("dictionary_splat")
+            .and_then(|splat| splat.ancestor("call"));
+        let given: Vec<Node<'t>> = call.into_iter().flat_map(Node::arguments).collect();
+        let places = given
+            .iter()
+            .filter(|one| !one.is_any("keyword_argument dictionary_splat"));
+        let mut places = places.count() + first.positional.len();
         for (name, default, stars) in function.parameters() {
             if stars > 0 || matches!(name, "self" | "cls") {
+                continue;
+            }
+            let is_named = given.iter().any(|one| one.text_of("name") == name);
+            if places > 0 || is_named || first.named(name).is_some() {
+                places = places.saturating_sub(1);
                 continue;
             }
             let text = default.and_then(|node| self.value(node).default_text());
@@ -59,7 +76,7 @@ impl<'t> Reader<'t> {
             return;
         }
         if let Val::Func(init, ..) = self.class_member(class, "__init__") {
-            return self.splat(init, inner);
+            return self.splat(init, inner, &Args::default());
         }
         self.fields_of_model(class, inner, &paths);
         let extra = self.model_option(class, "extra");
@@ -150,7 +167,13 @@ impl<'t> Reader<'t> {
 
     /// RunPod's `validate(input, SCHEMA)`.
     pub fn schema(&mut self, node: Node<'t>, args: &[Node<'t>]) {
-        let [input, schema, ..] = args else { return };
+        let [input, schema, ..] = args else {
+            let mut given = args.iter().map(|input| self.value(*input));
+            if given.any(|input| input.holds_whole_input()) {
+                self.input_unread(node, UNKNOWN_SCHEMA);
+            }
+            return;
+        };
         let paths = self.input_paths(*input);
         if paths.is_empty() {
             return;
@@ -164,7 +187,7 @@ impl<'t> Reader<'t> {
         let required = of_schema("required").filter(|_| is_json_schema);
         let required = required.map_or(Vec::new(), |names| names.elements_or_each());
         let Val::Dict(items) = properties.unwrap_or_else(|| schema.clone()) else {
-            return self.input_unread(node, "the schema of the job's input was not followed");
+            return self.input_unread(node, UNKNOWN_SCHEMA);
         };
         for path in paths.iter().filter(|_| !is_json_schema || is_closed) {
             if let Val::Input(path) = path {

@@ -35,6 +35,7 @@ impl<'t> Reader<'t> {
         let lost = (bindings.len() > MOST_BINDINGS).then_some(Val::Lost);
         let first = bindings.len().saturating_sub(MOST_BINDINGS);
         let bindings = Program::reaching(at, scope, &bindings[first..]);
+        let set_at = bindings.iter().map(Binding::start).min().flatten();
         // Otherwise every order in which these values lead to one another would be followed.
         let is_under_way = |one: &&Binding<'t>| match one.what {
             Bound::Value(node) => self.is_under_way(node),
@@ -59,6 +60,7 @@ impl<'t> Reader<'t> {
                     value.unwrap_or(Val::Never)
                 }
                 Bound::Element(owner) => self.element(owner, ctx),
+                Bound::Matched(pattern) => self.matched(pattern, ctx),
                 Bound::Parameter(function) => self.parameter(function, name, ctx),
                 Bound::Function(node) => {
                     let outer = match scope.kind() {
@@ -85,6 +87,9 @@ impl<'t> Reader<'t> {
         match changes.cloned() {
             Some(mut changes) => {
                 changes.retain(|change| {
+                    if !may_be_done_at(*change, at, set_at) {
+                        return false;
+                    }
                     let is_done = || is_done_at(*change, at) && !self.runs_before(at, *change);
                     !takes_out(*change) || is_done()
                 });
@@ -129,7 +134,9 @@ impl<'t> Reader<'t> {
         // Otherwise every order in which these changes lead to one another would be followed.
         let under_way = changes.iter().filter(|one| self.is_under_way(**one));
         let is_nested = under_way.count() >= NESTED_CHANGES;
-        for change in changes {
+        let last = changes.last().filter(|_| matches!(value, Val::Dict(_)));
+        let is_environ = last.is_some_and(|last| self.gives_environment(*last));
+        for change in &changes[..changes.len() - usize::from(is_environ)] {
             if is_nested && !self.is_under_way(*change) {
                 continue;
             }
@@ -142,9 +149,24 @@ impl<'t> Reader<'t> {
             });
         }
         match value {
+            Val::Dict(_) if is_environ => Val::Environ(pairs.into()),
             Val::Dict(_) => Val::Dict(pairs.into()),
             _ => Val::list(items),
         }
+    }
+
+    /// Whether a statement adds the environment to a dict: `options.update(os.environ)`.
+    fn gives_environment(&mut self, change: Node<'t>) -> bool {
+        let given = match change.callee_name() {
+            "update" => change.argument(0),
+            _ if change.is("augmented_assignment") => change.field("right"),
+            _ => None,
+        };
+        let ask = |reader: &mut Self| {
+            let given = given.map(|given| reader.fixed(given));
+            given.is_some_and(|given| given.is_environ())
+        };
+        given.is_some() && self.once(change, ask) == Some(true)
     }
 
     /// A context for each round of the loops around a statement that sets items of a dict, so that
@@ -158,7 +180,7 @@ impl<'t> Reader<'t> {
             let mut inner = Vec::new();
             for ctx in &all {
                 let iter = self.eval_opt(owner.field("right"), ctx);
-                let Some(items) = self.elements(&iter) else {
+                let Some(items) = self.loop_items(owner, &iter) else {
                     inner.push(ctx.clone());
                     continue;
                 };
@@ -263,7 +285,40 @@ impl<'t> Reader<'t> {
         match self.once(owner, |reader| reader.eval_opt(owner.field("right"), ctx)) {
             None | Some(Val::Never) => Val::Never,
             Some(Val::Lost) => Val::Lost,
-            Some(iter) => self.elements(&iter).map_or(Val::Unknown, Val::any),
+            Some(iter) => self.loop_items(owner, &iter).map_or(Val::Unknown, Val::any),
+        }
+    }
+
+    /// The elements that a loop takes: the first alone where its body always leaves.
+    pub fn loop_items(&mut self, owner: Node<'t>, iter: &Val<'t>) -> Option<Vec<Val<'t>>> {
+        let mut items = self.elements(iter)?;
+        if matches!(iter, Val::List(_) | Val::Dict(_)) && leaves_at_once(owner) {
+            items.truncate(1);
+        }
+        Some(items)
+    }
+
+    /// The part of what is matched that a pattern stands for: its value, or one below a key of it.
+    pub fn matched(&mut self, pattern: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        let Some(above) = pattern.parent() else {
+            return Val::Unknown;
+        };
+        match above.kind() {
+            "case_clause" => {
+                let subject = above.ancestor("match_statement");
+                self.eval_opt(subject.and_then(|of| of.field("subject")), ctx)
+            }
+            "case_pattern" | "as_pattern" | "union_pattern" => self.matched(above, ctx),
+            "dict_pattern" => {
+                let whole = self.matched(above, ctx);
+                let keys = above.fields("key");
+                let key = keys
+                    .take_while(|key| key.range().end <= pattern.range().start)
+                    .last();
+                let name = self.eval_opt(key.map(Node::pattern_value), ctx);
+                self.item(&whole, &name)
+            }
+            _ => Val::Unknown,
         }
     }
 
@@ -335,9 +390,35 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// Whether a loop's body always ends the loop.
+fn leaves_at_once(owner: Node<'_>) -> bool {
+    let body = owner
+        .field_children("body")
+        .filter(|_| owner.is("for_statement"));
+    let mut all = body.take_while(|one| one.subtree_of("continue_statement").next().is_none());
+    all.any(|one| one.is_any("break_statement return_statement"))
+}
+
 /// Whether a change of a list or a dict takes something out of it.
 pub fn takes_out(change: Node<'_>) -> bool {
     change.is("subscript") || is_among("remove discard pop clear", change.callee_name())
+}
+
+/// What uses a list at once: it starts a process.
+const STARTING: &str = "Popen run call check_call check_output execv execvp execve execvpe";
+
+/// Whether a statement may have run before the code at a place does, and after what is there was set.
+fn may_be_done_at(change: Node<'_>, at: Node<'_>, set_at: Option<usize>) -> bool {
+    let is_loop =
+        |above: Node<'_>| above.is_any("for_statement while_statement") && above.contains(at);
+    // Elsewhere the list may get another name here, by which it is used later.
+    let call = at.parent_of("argument_list").and_then(Node::parent);
+    let is_used_here = call.is_some_and(|call| is_among(STARTING, call.callee_name()));
+    change.file() != at.file()
+        || change.function() != at.function()
+        || change.ancestors().any(is_loop)
+        || (change.range().start < at.range().end || !is_used_here)
+            && set_at.is_none_or(|set| set < change.range().end)
 }
 
 /// Whether a statement surely ran before the code at a place does.

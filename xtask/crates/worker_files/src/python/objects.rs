@@ -44,6 +44,7 @@ impl<'t> Reader<'t> {
         match object {
             Val::Never | Val::Lost => object.clone(),
             Val::Any(all) => Val::any(all.iter().map(|one| self.attribute(one, name))),
+            Val::Ext(_) | Val::Method(..) if name == "__call__" => object.clone(),
             Val::Ext(path) => external(&format!("{path}.{name}")),
             object if name == "__dict__" && object.has_members() => Val::Lost,
             Val::Class(class) | Val::Object(class, _) if name == "__annotations__" => {
@@ -92,7 +93,7 @@ impl<'t> Reader<'t> {
         Val::any(options.into_iter().map(default).collect::<Vec<_>>())
     }
 
-    fn object_member(&mut self, class: Node<'t>, made: &Ctx<'t>, name: &'t str) -> Val<'t> {
+    pub fn object_member(&mut self, class: Node<'t>, made: &Ctx<'t>, name: &'t str) -> Val<'t> {
         let object = || Some(Rc::new(Val::Object(class, made.clone())));
         let fields: &[(&'t str, Val<'t>)] = match made.frame(class) {
             Some(Frame::Call(fields, _)) => fields,

@@ -144,7 +144,7 @@ impl<'t> Reader<'t> {
 
     /// Notes a model that a library loads, where the program names it.
     pub fn note_loaded_model(&mut self, node: Node<'t>, callee: &Val<'t>) {
-        if !is_among(LOADERS, node.callee_name()) || callee.is_own() {
+        if callee.is_own() || !is_among(LOADERS, node.callee_name()) {
             return;
         }
         let ctx = Ctx::default();

@@ -1,5 +1,7 @@
 //! Calls that start a process, or the server as a part of the program.
 
+use std::collections::BTreeSet;
+
 use super::command::Seen;
 use super::eval::Reader;
 use super::flags::is_flag;
@@ -50,6 +52,35 @@ fn program_among(words: &[Val<'_>]) -> usize {
     }
 }
 
+/// The names of the flags in a value, besides those before; `None` where there may be others.
+fn flags_in(mut all: BTreeSet<String>, value: &Val<'_>) -> Option<BTreeSet<String>> {
+    match value {
+        Val::Any(items) | Val::List(items) => items.iter().try_fold(all, flags_in),
+        Val::Unknown | Val::Lost | Val::Never | Val::Ext(_) | Val::Method(..) | Val::Dict(_) => {
+            None
+        }
+        value => {
+            for text in value
+                .pieces()
+                .iter()
+                .flat_map(Val::each)
+                .filter_map(Val::as_str)
+            {
+                let words = text
+                    .split([' ', '\n', '='])
+                    .filter(|word| word.starts_with("--"));
+                all.extend(words.map(str::to_owned));
+            }
+            // What is not known in a text of several words may be a flag.
+            let is_open = |one: &Val<'_>| matches!(one, Val::Unknown | Val::Lost);
+            let has_space = |one: &Val<'_>| one.as_str().is_some_and(|text| text.contains(' '));
+            let pieces = value.pieces();
+            let is_known = !pieces.iter().any(is_open) || !pieces.iter().any(has_space);
+            (is_known && !all.contains("--")).then_some(all)
+        }
+    }
+}
+
 impl<'t> Reader<'t> {
     /// A call that starts a process, or the server as a part of the program.
     pub fn process(&mut self, node: Node<'t>, callee: &Val<'t>) {
@@ -58,11 +89,13 @@ impl<'t> Reader<'t> {
         let takes_arguments = path.ends_with("ServerArgs") && path.contains("sglang")
             || path == "argparse.Namespace" && file_has("ServerArgs.from_cli_args");
         if is_engine(path) || takes_arguments {
+            self.facts.started.push(None);
             return self.engine(node);
         }
         let parses = is_among("parse_args parse_known_args", node.callee_name())
             && file_has("ServerArgs.add_cli_args");
         if path.ends_with("prepare_server_args") || path.starts_with("runpy.run_") || parses {
+            self.facts.started.push(None);
             return self.arguments_of_program(node);
         }
         let Some(first) = node.argument(0).filter(|_| starts_process(callee)) else {
@@ -73,6 +106,7 @@ impl<'t> Reader<'t> {
             || path.ends_with("_shell")
             || is_among(SHELLS, path)
         {
+            self.facts.started.push(None);
             for ctx in self.each_context(node, &[first], Hides::Variables) {
                 for value in self.at(first, &ctx).each() {
                     self.shell_reads(first, value);
@@ -102,7 +136,13 @@ impl<'t> Reader<'t> {
         let text = |at: usize| words.get(at).and_then(Val::as_str).unwrap_or_default();
         let program = program_among(words);
         let serves = text(0).ends_with("sglang") && text(1) == "serve";
-        if serves || words.iter().filter_map(Val::as_str).any(is_server) {
+        let is_server = serves || words.iter().filter_map(Val::as_str).any(is_server);
+        if is_server && self.program.reaches(node) {
+            let mut rest = words.iter().skip(usize::from(words.len() > 1));
+            let flags = rest.try_fold(BTreeSet::new(), flags_in);
+            self.facts.started.push(flags);
+        }
+        if is_server {
             let fresh = node.keyword("env").filter(|env| self.is_fresh(*env));
             let before = ["env", "-i"].map(str::to_owned).into_iter();
             let before = before.filter(|_| fresh.is_some());

@@ -17,22 +17,32 @@ struct Mentions<'t> {
 }
 
 impl<'t> Program<'t> {
-    /// Marks the files that the image starts, and what they import.
+    /// Marks the files that the image starts and what their running code imports, and the functions
+    /// whose names such code mentions.
     pub fn find_reached(&mut self, reach: &Reach) {
-        let is = |set: &Option<BTreeSet<_>>, index: usize| {
-            let path = &self.files[index].source.path;
+        let is = |program: &Self, set: &Option<BTreeSet<_>>, index: usize| {
+            let path = &program.files[index].source.path;
             set.as_ref().is_none_or(|set| set.contains(path))
         };
-        let mut reached: BTreeSet<usize> = BTreeSet::new();
+        let mut names = Mentions::default();
         let mut todo: Vec<usize> = (0..self.files.len()).collect();
-        todo.retain(|index| is(&reach.roots, *index));
-        while let Some(index) = todo.pop() {
-            if is(&reach.held, index) && reached.insert(index) && reach.roots.is_some() {
-                todo.extend(self.imports(index));
+        self.files.iter_mut().for_each(|file| file.reached = false);
+        todo.retain(|index| is(self, &reach.roots, *index));
+        while !todo.is_empty() {
+            for index in std::mem::take(&mut todo) {
+                if is(self, &reach.held, index) && !self.files[index].reached {
+                    let is_root = is(self, &reach.roots, index);
+                    self.files[index].dead = self.collect_mentions(index, is_root, &mut names);
+                    self.files[index].reached = true;
+                }
             }
-        }
-        for (index, file) in self.files.iter_mut().enumerate() {
-            file.reached = reached.contains(&index);
+            self.find_live(reach, &names);
+            let all = (0..self.files.len()).filter(|index| self.files[*index].reached);
+            let imported = all.flat_map(|index| self.imports(index));
+            todo.extend(
+                imported
+                    .filter(|index| is(self, &reach.held, *index) && !self.files[*index].reached),
+            );
         }
     }
 
@@ -40,7 +50,9 @@ impl<'t> Program<'t> {
     fn imports(&self, index: usize) -> Vec<usize> {
         const IMPORTING: &str = "import_module __import__ run_module run_path";
         let mut names: Vec<String> = Vec::new();
-        for node in self.files[index].syntax.nodes() {
+        let imports = |node: &Node<'_>| is_import(*node) || is_among(IMPORTING, node.callee_name());
+        let nodes = self.files[index].syntax.nodes().filter(imports);
+        for node in nodes.filter(|node| self.reaches(*node)) {
             match node.kind() {
                 "import_statement" => names.extend(node.imports().map(|(name, _)| name.to_owned())),
                 "import_from_statement" => {
@@ -50,11 +62,10 @@ impl<'t> Program<'t> {
                     names.extend(inner.map(|(name, _)| format!("{module}{joint}{name}")));
                     names.push(module);
                 }
-                "call" if is_among(IMPORTING, node.callee_name()) => {
+                _ => {
                     let name = node.argument(0).map_or("", Node::unquoted);
                     names.push(self.full_module(index, name.trim_end_matches(".py")));
                 }
-                _ => {}
             }
         }
         // A package's modules run its `__init__` first.
@@ -78,34 +89,22 @@ impl<'t> Program<'t> {
         own.collect()
     }
 
-    /// Marks the functions whose names reached code mentions.
-    pub fn find_live(&mut self, reach: &Reach) {
-        let mut names = Mentions::default();
-        for index in 0..self.files.len() {
-            if self.files[index].reached {
-                let path = &self.files[index].source.path;
-                let roots = reach.roots.as_ref();
-                let is_root = roots.is_none_or(|roots| roots.contains(path));
-                self.files[index].dead = self.collect_mentions(index, is_root, &mut names);
-            }
-        }
-        let Mentions {
-            by,
-            functions,
-            aliases,
-        } = &mut names;
-        let mut todo: Vec<&str> = by.swap_remove(&None).unwrap_or_default();
+    /// Marks the functions and classes whose names reached code mentions.
+    fn find_live(&mut self, reach: &Reach, names: &Mentions<'t>) {
+        let of = |owner: Option<Node<'t>>| names.by.get(&owner).into_iter().flatten().copied();
+        let mut todo: Vec<&str> = of(None).collect();
         let is_called = |name: &&&str| reach.absent || reach.called.contains(**name);
-        todo.extend(functions.keys().filter(is_called));
+        todo.extend(names.functions.keys().filter(is_called));
+        self.live.clear();
         let mut known: Set<&str> = Set::default();
         while let Some(name) = todo.pop() {
             if !known.insert(name) {
                 continue;
             }
-            todo.extend(aliases.get(name).into_iter().flatten());
-            for function in functions.get(name).into_iter().flatten() {
+            todo.extend(names.aliases.get(name).into_iter().flatten());
+            for function in names.functions.get(name).into_iter().flatten() {
                 if self.live.insert(*function) {
-                    todo.extend(by.swap_remove(&Some(*function)).unwrap_or_default());
+                    todo.extend(of(Some(*function)));
                 }
             }
         }
@@ -122,21 +121,25 @@ impl<'t> Program<'t> {
     /// Collects the names that a file mentions. Returns for each node whether it is dead code.
     fn collect_mentions(&self, index: usize, is_root: bool, names: &mut Mentions<'t>) -> Vec<bool> {
         let modules = self.foreign(index);
+        let own_name = super::module_name(&self.files[index].source.path);
+        let holds = |word| self.files.iter().any(|it| it.source.text.contains(word));
+        let collects = holds("subclass") || holds("metaclass");
         // By node number: whether it is dead code, and the function that it is part of.
         let mut dead: Vec<bool> = vec![false];
         let mut owner: Vec<Option<Node<'t>>> = vec![None];
         // The blocks of which the rest never runs.
-        let mut ended: Set<usize> = Set::default();
+        let mut ended: Vec<bool> = vec![false];
         for node in self.files[index].syntax.nodes().skip(1) {
             let Some(parent) = node.parent() else {
                 continue;
             };
             let is_dead = dead[parent.number()]
-                || ended.contains(&parent.number())
-                || is_dead_branch(node, parent, is_root);
+                || ended[parent.number()]
+                || is_dead_branch(node, parent, is_root, &own_name);
             dead.push(is_dead);
+            ended.push(false);
             if ends(node) && !self.calls_own(node) {
-                ended.insert(parent.number());
+                ended[parent.number()] = true;
             }
             let function = match parent.kind() {
                 "function_definition" if node.role() == "body" => Some(parent),
@@ -152,14 +155,23 @@ impl<'t> Program<'t> {
                     let name = node.text_of("name");
                     let is_special = name.starts_with("__");
                     // Python itself calls a module's `__getattr__`.
-                    if registered(node) || function.is_none() && is_special {
+                    let class = node.class();
+                    if registered(node) || function.or(class).is_none() && is_special {
                         mention(name);
                     }
-                    let class = node.class().filter(|_| is_special);
-                    let class = class.map(|class| class.text_of("name"));
-                    for name in std::iter::once(name).chain(class) {
+                    let class = class.filter(|_| is_special);
+                    let name = class.map_or(name, |class| class.text_of("name"));
+                    if !is_replaced(node) {
                         names.functions.entry(name).or_default().push(node);
                     }
+                }
+                "class_definition" => {
+                    let name = node.text_of("name");
+                    // Its base class may collect the classes below it.
+                    if registered(node) || collects && node.field("superclasses").is_some() {
+                        mention(name);
+                    }
+                    names.functions.entry(name).or_default().push(node);
                 }
                 // `runpod.serverless.start` does not mention the program's own `start`.
                 "identifier"
@@ -169,7 +181,7 @@ impl<'t> Program<'t> {
                     own.push(last_part(node.text_of("name")));
                 }
                 // An import alone calls nothing.
-                "identifier" if node.ancestors().take(3).any(|of| of.is_any(IMPORTS)) => {}
+                "identifier" if node.ancestors().take(3).any(is_import) => {}
                 "identifier" if node.role() != "name" => mention(node.text()),
                 // What `getattr` or `globals()` may be asked for.
                 "string" if !is_only_key(node, parent) => mention(node.unquoted()),
@@ -184,17 +196,23 @@ impl<'t> Program<'t> {
         let file = &self.files[node.file()];
         let dead = file.dead.get(node.number()).copied().unwrap_or_default();
         let mut child = node;
+        let mut is_later = false;
         file.reached
             && !dead
             && node.ancestors().all(|above| {
-                let is_inside = above.is("function_definition") && child.role() == "body";
+                let is_function = above.is("function_definition") && child.role() == "body";
+                is_later |= is_function || above.is("lambda");
+                // The functions of a class run where something names the class.
+                let is_inside = is_function || above.is("class_definition") && is_later;
                 child = above;
                 !is_inside || self.live.contains(&above)
             })
     }
 }
 
-const IMPORTS: &str = "import_statement import_from_statement";
+fn is_import(node: Node<'_>) -> bool {
+    matches!(node.kind(), "import_statement" | "import_from_statement")
+}
 
 /// Whether a text names something else than itself, or only exports what it names:
 /// `{"handler": other}`, `__all__ = ["main"]`.
@@ -211,10 +229,15 @@ fn is_only_key(text: Node<'_>, parent: Node<'_>) -> bool {
 
 /// Whether what follows a statement in its block never runs.
 pub fn ends(node: Node<'_>) -> bool {
-    const ENDS: &str = "return_statement raise_statement continue_statement break_statement";
     const EXITS: &str = "sys.exit exit quit os._exit";
-    let called = || node.child(0).map_or("", |call| call.text_of("function"));
-    node.is_any(ENDS) || node.is("expression_statement") && is_among(EXITS, called())
+    match node.kind() {
+        "return_statement" | "raise_statement" | "continue_statement" | "break_statement" => true,
+        "expression_statement" => is_among(
+            EXITS,
+            node.child(0).map_or("", |call| call.text_of("function")),
+        ),
+        _ => false,
+    }
 }
 
 /// The name at the left end of `a.b.c`.
@@ -223,16 +246,58 @@ fn first_name(attribute: Node<'_>) -> &str {
     all.last().map_or("", Node::text)
 }
 
-/// Whether a branch never runs: `if False:`, or `__main__` of a module that is only imported.
-fn is_dead_branch(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
+/// Whether a branch never runs: `if False:`, `while 0:`, or one for another `__name__` than the module
+/// has.
+fn is_dead_branch(node: Node<'_>, parent: Node<'_>, is_root: bool, own: &str) -> bool {
     const OFF: &str = "False 0 None TYPE_CHECKING typing.TYPE_CHECKING";
-    if parent.kind() != "if_statement" || node.role() != "consequence" {
+    let is_body = match parent.kind() {
+        "if_statement" => node.role() == "consequence",
+        "while_statement" => node.role() == "body",
+        _ => false,
+    };
+    let Some(condition) = parent.field("condition").filter(|_| is_body) else {
         return false;
+    };
+    let never = |term: Node<'_>| {
+        let sides = || term.children();
+        let names_it = term.operators() == "==" && sides().any(|one| one.text() == "__name__");
+        let mut words = sides().filter(|one| names_it && one.is("string"));
+        is_among(OFF, term.text())
+            || words.any(|word| match word.unquoted() {
+                "__main__" => !is_root,
+                "__mp_main__" => false,
+                word => last_part(word) != own,
+            })
+    };
+    condition.terms().into_iter().any(never)
+}
+
+/// Whether a later statement of its block gives the name of a function to something else before
+/// anything mentions it.
+fn is_replaced(function: Node<'_>) -> bool {
+    let name = function.text_of("name");
+    let block = function.parent_of("block module").into_iter();
+    let all = block
+        .flat_map(Node::children)
+        .skip_while(|one| *one != function);
+    for one in all.skip(1) {
+        let names = one
+            .subtree_of("identifier")
+            .filter(|word| word.text() == name);
+        let mentions = names.count();
+        let set = one
+            .child(0)
+            .filter(|set| one.is("expression_statement") && set.is("assignment"));
+        let target = set.and_then(|set| set.field("left")).or(one.field("name"));
+        let is_set = target.is_some_and(|target| target.text() == name);
+        if is_set && (one.is("function_definition") || mentions == 1) {
+            return true;
+        }
+        if mentions > 0 {
+            return false;
+        }
     }
-    let condition = parent.text_of("condition");
-    let words = ["__name__", "__main__", "=="];
-    let main = words.iter().all(|word| condition.contains(word));
-    is_among(OFF, condition) || main && !is_root
+    false
 }
 
 /// Decorators that do not pass the function on.

@@ -91,7 +91,7 @@ impl<'t> Reader<'t> {
         let mut mentions: Map<&'t str, Vec<Node<'t>>> = Map::default();
         let files = self.program.files.iter();
         for node in files.flat_map(|file| file.syntax.nodes()) {
-            if node.is_any("identifier string") {
+            if matches!(node.kind(), "identifier" | "string") {
                 let is_definition = |above: &Node<'t>| defined_name(*above).is_some();
                 let around = node.ancestors().filter(is_definition);
                 mentions.entry(node.text()).or_default().extend(around);

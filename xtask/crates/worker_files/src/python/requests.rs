@@ -82,7 +82,16 @@ impl<'t> Reader<'t> {
         }
         for ctx in self.each_context(node, &[url], Hides::Flags) {
             for one in alternatives(&self.at(url, &ctx)) {
-                let Some(route) = route(&one) else { continue };
+                let Some(mut route) = route(&one) else {
+                    continue;
+                };
+                let is_relative = !pattern(&one).contains("://");
+                let base = self.client(node).filter(|_| is_relative);
+                if let Some(base) = base.and_then(|made| made.keyword("base_url")) {
+                    let base = self.at(base, &ctx);
+                    let base = self::route(&base).unwrap_or_default();
+                    route.insert_str(0, base.trim_end_matches('/'));
+                }
                 for method in &methods {
                     self.add_request(node, Some(url), method, (route.clone(), server(&one)));
                 }
@@ -100,6 +109,7 @@ impl<'t> Reader<'t> {
         let args = node.argument_values();
         let first = args.first().copied();
         let by_place = |node: &Node<'t>| node.role() != "value";
+        let made = self.written(function);
         let mut words = |method: Option<Node<'t>>, default: &str| match method {
             Some(method) => {
                 let value = self.value(method);
@@ -108,10 +118,18 @@ impl<'t> Reader<'t> {
             }
             None => vec![default.to_owned()],
         };
-        if function.is("call") && function.text_of("function") == "getattr" {
-            return Some((words(function.argument(1), "*"), first?));
+        if made.is("call") && made.text_of("function") == "getattr" {
+            return Some((words(made.argument(1), "*"), first?));
         }
         let one = |method: &str| vec![method.to_uppercase()];
+        // `post = requests.post`, `METHODS[name]`
+        let named: Vec<String> = match function.is("attribute") {
+            true => Vec::new(),
+            false => callee.each().iter().filter_map(client_method).collect(),
+        };
+        if !named.is_empty() {
+            return Some((named, first.filter(by_place).or(node.keyword("url"))?));
+        }
         let name = last_part(function.text());
         match name {
             method if METHODS.contains(&method) && function.is("attribute") => {
@@ -340,6 +358,22 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// The method of HTTP that a function of a client's library stands for.
+fn client_method(callee: &Val<'_>) -> Option<String> {
+    let (owner, name) = match callee {
+        Val::Ext(path) => path.rsplit_once('.')?,
+        Val::Method(of, name) => match &**of {
+            Val::Made(path) => (&**path, &**name),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let is_client = ["requests", "httpx", "aiohttp"]
+        .iter()
+        .any(|library| owner.starts_with(library));
+    (is_client && METHODS.contains(&name)).then(|| name.to_uppercase())
+}
+
 /// A method of a client that is given to another function with the URL: `to_thread(requests.post,
 /// url)`.
 fn passed_method(call: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
@@ -442,12 +476,23 @@ fn alternatives<'t>(value: &Val<'t>) -> Vec<Val<'t>> {
     let mut todo = value.each().to_vec();
     while let Some(one) = todo.pop() {
         let parts = one.pieces();
-        match parts.iter().position(|part| matches!(part, Val::Any(_))) {
+        let is_open = |part: &Val<'_>| match part {
+            Val::Env(_, default) => default.as_str().is_some(),
+            part => matches!(part, Val::Any(_)),
+        };
+        match parts.iter().position(is_open) {
             Some(at) if done.len() + todo.len() < MOST => {
-                todo.extend(parts[at].each().iter().map(|choice| {
+                let choices = match &parts[at] {
+                    Val::Env(_, default) => vec![(**default).clone(), Val::Unknown],
+                    part => part.each().to_vec(),
+                };
+                todo.extend(choices.into_iter().map(|choice| {
                     let mut parts = parts.to_vec();
-                    parts[at] = choice.clone();
-                    Val::Pieces(parts.into())
+                    parts[at] = choice;
+                    parts
+                        .into_iter()
+                        .reduce(|a, b| a.join(&b))
+                        .unwrap_or(Val::Unknown)
                 }));
             }
             _ => done.push(one),

@@ -23,6 +23,8 @@ pub enum Bound<'t> {
     Value(Node<'t>),
     /// An element of what a loop or a comprehension's clause goes through.
     Element(Node<'t>),
+    /// What a pattern of a `match` takes.
+    Matched(Node<'t>),
     /// A parameter of a function.
     Parameter(Node<'t>),
     Function(Node<'t>),
@@ -39,6 +41,11 @@ impl<'t> Binding<'t> {
             Bound::Value(value) if self.path.is_empty() => Some(value),
             _ => None,
         }
+    }
+
+    /// Where its target stands.
+    pub fn start(&self) -> Option<usize> {
+        self.at.map(|at| at.range().start)
     }
 
     /// The block in which the name certainly has this value after it.
@@ -143,12 +150,13 @@ impl<'t> Program<'t> {
             }
             for node in syntax.nodes() {
                 program.bind_node(node, &mut changing);
-                set.extend(node.field("left").filter(|left| left.is("attribute")));
+                if node.is("assignment") {
+                    set.extend(node.field("left").filter(|left| left.is("attribute")));
+                }
             }
         }
         program.note_changes(changing);
         program.find_reached(reach);
-        program.find_live(reach);
         program.note_sets(set);
         program
     }
@@ -194,6 +202,21 @@ impl<'t> Program<'t> {
                 let of = of.and_then(|of| of.field("subject"));
                 if let Some((of, rest)) = of.zip(node.child(0)) {
                     self.bind(rest, &Bound::Value(of), Vec::new());
+                }
+            }
+            // `case {"key": value}`
+            "dotted_name" if node.child(1).is_none() && node.role() != "key" => {
+                if let (Some(pattern), Some(name)) = (node.parent_of("case_pattern"), node.child(0))
+                {
+                    self.add_binding(
+                        name.scope(),
+                        name.text(),
+                        Binding {
+                            what: Bound::Matched(pattern),
+                            path: Vec::new(),
+                            at: Some(name),
+                        },
+                    );
                 }
             }
             "as_pattern" => {
@@ -393,9 +416,18 @@ impl<'t> Program<'t> {
         let all = self.uses.get(&(scope.file(), name)).into_iter().flatten();
         let own = |one: &&Node<'t>| {
             let found = || self.lookup(**one, name);
-            one.scope() == scope || found().is_some_and(|(own, _)| own == scope)
+            let is_inner = scope.contains(**one);
+            one.scope() == scope || is_inner && found().is_some_and(|(own, _)| own == scope)
         };
         all.filter(own).copied().collect()
+    }
+
+    /// Whether a use of a variable may see the value that is given to it at a target.
+    pub fn sees(&self, one: Node<'t>, target: Node<'t>) -> bool {
+        let scope = target.scope();
+        let all = self.bound_in(scope, target.text()).unwrap_or_default();
+        let is_it = |binding: &Binding<'t>| binding.at == Some(target);
+        !all.iter().any(is_it) || Self::reaching(one, scope, all).iter().any(is_it)
     }
 
     /// The bindings that reach a node: one that stands before it, in a block around it, replaces

@@ -5,6 +5,7 @@
 //! many times over, and tree-sitter's own take a while to say.
 
 use indexmap::IndexSet;
+use std::num::NonZeroU16;
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
@@ -44,8 +45,8 @@ pub struct Syntax<'s> {
 #[derive(Debug)]
 struct Data {
     kind: &'static str,
-    /// Its field in the parent.
-    part: Option<&'static str>,
+    /// Its field in the parent, empty for none.
+    part: &'static str,
     is_named: bool,
     start: u32,
     end: u32,
@@ -88,7 +89,7 @@ impl<'s> Syntax<'s> {
             ..Self::default()
         };
         syntax.look_for_error(cursor.node());
-        syntax.push(&cursor, NONE);
+        syntax.push(cursor.node(), None, NONE);
         // The parents of the present node, each with the last child that was seen.
         let mut above: Vec<(u32, u32)> = vec![(0, NONE)];
         if !cursor.goto_first_child() {
@@ -97,11 +98,10 @@ impl<'s> Syntax<'s> {
         loop {
             let node = cursor.node();
             syntax.look_for_error(node);
-            let wanted =
-                cursor.field_id().is_some() || (node.is_named() && node.kind() != "comment");
-            if wanted {
+            let field = cursor.field_id();
+            if field.is_some() || node.is_named() && node.kind() != "comment" {
                 let parent = above.last().map_or(NONE, |(parent, _)| *parent);
-                let at = syntax.push(&cursor, parent);
+                let at = syntax.push(node, field, parent);
                 if let Some((parent, last)) = above.last_mut() {
                     let link = if *last == NONE {
                         &mut syntax.nodes[*parent as usize].first_child
@@ -133,11 +133,10 @@ impl<'s> Syntax<'s> {
         }
     }
 
-    fn push(&mut self, cursor: &TreeCursor<'_>, parent: u32) -> u32 {
-        let node = cursor.node();
+    fn push(&mut self, node: tree_sitter::Node<'_>, field: Option<NonZeroU16>, parent: u32) -> u32 {
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let field = cursor.field_id();
         let part = field.and_then(|id| PYTHON.field_name_for_id(id.get()));
+        let part = part.unwrap_or_default();
         let scope = match self.nodes.get(parent as usize) {
             // Defaults, annotations and base classes are what is around a definition.
             Some(above) if is_scope(above.kind, part) => parent,
@@ -160,9 +159,9 @@ impl<'s> Syntax<'s> {
 }
 
 /// Whether a node of this kind is a scope for that field.
-fn is_scope(kind: &str, part: Option<&str>) -> bool {
+fn is_scope(kind: &str, part: &str) -> bool {
     match kind {
-        "function_definition" | "class_definition" => part == Some("body"),
+        "function_definition" | "class_definition" => part == "body",
         "lambda" | "module" | "generator_expression" => true,
         kind => kind.ends_with("_comprehension"),
     }
@@ -233,7 +232,7 @@ impl<'t> Node<'t> {
 
     /// The name of its field in the parent.
     pub fn role(self) -> &'static str {
-        self.data().part.unwrap_or_default()
+        self.data().part
     }
 
     fn all(self) -> impl Iterator<Item = Node<'t>> {
@@ -264,19 +263,30 @@ impl<'t> Node<'t> {
 
     /// The child in a field.
     pub fn field(self, part: &'static str) -> Option<Node<'t>> {
-        self.fields(part).next()
+        // Statements are many, and in no field but that of `case`.
+        match self.kind() {
+            "module" => None,
+            "block" if part != "alternative" => None,
+            _ => self.sibling(self.data().first_child, part),
+        }
+    }
+
+    /// The first child in a field, from one on.
+    fn sibling(self, mut at: u32, part: &str) -> Option<Node<'t>> {
+        while at != NONE {
+            let child = &self.syntax.nodes[at as usize];
+            if child.part == part {
+                return Some(Node { at, ..self });
+            }
+            at = child.next;
+        }
+        None
     }
 
     /// The children in a field.
     pub fn fields(self, part: &'static str) -> impl Iterator<Item = Node<'t>> {
-        // Statements are many, and in no field but that of `case`.
-        let is_list = match self.kind() {
-            "module" => true,
-            "block" => part != "alternative",
-            _ => false,
-        };
-        let all = self.all().take_while(move |_| !is_list);
-        all.filter(move |child| child.data().part == Some(part))
+        let next = move |child: &Node<'t>| self.sibling(child.data().next, part);
+        std::iter::successors(self.field(part), next)
     }
 
     /// The text of the child in a field, empty where there is none.
@@ -417,6 +427,19 @@ impl<'t> Node<'t> {
         }
     }
 
+    /// The name of the call that takes a comprehension, or another value, first.
+    pub fn call_of_list(self) -> Option<&'t str> {
+        let list = self.parent_of("argument_list");
+        let call = self.parent_of("call").or_else(|| list?.parent())?;
+        Some(call.callee_name())
+    }
+
+    /// The name of a function's parameter that takes any number of arguments.
+    pub fn starred(self) -> Option<&'t str> {
+        self.parameters()
+            .find_map(|(name, _, stars)| (stars == 1).then_some(name))
+    }
+
     /// The key and the container of `key in container` and `key not in container`.
     pub fn membership(self) -> Option<(Node<'t>, Node<'t>)> {
         let is_test = self.text_of("operators").ends_with("in");
@@ -439,6 +462,12 @@ impl<'t> Node<'t> {
             "parenthesized_expression" => self.child(0).map_or(self, Node::without_parentheses),
             _ => self,
         }
+    }
+
+    /// An expression with the parentheses around it.
+    pub fn with_parentheses(self) -> Node<'t> {
+        let outer = self.parent_of("parenthesized_expression");
+        outer.map_or(self, Node::with_parentheses)
     }
 
     /// What `and` joins, or the expression alone.
@@ -467,6 +496,13 @@ impl<'t> Node<'t> {
             "conditional_expression" => self.child(1),
             _ => self.field("condition"),
         }
+    }
+
+    /// The expression in a pattern of a `match`.
+    pub fn pattern_value(self) -> Node<'t> {
+        self.child(0)
+            .filter(|_| self.is("case_pattern"))
+            .unwrap_or(self)
     }
 
     /// What `container[key]` or `get(key)` looks up.
@@ -524,6 +560,16 @@ impl<'t> Node<'t> {
         let is_prefix = |c: char| c.is_ascii_alphabetic();
         let quoted = self.text().trim_start_matches(is_prefix);
         quoted.trim_matches(['"', '\''])
+    }
+
+    /// What a text consists of that only fills in one value as it is: `f"{value}"`.
+    pub fn only_part(self) -> Option<Node<'t>> {
+        const MARKS: &str = "string_start string_end";
+        let mut parts = self.children().filter(|part| !part.is_any(MARKS));
+        let inner = parts
+            .next()
+            .filter(|part| self.is("string") && part.is("interpolation"))?;
+        (parts.next().is_none() && inner.child(1).is_none()).then(|| inner.child(0))?
     }
 
     /// The node and everything below it, in the order of the text.

@@ -42,6 +42,7 @@ impl<'t> Reader<'t> {
                     let left = above.field("left")?;
                     return match left.kind() {
                         "attribute" => Some(self.is_unused_attribute(left)),
+                        "identifier" if self.is_overwritten(left) => Some(true),
                         "identifier" => {
                             Some(self.is_unused_variable(left.scope(), left.text(), most))
                         }
@@ -95,6 +96,20 @@ impl<'t> Reader<'t> {
             && all(name).all(is_idle);
         self.steps += self.program.files.len();
         is_unused
+    }
+
+    /// Whether other values replace the one that a variable is set to before anything uses it.
+    fn is_overwritten(&mut self, target: Node<'t>) -> bool {
+        let (scope, name) = (target.scope(), target.text());
+        let all = self.program.uses_of(scope, name);
+        self.steps += all.len();
+        let mut others = all.into_iter().filter(|one| *one != target);
+        let is_other = |one: &Node<'t>| {
+            one.role() == "left" && one.parent().is_some_and(|it| it.is("assignment"))
+        };
+        others.clone().any(|one| is_other(&one))
+            && !self.is_shared(scope, name)
+            && others.all(|one| is_other(&one) || !self.program.sees(one, target))
     }
 
     fn is_unused_variable(&mut self, scope: Node<'t>, name: &'t str, most: usize) -> bool {

@@ -11,7 +11,7 @@ use super::branch_defaults::{is_error, is_given_up};
 use super::calls::Site;
 use super::eval::Reader;
 use super::negation::opposite;
-use super::syntax::{Node, last_part};
+use super::syntax::{Node, is_among, last_part};
 use super::value::{Ctx, Frame, Val};
 use crate::EnvRead;
 
@@ -35,6 +35,8 @@ pub struct Usage<'t> {
     pub caught: bool,
     /// Whether it is used as plain text somewhere.
     pub plain: bool,
+    /// Whether a variable of a module or a class holds it.
+    shared: bool,
     pub seen: Vec<Node<'t>>,
     /// The context of the mention.
     pub ctx: Ctx<'t>,
@@ -55,6 +57,11 @@ impl Usage<'_> {
             how.remove("not truthy");
         }
         (!how.is_empty()).then(|| how.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// Whether other code may get the value.
+    pub fn is_handed_on(&self) -> bool {
+        self.plain || self.shared
     }
 
     pub fn note_use(&mut self, how: impl Into<String>) {
@@ -97,6 +104,7 @@ impl<'t> Reader<'t> {
         let text = written.as_ref().and_then(Val::as_str);
         usage.no_number = text.is_some_and(|text| text.trim().parse::<f64>().is_err());
         self.follow_uses(node, &mut usage);
+        self.follow_tested(node, own, &mut usage);
         // `"A" in os.environ` has no default.
         if node.is("comparison_operator") {
             usage.defaults.clear();
@@ -143,7 +151,10 @@ impl<'t> Reader<'t> {
                     return;
                 }
                 if let Some(right) = parent.field("right").filter(|_| is_left) {
-                    self.default(right, usage);
+                    match self.never_returns(right) {
+                        true => usage.ends |= is_given_up(parent, node, usage.seen[0]),
+                        false => self.default(right, usage),
+                    }
                 }
                 self.follow_uses(parent, usage);
             }
@@ -190,13 +201,21 @@ impl<'t> Reader<'t> {
                 }
             }
             "argument_list" | "keyword_argument" => self.follow_argument(node, parent, usage),
+            "interpolation" if parent.parent().and_then(Node::only_part) == Some(node) => {
+                if let Some(text) = parent.parent() {
+                    self.follow_uses(text, usage);
+                }
+            }
             "subscript" if node.role() == "subscript" => {
                 self.follow_lookup(parent.field("value"), usage);
             }
             "assignment" | "named_expression" => {
                 let target = parent.field("left").or(parent.field("name"));
                 match target.filter(|target| target.is("identifier") && *target != node) {
-                    Some(target) => self.follow_variable(target, usage),
+                    Some(target) => {
+                        usage.shared |= target.scope().is_any("module class_definition");
+                        self.follow_variable(target, usage);
+                    }
                     None => usage.note_plain(),
                 }
                 if parent.is("named_expression") {
@@ -299,13 +318,21 @@ impl<'t> Reader<'t> {
         }
         self.note_refusal(node, "", usage);
         let value = self.at(other, &usage.ctx);
-        if matches!(value, Val::None) || value.as_str().is_some_and(str::is_empty) {
+        if is_nothing(&value, &operator) {
             self.note_branch_defaults(node, usage);
             return;
         }
-        let shown = match value.elements() {
-            Some(items) if operator.ends_with("in") => sorted_list(items.iter()),
-            _ => value.display(),
+        // `any(value == word for word in WORDS)`
+        let of = parent
+            .local_ancestors()
+            .find(|above| above.is_comprehension());
+        let of = of.and_then(Node::call_of_list);
+        let (shown, operator) = match (value.elements(), of) {
+            (Some(items), _) if operator.ends_with("in") => (sorted_list(items.iter()), operator),
+            (_, Some("any")) if operator == "==" => {
+                (sorted_list(value.each().iter()), "in".to_owned())
+            }
+            _ => (value.display(), operator),
         };
         let operator = match self.is_inverted(parent, &usage.ctx) {
             true => opposite(&operator),
@@ -328,7 +355,13 @@ impl<'t> Reader<'t> {
         let condition = holder.child(1).map_or("", Node::text);
         let mut others = [holder.child(0), holder.child(2)].into_iter().flatten();
         if let Some(other) = others.find(|one| *one != node && one.text() != condition) {
-            self.default(other, usage);
+            // Where the condition asks for the other one, that one comes first.
+            let value = self.at(other, &usage.ctx);
+            let is_read = matches!(value, Val::Env(..) | Val::Input(_));
+            let test = holder.condition().filter(|_| is_read);
+            if test.is_none_or(|test| self.tests_of(test, &value, &usage.ctx).is_empty()) {
+                self.default(other, usage);
+            }
         }
     }
 
@@ -370,7 +403,9 @@ impl<'t> Reader<'t> {
         for one in all {
             let parent = one.parent().map_or("", Node::kind);
             let is_target = parent == "assignment" && one.role() == "left";
-            let is_later = one.range().start > target.range().start && !is_target;
+            let is_later = one.range().start > target.range().start && !is_target
+                || chosen_by(target).is_some_and(|choice| choice.contains(one) && one != target);
+            let is_later = is_later && self.program.sees(one, target);
             // `if name == "LIST": value.split(",")` is for that variable alone.
             if is_later && self.may_run(one, &usage.ctx) {
                 self.follow_uses(one, usage);
@@ -398,6 +433,11 @@ impl<'t> Reader<'t> {
                 self.follow_uses(call, usage);
             }
             "loads" => usage.note_use("json"),
+            kind @ ("match" | "fullmatch" | "search") if text.starts_with("re.") => {
+                let pattern = call.argument(0).filter(|pattern| *pattern != node);
+                let pattern = pattern.and_then(|pattern| self.at(pattern, &usage.ctx).display());
+                usage.note_words(pattern.map(|pattern| format!("{kind} {pattern}")));
+            }
             kind @ ("min" | "max") if call.argument_values().len() > 1 => {
                 let values = call.argument_values().into_iter();
                 for bound in values.filter(|value| *value != node) {
@@ -408,12 +448,21 @@ impl<'t> Reader<'t> {
                 self.follow_uses(call, usage);
             }
             "bool" => self.note_truth(call, usage),
-            "len" if call.parent_of("comparison_operator").is_some() => {
+            "len" => {
                 usage.plain = true;
-                self.note_refusal(call, "length ", usage);
+                usage.seen.push(call);
+                if !self.note_branch_defaults(call, usage)
+                    && call.parent_of("comparison_operator").is_some()
+                {
+                    self.note_refusal(call, "length ", usage);
+                }
             }
             "get" if call.argument(0) == Some(node) => {
                 self.follow_lookup(function.field("object"), usage);
+                if let Some(other) = call.argument(1) {
+                    let other = self.display_or_source(other);
+                    usage.gives.insert(format!("*: {other}"));
+                }
             }
             "str" => self.follow_uses(call, usage),
             "strtobool" if !callee.is_own() => {
@@ -423,17 +472,38 @@ impl<'t> Reader<'t> {
             _ => {
                 self.note_choices(parent, call, &callee, usage);
                 let bound = self.bind_in(&callee, call, &usage.ctx);
-                let (Some((own, inner)), Val::Func(_, _, object)) = (bound, &callee) else {
+                let is_bound = match &callee {
+                    Val::Func(_, _, object) => Some(object.is_some()),
+                    Val::Class(_) => Some(true),
+                    _ => None,
+                };
+                let (Some((own, inner)), Some(is_bound)) = (bound, is_bound) else {
                     usage.note_plain();
                     return self.follow_conversion(call, usage);
                 };
-                let mut values = call.argument_values().into_iter();
-                let at = values.position(|value| value == node);
-                let before = at.unwrap_or_default() + usize::from(object.is_some());
-                let name = match parent.kind() {
-                    "keyword_argument" => Some(parent.text_of("name")),
-                    _ => own.parameters().nth(before).map(|(name, ..)| name),
+                let values = call.argument_values();
+                let at = values.iter().position(|value| *value == node);
+                let at = at.unwrap_or_default();
+                let before = at + usize::from(is_bound);
+                let mut parameters = own.parameters();
+                let parameter = match parent.kind() {
+                    "keyword_argument" => {
+                        parameters.find(|(name, ..)| *name == parent.text_of("name"))
+                    }
+                    _ => parameters.nth(before),
                 };
+                let name = parameter.map(|(name, ..)| name);
+                let starred = own.starred();
+                let starred = starred.filter(|own| name.is_none_or(|name| name == *own));
+                let body = own.field("body").filter(|_| parent.is("argument_list"));
+                // `first_set(value, other, "default")`
+                if body.is_some_and(|body| starred.is_some_and(|name| picks_first(body, name))) {
+                    let behind = values.get(at + 1..).unwrap_or_default();
+                    for one in behind {
+                        self.default(*one, usage);
+                    }
+                    return self.follow_uses(call, usage);
+                }
                 if let (Some(name), Some(body)) = (name, own.field("body")) {
                     self.steps += body.range().len() / 16;
                     let ctx = std::mem::replace(&mut usage.ctx, inner);
@@ -447,6 +517,22 @@ impl<'t> Reader<'t> {
                 }
             }
         }
+    }
+
+    /// Whether a call runs a function of the program that only fails.
+    fn never_returns(&mut self, call: Node<'t>) -> bool {
+        const LEAVES: &str = "return_statement yield";
+        let Some(Val::Func(own, ..)) = call.is("call").then(|| self.callee(call)) else {
+            return false;
+        };
+        let last = own.field_children("body").last();
+        let ends = |one: Node<'t>| {
+            one.is("raise_statement")
+                || one
+                    .child(0)
+                    .is_some_and(|call| is_among("exit _exit", call.callee_name()))
+        };
+        last.is_some_and(ends) && !own.subtree().any(|one| one.is_any(LEAVES))
     }
 
     /// The values that an enumeration or an option of the command line lets through.
@@ -492,6 +578,10 @@ impl<'t> Reader<'t> {
         };
         let target = node.ancestor("assignment");
         let target = target.map_or("", |set| set.text_of("left"));
+        let is_of_value = |set: Node<'t>| {
+            let parts = set.field("right").into_iter().flat_map(Node::subtree);
+            !target.is_empty() && parts.into_iter().any(|part| part.text() == target)
+        };
         for (child, above) in node.steps_up() {
             let head = above.text().split(':').next().unwrap_or_default();
             if above.is("with_statement") && head.contains("suppress(") && is_caught(head) {
@@ -505,7 +595,14 @@ impl<'t> Reader<'t> {
             let clauses = above.children_of("except_clause");
             for clause in clauses.filter(|_| is_tried).filter(catches) {
                 let of_kind = |kind| clause.subtree_of(kind);
-                let is_same = |set: &Node<'t>| set.text_of("left") == target && !target.is_empty();
+                // What the other clauses make of the value: `else: model = value`.
+                let others = above
+                    .subtree_of("assignment")
+                    .filter(|set| is_of_value(*set));
+                let mut names: Vec<&str> = others.map(|set| set.text_of("left")).collect();
+                names.push(target);
+                names.retain(|name| !name.is_empty());
+                let is_same = |set: &Node<'t>| names.contains(&set.text_of("left"));
                 let set = of_kind("assignment").find(is_same);
                 let value = set.and_then(|set| set.field("right"));
                 // A dict that tells of an error is no value.
@@ -516,9 +613,10 @@ impl<'t> Reader<'t> {
                 let is_of_key = kinds
                     .into_iter()
                     .any(|kind| kind.text().contains("KeyError"));
-                usage.caught |= value.is_some() || is_of_key && !clause.subtree().any(ends_job);
                 let returned = of_kind("return_statement").next();
                 let returned = returned.and_then(|returned| returned.child(0));
+                usage.caught |=
+                    value.or(returned).is_some() || is_of_key && !clause.subtree().any(ends_job);
                 let goes_on = !clause.subtree().any(ends_job);
                 let earlier = || self.earlier_value(above, target).filter(|_| goes_on);
                 match value.or(returned).or_else(earlier) {
@@ -589,6 +687,7 @@ impl<'t> Reader<'t> {
             }
             Val::None => {}
             Val::Str(text, _) if text.is_empty() => {}
+            Val::List(items) if items.is_empty() => {}
             value => found.push(value.display().unwrap_or_else(|| self.fingerprinted(at))),
         }
     }
@@ -608,6 +707,15 @@ fn is_always_before(node: Node<'_>, read: Node<'_>) -> bool {
         && (scope.is("module") || scope == read.scope())
 }
 
+/// The choice that a name in its condition is set for: `value if (value := …) else other`.
+fn chosen_by(target: Node<'_>) -> Option<Node<'_>> {
+    let set = target.parent_of("named_expression")?;
+    let mut choices = set
+        .local_ancestors()
+        .filter(|above| above.is("conditional_expression"));
+    choices.next()
+}
+
 /// Another key of the job's input, which is taken where one is missing.
 pub fn other_key(value: &Val<'_>) -> Option<String> {
     match value {
@@ -616,9 +724,33 @@ pub fn other_key(value: &Val<'_>) -> Option<String> {
     }
 }
 
+/// Whether a function gives the first of its arguments for which a test holds: by `next`, or by a
+/// loop that returns it.
+fn picks_first(body: Node<'_>, parameter: &str) -> bool {
+    let of = |one: Node<'_>| one.text_of("right") == parameter;
+    body.subtree().any(|one| match one.kind() {
+        "for_statement" => of(one) && one.subtree_of("return_statement").next().is_some(),
+        "for_in_clause" => of(one) && one.parent().and_then(Node::call_of_list) == Some("next"),
+        _ => false,
+    })
+}
+
 /// Whether a statement ends a function or the program.
 fn ends_job(node: Node<'_>) -> bool {
     node.is_any("return_statement raise_statement") || node.callee_name() == "exit"
+}
+
+/// Whether a comparison is with what an unset variable is: `is None`, `in (None, "")`.
+pub fn is_nothing(other: &Val<'_>, operator: &str) -> bool {
+    let is_in = operator.ends_with("in");
+    match other {
+        Val::None => true,
+        Val::Str(text, _) => text.is_empty() && !is_in,
+        Val::List(items) => {
+            is_in && !items.is_empty() && items.iter().all(|one| is_nothing(one, ""))
+        }
+        _ => false,
+    }
 }
 
 /// Constants as a sorted list; `None` where one is not known.

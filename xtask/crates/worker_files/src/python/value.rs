@@ -187,10 +187,12 @@ impl<'t> Val<'t> {
         let mut all: Vec<Self> = Vec::new();
         let mut none = Self::Unknown;
         for value in values {
+            // Those of one value differ from one another.
+            let others = all.len();
             for one in value.each() {
                 match one {
                     Self::Never => none = Self::Never,
-                    one if all.contains(one) => {}
+                    one if all[..others].contains(one) => {}
                     _ if all.len() > MOST => return Self::Lost,
                     one => all.push(one.clone()),
                 }
@@ -248,6 +250,11 @@ impl<'t> Val<'t> {
         self.may_be(|one| matches!(one, Self::Func(..) | Self::Class(_) | Self::Partial(..)))
     }
 
+    /// Whether a copy of it is as good as itself: the environment, the job and its input.
+    pub fn is_given(&self) -> bool {
+        self.may_be(|one| matches!(one, Self::Environ(_) | Self::Input(_) | Self::Job))
+    }
+
     pub fn is_environ(&self) -> bool {
         self.may_be(|one| matches!(one, Self::Environ(_)))
     }
@@ -268,9 +275,25 @@ impl<'t> Val<'t> {
     /// Widens numbers to unknown, also in lists.
     pub fn without_numbers(&self) -> Self {
         match self {
-            Self::Int(_) | Self::Float(_) | Self::Bool(_) => Self::Unknown,
-            Self::Any(_) | Self::List(_) => self.map_inner(&Self::without_numbers),
-            value => value.clone(),
+            value if !value.has_number() => value.clone(),
+            // Neighbours without a number stay as they are, and differ from one another.
+            Self::Any(all) => {
+                let runs = all.chunk_by(|a, b| !a.has_number() && !b.has_number());
+                Self::any(runs.map(|run| match run {
+                    [one] => one.without_numbers(),
+                    run => Self::Any(run.into()),
+                }))
+            }
+            Self::List(_) => self.map_inner(&Self::without_numbers),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn has_number(&self) -> bool {
+        match self {
+            Self::Int(_) | Self::Float(_) | Self::Bool(_) => true,
+            Self::Any(_) | Self::List(_) => self.any_inner(&mut Self::has_number),
+            _ => false,
         }
     }
 
@@ -287,6 +310,11 @@ impl<'t> Val<'t> {
             }
             value => value.clone(),
         }
+    }
+
+    /// Whether it is one word of a command, or one name.
+    pub fn is_word(&self) -> bool {
+        matches!(self, Self::Env(..) | Self::Pieces(_)) || self.display().is_some()
     }
 
     /// Whether it is the same in each context.
@@ -508,11 +536,11 @@ impl<'t> Val<'t> {
             (Self::Str(a, at), Self::Str(b, other)) => {
                 return Self::Str(format!("{a}{b}").into(), at.or(*other));
             }
-            (Self::Int(number), Self::Str(..)) => {
-                return Self::text(&number.to_string()).join(other);
+            (number @ (Self::Int(_) | Self::Float(_)), Self::Str(..)) => {
+                return Self::text(&number.display().unwrap_or_default()).join(other);
             }
-            (Self::Str(..), Self::Int(number)) => {
-                return self.join(&Self::text(&number.to_string()));
+            (Self::Str(..), number @ (Self::Int(_) | Self::Float(_))) => {
+                return self.join(&Self::text(&number.display().unwrap_or_default()));
             }
             _ => {}
         }
@@ -556,6 +584,7 @@ impl<'t> Val<'t> {
                 Some(_) => Self::Input(format!("{path}.{key}").into()),
             },
             (Self::Input(path), _) => Self::Input(path.clone()),
+            (Self::Job, Self::Any(keys)) => Self::any(keys.iter().map(|key| self.item(key))),
             (Self::Job, Self::Str(key, _)) if &**key == "input" => Self::Input("".into()),
             _ => Self::Unknown,
         }

@@ -46,8 +46,10 @@ impl<'t> Reader<'t> {
             nodes.extend(file.syntax.nodes());
         }
         let calls = nodes.iter().copied();
-        let calls = calls.filter(|node| node.is_any("call function_definition lambda"));
+        let calls =
+            calls.filter(|node| matches!(node.kind(), "call" | "function_definition" | "lambda"));
         self.sweep_all(&calls.collect::<Vec<_>>());
+        self.note_all_tested(&nodes);
         let mut unfinished: BTreeSet<usize> = BTreeSet::new();
         for node in nodes {
             self.note_names(node);
@@ -68,6 +70,19 @@ impl<'t> Reader<'t> {
         self.note_syntax_errors();
     }
 
+    /// Notes what is tested. This has steps of its own, so that it leaves the walk enough.
+    fn note_all_tested(&mut self, nodes: &[Node<'t>]) {
+        let (before, share) = (self.steps, self.limit / MOST_PARTS);
+        for node in nodes {
+            if self.steps < before + 2 * share {
+                self.exact_until = self.steps + share;
+                self.note_tested(*node);
+                self.drop_many_contexts();
+            }
+        }
+        self.steps = before;
+    }
+
     /// Turns what a node mentions into facts, or reports it as unread.
     fn account_for(&mut self, node: Node<'t>) {
         match node.kind() {
@@ -85,6 +100,7 @@ impl<'t> Reader<'t> {
                 self.process(node, &callee);
                 self.note_serverless_start(node, &callee);
                 self.input_call(node, &callee);
+                self.input_key_set(node);
                 self.request(node, &callee);
                 self.note_sdk_call(node, &callee);
                 self.note_served_routes(node);
@@ -112,6 +128,7 @@ impl<'t> Reader<'t> {
                     self.note_compared_words(left, right);
                     self.note_compared_words(right, left);
                 }
+                self.input_key_set(node);
             }
             "assignment" => self.input_stored(node),
             "class_definition" => self.settings_class(node),
@@ -126,8 +143,14 @@ impl<'t> Reader<'t> {
                 self.environment_joined(node);
                 self.input_joined(node);
             }
-            "dictionary" | "binary_operator" => self.input_extended(node),
-            "match_statement" => self.note_match(node),
+            "dictionary" | "binary_operator" => {
+                self.input_extended(node);
+                self.input_key_set(node);
+            }
+            "match_statement" => {
+                self.environment_match(node);
+                self.note_match(node);
+            }
             "import_statement" | "import_from_statement" => self.foreign_import(node),
             "string" => {
                 self.environment_string(node);

@@ -3,16 +3,24 @@
 use super::environment::{EnvLookup, READING};
 use super::eval::Reader;
 use super::process::starts_process;
+use super::settings::reads_setting;
 use super::syntax::{Node, is_among, last_part};
-use super::value::{Ctx, Val};
+use super::value::{Ctx, Frame, Val};
 use crate::EnvRead;
 
 /// Functions that may get the whole environment and read no variable of it.
 const HARMLESS: &str = "dict copy deepcopy ChainMap len isinstance type bool MappingProxyType partial map filter \
-    OrderedDict cast id hash";
+    OrderedDict cast id hash staticmethod";
+
+/// Functions that make a list or a set of the names.
+const COLLECTING: &str = "list set tuple frozenset sorted dict";
+
+/// Calls that start a process, in whatever library.
+const STARTING: &str = "run Popen call check_call check_output spawn subprocess_exec subprocess_shell exec_run \
+    StdioServerParameters field Field";
 
 /// Methods whose calls or results are followed.
-const FOLLOWED: &str = "copy update __setitem__ __delitem__ clear __len__";
+const FOLLOWED: &str = "copy update __setitem__ __delitem__ clear __len__ __call__";
 
 const LISTING: &str = "items keys values __iter__";
 
@@ -39,23 +47,27 @@ impl<'t> Reader<'t> {
         }
         let value = self.value(node);
         let is_whole = value.is_environ() && !value.is_picked_environ();
-        let function = matches!(value.path(), "os.getenv" | "os.getenvb");
+        let function = matches!(value.path(), "os.getenv" | "os.getenvb")
+            || matches!(value, Val::Ext(_)) && reads_setting(&value).is_some();
         if !is_whole && !function {
             return;
         }
-        let mut inner = node;
-        let mut outer = parent;
-        while outer.is("parenthesized_expression") {
-            inner = outer;
-            let Some(next) = outer.parent() else { return };
-            outer = next;
-        }
+        let inner = node.with_parentheses();
+        let Some(outer) = inner.parent() else { return };
         match outer.kind() {
             "attribute" => {
                 let method = outer.text_of("attribute");
                 if is_among(LISTING, method) {
-                    self.listed_environment(outer);
-                } else if !is_among(READING, method) && !is_among(FOLLOWED, method) {
+                    if !outer
+                        .parent_of("call")
+                        .is_some_and(|call| self.is_followed(call))
+                    {
+                        self.listed_environment(outer);
+                    }
+                } else if !is_among(READING, method)
+                    && !is_among(FOLLOWED, method)
+                    && reads_setting(&self.value(outer)).is_none()
+                {
                     let what = "what is done with the whole environment is not understood";
                     self.variables_unread(outer, what);
                 }
@@ -72,6 +84,23 @@ impl<'t> Reader<'t> {
             "dictionary_splat" if is_whole => {
                 if let Some(list) = outer.parent_of("argument_list") {
                     self.environment_argument(outer, list, is_whole);
+                }
+            }
+            // What is set is followed only where it is found again.
+            "assignment" if is_whole => {
+                let left = outer.field("left");
+                let left = left.filter(|left| left.is_any("attribute subscript"));
+                if left.is_some_and(|left| !self.value(left).is_environ()) {
+                    let what = "the whole environment goes somewhere that was not followed";
+                    self.variables_unread(outer, what);
+                }
+            }
+            "pair" if is_whole => {
+                let dict = outer.parent();
+                if let Some((dict, list)) =
+                    dict.and_then(|dict| Some((dict, dict.parent_of("argument_list")?)))
+                {
+                    self.environment_argument(dict, list, is_whole);
                 }
             }
             "list" | "tuple" | "interpolation" | "list_splat" | "binary_operator"
@@ -91,7 +120,8 @@ impl<'t> Reader<'t> {
         };
         let callee = self.value(function);
         let is_for_child = outer.is("keyword_argument")
-            && matches!(outer.text_of("name"), "env" | "environ" | "default_factory");
+            && matches!(outer.text_of("name"), "env" | "environ" | "default_factory")
+            && is_among(STARTING, function.last_name());
         // A class of a library may read any variable of it.
         let is_own = callee.each().iter().all(|one| match one {
             Val::Class(class) => {
@@ -100,13 +130,64 @@ impl<'t> Reader<'t> {
                     || matches!(init, Val::Func(..))
                     || class.is_decorated("dataclass")
             }
+            // A dict that gets the environment is followed.
+            Val::Method(object, method) if object.is_environ() => &**method == "update",
             one => one.is_own(),
         });
-        let is_harmless = is_among(HARMLESS, last_part(function.text()));
+        if is_own && node.is("dictionary_splat") {
+            self.environment_splat(node, call.unwrap_or(node), &callee);
+        }
+        let is_harmless = is_among(HARMLESS, last_part(function.text()))
+            || is_among(COLLECTING, function.text())
+                && call.is_some_and(|call| self.is_followed(call));
         let is_started = starts_process(&callee) || is_for_child && is_whole;
         if !(is_own || is_harmless || is_started) {
             let what = format!("the environment goes into `{}`", function.text());
             self.variables_unread(node, &what);
+        }
+    }
+
+    /// `main(**os.environ)`: each parameter that nothing else gives is a variable.
+    fn environment_splat(&mut self, node: Node<'t>, call: Node<'t>, callee: &Val<'t>) {
+        for one in callee.each() {
+            let bound = self.bind_in(one, call, &Ctx::default());
+            let Some((function, ctx)) = bound else {
+                continue;
+            };
+            let Some(Frame::Call(frame, _)) = ctx.frame(function).cloned() else {
+                continue;
+            };
+            for (name, value) in frame.iter() {
+                if let Val::Env(variable, default) = value
+                    && **variable == **name
+                {
+                    let default = Some((**default).clone()).filter(|one| *one != Val::None);
+                    let lookup = EnvLookup::new(Val::text(name), default, false);
+                    self.add_reads(node, &lookup, &Ctx::default());
+                }
+            }
+        }
+    }
+
+    /// Whether what a call makes of the environment's names is followed: where it is asked for a
+    /// name, goes through a loop, or gets a name of its own.
+    fn is_followed(&self, call: Node<'t>) -> bool {
+        let call = call.with_parentheses();
+        let Some(parent) = call.parent() else {
+            return false;
+        };
+        match parent.kind() {
+            "comparison_operator" => parent.membership().is_some_and(|(_, whole)| whole == call),
+            "assignment" => parent.field("left").is_some_and(|left| {
+                let uses = self.program.uses_of(left.scope(), left.text());
+                left.is("identifier") && uses.len() > 1
+            }),
+            "argument_list" => {
+                let outer = parent.parent();
+                outer.is_some_and(|outer| outer.text_of("function") == "dict")
+            }
+            "for_statement" | "for_in_clause" => call.callee_name() == "sorted",
+            _ => false,
         }
     }
 
@@ -198,12 +279,14 @@ fn picked<'t>(scope: Node<'t>, left: Option<Node<'t>>, key: &str) -> Option<(Nod
 
 /// Whether a name is a target of an assignment, not a use.
 fn is_target(node: Node<'_>, parent: Node<'_>) -> bool {
-    const SETTING: &str = "assignment augmented_assignment named_expression";
-    const BINDING: &str = "parameters pattern_list dotted_name aliased_import lambda_parameters \
-        keyword_argument typed_parameter for_statement for_in_clause";
-    let (kind, role) = (parent.kind(), node.role());
-    is_among(SETTING, kind) && matches!(role, "left" | "name")
-        || is_among(BINDING, kind) && !matches!(role, "value" | "right")
-        || matches!(role, "name" | "alias" | "attribute")
-        || kind == "type"
+    match (parent.kind(), node.role()) {
+        (_, "name" | "alias" | "attribute") | ("type", _) => true,
+        ("assignment" | "augmented_assignment" | "named_expression", role) => role == "left",
+        (
+            "parameters" | "pattern_list" | "dotted_name" | "aliased_import" | "lambda_parameters"
+            | "keyword_argument" | "typed_parameter" | "for_statement" | "for_in_clause",
+            role,
+        ) => !matches!(role, "value" | "right"),
+        _ => false,
+    }
 }

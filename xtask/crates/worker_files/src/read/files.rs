@@ -32,7 +32,7 @@ fn wanted(path: &RepoPath) -> bool {
 
 /// The first line of a script, if it says which program reads it.
 pub fn shebang(text: &str) -> &str {
-    let line = text.lines().next().unwrap_or_default();
+    let line = text.trim_start().lines().next().unwrap_or_default();
     line.strip_prefix("#!").unwrap_or_default()
 }
 

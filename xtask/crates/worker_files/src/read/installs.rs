@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::run::{Job, When, blank_except};
 use super::{Hides, Manager, Package, Place, Reader, Source, folder_of, is_python, packages};
-use crate::glob::{Glob, clean, repo_path};
-use crate::packages::{Install, Listing, Requirement, Wanted};
+use crate::glob::repo_path;
+use crate::packages::{Chosen, Install, Listing, Requirement, Wanted};
 use crate::shell::{Command, Guard, Word};
 use crate::{IF, is_one_of};
 
@@ -15,15 +15,29 @@ use crate::{IF, is_one_of};
 const CONSTRAINTS: &str = "PIP_CONSTRAINT UV_CONSTRAINT";
 
 impl Reader<'_> {
-    /// `pip uninstall NAME`: what was installed before is not in the image.
+    /// `pip uninstall NAME`, `apt-get purge NAME`: what was installed before is not in the image.
     pub fn uninstall(&mut self, command: &Command) {
         let words: Vec<&str> = command.run().iter().map(|word| &*word.text).collect();
-        let is_pip = |word: &str| matches!(word.rsplit('/').next(), Some("pip" | "pip3"));
-        let mut pairs = words.windows(2);
-        if let Some(at) = pairs.position(|two| is_pip(two[0]) && two[1] == "uninstall") {
-            let names = words[at + 2..].iter().map(|name| packages::normal(name));
-            let names: Vec<String> = names.collect();
-            let is_gone = |one: &Package| one.manager == Manager::Pip && names.contains(&one.name);
+        let plain = words.iter().copied().filter(|word| !word.starts_with('-'));
+        let plain: Vec<&str> = plain.collect();
+        let found = plain.windows(2).enumerate().find_map(|(at, two)| {
+            let manager = match (two[0].rsplit('/').next()?, two[1]) {
+                ("pip" | "pip3", "uninstall") => Manager::Pip,
+                ("apt-get" | "apt", "purge" | "remove") => Manager::Apt,
+                ("apk", "del") => Manager::Apk,
+                ("conda" | "mamba", "remove" | "uninstall") => Manager::Conda,
+                _ => return None,
+            };
+            Some((at + 2, manager))
+        });
+        if let Some((at, manager)) = found.filter(|_| command.guard.depth() == 0) {
+            let names: Vec<String> = plain[at..]
+                .iter()
+                .map(|name| packages::normal(name))
+                .collect();
+            let is_gone = |one: &Package| {
+                one.manager == manager && names.contains(&packages::normal(&one.name))
+            };
             self.interface.packages.retain(|package| !is_gone(package));
         }
     }
@@ -44,7 +58,16 @@ impl Reader<'_> {
                 ..unnamed(manager, job, &range)
             };
             match wanted {
-                Wanted::Package(name, spec) => self.add_package(name, spec, package),
+                Wanted::Package(name, spec) => {
+                    // The newest release takes the place of one that was named before.
+                    let is_old = |one: &Package| one.manager == manager && one.name == name;
+                    if install.upgrades && guard.depth() == 0 {
+                        self.interface
+                            .packages
+                            .retain(|one| !is_old(one) || !one.in_image);
+                    }
+                    self.add_package(name, spec, package);
+                }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
                     let unread = job.unread(&range, what, &[Hides::Packages]);
@@ -62,21 +85,30 @@ impl Reader<'_> {
         listing: Listing,
         path: &str,
         workdir: Option<&str>,
-        like: Package,
+        mut like: Package,
     ) -> Result<()> {
         if listing == Listing::Project {
             // `./lib[extra]`
-            let folder = path.split('[').next().unwrap_or(path);
-            self.read_project(folder, workdir, &like)?;
+            let (folder, extras) = path.split_once('[').unwrap_or((path, ""));
+            // `pip install /wheels/*.whl`
+            let wheels = self
+                .resolve(folder, workdir)
+                .into_iter()
+                .filter(|_| path.contains('*'));
+            let wheels = wheels.filter_map(|file| packages::requirement(&file.to_string()));
+            for (name, _) in wheels.collect::<Vec<_>>() {
+                self.add_package(name, format!("@{path}"), like.clone());
+            }
+            let options = like.options.take().unwrap_or_default();
+            let (chosen, options) = Chosen::of(&options, extras.trim_end_matches(']'));
+            like.options = (!options.is_empty()).then_some(options);
+            self.read_project(folder, workdir, &chosen, &like)?;
+            if chosen.only {
+                return Ok(());
+            }
             return self.read_listed_file(listing, path, None, like);
         }
         let mut files = self.resolve(path, workdir);
-        // `for FILE in /requirements/*.txt`
-        let copied = self.copied.iter().flat_map(|copied| &copied.files);
-        if let Some(glob) = Glob::new(&clean(path), false).filter(|_| path.contains('*')) {
-            let named = copied.filter(|(held, _)| glob.matches(held));
-            files.extend(named.map(|(_, file)| file.clone()));
-        }
         if files.is_empty() || !path.contains('*') {
             files.truncate(1);
             files.resize(1, repo_path(path));
@@ -156,8 +188,14 @@ impl Reader<'_> {
         // `requirements.lock` has the format of pip's files.
         let is_lock = name.ends_with(".lock") && !name.starts_with("requirements");
         if is_lock || name.ends_with(".toml") {
-            let found = packages::project(&[source]).collect_unread(&mut self.unread);
-            self.add_packages(found, like);
+            let (chosen, options) = Chosen::of(like.options.as_deref().unwrap_or_default(), "");
+            let options = (!options.is_empty()).then_some(options);
+            let like = Package {
+                options,
+                ..like.clone()
+            };
+            let found = packages::project(&[source], &chosen).collect_unread(&mut self.unread);
+            self.add_packages(found, &like);
             return Ok(());
         }
         let found = packages::requirements(source).collect_unread(&mut self.unread);
@@ -191,13 +229,15 @@ impl Reader<'_> {
             let line = line.split('#').next().unwrap_or_default();
             for word in line.split_whitespace() {
                 let at = start + (word.as_ptr() as usize - line.as_ptr() as usize);
-                let (name, spec) = word.split_once('=').unwrap_or((word, ""));
+                let Some((name, spec)) = packages::versioned(word) else {
+                    continue;
+                };
                 let place = source.place(at..at + word.len());
                 let like = Package {
                     place,
                     ..like.clone()
                 };
-                self.add_package(name.to_owned(), spec.to_owned(), like);
+                self.add_package(name, spec, like);
             }
         }
     }
@@ -209,12 +249,24 @@ impl Reader<'_> {
 
     fn add_packages(&mut self, found: Vec<Requirement>, like: &Package) {
         for Requirement { name, spec, place } in found {
-            let like = like.clone();
-            self.add_package(name, spec, Package { place, ..like });
+            let mut like = Package {
+                place,
+                ..like.clone()
+            };
+            if name.ends_with(packages::OTHERS_LOCKED) {
+                (like.manager, like.index, like.options) = (Manager::Constraint, None, None);
+            }
+            self.add_package(name, spec, like);
         }
     }
 
-    fn read_project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
+    fn read_project(
+        &mut self,
+        folder: &str,
+        workdir: Option<&str>,
+        chosen: &Chosen,
+        like: &Package,
+    ) -> Result<()> {
         let names =
             "pyproject.toml Pipfile setup.py setup.cfg uv.lock poetry.lock pdm.lock Pipfile.lock";
         let mut found = Vec::new();
@@ -228,7 +280,7 @@ impl Reader<'_> {
             }
         }
         let sources: Vec<&Source> = found.iter().collect();
-        let needed = packages::project(&sources).collect_unread(&mut self.unread);
+        let needed = packages::project(&sources, chosen).collect_unread(&mut self.unread);
         self.add_packages(needed, like);
         Ok(())
     }

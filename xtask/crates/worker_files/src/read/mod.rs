@@ -58,17 +58,20 @@ impl WorkerInterface {
             mentions: BTreeSet::new(),
             drives: BTreeMap::new(),
             first: BTreeSet::new(),
+            opened: BTreeSet::new(),
+            writes: Vec::new(),
         };
         reader.read_declarations()?;
         reader.read_image()?;
         reader.open_sources()?;
-        reader.find_programs();
+        reader.find_programs()?;
         reader.follow_scripts()?;
         reader.read_python()?;
         reader.read_other_packages()?;
         reader.flag_table();
         reader.follow_copies();
         reader.note_misplaced_in_python();
+        reader.tell_written();
         let Reader {
             mut interface,
             mut unread,
@@ -112,6 +115,9 @@ struct Reader<'t> {
     drives: BTreeMap<String, crate::FlagMapping>,
     /// The scripts that the image itself starts.
     first: BTreeSet<RepoPath>,
+    /// The files that something asked for, and the steps that write files, told where nothing did.
+    opened: BTreeSet<RepoPath>,
+    writes: Vec<(RepoPath, Step)>,
     /// Files that the Python names in quotes.
     mentions: BTreeSet<RepoPath>,
 }
@@ -125,6 +131,7 @@ impl Reader<'_> {
     /// Reads a file of the tree; false if it is missing or too large.
     fn open(&mut self, path: &RepoPath) -> Result<bool> {
         if self.interface.sources.contains_key(path) {
+            self.opened.insert(path.clone());
             return Ok(true);
         }
         if !self.is_file(path) {
@@ -170,16 +177,24 @@ impl Reader<'_> {
     fn read_declarations(&mut self) -> Result<()> {
         let read = |source: &Source| bake::read(source, &|_| None);
         let bake = self.parsed(&[bake::FILE], read)?;
+        for name in bake::OTHERS {
+            if self.is_file(&name.into()) {
+                let what = "not read: what bake takes of it";
+                self.file_not_read(&name.into(), what, &[Hides::Settings, Hides::Image]);
+            }
+        }
         self.interface.bake = bake.map(|bake| bake.collect_unread(&mut self.unread));
-        if let Some(source) = self.first(&COMPOSE)? {
+        let first = self.first(&COMPOSE)?;
+        let first = first.map_or_else(|| self.other_compose(), |it| Ok(Some(it)))?;
+        if let Some(source) = first {
             self.interface.compose = compose::read(&source).collect_unread(&mut self.unread);
-            // What compose puts over it by itself.
-            let path = source.path.to_string();
-            let stem = path.trim_end_matches(".yaml").trim_end_matches(".yml");
-            let names = ["yml", "yaml"].map(|end| format!("{stem}.override.{end}"));
-            if let Some(over) = self.first(&[&*names[0], &*names[1]])? {
-                let what = "not read: it changes the services of the file beside it";
-                self.file_not_read(&over.path, what, &[Hides::Variables, Hides::Image]);
+            for other in self
+                .compose_files()
+                .filter(|path| *path != source.path)
+                .collect::<Vec<_>>()
+            {
+                let what = "not read: it changes the services of the file beside it, or has others";
+                self.file_not_read(&other, what, &[Hides::Variables, Hides::Image]);
             }
             self.read_environment_files(&source.path)?;
         }
@@ -202,6 +217,26 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// The compose files at the root, whatever they are called: `docker-compose.gpu.yml`.
+    fn compose_files(&self) -> impl Iterator<Item = RepoPath> {
+        let names = self.tree.entries().keys().filter(|path| {
+            let name = String::from_utf8_lossy(path.name());
+            let stem = name.strip_suffix(".yml").or(name.strip_suffix(".yaml"));
+            let is_one = |stem: &str| stem.split(['.', '-', '_']).any(|part| part == "compose");
+            path.parts().count() == 1 && stem.is_some_and(is_one)
+        });
+        names.cloned()
+    }
+
+    /// The only compose file, where none has a name that compose looks for.
+    fn other_compose(&mut self) -> Result<Option<Source>> {
+        let all: Vec<RepoPath> = self.compose_files().take(2).collect();
+        match all.as_slice() {
+            [only] => self.source(only),
+            _ => Ok(None),
+        }
+    }
+
     /// What the first of these files holds.
     fn parsed<T>(
         &mut self,
@@ -217,8 +252,20 @@ impl Reader<'_> {
 
     fn read_environment_files(&mut self, compose: &RepoPath) -> Result<()> {
         let folder = folder_of(compose);
+        let beside = format!("{folder}/.env");
+        let given = self.tree.read_file(beside.trim_start_matches('/'))?;
+        let given = given.map(|bytes| compose::env_file(&Source::new(".env".into(), &bytes)));
+        let given = given.into_iter().flatten().map(|it| (it.name, it.value));
+        let given: BTreeMap<String, String> = given.collect();
         for service in &mut self.interface.compose {
-            for name in &service.env_files {
+            for named in &mut service.environment {
+                let used = shell::variables(&named.value);
+                if !used.is_empty() && used.iter().all(|(name, _)| given.contains_key(name)) {
+                    named.value = dockerfile::expand(&named.value, &given);
+                }
+            }
+            // The last one wins.
+            for name in service.env_files.iter().rev() {
                 let name = name.trim_start_matches("./");
                 let beside = format!("{folder}/{name}");
                 let mut found = None;
@@ -268,7 +315,7 @@ impl Reader<'_> {
             None => self.tree.read_file(".dockerignore")?,
         };
         let ignore = Ignore::read(&ignore.unwrap_or_default());
-        let copied = Copied::new(self.tree, &ignore, &image, &folder_of(first));
+        let mut copied = Copied::new(self.tree, &ignore, &image, &folder_of(first));
         let held = copied.held();
         // A pattern is replaced by the files that it matches.
         let names = |source: String| {
@@ -292,10 +339,40 @@ impl Reader<'_> {
         }
         self.interface.landed.clone_from(&copied.files);
         self.interface.held = (!copied.any).then_some(held);
+        // What the Dockerfile writes is a file at its place, whose text stands there.
+        for (target, own) in &image.written {
+            let is_module = target.rsplit('.').next() == Some("py");
+            let is_python = is_module || files::shebang(&own.text).contains("python");
+            if !is_python && !copied.files.contains_key(target) {
+                let text = shell::blank(&source.text[..own.start]) + &own.text;
+                let file = RepoPath::from(format!("{first}/{target}").as_str());
+                let source = Source::new(first.clone(), text.as_bytes());
+                self.interface.sources.insert(file.clone(), source);
+                copied.files.insert(target.clone(), file);
+            }
+        }
         self.copied = Some(copied);
         self.interface.image = Some(image);
         self.interface.dockerfile = Some(first.clone());
         Ok(())
+    }
+
+    /// Tells the files that the Dockerfile writes and that nothing was seen to read.
+    fn tell_written(&mut self) {
+        for (file, step) in std::mem::take(&mut self.writes) {
+            if !self.opened.contains(&file) {
+                self.interface.steps.push(step);
+            }
+        }
+        if let (Some(image), Some(own)) = (&mut self.interface.image, &self.interface.dockerfile) {
+            let is_read = |target: &String| {
+                let file = RepoPath::from(format!("{own}/{target}").as_str());
+                self.opened.contains(&file)
+            };
+            let read = image.written.iter().filter(|(target, _)| is_read(target));
+            let read: Vec<Place> = read.map(|(_, own)| own.place.clone()).collect();
+            image.steps.retain(|step| !read.contains(&step.place));
+        }
     }
 
     /// Whether the image holds a file; without a Dockerfile it may hold any.
@@ -345,6 +422,7 @@ impl Reader<'_> {
         facts.flags.append(&mut flags);
         facts.passed.append(&mut self.interface.python.passed);
         facts.handed.append(&mut self.interface.python.handed);
+        facts.written.append(&mut self.interface.python.written);
         self.interface.python = facts;
         self.interface.sources = sources;
         self.read_configurations()

@@ -8,11 +8,11 @@ use anyhow::Result;
 
 use super::run::{Job, When};
 use super::{
-    Hides, Reader, RepoPath, Run, Source, is_python, is_supervisor, last_part, python, shell,
+    Hides, Reader, RepoPath, Run, Source, Step, is_python, is_supervisor, last_part, python, shell,
 };
 
 impl Reader<'_> {
-    pub fn find_programs(&mut self) {
+    pub fn find_programs(&mut self) -> Result<()> {
         for (path, entry) in self.tree.entries() {
             if entry.mode.is_file() {
                 let same = self.names.entry(path.name().to_vec()).or_default();
@@ -23,9 +23,10 @@ impl Reader<'_> {
         let sources = sources.filter(|source| is_supervisor(source)).cloned();
         for source in sources.collect::<Vec<Source>>() {
             let is_held = self.holds(&source.path);
-            self.read_supervisor(source, if is_held { When::Start } else { When::Never });
+            self.read_supervisor(source, if is_held { When::Start } else { When::Never })?;
         }
         self.find_mentions();
+        Ok(())
     }
 
     /// The repository's files of that name, in any folder.
@@ -114,7 +115,7 @@ impl Reader<'_> {
     /// Files that a Python program names and that it may read its tables from.
     pub fn data_files(&self) -> Result<Vec<Source>> {
         let texts = self.interface.sources.values().chain(&self.inline);
-        let words = texts.flat_map(|source| source.text.split(|c| !is_name_part(c)));
+        let words = texts.flat_map(|source| dotted_words(&source.text));
         let is_name = |word: &&str| word.split_once('.').is_some_and(|(_, end)| end != "py");
         // `load_dotenv()` reads this file by default.
         let loads = |source: &Source| source.text.contains("load_dotenv");
@@ -137,16 +138,36 @@ impl Reader<'_> {
     }
 
     /// `command=` of each program; `%(ENV_NAME)s` is the variable NAME.
-    pub fn read_supervisor(&mut self, source: Source, when: When) {
+    pub fn read_supervisor(&mut self, source: Source, when: When) -> Result<()> {
         let source = Rc::new(source);
+        let mut included = Vec::new();
         for (range, key, value) in supervisor_entries(&source) {
             let start = range.start;
-            if key == "files" && when == When::Start {
+            let before = included.len();
+            if key == "files" {
+                let folder = self
+                    .interface
+                    .landed
+                    .iter()
+                    .find(|(_, file)| **file == source.path);
+                let folder = folder.map(|(path, _)| path.rsplit_once('/').unwrap_or_default().0);
+                let files = value.split_whitespace();
+                included.extend(files.flat_map(|file| self.resolve(file, folder)));
+            }
+            if key == "files" && when == When::Start && included.len() == before {
                 let what = "what the files say that are included here is not read";
                 let hides = [Hides::Variables, Hides::Flags];
                 self.unread.push(source.unread(range.clone(), what, &hides));
             }
-            if !matches!(&*key, "command" | "environment" | "directory" | "user") {
+            if matches!(&*key, "autorestart" | "user") && when == When::Start {
+                let (commands, place) = (
+                    vec![format!("supervisor: {key}={value}")],
+                    source.place(range),
+                );
+                self.interface.steps.push(Step { commands, place });
+                continue;
+            }
+            if !matches!(&*key, "command" | "environment" | "directory") {
                 continue;
             }
             let (before, behind) = source.text.split_at(start);
@@ -183,6 +204,14 @@ impl Reader<'_> {
             let source = source.clone();
             self.jobs.push(Job { source, run, when });
         }
+        for file in included {
+            if !self.interface.sources.contains_key(&file)
+                && let Some(source) = self.source(&file)?
+            {
+                self.read_supervisor(source, when)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -214,6 +243,16 @@ fn supervisor_entries(source: &Source) -> Vec<(Range<usize>, String, String)> {
 /// Whether a character is part of a file's name as code writes it.
 fn is_name_part(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+/// The words of a text that hold a dot. Most words do not, and are not looked at.
+fn dotted_words(text: &str) -> impl Iterator<Item = &str> {
+    let mut end = 0;
+    memchr::memchr_iter(b'.', text.as_bytes()).filter_map(move |at| {
+        let start = (at >= end).then(|| text[..at].trim_end_matches(is_name_part).len())?;
+        end = text.len() - text[at..].trim_start_matches(is_name_part).len();
+        Some(&text[start..end])
+    })
 }
 
 /// `NAME="value",OTHER=value`, as supervisor writes an environment.

@@ -9,8 +9,8 @@ use anyhow::Result;
 
 use super::started::{RUNNERS, Started};
 use super::{
-    Copy, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor, last_part,
-    packages, shell,
+    Copy, EnvRead, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor,
+    last_part, packages, shell,
 };
 use crate::shell::{Command, Script, Word};
 use crate::steps;
@@ -239,6 +239,9 @@ impl Reader<'_> {
             if matches!(job.when, When::Build | When::Start) {
                 self.report_build_tool(command);
             }
+            if self.writes_or_fetches(job, command)? {
+                continue;
+            }
             lines.extend(feeds.and_then(|before| piped_line(before, command)));
             let started = self.started_by(command, job.run.workdir.as_deref())?;
             if at_start {
@@ -258,9 +261,7 @@ impl Reader<'_> {
             }
             let is_followed = || command.server_flags().is_some() || steps::only_watches(command);
             let is_known = runs_shell || !in_build && (!started.is_empty() || is_followed());
-            // This affects all programs that the script starts.
-            let sets_limits = at_start && is_one_of("unset ulimit umask", command.program());
-            if !is_known && (sets_limits || has_effect) {
+            if !is_known && (Self::sets_limits(job, command) || has_effect) {
                 let sets = command.set_for_it();
                 let sets = sets.filter(|(name, _)| in_build && packages::counts(name));
                 lines.extend(sets.map(|(name, value)| format!("export {name}={value}")));
@@ -307,6 +308,62 @@ impl Reader<'_> {
         }
         scripts.retain(|_| job.when != When::Never);
         Ok(scripts)
+    }
+
+    /// Whether the command writes a file that others may read. `envsubst` and `uv run` need more
+    /// than they say.
+    fn writes_or_fetches(&mut self, job: &Job, command: &Command) -> Result<bool> {
+        if job.is_build()
+            && let Some((path, ..)) = command.written()
+            && let Some(file) = self.written_file(path, job)
+        {
+            let input = command.input.iter();
+            let input = input.map(|(text, _)| format!("<< {}", text.trim()));
+            let line = full_line(command, &[]) + &below(command);
+            let commands = std::iter::once(line).chain(input).collect();
+            let place = job.run.place.clone();
+            self.writes.push((file, Step { commands, place }));
+            return Ok(true);
+        }
+        let is_start = job.when == When::Start;
+        if is_start && command.program() == "envsubst" && !command.word(1).contains('$') {
+            self.template(command, job.run.workdir.as_deref())?;
+        }
+        if let Some(install) = packages::synced(command) {
+            self.install(job, install, &command.guard)?;
+        }
+        Ok(false)
+    }
+
+    /// The limits and the environment of all programs that the script starts are its matter.
+    fn sets_limits(job: &Job, command: &Command) -> bool {
+        job.when == When::Start && is_one_of("unset ulimit umask", command.program())
+    }
+
+    /// The file that the Dockerfile itself writes to a path.
+    fn written_file(&self, path: &str, job: &Job) -> Option<RepoPath> {
+        let own = self.interface.dockerfile.as_ref()?.to_string();
+        let file = self.in_image(path, job.run.workdir.as_deref());
+        file.filter(|file| file.is_within(&own))
+    }
+
+    /// `envsubst < FILE` fills in whatever variables the file names.
+    fn template(&mut self, command: &Command, workdir: Option<&str>) -> Result<()> {
+        let files = command
+            .list
+            .iter()
+            .flat_map(|file| self.resolve(file, workdir));
+        for file in files.collect::<Vec<_>>() {
+            let source = self.source(&file)?;
+            for (source, (name, range)) in source.iter().flat_map(|source| {
+                let all = shell::variables(&source.text).into_iter();
+                all.map(move |named| (source, named))
+            }) {
+                let read = EnvRead::new(name, None, source.place(range));
+                self.interface.env.push(read);
+            }
+        }
+        Ok(())
     }
 
     /// A Python file that a script or a step of the build runs.
@@ -452,7 +509,7 @@ impl Reader<'_> {
             if !self.interface.sources.contains_key(&path)
                 && let Some(source) = self.source(&path)?
             {
-                self.read_supervisor(source, when);
+                self.read_supervisor(source, when)?;
             }
         }
         Ok(())
@@ -486,7 +543,26 @@ impl Reader<'_> {
                 self.interface.always_set.insert(name.clone(), set);
             }
         }
+        for (name, guard) in &script.guarded_exports {
+            let export = script.exports.iter().find(|(own, ..)| own == name);
+            let place = export.map(|(.., range)| job.place(range));
+            let written = place.map(|place| (name.clone(), Some(guard.to_string()), place));
+            self.interface.python.written.extend(written);
+        }
         for command in &script.commands {
+            // `env -u NAME python handler.py`
+            let before = command
+                .words
+                .iter()
+                .take(command.words.len() - command.run().len());
+            let mut before = before.skip_while(|word| word.text != "-u");
+            if let (Some(option), Some(name)) = (before.next(), before.next())
+                && command.words[0].text == "env"
+                && self.is_passed(job, &option.range)
+            {
+                let set = (String::new(), job.place(&name.range));
+                self.interface.always_set.insert(name.text.clone(), set);
+            }
             let words = command.run();
             let asks = |word: &&Word| word.text.contains("environ") || word.text.contains("getenv");
             let mut code = words.iter().skip_while(|word| word.text != "-c");
@@ -502,7 +578,9 @@ impl Reader<'_> {
                 ("awk" | "gawk", _) if words.iter().any(|word| word.text.contains("ENVIRON")) => {
                     "a program inside of a command reads the environment"
                 }
-                ("." | "source", _) if words.len() > 1 && !self.has_file(command.word(1)) => {
+                ("." | "source", _)
+                    if words.len() > 1 && !self.has_file(command.word(1), &job.run) =>
+                {
                     "what this file sets is not known: it is not in the repository"
                 }
                 _ => continue,
@@ -512,9 +590,10 @@ impl Reader<'_> {
     }
 
     /// Whether the repository, or an environment of Python's, has a file of that name.
-    fn has_file(&self, path: &str) -> bool {
+    fn has_file(&self, path: &str, run: &Run) -> bool {
         let name = last_part(path);
-        self.names.contains_key(name.as_bytes()) || name == "activate"
+        let is_found = || !self.resolve(path, run.workdir.as_deref()).is_empty();
+        self.names.contains_key(name.as_bytes()) || name == "activate" || is_found()
     }
 }
 

@@ -101,6 +101,7 @@ impl Reader<'_> {
                 }));
                 from.extend(decide);
                 let given = FlagGiven {
+                    wins: false,
                     value,
                     form,
                     flag: given.flag,
@@ -113,12 +114,7 @@ impl Reader<'_> {
                 };
                 flags.push(given);
             }
-            // If a flag is given twice in one command, SGLang takes the last.
-            let fixed = flags.iter().filter(|one| one.is_fixed());
-            let last = fixed.map(|one| (one.flag.clone(), one.place.clone()));
-            let last: BTreeMap<String, Place> = last.collect();
-            flags.retain(|one| !one.is_fixed() || one.place >= last[&one.flag]);
-            self.interface.python.flags.extend(flags);
+            self.interface.python.flags.extend(in_order(flags));
         }
         for (name, mapping) in switched {
             drives.entry(name).or_insert(mapping);
@@ -146,6 +142,25 @@ impl Reader<'_> {
     }
 }
 
+/// The flags of one command: of a flag that is given twice, `SGLang` takes the last.
+fn in_order(mut flags: Vec<FlagGiven>) -> Vec<FlagGiven> {
+    let fixed = flags.iter().filter(|one| one.is_fixed());
+    let last = fixed.map(|one| (one.flag.clone(), one.place.clone()));
+    let last: BTreeMap<String, Place> = last.collect();
+    flags.retain(|one| !one.is_fixed() || one.place >= last[&one.flag]);
+    let values = flags.iter().filter(|one| one.value == FlagValue::Env);
+    let values: Vec<(String, Place)> = values
+        .map(|one| (one.flag.clone(), one.place.clone()))
+        .collect();
+    for one in &mut flags {
+        let mut before = values
+            .iter()
+            .filter(|(flag, at)| *flag == one.flag && *at < one.place);
+        one.wins = before.next().is_some() && one.is_fixed() && one.when.is_none();
+    }
+    flags
+}
+
 /// The text around the variables of a value, where there is any: `/models/{}`.
 fn form_of(value: &str) -> Option<String> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
@@ -163,7 +178,10 @@ fn form_of(value: &str) -> Option<String> {
     for part in parts {
         let inner = part.strip_prefix('{').and_then(|rest| rest.split_once('}'));
         let after = inner.map_or(part.trim_start_matches(is_name), |(_, after)| after);
-        form += &format!("{{}}{after}");
+        // What the shell makes of the value: `${NAME,,}`, `${NAME##*/}`.
+        let change = inner.map_or("", |(inner, _)| inner.trim_start_matches(is_name));
+        let change = Some(change).filter(|it| it.starts_with([',', '^', '#', '%', '/']));
+        form += &format!("{{{}}}{after}", change.unwrap_or_default());
     }
     (form != "{}").then_some(form)
 }

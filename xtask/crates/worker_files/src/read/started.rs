@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Reader, RepoPath, files, is_python, last_part};
-use crate::glob::{clean, repo_path};
+use crate::glob::{Glob, clean, repo_path};
 use crate::shell::{Command, Word};
 use crate::{is_one_of, steps};
 
@@ -114,8 +114,19 @@ impl Reader<'_> {
     /// The repository's files that a word of a command names.
     pub fn resolve(&self, word: &str, workdir: Option<&str>) -> Vec<RepoPath> {
         let name = last_part(word);
-        if name.is_empty() || name.contains(['$', ' ', '*', '\n']) || word.contains("://") {
+        if name.is_empty() || name.contains(['$', ' ', '\n']) || word.contains("://") {
             return Vec::new();
+        }
+        // `for FILE in /conf.d/*.sh`
+        if name.contains('*') {
+            let folder = workdir
+                .filter(|_| !word.starts_with('/'))
+                .unwrap_or_default();
+            let glob = Glob::new(&clean(&format!("{folder}/{word}")), false);
+            let copied = self.copied.iter().flat_map(|copied| &copied.files);
+            let is_meant = |path: &str| glob.as_ref().is_some_and(|glob| glob.matches(path));
+            let meant = copied.filter(|(path, _)| is_meant(path));
+            return meant.map(|(_, file)| file.clone()).collect();
         }
         let on_path = || self.in_image(&format!("/usr/local/bin/{word}"), None);
         if let Some(path) = self.in_image(word, workdir).or_else(on_path) {

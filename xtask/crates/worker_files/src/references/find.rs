@@ -92,13 +92,27 @@ fn path(file: &File, gone: &Gone<'_>, head: &str, word: &str) -> Option<(String,
         // Lists in which a leading slash means the repository's root.
         let is_list =
             file.form == Form::Paths || file.source.path.name().starts_with(b"dependabot.");
-        let (what, instead) = gone.lookup(rooted).filter(|_| is_list)?;
+        let (what, instead) = gone.lookup(rooted)?;
+        if !is_list {
+            // A path in an image, which a Dockerfile may lay out so itself: only whole files are sure.
+            let folder = rooted.split('/').next().unwrap_or(rooted);
+            let to = format!(" /{folder}");
+            let mut copies = file.source.text.lines();
+            let is_laid_out = copies.any(|line| {
+                let is_copy = line.starts_with("COPY ") || line.starts_with("ADD ");
+                is_copy && line.trim_end().trim_end_matches('/').ends_with(&to)
+            });
+            let is_file = gone.files.contains_key(rooted) && !is_laid_out;
+            let instead = format!("the place of `{instead}` in the image");
+            return is_file.then_some((what, instead));
+        }
         let instead = if instead == "." { "" } else { &instead };
         return Some((what, format!("/{instead}")));
     }
     // A word without a slash is a path only if it is a file that is gone, or a Python module.
     if !word.contains('/') && !gone.files.contains_key(word) {
-        return module(gone, word);
+        let imported = || imported(file, gone, word).filter(|_| is_import(file.form, head));
+        return module(gone, word).or_else(imported);
     }
     if file.source.path.parent().is_some()
         && let Some(path) = file.source.path.leads_to(word.as_bytes())
@@ -164,6 +178,21 @@ pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
 /// `import src`, `from src import …`
 fn is_import(form: Form, head: &str) -> bool {
     form == Form::Python && matches!(head.trim(), "import" | "from")
+}
+
+/// A module of the fork's own that moved, imported by its bare name: the old folders were on the path.
+fn imported(file: &File, gone: &Gone<'_>, dotted: &str) -> Option<(String, String)> {
+    let top = dotted.split('.').next()?;
+    let places = ["src", "builder"].into_iter();
+    let mut places =
+        places.flat_map(|folder| [".py", "/__init__.py"].map(|end| format!("{folder}/{top}{end}")));
+    let to = places.find_map(|place| gone.files.get(&*place))?;
+    let folder = file.source.path.parent();
+    let beside = folder.map(|folder| format!("{folder}/{top}"));
+    let mut places = beside.iter().map(String::as_str).chain([top]);
+    let is_here = places.any(|place| gone.exists(place) || gone.exists(&format!("{place}.py")));
+    let instead = format!("move `{to}` to the root, or import what takes its place");
+    (!is_here).then(|| (format!("the module `{top}` is gone"), instead))
 }
 
 /// `src.engine.Engine`: the longest head that is a module which is gone, and its name now.

@@ -51,10 +51,20 @@ pub enum MentionKind {
 }
 
 /// Fixed strings of which every file with a finding holds at least one: the names of what retires
-/// and of what leaves `.runpod/`, and how build arguments are passed.
-pub fn candidates() -> Vec<String> {
+/// and of what leaves `.runpod/`, how build arguments are passed, and modules that move.
+pub fn candidates(moved: &[(RepoPath, RepoPath)], result: &Entries) -> Vec<String> {
     let needles = layout::RETIRED.iter().chain(&[layout::RUNPOD, "args"]);
-    needles.map(|&needle| needle.to_owned()).collect()
+    let modules = moved.iter().filter_map(|(from, _)| {
+        let from = from.as_str()?;
+        let below = from.strip_prefix("src/");
+        let below = below.or(from.strip_prefix("builder/"))?;
+        let package = below.strip_suffix("/__init__.py");
+        let name = package.or(below.strip_suffix(".py"));
+        name.filter(|name| !name.contains('/'))
+    });
+    let is_gone = |name: &&str| !has(result, &RepoPath::from(&*format!("{name}.py")));
+    let modules = modules.filter(is_gone);
+    needles.copied().chain(modules).map(str::to_owned).collect()
 }
 
 /// Everything in `files` that dangles after the migration, in the order of paths and lines. Change

@@ -56,6 +56,10 @@ impl Command {
     /// The program that runs, without its folder.
     pub fn program(&self) -> &str {
         let first = self.word(0);
+        // `$(which python3) -m pip`
+        let mut asked = ["$(which ", "$(command -v "].iter();
+        let inner = asked.find_map(|ask| first.strip_prefix(ask)?.strip_suffix(')'));
+        let first = inner.unwrap_or(first);
         first.rsplit('/').next().unwrap_or(first)
     }
 
@@ -71,6 +75,36 @@ impl Command {
         let by_env = by_env.filter(|(name, _)| is_name(name));
         let in_front = self.sets.iter().map(|(name, value)| (&**name, &**value));
         in_front.chain(by_env)
+    }
+
+    /// The text that the command writes to a file: `cat > FILE <<EOF`, `echo TEXT > FILE`.
+    pub fn written(&self) -> Option<(&str, String, Range<usize>)> {
+        let words = self.run();
+        let target = self.writes.first().map(String::as_str);
+        if let (Some((text, range)), "cat" | "tee") = (&self.input, self.program()) {
+            let target = target.or_else(|| words.get(1).map(|word| &*word.text))?;
+            return Some((target, text.clone(), range.clone()));
+        }
+        let mut words = words
+            .iter()
+            .skip(1)
+            .filter(|word| !word.text.starts_with('-'));
+        let first = words.next()?;
+        let texts = words.map(|word| word.text.as_str());
+        let text = match self.program() {
+            "echo" => {
+                [&*first.text]
+                    .into_iter()
+                    .chain(texts)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+                    + "\n"
+            }
+            "printf" if first.text.contains('%') => texts.map(|text| format!("{text}\n")).collect(),
+            "printf" => first.text.clone(),
+            _ => return None,
+        };
+        Some((target?, text.replace("\\n", "\n"), first.range.clone()))
     }
 
     pub fn line(&self) -> String {
@@ -200,9 +234,19 @@ pub(super) fn start(words: &[impl AsRef<str>]) -> usize {
         let runner = RUNNERS.iter().find(|(runner, _)| *runner == name);
         // `conda run -n NAME PROGRAM`, `uv run PROGRAM`, `poetry run PROGRAM`
         let runs = text(at + 1) == "run" && is_one_of(ENVIRONMENTS, name);
+        // `python -m uv pip install`
+        if name.starts_with("python") && text(at + 1) == "-m" && text(at + 2) == "uv" {
+            at += 2;
+            continue;
+        }
         let valued = match runner {
             Some((_, options)) => options,
-            None if runs => "-n --name -p --prefix --with --python",
+            None if runs => {
+                "-n --name -p --prefix --with --python --extra --group --no-group --only-group \
+                 --directory --project --env-file"
+            }
+            // `runuser -u app -- pip install`
+            None if name == "runuser" && text(at + 1) == "-u" => "-u -g -G",
             None if is_one_of(PLAIN_RUNNERS, name) => "",
             None => return at.min(words.len()),
         };

@@ -457,10 +457,16 @@ impl<'a> Parser<'a> {
                     if let Some((subject, _)) = self.cases.last().cloned() {
                         self.note_comparison(&subject, format!("in [{}]", words.replace('|', ",")));
                         let name = variables(&subject).into_iter().next();
-                        let name = name.filter(|_| words != "*");
                         let word = Some(words.clone()).filter(|word| !word.is_empty());
-                        let condition =
-                            name.and_then(|(name, _)| Condition::new(name, word, words.is_empty()));
+                        let condition = match name {
+                            _ if words == "*" => None,
+                            Some((name, _)) => Condition::new(name, word, words.is_empty()),
+                            None if !subject.contains("$(") => None,
+                            None => {
+                                let asked = Some(format!("{subject} is {words}"));
+                                Condition::new(String::new(), asked, false)
+                            }
+                        };
                         self.begin_branch(self.around(2).and(condition));
                     }
                     self.at += 1;

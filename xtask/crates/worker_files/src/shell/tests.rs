@@ -77,7 +77,7 @@ fn shells_inside_shells_are_read() {
     assert_eq!(lines("eval 'a b'"), ["a b"]);
     assert_eq!(
         lines("x=$(pip install y) z `w`"),
-        ["pip install y", "w", "z `w`"]
+        ["pip install y", "w", "z $(w)"]
     );
     assert_eq!(lines("bash <<EOF\na\nb\nEOF\nc"), ["a", "b", "c"]);
     assert_eq!(lines("<<-'E'\n\ta\n\tE\nb"), ["a", "b"]);

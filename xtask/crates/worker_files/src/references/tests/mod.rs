@@ -13,6 +13,7 @@ fn moved() -> Vec<(RepoPath, RepoPath)> {
         "src/engine.py",
         "src/handler.py",
         "src/prompts/chat.py",
+        "src/tools.py",
         "worker-config.json",
         "Dockerfile",
         ".runpod/notes.md",
@@ -155,6 +156,36 @@ element = {\"src\": url}
             "9:7 outdated/src/prompts/chat.py",
         ]
     );
+}
+
+#[test]
+fn modules_of_the_forks_own_and_places_in_other_images() {
+    let found = seen(
+        "tests/test_a.py",
+        "import tools\nfrom tools import f\nimport engine\nimport toolsy\n",
+    );
+    let to = "move `outdated/src/tools.py` to the root, or import what takes its place";
+    assert_eq!(found, [format!("1:8 {to}"), format!("2:6 {to}")]);
+    assert!(candidates(&moved(), &result()).contains(&"tools".to_owned()));
+    for (path, line) in [
+        ("Dockerfile.dev", "CMD [\"python3\", \"/src/handler.py\"]\n"),
+        (
+            "Makefile",
+            "run:\n\tdocker run img python3 /src/handler.py\n",
+        ),
+        (
+            "scripts/a.sh",
+            "exec python3 /src/handler.py\nls /src /app/src/handler.py\n",
+        ),
+    ] {
+        let found = find(path, line);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0]
+                .instead
+                .starts_with("the place of `handler.py` in the image")
+        );
+    }
 }
 
 #[test]

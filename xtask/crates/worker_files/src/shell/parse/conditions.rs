@@ -90,6 +90,17 @@ impl Parser<'_> {
     pub(super) fn note_comparison(&mut self, text: &str, how: String) {
         let name = variables(text).into_iter().next();
         let reads = name.and_then(|(name, _)| self.seen.get(&name)?.last());
+        // Letters are as good as capitals where the value is changed before.
+        let mapped = text.split("| tr ").nth(1).unwrap_or_default();
+        let mapped = mapped.trim_start_matches(['"', '\'']);
+        let letters = ["A-Z", "a-z", "[:upper", "[:lower"];
+        let is_any = [",,}", "^^}"].iter().any(|change| text.contains(change))
+            || letters.iter().any(|all| mapped.starts_with(all));
+        let how = if is_any {
+            format!("{how} any case")
+        } else {
+            how
+        };
         if let Some(&read) = reads {
             let known = self.script.reads[read].compared.iter().cloned();
             let all: Vec<String> = known.chain([how]).collect();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::value::{ARGUMENTS, ShellValue};
-use super::super::{command, is_name};
+use super::super::{command, is_name, variables};
 use super::words::Parts;
 use super::{Command, MOST_SHELLS, Parser, Script, Word};
 use crate::is_one_of;
@@ -219,6 +219,10 @@ impl Parser<'_> {
                     let stays = |name: &String| !names.contains(&name.as_str());
                     self.script.exports.retain(|(name, ..)| stays(name));
                     self.script.sets.retain(|(name, ..)| stays(name));
+                    let range = &words[0].range;
+                    let gone = names.iter().map(|name| (*name).to_owned());
+                    let gone = gone.map(|name| (name, String::new(), range.clone()));
+                    self.script.sets.extend(gone);
                 }
                 match (&command.input, names.as_slice()) {
                     // `read -a WORDS <<< "$EXTRA_ARGS"`
@@ -234,6 +238,18 @@ impl Parser<'_> {
                     let (_, value) = word.text.split_once('=').unwrap_or_default();
                     for name in value.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
                         self.note_read(name, None, word.range.clone());
+                    }
+                }
+            }
+            "export" if command.word(1) == "-n" => {
+                let stays = |name: &str| texts().all(|text| text != name);
+                self.script.exports.retain(|(name, ..)| stays(name));
+            }
+            // The list of the variables that it fills in.
+            "envsubst" => {
+                for word in words.iter().skip(1) {
+                    for (name, _) in variables(&word.text) {
+                        self.note_read(&name, None, word.range.clone());
                     }
                 }
             }

@@ -87,9 +87,22 @@ impl Parser<'_> {
             let written = self.slice(start..self.at);
             let is_longer = [format!("${name} "), format!("${{{name}}}")];
             let is_longer = is_longer.iter().any(|own| written.contains(own.as_str()));
-            if is_longer && words.len() > 1 && words[1..].iter().all(|word| word.choice) {
-                // `NAME="$NAME more"` makes each of its values longer.
-                let texts = words.into_iter().map(|word| word.text).collect();
+            let is_plain = !appends && !element;
+            if (is_longer || is_plain)
+                && words.len() > 1
+                && words[1..].iter().all(|word| word.choice)
+            {
+                // `NAME="$NAME more"` makes each of its values longer. Behind a condition, what it
+                // was before may stay.
+                let mut texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+                if let Some(ShellValue::Any(before)) = self.values.get(&name)
+                    && !is_longer
+                    && self.is_conditional()
+                {
+                    let before = before.iter().filter(|old| !texts.contains(old));
+                    let before: Vec<String> = before.cloned().collect();
+                    texts.extend(before);
+                }
                 self.values.put(&name, ShellValue::Any(texts));
             } else if is_longer && !element && self.values.get(&name).is_some() {
                 self.values.put(&name, ShellValue::one(value));
@@ -239,11 +252,21 @@ impl Parser<'_> {
     }
 
     fn backticks(&mut self, parts: &mut Parts) {
-        let from = self.at;
         self.at += 1;
+        let from = self.at;
+        let rest = self.slice(from..self.bytes.len());
+        if let (true, Some(end)) = (rest.trim_start().starts_with('#'), rest.find('`')) {
+            // A comment between the lines of a command.
+            self.at += end + 1;
+            return;
+        }
         self.commands(Some(b'`'));
         self.at = self.at.min(self.bytes.len());
-        parts.text(self.slice(from..self.at));
+        let inside = self.slice(from..self.at);
+        parts.text(&format!(
+            "$({})",
+            inside.strip_suffix('`').unwrap_or(inside)
+        ));
     }
 
     pub(super) fn single_quoted(&mut self) -> String {
@@ -374,7 +397,21 @@ impl Parser<'_> {
         } else if matches!(rest, "" | "[@]" | "[*]") || rest.starts_with([':', '-', '+']) {
             parts.push(&name, written, quoted && !rest.starts_with('['));
         } else {
-            parts.text(written);
+            let known = match self.values.get(&name) {
+                Some(ShellValue::Any(texts)) => texts.as_slice(),
+                _ => &[],
+            };
+            let made = known.iter().map(|text| transformed(text, rest));
+            match made
+                .collect::<Option<Vec<String>>>()
+                .filter(|made| !made.is_empty())
+            {
+                Some(made) => {
+                    self.values.put(written, ShellValue::Any(made));
+                    parts.push(written, written, quoted);
+                }
+                None => parts.text(written),
+            }
         }
     }
 
@@ -463,7 +500,13 @@ impl Parser<'_> {
     /// The words that the parts become with the values that are known.
     fn filled_in(&self, parts: &[WordPart], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
         const MOST: usize = 64;
-        let known = |part: &WordPart| self.values.get(&part.name);
+        // A test tells the names of what the build gives, and not what that is by default.
+        let first = self.command.words.first().map_or("", |word| &word.text);
+        let asks = matches!(first, "[" | "[[" | "test" | "case");
+        let is_own = |part: &WordPart| !asks || self.values.is_set(&part.name);
+        let known = |part: &WordPart| self.values.get(&part.name).filter(|_| is_own(part));
+        // `$NAME` is the first word of an array.
+        let is_whole = |part: &WordPart| part.name == "@" || part.text.contains('[');
         let choice = |(text, choice): (&str, bool)| Word {
             choice,
             ..Word::new(text, &range)
@@ -474,7 +517,8 @@ impl Parser<'_> {
         {
             // A variable alone may be many words.
             let texts = match value {
-                ShellValue::Array(words) => return words.clone(),
+                ShellValue::Array(words) if is_whole(alone) => return words.clone(),
+                ShellValue::Array(words) => return words.first().cloned().into_iter().collect(),
                 ShellValue::Any(texts) => texts,
             };
             for text in texts {
@@ -495,7 +539,12 @@ impl Parser<'_> {
                     {
                         all
                     }
-                    Some(array @ ShellValue::Array(_)) => &[array.texts().join(" ")],
+                    Some(array @ ShellValue::Array(_)) if is_whole(part) => {
+                        &[array.texts().join(" ")]
+                    }
+                    Some(ShellValue::Array(words)) => &[words
+                        .first()
+                        .map_or(String::new(), |word| word.text.clone())],
                     _ => std::slice::from_ref(&part.text),
                 };
                 if let [only] = choices {
@@ -519,6 +568,56 @@ impl Parser<'_> {
         }
         words
     }
+}
+
+/// A value as `${NAME##*/}`, `${NAME%:*}`, `${NAME,,}` or `${NAME//_/-}` has it, where that is plain.
+fn transformed(text: &str, operator: &str) -> Option<String> {
+    let is_plain = |pattern: &str| !pattern.contains(['*', '?', '[', '\\', '$', '"', '\'', '`']);
+    if text.contains(['$', '`']) {
+        return None;
+    }
+    match operator {
+        ",," => return Some(text.to_lowercase()),
+        "^^" => return Some(text.to_uppercase()),
+        _ => {}
+    }
+    let (mark, pattern) = operator.split_at_checked(1)?;
+    let doubled = pattern.strip_prefix(mark);
+    let pattern = doubled.unwrap_or(pattern);
+    let is_long = doubled.is_some();
+    let found = match mark {
+        "/" => {
+            let (from, to) = pattern.split_once('/')?;
+            let count = if is_long { usize::MAX } else { 1 };
+            let fits =
+                is_plain(from) && is_plain(to) && !from.is_empty() && !from.starts_with(['#', '%']);
+            return fits.then(|| text.replacen(from, to, count));
+        }
+        "#" => {
+            let end = pattern
+                .strip_prefix('*')
+                .filter(|end| is_plain(end) && !end.is_empty());
+            match end {
+                Some(end) if is_long => text.rsplit_once(end).map(|(_, rest)| rest),
+                Some(end) => text.split_once(end).map(|(_, rest)| rest),
+                None if is_plain(pattern) => text.strip_prefix(pattern),
+                None => return None,
+            }
+        }
+        "%" => {
+            let begin = pattern
+                .strip_suffix('*')
+                .filter(|it| is_plain(it) && !it.is_empty());
+            match begin {
+                Some(begin) if is_long => text.split_once(begin).map(|(rest, _)| rest),
+                Some(begin) => text.rsplit_once(begin).map(|(rest, _)| rest),
+                None if is_plain(pattern) => text.strip_suffix(pattern),
+                None => return None,
+            }
+        }
+        _ => return None,
+    };
+    Some(found.unwrap_or(text).to_owned())
 }
 
 /// The words of a text that a variable holds. What a command prints stays in one piece.
