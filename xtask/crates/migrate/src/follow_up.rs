@@ -190,7 +190,11 @@ pub fn fix_workflows(
             continue;
         }
         let before = at.ours.read(path)?;
-        let text = String::from_utf8_lossy(&before);
+        // Bytes that are no text must not be lost.
+        let Ok(text) = std::str::from_utf8(&before) else {
+            left.extend_from_slice(of_file);
+            continue;
+        };
         let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
         let mut changes = Vec::new();
         // From the end, so that places before stay as they are.

@@ -256,7 +256,7 @@ fn goes_by_place(name: &str) -> bool {
 }
 
 /// The content of a file that is no code, where the image or what it runs names it: a chat template
-/// or a configuration. Other readers account for lists of packages and the like.
+/// or a configuration. Other readers read lists of packages.
 fn named_data(interface: &WorkerInterface, tree: &dyn Tree, held: &Held<'_>) -> Option<String> {
     let name = String::from_utf8_lossy(held.first.name());
     let end = name.rsplit('.').next().unwrap_or_default();

@@ -94,7 +94,7 @@ fn path(file: &File, gone: &Gone<'_>, head: &str, word: &str) -> Option<(String,
             file.form == Form::Paths || file.source.path.name().starts_with(b"dependabot.");
         let (what, instead) = gone.lookup(rooted)?;
         if !is_list {
-            // A path in an image, which a Dockerfile may lay out so itself: only whole files are sure.
+            // A Dockerfile may make this path itself, so only whole files are sure.
             let folder = rooted.split('/').next().unwrap_or(rooted);
             let to = format!(" /{folder}");
             let mut copies = file.source.text.lines();
