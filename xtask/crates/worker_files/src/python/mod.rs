@@ -4,23 +4,15 @@
 //! Nothing is run. Each mention of the environment, of a job's input and of a command that starts
 //! `SGLang` becomes a fact or an [`Unread`]. The stages:
 //!
-//! 1. `relevance` picks the files, and `syntax` parses them.
-//! 2. `scope` binds names, `changes` finds what changes lists and attributes, and `reachability`
-//!    what the image runs.
-//! 3. `calls` sweeps over all calls until the summaries of functions (`summaries`) are settled.
-//!    `eval` evaluates expressions abstractly (`value`), with `names` for variables, `objects` for
-//!    classes, `builtins` and `text` for Python's own functions, and `data` for files of data.
-//! 4. `walk` accounts for every node. Where a mention depends on its callers or loops, `contexts`
-//!    lists them, and the mention is evaluated in each.
-//! 5. Facts: `environment`, `whole_environment`, `settings` and `declared` (variables);
-//!    `usage`, `tested`, `negation`, `limits`, `branch_defaults`, `earlier` and `unused` (what is done with a
-//!    value, its limits and its defaults, in the words of `fingerprint`);
-//!    `process`, `command`, `command_text`, `flags` and `needs` (the server's command line);
-//!    `handler`, `job_input` and
-//!    `models` (jobs); `requests` (routes asked for); `offers` (routes served, models, programs).
-//! 6. `api` reads the names that other code may import. `facts` holds it all.
-//!
-//! `imports` and `statements` answer questions of their own about single files.
+//! 1. `program`: picks the files that matter, parses them, binds names, and finds what the image
+//!    runs.
+//! 2. `evaluation`: sweeps over all calls until the summaries of functions are settled, and
+//!    evaluates expressions abstractly.
+//! 3. `walk`: accounts for every node. Where a mention depends on its callers or loops, it is
+//!    evaluated in each of these contexts.
+//! 4. The facts: `variables` of the environment, the command line of the `server`, `jobs`, and
+//!    `routes`. `uses` says what is done with a value, and its defaults and limits. `facts` holds
+//!    it all.
 
 #![allow(
     clippy::match_bool,
@@ -28,71 +20,38 @@
     reason = "one arm for each construct of the language, in one place"
 )]
 
-mod api;
-mod branch_defaults;
-mod builtins;
-mod calls;
-mod changes;
-mod command;
-mod command_text;
-mod contexts;
-mod data;
-mod declared;
-mod earlier;
-mod environment;
-mod eval;
+mod evaluation;
 mod facts;
-mod fingerprint;
-mod flags;
-mod handler;
-pub mod imports;
-mod job_input;
-mod key_sets;
-mod limits;
-mod models;
-mod names;
-mod needs;
-mod negation;
-mod objects;
-mod offers;
-mod process;
-mod reachability;
-mod relevance;
-mod requests;
-mod scope;
-mod settings;
-mod statements;
-mod summaries;
-mod syntax;
-mod tested;
-mod text;
-mod unused;
-mod usage;
-mod value;
+mod jobs;
+mod program;
+mod routes;
+mod server;
+mod uses;
+mod variables;
 mod walk;
-mod whole_environment;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use self::eval::Reader;
-use self::scope::{File, Program};
-use self::syntax::Syntax;
+use self::evaluation::eval::Reader;
+use self::program::scope::{File, Program};
+use self::program::syntax::Syntax;
 use self::walk::{acts_on_import, is_most, no_python};
 use super::{Place, Reading, Source, Unread};
 use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 use xtask_core::tree::RepoPath;
 
-pub use api::ApiItem;
-pub use data::LARGEST as LARGEST_DATA;
-pub use declared::string_lists;
+pub use evaluation::data::LARGEST as LARGEST_DATA;
 pub use facts::{FlagGiven, FlagValue, InputKey, PythonFacts, Requested, Setting};
-pub use job_input::{ADDED, REMOVED};
-pub use offers::{COMPUTED, Offer};
-pub use process::hands_on;
-pub use requests::{FORM, FROM, HEADER, NO_BODY, said_of_part};
-pub use statements::{Statement, statements};
+pub use jobs::job_input::{ADDED, REMOVED};
+pub use program::api::ApiItem;
+pub use program::imports;
+pub use program::statements::{Statement, statements};
+pub use routes::offers::{COMPUTED, Offer};
+pub use routes::requests::{FORM, FROM, HEADER, NO_BODY, said_of_part};
+pub use server::process::hands_on;
+pub use variables::declared::string_lists;
 
 /// In the order of insertion, so that one program is read in the same way each time.
 type Map<K, V> = indexmap::IndexMap<K, V, FxBuildHasher>;
@@ -180,10 +139,10 @@ fn read_counted(
     let mut unread = Vec::new();
     let mut parsed: Vec<(&Source, Syntax<'_>)> = Vec::new();
     // Files that stand alone come last: only their classes and functions are read.
-    let (sources, standalone) = relevance::split(sources, reach);
+    let (sources, standalone) = program::relevance::split(sources, reach);
     let all = || sources.iter().chain(&standalone);
     let texts: Vec<&str> = all().map(|source| source.text.as_str()).collect();
-    for (source, syntax) in all().zip(syntax::parse_all(&texts)) {
+    for (source, syntax) in all().zip(program::syntax::parse_all(&texts)) {
         match syntax {
             Ok(mut syntax) => {
                 syntax.file = u32::try_from(parsed.len()).unwrap_or(u32::MAX);
@@ -198,7 +157,7 @@ fn read_counted(
     let program = Program::new(files.collect(), reach);
     let (mut declared, mut passed) = (Vec::new(), BTreeSet::new());
     for file in program.files.iter().filter(|file| file.reached) {
-        let reads = declared::reads(file.source, file.syntax, &mut passed, &mut unread);
+        let reads = variables::declared::reads(file.source, file.syntax, &mut passed, &mut unread);
         declared.extend(reads);
     }
     let running = program.files.iter().filter(|file| file.reached);
@@ -208,7 +167,7 @@ fn read_counted(
     let acting = acting.map(path).collect();
     let mut reader = Reader::new(program, data);
     reader.run();
-    let calls = api::calls(&reader.program);
+    let calls = program::api::calls(&reader.program);
     let mut facts = reader.facts;
     (facts.acting, facts.reached) = (acting, reached);
     facts.passed.append(&mut passed);
@@ -217,7 +176,9 @@ fn read_counted(
             let most = syntax.errors.iter().filter(|error| is_most(source, error));
             unread.extend(most.map(|error| no_python(source, error)));
         }
-        facts.api.extend(api::items(source, syntax.root(), &calls));
+        facts
+            .api
+            .extend(program::api::items(source, syntax.root(), &calls));
     }
     unread.extend(reader.unread);
     facts.env.extend(declared);
@@ -237,11 +198,5 @@ pub fn module_name(path: &RepoPath) -> String {
     }
 }
 
-#[cfg(test)]
-mod accounting;
-#[cfg(test)]
-mod budget;
-#[cfg(test)]
-mod containers;
 #[cfg(test)]
 mod tests;

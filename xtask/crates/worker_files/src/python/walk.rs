@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::environment::TOO_MUCH;
-use super::eval::{ALL_KINDS, Reader};
-use super::syntax::{Node, is_among};
-use super::value::Val;
+use super::evaluation::eval::{ALL_KINDS, Reader};
+use super::evaluation::value::Val;
+use super::program::syntax::{Node, is_among};
+use super::variables::environment::TOO_MUCH;
 use crate::{Source, Unread};
 
 /// Functions of libraries that call their arguments.

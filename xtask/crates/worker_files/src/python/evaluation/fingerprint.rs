@@ -1,0 +1,136 @@
+//! Expressions as text: a constant as it is, a computed value as its source text with a fingerprint
+//! of the definitions and data that it depends on.
+
+use super::eval::Reader;
+use super::value::Val;
+use crate::COMPUTED;
+use crate::python::program::api::normal;
+use crate::python::program::scope::Bound;
+use crate::python::program::syntax::Node;
+
+impl<'t> Reader<'t> {
+    /// The value of an expression as text.
+    pub fn display_or_source(&mut self, node: Node<'t>) -> String {
+        let value = self.value(node);
+        value.display().unwrap_or_else(|| self.fingerprinted(node))
+    }
+
+    /// The source text of a computed value, with a hash of what it depends on: functions and values
+    /// of the program, and data files.
+    pub fn fingerprinted(&self, at: Node<'t>) -> String {
+        const MOST: usize = 40;
+        let at = self.written(at);
+        let mut todo = vec![at];
+        let mut from: Vec<Node<'t>> = Vec::new();
+        while let Some(node) = todo.pop() {
+            let is_name = |n: &Node<'t>| n.is("identifier") && n.role() != "attribute";
+            let names = node.subtree().filter(is_name);
+            let members = node.subtree_of("attribute");
+            let members = members.flat_map(|member| self.bound_in_module(member));
+            let bound = names.flat_map(|name| self.bound_nodes(name)).chain(members);
+            let bound = bound.flat_map(|bound| self.relevant_parts(bound, at));
+            for bound in bound.collect::<Vec<_>>() {
+                if from.len() < MOST && bound != at && !from.contains(&bound) {
+                    from.push(bound);
+                    todo.push(bound);
+                }
+            }
+        }
+        let text = normal(at.text());
+        if from.is_empty() {
+            return text;
+        }
+        let source = &self.program.files[at.file()].source.text;
+        let named = |path: &String| source.contains(path.rsplit('/').next().unwrap_or(path));
+        let data = self.data.iter().filter(|(path, _)| named(path));
+        let data = data.map(|(_, source)| source.text.clone());
+        let all = from.iter().map(|node| normal(node.text())).chain(data);
+        // FNV-1a, which is the same in every version of this tool.
+        let all = all.collect::<Vec<_>>().join("\n");
+        let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        format!("{text}{COMPUTED}{:04x})", mark & 0xffff)
+    }
+
+    /// An expression without its parentheses; of a variable that is set once in its function, what it
+    /// is set to.
+    pub fn written(&self, at: Node<'t>) -> Node<'t> {
+        const MOST: usize = 8;
+        let set = |at: &Node<'t>| {
+            let (scope, bindings) = self
+                .program
+                .lookup(*at, at.text())
+                .filter(|_| at.is("identifier"))?;
+            match bindings {
+                [only] if scope.is("function_definition") => only.whole_value(),
+                _ => None,
+            }
+        };
+        let mut all = std::iter::successors(Some(at.without_parentheses()), |at| {
+            set(at).map(Node::without_parentheses)
+        });
+        all.by_ref().take(MOST).last().unwrap_or(at)
+    }
+
+    /// Of a class only what sets the attributes that an expression mentions, where that is known.
+    fn relevant_parts(&self, bound: Node<'t>, at: Node<'t>) -> Vec<Node<'t>> {
+        let attributes = at.subtree_of("attribute");
+        let names = attributes.map(|node| node.text_of("attribute"));
+        let sets = names.flat_map(|name| self.program.attribute(&[bound], name).0);
+        let sets: Vec<Node<'t>> = sets.map(|(value, _)| value).collect();
+        if bound.is("class_definition") && !sets.is_empty() {
+            return sets;
+        }
+        vec![bound]
+    }
+
+    /// The expressions and definitions that a name is bound to.
+    fn bound_nodes(&self, name: Node<'t>) -> Vec<Node<'t>> {
+        let Some((scope, name)) = self.program.variable(name) else {
+            return Vec::new();
+        };
+        let bindings = self.program.bound_in(scope, name).unwrap_or_default();
+        let bindings = bindings.iter();
+        bindings.filter_map(|one| node_of(&one.what)).collect()
+    }
+
+    /// What a name of a module is bound to: `config.NAME`.
+    fn bound_in_module(&self, attribute: Node<'t>) -> Vec<Node<'t>> {
+        let module = self
+            .program
+            .owner(attribute)
+            .filter(|of| !of.is("class_definition"));
+        let name = attribute.text_of("attribute");
+        let bindings = module.and_then(|module| self.program.bound_in(module, name));
+        let bindings = bindings.into_iter().flatten();
+        bindings.filter_map(|one| node_of(&one.what)).collect()
+    }
+
+    /// What a name or an attribute is set to.
+    pub fn definitions_of(&mut self, name: Node<'t>) -> Vec<Node<'t>> {
+        if name.is("identifier") && name.role() != "attribute" {
+            return self.bound_nodes(name);
+        }
+        let owners = match name.field("object").map(|own| self.value(own)) {
+            Some(Val::Module(file)) => vec![self.program.files[file].syntax.root()],
+            Some(Val::Class(class) | Val::Object(class, _)) => self.family(class),
+            _ => return Vec::new(),
+        };
+        let name = name.text_of("attribute");
+        let (sets, _) = self.program.attribute(&owners, name);
+        let owners = owners.iter();
+        let bindings = owners.filter_map(|own| self.program.bound_in(*own, name));
+        let bound = bindings.flatten().filter_map(|one| node_of(&one.what));
+        let sets = sets.into_iter().map(|(value, _)| value);
+        sets.chain(bound).collect()
+    }
+}
+
+fn node_of<'t>(what: &Bound<'t>) -> Option<Node<'t>> {
+    match what {
+        Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => Some(*node),
+        Bound::Element(owner) => owner.field("right"),
+        _ => None,
+    }
+}

@@ -1,0 +1,13 @@
+//! Values of expressions, found without running the program.
+
+pub mod builtins;
+pub mod calls;
+pub mod contexts;
+pub mod data;
+pub mod eval;
+pub mod fingerprint;
+pub mod names;
+pub mod objects;
+pub mod summaries;
+pub mod text;
+pub mod value;

@@ -1,0 +1,138 @@
+//! How `RunPod`'s SDK is started, and what handlers return.
+
+use crate::python::Setting;
+use crate::python::evaluation::eval::Reader;
+use crate::python::evaluation::value::{Args, Val};
+use crate::python::program::syntax::{Node, is_among};
+
+impl<'t> Reader<'t> {
+    /// Notes what `runpod.serverless.start` is given.
+    pub fn note_serverless_start(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        if !callee.path().ends_with("serverless.start") || !self.program.reaches(node) {
+            return;
+        }
+        let Some(config) = node.argument(0) else {
+            return;
+        };
+        let Val::Dict(items) = self.value(config) else {
+            let what = "what runpod.serverless.start is given was not followed";
+            return self.input_unread(node, what);
+        };
+        let is_function = |one: &Val<'t>| one.is_own() || matches!(one, Val::Object(..));
+        for (key, value) in items.iter() {
+            let Val::Str(name, at) = key else { continue };
+            let at = at.unwrap_or(node);
+            let is_handler = &**name == "handler";
+            if is_handler {
+                if !value.each().iter().all(is_function) {
+                    self.input_unread(node, "which function the handler is was not followed");
+                }
+                let result = self.result(value, &Args::of(vec![Val::Job]), None);
+                self.note_result_keys(node, "", &result);
+                if value.may_be(yields) {
+                    self.note_handler_trait("handler.yields", at);
+                }
+            }
+            // A modifier that always returns the same is a constant.
+            let is_called = is_function(value) || matches!(value, Val::Method(..));
+            let given = if is_called && is_handler {
+                Val::None
+            } else if is_called {
+                let current = Args::of(vec![Val::Unknown]);
+                self.exactly(|reader| reader.result(value, &current, None))
+            } else {
+                value.clone()
+            };
+            let constant = given.default_text();
+            let variable = match given {
+                Val::Env(name, _) if is_called => Some(name.to_string()),
+                _ => None,
+            };
+            let function = match value {
+                Val::Func(own, ..) => Some(*own),
+                _ => None,
+            };
+            let label = function.map_or("", |own| own.text_of("name"));
+            let label = if label.is_empty() { "function" } else { label };
+            let modifier = function.filter(|_| !is_handler);
+            self.facts.serverless.push(Setting {
+                name: name.to_string(),
+                numbers: modifier.map_or_else(String::new, numbers),
+                is_constant: constant.is_some(),
+                value: constant.unwrap_or_else(|| label.to_owned()),
+                variable,
+                place: self.place(at),
+            });
+        }
+    }
+
+    /// Notes something that is true of the handler.
+    pub fn note_handler_trait(&mut self, name: &str, at: Node<'t>) {
+        self.facts.serverless.push(Setting {
+            name: name.into(),
+            value: "True".into(),
+            numbers: String::new(),
+            is_constant: true,
+            variable: None,
+            place: self.place(at),
+        });
+    }
+
+    /// Notes the keys of what a handler returns, with dots; of a list those of its elements.
+    pub fn note_result_keys(&mut self, node: Node<'t>, of: &str, result: &Val<'t>) {
+        const DEEPEST: usize = 3;
+        for one in result.each() {
+            match one {
+                Val::List(items) if of.len() < 200 => {
+                    for item in items.iter() {
+                        self.note_result_keys(node, of, item);
+                    }
+                }
+                Val::Dict(items) if of.matches('.').count() < DEEPEST => {
+                    // RunPod takes a result with an `error` for a failure; its other keys are
+                    // details.
+                    let failed = items.iter().any(|(key, _)| key.as_str() == Some("error"));
+                    for (key, value) in items.iter() {
+                        let Val::Str(name, at) = key else { continue };
+                        if failed && !matches!(&**name, "error" | "refresh_worker") {
+                            continue;
+                        }
+                        let path = format!("{of}{name}");
+                        self.offer(at.unwrap_or(node), format!("result:{path}"), None);
+                        self.note_result_keys(node, &format!("{path}."), value);
+                    }
+                }
+                // What a request was answered with, as it is.
+                Val::Made(path) if path.ends_with(".json") && !of.contains(' ') => {
+                    self.offer(node, format!("result:{of}{{answer}}"), None);
+                }
+                Val::Lost if of.is_empty() => {
+                    self.input_unread(node, "what the handler returns is too much to follow");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The numbers in a function, without the defaults of its lookups.
+fn numbers(function: Node<'_>) -> String {
+    let is_default = |node: &Node<'_>| {
+        let mut around = node.local_ancestors();
+        around.any(|above| is_among("get getenv", above.callee_name()))
+    };
+    let all = function.field("body").into_iter().flat_map(Node::subtree);
+    // `previous[0]` is a place in a list.
+    let is_limit = |node: &Node<'_>| node.role() != "subscript" && !is_default(node);
+    let all = all.filter(|node| node.is_any("integer float") && is_limit(node));
+    all.map(Node::text).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a handler gives its results one by one.
+fn yields(handler: &Val<'_>) -> bool {
+    let Val::Func(own, ..) = handler else {
+        return false;
+    };
+    let is_own = |node: Node<'_>| node.is("yield") && node.function() == Some(*own);
+    own.subtree().any(is_own)
+}

@@ -1,0 +1,635 @@
+//! What the program reads from a job's input, and what it writes there.
+//!
+//! The input and its parts are [`Val::Input`] with the path from its root. Models that are made of
+//! it are read in `models`.
+
+use crate::python::InputKey;
+use crate::python::evaluation::eval::Reader;
+use crate::python::evaluation::value::{Args, Ctx, Val};
+use crate::python::program::api::normal;
+use crate::python::program::scope::{Binding, Bound};
+use crate::python::program::syntax::{Node, is_among, last_part};
+use crate::python::uses::usage::other_key;
+use crate::python::variables::environment::EnvLookup;
+use crate::{Hides, add_value};
+
+/// Functions that may get the job's input: they read no key of it, or what they return is followed.
+const HARMLESS: &str = "any all bool callable dict enumerate float frozenset id int isinstance iter keys len list \
+    print repr set sorted str tuple type";
+
+/// Functions and methods of libraries of which the same holds.
+const FOLLOWED: &str = "cast copy debug deepcopy difference dumps error exception get info intersection isdisjoint issubset issuperset\
+    itemgetter loads log md5 post \
+    progress_update request send_result setdefault sha1 sha256 stream stream_result validate warning ws_connect";
+
+/// Methods of the input as a whole that read no key of it, or are followed.
+const METHODS: &str = "append copy decode encode extend get insert items keys pop replace rstrip lstrip setdefault \
+    strip update __contains__ __getitem__";
+
+/// Methods of classes that make an object of their first argument.
+const MAKERS: &str = "from_dict model_validate model_validate_json parse_obj parse_raw";
+
+/// Why the job's input is unread where all of it is stored.
+const STORED: &str = "the job's input is stored where it was not followed";
+
+/// Why a key that is read is unread.
+pub const COMPUTED_KEY: &str = "the name of what is taken from the job's input is computed";
+
+/// Begins what is added to a list of the input.
+pub const ADDED: &str = "with ";
+
+/// What a key is set to that is taken out.
+pub const REMOVED: &str = "removed";
+
+/// Functions that make one text of a value.
+const TEXTS: &str = "str repr dumps";
+
+impl<'t> Reader<'t> {
+    /// The parts of the job's input that an expression may be.
+    pub fn input_paths(&mut self, node: Node<'t>) -> Vec<Val<'t>> {
+        let value = self.value(node);
+        let inputs = value.each().iter().filter(|one| one.is_input());
+        inputs.cloned().collect()
+    }
+
+    /// `input[key]`.
+    pub fn input_item(&mut self, node: Node<'t>, whole: &Val<'t>) {
+        let (Some(object), Some(key)) = (node.field("value"), node.field("subscript")) else {
+            return;
+        };
+        if matches!(whole, Val::Dict(_)) {
+            self.note_compared_words(key, object);
+        }
+        if key.is("slice") || !whole.is_input() {
+            return;
+        }
+        let is_deleted = || node.ancestors().take(2).any(|a| a.is("delete_statement"));
+        let target_of = node.parent().filter(|_| node.role() == "left");
+        match target_of.map_or("", Node::kind) {
+            "augmented_assignment" => self.note_key_reads(node, object, key, None, true),
+            "assignment" => {}
+            _ if is_deleted() => return self.note_key_write(node, object, key, None),
+            _ => return self.note_key_reads(node, object, key, None, true),
+        }
+        let value = target_of.and_then(|assignment| assignment.field("right"));
+        if value.is_some() && is_where_missing(node, object, key) {
+            return self.note_key_reads(node, object, key, value, false);
+        }
+        self.note_key_write(node, object, key, value);
+    }
+
+    /// `key in input`.
+    pub fn input_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
+        // A sign or a file's ending is searched in a text, and is no key.
+        let is_sign = |c: char| c != '_' && !c.is_alphanumeric();
+        let is_sign = left.is("string") && left.unquoted().starts_with(is_sign);
+        let value = self.value(right);
+        // A word that is searched in the text of the whole input is no key.
+        let makes_text = |one: Node<'t>| is_among(TEXTS, one.callee_name());
+        if !is_sign && value.is_input() && !right.subtree().any(makes_text) {
+            self.note_key_reads(node, right, left, None, false);
+        }
+    }
+
+    /// A test of the key in a loop over the input: `key in KEYS`, `key != "stream"`.
+    pub fn input_key_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
+        let mut above = node.ancestors();
+        let owner = above.find(|a| a.is_comprehension() || a.is("for_statement"));
+        let clause = owner.and_then(|owner| match owner.kind() {
+            "for_statement" => Some(owner),
+            _ => owner.children_of("for_in_clause").next(),
+        });
+        let Some((bound, iter)) = clause.and_then(|c| c.field("left").zip(c.field("right"))) else {
+            return;
+        };
+        if bound.child(0).unwrap_or(bound).text() != left.text() {
+            return;
+        }
+        let is_left_out = leaves_out(node);
+        for path in self.input_paths(iter.callee_object().unwrap_or(iter)) {
+            for name in self.value(right).elements_or_each() {
+                let key = path.item(&name);
+                if !is_left_out && name == Val::Unknown {
+                    self.input_unread(node, COMPUTED_KEY);
+                } else if !is_left_out {
+                    self.note_key(node, &key, None, false);
+                } else if let Some(entry) = self.input_entry(node, &key) {
+                    entry.set.insert(REMOVED.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Notes that keys of the input are read, in each context.
+    fn note_key_reads(
+        &mut self,
+        node: Node<'t>,
+        object: Node<'t>,
+        key: Node<'t>,
+        default: Option<Node<'t>>,
+        needed: bool,
+    ) {
+        let of: Vec<_> = [object, key].into_iter().chain(default).collect();
+        for ctx in self.each_context(node, &of, Hides::JobInput) {
+            let name = self.at(key, &ctx);
+            let whole = self.at(object, &ctx);
+            let inputs = whole.each().iter().filter(|one| one.is_input());
+            for (input, name) in inputs.flat_map(|one| name.each().iter().map(move |n| (one, n))) {
+                if let Val::Str(..) = name {
+                    let text = default.and_then(|default| {
+                        let value = self.at(default, &ctx);
+                        let text = value.display().or_else(|| other_key(&value));
+                        let text = text.unwrap_or_else(|| normal(self.written(default).text()));
+                        Some(text).filter(|text| text != "None")
+                    });
+                    let path = input.item(name);
+                    let usage = self.usage(node, &path, needed, &ctx);
+                    let text = text.or_else(|| Self::default_beside(node, needed, &usage));
+                    let ends = usage.ends && text.is_none();
+                    self.note_key(node, &path, text, needed && !usage.caught);
+                    if let Some(entry) = self.input_entry(node, &path) {
+                        entry.ends |= ends;
+                        entry.made.extend(usage.made());
+                    }
+                    self.limit(&path, usage.bounds());
+                } else if !matches!(name, Val::Int(_) | Val::Never) {
+                    self.input_unread(node, COMPUTED_KEY);
+                }
+            }
+        }
+    }
+
+    /// Notes a read of a key, which is optional unless it is `needed`.
+    pub fn note_key(&mut self, at: Node<'t>, key: &Val<'t>, default: Option<String>, needed: bool) {
+        let is_statement = at.parent_of("expression_statement").is_some();
+        let is_dropped = is_statement && at.callee_name() == "pop";
+        let used = self.is_unused(at) != Some(true) && !is_dropped && !self.is_only_default(at);
+        self.add_key(at, key, default, needed);
+        if let Some(entry) = self.input_entry(at, key) {
+            entry.used |= used;
+        }
+    }
+
+    /// Whether a place only gives a default, in a dict that is asked for its keys one by one: each of
+    /// these is a read of its own.
+    fn is_only_default(&self, at: Node<'t>) -> bool {
+        const PARTS: &str = "pair dictionary dictionary_splat argument_list call";
+        let is_update = at.is("call") && at.callee_name() == "update";
+        let above = at.ancestors().find(|above| !above.is_any(PARTS));
+        let is_part = !at.is_any("subscript call") && at.parent_of(PARTS).is_some();
+        let set = above.filter(|above| is_part && above.is("assignment"));
+        let set = set.and_then(|set| set.field("left"));
+        let holder = at.callee_object().filter(|_| is_update).or(set);
+        let variable = holder.and_then(|holder| self.program.variable(holder));
+        variable.is_some_and(|(scope, name)| {
+            let mut uses = self.program.uses_of(scope, name).into_iter();
+            uses.all(|one| match one.parent() {
+                Some(of) if of.is("subscript") => one.role() == "value",
+                Some(of) if of.is("attribute") => {
+                    is_among("get update setdefault", of.text_of("attribute"))
+                }
+                Some(of) => of.is_any("assignment comparison_operator") && one.role() != "right",
+                None => false,
+            })
+        })
+    }
+
+    /// Notes a key that is only declared.
+    pub fn add_key(&mut self, at: Node<'t>, key: &Val<'t>, default: Option<String>, needed: bool) {
+        if let Some(entry) = self.input_entry(at, key) {
+            entry.needed |= needed;
+            entry.asked |= !needed;
+            if let Some(default) = default {
+                add_value(entry.default.get_or_insert_default(), &default);
+            }
+        }
+    }
+
+    /// The entry of a key, made where there is none.
+    fn input_entry(&mut self, node: Node<'t>, path: &Val<'t>) -> Option<&mut InputKey> {
+        let Val::Input(path) = path else { return None };
+        if path.is_empty() || path.len() >= 200 {
+            return None;
+        }
+        let reached = self.program.reaches(node);
+        let mut all = self.facts.inputs.iter();
+        let at = all.position(|input| *input.path == **path);
+        let at = at.unwrap_or_else(|| {
+            self.facts.inputs.push(InputKey {
+                path: path.to_string(),
+                place: self.place(node),
+                ..InputKey::default()
+            });
+            self.facts.inputs.len() - 1
+        });
+        let entry = self.facts.inputs.get_mut(at)?;
+        entry.reached |= reached;
+        Some(entry)
+    }
+
+    /// A call of one of the input's methods, or with the input.
+    pub fn input_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        let text = node.text_of("function");
+        let name = last_part(text);
+        let args = node.argument_values();
+        // `get = input.get`
+        let function = node
+            .field("function")
+            .map(|function| self.written(function));
+        let bound = function.filter(|one| one.is("attribute") && node.callee_object().is_none());
+        if let Some((bound, object)) = bound.and_then(|one| Some((one, one.field("object")?)))
+            && self.value(object).is_input()
+        {
+            return self.input_method(node, object, bound.last_name(), &args);
+        }
+        if let (Val::Method(object, _), "map") = (
+            args.first().map_or(Val::Unknown, |one| self.value(*one)),
+            text,
+        ) && object.is_input()
+        {
+            let names = args.get(1).map_or(Val::Unknown, |names| self.value(*names));
+            for name in names.elements_or_unknown() {
+                match name.as_str() {
+                    Some(_) => self.note_key(node, &object.item(&name), None, false),
+                    None => self.input_unread(node, COMPUTED_KEY),
+                }
+            }
+            return;
+        }
+        if let Some(object) = node.callee_object() {
+            let whole = self.value(object);
+            if let ("get", Some(key), Val::Dict(_)) = (name, args.first(), &whole) {
+                self.note_compared_words(*key, object);
+            }
+            if whole.is_input() {
+                return self.input_method(node, object, name, &args);
+            }
+        }
+        if callee.is_own() || matches!(callee, Val::Object(..)) {
+            let mut all = node.arguments();
+            let splat = all.find(|argument| argument.is("dictionary_splat"));
+            for inner in splat.into_iter().flat_map(Node::children) {
+                for one in callee.each() {
+                    match one {
+                        Val::Class(class) => self.model(*class, inner),
+                        Val::Func(function, ..) => self.splat(*function, inner, &Args::default()),
+                        Val::Partial(function, first) => {
+                            if let Val::Func(function, ..) = **function {
+                                self.splat(function, inner, first);
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            return;
+        }
+        if let Val::Method(object, method) = callee
+            && let Val::Class(class) = **object
+            && is_among(MAKERS, method)
+        {
+            return args.first().map_or((), |first| self.model(class, *first));
+        }
+        if text == "dict" {
+            self.input_extended(node);
+        }
+        if name == "validate" {
+            // `Validator(SCHEMA).validate(input)`
+            let made = node
+                .callee_object()
+                .map_or_else(Vec::new, |of| self.definitions_of(of));
+            let given = made.into_iter().find_map(|made| made.argument(0));
+            let both: Vec<_> = args.into_iter().chain(given).collect();
+            return self.schema(node, &both);
+        }
+        let makes_text = |one: Node<'t>| is_among(TEXTS, one.callee_name());
+        if let Some(text) = args.first().filter(|_| name == "loads")
+            && !text.subtree().any(makes_text)
+        {
+            for path in self.input_paths(*text) {
+                if let Some(entry) = self.input_entry(node, &path) {
+                    entry.from_text = true;
+                } else {
+                    self.note_handler_trait("handler.text", node);
+                }
+            }
+        }
+        if !is_among(HARMLESS, text) && !is_among(FOLLOWED, name) && !node.is_message() {
+            self.input_argument(node, text, &args);
+        }
+    }
+
+    /// A call of a function that is not known, which may get the input.
+    fn input_argument(&mut self, node: Node<'t>, text: &str, args: &[Node<'t>]) {
+        let is_function = |one: &Val<'t>| matches!(one, Val::Func(..) | Val::Partial(..));
+        // A function of the program that is passed on with the input is followed, and so is a list
+        // that it is put into.
+        if args.iter().any(|arg| self.value(*arg).may_be(is_function)) {
+            return;
+        }
+        // It hands on the job as it is.
+        let is_part = args.iter().any(|arg| self.value(*arg).is_input());
+        if !is_part && self.is_decorated_function(node) {
+            return;
+        }
+        let holder = node.callee_object();
+        if holder.is_some_and(|holder| self.value(holder).holds_whole_input()) {
+            return;
+        }
+        let classes = args.iter().flat_map(|arg| self.value(*arg).each().to_vec());
+        let class = classes.filter_map(|one| match one {
+            Val::Class(class) => Some(class),
+            _ => None,
+        });
+        let class = class.collect::<Vec<_>>().into_iter();
+        let mut class = class.filter(|class| !self.model_fields(*class).is_empty());
+        let class = class.next();
+        for arg in args {
+            let keyword = arg.parent_of("keyword_argument");
+            let keyword = keyword.filter(|_| arg.role() == "value");
+            let is_sent = keyword.is_some_and(|k| is_among("json data extra", k.text_of("name")));
+            match class {
+                // `from_dict(Class, input)`
+                Some(class) => self.model(class, *arg),
+                None if !is_sent && self.value(*arg).holds_whole_input() => {
+                    self.input_unread(node, &format!("the job's input goes into `{text}`"));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Whether a decorator calls what it decorates.
+    fn is_decorated_function(&self, call: Node<'t>) -> bool {
+        let name = call.field("function").filter(|name| name.is("identifier"));
+        let found = name.and_then(|name| self.program.lookup(name, name.text()));
+        let bindings = found.map_or(&[][..], |(_, bindings)| bindings);
+        let outer = bindings.iter().filter_map(|binding| match binding.what {
+            Bound::Parameter(outer) => Some(outer),
+            _ => None,
+        });
+        // `@timed`, `@timed("name")`
+        let outer = outer.flat_map(|outer| std::iter::once(outer).chain(outer.function()));
+        let names: Vec<&str> = outer.map(|outer| outer.text_of("name")).collect();
+        let files = self.program.files.iter().filter(|_| !names.is_empty());
+        let mut all = files.flat_map(|file| file.syntax.nodes());
+        all.any(|one| {
+            let decorator = one.child(0).filter(|_| one.is("decorator"));
+            let called = decorator.map(|of| of.field("function").unwrap_or(of));
+            called.is_some_and(|called| names.contains(&called.last_name()))
+        })
+    }
+
+    /// An assignment of all of the input to something that does not hold it afterwards.
+    pub fn input_stored(&mut self, node: Node<'t>) {
+        let (Some(left), Some(right)) = (node.field("left"), node.field("right")) else {
+            return;
+        };
+        // What a function puts into a value of its own goes where that goes.
+        let name = left
+            .field("value")
+            .filter(|name| left.is("subscript") && name.is("identifier"));
+        let found = name.and_then(|name| self.program.lookup(name, name.text()));
+        let is_local = found.is_some_and(|(scope, bindings)| {
+            let is_parameter = |it: &Binding| matches!(it.what, Bound::Parameter(_));
+            scope.is("function_definition") && !bindings.iter().any(is_parameter)
+        });
+        if left.is_any("attribute subscript")
+            && !is_local
+            && self.value(right).holds_whole_input()
+            && !self.value(left).holds_whole_input()
+        {
+            self.input_unread(node, STORED);
+        }
+    }
+
+    /// A call of one of the input's methods.
+    fn input_method(&mut self, node: Node<'t>, object: Node<'t>, method: &str, args: &[Node<'t>]) {
+        match (method, args) {
+            ("startswith" | "endswith", [word, ..]) => self.note_compared_words(object, *word),
+            ("get" | "pop" | "setdefault" | "__getitem__", [key, ..]) => {
+                let needed = method == "pop" && args.len() < 2 || method == "__getitem__";
+                self.note_key_reads(node, object, *key, args.get(1).copied(), needed);
+                if method == "pop" {
+                    self.note_key_write(node, object, *key, None);
+                }
+            }
+            ("append" | "insert" | "extend", [.., given]) => {
+                // `extend([one])`
+                let is_single = method == "extend" && given.is("list") && given.child(1).is_none();
+                let single = given.child(0).filter(|_| is_single);
+                let text = self.display_or_source(single.unwrap_or(*given));
+                for path in self.input_paths(object) {
+                    if let Some(entry) = self.input_entry(node, &path) {
+                        entry.set.insert(format!("{ADDED}{text}"));
+                    }
+                }
+            }
+            ("update", [given]) if self.value(*given) == Val::Input("".into()) => {
+                for made in self.definitions_of(object) {
+                    for (name, value) in self.value(made).joined_pairs() {
+                        let text = value.display();
+                        let text = text.unwrap_or_else(|| self.display_or_source(made));
+                        self.note_key(node, &Val::Input("".into()).item(&name), Some(text), false);
+                    }
+                }
+            }
+            ("update", _) => {
+                let list = node.field("arguments");
+                if let Some(list) = list {
+                    self.note_all_writes(object, list, false);
+                }
+            }
+            _ if !is_among(METHODS, method) && self.value(object).holds_whole_input() => {
+                self.input_unread(node, "what is taken from the job's input was not followed");
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes the words that a value of the input is compared with, or the keys of a dict that it is
+    /// looked up in.
+    pub fn note_compared_words(&mut self, node: Node<'t>, against: Node<'t>) {
+        let paths = self.input_paths(node);
+        if !paths.is_empty() {
+            let words = self.value(against).elements_or_each();
+            self.note_words(&paths, &words);
+        }
+    }
+
+    fn note_words(&mut self, paths: &[Val<'t>], words: &[Val<'t>]) {
+        for path in paths {
+            let Val::Input(path) = path else { continue };
+            let texts = words.iter().filter_map(Val::as_str);
+            for text in texts.filter(|text| !path.is_empty() && !text.is_empty()) {
+                let known = self.words.entry(path.to_string()).or_default();
+                known.insert(text.to_owned());
+            }
+        }
+    }
+
+    /// `match input:` with the keys of its cases, or the words. The environment may be matched, too.
+    pub fn note_match(&mut self, node: Node<'t>) {
+        let subject = node.field("subject");
+        let paths = subject.map_or_else(Vec::new, |subject| self.input_paths(subject));
+        for pattern in node.subtree_of("case_pattern") {
+            let texts = pattern.subtree_of("string");
+            let plain = texts.filter(|text| text.ancestor("dict_pattern").is_none());
+            let words: Vec<_> = plain.map(|text| Val::text(text.unquoted())).collect();
+            self.note_words(&paths, &words);
+        }
+        for pattern in node.subtree_of("dict_pattern") {
+            let whole = self.matched(pattern, &Ctx::default());
+            for key in pattern.fields("key") {
+                let name = self.value(key.pattern_value());
+                if whole.is_environ() {
+                    self.add_reads(key, &EnvLookup::named(name), &Ctx::default());
+                } else if name.as_str().is_some() {
+                    self.note_key(key, &whole.item(&name), None, false);
+                }
+            }
+        }
+    }
+
+    /// Notes a write of a key, or its removal.
+    fn note_key_write(
+        &mut self,
+        node: Node<'t>,
+        object: Node<'t>,
+        key: Node<'t>,
+        value: Option<Node<'t>>,
+    ) {
+        let name = self.value(key);
+        let text = value.map(|value| self.display_or_source(value));
+        self.note_writes(node, object, &name, text.as_deref().unwrap_or(REMOVED));
+    }
+
+    fn note_writes(&mut self, node: Node<'t>, object: Node<'t>, name: &Val<'t>, text: &str) {
+        for path in self.input_paths(object) {
+            for name in name.each() {
+                if let Val::Str(..) = name {
+                    if let Some(entry) = self.input_entry(node, &path.item(name)) {
+                        entry.set.insert(text.to_owned());
+                    }
+                } else if !matches!(name, Val::Int(_) | Val::Never) {
+                    let what = "the name of what is put into the job's input is computed";
+                    self.input_unread(node, what);
+                }
+            }
+        }
+    }
+
+    /// Notes the writes of a dict's entries or of keyword arguments. With `only_defaults`, keys of
+    /// the input win over them.
+    fn note_all_writes(&mut self, object: Node<'t>, more: Node<'t>, only_defaults: bool) {
+        match (more.kind(), more.field("key").zip(more.field("value"))) {
+            ("pair", Some((key, value))) if only_defaults => {
+                self.note_key_reads(key, object, key, Some(value), false);
+            }
+            ("pair", Some((key, value))) => self.note_key_write(key, object, key, Some(value)),
+            ("keyword_argument", _) => {
+                let value = more.field("value");
+                let text = value.map(|value| self.display_or_source(value));
+                let name = Val::text(more.text_of("name"));
+                self.note_writes(more, object, &name, &text.unwrap_or_default());
+            }
+            ("dictionary" | "argument_list" | "dictionary_splat", _) => {
+                for inner in more.children() {
+                    self.note_all_writes(object, inner, only_defaults);
+                }
+            }
+            _ => match self.value(more) {
+                Val::Dict(items) => {
+                    for (name, value) in items.iter() {
+                        let text = value.display();
+                        let text = text.unwrap_or_else(|| self.display_or_source(more));
+                        if !only_defaults {
+                            self.note_writes(more, object, name, &text);
+                            continue;
+                        }
+                        for path in self.input_paths(object) {
+                            self.note_key(more, &path.item(name), Some(text.clone()), false);
+                        }
+                    }
+                }
+                value if value.is_input() => {}
+                _ => self.input_unread(more, "what is put into the job's input was not followed"),
+            },
+        }
+    }
+
+    /// `input |= {…}`.
+    pub fn input_joined(&mut self, node: Node<'t>) {
+        if let Some((left, right)) = node.field("left").zip(node.field("right"))
+            && node.text_of("operator") == "|="
+            && self.value(left).is_input()
+        {
+            self.note_all_writes(left, right, false);
+        }
+    }
+
+    /// `{**input, …}`, `dict(input, …)`, `input | {…}`: a copy with something else in it.
+    pub fn input_extended(&mut self, node: Node<'t>) {
+        let is_dict = node.is("dictionary");
+        // `"%(name)s" % input`
+        if node.text_of("operator") == "%"
+            && node.text_of("left").contains("%(")
+            && node
+                .field("right")
+                .is_some_and(|all| self.value(all).holds_whole_input())
+        {
+            self.input_unread(node, "a text is made of the job's input");
+        }
+        let parts: Vec<Node<'t>> = match node.kind() {
+            "call" => node.arguments().collect(),
+            _ if is_dict || node.text_of("operator") == "|" => node.children().collect(),
+            _ => return,
+        };
+        for (at, inner) in parts.iter().copied().enumerate() {
+            let object = match inner.kind() {
+                "dictionary_splat" => inner.child(0),
+                _ => Some(inner).filter(|_| !is_dict),
+            };
+            let Some(object) = object.filter(|one| self.value(*one).is_input()) else {
+                continue;
+            };
+            let all = parts.iter().copied().enumerate();
+            for (place, other) in all.filter(|(place, _)| *place != at) {
+                self.note_all_writes(object, other, place < at);
+            }
+        }
+    }
+}
+
+/// Whether a test of a loop's key leaves out the keys that it names.
+fn leaves_out(test: Node<'_>) -> bool {
+    let operator = test.operators();
+    let is_in = matches!(&*operator, "in" | "==");
+    let is_joined = |above: &Node<'_>| {
+        above.is("parenthesized_expression") || above.text_of("operator") == "and"
+    };
+    match test.ancestors().find(|above| !is_joined(above)) {
+        Some(holder) if holder.is("if_clause") => matches!(&*operator, "not in" | "!="),
+        // `if key in NAMES: continue`
+        Some(holder) if holder.is("if_statement") => {
+            let last = holder.field_children("consequence").last();
+            is_in && last.is_some_and(|last| last.is("continue_statement"))
+        }
+        _ => false,
+    }
+}
+
+/// Whether an assignment to a key stands where the key is missing: `if key not in input: …`.
+fn is_where_missing(item: Node<'_>, object: Node<'_>, key: Node<'_>) -> bool {
+    let (object, key) = (object.text(), normal(key.text()));
+    let tests = [
+        format!("{key} not in {object}"),
+        format!("not {object}.get({key})"),
+        format!("{object}.get({key}) is None"),
+    ];
+    item.steps_up().any(|(child, above)| {
+        let condition = above.condition().filter(|_| above.is("if_statement"));
+        let test = condition.map(|one| normal(one.without_parentheses().text()));
+        child.role() == "consequence" && test.is_some_and(|test| tests.contains(&test))
+    })
+}

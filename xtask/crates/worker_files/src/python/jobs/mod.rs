@@ -1,0 +1,6 @@
+//! Jobs: the handler, and what it takes of a job's input.
+
+pub mod handler;
+pub mod job_input;
+pub mod key_sets;
+pub mod models;

@@ -1,0 +1,4 @@
+//! Routes that the program requests and serves, and what else it offers.
+
+pub mod offers;
+pub mod requests;

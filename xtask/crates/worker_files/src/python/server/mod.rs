@@ -1,0 +1,7 @@
+//! The commands that start `SGLang`'s server, and their flags.
+
+pub mod command;
+pub mod command_text;
+pub mod flags;
+pub mod needs;
+pub mod process;
