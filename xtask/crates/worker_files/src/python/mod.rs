@@ -48,8 +48,9 @@ pub use jobs::job_input::{ADDED, REMOVED};
 pub use program::api::ApiItem;
 pub use program::imports;
 pub use program::statements::{Statement, statements};
+pub use routes::bodies::{FROM, said_of_part};
 pub use routes::offers::{COMPUTED, Offer};
-pub use routes::requests::{FORM, FROM, HEADER, NO_BODY, said_of_part};
+pub use routes::requests::{FORM, HEADER, NO_BODY};
 pub use server::process::hands_on;
 pub use variables::declared::string_lists;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::evaluation::eval::{ALL_KINDS, Reader};
 use super::evaluation::value::Val;
-use super::program::syntax::{Node, is_among};
+use super::program::node::{Node, is_among};
 use super::variables::environment::TOO_MUCH;
 use crate::{Source, Unread};
 

@@ -3,11 +3,12 @@
 
 use std::rc::Rc;
 
+use super::arguments::Args;
 use super::data::loaded;
 use super::eval::Reader;
 use super::text::binary;
-use super::value::{Args, Val};
-use crate::python::program::syntax::{Node, is_among, last_part};
+use super::value::Val;
+use crate::python::program::node::{Node, is_among, last_part};
 use crate::python::variables::environment::env_lookup;
 
 const COLLECTIONS: &str = "deque dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \

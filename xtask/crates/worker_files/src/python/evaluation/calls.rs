@@ -8,12 +8,14 @@
 
 use std::rc::Rc;
 
+use super::arguments::Args;
+use super::contexts::{Ctx, Frame};
 use super::eval::{MOST_CONTEXTS, Reader};
 use super::summaries::Uses;
-use super::value::{Args, Ctx, Frame, Val};
+use super::value::Val;
 use crate::python::Set;
+use crate::python::program::node::{Node, last_part};
 use crate::python::program::reachability::registered;
-use crate::python::program::syntax::{Node, last_part};
 
 /// The longest chain of calls whose contexts are told apart.
 pub const CALLS: usize = 6;

@@ -1,9 +1,73 @@
-//! The contexts of a mention: the loops and calls that lead to it.
+//! Contexts: what the loops and calls around an expression bind, and the contexts of a mention.
+
+use std::rc::Rc;
 
 use super::calls::{CALLS, Run, Site};
 use super::eval::{MOST_CONTEXTS, Reader};
-use super::value::{Ctx, Frame, Val};
-use crate::python::program::syntax::Node;
+use super::value::Val;
+use crate::python::program::node::Node;
+
+/// A context: the elements of loops and the arguments of calls around an expression, from the
+/// inside out. What it does not bind is joined.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Ctx<'t>(Option<Rc<Link<'t>>>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Link<'t> {
+    binder: Node<'t>,
+    frame: Frame<'t>,
+    up: Ctx<'t>,
+}
+
+/// What a loop or a call binds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Frame<'t> {
+    Element(Val<'t>),
+    /// Parameters by name, and the call, where there is one.
+    Call(Rc<[(&'t str, Val<'t>)]>, Option<Node<'t>>),
+}
+
+impl<'t> Ctx<'t> {
+    pub fn with(&self, binder: Node<'t>, frame: Frame<'t>) -> Self {
+        let up = self.clone();
+        Self(Some(Rc::new(Link { binder, frame, up })))
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link<'t>> {
+        std::iter::successors(self.0.as_deref(), |link| link.up.0.as_deref())
+    }
+
+    pub fn frame(&self, binder: Node<'t>) -> Option<&Frame<'t>> {
+        let mut links = self.links();
+        Some(&links.find(|link| link.binder == binder)?.frame)
+    }
+
+    /// Adds the bindings of another context that this one lacks.
+    pub fn and(&self, other: &Self) -> Self {
+        let links = other.links();
+        let new = links.filter(|link| self.frame(link.binder).is_none());
+        new.fold(self.clone(), |all, link| {
+            all.with(link.binder, link.frame.clone())
+        })
+    }
+
+    /// Only the bindings of loops and functions around a node.
+    pub fn around(&self, node: Node<'t>) -> Self {
+        let within = |link: &&Link<'t>| {
+            let binder = link.binder;
+            binder.file() == node.file() && binder.range().contains(&node.range().start)
+        };
+        let all = self.links().filter(within);
+        all.fold(Self::default(), |all, link| {
+            all.with(link.binder, link.frame.clone())
+        })
+    }
+
+    /// A number that no other living context has.
+    pub fn number(&self) -> usize {
+        self.0.as_ref().map_or(0, |link| Rc::as_ptr(link) as usize)
+    }
+}
 
 impl<'t> Reader<'t> {
     /// The contexts that bind whatever some expressions need. Sets `gave_up` where there are too

@@ -5,8 +5,8 @@ use super::eval::Reader;
 use super::value::Val;
 use crate::COMPUTED;
 use crate::python::program::api::normal;
+use crate::python::program::node::Node;
 use crate::python::program::scope::Bound;
-use crate::python::program::syntax::Node;
 
 impl<'t> Reader<'t> {
     /// The value of an expression as text.

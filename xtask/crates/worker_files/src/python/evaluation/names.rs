@@ -1,9 +1,10 @@
 //! Values of names: variables, loop variables, parameters and imports.
 
+use super::contexts::{Ctx, Frame};
 use super::eval::{DEEPEST, Reader, external};
-use super::value::{Ctx, Frame, Val};
+use super::value::Val;
+use crate::python::program::node::{Node, is_among};
 use crate::python::program::scope::{Binding, Bound, Program};
-use crate::python::program::syntax::{Node, is_among};
 
 /// The most bindings of a name that are joined.
 const MOST_BINDINGS: usize = 60;

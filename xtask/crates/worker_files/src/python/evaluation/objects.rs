@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 
+use super::arguments::Args;
+use super::contexts::{Ctx, Frame};
 use super::eval::{Reader, external};
 use super::names::takes_out;
-use super::value::{Args, Ctx, Frame, Val};
+use super::value::Val;
+use crate::python::program::node::Node;
 use crate::python::program::scope::Bound;
-use crate::python::program::syntax::Node;
 
 /// The most base classes of a class.
 const MOST_BASES: usize = 40;

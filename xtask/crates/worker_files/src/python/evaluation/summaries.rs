@@ -4,7 +4,7 @@
 
 use super::value::Val;
 use crate::python::Map;
-use crate::python::program::syntax::Node;
+use crate::python::program::node::Node;
 
 #[derive(Default)]
 pub struct Summaries<'t> {

@@ -1,6 +1,7 @@
 //! Formatting, escapes and operators of texts and numbers.
 
-use super::value::{Args, Val};
+use super::arguments::Args;
+use super::value::Val;
 
 impl<'t> Val<'t> {
     /// `text % right`, with `%s` and `%d` alone.

@@ -1,10 +1,12 @@
 //! Abstract values and contexts.
 
+use super::arguments::Args;
+use super::contexts::Ctx;
 use std::rc::Rc;
 
 use super::text::integer;
 use crate::json::{JsonKind, JsonNode, Member};
-use crate::python::program::syntax::Node;
+use crate::python::program::node::Node;
 
 /// An abstract value: what is known of an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,119 +49,6 @@ pub enum Val<'t> {
     /// A method of a value that is no object of the program.
     Method(Rc<Val<'t>>, Rc<str>),
     Partial(Rc<Val<'t>>, Rc<Args<'t>>),
-}
-
-/// The arguments of a call.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Args<'t> {
-    pub positional: Vec<Val<'t>>,
-    pub named: Vec<(Rc<str>, Val<'t>)>,
-    /// Starred arguments that are not known: `*x`, `**x`.
-    pub more: Vec<Val<'t>>,
-}
-
-impl<'t> Args<'t> {
-    pub fn of(positional: Vec<Val<'t>>) -> Self {
-        Self {
-            positional,
-            ..Self::default()
-        }
-    }
-
-    /// An argument by its place or its name.
-    pub fn get(&self, index: usize, name: &str) -> Option<&Val<'t>> {
-        let named = || self.named.iter().find(|(own, _)| &**own == name);
-        self.positional.get(index).or_else(|| Some(&named()?.1))
-    }
-
-    pub fn named(&self, name: &str) -> Option<&Val<'t>> {
-        self.get(usize::MAX, name)
-    }
-
-    /// Adds the arguments of `*value` or `**value`.
-    pub fn spread(&mut self, value: &Val<'t>) {
-        match value {
-            Val::List(items) => self.positional.extend(items.iter().cloned()),
-            Val::Dict(items) => {
-                let named = items.iter();
-                let named = named.filter_map(|(k, v)| Some((k.as_str()?.into(), v.clone())));
-                self.named.extend(named);
-            }
-            other => self.more.push(other.clone()),
-        }
-    }
-
-    /// The arguments of a partial call with those that come later.
-    pub fn then(&self, later: &Self) -> Self {
-        let mut all = self.clone();
-        all.positional.extend(later.positional.iter().cloned());
-        all.named.retain(|(name, _)| later.named(name).is_none());
-        all.named.extend(later.named.iter().cloned());
-        all.more.extend(later.more.iter().cloned());
-        all
-    }
-}
-
-/// A context: the elements of loops and the arguments of calls around an expression, from the
-/// inside out. What it does not bind is joined.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Ctx<'t>(Option<Rc<Link<'t>>>);
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Link<'t> {
-    binder: Node<'t>,
-    frame: Frame<'t>,
-    up: Ctx<'t>,
-}
-
-/// What a loop or a call binds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Frame<'t> {
-    Element(Val<'t>),
-    /// Parameters by name, and the call, where there is one.
-    Call(Rc<[(&'t str, Val<'t>)]>, Option<Node<'t>>),
-}
-
-impl<'t> Ctx<'t> {
-    pub fn with(&self, binder: Node<'t>, frame: Frame<'t>) -> Self {
-        let up = self.clone();
-        Self(Some(Rc::new(Link { binder, frame, up })))
-    }
-
-    fn links(&self) -> impl Iterator<Item = &Link<'t>> {
-        std::iter::successors(self.0.as_deref(), |link| link.up.0.as_deref())
-    }
-
-    pub fn frame(&self, binder: Node<'t>) -> Option<&Frame<'t>> {
-        let mut links = self.links();
-        Some(&links.find(|link| link.binder == binder)?.frame)
-    }
-
-    /// Adds the bindings of another context that this one lacks.
-    pub fn and(&self, other: &Self) -> Self {
-        let links = other.links();
-        let new = links.filter(|link| self.frame(link.binder).is_none());
-        new.fold(self.clone(), |all, link| {
-            all.with(link.binder, link.frame.clone())
-        })
-    }
-
-    /// Only the bindings of loops and functions around a node.
-    pub fn around(&self, node: Node<'t>) -> Self {
-        let within = |link: &&Link<'t>| {
-            let binder = link.binder;
-            binder.file() == node.file() && binder.range().contains(&node.range().start)
-        };
-        let all = self.links().filter(within);
-        all.fold(Self::default(), |all, link| {
-            all.with(link.binder, link.frame.clone())
-        })
-    }
-
-    /// A number that no other living context has.
-    pub fn number(&self) -> usize {
-        self.0.as_ref().map_or(0, |link| Rc::as_ptr(link) as usize)
-    }
 }
 
 /// Adds the items of a dict to those of another, where a key may have either value.

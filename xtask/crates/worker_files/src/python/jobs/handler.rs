@@ -1,9 +1,10 @@
 //! How `RunPod`'s SDK is started, and what handlers return.
 
 use crate::python::Setting;
+use crate::python::evaluation::arguments::Args;
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Args, Val};
-use crate::python::program::syntax::{Node, is_among};
+use crate::python::evaluation::value::Val;
+use crate::python::program::node::{Node, is_among};
 
 impl<'t> Reader<'t> {
     /// Notes what `runpod.serverless.start` is given.

@@ -3,7 +3,7 @@
 use super::job_input::COMPUTED_KEY;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::syntax::{Node, is_among};
+use crate::python::program::node::{Node, is_among};
 
 /// Methods of sets that compare one with another.
 const METHODS: &str = "issubset issuperset difference intersection isdisjoint symmetric_difference";

@@ -1,9 +1,11 @@
 //! Models of a job's input: pydantic's and dataclasses, parameters, and RunPod's schemas.
 
+use crate::python::evaluation::arguments::Args;
+use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Args, Ctx, Val};
+use crate::python::evaluation::value::Val;
 use crate::python::program::api::normal;
-use crate::python::program::syntax::Node;
+use crate::python::program::node::Node;
 
 /// A field of a class whose objects are made from variables or from a job's input.
 #[derive(Default)]

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::node::Node;
 use super::scope::Program;
-use super::syntax::Node;
 use crate::{Place, Source};
 
 /// A class, function or method that other code can reach.

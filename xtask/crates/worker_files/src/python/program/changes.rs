@@ -1,7 +1,7 @@
 //! What changes lists, dicts and attributes, also under another name or from another module.
 
+use super::node::Node;
 use super::scope::{Bound, Program};
-use super::syntax::Node;
 use crate::python::Set;
 
 /// The values of an attribute, each with the path into it, and the statements that change it.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::syntax::{self, Node};
+use super::node::Node;
+use super::syntax::{self};
 use crate::{Place, Source};
 
 /// `from engine import Engine` where `engine` has no `Engine`, or where there is no `engine`.

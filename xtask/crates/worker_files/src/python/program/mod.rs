@@ -3,6 +3,7 @@
 pub mod api;
 pub mod changes;
 pub mod imports;
+pub mod node;
 pub mod reachability;
 pub mod relevance;
 pub mod scope;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::node::{Node, is_among, last_part};
 use super::scope::{Binding, Bound, Program};
-use super::syntax::{Node, is_among, last_part};
 use crate::python::Reach;
 use crate::python::{Map, Set};
 

@@ -2,7 +2,7 @@
 //! import or are imported by others, and the functions and classes among which a value that can't
 //! be followed is unread.
 
-use super::syntax::Node;
+use super::node::Node;
 use crate::Source;
 use crate::python::evaluation::eval::Reader;
 use crate::python::routes::offers::LOADERS;

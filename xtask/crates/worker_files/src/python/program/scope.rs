@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::syntax::{Node, Syntax, is_among};
+use super::node::{Node, is_among};
+use super::syntax::Syntax;
 use crate::Source;
 use crate::python::Reach;
 use crate::python::{Map, Set};

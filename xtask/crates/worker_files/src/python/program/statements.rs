@@ -1,7 +1,8 @@
 //! The statements of a file, one by one, so that a fork's own code can be looked for elsewhere.
 
 use super::api::normal;
-use super::syntax::{self, Node, is_among};
+use super::node::{Node, is_among};
+use super::syntax::{self};
 use crate::{Place, Source};
 
 /// A simple statement, or the first line of a compound one.

@@ -3,11 +3,12 @@
 
 use super::requests::METHODS;
 use crate::Place;
+use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::summaries::Uses;
-use crate::python::evaluation::value::{Ctx, Val};
+use crate::python::evaluation::value::Val;
 use crate::python::program::api::normal;
-use crate::python::program::syntax::{Node, is_among, last_part};
+use crate::python::program::node::{Node, is_among, last_part};
 use crate::steps::HARMLESS;
 use std::collections::BTreeSet;
 

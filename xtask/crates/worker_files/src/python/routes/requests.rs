@@ -1,13 +1,15 @@
 //! The routes that the program requests.
 
+use super::urls::{alternatives, pattern, route, server};
 use std::collections::BTreeSet;
 
 use super::offers::{COMPUTED, argument};
 use crate::Hides;
 use crate::python::Requested;
+use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Ctx, Val};
-use crate::python::program::syntax::{Node, last_part};
+use crate::python::evaluation::value::Val;
+use crate::python::program::node::{Node, last_part};
 use crate::python::server::process::is_engine;
 use xtask_core::secret::is_secret;
 
@@ -17,11 +19,6 @@ pub const NO_BODY: &str = "(none)";
 pub const FORM: &str = "(form)";
 /// The prefix of a line for a header of the request; `…` stands for unknown headers.
 pub const HEADER: &str = "header ";
-/// Marks between the name of a part of a body and: the keys of the job's input that it is, what its
-/// list always holds, the pattern of its text.
-pub const FROM: &str = " from ";
-const WITH: &str = " with ";
-const AS: &str = " as ";
 pub const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
 /// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
@@ -380,163 +377,4 @@ fn passed_method(call: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
     let args = call.argument_values();
     let mut pairs = args.windows(2).map(|pair| (pair[0], pair[1]));
     pairs.find(|(method, _)| method.is("attribute") && METHODS.contains(&method.last_name()))
-}
-
-/// Splits a line into the name of a part of a body, the mark, and the rest.
-pub fn said_of_part(line: &str) -> Option<(&str, &str, &str)> {
-    let name = line.split(['=', '{', ' ']).next().unwrap_or_default();
-    let rest = &line[name.len()..];
-    let mut marks = [FROM, WITH, AS].into_iter();
-    let mark = marks.find(|mark| rest.starts_with(mark))?;
-    Some((name, mark, &rest[mark.len()..]))
-}
-
-impl Val<'_> {
-    /// What is known of a part of a body that is not a constant, a line each: the keys of the job's
-    /// input that it is, what its list always holds, the pattern of its text.
-    fn known_parts(&self, name: &str) -> Vec<String> {
-        if is_secret(last_part(name)) {
-            return Vec::new();
-        }
-        let source = |one: &Self| match one {
-            Self::Input(path) if !path.is_empty() => Some(path.to_string()),
-            Self::Env(name, _) => Some(format!("${name}")),
-            _ => None,
-        };
-        let keys: Vec<String> = self.each().iter().filter_map(source).collect();
-        let is_known = |one: &Self| source(one).is_some() || one.display().is_some();
-        let is_taken = !keys.is_empty() && self.each().iter().all(is_known);
-        let from = is_taken.then(|| format!("{FROM}{}", keys.join(" or ")));
-        let fixed = self.each().iter().flat_map(Self::fixed_parts);
-        let line = |part: String| format!("{name}{}", part.replace('\n', "\\n"));
-        from.into_iter().chain(fixed).map(line).collect()
-    }
-
-    fn fixed_parts(&self) -> Vec<String> {
-        match self {
-            Self::List(items) => {
-                let parts = items.iter().filter_map(Self::pattern);
-                let mut parts: Vec<String> = parts.map(|part| format!("{WITH}{part}")).collect();
-                if parts.is_empty() && items.iter().all(Self::is_known) {
-                    parts.push(format!("{WITH}{COMPUTED}"));
-                }
-                parts
-            }
-            Self::Pieces(_) => Vec::from_iter(self.pattern().map(|text| format!("{AS}{text}"))),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Whether only parts that come from the job's input are not constant.
-    fn is_known(&self) -> bool {
-        let is_known = |(key, value): &(Self, Self)| key.is_known() && value.is_known();
-        match self {
-            Self::Input(_) => true,
-            Self::Pieces(parts) => parts.iter().all(Self::is_known),
-            Self::Dict(items) => items.iter().all(is_known),
-            one => one.display().is_some(),
-        }
-    }
-
-    /// The value as text with `{}` for parts from the job's input. `None` if nothing is constant,
-    /// if other parts are unknown, or if it may be a secret.
-    fn pattern(&self) -> Option<String> {
-        match self {
-            Self::Pieces(parts) if self.is_known() => {
-                let text = |part: &Self| part.display().unwrap_or_else(|| "{}".to_owned());
-                let text: String = parts.iter().map(text).collect();
-                Some(text).filter(|text| text.contains(char::is_alphabetic))
-            }
-            Self::Dict(items) => {
-                let tells = |(_, value): &(Self, Self)| {
-                    value.display().is_none() && value.pattern().is_some()
-                };
-                let is_fixed = items.iter().all(|(_, value)| value.display().is_some());
-                let is_secret = |(key, _): &(Self, Self)| key.as_str().is_some_and(is_secret);
-                let says_something = is_fixed || items.iter().any(tells);
-                if !says_something || !self.is_known() || items.iter().any(is_secret) {
-                    return None;
-                }
-                let shown = |one: &Self| one.pattern().unwrap_or_else(|| "{}".to_owned());
-                let parts = items.iter();
-                let parts = parts.map(|(key, value)| format!("{}: {}", shown(key), shown(value)));
-                let mut parts: Vec<String> = parts.collect();
-                parts.sort_unstable();
-                Some(format!("{{{}}}", parts.join(", ")))
-            }
-            one => one.display(),
-        }
-    }
-}
-
-/// A text with alternatives in it, as a list of texts.
-fn alternatives<'t>(value: &Val<'t>) -> Vec<Val<'t>> {
-    const MOST: usize = 64;
-    let mut done = Vec::new();
-    let mut todo = value.each().to_vec();
-    while let Some(one) = todo.pop() {
-        let parts = one.pieces();
-        let is_open = |part: &Val<'_>| match part {
-            Val::Env(_, default) => default.as_str().is_some(),
-            part => matches!(part, Val::Any(_)),
-        };
-        match parts.iter().position(is_open) {
-            Some(at) if done.len() + todo.len() < MOST => {
-                let choices = match &parts[at] {
-                    Val::Env(_, default) => vec![(**default).clone(), Val::Unknown],
-                    part => part.each().to_vec(),
-                };
-                todo.extend(choices.into_iter().map(|choice| {
-                    let mut parts = parts.to_vec();
-                    parts[at] = choice;
-                    parts
-                        .into_iter()
-                        .reduce(|a, b| a.join(&b))
-                        .unwrap_or(Val::Unknown)
-                }));
-            }
-            _ => done.push(one),
-        }
-    }
-    done
-}
-
-/// A URL as text; `{name}` where the job's input gives a part, NUL where something else does.
-fn pattern(url: &Val<'_>) -> String {
-    let mut pattern = String::new();
-    for part in url.pieces() {
-        match part {
-            Val::Str(text, _) => pattern += text,
-            Val::Input(path) if !path.is_empty() => pattern += &format!("{{{path}}}"),
-            _ => pattern.push('\0'),
-        }
-    }
-    pattern
-}
-
-/// The server of a URL, where it is known and is another one than the worker's own.
-fn server(url: &Val<'_>) -> Option<String> {
-    let pattern = pattern(url);
-    let (scheme, rest) = pattern.split_once("://")?;
-    let host = rest.split('/').next().unwrap_or(rest);
-    let is_known = !host.contains(['\0', '{', '@']) && host.contains('.');
-    let is_own = host.starts_with("127.") || host.starts_with("0.0.0.0");
-    (is_known && !is_own).then(|| format!("{scheme}://{host}").to_lowercase())
-}
-
-/// The path of a URL.
-fn route(url: &Val<'_>) -> Option<String> {
-    let pattern = pattern(url);
-    let rest = match pattern.split_once("://") {
-        Some((_, rest)) => &rest[rest.find(['/', '{'])?..],
-        None => pattern.trim_start_matches(|c: char| c == '\0' || c == ':' || c.is_ascii_digit()),
-    };
-    let rest = rest.trim_start_matches('\0');
-    let route = rest.split(['?', '#']).next().unwrap_or(rest);
-    let mut route = route.replace('\0', "{}");
-    if route.starts_with("//") {
-        route.remove(0);
-    }
-    let known = route.starts_with('/') || route.starts_with('{') && !route.starts_with("{}");
-    (known && route.len() < 256 && route != "/").then_some(route)
 }

@@ -4,12 +4,13 @@ use super::flags::is_flag;
 use super::process::starts_process;
 use crate::python::Set;
 use crate::python::evaluation::calls::Site;
+use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::names::takes_out;
-use crate::python::evaluation::value::{Ctx, Val};
+use crate::python::evaluation::value::Val;
 use crate::python::program::changes::AttributeUses;
+use crate::python::program::node::{Node, is_among, last_part};
 use crate::python::program::scope::Bound;
-use crate::python::program::syntax::{Node, is_among, last_part};
 use crate::shell::started_through;
 
 const NOT_FOLLOWED: &str = "what this adds to the server's command was not followed";

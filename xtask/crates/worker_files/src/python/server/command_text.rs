@@ -1,9 +1,10 @@
 //! Commands that are one text, and the parts that they have only sometimes.
 
 use crate::python::Set;
+use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Ctx, Val};
-use crate::python::program::syntax::{Node, is_among};
+use crate::python::evaluation::value::Val;
+use crate::python::program::node::{Node, is_among};
 use crate::{Hides, shell};
 
 /// The parts of a command that were looked at, and the texts whose flags were noted.

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod command_text;
+pub mod conditions;
 pub mod flags;
 pub mod needs;
 pub mod process;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Ctx, Val};
+use crate::python::evaluation::value::Val;
+use crate::python::program::node::Node;
 use crate::python::program::reachability::ends;
-use crate::python::program::syntax::Node;
 use crate::python::variables::environment::CALLERS;
 
 /// Words that switch something off.

@@ -7,7 +7,7 @@ use super::flags::is_flag;
 use crate::Hides;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::syntax::{Node, is_among};
+use crate::python::program::node::{Node, is_among};
 
 /// Whether a function starts a process.
 pub fn starts_process(callee: &Val<'_>) -> bool {

@@ -4,7 +4,7 @@
 use super::usage::Usage;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::syntax::Node;
+use crate::python::program::node::Node;
 
 impl<'t> Reader<'t> {
     /// What a target holds before a statement: what was assigned to it above, in its class, or in

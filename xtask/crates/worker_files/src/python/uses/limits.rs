@@ -5,7 +5,7 @@ use super::branch_defaults::fails;
 use super::usage::Usage;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::syntax::Node;
+use crate::python::program::node::Node;
 
 impl Usage<'_> {
     /// The numbers that the value is cut to, or beyond which the job fails.

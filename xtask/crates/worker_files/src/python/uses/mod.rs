@@ -1,6 +1,8 @@
 //! What the program does with a value that it reads, and its defaults and limits.
 
 pub mod branch_defaults;
+pub mod comparisons;
+pub mod defaults;
 pub mod earlier;
 pub mod limits;
 pub mod negation;

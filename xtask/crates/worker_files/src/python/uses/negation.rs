@@ -1,9 +1,9 @@
 //! Whether a test counts where it holds, or where it does not: `not`, `is False`, `if test: return`.
 
+use crate::python::evaluation::contexts::{Ctx, Frame};
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Ctx, Frame};
+use crate::python::program::node::{Node, is_among};
 use crate::python::program::reachability::ends;
-use crate::python::program::syntax::{Node, is_among};
 
 /// The most places that are looked at for one test.
 const MOST_PLACES: usize = 100;

@@ -4,9 +4,11 @@
 use std::rc::Rc;
 
 use super::usage::Usage;
+use crate::python::evaluation::arguments::Args;
+use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Args, Ctx, Val};
-use crate::python::program::syntax::Node;
+use crate::python::evaluation::value::Val;
+use crate::python::program::node::Node;
 use crate::python::variables::environment::env_lookup;
 
 /// The most variables whose values one expression may hold to be followed.

@@ -3,7 +3,7 @@
 
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::syntax::{Node, is_among};
+use crate::python::program::node::{Node, is_among};
 
 /// How many variables a value is followed through that are set to it in turn.
 const FOLLOWED: usize = 2;

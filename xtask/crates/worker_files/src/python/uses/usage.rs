@@ -4,22 +4,19 @@
 //! returns. On its way it notes tests, conversions and limits ([`Usage::interpreted`]), and the
 //! defaults that stand beside the value. Defaults of `if` branches are found in `branch_defaults`.
 
+use super::comparisons::{chosen_by, picks_first};
 use std::collections::BTreeSet;
 
-use super::branch_defaults::{is_error, is_given_up};
-use super::negation::opposite;
-use crate::EnvRead;
+use super::branch_defaults::is_given_up;
 use crate::python::evaluation::calls::Site;
+use crate::python::evaluation::contexts::{Ctx, Frame};
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Ctx, Frame, Val};
+use crate::python::evaluation::value::Val;
 use crate::python::program::api::normal;
-use crate::python::program::syntax::{Node, is_among, last_part};
+use crate::python::program::node::{Node, is_among, last_part};
 
 /// The most expressions that a value is followed through.
 const MOST_USES: usize = 24;
-
-/// The most words of a table whose values are told.
-const MOST_WORDS: usize = 32;
 
 /// How a value is used.
 #[derive(Default)]
@@ -77,7 +74,7 @@ impl Usage<'_> {
     }
 
     /// Notes a comparison with words. One with unknown words says nothing of how it is used.
-    fn note_words(&mut self, how: Option<String>) {
+    pub fn note_words(&mut self, how: Option<String>) {
         match how {
             Some(how) if self.case.is_some() => self.note_use(format!("{how} any case")),
             Some(how) => self.note_use(how),
@@ -115,21 +112,6 @@ impl<'t> Reader<'t> {
         self.note_guard_defaults(node, own, &mut usage);
         self.note_fallback_names(node, own, &mut usage);
         usage
-    }
-
-    pub fn default(&mut self, node: Node<'t>, usage: &mut Usage<'t>) {
-        usage.defaults.push((self.at(node, &usage.ctx), node));
-    }
-
-    /// The constant default that `or`, a condition or an `if` beside a value gives. Computed
-    /// defaults may be those of another kind of job, and empty ones are none.
-    pub fn default_beside(node: Node<'t>, needed: bool, usage: &Usage<'t>) -> Option<String> {
-        // In other functions the value was checked already.
-        let is_beside = |at: &Node<'t>| !needed || at.function() == node.function();
-        let mut defaults = usage.defaults.iter().filter(|(_, at)| is_beside(at));
-        let empty = ["None", "False", "0", "{}", "[]", ""];
-        let text = |value: &Val<'t>| value.display().or_else(|| other_key(value));
-        defaults.find_map(|(value, _)| text(value).filter(|text| !empty.contains(&&**text)))
     }
 
     /// Follows the value of an expression through names, calls and returns.
@@ -278,124 +260,6 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The words of a `match`, and the default that `case None:` gives.
-    fn follow_cases(&mut self, holder: Node<'t>, usage: &mut Usage<'t>) {
-        let is_pattern = |node: &Node<'t>| node.is("case_pattern");
-        let patterns = holder.subtree().filter(is_pattern);
-        let words: Vec<_> = patterns.map(|pattern| normal(pattern.text())).collect();
-        // A name takes any value.
-        let is_word = |text: &String| {
-            let is_name = text.chars().all(|c| c.is_alphanumeric() || c == '_');
-            text != "None" && (!is_name || text == "_")
-        };
-        let has_word = words.iter().any(is_word);
-        usage.note_words(has_word.then(|| format!("in {}", words.join(" "))));
-        let is_none = |clause: &Node<'t>| {
-            let mut patterns = clause.children().filter(is_pattern);
-            clause.is("case_clause")
-                && patterns.any(|one| one.text().split(" | ").any(|text| text == "None"))
-        };
-        for inside in holder.subtree().filter(is_none).flat_map(Node::subtree) {
-            let value = match inside.kind() {
-                "assignment" => inside.field("right"),
-                "return_statement" => inside.child(0),
-                _ => None,
-            };
-            if let Some(value) = value {
-                self.default(value, usage);
-            }
-        }
-    }
-
-    fn follow_comparison(&mut self, node: Node<'t>, parent: Node<'t>, usage: &mut Usage<'t>) {
-        let Some(other) = parent.children().find(|child| *child != node) else {
-            return;
-        };
-        let operator = parent.operators();
-        if parent.child(0) != Some(node) && operator.contains("in") {
-            usage.plain = true;
-            return;
-        }
-        self.note_refusal(node, "", usage);
-        let value = self.at(other, &usage.ctx);
-        if is_nothing(&value, &operator) {
-            self.note_branch_defaults(node, usage);
-            return;
-        }
-        // `any(value == word for word in WORDS)`
-        let of = parent
-            .local_ancestors()
-            .find(|above| above.is_comprehension());
-        let of = of.and_then(Node::call_of_list);
-        let (shown, operator) = match (value.elements(), of) {
-            (Some(items), _) if operator.ends_with("in") => (sorted_list(items.iter()), operator),
-            (_, Some("any")) if operator == "==" => {
-                (sorted_list(value.each().iter()), "in".to_owned())
-            }
-            _ => (value.display(), operator),
-        };
-        let operator = match self.is_inverted(parent, &usage.ctx) {
-            true => opposite(&operator),
-            false => &operator,
-        };
-        let how = shown.map(|shown| format!("{operator} {shown}"));
-        if let Some(how) = &how {
-            self.note_replacement(node, parent, how, usage);
-        }
-        usage.note_words(how);
-        // `value == "true" if value else True`
-        let holder = parent.parent_of("conditional_expression");
-        if let Some(holder) = holder.filter(|holder| holder.condition() != Some(parent)) {
-            self.note_other_value(parent, holder, usage);
-        }
-    }
-
-    /// The other value of `first if first else value`.
-    fn note_other_value(&mut self, node: Node<'t>, holder: Node<'t>, usage: &mut Usage<'t>) {
-        let condition = holder.child(1).map_or("", Node::text);
-        let mut others = [holder.child(0), holder.child(2)].into_iter().flatten();
-        if let Some(other) = others.find(|one| *one != node && one.text() != condition) {
-            // Where the condition asks for the other one, that one comes first.
-            let value = self.at(other, &usage.ctx);
-            let is_read = matches!(value, Val::Env(..) | Val::Input(_));
-            let test = holder.condition().filter(|_| is_read);
-            if test.is_none_or(|test| self.tests_of(test, &value, &usage.ctx).is_empty()) {
-                self.default(other, usage);
-            }
-        }
-    }
-
-    /// The keys of a dict that a value is looked up in.
-    fn follow_lookup(&mut self, table: Option<Node<'t>>, usage: &mut Usage<'t>) {
-        let words = match table.map(|table| self.at(table, &usage.ctx)) {
-            Some(Val::Dict(items)) => {
-                let text = |(key, value): &(Val<'t>, Val<'t>)| {
-                    Some(format!("{}: {}", key.display()?, value.display()?))
-                };
-                usage
-                    .gives
-                    .extend(items.iter().take(MOST_WORDS).filter_map(text));
-                sorted_list(items.iter().map(|(key, _)| key))
-            }
-            _ => None,
-        };
-        usage.note_words(words.map(|words| format!("in {words}")));
-    }
-
-    /// Arithmetic with a constant: `* 60`.
-    fn arithmetic(&mut self, node: Node<'t>, parent: Node<'t>, ctx: &Ctx<'t>) -> Option<String> {
-        let other = parent.children().find(|child| *child != node)?;
-        let number = Some(self.at(other, ctx));
-        let number = number.filter(|one| matches!(one, Val::Int(_) | Val::Float(_)))?;
-        let (number, operator) = (number.display()?, parent.text_of("operator"));
-        let is_right = parent.field("right") == Some(node) && !matches!(operator, "+" | "*");
-        Some(if is_right {
-            format!("{number} {operator}")
-        } else {
-            format!("{operator} {number}")
-        })
-    }
-
     /// Follows the later uses of a variable.
     fn follow_variable(&mut self, target: Node<'t>, usage: &mut Usage<'t>) {
         let all = self.program.uses_of(target.scope(), target.text());
@@ -534,228 +398,9 @@ impl<'t> Reader<'t> {
         };
         last.is_some_and(ends) && !own.subtree().any(|one| one.is_any(LEAVES))
     }
-
-    /// The values that an enumeration or an option of the command line lets through.
-    fn note_choices(
-        &mut self,
-        argument: Node<'t>,
-        call: Node<'t>,
-        callee: &Val<'t>,
-        usage: &mut Usage<'t>,
-    ) {
-        let is_default = argument.is("keyword_argument") && argument.text_of("name") == "default";
-        let choices = match callee {
-            Val::Class(class) if class.text_of("superclasses").contains("Enum") => {
-                Some(callee.clone())
-            }
-            _ if is_default && call.callee_name() == "add_argument" => {
-                let kind = call.keyword("type").map(|kind| self.value(kind));
-                if let Some(kind) = kind.filter(|kind| matches!(kind.path(), "int" | "float")) {
-                    usage.note_use(kind.path());
-                }
-                call.keyword("choices").map(|choices| self.value(choices))
-            }
-            _ => None,
-        };
-        let choices = choices.and_then(|choices| self.elements(&choices));
-        if let Some(words) = choices.and_then(|choices| sorted_list(choices.iter())) {
-            usage.note_use(format!("in {words}"));
-        }
-    }
-
-    /// The default that `except KeyError` gives, or `suppress(KeyError)`.
-    fn note_exception_default(&mut self, node: Node<'t>, required: bool, usage: &mut Usage<'t>) {
-        // Where it is unset, `int(None)` fails, and `int("")`.
-        let error = match usage.no_number {
-            true => "ValueError",
-            false => "TypeError",
-        };
-        let is_caught =
-            |caught: &str| required || caught.contains(error) || caught.contains("Exception");
-        let catches = |clause: &Node<'t>| {
-            let caught = clause.child(0).filter(|one| !one.is("block"));
-            is_caught(caught.map_or("Exception", Node::text))
-        };
-        let target = node.ancestor("assignment");
-        let target = target.map_or("", |set| set.text_of("left"));
-        let is_of_value = |set: Node<'t>| {
-            let parts = set.field("right").into_iter().flat_map(Node::subtree);
-            !target.is_empty() && parts.into_iter().any(|part| part.text() == target)
-        };
-        for (child, above) in node.steps_up() {
-            let head = above.text().split(':').next().unwrap_or_default();
-            if above.is("with_statement") && head.contains("suppress(") && is_caught(head) {
-                usage.caught = true;
-                match self.earlier_value(above, target) {
-                    Some(value) => self.default(value, usage),
-                    None => usage.defaults.push((Val::None, above)),
-                }
-            }
-            let is_tried = above.is("try_statement") && child.role() == "body";
-            let clauses = above.children_of("except_clause");
-            for clause in clauses.filter(|_| is_tried).filter(catches) {
-                let of_kind = |kind| clause.subtree_of(kind);
-                // What the other clauses make of the value: `else: model = value`.
-                let others = above
-                    .subtree_of("assignment")
-                    .filter(|set| is_of_value(*set));
-                let mut names: Vec<&str> = others.map(|set| set.text_of("left")).collect();
-                names.push(target);
-                names.retain(|name| !name.is_empty());
-                let is_same = |set: &Node<'t>| names.contains(&set.text_of("left"));
-                let set = of_kind("assignment").find(is_same);
-                let value = set.and_then(|set| set.field("right"));
-                // A dict that tells of an error is no value.
-                if value.is_none() && clause.subtree().any(is_error) {
-                    continue;
-                }
-                let kinds = clause.children().take_while(|one| one.kind() != "block");
-                let is_of_key = kinds
-                    .into_iter()
-                    .any(|kind| kind.text().contains("KeyError"));
-                let returned = of_kind("return_statement").next();
-                let returned = returned.and_then(|returned| returned.child(0));
-                usage.caught |=
-                    value.or(returned).is_some() || is_of_key && !clause.subtree().any(ends_job);
-                let goes_on = !clause.subtree().any(ends_job);
-                let earlier = || self.earlier_value(above, target).filter(|_| goes_on);
-                match value.or(returned).or_else(earlier) {
-                    Some(value) => self.default(value, usage),
-                    None if of_kind("raise_statement").next().is_some() || !required => {}
-                    None => usage.defaults.push((Val::None, clause)),
-                }
-            }
-        }
-    }
-
-    /// Whether a condition around a read tests for the same variable.
-    pub fn is_guarded(node: Node<'t>, name: &str) -> bool {
-        let key = node.key_of_read().map_or(name, Node::text);
-        node.local_ancestors().any(|above| {
-            let within = above.is_comprehension();
-            let clause = || above.children().find(|c| within && c.is("if_clause"));
-            let condition = match above.kind() {
-                "boolean_operator" => above.field("left"),
-                _ => above.condition().or_else(clause),
-            };
-            condition.is_some_and(|condition| {
-                let text = condition.text();
-                !condition.contains(node) && (text.contains(name) || text.contains(key))
-            })
-        })
-    }
-
-    /// The value that the program always sets a variable to before this read.
-    pub fn value_set_before(&self, name: &str, read: Node<'t>) -> Option<String> {
-        let mut before = self.written.iter();
-        let (_, _, value) =
-            before.find(|(own, node, _)| **own == *name && is_always_before(*node, read))?;
-        Some(normal(value).trim_matches('"').to_owned())
-    }
-
-    /// The default that the program always gives to a variable before this read.
-    pub fn defaulted_before(&self, name: &str, read: Node<'t>) -> Option<String> {
-        let mut before = self.defaulted.iter();
-        let (_, _, value) =
-            before.find(|(own, node, _)| **own == *name && is_always_before(*node, read))?;
-        Some(value.clone())
-    }
-
-    /// Adds a default to a read: other variables, or a text.
-    pub fn add_default(
-        &self,
-        value: &Val<'t>,
-        at: Node<'t>,
-        read: &mut EnvRead,
-        found: &mut Vec<String>,
-    ) {
-        match value {
-            Val::Env(name, under) => {
-                if !read.fallbacks.iter().any(|own| **own == **name) {
-                    read.fallbacks.push(name.to_string());
-                }
-                self.add_default(under, at, read, found);
-            }
-            Val::Any(all) => {
-                let mut texts = Vec::new();
-                for one in all.iter() {
-                    self.add_default(one, at, read, &mut texts);
-                }
-                if !texts.is_empty() {
-                    found.push(texts.join(" | "));
-                }
-            }
-            Val::None => {}
-            Val::Str(text, _) if text.is_empty() => {}
-            Val::List(items) if items.is_empty() => {}
-            value => found.push(value.display().unwrap_or_else(|| self.fingerprinted(at))),
-        }
-    }
-}
-
-/// Whether a statement runs before a read of the same file, whatever holds.
-fn is_always_before(node: Node<'_>, read: Node<'_>) -> bool {
-    const UNCONDITIONAL: &str = "assignment expression_statement block for_statement \
-        delete_statement";
-    let is_outer = |above: &Node<'_>| above.is_any("module function_definition");
-    let mut above = node.ancestors().take_while(|above| !is_outer(above));
-    let scope = node.scope();
-    node.file() == read.file()
-        && above.all(|above| above.is_any(UNCONDITIONAL))
-        && crate::python::server::flags::conditions(node).is_empty()
-        && node.range().start < read.range().start
-        && (scope.is("module") || scope == read.scope())
-}
-
-/// The choice that a name in its condition is set for: `value if (value := …) else other`.
-fn chosen_by(target: Node<'_>) -> Option<Node<'_>> {
-    let set = target.parent_of("named_expression")?;
-    let mut choices = set
-        .local_ancestors()
-        .filter(|above| above.is("conditional_expression"));
-    choices.next()
-}
-
-/// Another key of the job's input, which is taken where one is missing.
-pub fn other_key(value: &Val<'_>) -> Option<String> {
-    match value {
-        Val::Input(path) if !path.is_empty() => Some(format!("input.{path}")),
-        _ => None,
-    }
-}
-
-/// Whether a function gives the first of its arguments for which a test holds: by `next`, or by a
-/// loop that returns it.
-fn picks_first(body: Node<'_>, parameter: &str) -> bool {
-    let of = |one: Node<'_>| one.text_of("right") == parameter;
-    body.subtree().any(|one| match one.kind() {
-        "for_statement" => of(one) && one.subtree_of("return_statement").next().is_some(),
-        "for_in_clause" => of(one) && one.parent().and_then(Node::call_of_list) == Some("next"),
-        _ => false,
-    })
 }
 
 /// Whether a statement ends a function or the program.
-fn ends_job(node: Node<'_>) -> bool {
+pub fn ends_job(node: Node<'_>) -> bool {
     node.is_any("return_statement raise_statement") || node.callee_name() == "exit"
-}
-
-/// Whether a comparison is with what an unset variable is: `is None`, `in (None, "")`.
-pub fn is_nothing(other: &Val<'_>, operator: &str) -> bool {
-    let is_in = operator.ends_with("in");
-    match other {
-        Val::None => true,
-        Val::Str(text, _) => text.is_empty() && !is_in,
-        Val::List(items) => {
-            is_in && !items.is_empty() && items.iter().all(|one| is_nothing(one, ""))
-        }
-        _ => false,
-    }
-}
-
-/// Constants as a sorted list; `None` where one is not known.
-fn sorted_list<'v, 't: 'v>(items: impl Iterator<Item = &'v Val<'t>>) -> Option<String> {
-    let mut words = items.map(Val::display).collect::<Option<Vec<_>>>()?;
-    words.sort();
-    Some(format!("[{}]", words.join(",")))
 }

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::python::program::syntax::{self, Node, Syntax};
+use crate::python::program::node::Node;
+use crate::python::program::syntax::{self, Syntax};
 use crate::{EnvRead, Hides, Source, Unread};
 
 const MARK: &str = "ENVIRONMENT_INTERFACE";

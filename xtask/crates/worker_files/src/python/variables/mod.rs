@@ -4,3 +4,4 @@ pub mod declared;
 pub mod environment;
 pub mod settings;
 pub mod whole_environment;
+pub mod writes;

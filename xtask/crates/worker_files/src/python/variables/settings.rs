@@ -1,10 +1,11 @@
 //! Variables that libraries read: pydantic-settings; any other library is unread.
 
 use crate::EnvRead;
+use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Ctx, Val};
+use crate::python::evaluation::value::Val;
 use crate::python::jobs::models::FieldInfo;
-use crate::python::program::syntax::{Node, is_among, last_part};
+use crate::python::program::node::{Node, is_among, last_part};
 
 /// Libraries that read the environment; only some calls of the last ones are understood.
 pub const FOREIGN: &str = "dynaconf hydra omegaconf everett confz goodconf environ_config \

@@ -3,9 +3,10 @@
 use super::environment::{EnvLookup, READING};
 use super::settings::reads_setting;
 use crate::EnvRead;
+use crate::python::evaluation::contexts::{Ctx, Frame};
 use crate::python::evaluation::eval::Reader;
-use crate::python::evaluation::value::{Ctx, Frame, Val};
-use crate::python::program::syntax::{Node, is_among, last_part};
+use crate::python::evaluation::value::Val;
+use crate::python::program::node::{Node, is_among, last_part};
 use crate::python::server::process::starts_process;
 
 /// Functions that may get the whole environment and read no variable of it.
