@@ -118,6 +118,10 @@ impl Judge<'_> {
             (None, Some(is)) if is.contains(' ') => {
                 Some(format!("Any value was taken; now it has to be `{is}`."))
             }
+            _ if !lost_checks(old, new).is_empty() => Some(format!(
+                "It was {}; the new worker takes it as it is.",
+                lost_checks(old, new)
+            )),
             _ if is_new("refused") => Some(REFUSED.to_owned()),
             _ if old.has("text") && !new.has("text") => {
                 Some("Jobs could give it as text of JSON; now they can't.".to_owned())
@@ -338,10 +342,23 @@ fn other_constants(old: &Fact, new: &Fact) -> Option<String> {
     Some(format!("{}, where it is not given.", differ.next()?))
 }
 
+/// The functions that checked or changed a value and no longer do.
+fn lost_checks(old: &Fact, new: &Fact) -> String {
+    let is_lost = |one: &&str| new.parts("limits", ", ").all(|own| own != *one);
+    let checks = old.parts("limits", ", ").filter(is_check);
+    checks.filter(is_lost).collect::<Vec<_>>().join(", ")
+}
+
+fn is_check(limit: &&str) -> bool {
+    limit.starts_with("checked by ")
+}
+
 /// In what the old handler kept a value that is handed on as it is now.
 fn lost_bounds(old: &Fact) -> Option<String> {
     let limits = old.parts("limits", ", ");
-    let bounds: Vec<&str> = limits.filter(|limit| limit.starts_with("at ")).collect();
+    let bounds: Vec<&str> = limits
+        .filter(|limit| limit.starts_with("at ") || is_check(limit))
+        .collect();
     let lost = bounds.join(", ");
     let why = format!("The old handler took `{lost}`; the new one hands on what a job gives.");
     (!lost.is_empty()).then_some(why)

@@ -219,6 +219,9 @@ impl<'t> Reader<'t> {
         let first = args.positional.first().cloned().unwrap_or(Val::Unknown);
         Some(match (object, name) {
             (Val::Environ(_), "copy" | "items" | "keys" | "values") => object.clone(),
+            (Val::Environ(_), "get" | "pop" | "setdefault" | "__getitem__") => {
+                return object.always(&first);
+            }
             (Val::Environ(_), _) => return None,
             (Val::Job, "get" | "pop" | "setdefault" | "__getitem__") => object.item(&first),
             (Val::Job, "copy") => Val::Job,
@@ -296,7 +299,7 @@ fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
             Val::Environ(items) => {
                 // `ChainMap(os.environ, DEFAULTS)`
                 let under = args.positional.iter().filter_map(|one| match one {
-                    Val::Dict(items) => Some(items.iter().cloned()),
+                    Val::Dict(items) => Some(Val::as_defaults(items)),
                     _ => None,
                 });
                 let items = items.iter().cloned().chain(under.flatten());

@@ -232,12 +232,24 @@ impl<'t> Reader<'t> {
             |value: &Val<'t>| value.may_be(|v| matches!(v, Val::Func(..) | Val::Partial(..)));
         if let Some(at) = args.positional.iter().position(is_function) {
             let (callback, rest) = (&args.positional[at], &args.positional[at + 1..]);
-            if matches!(name, "map" | "filter") {
-                for item in rest.first().and_then(Val::elements).unwrap_or_default() {
-                    self.add_call(callback, &Args::of(vec![item]), None);
+            let elements = rest.first().and_then(Val::elements).unwrap_or_default();
+            match name {
+                "map" | "filter" | "filterfalse" | "takewhile" | "dropwhile" => {
+                    for item in elements {
+                        self.add_call(callback, &Args::of(vec![item]), None);
+                    }
                 }
-            } else if !rest.is_empty() {
-                self.add_call(callback, &Args::of(rest.to_vec()), None);
+                // What the function returned before is its first argument the next time.
+                "reduce" | "accumulate" => {
+                    let before = rest.get(1).or(elements.first());
+                    let before = before.cloned().unwrap_or(Val::Unknown);
+                    for item in elements {
+                        let before = Val::any([before.clone(), Val::Unknown]);
+                        self.add_call(callback, &Args::of(vec![before, item]), None);
+                    }
+                }
+                _ if rest.is_empty() => {}
+                _ => self.add_call(callback, &Args::of(rest.to_vec()), None),
             }
         }
         // `sorted(names, key=…)`, `names.sort(key=…)`

@@ -32,6 +32,7 @@ impl<'t> Reader<'t> {
                 match self.eval_opt(child.child(0), ctx) {
                     Val::Dict(more) => items.extend(more.iter().cloned()),
                     Val::Environ(more) => {
+                        items = Val::as_defaults(&items).collect();
                         items.extend(more.iter().cloned());
                         whole = Some(Val::Environ(Rc::from([])));
                     }

@@ -36,7 +36,8 @@ impl<'t> Reader<'t> {
         let source = path.and_then(|path| self.data_file(path));
         let all = source.map(crate::compose::env_file).unwrap_or_default();
         let pair = |one: Named| (Val::text(&one.name), Val::text(&one.value));
-        all.into_iter().map(pair).collect()
+        let all: Vec<_> = all.into_iter().map(pair).collect();
+        Val::as_defaults(&all).collect()
     }
 
     /// A file of the repository by its path, or by its name where that is unique.

@@ -18,8 +18,26 @@ impl<'t> Reader<'t> {
     /// The source text of a computed value, with a hash of what it depends on: functions and values
     /// of the program, and data files.
     pub fn fingerprinted(&self, at: Node<'t>) -> String {
-        const MOST: usize = 40;
         let at = self.written(at);
+        let text = normal(at.text());
+        let from = self.depends_on(at);
+        if from.is_empty() {
+            return text;
+        }
+        let mark = self.mark_of(at, &from);
+        format!("{text}{COMPUTED}{mark})")
+    }
+
+    /// A hash of a part of the program and what it depends on.
+    pub fn mark(&self, at: Node<'t>) -> String {
+        let mut all = self.depends_on(at);
+        all.push(at);
+        self.mark_of(at, &all)
+    }
+
+    /// The functions and values of the program that an expression depends on.
+    fn depends_on(&self, at: Node<'t>) -> Vec<Node<'t>> {
+        const MOST: usize = 40;
         let mut todo = vec![at];
         let mut from: Vec<Node<'t>> = Vec::new();
         while let Some(node) = todo.pop() {
@@ -36,10 +54,10 @@ impl<'t> Reader<'t> {
                 }
             }
         }
-        let text = normal(at.text());
-        if from.is_empty() {
-            return text;
-        }
+        from
+    }
+
+    fn mark_of(&self, at: Node<'t>, from: &[Node<'t>]) -> String {
         let source = &self.program.files[at.file()].source.text;
         let named = |path: &String| source.contains(path.rsplit('/').next().unwrap_or(path));
         let data = self.data.iter().filter(|(path, _)| named(path));
@@ -50,7 +68,7 @@ impl<'t> Reader<'t> {
         let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
-        format!("{text}{COMPUTED}{:04x})", mark & 0xffff)
+        format!("{:04x}", mark & 0xffff)
     }
 
     /// An expression without its parentheses; of a variable that is set once in its function, what it

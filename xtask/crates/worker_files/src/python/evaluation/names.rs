@@ -150,7 +150,7 @@ impl<'t> Reader<'t> {
             });
         }
         match value {
-            Val::Dict(_) if is_environ => Val::Environ(pairs.into()),
+            Val::Dict(_) if is_environ => Val::Environ(Val::as_defaults(&pairs).collect()),
             Val::Dict(_) => Val::Dict(pairs.into()),
             _ => Val::list(items),
         }

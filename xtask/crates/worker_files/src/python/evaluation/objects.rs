@@ -31,7 +31,10 @@ impl<'t> Reader<'t> {
     /// `object[key]`.
     pub fn item(&mut self, object: &Val<'t>, key: &Val<'t>) -> Val<'t> {
         match object {
-            Val::Environ(_) => self.env_value(key, object.entry(key)),
+            Val::Environ(_) => {
+                let always = object.always(key);
+                always.unwrap_or_else(|| self.env_value(key, object.default_of(key)))
+            }
             Val::Any(all) => Val::any(all.iter().map(|one| self.item(one, key))),
             // Any module, and any function of it.
             Val::Ext(path) if &**path == "sys.modules" => Val::Lost,

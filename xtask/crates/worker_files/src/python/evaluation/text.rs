@@ -159,8 +159,12 @@ pub fn binary<'t>(operator: &str, left: &Val<'t>, right: &Val<'t>) -> Val<'t> {
         }
         ("%", Val::Str(text, _), right) => Val::percent(text, right),
         ("/", left, right) => left.join(&Val::text("/")).join(right),
-        ("|", Val::Environ(a), Val::Dict(b) | Val::Environ(b))
-        | ("|", Val::Dict(a), Val::Environ(b)) => Val::Environ([&a[..], &b[..]].concat().into()),
+        ("|", Val::Environ(a), Val::Dict(b) | Val::Environ(b)) => {
+            Val::Environ([&a[..], &b[..]].concat().into())
+        }
+        ("|", Val::Dict(a), Val::Environ(b)) => {
+            Val::Environ(Val::as_defaults(a).chain(b.iter().cloned()).collect())
+        }
         ("|", whole @ Val::Environ(_), _) | ("|", _, whole @ Val::Environ(_)) => whole.clone(),
         ("|", Val::Dict(a), Val::Dict(b)) => Val::Dict([&a[..], &b[..]].concat().into()),
         ("|", input @ Val::Input(_), _) | ("|", _, input @ Val::Input(_)) => input.clone(),

@@ -485,6 +485,35 @@ impl<'t> Val<'t> {
         steps.fold(self, |value, step| value.item(&step))
     }
 
+    /// The entries of a dict that hold only where the environment does not set the name:
+    /// `{**defaults, **os.environ}`.
+    pub fn as_defaults(items: &[(Self, Self)]) -> impl Iterator<Item = (Self, Self)> {
+        items.iter().map(|(key, value)| match key {
+            Self::Str(name, _) if !matches!(value, Self::Env(own, _) if own == name) => {
+                let default = Self::Env(name.clone(), Rc::new(value.clone()));
+                (key.clone(), default)
+            }
+            _ => (key.clone(), value.clone()),
+        })
+    }
+
+    /// The default that a copy of the environment has for a name.
+    pub fn default_of(&self, key: &Self) -> Option<Self> {
+        let Self::Env(_, default) = self.entry(key)? else {
+            return None;
+        };
+        Some(default.as_ref().clone()).filter(|default| *default != Self::None)
+    }
+
+    /// What a copy of the environment holds under a name whatever the environment sets:
+    /// `{**os.environ, "A": "1"}`.
+    pub fn always(&self, key: &Self) -> Option<Self> {
+        let value = self.entry(key)?;
+        let own = key.as_str();
+        let is_default = matches!(&value, Self::Env(name, _) if Some(&**name) == own);
+        (own.is_some_and(|own| own != "*") && !is_default).then_some(value)
+    }
+
     /// A dict's value of a key that it has.
     pub fn entry(&self, key: &Self) -> Option<Self> {
         let (Self::Dict(items) | Self::Environ(items)) = self else {

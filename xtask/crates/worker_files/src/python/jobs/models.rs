@@ -1,8 +1,10 @@
 //! Models of a job's input: pydantic's and dataclasses, parameters, and RunPod's schemas.
 
+use crate::COMPUTED;
 use crate::python::evaluation::arguments::Args;
 use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
+use crate::python::evaluation::objects::Field;
 use crate::python::evaluation::value::Val;
 use crate::python::program::api::normal;
 use crate::python::program::node::Node;
@@ -38,6 +40,23 @@ fn limits(kind: &str, value: Option<Node<'_>>) -> Option<String> {
     let limits = LIMITS.split(' ').filter_map(limit);
     let parts: Vec<String> = words.or(plain).into_iter().chain(limits).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Whether a method of a model is a validator of a field, or one of the model that mentions it.
+fn validates(method: Node<'_>, name: &str) -> bool {
+    method.decorators().any(|decorator| {
+        let mut names = decorator.arguments().filter(|one| one.is("string"));
+        match decorator.callee_name() {
+            "field_validator" | "validator" => {
+                names.any(|one| one.content() == name || one.content() == "*")
+            }
+            "model_validator" | "root_validator" => {
+                let mut inner = method.subtree();
+                inner.any(|one| one.text() == name || one.content() == name)
+            }
+            _ => decorator.text().ends_with("root_validator") && method.text().contains(name),
+        }
+    })
 }
 
 impl<'t> Reader<'t> {
@@ -91,7 +110,7 @@ impl<'t> Reader<'t> {
 
     fn fields_of_model(&mut self, class: Node<'t>, inner: Node<'t>, paths: &[Val<'t>]) {
         for (name, value, kind) in self.model_fields(class) {
-            let field = self.field(value, kind);
+            let field = self.checked_field(class, (name, value, kind));
             let Some(kind) = kind else { continue };
             let needed = field.needed && !(value.is_none() && kind.text().contains("Optional"));
             for alias in field.aliases.unwrap_or_else(|| vec![name.to_owned()]) {
@@ -165,6 +184,32 @@ impl<'t> Reader<'t> {
             field.needed = false;
         }
         field
+    }
+
+    /// A field with the program's own functions that check or change its value, each with a hash of
+    /// what it does: `@field_validator("n")`, `Annotated[int, AfterValidator(f)]`, and a validator
+    /// of the whole model that mentions the field.
+    pub fn checked_field(&mut self, class: Node<'t>, (name, value, kind): Field<'t>) -> FieldInfo {
+        let family = self.family(class).into_iter();
+        let methods = family.flat_map(|own| own.subtree_of("function_definition"));
+        let mut found: Vec<Node<'t>> = methods.filter(|one| validates(*one, name)).collect();
+        let annotated = kind.into_iter().flat_map(|kind| kind.subtree_of("call"));
+        let annotated = annotated.filter(|call| call.callee_name().ends_with("Validator"));
+        for given in annotated.filter_map(|call| call.argument(0)) {
+            found.extend(self.definitions_of(given));
+        }
+        let checks = found.into_iter().filter_map(|one| {
+            let mark = self.mark(one.field("body")?);
+            Some(format!(
+                "checked by {}{COMPUTED}{mark})",
+                one.text_of("name")
+            ))
+        });
+        let checks: Vec<String> = checks.collect();
+        let field = self.field(value, kind);
+        let limits: Vec<String> = field.limits.into_iter().chain(checks).collect();
+        let limits = (!limits.is_empty()).then(|| limits.join(", "));
+        FieldInfo { limits, ..field }
     }
 
     /// RunPod's `validate(input, SCHEMA)`.

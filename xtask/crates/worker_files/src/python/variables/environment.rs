@@ -66,7 +66,10 @@ pub fn env_lookup<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<EnvLookup<'t>
         Val::Method(object, method) if object.is_environ() && is_among(READING, method) => {
             let fails =
                 &**method == "__getitem__" || &**method == "pop" && args.positional.len() < 2;
-            let default = default.or_else(|| object.entry(&name));
+            if object.always(&name).is_some() {
+                return None;
+            }
+            let default = object.default_of(&name).or(default);
             let required = fails && default.is_none();
             Some(EnvLookup::new(name, default, required))
         }
@@ -118,15 +121,10 @@ impl<'t> Reader<'t> {
         }
         self.foreign_call(node, callee);
         let joined = self.args(node, &Ctx::default());
-        // The environment of a child process, besides what it inherits.
-        if let Some(Val::Environ(more) | Val::Dict(more)) = joined.named("env")
+        if let Some(child) = joined.named("env")
             && let Some(given) = node.keyword("env")
         {
-            for (name, value) in more.iter() {
-                if let Some(name) = name.as_str() {
-                    self.note_assignment(node, name, value, given);
-                }
-            }
+            self.child_environment(node, child, given);
         }
         let reads = |one: &Val<'t>| env_lookup(one, &Args::default()).is_some();
         if matches!(path, "map" | "filter") && joined.get(0, "").is_some_and(reads) {
@@ -223,8 +221,9 @@ impl<'t> Reader<'t> {
         for ctx in self.each_context(node, &[object, key], Hides::Variables) {
             let name = self.at(key, &ctx);
             let object = self.at(object, &ctx);
-            for environ in object.each().iter().filter(|one| one.is_environ()) {
-                let default = environ.entry(&name);
+            let read = |one: &&Val<'t>| one.is_environ() && one.always(&name).is_none();
+            for environ in object.each().iter().filter(read) {
+                let default = environ.default_of(&name);
                 let required = default.is_none();
                 let lookup = EnvLookup::new(name.clone(), default, required);
                 self.add_reads(node, &lookup, &ctx);

@@ -85,12 +85,14 @@ impl<'t> Reader<'t> {
             path => Val::Environ(self.file_settings(path.as_str())),
         };
         for (name, value, kind) in self.model_fields(class) {
-            let field = self.field(value, kind);
+            let field = self.checked_field(class, (name, value, kind));
             let all = self.setting_names(class, &field, name);
             for (at, name) in all.iter().enumerate() {
                 // The names of the file may be in lower case, as those of variables may.
                 let cases = [name.clone(), name.to_lowercase()];
-                let mut in_file = cases.iter().filter_map(|name| file.entry(&Val::text(name)));
+                let mut in_file = cases
+                    .iter()
+                    .filter_map(|name| file.default_of(&Val::text(name)));
                 let in_file = in_file.next().and_then(|value| value.display());
                 let read = EnvRead {
                     fallbacks: all[at + 1..].to_vec(),

@@ -7,6 +7,7 @@ use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
 use crate::python::program::api::normal;
 use crate::python::program::node::Node;
+use crate::python::server::conditions::conditions;
 use std::rc::Rc;
 
 impl<'t> Reader<'t> {
@@ -48,28 +49,7 @@ impl<'t> Reader<'t> {
                 self.note_assignment(node, name, value, at);
                 let place = self.place(node);
                 self.facts.set.push((name.to_string(), place));
-                if self.program.reaches(node) && !value.envs().contains(name) {
-                    let left = returned_before(node).into_iter();
-                    let left = left.map(|test| (test, false));
-                    let tests = crate::python::server::conditions::conditions(node)
-                        .into_iter()
-                        .chain(left);
-                    let tests = tests.map(|(test, holds)| {
-                        let pattern = test.children_of("case_pattern").next();
-                        let text = normal(pattern.unwrap_or(test).text());
-                        if holds { text } else { format!("not ({text})") }
-                    });
-                    let tests: Vec<String> =
-                        tests.filter(|test| !test.contains("__name__")).collect();
-                    let when = (!tests.is_empty()).then(|| tests.join(" and "));
-                    // Only running tells what a local variable holds, and where a function is called.
-                    let asks = ["getenv", "environ", "exists", "isdir", "isfile"];
-                    let is_told = |test: &String| asks.iter().any(|word| test.contains(word));
-                    if tests.iter().all(is_told) && node.function().is_none() {
-                        let write = (name.to_string(), when, self.place(node));
-                        self.facts.written.push(write);
-                    }
-                }
+                self.note_written(node, name, value);
                 let text = value.display().unwrap_or_else(|| at.text().to_owned());
                 self.written.push((name.clone(), node, text.into()));
                 self.note_write_default(node, name, (value, at), ctx);
@@ -79,6 +59,54 @@ impl<'t> Reader<'t> {
                 self.not_read(node, what, &[Hides::JobInput, Hides::Variables]);
             }
             _ => self.variables_unread(node, "the name of the variable that is set is computed"),
+        }
+    }
+
+    /// Notes a variable that the program sets whatever it was before, and under which conditions.
+    fn note_written(&mut self, node: Node<'t>, name: &str, value: &Val<'t>) {
+        if !self.program.reaches(node) || value.envs().iter().any(|own| **own == *name) {
+            return;
+        }
+        let left = returned_before(node).into_iter();
+        let left = left.map(|test| (test, false));
+        let tests = conditions(node).into_iter().chain(left);
+        let tests = tests.map(|(test, holds)| {
+            let pattern = test.children_of("case_pattern").next();
+            let text = normal(pattern.unwrap_or(test).text());
+            if holds { text } else { format!("not ({text})") }
+        });
+        let tests: Vec<String> = tests.filter(|test| !test.contains("__name__")).collect();
+        let when = (!tests.is_empty()).then(|| tests.join(" and "));
+        // Only running tells what a local variable holds, and where a function is called. What a
+        // child process gets is set before the child runs.
+        let asks = ["getenv", "environ", "exists", "isdir", "isfile"];
+        let is_told = |test: &String| asks.iter().any(|word| test.contains(word));
+        let is_child = node.is("call") && node.keyword("env").is_some();
+        if tests.iter().all(is_told) && (is_child || node.function().is_none()) {
+            let write = (name.to_owned(), when, self.place(node));
+            self.facts.written.push(write);
+        }
+    }
+
+    /// What a child process gets besides the environment that it inherits: `env={…}`. What stands
+    /// before `**os.environ` is only a default.
+    pub fn child_environment(&mut self, node: Node<'t>, child: &Val<'t>, given: Node<'t>) {
+        let (Val::Environ(more) | Val::Dict(more)) = child else {
+            return;
+        };
+        for (key, value) in more.iter() {
+            let Some(name) = key.as_str().filter(|name| *name != "*") else {
+                continue;
+            };
+            let default = child.default_of(key).filter(|_| child.is_environ());
+            self.note_assignment(node, name, default.as_ref().unwrap_or(value), given);
+            if default.is_some() && self.program.reaches(node) {
+                let when = Some(format!("{name} is not set"));
+                let write = (name.to_owned(), when, self.place(node));
+                self.facts.written.push(write);
+            } else {
+                self.note_written(node, name, value);
+            }
         }
     }
 
