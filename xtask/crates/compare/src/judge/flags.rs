@@ -425,7 +425,10 @@ fn started_through(old: Side, new: Side) -> Item {
     };
     let mut item = Item::new(STARTED_THROUGH, verdict, old, new);
     if was != is {
-        item.why = format!("{}.", difference("how SGLang is started", was, is));
+        item.why = format!(
+            "{}.",
+            difference("what programs are started through", was, is)
+        );
     }
     item
 }

@@ -9,7 +9,7 @@ use super::json::JsonNode;
 use super::{Hides, Place, Reading, Source, Unread};
 
 pub use install::{BREAKS_SYSTEM, Install, Listing, Wanted, counts, installed, synced, versioned};
-pub use project::{Chosen, OTHERS_LOCKED, environment, project};
+pub use project::{Chosen, OTHERS_LOCKED, environment, inline_metadata, project};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manager {

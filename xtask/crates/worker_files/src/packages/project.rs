@@ -4,6 +4,7 @@ use super::install::versioned;
 use super::{Manager, Requirement, add, normal};
 use crate::json::{JsonKind, JsonNode, Member};
 use crate::python::string_lists;
+use crate::shell::blank;
 use crate::{Hides, Reading, Source, Unread, json, toml, yaml};
 
 const PACKAGES: &[Hides] = &[Hides::Packages];
@@ -176,6 +177,13 @@ fn pyproject(
     );
     let indexes = "tool uv index [] url, tool poetry source [] url, tool pdm source [] url";
     index_urls(source, root.all(indexes), packages);
+    // What uv asks of packages that others bring.
+    for key in ["constraint", "override"] {
+        for item in root.all(&format!("tool uv {key}-dependencies []")) {
+            let name = format!("--{key} {}", item.as_str().unwrap_or_default());
+            packages.push(Requirement::new(name, "", item.place(source)));
+        }
+    }
     // The origin of a package is part of its specifier.
     for from in root.at("tool").at("uv").object("sources") {
         let name = normal(&from.key);
@@ -185,6 +193,26 @@ fn pyproject(
             package.spec += &spec;
         }
     }
+}
+
+/// The packages that a program asks for in comments of its own, which `uv run` installs:
+/// <https://packaging.python.org/en/latest/specifications/inline-script-metadata/>.
+pub fn inline_metadata(source: &Source) -> Option<Reading<Vec<Requirement>>> {
+    let begin = source.lines().find(|(_, line)| *line == "# /// script")?.0;
+    let mut lines = source.text[begin..].split_inclusive('\n');
+    let first = lines.next().unwrap_or_default();
+    let mut text = blank(&source.text[..begin]) + &blank(first);
+    for line in lines.take_while(|line| line.starts_with('#') && line.trim_end() != "# ///") {
+        text.push(' ');
+        text += &line[1..];
+    }
+    let own = Source::new(source.path.clone(), text.as_bytes());
+    let (mut packages, mut unread) = (Vec::new(), Vec::new());
+    let root = toml::read(&own, PACKAGES, &mut unread);
+    for item in root.all("dependencies []") {
+        add(&own, item, &mut packages, &mut unread);
+    }
+    Some(Reading::new(packages, unread))
 }
 
 /// The packages that are a table's keys, as poetry and pipenv have them.

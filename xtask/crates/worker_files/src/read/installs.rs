@@ -247,7 +247,7 @@ impl Reader<'_> {
         self.interface.packages.push(package);
     }
 
-    fn add_packages(&mut self, found: Vec<Requirement>, like: &Package) {
+    pub fn add_packages(&mut self, found: Vec<Requirement>, like: &Package) {
         for Requirement { name, spec, place } in found {
             let mut like = Package {
                 place,
@@ -317,7 +317,7 @@ fn unnamed(manager: Manager, job: &Job, range: &Range<usize>) -> Package {
     }
 }
 
-fn by_pip(in_image: bool, place: Place) -> Package {
+pub fn by_pip(in_image: bool, place: Place) -> Package {
     Package {
         in_image,
         place,

@@ -10,6 +10,8 @@ use super::run::{Job, When};
 use super::{
     Hides, Reader, RepoPath, Run, Source, Step, is_python, is_supervisor, last_part, python, shell,
 };
+use crate::is_one_of;
+use crate::shell::Command;
 
 impl Reader<'_> {
     pub fn find_programs(&mut self) -> Result<()> {
@@ -135,6 +137,67 @@ impl Reader<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// What supervisor, or a program that starts a Procfile, is given to start.
+    pub fn open_program_list(&mut self, job: &Job, command: &Command) -> Result<()> {
+        match command.program() {
+            "supervisord" => self.open_supervisor(command, job.when),
+            "honcho" | "foreman" | "goreman" | "overmind" | "hivemind" => {
+                self.open_procfile(job, command)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the configuration that supervisor is given, whatever its name.
+    fn open_supervisor(&mut self, command: &Command, when: When) -> Result<()> {
+        let words = command.run().iter();
+        let mut files = words.skip_while(|word| !matches!(&*word.text, "-c" | "--configuration"));
+        let name = files.nth(1).map(|word| last_part(&word.text).to_owned());
+        // Without the option it looks for its files in these folders.
+        let copied = self.copied.iter().flat_map(|copied| &copied.files);
+        let by_default = copied.filter(|(path, _)| {
+            let parts = path.strip_prefix("etc/supervisor");
+            name.is_none() && parts.is_some_and(|parts| parts.ends_with("conf"))
+        });
+        let by_default = by_default.map(|(_, file)| file.clone());
+        let named = name.iter().flat_map(|name| self.files_named(name)).cloned();
+        for path in named.chain(by_default).collect::<Vec<_>>() {
+            if !self.interface.sources.contains_key(&path)
+                && let Some(source) = self.source(&path)?
+            {
+                self.read_supervisor(source, when)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `NAME: COMMAND` of each program of a Procfile, in whose folder the commands run.
+    fn open_procfile(&mut self, job: &Job, command: &Command) -> Result<()> {
+        let words = command.run().iter().map(|word| &*word.text);
+        let mut given = words.skip_while(|word| !is_one_of("-f --procfile", word));
+        let path = given.nth(1).unwrap_or("Procfile");
+        let workdir = job.run.workdir.clone();
+        let found = self.resolve(path, workdir.as_deref()).into_iter().next();
+        let source = found.map(|path| self.source(&path)).transpose()?;
+        let Some(source) = source.flatten().map(Rc::new) else {
+            return Ok(());
+        };
+        for (start, line) in source.lines() {
+            let Some((_, text)) = line.split_once(':').filter(|_| !line.starts_with('#')) else {
+                continue;
+            };
+            let run = Run {
+                script: shell::parse(text),
+                base: start + line.len() - text.len(),
+                workdir: workdir.clone(),
+                place: source.place(start..start + line.len()),
+            };
+            let (source, when) = (source.clone(), job.when);
+            self.jobs.push(Job { source, run, when });
+        }
+        Ok(())
     }
 
     /// `command=` of each program; `%(ENV_NAME)s` is the variable NAME.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
+use super::installs::by_pip;
 use super::started::{RUNNERS, Started};
 use super::{
     Copy, EnvRead, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor,
@@ -227,9 +228,7 @@ impl Reader<'_> {
         let mut before: Option<&Command> = None;
         for command in &script.commands {
             let feeds = before.replace(command);
-            if command.program() == "supervisord" {
-                self.open_supervisor(command, job.when)?;
-            }
+            self.open_program_list(job, command)?;
             self.uninstall(command);
             if let Some(install) = packages::installed(command) {
                 self.install(job, install, &command.guard)?;
@@ -244,6 +243,7 @@ impl Reader<'_> {
             }
             lines.extend(feeds.and_then(|before| piped_line(before, command)));
             let started = self.started_by(command, job.run.workdir.as_deref())?;
+            self.synced(job, command, &started)?;
             if at_start {
                 self.note_misplaced(job, command, &started);
             }
@@ -280,6 +280,7 @@ impl Reader<'_> {
                 if started.is_shell {
                     scripts.push(started);
                 } else if job.when != When::Never {
+                    self.note_through(job, command, &started.path);
                     self.run_python(job, started.path);
                 }
             }
@@ -310,8 +311,26 @@ impl Reader<'_> {
         Ok(scripts)
     }
 
-    /// Whether the command writes a file that others may read. `envsubst` and `uv run` need more
-    /// than they say.
+    /// What `uv run` installs first: what the program asks for in comments, else the project.
+    fn synced(&mut self, job: &Job, command: &Command, started: &[Started]) -> Result<()> {
+        let first = command.words.first();
+        let own = started.first().and_then(|one| {
+            let source = self.interface.sources.get(&one.path)?;
+            packages::inline_metadata(source)
+        });
+        if let Some(found) = own.filter(|_| first.is_some_and(|word| word.text == "uv")) {
+            let found = found.collect_unread(&mut self.unread);
+            self.add_packages(
+                found,
+                &by_pip(job.when != When::Never, job.run.place.clone()),
+            );
+        } else if let Some(install) = packages::synced(command) {
+            self.install(job, install, &command.guard)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the command writes a file that others may read. `envsubst` needs more than it says.
     fn writes_or_fetches(&mut self, job: &Job, command: &Command) -> Result<bool> {
         if job.is_build()
             && let Some((path, ..)) = command.written()
@@ -328,9 +347,6 @@ impl Reader<'_> {
         let is_start = job.when == When::Start;
         if is_start && command.program() == "envsubst" && !command.word(1).contains('$') {
             self.template(command, job.run.workdir.as_deref())?;
-        }
-        if let Some(install) = packages::synced(command) {
-            self.install(job, install, &command.guard)?;
         }
         Ok(false)
     }
@@ -364,6 +380,24 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a Python file is started through, where that may change how it runs: `nice`, `env -i`.
+    /// What only sets variables, or finds Python, is told elsewhere.
+    fn note_through(&mut self, job: &Job, command: &Command, path: &RepoPath) {
+        let through = command.started_through();
+        let clears = |word: &str| is_one_of("-i - --ignore-environment", word);
+        let mut words = through.split(' ');
+        let changes = match words.next().map(last_part) {
+            Some("env") => words.any(clears),
+            Some(program) => !is_one_of("conda mamba micromamba uv poetry pipenv pdm", program),
+            None => false,
+        };
+        if job.when == When::Start && changes && !through.is_empty() {
+            let through = format!("{through} {}", last_part(&path.to_string()));
+            let place = job.run.place.clone();
+            self.interface.started_through.push((through, place));
+        }
     }
 
     /// A Python file that a script or a step of the build runs.
@@ -492,29 +526,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Opens the configuration that supervisor is given, whatever its name.
-    fn open_supervisor(&mut self, command: &Command, when: When) -> Result<()> {
-        let words = command.run().iter();
-        let mut files = words.skip_while(|word| !matches!(&*word.text, "-c" | "--configuration"));
-        let name = files.nth(1).map(|word| last_part(&word.text).to_owned());
-        // Without the option it looks for its files in these folders.
-        let copied = self.copied.iter().flat_map(|copied| &copied.files);
-        let by_default = copied.filter(|(path, _)| {
-            let parts = path.strip_prefix("etc/supervisor");
-            name.is_none() && parts.is_some_and(|parts| parts.ends_with("conf"))
-        });
-        let by_default = by_default.map(|(_, file)| file.clone());
-        let named = name.iter().flat_map(|name| self.files_named(name)).cloned();
-        for path in named.chain(by_default).collect::<Vec<_>>() {
-            if !self.interface.sources.contains_key(&path)
-                && let Some(source) = self.source(&path)?
-            {
-                self.read_supervisor(source, when)?;
-            }
-        }
-        Ok(())
-    }
-
     /// What the script's programs find in their environment, and commands that see all of it.
     fn take_exports(&mut self, job: &Job) {
         let script = &job.run.script;
@@ -550,18 +561,16 @@ impl Reader<'_> {
             self.interface.python.written.extend(written);
         }
         for command in &script.commands {
-            // `env -u NAME python handler.py`
-            let before = command
-                .words
-                .iter()
-                .take(command.words.len() - command.run().len());
-            let mut before = before.skip_while(|word| word.text != "-u");
-            if let (Some(option), Some(name)) = (before.next(), before.next())
-                && command.words[0].text == "env"
-                && self.is_passed(job, &option.range)
-            {
-                let set = (String::new(), job.place(&name.range));
+            for name in unset_by(command) {
+                if !self.is_passed(job, &name.range) {
+                    continue;
+                }
+                let place = job.place(&name.range);
+                let set = (String::new(), place.clone());
                 self.interface.always_set.insert(name.text.clone(), set);
+                self.interface
+                    .exports
+                    .push((name.text.clone(), String::new(), place));
             }
             let words = command.run();
             let asks = |word: &&Word| word.text.contains("environ") || word.text.contains("getenv");
@@ -595,6 +604,19 @@ impl Reader<'_> {
         let is_found = || !self.resolve(path, run.workdir.as_deref()).is_empty();
         self.names.contains_key(name.as_bytes()) || name == "activate" || is_found()
     }
+}
+
+/// The variables that a command takes out of the environment: `unset A B`, `env -u A program`.
+fn unset_by(command: &Command) -> impl Iterator<Item = &Word> {
+    let is_env = command.words.first().is_some_and(|word| word.text == "env");
+    let before = &command.words[..command.words.len() - command.run().len()];
+    let by_env = before
+        .windows(2)
+        .filter(move |pair| is_env && is_one_of("-u --unset", &pair[0].text));
+    let is_unset = command.program() == "unset";
+    let names = command.run().iter().skip(1);
+    let names = names.filter(move |word| is_unset && shell::is_name(&word.text));
+    by_env.map(|pair| &pair[1]).chain(names)
 }
 
 /// Whether a command may put a file at a path. It moves or fetches files, and names a folder of the

@@ -280,6 +280,7 @@ impl<'t> Reader<'t> {
                 self.result(object, &fields, None)
             }
             // A chain that a loop makes longer would grow with each sweep.
+            (Val::Made(_), "get") if object.item(&first) != Val::Unknown => object.item(&first),
             (Val::Made(path), _) if path.len() < LONGEST => {
                 Val::Made(format!("{path}.{name}").into())
             }

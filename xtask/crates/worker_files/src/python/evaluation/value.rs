@@ -61,6 +61,16 @@ fn join_pairs<'t>(known: &mut Vec<(Val<'t>, Val<'t>)>, more: &[(Val<'t>, Val<'t>
     }
 }
 
+/// The longest key that is told of what a request is answered with, and how often it is gone into.
+const LONGEST_KEY: usize = 40;
+const DEEPEST_KEY: usize = 6;
+
+/// Whether a pseudo-path is what a request is answered with, or a part of that.
+fn is_answer(path: &str) -> bool {
+    path.rsplit('.').next() == Some("json")
+        || path.ends_with(']') && path.contains(".json[") && path.matches('[').count() < DEEPEST_KEY
+}
+
 impl<'t> Val<'t> {
     pub fn text(text: &str) -> Self {
         Self::Str(text.into(), None)
@@ -473,6 +483,12 @@ impl<'t> Val<'t> {
                 Some(_) => Self::Input(format!("{path}.{key}").into()),
             },
             (Self::Input(path), _) => Self::Input(path.clone()),
+            // A part of what a request is answered with.
+            (Self::Made(path), key) if is_answer(path) => {
+                let key = key.display().filter(|key| key.len() < LONGEST_KEY);
+                let part = key.map(|key| Self::Made(format!("{path}[{key}]").into()));
+                part.unwrap_or(Self::Unknown)
+            }
             (Self::Job, Self::Any(keys)) => Self::any(keys.iter().map(|key| self.item(key))),
             (Self::Job, Self::Str(key, _)) if &**key == "input" => Self::Input("".into()),
             _ => Self::Unknown,

@@ -104,8 +104,12 @@ impl<'t> Reader<'t> {
                     }
                 }
                 // What a request was answered with, as it is.
-                Val::Made(path) if path.ends_with(".json") && !of.contains(' ') => {
-                    self.offer(node, format!("result:{of}{{answer}}"), None);
+                Val::Made(path) if !of.contains(' ') => {
+                    let part = path.split_once(".json").map(|(_, part)| part);
+                    let whole = |part: &&str| part.is_empty() || part.ends_with(']');
+                    if let Some(part) = part.filter(whole) {
+                        self.offer(node, format!("result:{of}{{answer}}{part}"), None);
+                    }
                 }
                 Val::Lost if of.is_empty() => {
                     self.input_unread(node, "what the handler returns is too much to follow");
