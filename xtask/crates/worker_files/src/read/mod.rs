@@ -1,7 +1,9 @@
 //! From a tree to a worker's interface: which files count, and how their facts fit together.
 
+mod exports;
 mod files;
 mod installs;
+mod places;
 mod programs;
 mod run;
 mod script_flags;

@@ -10,8 +10,8 @@ use anyhow::Result;
 use super::installs::by_pip;
 use super::started::{RUNNERS, Started};
 use super::{
-    Copy, EnvRead, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor,
-    last_part, packages, shell,
+    EnvRead, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor, last_part,
+    packages, shell,
 };
 use crate::shell::{Command, Script, Word};
 use crate::steps;
@@ -412,49 +412,6 @@ impl Reader<'_> {
         self.roots.insert(path);
     }
 
-    /// Notes a path of a program that the image holds at another place. Nothing is wrong where the
-    /// script asks first whether the file is there.
-    fn note_misplaced(&mut self, job: &Job, command: &Command, started: &[Started]) {
-        let workdir = job.run.workdir.as_deref();
-        let own = &job.run.script.commands;
-        let stays = !own.iter().any(|command| command.program() == "cd");
-        let asks = |word: &Word| {
-            let tests = own.iter().filter(|it| is_one_of("[ [[ test", it.program()));
-            let mut words = tests.flat_map(|test| &test.words);
-            words.any(|other| other.text == word.text)
-        };
-        let is_misplaced = |word: &&Word| {
-            let names = |one: &Started| last_part(&word.text).as_bytes() == one.path.name();
-            let is_path =
-                word.text.starts_with('/') || word.text.contains('/') && workdir.is_some() && stays;
-            is_path
-                && started.iter().any(names)
-                && self.in_image(&word.text, workdir).is_none()
-                && self.knows_place(&word.text, own)
-                && !asks(word)
-        };
-        let misplaced = command.run().iter().filter(is_misplaced);
-        let misplaced = misplaced.map(|word| (word.text.clone(), job.place(&word.range)));
-        let misplaced: Vec<(String, Place)> = misplaced.collect();
-        self.interface.misplaced.extend(misplaced);
-    }
-
-    /// Whether what the image holds at a path is known: neither the build nor these commands may
-    /// put a file there, or copy one there from elsewhere or to a folder that the base image names.
-    pub fn knows_place(&self, path: &str, own: &[Command]) -> bool {
-        let (Some(image), Some(_)) = (&self.interface.image, &self.interface.held) else {
-            return false;
-        };
-        let below = path.trim_start_matches('/');
-        let may_hold = |copy: &Copy| match copy.from {
-            Some(_) => below.starts_with(copy.target.trim_end_matches('/')),
-            None => !copy.dest.starts_with('/') && image.workdir.is_none(),
-        };
-        let runs = image.runs.iter().flat_map(|run| &run.script.commands);
-        let mut all = runs.chain(own);
-        !all.any(|command| may_put(command, path)) && !image.copies.iter().any(may_hold)
-    }
-
     /// Notes a Python program that starts and is not in the repository, though other modules are.
     fn note_absent(&mut self, job: &Job, command: &Command) {
         let mut arguments = command.run().iter().skip(1);
@@ -504,152 +461,6 @@ impl Reader<'_> {
             self.unread.push(unread);
         }
     }
-
-    /// `export NAME=${NAME:-default}` is a read with a default. One that adds to it is none.
-    fn export(&mut self, name: &str, value: &str, place: Place) {
-        let variables = shell::variables(value);
-        let is_all = |at: &Range<usize>| at.start == 0 && at.end == value.len();
-        let is_braced = |at: &Range<usize>| at.start == 0 && value.ends_with('}');
-        let is_itself = variables.first().is_some_and(|(first, at)| {
-            first == name && (is_all(at) || is_braced(at) && value.starts_with("${"))
-        });
-        if !is_itself {
-            // A variable that is only part of the value is not handed on.
-            if let [(other, at)] = variables.as_slice()
-                && (is_all(at) || is_braced(at))
-            {
-                let handed = (other.clone(), name.to_owned());
-                self.interface.python.handed.push(handed);
-            }
-            let export = (name.to_owned(), shell::without_braces(value), place);
-            self.interface.exports.push(export);
-        }
-    }
-
-    /// What the script's programs find in their environment, and commands that see all of it.
-    fn take_exports(&mut self, job: &Job) {
-        let script = &job.run.script;
-        // Behind the last program nothing sees what is exported.
-        let mut programs = script.commands.iter().rev();
-        let last = programs.find(|command| !steps::has_no_effect(command));
-        let is_python = |it: &&Command| it.program().starts_with("python");
-        // A function runs where it is called, and not where it stands.
-        let has_functions = job.source.text.contains("()") || job.source.text.contains("function ");
-        let last = last.filter(|it| is_python(it) || it.server_flags().is_some());
-        let last = last.filter(|_| !has_functions);
-        let end = last.and_then(|command| Some(command.words.last()?.range.end));
-        let is_seen = |range: &Range<usize>| end.is_none_or(|end| range.start < end);
-        for (name, value, range) in script.exports.iter().filter(|(.., at)| is_seen(at)) {
-            self.export(name, value, job.place(range));
-        }
-        // What the endpoint sets stays exported under its new value.
-        let of_one = script.commands.iter().filter(|it| !it.words.is_empty());
-        let of_one: BTreeSet<&(String, String)> = of_one.flat_map(|it| &it.sets).collect();
-        for (name, value, range) in &script.sets {
-            let text = job.source.text.get(job.in_file(range));
-            let is_plain = !value.contains(['$', '`']) && text.is_some_and(|it| !it.contains("+="));
-            let is_whole = !of_one.contains(&(name.clone(), value.clone()));
-            if is_plain && is_whole && self.is_passed(job, range) {
-                let set = (value.clone(), job.place(range));
-                self.interface.always_set.insert(name.clone(), set);
-            }
-        }
-        for (name, guard) in &script.guarded_exports {
-            let export = script.exports.iter().find(|(own, ..)| own == name);
-            let place = export.map(|(.., range)| job.place(range));
-            let written = place.map(|place| (name.clone(), Some(guard.to_string()), place));
-            self.interface.python.written.extend(written);
-        }
-        for command in &script.commands {
-            for name in unset_by(command) {
-                if !self.is_passed(job, &name.range) {
-                    continue;
-                }
-                let place = job.place(&name.range);
-                let set = (String::new(), place.clone());
-                self.interface.always_set.insert(name.text.clone(), set);
-                self.interface
-                    .exports
-                    .push((name.text.clone(), String::new(), place));
-            }
-            let words = command.run();
-            let asks = |word: &&Word| word.text.contains("environ") || word.text.contains("getenv");
-            let mut code = words.iter().skip_while(|word| word.text != "-c");
-            let ends = words.first().zip(words.last());
-            let mut at = ends.map_or(0..0, |(a, b)| a.range.start..b.range.end);
-            let mut hides = &[Hides::Variables][..];
-            let what = match (command.program(), code.nth(1).filter(asks)) {
-                (program, Some(code)) if program.starts_with("python") => {
-                    at = code.range.clone();
-                    hides = &[Hides::Variables, Hides::Flags];
-                    "a Python program inside of a command reads the environment"
-                }
-                ("awk" | "gawk", _) if words.iter().any(|word| word.text.contains("ENVIRON")) => {
-                    "a program inside of a command reads the environment"
-                }
-                ("." | "source", _)
-                    if words.len() > 1 && !self.has_file(command.word(1), &job.run) =>
-                {
-                    "what this file sets is not known: it is not in the repository"
-                }
-                _ => continue,
-            };
-            self.unread.push(job.unread(&at, what, hides));
-        }
-    }
-
-    /// Whether the repository, or an environment of Python's, has a file of that name.
-    fn has_file(&self, path: &str, run: &Run) -> bool {
-        let name = last_part(path);
-        let is_found = || !self.resolve(path, run.workdir.as_deref()).is_empty();
-        self.names.contains_key(name.as_bytes()) || name == "activate" || is_found()
-    }
-}
-
-/// The variables that a command takes out of the environment: `unset A B`, `env -u A program`.
-fn unset_by(command: &Command) -> impl Iterator<Item = &Word> {
-    let is_env = command.words.first().is_some_and(|word| word.text == "env");
-    let before = &command.words[..command.words.len() - command.run().len()];
-    let by_env = before
-        .windows(2)
-        .filter(move |pair| is_env && is_one_of("-u --unset", &pair[0].text));
-    let is_unset = command.program() == "unset";
-    let names = command.run().iter().skip(1);
-    let names = names.filter(move |word| is_unset && shell::is_name(&word.text));
-    by_env.map(|pair| &pair[1]).chain(names)
-}
-
-/// Whether a command may put a file at a path. It moves or fetches files, and names a folder of the
-/// path, the root, or a folder that is not known.
-fn may_put(command: &Command, path: &str) -> bool {
-    const MOVING: &str = "mv cp ln install rsync tar unzip git wget curl";
-    let (program, first) = (command.program(), command.word(1));
-    let settles = program == "git" && is_one_of("lfs config", first);
-    if !is_one_of(MOVING, program) || settles || steps::only_watches(command) {
-        return false;
-    }
-    let texts = command.run().iter().skip(1).map(|word| &*word.text);
-    let mut words: Vec<&str> = texts.collect();
-    let options: &[&str] = match program {
-        "curl" => &["-o", "--output"],
-        "wget" => &["-O", "--output-document"],
-        "tar" => &["-C", "--directory"],
-        "unzip" => &["-d"],
-        _ => &[],
-    };
-    let at = words.iter().position(|word| options.contains(word));
-    match at.and_then(|at| words.get(at + 1)) {
-        Some(target) => words = vec![target],
-        // An archive's files go to the folder that the command runs in.
-        None if is_one_of("tar unzip", program) => return true,
-        None => {}
-    }
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    words.iter().any(|word| {
-        let mut own = word.split('/').map(|part| part.trim_end_matches(".git"));
-        let is_open = word.contains(['$', '*']) || word.trim_matches(['.', '/']).is_empty();
-        is_open || own.any(|part| parts.contains(&part))
-    })
 }
 
 /// A command with the one that it reads from, if that prints text or the environment.

@@ -8,6 +8,7 @@ pub mod contexts;
 pub mod data;
 pub mod eval;
 pub mod fingerprint;
+pub mod items;
 pub mod names;
 pub mod objects;
 pub mod summaries;
