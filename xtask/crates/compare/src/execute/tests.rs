@@ -297,6 +297,31 @@ fn what_stand_ins_say_is_in_no_message() {
 }
 
 #[test]
+fn what_takes_the_place_of_the_servers_answer_is_told() {
+    let asks = |answer: &str| {
+        let post = "r = requests.post('http://127.0.0.1:1/generate', json={})";
+        handler("pass", &format!("{post}\n    yield {answer}"))
+    };
+    let why = |old: &str, new: &str| {
+        let items = verified(&asks(old), &asks(new)).into_iter();
+        let mut jobs = items.filter(|it| it.id == "run:job.generate" && it.open);
+        let why = jobs.next().map(|it| it.why)?;
+        Some(why.split_once("gave back ")?.1.to_owned())
+    };
+    let answer = "r.json()";
+    let told = "the server's answer, and gives `{\"error\":\"no\"}`.";
+    assert_eq!(why(answer, "{'error': 'no'}").as_deref(), Some(told));
+    let with = |word: &str| format!("{{'status': '{word}', 'raw': [r.json()]}}");
+    let told = "`{\"status\":\"ok\",\"raw\":[…]}`, and gives `{\"status\":\"off\",\"raw\":[…]}`.";
+    assert_eq!(why(&with("ok"), &with("off")).as_deref(), Some(told));
+    assert_eq!(why(&with("ok"), &with("ok")), None);
+    let items = verified(&asks(answer), &asks("str(r.text)"));
+    assert!(items.iter().all(|it| !it.is_unsure));
+    // What a stand-in counts as says nothing.
+    assert_eq!(why("{'n': 3}", "{'n': r.anything}"), None);
+}
+
+#[test]
 fn a_worker_that_never_starts_shows_nothing() {
     let works = handler("pass", "return 1");
     let items = verified("import os\nos.getenv('A')\n", &works);

@@ -367,6 +367,11 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         let Some(is) = new.jobs.iter().find(|job| job.name == was.name) else {
             continue;
         };
+        // Both give back what the server answered, wherever the reading lost it.
+        if [was, is].iter().all(|job| job.results.iter().any(is_made)) {
+            let results = items.iter_mut().filter(|item| item.area() == "result");
+            results.for_each(|item| item.is_unsure = false);
+        }
         let [before, now] = [was, is].map(|job| {
             let requests = job.requests.iter();
             let lines = requests.map(|(method, path, _)| format!("{method} {path}"));
@@ -410,6 +415,8 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
 
 /// What the driver's stand-ins say, where they say anything.
 const STAND_IN: &str = "stand-in";
+/// What the server seems to answer.
+const ANSWER: &str = r#"{"stand-in":true}"#;
 
 /// Values in words: `nothing`, one, or several with how many there are.
 fn describe(values: &[Value]) -> String {
@@ -417,7 +424,11 @@ fn describe(values: &[Value]) -> String {
     let one = |value: &Value| match value {
         Value::String(text) => format!("the text `{}`", cut(text, LONGEST)),
         Value::Null => "no value".to_owned(),
-        other => format!("`{}`", cut(&other.to_string(), LONGEST)),
+        made if made.get(STAND_IN).is_some() => "the server's answer".to_owned(),
+        other => {
+            let text = other.to_string().replace(ANSWER, "…");
+            format!("`{}`", cut(&text, LONGEST))
+        }
     };
     let all: Vec<String> = values.iter().map(one).collect();
     match all.len() {
@@ -429,13 +440,44 @@ fn describe(values: &[Value]) -> String {
 
 /// Whether two handlers gave back the same, as far as that didn't come from stand-ins.
 fn same_results(was: &PlayedJob, is: &PlayedJob) -> bool {
-    let made = |job: &PlayedJob| {
-        let mut results = job.results.iter().map(Value::to_string);
-        results.any(|result| result.contains('…') || result.contains(STAND_IN))
-    };
+    let made = |job: &PlayedJob| job.results.iter().any(is_made);
     let gives = |job: &PlayedJob| job.results.iter().any(|result| !result.is_null());
-    let both_give = was.error.is_some() || gives(was) == gives(is);
-    both_give && (made(was) || made(is) || was.results == is.results)
+    match &was.error {
+        Some(_) => made(is) || was.results == is.results,
+        None => gives(was) == gives(is) && same_lists(&was.results, &is.results),
+    }
+}
+
+fn same_lists(was: &[Value], is: &[Value]) -> bool {
+    let mut both = was.iter().zip(is);
+    if was.len() == is.len() {
+        return both.all(|(was, is)| same_result(was, is));
+    }
+    was.iter().any(is_made) && is.iter().any(is_made)
+}
+
+/// Whether two results are one, but for what stand-ins say, which has no form of its own. As a number
+/// it says nothing.
+fn same_result(was: &Value, is: &Value) -> bool {
+    let is_whole = |value: &Value| value.get(STAND_IN).is_none();
+    match (was, is) {
+        (Value::Object(before), Value::Object(after)) if is_whole(was) && is_whole(is) => {
+            let mut both = before.iter().map(|(key, was)| Some((was, after.get(key)?)));
+            let same = |both: Option<_>| both.is_some_and(|(was, is)| same_result(was, is));
+            before.len() == after.len() && both.all(same)
+        }
+        (Value::Array(was), Value::Array(is)) => same_lists(was, is),
+        _ => {
+            let may_be = |value: &Value| is_made(value) || value.is_number() || value.is_boolean();
+            was == is || may_be(was) && is_made(is) || is_made(was) && may_be(is)
+        }
+    }
+}
+
+/// Whether something in a result comes from a stand-in.
+fn is_made(value: &Value) -> bool {
+    let text = value.to_string();
+    text.contains('…') || text.contains(STAND_IN)
 }
 
 /// Settings of `runpod.serverless.start`, and how many jobs are taken at once.

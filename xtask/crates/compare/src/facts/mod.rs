@@ -242,6 +242,8 @@ pub struct Facts {
     pub ignored: BTreeSet<String>,
     /// The Python files that run, whether or not they do anything when they are imported.
     pub reached: BTreeSet<RepoPath>,
+    /// Where in results stands what was not followed: the keys before it, with dots.
+    pub loose_results: BTreeSet<String>,
 }
 
 impl Facts {
@@ -261,6 +263,7 @@ impl Facts {
         facts.add_hub(&interface);
         facts.ignored = image::ignored(tree)?;
         facts.reached = interface.python.reached;
+        facts.loose_results = interface.python.loose_results;
         Ok(facts)
     }
 

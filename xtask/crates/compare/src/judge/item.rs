@@ -1,8 +1,11 @@
 //! A fact with its verdict.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::super::facts::{Fact, area_of};
+use super::few;
 
 /// What became of a fact. The first four are open until somebody fixes them or gives a reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -59,6 +62,9 @@ pub struct Item {
     pub why: String,
     pub help: String,
     pub reason: Option<String>,
+    /// Whether it could not be judged, which a note says.
+    #[serde(skip)]
+    pub is_unsure: bool,
 }
 
 /// What one worker has of a fact.
@@ -137,6 +143,12 @@ impl Item {
         self
     }
 
+    /// Leaves a fact undecided: a note says why.
+    pub fn unsure(mut self, why: impl Into<String>) -> Self {
+        self.is_unsure = true;
+        self.why(why)
+    }
+
     /// Opens what the new worker has, and should not have.
     pub fn open(mut self, why: impl Into<String>) -> Self {
         self.open = true;
@@ -146,6 +158,7 @@ impl Item {
 
     /// Closes what turns out to be the same.
     pub fn keep(&mut self, why: impl Into<String>) {
+        self.is_unsure = false;
         self.verdict = Verdict::Kept;
         self.open = false;
         self.why = why.into();
@@ -157,6 +170,7 @@ impl Item {
         match why.into() {
             Some(why) if self.open => self.why += &format!(" {why}"),
             Some(why) => {
+                self.is_unsure = false;
                 (self.verdict, self.open) = (Verdict::Changed, true);
                 (self.why, self.help) = (why, AS_BEFORE.to_owned());
             }
@@ -167,6 +181,17 @@ impl Item {
     pub fn area(&self) -> &str {
         area_of(&self.id)
     }
+}
+
+/// What could not be judged, in a sentence for each reason.
+pub fn unsure(items: &[Item]) -> Vec<String> {
+    let mut all: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for item in items.iter().filter(|item| item.is_unsure) {
+        all.entry(&item.why).or_default().push(&item.id);
+    }
+    let told = all.into_iter();
+    told.map(|(why, ids)| format!("{}: {why}", few(&ids, 4)))
+        .collect()
 }
 
 /// What it means that the new worker lacks a fact, where nothing more particular is known of it.

@@ -23,11 +23,11 @@ use serde_json::Value;
 
 pub use hub::{LOOKS, MODEL_VARIABLE, is_read_outside};
 pub use image::own_build;
-pub use item::{Item, Side, Verdict};
+pub use item::{Item, Side, Verdict, unsure};
 pub use runpod::is_runpods;
 pub use variables::{env_line, same_value};
 
-use super::facts::{ALONE, Fact, Facts, without_marks};
+use super::facts::{ALONE, AREAS, Fact, Facts, without_marks};
 use worker_files::IF;
 use xtask_core::output::cut;
 use xtask_core::sglang::{self, Table};
@@ -133,8 +133,8 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     items
 }
 
-/// Opens what was closed as part of a fact that is neither open nor renamed nor decided on: a
-/// loss always has somebody to answer for it.
+/// Opens what was closed as part of a fact that is neither open nor renamed nor decided on, and what
+/// endpoints depend on that is part of none: a loss always has somebody to answer for it.
 fn reopen_unanswered(items: &mut [Item]) {
     let by_id: HashMap<&str, &Item> = items.iter().map(|item| (&*item.id, item)).collect();
     let owner = |item: &&Item| by_id.get(item.part_of.as_deref()?).copied();
@@ -149,10 +149,17 @@ fn reopen_unanswered(items: &mut [Item]) {
         Verdict::Renamed => !["python", "flag"].contains(&item.area()),
         _ => false,
     };
+    let is_of_endpoints = |item: &Item| {
+        let area = AREAS.iter().find(|(area, ..)| *area == item.area());
+        let is_lost = item.verdict != Verdict::Renamed && !item.open;
+        is_lost
+            && area.is_some_and(|area| area.2 < 10)
+            && item.old.as_ref().is_some_and(Fact::is_reached)
+    };
     let is_orphan = |item: &&Item| {
         // An owner may itself be part of another; nothing is nested deeper.
         let mut owners = std::iter::successors(owner(item), owner).take(4);
-        item.part_of.is_some() && !owners.any(answers)
+        (item.part_of.is_some() || is_of_endpoints(item)) && !owners.any(answers)
     };
     let orphans = items.iter().filter(is_lost).filter(is_orphan);
     let orphans: HashSet<String> = orphans.map(|item| item.id.clone()).collect();

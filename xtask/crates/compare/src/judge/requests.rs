@@ -212,19 +212,16 @@ impl Judge<'_> {
             by.or_else(|| Some(Self::kept_or_changed(id, old, new, Some(keys?))))
         });
         self.judge_area("result", |judge, name, id, old, new| {
-            if new.is_some() || !name.ends_with(ANSWER) {
-                return None;
-            }
+            let at = name.strip_suffix(ANSWER).filter(|_| new.is_none())?;
             // Code that is not followed may give it back.
-            let mut results = judge.new.area("result");
-            let missing = Item::missing(id, old);
-            if !results.any(|(name, _)| name.ends_with(ANSWER)) {
-                let why =
-                    "Where it is given back now was not followed; --execute compares results.";
-                return Some(missing.closed().why(why));
+            let mut loose = judge.new.loose_results.iter();
+            let item = Item::new(id, Verdict::Kept, old, None);
+            if loose.any(|loose| at.starts_with(&**loose)) {
+                let why = "Whether the server's answer is still given back was not followed; --execute compares results.";
+                return Some(item.unsure(why));
             }
-            let why = "The server's answer was given back here; now it is elsewhere.";
-            Some(missing.why(why))
+            let why = "The server's answer was given back here, and is not now.";
+            Some(Item::missing(id, old).why(why))
         });
         self.judge_area("serves", |_, _, _, _, _| None);
         self.judge_area("model", |_, name, id, old, new| {

@@ -23,6 +23,8 @@ pub struct PythonFacts {
     pub inputs: Vec<InputKey>,
     pub serverless: Vec<Setting>,
     pub offers: Vec<Offer>,
+    /// Where in results stands what was not followed: the keys before it, with dots.
+    pub loose_results: BTreeSet<String>,
     pub api: Vec<ApiItem>,
     /// The files that run and do something when they are imported.
     pub acting: BTreeSet<RepoPath>,

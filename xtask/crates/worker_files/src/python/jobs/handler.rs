@@ -94,7 +94,10 @@ impl<'t> Reader<'t> {
                     // details.
                     let failed = items.iter().any(|(key, _)| key.as_str() == Some("error"));
                     for (key, value) in items.iter() {
-                        let Val::Str(name, at) = key else { continue };
+                        let Val::Str(name, at) = key else {
+                            self.facts.loose_results.insert(of.to_owned());
+                            continue;
+                        };
                         if failed && !matches!(&**name, "error" | "refresh_worker") {
                             continue;
                         }
@@ -114,7 +117,11 @@ impl<'t> Reader<'t> {
                 Val::Lost if of.is_empty() => {
                     self.input_unread(node, "what the handler returns is too much to follow");
                 }
-                _ => {}
+                Val::Never | Val::None | Val::Bool(_) | Val::Int(_) | Val::Float(_) => {}
+                Val::Str(..) | Val::Pieces(_) | Val::Env(..) | Val::Job | Val::Input(_) => {}
+                _ => {
+                    self.facts.loose_results.insert(of.to_owned());
+                }
             }
         }
     }
