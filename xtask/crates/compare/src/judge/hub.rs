@@ -219,9 +219,11 @@ impl<'a> Judge<'a> {
             ));
         }
         // Where the old form left it empty, the old worker's own default held.
-        let before = attribute(self.old.variable(name), "default");
+        let image = self.old.in_image(name);
+        let before = image.or(attribute(self.old.variable(name), "default"));
         let is_as_before = is_own(is) || before.is_some_and(|before| same_value(before, is));
         let set = self.set_by_image(&format!("env:{name}"));
+        let set = set.filter(|set| image != Some(*set));
         match verdict {
             // The form follows the worker's own default, as a fork restores that.
             Verdict::Changed if is_as_before && set.is_some_and(|set| same_value(set, is)) => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::super::facts::{ABSENT, FILES, Fact, Facts, IDLE, RUNS, WHEN};
 use super::flags::passed_when;
+use super::hub::is_read_outside;
 use super::variables::ALWAYS_SET;
 use super::{Item, Judge, Verdict, difference, few};
 use worker_files::{ALSO, IF, Place, is_one_of};
@@ -24,8 +25,9 @@ const INHERITED: [&str; 4] = ["HF_", "HUGGINGFACE_", "TRANSFORMERS_", "CUDA_"];
 impl Judge<'_> {
     pub fn image(&mut self) {
         self.newly_set();
-        self.judge_area("image", |judge, name, id, old, new| {
-            Some(judge.image_both(name, id, old, new?))
+        self.judge_area("image", |judge, name, id, old, new| match new {
+            Some(new) => Some(judge.image_both(name, id, old, new)),
+            None => judge.image_kept(name, id, old),
         });
         for area in ["arg", "mount"] {
             self.judge_area(area, |_, _, _, _, _| None);
@@ -133,6 +135,21 @@ impl Judge<'_> {
                 }
             }
         }
+    }
+
+    /// What the new image sets no longer, and need not: only the worker read it, and does as before.
+    fn image_kept(&self, name: &str, id: &str, old: &Fact) -> Option<Item> {
+        let now = self.renamed.get(name).map_or(name, String::as_str);
+        let [was, is] = [self.old.variable(name)?, self.new.variable(now)?];
+        let is_others = sglang::reads(name) || INHERITED.iter().any(|it| name.starts_with(it));
+        if is_others || is_read_outside(name) || !was.is_reached() || !is.is_reached() {
+            return None;
+        }
+        let why = self.still_in_effect(name, was, is)?;
+        if why.is_empty() {
+            return None;
+        }
+        Some(Item::new(id, Verdict::Kept, old, None).why(why))
     }
 
     fn image_both(&self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {

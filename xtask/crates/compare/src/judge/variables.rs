@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact, Facts, NEEDS, PASSED, WHEN, without_marks};
+use super::super::facts::{ALONE, Fact, NEEDS, PASSED, WHEN, without_marks};
 use super::hub::is_read_outside;
 use super::{Item, Judge, Side, Verdict, attribute, difference, is_runpods};
 use worker_files::shell::NOT_SET;
@@ -282,11 +282,8 @@ impl<'a> Judge<'a> {
         let image = self.set_by_image(id).or_else(by_other);
         let is = image.or(new.get("default"));
         let name = id.strip_prefix("env:").unwrap_or_default();
-        let [before, after] =
-            [self.old, self.new].map(|facts| Some(facts.filled_in(facts.in_image(name)?)));
-        let is_set = before.is_some_and(|set| !set.is_empty() && !set.contains('$'));
-        if is_set && before == after {
-            return Ok(None);
+        if let Some(why) = self.still_in_effect(name, old, new) {
+            return Ok(Some(why).filter(|why| !why.is_empty()));
         }
         if same_value(was.unwrap_or_default(), is.unwrap_or_default()) {
             // Of two places that had the default, one lost it.
@@ -334,19 +331,44 @@ impl<'a> Judge<'a> {
         Err(differ)
     }
 
-    /// What the new image sets a variable to, unless the old one did the same.
+    /// What the new image sets a variable to.
     pub fn set_by_image(&self, id: &str) -> Option<&'a str> {
         let default = self.new.attribute(id, "default");
-        let id = format!("image:{}", id.strip_prefix("env:")?);
+        let fact = self
+            .new
+            .get(&format!("image:{}", id.strip_prefix("env:")?))?;
+        let new = self.new.filled_in(fact.get("value").unwrap_or_default());
         // `ENV NAME=` sets it to nothing. A default that the reader still knows holds all the same.
-        let set = |facts: &'a Facts| {
-            let fact = facts.get(&id)?;
-            Some(facts.filled_in(fact.get("value").unwrap_or_default()))
-        };
-        let new = set(self.new)?;
-        let is_news = set(self.old) != Some(new);
         let holds = !new.is_empty() || default.is_none();
-        (is_news && holds && !new.contains('$')).then_some(new)
+        (holds && !new.contains('$')).then_some(new)
+    }
+
+    /// Whether what the old image sets a variable to still holds where nobody sets it: by the new
+    /// image, the new worker's own default or `SGLang`'s. The text tells what is not the image.
+    pub fn still_in_effect(&self, name: &str, old: &Fact, new: &Fact) -> Option<String> {
+        let image = self.old.get(&format!("image:{name}"))?;
+        let was = self.old.filled_in(image.get("value")?);
+        let other = self.renamed.get(name).map_or(name, String::as_str);
+        let set = self.set_by_image(&format!("env:{other}"));
+        if was.is_empty() || was.contains('$') {
+            return None;
+        } else if set == Some(was) {
+            return Some(String::new());
+        } else if was.contains('(') || was.contains(ALSO) || image.has(WHEN) {
+            return None;
+        }
+        // Elsewhere it may be read without its default.
+        let is = set.or(new.get("default").filter(|_| !new.has("undefaulted")));
+        if is.is_some_and(|is| same_value(was, is)) {
+            return Some("It is the new worker's own default now.".to_owned());
+        }
+        let flags = old.get("flag").zip(new.get("flag"));
+        let (_, flag) = flags.filter(|(was, is)| self.same_flag(was, is))?;
+        let own = self.own_default(flag)?;
+        let is_own = |text: &str| same_value(text, &own) && old.get("how") == new.get("how");
+        let is_same = is_own(was) && is.is_none_or(is_own) && !new.has("undefaulted");
+        let why = format!("{} does the same by default: `{own}`.", self.sglang);
+        (is_same && !new.has("required")).then_some(why)
     }
 
     /// Whether only the program that puts a model into the image reads a variable, and the build gives
