@@ -208,7 +208,11 @@ impl Judge<'_> {
         for area in ["pip", "constraint", "apt", "conda", "apk"] {
             let unused = "It is still written down, and no step of the build installs it.";
             self.judge_area(area, |judge, name, id, old, new| match new {
-                Some(new) if !old.has("unused") && new.has("unused") => {
+                _ if old.has("unused") => {
+                    let why = "The old image never had it: no step of its build installed it.";
+                    Some(Item::new(id, Verdict::Kept, old, new).why(why))
+                }
+                Some(new) if new.has("unused") => {
                     Some(Item::new(id, Verdict::Missing, old, new).why(unused))
                 }
                 Some(new) => {
@@ -334,10 +338,7 @@ impl Judge<'_> {
         };
         let base = self.new.in_image("FROM").unwrap_or_default();
         if !(base.contains("sglang") && is_one_of(names, name)) {
-            let why =
-                "The old image never had it: only a script that its build never ran installed it.";
-            let unused = old.has("unused");
-            return unused.then(|| Item::new(id, Verdict::Kept, old, None).why(why));
+            return None;
         }
         let brought = format!("{}'s own image brings it", self.sglang);
         let as_named = format!("{brought}, at the version that the base image names.");
