@@ -1,11 +1,12 @@
 //! Small workers with known answers: `cases/reading.jsonl` says which facts one has,
 //! `cases/pairs.jsonl` which differences between two must be open, `cases/same.jsonl` which pairs
-//! mean the same, and `cases/more.jsonl` holds all three kinds of our own.
+//! mean the same, and `cases/more.jsonl` holds all three kinds of our own. `cases/words.jsonl` says
+//! what is told of facts, and what is not.
 
 use std::collections::BTreeMap;
 
 use super::facts::{Fact, Facts};
-use super::judge::judge;
+use super::judge::{Item, judge};
 use xtask_core::tree::Memory;
 
 type Files = BTreeMap<String, String>;
@@ -25,7 +26,12 @@ struct Case {
     old: Files,
     #[serde(default)]
     new: Files,
+    /// What the reason and the advice of a fact have in them, or have not, after a `!`. An empty text
+    /// stands for a fact that is not open.
+    #[serde(default)]
+    says: BTreeMap<String, Vec<String>>,
     /// Facts with their values, `"unread"`, `"open"` or `"same"`.
+    #[serde(default)]
     expect: serde_json::Value,
 }
 
@@ -97,11 +103,31 @@ fn pair(case: &Case) -> Option<String> {
     wrong.map(|(_, _, open, which)| format!("{which} is {}open", if *open { "not " } else { "" }))
 }
 
+/// What is told of a fact otherwise than expected.
+fn words(case: &Case) -> Option<String> {
+    let (old, new) = (worker(&case.old), worker(&case.new));
+    let items = judge(&old, &new);
+    case.says.iter().find_map(|(id, texts)| {
+        let item = items.iter().find(|item| item.id == *id);
+        let told = |item: &Item| format!("{} {}", item.why, item.help);
+        let is_open = item.is_some_and(|item| item.open);
+        let told = item.map(told).unwrap_or_default();
+        let is_right = |text: &String| match text.strip_prefix('!') {
+            _ if text.is_empty() => !is_open,
+            Some(text) => is_open && !told.contains(text),
+            None => is_open && told.contains(text),
+        };
+        (!texts.iter().all(is_right)).then(|| format!("{id}, open {is_open}: {told}"))
+    })
+}
+
 fn run(text: &str) {
     let mut wrong = Vec::new();
     for line in text.lines() {
         let case: Case = serde_json::from_str(line).unwrap();
-        let found = if case.files.is_empty() {
+        let found = if !case.says.is_empty() {
+            words(&case)
+        } else if case.files.is_empty() {
             pair(&case)
         } else {
             reading(&case)
@@ -134,4 +160,9 @@ fn what_means_the_same_is_not_open() {
 #[test]
 fn more_of_these_kinds() {
     run(include_str!("../cases/more.jsonl"));
+}
+
+#[test]
+fn what_is_told_is_true_and_of_use() {
+    run(include_str!("../cases/words.jsonl"));
 }

@@ -143,15 +143,15 @@ impl<'a> Judge<'a> {
         let is_told = |key: &&str| *key != "type" && had(key);
         let keys: Vec<&str> = old.differing(new).filter(is_told).collect();
         differences.extend(Self::differences(old, new, Some(&keys)));
-        let [was, is] = [old, new].map(|fact| fact.has(ADVANCED));
-        if is && !was && had(ADVANCED) {
-            differences.push("the form hides it among the advanced settings now".to_owned());
-        }
         let item = Item::by_differences(id, old, new, &differences);
+        // Where the form shows it is its appearance.
+        let told = match [old, new].map(|fact| fact.has(ADVANCED)) {
+            [false, true] if had(ADVANCED) => "The form has it among the advanced settings now.",
+            [true, false] => "The form no longer has it among the advanced settings.",
+            _ => return item,
+        };
         match item.verdict {
-            Verdict::Kept if was && !is => {
-                item.why("It is none of the advanced settings any more.")
-            }
+            Verdict::Kept => item.why(told),
             _ => item,
         }
     }
