@@ -12,7 +12,7 @@ sglang.flags, a flag a line, so that a name can be looked up without reading any
 same reason aliases have a table of their own. sglang.variables holds the names of the environment
 variables in the sources, of all releases together; a name that ends in `_` is what others begin
 with. "history", which says for the flags that the first
-workers used in which of many older releases they existed, stays as it is.
+workers used in which of many older releases they existed under that very name, stays as it is.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::facts::Facts;
 use super::judge::Item;
+use xtask_core::tree::RepoPath;
 
 const STARTS: &str = " The new worker starts SGLang itself: what is brought back must not start it \
                       too, as both would take one port.";
@@ -14,7 +15,14 @@ const REPLACES: &str = " Brought back, it takes the place of the SGLang in the n
 pub fn add(items: &mut [Item], old: &Facts, new: &Facts) {
     let flags = old.area("flag");
     let places = flags.flat_map(|(_, fact)| &fact.places);
-    let places = places.filter(|at| !at.file.as_bytes().ends_with(b".py"));
+    // A file of data holds arguments; what reads it starts the server.
+    let is_script = |file: &RepoPath| {
+        let ends = [".py", ".yaml", ".yml", ".json", ".toml"];
+        !ends
+            .iter()
+            .any(|end| file.as_bytes().ends_with(end.as_bytes()))
+    };
+    let places = places.filter(|at| is_script(&at.file));
     let scripts: BTreeSet<String> = places.map(|at| at.file.to_string()).collect();
     let names = |text: &str, script: &String| {
         let name = script.rsplit('/').next().unwrap_or(script);

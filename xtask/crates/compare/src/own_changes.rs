@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Fact, Facts, PASSED, area_of};
+use super::judge::limits;
 use super::judge::{Item, LOOKS, MODEL_VARIABLE, Verdict, few, judge};
 use super::unread::in_layout;
 use super::{accepted, advice};
@@ -255,7 +256,7 @@ pub fn judge_with(old: &Facts, base: Base, new: &Facts, code: &Code) -> Vec<Item
     let kept = items.iter().filter(is_there);
     let kept: BTreeSet<String> = kept.map(|item| item.id.clone()).collect();
     let own = base.code.iter();
-    items.extend(own.filter_map(|(id, code)| code.judged(id, &there, &kept)));
+    items.extend(own.filter_map(|(id, code)| code.judged(id, &there, &kept, new)));
     items
 }
 
@@ -303,7 +304,13 @@ impl OwnCode {
     }
 
     /// `kept` are the facts that the new worker has. Nothing, where all of it is judged with facts.
-    fn judged(&self, id: &str, there: &NewCode, kept: &BTreeSet<String>) -> Option<Item> {
+    fn judged(
+        &self,
+        id: &str,
+        there: &NewCode,
+        kept: &BTreeSet<String>,
+        new: &Facts,
+    ) -> Option<Item> {
         let mut parts = id.split(':').skip(1);
         let path = parts.next().unwrap_or_default();
         let function = last_name(parts.next().unwrap_or_default());
@@ -325,6 +332,8 @@ impl OwnCode {
         let fact = Fact::single("statements", all.join("\n"), vec![place]);
         let functions = there.functions(function, &statements);
         statements.retain(|one| !there.has(one, &functions) && !is_glue(one));
+        // A variable may say now how long the start may take.
+        statements.retain(|one| !seconds_to_start(one).is_some_and(|most| is_allowed(most, new)));
         if statements.is_empty() {
             return Some(Item::new(id, Verdict::Kept, &fact, None));
         }
@@ -332,6 +341,15 @@ impl OwnCode {
         let lost = statements.iter().map(|one| format!("`{}`", cut(one, 60)));
         let lost = few(&lost.collect::<Vec<_>>(), 3);
         let why = format!("The new worker lacks what this fork added here: {lost}.");
+        let mut limits = statements.iter().filter_map(|one| seconds_to_start(one));
+        if let Some(limit) = limits.find_map(|seconds| limits::start_again(new, seconds)) {
+            let rest = match statements.len() {
+                1 => "Or record why not.",
+                _ => "Write the rest where the new worker does this now, or record why not.",
+            };
+            let item = Item::missing(id, &fact).why(why);
+            return Some(item.help(format!("{limit} {rest}")));
+        }
         let help = similar.map_or_else(String::new, |(call, at)| {
             let call = cut(call, 60);
             format!("{at} has `{call}` too: see whether that does it. ")
@@ -411,6 +429,33 @@ fn is_glue(statement: &str) -> bool {
     let work = work.strip_prefix("await ").unwrap_or(work);
     work.strip_suffix(".json()")
         .is_some_and(|name| name.chars().all(is_of_a_name))
+}
+
+/// The seconds that a statement gives the server to start: `engine.wait_for_server(timeout=1800)`, or
+/// the function's own default.
+fn seconds_to_start(statement: &str) -> Option<&str> {
+    let (name, arguments) = statement.split_once('(')?;
+    let name = last_word(name).to_uppercase();
+    let mut words = name.split('_');
+    let is_wait = words
+        .clone()
+        .any(|word| word == "WAIT" || is_one_of(limits::START, word));
+    let mut arguments = arguments.trim_end_matches(')').split(", ");
+    let seconds = arguments.find_map(|one| one.strip_prefix("timeout="))?;
+    let is_servers = words.any(|word| word == "SERVER" || is_one_of(limits::START, word));
+    (is_wait && is_servers && seconds.parse::<f64>().is_ok()).then_some(seconds)
+}
+
+fn is_allowed(seconds: &str, new: &Facts) -> bool {
+    seconds
+        .parse()
+        .is_ok_and(|seconds| limits::may_start_in(new, seconds))
+}
+
+fn last_word(text: &str) -> &str {
+    text.rsplit(|c: char| !is_of_a_name(c))
+        .next()
+        .unwrap_or(text)
 }
 
 /// The name of a function without those around it.

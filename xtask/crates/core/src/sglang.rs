@@ -374,6 +374,8 @@ mod tests {
         assert!(is_plain("--file-storage-path"));
         let flashinfer = history("--disable-flashinfer");
         assert_eq!(flashinfer.successor, Some("--attention-backend triton"));
+        // Newer releases take it as the beginning of another flag's name.
+        assert_eq!(flashinfer.seen, Some(("0.2.6", "0.4.0.post2")));
         assert!(!is_plain("--attention-backend triton"));
         assert_eq!(
             history("--max-num-reqs").nearest,

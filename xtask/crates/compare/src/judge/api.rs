@@ -20,6 +20,14 @@ const PARAMETERS: &str = "best_of chat_template_kwargs continue_final_message cu
 const DEFAULTS: &str = "echo=False frequency_penalty=0 ignore_eos=False min_tokens=0 n=1 \
     presence_penalty=0 skip_special_tokens=True stream=False";
 
+/// Whether `SGLang`'s own route `/generate` takes it, beside what it takes as sampling parameters.
+pub fn is_native(name: &str) -> bool {
+    is_one_of(
+        "text input_ids image_data sampling_params return_logprob",
+        name,
+    )
+}
+
 /// Whether `SGLang` takes a parameter of this name in the body of a request.
 pub fn takes(name: &str) -> bool {
     is_one_of(PARAMETERS, name)

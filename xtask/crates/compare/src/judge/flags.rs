@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, LAST, NEEDS, STARTED_THROUGH, WHEN, without_marks};
-use super::variables::{same_value, show};
+use super::variables::{env_line, same_value, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::shell::NOT_SET;
 use worker_files::{ALSO, COMPUTED, Place};
@@ -30,9 +30,27 @@ impl Judge<'_> {
         let refused = self.refused(flag, new, retired);
         let refused = refused.filter(|_| !new.has("from"));
         refused.unwrap_or_else(|| match self.flag_differs(flag, old, new) {
-            Some(why) => Item::new(id, Verdict::Changed, old, new).why(why),
+            Some(why) => {
+                let item = Item::new(id, Verdict::Changed, old, new).why(why);
+                self.passed_again(flag, old, item)
+            }
             None => Item::new(id, Verdict::Kept, old, new),
         })
+    }
+
+    /// Names the variable that brings a fixed value of a flag back.
+    fn passed_again(&self, flag: &str, old: &Fact, item: Item) -> Item {
+        let fixed = old
+            .get("value")
+            .filter(|_| !old.has("from") && !old.has(WHEN));
+        let line = fixed.and_then(|value| {
+            let value = if value == ALONE { "true" } else { value };
+            env_line(self.driver(flag)?, value)
+        });
+        match line {
+            Some(line) => item.help(format!("{line} passes it again; or record why not.")),
+            None => item,
+        }
     }
 
     /// How a flag that both pass differs: what the old one fixed must be what holds with nothing set.
@@ -57,11 +75,9 @@ impl Judge<'_> {
             && !old.has("from")
             && !new.has("value")
         {
-            let when = passed_when(old.get(WHEN));
-            return Some(format!(
-                "`{was}` was passed {when}; what is passed now can't be told{}.",
-                worked_out(how)
-            ));
+            let was = was_passed(was, old.get(WHEN));
+            let how = worked_out(how);
+            return Some(format!("{was}; what is passed now can't be told{how}."));
         }
         let (was, is) = both("form");
         if was != is && new.has("from") && old.has("from") {
@@ -99,7 +115,13 @@ impl Judge<'_> {
             let is_through = old.get("through") == Some(was);
             let is_lost = is_through && !is_same(new.get("value").or(own.as_deref()));
             return is_lost.then(|| {
-                format!("`{was}` was passed where {from} says so; nothing passes it by itself now.")
+                let was = if was == ALONE {
+                    "it".to_owned()
+                } else {
+                    subject(was)
+                };
+                let from = names(from);
+                format!("{from} decided whether {was} is passed; nothing passes it by itself now.")
             });
         }
         let variable = new.parts("from", " ").next();
@@ -119,15 +141,23 @@ impl Judge<'_> {
         let is_told =
             when.is_some() && when_now.is_some() || ![when, when_now].into_iter().any(asks_machine);
         if is_same(is) && when != when_now && is_told && !new.has("from") {
-            let [before, now] = [when, when_now].map(passed_when);
-            return Some(format!("`{was}` was passed {before}, and is {now} now."));
+            let (was, now) = (was_passed(was, when), passed_when(when_now));
+            return Some(format!("{was}, and is passed {now} now."));
         }
         if is_same(is) || is.is_none() && variable.is_none() {
             return None;
         }
         let by = variable.map(|name| format!(", unless {name} says otherwise"));
-        let (by, is, when) = (by.unwrap_or_default(), show(is), passed_when(when));
-        Some(format!("`{was}` was passed {when}; now it is {is}{by}."))
+        let is = match passed.as_deref().or(default) {
+            Some(is) if !is.is_empty() => format!("{} is", show(Some(is))),
+            _ if was == ALONE => "it is not".to_owned(),
+            _ => match own.as_deref() {
+                Some("") => "nothing is".to_owned(),
+                own => format!("SGLang's own default ({}) is", show(own)),
+            },
+        };
+        let (was, by) = (was_passed(was, when), by.unwrap_or_default());
+        Some(format!("{was}; now {is}{by}."))
     }
 
     /// A fixed value that only the new worker passes, beside the variables of both.
@@ -246,13 +276,14 @@ impl Judge<'_> {
         match (new.get("value"), self.own_default(flag)) {
             (Some(value), Some(own)) if !same_value(value, &own) && !flags.any(is_this) => {
                 let (own, when) = (show(Some(&own)), passed_when(new.get(WHEN)));
+                let is = subject(value);
                 added.open(format!(
-                    "`{value}` is passed {when} now; before, SGLang's own {own} held."
+                    "{is} is passed {when} now; before, SGLang's own default ({own}) held."
                 ))
             }
             (None, Some(own)) if !flags.any(is_this) => match new.get("computed") {
                 Some(how) => added.open(format!(
-                    "It is passed now, and its value can't be told{}; before, SGLang's own {} held.",
+                    "It is passed now, and its value can't be told{}; before, SGLang's own default ({}) held.",
                     worked_out(how),
                     show(Some(&own))
                 )),
@@ -282,7 +313,9 @@ impl Judge<'_> {
             Item::new(id, Verdict::Kept, old, None).why(why)
         } else {
             let note = self.support_note(flag);
-            Item::missing(id, old).why(format!("The new worker never passes it{note}."))
+            let item = Item::missing(id, old);
+            let item = item.why(format!("The new worker never passes this flag{note}."));
+            self.passed_again(flag, old, item)
         };
         let owner = old.parts("from", " ").next();
         let owner = owner.map(|owner| format!("env:{owner}"));
@@ -329,12 +362,26 @@ impl Judge<'_> {
         }
         let why = format!("{flag} is not in {}: {history}.", self.sglang);
         let retired = Item::new(id, Verdict::Retired, old, None).why(why);
-        let Some(successor) = history.successor.or(history.nearest) else {
+        let named = history.successor.or(history.nearest);
+        let named = named.map(|named| (named, named.split_once([' ', '=']).unwrap_or((named, ""))));
+        let is_taken = |(_, (flag, _)): &(&str, (&str, &str))| self.takes(flag) != Some(false);
+        let Some((successor, (flag, value))) = named.filter(is_taken) else {
             return Some(retired);
         };
-        let (flag, value) = successor.split_once([' ', '=']).unwrap_or((successor, ""));
+        // What the flag was given itself, where that need not be put into other words.
+        let own = old
+            .get("value")
+            .filter(|own| *own != ALONE && !old.has("from"));
+        let is_own = value.is_empty() && history.successor.is_some();
+        let value = if is_own {
+            own.unwrap_or_default()
+        } else {
+            value
+        };
         Some(retired.help(match self.driver(flag) {
-            Some(name) if value.is_empty() => format!("Set {name} instead."),
+            Some(name) if value.is_empty() || value.contains(['<', '$', '(']) => {
+                format!("Set {name} instead.")
+            }
             Some(name) => format!("Set {name}={value} instead."),
             None => format!("SGLang names {successor}; no variable of the new worker sets it."),
         }))
@@ -375,14 +422,43 @@ fn forced_otherwise(old: &Fact, new: &Fact) -> Option<String> {
     match (was, is) {
         (Some(was), is) if old.has(LAST) && is.as_ref() != Some(&was) => {
             let from = old.get("from").unwrap_or_default();
-            Some(format!(
-                "`{was}` was passed whatever {from} says; that decides now."
-            ))
+            let was = subject(&was);
+            Some(match names(from) {
+                from if from.is_empty() => {
+                    format!("{was} was passed, whatever else was; now it is not.")
+                }
+                from => {
+                    format!("{was} was passed, whatever the value of {from}; that decides now.")
+                }
+            })
         }
         (was, Some(is)) if new.has(LAST) && was.as_ref() != Some(&is) => {
-            Some(format!("`{is}` is passed now whatever the variables say."))
+            let is = subject(&is);
+            Some(format!("{is} is passed now whatever the variables say."))
         }
         _ => None,
+    }
+}
+
+/// What is passed: a value, or the flag alone.
+fn subject(value: &str) -> String {
+    match value {
+        ALONE => "It".to_owned(),
+        value => format!("`{}`", without_marks(value)),
+    }
+}
+
+/// The variables that a flag's value comes from, for a sentence.
+fn names(from: &str) -> String {
+    let names = from.split(ALSO).flat_map(|one| one.split(' '));
+    names.collect::<Vec<_>>().join(" or ")
+}
+
+fn was_passed(value: &str, when: Option<&str>) -> String {
+    let subject = subject(value);
+    match when {
+        None => format!("{subject} was always passed"),
+        when => format!("{subject} was passed {}", passed_when(when)),
     }
 }
 

@@ -399,10 +399,17 @@ impl<'a> Judge<'a> {
             return item;
         }
         let gone = Item::missing(id, old);
+        if let Some((kind @ ("test" | "config"), _)) = name.split_once('.') {
+            let gone = gone.help("Write it into .runpod/tests.json again, or record why not.");
+            return match kind {
+                "test" => gone.why("The Hub doesn't run this test any more."),
+                _ => gone.why("The Hub's tests run without this setting now."),
+            };
+        }
         // What no code of the old worker reads, another program than SGLang reads that it starts.
         let was_read = self.old.has("step:start SGLang") || self.old.variable(name).is_some();
         let is_read = self.new.variable(name).is_some() || is_read_outside(name);
-        if was_read && !is_read && !name.contains('.') {
+        if was_read && !is_read {
             let why = "The new worker doesn't read it, so that its tests need not set it.";
             return gone.closed().why(why);
         }

@@ -10,6 +10,7 @@ mod flags;
 mod hub;
 mod image;
 mod item;
+pub mod limits;
 mod needs;
 mod requests;
 mod runpod;
@@ -311,11 +312,24 @@ impl<'a> Judge<'a> {
         item.help("").part_of(format!("env:{name}"))
     }
 
-    /// The new worker's variable that sets a flag.
+    /// The new worker's variable to set for a flag: one that the form offers first, and last one
+    /// that stands for another flag, which is gone.
     fn driver(&self, flag: &str) -> Option<&str> {
         let variables = self.new.area("env");
-        let mut flags = variables.filter_map(|(name, fact)| Some((name, fact.get("flag")?)));
-        Some(flags.find(|(_, other)| self.same_flag(flag, other))?.0)
+        let drives = |fact: &Fact| {
+            fact.get("flag")
+                .is_some_and(|own| self.same_flag(flag, own))
+        };
+        let drivers = variables.filter(|(_, fact)| drives(fact));
+        let (name, _) = drivers.min_by_key(|(name, _)| {
+            let is_offered = self.new.has(&format!("hub:{name}"));
+            let own = format!("--{}", name.to_lowercase().replace('_', "-"));
+            (
+                !is_offered,
+                sglang::is_known(&own) && self.takes(&own) == Some(false),
+            )
+        })?;
+        Some(name)
     }
 
     fn push(&mut self, item: Item) {
@@ -372,7 +386,9 @@ impl<'a> Judge<'a> {
     /// What `SGLang` itself does without the flag, as text; `None` where that is not known.
     fn own_default(&self, flag: &str) -> Option<String> {
         let tables = self.tables.iter();
-        let mut defaults = tables.map(|table| Some(default_of(known(*table, flag)?.1)));
+        let successor = || sglang::successor(flag).filter(|flag| sglang::is_plain(flag));
+        let named = |table| known(table, flag).or_else(|| known(table, successor()?));
+        let mut defaults = tables.map(|table| Some(default_of(named(*table)?.1)));
         let first = defaults.next()?;
         first.filter(|first| defaults.all(|other| other.as_ref() == Some(first)))
     }
@@ -439,13 +455,36 @@ pub fn few<Name: Borrow<str>>(names: &[Name], most: usize) -> String {
     }
 }
 
-/// `default was 1, is 2`, short enough for a line.
+/// `default was 1, is 2`, short enough for a line: long texts from where they begin to differ.
 fn difference(key: &str, old: Option<&str>, new: Option<&str>) -> String {
-    let [was, is] = [old, new].map(|value| match value {
+    const LONGEST: usize = 100;
+    const BEFORE: usize = 30;
+    let texts = [old, new].map(|it| it.map(|it| without_marks(it).replace('\n', ", ")));
+    let key = match key {
+        "true" => "what the switch sets where it is on",
+        "false" => "what the switch sets where it is off",
+        key => key,
+    };
+    let [was, is] = [&texts[0], &texts[1]].map(|text| text.as_deref().unwrap_or_default());
+    let mut pairs = was.chars().zip(is.chars());
+    let alike = pairs.position(|(a, b)| a != b);
+    let alike = alike.unwrap_or(was.chars().count().min(is.chars().count()));
+    let is_long = |text: &str| text.chars().count() > LONGEST;
+    let hidden = if (is_long(was) || is_long(is)) && was != is {
+        alike.saturating_sub(BEFORE)
+    } else {
+        0
+    };
+    let shown = |text: &Option<String>| match text {
         None => "nothing".to_owned(),
-        Some(value) => format!("`{}`", cut(&without_marks(value).replace('\n', ", "), 100)),
-    });
-    if was == is && old != new && is.len() < 100 {
+        Some(text) if hidden == 0 => format!("`{}`", cut(text, LONGEST)),
+        Some(text) => {
+            let rest: String = text.chars().skip(hidden).collect();
+            format!("`…{}`", cut(&rest, LONGEST))
+        }
+    };
+    let [was, is] = [shown(&texts[0]), shown(&texts[1])];
+    if was == is && old != new {
         return format!("{key} is {is} as before, but what that is made of differs");
     }
     format!("{key} was {was}, is {is}")

@@ -25,7 +25,8 @@ impl Judge<'_> {
             None if judge.is_refused(path) => Some(Item::missing(id, old).why(REFUSED)),
             None if old.has("set") => Some(Item::missing(id, old)
                 .why("The old handler puts it into the job's input or takes it out; the new one does not.")),
-            None => judge.hands_on(path).then(|| judge.handed_on(id, old)),
+            None if judge.hands_on(path) => Some(judge.handed_on(id, old)),
+            None => judge.sent_unseen(path, id, old),
         });
         self.sdk_defaults();
         self.offers();
@@ -78,9 +79,11 @@ impl Judge<'_> {
             let differ = !is_same(was, is.unwrap_or_default());
             differ.then(|| format!("{}.", difference(key, Some(was), is)))
         };
-        item.change(differ("timeout", |was, is| {
-            was == COMPUTED || is == COMPUTED || same_value(was, is)
-        }));
+        if let Some((why, help)) = self.request_limit(old, new) {
+            let is_alone = !item.open;
+            item.change(why);
+            item.help = help.filter(|_| is_alone).unwrap_or(item.help);
+        }
         item.change(differ("server", |was, is| is.is_empty() || was == is));
         // A job that names the route has its body sent as it is.
         let named = self.new.get("route:{openai_route}").into_iter();
@@ -294,6 +297,19 @@ impl Judge<'_> {
             item.change(other_constants(old, new));
             Some(item)
         });
+    }
+
+    /// What the new worker sends on with all of the input, and `SGLang` may not know.
+    fn sent_unseen(&self, path: &str, id: &str, old: &Fact) -> Option<Item> {
+        let (whole, _, name) = whole_of(path);
+        let item = self.sent.contains(&whole).then(|| Item::missing(id, old))?;
+        let why = "The new handler doesn't look at it, and sends the whole input on with it.";
+        let help = if api::is_native(name) {
+            "SGLang's own /generate takes it: see whether its answer is what these jobs want, and record that, or make it as before."
+        } else {
+            "SGLang may know nothing of it: do in the new handler what was done with it, or record why not."
+        };
+        Some(item.why(why).help(help))
     }
 
     /// A parameter of the job's body that the new worker gives to `SGLang` as it is.

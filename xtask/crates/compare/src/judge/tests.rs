@@ -317,7 +317,7 @@ fn what_is_passed_with_nothing_set_is_compared_with_sglangs_own_default() {
     expect(&items, "flag:--kv-cache-dtype", Verdict::Changed, true);
     let why = &of(&items, "flag:--kv-cache-dtype").why;
     assert!(
-        why.contains("`fp8_e5m2` was passed always; now it is `auto`, unless KV_CACHE_DTYPE"),
+        why.contains("`fp8_e5m2` was always passed; now SGLang's own default (`auto`) is, unless KV_CACHE_DTYPE"),
         "{why}"
     );
     // A test for a file is not always.
@@ -327,7 +327,8 @@ fn what_is_passed_with_nothing_set_is_compared_with_sglangs_own_default() {
     );
     let items = compared(&starting(PINNED, &there), &starting(PINNED, new));
     let why = &of(&items, "flag:--kv-cache-dtype").why;
-    let when = "was passed where `isfile(\"/fp8\")` holds; now it is `auto`, unless";
+    let when =
+        "was passed where `isfile(\"/fp8\")` holds; now SGLang's own default (`auto`) is, unless";
     assert!(why.contains(when), "{why}");
     // What the image sets holds with nothing set.
     let sets = |variables: &str| {

@@ -6,7 +6,7 @@ use super::super::facts::{ALONE, Fact, NEEDS, PASSED, WHEN, without_marks};
 use super::hub::is_read_outside;
 use super::{Item, Judge, Side, Verdict, attribute, difference, is_runpods};
 use worker_files::shell::NOT_SET;
-use worker_files::{ALSO, is_one_of};
+use worker_files::{ALSO, BY_NAME, COMPUTED, is_one_of};
 use xtask_core::sglang;
 
 impl<'a> Judge<'a> {
@@ -119,7 +119,12 @@ impl<'a> Judge<'a> {
         }
         // To drive a flag at all is more than before.
         if drove.is_some() {
-            differences.extend(Self::differences(old, new, Some(&["how"])));
+            let told = match (old.is_switch(), new.is_switch()) {
+                (true, false) => Some("it only switched its flag on, and its value is passed now"),
+                (false, true) => Some("its value was passed, and it only switches its flag on now"),
+                _ => None,
+            };
+            differences.extend(told.filter(|_| new.has("how")).map(str::to_owned));
         }
         // With whatever value.
         let successor = drove.and_then(|flag| sglang::history(flag).successor_flag());
@@ -190,6 +195,9 @@ impl<'a> Judge<'a> {
     /// How the new worker comes to do what the old one did with a variable unset, and nothing else.
     fn default_again(&self, name: &str, old: &Fact, new: &Fact) -> Option<String> {
         let (default, flag) = (old.get("default")?, old.get("flag"));
+        if is_worked_out(default) {
+            return Some(WORK_OUT.to_owned());
+        }
         let is_driven =
             flag.is_none_or(|flag| new.get("flag").is_some_and(|f| self.same_flag(flag, f)));
         let other = match flag.filter(|_| !is_driven) {
@@ -462,26 +470,6 @@ impl<'a> Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The only variable of the new worker that limits the time of its start, as this one did.
-    fn start_limit(&self, name: &str, old: &Fact) -> Option<String> {
-        let others = self
-            .new
-            .area("env")
-            .filter(|(_, fact)| fact.is_reached() && !fact.has("flag"));
-        let mut others = others
-            .map(|(other, _)| other)
-            .filter(|other| limits_start(other));
-        let other = others.next().filter(|_| limits_start(name))?;
-        let line = match old.get("default") {
-            // What is shorter is no limit, but a pause.
-            Some(text) if text.parse::<f64>().is_ok_and(|seconds| seconds < 30.0) => return None,
-            default => default.and_then(|default| env_line(other, default)),
-        };
-        let line = line.map_or_else(String::new, |line| format!(": {line}"));
-        let help = format!("{other} limits the new worker's start{line}. Or record why not.");
-        others.next().is_none().then_some(help)
-    }
-
     /// What to do where another variable takes the place of one, and for the default of that.
     fn for_both(&self, name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
         match (old.is_switch(), fact.is_switch()) {
@@ -520,22 +508,44 @@ pub fn same_value(a: &str, b: &str) -> bool {
             .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
 }
 
-/// Whether a variable says by its name how long the server's start may take.
-fn limits_start(name: &str) -> bool {
-    const START: &str = "START STARTUP READY READINESS BOOT LAUNCH";
-    let mut words = name.split('_');
-    let is_limit = words
-        .clone()
-        .any(|word| is_one_of("TIMEOUT WAIT DEADLINE", word));
-    is_limit && !name.ends_with("_MS") && words.any(|word| is_one_of(START, word))
-}
-
 /// What the new Dockerfile sets from its build arguments, besides the model.
 const BUILT_WITH: &str = "MODEL_REVISION TOKENIZER_NAME TOKENIZER_REVISION BASE_PATH QUANTIZATION";
 
-/// The line of a Dockerfile that sets a variable; nothing for what a shell works out at the start.
+/// What to do about a value that no file can hold.
+pub const WORK_OUT: &str =
+    "Code worked it out: take that along and set the variable by it, or record why not.";
+
+/// Whether a text is the source of a value that code or a shell works out, which no Dockerfile can.
+fn is_worked_out(text: &str) -> bool {
+    // A line of a Dockerfile would put a variable's value of the build in the place of its name.
+    let parts = [
+        "$", "`", "\n", " | ", ALSO, COMPUTED, BY_NAME, "\" + ", "' + ", " + \"", " + '", " or \"",
+        " or '",
+    ];
+    // A call, an element, a text with values in it.
+    let mut pairs = text.chars().zip(text.chars().skip(1));
+    let is_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
+    let is_called = pairs.any(|(c, next)| "([".contains(next) && is_of_a_name(c));
+    let is_choice = text.contains(" if ") && text.contains(" else ");
+    let is_filled = text.starts_with("f\"") || text.starts_with("f'");
+    // `settings.DEFAULT`
+    let is_constant = text.rsplit_once('.').is_some_and(|(owner, name)| {
+        let is_name = |text: &str| !text.is_empty() && text.chars().all(is_of_a_name);
+        is_name(name)
+            && is_name(owner)
+            && name.contains(char::is_alphabetic)
+            && name == name.to_uppercase()
+    });
+    is_called
+        || is_choice
+        || is_filled
+        || is_constant
+        || parts.iter().any(|part| text.contains(part))
+}
+
+/// The line of a Dockerfile that sets a variable; nothing for what is worked out at the start.
 pub fn env_line(name: &str, value: &str) -> Option<String> {
-    if ["$(", "`", ALSO].iter().any(|part| value.contains(part)) {
+    if is_worked_out(value) {
         return None;
     }
     let is_plain = |c: char| !c.is_whitespace() && !"\"'\\".contains(c);
@@ -546,9 +556,9 @@ pub fn env_line(name: &str, value: &str) -> Option<String> {
     };
     let place = match name {
         "MODEL_NAME" | "MODEL_PATH" => {
-            ", below the step that downloads a model: set above it, the model is baked in"
+            " (below the step that downloads a model: set above it, the model is baked in)"
         }
-        _ if worker_files::is_one_of(BUILT_WITH, name) => ", below its own line for that",
+        _ if is_one_of(BUILT_WITH, name) => " (below its own line for that)",
         _ => "",
     };
     Some(format!("`ENV {name}={value}` in the Dockerfile{place}"))
@@ -639,7 +649,8 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     let set = is_always_set.then_some("as it is set");
     let (before, now) = (was.or(Some("text")), is.or(set).or(Some("text")));
     let differs = was != is && (is_always_set || !is_same);
-    differs.then(|| difference("how its value is taken", before, now))
+    let [before, now] = [before, now].map(show);
+    differs.then(|| format!("its value was taken as {before}, and is taken as {now} now"))
 }
 
 pub const ALWAYS_SET: &str = "the worker always sets it now: endpoints that set it are ignored";

@@ -108,7 +108,10 @@ fn what_to_do_follows_from_what_is_open() {
         parser,
         "flag:--tool-call-parser",
     );
-    assert!(told.starts_with("`qwen25` was passed where "), "{told}");
+    assert!(
+        told.starts_with("TOOL_CALL_PARSER or TOOLS decided whether `qwen25` is passed"),
+        "{told}"
+    );
 }
 
 const FORM: &str = r#"{"versions": {}, "schema": {"ATTENTION_BACKEND": {

@@ -8,15 +8,20 @@ const BASE: &str =
 
 /// What is open of a fork with these lines in its handler, against a new worker.
 fn lost(own: &str, new: &str) -> Vec<String> {
+    lost_in(own, &Memory::new().with("src/handler.py", new))
+}
+
+fn lost_in(own: &str, new: &Memory) -> Vec<String> {
     let fork = BASE.replace("'1'", "'2'") + own;
     let tree = |text: &str| Memory::new().with("src/handler.py", text);
-    let [base, fork, new] = [BASE, &fork, new].map(tree);
+    let [base, fork] = [BASE, &fork].map(tree);
     let facts = [&base, &fork].map(|tree| Facts::read(tree).unwrap());
     let code = [&base, &fork].map(|tree| code_of(tree).unwrap());
     let own = OwnChanges::of(&facts[0], &facts[1], "abc");
     let own = own.with_code((&facts[0], &code[0]), (&facts[1], &code[1]));
     let none = Facts::default();
-    let items = judge_all(&none, Some(&own), &none, &new).unwrap();
+    let facts = Facts::read(new).unwrap();
+    let items = judge_all(&none, Some(&own), &facts, new).unwrap();
     let open = items.iter().filter(|item| item.open);
     open.map(|item| format!("{} {}{}", item.id, item.why, about(&item.help)))
         .collect()
@@ -41,6 +46,35 @@ fn a_forks_own_statements_are_looked_for_in_all_of_the_new_worker() {
             "code:src/handler.py:handler The new worker lacks what this fork added here: `for part in ask(job)`, `yield send({\"part\": part})`."
         ]
     );
+}
+
+#[test]
+fn the_time_that_the_start_may_take_is_a_variables_now() {
+    let new = |image: &str| {
+        let image = format!("FROM python\nCOPY . .\n{image}CMD [\"python\", \"src/handler.py\"]\n");
+        let code = "import os\nint(os.getenv('READY_TIMEOUT', '1200'))\n";
+        let new = Memory::new().with("src/handler.py", code);
+        new.with("Dockerfile", image)
+    };
+    let own = "engine.wait_for_server(timeout=1800)\n";
+    let told = "code:src/handler.py The new worker lacks what this fork added here: \
+                `engine.wait_for_server(timeout=1800)`. READY_TIMEOUT limits the new worker's \
+                start: `ENV READY_TIMEOUT=1800` in the Dockerfile. Or record why not.";
+    let judged = |own: &str, image: &str| -> Vec<String> { lost_in(own, &new(image)) };
+    let of_code = |all: Vec<String>| -> Vec<String> {
+        all.into_iter()
+            .filter(|one| one.starts_with("code:"))
+            .collect()
+    };
+    assert_eq!(of_code(judged(own, "")), [told]);
+    assert_eq!(of_code(judged(own, "ENV READY_TIMEOUT=900\n")), [told]);
+    assert_eq!(of_code(judged(own, "ENV READY_TIMEOUT=1800\n")), [""; 0]);
+    // What waits for something else is no start.
+    let other = of_code(judged(
+        "queue.wait_for_job(timeout=1800)\n",
+        "ENV READY_TIMEOUT=1800\n",
+    ));
+    assert_eq!(other.len(), 1);
 }
 
 #[test]

@@ -202,11 +202,19 @@ impl Report {
         *out += &format!("Look at them, and take them with:\n  {take}\n");
     }
 
-    /// Variables that retired and that another one stands in for.
+    /// Variables and fixed flags that retired and that another variable stands in for.
     fn instead(&self, out: &mut String) {
         let is_retired = |item: &&Item| item.verdict == Verdict::Retired && !item.open;
         let items = self.items.iter().filter(is_retired);
-        let items = items.filter(|item| item.area() == "env" && item.help.starts_with("Set "));
+        let is_fixed = |item: &Item| item.old.as_ref().is_some_and(|old| old.has("value"));
+        let is_set = |item: &&Item| match item.area() {
+            "env" => true,
+            "flag" => is_fixed(item) && item.part_of.is_none(),
+            _ => false,
+        };
+        let items = items
+            .filter(is_set)
+            .filter(|item| item.help.starts_with("Set "));
         let line = |item: &Item| wrapped(&format!("{}: {}", item.id, item.help), 2) + "\n";
         *out += &section("retired, with something to set instead", items.map(line));
     }
