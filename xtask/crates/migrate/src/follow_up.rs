@@ -1,6 +1,7 @@
 //! What a person has to look at after a migration: what was rewritten, what stays, and what no
 //! longer finds what it names.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use anyhow::{Context, Result};
@@ -96,8 +97,25 @@ pub fn dangling(
     Ok(found)
 }
 
-const UNDECLARED: &str = "the new Dockerfile does not declare what goes here; what needs a value of \
-                          it has to be told in another way";
+/// The arguments that a bake file lost: their names, and the line of the first.
+fn dropped(text: &str, without: &str) -> Change {
+    let mut left = without.lines().peekable();
+    let gone = text.lines().zip(1..);
+    let gone = gone.filter(|(line, _)| left.next_if_eq(line).is_none());
+    let gone: Vec<(&str, usize)> = gone.collect();
+    let name = |line: &str| {
+        let (name, _) = line.split_once(['=', ':'])?;
+        Some(name.trim().trim_matches('"').to_owned())
+    };
+    let names: BTreeSet<String> = gone.iter().filter_map(|(line, _)| name(line)).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    Change {
+        line: gone.first().map_or(1, |(_, line)| *line),
+        what: format!(
+            "the new Dockerfile has no argument {names}: set it as a variable, where it is still needed"
+        ),
+    }
+}
 
 /// Drops what the new Dockerfile does not declare from the arguments in the repository's
 /// docker-bake.hcl, and shows how.
@@ -130,8 +148,7 @@ pub fn drop_undeclared(
     let Some(without) = references::without_undeclared(&text, &declared) else {
         return Ok(None);
     };
-    let what = UNDECLARED.to_owned();
-    let changes = vec![Change { line: 1, what }];
+    let changes = vec![dropped(&String::from_utf8_lossy(&text), &without)];
     put(
         at,
         scratch,

@@ -182,6 +182,30 @@ fn a_value_that_stops_the_new_worker_is_told() {
 }
 
 #[test]
+fn an_empty_value_is_told_as_that() {
+    let host = |read: &str| {
+        handler(
+            &format!("host = {read}\ncmd += ['--host', host]"),
+            "return {}",
+        )
+    };
+    let told = |old: &str, new: &str| {
+        let items = verified(&host(old), &host(new));
+        let item = items
+            .into_iter()
+            .find(|item| item.id == "env:HOST")
+            .unwrap();
+        item.why
+    };
+    let why = told(
+        "os.environ.get('HOST', '0.0.0.0')",
+        "os.environ.get('HOST', '0.0.0.0') or '0.0.0.0'",
+    );
+    let empty = "Run with HOST=\"\", the old worker passes --host \"\", the new one passes the same as without it.";
+    assert!(why.starts_with(empty), "{why}");
+}
+
+#[test]
 fn a_result_in_pieces_is_another_than_one_value() {
     let one = handler("pass", "return {'a': 1}");
     let pieces = handler("pass", "yield {'a': 1}");

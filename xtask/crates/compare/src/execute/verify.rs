@@ -151,12 +151,19 @@ fn variable(scenario: &Scenario, sides: [&Side; 2], items: &mut [Item], summary:
         summary.as_read += 1;
         return;
     }
-    let [before, after] = [(was, &before), (is, &after)].map(|(run, effect)| match &run.error {
+    let effects = [before, after].into_iter().zip(runs);
+    let told = effects.map(|(effect, (side, run))| match &run.error {
         Some(error) => format!("stops ({error})"),
         None if same_effect && same_jobs => "goes on".to_owned(),
-        None if same_effect => format!("takes {} jobs", at_once(run)),
-        None => format!("passes {}", show(effect)),
+        None if same_effect => format!("takes {} jobs at once", at_once(run)),
+        None if !effect.is_empty() => format!("passes {}", show(&effect)),
+        None => match left_out(side, run) {
+            gone if gone.is_empty() => "passes the same as without it".to_owned(),
+            gone => format!("leaves out {gone}"),
+        },
     });
+    let told: Vec<String> = told.collect();
+    let (before, after) = (&told[0], &told[1]);
     item.change(format!(
         "Run with {name}={value:?}, the old worker {before}, the new one {after}."
     ));
@@ -309,11 +316,20 @@ fn run_of<'a>(played: &'a [Played], name: &str) -> Option<&'a Played> {
 }
 
 fn show(flags: &Flags) -> String {
-    let words = flags.iter().flat_map(|(flag, value)| [flag, value]);
-    let words = words.map(String::as_str).filter(|word| !word.is_empty());
-    let words: Vec<&str> = words.collect();
-    let none = words.is_empty().then(|| "nothing for it".to_owned());
-    none.unwrap_or_else(|| words.join(" "))
+    let word = |(flag, value): (&String, &String)| match value.as_str() {
+        "" if sglang::is_switch(flag) => flag.clone(),
+        "" => format!("{flag} \"\""),
+        value => format!("{flag} {value}"),
+    };
+    flags.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// The flags that are passed with nothing set, and not in a run.
+fn left_out(side: &Side, run: &Played) -> String {
+    let with = flags(run, side.table);
+    let mut plain = flags(side.base, side.table);
+    plain.retain(|flag, _| !with.contains_key(flag));
+    plain.into_keys().collect::<Vec<_>>().join(" ")
 }
 
 /// What a variable changes in the server's command line.

@@ -649,8 +649,28 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     let set = is_always_set.then_some("as it is set");
     let (before, now) = (was.or(Some("text")), is.or(set).or(Some("text")));
     let differs = was != is && (is_always_set || !is_same);
+    if let Some(bounds) = added_bounds(was, is).filter(|_| differs) {
+        return Some(bounds);
+    }
     let [before, now] = [before, now].map(show);
     differs.then(|| format!("its value was taken as {before}, and is taken as {now} now"))
+}
+
+/// What a number may be now, where nothing else was added to what is made of a value: `int` and
+/// `int, min 50`, as `min(50, …)` is written.
+fn added_bounds(was: Option<&str>, is: Option<&str>) -> Option<String> {
+    let mut added = is?.strip_prefix(was?)?.split(", ");
+    added.next().filter(|first| first.is_empty())?;
+    let bound = |one: &str| match one.split_once(' ')? {
+        ("min", most) => Some(format!("at most {most}")),
+        ("max", least) => Some(format!("at least {least}")),
+        _ => None,
+    };
+    let bounds: Option<Vec<String>> = added.map(bound).collect();
+    Some(format!(
+        "its value is taken as {} now",
+        bounds?.join(" and ")
+    ))
 }
 
 pub const ALWAYS_SET: &str = "the worker always sets it now: endpoints that set it are ignored";
