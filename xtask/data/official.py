@@ -16,21 +16,6 @@ from pathlib import Path
 
 ADDRESS = "https://github.com/runpod-workers/worker-sglang"
 
-#: What a worker consists of, in the legacy layout and in the modern one.
-WORKER = ("builder/", "src/", ".runpod/")
-ROOT = {
-    "Dockerfile",
-    "docker-bake.hcl",
-    "docker-compose.yml",
-    "download_model.py",
-    "engine.py",
-    "handler.py",
-    "requirements.txt",
-    "test_input.json",
-    "utils.py",
-    "worker-config.json",
-}
-
 
 def git(repository: Path, *arguments: str) -> list[str]:
     """Lines that git prints."""
@@ -39,13 +24,12 @@ def git(repository: Path, *arguments: str) -> list[str]:
 
 
 def files(repository: Path, commit: str) -> list[tuple[str, str, str]]:
-    """Path, mode and blob of each of the worker's files."""
+    """Path, mode and blob of each file."""
     found = []
     for line in git(repository, "ls-tree", "-r", commit):
         told, path = line.split("\t")
         mode, _, blob = told.split(" ")
-        if path in ROOT or path.startswith(WORKER):
-            found.append((path, mode, blob))
+        found.append((path, mode, blob))
     return found
 
 

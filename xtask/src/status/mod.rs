@@ -162,14 +162,12 @@ fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
         let state = match (record.task.as_str(), record.state) {
             (cleanup::TASK, _) => UnderWay::Cleanup,
             (_, Phase::Applying) => UnderWay::Interrupted,
-            (_, Phase::Conflicts) if status.unmerged.is_empty() => {
-                match migrate::unsettled(repo, &record, &repo.index()?.entries)? {
-                    Some(Unsettled::Marked(paths)) => UnderWay::Marked(paths),
-                    Some(Unsettled::Retired(paths)) => UnderWay::Retired(paths),
-                    None => UnderWay::Resolved,
-                }
-            }
-            (_, Phase::Conflicts) => UnderWay::Conflicts,
+            (_, Phase::Conflicts) => match migrate::unsettled(repo, status, &record)? {
+                Some(Unsettled::Unmerged(_)) => UnderWay::Conflicts,
+                Some(Unsettled::Marked(paths)) => UnderWay::Marked(paths),
+                Some(Unsettled::Retired(paths)) => UnderWay::Retired(paths),
+                None => UnderWay::Resolved,
+            },
             (_, Phase::Staged) => UnderWay::Staged,
         };
         // After committed conflicts, the lock still has to be written.

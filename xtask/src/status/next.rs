@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::RepositoryStatus;
+use migrate::Unsettled;
 use transaction::journal::Unreadable;
 use xtask_core::commands::Commands;
 use xtask_core::layout::Layout;
@@ -36,36 +37,27 @@ pub struct Next {
 
 impl UnderWay {
     /// The state, the command that ends it, and the command's effect.
-    pub fn describe(&self, commands: &Commands) -> (String, String, &'static str) {
+    pub fn describe(&self, commands: &Commands) -> (String, String, String) {
         let git = |what: &str, paths: &[RepoPath]| {
             let paths: Vec<String> = paths.iter().map(quoted_file).collect();
             commands.git(&format!("{what} {}", paths.join(" ")))
         };
+        // As migrate says it.
+        let waits = |it: Unsettled, command| (it.what(), command, it.help());
         let (state, command, why) = match self {
             Self::Interrupted => (
                 "a migration was interrupted",
                 commands.task("migrate", "--resume"),
                 "finishes the migration (--abort takes it back)",
             ),
-            Self::Conflicts => (
-                "conflicts of a migration wait to be resolved",
-                commands.git("status"),
-                "names the files in conflict: resolve each and stage it with `git add`",
-            ),
-            Self::Marked(paths) => (
-                "conflict markers of a migration are staged",
+            Self::Conflicts => waits(Unsettled::Unmerged(Vec::new()), commands.git("status")),
+            Self::Marked(paths) => waits(
+                Unsettled::Marked(paths.clone()),
                 git("checkout --merge", paths),
-                "brings the conflicts back: resolve each, stage it with `git add`, then run \
-                 `cargo xtask migrate --resume`",
             ),
-            Self::Retired(paths) => (
-                "files of a migration are staged that have no place in the modern layout",
-                git("rm", paths),
-                "takes them off, once what is still needed is in the modern files; then run \
-                 `cargo xtask migrate --resume`",
-            ),
+            Self::Retired(paths) => waits(Unsettled::Retired(paths.clone()), git("rm", paths)),
             Self::Resolved => (
-                "conflicts of a migration are resolved, and it is not finished",
+                migrate::RESOLVED,
                 commands.task("migrate", "--resume"),
                 "finishes the migration, of which every conflict is resolved",
             ),
@@ -84,36 +76,33 @@ impl UnderWay {
                 commands.task("cleanup", "--commit"),
                 "commits the removal of outdated/, and says how to get it back",
             ),
-            Self::Unreadable(record) => (
-                &*record.what(),
-                record.put_aside(),
-                "puts the journal aside, where nothing in it is lost; `git status` then tells \
-                 what is half-done",
-            ),
+            Self::Unreadable(record) => (&*record.what(), record.put_aside(), &*record.help()),
             Self::Git(what) => (
                 &*format!("{what} is under way"),
                 commands.git("status"),
                 "git has begun something and not ended it",
             ),
         };
-        (state.to_owned(), command, why)
+        (state.to_owned(), command, why.to_owned())
     }
 }
 
 impl RepositoryStatus {
     pub fn next(&self, commands: &Commands) -> Next {
-        let (command, why) = self.command(commands);
-        let why = commands.fit(why);
+        let (command, why) = if let Some(state) = &self.under_way {
+            let (_, command, why) = state.describe(commands);
+            (command, why)
+        } else {
+            let (command, why) = self.command(commands);
+            (command, why.to_owned())
+        };
+        let why = commands.fit(&why);
         Next { command, why }
     }
 
     fn command(&self, commands: &Commands) -> (String, &'static str) {
         let task = |name, options, why| (commands.task(name, options), why);
         let git = |command, why| (commands.git(command), why);
-        if let Some(state) = &self.under_way {
-            let (_, command, why) = state.describe(commands);
-            return (command, why);
-        }
         if self.layout == Layout::Unknown && self.has_root_handler {
             let why = "says what this worker lacks for a migration, and what to do";
             return task("migrate", "--dry-run", why);

@@ -68,7 +68,7 @@ fn records_in_both_places_are_told_before_anything_else() {
             .migrate(&["--adopt", "main", "--upstream", "../upstream"])
             .refused(
                 &format!("{now} and {before} are both there, and only one can be right"),
-                &format!("delete {before}, the older place: `git rm {before}`"),
+                &format!("delete {before}, the older place: `git rm {before}`, or `rm` where git does not track it"),
             );
         worker.remove(before);
         worker.commit("chore: one record");

@@ -195,10 +195,10 @@ fn changes_without_a_counterpart_are_conflicts_with_a_reason() {
     let next = "git rm builder/extra.sh builder/setup.sh worker-config.json";
     assert_eq!(kept.task("status", &[]).run().done().next(), [next]);
     kept.migrate(&["--resume"]).refused(
-        "these have no place in the modern layout, and are below outdated/ already:\n  \
-         builder/extra.sh\n  builder/setup.sh\n  worker-config.json",
+        "files of a migration are staged that have no place in the modern layout, and are below \
+         outdated/ already:\n  builder/extra.sh\n  builder/setup.sh\n  worker-config.json",
         "bring what is still needed to the modern files, take each off with `git rm FILE`, then \
-         run this again",
+         run `cargo xtask migrate -C . --resume`",
     );
     worker.git(&[
         "rm",

@@ -132,15 +132,14 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     let head = worker.head();
     worker.migrate(&["--conflicts", "markers"]).finds();
     let unresolved = worker.everything();
-    worker.migrate(&["--resume"]).refused(
-        "these conflicts are not resolved yet:\n  engine.py",
-        "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again",
-    );
-    worker.migrate(&[]).refused(
-        "conflicts of a migration wait to be resolved:\n  engine.py",
-        "resolve and stage them, then `cargo xtask migrate -C . --resume`; or take all back \
-         with `cargo xtask migrate -C . --abort`",
-    );
+    for again in [&["--resume"][..], &[]] {
+        worker.migrate(again).refused(
+            "conflicts of a migration wait to be resolved:\n  engine.py",
+            "resolve each and stage it with `git add FILE` or `git rm FILE`, then run `cargo xtask \
+             migrate -C . --resume`; `git checkout --merge FILE` brings a conflict back, and `cargo \
+             xtask migrate -C . --abort` takes all back",
+        );
+    }
     let journal = |name: &str| name.contains("xtask-migrate/scratch");
     worker
         .everything()
@@ -148,11 +147,13 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
         .expect_same(&unresolved.without(journal), "refusals");
     // Staged with the markers still in it.
     worker.git(&["add", "engine.py"]);
-    worker.migrate(&["--resume"]).refused(
-        "conflict markers are staged in:\n  engine.py",
-        "bring each conflict back with `git checkout --merge FILE`, resolve it, stage it with \
-         `git add FILE`, then run `cargo xtask migrate -C . --resume`",
-    );
+    for again in [&["--resume"][..], &[]] {
+        worker.migrate(again).refused(
+            "conflict markers of a migration are staged:\n  engine.py",
+            "bring each conflict back with `git checkout --merge FILE`, resolve it, stage it with \
+             `git add FILE`, then run `cargo xtask migrate -C . --resume`",
+        );
+    }
     assert_eq!(locked_commit(&worker), old);
     resolve(&worker);
     worker.git(&["add", "engine.py"]);

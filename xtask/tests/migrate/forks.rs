@@ -227,7 +227,9 @@ fn a_fork_without_its_history_is_known_by_its_files() {
         .migrate(&with(&["--dry-run"]))
         .done()
         .says("Changed by this fork since ")
-        .says(" --carry auto\n");
+        .says(" --carry auto\n")
+        .says("  this fork is most like the official worker at [OID]: ")
+        .says_not("history of this clone is cut");
     // What the fork changed is not among its objects: the official repository has it.
     worker
         .migrate(&with(&["--carry", "auto", "--conflicts", "markers"]))
@@ -250,6 +252,12 @@ fn what_is_no_base_is_refused() {
     worker
         .migrate(&with(&["--carry", "now"]))
         .refused("now is HEAD itself, so nothing has changed since", HELP);
+    let never_seen = lab.at("official").head();
+    worker.migrate(&with(&["--carry", &never_seen])).refused(
+        "[OID] is no ancestor of HEAD, which has the official [OID] as its newest, so this fork \
+         did not start from it",
+        HELP,
+    );
     let later = worker.git(&["commit-tree", "HEAD^{tree}", "-m", "later"]);
     worker.git(&["tag", "later", &later]);
     worker.migrate(&with(&["--carry", "later"])).refused(
@@ -268,12 +276,38 @@ fn what_is_no_base_is_refused() {
         "--carry",
         "auto",
     ];
+    other.migrate(&[&args[..4], &["--dry-run"]].concat()).says(
+        "  this worker is like no official revision, so what it changed itself is not known: `cargo \
+         xtask migrate -C . --carry BASE` merges what changed since BASE into the new files\n",
+    );
     other.migrate(&args).refused(
         "no official revision is an ancestor of HEAD or has the same files, so what this fork \
          started from is not known",
         "name it with `--carry BASE`, a commit of the official repository, or the repository that it \
          came from with `--official URL|DIR`",
     );
+}
+
+/// What is missing of its history may hold the base.
+#[test]
+fn a_clone_with_a_cut_history_is_told_how_to_get_the_rest() {
+    let lab = Lab::new();
+    let from = fork(&lab);
+    let address = format!("file://{}", from.path.display());
+    from.git(&["clone", "-q", "--depth=1", &address, "../worker-shallow"]);
+    let worker = lab.at("worker-shallow");
+    const CUT: &str = "the history of this clone is cut: `git fetch --unshallow` brings the rest";
+    for more in [&["--dry-run"][..], &["--carry", "auto"]] {
+        worker
+            .migrate(&with(more))
+            .says("  this fork is most like the official worker at [OID]: ")
+            .says(CUT);
+    }
+    worker.git(&["fetch", "-q", "--unshallow"]);
+    worker
+        .migrate(&with(&["--carry", "auto"]))
+        .says("  this fork started from the official worker at [OID]\n")
+        .says_not(CUT);
 }
 
 /// A fork that was made by copying files names what it started from, wherever that is.
@@ -329,7 +363,7 @@ fn a_history_that_is_cut_is_told() {
     ];
     let cut = "only its newest 50 revisions were looked at; name a clone on this machine";
     let run = worker.migrate(&[&auto[..], &["--conflicts", "upstream", "--dry-run"]].concat());
-    run.says("this fork started from the official worker at")
+    run.says("this fork is most like the official worker at [OID]: ")
         .says(cut);
     for path in worker.git(&["ls-files"]).lines() {
         worker.append(path, "\n");
@@ -387,6 +421,12 @@ fn upstreams_reasons_are_taken_with_one_command() {
         "{record}"
     );
     assert!(!record.contains("offered"), "{record}");
+    // Taken already, they are in nobody's way.
+    let again = ["--accept-upstream", "--accept", "pip:*"];
+    worker
+        .compare(&[&again[..], &["--reason", "ours", "--yes"]].concat())
+        .done()
+        .says("upstream offers no reason for what is open\npip:*: accepted (");
     worker.compare(&["--accept-upstream"]).refused(
         "upstream offers no reason for what is open",
         "give one with `cargo xtask compare -C . --accept FACT --reason TEXT`",
@@ -406,13 +446,14 @@ fn staged_markers_are_told_alike_by_status_and_resume() {
         .run()
         .done()
         .says("conflict markers of a migration are staged");
+    const WAY_ON: &str = "bring each conflict back with `git checkout --merge FILE`, resolve it, \
+                          stage it with `git add FILE`, then run `cargo xtask migrate -C . --resume`";
     let next = "git checkout --merge engine.py";
-    assert_eq!(run.next(), [next]);
-    worker.migrate(&["--resume"]).refused(
-        "conflict markers are staged in:\n  engine.py",
-        "bring each conflict back with `git checkout --merge FILE`, resolve it, stage it with \
-         `git add FILE`, then run `cargo xtask migrate -C . --resume`",
-    );
+    assert_eq!(run.says(WAY_ON).next(), [next]);
+    for again in [&["--resume"][..], &with(&[]), &["--upstream", "../other"]] {
+        let what = "conflict markers of a migration are staged:\n  engine.py";
+        worker.migrate(again).refused(what, WAY_ON);
+    }
     lab.types("worker", next).succeeds();
     let unmerged = worker.git(&["diff", "--name-only", "--diff-filter=U"]);
     assert_eq!(unmerged, "engine.py");
@@ -441,7 +482,8 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
         .migrate(&["--adopt", "main", "--official", "../official", "--commit"])
         .done()
         .says("Upstream ../official at [OID] (main)\n")
-        .says("  worker-config.json is left of the legacy layout");
+        .says("  worker-config.json is left of the legacy layout")
+        .says("take it out with `git rm -r worker-config.json`, or move it\n");
     lab.trust(&[lab.path("official"), lab.path("next")]);
     let next = official.copied("next");
     let modules = "COPY handler.py engine.py utils.py download_model.py requirements.txt ./";

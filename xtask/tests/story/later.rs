@@ -120,8 +120,10 @@ pub fn upstream_moves_on(terminal: &Terminal<'_>, worker: &Repo<'_>, upstream: &
     assert_eq!(worker.status(), "M  engine.py\nUU handler.py");
     terminal.next_is("git status");
     terminal.types("cargo xtask migrate --resume").refused(
-        "these conflicts are not resolved yet:\n  handler.py",
-        "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again",
+        "conflicts of a migration wait to be resolved:\n  handler.py",
+        "resolve each and stage it with `git add FILE` or `git rm FILE`, then run `cargo xtask migrate \
+         --resume`; `git checkout --merge FILE` brings a conflict back, and `cargo xtask migrate \
+         --abort` takes all back",
     );
     terminal.edits(
         "handler.py",

@@ -16,7 +16,9 @@ fn place(record: &'static str, exists: impl Fn(&str) -> bool) -> Result<&'static
     match records.find(|(place, _)| *place == record) {
         Some((_, older)) if exists(record) => bail!(UserError::new(
             format!("{record} and {older} are both there, and only one can be right"),
-            format!("delete {older}, the older place: `git rm {older}`")
+            format!(
+                "delete {older}, the older place: `git rm {older}`, or `rm` where git does not track it"
+            )
         )),
         Some((_, older)) => Ok(older),
         None => Ok(record),

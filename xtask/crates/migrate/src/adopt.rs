@@ -97,10 +97,10 @@ fn left_over(ours: &Entries) -> Option<String> {
     let is_there = |path: &&&str| ours.keys().any(|file| file.is_within(path));
     let left: Vec<&str> = layout::RETIRED.iter().filter(is_there).copied().collect();
     (!left.is_empty()).then(|| {
+        let (names, paths) = (left.join(", "), left.join(" "));
         format!(
-            "{} is left of the legacy layout, and the modern worker does not read it: take it \
-             out with `git rm -r`, or move it",
-            left.join(", ")
+            "{names} is left of the legacy layout, and the modern worker does not read it: take it \
+             out with `git rm -r {paths}`, or move it"
         )
     })
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::{Result, bail};
 
 use super::merge::Sides;
-use super::official::{AUTO, Official, OfficialBase, changed};
+use super::official::{AUTO, Likeness, Official, OfficialBase, changed, shallow};
 use super::plan::{ForkChanges, Planner};
 use super::preflight::Preflight;
 use compare::{Exposed, ForkChange};
@@ -31,24 +31,25 @@ impl Planner<'_> {
     }
 
     /// The changes of a legacy fork without its history, by the files that it has in common with an
-    /// official revision.
-    pub fn changes_by_files(&self) -> Result<Option<ForkChanges>> {
+    /// official revision; and how sure that is.
+    pub fn changes_by_files(&self, notes: &mut Vec<String>) -> Result<Option<ForkChanges>> {
         let official = Official::open(self.git, self.args.official.as_deref(), self.at)?;
         let ours = self.at.ours.entries();
         let similar = official.most_similar(ours, Layout::Legacy);
-        let similar = similar.filter(|(revision, _)| {
-            let files = revision
-                .files
-                .iter()
-                .filter(|(path, _)| layout::is_retired(path));
-            files
-                .filter(|(path, it)| ours.get(path).is_some_and(|own| same(own, it)))
-                .count()
-                > 1
-        });
-        Ok(similar.and_then(|(revision, _)| {
+        let own = similar.as_ref().and_then(|Likeness { revision, .. }| {
             changes_since(&revision.commit, changed(&revision.files, ours), false)
-        }))
+        });
+        if own.is_some() {
+            notes.extend(similar.map(|similar| similar.note()));
+        } else if similar.is_none() {
+            notes.push(
+                "this worker is like no official revision, so what it changed itself is not known: \
+                 `cargo xtask migrate --carry BASE` merges what changed since BASE into the new files"
+                    .to_owned(),
+            );
+        }
+        notes.extend(shallow(self.at)?);
+        Ok(own)
     }
 }
 

@@ -39,15 +39,15 @@ use transaction::journal::{Commit, Journal, JournalRecord, Phase};
 use transaction::steps::{Conflict, PathChange, changes_between, write_tree};
 use transaction::{Task, check_identity, list};
 use xtask_core::commands::Commands;
-use xtask_core::git::{Git, GitTree, IndexEdit, Repo, Scratch};
-use xtask_core::layout::{self, LOCK, OUTDATED};
+use xtask_core::git::{Git, GitTree, IndexEdit, Repo, Scratch, Status};
+use xtask_core::layout::{self, LOCK};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{Outcome, UserError};
 use xtask_core::progress::Progress;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry};
+use xtask_core::tree::{Mode, Oid, RepoPath, Tree, TreeEntry};
 
 pub const TASK: &str = "migrate";
 
@@ -178,18 +178,14 @@ pub fn refuse_unfinished(repo: &Repo, record: &JournalRecord) -> Result<()> {
             "write the lock with `cargo xtask migrate --resume`, then commit that too"
         )),
         Phase::Conflicts if is_clean => Ok(()),
-        Phase::Conflicts => {
-            let conflicts = record.conflicts.iter();
-            let paths: Vec<RepoPath> = conflicts.map(|it| it.path.clone()).collect();
-            bail!(UserError::new(
-                format!(
-                    "conflicts of a migration wait to be resolved:\n  {}",
-                    list(&paths)
-                ),
-                "resolve and stage them, then `cargo xtask migrate --resume`; or take all back \
-                 with `cargo xtask migrate --abort`"
-            ))
-        }
+        Phase::Conflicts => bail!(match unsettled(repo, &status, record)? {
+            Some(unsettled) => unsettled.refusal(),
+            None => UserError::new(
+                RESOLVED,
+                "finish it with `cargo xtask migrate --resume`, or take all back with `cargo xtask \
+                 migrate --abort`"
+            ),
+        }),
     }
 }
 
@@ -282,31 +278,10 @@ fn committed_since(repo: &Repo, record: &JournalRecord) -> Result<Option<Oid>> {
 
 /// Adds to a record whose conflicts have been resolved what is left to do: the lock.
 fn resolve(repo: &Repo, transaction: &Transaction, record: &mut JournalRecord) -> Result<()> {
-    let unmerged = repo.status()?.unmerged;
-    if !unmerged.is_empty() {
-        bail!(UserError::new(
-            format!(
-                "these conflicts are not resolved yet:\n  {}",
-                list(&unmerged)
-            ),
-            "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again"
-        ));
+    if let Some(unsettled) = unsettled(repo, &repo.status()?, record)? {
+        bail!(unsettled.refusal());
     }
     let entries = &transaction.staged;
-    match unsettled(repo, record, entries)? {
-        Some(Unsettled::Marked(paths)) => bail!(UserError::new(
-            format!("conflict markers are staged in:\n  {}", list(&paths)),
-            MARKED_HELP
-        )),
-        Some(Unsettled::Retired(paths)) => bail!(UserError::new(
-            format!(
-                "these have no place in the modern layout, and are below {OUTDATED}/ already:\n  {}",
-                list(&paths)
-            ),
-            "bring what is still needed to the modern files, take each off with `git rm FILE`, then run this again"
-        )),
-        None => {}
-    }
     record.state = Phase::Applying;
     let lock = record.pending.take();
     let lock = lock.context("the journal has lost the lock of this migration")?;
@@ -325,26 +300,72 @@ fn resolve(repo: &Repo, transaction: &Transaction, record: &mut JournalRecord) -
     Ok(())
 }
 
-/// What to do about staged conflict markers.
-pub const MARKED_HELP: &str = "bring each conflict back with `git checkout --merge FILE`, resolve it, \
-                               stage it with `git add FILE`, then run `cargo xtask migrate --resume`";
+/// What is said of a migration whose conflicts are all resolved and staged.
+pub const RESOLVED: &str = "conflicts of a migration are resolved, and it is not finished";
 
-/// What keeps a migration from being finished whose conflicts are all staged.
+/// What keeps a migration with conflicts from being finished.
 pub enum Unsettled {
+    Unmerged(Vec<RepoPath>),
+    /// Conflict markers are staged.
     Marked(Vec<RepoPath>),
     /// Files that are staged where they have no place any more.
     Retired(Vec<RepoPath>),
 }
 
+impl Unsettled {
+    pub fn what(&self) -> &'static str {
+        match self {
+            Self::Unmerged(_) => "conflicts of a migration wait to be resolved",
+            Self::Marked(_) => "conflict markers of a migration are staged",
+            Self::Retired(_) => {
+                "files of a migration are staged that have no place in the modern layout, and are \
+                 below outdated/ already"
+            }
+        }
+    }
+
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Unmerged(_) => {
+                "resolve each and stage it with `git add FILE` or `git rm FILE`, then run `cargo \
+                 xtask migrate --resume`; `git checkout --merge FILE` brings a conflict back, and \
+                 `cargo xtask migrate --abort` takes all back"
+            }
+            Self::Marked(_) => {
+                "bring each conflict back with `git checkout --merge FILE`, resolve it, stage it \
+                 with `git add FILE`, then run `cargo xtask migrate --resume`"
+            }
+            Self::Retired(_) => {
+                "bring what is still needed to the modern files, take each off with `git rm FILE`, \
+                 then run `cargo xtask migrate --resume`"
+            }
+        }
+    }
+
+    pub fn paths(&self) -> &[RepoPath] {
+        match self {
+            Self::Unmerged(paths) | Self::Marked(paths) | Self::Retired(paths) => paths,
+        }
+    }
+
+    fn refusal(&self) -> UserError {
+        let what = format!("{}:\n  {}", self.what(), list(self.paths()));
+        UserError::new(what, self.help())
+    }
+}
+
 pub fn unsettled(
     repo: &Repo,
+    status: &Status,
     record: &JournalRecord,
-    staged: &Entries,
 ) -> Result<Option<Unsettled>> {
-    let tree = GitTree::new(repo.objects(), staged.clone(), "the index");
+    if !status.unmerged.is_empty() {
+        return Ok(Some(Unsettled::Unmerged(status.unmerged.clone())));
+    }
+    let tree = GitTree::new(repo.objects(), repo.index()?.entries, "the index");
     let (mut marked, mut retired) = (Vec::new(), Vec::new());
     for Conflict { path, .. } in &record.conflicts {
-        let Some(entry) = staged.get(path) else {
+        let Some(entry) = tree.entries().get(path) else {
             continue;
         };
         if layout::is_retired(path) {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::preflight::Preflight;
 use super::remote::Remote;
 use super::upstream::{locate, open_place};
+use compare::few;
 use xtask_core::git::{Git, GitTree, Scratch};
 use xtask_core::layout::{self, Layout, OUTDATED, Shape};
 use xtask_core::lock::{LockedFile, Origin};
@@ -39,11 +40,23 @@ pub struct Official {
     opened: Option<(String, Remote)>,
 }
 
-/// One commit, with the worker's files in it. Newer ones come first.
+/// One commit. Newer ones come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
     pub commit: Oid,
+    /// The worker's files in it.
     pub files: Entries,
+    /// Texts and what else is in it.
+    others: Entries,
+}
+
+/// The revision that a worker without its history has the most files of.
+pub struct Likeness<'a> {
+    pub revision: &'a Revision,
+    /// How many of the revision's files are the same.
+    same: usize,
+    /// Others that as many files are the same of, and that have other files of the worker's.
+    equals: Vec<&'a Revision>,
 }
 
 /// What a fork started from.
@@ -53,11 +66,40 @@ pub struct OfficialBase {
     pub files: Entries,
     /// The content of these files.
     pub tree: GitTree,
-    /// Why an older one may have more files in common.
-    pub cut: Option<String>,
+    /// How sure it is that this is the one.
+    pub notes: Vec<String>,
+}
+
+impl Likeness<'_> {
+    /// What a person should know before taking it for the base.
+    pub fn note(&self) -> String {
+        let Revision { commit, files, .. } = self.revision;
+        let (of, same) = (files.len(), self.same);
+        let equals: Vec<&str> = self.equals.iter().map(|it| it.commit.short()).collect();
+        let named = few(&equals, 3);
+        let again = match equals.len() {
+            0 => String::new(),
+            1 => format!("; 1 other revision is equally like it: {named}"),
+            count => format!("; {count} other revisions are equally like it: {named}"),
+        };
+        format!(
+            "this fork is most like the official worker at {}: {same} of its {of} files are the \
+             same{again}. Where it started from another one, name that with `--carry BASE`",
+            commit.short()
+        )
+    }
 }
 
 impl Revision {
+    fn new(commit: Oid, all: Entries) -> Self {
+        let (files, others) = all.into_iter().partition(|(path, _)| is_workers(path));
+        Self {
+            commit,
+            files,
+            others,
+        }
+    }
+
     fn is(&self, layout: Layout) -> bool {
         Layout::of(&self.files) == layout
     }
@@ -86,9 +128,8 @@ impl Official {
         let (history, cut) = remote.history(&head)?;
         for commit in history {
             let commit = Oid(commit);
-            let mut files = remote.tree(&commit, &address)?.entries().clone();
-            files.retain(|path, _| is_workers(path));
-            revisions.push(Revision { commit, files });
+            let files = remote.tree(&commit, &address)?.entries().clone();
+            revisions.push(Revision::new(commit, files));
         }
         Ok(Self {
             git: git.clone(),
@@ -101,14 +142,20 @@ impl Official {
     /// The newest official revision of the legacy layout that HEAD descends from, or else the one
     /// that most files are the same as.
     pub fn base(&self, at: &Preflight, scratch: &Scratch) -> Result<OfficialBase> {
-        if let Some(base) = self.local_base(at)? {
+        if let Some(mut base) = self.local_base(at)? {
+            let commit = base.commit.short();
+            base.notes = vec![format!(
+                "this fork started from the official worker at {commit}"
+            )];
             return Ok(base);
         }
-        if let Some((alike, _)) = self.most_similar(at.ours.entries(), Layout::Legacy) {
-            return self.fetched(at, scratch, alike);
+        let cut = self.cut.clone().into_iter().chain(shallow(at)?);
+        if let Some(alike) = self.most_similar(at.ours.entries(), Layout::Legacy) {
+            let mut base = self.fetched(at, scratch, alike.revision)?;
+            base.notes = [alike.note()].into_iter().chain(cut).collect();
+            return Ok(base);
         }
-        let cut = self.cut.as_ref();
-        let cut = cut.map_or(String::new(), |cut| format!("; {cut}"));
+        let cut: String = cut.map(|cut| format!("; {cut}")).collect();
         bail!(UserError::new(
             format!(
                 "no official revision is an ancestor of HEAD or has the same files, so what this \
@@ -119,8 +166,8 @@ impl Official {
         ))
     }
 
-    /// The revision that a person names. An official one need not be here, nor be an ancestor: a fork
-    /// that was made by copying files has another history.
+    /// The revision that a person names. An official one need not be here; it need not be an ancestor
+    /// only where none is, as a fork that was made by copying files has another history.
     pub fn named(&self, at: &Preflight, scratch: &Scratch, revision: &str) -> Result<OfficialBase> {
         let here = at.repo.commit(revision)?;
         if let Some(commit) = &here
@@ -132,38 +179,69 @@ impl Official {
         let is_named = |it: &&Revision| it.commit.0.starts_with(&name) && it.is(Layout::Legacy);
         let mut known = self.revisions.iter().filter(|_| name.len() >= MIN_NAME);
         match known.find(is_named) {
-            Some(known) => self.fetched(at, scratch, known),
             None => OfficialBase::named(at, revision),
+            Some(known) => match self.newest_ancestor(at)? {
+                None => self.fetched(at, scratch, known),
+                Some(newest) => bail!(no_base(
+                    revision,
+                    &format!(
+                        "is no ancestor of HEAD, which has the official {} as its newest, so this \
+                         fork did not start from it",
+                        newest.commit.short()
+                    )
+                )),
+            },
         }
     }
 
     /// The base, if nothing has to be fetched for it.
     pub fn local_base(&self, at: &Preflight) -> Result<Option<OfficialBase>> {
-        let revisions = self.revisions.iter();
-        let known: BTreeMap<&str, &Revision> = revisions.map(|it| (&*it.commit.0, it)).collect();
-        let call = at.repo.call().args(["rev-list", "--topo-order"]);
-        let listed = call.arg(&at.head.0).text()?;
-        let newest = listed.lines().find_map(|commit| known.get(commit));
+        let newest = self.newest_ancestor(at)?;
         let legacy = newest.filter(|revision| revision.is(Layout::Legacy));
         let base = legacy.map(|revision| OfficialBase::of_commit(at, &revision.commit));
         base.transpose()
     }
 
-    /// The revision that a worker without its history has the most files of, and how many.
-    pub fn most_similar(&self, ours: &Entries, layout: Layout) -> Option<(&Revision, usize)> {
-        // `max_by_key` takes the last of equals, and the newest should win.
-        let revisions = self.revisions.iter().rev().filter(|it| it.is(layout));
-        let counted = revisions.map(|revision| (revision, count_same(&revision.files, ours)));
-        let alike = counted.filter(|(_, count)| *count >= MIN_SAME);
-        alike.max_by_key(|(_, count)| *count)
+    fn newest_ancestor(&self, at: &Preflight) -> Result<Option<&Revision>> {
+        let revisions = self.revisions.iter();
+        let known: BTreeMap<&str, &Revision> = revisions.map(|it| (&*it.commit.0, it)).collect();
+        let call = at.repo.call().args(["rev-list", "--topo-order"]);
+        let listed = call.arg(&at.head.0).text()?;
+        Ok(listed.lines().find_map(|commit| known.get(commit)).copied())
+    }
+
+    /// The revision that a worker without its history has the most files of: first of the worker's,
+    /// then of all, and of equals the newest.
+    pub fn most_similar(&self, ours: &Entries, layout: Layout) -> Option<Likeness<'_>> {
+        let revisions = self.revisions.iter().filter(|it| it.is(layout));
+        let counted = revisions.map(|revision| {
+            let others = count_same(&revision.others, ours);
+            ((count_same(&revision.files, ours), others), revision)
+        });
+        let counted: Vec<_> = counted.filter(|((same, _), _)| *same >= MIN_SAME).collect();
+        let most = counted.iter().map(|(count, _)| *count).max()?;
+        let mut best = counted.iter().filter(|(count, _)| *count == most);
+        let revision = best.next()?.1;
+        let mut equals: Vec<&Revision> = Vec::new();
+        for (_, equal) in best {
+            let is_told = |it: &&&Revision| it.files == equal.files;
+            if !equals.iter().chain([&revision]).any(|it| is_told(&it)) {
+                equals.push(equal);
+            }
+        }
+        Some(Likeness {
+            revision,
+            same: most.0,
+            equals,
+        })
     }
 
     /// How many files of one official revision a modern worker has, and whether that is most of
     /// them.
     pub fn count_of_best(&self, ours: &Entries) -> (usize, bool) {
         let alike = self.most_similar(ours, Layout::Modern);
-        alike.map_or((0, false), |(revision, count)| {
-            (count, count * 2 > revision.files.len())
+        alike.map_or((0, false), |Likeness { revision, same, .. }| {
+            (same, same * 2 > revision.files.len())
         })
     }
 
@@ -175,8 +253,14 @@ impl Official {
         revision: &Revision,
     ) -> Result<OfficialBase> {
         let oids = revision.files.values().filter_map(|it| it.oid.as_ref());
-        let oids: Vec<&Oid> = oids.collect();
-        if !is_here(at, &oids)? {
+        let mut files = revision.files.clone();
+        if is_here(at, oids)? {
+            for (path, entry) in &revision.others {
+                if is_here(at, &entry.oid)? {
+                    files.insert(path.clone(), entry.clone());
+                }
+            }
+        } else {
             let commit = &revision.commit;
             let fetched;
             let (address, remote) = if let Some((address, remote)) = &self.opened {
@@ -186,23 +270,42 @@ impl Official {
                 fetched = opened.map_err(out_of_reach)?.0;
                 (ADDRESS, &fetched)
             };
-            remote.prefetch(&oids)?;
+            files.extend(revision.others.clone());
+            let oids = files.values().filter_map(|it| it.oid.as_ref());
+            remote.prefetch(&oids.collect::<Vec<_>>())?;
             let theirs = remote.tree(commit, address)?;
-            let contents = revision.files.keys().map(|path| theirs.read(path));
+            let contents = files.keys().map(|path| theirs.read(path));
             let contents: Vec<Vec<u8>> = contents.collect::<Result<_>>()?;
             scratch.blobs(contents.iter().map(Vec::as_slice))?;
         }
         Ok(OfficialBase {
             commit: revision.commit.clone(),
-            files: revision.files.clone(),
-            tree: at.tree(&revision.files, revision.commit.short()),
-            cut: self.cut.clone(),
+            tree: at.tree(&files, revision.commit.short()),
+            files,
+            notes: Vec::new(),
         })
     }
 }
 
+/// What to say where the history of a clone is cut, so that the base may be missing in it.
+pub fn shallow(at: &Preflight) -> Result<Option<String>> {
+    Ok(at.repo.is_shallow()?.then(|| {
+        "the history of this clone is cut: `git fetch --unshallow` brings the rest, in which the \
+         base may be found"
+            .to_owned()
+    }))
+}
+
+fn no_base(revision: &str, problem: &str) -> UserError {
+    UserError::new(
+        format!("{revision} {problem}"),
+        "name the commit of the legacy worker that this fork started from: an ancestor of HEAD, or \
+         one of the official repository, which `--carry auto` looks for",
+    )
+}
+
 /// Whether this repository has all of some objects.
-fn is_here(at: &Preflight, oids: &[&Oid]) -> Result<bool> {
+fn is_here<'a>(at: &Preflight, oids: impl IntoIterator<Item = &'a Oid>) -> Result<bool> {
     for oid in oids {
         if at.objects.blob(oid)?.is_none() {
             return Ok(false);
@@ -227,7 +330,7 @@ impl OfficialBase {
             commit: commit.clone(),
             tree: at.tree(&files, commit.short()),
             files,
-            cut: None,
+            notes: Vec::new(),
         })
     }
 
@@ -250,17 +353,13 @@ impl OfficialBase {
         } else {
             return Ok(base);
         };
-        bail!(UserError::new(
-            format!("{revision} {problem}"),
-            "name the commit of the legacy worker that this fork started from: an ancestor of HEAD, or \
-             one of the official repository, which `--carry auto` looks for"
-        ))
+        bail!(no_base(revision, &problem))
     }
 
     /// What the upstream that a lock records gave last; `None` where its files are not here.
     pub fn locked(at: &Preflight, origin: &Origin) -> Result<Option<Self>> {
-        let oids: Vec<&Oid> = origin.files.values().map(LockedFile::rendered).collect();
-        if !is_here(at, &oids)? {
+        let oids = origin.files.values().map(LockedFile::rendered);
+        if !is_here(at, oids)? {
             return Ok(None);
         }
         let commit = origin.commit.clone().unwrap_or_default();
@@ -275,7 +374,7 @@ impl OfficialBase {
             commit: Oid(commit),
             tree: at.tree(&files, "upstream"),
             files,
-            cut: None,
+            notes: Vec::new(),
         }))
     }
 
@@ -339,10 +438,8 @@ fn parse_revisions(text: &str) -> Result<Vec<Revision>> {
     };
     let revision = |line: &Vec<serde_json::Value>| {
         let (commit, files) = line.split_first()?;
-        Some(Revision {
-            commit: Oid(commit.as_str()?.to_owned()),
-            files: files.iter().map(file).collect::<Option<_>>()?,
-        })
+        let files = files.iter().map(file).collect::<Option<_>>()?;
+        Some(Revision::new(Oid(commit.as_str()?.to_owned()), files))
     };
     let revisions: Option<_> = facts.commits.iter().map(revision).collect();
     revisions.context("official.json has a line that is no commit with its files")
@@ -362,6 +459,48 @@ mod tests {
         assert_eq!(Layout::of(&of("1d3221a").unwrap().files), Layout::Modern);
         assert!(legacy.files.contains_key(&"src/engine.py".into()));
         assert!(all.len() > 70, "{}", all.len());
+    }
+
+    #[test]
+    fn all_files_decide_between_revisions_that_are_equally_like_a_fork() {
+        let revision = |name: &str, engine: &str, readme: &str| {
+            let files = [
+                ("src/handler.py", "1"),
+                ("src/b.py", "2"),
+                ("src/engine.py", engine),
+                ("README.md", readme),
+            ];
+            Revision::new(Oid(name.repeat(40)), testing::files(&files))
+        };
+        let official = Official {
+            git: Git::find().unwrap(),
+            revisions: vec![
+                revision("d", "6", "8"),
+                revision("c", "5", "8"),
+                revision("b", "4", "7"),
+                revision("a", "3", "7"),
+            ],
+            cut: None,
+            opened: None,
+        };
+        let like = |readme| {
+            let ours = [
+                ("src/handler.py", "1"),
+                ("src/b.py", "2"),
+                ("src/engine.py", "9"),
+                ("README.md", readme),
+            ];
+            let ours = testing::files(&ours);
+            let alike = official.most_similar(&ours, Layout::Legacy);
+            alike.unwrap().note()
+        };
+        assert_eq!(
+            like("7"),
+            "this fork is most like the official worker at bbbbbbbbbb: 2 of its 3 files are the \
+             same; 1 other revision is equally like it: aaaaaaaaaa. Where it started from another \
+             one, name that with `--carry BASE`"
+        );
+        assert!(like("none").contains("at dddddddddd: 2 of its 3 files are the same; 3 other"));
     }
 
     #[test]

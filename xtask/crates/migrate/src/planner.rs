@@ -47,11 +47,7 @@ impl Planner<'_> {
         if let (Some(base), Some(how)) = (&fork_base, &args.carry) {
             fork::carry(at, scratch, base, &mut sides)?;
             if how == AUTO {
-                let commit = base.commit.short();
-                notes.push(format!(
-                    "this fork started from the official worker at {commit}"
-                ));
-                notes.extend(base.cut.clone());
+                notes.extend(base.notes.clone());
             }
         }
         let is_recorded = first || previous.is_some();
@@ -69,7 +65,7 @@ impl Planner<'_> {
         }
         let own = match &fork_base {
             Some(base) => fork::own_changes(at, base, carries),
-            None if first => self.changes_by_files()?,
+            None if first => self.changes_by_files(&mut notes)?,
             None => None,
         };
         let plan = Plan {

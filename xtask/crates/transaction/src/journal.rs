@@ -232,18 +232,19 @@ impl Unreadable {
         let aside = folder.with_extension("aside");
         format!("mv {} {}", quoted(folder), quoted(&aside))
     }
+
+    pub fn help(&self) -> String {
+        format!(
+            "if another version of this tool wrote it, finish with that one; else put it aside with \
+             `{}`: what was taken away stays in it, and `git status` tells what is half-done",
+            self.put_aside()
+        )
+    }
 }
 
 impl From<Unreadable> for UserError {
     fn from(record: Unreadable) -> Self {
-        Self::new(
-            record.what(),
-            format!(
-                "if another version of this tool wrote it, finish with that one; else put it aside \
-                 with `{}`: what was taken away stays in it, and `git status` tells what is half-done",
-                record.put_aside()
-            ),
-        )
+        Self::new(record.what(), record.help())
     }
 }
 

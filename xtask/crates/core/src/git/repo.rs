@@ -231,6 +231,11 @@ impl Repo {
         Ok(call.args([&ancestor.0, &commit.0]).finish()?.ok)
     }
 
+    /// Whether the history here ends before the repository's first commit.
+    pub fn is_shallow(&self) -> Result<bool> {
+        Ok(self.git("rev-parse --is-shallow-repository").line()? == "true")
+    }
+
     pub fn index_lock(&self) -> PathBuf {
         self.index_file.with_extension("lock")
     }
