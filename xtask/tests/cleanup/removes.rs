@@ -165,8 +165,37 @@ fn a_program_gets_the_plan_and_the_ending() {
     assert_eq!(committed["commit"], json!(worker.head()));
     assert_eq!(
         ask(&[]),
-        json!({"version": 1, "ending": "nothing", "commit": null, "open": 0})
+        json!({"version": 1, "ending": "nothing", "commit": null, "open": 0, "records": []})
     );
+}
+
+/// Where the folder is gone already, reasons that are given later still count, and go on record.
+#[test]
+fn without_the_folder_the_records_are_read_as_they_are_and_committed() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    cleanup(&worker, &["--commit"]).done();
+    worker.edit("Dockerfile", "HF_TRANSFER=1", "HF_TRANSFER=0");
+    worker.commit("feat: no fast downloads");
+    cleanup(&worker, &[]).done().says("But compare has 1 open:");
+    worker.append("engine.py", "# not ready\n");
+    let accept = ["--accept", "image:HF_HUB_ENABLE_HF_TRANSFER"];
+    let reason = ["--reason", "ours"];
+    worker.compare(&[&accept[..], &reason].concat()).done();
+    let head = worker.head();
+    let look = cleanup(&worker, &["--dry-run"]).done();
+    look.says(
+        "Not committed yet:\n  .xtask/accepted.json\n\n    cargo xtask cleanup -C . --commit\n",
+    )
+    .says_not("open");
+    assert_eq!(worker.head(), head);
+    cleanup(&worker, &["--commit"])
+        .done()
+        .says("The records are committed as [OID].\n")
+        .says_not("open");
+    assert_eq!(worker.status(), " M engine.py");
+    let files = worker.git(&["show", "--name-only", "--format=", "HEAD"]);
+    assert_eq!(files, ".xtask/accepted.json");
 }
 
 #[test]

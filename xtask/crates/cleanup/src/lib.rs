@@ -84,7 +84,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         if !args.dry_run {
             remove_empty(&repo.top.join(OUTDATED))?;
         }
-        return report.nothing(open_facts(&head)?);
+        return nothing_to_remove(&check, args, &report);
     }
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(scratch_dir.path())?;
@@ -125,6 +125,47 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     report.end(&plan, false, record.tip())
 }
 
+/// Ends where `outdated/` is gone: what is left are records that nobody has committed yet.
+fn nothing_to_remove(
+    check: &ObstacleCheck,
+    args: &Args,
+    report: &CleanupReport,
+) -> Result<Outcome> {
+    let (at, head) = (check.at, check.head);
+    let mut records = uncommitted_records(at, head, &[])?;
+    let scratch_dir = ScratchFolder::new("scratch")?;
+    let scratch = at.repo.scratch(scratch_dir.path())?;
+    let open = open_facts(&with_records(at, head, &records, &scratch)?)?;
+    let mut commit = None;
+    if args.commit && !args.dry_run && !records.is_empty() {
+        transaction::check_identity(&at.repo)?;
+        let files: Vec<_> = records.iter().map(|it| it.below(&at.repo.top)).collect();
+        compare::commit_records(&at.repo, &files, "chore: record what may be gone\n")?;
+        commit = at.repo.commit("HEAD")?;
+        records.clear();
+    }
+    report.nothing(open, &records, commit.as_ref())
+}
+
+/// The committed files, with records as they are in the work tree.
+fn with_records(
+    at: &Preflight,
+    head: &GitTree,
+    records: &[RepoPath],
+    scratch: &Scratch,
+) -> Result<GitTree> {
+    let texts = records
+        .iter()
+        .map(|path| content(&path.below(&at.repo.top)));
+    let texts: Vec<Vec<u8>> = texts.collect::<Result<_>>()?;
+    let oids = scratch.blobs(texts.iter().map(Vec::as_slice))?;
+    let mut entries = head.entries().clone();
+    for (path, oid) in records.iter().zip(oids) {
+        entries.insert(path.clone(), TreeEntry::of(Mode::File, oid));
+    }
+    Ok(at.tree(&entries, "HEAD"))
+}
+
 /// What the removal comes to, where nothing is in its way.
 struct Removal {
     /// The files that decide: those of HEAD, with the records that are committed beside the removal.
@@ -145,10 +186,9 @@ impl Removal {
         scratch: &Scratch,
         args: &Args,
     ) -> Result<Self> {
-        let of = |entries: Entries| -> Result<Self> {
-            let tree = at.tree(&entries, "HEAD");
-            let writes = writes(&entries, lock, &Accepted::of_tree(&tree)?)?;
-            let after = after(scratch, &entries, &writes)?;
+        let of = |tree: GitTree| -> Result<Self> {
+            let writes = writes(tree.entries(), lock, &Accepted::of_tree(&tree)?)?;
+            let after = after(scratch, tree.entries(), &writes)?;
             Ok(Self {
                 staged: staged(at, &after, &writes),
                 records: Vec::new(),
@@ -157,23 +197,15 @@ impl Removal {
                 after,
             })
         };
-        let by_head = of(head.entries().clone())?;
+        let by_head = of(at.tree(head.entries(), "HEAD"))?;
         let records = uncommitted_records(at, head, &by_head.staged)?;
         if records.is_empty() || !args.commit && !args.dry_run {
             return Ok(by_head);
         }
-        let texts = records
-            .iter()
-            .map(|path| content(&path.below(&at.repo.top)));
-        let texts: Vec<Vec<u8>> = texts.collect::<Result<_>>()?;
-        let oids = scratch.blobs(texts.iter().map(Vec::as_slice))?;
-        let mut entries = head.entries().clone();
-        for (path, oid) in records.iter().zip(oids) {
-            entries.insert(path.clone(), TreeEntry::of(Mode::File, oid));
-        }
+        let tree = with_records(at, head, &records, scratch)?;
         Ok(Self {
             records,
-            ..of(entries)?
+            ..of(tree)?
         })
     }
 

@@ -140,14 +140,29 @@ impl CleanupReport<'_> {
         self.print_ending("stopped", None, plan, &text)
     }
 
-    /// `open` is how many entries of `compare` wait for a decision all the same.
-    pub fn nothing(&self, open: usize) -> Result<Outcome> {
+    /// `open` is how many entries of `compare` wait for a decision all the same; `records` are not
+    /// committed, and `commit` is the one that has just taken them in.
+    pub fn nothing(
+        &self,
+        open: usize,
+        records: &[RepoPath],
+        commit: Option<&Oid>,
+    ) -> Result<Outcome> {
         let mut text = format!("{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n");
+        if let Some(commit) = commit {
+            text += &format!("\nThe records are committed as {}.\n", commit.short());
+        }
         if open > 0 {
             let title = format!("{YELLOW}But compare has {open} open:{YELLOW:#}");
             text += &listed(&title, &[(self.commands.task("compare", ""), "")]);
         }
-        self.print_ending("nothing", None, json!({ "open": open }), &text)
+        if !records.is_empty() {
+            let names = transaction::list(records);
+            let title = format!("{YELLOW}Not committed yet:{YELLOW:#}\n  {names}");
+            text += &listed(&title, &[(self.commands.task("cleanup", "--commit"), "")]);
+        }
+        let parts = json!({ "open": open, "records": records });
+        self.print_ending("nothing", commit, parts, &text)
     }
 
     /// An earlier run was killed, and this one is only to look.

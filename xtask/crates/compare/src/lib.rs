@@ -34,6 +34,7 @@ use self::old::Old;
 pub use self::origin::{Exposed, ForkChange};
 use self::own_changes::judge_all;
 use self::pairs::{OldFiles, Pair};
+pub use self::reasons::commit_records;
 use self::report::Report;
 use crate::args::{Args, ReportFormat};
 use xtask_core::commands::Commands;

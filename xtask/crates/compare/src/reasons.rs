@@ -21,6 +21,8 @@ use xtask_core::records;
 /// A pattern that takes in more facts than this has to be confirmed: nobody looks at so many.
 const MANY: usize = 20;
 
+const NOTHING_OFFERED: &str = "upstream offers no reason for what is open";
+
 pub fn read(root: &Path) -> Result<Accepted> {
     match records::read_file(root, ACCEPTED)? {
         None => Ok(Accepted::default()),
@@ -53,13 +55,14 @@ pub fn record(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     if let Some(repo) = repo {
         let reason = args.reason.as_deref().unwrap_or_default();
         let message = format!("chore: record what may be gone\n\n{reason}\n\n{said}");
-        said += &commit(&repo, &[before, root.join(ACCEPTED)], &message)?;
+        said += &commit_records(&repo, &[before, root.join(ACCEPTED)], &message)?;
     }
     output::print(&said)?;
     Ok(Outcome::Done)
 }
 
-fn commit(repo: &Repo, files: &[PathBuf], message: &str) -> Result<String> {
+/// Commits records and nothing else, and says so.
+pub fn commit_records(repo: &Repo, files: &[PathBuf], message: &str) -> Result<String> {
     let mut files = files.to_vec();
     files.dedup();
     repo.git("add --force --all --").args(&files).output()?;
@@ -105,10 +108,13 @@ fn accept(root: &Path, args: &Args, questions: Questions) -> Result<String> {
     let mut known = read(root)?;
     known.bind(&items, args.execute);
     let entries = entries::of(&items, workers.old.base.as_ref());
-    let mut said = String::new();
+    let (mut said, mut taken) = (String::new(), Vec::new());
     if args.accept_upstream {
-        said = take_offered(&mut known, &mut items)?;
-        known.apply(&mut items);
+        taken = take_offered(&mut known, &items);
+        said = told(&taken);
+        for item in items.iter_mut().filter(|item| taken.contains(&item.id)) {
+            item.open = false;
+        }
     }
     if let Some(fact) = args
         .accept
@@ -122,6 +128,10 @@ fn accept(root: &Path, args: &Args, questions: Questions) -> Result<String> {
     }
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
+        if open == 0 && taken.iter().any(|id| accepted::matches(fact, id)) {
+            said += &format!("{fact}: upstream's reasons answer for it\n");
+            continue;
+        }
         if open == 0 {
             let see = command(None, args);
             let help = if accepted::is_cleanups(fact) {
@@ -166,26 +176,35 @@ fn accept(root: &Path, args: &Args, questions: Questions) -> Result<String> {
 
 /// Takes upstream's reasons for what is open over.
 fn accept_upstream(root: &Path, args: &Args) -> Result<String> {
-    let mut items = Workers::read(root, args)?.judge()?;
+    let items = Workers::read(root, args)?.judge()?;
     let mut known = read(root)?;
     known.bind(&items, false);
-    let said = take_offered(&mut known, &mut items)?;
-    records::write(root, ACCEPTED, &known.write())?;
-    Ok(said)
-}
-
-/// Adds upstream's reasons to those that are known, and says for what.
-fn take_offered(known: &mut Accepted, items: &mut [judge::Item]) -> Result<String> {
-    known.apply(items);
-    let taken = known.take_offered(items);
+    let taken = take_offered(&mut known, &items);
     if taken.is_empty() {
         bail!(UserError::new(
-            "upstream offers no reason for what is open",
+            NOTHING_OFFERED,
             "give one with `cargo xtask compare --accept FACT --reason TEXT`"
         ));
     }
-    let (count, ids) = (taken.len(), taken.join(", "));
-    Ok(format!("{count} accepted for upstream's reasons: {ids}\n"))
+    records::write(root, ACCEPTED, &known.write())?;
+    Ok(told(&taken))
+}
+
+/// Adds upstream's reasons for what is open to those that are known, and gives their ids.
+fn take_offered(known: &mut Accepted, items: &[judge::Item]) -> Vec<String> {
+    let mut items = items.to_vec();
+    known.apply(&mut items);
+    known.take_offered(&items)
+}
+
+fn told(taken: &[String]) -> String {
+    match taken.len() {
+        0 => format!("{NOTHING_OFFERED}\n"),
+        count => format!(
+            "{count} accepted for upstream's reasons: {}\n",
+            taken.join(", ")
+        ),
+    }
 }
 
 /// Takes reasons off the record, all of those that are named or none.
