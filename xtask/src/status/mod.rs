@@ -73,6 +73,8 @@ struct RepositoryStatus {
     is_tools_own: bool,
     /// Whether nothing in it names `SGLang`, so that it serves models with another engine.
     is_for_another_engine: bool,
+    /// Whether it is a legacy fork with changes of its own.
+    has_own_changes: bool,
     outdated: usize,
     #[serde(serialize_with = "known")]
     compare: Known<compare::OpenCounts>,
@@ -115,6 +117,7 @@ fn read_status(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositorySt
         upstream: upstream_of(&tree),
         is_tools_own: same_folder(&tool_repo::repository(), root),
         is_for_another_engine: false,
+        has_own_changes: false,
         outdated,
         compare: in_one_line(compare::counts(root)),
         lint: lint.map(counts),
@@ -123,6 +126,10 @@ fn read_status(repo: Result<(Status, Repo)>, root: &Path) -> Result<RepositorySt
         Ok((status, repo)) => {
             at.under_way = under_way(&repo, &status)?;
             at.is_for_another_engine = !migrate::names_sglang(&repo)?;
+            at.has_own_changes = at.layout == Layout::Legacy
+                && at.under_way.is_none()
+                && status.head.is_some()
+                && migrate::has_own_changes(&repo).unwrap_or(false);
             at.repository = Ok(Some(work_tree(status)));
         }
         Err(error) => {

@@ -132,6 +132,11 @@ impl RepositoryStatus {
             if repository.changed > 0 || repository.head.is_none() {
                 let why = "a migration starts from a work tree where all is committed";
                 git("status", why)
+            } else if self.has_own_changes {
+                let why = "shows what moving to the modern layout would do, and what becomes of \
+                           this fork's own changes";
+                let options = format!("{} --dry-run", migrate::WITH_OWN_CHANGES);
+                task("migrate", &options, why)
             } else {
                 let why = "shows what moving to the modern layout would do";
                 task("migrate", "--dry-run", why)
@@ -190,6 +195,7 @@ mod tests {
             })),
             is_tools_own: false,
             is_for_another_engine: false,
+            has_own_changes: false,
             outdated: 0,
             compare: Ok(Some(compare::OpenCounts {
                 open: 0,
@@ -240,6 +246,12 @@ mod tests {
     fn a_legacy_worker_is_led_to_migrate() {
         let dry = "cargo xtask migrate --dry-run";
         assert_eq!(next(|at| at.layout = Layout::Legacy), dry);
+        let fork = next(|at| {
+            at.layout = Layout::Legacy;
+            at.has_own_changes = true;
+        });
+        let carry = "cargo xtask migrate --carry auto --conflicts upstream --dry-run";
+        assert_eq!(fork, carry);
         let other = next(|at| {
             at.layout = Layout::Legacy;
             at.is_for_another_engine = true;

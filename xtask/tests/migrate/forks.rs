@@ -89,9 +89,19 @@ fn own_changes_are_told_and_auto_finds_what_they_are_changes_of() {
     let run = worker.migrate(&with(&["--dry-run"])).done().says(
         "\nChanged by this fork since [OID], and not in the new files\n  src/engine.py\nTo merge \
          these changes into the new files:\n  cargo xtask migrate -C . --upstream ../upstream \
-         --official ../official --carry auto\n",
+         --official ../official --carry auto --conflicts upstream\n",
     );
     assert!(run.stdout.contains("\nMoves\n"));
+    const TYPED: &str = "cargo xtask migrate -C . --upstream ../upstream --official ../official";
+    let carrying = format!("{TYPED} --carry auto --conflicts upstream");
+    assert_eq!(run.next(), [&carrying, TYPED]);
+    // Staged without them, it is taken back first.
+    let plain = worker.copied("plain");
+    let run = plain.migrate(&with(&[])).done();
+    let abort = "cargo xtask migrate -C . --abort";
+    assert_eq!(run.next()[4..], [abort, &carrying]);
+    lab.types("plain", abort).done();
+
     worker
         .migrate(&with(&["--carry", "auto"]))
         .finds()
@@ -227,7 +237,7 @@ fn a_fork_without_its_history_is_known_by_its_files() {
         .migrate(&with(&["--dry-run"]))
         .done()
         .says("Changed by this fork since ")
-        .says(" --carry auto\n")
+        .says(" --carry auto --conflicts upstream\n")
         .says("  this fork is most like the official worker at [OID]: ")
         .says_not("history of this clone is cut");
     // What the fork changed is not among its objects: the official repository has it.
@@ -335,6 +345,21 @@ fn an_official_base_is_taken_for_another_history_too() {
         .done()
         .says("Comes from upstream");
     assert_eq!(baseline(&worker)["base"]["commit"], json!(base));
+}
+
+/// Without a base nobody knows whether it is the fork's own.
+#[test]
+fn a_file_that_is_not_compared_is_told_without_a_base_too() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.write("test_input.json", "{\"input\": {\"prompt\": \"ours\"}}\n");
+    worker.commit("feat: a job to try");
+    worker.migrates(&["--upstream", "../upstream", "--commit"]);
+    let said = worker.compare(&[]).stdout;
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = "the old worker has another test_input.json, which is not compared: see outdated/";
+    assert!(said.contains(told), "{said}");
 }
 
 /// Of an official repository elsewhere only the newest revisions are looked at.

@@ -339,7 +339,7 @@ fn a_dry_run_leaves_everything_as_it_was() {
         .done()
         .says("  src/                       → outdated/src/                      5 files\n")
         .says("    -COPY .runpod/ ./\n")
-        .says("Nothing was changed. Run it again without --dry-run to do this.\n");
+        .says("Nothing was changed. What to type next:\n\n    cargo xtask migrate -C . --upstream ../upstream    # does this\n");
     worker.everything().expect_same(&before, "a dry run");
     worker
         .migrate(&["--upstream", "../upstream", "--check"])

@@ -44,7 +44,9 @@ Comes from upstream
 ...
 To fix by hand: these no longer find what they name
 ...
-Nothing was changed. Run it again without --dry-run to do this.
+Nothing was changed. What to type next:
+
+    cargo xtask migrate -C . --upstream ../upstream --embed    # does this
 
 "]],
     );

@@ -284,7 +284,7 @@ impl Accepted {
                 item.reason = Some(entry.reason.clone());
             } else if let Some(Reason { reason, .. }) = outgrown.first() {
                 let was = "was given for another value, a smaller change or other facts";
-                item.why += &format!(" The reason on record ({reason}) {was}.");
+                item.why += &format!(" The reason on record, \"{reason}\", {was}.");
             }
         }
         stale.into_iter().cloned().collect()
@@ -428,7 +428,11 @@ mod tests {
         let mut later = [item("env:A", "1"), item("env:B", "2"), item("env:C", "1")];
         assert!(accepted.apply(&mut later).is_empty());
         assert_eq!(open(&later), ["env:B", "env:C"]);
-        assert!(later[1].why.contains("(meant) was given for another value"));
+        assert!(
+            later[1]
+                .why
+                .contains("record, \"meant\", was given for another value")
+        );
         // A reason of version 1 answers for what is open, and is bound to it once.
         let text = r#"{"version": 1, "accepted": [{"fact": "env:*", "reason": "old"}]}"#;
         let mut old = Accepted::read(text).unwrap();

@@ -52,16 +52,19 @@ impl Old {
         })
     }
 
-    /// Files of a fork's that hold no facts, that it changed, and in whose places others stand.
+    /// Files that hold no facts, in whose places others stand: those that a fork changed, or all
+    /// where what it started from is not here.
     pub fn own_files(&self, root: &Path, new: &dyn Tree) -> Result<Option<String>> {
         let base = self.base.as_ref().map(|base| base.commit.as_str());
-        let (Some(old), Some(base)) = (self.files(), trees::revision(root, base)?) else {
+        let Some(old) = self.files() else {
             return Ok(None);
         };
+        let base = trees::revision(root, base)?;
         let mut own = Vec::new();
         for name in [".dockerignore", "test_input.json"] {
             let is = old.read_file(name)?;
-            if is.is_some() && is != base.read_file(name)? && is != new.read_file(name)? {
+            let of_base = base.as_ref().map(|base| base.read_file(name)).transpose()?;
+            if is.is_some() && Some(&is) != of_base.as_ref() && is != new.read_file(name)? {
                 own.push(name);
             }
         }
@@ -73,8 +76,11 @@ impl Old {
             }
             _ => format!("see {OUTDATED}/ before cleanup removes it"),
         };
-        Ok((!own.is_empty())
-            .then(|| format!("this fork has its own {names}, which is not compared: {place}")))
+        let whose = match base {
+            Some(_) => "this fork has its own",
+            None => "the old worker has another",
+        };
+        Ok((!own.is_empty()).then(|| format!("{whose} {names}, which is not compared: {place}")))
     }
 }
 

@@ -8,11 +8,11 @@ use anyhow::{Result, bail};
 use super::merge::Sides;
 use super::official::{AUTO, Likeness, Official, OfficialBase, changed, shallow};
 use super::plan::{ForkChanges, Planner};
-use super::preflight::Preflight;
+use super::preflight::{self, Preflight};
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
 use worker_files::WorkerInterface;
-use xtask_core::git::{Repo, Scratch};
+use xtask_core::git::{Git, Repo, Scratch};
 use xtask_core::layout::{self, Layout};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Oid, RepoPath, Tree, TreeEntry, same};
@@ -51,6 +51,18 @@ impl Planner<'_> {
         notes.extend(shallow(self.at)?);
         Ok(own)
     }
+}
+
+/// Whether a legacy worker is a fork of the official one and has changes of its own.
+pub fn has_own_changes(repo: &Repo) -> Result<bool> {
+    let at = preflight::read(repo)?;
+    let official = Official::open(&Git::find()?, None, &at)?;
+    let ours = at.ours.entries();
+    if let Some(base) = official.local_base(&at)? {
+        return Ok(!base.changed(ours).is_empty());
+    }
+    let similar = official.most_similar(ours, Layout::Legacy);
+    Ok(similar.is_some_and(|it| !changed(&it.revision.files, ours).is_empty()))
 }
 
 pub fn own_changes(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<ForkChanges> {

@@ -28,7 +28,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-pub use self::fork::names_sglang;
+pub use self::fork::{has_own_changes, names_sglang};
 pub use self::official::is_official;
 use self::plan::{Planned, Planner};
 use self::preflight::Preflight;
@@ -53,6 +53,9 @@ pub const TASK: &str = "migrate";
 
 /// The options that move a fork of the official modern worker to this tool's.
 pub const TO_THIS_WORKER: &str = "--upstream xtask: --conflicts upstream --commit";
+
+/// The options that merge a legacy fork's own changes into the new files.
+pub const WITH_OWN_CHANGES: &str = "--carry auto --conflicts upstream";
 
 const TRANSACTION: Task = Task {
     name: "migration",

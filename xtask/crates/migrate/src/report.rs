@@ -9,10 +9,10 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::TO_THIS_WORKER;
 use super::official::is_official;
 use super::plan::{Arrival, MoveReason, Plan, What};
 use super::preflight::Preflight;
+use super::{TO_THIS_WORKER, WITH_OWN_CHANGES};
 use compare::{ForkChange, few};
 use transaction::journal::JournalRecord;
 use transaction::steps::Conflict;
@@ -217,7 +217,7 @@ fn own(plan: &Plan, next: &Commands) -> String {
     );
     let files = own.files.iter();
     let files = files.map(|path| format!("  {YELLOW}{path}{YELLOW:#}\n"));
-    let merge = next.again("migrate", "--carry auto");
+    let merge = next.again("migrate", WITH_OWN_CHANGES);
     let how = format!("To merge these changes into the new files:\n  {merge}\n");
     section(&title, files.chain([how]))
 }
@@ -331,7 +331,14 @@ fn ending_text(
             format!("{GREEN}Up to date:{GREEN:#} {here} has all that upstream gives.\n")
         }
         MigrationEnding::DryRun => {
-            "\nNothing was changed. Run it again without --dry-run to do this.\n".to_owned()
+            let this = (next.again("migrate", ""), "does this");
+            let with_own = (
+                next.again("migrate", WITH_OWN_CHANGES),
+                "keeps its own changes",
+            );
+            let is_left = has_own_left(plan);
+            let then: &[_] = if is_left { &[with_own, this] } else { &[this] };
+            listed("Nothing was changed. What to type next:", then)
         }
         MigrationEnding::WouldChange => listed(
             "This worker is not in line with its upstream. Bring it in line with:",
@@ -359,6 +366,11 @@ fn ending_text(
         }
         MigrationEnding::Markers | MigrationEnding::Staged => {
             let mut text = waiting_text(ending, next);
+            if has_own_left(plan) {
+                let first = next.task("migrate", "--abort");
+                let then = [(first, ""), (next.again("migrate", WITH_OWN_CHANGES), "")];
+                text += &listed("To merge this fork's own changes instead:", &then);
+            }
             if let Some((on, why)) = moves_on(at, plan, next) {
                 text += &listed("Once it is committed:", &[(on, why)]);
             }
@@ -385,6 +397,11 @@ fn ending_text(
             listed(&title, then)
         }
     }
+}
+
+/// Whether changes of a fork are not in the new files.
+fn has_own_left(plan: &Plan) -> bool {
+    plan.own.as_ref().is_some_and(|own| !own.carried)
 }
 
 /// The migration that follows where a fork of the official modern worker was adopted.

@@ -1,6 +1,8 @@
 //! The report as one page for a browser: no script, and nothing from elsewhere. All that others
 //! wrote goes through [`escaped`](super::markup::escaped).
 
+use std::collections::HashSet;
+
 use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict};
 use super::super::pairs::Pair;
@@ -8,6 +10,7 @@ use super::Report;
 use super::columns::{Columns, Linked, RowKind};
 use super::markup::{anchor, escaped, prose};
 use worker_files::{Place, Unread};
+use xtask_core::tree::RepoPath;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -19,7 +22,15 @@ const SHOWN: usize = 60;
 impl Report {
     pub fn html(&self, pairs: &[Pair]) -> String {
         let all: Vec<Columns> = pairs.iter().map(Columns::of).collect();
-        let (same, columns): (Vec<_>, Vec<_>) = all.iter().partition(|it| it.is_same());
+        // A script that lies there as before, and that nothing starts any more, is worth a look.
+        let lost = self.open().filter_map(|item| item.old.as_ref());
+        let lost: HashSet<&RepoPath> = lost
+            .flat_map(|fact| fact.places.iter().map(|place| &place.file))
+            .collect();
+        let holds_lost =
+            |it: &Columns| it.sides[0] == "old" && it.lines(0).any(|line| lost.contains(line.file));
+        let (same, columns): (Vec<_>, Vec<_>) =
+            all.iter().partition(|it| it.is_same() && !holds_lost(it));
         let page = Page {
             report: self,
             linked: self.linked(&columns),
@@ -336,6 +347,23 @@ mod tests {
         for tag in ["table", "details", "article", "tr", "td", "section"] {
             assert_eq!(opened(tag), closed(tag), "{tag}");
         }
+    }
+
+    #[test]
+    fn a_script_that_nothing_starts_any_more_is_shown_although_it_is_the_same() {
+        let script = "export NCCL_DEBUG=INFO\nexec python3 -m sglang.launch_server\n";
+        let image = "FROM python:3.12\nCOPY launch.sh /\n";
+        let tree = |start: &str| {
+            Memory::new()
+                .with("launch.sh", script)
+                .with("Dockerfile", format!("{image}{start}\n"))
+        };
+        let old = tree("CMD [\"bash\", \"/launch.sh\"]");
+        let html = page(&old, None, &tree("CMD [\"python3\", \"/handler.py\"]"));
+        assert!(html.contains("<summary><h3>launch.sh</h3>"), "{html}");
+        assert!(html.contains("id=\"old-launch.sh-1\""), "{html}");
+        let html = page(&old, None, &old);
+        assert!(!html.contains("<summary><h3>launch.sh</h3>"), "{html}");
     }
 
     #[test]
