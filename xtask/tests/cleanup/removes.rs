@@ -169,6 +169,51 @@ fn a_program_gets_the_plan_and_the_ending() {
     );
 }
 
+/// A record of the first version named no commit, or called it the worker before its migration.
+#[test]
+fn a_record_of_an_older_reader_is_made_again_where_its_commit_is_there() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let record = ".xtask/baseline.json";
+    let whole: serde_json::Value = serde_json::from_str(&worker.read(record)).unwrap();
+    let commit = whole["commit"].as_str().unwrap().to_owned();
+    let older = |of: &str| {
+        let mut facts = whole["facts"].as_array().unwrap().clone();
+        // Its reader did not see variables.
+        facts.retain(|fact| !fact["id"].as_str().unwrap().starts_with("env:"));
+        json!({"version": 1, "of": of, "sglang": null, "facts": facts}).to_string()
+    };
+    for of in [
+        "worker-sglang before its migration",
+        "outdated",
+        &format!("the worker at {}", &commit[..10]),
+    ] {
+        let copy = worker.copied("older");
+        copy.write(record, older(of));
+        copy.commit("chore: an older record");
+        let json = copy.compare(&["--format", "json"]).done().json();
+        let note = format!(
+            "{record} was made by an older reader; {} is read",
+            &commit[..10]
+        );
+        assert!(json["notes"].to_string().contains(&note), "{of}: {json:#}");
+        cleanup(&copy, &["--dry-run"])
+            .done()
+            .says("\nMade again .xtask/baseline.json, which an older reader had made\n");
+        cleanup(&copy, &["--commit"]).done();
+        let made: serde_json::Value = serde_json::from_str(&copy.read(record)).unwrap();
+        assert_eq!(made["facts"], whole["facts"], "{of}");
+        assert_eq!(made["commit"], whole["commit"], "{of}");
+        assert_eq!(copy.status(), "");
+        std::fs::remove_dir_all(&copy.path).unwrap();
+    }
+    // Of another worker nobody knows the commit.
+    worker.write(record, older("a folder"));
+    worker.commit("chore: an older record");
+    let settle = "cargo xtask compare -C . --write-baseline";
+    expect_only(&worker, "baseline .xtask/baseline.json", settle);
+}
+
 /// Where the folder is gone already, reasons that are given later still count, and go on record.
 #[test]
 fn without_the_folder_the_records_are_read_as_they_are_and_committed() {

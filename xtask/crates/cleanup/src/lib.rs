@@ -135,7 +135,9 @@ fn nothing_to_remove(
     let mut records = uncommitted_records(at, head, &[])?;
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = at.repo.scratch(scratch_dir.path())?;
-    let open = open_facts(&with_records(at, head, &records, &scratch)?)?;
+    let tree = with_records(at, head, &records, &scratch)?;
+    let remade = compare::remade(&tree, &at.repo.top)?;
+    let open = open_facts(&with_remade(at, tree, remade.as_deref(), &scratch)?)?;
     let mut commit = None;
     if args.commit && !args.dry_run && !records.is_empty() {
         transaction::check_identity(&at.repo)?;
@@ -154,13 +156,41 @@ fn with_records(
     records: &[RepoPath],
     scratch: &Scratch,
 ) -> Result<GitTree> {
-    let texts = records
+    let written = records
         .iter()
-        .map(|path| content(&path.below(&at.repo.top)));
-    let texts: Vec<Vec<u8>> = texts.collect::<Result<_>>()?;
-    let oids = scratch.blobs(texts.iter().map(Vec::as_slice))?;
-    let mut entries = head.entries().clone();
-    for (path, oid) in records.iter().zip(oids) {
+        .map(|path| Ok((path.clone(), content(&path.below(&at.repo.top))?)));
+    with_files(
+        at,
+        head.entries(),
+        &written.collect::<Result<Vec<_>>>()?,
+        scratch,
+    )
+}
+
+/// The same with the record of the old worker, where it was made again.
+fn with_remade(
+    at: &Preflight,
+    tree: GitTree,
+    remade: Option<&str>,
+    scratch: &Scratch,
+) -> Result<GitTree> {
+    let Some(text) = remade else {
+        return Ok(tree);
+    };
+    let place = records::place_in(tree.entries(), BASELINE)?;
+    let written = [(RepoPath::from(place), text.as_bytes().to_vec())];
+    with_files(at, tree.entries(), &written, scratch)
+}
+
+fn with_files(
+    at: &Preflight,
+    entries: &Entries,
+    files: &[Written],
+    scratch: &Scratch,
+) -> Result<GitTree> {
+    let oids = scratch.blobs(contents(files))?;
+    let mut entries = entries.clone();
+    for ((path, _), oid) in files.iter().zip(oids) {
         entries.insert(path.clone(), TreeEntry::of(Mode::File, oid));
     }
     Ok(at.tree(&entries, "HEAD"))
@@ -187,7 +217,13 @@ impl Removal {
         args: &Args,
     ) -> Result<Self> {
         let of = |tree: GitTree| -> Result<Self> {
-            let writes = writes(tree.entries(), lock, &Accepted::of_tree(&tree)?)?;
+            let remade = compare::remade(&tree, &at.repo.top)?;
+            let tree = with_remade(at, tree, remade.as_deref(), scratch)?;
+            let mut writes = writes(tree.entries(), lock, &Accepted::of_tree(&tree)?)?;
+            if let Some(text) = remade {
+                let place = records::place_in(tree.entries(), BASELINE)?;
+                writes.push((place.into(), text.into_bytes()));
+            }
             let after = after(scratch, tree.entries(), &writes)?;
             Ok(Self {
                 staged: staged(at, &after, &writes),

@@ -12,7 +12,7 @@ use transaction::steps::PathChange;
 use worker_files::references::Dangling;
 use xtask_core::cli::Format;
 use xtask_core::commands::{Commands, listed};
-use xtask_core::layout::OUTDATED;
+use xtask_core::layout::{BASELINE, OUTDATED, RECORDS};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{counted, print, print_parts, section};
@@ -217,6 +217,13 @@ impl CleanupReport<'_> {
             if !plan.records.is_empty() {
                 let records = transaction::list(&plan.records);
                 out += &format!("\n{BOLD}Commits beside it{BOLD:#}\n  {records}\n");
+            }
+            let mut places = RECORDS.iter().filter(|(place, _)| *place == BASELINE);
+            let (place, older) = places.next().copied().unwrap_or_default();
+            if plan.writes.iter().any(|it| *it == place || *it == older) {
+                out += &format!(
+                    "\n{BOLD}Made again{BOLD:#} {BASELINE}, which an older reader had made\n"
+                );
             }
             if let Some(restore) = &plan.restore {
                 out += &format!("\n{}", self.restore_text(restore));

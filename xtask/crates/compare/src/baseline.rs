@@ -13,7 +13,9 @@ use super::facts::{Fact, Facts};
 use super::own_changes::OwnChanges;
 use super::unread::UnreadFact;
 use worker_files::Place;
+use xtask_core::layout::OUTDATED;
 use xtask_core::outcome::UserError;
+use xtask_core::tree::short;
 
 /// The version that is written. Version 1 named no commit, no reader and nothing unread.
 const VERSION: u64 = 2;
@@ -27,12 +29,17 @@ pub struct Record {
     pub facts: Facts,
     /// The commit that it was read from, where there is one.
     pub commit: Option<String>,
+    /// Whether it is of the worker before its migration, without a word on which commit that is.
+    pub is_before_migration: bool,
     /// What it started from, where it is a fork and that is known.
     pub base: Option<OwnChanges>,
 }
 
 /// What version 1 called the worker that migrate recorded, with its abbreviated commit.
 const AT: &str = "the worker at ";
+
+/// What else it called the worker before its migration, without its commit.
+const BEFORE_MIGRATION: [&str; 2] = ["worker-sglang before its migration", OUTDATED];
 
 #[derive(Deserialize)]
 struct File {
@@ -55,6 +62,13 @@ struct Line {
     value: BTreeMap<String, String>,
     #[serde(default)]
     places: Vec<String>,
+}
+
+/// The text of a record that was made again from its commit.
+pub fn write_again(record: &Record) -> String {
+    let commit = record.commit.as_deref();
+    let of = format!("{AT}{}", short(commit.unwrap_or_default()));
+    write(&record.facts, &of, commit, record.base.as_ref())
 }
 
 /// The file's text. `of` says in words which worker it is.
@@ -115,8 +129,10 @@ pub fn read(text: &str) -> Result<Record> {
     };
     let facts = file.facts.context("it has no list of facts")?;
     let named = file.of.strip_prefix(AT).map(str::to_owned);
+    let commit = file.commit.or(named);
     Ok(Record {
-        commit: file.commit.or(named),
+        is_before_migration: commit.is_none() && BEFORE_MIGRATION.contains(&&*file.of),
+        commit,
         base: file.base,
         facts: Facts {
             all: facts.into_iter().map(fact).collect(),

@@ -31,6 +31,7 @@ use self::accepted::Accepted;
 use self::facts::Facts;
 pub use self::judge::few;
 use self::old::Old;
+pub use self::old::remade;
 pub use self::origin::{Exposed, ForkChange};
 use self::own_changes::judge_all;
 use self::pairs::{OldFiles, Pair};

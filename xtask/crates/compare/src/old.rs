@@ -142,16 +142,52 @@ fn read_again(record: Record, root: &Path, notes: &mut Vec<String>) -> Result<Re
     if !record.facts.is_older {
         return Ok(record);
     }
-    let Some(tree) = trees::revision(root, record.commit.as_deref())? else {
+    let Some((facts, commit)) = facts_again(&record, root)? else {
         notes.push(format!(
             "{BASELINE} was made by an older reader, so that only what is gone is judged by it; `cargo xtask compare OLD --write-baseline` makes it anew"
         ));
         return Ok(record);
     };
-    let facts = Facts::read(tree.as_ref())?;
-    let name = tree.describe();
     notes.push(format!(
-        "{BASELINE} was made by an older reader; {name} is read instead"
+        "{BASELINE} was made by an older reader; {} is read instead",
+        short(&commit)
     ));
-    Ok(Record { facts, ..record })
+    let commit = Some(commit);
+    Ok(Record {
+        facts,
+        commit,
+        ..record
+    })
+}
+
+/// The facts of a record's commit, which it names or which is the one before the migration.
+fn facts_again(record: &Record, root: &Path) -> Result<Option<(Facts, String)>> {
+    let commit = match &record.commit {
+        None if record.is_before_migration => trees::before_migration(root)?,
+        named => trees::commit(root, named.as_deref())?,
+    };
+    let Some(tree) = trees::revision(root, commit.as_deref())? else {
+        return Ok(None);
+    };
+    let facts = Facts::read(tree.as_ref())?;
+    Ok(commit.map(|commit| (facts, commit)))
+}
+
+/// The text of a tree's record, made again where an older reader made it and its commit is in the
+/// repository at `root`.
+pub fn remade(tree: &dyn Tree, root: &Path) -> Result<Option<String>> {
+    let record = records::read(tree, BASELINE)?;
+    let record = record.map(|(bytes, _)| baseline::read(&String::from_utf8_lossy(&bytes)));
+    let Some(Ok(record)) = record.filter(|it| matches!(it, Ok(it) if it.facts.is_older)) else {
+        return Ok(None);
+    };
+    let again = facts_again(&record, root)?;
+    Ok(again.map(|(facts, commit)| {
+        let commit = Some(commit);
+        baseline::write_again(&Record {
+            facts,
+            commit,
+            ..record
+        })
+    }))
 }

@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 
 use xtask_core::git::{Git, GitTree, Repo};
-use xtask_core::layout::OUTDATED;
+use xtask_core::layout::{Layout, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{UsageError, UserError};
-use xtask_core::tree::{Directory, Entries, Tree, TreeEntry};
+use xtask_core::tree::{Directory, Entries, Oid, Tree, TreeEntry};
 
 /// The tree that a word names, with its commit where that is a revision; the work tree when there
 /// is no word.
@@ -49,6 +49,33 @@ fn repo(root: &Path) -> Result<Option<Repo>> {
         *opened = Some((root.to_owned(), Repo::open(&git, root)?));
     }
     Ok(opened.as_ref().map(|(_, repo)| repo.clone()))
+}
+
+/// The whole name of a commit, where that is in this repository.
+pub fn commit(root: &Path, name: Option<&str>) -> Result<Option<String>> {
+    let (Some(name), Some(repo)) = (name, repo(root)?) else {
+        return Ok(None);
+    };
+    Ok(repo.commit(name)?.map(|commit| commit.0))
+}
+
+/// The commit before the one that took a worker out of the legacy layout, where that is in this
+/// repository.
+pub fn before_migration(root: &Path) -> Result<Option<String>> {
+    let Some(repo) = repo(root)? else {
+        return Ok(None);
+    };
+    let is_legacy =
+        |commit: &Oid| -> Result<bool> { Ok(Layout::of(&repo.entries(commit)?) == Layout::Legacy) };
+    let head = repo.commit("HEAD")?;
+    let last = head.map(|head| repo.last_change(&head, "src/handler.py"));
+    let Some(migration) = last.transpose()?.flatten() else {
+        return Ok(None);
+    };
+    let before = repo.commit(&format!("{migration}^"))?;
+    let was = before.as_ref().map(is_legacy).transpose()?;
+    let is_between = was == Some(true) && !is_legacy(&migration)?;
+    Ok(before.filter(|_| is_between).map(|commit| commit.0))
 }
 
 /// The tree of a commit, where that is known and in this repository.
