@@ -271,6 +271,9 @@ fn a_journal_that_can_not_be_read_is_one_line_among_the_others() {
              [LAB]/worker/{journal}: {why}"
         );
         assert!(text.contains(&line), "{text}");
+        let finish =
+            "Next: if another version of this tool wrote it, finish with that one; else put";
+        assert!(text.contains(finish), "{text}");
         // The tasks that would have to go by it refuse, and say the same.
         for run in [cleanup(&worker, &[]), worker.migrate(&["--abort"])] {
             let run = run.refused_like("the journal of a migration or cleanup can't be read: ");

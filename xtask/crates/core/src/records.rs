@@ -87,7 +87,9 @@ mod tests {
         let error = read(&both, ACCEPTED).unwrap_err();
         let refusal = error.downcast_ref::<UserError>().unwrap();
         assert!(
-            refusal.help.contains("git rm compare.accepted.json"),
+            refusal
+                .help
+                .contains("`git rm compare.accepted.json`, or `rm` where git does not track it"),
             "{refusal:?}"
         );
     }
