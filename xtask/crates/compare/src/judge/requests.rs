@@ -215,7 +215,15 @@ impl Judge<'_> {
             by.or_else(|| Some(Self::kept_or_changed(id, old, new, Some(keys?))))
         });
         self.judge_area("result", |judge, name, id, old, new| {
-            let at = name.strip_suffix(ANSWER).filter(|_| new.is_none())?;
+            if name == STATUS && new.is_none() {
+                let why = "The new worker gives the server's answer back without a look at whether it is an error.";
+                let mut results = judge.new.area("result");
+                let gives = results.any(|(name, _)| name.contains(ANSWER));
+                let kept = Item::new(id, Verdict::Kept, old, None);
+                let unsure = "Whether the new worker looks for errors of the server was not followed.";
+                return Some(if gives { Item::missing(id, old).why(why) } else { kept.unsure(unsure) });
+            }
+            let (at, _) = name.split_once(ANSWER).filter(|_| new.is_none())?;
             // Code that is not followed may give it back.
             let mut loose = judge.new.loose_results.iter();
             let item = Item::new(id, Verdict::Kept, old, None);
@@ -340,6 +348,8 @@ const REFUSED: &str = "The new schema of the input refuses jobs that give it.";
 
 /// Ends the name of a result that is the server's answer as it is.
 const ANSWER: &str = "{answer}";
+/// Stands for whether the server answered with an error.
+const STATUS: &str = "{status}";
 
 /// Parameters that a call leaves out on both sides, which are another number then.
 fn other_constants(old: &Fact, new: &Fact) -> Option<String> {

@@ -156,7 +156,11 @@ impl<'t> Reader<'t> {
                 self.environment_string(node);
                 self.command_string(node);
             }
-            "identifier" | "attribute" => self.whole_environment(node),
+            "identifier" => self.whole_environment(node),
+            "attribute" => {
+                self.note_status(node);
+                self.whole_environment(node);
+            }
             _ => {}
         }
     }

@@ -56,6 +56,9 @@ impl<'t> Reader<'t> {
 
 /// The result of `json.load`, `tomllib.load` or `yaml.safe_load`, of a file's text.
 pub fn loaded<'t>(module: &str, from: &Val<'t>) -> Val<'t> {
+    if let Some(request) = from.text_of_answer() {
+        return Val::Made(format!("{request}.json").into());
+    }
     let root = match from {
         Val::Str(text, _) if module == "yaml" => {
             let root = yaml::parse(text).ok();

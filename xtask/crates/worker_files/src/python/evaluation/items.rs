@@ -3,18 +3,36 @@
 use std::rc::Rc;
 
 use super::value::{Val, join_pairs};
+use crate::python::program::node::is_among;
 
 /// The longest key that is told of what a request is answered with, and how often it is gone into.
 const LONGEST_KEY: usize = 40;
 const DEEPEST_KEY: usize = 6;
 
 /// Whether a pseudo-path is what a request is answered with, or a part of that.
-fn is_answer(path: &str) -> bool {
+pub fn is_answer(path: &str) -> bool {
     path.rsplit('.').next() == Some("json")
         || path.ends_with(']') && path.contains(".json[") && path.matches('[').count() < DEEPEST_KEY
 }
 
 impl Val<'_> {
+    /// The pseudo-path of the request whose answer this is, as text: `r.text`, `await r.text()`.
+    pub fn text_of_answer(&self) -> Option<&str> {
+        let (request, name) = match self {
+            Self::Method(object, name) => (object.made()?, &**name),
+            one => one.made()?.rsplit_once('.')?,
+        };
+        let is_text = is_among("text content read", name);
+        (is_text && request.rsplit('.').next() == Some("post")).then_some(request)
+    }
+
+    fn made(&self) -> Option<&str> {
+        match self {
+            Self::Made(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// `self[key]`.
     pub fn item(&self, key: &Self) -> Self {
         match (self, key) {

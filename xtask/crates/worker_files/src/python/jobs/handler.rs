@@ -3,6 +3,7 @@
 use crate::python::Setting;
 use crate::python::evaluation::arguments::Args;
 use crate::python::evaluation::eval::Reader;
+use crate::python::evaluation::items::is_answer;
 use crate::python::evaluation::value::Val;
 use crate::python::program::node::{Node, is_among};
 
@@ -79,9 +80,31 @@ impl<'t> Reader<'t> {
         });
     }
 
+    /// Notes that the program looks whether the server answered with an error.
+    pub fn note_status(&mut self, node: Node<'t>) {
+        let asks = is_among(
+            "raise_for_status status_code status ok is_success is_error",
+            node.text_of("attribute"),
+        );
+        let Some(object) = node.field("object").filter(|_| asks) else {
+            return;
+        };
+        let is_sent = |one: &Val<'t>| match one {
+            Val::Made(path) => path
+                .split('.')
+                .any(|part| is_among("post post() request request() stream stream()", part)),
+            _ => false,
+        };
+        if self.value(object).may_be(is_sent) {
+            self.offer(node, "result:{status}".to_owned(), None);
+        }
+    }
+
     /// Notes the keys of what a handler returns, with dots; of a list those of its elements.
     pub fn note_result_keys(&mut self, node: Node<'t>, of: &str, result: &Val<'t>) {
         const DEEPEST: usize = 3;
+        // A served route's own answer, or the text of an error, need not be the server's.
+        let may_be_answer = !of.contains(' ') && !of.starts_with("error.");
         for one in result.each() {
             match one {
                 Val::List(items) if of.len() < 200 => {
@@ -107,12 +130,12 @@ impl<'t> Reader<'t> {
                     }
                 }
                 // What a request was answered with, as it is.
-                Val::Made(path) if !of.contains(' ') => {
-                    let part = path.split_once(".json").map(|(_, part)| part);
-                    let whole = |part: &&str| part.is_empty() || part.ends_with(']');
-                    if let Some(part) = part.filter(whole) {
-                        self.offer(node, format!("result:{of}{{answer}}{part}"), None);
-                    }
+                one if may_be_answer && one.text_of_answer().is_some() => {
+                    self.offer(node, format!("result:{of}{{answer}} as text"), None);
+                }
+                Val::Made(path) if may_be_answer && is_answer(path) => {
+                    let part = path.rsplit_once(".json").map_or("", |(_, part)| part);
+                    self.offer(node, format!("result:{of}{{answer}}{part}"), None);
                 }
                 Val::Lost if of.is_empty() => {
                     self.input_unread(node, "what the handler returns is too much to follow");
