@@ -17,7 +17,7 @@ use transaction::journal::{Journal, Phase};
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, Repo, Status};
-use xtask_core::layout::{self, Layout, OUTDATED};
+use xtask_core::layout::{self, ACCEPTED, BASELINE, Layout, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
 use xtask_core::tool_repo::{self, same_folder};
@@ -49,6 +49,9 @@ struct WorkTree {
     head: Option<String>,
     /// How many tracked files differ from HEAD, including records of this tool that are untracked.
     changed: usize,
+    /// How many of these are records that `cleanup --commit` commits.
+    #[serde(skip)]
+    records: usize,
 }
 
 #[derive(Serialize)]
@@ -149,7 +152,12 @@ fn in_one_line<T>(result: Result<T>) -> Result<T, String> {
 fn work_tree(status: Status) -> WorkTree {
     // An untracked record counts as a change, since other tasks read only committed ones.
     let is_record = |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
+    let differs = |record: &&str| {
+        let mut paths = status.changed.iter().chain(&status.local);
+        paths.any(|path| path == *record)
+    };
     WorkTree {
+        records: [ACCEPTED, BASELINE].into_iter().filter(differs).count(),
         changed: status.changed.len() + status.local.iter().filter(is_record).count(),
         branch: status.branch,
         head: status.head.map(|head| head.0),

@@ -156,8 +156,14 @@ impl RepositoryStatus {
             task("migrate", migrate::TO_THIS_WORKER, why)
         } else if matches!(&self.lint, Ok(Some(it)) if it.errors > 0) {
             task("hub-lint", "", "shows what the Hub would reject")
-        } else if repository.changed > 0 {
+        } else if repository.changed > repository.records {
             git("status", "the next tasks start from what is committed")
+        } else if self.outdated == 0 && repository.changed > 0 {
+            task(
+                "cleanup",
+                "--commit",
+                "commits the records, and nothing else",
+            )
         } else if self.outdated > 0 {
             let why = "nothing is open any more: outdated/ may go (`cargo xtask build-image` checks \
                        the image first)";
@@ -186,6 +192,7 @@ mod tests {
                 branch: "main".into(),
                 head: Some("aa".into()),
                 changed: 0,
+                records: 0,
             })),
             under_way: None,
             upstream: Ok(Some(RecordedUpstream {
@@ -331,6 +338,17 @@ mod tests {
             }
         });
         assert_eq!(changed, "git status");
+        // Cleanup commits the records itself.
+        let records = |outdated| {
+            next(move |at| {
+                at.outdated = outdated;
+                if let Ok(Some(repository)) = &mut at.repository {
+                    (repository.changed, repository.records) = (1, 1);
+                }
+            })
+        };
+        assert_eq!(records(9), "cargo xtask cleanup --dry-run");
+        assert_eq!(records(0), "cargo xtask cleanup --commit");
         // What can't be compared is not ready to go.
         let broken = next(|at| {
             at.outdated = 9;

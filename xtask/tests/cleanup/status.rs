@@ -98,14 +98,18 @@ Next: shows what is not decided yet
         )
     );
     accept_all(&worker);
-    // The reasons count once they are committed.
+    // Cleanup commits the reasons beside the removal; other changes come first.
+    let dry_run = "cargo xtask cleanup -C . --dry-run";
+    expect_next(&worker, dry_run);
+    lab.types("worker", dry_run).done();
+    worker.append("README.md", "more\n");
     expect_next(&worker, "git status");
     worker.commit("docs: say why");
     worker
         .compare(&[])
         .done()
         .says("outdated/ can go:\n  cargo xtask cleanup -C . --dry-run\n");
-    expect_next(&worker, "cargo xtask cleanup -C . --dry-run");
+    expect_next(&worker, dry_run);
     cleanup(&worker, &[]).done();
     let text = status(&worker, &[]);
     let staged = "  layout    modern; the removal of outdated/ is staged and not committed\n";

@@ -236,7 +236,7 @@ fn a_fork_without_its_history_is_known_by_its_files() {
     worker
         .migrate(&with(&["--dry-run"]))
         .done()
-        .says("Changed by this fork since ")
+        .says("Not as in [OID], which this fork is most like, and not in the new files\n")
         .says(" --carry auto --conflicts upstream\n")
         .says("  this fork is most like the official worker at [OID]: ")
         .says_not("history of this clone is cut");

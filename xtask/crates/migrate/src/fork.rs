@@ -37,7 +37,11 @@ impl Planner<'_> {
         let ours = self.at.ours.entries();
         let similar = official.most_similar(ours, Layout::Legacy);
         let own = similar.as_ref().and_then(|Likeness { revision, .. }| {
-            changes_since(&revision.commit, changed(&revision.files, ours), false)
+            let own = changes_since(&revision.commit, changed(&revision.files, ours), false);
+            own.map(|own| ForkChanges {
+                guessed: true,
+                ..own
+            })
         });
         if own.is_some() {
             notes.extend(similar.map(|similar| similar.note()));
@@ -72,6 +76,7 @@ pub fn own_changes(at: &Preflight, base: &OfficialBase, carried: bool) -> Option
 fn changes_since(base: &Oid, files: Vec<RepoPath>, carried: bool) -> Option<ForkChanges> {
     (!files.is_empty()).then(|| ForkChanges {
         base: base.0.clone(),
+        guessed: false,
         carried,
         files,
         changes: Vec::new(),

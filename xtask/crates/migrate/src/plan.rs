@@ -93,6 +93,8 @@ pub struct UpstreamSource {
 #[derive(Debug, Clone, Serialize)]
 pub struct ForkChanges {
     pub base: String,
+    /// Whether the base is only the revision that the fork is most like.
+    pub guessed: bool,
     /// Whether the changes are merged into the new files.
     pub carried: bool,
     /// The files that are not as they were there.

@@ -211,10 +211,12 @@ fn own(plan: &Plan, next: &Commands) -> String {
     let Some(own) = plan.own.as_ref().filter(|own| !own.carried) else {
         return String::new();
     };
-    let title = format!(
-        "Changed by this fork since {}, and not in the new files",
-        short(&own.base)
-    );
+    let base = short(&own.base);
+    let title = if own.guessed {
+        format!("Not as in {base}, which this fork is most like, and not in the new files")
+    } else {
+        format!("Changed by this fork since {base}, and not in the new files")
+    };
     let files = own.files.iter();
     let files = files.map(|path| format!("  {YELLOW}{path}{YELLOW:#}\n"));
     let merge = next.again("migrate", WITH_OWN_CHANGES);
@@ -331,13 +333,16 @@ fn ending_text(
             format!("{GREEN}Up to date:{GREEN:#} {here} has all that upstream gives.\n")
         }
         MigrationEnding::DryRun => {
-            let this = (next.again("migrate", ""), "does this");
-            let with_own = (
-                next.again("migrate", WITH_OWN_CHANGES),
-                "keeps its own changes",
-            );
-            let is_left = has_own_left(plan);
-            let then: &[_] = if is_left { &[with_own, this] } else { &[this] };
+            let with_own = next.again("migrate", WITH_OWN_CHANGES);
+            let this = next.again("migrate", "");
+            let then: &[_] = if has_own_left(plan) {
+                &[
+                    (with_own, "with this fork's own changes"),
+                    (this, "without them"),
+                ]
+            } else {
+                &[(this, "does this")]
+            };
             listed("Nothing was changed. What to type next:", then)
         }
         MigrationEnding::WouldChange => listed(
