@@ -6,9 +6,10 @@ use std::ops::Range;
 use anyhow::{Result, bail};
 
 use super::merge::Sides;
-use super::official::{AUTO, Likeness, Official, OfficialBase, changed, shallow};
+use super::official::{AUTO, Official, OfficialBase, changed, shallow};
 use super::plan::{ForkChanges, Planner};
 use super::preflight::{self, Preflight};
+use super::revisions::Likeness;
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
 use worker_files::WorkerInterface;

@@ -20,6 +20,7 @@ mod planner;
 pub mod preflight;
 mod remote;
 mod report;
+mod revisions;
 mod trust;
 mod upstream;
 mod validate_upstream;
