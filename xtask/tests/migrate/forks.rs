@@ -313,6 +313,13 @@ fn a_clone_with_a_cut_history_is_told_how_to_get_the_rest() {
             .says("  this fork is most like the official worker at [OID]: ")
             .says(CUT);
     }
+    let taken = worker.copied("taken");
+    let upstream = ["--carry", "auto", "--conflicts", "upstream", "--commit"];
+    taken.migrate(&with(&upstream)).done();
+    // The base has its README too, which is no change of the fork's.
+    let own = baseline(&taken)["base"]["own"].to_string();
+    let has_readme = baseline(&taken)["facts"].to_string().contains("readme:");
+    assert!(has_readme && !own.contains("readme:"), "{own}");
     worker.git(&["fetch", "-q", "--unshallow"]);
     worker
         .migrate(&with(&["--carry", "auto"]))
