@@ -241,6 +241,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     let mut notes = old.notes.clone();
     notes.extend(old.own_removals(&new.facts));
     notes.extend(old.own_files(root, new.tree.as_ref())?);
+    notes.extend(judge::release_note(&new.facts));
     notes.extend(judge::unsure(&items));
     notes.extend(broken_imports::note(&items, new.tree.as_ref())?);
     if let Some(tree) = old.files() {

@@ -253,7 +253,8 @@ impl WorkerInterface {
         let image = self.image.as_ref();
         let base = image.and_then(|it| Some((it.sglang()?, it.base.as_ref()?.place.clone())));
         base.or_else(|| {
-            self.packages.iter().find_map(|package| {
+            let installed = self.packages.iter().filter(|package| package.in_image);
+            installed.into_iter().find_map(|package| {
                 let (_, version) = package.spec.split_once("==")?;
                 (package.name == "sglang").then(|| (version.to_owned(), package.place.clone()))
             })

@@ -236,6 +236,8 @@ pub struct Facts {
     pub from_older: BTreeSet<String>,
     /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
+    /// Whether that is what `sglang_flags.json` was made from, as nothing pins a release.
+    pub is_by_table: bool,
     /// What of the worker has no effect, and so is no fact; in words.
     pub passed_over: Option<String>,
     /// The files that the builder is not given, by the names that facts of COPY have.
@@ -252,6 +254,7 @@ impl Facts {
         let pinned = interface.sglang().map(|(version, _)| version);
         let mut facts = Self {
             unread: unread::of(unread, tree)?,
+            is_by_table: pinned.is_none(),
             sglang: pinned.or_else(|| interface.flag_table.as_ref()?.version.clone()),
             ..Self::default()
         };

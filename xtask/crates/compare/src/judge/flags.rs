@@ -144,7 +144,8 @@ impl Judge<'_> {
             let (was, now) = (was_passed(was, when), passed_when(when_now));
             return Some(format!("{was}, and is passed {now} now."));
         }
-        if is_same(is) || is.is_none() && variable.is_none() {
+        let is_told = is.is_some() || variable.is_some() || self.is_no_default(flag, was);
+        if is_same(is) || !is_told || self.default_doubt(flag, Some(was), is).is_some() {
             return None;
         }
         let by = variable.map(|name| format!(", unless {name} says otherwise"));
@@ -289,6 +290,10 @@ impl Judge<'_> {
                 )),
                 None => added,
             },
+            (Some(value), None) if self.is_no_default(flag, value) && !flags.any(is_this) => {
+                let when = passed_when(new.get(WHEN));
+                added.open(format!("`{value}` is passed {when} now; before, SGLang's own default held."))
+            }
             _ => added,
         }
     }
@@ -311,6 +316,11 @@ impl Judge<'_> {
         } else if was_own().is_some_and(|(was, own)| same_value(was, &own)) {
             let why = format!("{} does the same by default.", self.sglang);
             Item::new(id, Verdict::Kept, old, None).why(why)
+        } else if old
+            .get("value")
+            .is_some_and(|was| self.default_doubt(flag, Some(was), None).is_some())
+        {
+            Item::new(id, Verdict::Kept, old, None)
         } else {
             let note = self.support_note(flag);
             let item = Item::missing(id, old);

@@ -198,7 +198,7 @@ impl<'a> Judge<'a> {
             Some(_) => Verdict::Changed,
         };
         let item = Item::new(&format!("{id}.default"), verdict, old, new);
-        if !is.is_empty() && self.refuses(flag, is) {
+        if !is.is_empty() && self.refuses(flag, is) == Some(true) {
             let sglang = &self.sglang;
             let why = "an endpoint with this default never comes up.";
             return item.open(format!("{sglang} takes no {flag} {is}: {why}"));
@@ -291,8 +291,10 @@ impl<'a> Judge<'a> {
 
     fn options(&self, name: &str, flag: &str, old: Side<'a>, new: Side<'a>) -> Item {
         let [was, is] = [old, new].map(|fact| words(fact, "values", '\n'));
-        let is_refused = |value: &&str| self.refuses(flag, value);
+        let is_refused = |value: &&str| self.refuses(flag, value) == Some(true);
+        let is_known = |value: &&str| self.refuses(flag, value).is_some();
         let missing = was.into_iter().filter(|value| !is.contains(value));
+        let missing = missing.filter(is_known);
         let (gone, dropped): (Vec<&str>, Vec<&str>) = missing.partition(is_refused);
         let refused: Vec<&str> = is.iter().copied().filter(is_refused).collect();
         let [gone, dropped, refused] = [gone, dropped, refused].map(|values| values.join(", "));

@@ -357,7 +357,7 @@ impl Judge<'_> {
                 "It was installed from {build}; {brought} as released."
             )),
             None if name == "sglang" && !self.allows(old) => {
-                let release = self.sglang.split(" (").next().unwrap_or_default();
+                let release = self.pinned();
                 changed(format!(
                     "It was installed as `{spec}`; the new image has {release}."
                 ))

@@ -6,6 +6,7 @@
 
 mod api;
 mod builds;
+mod doubts;
 mod flags;
 mod hub;
 mod image;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
+pub use doubts::release_note;
 pub use hub::{LOOKS, MODEL_VARIABLE, is_read_outside};
 pub use image::own_build;
 pub use item::{Item, Side, Verdict, unsure};
@@ -114,6 +116,7 @@ fn judge_once(old: &Facts, new: &Facts) -> Vec<Item> {
     judge.hub();
     judge.compose_and_bake();
     judge.unread();
+    judge.doubts();
     let mut items: Vec<Item> = judge.items.into_values().collect();
     reopen_unanswered(&mut items);
     // An older reader may not have seen what its record lacks, and the first one spelt values in
@@ -374,13 +377,15 @@ impl<'a> Judge<'a> {
         tables.all(|table| known(*table, flag).is_none())
     }
 
-    /// Whether the pinned release surely refuses this value.
-    fn refuses(&self, flag: &str, value: &str) -> bool {
-        let refuses = |table: &Table| {
+    /// Whether the pinned release refuses this value; `None` where that is not known.
+    fn refuses(&self, flag: &str, value: &str) -> Option<bool> {
+        let refuses = self.tables.iter().map(|table| {
             let known = known(*table, flag);
             known.is_some_and(|(_, flag)| !flag.is_switch() && !flag.accepts(value))
-        };
-        !self.is_newer && !self.tables.is_empty() && self.tables.iter().all(refuses)
+        });
+        let refuses: BTreeSet<bool> = refuses.collect();
+        let is_known = refuses.len() < 2 && !(self.is_newer && refuses.contains(&true));
+        is_known.then(|| refuses.contains(&true))
     }
 
     /// What `SGLang` itself does without the flag, as text; `None` where that is not known.

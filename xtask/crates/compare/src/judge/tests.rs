@@ -246,10 +246,10 @@ fn a_release_without_a_table_is_judged_by_both_its_neighbours() {
     );
     // Where they disagree, that is told and decides nothing.
     let passes = "if os.getenv('A_ONE'): command += ['--enable-flashinfer-mla']";
-    let on = |python: &str| starting("lmsysorg/sglang:v0.5.1", python);
-    let disagree = "--enable-flashinfer-mla, which SGLang 0.4.6.post4 takes and 0.5.2 does not";
+    let on = |tag: &str, python: &str| starting(&format!("lmsysorg/sglang:{tag}"), python);
+    let disagree = "SGLang 0.4.6.post4 takes and 0.5.2 does not";
     for (new, verdict) in [(passes, Verdict::Kept), ("", Verdict::Missing)] {
-        let items = compared(&on(passes), &on(new));
+        let items = compared(&on("v0.4.6.post4", passes), &on("v0.5.1", new));
         expect(&items, "env:A_ONE", verdict, verdict == Verdict::Missing);
         let why = &of(&items, "env:A_ONE").why;
         assert!(why.contains(disagree), "{why}");

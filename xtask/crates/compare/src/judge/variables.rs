@@ -61,14 +61,18 @@ impl<'a> Judge<'a> {
         if is_off || new.has(NEEDS) || new.has(WHEN) {
             return None;
         }
-        let own = self.own_default(flag)?;
+        let own = self.own_default(flag);
+        let is_other = match &own {
+            Some(own) => !same_value(set, own),
+            None => self.is_no_default(flag, set),
+        };
         let is_flags = |(name, _): (&str, &Fact)| self.same_flag(name, flag);
         let was_passed = self.old.area("flag").any(is_flags);
         let is_computed = set.contains(['$', '(']) || set.contains(ALSO);
-        (!was_passed && !is_computed && !same_value(set, &own)).then(|| {
+        (!was_passed && !is_computed && is_other).then(|| {
             format!(
                 "`{flag} {set}` is passed now where it is not set; before, SGLang's own default ({}) held.",
-                show(Some(&own))
+                show(own.as_deref())
             )
         })
     }
@@ -141,9 +145,6 @@ impl<'a> Judge<'a> {
             (Some(_), _) => differences.push(difference("flag", drove, drives)),
             (None, Some(is)) => notes.push(format!("It drives {is} now.")),
             (None, None) => {}
-        }
-        if let Some((flag, who)) = drives.and_then(|flag| Some((flag, self.disputed(flag)?))) {
-            notes.push(format!("It passes {flag}, which {who}."));
         }
         if old.has(PASSED) && drives.is_none() && !new.has(PASSED) {
             let lost = "its words were arguments of SGLang's command, and are not now";
@@ -320,6 +321,9 @@ impl<'a> Judge<'a> {
         }
         // What drove no flag, or drives none any more, is passed to nobody.
         let drives = old.get("flag").and(new.get("flag"));
+        if drives.is_some_and(|flag| self.default_doubt(flag, was, is).is_some()) {
+            return Ok(None);
+        }
         let Some(own) = drives.and_then(|flag| self.own_default(flag)) else {
             // A table's default is decided where it can't be followed.
             let is_by_table = was.is_none() && image.is_none() && new.has("by");
