@@ -135,6 +135,9 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     if is_brought && is_open("image:FROM") || is_one_of(base, &item.id) {
         return "image:FROM".to_owned();
     }
+    if let Some(whole) = whole(item, all) {
+        return cause(whole, all);
+    }
     let sides = [&item.old, &item.new].map(Option::as_ref);
     match area {
         // A form that got limits, whatever they are of.
@@ -143,16 +146,40 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         "pip" | "constraint" if differs_by(item, &|key| key == "index") => {
             format!("pip: {:?}", sides.map(|fact| fact?.get("index")))
         }
-        "hub" | "tests" | "readme" => {
+        "hub" | "tests" | "readme" | "image" | "arg" => {
             let variable = first('.');
             let owners = ["env", "hub"].map(|area| format!("{area}:{variable}"));
             // What the variable itself is a part of is the cause of both.
-            let whole = all.get(&*owners[0]).and_then(|owner| owner.part_of.clone());
+            let read = all.get(&*owners[0]);
+            let whole = read.and_then(|owner| owner.part_of.clone());
             let owner = whole.into_iter().chain(owners).find(|owner| is_open(owner));
-            // The form's value of a variable and that of the tests are decided on together.
+            let facts = read.into_iter().flat_map(|read| [&read.new, &read.old]);
+            let mut flags = facts.flatten().filter_map(|fact| fact.get("flag"));
+            let by_name = || format!("--{}", variable.to_lowercase().replace('_', "-"));
+            let flag = flags.next().map_or_else(by_name, str::to_owned);
+            let flag = all.get(&*format!("flag:{flag}")).filter(|flag| flag.open);
+            // The form's value of a variable, the image's and that of the tests are decided on
+            // together.
             let is_variable = !variable.contains(|c: char| c.is_ascii_lowercase());
-            let alone = is_variable.then(|| format!("value of {variable}"));
-            owner.or(alone).unwrap_or_else(|| item.id.clone())
+            let is_images = [
+                "FROM",
+                "CMD",
+                "ENTRYPOINT",
+                "WORKDIR",
+                "USER",
+                "HEALTHCHECK",
+            ];
+            let is_variable = is_variable && !is_images.contains(&variable);
+            let alone = || is_variable.then(|| format!("value of {variable}"));
+            let owner = owner.or_else(|| Some(cause(flag.filter(|_| is_variable)?, all)));
+            owner.or_else(alone).unwrap_or_else(|| item.id.clone())
+        }
+        // A variable that gives it, or gave it, says why.
+        "flag" => {
+            let names = sides.into_iter().flatten();
+            let mut names = names.flat_map(|fact| fact.parts("from", " "));
+            let owner = names.find_map(|name| Some(format!("env:{name}")).filter(|id| is_open(id)));
+            owner.unwrap_or_else(|| item.id.clone())
         }
         // Jobs that lead to other requests in one way.
         "run" if name.starts_with("job.") => {
@@ -173,6 +200,19 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         }
         _ => item.id.clone(),
     }
+}
+
+/// The key of a result or of a job's input that holds this one, where both are gone.
+fn whole<'a>(item: &Item, all: &HashMap<&str, &'a Item>) -> Option<&'a Item> {
+    let (path, _) = item.id.rsplit_once('.')?;
+    let whole = all.get(path).copied()?;
+    let is_key = ["result", "input"].contains(&item.area());
+    (is_key
+        && whole.open
+        && [item, whole]
+            .iter()
+            .all(|it| it.verdict == Verdict::Missing))
+    .then_some(whole)
 }
 
 /// Whether a variable in the form has a new limit, and is otherwise as before.
@@ -309,6 +349,51 @@ mod tests {
         let members: Vec<String> = entries.iter().map(|it| it.members.join(" ")).collect();
         let first = "image:sglang image:cuda apt:python3.10";
         assert_eq!(members, [first, "pip:transformers", "image:FROM"]);
+    }
+
+    /// The entries of what is open between two workers that start the server.
+    fn of_workers(old: [&str; 3], new: [&str; 3]) -> Vec<String> {
+        let [old, new] = [old, new].map(|[set, code, hub]| {
+            let image = format!("FROM lmsysorg/sglang:v0.5.19-cu129\n{set}COPY . /\nCMD [\"python3\", \"/handler.py\"]\n");
+            let start = "c = ['python3', '-m', 'sglang.launch_server']";
+            let code = format!("import os, subprocess, requests, runpod\n{start}\n{code}\n");
+            let env = format!(r#"[{{"key": "DTYPE", "input": {{"type": "string", "default": "{hub}"}}}}]"#);
+            let hub = format!(r#"{{"title": "a", "config": {{"env": {env}}}}}"#);
+            let tree = xtask_core::tree::Memory::new().with("Dockerfile", image);
+            tree.with("handler.py", code).with(".runpod/hub.json", hub)
+        });
+        let entries = entries_of(&old, &new);
+        entries
+            .iter()
+            .map(|entry| entry.members.join(" "))
+            .collect()
+    }
+
+    #[test]
+    fn a_variable_its_flag_and_what_sets_it_are_one_entry() {
+        let start = "subprocess.Popen(c)";
+        let add = |value: &str| format!("v = {value}\nif v: c += ['--dtype', v]\n{start}");
+        let read = add("os.getenv('DTYPE')");
+        // A flag and the form's default of its variable.
+        let fixed = format!("c += ['--dtype', 'half']\n{start}");
+        let entries = of_workers(["", &fixed, "half"], ["", &read, "float16"]);
+        assert_eq!(entries, ["flag:--dtype hub:DTYPE.default"]);
+        // A variable, the image's value and its flag.
+        let entries = of_workers(["ENV DTYPE=half\n", &read, "half"], ["", start, "half"]);
+        assert_eq!(entries, ["env:DTYPE image:DTYPE flag:--dtype"]);
+    }
+
+    #[test]
+    fn a_key_of_a_result_goes_with_the_key_that_holds_it() {
+        let ends = |answer: &str| {
+            let post = "r = requests.post('http://127.0.0.1:1/generate', json={})";
+            format!(
+                "def handler(job):\n    {post}\n    return {answer}\nrunpod.serverless.start({{'handler': handler}})"
+            )
+        };
+        let old = ends("{'a': r.json(), 'b': 1}");
+        let entries = of_workers(["", &old, ""], ["", &ends("{'b': 1}"), ""]);
+        assert_eq!(entries, ["result:a result:a.{answer}"]);
     }
 
     fn entries_of(old: &xtask_core::tree::Memory, new: &xtask_core::tree::Memory) -> Vec<Entry> {
