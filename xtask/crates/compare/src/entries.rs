@@ -90,9 +90,9 @@ fn rank(entries: &mut [Entry]) {
 }
 
 /// Takes what the owner changed in upstream's files since the migration for the fork's own.
-pub fn own_since(entries: &mut [Entry], items: &[Item], upstream: &Facts) {
+pub fn own_since(entries: &mut [Entry], items: &[Item], new: &Facts, upstream: &Facts) {
     let items = items.iter().filter(|item| item.open);
-    let later = items.filter(|item| is_changed_since(item, upstream));
+    let later = items.filter(|item| is_changed_since(item, new, upstream));
     let later: HashSet<&str> = later.map(|item| item.id.as_str()).collect();
     for entry in entries.iter_mut().filter(|entry| entry.origin.is_some()) {
         if entry.members.iter().any(|id| later.contains(&**id)) {
@@ -104,12 +104,11 @@ pub fn own_since(entries: &mut [Entry], items: &[Item], upstream: &Facts) {
 
 /// Whether the new worker has a fact otherwise than its upstream. What only a run shows and
 /// statements are no facts of a worker.
-fn is_changed_since(item: &Item, upstream: &Facts) -> bool {
+fn is_changed_since(item: &Item, new: &Facts, upstream: &Facts) -> bool {
     let id = item.now.as_ref().unwrap_or(&item.id);
-    match (&item.new, upstream.get(id)) {
+    match (new.get(id), upstream.get(id)) {
         (Some(new), Some(theirs)) => theirs.differing(new).next().is_some(),
-        (None, None) => false,
-        _ => !["run", "code", "unread"].contains(&item.area()),
+        (new, theirs) => new.is_some() != theirs.is_some(),
     }
 }
 
@@ -394,6 +393,32 @@ mod tests {
         let old = ends("{'a': r.json(), 'b': 1}");
         let entries = of_workers(["", &old, ""], ["", &ends("{'b': 1}"), ""]);
         assert_eq!(entries, ["result:a result:a.{answer}"]);
+    }
+
+    /// What the new worker has as its upstream is upstream's, although nothing runs it there.
+    #[test]
+    fn what_is_as_in_upstream_is_no_change_of_the_owner() {
+        let worker = |call: &str| {
+            let asks = "def ask():\n    requests.get('http://127.0.0.1:1/own')";
+            let text = format!(
+                "import requests, runpod\n{asks}\ndef handler(job):\n    return {call}\nrunpod.serverless.start({{'handler': handler}})\n"
+            );
+            xtask_core::tree::Memory::new().with("handler.py", text)
+        };
+        let (old, new) = (worker("ask()"), worker("1"));
+        let items = compared(&old, &new);
+        let new = Facts::read(&new).unwrap();
+        assert!(new.has("route:/own"));
+        let mut entries = of(&items, Some(&OwnChanges::default()));
+        let origin = |entries: &[Entry]| {
+            let mut all = entries.iter().filter(|it| it.id == "route:/own");
+            all.next().and_then(|it| it.origin)
+        };
+        assert_eq!(origin(&entries), Some(UPSTREAM));
+        own_since(&mut entries, &items, &new, &new);
+        assert_eq!(origin(&entries), Some(UPSTREAM));
+        own_since(&mut entries, &items, &new, &Facts::default());
+        assert_eq!(origin(&entries), Some(FORK));
     }
 
     fn entries_of(old: &xtask_core::tree::Memory, new: &xtask_core::tree::Memory) -> Vec<Entry> {

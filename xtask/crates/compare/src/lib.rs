@@ -153,7 +153,12 @@ impl Report {
         };
         self.upstream = tree.map(Worker::read).transpose()?;
         if let Some(upstream) = &self.upstream {
-            entries::own_since(&mut self.entries, &self.items, &upstream.facts);
+            entries::own_since(
+                &mut self.entries,
+                &self.items,
+                &self.new.facts,
+                &upstream.facts,
+            );
         }
         Ok(())
     }

@@ -245,7 +245,7 @@ impl<'a> Judge<'a> {
                 continue;
             };
             // `[ -n $NAME ]`, `if NAME is set` follow a variable that has another name now.
-            let follows = |(from, to): &(&String, &String)| {
+            let follows = |(from, to): &(&str, &str)| {
                 let now = |part: &String| {
                     let part = part.replace(&format!("${from} "), &format!("${to} "));
                     part.replace(&format!(" {from} is "), &format!(" {to} is "))
@@ -261,17 +261,34 @@ impl<'a> Judge<'a> {
                 };
                 !self.new.has(&format!("arg:{name}")) && parts.iter().all(is_about)
             };
-            let item = if let Some((from, _)) = self.renamed.iter().find(follows) {
+            let mut renamed = self.renamed.iter().map(|(from, to)| (&**from, &**to));
+            let item = if let Some((from, to)) = self.handed_arguments().find(follows) {
+                let why = format!("{to} is what {from} says, where it says anything.");
+                Item::new(&id, Verdict::Kept, old, new).why(why)
+            } else if let Some((from, _)) = renamed.find(follows) {
                 self.goes_with(from, Item::new(&id, Verdict::Renamed, old, new))
             } else if let Some((name, _)) = self.old.area("arg").find(asks) {
                 let why = format!("It asked for {name}, which the build does not take now.");
                 let item = Item::new(&id, Verdict::Changed, old, new).why(why);
                 item.part_of(format!("arg:{name}"))
             } else {
-                Item::missing(&id, old).why(missing(&parts, count))
+                let item = Item::new(&id, Verdict::Missing, old, new);
+                item.why(missing(&parts, count))
             };
             self.push(item);
         }
+    }
+
+    /// The build arguments that the new image gives to another variable: `ENV A=${A:-$B}`.
+    fn handed_arguments(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let facts = self.new;
+        let image = facts.area("image").flat_map(|(to, fact)| {
+            let value = fact.get("value").filter(|value| value.starts_with('$'));
+            let is_part = |c: char| c.is_alphanumeric() || c == '_';
+            let names = value.unwrap_or_default().split(move |c| !is_part(c));
+            names.map(move |from| (from, to))
+        });
+        image.filter(|(from, to)| from != to && facts.has(&format!("arg:{from}")))
     }
 
     /// A fact that follows a renamed variable. Both are named `prefix` and the variable's name.
