@@ -170,6 +170,7 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
             ];
             let is_variable = is_variable && !is_images.contains(&variable);
             let alone = || is_variable.then(|| format!("value of {variable}"));
+            let owner = owner.or_else(|| takes_its_place(variable, all));
             let owner = owner.or_else(|| Some(cause(flag.filter(|_| is_variable)?, all)));
             owner.or_else(alone).unwrap_or_else(|| item.id.clone())
         }
@@ -199,6 +200,19 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         }
         _ => item.id.clone(),
     }
+}
+
+/// What is open of a variable that took the name of this one, or of a flag with a fixed value that it
+/// gives now.
+fn takes_its_place(variable: &str, all: &HashMap<&str, &Item>) -> Option<String> {
+    let is_other = |item: &&&Item| {
+        let from = item.new.as_ref().filter(|_| item.area() == "flag");
+        let mut from = from.into_iter().flat_map(|fact| fact.parts("from", " "));
+        let now = item.now.as_ref().and_then(|now| now.strip_prefix("env:"));
+        item.open && (now == Some(variable) || from.any(|name| name == variable))
+    };
+    let others = all.values().filter(is_other).map(|item| &item.id);
+    others.min().cloned()
 }
 
 /// The key of a result or of a job's input that holds this one, where both are gone.
@@ -419,6 +433,39 @@ mod tests {
         assert_eq!(origin(&entries), Some(UPSTREAM));
         own_since(&mut entries, &items, &new, &Facts::default());
         assert_eq!(origin(&entries), Some(FORK));
+    }
+
+    /// Who sets a value again has to set it in the form as well, whatever the old worker had it by.
+    #[test]
+    fn a_value_and_the_forms_stronger_one_are_one_entry() {
+        let worker = |words: &str| {
+            let start = format!(
+                "import os, subprocess\ncommand = ['python3', '-m', 'sglang.launch_server', {words}]\nsubprocess.Popen(command)\n"
+            );
+            let docker =
+                "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY a.py /\nCMD [\"python3\", \"/a.py\"]\n";
+            let worker = xtask_core::tree::Memory::new().with("Dockerfile", docker);
+            worker.with("a.py", start)
+        };
+        let form = r#"{"config": {"env": [{"key": "KV_CACHE_DTYPE", "input": {"name": "K", "type": "string", "default": "auto"}}]}}"#;
+        let new = worker("'--kv-cache-dtype', os.getenv('KV_CACHE_DTYPE')");
+        let new = new.with(".runpod/hub.json", form);
+        for (words, id) in [
+            ("'fp8_e5m2'", "flag:--kv-cache-dtype"),
+            ("os.getenv('KV', 'fp8_e5m2')", "env:KV"),
+        ] {
+            let old = worker(&format!("'--kv-cache-dtype', {words}"));
+            let items = compared(&old, &new);
+            let own = [id.to_owned()].into();
+            let base = OwnChanges {
+                own,
+                ..OwnChanges::default()
+            };
+            let entries = of(&items, Some(&base));
+            let first: Vec<&str> = entries[0].members.iter().map(|id| &**id).collect();
+            assert_eq!(first, [id, "hub:KV_CACHE_DTYPE.default"]);
+            assert_eq!(entries[0].origin, Some(FORK));
+        }
     }
 
     fn entries_of(old: &xtask_core::tree::Memory, new: &xtask_core::tree::Memory) -> Vec<Entry> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::accepted::{self, Accepted, Reason};
 use super::baseline;
 use super::facts::{ALONE, Fact, Facts, PASSED, WHEN, area_of, value};
-use super::judge::{Item, Side, Verdict, env_line, few, is_read_outside, is_runpods};
+use super::judge::{Item, Side, Verdict, few, is_read_outside, is_runpods, set_again};
 use super::own_changes::{Code, OwnChanges, OwnCode, code_id, code_of, is_in, judge_with, on_list};
 use worker_files::{Place, is_one_of};
 use xtask_core::layout::BASELINE;
@@ -251,7 +251,7 @@ fn now(id: &str, before: Side, after: Side, item: Option<&Item>, new: &Facts) ->
     let is_kept = item.is_some_and(|item| item.verdict == Verdict::Kept);
     let set = |name: &str, value: &str| {
         let name = new.offered(name);
-        let line = env_line(name, value).filter(|_| !is_runpods(name))?;
+        let line = set_again(new, name, value).filter(|_| !is_runpods(name))?;
         Some(format!("set {name}={value} in the new worker: {line}"))
     };
     let does = |new: &&Fact| new.is_reached() && (!after.has(PASSED) || new.has(PASSED));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, LAST, NEEDS, STARTED_THROUGH, WHEN, without_marks};
-use super::variables::{env_line, same_value, show};
+use super::variables::{same_value, set_again, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::shell::NOT_SET;
 use worker_files::{ALSO, COMPUTED, Place};
@@ -45,7 +45,7 @@ impl Judge<'_> {
             .filter(|_| !old.has("from") && !old.has(WHEN));
         let line = fixed.and_then(|value| {
             let value = if value == ALONE { "true" } else { value };
-            env_line(self.driver(flag)?, value)
+            set_again(self.new, self.driver(flag)?, value)
         });
         match line {
             Some(line) => item.help(format!("{line} passes it again; or record why not.")),

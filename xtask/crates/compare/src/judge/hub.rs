@@ -206,7 +206,6 @@ impl<'a> Judge<'a> {
         let given = attribute(new, "value").unwrap_or_default();
         if old.is_none()
             && !given.is_empty()
-            && !self.old.has(&id)
             && let Some(held) = self.held_without_form(name, flag)
             && !self.is_alike(&id, held, given)
             && !((is_own(held) || same_value(held, "")) && is_own(given))

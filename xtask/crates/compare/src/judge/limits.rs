@@ -2,7 +2,7 @@
 
 use super::super::facts::{Fact, Facts};
 use super::Judge;
-use super::variables::{env_line, same_value, show};
+use super::variables::{same_value, set_again, show};
 use worker_files::is_one_of;
 use worker_files::python::COMPUTED;
 
@@ -48,7 +48,7 @@ pub fn may_start_in(facts: &Facts, seconds: f64) -> bool {
 /// What to do about a limit of the start that the old worker's code set.
 pub fn start_again(facts: &Facts, seconds: &str) -> Option<String> {
     let name = limiter(facts, START)?;
-    let line = env_line(name, seconds)?;
+    let line = set_again(facts, name, seconds)?;
     Some(format!("{name} limits the new worker's start: {line}."))
 }
 
@@ -59,7 +59,7 @@ impl Judge<'_> {
         let line = match old.get("default") {
             // What is shorter is no limit, but a pause.
             Some(text) if text.parse::<f64>().is_ok_and(|seconds| seconds < 30.0) => return None,
-            default => default.and_then(|default| env_line(other, default)),
+            default => default.and_then(|default| set_again(self.new, other, default)),
         };
         let line = line.map_or_else(String::new, |line| format!(": {line}"));
         Some(format!(
@@ -89,7 +89,7 @@ impl Judge<'_> {
             return None;
         }
         let why = format!("{before}; {name} limits it now, which is {}.", show(now));
-        let line = env_line(name, seconds);
+        let line = set_again(self.new, name, seconds);
         let help = line.map(|line| format!("{line} sets it as before; or record why not."));
         Some((why, help))
     }

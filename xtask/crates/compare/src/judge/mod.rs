@@ -28,7 +28,7 @@ pub use hub::{LOOKS, MODEL_VARIABLE, is_read_outside};
 pub use image::own_build;
 pub use item::{Item, Side, Verdict, unsure};
 pub use runpod::is_runpods;
-pub use variables::{env_line, same_value};
+pub use variables::{same_value, set_again};
 
 use super::facts::{ALONE, AREAS, Fact, Facts, without_marks};
 use worker_files::IF;

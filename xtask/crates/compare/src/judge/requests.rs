@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{Fact, Facts, LEFT_OUT};
-use super::variables::{env_line, same_value, show};
+use super::variables::{same_value, set_again, show};
 use super::{Item, Judge, Side, Verdict, api, difference, few, judged_keys};
 use worker_files::python::{ADDED, COMPUTED, FORM, FROM, HEADER, NO_BODY, REMOVED, said_of_part};
 use xtask_core::output::cut;
@@ -194,7 +194,7 @@ impl Judge<'_> {
         }
         let is = show(is);
         let why = format!("It was always `{was}`; now {name} decides, {is} by default.");
-        let line = env_line(name, was)?;
+        let line = set_again(self.new, name, was)?;
         let item = Item::new(id, Verdict::Changed, old, new).why(why);
         Some(item.help(format!("{line} sets it as before; or record why not.")))
     }

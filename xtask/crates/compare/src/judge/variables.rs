@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact, NEEDS, PASSED, WHEN, without_marks};
+use super::super::facts::{ALONE, Fact, Facts, NEEDS, PASSED, WHEN, without_marks};
 use super::hub::is_read_outside;
 use super::{Item, Judge, Side, Verdict, attribute, difference, is_runpods};
 use worker_files::shell::NOT_SET;
@@ -220,7 +220,7 @@ impl<'a> Judge<'a> {
                 "{line}, and not ENV, which the build and other programs have too; or record why not."
             ));
         }
-        let line = env_line(other, default)?;
+        let line = set_again(self.new, other, default)?;
         let does = flag.filter(|_| !is_driven);
         let does = does.map_or_else(String::new, |flag| format!("{other} drives {flag} now: "));
         Some(format!(
@@ -491,7 +491,7 @@ impl Judge<'_> {
         let default = old.get("default").filter(|_| is_alike);
         let is_known = |text: &str| known.iter().flatten().any(|own| same_value(own, text));
         let default = default.filter(|text| !text.is_empty() && !is_known(text));
-        let line = default.and_then(|text| env_line(other, text));
+        let line = default.and_then(|text| set_again(self.new, other, text));
         let set = line.map_or_else(String::new, |line| format!(" For its default: {line}."));
         format!("Let the worker read {name} too, where {other} is not set.{set}")
     }
@@ -566,6 +566,16 @@ pub fn env_line(name: &str, value: &str) -> Option<String> {
         _ => "",
     };
     Some(format!("`ENV {name}={value}` in the Dockerfile{place}"))
+}
+
+/// The places that set a variable where no endpoint does: what the form gives new endpoints is
+/// stronger than the image.
+pub fn set_again(new: &Facts, name: &str, value: &str) -> Option<String> {
+    let line = env_line(name, value)?;
+    let form = new.attribute(&format!("hub:{name}.default"), "value");
+    let is_other = form.is_some_and(|form| !form.is_empty() && !same_value(form, value));
+    let too = " (and as its default in .runpod/hub.json, which is stronger)";
+    Some(line + if is_other { too } else { "" })
 }
 
 pub fn show(value: Option<&str>) -> String {
