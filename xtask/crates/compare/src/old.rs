@@ -1,12 +1,12 @@
 //! Which old worker the new one is compared with, and where its facts come from.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use super::baseline::{self, Record};
-use super::facts::{Facts, area_of};
-use super::judge::few;
+use super::facts::{AREAS, Facts, area_of};
 use super::own_changes::OwnChanges;
 use super::trees;
 use worker_files::is_one_of;
@@ -43,11 +43,28 @@ impl Old {
         let areas = "env input route hub tests image arg copy step compose";
         let is_told = |id: &str| is_one_of(areas, area_of(id));
         let again = own.filter(|id| is_told(id) && !self.facts.has(id) && new.has(id));
-        let again: Vec<&str> = again.map(String::as_str).collect();
-        let names = few(&again, 8);
-        (!again.is_empty()).then(|| {
+        let again: BTreeSet<&str> = again.map(String::as_str).collect();
+        // A default goes with its variable.
+        let is_part = |id: &str| {
+            let owner = id.rsplit_once('.').map(|(owner, _)| owner);
+            owner.is_some_and(|owner| again.contains(owner))
+        };
+        let told = AREAS.iter().filter_map(|(area, label, ..)| {
+            let ids = again
+                .iter()
+                .filter(|id| area_of(id) == *area && !is_part(id));
+            let ids: Vec<&str> = ids.copied().collect();
+            let names = match ids.len() {
+                0 => return None,
+                1..=3 => ids.join(", "),
+                many => format!("{many}, such as {}", ids[0]),
+            };
+            Some(format!("{label}: {names}"))
+        });
+        let told = told.collect::<Vec<_>>().join("; ");
+        (!told.is_empty()).then(|| {
             format!(
-                "this fork took out what the new worker has: {names}. `--all` lists them as added."
+                "this fork took out what the new worker has. {told}. `--all` lists them as added."
             )
         })
     }
@@ -190,4 +207,39 @@ pub fn remade(tree: &dyn Tree, root: &Path) -> Result<Option<String>> {
             ..record
         })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xtask_core::tree::Memory;
+
+    #[test]
+    fn what_a_fork_took_out_is_told_by_area() {
+        let variable = |name: usize| {
+            format!(r#"{{"key": "V{name}", "input": {{"type": "string", "default": "{name}"}}}}"#)
+        };
+        let variables = (0..20).map(variable).collect::<Vec<_>>().join(", ");
+        let hub = format!(r#"{{"config": {{"env": [{variables}]}}}}"#);
+        let code = "import os\nos.getenv('A')\n";
+        let new = Memory::new()
+            .with(".runpod/hub.json", hub)
+            .with("a.py", code);
+        let new = Facts::read(&new).unwrap();
+        let own = new.all.keys().cloned().collect();
+        let base = OwnChanges {
+            own,
+            ..OwnChanges::default()
+        };
+        let old = Old {
+            base: Some(base),
+            ..Old::default()
+        };
+        assert_eq!(
+            old.own_removals(&new).as_deref(),
+            Some(
+                "this fork took out what the new worker has. environment variables: env:A; Hub form: 20, such as hub:V0. `--all` lists them as added."
+            )
+        );
+    }
 }

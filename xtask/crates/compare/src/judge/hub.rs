@@ -21,14 +21,15 @@ impl<'a> Judge<'a> {
             let item = match (name, old, new) {
                 ("cuda", ..) => self.cuda(&id, old, new),
                 (_, Some(old), _) if name.starts_with("category.") => self.category(&id, old, new),
-                (_, Some(old), _) if LOOKS.contains(&&*id) => looks(&id, old, new),
+                (_, Some(old), _) if LOOKS.contains(&&*id) => self.looks(&id, old, new),
                 ("imageName", Some(old), None) => Item::new(&id, Verdict::Retired, old, None)
                     .why("The Hub builds the image from the repository itself."),
-                (_, Some(old), None) if is_setting => {
-                    Item::missing(&id, old).why("The new listing doesn't have it.")
+                (_, Some(old), None) if is_setting => self.setting_gone(&id, old),
+                (_, Some(old), Some(new)) if name.starts_with("preset.") => {
+                    self.preset_kept(&id, old, new)
                 }
                 (_, Some(old), None) => self.variable_undeclared(name, &id, old),
-                (_, Some(old), Some(new)) => Self::variable_declared(&id, old, new),
+                (_, Some(old), Some(new)) => self.variable_declared(name, &id, old, new),
                 ("config.endpointType", None, _) => Item::new(&id, Verdict::Added, None, new)
                     .open("New endpoints balance load: they take no jobs from a queue any more."),
                 (_, None, new) => self.newly_declared(name, &id, new),
@@ -54,6 +55,23 @@ impl<'a> Judge<'a> {
             }
             _ => item,
         }
+    }
+
+    fn looks(&self, id: &str, old: &Fact, new: Side) -> Item {
+        let item = match new {
+            Some(new) => Self::kept_or_changed(id, old, new, None),
+            None if id == MODEL_VARIABLE => {
+                let name = old.get("value").unwrap_or_default();
+                let name = self.renamed.get(name).map_or(name, String::as_str);
+                if self.new.has(&format!("hub:{name}")) {
+                    let why = format!("The new form offers {name}, and has no such key.");
+                    return Item::new(id, Verdict::Kept, old, None).why(why);
+                }
+                Item::missing(id, old).why(format!("The new form does not offer {name}."))
+            }
+            None => self.setting_gone(id, old),
+        };
+        item.closed()
     }
 
     /// A category of the old form: it shows no variable that is in none.
@@ -130,7 +148,18 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn variable_declared(id: &str, old: &Fact, new: &Fact) -> Item {
+    fn variable_declared(&self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
+        match (old.get("fixed"), new.get("fixed")) {
+            (Some(was), None) => return self.fixed_no_more(name, id, was, old, new),
+            (None, Some(is)) => {
+                let why = format!("People could set it; now all new endpoints get `{is}`.");
+                let help = "Offer it in .runpod/hub.json again, or record why not.";
+                return Item::new(id, Verdict::Changed, old, new)
+                    .why(why)
+                    .help(help);
+            }
+            _ => {}
+        }
         let mut differences = Vec::new();
         let (was, is) = (old.get("type"), new.get("type"));
         // A field for a model's name is still a field for text.
@@ -154,6 +183,25 @@ impl<'a> Judge<'a> {
             Verdict::Kept => item.why(told),
             _ => item,
         }
+    }
+
+    /// A value that all new endpoints had, and that people can change now.
+    fn fixed_no_more(&self, name: &str, id: &str, was: &str, old: &Fact, new: &Fact) -> Item {
+        let is = self.new.attribute(&format!("{id}.default"), "value");
+        if is.is_some_and(|is| same_value(was, is)) {
+            let why = "People can change it now; what was fixed is the default.";
+            return Item::new(id, Verdict::Kept, old, new).why(why);
+        }
+        let has = match is {
+            None => "no default".to_owned(),
+            is => format!("the default {}", show(is)),
+        };
+        let why =
+            format!("All new endpoints got `{was}`; now people can set {name}, which has {has}.");
+        let help = format!("Give it the default `{was}` in .runpod/hub.json, or record why not.");
+        Item::new(id, Verdict::Changed, old, new)
+            .why(why)
+            .help(help)
     }
 
     /// The default or the options of a variable in the form.
@@ -182,10 +230,22 @@ impl<'a> Judge<'a> {
         let id = format!("hub:{name}");
         let types = [self.old, self.new].map(|facts| facts.attribute(&id, "type"));
         let is_switch = types.contains(&Some("boolean"));
-        let [was, is] = [old, new].map(|fact| match attribute(fact, "value").unwrap_or_default() {
-            "false" | "0" | "no" if is_switch => "",
-            "1" | "yes" if is_switch => "true",
-            value => value,
+        let sides = [(self.old, old), (self.new, new)];
+        let given = sides.map(|(facts, side)| {
+            attribute(side, "value").or_else(|| facts.attribute(&id, "fixed"))
+        });
+        let stands_for =
+            |facts: &'a Facts, key| facts.attribute(&id, key).filter(|it| !it.is_empty());
+        let [was, is] = [(self.old, given[0]), (self.new, given[1])].map(|(facts, value)| {
+            let value = value.unwrap_or_default();
+            match value {
+                _ if !is_switch => value,
+                "false" | "0" | "no" | "off" => "",
+                "1" | "yes" | "on" => "true",
+                _ if stands_for(facts, "false") == Some(value) => "",
+                _ if stands_for(facts, "true") == Some(value) => "true",
+                _ => value,
+            }
         });
         // A form without a default leaves it to SGLang.
         let own = self.own_default(flag);
@@ -280,7 +340,8 @@ impl<'a> Judge<'a> {
         let mut renamed = self.renamed.iter();
         let before = renamed.find(|(_, now)| *now == name);
         let before = before.map_or(name, |(before, _)| before);
-        let set = self.old.attribute(&format!("image:{before}"), "value");
+        let form = self.old.attribute(&format!("hub:{before}"), "fixed");
+        let set = form.or(self.old.attribute(&format!("image:{before}"), "value"));
         let default = || attribute(self.old.variable(before), "default");
         let fixed = || self.old.attribute(&format!("flag:{flag}"), "value");
         set.or_else(default)
@@ -428,6 +489,9 @@ impl<'a> Judge<'a> {
             let env = format!("env:{name}");
             match judge.items.get(&env) {
                 Some(variable) if variable.verdict != Verdict::Kept => {
+                    if let Some(documented) = judge.renamed_fact("readme:", name, id, old) {
+                        return Some(documented);
+                    }
                     let item = judge.goes_with(name, Item::new(id, variable.verdict, old, None));
                     let other = judge.renamed.get(name);
                     let help = other.map(|other| format!("Document {other} in its place."));
@@ -454,14 +518,6 @@ pub const MODEL_VARIABLE: &str = "hub:modelEnvVarKey";
 /// What people find a listing by, and that variable. Each worker has its own, so that a difference
 /// is a loss only where a fork chose it.
 pub const LOOKS: [&str; 4] = ["hub:title", "hub:category", "hub:iconUrl", MODEL_VARIABLE];
-
-fn looks(id: &str, old: &Fact, new: Side) -> Item {
-    let item = match new {
-        Some(new) => Judge::kept_or_changed(id, old, new, None),
-        None => Item::missing(id, old).why("The new listing doesn't have it."),
-    };
-    item.closed()
-}
 
 /// The parts of an attribute.
 fn words<'f>(fact: Side<'f>, key: &str, separator: char) -> Vec<&'f str> {

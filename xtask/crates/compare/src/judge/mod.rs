@@ -13,6 +13,7 @@ mod image;
 mod item;
 pub mod limits;
 mod needs;
+mod presets;
 mod requests;
 mod runpod;
 mod unread;

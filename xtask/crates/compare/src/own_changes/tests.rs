@@ -225,6 +225,35 @@ fn a_listing_that_a_fork_named_is_its_own() {
 }
 
 #[test]
+fn the_variable_of_the_model_follows_its_new_name() {
+    let worker = |name: &str| {
+        let text = format!(
+            "import os, subprocess\nsubprocess.Popen(['python3', '-m', 'sglang.launch_server', '--model-path', os.environ['{name}']])\n"
+        );
+        Memory::new().with("engine.py", text)
+    };
+    let form = r#"{"versions": {"1.0": {"modelEnvVarKey": "MODEL_PATH"}}, "schema": {}}"#;
+    let old = worker("MODEL_PATH").with("worker-config.json", form);
+    let old = Facts::read(&old).unwrap();
+    let own = OwnChanges {
+        own: [MODEL_VARIABLE.to_owned()].into(),
+        ..OwnChanges::default()
+    };
+    let why = |offered: &str| {
+        let input = r#"{"name": "M", "type": "string"}"#;
+        let hub = format!(r#"{{"config": {{"env": [{{"key": "{offered}", "input": {input}}}]}}}}"#);
+        let new = worker("MODEL_NAME").with(".runpod/hub.json", hub);
+        let items = judge_all(&old, Some(&own), &Facts::read(&new).unwrap(), &new).unwrap();
+        let open = items.into_iter().filter(|item| item.open);
+        let mut open = open.filter(|item| item.id == MODEL_VARIABLE);
+        open.next().map(|item| item.why)
+    };
+    assert_eq!(why("MODEL_NAME"), None);
+    let told = "The new form does not offer MODEL_NAME.";
+    assert_eq!(why("OTHER").as_deref(), Some(told));
+}
+
+#[test]
 fn an_option_for_all_packages_is_one_change() {
     let worker = |list: &str| {
         let docker = "FROM python:3.11\nCOPY . /\nRUN pip install -r requirements.txt\n";
