@@ -167,6 +167,7 @@ Why each of the short lines is open:
         ("hub:LOAD_BALANCE_METHOD", "SGLang chooses"),
         ("hub:cuda", "the base image needs it"),
         ("image:*", "it stands on the image that SGLang makes"),
+        ("result:*", "clients read JSON"),
     ] {
         let command = format!("cargo xtask compare --accept '{facts}' --reason '{reason}'");
         terminal

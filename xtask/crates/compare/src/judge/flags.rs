@@ -115,11 +115,10 @@ impl Judge<'_> {
             let is_through = old.get("through") == Some(was);
             let is_lost = is_through && !is_same(new.get("value").or(own.as_deref()));
             return is_lost.then(|| {
-                let was = if was == ALONE {
-                    "it".to_owned()
-                } else {
-                    subject(was)
-                };
+                let alone = || "it".to_owned();
+                let was = Some(was)
+                    .filter(|was| *was != ALONE)
+                    .map_or_else(alone, subject);
                 let from = names(from);
                 format!("{from} decided whether {was} is passed; nothing passes it by itself now.")
             });
