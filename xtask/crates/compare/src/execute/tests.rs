@@ -104,13 +104,8 @@ fn a_reading_that_a_run_contradicts_is_a_finding() {
         (of("env:API_KEY").verdict, of("env:API_KEY").open),
         (Verdict::Changed, true)
     );
-    assert!(
-        of("env:API_KEY")
-            .why
-            .contains("the old worker passes --api-key"),
-        "{}",
-        of("env:API_KEY").why
-    );
+    let why = &of("env:API_KEY").why;
+    assert!(why.contains("the old worker passes --api-key"), "{why}");
     assert!(of("run:new.API_KEY").open);
     assert!(of("run:new.reads.HI").why.contains("reads HI"));
 }
@@ -212,12 +207,15 @@ fn a_result_in_pieces_is_another_than_one_value() {
     assert!(verified(&pieces, &pieces).iter().all(|item| !item.open));
     let items = verified(&one, &pieces);
     let job = items.iter().find(|item| item.id == "run:job.chat").unwrap();
-    assert!(
-        job.open
-            && job
-                .why
-                .contains("as one value, and gives it as a generator")
-    );
+    let told = "as one value, and gives it as a generator";
+    assert!(job.open && job.why.contains(told));
+    let others = verified(&one, &handler("pass", "yield {'a': 2}"));
+    let job = others
+        .iter()
+        .find(|item| item.id == "run:job.chat")
+        .unwrap();
+    let told = "; the handler gave back `{\"a\":1}`, and gives `{\"a\":2}`.";
+    assert!(job.why.ends_with(told), "{}", job.why);
     // All jobs show the same thing.
     let entries = super::super::entries::of(&items, None);
     let runs: Vec<_> = entries

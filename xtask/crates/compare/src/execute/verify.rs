@@ -395,8 +395,7 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
             lines.chain(none).collect::<Vec<_>>().join(", ")
         });
         let bodies = |job: &PlayedJob| -> Vec<Value> {
-            let requests = job.requests.iter();
-            requests.map(|(_, _, body)| body.clone()).collect()
+            job.requests.iter().map(|it| it.2.clone()).collect()
         };
         let streams = |job: &PlayedJob| match job.streams {
             Some(true) => "as a generator, piece by piece",
@@ -409,14 +408,17 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         } else if bodies(was) != bodies(is) {
             let [was, is] = [was, is].map(|job| describe(&bodies(job)));
             format!("the request's body was {was}, is {is}")
-        } else if was.streams.is_some() && was.streams != is.streams {
-            let [was, is] = [was, is].map(streams);
-            format!("the handler gave back its result {was}, and gives it {is}")
-        } else if !same_results(was, is) {
-            let [was, is] = [was, is].map(|job| describe(&job.results));
-            format!("the handler gave back {was}, and gives {is}")
         } else {
-            String::new()
+            // Pieces and one value can't be told apart otherwise, unless it is one piece.
+            let is_piecewise = was.streams.is_some() && was.streams != is.streams;
+            let is_other = is_piecewise && was.results.len() != is.results.len();
+            let [before, now] = [was, is].map(streams);
+            let pieces = format!("the handler gave back its result {before}, and gives it {now}");
+            let same = is_other || same_results(was, is);
+            let [was, is] = [was, is].map(|job| describe(&job.results));
+            let results = (!same).then(|| format!("the handler gave back {was}, and gives {is}"));
+            let told = [is_piecewise.then_some(pieces), results];
+            told.into_iter().flatten().collect::<Vec<_>>().join("; ")
         };
         let id = format!("run:job.{}", was.name);
         let mut item = Item::found(&id, format!("Given this job, {what}."));
