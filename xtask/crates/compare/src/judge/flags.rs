@@ -147,7 +147,9 @@ impl Judge<'_> {
         if is_same(is) || !is_told || self.default_doubt(flag, Some(was), is).is_some() {
             return None;
         }
-        let by = variable.map(|name| format!(", unless {name} says otherwise"));
+        let is_from = |name: &&str| new.parts("from", " ").any(|from| from == *name);
+        let by = self.driver(flag).filter(is_from).or(variable);
+        let by = by.map(|name| format!(", unless {name} says otherwise"));
         let is = match passed.as_deref().or(default) {
             Some(is) if !is.is_empty() => format!("{} is", show(Some(is))),
             _ if was == ALONE => "it is not".to_owned(),

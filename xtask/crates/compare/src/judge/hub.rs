@@ -342,7 +342,10 @@ impl<'a> Judge<'a> {
         let before = before.map_or(name, |(before, _)| before);
         let form = self.old.attribute(&format!("hub:{before}"), "fixed");
         let set = form.or(self.old.attribute(&format!("image:{before}"), "value"));
-        let default = || attribute(self.old.variable(before), "default");
+        // What drove no flag was another thing.
+        let sides = [self.old.variable(before), self.new.variable(name)];
+        let [was, is] = sides.map(|fact| attribute(fact, "flag").is_some());
+        let default = || attribute(sides[0], "default").filter(|_| was || !is);
         let fixed = || self.old.attribute(&format!("flag:{flag}"), "value");
         set.or_else(default)
             .or_else(fixed)

@@ -81,7 +81,7 @@ impl Item {
         new: impl Into<Side<'f>>,
     ) -> Self {
         let (why, help) = match verdict {
-            Verdict::Missing => (loss(area_of(id)), "Bring it back, or record why not."),
+            Verdict::Missing => (loss(area_of(id)), again(area_of(id))),
             Verdict::Changed => ("", AS_BEFORE),
             Verdict::Retired => ("", "Nothing to set instead."),
             _ => ("", ""),
@@ -192,6 +192,21 @@ pub fn unsure(items: &[Item]) -> Vec<String> {
     let told = all.into_iter();
     told.map(|(why, ids)| format!("{}: {why}", few(&ids, 4)))
         .collect()
+}
+
+/// What brings a fact back, where nothing more particular is known of it.
+fn again(area: &str) -> &'static str {
+    match area {
+        "image" | "arg" | "mount" => "Write it into the Dockerfile again, or record why not.",
+        "copy" => "Copy it in the Dockerfile again, or record why not.",
+        "pip" | "apt" | "conda" | "apk" => "Install it again, or record why not.",
+        "compose" => "Write it into the compose file again, or record why not.",
+        "bake" => "Write it into docker-bake.hcl again, or record why not.",
+        "hub" => "Write it into .runpod/hub.json again, or record why not.",
+        "tests" => "Set it in .runpod/tests.json again, or record why not.",
+        "readme" => "Document it again, or record why not.",
+        _ => "Bring it back, or record why not.",
+    }
 }
 
 /// What it means that the new worker lacks a fact, where nothing more particular is known of it.

@@ -71,12 +71,15 @@ impl Judge<'_> {
     pub fn request_limit(&self, old: &Fact, new: &Fact) -> Option<(String, Option<String>)> {
         let (was, is) = (old.get("timeout")?, new.get("timeout"));
         let is_unknown = was == COMPUTED || is == Some(COMPUTED);
-        if is_unknown || is.is_some_and(|is| same_value(was, is)) {
+        if is_unknown || same_value(was, is.unwrap_or_default()) {
             return None;
         }
         // Of the time to connect and to read the second one counts.
         let seconds = was.trim_matches(['[', ']']).rsplit(", ").next()?;
-        let before = format!("A job's request could take `{seconds}` seconds");
+        let before = match seconds.strip_prefix('$') {
+            Some(name) => format!("{name} limited a job's request"),
+            None => format!("A job's request could take `{seconds}` seconds"),
+        };
         if let Some(is) = is {
             return Some((format!("{before}, and can take `{is}` now."), None));
         }
@@ -89,8 +92,10 @@ impl Judge<'_> {
             return None;
         }
         let why = format!("{before}; {name} limits it now, which is {}.", show(now));
-        let line = set_again(self.new, name, seconds);
-        let help = line.map(|line| format!("{line} sets it as before; or record why not."));
-        Some((why, help))
+        let help = match seconds.parse::<f64>() {
+            Ok(_) => format!("{} sets it as before;", set_again(self.new, name, seconds)?),
+            Err(_) => format!("Set {name} to what your longest jobs need,"),
+        };
+        Some((why, Some(format!("{help} or record why not."))))
     }
 }

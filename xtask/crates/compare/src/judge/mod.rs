@@ -33,6 +33,7 @@ pub use variables::{same_value, set_again};
 
 use super::facts::{ALONE, AREAS, Fact, Facts, without_marks};
 use worker_files::IF;
+use worker_files::python::REMOVED;
 use xtask_core::output::cut;
 use xtask_core::sglang::{self, Table};
 
@@ -486,6 +487,7 @@ fn difference(key: &str, old: Option<&str>, new: Option<&str>) -> String {
     let key = match key {
         "true" => "what the switch sets where it is on",
         "false" => "what the switch sets where it is off",
+        "spec" => "the version asked for",
         key => key,
     };
     let [was, is] = [&texts[0], &texts[1]].map(|text| text.as_deref().unwrap_or_default());
@@ -507,6 +509,13 @@ fn difference(key: &str, old: Option<&str>, new: Option<&str>) -> String {
         }
     };
     let [was, is] = [shown(&texts[0]), shown(&texts[1])];
+    if key == "set" && was != is {
+        return match new {
+            None => format!("the new handler no longer sets it to {was}"),
+            Some(REMOVED) => "the new handler takes it out".to_owned(),
+            Some(_) => format!("the new handler sets it to {is}"),
+        };
+    }
     if was == is && old != new {
         return format!("{key} is {is} as before, but what that is made of differs");
     }

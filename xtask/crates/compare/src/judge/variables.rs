@@ -630,7 +630,11 @@ fn word_changed(old: &Fact, new: &Fact) -> Option<String> {
 fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     let (was, is) = (old.get("interpreted"), new.get("interpreted"));
     if let (Some(before), Some(after)) = (words_of(old), words_of(new)) {
-        let lost: Vec<&str> = before.difference(&after).map(String::as_str).collect();
+        // Where words for both are known, those for off switch nothing on.
+        let is_off = |word: &str| is_one_of("0 false no off", word);
+        let tells_both = before.iter().any(|word| is_one_of("1 true yes on", word));
+        let lost = before.difference(&after).map(String::as_str);
+        let lost: Vec<&str> = lost.filter(|word| !(tells_both && is_off(word))).collect();
         let any_case = |text: Option<&str>| text.is_none_or(|text| text.contains("any case"));
         if !lost.is_empty() {
             return Some(format!("{} no longer switches it on", lost.join(" or ")));
