@@ -100,8 +100,6 @@ impl Judge<'_> {
         }
         // What a variable decides on is judged with that, but for a value that it only lets through.
         let was = old.get("value")?;
-        let own = self.own_default(flag);
-        let is_same = |is: Option<&str>| is.is_some_and(|is| same_value(was, is));
         // Which of several values is passed is judged with what decides on them.
         let parts = |fact: &Fact| {
             let parts = fact.parts("value", ALSO).map(str::to_owned);
@@ -113,7 +111,9 @@ impl Judge<'_> {
         }
         if let Some(from) = old.get("from") {
             let is_through = old.get("through") == Some(was);
-            let is_lost = is_through && !is_same(new.get("value").or(own.as_deref()));
+            let own = self.own_default(flag);
+            let is = new.get("value").or(own.as_deref());
+            let is_lost = is_through && !is.is_some_and(|is| same_value(was, is));
             return is_lost.then(|| {
                 let alone = || "it".to_owned();
                 let was = Some(was)
@@ -123,6 +123,14 @@ impl Judge<'_> {
                 format!("{from} decided whether {was} is passed; nothing passes it by itself now.")
             });
         }
+        self.fixed_differs(flag, was, old, new)
+    }
+
+    /// How what is passed with nothing set differs from what the old worker fixed.
+    fn fixed_differs(&self, flag: &str, was: &str, old: &Fact, new: &Fact) -> Option<String> {
+        let own = self.own_default(flag);
+        let is_same = |is: Option<&str>| is.is_some_and(|is| same_value(was, is));
+        let (when, when_now) = (old.get(WHEN), new.get(WHEN));
         let variable = new.parts("from", " ").next();
         let fact = variable.and_then(|name| self.new.variable(name));
         let default = variable.and_then(|name| {

@@ -81,7 +81,11 @@ impl Judge<'_> {
             None => format!("A job's request could take `{seconds}` seconds"),
         };
         if let Some(is) = is {
-            return Some((format!("{before}, and can take `{is}` now."), None));
+            let now = match is.strip_prefix('$') {
+                Some(name) => format!("{name} limits it now"),
+                None => format!("now it can take `{is}`"),
+            };
+            return Some((format!("{before}; {now}."), None));
         }
         let Some(name) = limiter(self.new, REQUEST) else {
             let why = format!("{before}; no limit was found in the new worker.");
