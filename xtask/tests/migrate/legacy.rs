@@ -530,7 +530,7 @@ fn what_still_points_at_a_path_that_moved_is_listed() {
         "    line 8: a file that moved is `requirements.txt` now\n",
         "    +      - \"requirements.txt\"\n",
         "  .github/workflows/docker_buildandpush.yml:7:10 `src/` is now `outdated/src/`\n",
-        ": the new Dockerfile has no argument ",
+        "line 18: the new Dockerfile has no argument MODEL_NAME, WORKER_CUDA_VERSION: ",
         "    -    MODEL_NAME          = \"\"\n",
         "  tests/test_utils.py:1:6 the module `src.utils` is gone\n",
         "    instead: utils\n",

@@ -57,11 +57,12 @@ mod tests {
     #[test]
     fn what_gets_in_the_new_workers_way() {
         let old = Memory::new()
-            .with("start.sh", "python3 -m sglang.launch_server --port 30000 &\nexec python3 /src/handler.py\n")
+            .with("start.sh", "python3 -m sglang.launch_server --port 30000 --config /args.yaml &\nexec python3 /src/handler.py\n")
+            .with("args.yaml", "tp-size: 2\n")
             .with("src/handler.py", "import runpod\n")
             .with(
                 "Dockerfile",
-                "FROM nvidia/cuda:12.4.1-base\nRUN git clone https://a.example/sglang-dry.git /s && pip install -e /s/python\nCOPY src /src\nCOPY start.sh notes.txt /\nCMD [\"bash\", \"/start.sh\"]\n",
+                "FROM nvidia/cuda:12.4.1-base\nRUN git clone https://a.example/sglang-dry.git /s && pip install -e /s/python\nCOPY src /src\nCOPY start.sh notes.txt args.yaml /\nCMD [\"bash\", \"/start.sh\"]\n",
             );
         let new = Memory::new().with("handler.py", "import runpod\n").with(
             "Dockerfile",
@@ -74,6 +75,7 @@ mod tests {
             let told = items.iter().filter(|item| item.help.ends_with(advice));
             told.map(|item| &*item.id).collect()
         };
+        // Arguments alone start nothing.
         assert_eq!(with(STARTS), ["copy:start.sh", "image:CMD"]);
         assert!(
             with(REPLACES)

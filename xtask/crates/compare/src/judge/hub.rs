@@ -562,4 +562,30 @@ mod tests {
         );
         assert!(help("").starts_with("If this is meant, record why"));
     }
+
+    #[test]
+    fn a_row_of_the_readme_follows_a_name_that_is_documented() {
+        let worker = |name: &str, documented: &str| {
+            let start = format!(
+                "import os, subprocess\nsubprocess.Popen(['python3', '-m', 'sglang.launch_server', '--model-path', os.environ['{name}']])\n"
+            );
+            let readme =
+                format!("| Variable | Description |\n| --- | --- |\n| `{documented}` | |\n");
+            let worker = Memory::new().with("engine.py", start);
+            worker.with("README.md", readme)
+        };
+        let told = |documented: &str| {
+            let new = worker("MODEL_NAME", documented);
+            let items = compared(&worker("MODEL_PATH", "MODEL_PATH"), &new);
+            let mut rows = items
+                .into_iter()
+                .filter(|item| item.id == "readme:MODEL_PATH");
+            let row = rows.next().unwrap();
+            (row.now, row.help)
+        };
+        let now = Some("readme:MODEL_NAME".to_owned());
+        assert_eq!(told("MODEL_NAME"), (now, String::new()));
+        let help = "Document MODEL_NAME in its place.".to_owned();
+        assert_eq!(told("PORT"), (None, help));
+    }
 }
