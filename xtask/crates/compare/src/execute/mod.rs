@@ -86,6 +86,9 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], seconds: u32) -> Result<
     for Scenario { env, .. } in &mut scenarios {
         let home = home.display().to_string();
         env.extend([("PATH".into(), path.clone()), ("HOME".into(), home)]);
+        // Jobs come from a queue, and the SDK says so.
+        let queue = env.entry("RUNPOD_WEBHOOK_GET_JOB".to_owned());
+        queue.or_insert_with(|| "http://127.0.0.1/job".to_owned());
     }
     let plan = serde_json::json!({"folder": handler, "scenarios": scenarios, "limit": seconds});
     fs_err::write(&input, plan.to_string())?;
