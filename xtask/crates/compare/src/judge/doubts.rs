@@ -2,7 +2,7 @@
 //! where nothing pins one.
 
 use super::super::facts::{Fact, Facts};
-use super::variables::show;
+use super::values::show;
 use super::{Item, Judge, Verdict, attribute, default_of, known, same_value};
 use xtask_core::sglang::{self, Table};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact, LAST, NEEDS, STARTED_THROUGH, WHEN, without_marks};
-use super::variables::{same_value, set_again, show};
+use super::values::{same_value, set_again, show};
 use super::{Item, Judge, Side, Verdict, attribute, difference};
 use worker_files::shell::NOT_SET;
 use worker_files::{ALSO, COMPUTED, Place};

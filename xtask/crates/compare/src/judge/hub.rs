@@ -1,7 +1,7 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
 use super::super::facts::{ADVANCED, Fact, Facts};
-use super::variables::{env_line, same_value, show};
+use super::values::{env_line, same_value, show};
 use super::{Item, Judge, Side, UNREAD, Verdict, attribute, difference};
 use worker_files::{ALSO, is_one_of};
 use xtask_core::sglang;

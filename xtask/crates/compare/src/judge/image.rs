@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::super::facts::{ABSENT, FILES, Fact, Facts, IDLE, RUNS, WHEN};
 use super::flags::passed_when;
 use super::hub::is_read_outside;
-use super::variables::ALWAYS_SET;
+use super::values::ALWAYS_SET;
 use super::{Item, Judge, Verdict, difference, few};
 use worker_files::{ALSO, IF, Place, is_one_of};
 use xtask_core::sglang;

@@ -2,7 +2,7 @@
 
 use super::super::facts::{Fact, Facts};
 use super::Judge;
-use super::variables::{same_value, set_again, show};
+use super::values::{same_value, set_again, show};
 use worker_files::is_one_of;
 use worker_files::python::COMPUTED;
 

@@ -17,6 +17,9 @@ mod presets;
 mod requests;
 mod runpod;
 mod unread;
+mod unset;
+mod uses;
+mod values;
 mod variables;
 
 use std::borrow::Borrow;
@@ -29,7 +32,7 @@ pub use hub::{LOOKS, MODEL_VARIABLE, is_read_outside};
 pub use image::own_build;
 pub use item::{Item, Side, Verdict, unsure};
 pub use runpod::is_runpods;
-pub use variables::{same_value, set_again};
+pub use values::{same_value, set_again};
 
 use super::facts::{ALONE, AREAS, Fact, Facts, without_marks};
 use worker_files::IF;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::facts::Fact;
-use super::variables::same_value;
+use super::values::same_value;
 use super::{Item, Judge, difference};
 
 const AGAIN: &str = "Write it into .runpod/hub.json again";

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{Fact, Facts, LEFT_OUT};
-use super::variables::{same_value, set_again, show};
+use super::values::{same_value, set_again, show};
 use super::{Item, Judge, Side, Verdict, api, difference, few, judged_keys};
 use worker_files::python::{ADDED, COMPUTED, FORM, FROM, HEADER, NO_BODY, REMOVED, said_of_part};
 use xtask_core::output::cut;

@@ -1,6 +1,6 @@
 //! Variables that RunPod itself sets.
 
-use super::variables::env_line;
+use super::values::env_line;
 use super::{Judge, attribute};
 use worker_files::is_one_of;
 
