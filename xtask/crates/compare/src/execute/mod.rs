@@ -7,6 +7,7 @@
 //! an attacker: do not run a tree that you doubt, here or anywhere.
 
 mod plan;
+mod results;
 mod verify;
 
 use std::io::{BufRead as _, BufReader};

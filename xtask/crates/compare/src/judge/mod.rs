@@ -5,17 +5,22 @@
 //! along: such facts are part of another one and fail with it, not beside it.
 
 mod api;
+mod bodies;
 mod builds;
 mod doubts;
 mod flags;
 mod hub;
+mod hub_tests;
 mod image;
 mod item;
 pub mod limits;
 mod needs;
 mod presets;
+mod readme;
 mod requests;
+mod retired;
 mod runpod;
+mod table;
 mod unread;
 mod unset;
 mod uses;
@@ -24,17 +29,17 @@ mod variables;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
-use serde_json::Value;
+use table::known;
 
 pub use doubts::release_note;
 pub use hub::{LOOKS, MODEL_VARIABLE, is_read_outside};
 pub use image::own_build;
 pub use item::{Item, Side, Verdict, unsure};
 pub use runpod::is_runpods;
+pub use table::default_of;
 pub use values::{same_value, set_again};
 
-use super::facts::{ALONE, AREAS, Fact, Facts, without_marks};
+use super::facts::{AREAS, Fact, Facts, without_marks};
 use worker_files::IF;
 use worker_files::python::REMOVED;
 use xtask_core::output::cut;
@@ -367,59 +372,6 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The flag's name in the pinned release, which an alias or a plain rename may lead to.
-    fn canonical<'n>(&self, flag: &'n str) -> &'n str {
-        let known = match self.tables.as_slice() {
-            // A name for short stays what it was for all that is known.
-            [] => Table::newest().flag(flag),
-            tables => tables.iter().find_map(|table| known(*table, flag)),
-        };
-        known.map_or(flag, |(name, _)| name)
-    }
-
-    /// Whether two flags do the same in the pinned release.
-    fn same_flag(&self, old: &str, new: &str) -> bool {
-        let new = self.canonical(new);
-        let successor = || sglang::successor(old).filter(|successor| sglang::is_plain(successor));
-        self.canonical(old) == new || successor().is_some_and(|s| self.canonical(s) == new)
-    }
-
-    /// Whether the pinned release takes this flag, under this very name; `None` where its known
-    /// neighbours disagree, or nothing is pinned.
-    fn takes(&self, flag: &str) -> Option<bool> {
-        let tables = self.tables.iter();
-        let mut takes = tables.map(|table| known(*table, flag).is_some());
-        let first = takes.next()?;
-        ((first || !self.is_newer) && takes.all(|other| other == first)).then_some(first)
-    }
-
-    /// Whether none of the releases that the pinned one is judged by has this flag.
-    fn lacks(&self, flag: &str) -> bool {
-        let mut tables = self.tables.iter();
-        tables.all(|table| known(*table, flag).is_none())
-    }
-
-    /// Whether the pinned release refuses this value; `None` where that is not known.
-    fn refuses(&self, flag: &str, value: &str) -> Option<bool> {
-        let refuses = self.tables.iter().map(|table| {
-            let known = known(*table, flag);
-            known.is_some_and(|(_, flag)| !flag.is_switch() && !flag.accepts(value))
-        });
-        let refuses: BTreeSet<bool> = refuses.collect();
-        let is_known = refuses.len() < 2 && !(self.is_newer && refuses.contains(&true));
-        is_known.then(|| refuses.contains(&true))
-    }
-
-    /// What `SGLang` itself does without the flag, as text; `None` where that is not known.
-    fn own_default(&self, flag: &str) -> Option<String> {
-        let tables = self.tables.iter();
-        let successor = || sglang::successor(flag).filter(|flag| sglang::is_plain(flag));
-        let named = |table| known(table, flag).or_else(|| known(table, successor()?));
-        let mut defaults = tables.map(|table| Some(default_of(named(*table)?.1)));
-        let first = defaults.next()?;
-        first.filter(|first| defaults.all(|other| other.as_ref() == Some(first)))
-    }
-
     /// The attributes that differ, as `default 1, now 2`, wording left out.
     fn differences(old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Vec<String> {
         let is_asked = |key: &&str| keys.is_none_or(|keys| keys.contains(key));
@@ -448,22 +400,6 @@ fn judged_keys(area: &str) -> Option<&'static [&'static str]> {
         "python" => Some(&["kind", "signature", "module"]),
         "input" => Some(&["default", "set"]),
         _ => None,
-    }
-}
-
-/// A flag of a release by its name, or by the beginning of it that its parser takes.
-fn known(table: Table, flag: &str) -> Option<(&'static str, &'static sglang::Flag)> {
-    table.flag(flag).or_else(|| table.abbreviated(flag))
-}
-
-/// The default of a flag of `SGLang`'s, as text.
-pub fn default_of(flag: &sglang::Flag) -> String {
-    match &flag.default {
-        Value::String(text) => text.clone(),
-        Value::Bool(true) if flag.is_switch() => ALONE.to_owned(),
-        Value::Bool(false) if flag.is_switch() => String::new(),
-        Value::Null => String::new(),
-        other => other.to_string(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a tree to a worker's interface: which files count, and how their facts fit together.
 
+mod configurations;
 mod exports;
 mod files;
 mod installs;
@@ -9,6 +10,7 @@ mod run;
 mod script_flags;
 mod started;
 mod table;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +22,6 @@ use super::copied::Copied;
 use super::dockerfile::{self, Copy, Run, Step};
 use super::glob::{clean, head, is_pattern};
 use super::ignore::Ignore;
-use super::json::{JsonKind, JsonNode, Member};
 use super::packages::Manager;
 use super::python::{FlagGiven, FlagValue};
 use super::{
@@ -88,7 +89,7 @@ impl WorkerInterface {
     }
 }
 
-struct Reader<'t> {
+pub struct Reader<'t> {
     tree: &'t dyn Tree,
     interface: WorkerInterface,
     unread: Vec<Unread>,
@@ -429,63 +430,6 @@ impl Reader<'_> {
         self.interface.sources = sources;
         self.read_configurations()
     }
-
-    /// Replaces `--config FILE` by the flags in that file, if the repository has it.
-    fn read_configurations(&mut self) -> Result<()> {
-        let all = std::mem::take(&mut self.interface.python.flags);
-        // Flags that are always in the command win.
-        let fixed = all.iter().filter(|given| given.is_fixed());
-        let fixed: BTreeSet<String> = fixed.map(|given| given.flag.clone()).collect();
-        let mut read = BTreeSet::new();
-        for given in all {
-            let file = match &given.value {
-                FlagValue::Fixed(file) if given.flag == "--config" => {
-                    let is_elsewhere = file.starts_with('/') && self.copied.is_some();
-                    let named = || self.resolve(file, None).into_iter().next();
-                    let found = self.in_image(file, None);
-                    found.or_else(|| named().filter(|_| !is_elsewhere))
-                }
-                _ => None,
-            };
-            let is_read = |file: &RepoPath| !read.insert((file.clone(), given.runs, given.reached));
-            if file.as_ref().is_some_and(is_read) {
-                continue;
-            }
-            let source = file.map(|file| self.source(&file)).transpose()?.flatten();
-            let Some(source) = source else {
-                self.interface.python.flags.push(given);
-                continue;
-            };
-            let root = yaml::read(&source, &[Hides::Flags], &mut self.unread);
-            let flags = configured(&source, &yaml::typed(&root, &source.text), &given);
-            let more = flags.into_iter().filter(|one| !fixed.contains(&one.flag));
-            self.interface.python.flags.extend(more);
-        }
-        Ok(())
-    }
-}
-
-/// The flags in a file as `SGLang` reads them: `true` is a switch, and `false` no flag.
-fn configured(source: &Source, root: &JsonNode, given: &FlagGiven) -> Vec<FlagGiven> {
-    let flag = |member: &Member| {
-        let value = match &member.value.kind {
-            JsonKind::Bool(true) => FlagValue::Alone,
-            JsonKind::Bool(false) | JsonKind::Null => return None,
-            JsonKind::Array(items) => {
-                let texts: Option<Vec<String>> = items.iter().map(JsonNode::scalar).collect();
-                FlagValue::Fixed(texts?.join(" "))
-            }
-            _ => FlagValue::Fixed(member.value.scalar()?),
-        };
-        Some(FlagGiven {
-            flag: format!("--{}", member.key.replace('_', "-")),
-            value,
-            from: Vec::new(),
-            place: member.place(source),
-            ..given.clone()
-        })
-    };
-    root.members().iter().filter_map(flag).collect()
 }
 
 fn is_python(path: &RepoPath) -> bool {

@@ -7,11 +7,10 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::installs::by_pip;
 use super::started::{RUNNERS, Started};
 use super::{
-    EnvRead, Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor, last_part,
-    packages, shell,
+    Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor, last_part, packages,
+    shell,
 };
 use crate::shell::{Command, Script, Word};
 use crate::steps;
@@ -311,75 +310,9 @@ impl Reader<'_> {
         Ok(scripts)
     }
 
-    /// What `uv run` installs first: what the program asks for in comments, else the project.
-    fn synced(&mut self, job: &Job, command: &Command, started: &[Started]) -> Result<()> {
-        let first = command.words.first();
-        let own = started.first().and_then(|one| {
-            let source = self.interface.sources.get(&one.path)?;
-            packages::inline_metadata(source)
-        });
-        if let Some(found) = own.filter(|_| first.is_some_and(|word| word.text == "uv")) {
-            let found = found.collect_unread(&mut self.unread);
-            self.add_packages(
-                found,
-                &by_pip(job.when != When::Never, job.run.place.clone()),
-            );
-        } else if let Some(install) = packages::synced(command) {
-            self.install(job, install, &command.guard)?;
-        }
-        Ok(())
-    }
-
-    /// Whether the command writes a file that others may read. `envsubst` needs more than it says.
-    fn writes_or_fetches(&mut self, job: &Job, command: &Command) -> Result<bool> {
-        if job.is_build()
-            && let Some((path, ..)) = command.written()
-            && let Some(file) = self.written_file(path, job)
-        {
-            let input = command.input.iter();
-            let input = input.map(|(text, _)| format!("<< {}", text.trim()));
-            let line = full_line(command, &[]) + &below(command);
-            let commands = std::iter::once(line).chain(input).collect();
-            let place = job.run.place.clone();
-            self.writes.push((file, Step { commands, place }));
-            return Ok(true);
-        }
-        let is_start = job.when == When::Start;
-        if is_start && command.program() == "envsubst" && !command.word(1).contains('$') {
-            self.template(command, job.run.workdir.as_deref())?;
-        }
-        Ok(false)
-    }
-
     /// The limits and the environment of all programs that the script starts are its matter.
     fn sets_limits(job: &Job, command: &Command) -> bool {
         job.when == When::Start && is_one_of("unset ulimit umask", command.program())
-    }
-
-    /// The file that the Dockerfile itself writes to a path.
-    fn written_file(&self, path: &str, job: &Job) -> Option<RepoPath> {
-        let own = self.interface.dockerfile.as_ref()?.to_string();
-        let file = self.in_image(path, job.run.workdir.as_deref());
-        file.filter(|file| file.is_within(&own))
-    }
-
-    /// `envsubst < FILE` fills in whatever variables the file names.
-    fn template(&mut self, command: &Command, workdir: Option<&str>) -> Result<()> {
-        let files = command
-            .list
-            .iter()
-            .flat_map(|file| self.resolve(file, workdir));
-        for file in files.collect::<Vec<_>>() {
-            let source = self.source(&file)?;
-            for (source, (name, range)) in source.iter().flat_map(|source| {
-                let all = shell::variables(&source.text).into_iter();
-                all.map(move |named| (source, named))
-            }) {
-                let read = EnvRead::new(name, None, source.place(range));
-                self.interface.env.push(read);
-            }
-        }
-        Ok(())
     }
 
     /// What a Python file is started through, where that may change how it runs: `nice`, `env -i`.
@@ -476,7 +409,7 @@ fn piped_line(before: &Command, command: &Command) -> Option<String> {
 
 /// The command with the files that it writes. The repository's files lose their folders, which the
 /// layout decides.
-fn full_line(command: &Command, started: &[Started]) -> String {
+pub fn full_line(command: &Command, started: &[Started]) -> String {
     let is_started = |name: &str| started.iter().any(|one| one.path.name() == name.as_bytes());
     let words = command.run().iter().map(|word| {
         let name = last_part(&word.text);
@@ -490,7 +423,7 @@ fn full_line(command: &Command, started: &[Started]) -> String {
 }
 
 /// The conditions that a command stands below.
-fn below(command: &Command) -> String {
+pub fn below(command: &Command) -> String {
     let guard = Some(&command.guard).filter(|guard| guard.depth() > 0);
     guard.map_or_else(String::new, |guard| format!("{IF}{guard}"))
 }

@@ -6,3 +6,4 @@ pub mod conditions;
 pub mod flags;
 pub mod needs;
 pub mod process;
+pub mod started;
