@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::facts::{Fact, Facts, LEFT_OUT};
 use super::values::{same_value, set_again, show};
 use super::{Item, Judge, Side, Verdict, api, difference, judged_keys};
-use worker_files::python::{ADDED, REMOVED};
+use worker_files::python::{ADDED, COMPUTED, REMOVED};
 
 impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
@@ -223,6 +223,12 @@ impl Judge<'_> {
                 let unsure = "Whether the new worker looks for errors of the server was not followed.";
                 return Some(if gives { Item::missing(id, old).why(why) } else { kept.unsure(unsure) });
             }
+            if let Some(new) = new {
+                let lost = lost_constants(old, new);
+                let mut item = Item::new(id, Verdict::Kept, old, new);
+                item.change(lost.map(|lost| format!("It is no longer {lost}, wherever it was.")));
+                return Some(item);
+            }
             let (at, _) = name.split_once(ANSWER).filter(|_| new.is_none())?;
             // Code that is not followed may give it back.
             let mut loose = judge.new.loose_results.iter();
@@ -363,6 +369,15 @@ fn other_constants(old: &Fact, new: &Fact) -> Option<String> {
         Some(difference(name, Some(was), Some(is)))
     });
     Some(format!("{}, where it is not given.", differ.next()?))
+}
+
+/// The constants that a key of a result had and no longer has, where all that it has is known.
+fn lost_constants(old: &Fact, new: &Fact) -> Option<String> {
+    let is: BTreeSet<&str> = new.get("value")?.lines().collect();
+    let was = old.get("value")?.lines().filter(|word| *word != COMPUTED);
+    let lost = was.filter(|word| !is.contains(word) && !is.contains(COMPUTED));
+    let lost: Vec<String> = lost.map(|word| format!("`{word}`")).collect();
+    (!lost.is_empty()).then(|| lost.join(" or "))
 }
 
 /// The functions that checked or changed a value and no longer do.

@@ -6,6 +6,7 @@ use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::items::is_answer;
 use crate::python::evaluation::value::Val;
 use crate::python::program::node::{Node, is_among};
+use crate::python::routes::offers::COMPUTED;
 
 impl<'t> Reader<'t> {
     /// Notes what `runpod.serverless.start` is given.
@@ -125,7 +126,13 @@ impl<'t> Reader<'t> {
                             continue;
                         }
                         let path = format!("{of}{name}");
-                        self.offer(at.unwrap_or(node), format!("result:{path}"), None);
+                        let words = value.each().iter().filter_map(word).collect::<Vec<_>>();
+                        let is_word = |word: &String| word != COMPUTED;
+                        // Of a model's object only the defaults of its fields are known.
+                        let is_written = at.is_some() && &**name != "error";
+                        let is_told = is_written && words.iter().any(is_word);
+                        let told = is_told.then(|| ("value".to_owned(), words));
+                        self.offer(at.unwrap_or(node), format!("result:{path}"), told);
                         self.note_result_keys(node, &format!("{path}."), value);
                     }
                 }
@@ -148,6 +155,16 @@ impl<'t> Reader<'t> {
             }
         }
     }
+}
+
+/// A constant that a client may compare with, so no sentence; of what is worked out only that it is.
+fn word(value: &Val<'_>) -> Option<String> {
+    let text = match value {
+        Val::Bool(_) | Val::Str(..) => value.display()?,
+        Val::None | Val::Never => return None,
+        _ => COMPUTED.to_owned(),
+    };
+    (!text.is_empty() && !text.contains(char::is_whitespace)).then_some(text)
 }
 
 /// The numbers in a function, without the defaults of its lookups.
