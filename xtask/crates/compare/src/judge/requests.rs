@@ -226,7 +226,7 @@ impl Judge<'_> {
             if let Some(new) = new {
                 let lost = lost_constants(old, new);
                 let mut item = Item::new(id, Verdict::Kept, old, new);
-                item.change(lost.map(|lost| format!("It is no longer {lost}, wherever it was.")));
+                item.change(lost.map(|lost| format!("It could be {lost}, and never is now.")));
                 return Some(item);
             }
             let (at, _) = name.split_once(ANSWER).filter(|_| new.is_none())?;
