@@ -32,8 +32,11 @@ impl<'t> Reader<'t> {
                 }
                 let result = self.result(value, &Args::of(vec![Val::Job]), None);
                 self.note_result_keys(node, "", &result);
+                let is_list = |one: &Val<'t>| matches!(one, Val::List(items) if !items.is_empty());
                 if value.may_be(yields) {
                     self.note_handler_trait("handler.yields", at);
+                } else if result.may_be(is_list) {
+                    self.offer(node, "result:{list}".to_owned(), None);
                 }
             }
             // A modifier that always returns the same is a constant.
