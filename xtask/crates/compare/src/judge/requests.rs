@@ -229,15 +229,20 @@ impl Judge<'_> {
                 item.change(lost.map(|lost| format!("It could be {lost}, and never is now.")));
                 return Some(item);
             }
-            let (at, _) = name.split_once(ANSWER).filter(|_| new.is_none())?;
+            let what = [ANSWER, LIST].iter().find(|what| name.contains(**what))?;
+            let (at, _) = name.split_once(what)?;
             // Code that is not followed may give it back.
             let mut loose = judge.new.loose_results.iter();
             let item = Item::new(id, Verdict::Kept, old, None);
             if loose.any(|loose| at.starts_with(&**loose)) {
-                let why = "Whether the server's answer is still given back was not followed; --execute compares results.";
-                return Some(item.unsure(why));
+                let of = if *what == LIST { "a list" } else { "the server's answer" };
+                let why = "was not followed; --execute compares results.";
+                return Some(item.unsure(format!("Whether {of} is still given back {why}")));
             }
-            let why = "The server's answer was given back here, and is not now.";
+            let why = match *what {
+                LIST => "The result was a list, and is none now.",
+                _ => "The server's answer was given back here, and is not now.",
+            };
             Some(Item::missing(id, old).why(why))
         });
         self.judge_area("serves", |_, _, _, _, _| None);
@@ -354,6 +359,8 @@ const REFUSED: &str = "The new schema of the input refuses jobs that give it.";
 
 /// Ends the name of a result that is the server's answer as it is.
 const ANSWER: &str = "{answer}";
+/// Stands for a result that is a list of others.
+const LIST: &str = "{list}";
 /// Stands for whether the server answered with an error.
 const STATUS: &str = "{status}";
 
