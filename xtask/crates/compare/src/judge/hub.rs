@@ -1,6 +1,6 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
-use super::super::facts::{ADVANCED, Fact, Facts};
+use super::super::facts::{ADVANCED, Fact, Facts, WHEN};
 use super::values::{env_line, same_value, show};
 use super::{Item, Judge, Side, UNREAD, Verdict, attribute, difference};
 use worker_files::{ALSO, is_one_of};
@@ -345,8 +345,14 @@ impl<'a> Judge<'a> {
         // What drove no flag was another thing.
         let sides = [self.old.variable(before), self.new.variable(name)];
         let [was, is] = sides.map(|fact| attribute(fact, "flag").is_some());
-        let default = || attribute(sides[0], "default").filter(|_| was || !is);
-        let fixed = || self.old.attribute(&format!("flag:{flag}"), "value");
+        // The default of a switch is a word of its own, and no value of the flag that it passes.
+        let is_switch = sides[0].is_some_and(|fact| fact.get("how") == Some("switch"));
+        let is_same_kind = !is_switch || sglang::is_switch(flag);
+        let default = || attribute(sides[0], "default").filter(|_| (was || !is) && is_same_kind);
+        // What was passed under a condition did not always hold.
+        let passed = self.old.get(&format!("flag:{flag}"));
+        let passed = passed.filter(|fact| !fact.has(WHEN) && !fact.has("from"));
+        let fixed = || passed.and_then(|fact| fact.get("value"));
         set.or_else(default)
             .or_else(fixed)
             .filter(|held| !held.is_empty())
