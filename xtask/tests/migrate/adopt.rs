@@ -238,6 +238,22 @@ fn what_there_is_nothing_to_adopt_for() {
     other.everything().expect_same(&before, "a refusal");
 }
 
+/// As many files are as the newer revision gave them, which this worker never had.
+#[test]
+fn of_several_revisions_one_of_the_workers_own_history_is_taken() {
+    let lab = Lab::new();
+    let official = lab.modern("official");
+    let base = official.head();
+    let worker = official.copied("worker");
+    worker.append(".runpod/hub.json", "\n");
+    worker.commit("feat: mine");
+    official.append(".runpod/hub.json", "\n\n");
+    official.commit("feat: theirs");
+    let adopt = ["--adopt", "main", "--upstream", "../official"];
+    worker.migrate(&adopt).done();
+    assert_eq!(lock(&worker)["upstream"]["commit"], json!(base));
+}
+
 #[test]
 fn all_of_a_long_local_history_is_searched() {
     let lab = Lab::new();

@@ -87,7 +87,13 @@ impl Planner<'_> {
         // `.` names a directory without git, which has no revisions.
         let rev = (revision != ".").then_some(revision);
         let upstream = self.open_upstream(address, rev, None)?;
-        let found = find(&upstream, self.scratch, self.at.ours.entries())?;
+        let at = self.at;
+        // Without the commit here, it is none of this worker's.
+        let is_own = |commit: &str| {
+            let commit = Oid(commit.to_owned());
+            at.repo.descends(&at.head, &commit).unwrap_or(false)
+        };
+        let found = find(&upstream, self.scratch, at.ours.entries(), &is_own)?;
         Ok((upstream.source, found))
     }
 }
@@ -122,13 +128,20 @@ struct Found {
     notes: Vec<String>,
 }
 
-/// Of the named revision and those before it, takes the one with the most equal files, the newest
-/// of several.
-fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found> {
+/// Of the named revision and those before it, takes the one with the most equal files. Of several it
+/// takes one that is in this worker's own history, and then the newest: the changes of another
+/// would pass for the owner's.
+fn find(
+    upstream: &Upstream,
+    scratch: &Scratch,
+    ours: &Entries,
+    is_own: &dyn Fn(&str) -> bool,
+) -> Result<Found> {
     let source = &upstream.source;
     let mut origin = merge::store(scratch, &upstream.collect()?, source.clone())?;
     let mut same = same_files(&origin.entries(), ours);
     let total = origin.files.len();
+    let mut has_own = origin.commit.as_deref().is_some_and(is_own);
     // Revisions with the same worker files need only one look.
     let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
     let (history, cut) = upstream.history()?;
@@ -140,9 +153,11 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
             break;
         };
         let entries = tree.entries();
+        let most = max_same_files(entries, source.shape, ours);
+        let is_better = |count: usize| count > same || count == same && !has_own && is_own(&commit);
         if Shape::of(entries) != Some(source.shape)
             || !seen.insert(fingerprint(entries, source.shape))
-            || max_same_files(entries, source.shape, ours) <= same
+            || !is_better(most)
         {
             continue;
         }
@@ -153,8 +168,9 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         };
         let older = merge::store(scratch, &bundle, source.clone())?;
         let count = same_files(&older.entries(), ours);
-        if count > same {
+        if is_better(count) {
             (same, origin) = (count, older);
+            has_own = is_own(&commit);
             origin.commit = Some(commit);
         }
     }
