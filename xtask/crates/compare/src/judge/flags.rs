@@ -430,13 +430,21 @@ fn worked_out(how: &str) -> String {
 /// What the server is started through: `numactl`, `nice`, …
 fn started_through(old: Side, new: Side) -> Item {
     let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
+    // The server inherits what the program is started through that starts it.
+    let of_both = |text: &str| {
+        let program = text
+            .rsplit_once(' ')
+            .filter(|(_, last)| last.contains(".py"));
+        program.map_or(text, |(before, _)| before).to_owned()
+    };
+    let is_same = was.map(of_both) == is.map(of_both);
     let verdict = match (was, is) {
-        _ if was == is => Verdict::Kept,
+        _ if is_same => Verdict::Kept,
         (Some(_), None) => Verdict::Missing,
         _ => Verdict::Changed,
     };
     let mut item = Item::new(STARTED_THROUGH, verdict, old, new);
-    if was != is {
+    if !is_same {
         item.why = format!(
             "{}.",
             difference("what programs are started through", was, is)
