@@ -41,8 +41,8 @@ impl Judge<'_> {
         }
     }
 
-    /// What the Hub's tests set no longer: it follows a renamed variable, and nobody is told to set
-    /// one again that the new worker doesn't read.
+    /// A variable that the Hub's tests no longer set. It follows a renamed one. Nobody is told to set
+    /// a variable again that the new worker doesn't read.
     pub fn test_variable_gone(&self, name: &str, id: &str, old: &Fact) -> Item {
         if let Some(item) = self.other_variable("tests:", name, id, old) {
             return item;

@@ -22,7 +22,7 @@ const SHOWN: usize = 60;
 impl Report {
     pub fn html(&self, pairs: &[Pair]) -> String {
         let all: Vec<Columns> = pairs.iter().map(Columns::of).collect();
-        // A script that lies there as before, and that nothing starts any more, is worth a look.
+        // An unchanged script may hold a loss, because nothing starts it any more.
         let lost = self.open().filter_map(|item| item.old.as_ref());
         let lost: HashSet<&RepoPath> = lost
             .flat_map(|fact| fact.places.iter().map(|place| &place.file))

@@ -240,7 +240,7 @@ impl<'t> Reader<'t> {
                     }
                 }
                 // What the function returned before is its first argument the next time.
-                "reduce" | "accumulate" => {
+                "reduce" => {
                     let before = rest.get(1).or(elements.first());
                     let before = before.cloned().unwrap_or(Val::Unknown);
                     for item in elements {
