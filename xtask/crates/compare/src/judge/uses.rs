@@ -31,6 +31,20 @@ fn words_of(fact: &Fact) -> Option<BTreeSet<String>> {
     Some(each?.into_iter().flatten().collect())
 }
 
+/// The words of a value that leave its flag out: `not in [none,off]`, `!= auto`.
+fn words_that_omit(text: &str) -> Vec<&str> {
+    let text = text.trim_end_matches(" any case");
+    let list = text
+        .strip_prefix("not in [")
+        .and_then(|list| list.strip_suffix(']'));
+    let words = list.or_else(|| text.strip_prefix("!= "));
+    let words = words.into_iter().flat_map(|words| words.split(','));
+    words
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
 /// A word that stands for something else in the table that it is looked up in.
 pub fn word_changed(old: &Fact, new: &Fact) -> Option<String> {
     let mut was = old.parts("gives", " | ");
@@ -76,6 +90,12 @@ pub fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     // `split("/")` gives another text, which nothing decides on later.
     let is_made = was.is_some_and(|was| was.contains('(')) && !new.has("by");
     let one_flag = old.has("flag") && old.get("flag") == new.get("flag");
+    let omitted = was.filter(|_| is.is_none() && old.get("how") == Some("value"));
+    let omitted = omitted.map(words_that_omit).unwrap_or_default();
+    if !omitted.is_empty() && (new.has("by") || new.has("flag")) {
+        let words = omitted.join("` or `");
+        return Some(format!("`{words}` left the flag out, and is passed on now"));
+    }
     // `if "A" not in os.environ: …` gives a default like `setdefault`.
     let one_default = old.has("default") && old.get("default") == new.get("default");
     let asks = Some("not truthy");

@@ -250,14 +250,7 @@ impl<'t> Reader<'t> {
             (Val::Dict(items), "values") => {
                 Val::list(items.iter().map(|(_, v)| v.clone()).collect())
             }
-            (Val::Dict(_), "get" | "pop") => match (object.entry(&first), &first) {
-                (Some(value), _) => value,
-                (None, Val::Str(..)) => args.get(1, "default").cloned().unwrap_or(Val::None),
-                (None, _) => {
-                    let default = args.get(1, "default").cloned();
-                    Val::any(std::iter::once(object.item(&first)).chain(default))
-                }
-            },
+            (Val::Dict(_), "get" | "pop") => entry_or(object, &first, args.get(1, "default")),
             (Val::List(_), "pop" | "popleft") => object.item(&first),
             (Val::Object(..), "model_dump" | "dict") if *args == Args::default() => {
                 self.dict_of(object)?
@@ -286,6 +279,16 @@ impl<'t> Reader<'t> {
             }
             _ => return None,
         })
+    }
+}
+
+/// `dict.get(key, default)`
+fn entry_or<'t>(dict: &Val<'t>, key: &Val<'t>, default: Option<&Val<'t>>) -> Val<'t> {
+    match (dict.entry(key), key) {
+        (Some(value), _) => value,
+        (None, Val::Any(keys)) => Val::any(keys.iter().map(|key| entry_or(dict, key, default))),
+        (None, Val::Str(..)) => default.cloned().unwrap_or(Val::None),
+        (None, key) => Val::any(std::iter::once(dict.item(key)).chain(default.cloned())),
     }
 }
 

@@ -46,6 +46,7 @@ impl Val<'_> {
                 item.cloned().unwrap_or(Self::Unknown)
             }
             (Self::List(items), _) => Self::any(items.iter().cloned()),
+            (Self::Dict(_), Self::Any(keys)) => Self::any(keys.iter().map(|key| self.item(key))),
             (Self::Dict(_), Self::Str(..) | Self::Int(_) | Self::Bool(_) | Self::None) => {
                 self.entry(key).unwrap_or(Self::Unknown)
             }

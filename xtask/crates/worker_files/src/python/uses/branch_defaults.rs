@@ -108,14 +108,14 @@ impl<'t> Reader<'t> {
             let owner = if is_loop { Some(above) } else { clause };
             list = owner.and_then(|owner| owner.field("right")).or(list);
             let last = match above.callee_name() {
-                _ if is_loop && self.ends_if_set(child, own, usage) => value_after_loop(above),
-                "next" => above.argument(1),
+                _ if is_loop && self.ends_if_set(child, own, usage) => values_after_loop(above),
+                "next" => above.argument(1).into_iter().collect(),
                 "filter" => {
                     list = list.or(above.argument(1).filter(|list| list.contains(node)));
                     continue;
                 }
                 // `[value for value in (first, second) if value][0]`
-                _ if above.text_of("subscript") == "0" && list.is_some() => None,
+                _ if above.text_of("subscript") == "0" && list.is_some() => Vec::new(),
                 _ => continue,
             };
             if let (Val::Env(name, _), Some(list)) = (own, list) {
@@ -135,16 +135,23 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Whether a loop ends where a value is set.
+    /// Whether a loop ends where a value is set: `if value: return value`, or
+    /// `if not value: continue` with a `return` below it.
     fn ends_if_set(&mut self, body: Node<'t>, own: &Val<'t>, usage: &Usage<'t>) -> bool {
         let ends = |one: Node<'t>| one.is_any("return_statement break_statement");
-        let all = body.subtree().filter(|one| is_condition(*one));
-        let holders = all.filter(|one| one.subtree().any(ends));
-        let mut conditions = holders.filter_map(|holder| holder.field("condition"));
-        conditions.any(|condition| {
+        let goes_on = |one: Node<'t>| one.is("continue_statement");
+        let mut holders = body.subtree().filter(|one| is_condition(*one));
+        holders.any(|holder| {
+            let Some(condition) = holder.field("condition") else {
+                return false;
+            };
             let tests = self.tests_of(condition, own, &usage.ctx);
             let is_value = |one| usage.seen.contains(&one) || tests.contains(&one);
-            self.test(condition, &is_value, &usage.ctx) == Test::Set
+            match self.test(condition, &is_value, &usage.ctx) {
+                Test::Set => holder.subtree().any(ends),
+                Test::Unset => holder.subtree().any(goes_on) && body.subtree().any(ends),
+                Test::Other => false,
+            }
         })
     }
 
@@ -333,15 +340,21 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The value that is taken if a loop did not return: by its `else`, or by the next statement.
-fn value_after_loop(holder: Node<'_>) -> Option<Node<'_>> {
+/// The values that may be taken if a loop did not return: by its `else`, or by what is returned
+/// below it.
+fn values_after_loop(holder: Node<'_>) -> Vec<Node<'_>> {
     if let Some(otherwise) = holder.field("alternative") {
-        return otherwise.subtree().find_map(|one| one.field("right"));
+        let set = otherwise.subtree().find_map(|one| one.field("right"));
+        return set.into_iter().collect();
     }
-    let mut all = holder.parent()?.children().skip_while(|one| *one != holder);
-    let next = all.nth(1).filter(|next| next.is("return_statement"));
+    let block = holder.parent().into_iter().flat_map(Node::children);
+    let below = block.skip_while(|one| *one != holder).skip(1);
+    let parts = below.flat_map(Node::subtree);
+    let returned =
+        parts.filter(|one| one.is("return_statement") && one.function() == holder.function());
+    let values = returned.filter_map(|one| one.child(0));
     // A dict reports an error.
-    next?.child(0).filter(|one| one.kind() != "dictionary")
+    values.filter(|one| one.kind() != "dictionary").collect()
 }
 
 /// Whether a statement that ends the program or the job makes what was read necessary: it stands
