@@ -365,10 +365,8 @@ impl<'t> Reader<'t> {
                 }
             }
             "conditional_expression" => {
-                let test = node
-                    .condition()
-                    .filter(|_| self.exact && self.unbound.is_none());
-                match test.and_then(|test| self.static_truth(test, ctx)) {
+                let test = node.condition();
+                match test.and_then(|test| self.truth_in(test, ctx)) {
                     Some(holds) => self.eval_opt(node.child(if holds { 0 } else { 2 }), ctx),
                     None => Val::any([0, 2].map(|branch| self.eval_opt(node.child(branch), ctx))),
                 }

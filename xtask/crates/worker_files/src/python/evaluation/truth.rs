@@ -71,6 +71,21 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Whether a condition holds for the values of this context: `env is None` too, where the call
+    /// gives no `env`.
+    pub fn truth_in(&mut self, condition: Node<'t>, ctx: &Ctx<'t>) -> Option<bool> {
+        let operator = condition.operators();
+        if let (Some(of), Some(other)) = (condition.child(0), condition.child(1))
+            && matches!(&*operator, "is" | "is not")
+            && other.is("none")
+            && self.at(of, ctx) == Val::None
+        {
+            return Some(operator == "is");
+        }
+        let is_known = self.exact && self.unbound.is_none();
+        is_known.then(|| self.static_truth(condition, ctx))?
+    }
+
     /// Whether a name stands for a text that is not empty, whatever calls the function.
     fn is_always_set(&mut self, name: Node<'t>, ctx: &Ctx<'t>) -> bool {
         let value = self.at(name, ctx);
