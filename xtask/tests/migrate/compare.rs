@@ -214,6 +214,27 @@ fn what_only_runs_show_is_accepted_by_running_and_is_not_stale_without() {
 }
 
 #[test]
+fn reasons_are_written_beside_the_new_worker() {
+    let lab = Lab::new();
+    let (here, other) = (migrated(&lab), lab.legacy("other"));
+    lab.legacy("old");
+    let change = |text: &str| text.replace("MODEL_NAME", "MODEL_ID");
+    other.write("src/engine.py", &change(&other.read("src/engine.py")));
+    let reason = ["--reason", "it is meant", "--yes"];
+    let accept = |new: &str| {
+        let words = ["../old", new, "--accept", "env:*"];
+        here.compare(&[&words[..], &reason[..]].concat())
+    };
+    accept("../other").done();
+    assert!(other.read(".xtask/accepted.json").contains("it is meant"));
+    assert!(here.git(&["status", "--porcelain"]).is_empty());
+    accept("HEAD")
+        .refused_like("HEAD is a revision, and reasons are written beside a worker's files");
+    let run = here.compare(&["../old", "HEAD"]);
+    run.says("in a checkout of the new worker reasons can be recorded");
+}
+
+#[test]
 fn a_reason_is_taken_off_the_record_by_its_name() {
     let lab = Lab::new();
     let worker = migrated(&lab);

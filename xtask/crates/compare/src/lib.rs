@@ -293,6 +293,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
         notes,
         executed,
         all: args.all,
+        keeps_reasons: (args.new.iter()).all(|name| trees::directory(root, name).is_some()),
         command: command(repo, args),
         cleanup,
         commands,

@@ -10,7 +10,7 @@ use super::args::Args;
 use super::entries;
 use super::facts::area_of;
 use super::judge;
-use super::{Questions, Workers, command};
+use super::{Questions, Workers, command, trees};
 use worker_files::is_one_of;
 use xtask_core::git::{Git, Repo};
 use xtask_core::layout::ACCEPTED;
@@ -30,12 +30,23 @@ pub fn read(root: &Path) -> Result<Accepted> {
     }
 }
 
-/// Changes what is on record, and with `--commit` commits that alone. A hook does not run.
+/// Changes what is on record, and with `--commit` commits that alone. A hook does not run. Reasons
+/// belong to the new worker: they are written where its files are.
 pub fn record(root: &Path, args: &Args, questions: Questions) -> Result<Outcome> {
     let root = &fs_err::canonicalize(root)?;
+    let place = &match &args.new {
+        None => root.clone(),
+        Some(name) => match trees::directory(root, name) {
+            Some(place) => fs_err::canonicalize(place)?,
+            None => bail!(UserError::new(
+                format!("{name} is a revision, and reasons are written beside a worker's files"),
+                "check it out, and run this there with OLD alone"
+            )),
+        },
+    };
     let mut repo = None;
     if args.commit {
-        let opened = Repo::open(&Git::find()?, root)?;
+        let opened = Repo::open(&Git::find()?, place)?;
         if let Some(operation) = opened.under_way()? {
             bail!(UserError::new(
                 format!("{operation} is under way, so nothing can be committed alone"),
@@ -44,18 +55,19 @@ pub fn record(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
         }
         repo = Some(opened);
     }
-    let before = records::file(root, ACCEPTED)?;
+    let before = records::file(place, ACCEPTED)?;
+    let workers = || Workers::read(root, args);
     let mut said = if !args.accept.is_empty() {
-        accept(root, args, questions)?
+        accept(place, &workers()?, args, questions)?
     } else if args.accept_upstream {
-        accept_upstream(root, args)?
+        accept_upstream(place, &workers()?)?
     } else {
-        withdraw(root, &args.withdraw)?
+        withdraw(place, &args.withdraw)?
     };
     if let Some(repo) = repo {
         let reason = args.reason.as_deref().unwrap_or_default();
         let message = format!("chore: record what may be gone\n\n{reason}\n\n{said}");
-        said += &commit_records(&repo, &[before, root.join(ACCEPTED)], &message)?;
+        said += &commit_records(&repo, &[before, place.join(ACCEPTED)], &message)?;
     }
     output::print(&said)?;
     Ok(Outcome::Done)
@@ -79,7 +91,7 @@ pub fn commit_records(repo: &Repo, files: &[PathBuf], message: &str) -> Result<S
 
 /// Records reasons. Facts that are not open are refused, because a reason for nothing hides
 /// what happens to it later.
-fn accept(root: &Path, args: &Args, questions: Questions) -> Result<String> {
+fn accept(root: &Path, workers: &Workers, args: &Args, questions: Questions) -> Result<String> {
     let reason = args.reason.as_deref().unwrap_or_default().trim();
     // As it stands in a command that was printed, to be filled in.
     if reason.is_empty() || reason == "…" {
@@ -92,7 +104,6 @@ fn accept(root: &Path, args: &Args, questions: Questions) -> Result<String> {
             "{fact} would take in everything; {instead}"
         )));
     }
-    let workers = Workers::read(root, args)?;
     let mut items = workers.judge()?;
     let is_asked = args.accept.iter().any(|fact| accepted::is_cleanups(fact));
     let asked = is_asked.then(|| questions(root)).transpose()?;
@@ -175,8 +186,8 @@ fn accept(root: &Path, args: &Args, questions: Questions) -> Result<String> {
 }
 
 /// Takes upstream's reasons for what is open over.
-fn accept_upstream(root: &Path, args: &Args) -> Result<String> {
-    let items = Workers::read(root, args)?.judge()?;
+fn accept_upstream(root: &Path, workers: &Workers) -> Result<String> {
+    let items = workers.judge()?;
     let mut known = read(root)?;
     known.bind(&items, false);
     let taken = take_offered(&mut known, &items);

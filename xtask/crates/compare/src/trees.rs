@@ -23,8 +23,7 @@ pub fn open(root: &Path, name: Option<&str>) -> Result<(Box<dyn Tree>, Option<St
             "OLD and NEW are directories or revisions; one of them is empty".to_owned()
         ));
     }
-    let mut directories = [root.join(name), PathBuf::from(name)].into_iter();
-    if let Some(directory) = directories.find(|place| place.is_dir()) {
+    if let Some(directory) = directory(root, name) {
         return Ok((Box::new(Directory::open_work_tree(&directory)?), None));
     }
     let repo = Repo::open(&Git::find()?, root)
@@ -37,6 +36,12 @@ pub fn open(root: &Path, name: Option<&str>) -> Result<(Box<dyn Tree>, Option<St
     };
     let tree = GitTree::new(repo.objects(), repo.entries(&commit)?, name);
     Ok((Box::new(tree), Some(commit.0)))
+}
+
+/// The directory that a word names.
+pub fn directory(root: &Path, name: &str) -> Option<PathBuf> {
+    let places = [root.join(name), PathBuf::from(name)];
+    places.into_iter().find(|place| place.is_dir())
 }
 
 /// The repository, where there is one and git to ask. It is opened once.

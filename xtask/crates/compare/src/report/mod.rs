@@ -38,6 +38,8 @@ pub struct Report {
     /// What running both workers came to.
     pub executed: Option<Summary>,
     pub all: bool,
+    /// Whether the new worker's files are in a directory, where reasons can be recorded.
+    pub keeps_reasons: bool,
     /// How to call this tool in advice.
     pub command: String,
     pub commands: Commands,
@@ -68,9 +70,11 @@ impl Report {
         self.items.iter().find(|item| item.id == id)
     }
 
-    /// The command that accepts an entry, for a shell.
-    fn acceptance(&self, id: &str) -> String {
-        format!("{} --accept {} --reason \"…\"", self.command, quoted(id))
+    /// The command that accepts an entry, for a shell. Beside the files of a revision nothing can be
+    /// recorded.
+    fn acceptance(&self, id: &str) -> Option<String> {
+        let accept = || format!("{} --accept {} --reason \"…\"", self.command, quoted(id));
+        self.keeps_reasons.then(accept)
     }
 
     fn sentence(&self) -> String {

@@ -198,7 +198,7 @@ impl Report {
             let (ids, reason) = (wrapped(&ids.join(", "), 2), wrapped(reason, 4));
             *out += &format!("{ids}\n{DIM}{reason}{DIM:#}\n");
         }
-        let take = self.commands.task("compare", "--accept-upstream");
+        let take = format!("{} --accept-upstream", self.command);
         *out += &format!("Look at them, and take them with:\n  {take}\n");
     }
 
@@ -265,8 +265,14 @@ impl Report {
         let style = style([Verdict::Missing, Verdict::Kept][usize::from(is_clean)]);
         *out += &format!("\n{style}{}{style:#}\n", self.sentence());
         if let Some(Entry { id, .. }) = self.entries.first() {
-            let accept = self.acceptance(id);
-            *out += &format!("Fix them, or record why one is intended:\n  {accept}\n");
+            match self.acceptance(id) {
+                Some(accept) => {
+                    *out += &format!("Fix them, or record why one is intended:\n  {accept}\n");
+                }
+                None => {
+                    *out += "Fix them; in a checkout of the new worker reasons can be recorded.\n"
+                }
+            }
             if is_short {
                 let all = format!("{} --all", self.command);
                 *out += &format!("Why each of the short lines is open:\n  {all}\n");
