@@ -225,10 +225,10 @@ impl Workers {
         let (old, new) = (&self.old.facts, &self.new.facts);
         output::tell("running the Python of both workers with stand-ins for everything else\n");
         let table = judge::table_of(new);
-        let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
+        let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees, old));
         let runs = execute::Runs {
-            old: &execute::play(trees[0], &execute::in_image(&scenarios, old))?,
-            new: &execute::play(trees[1], &execute::in_image(&scenarios, new))?,
+            old: &execute::play(trees[0], old, &scenarios)?,
+            new: &execute::play(trees[1], new, &scenarios)?,
             scenarios: &scenarios,
         };
         Ok(execute::verify(&runs, [old, new], table, items))

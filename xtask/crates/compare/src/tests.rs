@@ -128,6 +128,7 @@ pub(super) fn compared(old: &Memory, new: &Memory) -> Vec<judge::Item> {
 
 pub(super) fn report(items: Vec<judge::Item>) -> Report {
     Report {
+        keeps_reasons: true,
         entries: entries::of(&items, None),
         old: Old {
             name: "old".to_owned(),

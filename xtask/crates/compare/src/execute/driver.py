@@ -1,16 +1,19 @@
-"""Runs a worker's handler with stand-ins for everything outside of it, and writes down what it
+"""Runs a worker's program with stand-ins for everything outside of it, and writes down what it
 would have done.
 
-Standard input: {"folder": the handler's folder, "scenarios": [{"name", "env", "jobs"}], "limit"}.
+Standard input: {"folder": the worker's files, "program": the program in it, "module": whether it
+runs by `python -m`, "watch": [[id, file, first line, last line]], "scenarios": [{"name", "env",
+"jobs"}], "limit"}.
 Standard output: a JSON object a line, one a scenario: the variables read, the processes that would
 have been started, the requests that would have been sent, the settings handed to
-runpod.serverless.start, and how it ended.
+runpod.serverless.start, which of the watched lines ran, and how it ended.
 
 Each scenario runs in a process of its own, forked from this one. Nothing reaches a network, no
 process is started, no signal is sent, and every module that Python itself does not bring is a
 stand-in that accepts whatever is done with it.
 """
 
+import abc
 import asyncio
 import contextlib
 import copy
@@ -29,10 +32,11 @@ import threading
 import time
 import types
 
+WAIT = time.sleep
 REAL = {name: getattr(os, name) for name in ("fork", "kill", "_exit", "waitpid", "write")}
 FOLDER = ""
 #: What a run that does nothing is told as.
-NOTHING = {"reads": [], "commands": [], "requests": [], "settings": {}, "jobs": []}
+NOTHING = {"reads": [], "commands": [], "requests": [], "settings": {}, "jobs": [], "reached": []}
 LOG = {**copy.deepcopy(NOTHING), "error": None}
 
 
@@ -90,7 +94,16 @@ def awaited(value):
     yield
 
 
-class Anything:
+class Kind(abc.ABCMeta):
+    """Classes have every attribute too: `SamplingParams.DEFAULT`."""
+
+    def __getattr__(cls, name):
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return Anything()
+
+
+class Anything(metaclass=Kind):
     """Takes every attribute, call, loop, `with` and `await`."""
 
     def __init__(self, *_args, **_kwargs):
@@ -122,7 +135,8 @@ class Anything:
     __iter__ = lambda self: iter(())
     __getitem__ = __add__ = lambda self, _other: Anything()
     __setitem__ = lambda self, _key, _value: None
-    __exit__ = __contains__ = __lt__ = lambda self, *_args: False
+    __exit__ = __contains__ = lambda self, *_args: False
+    __lt__ = __gt__ = __le__ = __ge__ = lambda self, _other: False
     __bool__ = lambda self: True
     __len__ = __int__ = __index__ = lambda self: 0
     __float__ = lambda self: 0.0
@@ -317,6 +331,37 @@ class OpenAI(Anything):
         return Anything()
 
 
+# ---- SGLang inside of the worker ----
+
+
+def engine(*_args, **kwargs):
+    """`sglang.Engine(tp_size=2)`: its arguments are the server's flags."""
+    words = ["sglang"]
+    for name, value in kwargs.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(flag)
+        elif value is not None and value is not False:
+            words += [flag, str(value)]
+    LOG["commands"].append(words)
+    return Anything()
+
+
+def sglang_module(module):
+    module.Engine = module.Runtime = module.ServerArgs = engine
+
+
+def run_module(name, *args, **kwargs):
+    """`runpy.run_module("sglang.launch_server")`"""
+    if not name.startswith("sglang"):
+        return RUN_MODULE(name, *args, **kwargs)
+    note_command(["python3", "-m", name, *sys.argv[1:]])
+    raise Finished
+
+
+RUN_MODULE = runpy.run_module
+
+
 # ---- RunPod ----
 
 
@@ -335,8 +380,8 @@ def start(config=None, *_args, **_kwargs):
     for _ in range(300):
         if LOG["commands"]:
             break
-        time.sleep(0.01)
-    time.sleep(0.02)
+        WAIT(0.01)
+    WAIT(0.02)
     modifier = config.get("concurrency_modifier")
     if callable(modifier):
         try:
@@ -387,6 +432,8 @@ MODULES = {
     "requests": http_module,
     "aiohttp": http_module,
     "httpx": http_module,
+    "sglang": sglang_module,
+    "sglang.srt.server_args": sglang_module,
     "openai": lambda module: module.__dict__.update(dict.fromkeys(OPENAI, OpenAI)),
     "runpod": lambda module: setattr(module, "serverless", importlib.import_module("runpod.serverless")),
     "runpod.serverless": lambda module: setattr(module, "start", start),
@@ -441,7 +488,7 @@ class Process(Anything):
 
     def wait(self, timeout=None):
         if threading.current_thread() is not threading.main_thread():
-            time.sleep(3600)
+            WAIT(3600)
         return 0
 
     poll = terminate = kill = send_signal = lambda self, *_args: None
@@ -507,6 +554,33 @@ def close_the_doors():
     )
 
 
+def stop_the_clock():
+    """The time of day is the same in every run, and goes on where the worker waits."""
+    import datetime
+
+    now = [1_700_000_000.0]
+
+    def sleep(seconds):
+        if threading.current_thread() is threading.main_thread():
+            now[0] += float(seconds)
+        WAIT(seconds)
+
+    class Moment(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls.fromtimestamp(now[0], tz)
+
+        utcnow = classmethod(lambda cls: cls.utcfromtimestamp(now[0]))
+        today = classmethod(lambda cls: cls.now())
+
+    class Day(datetime.date):
+        today = classmethod(lambda cls: cls.fromtimestamp(now[0]))
+
+    time.time, time.time_ns = lambda: now[0], lambda: int(now[0] * 1e9)
+    time.sleep = sleep
+    datetime.datetime, datetime.date = Moment, Day
+
+
 def load_the_dice():
     """Random bytes come out alike in every run: a key that a worker makes up is no difference,
     and is told by its name."""
@@ -523,30 +597,70 @@ def load_the_dice():
 # ---- scenarios ----
 
 
-def play(folder, scenario, out):
+def watch_lines(places):
+    """Notes which of these lines of the worker run."""
+    files = {}
+    for name, file, first, last in places:
+        files.setdefault(os.path.join(FOLDER, file), []).append((name, first, last))
+    if not files:
+        return
+
+    def line(frame, _event, _arg):
+        for name, first, last in files[frame.f_code.co_filename]:
+            if first <= frame.f_lineno <= last and name not in LOG["reached"]:
+                LOG["reached"].append(name)
+        return line
+
+    def call(frame, event, arg):
+        return line(frame, event, arg) if frame.f_code.co_filename in files else None
+
+    threading.settrace(call)
+    sys.settrace(call)
+
+
+def run(plan):
+    source = os.path.join(plan["folder"], plan["program"])
+    folder = os.path.dirname(source)
+    sys.argv = [source]
+    os.chdir(folder)
+    name = os.path.splitext(os.path.basename(source))[0]
+    while plan["module"] and os.path.exists(os.path.join(folder, "__init__.py")):
+        folder, package = os.path.split(folder)
+        name = f"{package}.{name}"
+    # What lies elsewhere among the worker's files is found where the image would have it.
+    sys.path.insert(0, folder)
+    sys.path.append(plan["folder"])
+    watch_lines(plan["watch"])
+    if plan["module"]:
+        RUN_MODULE(name, run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(source, run_name="__main__")
+
+
+def play(plan, scenario, out):
     """Runs one scenario in this process and writes down how it went."""
     global FOLDER
-    FOLDER = folder
+    FOLDER = plan["folder"]
     watch_environment(scenario["env"])
     JOBS.extend(scenario["jobs"])
-    sys.path.insert(0, folder)
-    source = os.path.join(folder, "handler.py")
-    sys.argv = [source]
     # Compiled once, beside this program, for all scenarios.
     sys.dont_write_bytecode = False
     sys.pycache_prefix = os.path.join(os.path.dirname(os.path.abspath(__file__)), "compiled")
     sys.stdout = sys.stderr = open(os.devnull, "w")
     close_the_doors()
     load_the_dice()
+    stop_the_clock()
+    runpy.run_module = run_module
     sys.meta_path.append(Finder())
     try:
-        runpy.run_path(source, run_name="__main__")
+        run(plan)
     except Finished:
         pass
     except SystemExit as end:
         LOG["error"] = f"it ended with {end.code}"
     except BaseException as error:  # noqa: BLE001
         LOG["error"] = f"{type(error).__name__}: {error}"[:300]
+    sys.settrace(None)
     LOG["name"] = scenario["name"]
     REAL["write"](out, json.dumps(LOG, default=str).encode())
     REAL["_exit"](0)
@@ -556,19 +670,20 @@ def play(folder, scenario, out):
 AT_ONCE = 4
 
 
-def begin(folder, scenario, out):
+def begin(plan, scenario, out):
     """Starts a scenario in a child, which writes to a file."""
     child = REAL["fork"]()
     if child == 0:
         try:
-            play(folder, scenario, out.fileno())
+            play(plan, scenario, out.fileno())
         finally:
             REAL["_exit"](1)
     return child
 
 
-def watch(folder, scenarios, limit):
+def watch(plan):
     """Runs all scenarios, some at once, and kills what takes too long. Results in order."""
+    scenarios, limit = plan["scenarios"], plan["limit"]
     waiting = list(enumerate(scenarios))
     running = {}
     results = [None] * len(scenarios)
@@ -576,8 +691,8 @@ def watch(folder, scenarios, limit):
         while waiting and len(running) < AT_ONCE:
             index, scenario = waiting.pop(0)
             out = tempfile.TemporaryFile()
-            running[begin(folder, scenario, out)] = index, out, time.monotonic() + limit
-        time.sleep(0.005)
+            running[begin(plan, scenario, out)] = index, out, time.monotonic() + limit
+        WAIT(0.005)
         for child, (index, out, end) in list(running.items()):
             late = time.monotonic() > end
             if late:
@@ -604,8 +719,7 @@ def load_the_library():
 
 def main():
     load_the_library()
-    plan = json.load(sys.stdin)
-    for result in watch(plan["folder"], plan["scenarios"], plan["limit"]):
+    for result in watch(json.load(sys.stdin)):
         print(json.dumps(result))
 
 

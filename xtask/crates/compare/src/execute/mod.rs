@@ -17,13 +17,15 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-pub use plan::{in_image, jobs, scenarios};
+pub use plan::{jobs, scenarios};
 pub use verify::{Runs, Summary, verify};
+
+use super::facts::Facts;
 
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
-use xtask_core::tree::Tree;
+use xtask_core::tree::{RepoPath, Tree};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Scenario {
@@ -46,6 +48,8 @@ pub struct Played {
     pub jobs: Vec<PlayedJob>,
     /// Whether it came as far as `runpod.serverless.start`.
     pub started: bool,
+    /// The parts of the Python that were not read and that ran, by their ids.
+    pub reached: Vec<String>,
     pub error: Option<String>,
 }
 
@@ -65,13 +69,18 @@ pub struct PlayedJob {
 
 const DRIVER: &str = include_str!("driver.py");
 
-/// Runs scenarios with a tree's handler. The tree's files are copied to a scratch folder, so
+/// Runs scenarios with a worker's program. The tree's files are copied to a scratch folder, so
 /// that nothing the code writes stays.
-pub fn play(tree: &dyn Tree, scenarios: &[Scenario]) -> Result<Vec<Played>> {
-    play_within(tree, scenarios, 20)
+pub fn play(tree: &dyn Tree, facts: &Facts, scenarios: &[Scenario]) -> Result<Vec<Played>> {
+    play_within(tree, facts, &plan::in_image(scenarios, facts), 20)
 }
 
-fn play_within(tree: &dyn Tree, scenarios: &[Scenario], seconds: u32) -> Result<Vec<Played>> {
+fn play_within(
+    tree: &dyn Tree,
+    facts: &Facts,
+    scenarios: &[Scenario],
+    seconds: u32,
+) -> Result<Vec<Played>> {
     let python = which::which("python3").map_err(|_| {
         let install = "install python3 (Debian: apt-get install python3)";
         UsageError(format!("--execute needs Python: {install}"))
@@ -80,7 +89,8 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], seconds: u32) -> Result<
     let names = ["worker", "home", "driver.py", "plan.json", "errors"];
     let [worker, home, driver, input, errors] = names.map(|name| scratch.path().join(name));
     fs_err::create_dir_all(&home)?;
-    let handler = lay_out(tree, &worker)?;
+    let program = program(tree, facts)?;
+    lay_out(tree, &worker)?;
     fs_err::write(&driver, DRIVER)?;
     let mut scenarios = scenarios.to_vec();
     let path = std::env::var("PATH").unwrap_or_default();
@@ -91,7 +101,16 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], seconds: u32) -> Result<
         let queue = env.entry("RUNPOD_WEBHOOK_GET_JOB".to_owned());
         queue.or_insert_with(|| "http://127.0.0.1/job".to_owned());
     }
-    let plan = serde_json::json!({"folder": handler, "scenarios": scenarios, "limit": seconds});
+    let started = facts.get("image:CMD").and_then(|start| start.get("value"));
+    let plan = serde_json::json!({
+        // The driver tells the worker's files by this folder's name.
+        "folder": fs_err::canonicalize(&worker)?,
+        "program": program,
+        "module": started.is_some_and(|start| start.contains(" -m ")),
+        "watch": watched(facts),
+        "scenarios": scenarios,
+        "limit": seconds,
+    });
     fs_err::write(&input, plan.to_string())?;
     // `-I -S`: no user's settings, and none of the packages that happen to be installed here.
     let mut child = Command::new(python)
@@ -122,16 +141,60 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], seconds: u32) -> Result<
     Ok(played)
 }
 
-/// Writes a tree's Python and JSON, and gives the folder of its handler.
-fn lay_out(tree: &dyn Tree, to: &Path) -> Result<std::path::PathBuf> {
+/// The Python file that the image starts, in the tree.
+fn program(tree: &dyn Tree, facts: &Facts) -> Result<String> {
+    let started = facts
+        .all
+        .keys()
+        .filter_map(|id| id.strip_prefix("step:start "));
+    let names: Vec<&str> = started.chain(["handler.py"]).collect();
+    let paths = tree.entries().keys().filter_map(RepoPath::as_str);
+    let folders = ["", "src/", ".runpod/"];
+    let mut all: Vec<&str> = paths.filter(|path| is_python(path)).collect();
+    all.sort_by_key(|path| {
+        let (folder, name) = path.split_at(path.rfind('/').map_or(0, |at| at + 1));
+        let by_name = names.iter().position(|own| *own == name);
+        let by_folder = folders.iter().position(|own| *own == folder);
+        let rank = |found: Option<usize>| found.unwrap_or(usize::MAX);
+        (rank(by_name), rank(by_folder), path.len())
+    });
+    let is_named = |path: &str| names.contains(&path.rsplit('/').next().unwrap_or(path));
+    for path in all {
+        let text = tree.read_file(path)?.unwrap_or_default();
+        let registers = || String::from_utf8_lossy(&text).contains("serverless.start");
+        if is_named(path) || registers() {
+            return Ok(path.to_owned());
+        }
+    }
+    bail!(UserError::new(
+        format!("{} has no handler.py to run", tree.describe()),
+        "leave --execute out, or name a tree with the worker's Python"
+    ))
+}
+
+fn is_python(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|it| it == "py")
+}
+
+/// The lines of what was not read: with the id, the file, and the first and the last line.
+fn watched(facts: &Facts) -> Vec<(&str, &str, usize, usize)> {
+    let places = facts.unread.iter().filter_map(|gap| {
+        let place = &gap.unread.place;
+        let lines = gap.unread.text.lines().count().max(1);
+        let file = place.file.as_str()?;
+        is_python(file).then_some((gap.id.as_str(), file, place.line, place.line + lines - 1))
+    });
+    places.collect()
+}
+
+/// Writes a tree's files, but for what is large: weights, pictures.
+fn lay_out(tree: &dyn Tree, to: &Path) -> Result<()> {
     const LARGEST: u64 = 8 * 1024 * 1024;
     for (path, entry) in tree.entries() {
         let Some(text) = path.as_str() else { continue };
-        let extension = Path::new(text).extension();
-        let wanted = extension.is_some_and(|e| e == "py" || e == "json");
         let inside = !text.split('/').any(|part| part == ".." || part.is_empty());
         let small = entry.size.is_none_or(|size| size <= LARGEST);
-        if wanted && inside && small && entry.mode.is_file() {
+        if inside && small && entry.mode.is_file() {
             let file = path.below(to);
             if let Some(folder) = file.parent() {
                 fs_err::create_dir_all(folder)?;
@@ -139,16 +202,7 @@ fn lay_out(tree: &dyn Tree, to: &Path) -> Result<std::path::PathBuf> {
             fs_err::write(file, tree.read(path)?)?;
         }
     }
-    let folders = ["src", ".", ".runpod"].into_iter();
-    let mut folders = folders.map(|folder| to.join(folder));
-    let Some(folder) = folders.find(|folder| folder.join("handler.py").is_file()) else {
-        bail!(UserError::new(
-            format!("{} has no handler.py to run", tree.describe()),
-            "leave --execute out, or name a tree with the worker's Python"
-        ));
-    };
-    // Without a dot in it: the driver tells the worker's files by this folder's name.
-    Ok(folder.canonicalize()?)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -27,7 +27,10 @@ pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[RunJob]) -> Vec
     let mut all = vec![scenario(BASE, None, jobs)];
     let names = old.area("env").chain(new.area("env"));
     for name in names.map(|(name, _)| name).collect::<BTreeSet<_>>() {
-        let mut scenario = scenario(name, Some((name, &value(name, old, new, table))), &[]);
+        // What a flag becomes of is seen in the command line; the rest may act on jobs.
+        let drives = [old, new].map(|facts| facts.variable(name).is_some_and(|it| it.has("flag")));
+        let jobs = if drives == [true, true] { &[] } else { jobs };
+        let mut scenario = scenario(name, Some((name, &value(name, old, new, table))), jobs);
         // Alone, each name of the model counts.
         let is_model = MODEL.contains(&name);
         scenario.env.retain(|other, _| !is_model || other == name);
@@ -117,9 +120,9 @@ fn of_flag(flag: &Flag) -> String {
     }
 }
 
-/// The jobs to hand to both handlers: some of every shape that workers understand, and those of
-/// both workers' test files.
-pub fn jobs(trees: &[&dyn Tree]) -> Vec<RunJob> {
+/// The jobs to hand to both handlers: some of every shape that workers understand, those of both
+/// workers' test files, and those that hold what the old handler takes from a job.
+pub fn jobs(trees: &[&dyn Tree], old: &Facts) -> Vec<RunJob> {
     let messages = json!([{"role": "user", "content": "hello"}]);
     let chat = "/v1/chat/completions";
     let known = json!({
@@ -132,17 +135,69 @@ pub fn jobs(trees: &[&dyn Tree]) -> Vec<RunJob> {
     });
     let known = known.as_object().cloned().into_iter().flatten();
     let mut jobs: Vec<RunJob> = known.collect();
-    for tree in trees {
+    let mut add = |name: String, input: &Value| {
+        let is_job = input.as_object().is_some_and(|keys| !keys.is_empty());
+        if is_job && !jobs.iter().any(|(_, known)| known == input) {
+            jobs.push((name, input.clone()));
+        }
+    };
+    for (side, tree) in ["old", "new"].into_iter().zip(trees) {
         for folder in ["", ".runpod/", "src/"] {
-            let path = format!("{folder}test_input.json");
-            let bytes = tree.read_file(&path).ok().flatten().unwrap_or_default();
-            let job: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            if let Some(input) = job.get("input")
-                && !jobs.iter().any(|(_, known)| known == input)
-            {
-                jobs.push((format!("{path} of {}", tree.describe()), input.clone()));
+            let read = |name: &str| -> Value {
+                let bytes = tree.read_file(&format!("{folder}{name}")).ok().flatten();
+                serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default()
+            };
+            add(
+                format!("{side}.{folder}test_input.json"),
+                &read("test_input.json")["input"],
+            );
+            let tests = read("tests.json");
+            for test in tests["tests"].as_array().into_iter().flatten() {
+                let name = test["name"].as_str().unwrap_or("test");
+                let name = name.replace(|c: char| !c.is_alphanumeric(), "-");
+                add(format!("{side}.tests.{name}"), &test["input"]);
             }
         }
     }
+    add("needed-keys".to_owned(), &taken(old, true));
+    add("every-key".to_owned(), &taken(old, false));
     jobs
+}
+
+/// A job's input with the keys that a handler takes: all of them, or those that it can't do without.
+fn taken(facts: &Facts, needed: bool) -> Value {
+    let mut input = json!({});
+    for (path, fact) in facts.area("input") {
+        if needed && !fact.has("needed") {
+            continue;
+        }
+        let mut at = &mut input;
+        for key in path.split('.') {
+            if !at.is_object() {
+                *at = json!({});
+            }
+            at = &mut at[key];
+        }
+        if at.is_null() {
+            *at = of_input(path, fact);
+        }
+    }
+    input
+}
+
+/// A value that a key of a job's input may have, and that is not its default.
+fn of_input(path: &str, fact: &Fact) -> Value {
+    let default = fact.get("default");
+    let words = fact
+        .get("words")
+        .and_then(|words| words.split(" | ").next());
+    match (path.rsplit('.').next(), default) {
+        (Some("openai_route"), _) => json!("/v1/chat/completions"),
+        (Some("messages"), _) => json!([{"role": "user", "content": "hello"}]),
+        (Some("stream"), _) | (_, Some("False" | "false")) => json!(true),
+        (_, Some("True" | "true")) => json!(false),
+        (_, Some(number)) if number.parse::<i64>().is_ok() => json!(7),
+        (_, Some(number)) if number.parse::<f64>().is_ok() => json!(0.5),
+        _ => json!(words.unwrap_or("hello")),
+    }
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::super::facts::Facts;
 use super::super::judge::{Item, Verdict, judge, table_of};
+use super::super::own_changes::judge_all;
 use super::super::tests::{legacy, modern};
 use super::*;
 use xtask_core::tree::{Directory, Memory};
@@ -26,7 +27,10 @@ fn one(handler: &str, scenario: Scenario) -> Played {
 
 fn one_within(limit: u32, handler: &str, scenario: Scenario) -> Played {
     let tree = Memory::new().with("handler.py", handler);
-    play_within(&tree, &[scenario], limit).unwrap().remove(0)
+    let facts = Facts::read(&tree).unwrap();
+    play_within(&tree, &facts, &[scenario], limit)
+        .unwrap()
+        .remove(0)
 }
 
 #[test]
@@ -38,11 +42,11 @@ fn running_agrees_with_reading_and_adds_what_only_running_shows() {
     );
     let table = table_of(&new);
     let mut items = judge(&old, &new);
-    let scenarios = scenarios(&old, &new, table, &jobs(&[&old_tree, &new_tree]));
+    let scenarios = scenarios(&old, &new, table, &jobs(&[&old_tree, &new_tree], &old));
     let runs = Runs {
         scenarios: &scenarios,
-        old: &play(&old_tree, &scenarios).unwrap(),
-        new: &play(&new_tree, &scenarios).unwrap(),
+        old: &play(&old_tree, &old, &scenarios).unwrap(),
+        new: &play(&new_tree, &new, &scenarios).unwrap(),
     };
     let base = &runs.new[0];
     assert_eq!(base.error, None);
@@ -95,8 +99,8 @@ fn a_reading_that_a_run_contradicts_is_a_finding() {
     let scenarios = scenarios(&old, &new, table, &[]);
     let runs = Runs {
         scenarios: &scenarios,
-        old: &play(&old_tree, &scenarios).unwrap(),
-        new: &play(&new_tree, &scenarios).unwrap(),
+        old: &play(&old_tree, &old, &scenarios).unwrap(),
+        new: &play(&new_tree, &new, &scenarios).unwrap(),
     };
     verify(&runs, [&old, &new], table, &mut items);
     let of = |id: &str| items.iter().find(|item| item.id == id).unwrap();
@@ -116,11 +120,16 @@ fn verified(old: &str, new: &str) -> Vec<Item> {
     let facts = [&trees[0], &trees[1]].map(|tree| Facts::read(tree).unwrap());
     let table = table_of(&facts[1]);
     let mut items = judge(&facts[0], &facts[1]);
-    let scenarios = scenarios(&facts[0], &facts[1], table, &jobs(&[&trees[0], &trees[1]]));
+    let scenarios = scenarios(
+        &facts[0],
+        &facts[1],
+        table,
+        &jobs(&[&trees[0], &trees[1]], &facts[0]),
+    );
     let runs = Runs {
         scenarios: &scenarios,
-        old: &play(&trees[0], &scenarios).unwrap(),
-        new: &play(&trees[1], &scenarios).unwrap(),
+        old: &play(&trees[0], &facts[0], &scenarios).unwrap(),
+        new: &play(&trees[1], &facts[1], &scenarios).unwrap(),
     };
     verify(&runs, [&facts[0], &facts[1]], table, &mut items);
     items
@@ -148,10 +157,12 @@ fn what_running_contradicts_is_closed_or_marked() {
 
 #[test]
 fn a_handler_that_fails_with_every_job_shows_nothing() {
-    let fails = handler("pass", "raise ValueError(job)");
-    let items = verified(&fails, &fails);
-    let old = items.iter().find(|item| item.id == "run:old").unwrap();
-    assert!(old.open && old.why.contains("its handler fails with every job"));
+    for answer in ["raise ValueError(job)", "yield {'error': 'no key'}"] {
+        let fails = handler("pass", answer);
+        let items = verified(&fails, &fails);
+        let old = items.iter().find(|item| item.id == "run:old").unwrap();
+        assert!(old.open && old.why.contains("its handler fails with every job"));
+    }
 }
 
 #[test]
@@ -418,7 +429,7 @@ fn what_never_ends_or_breaks_is_said() {
         scenario("s", &[], Vec::new()),
     );
     assert_eq!(stopped.error.as_deref(), Some("it ended with no model"));
-    let nothing = play(&Memory::new(), &[]).unwrap_err();
+    let nothing = play(&Memory::new(), &Facts::default(), &[]).unwrap_err();
     assert!(nothing.to_string().contains("no handler.py"));
 }
 
@@ -462,7 +473,7 @@ fn every_variable_that_the_worker_declares_does_what_the_declaration_says() {
     let waiting: Vec<Scenario> = singles
         .extract_if(.., |one| waits.contains(&&*one.name))
         .collect();
-    let waited = play_within(&tree, &waiting, 3).unwrap();
+    let waited = play_within(&tree, &facts, &waiting, 3).unwrap();
     assert!(
         waited
             .iter()
@@ -470,12 +481,14 @@ fn every_variable_that_the_worker_declares_does_what_the_declaration_says() {
     );
     let mut left = together(&singles, &base);
     let (mut driven, mut refused, mut without) = (0, Vec::new(), Vec::new());
-    let plain = play(&tree, std::slice::from_ref(&base)).unwrap().remove(0);
+    let plain = play(&tree, &facts, std::slice::from_ref(&base))
+        .unwrap()
+        .remove(0);
     assert_eq!((plain.started, &plain.error), (true, &None));
     while !left.is_empty() {
         let runs: Vec<Scenario> = left.iter().map(|group| united(group, &base)).collect();
         let mut next = Vec::new();
-        for (group, run) in left.iter().zip(play(&tree, &runs).unwrap()) {
+        for (group, run) in left.iter().zip(play(&tree, &facts, &runs).unwrap()) {
             if run.error.is_some() && group.len() > 1 {
                 // One of them is refused, or two don't go together.
                 let (one, other) = group.split_at(group.len() / 2);
@@ -516,7 +529,7 @@ fn the_image_sets_variables_in_runs_too() {
         scenario("base", &[], Vec::new()),
         scenario("set", &[("DTYPE", "float16")], Vec::new()),
     ];
-    let played = play(&tree, &in_image(&plain, &facts)).unwrap();
+    let played = play(&tree, &facts, &plain).unwrap();
     let ends = |one: &Played| one.commands[0][3..].join(" ");
     assert_eq!(
         ends(&played[0]),
@@ -525,5 +538,125 @@ fn the_image_sets_variables_in_runs_too() {
     assert_eq!(
         ends(&played[1]),
         "--dtype float16 --download-dir none --load-format auto"
+    );
+}
+
+/// A worker whose program is not named `handler.py`, with a data file beside it and the server
+/// started by a program of its own.
+fn elsewhere(code: &str) -> Memory {
+    let server = "subprocess.Popen(['python3', 'launch.py', '--model-path', 'm', '--dtype', os.getenv('DTYPE', 'auto')])\n";
+    Memory::new()
+        .with("app/main.py", format!("import os, subprocess, time, runpod\n{server}{code}"))
+        .with("app/launch.py", "import runpy\nrunpy.run_module('sglang.launch_server', run_name='__main__')\n")
+        .with("app/code.txt", "pass\n")
+        .with("Dockerfile", "FROM lmsysorg/sglang:v0.5.2-cu126\nCOPY app/ /app/\nWORKDIR /app\nCMD [\"python3\", \"main.py\"]\n")
+}
+
+fn verified_trees(old: &Memory, new: &Memory) -> Vec<Item> {
+    let trees = [old, new];
+    let facts = trees.map(|tree| Facts::read(tree).unwrap());
+    let table = table_of(&facts[1]);
+    let mut items = judge_all(&facts[0], None, &facts[1], new).unwrap();
+    let scenarios = scenarios(&facts[0], &facts[1], table, &jobs(&[old, new], &facts[0]));
+    let runs = Runs {
+        scenarios: &scenarios,
+        old: &play(old, &facts[0], &scenarios).unwrap(),
+        new: &play(new, &facts[1], &scenarios).unwrap(),
+    };
+    verify(&runs, [&facts[0], &facts[1]], table, &mut items);
+    items
+}
+
+/// The ids of what is open.
+fn open(items: &[Item]) -> Vec<&str> {
+    let open = items.iter().filter(|item| item.open);
+    open.map(|item| item.id.as_str()).collect()
+}
+
+#[test]
+fn the_program_that_the_image_starts_is_run() {
+    let code = "open('code.txt').read()\ndef handler(job):\n    return {'n': job['input']['prompt'], 'at': int(time.time())}\nrunpod.serverless.start({'handler': handler})\n";
+    let items = verified_trees(&elsewhere(code), &elsewhere(code));
+    assert_eq!(open(&items), [""; 0]);
+    let job = items.iter().find(|item| item.id == "run:job.needed-keys");
+    assert!(job.is_some(), "a job has the keys that the handler needs");
+    let less = code.replace(
+        "'n': job['input']['prompt']",
+        "'n': job['input']['prompt'][:5]",
+    );
+    let items = verified_trees(&elsewhere(code), &elsewhere(&less));
+    assert_eq!(open(&items), [""; 0], "`hello` has five letters");
+    let other = code.replace(
+        "'n': job['input']['prompt']",
+        "'n': 'x' + job['input']['prompt']",
+    );
+    let items = verified_trees(&elsewhere(code), &elsewhere(&other));
+    assert!(
+        open(&items).contains(&"run:job.needed-keys"),
+        "{:?}",
+        open(&items)
+    );
+}
+
+#[test]
+fn what_was_not_read_is_closed_only_where_it_ran() {
+    let code = |test: &str, file: &str| {
+        format!(
+            "def handler(job):\n    if len(job['input']) {test}:\n        exec(bytes(open('{file}', 'rb').read()[:9]))\n    return 1\nrunpod.serverless.start({{'handler': handler}})\n"
+        )
+    };
+    let with = |code: &str| elsewhere(code).with("app/same.txt", "pass\n");
+    let unread = |test: &str| {
+        let [old, new] = ["code.txt", "same.txt"].map(|file| with(&code(test, file)));
+        let items = verified_trees(&old, &new);
+        open(&items)
+            .iter()
+            .filter(|id| id.starts_with("unread:"))
+            .count()
+    };
+    assert_eq!(unread("> 99"), 1);
+    assert_eq!(unread("< 99"), 0);
+}
+
+#[test]
+fn a_variable_of_the_handler_is_tried_with_jobs() {
+    let code = |used: &str| {
+        format!(
+            "KEY = os.getenv('PREFIX', '')\ndef handler(job):\n    return {{'text': {used}}}\nrunpod.serverless.start({{'handler': handler}})\n"
+        )
+    };
+    let old = elsewhere(&code("KEY + job['input'].get('prompt', '')"));
+    let new = elsewhere(&code("(KEY and '') + job['input'].get('prompt', '')"));
+    let items = verified_trees(&old, &new);
+    let item = items.iter().find(|item| item.id == "env:PREFIX").unwrap();
+    assert!(
+        item.open && item.why.contains("the new one: "),
+        "{}",
+        item.why
+    );
+    let items = verified_trees(&old, &old);
+    assert_eq!(open(&items), [""; 0]);
+}
+
+#[test]
+fn classes_and_comparisons_of_missing_modules_work() {
+    let code = "import PIL, vllm\nfrom abc import ABC\nclass Mine(vllm.Params, ABC):\n    pass\nassert vllm.Params.DEFAULT is not None\nassert not PIL.Version('1') >= PIL.Version('2')\ndef handler(job):\n    return 1\nrunpod.serverless.start({'handler': handler})\n";
+    let items = verified_trees(&elsewhere(code), &elsewhere(code));
+    assert_eq!(open(&items), [""; 0]);
+    let engine = "import sglang\nsglang.Engine(model_path='m', tp_size=2, trust_remote_code=True)\ndef handler(job):\n    return 1\nrunpod.serverless.start({'handler': handler})\n";
+    let played = one(
+        &format!("import runpod\n{engine}"),
+        scenario("base", &[], Vec::new()),
+    );
+    assert_eq!(
+        played.commands,
+        [[
+            "sglang",
+            "--model-path",
+            "m",
+            "--tp-size",
+            "2",
+            "--trust-remote-code"
+        ]]
     );
 }

@@ -127,7 +127,9 @@ fn variable(scenario: &Scenario, sides: [&Side; 2], items: &mut [Item], summary:
     };
     let as_before = runs.map(|(side, run)| at_once(run) == at_once(side.base));
     let same_jobs = is_plain || as_before[0] == as_before[1];
-    let same = same_effect && same_jobs && is.error.is_none();
+    let bases = sides.map(|side| side.base);
+    let answered = other_answer(bases, [was, is]);
+    let same = same_effect && same_jobs && is.error.is_none() && answered.is_none();
     // A value that both refuse is not the one to tell them apart, and where the old worker failed
     // by another, to do otherwise is no loss.
     let refused = was.error.is_some() && (is.error.is_some() || !is_plain);
@@ -146,9 +148,13 @@ fn variable(scenario: &Scenario, sides: [&Side; 2], items: &mut [Item], summary:
         return;
     }
     // To do more than nothing is no loss.
-    let only_more = is_plain && before.is_empty() && is.error.is_none();
+    let only_more = is_plain && before.is_empty() && is.error.is_none() && answered.is_none();
     if item.verdict != Verdict::Kept || only_more {
         summary.as_read += 1;
+        return;
+    }
+    if let (true, None, Some(answered)) = (same_effect, &is.error, answered) {
+        item.change(format!("Run with {name}={value:?}, {answered}."));
         return;
     }
     let effects = [before, after].into_iter().zip(runs);
@@ -169,6 +175,46 @@ fn variable(scenario: &Scenario, sides: [&Side; 2], items: &mut [Item], summary:
     ));
 }
 
+/// A job that a variable changes in the old worker, where it does not do so in the new one.
+fn other_answer(bases: [&Played; 2], runs: [&Played; 2]) -> Option<String> {
+    let job_of = |played: &Played, name: &str| -> Option<PlayedJob> {
+        played.jobs.iter().find(|job| job.name == name).cloned()
+    };
+    let same = |a: &PlayedJob, b: &PlayedJob| {
+        a.error == b.error && a.requests == b.requests && same_results(a, b)
+    };
+    runs[0].jobs.iter().find_map(|was| {
+        let name = &was.name;
+        let is = job_of(runs[1], name)?;
+        let [plain_was, plain_is] = bases.map(|base| job_of(base, name));
+        let (plain_was, plain_is) = (plain_was?, plain_is?);
+        let changes = [!same(&plain_was, was), !same(&plain_is, &is)];
+        let other = changes == [true, false]
+            || changes == [true, true] && same(&plain_was, &plain_is) && !same(was, &is);
+        let [did, does] = [told(was), told(&is)];
+        other
+            .then(|| format!("the old worker does with the job {name}: {did}; the new one: {does}"))
+    })
+}
+
+/// Whether a job raised an error, or was answered with errors alone.
+fn has_failed(job: &PlayedJob) -> bool {
+    let is_error = |result: &Value| result.get("error").is_some();
+    let answered = !job.results.is_empty() && job.requests.is_empty();
+    job.error.is_some() || answered && job.results.iter().all(is_error)
+}
+
+/// What came of a job, in words.
+fn told(job: &PlayedJob) -> String {
+    if let Some(error) = &job.error {
+        return format!("fails with {error}");
+    }
+    let requests = job.requests.iter();
+    let requests = requests.map(|(method, path, body)| format!("{method} {path} {body}"));
+    let requests = requests.collect::<Vec<_>>().join(", ");
+    format!("{requests} → {}", describe(&job.results))
+}
+
 impl Side<'_> {
     /// A worker that never started, or whose handler never ran, shows nothing.
     fn could_not_run(&self, scenarios: &[Scenario]) -> Option<Item> {
@@ -179,7 +225,7 @@ impl Side<'_> {
             None if !base.started => "it never calls runpod.serverless.start",
             None if wanted && base.jobs.is_empty() => "its handler never ran",
             // The new one's failures are told job by job.
-            None if side == "old" && wanted && base.jobs.iter().all(|job| job.error.is_some()) => {
+            None if side == "old" && wanted && base.jobs.iter().all(has_failed) => {
                 "its handler fails with every job"
             }
             None => return None,
@@ -293,8 +339,8 @@ fn defaults(sides: [&Side; 2], items: &mut Vec<Item>) {
     }
 }
 
-/// Closes what could not be read where running speaks for it: both workers ran, and nothing was
-/// asked for that the reading does not know.
+/// Closes what could not be read where running speaks for it: it ran, in workers that came to their
+/// end, and nothing was asked for that the reading does not know.
 fn cover(old: &Facts, runs: &Runs<'_>, items: &mut [Item]) {
     let is_unseen = |item: &Item| item.id.starts_with("run:old.reads.");
     let mut all = runs.old.iter().chain(runs.new);
@@ -305,7 +351,8 @@ fn cover(old: &Facts, runs: &Runs<'_>, items: &mut [Item]) {
     let is_shown = |gap: &UnreadFact| gap.unread.may_hide.iter().all(|may| shown.contains(may));
     for item in items.iter_mut().filter(|item| item.open) {
         let mut gaps = old.unread.iter().filter(|gap| gap.id == item.id);
-        if gaps.any(is_shown) {
+        let has_run = || runs.old.iter().any(|run| run.reached.contains(&item.id));
+        if gaps.any(is_shown) && has_run() {
             item.keep("It was not read; both workers were run, and what it does was compared.");
         }
     }
@@ -346,7 +393,18 @@ pub(super) fn effect(base: &Played, run: &Played, name: &str, table: Table) -> F
 /// The flags of the command that starts the server.
 fn flags(played: &Played, table: Table) -> Flags {
     let is_server = |command: &&Vec<String>| command.iter().any(|word| word.contains("sglang"));
-    let server = played.commands.iter().find(is_server);
+    // A program of the worker's own may start it: `python3 launch.py --model-path …`.
+    let takes_flags = |command: &&Vec<String>| {
+        let mut names = command
+            .iter()
+            .map(|word| word.split('=').next().unwrap_or_default());
+        names.any(|name| name.starts_with("--") && table.flag(name).is_some())
+    };
+    let mut commands = played.commands.iter();
+    let server = commands
+        .clone()
+        .find(is_server)
+        .or_else(|| commands.find(takes_flags));
     let mut out = Flags::new();
     let mut current: Option<String> = None;
     for word in server.into_iter().flatten() {

@@ -270,7 +270,7 @@ impl Report {
                     *out += &format!("Fix them, or record why one is intended:\n  {accept}\n");
                 }
                 None => {
-                    *out += "Fix them; in a checkout of the new worker reasons can be recorded.\n"
+                    *out += "Fix them; in a checkout of the new worker reasons can be recorded.\n";
                 }
             }
             if is_short {
