@@ -67,7 +67,8 @@ impl<'a> Judge<'a> {
                     let why = format!("The new form offers {name}, and has no such key.");
                     return Item::new(id, Verdict::Kept, old, None).why(why);
                 }
-                let gone = Item::missing(id, old).why(format!("The new form does not offer {name}."));
+                let gone =
+                    Item::missing(id, old).why(format!("The new form does not offer {name}."));
                 let owner = format!("hub:{}", old.get("value").unwrap_or_default());
                 return match self.old.has(&owner) {
                     true => gone.part_of(owner),

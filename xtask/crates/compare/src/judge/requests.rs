@@ -8,6 +8,9 @@ use super::values::{same_value, set_again, show};
 use super::{Item, Judge, Side, Verdict, api, difference, judged_keys};
 use worker_files::python::{ADDED, COMPUTED, REMOVED};
 
+/// The variable that says by its name how many jobs a worker takes at a time.
+const AT_A_TIME: &str = "MAX_CONCURRENCY";
+
 impl Judge<'_> {
     /// Routes, job input and the settings of `runpod.serverless.start`.
     pub fn requests(&mut self) {
@@ -163,7 +166,7 @@ impl Judge<'_> {
     /// What the SDK does by itself: it takes one job at a time, and gives back what the handler
     /// returns.
     fn sdk_defaults(&mut self) {
-        let many = "The old worker took one job at a time; the new one takes more (this worker takes one with MAX_CONCURRENCY=1).";
+        let many = "The old worker took one job at a time; the new one takes more.";
         let yields =
             "The old handler returned one result; the new one yields: what jobs get is a list.";
         let added = [("concurrency_modifier", many), ("handler.yields", yields)];
@@ -171,29 +174,41 @@ impl Judge<'_> {
             let id = &format!("serverless:{name}");
             let is_new = self.old.has("serverless:handler") && !self.old.has(id);
             if let Some(new) = self.new.get(id).filter(|_| is_new) {
-                let by_variable = self.jobs_at_a_time(id, "1", None, new);
-                let kept = by_variable.filter(|item| !item.open);
+                let is_count = name == "concurrency_modifier";
+                let by_variable = is_count.then(|| self.jobs_at_a_time(id, "1", None, new));
                 let item = Item::new(id, Verdict::Changed, None, new).why(why);
-                self.push(kept.unwrap_or(item));
+                self.push(by_variable.flatten().unwrap_or(item));
             }
         }
     }
 
-    /// How many jobs the new worker takes at a time, where a variable decides that alone and a number
-    /// did. `None` where that is not so.
+    /// How many jobs the new worker takes at a time, where a number did and a variable decides that
+    /// now: one that the function is seen to read, or that is named for it. `None` where that is not
+    /// so.
     fn jobs_at_a_time(&self, id: &str, was: &str, old: Side, new: &Fact) -> Option<Item> {
-        let name = new.get("variable")?;
+        let name = new.get("variable").unwrap_or(AT_A_TIME);
         let fact = self.new.variable(name)?;
-        if new.has("value") || was.parse::<u32>().is_err() {
+        // A function with numbers of its own makes more of the variable.
+        if new.has("value") || new.has("numbers") || was.parse::<u32>().is_err() {
             return None;
         }
-        let is = self.new.in_image(name).or(fact.get("default"));
-        if is.is_some_and(|is| same_value(was, is)) {
+        let form = self.new.attribute(&format!("hub:{name}.default"), "value");
+        let set = self.new.in_image(name).or(fact.get("default"));
+        let mut all = form.into_iter().chain(set);
+        let is_same = all.clone().next().is_some() && all.all(|is| same_value(was, is));
+        if is_same {
             let kept = Item::new(id, Verdict::Kept, old, new);
             return Some(kept.why(format!("{name} says so now.")));
         }
-        let is = show(is);
-        let why = format!("It was always `{was}`; now {name} decides, {is} by default.");
+        let before = match old {
+            Some(_) => format!("It was always `{was}`"),
+            None => "The old worker took one job at a time".to_owned(),
+        };
+        let now = match form.filter(|form| set.is_none_or(|set| !same_value(form, set))) {
+            Some(form) => format!("{} by default and `{form}` by the form", show(set)),
+            None => format!("{} by default", show(set)),
+        };
+        let why = format!("{before}; now {name} decides, {now}.");
         let line = set_again(self.new, name, was)?;
         let item = Item::new(id, Verdict::Changed, old, new).why(why);
         Some(item.help(format!("{line} sets it as before; or record why not.")))
