@@ -98,6 +98,11 @@ impl Facts {
         let landed: BTreeMap<&RepoPath, &str> = landed.map(|(to, path)| (path, &**to)).collect();
         let own = image.copies.iter().filter(|copy| copy.from.is_none());
         for (copy, source) in own.flat_map(|copy| copy.sources.iter().map(move |it| (copy, it))) {
+            if is_elsewhere(tree, source) {
+                let name = in_layout(clean(source));
+                let value = [("target", Some(copy.dest.as_str())), (ABSENT, Some("yes"))];
+                self.add(format!("copy:{name}"), &copy.place, &value);
+            }
             for held in held(tree, source, interface.held.as_ref()) {
                 let files = (!held.files.is_empty()).then(|| held.files.join("\n"));
                 let to = landed.get(held.first).filter(|_| goes_by_place(&held.name));
@@ -319,7 +324,7 @@ pub(super) fn ignored(tree: &dyn Tree) -> anyhow::Result<BTreeSet<String>> {
 fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>) -> Vec<Held<'t>> {
     /// A folder with more files than that is one fact: it is data, and nobody reads on.
     const MANY: usize = 50;
-    let source = source.trim_start_matches("./").trim_end_matches('/');
+    let source = clean(source);
     let source = if source == "." { "" } else { source };
     let files = tree.entries().iter().filter(|(path, entry)| {
         let inside = source.is_empty() || path.is_within(source);
@@ -352,6 +357,18 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
         held.push(of(&RepoPath::new(folder), names, files[0]));
     }
     held
+}
+
+fn clean(source: &str) -> &str {
+    source.trim_start_matches("./").trim_matches('/')
+}
+
+/// Whether a file or folder that COPY names plainly is not in the repository: something else puts
+/// it there before the build.
+fn is_elsewhere(tree: &dyn Tree, source: &str) -> bool {
+    let source = clean(source);
+    let is_plain = !matches!(source, "" | ".") && !source.contains(['*', '?', '[', '$']);
+    is_plain && !tree.entries().keys().any(|path| path.is_within(source))
 }
 
 /// `${NAME}` as `$NAME`, so that both spellings are one value.

@@ -112,6 +112,11 @@ impl Judge<'_> {
                 item.help = format!("Let it in with `!{name}` {help}");
             }
             let Some(new) = facts.get(&id) else { continue };
+            if new.has(ABSENT) && !old.has(ABSENT) && !item.open {
+                item.change(
+                    "The Dockerfile copies it, and the repository has no such file.".to_owned(),
+                );
+            }
             if let Some((was, is)) = old.get("to").zip(new.get("to"))
                 && was != is
                 && !item.open

@@ -12,6 +12,7 @@ use super::{
     Hides, Place, Reader, RepoPath, Run, Source, Step, Unread, is_supervisor, last_part, packages,
     shell,
 };
+use crate::glob::clean;
 use crate::shell::{Command, Script, Word};
 use crate::steps;
 use crate::{IF, is_one_of};
@@ -225,8 +226,12 @@ impl Reader<'_> {
         // The commands that are not followed, and the calls of the repository's programs.
         let (mut lines, mut calls) = (Vec::new(), Vec::new());
         let mut before: Option<&Command> = None;
+        let mut folder = clean(job.run.workdir.as_deref().unwrap_or_default());
         for command in &script.commands {
             let feeds = before.replace(command);
+            if is_one_of("cd pushd", command.program()) {
+                folder = below_folder(&folder, command.word(1));
+            }
             self.open_program_list(job, command)?;
             self.uninstall(command);
             if let Some(install) = packages::installed(command) {
@@ -261,13 +266,7 @@ impl Reader<'_> {
             let is_followed = || command.server_flags().is_some() || steps::only_watches(command);
             let is_known = runs_shell || !in_build && (!started.is_empty() || is_followed());
             if !is_known && (Self::sets_limits(job, command) || has_effect) {
-                let sets = command.set_for_it();
-                let sets = sets.filter(|(name, _)| in_build && packages::counts(name));
-                lines.extend(sets.map(|(name, value)| format!("export {name}={value}")));
-                lines.push(full_line(command, &started) + &below(command));
-                // Programs in here-documents differ by their text.
-                let input = command.input.iter();
-                lines.extend(input.map(|(text, _)| format!("<< {}", text.trim())));
+                lines.extend(step_lines(command, &started, &folder, in_build));
             }
             let mut arguments = started.last().into_iter().flat_map(|one| &one.arguments);
             if arguments.any(|word| word.text != "$@") && (!in_build || runs_shell)
@@ -416,10 +415,48 @@ pub fn full_line(command: &Command, started: &[Started]) -> String {
         if is_started(name) { name } else { &word.text }
     });
     let mut line = shell::without_braces(&words.collect::<Vec<_>>().join(" "));
-    for file in &command.writes {
-        line += &format!(" > {file}");
-    }
+    let read = command
+        .list
+        .iter()
+        .map(|file| format!(" < {}", last_part(file)));
+    let written = command.writes.iter().map(|file| format!(" > {file}"));
+    line.extend(read.chain(written));
     line
+}
+
+/// The folder that a command changes, where its words don't say which.
+fn within(command: &Command, folder: &str) -> String {
+    let is_git = || command.program() == "git" && is_one_of("apply am checkout", command.word(1));
+    let is_bound = is_one_of("patch make cmake ninja", command.program()) || is_git();
+    if is_bound && !folder.is_empty() && !command.words.iter().any(|it| it.text == "-C") {
+        format!(" in /{folder}")
+    } else {
+        String::new()
+    }
+}
+
+fn below_folder(folder: &str, path: &str) -> String {
+    match path.starts_with('/') {
+        true => clean(path),
+        false => clean(&format!("{folder}/{path}")),
+    }
+}
+
+/// A command as lines of a step: what is exported for it, itself, and the text that it is given.
+fn step_lines(
+    command: &Command,
+    started: &[Started],
+    folder: &str,
+    in_build: bool,
+) -> impl Iterator<Item = String> {
+    let sets = command.set_for_it();
+    let sets = sets.filter(move |(name, _)| in_build && packages::counts(name));
+    let sets = sets.map(|(name, value)| format!("export {name}={value}"));
+    let line = full_line(command, started) + &within(command, folder) + &below(command);
+    // Programs in here-documents differ by their text.
+    let input = command.input.iter();
+    let input = input.map(|(text, _)| format!("<< {}", text.trim()));
+    sets.chain([line]).chain(input)
 }
 
 /// The conditions that a command stands below.
