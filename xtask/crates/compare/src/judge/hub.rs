@@ -70,10 +70,11 @@ impl<'a> Judge<'a> {
                 let gone =
                     Item::missing(id, old).why(format!("The new form does not offer {name}."));
                 let owner = format!("hub:{}", old.get("value").unwrap_or_default());
-                return match self.old.has(&owner) {
-                    true => gone.part_of(owner),
-                    // No form offered it: the Hub asked for it all the same.
-                    false => gone.help("Declare it in the new form."),
+                // Where no form offered it, the Hub asked for it all the same.
+                return if self.old.has(&owner) {
+                    gone.part_of(owner)
+                } else {
+                    gone.help("Declare it in the new form.")
                 };
             }
             None => self.setting_gone(id, old),

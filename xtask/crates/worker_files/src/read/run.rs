@@ -436,9 +436,10 @@ fn within(command: &Command, folder: &str) -> String {
 }
 
 fn below_folder(folder: &str, path: &str) -> String {
-    match path.starts_with('/') {
-        true => clean(path),
-        false => clean(&format!("{folder}/{path}")),
+    if path.starts_with('/') {
+        clean(path)
+    } else {
+        clean(&format!("{folder}/{path}"))
     }
 }
 
