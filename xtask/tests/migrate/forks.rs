@@ -298,6 +298,22 @@ fn what_is_no_base_is_refused() {
     );
 }
 
+/// Changes between a base of one's own choice and the official one count on the wrong side.
+#[test]
+fn a_base_that_has_the_forks_own_changes_is_told_as_such() {
+    let lab = Lab::new();
+    let worker = fork(&lab);
+    let official = worker.git(&["rev-parse", "HEAD~1"]);
+    worker.edit("src/engine.py", "import os\n", "import os  # own\n");
+    worker.commit("feat: a second change of its own");
+    let note = "changes between the official [OID] and [OID] count as the base's, and not as this \
+                fork's own: src/engine.py. `--carry auto` takes [OID]";
+    let run = worker.migrate(&with(&["--carry", "HEAD~1", "--dry-run"]));
+    run.says(note);
+    let run = worker.migrate(&with(&["--carry", &official, "--dry-run"]));
+    run.says_not("count as the base's");
+}
+
 /// What is missing of its history may hold the base.
 #[test]
 fn a_clone_with_a_cut_history_is_told_how_to_get_the_rest() {

@@ -115,7 +115,9 @@ impl Official {
         if let Some(commit) = &here
             && at.repo.descends(&at.head, commit)?
         {
-            return OfficialBase::named(at, revision);
+            let mut base = OfficialBase::named(at, revision)?;
+            base.notes.extend(self.passed_over(at, &base)?);
+            return Ok(base);
         }
         let name = here.map_or_else(|| revision.to_lowercase(), |commit| commit.0);
         let is_named = |it: &&Revision| it.commit.0.starts_with(&name) && it.is(Layout::Legacy);
@@ -134,6 +136,31 @@ impl Official {
                 )),
             },
         }
+    }
+
+    /// What to say where another commit than the newest official ancestor is named: changes between
+    /// the two count on the wrong side.
+    fn passed_over(&self, at: &Preflight, base: &OfficialBase) -> Result<Option<String>> {
+        let newest = self.newest_ancestor(at)?;
+        let Some(newest) = newest.filter(|it| it.is(Layout::Legacy) && it.commit != base.commit)
+        else {
+            return Ok(None);
+        };
+        let files = changed(&newest.files, &base.files);
+        let names: Vec<String> = files.iter().map(ToString::to_string).collect();
+        let [named, official] = [&base.commit, &newest.commit].map(Oid::short);
+        let side = if at.repo.descends(&base.commit, &newest.commit)? {
+            "the base's, and not as this fork's own"
+        } else {
+            "this fork's own, and not as the official worker's"
+        };
+        let what = names.join(", ");
+        Ok((!names.is_empty()).then(|| {
+            format!(
+                "changes between the official {official} and {named} count as {side}: {what}. \
+                 `--carry auto` takes {official}"
+            )
+        }))
     }
 
     /// The base, if nothing has to be fetched for it.

@@ -10,7 +10,7 @@ use super::fork;
 use super::incoming::Bundle;
 use super::merge::{self, Sides};
 use super::merge_inputs::updated_origin;
-use super::official::{AUTO, OfficialBase};
+use super::official::OfficialBase;
 use super::own_image;
 use super::plan::{self, Move, Plan, Planned, Planner};
 use super::preflight::Preflight;
@@ -44,11 +44,9 @@ impl Planner<'_> {
             sides.moves = plan::relocate(at.ours.entries(), &sides.theirs)?;
         }
         check_confusable_names(&sides)?;
-        if let (Some(base), Some(how)) = (&fork_base, &args.carry) {
+        if let (Some(base), Some(_)) = (&fork_base, &args.carry) {
             fork::carry(at, scratch, base, &mut sides)?;
-            if how == AUTO {
-                notes.extend(base.notes.clone());
-            }
+            notes.extend(base.notes.clone());
         }
         let is_recorded = first || previous.is_some();
         let exposed = is_recorded.then(|| exposed(at, &mut notes)).flatten();
