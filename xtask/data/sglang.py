@@ -38,14 +38,20 @@ SUCCESSORS = {
     "--disable-flashinfer-sampling": "--sampling-backend pytorch",
     "--disable-regex-jump-forward": None,
     "--efficient-weight-load": None,
+    "--enable-deepep-moe": "--moe-a2a-backend deepep",
+    "--enable-ep-moe": None,
+    "--enable-flashinfer-cutlass-moe": "--moe-runner-backend flashinfer_cutlass",
     "--enable-flashinfer-mla": "--attention-backend flashinfer",
+    "--enable-flashinfer-mxfp4-moe": "--moe-runner-backend flashinfer_mxfp4",
+    "--enable-flashinfer-trtllm-moe": "--moe-runner-backend flashinfer_trtllm",
     "--enable-flashmla": "--attention-backend flashmla",
     "--enable-mla": None,
+    "--enable-triton-kernel-moe": "--moe-runner-backend triton_kernel",
     "--file-storage-pth": "--file-storage-path",
     "--max-num-reqs": None,
 }
 # Nothing took its place, but this does nearly the same.
-NEAREST = {"--max-num-reqs": "--max-running-requests"}
+NEAREST = {"--enable-ep-moe": "--ep-size", "--max-num-reqs": "--max-running-requests"}
 
 
 def order(version: str) -> tuple[int, ...]:

@@ -381,6 +381,9 @@ mod tests {
             history("--max-num-reqs").nearest,
             Some("--max-running-requests")
         );
+        let deepep = history("--enable-deepep-moe");
+        assert_eq!(deepep.successor, Some("--moe-a2a-backend deepep"));
+        assert_eq!(history("--enable-ep-moe").nearest, Some("--ep-size"));
         let text = history("--enable-mla").to_string();
         assert!(text.contains("nothing took its place"), "{text}");
         assert!(history("--never-was").seen.is_none());
