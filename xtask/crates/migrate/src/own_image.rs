@@ -1,7 +1,7 @@
-//! Brings a fork's own modules into the new image: a line of the Dockerfile, and what lets them into
-//! the build.
+//! Brings a fork's own modules, with the data beside them, into the new image: a line of the
+//! Dockerfile, and what lets them into the build.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
@@ -57,7 +57,7 @@ pub fn copy(
     if let Some(own) = &mut built.plan.own {
         let is_copied = |id: &str| {
             let file = id.strip_prefix("copy:").unwrap_or_default();
-            names.contains(file.split('/').next().unwrap_or_default())
+            names.contains_key(file.split('/').next().unwrap_or_default())
         };
         own.changes.retain(|change| !is_copied(&change.id));
     }
@@ -89,23 +89,24 @@ pub fn copy(
     Ok(rewrites)
 }
 
-/// The Dockerfile with lines that copy these modules, behind which line they are, and the names that
-/// the lines copy: files, and folders whole.
+/// The Dockerfile with lines that copy these files, behind which line they are, and the names that
+/// the lines copy, each with a file of it: files, and folders whole.
 fn with_copies<'m>(
     text: &[u8],
     modules: impl Iterator<Item = &'m RepoPath>,
-) -> Option<(usize, String, BTreeSet<String>)> {
+) -> Option<(usize, String, BTreeMap<String, &'m RepoPath>)> {
     let copied = dockerfile::taken(text).ok()?;
     let is_plain = |name: &str| {
         name.chars()
             .all(|c| c.is_alphanumeric() || "_-.".contains(c))
     };
-    let mut names = BTreeSet::new();
+    let mut names = BTreeMap::new();
     for path in modules.filter(|path| !copied.iter().any(|copied| copied.covers(path))) {
         let is_test = path.name().starts_with(b"test_") || path.name() == b"conftest.py";
         let top = String::from_utf8_lossy(path.top()).into_owned();
-        if !is_test && top != "__init__.py" && is_plain(&top) {
-            names.insert(top);
+        let is_hidden = top.starts_with('.') || top == "__init__.py";
+        if !is_test && !is_hidden && is_plain(&top) {
+            names.insert(top, path);
         }
     }
     let line = copied.iter().rev().find(|it| it.path == "handler.py")?.line;
@@ -121,10 +122,8 @@ fn with_copies<'m>(
     let options = words.iter().filter(|word| word.starts_with("--"));
     let options: String = options.map(|word| format!("{word} ")).collect();
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let (files, folders): (Vec<&str>, Vec<&str>) = names
-        .iter()
-        .map(String::as_str)
-        .partition(|name| is_module(name));
+    let all = names.keys().map(String::as_str);
+    let (files, folders): (Vec<&str>, Vec<&str>) = all.partition(|name| *names[*name] == **name);
     let mut new = String::new();
     if !files.is_empty() {
         new += &format!("COPY {options}{} {to}{end}", files.join(" "));
@@ -139,19 +138,12 @@ fn with_copies<'m>(
     Some((line + 1, lines.concat(), names))
 }
 
-fn is_module(name: &str) -> bool {
-    name.as_bytes().ends_with(b".py")
-}
-
 /// `.dockerignore` with lines at its end that let in what it keeps out of these.
-fn with_exceptions(text: &[u8], names: &BTreeSet<String>) -> Vec<u8> {
+fn with_exceptions(text: &[u8], names: &BTreeMap<String, &RepoPath>) -> Vec<u8> {
     let ignore = Ignore::read(text);
-    let kept_out = |name: &&String| {
-        let inside = if is_module(name) { "" } else { "/__init__.py" };
-        ignore.excludes(&RepoPath::from(&*format!("{name}{inside}")))
-    };
     let mut after = text.to_vec();
-    for name in names.iter().filter(kept_out) {
+    let kept_out = names.iter().filter(|(_, path)| ignore.excludes(path));
+    for (name, _) in kept_out {
         if !after.is_empty() && !after.ends_with(b"\n") {
             after.push(b'\n');
         }
@@ -172,6 +164,9 @@ mod tests {
             "acme/guard.py",
             "test_a.py",
             "utils.py",
+            "rules.json",
+            "texts/a.txt",
+            ".env",
         ];
         let paths = paths.map(RepoPath::from);
         let of = |text: &str| with_copies(text.as_bytes(), paths.iter());
@@ -182,10 +177,14 @@ mod tests {
         assert_eq!(
             text,
             "FROM x\nCOPY utils.py ./\nCOPY --chown=1 handler.py engine.py ./\n\
-             COPY --chown=1 billing.py ./\nCOPY --chown=1 acme ./acme\nCMD x\n"
+             COPY --chown=1 billing.py rules.json ./\nCOPY --chown=1 acme ./acme\n\
+             COPY --chown=1 texts ./texts\nCMD x\n"
         );
         let ignore = with_exceptions(b"*\n!handler.py", &names);
-        assert_eq!(ignore, b"*\n!handler.py\n!acme\n!billing.py\n");
+        assert_eq!(
+            ignore,
+            b"*\n!handler.py\n!acme\n!billing.py\n!rules.json\n!texts\n"
+        );
         assert_eq!(with_exceptions(b"docs", &names), b"docs");
         // All of it is there, or the place is not plain.
         assert_eq!(of("FROM x\nCOPY . .\n"), None);

@@ -82,9 +82,12 @@ impl Planner<'_> {
             let conflicts: Vec<_> = plan.conflicts.iter().chain(&plan.taken).collect();
             own.changes = fork::changes_in_conflict(at, base, [fork, old, &new], &conflicts)?;
         }
-        // Upstream's Dockerfile copies upstream's modules; the fork's others may be missing.
-        let mut modules: Vec<RepoPath> = sides.carried.into_iter().map(|(_, to)| to).collect();
-        modules.retain(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"));
+        // Upstream's Dockerfile copies upstream's modules; the fork's others may be missing, with
+        // the data beside them.
+        let carried = sides.carried.into_iter();
+        let carried = carried.filter(|(from, _)| from.is_within("src"));
+        let mut modules: Vec<RepoPath> = carried.map(|(_, to)| to).collect();
+        modules.retain(|to| !bundle.files.contains_key(to));
         if previous.is_some() {
             modules.extend(context::own_modules(&at.ours, &sides.base, &bundle)?);
         }
