@@ -219,7 +219,7 @@ fn reasons_are_written_beside_the_new_worker() {
     let (here, other) = (migrated(&lab), lab.legacy("other"));
     lab.legacy("old");
     let change = |text: &str| text.replace("MODEL_NAME", "MODEL_ID");
-    other.write("src/engine.py", &change(&other.read("src/engine.py")));
+    other.write("src/engine.py", change(&other.read("src/engine.py")));
     let reason = ["--reason", "it is meant", "--yes"];
     let accept = |new: &str| {
         let words = ["../old", new, "--accept", "env:*"];
