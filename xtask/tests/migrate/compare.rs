@@ -196,7 +196,8 @@ fn what_only_runs_show_is_accepted_by_running_and_is_not_stale_without() {
     let run = worker.compare(&["../the old one", "--execute"]);
     // The advice can be typed as it stands.
     let advice = "\n  cargo xtask compare -C . '../the old one' --execute --accept ";
-    run.says(advice).says("\nchanged run:job.bare-messages and 1 with it\n");
+    run.says(advice)
+        .says("\nchanged run:job.bare-messages and 1 with it\n");
     let id = "run:job.bare-messages";
     let reason = ["--accept", id, "--reason", "it is meant"];
     worker

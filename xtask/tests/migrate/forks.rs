@@ -453,9 +453,14 @@ fn upstreams_reasons_are_taken_with_one_command() {
         .compare(&[])
         .finds()
         .says("upstream's decisions:\n")
-        .says("The new image brings its own.\n")
+        .says("Read why with --all, and take them with:\n")
         .says("cargo xtask compare -C . --accept-upstream\n");
     assert!(!run.stdout.contains("Variables were tidied up"), "{run:#?}");
+    let why = "The new image brings its own.\n";
+    worker.compare(&["--all"]).finds().says(why);
+    let page = worker.compare(&["--format", "html"]).finds();
+    page.says("s decisions</h2>")
+        .says("The new image brings its own.</li>");
     let rest = ["--accept", "image:*", "--reason", "ours", "--yes"];
     worker
         .compare(&[&["--accept-upstream"], &rest[..]].concat())

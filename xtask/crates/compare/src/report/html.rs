@@ -111,12 +111,42 @@ impl Page<'_> {
                 );
             }
         }
-        for entry in entries {
+        let mut origin = None;
+        for entry in entries
+            .iter()
+            .filter(|entry| !self.report.is_offered(entry))
+        {
+            if origin != entry.origin {
+                origin = entry.origin;
+                *out += &format!("<h2>{}</h2>\n", escaped(&self.report.heading(origin)));
+            }
             let members = entry.members.iter();
             let members: Vec<&Item> = members.filter_map(|id| self.report.item_of(id)).collect();
             if let [item, members @ ..] = members.as_slice() {
                 self.item(out, item, members, entry.origin);
             }
+        }
+        self.offers(out);
+    }
+
+    /// What upstream has reasons for, and what has something else to set.
+    fn offers(&self, out: &mut String) {
+        let report = self.report;
+        let row = |ids: &str, text: &str| {
+            format!("<li><code>{}</code>: {}</li>\n", escaped(ids), prose(text))
+        };
+        if let Some(are) = report.offer() {
+            *out += &format!("<h2>{}</h2>\n", escaped(&are));
+            let reasons = report.offered_by_reason().into_iter();
+            let rows = reasons.map(|(reason, ids)| row(&ids.join(", "), reason));
+            *out += &format!("<ul>\n{}</ul>\n", rows.collect::<String>());
+            let take = escaped(&format!("{} --accept-upstream", report.command));
+            *out += &format!("<p>Take them with:</p>\n<pre>{take}</pre>\n");
+        }
+        if report.replaced().next().is_some() {
+            *out += "<h2>Retired, with something to set instead</h2>\n";
+            let rows = report.replaced().map(|item| row(&item.id, &item.help));
+            *out += &format!("<ul>\n{}</ul>\n", rows.collect::<String>());
         }
     }
 

@@ -15,9 +15,11 @@ use super::execute::Summary;
 use super::facts::{AREAS, Fact};
 use super::judge::{Item, Verdict};
 use super::old::Old;
+use super::own_changes::FORK;
 use worker_files::Unread;
 use xtask_core::commands::Commands;
 use xtask_core::output::quoted;
+use xtask_core::tree::short;
 
 pub struct Report {
     pub old: Old,
@@ -75,6 +77,56 @@ impl Report {
     fn acceptance(&self, id: &str) -> Option<String> {
         let accept = || format!("{} --accept {} --reason \"…\"", self.command, quoted(id));
         self.keeps_reasons.then(accept)
+    }
+
+    /// Whether upstream has a reason for all that is open in an entry.
+    fn is_offered(&self, entry: &Entry) -> bool {
+        let open = |id: &String| self.item_of(id).is_some_and(|item| item.open);
+        let mut open = entry.members.iter().filter(|id| open(id)).peekable();
+        open.peek().is_some() && open.all(|id| self.offered.contains_key(id))
+    }
+
+    /// What the entries of an origin are, as a heading.
+    fn heading(&self, origin: Option<&str>) -> String {
+        let base = self.old.base.as_ref();
+        let base = base.map_or("", |base| short(&base.commit));
+        match origin {
+            Some(FORK) => format!("This fork's own changes since {base}"),
+            _ => "Upstream's decisions".to_owned(),
+        }
+    }
+
+    /// What upstream has reasons for, by reason.
+    fn offered_by_reason(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (id, reason) in &self.offered {
+            reasons.entry(reason).or_default().push(id);
+        }
+        reasons
+    }
+
+    /// How many open facts upstream has reasons for, in words.
+    fn offer(&self) -> Option<String> {
+        match self.offered.len() {
+            0 => None,
+            1 => Some("1 is upstream's decision".to_owned()),
+            n => Some(format!("{n} are upstream's decisions")),
+        }
+    }
+
+    /// Variables and fixed flags that retired and that another variable stands in for.
+    fn replaced(&self) -> impl Iterator<Item = &Item> {
+        let is_retired = |item: &&Item| item.verdict == Verdict::Retired && !item.open;
+        let items = self.items.iter().filter(is_retired);
+        let is_fixed = |item: &Item| item.old.as_ref().is_some_and(|old| old.has("value"));
+        let is_set = move |item: &&Item| match item.area() {
+            "env" => true,
+            "flag" => is_fixed(item) && item.part_of.is_none(),
+            _ => false,
+        };
+        items
+            .filter(is_set)
+            .filter(|item| item.help.starts_with("Set "))
     }
 
     fn sentence(&self) -> String {

@@ -1,18 +1,15 @@
 //! The report for people: what is open first, with places and a way on.
 
-use std::collections::BTreeMap;
-
 use anstyle::{AnsiColor, Style};
 
 use super::super::accepted::withdrawal;
 use super::super::entries::Entry;
 use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict, few};
-use super::super::own_changes::{FORK, UPSTREAM};
+use super::super::own_changes::UPSTREAM;
 use super::{Report, places};
 use worker_files::Unread;
 use xtask_core::output::{cut, section};
-use xtask_core::tree::short;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -141,15 +138,7 @@ impl Report {
             };
             if origin != entry.origin {
                 (origin, is_list) = (entry.origin, false);
-                let base = self
-                    .old
-                    .base
-                    .as_ref()
-                    .map_or("", |base| short(&base.commit));
-                *out += &match origin {
-                    Some(FORK) => format!("\n{BOLD}This fork's own changes since {base}{BOLD:#}\n"),
-                    _ => format!("\n{BOLD}Upstream's decisions{BOLD:#}\n"),
-                };
+                *out += &format!("\n{BOLD}{}{BOLD:#}\n", self.heading(origin));
             }
             let is_folded = origin == Some(UPSTREAM) && !BREAKS.contains(&item.area());
             let is_early = entry.rank <= IN_FULL && out.lines().count() < LAST_LINE;
@@ -173,27 +162,24 @@ impl Report {
         is_short
     }
 
-    /// Whether upstream has a reason for all that is open in an entry.
-    fn is_offered(&self, entry: &Entry) -> bool {
-        let open = |id: &String| self.item_of(id).is_some_and(|item| item.open);
-        let mut open = entry.members.iter().filter(|id| open(id)).peekable();
-        open.peek().is_some() && open.all(|id| self.offered.contains_key(id))
-    }
-
     /// What upstream has reasons for, by reason.
     fn offers(&self, out: &mut String) {
-        if self.offered.is_empty() {
+        let reasons = self.offered_by_reason();
+        let Some(are) = self.offer() else { return };
+        *out += &format!("\n{BOLD}{are}:{BOLD:#}\n");
+        if !self.all {
+            // The first of each reason stands for those that share it.
+            let group = |ids: &Vec<&str>| match ids.as_slice() {
+                [first] => (*first).to_owned(),
+                [first, more @ ..] => format!("{first} and {} more", more.len()),
+                [] => String::new(),
+            };
+            let groups: Vec<String> = reasons.values().map(group).collect();
+            let take = format!("{} --accept-upstream", self.command);
+            *out += &format!("{}\n", wrapped(&groups.join(", "), 2));
+            *out += &format!("Read why with --all, and take them with:\n  {take}\n");
             return;
         }
-        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (id, reason) in &self.offered {
-            reasons.entry(reason).or_default().push(id);
-        }
-        let are = match self.offered.len() {
-            1 => "1 is upstream's decision".to_owned(),
-            n => format!("{n} are upstream's decisions"),
-        };
-        *out += &format!("\n{BOLD}{are}:{BOLD:#}\n");
         for (reason, ids) in reasons {
             let (ids, reason) = (wrapped(&ids.join(", "), 2), wrapped(reason, 4));
             *out += &format!("{ids}\n{DIM}{reason}{DIM:#}\n");
@@ -204,17 +190,7 @@ impl Report {
 
     /// Variables and fixed flags that retired and that another variable stands in for.
     fn instead(&self, out: &mut String) {
-        let is_retired = |item: &&Item| item.verdict == Verdict::Retired && !item.open;
-        let items = self.items.iter().filter(is_retired);
-        let is_fixed = |item: &Item| item.old.as_ref().is_some_and(|old| old.has("value"));
-        let is_set = |item: &&Item| match item.area() {
-            "env" => true,
-            "flag" => is_fixed(item) && item.part_of.is_none(),
-            _ => false,
-        };
-        let items = items
-            .filter(is_set)
-            .filter(|item| item.help.starts_with("Set "));
+        let items = self.replaced();
         let line = |item: &Item| wrapped(&format!("{}: {}", item.id, item.help), 2) + "\n";
         *out += &section("retired, with something to set instead", items.map(line));
     }
