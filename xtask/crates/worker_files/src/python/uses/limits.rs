@@ -5,7 +5,7 @@ use super::branch_defaults::fails;
 use super::usage::Usage;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::node::Node;
+use crate::python::program::node::{Node, is_among};
 
 impl Usage<'_> {
     /// The numbers that the value is cut to, or beyond which the job fails.
@@ -25,11 +25,19 @@ impl Usage<'_> {
     }
 }
 
+/// Functions that make another text of one.
+pub const DECODERS: &str = "b64decode b64encode urlsafe_b64decode unquote unquote_plus unescape";
+
 impl Usage<'_> {
-    /// What is made of the value: another number, or the same text in another case.
+    /// What is made of the value: another number, the same text in another case or decoded, or a
+    /// part of it.
     pub fn made(&self) -> impl Iterator<Item = String> {
-        let is_made =
-            |how: &&String| how.starts_with(['*', '/']) || matches!(&***how, "lower()" | "upper()");
+        let is_made = |how: &&String| {
+            let call = how.strip_suffix("()");
+            let is_text = call.is_some_and(|call| matches!(call, "lower" | "upper"));
+            let is_decoded = call.is_some_and(|call| is_among(DECODERS, call));
+            how.starts_with(['*', '/', '[']) || is_text || is_decoded
+        };
         self.how.iter().filter(is_made).cloned()
     }
 }

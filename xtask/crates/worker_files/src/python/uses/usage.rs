@@ -8,6 +8,7 @@ use super::comparisons::{chosen_by, picks_first};
 use std::collections::BTreeSet;
 
 use super::branch_defaults::is_given_up;
+use super::limits::DECODERS;
 use crate::python::evaluation::calls::Site;
 use crate::python::evaluation::contexts::{Ctx, Frame};
 use crate::python::evaluation::eval::Reader;
@@ -191,6 +192,17 @@ impl<'t> Reader<'t> {
             "subscript" if node.role() == "subscript" => {
                 self.follow_lookup(parent.field("value"), usage);
             }
+            // `prompt[:4000]`, but not a few letters for a log.
+            "subscript"
+                if parent
+                    .field("subscript")
+                    .is_some_and(|part| part.is("slice")) =>
+            {
+                if !is_logged(parent) {
+                    usage.note_use(format!("[{}]", normal(parent.text_of("subscript"))));
+                    self.follow_uses(parent, usage);
+                }
+            }
             "assignment" | "named_expression" => {
                 let target = parent.field("left").or(parent.field("name"));
                 match target.filter(|target| target.is("identifier") && *target != node) {
@@ -329,6 +341,10 @@ impl<'t> Reader<'t> {
                 }
             }
             "str" => self.follow_uses(call, usage),
+            decoder if is_among(DECODERS, decoder) => {
+                usage.note_use(format!("{decoder}()"));
+                self.follow_uses(call, usage);
+            }
             "strtobool" if !callee.is_own() => {
                 usage.note_use("strtobool");
                 self.follow_uses(call, usage);
@@ -398,6 +414,13 @@ impl<'t> Reader<'t> {
         };
         last.is_some_and(ends) && !own.subtree().any(|one| one.is_any(LEAVES))
     }
+}
+
+/// Whether a value is only shown to people who read the log.
+fn is_logged(node: Node<'_>) -> bool {
+    const LOGS: &str = "print debug info warning warn error exception critical log";
+    let mut above = node.local_ancestors();
+    above.any(|one| one.is("call") && is_among(LOGS, one.callee_name()))
 }
 
 /// Whether a statement ends a function or the program.
