@@ -125,22 +125,7 @@ impl<'t> Reader<'t> {
         let Some(parent) = node.parent() else { return };
         match parent.kind() {
             "parenthesized_expression" | "await" => self.follow_uses(parent, usage),
-            "boolean_operator" => {
-                let is_left = parent.field("left") == Some(node);
-                if is_left && parent.text_of("operator") == "and" {
-                    if !self.note_branch_defaults(node, usage) {
-                        self.note_truth(node, usage);
-                    }
-                    return;
-                }
-                if let Some(right) = parent.field("right").filter(|_| is_left) {
-                    match self.never_returns(right) {
-                        true => usage.ends |= is_given_up(parent, node, usage.seen[0]),
-                        false => self.default(right, usage),
-                    }
-                }
-                self.follow_uses(parent, usage);
-            }
+            "boolean_operator" => self.follow_boolean(node, parent, usage),
             "conditional_expression" => {
                 let branches = [parent.child(0), parent.child(2)];
                 if !branches.contains(&Some(node)) {
@@ -166,23 +151,7 @@ impl<'t> Reader<'t> {
             },
             "comparison_operator" => self.follow_comparison(node, parent, usage),
             "match_statement" if node.role() == "subject" => self.follow_cases(parent, usage),
-            "attribute" => {
-                let Some(call) = parent.parent_of("call") else {
-                    return;
-                };
-                match parent.text_of("attribute") {
-                    case @ ("lower" | "upper" | "casefold") => {
-                        self.follow_with_case(call, usage, Some(case));
-                    }
-                    "strip" | "rstrip" | "lstrip" => self.follow_uses(call, usage),
-                    method => {
-                        let how = normal(&format!("{method}{}", call.text_of("arguments")));
-                        self.note_replacement(node, call, &how, usage);
-                        usage.note_use(how);
-                        self.follow_conversion(call, usage);
-                    }
-                }
-            }
+            "attribute" => self.follow_method(node, parent, usage),
             "argument_list" | "keyword_argument" => self.follow_argument(node, parent, usage),
             "interpolation" if parent.parent().and_then(Node::only_part) == Some(node) => {
                 if let Some(text) = parent.parent() {
@@ -219,6 +188,43 @@ impl<'t> Reader<'t> {
             "return_statement" | "lambda" | "yield" => self.follow_return(parent, usage),
             "expression_statement" => {}
             _ => usage.note_plain(),
+        }
+    }
+
+    /// `value or default`, `value and other`.
+    fn follow_boolean(&mut self, node: Node<'t>, parent: Node<'t>, usage: &mut Usage<'t>) {
+        let is_left = parent.field("left") == Some(node);
+        if is_left && parent.text_of("operator") == "and" {
+            if !self.note_branch_defaults(node, usage) {
+                self.note_truth(node, usage);
+            }
+            return;
+        }
+        if let Some(right) = parent.field("right").filter(|_| is_left) {
+            match self.never_returns(right) {
+                true => usage.ends |= is_given_up(parent, node, usage.seen[0]),
+                false => self.default(right, usage),
+            }
+        }
+        self.follow_uses(parent, usage);
+    }
+
+    /// A method of the value: `value.lower()`, `value.split(",")`.
+    fn follow_method(&mut self, node: Node<'t>, parent: Node<'t>, usage: &mut Usage<'t>) {
+        let Some(call) = parent.parent_of("call") else {
+            return;
+        };
+        match parent.text_of("attribute") {
+            case @ ("lower" | "upper" | "casefold") => {
+                self.follow_with_case(call, usage, Some(case));
+            }
+            "strip" | "rstrip" | "lstrip" => self.follow_uses(call, usage),
+            method => {
+                let how = normal(&format!("{method}{}", call.text_of("arguments")));
+                self.note_replacement(node, call, &how, usage);
+                usage.note_use(how);
+                self.follow_conversion(call, usage);
+            }
         }
     }
 
@@ -349,53 +355,63 @@ impl<'t> Reader<'t> {
                 usage.note_use("strtobool");
                 self.follow_uses(call, usage);
             }
-            _ => {
-                self.note_choices(parent, call, &callee, usage);
-                let bound = self.bind_in(&callee, call, &usage.ctx);
-                let is_bound = match &callee {
-                    Val::Func(_, _, object) => Some(object.is_some()),
-                    Val::Class(_) => Some(true),
-                    _ => None,
-                };
-                let (Some((own, inner)), Some(is_bound)) = (bound, is_bound) else {
-                    usage.note_plain();
-                    return self.follow_conversion(call, usage);
-                };
-                let values = call.argument_values();
-                let at = values.iter().position(|value| *value == node);
-                let at = at.unwrap_or_default();
-                let before = at + usize::from(is_bound);
-                let mut parameters = own.parameters();
-                let parameter = match parent.kind() {
-                    "keyword_argument" => {
-                        parameters.find(|(name, ..)| *name == parent.text_of("name"))
-                    }
-                    _ => parameters.nth(before),
-                };
-                let name = parameter.map(|(name, ..)| name);
-                let starred = own.starred();
-                let starred = starred.filter(|own| name.is_none_or(|name| name == *own));
-                let body = own.field("body").filter(|_| parent.is("argument_list"));
-                // `first_set(value, other, "default")`
-                if body.is_some_and(|body| starred.is_some_and(|name| picks_first(body, name))) {
-                    let behind = values.get(at + 1..).unwrap_or_default();
-                    for one in behind {
-                        self.default(*one, usage);
-                    }
-                    return self.follow_uses(call, usage);
-                }
-                if let (Some(name), Some(body)) = (name, own.field("body")) {
-                    self.steps += body.range().len() / 16;
-                    let ctx = std::mem::replace(&mut usage.ctx, inner);
-                    let names = body.subtree_of("identifier");
-                    for name in names.filter(|node| node.text() == name) {
-                        self.follow_uses(name, usage);
-                    }
-                    usage.ctx = ctx;
-                } else {
-                    usage.note_plain();
-                }
+            _ => self.follow_parameter(node, parent, &callee, usage),
+        }
+    }
+
+    /// Follows a value into a function of the program.
+    fn follow_parameter(
+        &mut self,
+        node: Node<'t>,
+        parent: Node<'t>,
+        callee: &Val<'t>,
+        usage: &mut Usage<'t>,
+    ) {
+        let Some(call) = parent.call_of_arguments() else {
+            return;
+        };
+        self.note_choices(parent, call, callee, usage);
+        let bound = self.bind_in(callee, call, &usage.ctx);
+        let is_bound = match callee {
+            Val::Func(_, _, object) => Some(object.is_some()),
+            Val::Class(_) => Some(true),
+            _ => None,
+        };
+        let (Some((own, inner)), Some(is_bound)) = (bound, is_bound) else {
+            usage.note_plain();
+            return self.follow_conversion(call, usage);
+        };
+        let values = call.argument_values();
+        let at = values.iter().position(|value| *value == node);
+        let at = at.unwrap_or_default();
+        let before = at + usize::from(is_bound);
+        let mut parameters = own.parameters();
+        let parameter = match parent.kind() {
+            "keyword_argument" => parameters.find(|(name, ..)| *name == parent.text_of("name")),
+            _ => parameters.nth(before),
+        };
+        let name = parameter.map(|(name, ..)| name);
+        let starred = own.starred();
+        let starred = starred.filter(|own| name.is_none_or(|name| name == *own));
+        let body = own.field("body").filter(|_| parent.is("argument_list"));
+        // `first_set(value, other, "default")`
+        if body.is_some_and(|body| starred.is_some_and(|name| picks_first(body, name))) {
+            let behind = values.get(at + 1..).unwrap_or_default();
+            for one in behind {
+                self.default(*one, usage);
             }
+            return self.follow_uses(call, usage);
+        }
+        if let (Some(name), Some(body)) = (name, own.field("body")) {
+            self.steps += body.range().len() / 16;
+            let ctx = std::mem::replace(&mut usage.ctx, inner);
+            let names = body.subtree_of("identifier");
+            for name in names.filter(|node| node.text() == name) {
+                self.follow_uses(name, usage);
+            }
+            usage.ctx = ctx;
+        } else {
+            usage.note_plain();
         }
     }
 
