@@ -42,7 +42,12 @@ impl Facts {
             let unreached = (!requested.reached).then_some("no");
             let id = format!("route:{}", requested.route);
             let timeout = ("timeout", requested.timeout.as_deref());
-            self.add(&id, &requested.place, &[("reached", unreached), timeout]);
+            let tries = ("tries", requested.tries.as_deref());
+            self.add(
+                &id,
+                &requested.place,
+                &[("reached", unreached), timeout, tries],
+            );
             if let Some(fact) = self.all.get_mut(&id) {
                 fact.add_word("method", &requested.method);
                 if let Some(server) = &requested.server {
@@ -90,6 +95,7 @@ impl Facts {
             let value = [
                 (numbers.map_or("value", |_| "label"), text),
                 ("numbers", numbers),
+                (WHEN, Some(&*setting.when)),
                 ("variable", setting.variable.as_deref()),
             ];
             self.add(&id, &setting.place, &value);

@@ -3,7 +3,7 @@
 use super::bodies::{body, lost_body, lost_parts, whole_body};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::facts::{Fact, Facts, LEFT_OUT};
+use super::super::facts::{Fact, Facts, LEFT_OUT, WHEN};
 use super::values::{same_value, set_again, show};
 use super::{Item, Judge, Side, Verdict, api, difference, judged_keys};
 use worker_files::python::{ADDED, COMPUTED, REMOVED};
@@ -88,6 +88,13 @@ impl Judge<'_> {
             item.help = help.filter(|_| is_alone).unwrap_or(item.help);
         }
         item.change(differ("server", |was, is| is.is_empty() || was == is));
+        let again = old.get("tries").filter(|was| new.get("tries") != Some(was));
+        item.change(again.map(|was| match new.get("tries") {
+            Some(is) => {
+                format!("Where it failed it was tried again (`{was}`), and is now by `{is}`.")
+            }
+            None => format!("Where it failed it was tried again (`{was}`); now it is not."),
+        }));
         // A job that names the route has its body sent as it is.
         let named = self.new.get("route:{openai_route}").into_iter();
         let whole = named
@@ -227,7 +234,11 @@ impl Judge<'_> {
             // What only the new function has takes nothing away.
             let keys: &[&str] = &["value", "numbers"];
             let keys = old.has("numbers").then_some(keys);
-            by.or_else(|| Some(Self::kept_or_changed(id, old, new, Some(keys?))))
+            let when = new.get(WHEN).filter(|when| old.get(WHEN) != Some(when));
+            let kept = Self::kept_or_changed(id, old, new, keys.or(judged_keys("serverless")));
+            let mut item = by.unwrap_or(kept);
+            item.change(when.map(|when| format!("It is given only where `{when}` holds now.")));
+            Some(item)
         });
         self.judge_area("result", |judge, name, id, old, new| {
             if name == STATUS && new.is_none() {
@@ -243,6 +254,10 @@ impl Judge<'_> {
                 let mut item = Item::new(id, Verdict::Kept, old, new);
                 item.change(lost.map(|lost| format!("It could be {lost}, and never is now.")));
                 return Some(item);
+            }
+            if let Some(by) = name.strip_prefix("changed by ") {
+                let why = format!("The old handler changed the server's answer by `{by}`; no code of the new worker does.");
+                return Some(Item::missing(id, old).why(why));
             }
             let what = [ANSWER, LIST].iter().find(|what| name.contains(**what))?;
             let (at, _) = name.split_once(what)?;

@@ -98,6 +98,8 @@ pub struct Requested {
     pub method: String,
     /// How long it waits for the answer, where the call says so.
     pub timeout: Option<String>,
+    /// How often it is tried where it fails: a number, or the decorator that does so.
+    pub tries: Option<String>,
     /// What its body holds, a line each: `stream=True`, `messages`.
     pub body: BTreeSet<String>,
     pub place: Place,
@@ -144,6 +146,8 @@ pub struct InputKey {
 pub struct Setting {
     pub name: String,
     pub value: String,
+    /// The conditions under which it is given, as text.
+    pub when: String,
     /// Of a function: the numbers in it that no variable replaces.
     pub numbers: String,
     /// Whether the value is a constant, and not the name of a function.

@@ -105,6 +105,8 @@ impl<'t> Reader<'t> {
                 self.note_sdk_call(node, &callee);
                 self.note_served_routes(node);
                 self.note_loaded_model(node, &callee);
+                self.note_answer_write(node);
+                self.note_answer_change(node, &callee);
                 self.whole_environment(node);
             }
             "subscript" => {
@@ -130,7 +132,10 @@ impl<'t> Reader<'t> {
                 }
                 self.input_key_set(node);
             }
-            "assignment" => self.input_stored(node),
+            "assignment" => {
+                self.input_stored(node);
+                self.note_answer_write(node);
+            }
             "class_definition" => self.settings_class(node),
             "decorator" => {
                 if let Some(own) = node.child(0).filter(|own| !own.is("call")) {

@@ -167,6 +167,10 @@ pub fn binary<'t>(operator: &str, left: &Val<'t>, right: &Val<'t>) -> Val<'t> {
         }
         ("|", whole @ Val::Environ(_), _) | ("|", _, whole @ Val::Environ(_)) => whole.clone(),
         ("|", Val::Dict(a), Val::Dict(b)) => Val::Dict([&a[..], &b[..]].concat().into()),
+        // Of what a server answered and a dict, both are given back.
+        ("|", Val::Made(_), Val::Dict(_)) | ("|", Val::Dict(_), Val::Made(_)) => {
+            Val::any([left.clone(), right.clone()])
+        }
         ("|", input @ Val::Input(_), _) | ("|", _, input @ Val::Input(_)) => input.clone(),
         ("+", left, right) => left.join(right),
         _ => Val::Unknown,

@@ -7,6 +7,7 @@ use crate::python::evaluation::items::is_answer;
 use crate::python::evaluation::value::Val;
 use crate::python::program::node::{Node, is_among};
 use crate::python::routes::offers::COMPUTED;
+use crate::python::server::conditions::conditions;
 
 impl<'t> Reader<'t> {
     /// Notes what `runpod.serverless.start` is given.
@@ -61,8 +62,12 @@ impl<'t> Reader<'t> {
             let label = function.map_or("", |own| own.text_of("name"));
             let label = if label.is_empty() { "function" } else { label };
             let modifier = function.filter(|_| !is_handler);
+            let only = conditions(at);
+            let only = only.iter().map(|(test, _)| test.text());
+            let only: Vec<&str> = only.filter(|test| !test.contains("__name__")).collect();
             self.facts.serverless.push(Setting {
                 name: name.to_string(),
+                when: only.join(" and "),
                 numbers: modifier.map_or_else(String::new, numbers),
                 is_constant: constant.is_some(),
                 value: constant.unwrap_or_else(|| label.to_owned()),
@@ -77,6 +82,7 @@ impl<'t> Reader<'t> {
         self.facts.serverless.push(Setting {
             name: name.into(),
             value: "True".into(),
+            when: String::new(),
             numbers: String::new(),
             is_constant: true,
             variable: None,
@@ -101,6 +107,48 @@ impl<'t> Reader<'t> {
         };
         if self.value(object).may_be(is_sent) {
             self.offer(node, "result:{status}".to_owned(), None);
+        }
+    }
+
+    /// Notes what the program puts into the server's answer: `answer["model"] = …`,
+    /// `answer.update(model=…)`.
+    pub fn note_answer_write(&mut self, node: Node<'t>) {
+        let is_answer = |one: &Val<'t>| matches!(one, Val::Made(path) if is_answer(path));
+        let added = match (node.kind(), node.callee_name()) {
+            ("assignment", _) => node.field("left").filter(|left| left.is("subscript")),
+            ("call", "update" | "setdefault") => node.field("function"),
+            _ => None,
+        };
+        let Some(whole) = added.and_then(|it| it.field("value").or(it.field("object"))) else {
+            return;
+        };
+        let named = node.arguments().filter(|one| one.is("keyword_argument"));
+        let mut names: Vec<Val<'t>> = named.map(|one| Val::text(one.text_of("name"))).collect();
+        let first = node.arguments().next();
+        let first = first.filter(|one| !one.is("keyword_argument"));
+        let key = added.and_then(|it| it.field("subscript")).or(first);
+        names.extend(key.map(|key| self.value(key)));
+        if self.program.reaches(node) && self.value(whole).may_be(is_answer) {
+            for name in names {
+                if let Val::Dict(_) = name {
+                    self.note_result_keys(node, "", &name);
+                } else if let Some(name) = name.as_str() {
+                    self.offer(node, format!("result:{name}"), None);
+                }
+            }
+        }
+    }
+
+    /// Notes what is made of a part of the server's answer: by a regular expression, or as JSON.
+    pub fn note_answer_change(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        const CHANGES: &str = "re.sub re.findall re.search re.match re.split json.loads";
+        let name = callee.path();
+        let is_part = |one: &Val<'t>| matches!(one, Val::Made(path) if is_answer(path));
+        if is_among(CHANGES, name) && self.program.reaches(node) {
+            let mut given = node.argument_values().into_iter();
+            if given.any(|one| self.value(one).may_be(is_part)) {
+                self.offer(node, format!("result:changed by {name}"), None);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use crate::python::Requested;
 use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
+use crate::python::program::api::normal;
 use crate::python::program::node::{Node, last_part};
 use crate::python::server::process::is_engine;
 use xtask_core::secret::is_secret;
@@ -302,10 +303,10 @@ impl<'t> Reader<'t> {
         (route, server): (String, Option<String>),
     ) {
         // A GET waits for the server to start; its timeout says nothing of jobs.
-        let timeout = if method == "GET" {
-            None
+        let (timeout, tries) = if method == "GET" {
+            (None, None)
         } else {
-            self.timeout(node)
+            (self.timeout(node), self.tries(node))
         };
         let body = match url {
             Some(url) => {
@@ -323,12 +324,40 @@ impl<'t> Reader<'t> {
             body,
             method: method.to_owned(),
             timeout,
+            tries,
             place: self.place(node),
             reached: self.program.reaches(node),
         };
         if !self.facts.routes.contains(&requested) {
             self.facts.routes.push(requested);
         }
+    }
+
+    /// How often a request is tried: `for attempt in range(3): …`, or a decorator of its function.
+    fn tries(&mut self, node: Node<'t>) -> Option<String> {
+        let decorated = node.function()?.parent_of("decorated_definition");
+        let mut decorators = decorated
+            .into_iter()
+            .flat_map(|it| it.children_of("decorator"));
+        let again = |one: &Node<'t>| one.text().contains("retry") || one.text().contains("backoff");
+        if let Some(by) = decorators.find(again) {
+            return Some(normal(by.text()));
+        }
+        let ends = |one: Node<'t>| one.is_any("break_statement return_statement try_statement");
+        let counts = |above: &Node<'t>| {
+            let name = above.text_of("left");
+            // A loop over parts of a job makes another request each time.
+            let is_used = node
+                .subtree()
+                .any(|one| one.is("identifier") && one.text() == name);
+            above.is("for_statement") && !is_used && above.subtree().any(ends)
+        };
+        let holder = node.local_ancestors().find(counts)?;
+        let range = holder
+            .field("right")
+            .filter(|it| it.callee_name() == "range")?;
+        let last = range.argument_values().into_iter().take(2).next_back()?;
+        Some(self.value(last).in_short())
     }
 
     /// How long a request waits: by its own argument, or by its client's.
