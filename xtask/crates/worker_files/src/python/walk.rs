@@ -103,6 +103,7 @@ impl<'t> Reader<'t> {
                 self.input_key_set(node);
                 self.request(node, &callee);
                 self.note_sdk_call(node, &callee);
+                self.note_file_call(node, &callee);
                 self.note_served_routes(node);
                 self.note_loaded_model(node, &callee);
                 self.note_answer_write(node);

@@ -132,6 +132,22 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Notes a file or folder that the program links, copies or moves, where it names it.
+    pub fn note_file_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        const CALLS: &str = "os.symlink os.link os.rename os.replace shutil.copy shutil.copy2 \
+            shutil.copyfile shutil.copytree shutil.move";
+        if !is_among(CALLS, callee.path()) {
+            return;
+        }
+        let args = node.argument_values().into_iter();
+        let args: Vec<String> = args.map(|one| self.value(one).in_short()).collect();
+        if args.iter().any(|arg| arg.starts_with('/')) {
+            let command = format!("{} {}", callee.path(), args.join(" "));
+            let how = ("commands".to_owned(), vec![command.clone()]);
+            self.offer(node, format!("step:{command}"), Some(how));
+        }
+    }
+
     /// A request's path that a server of the program's own compares with a text.
     pub fn note_compared_path(&mut self, left: Node<'t>, right: Node<'t>) {
         if left.is("attribute") && matches!(left.text(), "self.path" | "request.path") {
