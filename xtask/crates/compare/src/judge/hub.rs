@@ -128,7 +128,7 @@ impl<'a> Judge<'a> {
             Some(variable) if variable.new.is_none() => {
                 self.goes_with(name, Item::new(id, variable.verdict, old, None))
             }
-            None if !is_read && sglang::reads(name) => self.inherited(name, gone, old),
+            None if !is_read && is_read_outside(name) => self.inherited(name, gone, old),
             None if !is_read => gone
                 .why("The old form offered it, although the old worker's code never read it; the new form doesn't, and the new worker doesn't read it either.")
                 .help(UNREAD),
@@ -436,10 +436,12 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Whether libraries and RunPod read a variable, whatever the worker's own code does.
+/// Whether SGLang, libraries or RunPod read a variable, whatever the worker's own code does.
 pub fn is_read_outside(name: &str) -> bool {
-    let mut prefixes = "HF_ NCCL_ CUDA_ TORCH_ SGLANG_ RUNPOD_ VLLM_".split(' ');
-    prefixes.any(|prefix| name.starts_with(prefix))
+    const PREFIXES: &str =
+        "HF_ HUGGINGFACE_ TRANSFORMERS_ NCCL_ CUDA_ TORCH_ SGLANG_ RUNPOD_ VLLM_";
+    let mut prefixes = PREFIXES.split(' ');
+    sglang::reads(name) || prefixes.any(|prefix| name.starts_with(prefix))
 }
 
 /// The variable that the old template UI put the model's name into.

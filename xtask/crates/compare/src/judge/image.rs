@@ -19,9 +19,6 @@ const BROUGHT: &str = "sglang flashinfer flashinfer-python torch torchvision tri
 /// The same of Debian's packages.
 const BROUGHT_APT: &str = "python3 python3-pip build-essential ca-certificates curl git wget";
 
-/// What the names of variables begin with that `SGLang`'s libraries read.
-const INHERITED: [&str; 4] = ["HF_", "HUGGINGFACE_", "TRANSFORMERS_", "CUDA_"];
-
 impl Judge<'_> {
     pub fn image(&mut self) {
         self.newly_set();
@@ -63,10 +60,8 @@ impl Judge<'_> {
         let (before, after) = (self.old, self.new);
         for (name, new) in after.area("image") {
             let id = format!("image:{name}");
-            let is_inherited =
-                sglang::reads(name) || INHERITED.iter().any(|one| name.starts_with(one));
             let is_known = before.has(&id) || before.variable(name).is_some();
-            if new.get("set").is_some() && is_inherited && !is_known {
+            if new.get("set").is_some() && is_read_outside(name) && !is_known {
                 let item = Item::new(&id, Verdict::Changed, None, new);
                 self.push(item.why(format!("{ALWAYS_SET}.")));
             }
@@ -146,8 +141,7 @@ impl Judge<'_> {
     fn image_kept(&self, name: &str, id: &str, old: &Fact) -> Option<Item> {
         let now = self.renamed.get(name).map_or(name, String::as_str);
         let [was, is] = [self.old.variable(name)?, self.new.variable(now)?];
-        let is_others = sglang::reads(name) || INHERITED.iter().any(|it| name.starts_with(it));
-        if is_others || is_read_outside(name) || !was.is_reached() || !is.is_reached() {
+        if is_read_outside(name) || !was.is_reached() || !is.is_reached() {
             return None;
         }
         let why = self.still_in_effect(name, was, is)?;
