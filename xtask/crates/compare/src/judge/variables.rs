@@ -293,7 +293,15 @@ impl Judge<'_> {
     /// What to do where another variable takes the place of one, and for the default of that.
     fn for_both(&self, name: &str, old: &Fact, other: &str, fact: &Fact) -> String {
         match (old.is_switch(), fact.is_switch()) {
-            (true, false) => return format!("It only switched that on: set {other} to a value."),
+            (true, false) => {
+                let flag = old.get("flag").unwrap_or_default();
+                let chosen = self.old.attribute(&format!("flag:{flag}"), "through");
+                let chosen = chosen.filter(|value| !value.contains(ALSO));
+                return match chosen {
+                    Some(value) => format!("Where endpoints switch it on, set {other}={value}."),
+                    None => format!("It only switched that on: set {other} to a value."),
+                };
+            }
             (false, true) => {
                 return format!("Set {other}, which only switches that on, or record why not.");
             }
