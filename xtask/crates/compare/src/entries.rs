@@ -141,6 +141,10 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     match area {
         // A form that got limits, whatever they are of.
         "hub" if is_limited(item) => "hub: limits".to_owned(),
+        // One word that switches nothing on any more, or one word less for all of them.
+        "env" if differs_by(item, &|key| matches!(key, "interpreted" | "on")) => {
+            format!("env: {:?}", sides.map(|fact| fact?.get("interpreted")))
+        }
         // One option of pip's says where all packages come from.
         "pip" | "constraint" if differs_by(item, &|key| key == "index") => {
             format!("pip: {:?}", sides.map(|fact| fact?.get("index")))
@@ -294,6 +298,19 @@ mod tests {
         assert!(entries[0].members.contains(&"apt:python3.10".to_owned()));
         // On the same base image it is a loss of its own.
         assert_eq!(new("nvidia/cuda:12.1.0-base-ubuntu22.04").len(), 3);
+    }
+
+    #[test]
+    fn a_word_that_switches_nothing_on_any_more_is_one_cause() {
+        let engine = |words: &str| {
+            let code = format!(
+                "import os, subprocess\ncmd = ['python3', '-m', 'sglang.launch_server']\nfor name in ['TRUST_REMOTE_CODE', 'LOG_REQUESTS']:\n    if os.getenv(name) in {words}:\n        cmd.append('--' + name.lower().replace('_', '-'))\nsubprocess.Popen(cmd)\n"
+            );
+            xtask_core::tree::Memory::new().with("handler.py", code)
+        };
+        let entries = entries_of(&engine("['1', 'on']"), &engine("['1']"));
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0].members.len(), 2);
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn defaults_and_words_that_switch_on_are_compared() {
     assert!(
         of(&items, "env:TRUST_REMOTE_CODE")
             .why
-            .contains("yes no longer switches it on")
+            .contains("`yes` no longer switches it on")
     );
 }
 

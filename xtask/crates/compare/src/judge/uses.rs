@@ -71,7 +71,8 @@ pub fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
         let lost: Vec<&str> = lost.filter(|word| !(tells_both && is_off(word))).collect();
         let any_case = |text: Option<&str>| text.is_none_or(|text| text.contains("any case"));
         if !lost.is_empty() {
-            return Some(format!("{} no longer switches it on", lost.join(" or ")));
+            let words = lost.join("` or `");
+            return Some(format!("`{words}` no longer switches it on"));
         }
         if any_case(was) && !any_case(is) {
             return Some("it is switched on in lower case only now".to_owned());
