@@ -2,7 +2,7 @@
 
 use super::{ALONE, Facts, LAST, MOST_BYTES, NEEDS, PASSED, STARTED_THROUGH, WHEN};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use worker_files::python::{FlagGiven, FlagValue};
+use worker_files::python::{FlagGiven, FlagValue, InputKey, PythonFacts, Requested};
 use worker_files::{EnvRead, FlagKind, WorkerInterface};
 use xtask_core::secret::masked;
 use xtask_core::sglang;
@@ -37,7 +37,12 @@ impl Facts {
                 self.add_text(format!("image:{name}"), place, "set", "always");
             }
         }
-        let routes = &interface.python.routes;
+        self.add_routes(&interface.python.routes);
+        self.add_inputs(&interface.python.inputs);
+        self.add_offers(&interface.python);
+    }
+
+    fn add_routes(&mut self, routes: &[Requested]) {
         for requested in without_dead(routes, |it| (&it.route, it.reached)) {
             let unreached = (!requested.reached).then_some("no");
             let id = format!("route:{}", requested.route);
@@ -58,7 +63,10 @@ impl Facts {
                 }
             }
         }
-        let inputs = &interface.python.inputs;
+    }
+
+    /// What the handler takes from a job.
+    fn add_inputs(&mut self, inputs: &[InputKey]) {
         for input in without_dead(inputs, |it| (&it.path, it.reached)) {
             let yes = |is: bool| is.then_some("yes");
             let value = [
@@ -76,7 +84,11 @@ impl Facts {
             ];
             self.add(format!("input:{}", input.path), &input.place, &value);
         }
-        for offer in &interface.python.offers {
+    }
+
+    /// What the program offers, and what RunPod's SDK is started with.
+    fn add_offers(&mut self, python: &PythonFacts) {
+        for offer in &python.offers {
             let unreached = (!offer.reached).then_some("no");
             self.add(&offer.id, &offer.place, &[("reached", unreached)]);
             let value = self.all.get_mut(masked(&offer.id).as_ref());
@@ -87,7 +99,7 @@ impl Facts {
                 }
             }
         }
-        for setting in &interface.python.serverless {
+        for setting in &python.serverless {
             let id = format!("serverless:{}", setting.name);
             let text = Some(&*setting.value);
             // The name of a function is the worker's own business.

@@ -98,20 +98,8 @@ impl Judge<'_> {
         if let Some(refused) = drives.and_then(|flag| self.refused(flag, new, retired)) {
             return refused;
         }
-        match (old.is_reached(), new.is_reached()) {
-            (true, false) => {
-                // Another variable may do it now.
-                let gone = drove.map(|_| self.variable_gone(name, id, old));
-                let renamed = gone.filter(|item| item.verdict == Verdict::Renamed);
-                let why = "Only code that nothing runs still reads it: endpoints that set it are ignored.";
-                let missing = Item::new(id, Verdict::Missing, old, new).why(why);
-                return renamed.unwrap_or(missing);
-            }
-            (false, true) => {
-                let kept = Item::new(id, Verdict::Kept, old, new);
-                return kept.why("Only code that nothing ran read it.");
-            }
-            _ => {}
+        if let Some(item) = self.by_reach(name, id, old, new) {
+            return item;
         }
         let (mut differences, mut notes) = (Vec::new(), Vec::new());
         let unset = self.unset(id, old, new);
@@ -130,20 +118,9 @@ impl Judge<'_> {
             differences.extend(told.filter(|_| new.has("how")).map(str::to_owned));
         }
         // With whatever value.
-        let successor = drove.and_then(|flag| sglang::history(flag).successor_flag());
-        let successor = successor.map(|flag| self.canonical(flag));
-        match (drove, drives) {
-            (Some(was), Some(is)) if was == is || self.still_drives(id, was) => {}
-            (Some(was), Some(is)) if self.same_flag(was, is) => {
-                notes.push(format!("It drives {is} now, which is the same as {was}."));
-            }
-            (Some(was), Some(is)) if successor == Some(self.canonical(is)) => {
-                let note = format!("It drives {is} now, which SGLang names instead of {was}.");
-                notes.push(note);
-            }
-            (Some(_), _) => differences.push(difference("flag", drove, drives)),
-            (None, Some(is)) => notes.push(format!("It drives {is} now.")),
-            (None, None) => {}
+        match self.other_flag(id, drove, drives) {
+            Ok(note) => notes.extend(note),
+            Err(difference) => differences.push(difference),
         }
         if old.has(PASSED) && drives.is_none() && !new.has(PASSED) {
             let lost = "its words were arguments of SGLang's command, and are not now";
@@ -152,22 +129,7 @@ impl Judge<'_> {
         if !old.has("required") && new.has("required") {
             differences.push("the worker fails now where it is not set".to_owned());
         }
-        let effects = [old, new].map(|fact| fact.get("effects"));
-        let mut known = old.parts("effects", " | ");
-        if let Some(is) = effects[1] {
-            let lost = known.find(|one| is.split(" | ").all(|own| own != *one));
-            let told = |lost| format!("one of its words did something else (`{lost}`)");
-            differences.extend(lost.map(told));
-        } else {
-            let flag = |one: &str| Some(one.split_once(": ")?.1.split(' ').next()?.to_owned());
-            let is_passed = |flag: &String| {
-                let own = self.new.get(&format!("flag:{flag}"));
-                own.is_some_and(|own| own.get("from").is_none()) && !self.still_drives(id, flag)
-            };
-            let always = known.filter_map(flag).find(is_passed);
-            let told = |flag| format!("{flag} is passed whatever it says now");
-            differences.extend(always.map(told));
-        }
+        differences.extend(self.effect_lost(id, old, new));
         differences.extend(word_changed(old, new));
         if let Some(to) = new.get("set").filter(|to| old.get("set") != Some(*to)) {
             differences.push(format!("{ALWAYS_SET} (to `{to}`)"));
@@ -180,7 +142,8 @@ impl Judge<'_> {
             let words = fact.get("interpreted");
             words.map(|words| words.replace("!=", "==").replace("not ", ""))
         });
-        if effects[0].is_none() || effects[0] != effects[1] || words[0] != words[1] {
+        let is_alike = old.has("effects") && old.get("effects") == new.get("effects");
+        if !is_alike || words[0] != words[1] {
             differences.extend(use_changed(old, new));
         }
         differences.extend(self.fallback_lost(name, id, old, new));
@@ -190,6 +153,64 @@ impl Judge<'_> {
         let item = Item::by_differences(id, old, new, &differences);
         let usual = item.help.clone();
         item.help(help.flatten().unwrap_or(usual))
+    }
+
+    /// What is to say where code that runs reads a variable on one side alone.
+    fn by_reach(&mut self, name: &str, id: &str, old: &Fact, new: &Fact) -> Option<Item> {
+        match (old.is_reached(), new.is_reached()) {
+            (true, false) => {
+                // Another variable may do it now.
+                let gone = old.get("flag").map(|_| self.variable_gone(name, id, old));
+                let renamed = gone.filter(|item| item.verdict == Verdict::Renamed);
+                let why = "Only code that nothing runs still reads it: endpoints that set it are ignored.";
+                let missing = Item::new(id, Verdict::Missing, old, new).why(why);
+                Some(renamed.unwrap_or(missing))
+            }
+            (false, true) => {
+                let kept = Item::new(id, Verdict::Kept, old, new);
+                Some(kept.why("Only code that nothing ran read it."))
+            }
+            _ => None,
+        }
+    }
+
+    /// The flag that a variable drives: a note where that is another one that does the same, or the
+    /// difference.
+    fn other_flag(
+        &self,
+        id: &str,
+        was: Option<&str>,
+        is: Option<&str>,
+    ) -> Result<Option<String>, String> {
+        let successor = was.and_then(|flag| sglang::history(flag).successor_flag());
+        let successor = successor.map(|flag| self.canonical(flag));
+        match (was, is) {
+            (Some(was), Some(is)) if was == is || self.still_drives(id, was) => Ok(None),
+            (Some(was), Some(is)) if self.same_flag(was, is) => Ok(Some(format!(
+                "It drives {is} now, which is the same as {was}."
+            ))),
+            (Some(was), Some(is)) if successor == Some(self.canonical(is)) => Ok(Some(format!(
+                "It drives {is} now, which SGLang names instead of {was}."
+            ))),
+            (Some(_), _) => Err(difference("flag", was, is)),
+            (None, is) => Ok(is.map(|is| format!("It drives {is} now."))),
+        }
+    }
+
+    /// What one of a variable's words did and does not do now.
+    fn effect_lost(&self, id: &str, old: &Fact, new: &Fact) -> Option<String> {
+        let mut known = old.parts("effects", " | ");
+        if let Some(is) = new.get("effects") {
+            let lost = known.find(|one| is.split(" | ").all(|own| own != *one));
+            return lost.map(|lost| format!("one of its words did something else (`{lost}`)"));
+        }
+        let flag = |one: &str| Some(one.split_once(": ")?.1.split(' ').next()?.to_owned());
+        let is_passed = |flag: &String| {
+            let own = self.new.get(&format!("flag:{flag}"));
+            own.is_some_and(|own| own.get("from").is_none()) && !self.still_drives(id, flag)
+        };
+        let always = known.filter_map(flag).find(is_passed);
+        always.map(|flag| format!("{flag} is passed whatever it says now"))
     }
 
     /// Whether the new worker has the variable decide on a flag, among others.
