@@ -239,20 +239,13 @@ impl<'a> Judge<'a> {
         let types = [self.old, self.new].map(|facts| facts.attribute(&id, "type"));
         let is_switch = types.contains(&Some("boolean"));
         let sides = [(self.old, old), (self.new, new)];
-        let given = sides.map(|(facts, side)| {
-            attribute(side, "value").or_else(|| facts.attribute(&id, "fixed"))
-        });
-        let stands_for =
-            |facts: &'a Facts, key| facts.attribute(&id, key).filter(|it| !it.is_empty());
-        let [was, is] = [(self.old, given[0]), (self.new, given[1])].map(|(facts, value)| {
-            let value = value.unwrap_or_default();
-            match value {
-                _ if !is_switch => value,
-                "false" | "0" | "no" | "off" => "",
-                "1" | "yes" | "on" => "true",
-                _ if stands_for(facts, "false") == Some(value) => "",
-                _ if stands_for(facts, "true") == Some(value) => "true",
-                _ => value,
+        let [was, is] = sides.map(|(facts, side)| {
+            let given = attribute(side, "value").or_else(|| facts.attribute(&id, "fixed"));
+            let given = given.unwrap_or_default();
+            if is_switch {
+                switched(facts, &id, given)
+            } else {
+                given
             }
         });
         // A form without a default leaves it to SGLang.
@@ -305,22 +298,25 @@ impl<'a> Judge<'a> {
                 let why = format!("New endpoints start with `{is}`; the old form left it empty.");
                 item.open(why)
             }
-            Verdict::Changed => {
-                let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
-                let item = item.why(format!("{}.", difference("default", was, is)));
-                // Deployments without the form use the worker's own default, which should be the same.
-                let code = attribute(self.new.variable(name), "default");
-                let set = self.new.in_image(name).filter(|set| !set.contains('$'));
-                let differs = |own: &&str| was.is_some_and(|was| !same_value(was, own));
-                let own = set.or(code).filter(differs);
-                match own.zip(was.and_then(|was| env_line(name, was))) {
-                    Some((own, line)) => item.help(format!(
-                        "Set it in hub.json again, and {line}: the worker's own default is `{own}`. Or record why not."
-                    )),
-                    None => item,
-                }
-            }
+            Verdict::Changed => self.default_changed(name, item, old, new),
             _ => item,
+        }
+    }
+
+    /// Another default of the form, and where else it has to be set.
+    fn default_changed(&self, name: &str, item: Item, old: Side, new: Side) -> Item {
+        let [was, is] = [old, new].map(|fact| attribute(fact, "value"));
+        let item = item.why(format!("{}.", difference("default", was, is)));
+        // Deployments without the form use the worker's own default, which should be the same.
+        let code = attribute(self.new.variable(name), "default");
+        let set = self.new.in_image(name).filter(|set| !set.contains('$'));
+        let differs = |own: &&str| was.is_some_and(|was| !same_value(was, own));
+        let own = set.or(code).filter(differs);
+        match own.zip(was.and_then(|was| env_line(name, was))) {
+            Some((own, line)) => item.help(format!(
+                "Set it in hub.json again, and {line}: the worker's own default is `{own}`. Or record why not."
+            )),
+            None => item,
         }
     }
 
@@ -433,6 +429,18 @@ impl<'a> Judge<'a> {
             }
             _ => item,
         }
+    }
+}
+
+/// What a switch's default stands for: `true`, or nothing for off.
+fn switched<'f>(facts: &'f Facts, id: &str, value: &'f str) -> &'f str {
+    let stands_for = |key| facts.attribute(id, key).filter(|it| !it.is_empty());
+    match value {
+        "false" | "0" | "no" | "off" => "",
+        "1" | "yes" | "on" => "true",
+        _ if stands_for("false") == Some(value) => "",
+        _ if stands_for("true") == Some(value) => "true",
+        _ => value,
     }
 }
 

@@ -67,18 +67,10 @@ impl Reader<'_> {
                     });
                 }
                 let written = given.value.clone();
-                let form = written.as_deref().filter(|_| !given.from.is_empty());
+                let has_variable = !given.from.is_empty();
+                let form = written.as_deref().filter(|_| has_variable);
                 let form = form.and_then(form_of);
-                let value = match given.value {
-                    None => FlagValue::Alone,
-                    Some(_) if !given.from.is_empty() => FlagValue::Env,
-                    // The output of a command and the script's arguments count as text.
-                    Some(value) if ["$(", "${1", "${2"].iter().any(|own| value.contains(own)) => {
-                        FlagValue::Fixed(value)
-                    }
-                    Some(value) if value.contains('$') => FlagValue::Computed(value),
-                    Some(value) => FlagValue::Fixed(value),
-                };
+                let value = value_of(given.value, has_variable);
                 let from = given.from.into_iter().map(|name| (name, FlagKind::Value));
                 let mut from: Vec<_> = from.collect();
                 // Of the same words below the same conditions, more places say nothing new.
@@ -123,6 +115,12 @@ impl Reader<'_> {
             let earlier = std::mem::take(&mut self.drives);
             self.drives = drives.clone().into_iter().chain(earlier).collect();
         }
+        self.take_reads(job, &drives);
+    }
+
+    /// Takes the variables that a script reads, with the flags that they drive.
+    fn take_reads(&mut self, job: &Job, drives: &BTreeMap<String, FlagMapping>) {
+        let runs = job.when == When::Start;
         for read in &job.run.script.reads {
             let place = job.place(&read.range);
             let drives = drives.get(&read.name).cloned();
@@ -139,6 +137,20 @@ impl Reader<'_> {
                 ..EnvRead::new(&read.name, read.default.clone(), place)
             });
         }
+    }
+}
+
+/// What a flag is given in a script.
+fn value_of(text: Option<String>, has_variable: bool) -> FlagValue {
+    match text {
+        None => FlagValue::Alone,
+        Some(_) if has_variable => FlagValue::Env,
+        // The output of a command and the script's arguments count as text.
+        Some(value) if ["$(", "${1", "${2"].iter().any(|own| value.contains(own)) => {
+            FlagValue::Fixed(value)
+        }
+        Some(value) if value.contains('$') => FlagValue::Computed(value),
+        Some(value) => FlagValue::Fixed(value),
     }
 }
 
