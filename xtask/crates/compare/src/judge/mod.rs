@@ -10,6 +10,7 @@ mod builds;
 mod doubts;
 mod flags;
 mod hub;
+mod hub_defaults;
 mod hub_tests;
 mod image;
 mod item;
