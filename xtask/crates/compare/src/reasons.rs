@@ -89,10 +89,8 @@ pub fn commit_records(repo: &Repo, files: &[PathBuf], message: &str) -> Result<S
     Ok(format!("Committed as {head}.\n"))
 }
 
-/// Records reasons. Facts that are not open are refused, because a reason for nothing hides
-/// what happens to it later.
-fn accept(root: &Path, workers: &Workers, args: &Args, questions: Questions) -> Result<String> {
-    let reason = args.reason.as_deref().unwrap_or_default().trim();
+/// Refuses what takes in more than anybody looked at, or says nothing.
+fn refuse_unclear(args: &Args, reason: &str) -> Result<()> {
     // As it stands in a command that was printed, to be filled in.
     if reason.is_empty() || reason == "…" {
         bail!(UsageError("a reason is needed: --reason TEXT".to_owned()));
@@ -104,6 +102,35 @@ fn accept(root: &Path, workers: &Workers, args: &Args, questions: Questions) -> 
             "{fact} would take in everything; {instead}"
         )));
     }
+    if let Some(fact) = args
+        .accept
+        .iter()
+        .find(|it| is_one_of("env input route", area_of(it)))
+        && args.for_forks
+    {
+        bail!(UsageError(format!(
+            "{fact} can't be kept for forks: what becomes of variables, input and routes is their own decision"
+        )));
+    }
+    Ok(())
+}
+
+fn not_open(fact: &str, args: &Args) -> UserError {
+    let see = command(None, args);
+    let help = if accepted::is_cleanups(fact) {
+        "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own name, without `*`".to_owned()
+    } else {
+        format!("see the ids with `{see}`; what only runs can show is accepted with --execute")
+    };
+    let what = format!("{fact} matches nothing that is open");
+    UserError::new(what, help)
+}
+
+/// Records reasons. Facts that are not open are refused, because a reason for nothing hides
+/// what happens to it later.
+fn accept(root: &Path, workers: &Workers, args: &Args, questions: Questions) -> Result<String> {
+    let reason = args.reason.as_deref().unwrap_or_default().trim();
+    refuse_unclear(args, reason)?;
     let mut items = workers.judge()?;
     let is_asked = args.accept.iter().any(|fact| accepted::is_cleanups(fact));
     let asked = is_asked.then(|| questions(root)).transpose()?;
@@ -127,16 +154,6 @@ fn accept(root: &Path, workers: &Workers, args: &Args, questions: Questions) -> 
             item.open = false;
         }
     }
-    if let Some(fact) = args
-        .accept
-        .iter()
-        .find(|it| is_one_of("env input route", area_of(it)))
-        && args.for_forks
-    {
-        bail!(UsageError(format!(
-            "{fact} can't be kept for forks: what becomes of variables, input and routes is their own decision"
-        )));
-    }
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
         if open == 0 && taken.iter().any(|id| accepted::matches(fact, id)) {
@@ -144,16 +161,7 @@ fn accept(root: &Path, workers: &Workers, args: &Args, questions: Questions) -> 
             continue;
         }
         if open == 0 {
-            let see = command(None, args);
-            let help = if accepted::is_cleanups(fact) {
-                "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own name, without `*`".to_owned()
-            } else {
-                format!(
-                    "see the ids with `{see}`; what only runs can show is accepted with --execute"
-                )
-            };
-            let what = format!("{fact} matches nothing that is open");
-            bail!(UserError::new(what, help));
+            bail!(not_open(fact, args));
         }
         if open > MANY && !args.yes {
             bail!(UserError::new(

@@ -6,6 +6,7 @@
 //! no process, opens no socket and sends no signal. It protects against accidents and not against
 //! an attacker: do not run a tree that you doubt, here or anywhere.
 
+mod jobs;
 mod plan;
 mod results;
 mod verify;

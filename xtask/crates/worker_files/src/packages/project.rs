@@ -97,24 +97,8 @@ pub fn project(files: &[&Source], chosen: &Chosen) -> Reading<Vec<Requirement>> 
     Reading::new(packages, unread)
 }
 
-fn pyproject(
-    source: &Source,
-    chosen: &Chosen,
-    packages: &mut Vec<Requirement>,
-    unread: &mut Vec<Unread>,
-) {
-    let root = toml::read(source, PACKAGES, unread);
-    let begin = packages.len();
-    let own = if chosen.only {
-        ""
-    } else {
-        "project dependencies []"
-    };
-    let dev = chosen
-        .group("dev", false)
-        .then_some("tool uv dev-dependencies []");
-    let mut items = root.all(own);
-    items.extend(dev.into_iter().flat_map(|lists| root.all(lists)));
+/// What the extras that are installed ask for.
+fn chosen_extras<'j>(root: &'j JsonNode, chosen: &Chosen) -> Vec<&'j JsonNode> {
     let extras = root.at("project").object("optional-dependencies").iter();
     // An extra may name others of its project: `all = ["worker[serve]"]`.
     let name = normal(root.at("project").text("name").unwrap_or_default());
@@ -130,7 +114,12 @@ fn pyproject(
         .filter_map(|it| it.as_str());
     let others: Vec<String> = texts.filter_map(named).flatten().collect();
     let extras = extras.filter(|it| is_chosen(it) || others.contains(&normal(&it.key)));
-    items.extend(extras.flat_map(|it| it.value.items()));
+    extras.flat_map(|it| it.value.items()).collect()
+}
+
+/// What the groups that are installed ask for, with the groups that they include.
+fn chosen_groups<'j>(root: &'j JsonNode, chosen: &Chosen) -> Vec<&'j JsonNode> {
+    let mut items = Vec::new();
     let groups = root.object("dependency-groups");
     let mut open: Vec<&str> = groups.iter().map(|group| &*group.key).collect();
     open.retain(|name| chosen.group(name, false));
@@ -153,6 +142,29 @@ fn pyproject(
             );
         }
     }
+    items
+}
+
+fn pyproject(
+    source: &Source,
+    chosen: &Chosen,
+    packages: &mut Vec<Requirement>,
+    unread: &mut Vec<Unread>,
+) {
+    let root = toml::read(source, PACKAGES, unread);
+    let begin = packages.len();
+    let own = if chosen.only {
+        ""
+    } else {
+        "project dependencies []"
+    };
+    let dev = chosen
+        .group("dev", false)
+        .then_some("tool uv dev-dependencies []");
+    let mut items = root.all(own);
+    items.extend(dev.into_iter().flat_map(|lists| root.all(lists)));
+    items.extend(chosen_extras(&root, chosen));
+    items.extend(chosen_groups(&root, chosen));
     for item in items {
         add(source, item, packages, unread);
     }
