@@ -50,6 +50,8 @@ impl Usage<'_> {
     /// The uses other than as plain text, in words.
     pub fn interpreted(&self) -> Option<String> {
         let mut how = self.how.clone();
+        // A part of a variable's value is mostly what stands between quotes.
+        how.retain(|one| !one.starts_with('['));
         if self.plain || how.len() > 1 {
             how.remove("truthy");
             how.remove("not truthy");
@@ -167,7 +169,7 @@ impl<'t> Reader<'t> {
                     .field("subscript")
                     .is_some_and(|part| part.is("slice")) =>
             {
-                if !is_logged(parent) {
+                if !is_shown(parent) {
                     usage.note_use(format!("[{}]", normal(parent.text_of("subscript"))));
                     self.follow_uses(parent, usage);
                 }
@@ -432,11 +434,14 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Whether a value is only shown to people who read the log.
-fn is_logged(node: Node<'_>) -> bool {
+/// Whether a value is only shown to people: in a log, or in the text of an error.
+fn is_shown(node: Node<'_>) -> bool {
     const LOGS: &str = "print debug info warning warn error exception critical log";
     let mut above = node.local_ancestors();
-    above.any(|one| one.is("call") && is_among(LOGS, one.callee_name()))
+    above.any(|one| {
+        let is_log = one.is("call") && is_among(LOGS, one.callee_name());
+        is_log || one.is_any("raise_statement interpolation")
+    })
 }
 
 /// Whether a statement ends a function or the program.
