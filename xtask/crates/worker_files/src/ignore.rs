@@ -1,5 +1,7 @@
 //! `.dockerignore`: which files of the context a build is not sent.
 
+use std::collections::BTreeMap;
+
 use super::glob::Glob;
 use xtask_core::tree::RepoPath;
 
@@ -45,6 +47,20 @@ impl Ignore {
             }
         }
         ignore
+    }
+
+    /// A `.dockerignore` with lines at its end that let in what it keeps out of these.
+    pub fn letting_in(text: &[u8], names: &BTreeMap<String, &RepoPath>) -> Vec<u8> {
+        let ignore = Self::read(text);
+        let mut after = text.to_vec();
+        let kept_out = names.iter().filter(|(_, path)| ignore.excludes(path));
+        for (name, _) in kept_out {
+            if !after.is_empty() && !after.ends_with(b"\n") {
+                after.push(b'\n');
+            }
+            after.extend(format!("!{name}\n").bytes());
+        }
+        after
     }
 
     pub fn excludes(&self, path: &RepoPath) -> bool {
@@ -117,6 +133,19 @@ mod tests {
         assert!(!out("", "a"));
         assert!(out("./a/../b\n", "b"));
     }
+
+    #[test]
+    fn what_is_kept_out_is_let_in() {
+        let paths = ["acme/__init__.py", "billing.py"].map(RepoPath::from);
+        let names = BTreeMap::from([
+            ("acme".to_owned(), &paths[0]),
+            ("billing.py".to_owned(), &paths[1]),
+        ]);
+        let ignore = Ignore::letting_in(b"*\n!handler.py", &names);
+        assert_eq!(ignore, b"*\n!handler.py\n!acme\n!billing.py\n");
+        assert_eq!(Ignore::letting_in(b"docs", &names), b"docs");
+    }
+
     #[test]
     fn the_line_that_decides_is_told() {
         let ignore = Ignore::read(b"# all\n*\n!docs\n\ndocs/*.md\n[bad\n");

@@ -142,35 +142,38 @@ fn play_within(
     Ok(played)
 }
 
-/// The Python file that the image starts, in the tree.
+/// The Python file that the image starts, in the tree: of several the one that registers a handler.
 fn program(tree: &dyn Tree, facts: &Facts) -> Result<String> {
-    let started = facts
-        .all
-        .keys()
-        .filter_map(|id| id.strip_prefix("step:start "));
-    let names: Vec<&str> = started.chain(["handler.py"]).collect();
+    const REGISTERS: &str = "serverless.start";
+    let started = facts.all.keys();
+    let started = started.filter_map(|id| id.strip_prefix("step:start "));
+    let names: Vec<&str> = std::iter::once("handler.py").chain(started).collect();
     let paths = tree.entries().keys().filter_map(RepoPath::as_str);
     let folders = ["", "src/", ".runpod/"];
-    let mut all: Vec<&str> = paths.filter(|path| is_python(path)).collect();
-    all.sort_by_key(|path| {
+    let mut all: Vec<(usize, &str)> = Vec::new();
+    for path in paths.filter(|path| is_python(path)) {
         let (folder, name) = path.split_at(path.rfind('/').map_or(0, |at| at + 1));
-        let by_name = names.iter().position(|own| *own == name);
-        let by_folder = folders.iter().position(|own| *own == folder);
-        let rank = |found: Option<usize>| found.unwrap_or(usize::MAX);
-        (rank(by_name), rank(by_folder), path.len())
-    });
-    let is_named = |path: &str| names.contains(&path.rsplit('/').next().unwrap_or(path));
-    for path in all {
         let text = tree.read_file(path)?.unwrap_or_default();
-        let registers = || String::from_utf8_lossy(&text).contains("serverless.start");
-        if is_named(path) || registers() {
-            return Ok(path.to_owned());
-        }
+        let is_started = names[1..].contains(&name);
+        let rank = match String::from_utf8_lossy(&text).contains(REGISTERS) {
+            true if is_started => 0,
+            _ if is_started && name == names[0] => 1,
+            _ if is_started => 2,
+            _ if name == names[0] => 3,
+            true => 4,
+            false => continue,
+        };
+        let place = folders.iter().position(|own| *own == folder);
+        all.push((10 * rank + place.unwrap_or(folders.len()), path));
     }
-    bail!(UserError::new(
-        format!("{} has no handler.py to run", tree.describe()),
-        "leave --execute out, or name a tree with the worker's Python"
-    ))
+    all.sort_by_key(|(rank, path)| (*rank, path.len()));
+    match all.first() {
+        Some((_, path)) => Ok((*path).to_owned()),
+        None => bail!(UserError::new(
+            format!("{} has no handler.py to run", tree.describe()),
+            "leave --execute out, or name a tree with the worker's Python"
+        )),
+    }
 }
 
 fn is_python(path: &str) -> bool {

@@ -599,6 +599,37 @@ fn the_program_that_the_image_starts_is_run() {
 }
 
 #[test]
+fn of_several_programs_the_one_with_the_handler_is_run() {
+    let start = "python3 app/fetch.py && python3 app/serve.py\n";
+    let tree = Memory::new()
+        .with("start.sh", start)
+        .with("app/fetch.py", "import sys\nsys.exit(3)\n")
+        .with(
+            "app/serve.py",
+            "import runpod\nrunpod.serverless.start({'handler': print})\n",
+        )
+        .with(
+            "app/tests/serve.py",
+            "import runpod\nrunpod.serverless.start({'handler': 1})\n",
+        )
+        .with(
+            "Dockerfile",
+            "FROM lmsysorg/sglang:v0.5.2-cu126\nCOPY . .\nCMD [\"bash\", \"start.sh\"]\n",
+        );
+    let facts = Facts::read(&tree).unwrap();
+    assert_eq!(program(&tree, &facts).unwrap(), "app/serve.py");
+    // Without a Dockerfile the file that registers a handler is taken.
+    let alone = Memory::new().with("a.py", "x = 1\n").with(
+        "b.py",
+        "import runpod\nrunpod.serverless.start({'handler': print})\n",
+    );
+    assert_eq!(
+        program(&alone, &Facts::read(&alone).unwrap()).unwrap(),
+        "b.py"
+    );
+}
+
+#[test]
 fn what_was_not_read_is_closed_only_where_it_ran() {
     let code = |test: &str, file: &str| {
         format!(
