@@ -94,32 +94,7 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
     if sides.args.conflicts == Conflicts::Upstream {
         stages.clear();
         taken = std::mem::take(&mut conflicts);
-        // What this fork took out stays out, unless the image needs it.
-        let is_needed = needed_by_image(at, sides)?;
-        taken.retain(|Conflict { path, .. }| {
-            let is_removed = sides.base.contains_key(path) && !moved.contains_key(path);
-            let stays_out = is_removed && !is_needed(path);
-            if stays_out {
-                entries.remove(path);
-            }
-            !stays_out
-        });
-        for Conflict { path, .. } in &taken {
-            match sides.theirs.get(path) {
-                Some(entry) => entries.insert(path.clone(), entry.clone()),
-                None => entries.remove(path),
-            };
-        }
-        // A file that was renamed here stays, and upstream's comes beside it.
-        let is_new = |path: &RepoPath| !sides.base.contains_key(path);
-        for Conflict { path, .. } in taken.iter().filter(|one| is_new(&one.path)) {
-            if let (Some(ours), None) = (moved.get(path), sides.theirs.get(path)) {
-                entries.insert(path.clone(), ours.clone());
-                for (path, _, theirs) in removed_here(sides, &moved) {
-                    entries.entry(path).or_insert(theirs);
-                }
-            }
-        }
+        take_upstreams(at, sides, &moved, &mut entries, &mut taken)?;
         // Files without a counterpart are kept below `outdated/`.
         taken.extend(sides.orphans.iter().map(|(conflict, _)| conflict.clone()));
     } else {
@@ -133,24 +108,7 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
         }
     }
     let arrivals = arrivals(sides, &moved, &entries, &conflicts);
-    let up_to_date = |(origin, is_new): &(Origin, bool)| {
-        let mut origin = origin.clone();
-        if *is_new {
-            record(&mut origin, &entries);
-        }
-        origin
-    };
-    let tool = sides.tool.as_ref().map(up_to_date);
-    let mut lock = Lock::new(up_to_date(&sides.upstream), tool);
-    // What is known to have retired earlier; `None` where that was not kept.
-    let retired = at.lock.as_ref().map(|lock| lock.retired.clone());
-    lock.retired = retired.unwrap_or_else(|| Some(Retired::new()));
-    if let Some(retired) = &mut lock.retired {
-        retired.extend(sides.moves.iter().filter_map(|planned| {
-            let side = outdated.get(&planned.to)?.side()?;
-            Some((planned.to.clone(), retired_as(&side)))
-        }));
-    }
+    let lock = new_lock(at, sides, &entries, &outdated);
     entries.append(&mut outdated);
     let mut written = sides.records.clone();
     if conflicts.is_empty() {
@@ -170,6 +128,66 @@ pub fn build(at: &Preflight, scratch: &Scratch, sides: &Sides, mut plan: Plan) -
         entries,
         lock,
     })
+}
+
+/// Takes upstream's file in each conflict.
+fn take_upstreams(
+    at: &Preflight,
+    sides: &Sides,
+    moved: &Entries,
+    entries: &mut Entries,
+    taken: &mut Vec<Conflict>,
+) -> Result<()> {
+    // What this fork took out stays out, unless the image needs it.
+    let is_needed = needed_by_image(at, sides)?;
+    taken.retain(|Conflict { path, .. }| {
+        let is_removed = sides.base.contains_key(path) && !moved.contains_key(path);
+        let stays_out = is_removed && !is_needed(path);
+        if stays_out {
+            entries.remove(path);
+        }
+        !stays_out
+    });
+    for Conflict { path, .. } in taken.iter() {
+        match sides.theirs.get(path) {
+            Some(entry) => entries.insert(path.clone(), entry.clone()),
+            None => entries.remove(path),
+        };
+    }
+    // A file that was renamed here stays, and upstream's comes beside it.
+    let is_new = |path: &RepoPath| !sides.base.contains_key(path);
+    for Conflict { path, .. } in taken.iter().filter(|one| is_new(&one.path)) {
+        if let (Some(ours), None) = (moved.get(path), sides.theirs.get(path)) {
+            entries.insert(path.clone(), ours.clone());
+            for (path, _, theirs) in removed_here(sides, moved) {
+                entries.entry(path).or_insert(theirs);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The lock of the result: where its files came from, and what has retired.
+fn new_lock(at: &Preflight, sides: &Sides, entries: &Entries, outdated: &Entries) -> Lock {
+    let up_to_date = |(origin, is_new): &(Origin, bool)| {
+        let mut origin = origin.clone();
+        if *is_new {
+            record(&mut origin, entries);
+        }
+        origin
+    };
+    let tool = sides.tool.as_ref().map(up_to_date);
+    let mut lock = Lock::new(up_to_date(&sides.upstream), tool);
+    // What is known to have retired earlier; `None` where that was not kept.
+    let retired = at.lock.as_ref().map(|lock| lock.retired.clone());
+    lock.retired = retired.unwrap_or_else(|| Some(Retired::new()));
+    if let Some(retired) = &mut lock.retired {
+        retired.extend(sides.moves.iter().filter_map(|planned| {
+            let side = outdated.get(&planned.to)?.side()?;
+            Some((planned.to.clone(), retired_as(&side)))
+        }));
+    }
+    lock
 }
 
 /// Tells which of upstream's files are in its image: modules, and what its Dockerfile names.

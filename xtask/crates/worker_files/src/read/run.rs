@@ -283,6 +283,16 @@ impl Reader<'_> {
                 }
             }
         }
+        self.add_step(job, lines, calls);
+        scripts.retain(|_| job.when != When::Never);
+        Ok(scripts)
+    }
+
+    /// Adds what a job does as a step: commands that are not followed, and calls of the repository's
+    /// programs.
+    fn add_step(&mut self, job: &Job, mut lines: Vec<String>, mut calls: Vec<String>) {
+        let script = &job.run.script;
+        let (in_build, at_start) = (job.is_build(), job.when == When::Start);
         if in_build {
             lines.extend(conditions(script));
         }
@@ -305,8 +315,6 @@ impl Reader<'_> {
             let (commands, place) = (lines, job.run.place.clone());
             self.interface.steps.push(Step { commands, place });
         }
-        scripts.retain(|_| job.when != When::Never);
-        Ok(scripts)
     }
 
     /// The limits and the environment of all programs that the script starts are its matter.
