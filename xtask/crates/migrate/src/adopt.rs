@@ -187,11 +187,22 @@ fn find(
             )
         ));
     }
+    let mut notes = told(&origin, source, same, ours);
+    notes.extend(cut.filter(|_| same < total));
+    Ok(Found {
+        same,
+        origin,
+        notes,
+    })
+}
+
+/// What to say of the revision that was found.
+fn told(origin: &Origin, source: &UpstreamSource, same: usize, ours: &Entries) -> Vec<String> {
     let short = |commit: &Option<String>| {
         let commit = commit.as_deref();
         commit.map_or_else(String::new, |commit| format!(" {}", short(commit)))
     };
-    let ours = files(&origin, ours).into_iter();
+    let ours = files(origin, ours).into_iter();
     let other = ours.filter(|file| file.what != What::Unchanged);
     let other: Vec<String> = other.map(|file| file.path.to_string()).collect();
     let mut notes = vec![format!(
@@ -202,7 +213,6 @@ fn find(
     if !other.is_empty() {
         notes.push(format!("changed or removed here: {}", other.join(", ")));
     }
-    notes.extend(cut.filter(|_| same < total));
     if origin.commit != source.commit {
         notes.push(format!(
             "that is an older revision than{}, which {} names there",
@@ -210,11 +220,7 @@ fn find(
             source.rev.as_deref().unwrap_or("HEAD")
         ));
     }
-    Ok(Found {
-        same,
-        origin,
-        notes,
-    })
+    notes
 }
 
 fn fingerprint(entries: &Entries, shape: Shape) -> Vec<(RepoPath, Oid)> {

@@ -349,26 +349,7 @@ fn ending_text(
             "This worker is not in line with its upstream. Bring it in line with:",
             &[(next.again("migrate", ""), "")],
         ),
-        MigrationEnding::Conflicts => {
-            let markers = next.again("migrate", "--conflicts markers");
-            let upstream = next.again("migrate", "--conflicts upstream");
-            let then: &[_] = if plan.own.as_ref().is_some_and(|own| own.carried) {
-                let by_hand = "or upstream's files, and what they lack by hand";
-                &[(markers, "to resolve in the files"), (upstream, by_hand)]
-            } else {
-                &[(markers, "")]
-            };
-            let count = plan.conflicts.len();
-            let (files, are) = (
-                counted(count, "file"),
-                if count == 1 { "is" } else { "are" },
-            );
-            let title = format!(
-                "{RED}{files} {are} in conflict; nothing was written.{RED:#} To resolve them in \
-                 the files:"
-            );
-            listed(&title, then)
-        }
+        MigrationEnding::Conflicts => conflicts_text(plan, next),
         MigrationEnding::Markers | MigrationEnding::Staged => {
             let mut text = waiting_text(ending, next);
             if has_own_left(plan) {
@@ -381,27 +362,50 @@ fn ending_text(
             }
             text
         }
-        MigrationEnding::Committed => {
-            let log = next.git("log --stat -2");
-            let has_past = at.ours.entries().contains_key(&BASELINE.into())
-                || plan
-                    .steps
-                    .iter()
-                    .any(|step| step.target().is_some_and(|it| *it == BASELINE));
-            let then: &[_] = if let Some(on) = moves_on(at, plan, next) {
-                &[(log, ""), on]
-            } else if has_past {
-                let became = "what became of all that the old worker exposed";
-                let compare = next.task("compare", "");
-                &[(log, "what has moved and what is new"), (compare, became)]
-            } else {
-                &[(log, "")]
-            };
-            let tip = tip.map_or(String::new(), |tip| format!(" as {}", tip.short()));
-            let title = format!("{GREEN}Done.{GREEN:#} Committed{tip}. Look at it with:");
-            listed(&title, then)
-        }
+        MigrationEnding::Committed => committed_text(at, plan, tip, next),
     }
+}
+
+fn conflicts_text(plan: &Plan, next: &Commands) -> String {
+    let markers = next.again("migrate", "--conflicts markers");
+    let upstream = next.again("migrate", "--conflicts upstream");
+    let then: &[_] = if plan.own.as_ref().is_some_and(|own| own.carried) {
+        let by_hand = "or upstream's files, and what they lack by hand";
+        &[(markers, "to resolve in the files"), (upstream, by_hand)]
+    } else {
+        &[(markers, "")]
+    };
+    let count = plan.conflicts.len();
+    let (files, are) = (
+        counted(count, "file"),
+        if count == 1 { "is" } else { "are" },
+    );
+    let title = format!(
+        "{RED}{files} {are} in conflict; nothing was written.{RED:#} To resolve them in \
+         the files:"
+    );
+    listed(&title, then)
+}
+
+fn committed_text(at: &Preflight, plan: &Plan, tip: Option<&Oid>, next: &Commands) -> String {
+    let log = next.git("log --stat -2");
+    let has_past = at.ours.entries().contains_key(&BASELINE.into())
+        || plan
+            .steps
+            .iter()
+            .any(|step| step.target().is_some_and(|it| *it == BASELINE));
+    let then: &[_] = if let Some(on) = moves_on(at, plan, next) {
+        &[(log, ""), on]
+    } else if has_past {
+        let became = "what became of all that the old worker exposed";
+        let compare = next.task("compare", "");
+        &[(log, "what has moved and what is new"), (compare, became)]
+    } else {
+        &[(log, "")]
+    };
+    let tip = tip.map_or(String::new(), |tip| format!(" as {}", tip.short()));
+    let title = format!("{GREEN}Done.{GREEN:#} Committed{tip}. Look at it with:");
+    listed(&title, then)
 }
 
 /// Whether changes of a fork are not in the new files.
