@@ -191,21 +191,7 @@ impl DockerfileReader<'_> {
                 self.starts.own_cmd = true;
                 self.image.cmd = Some(self.command(instruction));
             }
-            "HEALTHCHECK" => {
-                let mut text = self.trimmed(instruction);
-                let at = instruction.options().1;
-                text.text = one_line(&text.text);
-                let is_option = |word: &&str| word.starts_with("--");
-                let mut options: Vec<&str> = text.text.split(' ').take_while(is_option).collect();
-                let rest = text.text.split(' ').skip(options.len());
-                let rest: Vec<&str> = rest.collect();
-                options.sort_unstable();
-                text.text = [options, rest].concat().join(" ");
-                self.image.healthcheck = Some(text);
-                let word = instruction.text[at..].get(..3);
-                let is_command = word.is_some_and(|word| word.eq_ignore_ascii_case("CMD"));
-                self.starts.healthcheck = is_command.then(|| Start::new(instruction, at + 3));
-            }
+            "HEALTHCHECK" => self.healthcheck(instruction),
             "COPY" | "ADD" => self.copy(instruction),
             "RUN" => self.run(instruction),
             // For images that are built on this one.
@@ -219,6 +205,22 @@ impl DockerfileReader<'_> {
                 self.not_read(instruction.range.clone(), what, &BUILD);
             }
         }
+    }
+
+    fn healthcheck(&mut self, instruction: &Instruction) {
+        let mut text = self.trimmed(instruction);
+        let at = instruction.options().1;
+        text.text = one_line(&text.text);
+        let is_option = |word: &&str| word.starts_with("--");
+        let mut options: Vec<&str> = text.text.split(' ').take_while(is_option).collect();
+        let rest = text.text.split(' ').skip(options.len());
+        let rest: Vec<&str> = rest.collect();
+        options.sort_unstable();
+        text.text = [options, rest].concat().join(" ");
+        self.image.healthcheck = Some(text);
+        let word = instruction.text[at..].get(..3);
+        let is_command = word.is_some_and(|word| word.eq_ignore_ascii_case("CMD"));
+        self.starts.healthcheck = is_command.then(|| Start::new(instruction, at + 3));
     }
 
     /// The arguments with the place of what is written.

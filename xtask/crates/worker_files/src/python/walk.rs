@@ -86,30 +86,7 @@ impl<'t> Reader<'t> {
     /// Turns what a node mentions into facts, or reports it as unread.
     fn account_for(&mut self, node: Node<'t>) {
         match node.kind() {
-            "call" => {
-                if node.field("function").is_none() {
-                    return;
-                }
-                let callee = self.callee(node);
-                let calls = is_among(CALLING, node.callee_name());
-                let mut arguments = node.argument_values().into_iter().filter(|_| calls);
-                if callee.is_lost() || arguments.any(|argument| self.value(argument).is_lost()) {
-                    self.note_lost(node);
-                }
-                self.environment_call(node, &callee);
-                self.process(node, &callee);
-                self.note_serverless_start(node, &callee);
-                self.input_call(node, &callee);
-                self.input_key_set(node);
-                self.request(node, &callee);
-                self.note_sdk_call(node, &callee);
-                self.note_file_call(node, &callee);
-                self.note_served_routes(node);
-                self.note_loaded_model(node, &callee);
-                self.note_answer_write(node);
-                self.note_answer_change(node, &callee);
-                self.whole_environment(node);
-            }
+            "call" => self.account_for_call(node),
             "subscript" => {
                 let whole = node.field("value");
                 let whole = whole.map_or(Val::Unknown, |object| self.value(object));
@@ -169,6 +146,31 @@ impl<'t> Reader<'t> {
             }
             _ => {}
         }
+    }
+
+    fn account_for_call(&mut self, node: Node<'t>) {
+        if node.field("function").is_none() {
+            return;
+        }
+        let callee = self.callee(node);
+        let calls = is_among(CALLING, node.callee_name());
+        let mut arguments = node.argument_values().into_iter().filter(|_| calls);
+        if callee.is_lost() || arguments.any(|argument| self.value(argument).is_lost()) {
+            self.note_lost(node);
+        }
+        self.environment_call(node, &callee);
+        self.process(node, &callee);
+        self.note_serverless_start(node, &callee);
+        self.input_call(node, &callee);
+        self.input_key_set(node);
+        self.request(node, &callee);
+        self.note_sdk_call(node, &callee);
+        self.note_file_call(node, &callee);
+        self.note_served_routes(node);
+        self.note_loaded_model(node, &callee);
+        self.note_answer_write(node);
+        self.note_answer_change(node, &callee);
+        self.whole_environment(node);
     }
 
     /// Notes a value that was too much to follow, once for each function: it may be the
