@@ -214,7 +214,7 @@ impl<'t> Node<'t> {
     /// Whether a call prints or logs its arguments.
     pub fn logs(self) -> bool {
         const LOGS: &str = "print debug info warning error exception critical log";
-        is_among(LOGS, self.callee_name())
+        self.is("call") && is_among(LOGS, self.callee_name())
     }
 
     /// Whether a call only reports its arguments: it logs them, or makes an error of them.

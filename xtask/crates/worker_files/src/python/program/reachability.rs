@@ -14,6 +14,8 @@ struct Mentions<'t> {
     functions: Map<&'t str, Vec<Node<'t>>>,
     /// The names that imports give other names, by those.
     aliases: Map<&'t str, Vec<&'t str>>,
+    /// Whether a class may find the classes below it.
+    collects: bool,
 }
 
 impl<'t> Program<'t> {
@@ -24,25 +26,30 @@ impl<'t> Program<'t> {
             let path = &program.files[index].source.path;
             set.as_ref().is_none_or(|set| set.contains(path))
         };
-        let mut names = Mentions::default();
+        let holds = |word| self.files.iter().any(|it| it.source.text.contains(word));
+        let mut names = Mentions {
+            collects: holds("subclass") || holds("metaclass"),
+            ..Mentions::default()
+        };
         let mut todo: Vec<usize> = (0..self.files.len()).collect();
         self.files.iter_mut().for_each(|file| file.reached = false);
         todo.retain(|index| is(self, &reach.roots, *index));
         while !todo.is_empty() {
-            for index in std::mem::take(&mut todo) {
+            // What a file imports at its top does not depend on which functions run.
+            while let Some(index) = todo.pop() {
                 if is(self, &reach.held, index) && !self.files[index].reached {
                     let is_root = is(self, &reach.roots, index);
                     self.files[index].dead = self.collect_mentions(index, is_root, &mut names);
                     self.files[index].reached = true;
+                    todo.extend(self.imports(index));
                 }
             }
             self.find_live(reach, &names);
             let all = (0..self.files.len()).filter(|index| self.files[*index].reached);
             let imported = all.flat_map(|index| self.imports(index));
-            todo.extend(
-                imported
-                    .filter(|index| is(self, &reach.held, *index) && !self.files[*index].reached),
-            );
+            let is_new = |index: &usize| !self.files[*index].reached;
+            let new = imported.filter(|index| is(self, &reach.held, *index) && is_new(index));
+            todo.extend(new);
         }
     }
 
@@ -50,7 +57,8 @@ impl<'t> Program<'t> {
     fn imports(&self, index: usize) -> Vec<usize> {
         const IMPORTING: &str = "import_module __import__ run_module run_path";
         let mut names: Vec<String> = Vec::new();
-        let imports = |node: &Node<'_>| is_import(*node) || is_among(IMPORTING, node.callee_name());
+        let calls = |node: Node<'_>| node.is("call") && is_among(IMPORTING, node.callee_name());
+        let imports = |node: &Node<'_>| is_import(*node) || calls(*node);
         let nodes = self.files[index].syntax.nodes().filter(imports);
         for node in nodes.filter(|node| self.reaches(*node)) {
             match node.kind() {
@@ -122,8 +130,6 @@ impl<'t> Program<'t> {
     fn collect_mentions(&self, index: usize, is_root: bool, names: &mut Mentions<'t>) -> Vec<bool> {
         let modules = self.foreign(index);
         let own_name = crate::python::module_name(&self.files[index].source.path);
-        let holds = |word| self.files.iter().any(|it| it.source.text.contains(word));
-        let collects = holds("subclass") || holds("metaclass");
         // By node number: whether it is dead code, and the function that it is part of.
         let mut dead: Vec<bool> = vec![false];
         let mut owner: Vec<Option<Node<'t>>> = vec![None];
@@ -168,7 +174,7 @@ impl<'t> Program<'t> {
                 "class_definition" => {
                     let name = node.text_of("name");
                     // Its base class may collect the classes below it.
-                    if registered(node) || collects && node.field("superclasses").is_some() {
+                    if registered(node) || names.collects && node.field("superclasses").is_some() {
                         mention(name);
                     }
                     names.functions.entry(name).or_default().push(node);
