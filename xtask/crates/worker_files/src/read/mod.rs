@@ -4,6 +4,7 @@ mod configurations;
 mod exports;
 mod files;
 mod installs;
+mod lines;
 mod places;
 mod programs;
 mod run;

@@ -1,7 +1,8 @@
 //! Files that commands write or fill in, and what `uv run` installs first.
 
 use super::installs::by_pip;
-use super::run::{Job, When, below, full_line};
+use super::lines::{below, full_line};
+use super::run::{Job, When};
 use super::started::Started;
 use super::{EnvRead, Reader, RepoPath, Step, packages, shell};
 use crate::shell::Command;
