@@ -71,28 +71,9 @@ impl<'t> Reader<'t> {
                 content.clone()
             }
             "partial" if first.is_lost() => Val::Lost,
-            "partial" if argument.is_some() => {
-                let rest = Args {
-                    positional: args.positional[1..].to_vec(),
-                    ..args.clone()
-                };
-                let rest = Rc::new(rest);
-                let partial = |one: &Val<'t>| Val::Partial(Rc::new(one.clone()), rest.clone());
-                Val::any(first.each().iter().map(partial))
-            }
+            "partial" if argument.is_some() => partial(&first, args),
             "__import__" | "import_module" => self.imported(0, first.as_str()?, None),
-            "getattr" => match self.attribute_name(&first, second?) {
-                Some(name) => self.attribute(&first, name),
-                // It may be any function of it, also one that nothing else names.
-                _ if first.may_be(|one| match one {
-                    Val::Class(class) | Val::Object(class, _) => self.may_lead_to_fact(*class),
-                    one => matches!(one, Val::Module(_)),
-                }) =>
-                {
-                    Val::Lost
-                }
-                _ => return None,
-            },
+            "getattr" => return self.asked_attribute(&first, second?),
             "fields" if path.starts_with("dataclasses") => match first {
                 Val::Class(class) | Val::Object(class, _) => self.dataclass_fields(class),
                 _ => return None,
@@ -146,6 +127,19 @@ impl<'t> Reader<'t> {
             }
             _ => return None,
         })
+    }
+
+    /// `getattr(object, name)`
+    fn asked_attribute(&mut self, object: &Val<'t>, name: &Val<'t>) -> Option<Val<'t>> {
+        if let Some(name) = self.attribute_name(object, name) {
+            return Some(self.attribute(object, name));
+        }
+        // It may be any function of it, also one that nothing else names.
+        let leads = object.may_be(|one| match one {
+            Val::Class(class) | Val::Object(class, _) => self.may_lead_to_fact(*class),
+            one => matches!(one, Val::Module(_)),
+        });
+        leads.then_some(Val::Lost)
     }
 
     /// The name of an attribute that `getattr` is asked for: as it is written, or of a field.
@@ -280,6 +274,16 @@ impl<'t> Reader<'t> {
             _ => return None,
         })
     }
+}
+
+/// `partial(function, …)`
+fn partial<'t>(function: &Val<'t>, args: &Args<'t>) -> Val<'t> {
+    let rest = Rc::new(Args {
+        positional: args.positional[1..].to_vec(),
+        ..args.clone()
+    });
+    let bound = |one: &Val<'t>| Val::Partial(Rc::new(one.clone()), rest.clone());
+    Val::any(function.each().iter().map(bound))
 }
 
 /// `dict.get(key, default)`
