@@ -89,6 +89,12 @@ impl<'t> Reader<'t> {
             "dumps" if first.is_input() => first,
             "int" | "float" | "bool" => first,
             "staticmethod" => first,
+            // `typer.Option("default", envvar="NAME")`
+            "Option" | "Argument" if args.named("envvar").is_some() => {
+                let name = args.named("envvar")?.as_str()?;
+                let default = args.get(0, "default").cloned().unwrap_or(Val::None);
+                Val::Env(name.into(), Rc::new(default))
+            }
             "field" | "Field" => match args.named("default_factory") {
                 Some(make) => self.result(&make.clone(), &Args::default(), None),
                 None => args

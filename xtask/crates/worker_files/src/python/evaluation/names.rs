@@ -1,5 +1,7 @@
 //! Values of names: variables, loop variables, parameters and imports.
 
+use std::rc::Rc;
+
 use super::contexts::{Ctx, Frame};
 use super::eval::{DEEPEST, Reader, external};
 use super::value::Val;
@@ -332,6 +334,9 @@ impl<'t> Reader<'t> {
         if let Some(Frame::Call(args, _)) = ctx.frame(function) {
             return of(args);
         }
+        if let Some(option) = option_of(function, name) {
+            return self.option_value(option);
+        }
         let all = self.summaries.params(function, &mut self.uses);
         let all = if all.is_empty() { Val::Never } else { of(all) };
         if self.stops_at_unbound && !all.is_definite() {
@@ -341,6 +346,17 @@ impl<'t> Reader<'t> {
         let exact = Some(function).filter(|_| self.exact && all == Val::Unknown);
         let exact = exact.and_then(|function| self.only_call_value(function, name));
         exact.unwrap_or(all)
+    }
+
+    /// What an option of the command line is where it is not given: a variable, or else its default.
+    pub fn option_value(&mut self, option: Node<'t>) -> Val<'t> {
+        let named = option.keyword("envvar").map(|name| self.fixed(name));
+        let default = option.keyword("default").map(|default| self.fixed(default));
+        let default = default.unwrap_or(Val::None);
+        match named.as_ref().and_then(Val::as_str) {
+            Some(name) => Val::Env(name.into(), Rc::new(default)),
+            None => Val::Unknown,
+        }
     }
 
     /// A parameter's value in the function's only call, where numbers are not joined.
@@ -454,4 +470,17 @@ fn take_out<'t>(
         items.retain(|item| item.as_str() != Some(key));
         pairs.retain(|(own, _)| own.as_str() != Some(key));
     }
+}
+
+/// The `@click.option("--name", envvar="NAME")` of a parameter.
+fn option_of<'t>(function: Node<'t>, name: &str) -> Option<Node<'t>> {
+    let decorated = function.parent_of("decorated_definition")?;
+    let decorators = decorated.children_of("decorator");
+    let mut options = decorators.filter_map(|one| one.child(0));
+    options.find(|option| {
+        let mut names = option.arguments().map(Node::unquoted);
+        is_among("option argument", option.callee_name())
+            && option.keyword("envvar").is_some()
+            && names.any(|own| own.trim_start_matches('-').replace('-', "_") == name)
+    })
 }
