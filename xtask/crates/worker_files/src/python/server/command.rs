@@ -421,7 +421,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What the next statement adds to the same list: `append("--x")` and then `append(value)`.
+/// What the next statement adds to the same list: `append("--x")` and then `append(value)`, or
+/// `extend(values)`.
 fn added_next(change: Node<'_>) -> Option<Node<'_>> {
     let statement = change.parent()?;
     let all = statement.parent()?.children();
@@ -432,6 +433,10 @@ fn added_next(change: Node<'_>) -> Option<Node<'_>> {
         next = next.field("consequence")?.child(0)?;
     }
     let call = next.child(0).filter(|call| call.is("call"))?;
-    let same = call.text_of("function") == change.text_of("function");
-    call.argument_values().last().copied().filter(|_| same)
+    let same = call.callee_object()?.text() == change.callee_object()?.text();
+    let adds = call.callee_name() == change.callee_name() || call.callee_name() == "extend";
+    call.argument_values()
+        .last()
+        .copied()
+        .filter(|_| same && adds)
 }

@@ -91,8 +91,14 @@ impl<'t> Reader<'t> {
         let item = items[at];
         let next = items.get(at + 1).copied();
         let splat = next.filter(|next| next.is("list_splat"));
-        let next = next.filter(|_| splat.is_none());
-        let list = splat.and_then(|splat| splat.child(0));
+        // `append("--lora-paths")` and then `extend(paths)`
+        let added = next.filter(|next| {
+            let call = next.parent().and_then(Node::call_of_arguments);
+            item.parent() != next.parent()
+                && call.is_some_and(|call| call.callee_name() == "extend")
+        });
+        let next = next.filter(|_| splat.is_none() && added.is_none());
+        let list = splat.and_then(|splat| splat.child(0)).or(added);
         let of: Vec<_> = std::iter::once(item).chain(next).collect();
         for ctx in self.each_context(item, &of, Hides::Flags) {
             let pair: Vec<_> = of.iter().map(|node| self.at(*node, &ctx)).collect();
@@ -105,7 +111,9 @@ impl<'t> Reader<'t> {
                 // `"--lora-paths", *paths`
                 let words = list.and_then(|list| self.value(list).elements());
                 let words = words.unwrap_or_default();
-                let is_value = |first: &&Val<'_>| !is_flag(first) && is_constant(first);
+                let is_known =
+                    |first: &Val<'_>| is_constant(first) || matches!(first, Val::Env(..));
+                let is_value = |first: &&Val<'_>| !is_flag(first) && is_known(first);
                 let first = words.first().filter(is_value);
                 let listed = first.map(|first| with_more(first, words[1..].iter().cloned()));
                 let value = value.map(|value| {
