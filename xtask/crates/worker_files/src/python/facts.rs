@@ -172,11 +172,16 @@ impl PythonFacts {
             flags.for_each(|given| given.reached &= all.contains(&given.flag));
         }
         let mut drives: BTreeMap<&str, FlagMapping> = BTreeMap::new();
-        for given in &self.flags {
+        // What code that runs does with a variable is preferred to what other code does.
+        let (live, dead): (Vec<_>, Vec<_>) = self.flags.iter().partition(|given| given.reached);
+        for given in live.into_iter().chain(dead) {
             for (name, how) in &given.from {
                 // A flag that takes the value is preferred to one that it only switches on.
                 let known = drives.get(name.as_str()).map(|old| &old.how);
-                if known.is_none_or(|old| *old != FlagKind::Value && *how == FlagKind::Value) {
+                let is_better = |old: &FlagKind| {
+                    given.reached && *old != FlagKind::Value && *how == FlagKind::Value
+                };
+                if known.is_none_or(is_better) {
                     let (flag, how) = (given.flag.clone(), how.clone());
                     drives.insert(name, FlagMapping { flag, how });
                 }
