@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::edits;
 use super::facts::{Fact, Facts};
 use super::judge::{Item, judge};
 use xtask_core::tree::Memory;
@@ -26,6 +27,9 @@ struct Case {
     old: Files,
     #[serde(default)]
     new: Files,
+    /// Whether only the facts say the same: the edit is told as code.
+    #[serde(default)]
+    facts_alone: bool,
     /// What the reason and the advice of a fact have in them, or have not, after a `!`. An empty text
     /// stands for a fact that is not open.
     #[serde(default)]
@@ -35,22 +39,29 @@ struct Case {
     expect: serde_json::Value,
 }
 
-fn worker(files: &Files) -> Facts {
+type Worker = (Memory, Facts);
+
+fn worker(files: &Files) -> Worker {
     // So that no side exposes nothing at all.
     let tree = Memory::new().with("zz_base.py", "import os\nos.getenv(\"ZZ_BASE\")\n");
     let tree = files
         .iter()
         .fold(tree, |tree, (path, text)| tree.with(path, text.as_str()));
-    Facts::read(&tree).unwrap()
+    let facts = Facts::read(&tree).unwrap();
+    (tree, facts)
 }
 
-fn is_open(old: &Facts, new: &Facts) -> bool {
-    judge(old, new).iter().any(|item| item.open)
+fn is_open((was, old): &Worker, (is, new): &Worker, facts_alone: bool) -> bool {
+    let mut items = judge(old, new);
+    if !facts_alone {
+        items.extend(edits::of(was, old, is, &items).unwrap());
+    }
+    items.iter().any(|item| item.open)
 }
 
 /// How a worker's facts come out otherwise than expected.
 fn reading(case: &Case) -> Option<String> {
-    let facts = worker(&case.files);
+    let (_, facts) = worker(&case.files);
     let unread: Vec<_> = facts
         .unread
         .iter()
@@ -99,13 +110,13 @@ fn pair(case: &Case) -> Option<String> {
     ];
     let wrong = all
         .iter()
-        .find(|(old, new, open, _)| is_open(old, new) != *open);
+        .find(|(old, new, open, _)| is_open(old, new, case.facts_alone) != *open);
     wrong.map(|(_, _, open, which)| format!("{which} is {}open", if *open { "not " } else { "" }))
 }
 
 /// What is told of a fact otherwise than expected.
 fn words(case: &Case) -> Option<String> {
-    let (old, new) = (worker(&case.old), worker(&case.new));
+    let ((_, old), (_, new)) = (worker(&case.old), worker(&case.new));
     let items = judge(&old, &new);
     case.says.iter().find_map(|(id, texts)| {
         let item = items.iter().find(|item| item.id == *id);

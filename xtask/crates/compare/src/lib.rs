@@ -9,6 +9,7 @@ pub mod args;
 mod baseline;
 mod broken_imports;
 pub mod cleanup_gate;
+mod edits;
 mod entries;
 mod execute;
 mod facts;
@@ -189,6 +190,8 @@ impl Worker {
 struct Workers {
     old: Old,
     new: Worker,
+    /// Whether the old one is named, and not the one that a migration put aside.
+    is_named: bool,
 }
 
 impl Workers {
@@ -201,13 +204,20 @@ impl Workers {
             let new = new.join();
             let old = old?;
             let new = new.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok(Self { old, new })
+            let is_named = args.old.is_some();
+            Ok(Self { old, new, is_named })
         })
     }
 
     fn judge(&self) -> Result<Vec<judge::Item>> {
         let (old, new) = (&self.old, &self.new);
-        judge_all(&old.facts, old.base.as_ref(), &new.facts, new.tree.as_ref())
+        let tree = new.tree.as_ref();
+        let mut items = judge_all(&old.facts, old.base.as_ref(), &new.facts, tree)?;
+        // A fork's own code is known, and a migration writes the rest anew.
+        if let (true, None, Some(files)) = (self.is_named, &old.base, old.files()) {
+            items.extend(edits::of(files, &old.facts, tree, &items)?);
+        }
+        Ok(items)
     }
 
     /// Runs both workers, the old one first, and takes what that shows into the items. The old one
@@ -242,7 +252,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args) -> Result<Report> {
     let mut items = workers.judge()?;
     let run = args.execute.then(|| workers.run(&mut items));
     let executed = run.transpose()?;
-    let Workers { old, new } = workers;
+    let Workers { old, new, .. } = workers;
     let mut notes = old.notes.clone();
     notes.extend(old.own_removals(&new.facts));
     notes.extend(old.own_files(root, new.tree.as_ref())?);

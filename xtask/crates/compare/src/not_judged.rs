@@ -22,7 +22,7 @@ pub const READ: &str = "requirements.txt pyproject.toml hub.json tests.json work
 type Told<'a> = BTreeSet<(&'a RepoPath, usize)>;
 
 /// The parts of a file: its statements, or its lines.
-type Parts = BTreeMap<String, Vec<Statement>>;
+pub type Parts = BTreeMap<String, Vec<Statement>>;
 
 /// A note on what changed in files that both workers have: functions, scripts and data, as far as no
 /// fact of it is told. What a fork left as `base` had it is upstream's change.
@@ -95,7 +95,7 @@ fn changes(own: &Parts, other: &Parts, told: &Told<'_>) -> BTreeMap<String, usiz
 
 /// The parts of the files that both trees have and that differ, and of the code that the other one
 /// lacks: it may have moved into a file of its own.
-fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts) -> Result<Parts> {
+pub fn parts(tree: &dyn Tree, other: &dyn Tree, facts: &Facts) -> Result<Parts> {
     let there = other.entries().keys();
     let there = there.map(|path| (in_layout(&path.to_string()), path));
     let there: BTreeMap<String, &RepoPath> = there.collect();

@@ -338,7 +338,7 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
     for (path, _) in files {
         let bytes = path.as_bytes();
         let folder = &bytes[..bytes.len() - path.name().len()];
-        if !source.is_empty() || !is_aside(path) {
+        if !source.is_empty() || !(is_aside(path) || is_about_repository(path)) {
             folders.entry(folder).or_default().push(path);
         }
     }
@@ -357,6 +357,16 @@ fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>)
         held.push(of(&RepoPath::new(folder), names, files[0]));
     }
     held
+}
+
+/// Whether a file says how the repository is built, used or kept in git. An image that holds it
+/// because everything is copied doesn't need it.
+fn is_about_repository(path: &RepoPath) -> bool {
+    const BEGINNINGS: &str = "readme license licence changelog contributing dockerfile \
+                              docker-compose docker-bake .git .dockerignore";
+    let name = String::from_utf8_lossy(path.as_bytes()).to_lowercase();
+    let mut beginnings = BEGINNINGS.split_whitespace();
+    !name.contains('/') && beginnings.any(|beginning| name.starts_with(beginning))
 }
 
 fn clean(source: &str) -> &str {

@@ -107,7 +107,7 @@ pub const AREAS: [(&str, &str, usize, Option<Hides>); 27] = [
     ("result", "results", 4, JOBS),
     ("serves", "served routes", 5, None),
     ("model", "models", 6, None),
-    ("code", "the fork's own code", 10, None),
+    ("code", "code behind no fact", 10, None),
     ("python", "Python API", 60, None),
     ("image", "image", 40, Some(Hides::Image)),
     ("arg", "build arguments", 40, Some(Hides::Image)),

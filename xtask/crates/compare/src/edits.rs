@@ -1,0 +1,270 @@
+//! Small edits of files that both workers have: statements that are only gone, that are shorter, or
+//! that have another constant. No fact is about them, but no rewriting explains them either.
+
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::Result;
+use similar::{Algorithm, DiffTag, capture_diff_slices};
+
+use self::words::{
+    asks, is_other, is_other_constant, is_other_line, is_shorter, is_talk, lacks, lacks_part,
+    tokens,
+};
+use super::facts::{Fact, Facts};
+use super::judge::{Item, Verdict, few};
+use super::not_judged::{Parts, parts};
+use worker_files::python::Statement;
+use worker_files::{Place, is_one_of};
+use xtask_core::output::cut;
+use xtask_core::secret::masked;
+use xtask_core::tree::{RepoPath, Tree};
+
+/// What stands where the old worker's statements stood.
+struct Edit<'s> {
+    gone: Vec<&'s Statement>,
+    /// Nothing, where the statements are only gone.
+    now: Vec<&'s Statement>,
+}
+
+/// What such edits took from the old worker, an item for each function. Places that `items` tell of
+/// already are left out, and files of which the new worker has less than most: these were rewritten.
+pub fn of(old: &dyn Tree, facts: &Facts, new: &dyn Tree, items: &[Item]) -> Result<Vec<Item>> {
+    let (before, after) = (parts(old, new, facts)?, parts(new, old, facts)?);
+    let mut code = String::new();
+    for path in &facts.reached {
+        code += &String::from_utf8_lossy(&old.read(path)?);
+    }
+    let known = Known::of((&before, &after), items, code);
+    let mut by_function: BTreeMap<String, Vec<Edit>> = BTreeMap::new();
+    for (path, was) in &before {
+        let Some(is) = after.get(path).filter(|is| is_mostly_kept(was, is)) else {
+            continue;
+        };
+        let file = was.first().map(|one| &one.place.file);
+        let is_shell = file.is_some_and(|file| file.name().ends_with(b".sh"));
+        if !file.is_some_and(|file| is_shell || facts.reached.contains(file)) {
+            continue;
+        }
+        let functions: BTreeSet<&str> = is.iter().map(|one| &*one.function).collect();
+        for edit in edits((was, is), &known, is_shell) {
+            let function = &*edit.gone[0].function;
+            let name = function.rsplit('.').next().unwrap_or(function);
+            let is_magic = name.is_empty() || name.starts_with("__");
+            let is_called =
+                || is_magic || is_decorated(function, was) || known.is_named_again(name);
+            if functions.contains(function) && is_called() {
+                let id = format!("code:{path}:{function}");
+                let id = id.trim_end_matches(':').to_owned();
+                by_function.entry(id).or_default().push(edit);
+            }
+        }
+    }
+    let items = by_function.into_iter();
+    Ok(items.map(|(id, edits)| item(&id, &edits)).collect())
+}
+
+fn item(id: &str, edits: &[Edit]) -> Item {
+    let fact = |statements: Vec<&Statement>| {
+        let texts: Vec<_> = statements.iter().map(|one| masked(&one.text)).collect();
+        let places: Vec<Place> = statements.iter().map(|one| one.place.clone()).collect();
+        Fact::single("statements", texts.join("\n"), places)
+    };
+    let text = |all: &[&Statement]| {
+        let texts = all.iter().map(|one| cut(&masked(&one.text), 60));
+        texts.collect::<Vec<_>>().join("; ")
+    };
+    let said = |edit: &Edit| match edit.now.as_slice() {
+        [] => format!("`{}` is gone", text(&edit.gone)),
+        now => format!("`{}` is now `{}`", text(&edit.gone), text(now)),
+    };
+    let why: Vec<String> = edits.iter().map(said).collect();
+    let why = format!("No fact tells what this code does: {}.", few(&why, 3));
+    let old = fact(edits.iter().flat_map(|edit| edit.gone.clone()).collect());
+    let new: Vec<&Statement> = edits.iter().flat_map(|edit| edit.now.clone()).collect();
+    if new.is_empty() {
+        let help = "Write it again, or record why the new worker does not need it.";
+        return Item::missing(id, &old).why(why).help(help);
+    }
+    Item::new(id, Verdict::Changed, &old, &fact(new)).why(why)
+}
+
+/// What facts tell of a statement.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    /// What it gives is there, which other statements may give too.
+    Result,
+    Kept,
+    Differs,
+}
+
+/// What is known of all statements that differ.
+struct Known<'p> {
+    /// How many more there are of a statement in the old worker than in the new one.
+    surplus: HashMap<&'p str, isize>,
+    /// The old worker's Python that runs.
+    code: String,
+    /// What the new worker has more.
+    added: Vec<&'p str>,
+    /// The old lines that facts are about.
+    facts: BTreeMap<(&'p RepoPath, usize), Told>,
+    /// The commands of the steps that are told, as they are without quotes.
+    steps: BTreeSet<&'p str>,
+}
+
+impl<'p> Known<'p> {
+    fn of((before, after): (&'p Parts, &'p Parts), items: &'p [Item], code: String) -> Self {
+        let mut surplus: HashMap<&str, isize> = HashMap::new();
+        for (parts, one) in [(before, 1), (after, -1)] {
+            for statement in parts.values().flatten() {
+                *surplus.entry(&statement.text).or_default() += one;
+            }
+        }
+        let added = surplus.iter().filter(|(_, count)| **count < 0);
+        let added = added.map(|(text, _)| *text).collect();
+        let about = items
+            .iter()
+            .filter(|item| !is_one_of("python copy", item.area()));
+        let about = about.filter_map(|item| Some((item, item.old.as_ref()?)));
+        let mut facts: BTreeMap<(&RepoPath, usize), Told> = BTreeMap::new();
+        let mut steps = BTreeSet::new();
+        for (item, fact) in about {
+            let told = match item.verdict {
+                Verdict::Kept if item.area() == "result" => Told::Result,
+                Verdict::Kept => Told::Kept,
+                _ => Told::Differs,
+            };
+            for at in &fact.places {
+                let line = facts.entry((&at.file, at.line)).or_insert(told);
+                *line = told.max(*line);
+            }
+            let commands = fact.get("commands").filter(|_| told == Told::Differs);
+            steps.extend(commands.into_iter().flat_map(str::lines));
+        }
+        Self {
+            surplus,
+            code,
+            added,
+            facts,
+            steps,
+        }
+    }
+
+    fn told(&self, one: &Statement) -> Option<Told> {
+        if self.steps.contains(&*one.text.replace(['"', '\''], "")) {
+            return Some(Told::Differs);
+        }
+        let lines = one.place.line..=one.last_line;
+        let facts = lines.filter_map(|line| self.facts.get(&(&one.place.file, line)));
+        facts
+            .copied()
+            .max()
+            .or_else(|| asks(&one.text).then_some(Told::Kept))
+    }
+
+    /// Whether the old worker's code names something more than once.
+    fn is_named_again(&self, name: &str) -> bool {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let is_whole = |(at, _): &(usize, &str)| {
+            let before = self.code[..*at].chars().next_back();
+            let after = self.code[at + name.len()..].chars().next();
+            !before.into_iter().chain(after).any(is_part)
+        };
+        self.code
+            .match_indices(name)
+            .filter(is_whole)
+            .nth(1)
+            .is_some()
+    }
+
+    fn is_moved(&self, one: &Statement) -> bool {
+        self.surplus.get(&*one.text).is_none_or(|count| *count == 0)
+    }
+
+    /// Whether a statement gives a name a value that nothing else uses.
+    fn is_unused(&self, one: &Statement) -> bool {
+        match tokens(&one.text).as_slice() {
+            [name, "=", ..] => !self.is_named_again(name),
+            _ => false,
+        }
+    }
+
+    /// Whether a word or a value is a part of what the new worker has more, but for one statement.
+    fn is_part(&self, part: &str, but: &str) -> bool {
+        let mut others = self.added.iter().filter(|text| **text != but);
+        others.any(|text| text.contains(part))
+    }
+
+    /// Whether what a statement computes is a part of another statement now.
+    fn is_inlined(&self, one: &Statement) -> bool {
+        let value = one.text.split_once('=').map(|(_, value)| value);
+        value.is_some_and(|value| value.len() > 2 && self.is_part(value, ""))
+    }
+}
+
+fn is_mostly_kept(was: &[Statement], is: &[Statement]) -> bool {
+    let there: BTreeSet<&str> = is.iter().map(|one| &*one.text).collect();
+    let kept = was.iter().filter(|one| there.contains(&*one.text)).count();
+    kept * 2 >= was.len() || was.len() - kept <= 2
+}
+
+fn is_decorated(function: &str, file: &[Statement]) -> bool {
+    let mut pairs = file.windows(2);
+    pairs.any(|pair| pair[1].function == function && pair[0].text.starts_with('@'))
+}
+
+/// The small edits between two versions of a file.
+fn edits<'s>(
+    (was, is): (&'s [Statement], &'s [Statement]),
+    known: &Known,
+    is_shell: bool,
+) -> Vec<Edit<'s>> {
+    let texts = |all: &'s [Statement]| all.iter().map(|one| &*one.text).collect::<Vec<&str>>();
+    let (old, new) = (texts(was), texts(is));
+    let is_small = |gone: &Statement, now: &Statement, is_moved: bool| {
+        let [old, new] = [&*gone.text, &*now.text];
+        let is_elsewhere = |word: &str| known.is_part(word, new);
+        if known.told(gone).is_some() {
+            let is_constant = !is_moved && !is_shell && is_other_constant(old, new);
+            return is_constant || lacks_part(old, new, is_elsewhere);
+        }
+        // With its branches swapped, a condition is the opposite.
+        let is_negated = is_moved && lacks(old, new).is_some_and(|words| words == ["not"]);
+        let is_other = if is_shell { is_other_line } else { is_other };
+        !is_negated && is_shorter(old, new, is_elsewhere) || !is_moved && is_other(old, new)
+    };
+    let mut edits = Vec::new();
+    for hunk in capture_diff_slices(Algorithm::Myers, &old, &new) {
+        let (gone, now) = (&was[hunk.old_range()], &is[hunk.new_range()]);
+        let differs = |one: &Statement| known.told(one) == Some(Told::Differs);
+        if hunk.tag() == DiffTag::Equal || gone.iter().any(differs) {
+            continue;
+        }
+        let is_lost = |one: &&Statement| {
+            let is_used = is_shell || !known.is_unused(one);
+            !known.is_moved(one) && !is_talk(&one.text) && is_used
+        };
+        let mut lost: Vec<&Statement> = gone.iter().filter(is_lost).collect();
+        let put: Vec<&Statement> = now.iter().filter(|one| !known.is_moved(one)).collect();
+        if put.is_empty() {
+            lost.retain(|one| known.told(one) != Some(Told::Kept));
+            let is_inlined = lost.iter().any(|one| known.is_inlined(one));
+            if !lost.is_empty() && !is_inlined {
+                edits.push(Edit {
+                    gone: lost,
+                    now: put,
+                });
+            }
+        } else if lost.len() == put.len() {
+            let is_moved = lost.len() < gone.len() || put.len() < now.len();
+            let pairs = lost.into_iter().zip(put);
+            let small = pairs.filter(|(gone, now)| is_small(gone, now, is_moved));
+            edits.extend(small.map(|(gone, now)| Edit {
+                gone: vec![gone],
+                now: vec![now],
+            }));
+        }
+    }
+    edits
+}

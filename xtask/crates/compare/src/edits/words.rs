@@ -1,0 +1,158 @@
+//! What two statements, as texts, differ by.
+
+use worker_files::is_one_of;
+
+/// Whether a statement only tells people something.
+pub fn is_talk(text: &str) -> bool {
+    const LOGS: &str = "print log logger logging echo printf pprint sleep";
+    const LEVELS: &str = "debug info warning warn error exception critical log";
+    let words = tokens(text);
+    let call = words.iter().position(|word| *word == "(");
+    let method = call.and_then(|at| words.get(at.checked_sub(1)?));
+    let is_log = words
+        .first()
+        .is_some_and(|word| is_one_of(LOGS, &word.to_lowercase()));
+    let is_written = text.contains('>') && !text.contains(">&2");
+    is_log && !is_written
+        || method.is_some_and(|word| is_one_of(LEVELS, word)) && call < Some(5)
+        || text.starts_with("set -x")
+}
+
+/// The words of the old statement that the new one lacks, where it has no others.
+pub fn lacks<'o>(old: &'o str, new: &str) -> Option<Vec<&'o str>> {
+    let new = tokens(new);
+    let mut left = new.iter().peekable();
+    let mut lacks = tokens(old);
+    lacks.retain(|word| left.next_if_eq(&word).is_none());
+    left.peek().is_none().then_some(lacks)
+}
+
+/// Whether a statement has only some of the words of the old one, and lost something by that. A
+/// word that stands elsewhere in the new worker moved there.
+pub fn is_shorter(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> bool {
+    const NOTHING: &str = "( ) [ ] { } . , ; : None \"utf-8\" \"r\" encoding = await async";
+    let Some(gone) = lacks(old, new).filter(|_| !old.starts_with("def ")) else {
+        return false;
+    };
+    // `stdout=None`
+    let is_none = |at: usize| gone.get(at + 1..at + 3) == Some(&["=", "None"]);
+    let has_meaning = |at: &usize| !is_one_of(NOTHING, gone[*at]) && !is_none(*at);
+    let first = (0..gone.len()).find(has_meaning);
+    // `self.x` as `x`, and a variable's type.
+    let [old, after] = [old, new].map(tokens);
+    let is_owner = |word: &str| old.windows(2).any(|pair| pair == [word, "."]);
+    let is_prefix = gone.iter().all(|word| *word == "." || is_owner(word));
+    let is_type = old.get(1) == Some(&":") && after.get(1) == Some(&"=");
+    first.is_some_and(|at| !is_elsewhere(gone[at])) && !is_prefix && !is_type
+}
+
+/// Whether a statement that facts are about lacks something that no fact is about: a method of a
+/// text, an argument or an item, or the arguments of the script.
+pub fn lacks_part(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> bool {
+    const READERS: &str = "get json encode decode items keys values copy split format lower upper";
+    const JUDGED: &str = "headers le ge lt gt min max None";
+    // Errors are told in one way or another.
+    let is_lost =
+        |word: &str| !is_elsewhere(word) && !is_one_of(JUDGED, word) && !old.contains("\"error\"");
+    match lacks(old, new).as_deref() {
+        Some([".", method, "(", .., ")"]) => !is_one_of(READERS, method),
+        Some([name, "=" | ":", value, ..] | [",", name, "=" | ":", value, ..]) => {
+            *value != "None" && is_lost(name)
+        }
+        Some([word, ","] | [",", word]) => !asks(old) && is_lost(word),
+        Some(words) => words == ["\"$@\""] || words == ["$", "@"],
+        None => false,
+    }
+}
+
+/// Whether a statement has another constant or operator, and is as before otherwise.
+pub fn is_other(old: &str, new: &str) -> bool {
+    const OPERATORS: &str = "< > ! = + - * / % and or in not is";
+    let is_judged = |start: &&str| old.starts_with(*start);
+    if ["raise ", "assert ", "def "].iter().any(is_judged) || is_talk(old) {
+        return false;
+    }
+    if old.starts_with("except") && new.starts_with("except") {
+        return true;
+    }
+    let is_constant = |word: &str| {
+        let is_number = word.starts_with(|c: char| c.is_ascii_digit());
+        is_number || word.starts_with('"') || is_one_of("True False None", word)
+    };
+    differ_by(&tokens(old), &tokens(new), |old, new| {
+        let is_operator = is_one_of(OPERATORS, old) && is_one_of(OPERATORS, new);
+        is_constant(old) && is_constant(new) || is_operator
+    })
+}
+
+/// The same of a statement that facts are about: they tell of flags, the environment's defaults and
+/// words that are taken, in whatever order.
+pub fn is_other_constant(old: &str, new: &str) -> bool {
+    let sorted = |text| {
+        let mut words = tokens(text);
+        words.sort_unstable();
+        words
+    };
+    let is_flag = |word: &&str| word.starts_with("\"-");
+    let [was, is] = [old, new].map(sorted);
+    let differing = was.iter().filter(|word| !is.contains(word));
+    let has_flag = differing.clone().any(is_flag);
+    was != is && !asks(old) && !has_flag && is_other(old, new)
+}
+
+/// The same of a script's line: what no variable says is constant.
+pub fn is_other_line(old: &str, new: &str) -> bool {
+    let target = |word: &str| word.split_once('=').map(|(name, _)| name.to_owned());
+    let [old, new] = [old, new].map(|text| text.split_whitespace().collect::<Vec<_>>());
+    let is_assignment = old.first().is_some_and(|word| target(word).is_some());
+    (is_assignment || old.first() == new.first())
+        && differ_by(&old, &new, |old, new| {
+            !old.contains('$') && !new.contains('$') && target(old) == target(new)
+        })
+}
+
+/// Whether two statements have as many words, and those that differ are of this kind.
+fn differ_by(old: &[&str], new: &[&str], is: impl Fn(&str, &str) -> bool) -> bool {
+    // The same file may lie elsewhere in the image, of which other facts tell.
+    let file = |word: &str| word.rsplit('/').next().map(|file| file.replace('"', ""));
+    let is_moved =
+        |old: &str, new: &str| [old, new].concat().contains('/') && file(old) == file(new);
+    let pairs = old.iter().zip(new);
+    let mut differing = pairs
+        .filter(|(old, new)| old != new && !is_moved(old, new))
+        .peekable();
+    old.len() == new.len() && differing.peek().is_some() && differing.all(|(old, new)| is(old, new))
+}
+
+/// The words of a statement: names and numbers, texts in quotes, and single signs.
+pub fn tokens(text: &str) -> Vec<&str> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut all = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let end = match first {
+            '"' => {
+                let mut is_escaped = false;
+                let end = rest[1..].find(|c: char| {
+                    let ends = c == '"' && !is_escaped;
+                    is_escaped = c == '\\' && !is_escaped;
+                    ends
+                });
+                end.map_or(rest.len(), |end| end + 2)
+            }
+            c if is_part(c) => {
+                let is_inside = |c: char| is_part(c) || first.is_ascii_digit() && c == '.';
+                rest.find(|c| !is_inside(c)).unwrap_or(rest.len())
+            }
+            c => c.len_utf8(),
+        };
+        all.push(&rest[..end]);
+        rest = rest[end..].trim_start();
+    }
+    all
+}
+
+/// Whether a statement asks the environment, of which facts and unread parts tell.
+pub fn asks(text: &str) -> bool {
+    text.contains("getenv") || text.contains("environ")
+}
