@@ -386,6 +386,7 @@ impl<'a> NewCode<'a> {
             let is_here = functions.contains(name);
             *text == statement && (is_here || !is_common(statement))
                 || is_here && has_call(text, computation(statement))
+                || is_here && has_call(&shape(text), &shape(computation(statement)))
         })
     }
 
@@ -399,6 +400,36 @@ impl<'a> NewCode<'a> {
         let (_, place) = all.find(|((_, text), _)| has_call(text, work))?;
         Some((work, place))
     }
+}
+
+/// A statement without the names of what it works on: `checked(input)` and `checked(job["input"])`
+/// are one call.
+fn shape(text: &str) -> String {
+    let mut text = text.replace(".get(\"input\")", "[\"input\"]");
+    while let Some(end) = text.find("[\"input\"]") {
+        let start = text[..end]
+            .rfind(|c| !is_of_a_name(c))
+            .map_or(0, |at| at + 1);
+        text.replace_range(start..end + "[\"input\"]".len(), "_");
+    }
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let end = rest.find(|c| !is_of_a_name(c)).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        let before = out.chars().next_back();
+        let is_argument = matches!(before, Some('(' | ' ')) && after.starts_with([',', ')']);
+        let is_object = after.starts_with('.') && before != Some('.');
+        out += if !name.is_empty() && (is_argument || is_object) {
+            "_"
+        } else {
+            name
+        };
+        let next = after.chars().next();
+        out.extend(next);
+        rest = &after[next.map_or(0, char::len_utf8)..];
+    }
+    out
 }
 
 /// Whether a statement makes this call, as a whole or as a part. Anything else is too short to be
@@ -419,16 +450,22 @@ const COMMON: usize = 24;
 /// matter of that function, whatever it calls.
 fn is_common(statement: &str) -> bool {
     let returns = ["return ", "yield "];
-    returns.iter().any(|word| statement.starts_with(word))
+    returns.iter().any(|word| statement.starts_with(word)) && !statement.contains("{\"")
         || !computation(statement).contains('(') && statement.len() < COMMON
 }
 
-/// Whether a statement only reads the server's answer, as any code that asks it does in its own way.
+/// Whether a statement only reads the server's answer or gives a variable back, as any code that
+/// asks it does in its own way.
 fn is_glue(statement: &str) -> bool {
     let work = computation(statement);
     let work = work.strip_prefix("await ").unwrap_or(work);
-    work.strip_suffix(".json()")
-        .is_some_and(|name| name.chars().all(is_of_a_name))
+    let is_variable = !is_one_of("None True False", work);
+    let is_given = is_variable
+        && ["return ", "yield "]
+            .iter()
+            .any(|it| statement.starts_with(it));
+    let name = work.strip_suffix(".json()").or(is_given.then_some(work));
+    name.is_some_and(|name| name.chars().all(is_of_a_name))
 }
 
 /// The seconds that a statement gives the server to start: `engine.wait_for_server(timeout=1800)`, or

@@ -16,6 +16,7 @@ use worker_files::WorkerInterface;
 use xtask_core::git::{Git, Repo, Scratch};
 use xtask_core::layout::{self, Layout};
 use xtask_core::outcome::UserError;
+use xtask_core::output::cut;
 use xtask_core::tree::{Oid, RepoPath, Tree, TreeEntry, same};
 
 impl Planner<'_> {
@@ -98,7 +99,7 @@ pub fn changes_in_conflict(
         paths.any(|conflict| conflict == path || place.as_ref() == Some(conflict))
     };
     let mut changes = fork.changes(started, new);
-    let mut changed: Vec<(RepoPath, Vec<Hunk>)> = Vec::new();
+    let mut changed: Vec<(RepoPath, String, Vec<Hunk>)> = Vec::new();
     for path in base.changed(at.ours.entries()) {
         let text = |tree: &dyn Tree| {
             let is_there = tree.entries().contains_key(&path);
@@ -109,14 +110,14 @@ pub fn changes_in_conflict(
         let (before, after) = (text(&base.tree)?, text(&at.ours)?);
         if is_there(&path) && !before.contains('\0') && !after.contains('\0') {
             let hunks = hunks(&path, &before, &after);
-            changed.push((path, hunks));
+            changed.push((path, after, hunks));
         }
     }
     // Where several places read a variable, name the one that the fork changed.
     for change in &mut changes {
         let holds = |place: &&(RepoPath, usize)| {
-            let mut files = changed.iter().filter(|(path, _)| *path == place.0);
-            files.any(|(_, hunks)| hunks.iter().any(|hunk| hunk.after.contains(&place.1)))
+            let mut files = changed.iter().filter(|(path, ..)| *path == place.0);
+            files.any(|(.., hunks)| hunks.iter().any(|hunk| hunk.after.contains(&place.1)))
         };
         if let Some((path, line)) = change.places.iter().find(holds)
             && !change.is_removal()
@@ -130,7 +131,7 @@ pub fn changes_in_conflict(
     let variables = changes.iter().filter(|it| it.id.starts_with("env:"));
     let variables: Vec<(RepoPath, usize)> = variables.map(place).collect();
     changes.retain(|it| !it.id.starts_with("flag:") || !variables.contains(&place(it)));
-    for (path, hunks) in changed {
+    for (path, text, hunks) in changed {
         // A different reading of an unchanged line is a consequence; a changed value still counts.
         changes.retain(|change| {
             let is_changed = || hunks.iter().any(|hunk| hunk.holds(change));
@@ -140,7 +141,11 @@ pub fn changes_in_conflict(
         for hunk in hunks {
             let mut of_file = changes.iter_mut().filter(|change| change.path == path);
             match of_file.find(|change| hunk.holds(change)) {
-                Some(first) => first.text = Some(hunk.change.what),
+                Some(first) => {
+                    let line = text.lines().nth(first.line.saturating_sub(1));
+                    let line = line.filter(|_| !first.is_removal()).map(shown);
+                    first.text = Some(line.unwrap_or(hunk.change.what));
+                }
                 None => lines.push(hunk.change),
             }
         }
@@ -169,6 +174,11 @@ impl Hunk {
     }
 }
 
+/// A line as it is told.
+fn shown(line: &str) -> String {
+    format!("`{}`", cut(line.trim(), 60))
+}
+
 fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     let diff = similar::TextDiff::from_lines(before, after);
@@ -186,7 +196,7 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
             let mut found = lines.iter();
             let words = found.find(|line| line.contains(char::is_alphanumeric));
             let said = words.or(lines.first());
-            said.map(|line| line.chars().take(60).collect::<String>())
+            said.map(|line| shown(line))
         };
         let removed = said(old.get(old_range.clone()));
         let added = said(new.get(new_range.clone()));
@@ -197,8 +207,8 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
             return None;
         }
         let what = match text(&added) {
-            Some(line) => format!("`{line}`"),
-            None => format!("removed: `{}`", text(&removed)?),
+            Some(line) => line,
+            None => format!("removed: {}", text(&removed)?),
         };
         let change = ForkChange {
             id: String::new(),

@@ -10,6 +10,8 @@ use serde::Serialize;
 use super::facts::{AREAS, Facts};
 use super::judge::{Item, Verdict};
 use super::own_changes::{FORK, OwnChanges, UPSTREAM};
+use super::unread::in_layout;
+use xtask_core::tree::RepoPath;
 
 /// Facts with one cause, to be decided on together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,11 +30,15 @@ pub struct Entry {
 /// what it started from.
 pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
     let by_id: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
+    let idle = idle_files(items);
     let mut causes: BTreeMap<String, Vec<&Item>> = BTreeMap::new();
     let mut parts: HashMap<&str, Vec<&Item>> = HashMap::new();
     for item in items {
         if item.open {
             let mut cause = cause::cause(item, &by_id);
+            if let Some(first) = idle.get(&file_of(item)).filter(|_| cause == item.id) {
+                cause.clone_from(first);
+            }
             // A fork's own change is no part of what upstream decided.
             let is_own = |id: &str| base.is_some_and(|base| base.own.contains(id));
             if is_own(&item.id) && is_pinned(item) {
@@ -81,6 +87,35 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = groups.into_iter().map(entry).collect();
     rank(&mut entries);
     entries
+}
+
+/// The old files that nothing runs any more, though the new worker has them: each with what stands
+/// for all that it did.
+fn idle_files(items: &[Item]) -> HashMap<Option<&RepoPath>, String> {
+    let is_idle = |item: &&Item| {
+        let new = item.new.as_ref().filter(|_| item.open);
+        let file = new
+            .filter(|new| !new.is_reached())
+            .map(|new| &new.places[0].file);
+        let was = file_of(item).map(|was| in_layout(&was.to_string()));
+        was.is_some() && was == file.map(|file| in_layout(&file.to_string()))
+    };
+    let mut idle: Vec<&Item> = items.iter().filter(is_idle).collect();
+    idle.sort_by_key(|item| Reverse(harm(item)));
+    idle.into_iter()
+        .map(|item| (file_of(item), item.id.clone()))
+        .collect()
+}
+
+/// The one file that an old fact stands in.
+fn file_of(item: &Item) -> Option<&RepoPath> {
+    let mut files = item
+        .old
+        .iter()
+        .flat_map(|old| &old.places)
+        .map(|at| &at.file);
+    let first = files.next()?;
+    files.all(|file| file == first).then_some(first)
 }
 
 fn rank(entries: &mut [Entry]) {

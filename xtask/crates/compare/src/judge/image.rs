@@ -117,6 +117,10 @@ impl Judge<'_> {
                 && !item.open
             {
                 item.change(format!("The image held it as {was}, and holds it as {is}."));
+                item.help = format!(
+                    "Name the new place where {was} is opened, or copy it there: \
+                     `COPY {name} {was}` in the Dockerfile; or record why not."
+                );
             }
             if new.has(IDLE) && old.get(RUNS) == new.get(IDLE) && !item.open {
                 let why = "The image holds it as before, but nothing that runs imports it now.";

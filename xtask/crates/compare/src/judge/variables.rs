@@ -163,8 +163,13 @@ impl Judge<'_> {
                 let gone = old.get("flag").map(|_| self.variable_gone(name, id, old));
                 let renamed = gone.filter(|item| item.verdict == Verdict::Renamed);
                 let why = "Only code that nothing runs still reads it: endpoints that set it are ignored.";
-                let missing = Item::new(id, Verdict::Missing, old, new).why(why);
-                Some(renamed.unwrap_or(missing))
+                let file = new.places.first().map(|at| at.file.to_string());
+                let help = format!(
+                    "Let the new worker run {}, or record why not.",
+                    file.unwrap_or_default()
+                );
+                let missing = Item::new(id, Verdict::Missing, old, new);
+                Some(renamed.unwrap_or_else(|| missing.why(why).help(help)))
             }
             (false, true) => {
                 let kept = Item::new(id, Verdict::Kept, old, new);
@@ -338,7 +343,10 @@ impl Judge<'_> {
         let default = default.filter(|text| !text.is_empty() && !is_known(text));
         let line = default.and_then(|text| set_again(self.new, other, text));
         let set = line.map_or_else(String::new, |line| format!(" For its default: {line}."));
-        format!("Let the worker read {name} too, where {other} is not set.{set}")
+        format!(
+            "Let the worker read {name} too, where {other} is not set: `if \"{name}\" in os.environ: \
+             os.environ.setdefault(\"{other}\", os.environ[\"{name}\"])` where it starts.{set}"
+        )
     }
 }
 
@@ -393,11 +401,11 @@ mod tests {
             ),
             (
                 "TP",
-                "Let the worker read TP too, where TP_SIZE is not set.",
+                "Let the worker read TP too, where TP_SIZE is not set: `if \"TP\" in os.environ: os.environ.setdefault(\"TP_SIZE\", os.environ[\"TP\"])` where it starts.",
             ),
             (
                 "LEVEL",
-                "Let the worker read LEVEL too, where LOG_LEVEL is not set. For its default: `ENV LOG_LEVEL=debug` ",
+                "Let the worker read LEVEL too, where LOG_LEVEL is not set: `if \"LEVEL\" in os.environ: os.environ.setdefault(\"LOG_LEVEL\", os.environ[\"LEVEL\"])` where it starts. For its default: `ENV LOG_LEVEL=debug` ",
             ),
             (
                 "LOG_LEVEL",

@@ -168,6 +168,16 @@ fn a_call_that_code_of_another_purpose_makes_is_no_proof() {
     }
 }
 
+/// A job's input goes by many names.
+#[test]
+fn a_call_with_the_jobs_input_counts_by_whatever_name() {
+    let own = "    problem = checked(job_input)\n    if problem:\n        yield {'error': problem, 'code': 'REFUSED'}\n    rule = job_input.pop('rule', 'none')\n    yield answer\n";
+    let new = "def run(job):\n    problem = checked(job['input'])\n    if problem:\n        yield {'error': problem, 'code': 'REFUSED'}\n    rule = job.get('input').pop('rule', 'none')\n    yield output\n";
+    assert_eq!(lost(own, new), [""; 0]);
+    let other = new.replace("'rule', 'none'", "'rule', 'all'");
+    assert_eq!(lost(own, &other).len(), 1);
+}
+
 #[test]
 fn statements_hold_no_secret() {
     let secret = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z";

@@ -33,6 +33,11 @@ impl<'t> Reader<'t> {
                 }
                 let result = self.result(value, &Args::of(vec![Val::Job]), None);
                 self.note_result_keys(node, "", &result);
+                for one in value.each() {
+                    if let Val::Func(own, ..) = one {
+                        self.note_writes_of_handler(*own);
+                    }
+                }
                 let is_list = |one: &Val<'t>| matches!(one, Val::List(items) if !items.is_empty());
                 if value.may_be(yields) {
                     self.note_handler_trait("handler.yields", at);
@@ -114,27 +119,44 @@ impl<'t> Reader<'t> {
     /// `answer.update(model=…)`.
     pub fn note_answer_write(&mut self, node: Node<'t>) {
         let is_answer = |one: &Val<'t>| matches!(one, Val::Made(path) if is_answer(path));
-        let added = match (node.kind(), node.callee_name()) {
-            ("assignment", _) => node.field("left").filter(|left| left.is("subscript")),
-            ("call", "update" | "setdefault") => node.field("function"),
-            _ => None,
-        };
-        let Some(whole) = added.and_then(|it| it.field("value").or(it.field("object"))) else {
-            return;
-        };
+        if let Some(whole) = written(node)
+            && self.program.reaches(node)
+            && self.value(whole).may_be(is_answer)
+        {
+            self.note_written_keys(node);
+        }
+    }
+
+    /// Notes what a handler puts into what it gives, though nobody knows what that is: a piece of a
+    /// stream.
+    fn note_writes_of_handler(&mut self, handler: Node<'t>) {
+        let is_own = |node: &Node<'t>| node.function() == Some(handler);
+        let given = handler
+            .subtree()
+            .filter(|node| node.is_any("yield return_statement"));
+        let given = given.filter(is_own).filter_map(|node| node.child(0));
+        let given: Vec<&str> = given.map(Node::text).collect();
+        for node in handler.subtree().filter(is_own) {
+            let whole = written(node).filter(|whole| whole.is("identifier"));
+            if whole.is_some_and(|whole| given.contains(&whole.text())) {
+                self.note_written_keys(node);
+            }
+        }
+    }
+
+    /// Notes the keys of a result that a statement writes.
+    fn note_written_keys(&mut self, node: Node<'t>) {
         let named = node.arguments().filter(|one| one.is("keyword_argument"));
         let mut names: Vec<Val<'t>> = named.map(|one| Val::text(one.text_of("name"))).collect();
         let first = node.arguments().next();
         let first = first.filter(|one| !one.is("keyword_argument"));
-        let key = added.and_then(|it| it.field("subscript")).or(first);
-        names.extend(key.map(|key| self.value(key)));
-        if self.program.reaches(node) && self.value(whole).may_be(is_answer) {
-            for name in names {
-                if let Val::Dict(_) = name {
-                    self.note_result_keys(node, "", &name);
-                } else if let Some(name) = name.as_str() {
-                    self.offer(node, format!("result:{name}"), None);
-                }
+        let key = node.field("left").and_then(|left| left.field("subscript"));
+        names.extend(key.or(first).map(|key| self.value(key)));
+        for name in names {
+            if let Val::Dict(_) = name {
+                self.note_result_keys(node, "", &name);
+            } else if let Some(name) = name.as_str() {
+                self.offer(node, format!("result:{name}"), None);
             }
         }
     }
@@ -206,6 +228,16 @@ impl<'t> Reader<'t> {
             }
         }
     }
+}
+
+/// The dict that a statement puts something into.
+fn written(node: Node<'_>) -> Option<Node<'_>> {
+    let place = match (node.kind(), node.callee_name()) {
+        ("assignment", _) => node.field("left").filter(|left| left.is("subscript")),
+        ("call", "update" | "setdefault") => node.field("function"),
+        _ => None,
+    }?;
+    place.field("value").or(place.field("object"))
 }
 
 /// A constant that a client may compare with, so no sentence; of what is worked out only that it is.
