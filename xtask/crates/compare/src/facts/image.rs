@@ -38,6 +38,13 @@ impl Facts {
         for Named { name, value, place } in &image.args {
             self.add_value(format!("arg:{name}"), place, &braces(value));
         }
+        // Of a stage that files are copied from.
+        for Named { name, value, place } in image.parts.iter().flat_map(|part| &part.args) {
+            let id = format!("arg:{name}");
+            if !image.args.iter().any(|own| own.name == *name) {
+                self.add_value(id, place, &braces(value));
+            }
+        }
         let single = [
             ("WORKDIR", &image.workdir),
             ("USER", &image.user),
