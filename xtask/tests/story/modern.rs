@@ -125,8 +125,7 @@ renamed env:MODEL_NAME → env:MODEL_PATH
   Both drive --model-path, but endpoints that set MODEL_NAME are ignored: the
   new worker reads MODEL_PATH instead.
   help: Let the worker read MODEL_NAME too, where MODEL_PATH is not set:
-  `if "MODEL_NAME" in os.environ: os.environ.setdefault("MODEL_PATH",
-  os.environ["MODEL_NAME"])` where it starts.
+...
   with it: arg:MODEL_NAME, hub:MODEL_NAME, image:MODEL_NAME and 1 more
 ...
 [..] open in [..] entries.

@@ -9,12 +9,13 @@ use anyhow::Result;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use self::words::{
-    asks, is_other, is_other_constant, is_other_line, is_shorter, is_talk, lacks, lacks_part,
-    tokens,
+    asks, is_name, is_other, is_other_constant, is_other_line, is_shorter, is_talk, lacks,
+    lacks_part, tokens,
 };
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict, few};
 use super::not_judged::{Parts, parts};
+use super::unread::in_layout;
 use worker_files::python::Statement;
 use worker_files::{Place, is_one_of};
 use xtask_core::output::cut;
@@ -107,6 +108,10 @@ struct Known<'p> {
     code: String,
     /// What the new worker has more.
     added: Vec<&'p str>,
+    /// Its statements that differ, and those beside them in their files.
+    after: &'p Parts,
+    /// The old worker's functions of which every statement moved.
+    moved: BTreeSet<&'p str>,
     /// The old lines that facts are about.
     facts: BTreeMap<(&'p RepoPath, usize), Told>,
     /// The commands of the steps that are told, as they are without quotes.
@@ -123,6 +128,14 @@ impl<'p> Known<'p> {
         }
         let added = surplus.iter().filter(|(_, count)| **count < 0);
         let added = added.map(|(text, _)| *text).collect();
+        let mut bodies: BTreeMap<&str, bool> = BTreeMap::new();
+        for one in before.values().flatten() {
+            let is_head = one.text.contains("def ");
+            let is_moved = is_head || surplus.get(&*one.text) == Some(&0);
+            *bodies.entry(&one.function).or_insert(true) &= is_moved;
+        }
+        let moved = bodies.into_iter().filter(|(_, moved)| *moved);
+        let moved = moved.map(|(function, _)| function).collect();
         let about = items
             .iter()
             .filter(|item| !is_one_of("python copy", item.area()));
@@ -146,6 +159,8 @@ impl<'p> Known<'p> {
             surplus,
             code,
             added,
+            after,
+            moved,
             facts,
             steps,
         }
@@ -182,10 +197,17 @@ impl<'p> Known<'p> {
         self.surplus.get(&*one.text).is_none_or(|count| *count == 0)
     }
 
-    /// Whether a statement gives a name a value that nothing else uses.
-    fn is_unused(&self, one: &Statement) -> bool {
+    /// Whether a statement gives a name a value that nothing else uses, or nothing any more; or calls
+    /// a function of which all moved. What used the name is told by itself.
+    fn is_unused(&self, one: &Statement, is_shell: bool) -> bool {
         match tokens(&one.text).as_slice() {
-            [name, "=", ..] => !self.is_named_again(name),
+            [name, "=" | ":", ..] | [name, "+", "=", ..] if is_name(name) => {
+                let is_used = is_shell || self.is_named_again(name);
+                let file = in_layout(&one.place.file.to_string());
+                let mut now = self.after.get(&file).into_iter().flatten();
+                !is_used || !now.any(|other| tokens(&other.text).contains(name))
+            }
+            [name, "(", ")"] => self.moved.contains(name),
             _ => false,
         }
     }
@@ -238,12 +260,18 @@ fn edits<'s>(
     for hunk in capture_diff_slices(Algorithm::Myers, &old, &new) {
         let (gone, now) = (&was[hunk.old_range()], &is[hunk.new_range()]);
         let differs = |one: &Statement| known.told(one) == Some(Told::Differs);
+        // Facts tell of the condition that they stand below.
+        let below = was.get(hunk.old_range().end);
+        let is_judged = below.is_some_and(|one| known.told(one) == Some(Told::Kept));
         if hunk.tag() == DiffTag::Equal || gone.iter().any(differs) {
             continue;
         }
         let is_lost = |one: &&Statement| {
-            let is_used = is_shell || !known.is_unused(one);
-            !known.is_moved(one) && !is_talk(&one.text) && is_used
+            let is_unused = known.is_unused(one, is_shell);
+            let is_condition = one.text.starts_with("if ") || one.text.starts_with("elif ");
+            let is_last = Some(one.place.line) == gone.last().map(|last| last.place.line);
+            let is_judged = is_judged && is_condition && is_last;
+            !known.is_moved(one) && !is_talk(&one.text) && !is_unused && !is_judged
         };
         let mut lost: Vec<&Statement> = gone.iter().filter(is_lost).collect();
         let put: Vec<&Statement> = now.iter().filter(|one| !known.is_moved(one)).collect();

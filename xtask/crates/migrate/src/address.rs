@@ -7,6 +7,9 @@ use xtask_core::outcome::UsageError;
 /// The address, in the lock, of the repository that holds the tool.
 pub const OWN_ADDRESS: &str = "xtask:";
 
+/// Where the official repository is.
+pub const OFFICIAL_ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";
+
 #[derive(Debug)]
 pub enum UpstreamPlace {
     Path(PathBuf),

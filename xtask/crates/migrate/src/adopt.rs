@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 
+use super::address::OFFICIAL_ADDRESS;
 use super::incoming;
 use super::merge;
-use super::official::{ADDRESS, Official};
+use super::official::Official;
 use super::plan::{Arrival, Plan, Planned, Planner, UpstreamSource, What};
 use super::upstream::Upstream;
 use transaction::steps;
@@ -78,7 +79,7 @@ impl Planner<'_> {
         match (!is_most).then(|| self.search(revision, None)) {
             Some(Ok(own)) if own.1.same >= count => Ok(own),
             Some(Err(error)) if count == 0 => Err(error),
-            _ => self.search(revision, Some(official.unwrap_or(ADDRESS))),
+            _ => self.search(revision, Some(official.unwrap_or(OFFICIAL_ADDRESS))),
         }
     }
 
@@ -183,7 +184,7 @@ fn find(
             ),
             format!(
                 "name the upstream that the files came from with --upstream; the official one is \
-                 {ADDRESS}"
+                 {OFFICIAL_ADDRESS}"
             )
         ));
     }

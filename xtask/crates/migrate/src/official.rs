@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 
+use super::address::OFFICIAL_ADDRESS;
 use super::preflight::Preflight;
 use super::remote::Remote;
 use super::revisions::{Likeness, Revision, is_workers, most_similar, parse_revisions};
@@ -15,9 +16,6 @@ use xtask_core::layout::{self, Layout, Shape};
 use xtask_core::lock::{LockedFile, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Oid, RepoPath, Tree, differences};
-
-/// Where the official repository is.
-pub const ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";
 
 /// The value of `--carry` that has the base looked for.
 pub const AUTO: &str = "auto";
@@ -213,9 +211,9 @@ impl Official {
             let (address, remote) = if let Some((address, remote)) = &self.opened {
                 (&**address, remote)
             } else {
-                let opened = Remote::fetched(&self.git, ADDRESS, Some(&commit.0));
+                let opened = Remote::fetched(&self.git, OFFICIAL_ADDRESS, Some(&commit.0));
                 fetched = opened.map_err(out_of_reach)?.0;
-                (ADDRESS, &fetched)
+                (OFFICIAL_ADDRESS, &fetched)
             };
             files.extend(revision.others.clone());
             let oids = files.values().filter_map(|it| it.oid.as_ref());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
+use super::address::OFFICIAL_ADDRESS;
 use xtask_core::git::{Call, Git, GitTree, Objects, foreign, refuse_option};
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::output;
@@ -59,7 +60,9 @@ impl Remote {
             let what = format!("{wanted} could not be fetched from {url}: {error:#}");
             let help = "check the address and the revision; a commit is named by all of its digits, \
                         a pull request is refs/pull/N/head";
-            UserError::new(what, help)
+            let copy = "; without a network, name a copy of that repository: `--official DIR`";
+            let copy = if url == OFFICIAL_ADDRESS { copy } else { "" };
+            UserError::new(what, format!("{help}{copy}"))
         })?;
         let commit = remote.resolve("FETCH_HEAD")?;
         Ok((remote, commit.context("git fetched no commit")?))

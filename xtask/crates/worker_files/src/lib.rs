@@ -267,7 +267,9 @@ impl WorkerInterface {
 pub fn is_one_of(words: &str, word: &str) -> bool {
     let (mut rest, word) = (words.as_bytes(), word.as_bytes());
     loop {
-        let after = rest.strip_prefix(word);
+        // Most words differ in their first letter.
+        let is_alike = rest.first() == word.first();
+        let after = is_alike.then(|| rest.strip_prefix(word)).flatten();
         if after.is_some_and(|after| matches!(after.first(), None | Some(b' '))) {
             return !word.contains(&b' ');
         }

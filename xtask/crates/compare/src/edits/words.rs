@@ -16,6 +16,7 @@ pub fn is_talk(text: &str) -> bool {
     is_log && !is_written
         || method.is_some_and(|word| is_one_of(LEVELS, word)) && call < Some(5)
         || text.starts_with("set -x")
+        || text.starts_with("if __name__")
 }
 
 /// The words of the old statement that the new one lacks, where it has no others.
@@ -30,7 +31,7 @@ pub fn lacks<'o>(old: &'o str, new: &str) -> Option<Vec<&'o str>> {
 /// Whether a statement has only some of the words of the old one, and lost something by that. A
 /// word that stands elsewhere in the new worker moved there.
 pub fn is_shorter(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> bool {
-    const NOTHING: &str = "( ) [ ] { } . , ; : None \"utf-8\" \"r\" encoding = await async";
+    const NOTHING: &str = "( ) [ ] { } . , ; : shell None \"utf-8\" \"r\" encoding = await async";
     let Some(gone) = lacks(old, new).filter(|_| !old.starts_with("def ")) else {
         return false;
     };
@@ -43,18 +44,20 @@ pub fn is_shorter(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> 
     let is_owner = |word: &str| old.windows(2).any(|pair| pair == [word, "."]);
     let is_prefix = gone.iter().all(|word| *word == "." || is_owner(word));
     let is_type = old.get(1) == Some(&":") && after.get(1) == Some(&"=");
-    first.is_some_and(|at| !is_elsewhere(gone[at])) && !is_prefix && !is_type
+    let is_kept = is_prefix || is_type || are_names_of_arguments(&gone);
+    first.is_some_and(|at| !is_elsewhere(gone[at])) && !is_kept
 }
 
 /// Whether a statement that facts are about lacks something that no fact is about: a method of a
 /// text, an argument or an item, or the arguments of the script.
 pub fn lacks_part(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> bool {
     const READERS: &str = "get json encode decode items keys values copy split format lower upper";
-    const JUDGED: &str = "headers le ge lt gt min max None";
+    const JUDGED: &str = "headers shell env le ge lt gt min max None";
     // Errors are told in one way or another.
     let is_lost =
         |word: &str| !is_elsewhere(word) && !is_one_of(JUDGED, word) && !old.contains("\"error\"");
-    match lacks(old, new).as_deref() {
+    let gone = lacks(old, new).filter(|gone| !are_names_of_arguments(gone));
+    match gone.as_deref() {
         Some([".", method, "(", .., ")"]) => !is_one_of(READERS, method),
         Some([name, "=" | ":", value, ..] | [",", name, "=" | ":", value, ..]) => {
             *value != "None" && is_lost(name)
@@ -103,7 +106,8 @@ pub fn is_other_constant(old: &str, new: &str) -> bool {
 /// The same of a script's line: what no variable says is constant.
 pub fn is_other_line(old: &str, new: &str) -> bool {
     let target = |word: &str| word.split_once('=').map(|(name, _)| name.to_owned());
-    let [old, new] = [old, new].map(|text| text.split_whitespace().collect::<Vec<_>>());
+    let [old, new] = [old, new].map(|text| text.replace("2>&1", "").replace("> /", ">/"));
+    let [old, new] = [&old, &new].map(|text| text.split_whitespace().collect::<Vec<_>>());
     let is_assignment = old.first().is_some_and(|word| target(word).is_some());
     (is_assignment || old.first() == new.first())
         && differ_by(&old, &new, |old, new| {
@@ -122,6 +126,16 @@ fn differ_by(old: &[&str], new: &[&str], is: impl Fn(&str, &str) -> bool) -> boo
         .filter(|(old, new)| old != new && !is_moved(old, new))
         .peekable();
     old.len() == new.len() && differing.peek().is_some() && differing.all(|(old, new)| is(old, new))
+}
+
+/// Whether arguments are given by their places now.
+fn are_names_of_arguments(gone: &[&str]) -> bool {
+    let mut pairs = gone.chunks(2);
+    pairs.all(|pair| is_name(pair[0]) && pair.get(1) == Some(&"="))
+}
+
+pub fn is_name(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
 /// The words of a statement: names and numbers, texts in quotes, and single signs.

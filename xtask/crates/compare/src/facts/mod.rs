@@ -332,8 +332,8 @@ impl Facts {
     /// The facts of an area with the rest of their ids.
     pub fn area<'a>(&'a self, area: &'a str) -> impl Iterator<Item = (&'a str, &'a Fact)> + Clone {
         let name = move |id: &'a String| id.strip_prefix(area)?.strip_prefix(':');
-        let all = self.all.iter();
-        all.filter_map(move |(id, fact)| Some((name(id)?, fact)))
+        let all = self.all.range(format!("{area}:")..);
+        all.map_while(move |(id, fact)| Some((name(id)?, fact)))
     }
 
     /// Adds to a fact: its places and its values pile up. Facts are recorded and shown, so they hold
