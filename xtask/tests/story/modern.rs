@@ -122,8 +122,7 @@ renamed env:MODEL_NAME → env:MODEL_PATH
   old      --model-path, required yes  src/engine.py:11:6, and 1 more
   upstream not there
   new      --model-path, required yes  engine.py:11:6, and 2 more
-  Both drive --model-path, but endpoints that set MODEL_NAME are ignored: the
-  new worker reads MODEL_PATH instead.
+...
   help: Let the worker read MODEL_NAME too, where MODEL_PATH is not set:
 ...
   with it: arg:MODEL_NAME, hub:MODEL_NAME, image:MODEL_NAME and 1 more

@@ -38,18 +38,36 @@ pub fn of(old: &dyn Tree, facts: &Facts, new: &dyn Tree, items: &[Item]) -> Resu
         code += &String::from_utf8_lossy(&old.read(path)?);
     }
     let known = Known::of((&before, &after), items, code);
+    let told = items.iter().filter(|item| item.verdict != Verdict::Kept);
+    let told: BTreeSet<&str> = told
+        .filter_map(|item| item.id.strip_prefix("copy:"))
+        .collect();
     let mut by_function: BTreeMap<String, Vec<Edit>> = BTreeMap::new();
     for (path, was) in &before {
         let Some(is) = after.get(path).filter(|is| is_mostly_kept(was, is)) else {
             continue;
         };
-        let file = was.first().map(|one| &one.place.file);
-        let is_shell = file.is_some_and(|file| file.name().ends_with(b".sh"));
-        if !file.is_some_and(|file| is_shell || facts.reached.contains(file)) {
+        let Some(file) = was.first().map(|one| &one.place.file) else {
+            continue;
+        };
+        let name = String::from_utf8_lossy(file.name());
+        let is_shell = name.ends_with(".sh");
+        let is_data = !is_shell && !name.ends_with(".py");
+        // What is told as a copied file is told with all of its text.
+        let folder = path.rsplit_once('/').map(|(folder, _)| folder);
+        let mut names = folder.into_iter().chain([&*name]);
+        let is_named = is_data && names.any(|name| known.code.contains(name));
+        let is_named = is_named && !told.contains(&**path);
+        if !(is_shell || is_named || facts.reached.contains(file)) {
             continue;
         }
         let functions: BTreeSet<&str> = is.iter().map(|one| &*one.function).collect();
-        for edit in edits((was, is), &known, is_shell) {
+        let kind = match (is_data, is_shell) {
+            (true, _) => Kind::Data,
+            (_, true) => Kind::Shell,
+            _ => Kind::Python,
+        };
+        for edit in edits((was, is), &known, kind) {
             let function = &*edit.gone[0].function;
             let name = function.rsplit('.').next().unwrap_or(function);
             let is_magic = name.is_empty() || name.starts_with("__");
@@ -89,6 +107,14 @@ fn item(id: &str, edits: &[Edit]) -> Item {
         return Item::missing(id, &old).why(why).help(help);
     }
     Item::new(id, Verdict::Changed, &old, &fact(new)).why(why)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Python,
+    Shell,
+    /// Templates and settings, of which every line counts.
+    Data,
 }
 
 /// What facts tell of a statement.
@@ -193,6 +219,20 @@ impl<'p> Known<'p> {
             .is_some()
     }
 
+    /// Whether the old worker's code defines a name itself.
+    fn defines(&self, name: &str) -> bool {
+        let mut forms = [
+            "def NAME(",
+            "class NAME",
+            ".NAME =",
+            "NAME =",
+            "import NAME",
+            "as NAME",
+        ]
+        .into_iter();
+        forms.any(|form| self.code.contains(&form.replace("NAME", name)))
+    }
+
     fn is_moved(&self, one: &Statement) -> bool {
         self.surplus.get(&*one.text).is_none_or(|count| *count == 0)
     }
@@ -240,21 +280,26 @@ fn is_decorated(function: &str, file: &[Statement]) -> bool {
 fn edits<'s>(
     (was, is): (&'s [Statement], &'s [Statement]),
     known: &Known,
-    is_shell: bool,
+    kind: Kind,
 ) -> Vec<Edit<'s>> {
+    let is_shell = kind != Kind::Python;
     let texts = |all: &'s [Statement]| all.iter().map(|one| &*one.text).collect::<Vec<&str>>();
     let (old, new) = (texts(was), texts(is));
     let is_small = |gone: &Statement, now: &Statement, is_moved: bool| {
         let [old, new] = [&*gone.text, &*now.text];
         let is_elsewhere = |word: &str| known.is_part(word, new);
+        let is_own = |word: &str| known.defines(word);
         if known.told(gone).is_some() {
-            let is_constant = !is_moved && !is_shell && is_other_constant(old, new);
+            let is_constant = !is_moved && !is_shell && is_other_constant(old, new, is_own);
             return is_constant || lacks_part(old, new, is_elsewhere);
         }
         // With its branches swapped, a condition is the opposite.
         let is_negated = is_moved && lacks(old, new).is_some_and(|words| words == ["not"]);
-        let is_other = if is_shell { is_other_line } else { is_other };
-        !is_negated && is_shorter(old, new, is_elsewhere) || !is_moved && is_other(old, new)
+        let is_other = || match is_shell {
+            true => is_other_line(old, new),
+            false => is_other(old, new, is_own),
+        };
+        !is_negated && is_shorter(old, new, is_elsewhere) || !is_moved && is_other()
     };
     let mut edits = Vec::new();
     for hunk in capture_diff_slices(Algorithm::Myers, &old, &new) {
@@ -270,12 +315,17 @@ fn edits<'s>(
             let is_unused = known.is_unused(one, is_shell);
             let is_condition = one.text.starts_with("if ") || one.text.starts_with("elif ");
             let is_last = Some(one.place.line) == gone.last().map(|last| last.place.line);
-            let is_judged = is_judged && is_condition && is_last;
+            let is_judged = is_judged && is_condition && is_last && now.is_empty();
             !known.is_moved(one) && !is_talk(&one.text) && !is_unused && !is_judged
         };
         let mut lost: Vec<&Statement> = gone.iter().filter(is_lost).collect();
         let put: Vec<&Statement> = now.iter().filter(|one| !known.is_moved(one)).collect();
-        if put.is_empty() {
+        if kind == Kind::Data && !lost.is_empty() {
+            edits.push(Edit {
+                gone: lost,
+                now: put,
+            });
+        } else if put.is_empty() {
             lost.retain(|one| known.told(one) != Some(Told::Kept));
             let is_inlined = lost.iter().any(|one| known.is_inlined(one));
             if !lost.is_empty() && !is_inlined {

@@ -51,14 +51,18 @@ pub fn is_shorter(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> 
 /// Whether a statement that facts are about lacks something that no fact is about: a method of a
 /// text, an argument or an item, or the arguments of the script.
 pub fn lacks_part(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> bool {
-    const READERS: &str = "get json encode decode items keys values copy split format lower upper";
+    const READERS: &str = "get json encode decode items keys values copy format";
     const JUDGED: &str = "headers shell env le ge lt gt min max None";
     // Errors are told in one way or another.
     let is_lost =
         |word: &str| !is_elsewhere(word) && !is_one_of(JUDGED, word) && !old.contains("\"error\"");
     let gone = lacks(old, new).filter(|gone| !are_names_of_arguments(gone));
     match gone.as_deref() {
-        Some([".", method, "(", .., ")"]) => !is_one_of(READERS, method),
+        Some([".", method, "(", ..] | [method, "(", .., "."]) => {
+            !asks(old) && !is_one_of(READERS, method)
+        }
+        Some(["or" | "and", _, _, ..]) => !asks(old),
+        Some(["not"] | [">", ..]) => true,
         Some([name, "=" | ":", value, ..] | [",", name, "=" | ":", value, ..]) => {
             *value != "None" && is_lost(name)
         }
@@ -68,39 +72,71 @@ pub fn lacks_part(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> 
     }
 }
 
-/// Whether a statement has another constant or operator, and is as before otherwise.
-pub fn is_other(old: &str, new: &str) -> bool {
+/// Whether a statement has another constant or operator, or calls something else than its own
+/// functions, and is as before otherwise.
+pub fn is_other(old: &str, new: &str, is_own: impl Fn(&str) -> bool) -> bool {
     const OPERATORS: &str = "< > ! = + - * / % and or in not is";
-    let is_judged = |start: &&str| old.starts_with(*start);
-    if ["raise ", "assert ", "def "].iter().any(is_judged) || is_talk(old) {
+    // Functions list the defaults of their parameters.
+    if old.starts_with("def ") || is_talk(old) {
         return false;
     }
+    let is_message = old.starts_with("raise ") || old.starts_with("assert ");
     if old.starts_with("except") && new.starts_with("except") {
         return true;
     }
     let is_constant = |word: &str| {
         let is_number = word.starts_with(|c: char| c.is_ascii_digit());
-        is_number || word.starts_with('"') || is_one_of("True False None", word)
+        let is_text = word.starts_with('"') && !is_message;
+        is_number || is_text || is_one_of("True False None", word)
     };
-    differ_by(&tokens(old), &tokens(new), |old, new| {
-        let is_operator = is_one_of(OPERATORS, old) && is_one_of(OPERATORS, new);
-        is_constant(old) && is_constant(new) || is_operator
+    let [old, new] = [old, new].map(tokens);
+    differ_by(&old, &new, |at| {
+        let words = [old[at], new[at]];
+        let before = at.checked_sub(1).map_or("", |at| old[at]);
+        let is_called = before == "." && old[at - 2] != "self" || old.get(at + 1) == Some(&"(");
+        let is_outside = |word: &&str| is_name(word) && !is_one_of("if and or not in", word);
+        words.iter().all(|word| is_constant(word))
+            || words.iter().all(|word| is_one_of(OPERATORS, word))
+            || is_called && words.iter().all(|word| is_outside(word) && !is_own(word))
     })
 }
 
 /// The same of a statement that facts are about: they tell of flags, the environment's defaults and
 /// words that are taken, in whatever order.
-pub fn is_other_constant(old: &str, new: &str) -> bool {
-    let sorted = |text| {
-        let mut words = tokens(text);
+pub fn is_other_constant(old: &str, new: &str, is_own: impl Fn(&str) -> bool) -> bool {
+    let sorted = |text: &str| {
+        let mut words = tokens(text)
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
         words.sort_unstable();
         words
     };
-    let is_flag = |word: &&str| word.starts_with("\"-");
-    let [was, is] = [old, new].map(sorted);
+    if asks(old) && old.contains(" else ") {
+        return false;
+    }
+    let is_flag = |word: &String| word.starts_with("\"-");
+    let [old, new] = [old, new].map(without_reads);
+    let [was, is] = [&old, &new].map(|text| sorted(text));
     let differing = was.iter().filter(|word| !is.contains(word));
     let has_flag = differing.clone().any(is_flag);
-    was != is && !asks(old) && !has_flag && is_other(old, new)
+    was != is && !has_flag && is_other(&old, &new, is_own)
+}
+
+/// A statement without what it reads from the environment: facts tell of that.
+fn without_reads(text: &str) -> String {
+    let mut text = text.to_owned();
+    for start in ["getenv(", "environ.get(", "environ["] {
+        while let Some(at) = text.find(start) {
+            let mut depth = 0;
+            let end = text[at..].find(|c| {
+                depth += i32::from(matches!(c, '(' | '[')) - i32::from(matches!(c, ')' | ']'));
+                depth == 0 && matches!(c, ')' | ']')
+            });
+            text.replace_range(at..end.map_or(text.len(), |end| at + end + 1), "read");
+        }
+    }
+    text
 }
 
 /// The same of a script's line: what no variable says is constant.
@@ -110,22 +146,22 @@ pub fn is_other_line(old: &str, new: &str) -> bool {
     let [old, new] = [&old, &new].map(|text| text.split_whitespace().collect::<Vec<_>>());
     let is_assignment = old.first().is_some_and(|word| target(word).is_some());
     (is_assignment || old.first() == new.first())
-        && differ_by(&old, &new, |old, new| {
+        && differ_by(&old, &new, |at| {
+            let [old, new] = [old[at], new[at]];
             !old.contains('$') && !new.contains('$') && target(old) == target(new)
         })
 }
 
-/// Whether two statements have as many words, and those that differ are of this kind.
-fn differ_by(old: &[&str], new: &[&str], is: impl Fn(&str, &str) -> bool) -> bool {
+/// Whether two statements have as many words, and those that differ are of this kind, by place.
+fn differ_by(old: &[&str], new: &[&str], is: impl Fn(usize) -> bool) -> bool {
     // The same file may lie elsewhere in the image, of which other facts tell.
     let file = |word: &str| word.rsplit('/').next().map(|file| file.replace('"', ""));
     let is_moved =
         |old: &str, new: &str| [old, new].concat().contains('/') && file(old) == file(new);
-    let pairs = old.iter().zip(new);
-    let mut differing = pairs
-        .filter(|(old, new)| old != new && !is_moved(old, new))
-        .peekable();
-    old.len() == new.len() && differing.peek().is_some() && differing.all(|(old, new)| is(old, new))
+    let all = 0..old.len().min(new.len());
+    let mut differing = all.filter(|at| old[*at] != new[*at] && !is_moved(old[*at], new[*at]));
+    let first = differing.next();
+    old.len() == new.len() && first.into_iter().chain(differing).all(is) && first.is_some()
 }
 
 /// Whether arguments are given by their places now.
