@@ -10,13 +10,13 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use self::words::{
     asks, is_name, is_other, is_other_constant, is_other_line, is_shorter, is_talk, lacks,
-    lacks_part, tokens,
+    lacks_part,
 };
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict, few};
 use super::not_judged::{Parts, parts};
 use super::unread::in_layout;
-use worker_files::python::Statement;
+use worker_files::python::{Statement, tokens};
 use worker_files::{Place, is_one_of};
 use xtask_core::output::cut;
 use xtask_core::secret::masked;
@@ -37,6 +37,8 @@ pub fn of(old: &dyn Tree, facts: &Facts, new: &dyn Tree, items: &[Item]) -> Resu
     for path in &facts.reached {
         code += &String::from_utf8_lossy(&old.read(path)?);
     }
+    let starts = ["image:CMD", "image:ENTRYPOINT"].into_iter();
+    code.extend(starts.filter_map(|id| facts.get(id)?.get("value")));
     let known = Known::of((&before, &after), items, code);
     let told = items.iter().filter(|item| item.verdict != Verdict::Kept);
     let told: BTreeSet<&str> = told
@@ -295,9 +297,9 @@ fn edits<'s>(
         }
         // With its branches swapped, a condition is the opposite.
         let is_negated = is_moved && lacks(old, new).is_some_and(|words| words == ["not"]);
-        let is_other = || match is_shell {
-            true => is_other_line(old, new),
-            false => is_other(old, new, is_own),
+        let is_other = || {
+            let is_line = is_shell && is_other_line(old, new);
+            is_line || !is_shell && is_other(old, new, is_own)
         };
         !is_negated && is_shorter(old, new, is_elsewhere) || !is_moved && is_other()
     };

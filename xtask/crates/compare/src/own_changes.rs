@@ -64,7 +64,7 @@ pub fn code_of(tree: &dyn Tree) -> Result<Code> {
             // These alone are in any code.
             found.retain(|one| !matches!(&*one.text, "break" | "continue" | "return"));
             for one in &mut found {
-                one.text = masked(&one.text).into_owned();
+                one.text = masked(&one.text.replace('\'', "\"")).into_owned();
             }
             all.insert(path.clone(), found);
         }

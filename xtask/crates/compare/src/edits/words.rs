@@ -1,6 +1,7 @@
 //! What two statements, as texts, differ by.
 
 use worker_files::is_one_of;
+use worker_files::python::tokens;
 
 /// Whether a statement only tells people something.
 pub fn is_talk(text: &str) -> bool {
@@ -62,7 +63,8 @@ pub fn lacks_part(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> 
             !asks(old) && !is_one_of(READERS, method)
         }
         Some(["or" | "and", _, _, ..]) => !asks(old),
-        Some(["not"] | [">", ..]) => true,
+        Some(["not"] | [">" | "+", ..]) => true,
+        Some(["[", key, "]"]) => key.contains('"') && is_lost(key),
         Some([name, "=" | ":", value, ..] | [",", name, "=" | ":", value, ..]) => {
             *value != "None" && is_lost(name)
         }
@@ -75,21 +77,25 @@ pub fn lacks_part(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> 
 /// Whether a statement has another constant or operator, or calls something else than its own
 /// functions, and is as before otherwise.
 pub fn is_other(old: &str, new: &str, is_own: impl Fn(&str) -> bool) -> bool {
-    const OPERATORS: &str = "< > ! = + - * / % and or in not is";
+    const OPERATORS: &str = "< > == != <= >= + - * / // % ** and or in not is += -=";
     // Functions list the defaults of their parameters.
     if old.starts_with("def ") || is_talk(old) {
         return false;
     }
     let is_message = old.starts_with("raise ") || old.starts_with("assert ");
-    if old.starts_with("except") && new.starts_with("except") {
+    let both = |start: &str| old.starts_with(start) && new.starts_with(start);
+    if both("except") || ends(old) && !ends(new) || is_stricter(old, new) || is_fixed(old, new) {
         return true;
     }
     let is_constant = |word: &str| {
         let is_number = word.starts_with(|c: char| c.is_ascii_digit());
-        let is_text = word.starts_with('"') && !is_message;
+        let is_text = word.contains('"') && !is_message;
         is_number || is_text || is_one_of("True False None", word)
     };
     let [old, new] = [old, new].map(tokens);
+    if (1..old.len()).any(|at| is_same_limit(old.get(at - 1..=at), new.get(at - 1..=at))) {
+        return false;
+    }
     differ_by(&old, &new, |at| {
         let words = [old[at], new[at]];
         let before = at.checked_sub(1).map_or("", |at| old[at]);
@@ -101,18 +107,64 @@ pub fn is_other(old: &str, new: &str, is_own: impl Fn(&str) -> bool) -> bool {
     })
 }
 
+/// Whether two comparisons are one: `> 8` and `>= 9`.
+fn is_same_limit(old: Option<&[&str]>, new: Option<&[&str]>) -> bool {
+    let (Some([old, a]), Some([new, b])) = (old, new) else {
+        return false;
+    };
+    let more = match [*old, *new] {
+        [">", ">="] | ["<=", "<"] => 1,
+        [">=", ">"] | ["<", "<="] => -1,
+        _ => return false,
+    };
+    let [a, b] = [a, b].map(|number| number.parse::<i64>().ok());
+    a.and_then(|a| a.checked_add(more))
+        .is_some_and(|a| Some(a) == b)
+}
+
+/// Whether a statement ends the loop, the function or the program.
+fn ends(text: &str) -> bool {
+    let ways = ["break", "raise", "sys.exit(", "os._exit("];
+    ways.iter().any(|way| text.starts_with(way))
+}
+
+/// Whether a condition asks for more than it did.
+fn is_stricter(old: &str, new: &str) -> bool {
+    let is_condition = ["if ", "elif ", "while "]
+        .iter()
+        .any(|word| old.starts_with(word));
+    is_condition && !asks(new) && lacks(new, old).is_some_and(|more| more.first() == Some(&"and"))
+}
+
+/// Whether a constant stands where something was worked out.
+fn is_fixed(old: &str, new: &str) -> bool {
+    let [old, new] = [old, new].map(tokens);
+    let alike =
+        |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
+    let start = alike(&mut old.iter().zip(&new));
+    let most = old.len().min(new.len()) - start;
+    let end = alike(&mut old.iter().rev().zip(new.iter().rev())).min(most);
+    let [was, is] = [&old, &new].map(|words| &words[start..words.len() - end]);
+    let is_constant = |word: &&str| {
+        let is_value = word.contains('"') || word.starts_with(|c: char| c.is_ascii_digit());
+        is_value || is_one_of("True False None { } [ ]", word)
+    };
+    start > 0 && was.len() > 1 && matches!(is.len(), 1 | 2) && is.iter().all(is_constant)
+        && was.iter().any(|word| is_name(word))
+        // A text around names is no constant.
+        && !is.iter().any(|word| word.contains('{') && word.len() > 1)
+}
+
 /// The same of a statement that facts are about: they tell of flags, the environment's defaults and
 /// words that are taken, in whatever order.
 pub fn is_other_constant(old: &str, new: &str, is_own: impl Fn(&str) -> bool) -> bool {
     let sorted = |text: &str| {
-        let mut words = tokens(text)
-            .into_iter()
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
+        let mut words: Vec<String> = tokens(text).into_iter().map(str::to_owned).collect();
         words.sort_unstable();
         words
     };
-    if asks(old) && old.contains(" else ") {
+    let is_condition = ["if ", "elif "].iter().any(|word| old.starts_with(word));
+    if asks(old) && (is_condition || old.contains(" else ")) {
         return false;
     }
     let is_flag = |word: &String| word.starts_with("\"-");
@@ -156,12 +208,55 @@ pub fn is_other_line(old: &str, new: &str) -> bool {
 fn differ_by(old: &[&str], new: &[&str], is: impl Fn(usize) -> bool) -> bool {
     // The same file may lie elsewhere in the image, of which other facts tell.
     let file = |word: &str| word.rsplit('/').next().map(|file| file.replace('"', ""));
+    let is_place = |word: &str| word.trim_start_matches('"').starts_with('/');
     let is_moved =
-        |old: &str, new: &str| [old, new].concat().contains('/') && file(old) == file(new);
+        |old: &str, new: &str| (is_place(old) || is_place(new)) && file(old) == file(new);
+    // What stands in the braces of a text are names.
+    let written = |text: &str| {
+        let parts = text.split('{').enumerate();
+        let parts = parts.map(|(at, part)| {
+            part.split_once('}')
+                .filter(|_| at > 0)
+                .map_or(part, |(_, rest)| rest)
+        });
+        parts.collect::<Vec<_>>().join("{}")
+    };
     let all = 0..old.len().min(new.len());
-    let mut differing = all.filter(|at| old[*at] != new[*at] && !is_moved(old[*at], new[*at]));
+    // A part of a text may be a name now.
+    let holds = |whole: &str, parts: &str| {
+        let parts = written(parts);
+        let mut parts = parts.split("{}").filter(|part| part.len() > 3).peekable();
+        !whole.contains('{') && parts.peek().is_some() && parts.all(|part| whole.contains(part))
+    };
+    let is_same = |old: &str, new: &str| {
+        let is_text = new.contains('{') && holds(old, new) || old.contains('{') && holds(new, old);
+        let is_one_text = old.contains('"') && new.contains('"') && content(old) == content(new);
+        is_moved(old, new) || written(old) == written(new) || is_text || is_one_text
+    };
+    let mut differing = all.filter(|at| !is_same(old[*at], new[*at]));
     let first = differing.next();
     old.len() == new.len() && first.into_iter().chain(differing).all(is) && first.is_some()
+}
+
+/// What a text holds, whatever its quotes and escapes are.
+fn content(text: &str) -> String {
+    let start = text.find(['"', '\'']).unwrap_or(0);
+    let is_raw = text[..start].contains(['r', 'R']);
+    let inside = text[start..].trim_matches(['"', '\'']);
+    if is_raw {
+        return inside.to_owned();
+    }
+    let mut out = String::new();
+    let mut chars = inside.chars();
+    while let Some(c) = chars.next() {
+        let escaped = if c == '\\' { chars.next() } else { Some(c) };
+        out.extend(match escaped {
+            Some('n') if c == '\\' => Some('\n'),
+            Some('t') if c == '\\' => Some('\t'),
+            other => other,
+        });
+    }
+    out
 }
 
 /// Whether arguments are given by their places now.
@@ -172,34 +267,6 @@ fn are_names_of_arguments(gone: &[&str]) -> bool {
 
 pub fn is_name(word: &str) -> bool {
     word.starts_with(|c: char| c.is_alphabetic() || c == '_')
-}
-
-/// The words of a statement: names and numbers, texts in quotes, and single signs.
-pub fn tokens(text: &str) -> Vec<&str> {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    let mut all = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let end = match first {
-            '"' => {
-                let mut is_escaped = false;
-                let end = rest[1..].find(|c: char| {
-                    let ends = c == '"' && !is_escaped;
-                    is_escaped = c == '\\' && !is_escaped;
-                    ends
-                });
-                end.map_or(rest.len(), |end| end + 2)
-            }
-            c if is_part(c) => {
-                let is_inside = |c: char| is_part(c) || first.is_ascii_digit() && c == '.';
-                rest.find(|c| !is_inside(c)).unwrap_or(rest.len())
-            }
-            c => c.len_utf8(),
-        };
-        all.push(&rest[..end]);
-        rest = rest[end..].trim_start();
-    }
-    all
 }
 
 /// Whether a statement asks the environment, of which facts and unread parts tell.

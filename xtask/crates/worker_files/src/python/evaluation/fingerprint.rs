@@ -1,12 +1,14 @@
 //! Expressions as text: a constant as it is, a computed value as its source text with a fingerprint
 //! of the definitions and data that it depends on.
 
+use std::ops::Range;
+
 use super::eval::Reader;
 use super::value::Val;
 use crate::COMPUTED;
-use crate::python::program::api::normal;
-use crate::python::program::node::Node;
-use crate::python::program::scope::Bound;
+use crate::python::program::code_text::normal;
+use crate::python::program::node::{Node, is_among};
+use crate::python::program::scope::{Binding, Bound};
 
 impl<'t> Reader<'t> {
     /// The value of an expression as text.
@@ -19,13 +21,87 @@ impl<'t> Reader<'t> {
     /// of the program, and data files.
     pub fn fingerprinted(&self, at: Node<'t>) -> String {
         let at = self.written(at);
-        let text = normal(at.text());
+        let text = self.told(at);
         let from = self.depends_on(at);
         if from.is_empty() {
             return text;
         }
         let mark = self.mark_of(at, &from);
         format!("{text}{COMPUTED}{mark})")
+    }
+
+    /// The source text of code, without what says nothing of what it does: its format, comments,
+    /// types, and how functions name what is theirs alone.
+    pub fn told(&self, at: Node<'t>) -> String {
+        let source = &self.program.files[at.file()].source.text;
+        let mut names: Vec<&str> = Vec::new();
+        let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+        for node in at.subtree() {
+            let range = node.range();
+            if edits.last().is_some_and(|(last, _)| range.start < last.end) {
+                continue;
+            }
+            if let Some(start) = remark(node) {
+                edits.push((start..range.end, String::new()));
+            } else if node.is("identifier")
+                && let Some(word) = self.local_name(node)
+            {
+                let known = names.iter().position(|name| *name == node.text());
+                let index = known.unwrap_or(names.len());
+                if known.is_none() {
+                    names.push(node.text());
+                }
+                let number = if index == 0 {
+                    String::new()
+                } else {
+                    (index + 1).to_string()
+                };
+                edits.push((range, format!("{word}{number}")));
+            }
+        }
+        if let [only] = names.as_slice() {
+            // Alone, a parameter is no other than a variable.
+            for (range, new) in &mut edits {
+                if !new.is_empty() && source.get(range.clone()) == Some(*only) {
+                    "value".clone_into(new);
+                }
+            }
+        }
+        let mut text = at.text().to_owned();
+        let start = at.range().start;
+        for (range, new) in edits.into_iter().rev() {
+            if source.is_char_boundary(range.start) {
+                text.replace_range(range.start - start..range.end - start, &new);
+            }
+        }
+        normal(&text).replace("os.environ.get(", "os.getenv(")
+    }
+
+    /// What a name is called that a function gives itself: a parameter by its place.
+    fn local_name(&self, node: Node<'t>) -> Option<String> {
+        let is_part = node.role() == "attribute"
+            || node.role() == "name" && node.parent().is_some_and(|it| !it.is("named_expression"));
+        let name = node.text();
+        if is_part || is_among("self cls", name) {
+            return None;
+        }
+        let (scope, bindings) = self.program.lookup(node, name)?;
+        let is_local = scope.is_any("function_definition lambda") || scope.is_comprehension();
+        let is_loops = bindings
+            .iter()
+            .all(|one| matches!(one.what, Bound::Element(_)));
+        let is_import =
+            |one: &Binding<'t>| matches!(one.what, Bound::Import(..) | Bound::Function(_));
+        if !is_local && !is_loops || bindings.iter().any(is_import) {
+            return None;
+        }
+        let parameter = bindings
+            .iter()
+            .any(|one| matches!(one.what, Bound::Parameter(_)));
+        let all = scope.field_children("parameters").filter(|_| parameter);
+        let is_it = |one: Node<'t>| one.subtree().any(|part| part.text() == name);
+        let place = all.into_iter().position(is_it);
+        Some(place.map_or("value".to_owned(), |place| format!("argument{place}_")))
     }
 
     /// A hash of a part of the program and what it depends on.
@@ -62,7 +138,7 @@ impl<'t> Reader<'t> {
         let named = |path: &String| source.contains(path.rsplit('/').next().unwrap_or(path));
         let data = self.data.iter().filter(|(path, _)| named(path));
         let data = data.map(|(_, source)| source.text.clone());
-        let all = from.iter().map(|node| normal(node.text())).chain(data);
+        let all = from.iter().map(|node| self.told(*node)).chain(data);
         // FNV-1a, which is the same in every version of this tool.
         let all = all.collect::<Vec<_>>().join("\n");
         let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
@@ -142,6 +218,18 @@ impl<'t> Reader<'t> {
         let bound = bindings.flatten().filter_map(|one| node_of(&one.what));
         let sets = sets.into_iter().map(|(value, _)| value);
         sets.chain(bound).collect()
+    }
+}
+
+/// Where a comment, a type or the text about a function begins.
+fn remark(node: Node<'_>) -> Option<usize> {
+    let parent = node.parent();
+    let is_text = node.is("expression_statement") && node.child(0)?.is("string");
+    match node.kind() {
+        "comment" => Some(node.range().start),
+        "type" if node.role() == "return_type" => Some(parent?.field("parameters")?.range().end),
+        "type" => Some(parent?.child(0)?.range().end),
+        _ => (is_text && node.child(1).is_none()).then(|| node.range().start),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::python::InputKey;
 use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::api::normal;
+use crate::python::program::code_text::normal;
 use crate::python::program::node::{Node, is_among};
 use crate::python::uses::defaults::other_key;
 use crate::python::variables::environment::EnvLookup;
@@ -120,7 +120,7 @@ impl<'t> Reader<'t> {
                     let text = default.and_then(|default| {
                         let value = self.at(default, &ctx);
                         let text = value.display().or_else(|| other_key(&value));
-                        let text = text.unwrap_or_else(|| normal(self.written(default).text()));
+                        let text = text.unwrap_or_else(|| self.told(self.written(default)));
                         Some(text).filter(|text| text != "None")
                     });
                     let path = input.item(name);

@@ -6,7 +6,7 @@ use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::objects::Field;
 use crate::python::evaluation::value::Val;
-use crate::python::program::api::normal;
+use crate::python::program::code_text::normal;
 use crate::python::program::node::Node;
 
 /// A field of a class whose objects are made from variables or from a job's input.

@@ -1,5 +1,6 @@
 //! Classes, functions and their signatures: what other code may import and call.
 
+use super::code_text::normal;
 use std::collections::HashMap;
 
 use super::node::Node;
@@ -153,16 +154,4 @@ fn definition(
             definition(source, (module, own), member, calls, found);
         }
     }
-}
-
-/// Source text without what a formatter changes: white space, quotes and trailing commas.
-pub fn normal(text: &str) -> String {
-    let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let joined = joined.replace('\'', "\"");
-    let mut out = joined.replace("( ", "(").replace(" )", ")");
-    out = out.replace(",)", ")");
-    for (loose, tight) in [(" =", "="), ("= ", "=")] {
-        out = out.replace(loose, tight);
-    }
-    out
 }

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod changes;
+pub mod code_text;
 pub mod imports;
 pub mod node;
 pub mod reachability;

@@ -1,6 +1,6 @@
 //! The statements of a file, one by one, so that a fork's own code can be looked for elsewhere.
 
-use super::api::normal;
+use super::code_text::normal;
 use super::node::{Node, is_among};
 use super::syntax::{self};
 use crate::{Place, Source};
@@ -79,7 +79,7 @@ mod tests {
             told,
             [
                 "A.go (7, 7) def go(self, x)",
-                "A.go (9, 10) if x and \\ x > 1",
+                "A.go (9, 10) if x and x > 1",
                 "A.go (11, 14) return call(x, \"a\")",
                 "A.go (15, 15) for y in x",
                 "A.go (15, 15) print(y)",

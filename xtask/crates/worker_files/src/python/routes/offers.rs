@@ -7,7 +7,7 @@ use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::summaries::Uses;
 use crate::python::evaluation::value::Val;
-use crate::python::program::api::normal;
+use crate::python::program::code_text::normal;
 use crate::python::program::node::{Node, is_among, last_part};
 use crate::steps::HARMLESS;
 use std::collections::BTreeSet;

@@ -9,7 +9,7 @@ use crate::python::Requested;
 use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::api::normal;
+use crate::python::program::code_text::normal;
 use crate::python::program::node::{Node, last_part};
 use crate::python::server::process::is_engine;
 use xtask_core::secret::is_secret;

@@ -3,7 +3,6 @@
 use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::api::normal;
 use crate::python::program::node::{Node, is_among};
 use crate::python::uses::negation::{is_nothing, opposite};
 use crate::python::variables::environment::CALLERS;
@@ -38,7 +37,7 @@ impl<'t> Reader<'t> {
         Some(match path {
             // `is_file` of a Path is `isfile`.
             Some(path) => format!("{not}{}(\"{path}\")", call.callee_name().replace('_', "")),
-            None => normal(condition.text()),
+            None => self.told(condition),
         })
     }
 

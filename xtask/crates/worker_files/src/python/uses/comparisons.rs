@@ -4,7 +4,7 @@ use super::negation::opposite;
 use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::api::normal;
+use crate::python::program::code_text::normal;
 use crate::python::program::node::Node;
 
 use super::usage::Usage;

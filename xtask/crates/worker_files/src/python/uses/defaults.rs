@@ -4,7 +4,7 @@ use super::branch_defaults::is_error;
 use crate::EnvRead;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::api::normal;
+use crate::python::program::code_text::normal;
 use crate::python::program::node::Node;
 
 use super::usage::{Usage, ends_job};

@@ -13,7 +13,7 @@ use crate::python::evaluation::calls::Site;
 use crate::python::evaluation::contexts::{Ctx, Frame};
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::api::normal;
+use crate::python::program::code_text::normal;
 use crate::python::program::node::{Node, is_among, last_part};
 
 /// The most expressions that a value is followed through.
@@ -170,7 +170,8 @@ impl<'t> Reader<'t> {
                     .is_some_and(|part| part.is("slice")) =>
             {
                 if !is_shown(parent) {
-                    usage.note_use(format!("[{}]", normal(parent.text_of("subscript"))));
+                    let part = parent.field("subscript").map(|part| self.told(part));
+                    usage.note_use(format!("[{}]", part.unwrap_or_default()));
                     self.follow_uses(parent, usage);
                 }
             }

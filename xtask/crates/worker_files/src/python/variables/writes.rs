@@ -5,7 +5,7 @@ use crate::Hides;
 use crate::python::evaluation::contexts::Ctx;
 use crate::python::evaluation::eval::Reader;
 use crate::python::evaluation::value::Val;
-use crate::python::program::api::normal;
+use crate::python::program::code_text::normal;
 use crate::python::program::node::Node;
 use crate::python::server::conditions::conditions;
 use std::rc::Rc;
