@@ -2,13 +2,14 @@
 //!
 //! The construct's own text is not enough: `json.load(open("vars.json"))` stays the same while
 //! `vars.json` loses a name. So each gap carries a digest of its file, of the repository's modules
-//! that the file imports and of the data files that it names.
+//! that the file imports and of the data files that it names; comments of Python don't count.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
 
+use worker_files::python::without_comments;
 use worker_files::source::LARGEST;
 use worker_files::{NOT_BUILT, Unread};
 use xtask_core::tree::{RepoPath, Tree};
@@ -155,6 +156,10 @@ impl Names {
         let named = words.into_iter().filter_map(|word| self.0.get(word));
         let is_kept = |named: &&RepoPath| !is_yaml || ends(named, &[b".yml", b".yaml"]);
         let named = named.flatten().filter(is_kept).cloned().collect();
+        if ends(path, &[b".py"]) {
+            let code = without_comments(&String::from_utf8_lossy(&bytes));
+            return Ok((digest([code.as_bytes()]), named));
+        }
         Ok((digest([bytes.as_slice()]), named))
     }
 }

@@ -1,5 +1,7 @@
 //! What two statements, as texts, differ by.
 
+use std::collections::BTreeSet;
+
 use worker_files::is_one_of;
 use worker_files::python::tokens;
 
@@ -93,6 +95,13 @@ pub fn is_other(old: &str, new: &str, is_own: impl Fn(&str) -> bool) -> bool {
         is_number || is_text || is_one_of("True False None", word)
     };
     let [old, new] = [old, new].map(tokens);
+    let sorted = |words: &[&str]| -> BTreeSet<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    };
+    // A set has no order.
+    if old.contains(&"{") && !old.contains(&":") && sorted(&old) == sorted(&new) {
+        return false;
+    }
     if (1..old.len()).any(|at| is_same_limit(old.get(at - 1..=at), new.get(at - 1..=at))) {
         return false;
     }
@@ -231,11 +240,18 @@ fn differ_by(old: &[&str], new: &[&str], is: impl Fn(usize) -> bool) -> bool {
     let is_same = |old: &str, new: &str| {
         let is_text = new.contains('{') && holds(old, new) || old.contains('{') && holds(new, old);
         let is_one_text = old.contains('"') && new.contains('"') && content(old) == content(new);
-        is_moved(old, new) || written(old) == written(new) || is_text || is_one_text
+        let is_one_number = number(old).is_some_and(|value| number(new) == Some(value));
+        let is_one_value = is_one_text || is_one_number;
+        is_moved(old, new) || written(old) == written(new) || is_text || is_one_value
     };
     let mut differing = all.filter(|at| !is_same(old[*at], new[*at]));
     let first = differing.next();
     old.len() == new.len() && first.into_iter().chain(differing).all(is) && first.is_some()
+}
+
+/// A number, whatever way it is written, and also as a text.
+fn number(word: &str) -> Option<f64> {
+    word.trim_matches('"').replace('_', "").parse().ok()
 }
 
 /// What a text holds, whatever its quotes and escapes are.
@@ -272,4 +288,95 @@ pub fn is_name(word: &str) -> bool {
 /// Whether a statement asks the environment, of which facts and unread parts tell.
 pub fn asks(text: &str) -> bool {
     text.contains("getenv") || text.contains("environ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_lost(old: &str, new: &str) -> bool {
+        is_shorter(old, new, |_| false) || is_other(old, new, |word| word == "own")
+    }
+
+    #[test]
+    fn less_and_other_constants_are_losses() {
+        for (old, new) in [
+            ("x=f(a).strip()", "x=f(a)"),
+            ("if a is not None", "if a"),
+            ("if a and b", "if a"),
+            ("if a", "if a and b"),
+            ("time.sleep(5)", "time.sleep(50)"),
+            ("x=f(\"a\")", "x=f(\"b\")"),
+            ("if a==200", "if a < 500"),
+            ("x=max(all)", "x=min(all)"),
+            ("raise Full(503, \"full\")", "raise Full(500, \"full\")"),
+            ("raise Full()", "return None"),
+            ("break", "continue"),
+            ("x=base * 2 + jitter()", "x=0.1"),
+            ("except OSError", "except ValueError"),
+            ("f(x, acl=\"private\")", "f(x)"),
+        ] {
+            assert!(is_lost(old, new), "{old} → {new}");
+        }
+    }
+
+    #[test]
+    fn other_words_for_the_same_are_none() {
+        for (old, new) in [
+            ("x: int=5", "x=5"),
+            ("self.model.load()", "model.load()"),
+            ("run(c, stdout=None)", "run(c)"),
+            ("f(a=x, b=y)", "f(x, y)"),
+            ("if n > 8", "if n>=9"),
+            ("x=PATIENCE", "x=2"),
+            ("own(x)", "other(x)"),
+            ("raise Full(\"full\")", "raise Full(\"no room\")"),
+            ("print(\"a\")", "print(\"b\")"),
+            ("x=re.compile(r\"\\d\")", "x=re.compile(\"\\\\d\")"),
+            ("post(\"https://a.example/done\")", "post(f\"{BASE}/done\")"),
+            ("x=f\"{a} b\"", "x=f\"{c} b\""),
+            ("run([\"serve\"])", "run([\"/usr/bin/serve\"])"),
+            ("def f(a, b=1)", "def f(a)"),
+            ("x={1, 2}", "x={2, 1}"),
+            ("x=420.0", "x=420"),
+        ] {
+            assert!(!is_lost(old, new), "{old} → {new}");
+        }
+    }
+
+    #[test]
+    fn beside_facts_only_parts_without_a_fact_count() {
+        let is_lost =
+            |old, new| lacks_part(old, new, |_| false) || is_other_constant(old, new, |_| false);
+        assert!(is_lost("x=job[\"a\"].strip()", "x=job[\"a\"]"));
+        assert!(is_lost(
+            "f(x, key=os.getenv(\"A\"), n=3)",
+            "f(x, key=os.getenv(\"A\"), n=4)"
+        ));
+        assert!(is_lost("python3 a.py \"$@\"", "python3 a.py"));
+        assert!(!is_lost(
+            "x=os.getenv(\"A\", \"1\")",
+            "x=os.getenv(\"A\", \"2\")"
+        ));
+        assert!(!is_lost(
+            "x=os.getenv(\"A\") or \"b\"",
+            "x=os.getenv(\"A\")"
+        ));
+        assert!(!is_lost(
+            "c+=[\"--tp\", \"2\"]",
+            "c+=[\"--tensor-parallel-size\", \"2\"]"
+        ));
+    }
+
+    #[test]
+    fn lines_of_scripts_differ_by_what_no_variable_says() {
+        assert!(is_other_line("sleep 5", "sleep 50"));
+        assert!(is_other_line("N=5", "N=8"));
+        assert!(!is_other_line("N=5", "N=$X"));
+        assert!(!is_other_line(
+            "exec python3 /src/a.py",
+            "exec python3 /worker/a.py"
+        ));
+        assert!(!is_other_line("run 2>&1 > /dev/null", "run >/dev/null"));
+    }
 }

@@ -46,7 +46,7 @@ pub use evaluation::data::LARGEST as LARGEST_DATA;
 pub use facts::{FlagGiven, FlagValue, InputKey, PythonFacts, Requested, Setting};
 pub use jobs::job_input::{ADDED, REMOVED};
 pub use program::api::ApiItem;
-pub use program::code_text::tokens;
+pub use program::code_text::{tokens, without_comments};
 pub use program::imports;
 pub use program::statements::{Statement, statements};
 pub use routes::bodies::{FROM, said_of_part};

@@ -221,12 +221,11 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Where a comment, a type or the text about a function begins.
+/// Where a type or the text about a function begins.
 fn remark(node: Node<'_>) -> Option<usize> {
     let parent = node.parent();
     let is_text = node.is("expression_statement") && node.child(0)?.is("string");
     match node.kind() {
-        "comment" => Some(node.range().start),
         "type" if node.role() == "return_type" => Some(parent?.field("parameters")?.range().end),
         "type" => Some(parent?.child(0)?.range().end),
         _ => (is_text && node.child(1).is_none()).then(|| node.range().start),

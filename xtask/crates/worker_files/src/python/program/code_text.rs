@@ -6,9 +6,37 @@ const KEYWORDS: [&str; 23] = [
     "import", "in", "is", "lambda", "not", "or", "raise", "return", "while", "with", "yield",
 ];
 
-/// Source text without what a formatter changes: white space, quotes, underscores in numbers, and
+/// Source text without comments and blank lines.
+pub fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['#', '"', '\'', '\n']) {
+        out += &rest[..at];
+        rest = &rest[at..];
+        let end = match rest.as_bytes()[0] {
+            b'#' => memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len()),
+            b'\n' => {
+                out.truncate(out.trim_end_matches([' ', '\t']).len());
+                if !(out.is_empty() || out.ends_with('\n')) {
+                    out.push('\n');
+                }
+                1
+            }
+            quote => {
+                let end = end_of_text(rest, char::from(quote));
+                out += &rest[..end];
+                end
+            }
+        };
+        rest = &rest[end..];
+    }
+    out + rest.trim_end()
+}
+
+/// Source text without what a formatter changes: comments, white space, quotes, underscores in numbers, and
 /// trailing commas.
 pub fn normal(text: &str) -> String {
+    let text = &without_comments(text);
     let tokens = tokens(text);
     let mut out = String::with_capacity(text.len());
     let mut brackets = Vec::new();
@@ -160,6 +188,13 @@ fn end_of_text(text: &str, quote: char) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comments_and_blank_lines_say_nothing() {
+        let text = "# a\n\nx = '#b'  # c\n\n\nif x:\n    # 'd\n    y = \"\"\"\n\n# e\n\"\"\"\n";
+        let left = "x = '#b'\nif x:\n    y = \"\"\"\n\n# e\n\"\"\"";
+        assert_eq!(without_comments(text).trim_end(), left);
+    }
 
     #[test]
     fn what_a_formatter_changes_is_one_text() {

@@ -171,7 +171,11 @@ impl<'t> Reader<'t> {
             {
                 if !is_shown(parent) {
                     let part = parent.field("subscript").map(|part| self.told(part));
-                    usage.note_use(format!("[{}]", part.unwrap_or_default()));
+                    let part = part.unwrap_or_default().replace(": ", ":");
+                    let part = part
+                        .strip_prefix("0:")
+                        .map_or(part.clone(), |end| format!(":{end}"));
+                    usage.note_use(format!("[{part}]"));
                     self.follow_uses(parent, usage);
                 }
             }
