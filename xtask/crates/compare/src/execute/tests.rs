@@ -598,6 +598,14 @@ fn the_program_that_the_image_starts_is_run() {
     );
 }
 
+/// What a file of the machine decides on is the same in both workers.
+#[test]
+fn a_worker_is_the_same_as_itself() {
+    let code = "if os.path.exists('/templates/chat.jinja'):\n    subprocess.Popen(['python3', '-m', 'sglang.launch_server', '--chat-template', os.getenv('TEMPLATE_NAME', 'a')])\ndef handler(job):\n    return {'n': job['input']['prompt']}\nrunpod.serverless.start({'handler': handler})\n";
+    let one = elsewhere(code);
+    assert_eq!(open(&verified_trees(&one, &one)), [""; 0]);
+}
+
 #[test]
 fn of_several_programs_the_one_with_the_handler_is_run() {
     let start = "python3 app/fetch.py && python3 app/serve.py\n";

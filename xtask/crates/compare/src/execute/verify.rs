@@ -6,7 +6,7 @@ use super::results::STAND_IN;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{Fact, Facts};
-use super::super::judge::{Item, Verdict, default_of, same_value};
+use super::super::judge::{Item, Verdict, default_of, is_runpods, same_value};
 use super::super::unread::UnreadFact;
 use super::plan::{BASE, MODEL};
 use super::{Played, Scenario};
@@ -86,7 +86,12 @@ pub fn verify(runs: &Runs, facts: [&Facts; 2], table: Table, items: &mut Vec<Ite
         for side in sides {
             // What the old worker reads too is compared by what it does.
             side.unseen_reads(old, items);
-            side.static_drives(items);
+        }
+        // What neither run shows is the same in both: a file or a device may decide on it.
+        let [was, is] = sides.map(Side::unshown_drives);
+        for (found, others) in [(&was, &is), (&is, &was)] {
+            let alone = found.iter().filter(|(name, _)| !others.contains_key(*name));
+            items.extend(alone.map(|(_, item)| item.clone()));
         }
         let scenarios = runs.scenarios.iter();
         let (others, plain): (Vec<&Scenario>, Vec<&Scenario>) =
@@ -204,7 +209,7 @@ impl Side<'_> {
         // Code that goes through all variables asks for whatever is there.
         let loops = asked.contains("*");
         for name in asked {
-            let own = matches!(name, "*" | "PATH" | "HOME" | "LANG");
+            let own = matches!(name, "*" | "PATH" | "HOME" | "LANG") || is_runpods(name);
             let is_set = || MODEL.contains(&name) || run_of(self.played, name).is_some();
             let mut known = [self.facts, old].into_iter();
             if own || loops && is_set() || known.any(|facts| facts.variable(name).is_some()) {
@@ -218,9 +223,10 @@ impl Side<'_> {
         }
     }
 
-    /// Flags that the reading says a variable drives and a run does not show.
-    fn static_drives(&self, items: &mut Vec<Item>) {
+    /// Flags that the reading says a variable drives and a run does not show, by the variable.
+    fn unshown_drives(&self) -> BTreeMap<String, Item> {
         let (side, table) = (self.name, self.table);
+        let mut items = BTreeMap::new();
         for (name, fact) in self.facts.area("env") {
             let run = run_of(self.played, name);
             let run = run.filter(|run| run.error.is_none() && !run.commands.is_empty());
@@ -237,9 +243,11 @@ impl Side<'_> {
                     "Its reading says that {name} drives {flag} in the {side} worker, but a run doesn't show it."
                 );
                 let help = "Look at how it is read: compare misread it, or another variable stands in its way.";
-                items.push(Item::found(&format!("run:{side}.{name}"), why).help(help));
+                let item = Item::found(&format!("run:{side}.{name}"), why).help(help);
+                items.insert(name.to_owned(), item);
             }
         }
+        items
     }
 }
 
