@@ -79,7 +79,11 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
         // What was wrong with the old worker already, in the same words, is no loss.
         let before = judge_once(old, old);
         items.retain_mut(|item| {
-            let [was, is] = [old, new].map(|facts| facts.get(&item.id).map(|fact| &fact.value));
+            // Whether the code uses it is told where that is lost.
+            let [was, is] = [old, new].map(|facts| {
+                let told = facts.get(&item.id)?.value.iter();
+                Some(told.filter(|(key, _)| *key != "used").collect::<Vec<_>>())
+            });
             let told = (&item.id, item.verdict, &item.why);
             let is_told = |it: &Item| it.open && (&it.id, it.verdict, &it.why) == told;
             if !item.open || was != is || !before.iter().any(is_told) {
