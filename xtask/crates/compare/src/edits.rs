@@ -9,8 +9,8 @@ use anyhow::Result;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use self::words::{
-    asks, is_name, is_other, is_other_constant, is_other_line, is_shorter, is_talk, lacks,
-    lacks_part,
+    asks, is_log, is_name, is_other, is_other_constant, is_other_line, is_shorter, misses_part,
+    missing_words,
 };
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict, few};
@@ -260,6 +260,26 @@ impl<'p> Known<'p> {
         others.any(|text| text.contains(part))
     }
 
+    /// Whether a statement that takes the place of another lost something, or has another constant.
+    /// `is_moved` says whether others moved around it.
+    fn is_small(&self, gone: &Statement, now: &Statement, kind: Kind, is_moved: bool) -> bool {
+        let is_shell = kind != Kind::Python;
+        let [old, new] = [&*gone.text, &*now.text];
+        let is_elsewhere = |word: &str| self.is_part(word, new);
+        let is_own = |word: &str| self.defines(word);
+        if self.told(gone).is_some() {
+            let is_constant = !is_moved && !is_shell && is_other_constant(old, new, is_own);
+            return is_constant || misses_part(old, new, is_elsewhere);
+        }
+        // With its branches swapped, a condition is the opposite.
+        let is_negated = is_moved && missing_words(old, new).is_some_and(|words| words == ["not"]);
+        let is_other = || {
+            let is_line = is_shell && is_other_line(old, new);
+            is_line || !is_shell && is_other(old, new, is_own)
+        };
+        !is_negated && is_shorter(old, new, is_elsewhere) || !is_moved && is_other()
+    }
+
     /// Whether what a statement computes is a part of another statement now.
     fn is_inlined(&self, one: &Statement) -> bool {
         let value = one.text.split_once('=').map(|(_, value)| value);
@@ -287,22 +307,6 @@ fn edits<'s>(
     let is_shell = kind != Kind::Python;
     let texts = |all: &'s [Statement]| all.iter().map(|one| &*one.text).collect::<Vec<&str>>();
     let (old, new) = (texts(was), texts(is));
-    let is_small = |gone: &Statement, now: &Statement, is_moved: bool| {
-        let [old, new] = [&*gone.text, &*now.text];
-        let is_elsewhere = |word: &str| known.is_part(word, new);
-        let is_own = |word: &str| known.defines(word);
-        if known.told(gone).is_some() {
-            let is_constant = !is_moved && !is_shell && is_other_constant(old, new, is_own);
-            return is_constant || lacks_part(old, new, is_elsewhere);
-        }
-        // With its branches swapped, a condition is the opposite.
-        let is_negated = is_moved && lacks(old, new).is_some_and(|words| words == ["not"]);
-        let is_other = || {
-            let is_line = is_shell && is_other_line(old, new);
-            is_line || !is_shell && is_other(old, new, is_own)
-        };
-        !is_negated && is_shorter(old, new, is_elsewhere) || !is_moved && is_other()
-    };
     let mut edits = Vec::new();
     for hunk in capture_diff_slices(Algorithm::Myers, &old, &new) {
         let (gone, now) = (&was[hunk.old_range()], &is[hunk.new_range()]);
@@ -318,28 +322,28 @@ fn edits<'s>(
             let is_condition = one.text.starts_with("if ") || one.text.starts_with("elif ");
             let is_last = Some(one.place.line) == gone.last().map(|last| last.place.line);
             let is_judged = is_judged && is_condition && is_last && now.is_empty();
-            !known.is_moved(one) && !is_talk(&one.text) && !is_unused && !is_judged
+            !known.is_moved(one) && !is_log(&one.text) && !is_unused && !is_judged
         };
         let mut lost: Vec<&Statement> = gone.iter().filter(is_lost).collect();
-        let put: Vec<&Statement> = now.iter().filter(|one| !known.is_moved(one)).collect();
+        let added: Vec<&Statement> = now.iter().filter(|one| !known.is_moved(one)).collect();
         if kind == Kind::Data && !lost.is_empty() {
             edits.push(Edit {
                 gone: lost,
-                now: put,
+                now: added,
             });
-        } else if put.is_empty() {
+        } else if added.is_empty() {
             lost.retain(|one| known.told(one) != Some(Told::Kept));
             let is_inlined = lost.iter().any(|one| known.is_inlined(one));
             if !lost.is_empty() && !is_inlined {
                 edits.push(Edit {
                     gone: lost,
-                    now: put,
+                    now: added,
                 });
             }
-        } else if lost.len() == put.len() {
-            let is_moved = lost.len() < gone.len() || put.len() < now.len();
-            let pairs = lost.into_iter().zip(put);
-            let small = pairs.filter(|(gone, now)| is_small(gone, now, is_moved));
+        } else if lost.len() == added.len() {
+            let is_moved = lost.len() < gone.len() || added.len() < now.len();
+            let pairs = lost.into_iter().zip(added);
+            let small = pairs.filter(|(gone, now)| known.is_small(gone, now, kind, is_moved));
             edits.extend(small.map(|(gone, now)| Edit {
                 gone: vec![gone],
                 now: vec![now],

@@ -6,7 +6,7 @@ use worker_files::is_one_of;
 use worker_files::python::tokens;
 
 /// Whether a statement only tells people something.
-pub fn is_talk(text: &str) -> bool {
+pub fn is_log(text: &str) -> bool {
     const LOGS: &str = "print log logger logging echo printf pprint sleep";
     const LEVELS: &str = "debug info warning warn error exception critical log";
     let words = tokens(text);
@@ -23,19 +23,19 @@ pub fn is_talk(text: &str) -> bool {
 }
 
 /// The words of the old statement that the new one lacks, where it has no others.
-pub fn lacks<'o>(old: &'o str, new: &str) -> Option<Vec<&'o str>> {
+pub fn missing_words<'o>(old: &'o str, new: &str) -> Option<Vec<&'o str>> {
     let new = tokens(new);
     let mut left = new.iter().peekable();
-    let mut lacks = tokens(old);
-    lacks.retain(|word| left.next_if_eq(&word).is_none());
-    left.peek().is_none().then_some(lacks)
+    let mut missing = tokens(old);
+    missing.retain(|word| left.next_if_eq(&word).is_none());
+    left.peek().is_none().then_some(missing)
 }
 
 /// Whether a statement has only some of the words of the old one, and lost something by that. A
 /// word that stands elsewhere in the new worker moved there.
 pub fn is_shorter(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> bool {
     const NOTHING: &str = "( ) [ ] { } . , ; : shell None \"utf-8\" \"r\" encoding = await async";
-    let Some(gone) = lacks(old, new).filter(|_| !old.starts_with("def ")) else {
+    let Some(gone) = missing_words(old, new).filter(|_| !old.starts_with("def ")) else {
         return false;
     };
     // `stdout=None`
@@ -53,13 +53,13 @@ pub fn is_shorter(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> 
 
 /// Whether a statement that facts are about lacks something that no fact is about: a method of a
 /// text, an argument or an item, or the arguments of the script.
-pub fn lacks_part(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> bool {
+pub fn misses_part(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> bool {
     const READERS: &str = "get json encode decode items keys values copy format";
     const JUDGED: &str = "headers shell env le ge lt gt min max None";
     // Errors are told in one way or another.
     let is_lost =
         |word: &str| !is_elsewhere(word) && !is_one_of(JUDGED, word) && !old.contains("\"error\"");
-    let gone = lacks(old, new).filter(|gone| !are_names_of_arguments(gone));
+    let gone = missing_words(old, new).filter(|gone| !are_names_of_arguments(gone));
     match gone.as_deref() {
         Some([".", method, "(", ..] | [method, "(", .., "."]) => {
             !asks(old) && !is_one_of(READERS, method)
@@ -81,7 +81,7 @@ pub fn lacks_part(old: &str, new: &str, is_elsewhere: impl Fn(&str) -> bool) -> 
 pub fn is_other(old: &str, new: &str, is_own: impl Fn(&str) -> bool) -> bool {
     const OPERATORS: &str = "< > == != <= >= + - * / // % ** and or in not is += -=";
     // Functions list the defaults of their parameters.
-    if old.starts_with("def ") || is_talk(old) {
+    if old.starts_with("def ") || is_log(old) {
         return false;
     }
     let is_message = old.starts_with("raise ") || old.starts_with("assert ");
@@ -142,7 +142,9 @@ fn is_stricter(old: &str, new: &str) -> bool {
     let is_condition = ["if ", "elif ", "while "]
         .iter()
         .any(|word| old.starts_with(word));
-    is_condition && !asks(new) && lacks(new, old).is_some_and(|more| more.first() == Some(&"and"))
+    is_condition
+        && !asks(new)
+        && missing_words(new, old).is_some_and(|more| more.first() == Some(&"and"))
 }
 
 /// Whether a constant stands where something was worked out.
@@ -347,7 +349,7 @@ mod tests {
     #[test]
     fn beside_facts_only_parts_without_a_fact_count() {
         let is_lost =
-            |old, new| lacks_part(old, new, |_| false) || is_other_constant(old, new, |_| false);
+            |old, new| misses_part(old, new, |_| false) || is_other_constant(old, new, |_| false);
         assert!(is_lost("x=job[\"a\"].strip()", "x=job[\"a\"]"));
         assert!(is_lost(
             "f(x, key=os.getenv(\"A\"), n=3)",

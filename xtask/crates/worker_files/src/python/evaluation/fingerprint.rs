@@ -21,7 +21,7 @@ impl<'t> Reader<'t> {
     /// of the program, and data files.
     pub fn fingerprinted(&self, at: Node<'t>) -> String {
         let at = self.written(at);
-        let text = self.told(at);
+        let text = self.canonical(at);
         let from = self.depends_on(at);
         if from.is_empty() {
             return text;
@@ -32,7 +32,7 @@ impl<'t> Reader<'t> {
 
     /// The source text of code, without what says nothing of what it does: its format, comments,
     /// types, and how functions name what is theirs alone.
-    pub fn told(&self, at: Node<'t>) -> String {
+    pub fn canonical(&self, at: Node<'t>) -> String {
         let source = &self.program.files[at.file()].source.text;
         let mut names: Vec<&str> = Vec::new();
         let mut edits: Vec<(Range<usize>, String)> = Vec::new();
@@ -138,7 +138,7 @@ impl<'t> Reader<'t> {
         let named = |path: &String| source.contains(path.rsplit('/').next().unwrap_or(path));
         let data = self.data.iter().filter(|(path, _)| named(path));
         let data = data.map(|(_, source)| source.text.clone());
-        let all = from.iter().map(|node| self.told(*node)).chain(data);
+        let all = from.iter().map(|node| self.canonical(*node)).chain(data);
         // FNV-1a, which is the same in every version of this tool.
         let all = all.collect::<Vec<_>>().join("\n");
         let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
