@@ -190,6 +190,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn white_space_between_tokens_says_nothing() {
+        const PARTS: [&str; 20] = [
+            "a", "1_0", "'x'", "f'{a}'", "(", ")", "[", "]", "{", "}", ",", ":", "=", "==", "-",
+            "**", "or", ".", "@", "é",
+        ];
+        let mut random = testing::Random(20_261_201);
+        for _ in 0..3_000 {
+            let count = random.below(12);
+            let parts: Vec<&str> = (0..count)
+                .map(|_| PARTS[random.below(PARTS.len())])
+                .collect();
+            let loose = parts.join(" \n  ");
+            assert_eq!(normal(&parts.join(" ")), normal(&loose), "{loose}");
+            // Whatever else comes in, nothing breaks.
+            normal(&loose.replace('x', "\\"));
+            normal(&loose.replace("'x'", "'''"));
+        }
+    }
+
+    #[test]
     fn comments_and_blank_lines_say_nothing() {
         let text = "# a\n\nx = '#b'  # c\n\n\nif x:\n    # 'd\n    y = \"\"\"\n\n# e\n\"\"\"\n";
         let left = "x = '#b'\nif x:\n    y = \"\"\"\n\n# e\n\"\"\"";
