@@ -3,7 +3,7 @@
 
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::Result;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
@@ -33,13 +33,19 @@ struct Edit<'s> {
 /// already are left out, and files of which the new worker has less than most: these were rewritten.
 pub fn of(old: &dyn Tree, facts: &Facts, new: &dyn Tree, items: &[Item]) -> Result<Vec<Item>> {
     let (before, after) = (parts(old, new, facts)?, parts(new, old, facts)?);
+    let kept = |(path, was): &(&String, &Vec<Statement>)| {
+        after.get(*path).is_some_and(|is| is_mostly_kept(was, is))
+    };
+    if !before.iter().any(|file| kept(&file)) {
+        return Ok(Vec::new());
+    }
     let mut code = String::new();
     for path in &facts.reached {
         code += &String::from_utf8_lossy(&old.read(path)?);
     }
     let starts = ["image:CMD", "image:ENTRYPOINT"].into_iter();
     code.extend(starts.filter_map(|id| facts.get(id)?.get("value")));
-    let known = Known::of((&before, &after), items, code);
+    let known = Known::of((&before, &after), items, &code);
     let told = items.iter().filter(|item| item.verdict != Verdict::Kept);
     let told: BTreeSet<&str> = told
         .filter_map(|item| item.id.strip_prefix("copy:"))
@@ -132,10 +138,13 @@ enum Told {
 struct Known<'p> {
     /// How many more there are of a statement in the old worker than in the new one.
     surplus: HashMap<&'p str, isize>,
-    /// The old worker's Python that runs.
-    code: String,
-    /// What the new worker has more.
+    /// The old worker's Python that runs, with how often it has a word, and what it defines itself.
+    code: &'p str,
+    words: HashMap<&'p str, usize>,
+    defined: HashSet<&'p str>,
+    /// What the new worker has more, and how many of these have a word.
     added: Vec<&'p str>,
+    added_words: HashMap<&'p str, usize>,
     /// Its statements that differ, and those beside them in their files.
     after: &'p Parts,
     /// The old worker's functions of which every statement moved.
@@ -147,7 +156,7 @@ struct Known<'p> {
 }
 
 impl<'p> Known<'p> {
-    fn of((before, after): (&'p Parts, &'p Parts), items: &'p [Item], code: String) -> Self {
+    fn of((before, after): (&'p Parts, &'p Parts), items: &'p [Item], code: &'p str) -> Self {
         let mut surplus: HashMap<&str, isize> = HashMap::new();
         for (parts, one) in [(before, 1), (after, -1)] {
             for statement in parts.values().flatten() {
@@ -155,7 +164,14 @@ impl<'p> Known<'p> {
             }
         }
         let added = surplus.iter().filter(|(_, count)| **count < 0);
-        let added = added.map(|(text, _)| *text).collect();
+        let added: Vec<&str> = added.map(|(text, _)| *text).collect();
+        let mut added_words: HashMap<&str, usize> = HashMap::new();
+        for text in &added {
+            for word in tokens(text).into_iter().collect::<HashSet<_>>() {
+                *added_words.entry(word).or_default() += 1;
+            }
+        }
+        let (words, defined) = words_of(code);
         let mut bodies: BTreeMap<&str, bool> = BTreeMap::new();
         for one in before.values().flatten() {
             let is_head = one.text.contains("def ");
@@ -186,7 +202,10 @@ impl<'p> Known<'p> {
         Self {
             surplus,
             code,
+            words,
+            defined,
             added,
+            added_words,
             after,
             moved,
             facts,
@@ -208,31 +227,7 @@ impl<'p> Known<'p> {
 
     /// Whether the old worker's code names something more than once.
     fn is_named_again(&self, name: &str) -> bool {
-        let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        let is_whole = |(at, _): &(usize, &str)| {
-            let before = self.code[..*at].chars().next_back();
-            let after = self.code[at + name.len()..].chars().next();
-            !before.into_iter().chain(after).any(is_part)
-        };
-        self.code
-            .match_indices(name)
-            .filter(is_whole)
-            .nth(1)
-            .is_some()
-    }
-
-    /// Whether the old worker's code defines a name itself.
-    fn defines(&self, name: &str) -> bool {
-        let mut forms = [
-            "def NAME(",
-            "class NAME",
-            ".NAME =",
-            "NAME =",
-            "import NAME",
-            "as NAME",
-        ]
-        .into_iter();
-        forms.any(|form| self.code.contains(&form.replace("NAME", name)))
+        self.words.get(name).is_some_and(|count| *count > 1)
     }
 
     fn is_moved(&self, one: &Statement) -> bool {
@@ -243,7 +238,7 @@ impl<'p> Known<'p> {
     /// a function of which all moved. What used the name is told by itself.
     fn is_unused(&self, one: &Statement, is_shell: bool) -> bool {
         match tokens(&one.text).as_slice() {
-            [name, "=" | ":", ..] | [name, "+", "=", ..] if is_name(name) => {
+            [name, "=" | ":" | "+=", ..] if is_name(name) => {
                 let is_used = is_shell || self.is_named_again(name);
                 let file = in_layout(&one.place.file.to_string());
                 let mut now = self.after.get(&file).into_iter().flatten();
@@ -254,10 +249,10 @@ impl<'p> Known<'p> {
         }
     }
 
-    /// Whether a word or a value is a part of what the new worker has more, but for one statement.
-    fn is_part(&self, part: &str, but: &str) -> bool {
-        let mut others = self.added.iter().filter(|text| **text != but);
-        others.any(|text| text.contains(part))
+    /// Whether a word stands in what the new worker has more, but for one statement.
+    fn is_added(&self, word: &str, but: &str) -> bool {
+        let count = self.added_words.get(word).copied().unwrap_or_default();
+        count > usize::from(tokens(but).contains(&word))
     }
 
     /// Whether a statement that takes the place of another lost something, or has another constant.
@@ -265,8 +260,8 @@ impl<'p> Known<'p> {
     fn is_small(&self, gone: &Statement, now: &Statement, kind: Kind, is_moved: bool) -> bool {
         let is_shell = kind != Kind::Python;
         let [old, new] = [&*gone.text, &*now.text];
-        let is_elsewhere = |word: &str| self.is_part(word, new);
-        let is_own = |word: &str| self.defines(word);
+        let is_elsewhere = |word: &str| self.is_added(word, new);
+        let is_own = |word: &str| self.defined.contains(word);
         if self.told(gone).is_some() {
             let is_constant = !is_moved && !is_shell && is_other_constant(old, new, is_own);
             return is_constant || misses_part(old, new, is_elsewhere);
@@ -282,9 +277,31 @@ impl<'p> Known<'p> {
 
     /// Whether what a statement computes is a part of another statement now.
     fn is_inlined(&self, one: &Statement) -> bool {
+        const MOST: usize = 2_000;
         let value = one.text.split_once('=').map(|(_, value)| value);
-        value.is_some_and(|value| value.len() > 2 && self.is_part(value, ""))
+        let mut added = self.added.iter().take(MOST);
+        value.is_some_and(|value| value.len() > 2 && added.any(|text| text.contains(value)))
     }
+}
+
+/// How often each word stands in code, and which ones it defines.
+fn words_of(code: &str) -> (HashMap<&str, usize>, HashSet<&str>) {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let (mut words, mut defined) = (HashMap::new(), HashSet::new());
+    let mut before = "";
+    let mut rest = code;
+    while let Some(start) = rest.find(is_part) {
+        let word = &rest[start..];
+        let end = word.find(|c| !is_part(c)).unwrap_or(word.len());
+        rest = &word[end..];
+        let word = &word[..end];
+        *words.entry(word).or_default() += 1;
+        if is_one_of("def class import as", before) || rest.starts_with(" = ") {
+            defined.insert(word);
+        }
+        before = word;
+    }
+    (words, defined)
 }
 
 fn is_mostly_kept(was: &[Statement], is: &[Statement]) -> bool {
