@@ -27,8 +27,7 @@ impl Reader<'_> {
             let is_held = self.holds(&source.path);
             self.read_supervisor(source, if is_held { When::Start } else { When::Never })?;
         }
-        self.find_mentions();
-        Ok(())
+        self.find_mentions()
     }
 
     /// The repository's files of that name, in any folder.
@@ -37,7 +36,7 @@ impl Reader<'_> {
     }
 
     /// Scripts and programs that a Python file names in quotes: it may start them.
-    fn find_mentions(&mut self) {
+    fn find_mentions(&mut self) -> Result<()> {
         let sources = self.interface.sources.values();
         for source in sources.filter(|source| is_python(&source.path)) {
             for end in [".sh\"", ".sh'", ".py\"", ".py'"] {
@@ -49,6 +48,29 @@ impl Reader<'_> {
                 }
             }
         }
+        let renamed: Vec<(String, RepoPath)> = self.renamed().collect();
+        for (name, path) in renamed {
+            let quoted = [format!("{name}\""), format!("{name}'")];
+            let sources = self.interface.sources.values();
+            let mut python = sources.filter(|source| is_python(&source.path));
+            let names = |text: &str, quoted: &String| {
+                let mut found = text.match_indices(&**quoted);
+                found.any(|(at, _)| text[..at].ends_with(['"', '\'', '/']))
+            };
+            if python.any(|source| quoted.iter().any(|quoted| names(&source.text, quoted)))
+                && self.open(&path)?
+            {
+                self.mentions.insert(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that the image holds by another name, with that name.
+    fn renamed(&self) -> impl Iterator<Item = (String, RepoPath)> {
+        let copied = self.copied.iter().flat_map(|copied| &copied.files);
+        let pairs = copied.map(|(place, path)| (last_part(place).to_owned(), path.clone()));
+        pairs.filter(|(name, path)| !name.is_empty() && name.as_bytes() != path.name())
     }
 
     /// Notes the paths by which Python starts scripts and programs that the image holds elsewhere,
@@ -111,7 +133,15 @@ impl Reader<'_> {
         };
         let mentioned = self.mentions.iter().filter_map(|path| sources.get(path));
         let name = |source: &Source| String::from_utf8_lossy(source.path.name()).into_owned();
-        mentioned.filter(hands_on).map(name).collect()
+        let found: Vec<&Source> = mentioned.filter(hands_on).collect();
+        let renamed = self.renamed();
+        let renamed = renamed.filter(|(_, path)| found.iter().any(|source| source.path == *path));
+        let renamed = renamed.map(|(name, _)| name);
+        found
+            .iter()
+            .map(|source| name(source))
+            .chain(renamed)
+            .collect()
     }
 
     /// Files that a Python program names and that it may read its tables from.
