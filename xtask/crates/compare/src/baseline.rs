@@ -22,7 +22,7 @@ const VERSION: u64 = 2;
 
 /// Raised when the readers of `worker_files` learn to see more, so that a record of an older one
 /// is known for what it is.
-const READER: u64 = 22;
+const READER: u64 = 23;
 
 #[derive(Debug, Default)]
 pub struct Record {

@@ -32,8 +32,7 @@ impl<'t> Reader<'t> {
 
     /// The source text of code, without what says nothing of what it does: its format, comments,
     /// types, and how functions name what is theirs alone.
-    pub fn canonical(&self, at: Node<'t>) -> String {
-        let source = &self.program.files[at.file()].source.text;
+    fn canonical(&self, at: Node<'t>) -> String {
         let mut names: Vec<&str> = Vec::new();
         let mut edits: Vec<(Range<usize>, String)> = Vec::new();
         for node in at.subtree() {
@@ -42,7 +41,7 @@ impl<'t> Reader<'t> {
             if range.start < free {
                 continue;
             }
-            if let Some(start) = remark(node) {
+            if let Some(start) = left_out_from(node) {
                 // A damaged tree may have a type before what it is the type of.
                 edits.push((start.clamp(free, range.end)..range.end, String::new()));
             } else if node.is("identifier")
@@ -53,20 +52,7 @@ impl<'t> Reader<'t> {
                 if known.is_none() {
                     names.push(node.text());
                 }
-                let number = if index == 0 {
-                    String::new()
-                } else {
-                    (index + 1).to_string()
-                };
-                edits.push((range, format!("{word}{number}")));
-            }
-        }
-        if let [only] = names.as_slice() {
-            // Alone, a parameter is no other than a variable.
-            for (range, new) in &mut edits {
-                if !new.is_empty() && source.get(range.clone()) == Some(*only) {
-                    "value".clone_into(new);
-                }
+                edits.push((range, format!("{word}__{index}")));
             }
         }
         let mut text = at.text().to_owned();
@@ -77,7 +63,9 @@ impl<'t> Reader<'t> {
         normal(&text).replace("os.environ.get(", "os.getenv(")
     }
 
-    /// What a name is called that a function gives itself: a parameter by its place.
+    /// What a name is called that a function gives itself: a parameter by its place, any other by
+    /// what it takes of its definition, which the fingerprint holds. Without a definition a name is
+    /// all that tells one variable from another.
     fn local_name(&self, node: Node<'t>) -> Option<String> {
         let is_part = node.role() == "attribute"
             || node.role() == "name" && node.parent().is_some_and(|it| !it.is("named_expression"));
@@ -86,22 +74,27 @@ impl<'t> Reader<'t> {
             return None;
         }
         let (scope, bindings) = self.program.lookup(node, name)?;
+        if let [only] = bindings
+            && matches!(only.what, Bound::Parameter(_))
+        {
+            let mut all = scope.field_children("parameters");
+            let is_it = |one: Node<'t>| one.subtree().any(|part| part.text() == name);
+            return all.position(is_it).map(|place| format!("argument_{place}"));
+        }
         let is_local = scope.is_any("function_definition lambda") || scope.is_comprehension();
-        let is_loops = bindings
-            .iter()
-            .all(|one| matches!(one.what, Bound::Element(_)));
-        let is_import =
-            |one: &Binding<'t>| matches!(one.what, Bound::Import(..) | Bound::Function(_));
-        if !is_local && !is_loops || bindings.iter().any(is_import) {
+        let is_element = |one: &Binding<'t>| matches!(one.what, Bound::Element(_));
+        let is_defined = |one: &Binding<'t>| {
+            !matches!(one.what, Bound::Function(_) | Bound::Class(_))
+                && node_of(&one.what).is_some()
+        };
+        if !(is_local || bindings.iter().all(is_element)) || !bindings.iter().all(is_defined) {
             return None;
         }
-        let parameter = bindings
-            .iter()
-            .any(|one| matches!(one.what, Bound::Parameter(_)));
-        let all = scope.field_children("parameters").filter(|_| parameter);
-        let is_it = |one: Node<'t>| one.subtree().any(|part| part.text() == name);
-        let place = all.into_iter().position(is_it);
-        Some(place.map_or("value".to_owned(), |place| format!("argument{place}_")))
+        let mut word = "value".to_owned();
+        for part in bindings.iter().flat_map(|one| &one.path) {
+            word += &format!("_{part}");
+        }
+        Some(word)
     }
 
     /// A hash of a part of the program and what it depends on.
@@ -222,7 +215,7 @@ impl<'t> Reader<'t> {
 }
 
 /// Where a type or the text about a function begins.
-fn remark(node: Node<'_>) -> Option<usize> {
+fn left_out_from(node: Node<'_>) -> Option<usize> {
     let parent = node.parent();
     let is_text = node.is("expression_statement") && node.child(0)?.is("string");
     match node.kind() {

@@ -120,7 +120,7 @@ impl<'t> Reader<'t> {
                     let text = default.and_then(|default| {
                         let value = self.at(default, &ctx);
                         let text = value.display().or_else(|| other_key(&value));
-                        let text = text.unwrap_or_else(|| self.canonical(self.written(default)));
+                        let text = text.unwrap_or_else(|| self.fingerprinted(default));
                         Some(text).filter(|text| text != "None")
                     });
                     let path = input.item(name);

@@ -1,4 +1,4 @@
-//! Source text as any formatter leaves it, so that two ways to lay out the same code are one text.
+//! Normalises source text: two layouts of the same code give the same text.
 
 /// Words that no call or subscript follows.
 const KEYWORDS: [&str; 23] = [

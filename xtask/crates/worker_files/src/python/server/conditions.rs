@@ -37,7 +37,7 @@ impl<'t> Reader<'t> {
         Some(match path {
             // `is_file` of a Path is `isfile`.
             Some(path) => format!("{not}{}(\"{path}\")", call.callee_name().replace('_', "")),
-            None => self.canonical(condition),
+            None => self.fingerprinted(condition),
         })
     }
 

@@ -170,7 +170,9 @@ impl<'t> Reader<'t> {
                     .is_some_and(|part| part.is("slice")) =>
             {
                 if !is_shown(parent) {
-                    let part = parent.field("subscript").map(|part| self.canonical(part));
+                    let part = parent
+                        .field("subscript")
+                        .map(|part| self.fingerprinted(part));
                     let part = part.unwrap_or_default().replace(": ", ":");
                     let part = part
                         .strip_prefix("0:")
