@@ -11,7 +11,7 @@ use std::rc::Rc;
 use super::arguments::Args;
 use super::calls::Site;
 use super::contexts::Ctx;
-use super::summaries::{Known, Summaries, Uses};
+use super::summaries::{Joined, Known, Summaries, Uses};
 use super::text::{binary, float, integer, unescape};
 use super::value::Val;
 use crate::python::PythonFacts;
@@ -61,7 +61,7 @@ pub struct Reader<'t> {
     in_progress: Set<(Node<'t>, bool)>,
     /// Depth of calls in `call_contexts`.
     pub call_depth: usize,
-    joined: Map<(Node<'t>, bool), Known<'t>>,
+    joined: Joined<'t>,
     /// Values by context. The context is kept, so that its address, the key, is not used again.
     pub by_context: Map<(Node<'t>, usize, bool), (Ctx<'t>, Known<'t>)>,
     /// Results of functions in one context, with the depth of calls at that time.
@@ -274,7 +274,7 @@ impl<'t> Reader<'t> {
     fn cached(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Option<Val<'t>> {
         let (number, stops) = (ctx.number(), self.stops_at_unbound);
         let known = if number == 0 && !stops {
-            self.joined.get_mut(&(node, self.exact))
+            self.joined.get(node, self.exact)
         } else {
             let known = self.by_context.get_mut(&(node, number, stops));
             known.map(|(_, known)| known)
@@ -295,7 +295,7 @@ impl<'t> Reader<'t> {
         if self.cycles == 0 || self.depth == 0 {
             let known = Known { value, at, uses };
             if number == 0 && !stops {
-                self.joined.insert((node, self.exact), known);
+                self.joined.insert(node, self.exact, known);
             } else {
                 let known = (ctx.clone(), known);
                 self.by_context.insert((node, number, stops), known);

@@ -34,6 +34,38 @@ pub struct Known<'t> {
     pub uses: Uses,
 }
 
+/// The cached values of expressions in no context, as a join or exact.
+#[derive(Default)]
+pub struct Joined<'t> {
+    known: Vec<Known<'t>>,
+    /// By file and node: one more than the place among `known`, or 0.
+    places: Vec<Vec<[u32; 2]>>,
+}
+
+impl<'t> Joined<'t> {
+    pub fn get(&mut self, node: Node<'t>, exact: bool) -> Option<&mut Known<'t>> {
+        let place = self.places.get(node.file())?.get(node.number())?[usize::from(exact)];
+        self.known.get_mut((place as usize).checked_sub(1)?)
+    }
+
+    pub fn insert(&mut self, node: Node<'t>, exact: bool, known: Known<'t>) {
+        if let Some(place) = self.get(node, exact) {
+            *place = known;
+            return;
+        }
+        self.known.push(known);
+        if self.places.len() <= node.file() {
+            self.places.resize_with(node.file() + 1, Vec::new);
+        }
+        let of_file = &mut self.places[node.file()];
+        if of_file.is_empty() {
+            of_file.resize(node.syntax.nodes.len(), [0, 0]);
+        }
+        let place = u32::try_from(self.known.len()).unwrap_or_default();
+        of_file[node.number()][usize::from(exact)] = place;
+    }
+}
+
 impl Uses {
     fn add(&mut self, one: u32) {
         if self.0.len() <= MOST && !self.0.contains(&one) {

@@ -286,7 +286,9 @@ fn is_replaced(function: Node<'_>) -> bool {
     let all = block
         .flat_map(Node::children)
         .skip_while(|one| *one != function);
-    for one in all.skip(1) {
+    let holds =
+        |one: &Node<'_>| memchr::memmem::find(one.text().as_bytes(), name.as_bytes()).is_some();
+    for one in all.skip(1).filter(holds) {
         let names = one
             .subtree_of("identifier")
             .filter(|word| word.text() == name);
