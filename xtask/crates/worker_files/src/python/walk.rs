@@ -125,6 +125,7 @@ impl<'t> Reader<'t> {
             "augmented_assignment" => {
                 self.environment_joined(node);
                 self.input_joined(node);
+                self.note_answer_write(node);
             }
             "dictionary" | "binary_operator" => {
                 self.input_extended(node);

@@ -322,6 +322,11 @@ fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
             found => found.clone(),
         };
     }
+    if let Val::Made(_) = first {
+        let more = Val::Dict(more.collect());
+        let more = (!args.named.is_empty()).then_some(more);
+        return Val::any(std::iter::once(first.clone()).chain(more));
+    }
     let mut items = match first {
         Val::Dict(items) => items.to_vec(),
         Val::List(pairs) => {

@@ -207,7 +207,11 @@ impl<'t> Reader<'t> {
             let config = call.argument(0);
             let config = config.map_or(Val::Unknown, |config| self.value(config));
             let handler = config.item(&Val::text("handler"));
-            return self.add_call(&handler, &Args::of(vec![Val::Job]), None);
+            let around = self.decorated(&handler);
+            for handler in [Some(handler), around].into_iter().flatten() {
+                self.add_call(&handler, &Args::of(vec![Val::Job]), None);
+            }
+            return;
         }
         let mut values = call.argument_values().into_iter();
         let has_callback = values.any(|value| match value.kind() {
@@ -406,6 +410,21 @@ impl<'t> Reader<'t> {
                 None => self.known_call(callee, args),
             },
         }
+    }
+
+    /// What the program's own decorators make of a function.
+    pub fn decorated(&mut self, function: &Val<'t>) -> Option<Val<'t>> {
+        let Val::Func(own, ..) = function else {
+            return None;
+        };
+        let decorators: Vec<Node<'t>> = own.decorators().collect();
+        decorators.into_iter().rev().fold(None, |inner, decorator| {
+            let decorator = self.value(decorator);
+            let given = inner.as_ref().unwrap_or(function).clone();
+            let args = Args::of(vec![given]);
+            let outer = self.exactly(|reader| reader.result(&decorator, &args, None));
+            Some(outer).filter(Val::is_own).or(inner)
+        })
     }
 
     /// The method that a call of an object runs.

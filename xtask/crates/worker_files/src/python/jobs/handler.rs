@@ -31,7 +31,10 @@ impl<'t> Reader<'t> {
                 if !value.each().iter().all(is_function) {
                     self.input_unread(node, "which function the handler is was not followed");
                 }
-                let result = self.result(value, &Args::of(vec![Val::Job]), None);
+                let around = self.decorated(value);
+                let value = around.as_ref().unwrap_or(value);
+                let job = Args::of(vec![Val::Job]);
+                let result = self.exactly(|reader| reader.result(value, &job, None));
                 self.note_result_keys(node, "", &result);
                 for one in value.each() {
                     if let Val::Func(own, ..) = one {
@@ -150,7 +153,10 @@ impl<'t> Reader<'t> {
         let mut names: Vec<Val<'t>> = named.map(|one| Val::text(one.text_of("name"))).collect();
         let first = node.arguments().next();
         let first = first.filter(|one| !one.is("keyword_argument"));
-        let key = node.field("left").and_then(|left| left.field("subscript"));
+        let key = match node.kind() {
+            "augmented_assignment" => node.field("right"),
+            _ => node.field("left").and_then(|left| left.field("subscript")),
+        };
         names.extend(key.or(first).map(|key| self.value(key)));
         for name in names {
             if let Val::Dict(_) = name {
@@ -235,6 +241,9 @@ fn written(node: Node<'_>) -> Option<Node<'_>> {
     let place = match (node.kind(), node.callee_name()) {
         ("assignment", _) => node.field("left").filter(|left| left.is("subscript")),
         ("call", "update" | "setdefault") => node.field("function"),
+        ("augmented_assignment", _) if node.text_of("operator") == "|=" => {
+            return node.field("left");
+        }
         _ => None,
     }?;
     place.field("value").or(place.field("object"))
