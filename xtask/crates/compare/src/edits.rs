@@ -9,8 +9,8 @@ use anyhow::Result;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use self::words::{
-    asks, is_log, is_name, is_other, is_other_constant, is_other_line, is_shorter, misses_part,
-    missing_words,
+    asks, is_log, is_name, is_other, is_other_constant, is_other_line, is_shorter, is_weaker,
+    misses_part, missing_words,
 };
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict, few};
@@ -262,6 +262,9 @@ impl<'p> Known<'p> {
         let [old, new] = [&*gone.text, &*now.text];
         let is_elsewhere = |word: &str| self.is_added(word, new);
         let is_own = |word: &str| self.defined.contains(word);
+        if !is_shell && !is_moved && !asks(old) && is_weaker(old, new) {
+            return true;
+        }
         if self.told(gone).is_some() {
             let is_constant = !is_moved && !is_shell && is_other_constant(old, new, is_own);
             return is_constant || misses_part(old, new, is_elsewhere);
@@ -333,6 +336,16 @@ fn edits<'s>(
         let is_judged = below.is_some_and(|one| known.told(one) == Some(Told::Kept));
         if hunk.tag() == DiffTag::Equal || gone.iter().any(differs) {
             continue;
+        }
+        // A loop that ends after its first round now.
+        if let ([], [end]) = (gone, now)
+            && end.text == "break"
+            && let Some(last) = hunk.old_range().start.checked_sub(1)
+        {
+            edits.push(Edit {
+                gone: vec![&was[last]],
+                now: vec![&was[last], end],
+            });
         }
         let is_lost = |one: &&Statement| {
             let is_unused = known.is_unused(one, is_shell);

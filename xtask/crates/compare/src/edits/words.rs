@@ -116,6 +116,53 @@ pub fn is_other(old: &str, new: &str, is_own: impl Fn(&str) -> bool) -> bool {
     })
 }
 
+/// Whether a value is cut where it was whole, or a condition asks for `None` alone where it asked
+/// for nothing of any kind; whether two arguments changed places, or what ran beside the event loop
+/// blocks it now.
+pub fn is_weaker(old: &str, new: &str) -> bool {
+    const CUTS: &str = "round int min max abs";
+    const METHODS: &str = "lower upper strip lstrip rstrip split replace";
+    const BESIDE: &str = "to_thread run_in_executor wait_for shield";
+    let is_cut = match missing_words(new, old).as_deref() {
+        Some([".", method, "(", ..] | [method, "(", .., "."]) => is_one_of(METHODS, method),
+        Some([name, "(", ..]) => is_one_of(CUTS, name),
+        Some(["[", part @ .., "]"]) => part.contains(&":"),
+        _ => false,
+    };
+    let asks_none = |text: &str| text.contains(" is None") || text.contains(" is not None");
+    let [was, is] = [old, new].map(tokens);
+    let names = |all: &[&str]| -> BTreeSet<String> {
+        let names = all.iter().filter(|word| is_name(word));
+        let names = names.filter(|word| !is_one_of("None True False not in is", word));
+        names.map(|name| (*name).to_owned()).collect()
+    };
+    let is_condition = ["if ", "elif ", "while "]
+        .iter()
+        .any(|word| old.starts_with(word));
+    let is_other_test =
+        is_condition && asks_none(old) != asks_none(new) && names(&was) == names(&is);
+    let lost = |word: &&str| is_one_of(BESIDE, word) && !is.contains(word);
+    is_cut || is_other_test || are_swapped(&was, &is) || was.iter().any(|word| lost(&word))
+}
+
+/// Whether two arguments, given by their places, changed them.
+fn are_swapped(old: &[&str], new: &[&str]) -> bool {
+    let differing = |at: &usize| old[*at] != new[*at];
+    let at: Vec<usize> = (0..old.len().min(new.len())).filter(differing).collect();
+    let is_argument = |at: usize| {
+        let before = at.checked_sub(1).and_then(|at| old.get(at));
+        let is_between = matches!(before, Some(&("(" | ",")));
+        is_name(old[at]) && is_between && matches!(old.get(at + 1), Some(&("," | ")")))
+    };
+    match at[..] {
+        [a, b] => {
+            let is_other_way = old.len() == new.len() && old[a] == new[b] && old[b] == new[a];
+            is_other_way && is_argument(a) && is_argument(b)
+        }
+        _ => false,
+    }
+}
+
 /// Whether two comparisons are one: `> 8` and `>= 9`.
 fn is_same_limit(old: Option<&[&str]>, new: Option<&[&str]>) -> bool {
     let (Some([old, a]), Some([new, b])) = (old, new) else {
@@ -202,8 +249,29 @@ fn without_reads(text: &str) -> String {
     text
 }
 
+/// Whether a line of a script goes on after a failure that ended it: an option of `set`, or an `exit`
+/// that is gone.
+fn goes_on(old: &str, new: &str) -> bool {
+    let options = |text: &str| -> BTreeSet<String> {
+        let words = text.split_whitespace().skip(1).flat_map(|word| {
+            let letters = word
+                .strip_prefix('-')
+                .map(|all| all.chars().map(String::from).collect());
+            letters.unwrap_or_else(|| vec![word.to_owned()])
+        });
+        words.filter(|word| !is_one_of("o x v", word)).collect()
+    };
+    let is_set = |text: &str| text.starts_with("set -");
+    let has_exit = |text: &str| text.split_whitespace().any(|word| word == "exit");
+    is_set(old) && is_set(new) && !options(old).is_subset(&options(new))
+        || has_exit(old) && !has_exit(new)
+}
+
 /// The same of a script's line: what no variable says is constant.
 pub fn is_other_line(old: &str, new: &str) -> bool {
+    if goes_on(old, new) && old.split(' ').next() == new.split(' ').next() {
+        return true;
+    }
     let target = |word: &str| word.split_once('=').map(|(name, _)| name.to_owned());
     let [old, new] = [old, new].map(|text| text.replace("2>&1", "").replace("> /", ">/"));
     let [old, new] = [&old, &new].map(|text| text.split_whitespace().collect::<Vec<_>>());
@@ -297,7 +365,8 @@ mod tests {
     use super::*;
 
     fn is_lost(old: &str, new: &str) -> bool {
-        is_shorter(old, new, |_| false) || is_other(old, new, |word| word == "own")
+        let is_own = |word: &str| word == "own";
+        is_shorter(old, new, |_| false) || is_other(old, new, is_own) || is_weaker(old, new)
     }
 
     #[test]
@@ -317,6 +386,12 @@ mod tests {
             ("x=base * 2 + jitter()", "x=0.1"),
             ("except OSError", "except ValueError"),
             ("f(x, acl=\"private\")", "f(x)"),
+            ("x=now - then", "x=round(now - then, 1)"),
+            ("x=f(text)", "x=f(text[:40])"),
+            ("if a in (None, \"\")", "if a is None"),
+            ("if not a", "if a is None"),
+            ("f(a, b)", "f(b, a)"),
+            ("x=await asyncio.to_thread(f, a)", "x=f(a)"),
         ] {
             assert!(is_lost(old, new), "{old} → {new}");
         }
@@ -374,6 +449,9 @@ mod tests {
     fn lines_of_scripts_differ_by_what_no_variable_says() {
         assert!(is_other_line("sleep 5", "sleep 50"));
         assert!(is_other_line("N=5", "N=8"));
+        assert!(is_other_line("set -euo pipefail", "set -eu"));
+        assert!(is_other_line("a || { b; exit 1; }", "a || true"));
+        assert!(!is_other_line("set -eu -o pipefail", "set -euo pipefail"));
         assert!(!is_other_line("N=5", "N=$X"));
         assert!(!is_other_line(
             "exec python3 /src/a.py",
