@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::validate_upstream;
-use worker_files::rewrite::{Change, NotUnderstood, PathMap, Rewritten};
+use worker_files::rewrite::{NotUnderstood, PathMap, Rewritten};
 use worker_files::{compose, dockerfile};
 use xtask_core::layout::{self, Shape};
 use xtask_core::outcome::UserError;
@@ -16,22 +16,22 @@ pub struct Incoming {
     pub from: RepoPath,
     pub mode: Mode,
     pub given: Vec<u8>,
-    /// The same after its paths were rewritten.
-    pub rendered: Vec<u8>,
-    pub changes: Vec<Change>,
-    /// What a reviewer should know although nothing was rewritten for it.
-    pub notes: Vec<String>,
+    /// The same with its paths as they are here.
+    pub rewritten: Rewritten,
 }
 
 impl Incoming {
-    fn plain(from: RepoPath, mode: Mode, given: Vec<u8>) -> Self {
+    fn new(from: RepoPath, mode: Mode, given: Vec<u8>) -> Self {
+        let rewritten = Rewritten {
+            bytes: given.clone(),
+            changes: Vec::new(),
+            notes: Vec::new(),
+        };
         Self {
             from,
             mode,
-            rendered: given.clone(),
             given,
-            changes: Vec::new(),
-            notes: Vec::new(),
+            rewritten,
         }
     }
 }
@@ -103,13 +103,10 @@ pub fn collect(
     let places = places.map(|(to, (from, _))| (from.clone(), to.clone()));
     let map = PathMap::new(folder, places, left);
     for (to, (from, entry)) in selected {
-        let mut incoming = Incoming::plain(from.clone(), entry.mode, tree.read(&from)?);
+        let mut incoming = Incoming::new(from.clone(), entry.mode, tree.read(&from)?);
         if let Some(rewriter) = rewriter(&to, shape) {
-            let rewritten = rewriter(&incoming.given, &map)
-                .map_err(|error| not_understood(&name, &from, error))?;
-            incoming.rendered = rewritten.bytes;
-            incoming.changes = rewritten.changes;
-            incoming.notes = rewritten.notes;
+            let rewritten = rewriter(&incoming.given, &map);
+            incoming.rewritten = rewritten.map_err(|error| not_understood(&name, &from, error))?;
         }
         bundle.files.insert(to, incoming);
     }
@@ -186,7 +183,7 @@ pub fn collect_tool(tree: &dyn Tree) -> Result<Bundle> {
     let mut bundle = Bundle::default();
     let tool = tree.entries().iter();
     for (path, entry) in tool.filter(|(path, _)| layout::is_tool(path)) {
-        let incoming = Incoming::plain(path.clone(), entry.mode, tree.read(path)?);
+        let incoming = Incoming::new(path.clone(), entry.mode, tree.read(path)?);
         bundle.files.insert(path.clone(), incoming);
     }
     if bundle.files.is_empty() {

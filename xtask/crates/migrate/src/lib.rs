@@ -14,7 +14,6 @@ mod incoming;
 pub mod merge;
 mod merge_inputs;
 mod official;
-mod own_image;
 mod plan;
 mod planner;
 pub mod preflight;

@@ -11,7 +11,6 @@ use super::incoming::Bundle;
 use super::merge::{self, Sides};
 use super::merge_inputs::updated_origin;
 use super::official::OfficialBase;
-use super::own_image;
 use super::plan::{self, Move, Plan, Planned, Planner};
 use super::preflight::Preflight;
 use super::upstream::Upstream;
@@ -70,7 +69,7 @@ impl Planner<'_> {
             own,
             ..Plan::new(at, upstream.source)
         };
-        let mut built = merge::build(at, scratch, &sides, plan)?;
+        let mut built = sides.build(plan)?;
         let plan = &mut built.plan;
         if let (Some(own), Some((base, old)), Some(fork)) = (&mut plan.own, &base, &exposed)
             && own.carried
@@ -104,21 +103,17 @@ impl Planner<'_> {
     /// give.
     fn fill(&self, built: &mut Planned, bundle: &Bundle, modules: &[RepoPath]) -> Result<()> {
         let (at, first) = (self.at, self.at.lock.is_none());
-        let drop = || follow_up::drop_undeclared(at, self.scratch, built);
-        let dropped = first.then(drop).transpose()?.flatten();
-        let mut rewrites: Vec<_> = dropped.into_iter().collect();
-        rewrites.extend(own_image::copy(at, self.scratch, built, modules)?);
-        let moved = built
-            .plan
-            .moves
-            .iter()
-            .map(|it| (it.from.clone(), it.to.clone()));
-        let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
+        let plan = &mut built.plan;
+        plan.rewrites = follow_up::rewrites(bundle, |path| is_changed(plan, path));
+        if first {
+            self.drop_undeclared(built)?;
+        }
+        self.copy_modules(built, modules)?;
+        let moves = built.plan.moves.iter();
+        let moved: Vec<_> = moves.map(|it| (it.from.clone(), it.to.clone())).collect();
         if !moved.is_empty() || is_changed(&built.plan, &"Dockerfile".into()) {
-            let dangling = follow_up::dangling(at, bundle, &moved, &built.entries)?;
-            let (left, fixed) = follow_up::fix_workflows(at, self.scratch, built, &dangling)?;
-            built.plan.dangling = left;
-            rewrites.extend(fixed);
+            let dangling = self.dangling(bundle, &moved, &built.entries)?;
+            built.plan.dangling = self.fix_workflows(built, &dangling)?;
         }
         let (before, after, plan) = (at.ours.entries(), &built.entries, &mut built.plan);
         plan.steps = steps::changes_between(before, after, &moved);
@@ -126,15 +121,16 @@ impl Planner<'_> {
         if !first {
             plan.notes.extend(strays(before));
         }
-        plan.rewrites = follow_up::rewrites(bundle, |path| is_changed(plan, path));
-        plan.rewrites.extend(rewrites);
-        let new = bundle.files.iter();
-        let new: Vec<_> = new.filter(|(path, _)| is_changed(plan, path)).collect();
-        for (path, incoming) in new {
-            let notes = incoming.notes.iter();
-            plan.notes
-                .extend(notes.map(|note| format!("{path}: {note}")));
+        let mut notes = Vec::new();
+        for (path, incoming) in bundle
+            .files
+            .iter()
+            .filter(|(path, _)| is_changed(plan, path))
+        {
+            let of_file = incoming.rewritten.notes.iter();
+            notes.extend(of_file.map(|note| format!("{path}: {note}")));
         }
+        plan.notes.extend(notes);
         let given: Vec<&RepoPath> = bundle.files.keys().collect();
         let result = at.tree(after, "the result");
         plan.notes
@@ -196,8 +192,7 @@ impl Planner<'_> {
             locked.map(|tool| (tool, false))
         };
         Ok(Sides {
-            before: at.ours.entries(),
-            args: self.args,
+            planner: self,
             base,
             theirs,
             upstream: (origin, is_new),
@@ -260,7 +255,7 @@ fn records(
 
 /// Refuses names that a file system could confuse with those of files here.
 fn check_confusable_names(sides: &Sides) -> Result<()> {
-    let (ours, theirs) = (sides.before, &sides.theirs);
+    let (ours, theirs) = (sides.planner.at.ours.entries(), &sides.theirs);
     let moved: BTreeSet<&RepoPath> = sides.moves.iter().map(|planned| &planned.from).collect();
     let stays = |path: &&RepoPath| !moved.contains(path) && !sides.base.contains_key(path);
     let new = theirs.keys().filter(|path| !ours.contains_key(path));
