@@ -11,11 +11,12 @@ use super::incoming;
 use super::merge;
 use super::official::Official;
 use super::plan::{Arrival, Plan, Planned, Planner, UpstreamSource, What};
+use super::revisions::Likeness;
 use super::upstream::Upstream;
 use transaction::steps;
 use transaction::targets::check_targets_free;
 use xtask_core::git::Scratch;
-use xtask_core::layout::{self, LOCK, Shape};
+use xtask_core::layout::{self, LOCK, Layout, Shape};
 use xtask_core::lock::{Lock, LockedFile, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry, short};
@@ -75,7 +76,10 @@ impl Planner<'_> {
         }
         let official = self.args.official.as_deref();
         let known = Official::open(self.git, official, self.at)?;
-        let (count, is_most) = known.count_of_best(self.at.ours.entries());
+        let best = known.most_similar(Layout::Modern);
+        let (count, is_most) = best.map_or((0, false), |Likeness { revision, same, .. }| {
+            (same, same * 2 > revision.files.len())
+        });
         match (!is_most).then(|| self.search(revision, None)) {
             Some(Ok(own)) if own.1.same >= count => Ok(own),
             Some(Err(error)) if count == 0 => Err(error),

@@ -10,7 +10,7 @@ use super::fork;
 use super::incoming::Bundle;
 use super::merge::{self, Sides};
 use super::merge_inputs::updated_origin;
-use super::official::OfficialBase;
+use super::official::{Official, OfficialBase};
 use super::plan::{self, Move, Plan, Planned, Planner};
 use super::preflight::Preflight;
 use super::upstream::Upstream;
@@ -30,7 +30,12 @@ impl Planner<'_> {
         let (at, scratch, args) = (self.at, self.scratch, self.args);
         let first = at.lock.is_none();
         self.check_applicable()?;
-        let mut fork_base = first.then(|| self.fork_base()).transpose()?.flatten();
+        let open = || Official::open(self.git, args.official.as_deref(), at);
+        let official = first.then(open).transpose()?;
+        let mut fork_base = match &official {
+            Some(official) => official.base(scratch, args.carry.as_deref())?,
+            None => None,
+        };
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
         let upstream = self.open_upstream(args.upstream.as_deref(), args.rev.as_deref(), locked)?;
         // Where the upstream changes, the files of the previous one are the old worker.
@@ -44,7 +49,7 @@ impl Planner<'_> {
         }
         check_confusable_names(&sides)?;
         if let (Some(base), Some(_)) = (&fork_base, &args.carry) {
-            fork::carry(at, scratch, base, &mut sides)?;
+            sides.carry(base)?;
             notes.extend(base.notes.clone());
         }
         let is_recorded = first || previous.is_some();
@@ -61,9 +66,13 @@ impl Planner<'_> {
             sides.records = records(at, exposed, base.as_ref(), &upstream, &mut notes);
         }
         let own = match &fork_base {
-            Some(base) => fork::own_changes(at, base, carries),
-            None if first => self.changes_by_files(&mut notes)?,
-            None => None,
+            Some(base) => {
+                fork::changes_since(&base.commit, base.changed(at.ours.entries()), carries)
+            }
+            None => match &official {
+                Some(official) => fork::changes_by_files(official, at, &mut notes)?,
+                None => None,
+            },
         };
         let plan = Plan {
             own,

@@ -14,6 +14,7 @@ use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::{Entries, Oid};
 
+#[derive(Clone)]
 pub struct Remote {
     git: Git,
     /// Whether what is not here yet can be fetched: it is no repository on this machine.
