@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::validate_upstream;
+use worker_files::compose;
+use worker_files::dockerfile::{self, Taken};
 use worker_files::rewrite::{NotUnderstood, PathMap, Rewritten};
-use worker_files::{compose, dockerfile};
 use xtask_core::layout::{self, Shape};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Mode, RepoPath, Tree, TreeEntry};
@@ -68,8 +69,7 @@ pub fn collect(
         _ => Vec::new(),
     };
     let mut bundle = Bundle::default();
-    let is_repository =
-        |copied: &&dockerfile::Taken| shape == Shape::Root && copied.is_everything();
+    let is_repository = |copied: &&Taken| shape == Shape::Root && copied.is_everything();
     if copied.iter().any(|copied| is_repository(&copied)) {
         bundle.notes.push(format!(
             "the Dockerfile of {name} copies its whole repository; of that only the files of the \
@@ -159,24 +159,27 @@ fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> User
 }
 
 /// The folders outside of the core that a Dockerfile copies from.
-pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
+pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<String>> {
     let copied = dockerfile::taken(dockerfile).map_err(|error| {
         UserError::new(format!("Dockerfile of the upstream, {error}"), error.help)
     })?;
-    let mut folders = Vec::new();
-    for copied in copied.iter().filter(|copied| !copied.is_everything()) {
+    let folder = |copied: &Taken| {
         // Of a pattern, the folders before it.
-        let fixed = copied.path.split(['*', '?', '[']).next();
-        let fixed = fixed.unwrap_or_default();
-        let folder = match fixed.rsplit_once('/') {
-            Some((folder, _)) if fixed.len() < copied.path.len() => folder,
-            _ => fixed,
-        };
-        if !folder.is_empty() {
-            folders.push(RepoPath::from(folder));
+        let fixed = copied
+            .path
+            .split(['*', '?', '['])
+            .next()
+            .unwrap_or_default();
+        match fixed.rsplit_once('/') {
+            Some((folder, _)) if fixed.len() < copied.path.len() => folder.to_owned(),
+            _ => fixed.to_owned(),
         }
-    }
-    Ok(folders)
+    };
+    let parts = copied.iter().filter(|copied| !copied.is_everything());
+    Ok(parts
+        .map(folder)
+        .filter(|folder| !folder.is_empty())
+        .collect())
 }
 
 pub fn collect_tool(tree: &dyn Tree) -> Result<Bundle> {

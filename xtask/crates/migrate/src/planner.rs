@@ -4,26 +4,23 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 
-use super::context;
-use super::follow_up;
-use super::fork;
-use super::incoming::Bundle;
+use super::incoming::{self, Bundle};
 use super::merge::{self, Sides};
-use super::merge_inputs::updated_origin;
 use super::official::{Official, OfficialBase};
-use super::plan::{self, Move, Plan, Planned, Planner};
+use super::plan::{self, Move, Plan, Planned, Planner, UpstreamSource};
 use super::preflight::Preflight;
-use super::upstream::Upstream;
-use super::validate_upstream;
-use crate::args::{Args, Conflicts};
+use super::upstream::{self, Upstream};
+use super::{context, follow_up, fork, validate_upstream};
+use crate::args::{Conflicts, TASK};
 use compare::Exposed;
+use transaction::journal::{Commit, JournalRecord};
 use transaction::steps;
 use transaction::targets::check_targets_free;
-use xtask_core::git::Scratch;
-use xtask_core::layout::{self, ACCEPTED, BASELINE, LOCK, Layout, OUTDATED};
+use xtask_core::layout::{self, ACCEPTED, BASELINE, LOCK, Layout, OUTDATED, Shape};
+use xtask_core::lock::{Lock, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
-use xtask_core::tree::{Entries, Oid, RepoPath, Tree};
+use xtask_core::tree::{Entries, Oid, RepoPath, Tree, same};
 
 impl Planner<'_> {
     pub fn make(&self) -> Result<Planned> {
@@ -147,6 +144,60 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// The record of a transaction that does what was planned.
+    pub fn record(&self, made: &Planned) -> Result<JournalRecord> {
+        let (at, plan) = (self.at, &made.plan);
+        let waits = !plan.conflicts.is_empty();
+        let lock = waits.then(|| made.lock.to_bytes()).transpose()?;
+        let upstream = match &plan.upstream.commit {
+            Some(commit) => format!("{} at {commit}", plan.upstream.address),
+            None => plan.upstream.address.clone(),
+        };
+        let subject = if self.args.adopt.is_some() {
+            "chore: record the upstream that this worker came from"
+        } else if at.lock.is_none() {
+            "feat: bring in the modern worker"
+        } else {
+            "feat: bring in upstream's changes"
+        };
+        Ok(JournalRecord {
+            task: TASK.to_owned(),
+            head: plan.head.clone(),
+            before_tree: plan.before.clone(),
+            after_tree: plan.after.clone(),
+            steps: plan.steps.clone(),
+            conflicts: plan.conflicts.clone(),
+            stages: made.stages.clone(),
+            pending: lock.map(String::from_utf8).transpose()?,
+            commit: Some(Commit {
+                wanted: self.args.commit,
+                moves_tree: self.moves_tree(&plan.moves)?,
+                moves_message: format!(
+                    "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that \
+                     history follows each file.\n"
+                ),
+                message: format!("{subject}\n\nUpstream: {upstream}\n"),
+                tip: None,
+            }),
+            ..JournalRecord::default()
+        })
+    }
+
+    /// The tree in which files have moved and nothing else, where any move.
+    fn moves_tree(&self, moves: &[Move]) -> Result<Option<Oid>> {
+        if moves.is_empty() {
+            return Ok(None);
+        }
+        let before = self.at.ours.entries();
+        let mut entries = before.clone();
+        for planned in moves {
+            if let Some(entry) = entries.remove(&planned.from) {
+                entries.insert(planned.to.clone(), entry);
+            }
+        }
+        steps::write_tree(self.scratch, before, &entries).map(Some)
+    }
+
     /// Refuses what can't be migrated in this way.
     fn check_applicable(&self) -> Result<()> {
         if self.at.lock.is_none() {
@@ -183,35 +234,98 @@ impl Planner<'_> {
 
     /// The outer sides of the merge, and the lines of the lock.
     fn sides(&self, upstream: &Upstream, bundle: &Bundle) -> Result<Sides<'_>> {
-        let at = self.at;
-        let fresh = merge::store(self.scratch, bundle, upstream.source.clone())?;
-        let tool = self.tool_side()?;
-        let (origin, is_new) = updated_origin(at, fresh);
-        // With nothing new, nothing is merged and the lock keeps its lines.
+        let mut origin = merge::store(self.scratch, bundle, upstream.source.clone())?;
         let (mut base, mut theirs) = (Entries::new(), Entries::new());
-        if is_new {
+        let lock = self.at.lock.as_ref();
+        let known = lock.filter(|lock| gives_the_same(&lock.upstream, &origin));
+        // With nothing new, nothing is merged and the lock keeps its lines.
+        if let Some(lock) = known {
+            origin = lock.upstream.clone();
+        } else {
             (base, theirs) = (self.base(upstream)?, origin.entries());
         }
-        let tool = if let Some((tool, tool_base)) = tool {
-            theirs.extend(tool.entries());
-            base.extend(tool_base);
-            Some((tool, true))
-        } else {
-            let locked = at.lock.as_ref().and_then(|lock| lock.tool.clone());
-            locked.map(|tool| (tool, false))
-        };
+        let mut tool = lock.and_then(|lock| lock.tool.clone());
+        if self.args.embed {
+            let fresh = self.tool(tool.as_ref())?;
+            theirs.extend(fresh.entries());
+            base.extend(tool.iter().flat_map(Origin::entries));
+            tool = Some(fresh);
+        }
         Ok(Sides {
             planner: self,
             base,
             theirs,
-            upstream: (origin, is_new),
-            tool,
+            upstream: (origin, known.is_none()),
+            tool: tool.map(|tool| (tool, self.args.embed)),
             moves: Vec::new(),
             carried: Vec::new(),
             orphans: Vec::new(),
             records: Vec::new(),
         })
     }
+
+    /// What upstream gave last time: from the object database, or from the commit that the lock
+    /// records.
+    pub fn base(&self, upstream: &Upstream) -> Result<Entries> {
+        let Some(Lock { upstream: last, .. }) = &self.at.lock else {
+            return Ok(Entries::new());
+        };
+        if OfficialBase::locked(self.at, last)?.is_some() {
+            return Ok(last.entries());
+        }
+        let commit = last.commit.as_deref();
+        let tree = commit.map(|commit| upstream.at(commit)).transpose()?;
+        let Some(tree) = tree.flatten() else {
+            bail!(UserError::new(
+                "what upstream gave last time is not to be had any more",
+                format!(
+                    "name an upstream that has commit {} with --upstream, or remove {LOCK} and run \
+                     `cargo xtask migrate --adopt REV`",
+                    commit.unwrap_or("(none)")
+                )
+            ));
+        };
+        upstream.fetch_files(&tree)?;
+        let bundle = incoming::collect(&tree, last.shape, |_| Ok(()))?;
+        Ok(merge::store(self.scratch, &bundle, upstream.source.clone())?.entries())
+    }
+
+    /// The tool's own files, which come along; `before` are those that it gave last time.
+    fn tool(&self, before: Option<&Origin>) -> Result<Origin> {
+        let (repository, ours) = (&*self.at.repo.top, self.at.ours.entries());
+        let (commit, tree) = upstream::open_own(self.git, repository)?;
+        let source = UpstreamSource {
+            address: upstream::permanent_address(self.git, repository)?,
+            rev: None,
+            commit,
+            shape: Shape::Root,
+        };
+        let origin = merge::store(self.scratch, &incoming::collect_tool(&*tree)?, source)?;
+        let mut taken = origin.entries();
+        taken.retain(|path, new| ours.get(path).is_some_and(|ours| !same(ours, new)));
+        if before.is_none() && !taken.is_empty() {
+            let taken: Vec<String> = taken.keys().map(ToString::to_string).collect();
+            bail!(UserError::new(
+                format!(
+                    "the tool can't be embedded: {} is there already",
+                    taken.join(", ")
+                ),
+                "leave --embed out, and run the tool from its own clone with `-C`"
+            ));
+        }
+        Ok(origin)
+    }
+}
+
+/// Whether an upstream gives what it gave last time. A commit that changed no file of the worker does
+/// not count as new.
+fn gives_the_same(old: &Origin, fresh: &Origin) -> bool {
+    old.files.len() == fresh.files.len()
+        && old.files.iter().zip(&fresh.files).all(|(old, new)| {
+            old.0 == new.0 && old.1.given == new.1.given && old.1.mode == new.1.mode
+        })
+        && old.address == fresh.address
+        && old.rev == fresh.rev
 }
 
 /// Whether a plan changes a file: those that stay as they are have been reviewed before.
@@ -317,39 +431,4 @@ fn strays(ours: &Entries) -> Option<String> {
             strays.join(", ")
         )
     })
-}
-
-/// The tree in which files have moved and nothing else, where any move.
-pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<Option<Oid>> {
-    if moves.is_empty() {
-        return Ok(None);
-    }
-    let before = at.ours.entries();
-    let mut entries = before.clone();
-    for planned in moves {
-        if let Some(entry) = entries.remove(&planned.from) {
-            entries.insert(planned.to.clone(), entry);
-        }
-    }
-    steps::write_tree(scratch, before, &entries).map(Some)
-}
-
-pub fn messages(at: &Preflight, plan: &Plan, args: &Args) -> (String, String) {
-    let upstream = match &plan.upstream.commit {
-        Some(commit) => format!("{} at {commit}", plan.upstream.address),
-        None => plan.upstream.address.clone(),
-    };
-    let moves = format!(
-        "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that history follows \
-         each file.\n"
-    );
-    let subject = if args.adopt.is_some() {
-        "chore: record the upstream that this worker came from"
-    } else if at.lock.is_none() {
-        "feat: bring in the modern worker"
-    } else {
-        "feat: bring in upstream's changes"
-    };
-    let content = format!("{subject}\n\nUpstream: {upstream}\n");
-    (moves, content)
 }
