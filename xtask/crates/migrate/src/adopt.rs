@@ -11,11 +11,10 @@ use super::incoming;
 use super::merge;
 use super::official::Official;
 use super::plan::{Arrival, Plan, Planned, Planner, UpstreamSource, What};
-use super::upstream::Upstream;
+use super::revisions::Likeness;
 use transaction::steps;
 use transaction::targets::check_targets_free;
-use xtask_core::git::Scratch;
-use xtask_core::layout::{self, LOCK, Shape};
+use xtask_core::layout::{self, LOCK, Layout, Shape};
 use xtask_core::lock::{Lock, LockedFile, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, TreeEntry, short};
@@ -37,17 +36,21 @@ impl Planner<'_> {
                 "move it to the modern layout with `cargo xtask migrate`"
             ));
         }
-        let (mut source, mut found) = self.find_source(revision)?;
+        let Found {
+            mut source,
+            mut origin,
+            mut notes,
+            ..
+        } = self.find_source(revision)?;
         source.rev = rev_to_follow(revision, source.commit.as_deref());
-        source.commit.clone_from(&found.origin.commit);
-        found.origin.rev.clone_from(&source.rev);
-        let files = files(&found.origin, ours);
-        merge::record(&mut found.origin, ours);
-        let lock = Lock::new(found.origin, None);
+        source.commit.clone_from(&origin.commit);
+        origin.rev.clone_from(&source.rev);
+        let files = files(&origin, ours);
+        merge::record(&mut origin, ours);
+        let lock = Lock::new(origin, None);
         let oid = scratch.blob(&lock.to_bytes()?)?;
         let mut entries = ours.clone();
         entries.insert(LOCK.into(), TreeEntry::of(Mode::File, oid));
-        let mut notes = found.notes;
         notes.extend(left_over(ours));
         let steps = steps::changes_between(ours, &entries, &[]);
         check_targets_free(&at.repo, &steps, ours)?;
@@ -67,36 +70,108 @@ impl Planner<'_> {
     }
 
     /// The upstream that was named; else the official repository or this tool's, whichever more
-    /// files are as it gave them. As it was named, and what was found in it.
-    fn find_source(&self, revision: &str) -> Result<(UpstreamSource, Found)> {
+    /// files are as it gave them.
+    fn find_source(&self, revision: &str) -> Result<Found> {
         let named = self.args.upstream.as_deref();
         if named.is_some() {
             return self.search(revision, named);
         }
         let official = self.args.official.as_deref();
         let known = Official::open(self.git, official, self.at)?;
-        let (count, is_most) = known.count_of_best(self.at.ours.entries());
+        let best = known.most_similar(Layout::Modern);
+        let (count, is_most) = best.map_or((0, false), |Likeness { revision, same, .. }| {
+            (same, same * 2 > revision.files.len())
+        });
         match (!is_most).then(|| self.search(revision, None)) {
-            Some(Ok(own)) if own.1.same >= count => Ok(own),
+            Some(Ok(own)) if own.same >= count => Ok(own),
             Some(Err(error)) if count == 0 => Err(error),
             _ => self.search(revision, Some(official.unwrap_or(OFFICIAL_ADDRESS))),
         }
     }
 
-    /// Opens an upstream, and finds the revision of it that the files came from.
-    fn search(&self, revision: &str, address: Option<&str>) -> Result<(UpstreamSource, Found)> {
-        // `.` names a directory without git, which has no revisions.
-        let rev = (revision != ".").then_some(revision);
-        let upstream = self.open_upstream(address, rev, None)?;
-        let at = self.at;
+    /// Of the named revision of an upstream and those before it, takes the one with the most equal
+    /// files. Of several it takes one that is in this worker's own history, and then the newest: the
+    /// changes of another would pass for the owner's.
+    fn search(&self, revision: &str, address: Option<&str>) -> Result<Found> {
+        let (at, ours) = (self.at, self.at.ours.entries());
         // Without the commit here, it is none of this worker's.
         let is_own = |commit: &str| {
             let commit = Oid(commit.to_owned());
             at.repo.descends(&at.head, &commit).unwrap_or(false)
         };
-        let found = find(&upstream, self.scratch, at.ours.entries(), &is_own)?;
-        Ok((upstream.source, found))
+        // `.` names a directory without git, which has no revisions.
+        let rev = (revision != ".").then_some(revision);
+        let upstream = self.open_upstream(address, rev, None)?;
+        let source = &upstream.source;
+        let store = |bundle| merge::store(self.scratch, &bundle, source.clone());
+        let mut origin = store(upstream.collect()?)?;
+        let mut same = count_same(&origin, ours);
+        let total = origin.files.len();
+        let mut has_own = origin.commit.as_deref().is_some_and(is_own);
+        // Revisions with the same worker files need only one look.
+        let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
+        let (history, cut) = upstream.history()?;
+        for commit in history {
+            if same == total {
+                break;
+            }
+            let Some(tree) = upstream.at(&commit)? else {
+                break;
+            };
+            let entries = tree.entries();
+            let is_better =
+                |count: usize| count > same || count == same && !has_own && is_own(&commit);
+            if Shape::of(entries) != Some(source.shape)
+                || !seen.insert(fingerprint(entries, source.shape))
+                || !is_better(max_same(entries, source.shape, ours))
+            {
+                continue;
+            }
+            upstream.fetch_files(&tree)?;
+            // An older revision may be incomplete or unreadable.
+            let Ok(bundle) = incoming::collect(&tree, source.shape, |_| Ok(())) else {
+                continue;
+            };
+            let older = store(bundle)?;
+            let count = count_same(&older, ours);
+            if is_better(count) {
+                (same, origin) = (count, older);
+                has_own = is_own(&commit);
+                origin.commit = Some(commit);
+            }
+        }
+        if same == 0 {
+            let cut = cut.map_or(String::new(), |cut| format!("; {cut}"));
+            bail!(UserError::new(
+                format!(
+                    "no file here is as {} gave it in any revision{cut}",
+                    source.address
+                ),
+                format!(
+                    "name the upstream that the files came from with --upstream; the official one \
+                     is {OFFICIAL_ADDRESS}"
+                )
+            ));
+        }
+        let mut notes = told(&origin, source, same, ours);
+        notes.extend(cut.filter(|_| same < total));
+        Ok(Found {
+            source: upstream.source,
+            same,
+            origin,
+            notes,
+        })
     }
+}
+
+/// A revision that a worker's files may have come from.
+struct Found {
+    /// The upstream as it was named.
+    source: UpstreamSource,
+    /// How many files are here as it gave them.
+    same: usize,
+    origin: Origin,
+    notes: Vec<String>,
 }
 
 /// What a modern worker still has of the old layout.
@@ -120,81 +195,6 @@ fn rev_to_follow(revision: &str, commit: Option<&str>) -> Option<String> {
         && commit.is_some_and(|commit| commit.starts_with(&revision.to_lowercase()));
     let is_default = revision == "HEAD" || revision == ".";
     (!is_commit && !is_default).then(|| revision.to_owned())
-}
-
-struct Found {
-    /// How many files are here as it gave them.
-    same: usize,
-    origin: Origin,
-    notes: Vec<String>,
-}
-
-/// Of the named revision and those before it, takes the one with the most equal files. Of several it
-/// takes one that is in this worker's own history, and then the newest: the changes of another
-/// would pass for the owner's.
-fn find(
-    upstream: &Upstream,
-    scratch: &Scratch,
-    ours: &Entries,
-    is_own: &dyn Fn(&str) -> bool,
-) -> Result<Found> {
-    let source = &upstream.source;
-    let mut origin = merge::store(scratch, &upstream.collect()?, source.clone())?;
-    let mut same = same_files(&origin.entries(), ours);
-    let total = origin.files.len();
-    let mut has_own = origin.commit.as_deref().is_some_and(is_own);
-    // Revisions with the same worker files need only one look.
-    let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
-    let (history, cut) = upstream.history()?;
-    for commit in history {
-        if same == total {
-            break;
-        }
-        let Some(tree) = upstream.at(&commit)? else {
-            break;
-        };
-        let entries = tree.entries();
-        let most = max_same_files(entries, source.shape, ours);
-        let is_better = |count: usize| count > same || count == same && !has_own && is_own(&commit);
-        if Shape::of(entries) != Some(source.shape)
-            || !seen.insert(fingerprint(entries, source.shape))
-            || !is_better(most)
-        {
-            continue;
-        }
-        upstream.fetch_files(&tree)?;
-        // An older revision may be incomplete or unreadable.
-        let Ok(bundle) = incoming::collect(&tree, source.shape, |_| Ok(())) else {
-            continue;
-        };
-        let older = merge::store(scratch, &bundle, source.clone())?;
-        let count = same_files(&older.entries(), ours);
-        if is_better(count) {
-            (same, origin) = (count, older);
-            has_own = is_own(&commit);
-            origin.commit = Some(commit);
-        }
-    }
-    if same == 0 {
-        let cut = cut.map_or(String::new(), |cut| format!("; {cut}"));
-        bail!(UserError::new(
-            format!(
-                "no file here is as {} gave it in any revision{cut}",
-                source.address
-            ),
-            format!(
-                "name the upstream that the files came from with --upstream; the official one is \
-                 {OFFICIAL_ADDRESS}"
-            )
-        ));
-    }
-    let mut notes = told(&origin, source, same, ours);
-    notes.extend(cut.filter(|_| same < total));
-    Ok(Found {
-        same,
-        origin,
-        notes,
-    })
 }
 
 /// What to say of the revision that was found.
@@ -225,16 +225,16 @@ fn told(origin: &Origin, source: &UpstreamSource, same: usize, ours: &Entries) -
 }
 
 fn fingerprint(entries: &Entries, shape: Shape) -> Vec<(RepoPath, Oid)> {
-    let of_worker = entries
-        .iter()
-        .filter(|(path, _)| shape.destination(path).is_some());
-    let named = of_worker.filter_map(|(path, entry)| Some((path.clone(), entry.oid.clone()?)));
+    let named = entries.iter().filter_map(|(path, entry)| {
+        shape.destination(path)?;
+        Some((path.clone(), entry.oid.clone()?))
+    });
     named.collect()
 }
 
 /// How many of a revision's files could be here as it gives them: those that are rewritten are
 /// not known before they are read.
-fn max_same_files(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
+fn max_same(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
     let could = |(path, entry): &(&RepoPath, &TreeEntry)| {
         shape.destination(path).is_some_and(|to| {
             let is_rewritten = incoming::rewriter(&to, shape).is_some();
@@ -247,11 +247,9 @@ fn max_same_files(entries: &Entries, shape: Shape, ours: &Entries) -> usize {
 }
 
 /// How many of upstream's files are here as it gave them.
-fn same_files(theirs: &Entries, ours: &Entries) -> usize {
-    let is_same = |(path, theirs): &(&RepoPath, &TreeEntry)| {
-        ours.get(path).is_some_and(|ours| ours.oid == theirs.oid)
-    };
-    theirs.iter().filter(is_same).count()
+fn count_same(origin: &Origin, ours: &Entries) -> usize {
+    let files = files(origin, ours).into_iter();
+    files.filter(|it| it.what == What::Unchanged).count()
 }
 
 fn files(origin: &Origin, ours: &Entries) -> Vec<Arrival> {

@@ -6,6 +6,15 @@ use crate::address;
 use xtask_core::cli::Format;
 use xtask_core::output::quoted;
 
+/// What the journal calls this task.
+pub const TASK: &str = "migrate";
+
+/// The options that move a fork of the official modern worker to this tool's.
+pub const TO_THIS_WORKER: &str = "--upstream xtask: --conflicts upstream --commit";
+
+/// The options that merge a legacy fork's own changes into the new files.
+pub const WITH_OWN_CHANGES: &str = "--carry auto --conflicts upstream";
+
 /// Move a worker to the modern layout, or bring in what upstream changed since
 ///
 /// The result is staged and HEAD does not move: look at it with `git status`

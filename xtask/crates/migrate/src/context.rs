@@ -1,12 +1,15 @@
-//! Whether the new Dockerfile finds what it copies, and copies what the worker is made of.
+//! The build context of the new image: whether the Dockerfile finds what it copies, and copies what
+//! the worker is made of.
 
 use anyhow::Result;
 
 use super::incoming::Bundle;
+use super::plan::{Planned, Planner, What};
 use worker_files::Source;
 use worker_files::dockerfile;
 use worker_files::ignore::Ignore;
 use worker_files::python::{imports, module_name};
+use worker_files::rewrite::Change;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Entries, RepoPath, Tree};
 
@@ -117,6 +120,52 @@ fn unresolved(sources: &[Source], own: &[RepoPath], before: &Entries) -> Vec<Str
             ),
         })
         .collect()
+}
+
+impl Planner<'_> {
+    /// Copies what the result's Dockerfile does not copy of `modules`, with the data beside them,
+    /// beside the handler. Where that is not written plainly, a person has to.
+    pub fn copy_modules(&self, built: &mut Planned, modules: &[RepoPath]) -> Result<()> {
+        let [path, ignore] = ["Dockerfile", ".dockerignore"].map(RepoPath::from);
+        let result = self.at.tree(&built.entries, "the result");
+        let mut conflicts = built.plan.conflicts.iter();
+        let is_open = conflicts.any(|it| it.path == path || it.path == ignore);
+        let Some(before) = result.read_file("Dockerfile")?.filter(|_| !is_open) else {
+            return Ok(());
+        };
+        let there = modules.iter();
+        let there = there.filter(|path| result.entries().contains_key(*path));
+        let Some((line, after, names)) = dockerfile::with_copies(&before, "handler.py", there)
+        else {
+            return Ok(());
+        };
+        let what = "modules of this fork are copied too".to_owned();
+        let changes = vec![Change { line, what }];
+        self.put(built, &path, [&before, after.as_bytes()], changes)?;
+        // The listing of the fork's changes was made from upstream's Dockerfile.
+        if let Some(own) = &mut built.plan.own {
+            let is_copied = |id: &str| {
+                let file = id.strip_prefix("copy:").unwrap_or_default();
+                names.contains_key(file.split('/').next().unwrap_or_default())
+            };
+            own.changes.retain(|change| !is_copied(&change.id));
+        }
+        for arrival in built.plan.files.iter_mut().filter(|it| it.path == path) {
+            if arrival.what == What::Updated {
+                arrival.what = What::Merged;
+            }
+        }
+        if let Some(before) = result.read_file(".dockerignore")? {
+            let after = Ignore::letting_in(&before, &names);
+            let line = before.split(|&byte| byte == b'\n').count();
+            let what = "and let into the build".to_owned();
+            if after != before {
+                let changes = vec![Change { line, what }];
+                self.put(built, &ignore, [&before, &after], changes)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

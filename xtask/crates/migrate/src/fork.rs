@@ -6,76 +6,60 @@ use std::ops::Range;
 use anyhow::{Result, bail};
 
 use super::merge::Sides;
-use super::official::{AUTO, Official, OfficialBase, changed, shallow};
-use super::plan::{ForkChanges, Planner};
+use super::official::{Official, OfficialBase, changed, shallow};
+use super::plan::ForkChanges;
 use super::preflight::{self, Preflight};
-use super::revisions::Likeness;
+use super::revisions::Revision;
 use compare::{Exposed, ForkChange};
 use transaction::steps::{Conflict, ConflictStage};
 use worker_files::WorkerInterface;
-use xtask_core::git::{Git, Repo, Scratch};
+use xtask_core::git::{Git, Repo};
 use xtask_core::layout::{self, Layout};
 use xtask_core::outcome::UserError;
 use xtask_core::output::cut;
-use xtask_core::tree::{Oid, RepoPath, Tree, TreeEntry, same};
+use xtask_core::tree::{Oid, RepoPath, Tree, TreeEntry, equal};
 
-impl Planner<'_> {
-    /// Finds the base of a legacy fork: the named one, or the newest official revision in its history.
-    /// Without `--carry` it fetches nothing.
-    pub fn fork_base(&self) -> Result<Option<OfficialBase>> {
-        let (at, scratch, args) = (self.at, self.scratch, self.args);
-        let official = || Official::open(self.git, args.official.as_deref(), at);
-        match args.carry.as_deref() {
-            None => official()?.local_base(at),
-            Some(AUTO) => official()?.base(at, scratch).map(Some),
-            Some(revision) => official()?.named(at, scratch, revision).map(Some),
-        }
+/// The changes of a legacy fork without its history, by the files that it has in common with an
+/// official revision; and how sure that is.
+pub fn changes_by_files(
+    official: &Official,
+    at: &Preflight,
+    notes: &mut Vec<String>,
+) -> Result<Option<ForkChanges>> {
+    let similar = official.most_similar(Layout::Legacy);
+    let mut own = None;
+    if let Some(similar) = &similar {
+        let Revision { commit, files, .. } = similar.revision;
+        own = changes_since(commit, changed(files, at.ours.entries()), false);
+        notes.extend(own.as_ref().map(|_| similar.note()));
+    } else {
+        notes.push(
+            "this worker is like no official revision, so what it changed itself is not known: \
+             `cargo xtask migrate --carry BASE` merges what changed since BASE into the new files"
+                .to_owned(),
+        );
     }
-
-    /// The changes of a legacy fork without its history, by the files that it has in common with an
-    /// official revision; and how sure that is.
-    pub fn changes_by_files(&self, notes: &mut Vec<String>) -> Result<Option<ForkChanges>> {
-        let official = Official::open(self.git, self.args.official.as_deref(), self.at)?;
-        let ours = self.at.ours.entries();
-        let similar = official.most_similar(ours, Layout::Legacy);
-        let own = similar.as_ref().and_then(|Likeness { revision, .. }| {
-            let own = changes_since(&revision.commit, changed(&revision.files, ours), false);
-            own.map(|own| ForkChanges {
-                guessed: true,
-                ..own
-            })
-        });
-        if own.is_some() {
-            notes.extend(similar.map(|similar| similar.note()));
-        } else if similar.is_none() {
-            notes.push(
-                "this worker is like no official revision, so what it changed itself is not known: \
-                 `cargo xtask migrate --carry BASE` merges what changed since BASE into the new files"
-                    .to_owned(),
-            );
-        }
-        notes.extend(shallow(self.at)?);
-        Ok(own)
-    }
+    notes.extend(shallow(at)?);
+    Ok(own.map(|own| ForkChanges {
+        guessed: true,
+        ..own
+    }))
 }
 
 /// Whether a legacy worker is a fork of the official one and has changes of its own.
 pub fn has_own_changes(repo: &Repo) -> Result<bool> {
     let at = preflight::read(repo)?;
-    let official = Official::open(&Git::find()?, None, &at)?;
-    let ours = at.ours.entries();
-    if let Some(base) = official.local_base(&at)? {
-        return Ok(!base.changed(ours).is_empty());
-    }
-    let similar = official.most_similar(ours, Layout::Legacy);
-    Ok(similar.is_some_and(|it| !changed(&it.revision.files, ours).is_empty()))
+    let (git, ours) = (Git::find()?, at.ours.entries());
+    let official = Official::open(&git, None, &at)?;
+    let changed = match official.local_base()? {
+        Some(base) => Some(base.changed(ours)),
+        None => (official.most_similar(Layout::Legacy))
+            .map(|similar| changed(&similar.revision.files, ours)),
+    };
+    Ok(changed.is_some_and(|files| !files.is_empty()))
 }
 
-pub fn own_changes(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<ForkChanges> {
-    changes_since(&base.commit, base.changed(at.ours.entries()), carried)
-}
-
-fn changes_since(base: &Oid, files: Vec<RepoPath>, carried: bool) -> Option<ForkChanges> {
+pub fn changes_since(base: &Oid, files: Vec<RepoPath>, carried: bool) -> Option<ForkChanges> {
     (!files.is_empty()).then(|| ForkChanges {
         base: base.0.clone(),
         guessed: false,
@@ -271,37 +255,33 @@ pub fn check_sglang(at: &Preflight) -> Result<()> {
     ))
 }
 
-/// Adds to the sides of a merge what changed in this fork of the legacy layout since `base`.
-pub fn carry(
-    at: &Preflight,
-    scratch: &Scratch,
-    base: &OfficialBase,
-    sides: &mut Sides,
-) -> Result<()> {
-    let theirs = &sides.theirs;
-    let place = |path: &RepoPath| {
-        layout::counterpart(path).or_else(|| theirs.contains_key(path).then(|| path.clone()))
-    };
-    for (path, entry) in &base.files {
-        if let Some(to) = place(path) {
-            sides.base.insert(to, entry.clone());
+impl Sides<'_> {
+    /// Adds what changed in this fork of the legacy layout since `base`.
+    pub fn carry(&mut self, base: &OfficialBase) -> Result<()> {
+        let (theirs, files) = (&self.theirs, base.tree.entries());
+        let place = |path: &RepoPath| {
+            layout::counterpart(path).or_else(|| theirs.contains_key(path).then(|| path.clone()))
+        };
+        for (path, entry) in files {
+            if let Some(to) = place(path) {
+                self.base.insert(to, entry.clone());
+            }
         }
-    }
-    for (path, entry) in at.ours.entries() {
-        let before = base.files.get(path);
-        if let Some(to) = place(path) {
-            sides.carried.push((path.clone(), to));
-        } else if layout::is_retired(path) && !before.is_some_and(|before| same(before, entry)) {
-            sides.orphans.push(orphan(path, before, entry));
+        // An empty `__init__.py` holds nothing that could be lost.
+        let empty = self.planner.scratch.hashes([&b""[..]])?.pop();
+        for (path, entry) in self.planner.at.ours.entries() {
+            let before = files.get(path);
+            if let Some(to) = place(path) {
+                self.carried.push((path.clone(), to));
+            } else if layout::is_retired(path) && !equal(before, Some(entry)) {
+                let (conflict, stages) = orphan(path, before, entry);
+                if stages.iter().any(|it| Some(&it.side.oid) != empty.as_ref()) {
+                    self.orphans.push((conflict, stages));
+                }
+            }
         }
+        Ok(())
     }
-    // An empty `__init__.py` holds nothing that could be lost.
-    let empty = scratch.hashes([&b""[..]])?.pop();
-    sides.orphans.retain(|(_, stages)| {
-        let mut oids = stages.iter().map(|stage| &stage.side.oid);
-        oids.any(|oid| Some(oid) != empty.as_ref())
-    });
-    Ok(())
 }
 
 /// A legacy file that the fork changed and the modern layout has no counterpart of.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::validate_upstream;
-use worker_files::rewrite::{Change, NotUnderstood, PathMap, Rewritten};
-use worker_files::{compose, dockerfile};
+use worker_files::compose;
+use worker_files::dockerfile::{self, Taken};
+use worker_files::rewrite::{NotUnderstood, PathMap, Rewritten};
 use xtask_core::layout::{self, Shape};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Mode, RepoPath, Tree, TreeEntry};
@@ -16,22 +17,22 @@ pub struct Incoming {
     pub from: RepoPath,
     pub mode: Mode,
     pub given: Vec<u8>,
-    /// The same after its paths were rewritten.
-    pub rendered: Vec<u8>,
-    pub changes: Vec<Change>,
-    /// What a reviewer should know although nothing was rewritten for it.
-    pub notes: Vec<String>,
+    /// The same with its paths as they are here.
+    pub rewritten: Rewritten,
 }
 
 impl Incoming {
-    fn plain(from: RepoPath, mode: Mode, given: Vec<u8>) -> Self {
+    fn new(from: RepoPath, mode: Mode, given: Vec<u8>) -> Self {
+        let rewritten = Rewritten {
+            bytes: given.clone(),
+            changes: Vec::new(),
+            notes: Vec::new(),
+        };
         Self {
             from,
             mode,
-            rendered: given.clone(),
             given,
-            changes: Vec::new(),
-            notes: Vec::new(),
+            rewritten,
         }
     }
 }
@@ -68,8 +69,7 @@ pub fn collect(
         _ => Vec::new(),
     };
     let mut bundle = Bundle::default();
-    let is_repository =
-        |copied: &&dockerfile::Taken| shape == Shape::Root && copied.is_everything();
+    let is_repository = |copied: &&Taken| shape == Shape::Root && copied.is_everything();
     if copied.iter().any(|copied| is_repository(&copied)) {
         bundle.notes.push(format!(
             "the Dockerfile of {name} copies its whole repository; of that only the files of the \
@@ -103,13 +103,10 @@ pub fn collect(
     let places = places.map(|(to, (from, _))| (from.clone(), to.clone()));
     let map = PathMap::new(folder, places, left);
     for (to, (from, entry)) in selected {
-        let mut incoming = Incoming::plain(from.clone(), entry.mode, tree.read(&from)?);
+        let mut incoming = Incoming::new(from.clone(), entry.mode, tree.read(&from)?);
         if let Some(rewriter) = rewriter(&to, shape) {
-            let rewritten = rewriter(&incoming.given, &map)
-                .map_err(|error| not_understood(&name, &from, error))?;
-            incoming.rendered = rewritten.bytes;
-            incoming.changes = rewritten.changes;
-            incoming.notes = rewritten.notes;
+            let rewritten = rewriter(&incoming.given, &map);
+            incoming.rewritten = rewritten.map_err(|error| not_understood(&name, &from, error))?;
         }
         bundle.files.insert(to, incoming);
     }
@@ -162,31 +159,34 @@ fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> User
 }
 
 /// The folders outside of the core that a Dockerfile copies from.
-pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
+pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<String>> {
     let copied = dockerfile::taken(dockerfile).map_err(|error| {
         UserError::new(format!("Dockerfile of the upstream, {error}"), error.help)
     })?;
-    let mut folders = Vec::new();
-    for copied in copied.iter().filter(|copied| !copied.is_everything()) {
+    let folder = |copied: &Taken| {
         // Of a pattern, the folders before it.
-        let fixed = copied.path.split(['*', '?', '[']).next();
-        let fixed = fixed.unwrap_or_default();
-        let folder = match fixed.rsplit_once('/') {
-            Some((folder, _)) if fixed.len() < copied.path.len() => folder,
-            _ => fixed,
-        };
-        if !folder.is_empty() {
-            folders.push(RepoPath::from(folder));
+        let fixed = copied
+            .path
+            .split(['*', '?', '['])
+            .next()
+            .unwrap_or_default();
+        match fixed.rsplit_once('/') {
+            Some((folder, _)) if fixed.len() < copied.path.len() => folder.to_owned(),
+            _ => fixed.to_owned(),
         }
-    }
-    Ok(folders)
+    };
+    let parts = copied.iter().filter(|copied| !copied.is_everything());
+    Ok(parts
+        .map(folder)
+        .filter(|folder| !folder.is_empty())
+        .collect())
 }
 
 pub fn collect_tool(tree: &dyn Tree) -> Result<Bundle> {
     let mut bundle = Bundle::default();
     let tool = tree.entries().iter();
     for (path, entry) in tool.filter(|(path, _)| layout::is_tool(path)) {
-        let incoming = Incoming::plain(path.clone(), entry.mode, tree.read(path)?);
+        let incoming = Incoming::new(path.clone(), entry.mode, tree.read(path)?);
         bundle.files.insert(path.clone(), incoming);
     }
     if bundle.files.is_empty() {

@@ -12,9 +12,7 @@ mod follow_up;
 mod fork;
 mod incoming;
 pub mod merge;
-mod merge_inputs;
 mod official;
-mod own_image;
 mod plan;
 mod planner;
 pub mod preflight;
@@ -29,18 +27,18 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+pub use self::args::{TO_THIS_WORKER, WITH_OWN_CHANGES};
 pub use self::fork::{has_own_changes, names_sglang};
 pub use self::official::is_official;
-use self::plan::{Planned, Planner};
-use self::preflight::Preflight;
+use self::plan::Planner;
 use self::report::{MigrationEnding, MigrationReport};
-use crate::args::{Args, Conflicts};
+use crate::args::{Args, Conflicts, TASK};
 use transaction::apply::Transaction;
-use transaction::journal::{Commit, Journal, JournalRecord, Phase};
+use transaction::journal::{Journal, JournalRecord, Phase};
 use transaction::steps::{Conflict, PathChange, changes_between, write_tree};
 use transaction::{Task, check_identity, list};
 use xtask_core::commands::Commands;
-use xtask_core::git::{Git, GitTree, IndexEdit, Repo, Scratch, Status};
+use xtask_core::git::{Git, GitTree, IndexEdit, Repo, Status};
 use xtask_core::layout::{self, LOCK};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{Outcome, UserError};
@@ -49,14 +47,6 @@ use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Mode, Oid, RepoPath, Tree, TreeEntry};
-
-pub const TASK: &str = "migrate";
-
-/// The options that move a fork of the official modern worker to this tool's.
-pub const TO_THIS_WORKER: &str = "--upstream xtask: --conflicts upstream --commit";
-
-/// The options that merge a legacy fork's own changes into the new files.
-pub const WITH_OWN_CHANGES: &str = "--carry auto --conflicts upstream";
 
 const TRANSACTION: Task = Task {
     name: "migration",
@@ -124,40 +114,10 @@ fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Res
     if args.commit {
         check_identity(repo)?;
     }
-    let record = record_of(&at, &made, &scratch, args)?;
+    let record = planner.record(&made)?;
     let transaction = Transaction::begin(repo, &journal, scratch, at.ours.entries())?;
     let record = transaction.apply(record)?;
     report.end(&at, plan, MigrationEnding::of(&record), record.tip())
-}
-
-fn record_of(
-    at: &Preflight,
-    made: &Planned,
-    scratch: &Scratch,
-    args: &Args,
-) -> Result<JournalRecord> {
-    let plan = &made.plan;
-    let waits = !plan.conflicts.is_empty();
-    let lock = waits.then(|| made.lock.to_bytes()).transpose()?;
-    let (moves_message, message) = planner::messages(at, plan, args);
-    Ok(JournalRecord {
-        task: TASK.to_owned(),
-        head: plan.head.clone(),
-        before_tree: plan.before.clone(),
-        after_tree: plan.after.clone(),
-        steps: plan.steps.clone(),
-        conflicts: plan.conflicts.clone(),
-        stages: made.stages.clone(),
-        pending: lock.map(String::from_utf8).transpose()?,
-        commit: Some(Commit {
-            wanted: args.commit,
-            moves_tree: planner::moves_tree(at, scratch, &plan.moves)?,
-            moves_message,
-            message,
-            tip: None,
-        }),
-        ..JournalRecord::default()
-    })
 }
 
 /// Refuses to start while an earlier transaction waits to be finished or committed.
@@ -318,43 +278,45 @@ pub enum Unsettled {
 
 impl Unsettled {
     pub fn what(&self) -> &'static str {
-        match self {
-            Self::Unmerged(_) => "conflicts of a migration wait to be resolved",
-            Self::Marked(_) => "conflict markers of a migration are staged",
-            Self::Retired(_) => {
-                "files of a migration are staged that have no place in the modern layout, and are \
-                 below outdated/ already"
-            }
-        }
+        self.words().0
     }
 
     pub fn help(&self) -> &'static str {
+        self.words().1
+    }
+
+    /// What is open, and what to do about it.
+    fn words(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Unmerged(_) => {
+            Self::Unmerged(_) => (
+                "conflicts of a migration wait to be resolved",
                 "resolve each and stage it with `git add FILE` or `git rm FILE`, then run `cargo \
                  xtask migrate --resume`; `git checkout --merge FILE` brings a conflict back, and \
-                 `cargo xtask migrate --abort` takes all back"
-            }
-            Self::Marked(_) => {
+                 `cargo xtask migrate --abort` takes all back",
+            ),
+            Self::Marked(_) => (
+                "conflict markers of a migration are staged",
                 "bring each conflict back with `git checkout --merge FILE`, resolve it, stage it \
-                 with `git add FILE`, then run `cargo xtask migrate --resume`"
-            }
-            Self::Retired(_) => {
+                 with `git add FILE`, then run `cargo xtask migrate --resume`",
+            ),
+            Self::Retired(_) => (
+                "files of a migration are staged that have no place in the modern layout, and are \
+                 below outdated/ already",
                 "bring what is still needed to the modern files, take each off with `git rm FILE`, \
-                 then run `cargo xtask migrate --resume`"
-            }
+                 then run `cargo xtask migrate --resume`",
+            ),
         }
     }
 
-    pub fn paths(&self) -> &[RepoPath] {
+    fn paths(&self) -> &[RepoPath] {
         match self {
             Self::Unmerged(paths) | Self::Marked(paths) | Self::Retired(paths) => paths,
         }
     }
 
     fn refusal(&self) -> UserError {
-        let what = format!("{}:\n  {}", self.what(), list(self.paths()));
-        UserError::new(what, self.help())
+        let (what, help) = self.words();
+        UserError::new(format!("{what}:\n  {}", list(self.paths())), help)
     }
 }
 
@@ -363,9 +325,6 @@ pub fn unsettled(
     status: &Status,
     record: &JournalRecord,
 ) -> Result<Option<Unsettled>> {
-    if !status.unmerged.is_empty() {
-        return Ok(Some(Unsettled::Unmerged(status.unmerged.clone())));
-    }
     let tree = GitTree::new(repo.objects(), repo.index()?.entries, "the index");
     let (mut marked, mut retired) = (Vec::new(), Vec::new());
     for Conflict { path, .. } in &record.conflicts {
@@ -382,11 +341,12 @@ pub fn unsettled(
             }
         }
     }
-    Ok(match (marked.is_empty(), retired.is_empty()) {
-        (false, _) => Some(Unsettled::Marked(marked)),
-        (_, false) => Some(Unsettled::Retired(retired)),
-        _ => None,
-    })
+    let all = [
+        Unsettled::Unmerged(status.unmerged.clone()),
+        Unsettled::Marked(marked),
+        Unsettled::Retired(retired),
+    ];
+    Ok(all.into_iter().find(|it| !it.paths().is_empty()))
 }
 
 fn abort(

@@ -4,34 +4,35 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 
-use super::context;
-use super::follow_up;
-use super::fork;
-use super::incoming::Bundle;
+use super::incoming::{self, Bundle};
 use super::merge::{self, Sides};
-use super::merge_inputs::updated_origin;
-use super::official::OfficialBase;
-use super::own_image;
-use super::plan::{self, Move, Plan, Planned, Planner};
+use super::official::{Official, OfficialBase};
+use super::plan::{self, Move, Plan, Planned, Planner, UpstreamSource};
 use super::preflight::Preflight;
-use super::upstream::Upstream;
-use super::validate_upstream;
-use crate::args::{Args, Conflicts};
+use super::upstream::{self, Upstream};
+use super::{context, follow_up, fork, validate_upstream};
+use crate::args::{Conflicts, TASK};
 use compare::Exposed;
+use transaction::journal::{Commit, JournalRecord};
 use transaction::steps;
 use transaction::targets::check_targets_free;
-use xtask_core::git::Scratch;
-use xtask_core::layout::{self, ACCEPTED, BASELINE, LOCK, Layout, OUTDATED};
+use xtask_core::layout::{self, ACCEPTED, BASELINE, LOCK, Layout, OUTDATED, Shape};
+use xtask_core::lock::{Lock, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::records;
-use xtask_core::tree::{Entries, Oid, RepoPath, Tree};
+use xtask_core::tree::{Entries, Oid, RepoPath, Tree, same};
 
 impl Planner<'_> {
     pub fn make(&self) -> Result<Planned> {
         let (at, scratch, args) = (self.at, self.scratch, self.args);
         let first = at.lock.is_none();
         self.check_applicable()?;
-        let mut fork_base = first.then(|| self.fork_base()).transpose()?.flatten();
+        let open = || Official::open(self.git, args.official.as_deref(), at);
+        let official = first.then(open).transpose()?;
+        let mut fork_base = match &official {
+            Some(official) => official.base(scratch, args.carry.as_deref())?,
+            None => None,
+        };
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
         let upstream = self.open_upstream(args.upstream.as_deref(), args.rev.as_deref(), locked)?;
         // Where the upstream changes, the files of the previous one are the old worker.
@@ -45,7 +46,7 @@ impl Planner<'_> {
         }
         check_confusable_names(&sides)?;
         if let (Some(base), Some(_)) = (&fork_base, &args.carry) {
-            fork::carry(at, scratch, base, &mut sides)?;
+            sides.carry(base)?;
             notes.extend(base.notes.clone());
         }
         let is_recorded = first || previous.is_some();
@@ -62,15 +63,19 @@ impl Planner<'_> {
             sides.records = records(at, exposed, base.as_ref(), &upstream, &mut notes);
         }
         let own = match &fork_base {
-            Some(base) => fork::own_changes(at, base, carries),
-            None if first => self.changes_by_files(&mut notes)?,
-            None => None,
+            Some(base) => {
+                fork::changes_since(&base.commit, base.changed(at.ours.entries()), carries)
+            }
+            None => match &official {
+                Some(official) => fork::changes_by_files(official, at, &mut notes)?,
+                None => None,
+            },
         };
         let plan = Plan {
             own,
             ..Plan::new(at, upstream.source)
         };
-        let mut built = merge::build(at, scratch, &sides, plan)?;
+        let mut built = sides.build(plan)?;
         let plan = &mut built.plan;
         if let (Some(own), Some((base, old)), Some(fork)) = (&mut plan.own, &base, &exposed)
             && own.carried
@@ -104,21 +109,17 @@ impl Planner<'_> {
     /// give.
     fn fill(&self, built: &mut Planned, bundle: &Bundle, modules: &[RepoPath]) -> Result<()> {
         let (at, first) = (self.at, self.at.lock.is_none());
-        let drop = || follow_up::drop_undeclared(at, self.scratch, built);
-        let dropped = first.then(drop).transpose()?.flatten();
-        let mut rewrites: Vec<_> = dropped.into_iter().collect();
-        rewrites.extend(own_image::copy(at, self.scratch, built, modules)?);
-        let moved = built
-            .plan
-            .moves
-            .iter()
-            .map(|it| (it.from.clone(), it.to.clone()));
-        let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
+        let plan = &mut built.plan;
+        plan.rewrites = follow_up::rewrites(bundle, |path| is_changed(plan, path));
+        if first {
+            self.drop_undeclared(built)?;
+        }
+        self.copy_modules(built, modules)?;
+        let moves = built.plan.moves.iter();
+        let moved: Vec<_> = moves.map(|it| (it.from.clone(), it.to.clone())).collect();
         if !moved.is_empty() || is_changed(&built.plan, &"Dockerfile".into()) {
-            let dangling = follow_up::dangling(at, bundle, &moved, &built.entries)?;
-            let (left, fixed) = follow_up::fix_workflows(at, self.scratch, built, &dangling)?;
-            built.plan.dangling = left;
-            rewrites.extend(fixed);
+            let dangling = self.dangling(bundle, &moved, &built.entries)?;
+            built.plan.dangling = self.fix_workflows(built, &dangling)?;
         }
         let (before, after, plan) = (at.ours.entries(), &built.entries, &mut built.plan);
         plan.steps = steps::changes_between(before, after, &moved);
@@ -126,20 +127,75 @@ impl Planner<'_> {
         if !first {
             plan.notes.extend(strays(before));
         }
-        plan.rewrites = follow_up::rewrites(bundle, |path| is_changed(plan, path));
-        plan.rewrites.extend(rewrites);
-        let new = bundle.files.iter();
-        let new: Vec<_> = new.filter(|(path, _)| is_changed(plan, path)).collect();
-        for (path, incoming) in new {
-            let notes = incoming.notes.iter();
-            plan.notes
-                .extend(notes.map(|note| format!("{path}: {note}")));
+        let mut notes = Vec::new();
+        for (path, incoming) in bundle
+            .files
+            .iter()
+            .filter(|(path, _)| is_changed(plan, path))
+        {
+            let of_file = incoming.rewritten.notes.iter();
+            notes.extend(of_file.map(|note| format!("{path}: {note}")));
         }
+        plan.notes.extend(notes);
         let given: Vec<&RepoPath> = bundle.files.keys().collect();
         let result = at.tree(after, "the result");
         plan.notes
             .extend(context::notes(&result, before, &given, modules)?);
         Ok(())
+    }
+
+    /// The record of a transaction that does what was planned.
+    pub fn record(&self, made: &Planned) -> Result<JournalRecord> {
+        let (at, plan) = (self.at, &made.plan);
+        let waits = !plan.conflicts.is_empty();
+        let lock = waits.then(|| made.lock.to_bytes()).transpose()?;
+        let upstream = match &plan.upstream.commit {
+            Some(commit) => format!("{} at {commit}", plan.upstream.address),
+            None => plan.upstream.address.clone(),
+        };
+        let subject = if self.args.adopt.is_some() {
+            "chore: record the upstream that this worker came from"
+        } else if at.lock.is_none() {
+            "feat: bring in the modern worker"
+        } else {
+            "feat: bring in upstream's changes"
+        };
+        Ok(JournalRecord {
+            task: TASK.to_owned(),
+            head: plan.head.clone(),
+            before_tree: plan.before.clone(),
+            after_tree: plan.after.clone(),
+            steps: plan.steps.clone(),
+            conflicts: plan.conflicts.clone(),
+            stages: made.stages.clone(),
+            pending: lock.map(String::from_utf8).transpose()?,
+            commit: Some(Commit {
+                wanted: self.args.commit,
+                moves_tree: self.moves_tree(&plan.moves)?,
+                moves_message: format!(
+                    "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that \
+                     history follows each file.\n"
+                ),
+                message: format!("{subject}\n\nUpstream: {upstream}\n"),
+                tip: None,
+            }),
+            ..JournalRecord::default()
+        })
+    }
+
+    /// The tree in which files have moved and nothing else, where any move.
+    fn moves_tree(&self, moves: &[Move]) -> Result<Option<Oid>> {
+        if moves.is_empty() {
+            return Ok(None);
+        }
+        let before = self.at.ours.entries();
+        let mut entries = before.clone();
+        for planned in moves {
+            if let Some(entry) = entries.remove(&planned.from) {
+                entries.insert(planned.to.clone(), entry);
+            }
+        }
+        steps::write_tree(self.scratch, before, &entries).map(Some)
     }
 
     /// Refuses what can't be migrated in this way.
@@ -178,36 +234,98 @@ impl Planner<'_> {
 
     /// The outer sides of the merge, and the lines of the lock.
     fn sides(&self, upstream: &Upstream, bundle: &Bundle) -> Result<Sides<'_>> {
-        let at = self.at;
-        let fresh = merge::store(self.scratch, bundle, upstream.source.clone())?;
-        let tool = self.tool_side()?;
-        let (origin, is_new) = updated_origin(at, fresh);
-        // With nothing new, nothing is merged and the lock keeps its lines.
+        let mut origin = merge::store(self.scratch, bundle, upstream.source.clone())?;
         let (mut base, mut theirs) = (Entries::new(), Entries::new());
-        if is_new {
+        let lock = self.at.lock.as_ref();
+        let known = lock.filter(|lock| gives_the_same(&lock.upstream, &origin));
+        // With nothing new, nothing is merged and the lock keeps its lines.
+        if let Some(lock) = known {
+            origin = lock.upstream.clone();
+        } else {
             (base, theirs) = (self.base(upstream)?, origin.entries());
         }
-        let tool = if let Some((tool, tool_base)) = tool {
-            theirs.extend(tool.entries());
-            base.extend(tool_base);
-            Some((tool, true))
-        } else {
-            let locked = at.lock.as_ref().and_then(|lock| lock.tool.clone());
-            locked.map(|tool| (tool, false))
-        };
+        let mut tool = lock.and_then(|lock| lock.tool.clone());
+        if self.args.embed {
+            let fresh = self.tool(tool.as_ref())?;
+            theirs.extend(fresh.entries());
+            base.extend(tool.iter().flat_map(Origin::entries));
+            tool = Some(fresh);
+        }
         Ok(Sides {
-            before: at.ours.entries(),
-            args: self.args,
+            planner: self,
             base,
             theirs,
-            upstream: (origin, is_new),
-            tool,
+            upstream: (origin, known.is_none()),
+            tool: tool.map(|tool| (tool, self.args.embed)),
             moves: Vec::new(),
             carried: Vec::new(),
             orphans: Vec::new(),
             records: Vec::new(),
         })
     }
+
+    /// What upstream gave last time: from the object database, or from the commit that the lock
+    /// records.
+    pub fn base(&self, upstream: &Upstream) -> Result<Entries> {
+        let Some(Lock { upstream: last, .. }) = &self.at.lock else {
+            return Ok(Entries::new());
+        };
+        if OfficialBase::locked(self.at, last)?.is_some() {
+            return Ok(last.entries());
+        }
+        let commit = last.commit.as_deref();
+        let tree = commit.map(|commit| upstream.at(commit)).transpose()?;
+        let Some(tree) = tree.flatten() else {
+            bail!(UserError::new(
+                "what upstream gave last time is not to be had any more",
+                format!(
+                    "name an upstream that has commit {} with --upstream, or remove {LOCK} and run \
+                     `cargo xtask migrate --adopt REV`",
+                    commit.unwrap_or("(none)")
+                )
+            ));
+        };
+        upstream.fetch_files(&tree)?;
+        let bundle = incoming::collect(&tree, last.shape, |_| Ok(()))?;
+        Ok(merge::store(self.scratch, &bundle, upstream.source.clone())?.entries())
+    }
+
+    /// The tool's own files, which come along; `before` are those that it gave last time.
+    fn tool(&self, before: Option<&Origin>) -> Result<Origin> {
+        let (repository, ours) = (&*self.at.repo.top, self.at.ours.entries());
+        let (commit, tree) = upstream::open_own(self.git, repository)?;
+        let source = UpstreamSource {
+            address: upstream::permanent_address(self.git, repository)?,
+            rev: None,
+            commit,
+            shape: Shape::Root,
+        };
+        let origin = merge::store(self.scratch, &incoming::collect_tool(&*tree)?, source)?;
+        let mut taken = origin.entries();
+        taken.retain(|path, new| ours.get(path).is_some_and(|ours| !same(ours, new)));
+        if before.is_none() && !taken.is_empty() {
+            let taken: Vec<String> = taken.keys().map(ToString::to_string).collect();
+            bail!(UserError::new(
+                format!(
+                    "the tool can't be embedded: {} is there already",
+                    taken.join(", ")
+                ),
+                "leave --embed out, and run the tool from its own clone with `-C`"
+            ));
+        }
+        Ok(origin)
+    }
+}
+
+/// Whether an upstream gives what it gave last time. A commit that changed no file of the worker does
+/// not count as new.
+fn gives_the_same(old: &Origin, fresh: &Origin) -> bool {
+    old.files.len() == fresh.files.len()
+        && old.files.iter().zip(&fresh.files).all(|(old, new)| {
+            old.0 == new.0 && old.1.given == new.1.given && old.1.mode == new.1.mode
+        })
+        && old.address == fresh.address
+        && old.rev == fresh.rev
 }
 
 /// Whether a plan changes a file: those that stay as they are have been reviewed before.
@@ -260,7 +378,7 @@ fn records(
 
 /// Refuses names that a file system could confuse with those of files here.
 fn check_confusable_names(sides: &Sides) -> Result<()> {
-    let (ours, theirs) = (sides.before, &sides.theirs);
+    let (ours, theirs) = (sides.planner.at.ours.entries(), &sides.theirs);
     let moved: BTreeSet<&RepoPath> = sides.moves.iter().map(|planned| &planned.from).collect();
     let stays = |path: &&RepoPath| !moved.contains(path) && !sides.base.contains_key(path);
     let new = theirs.keys().filter(|path| !ours.contains_key(path));
@@ -313,39 +431,4 @@ fn strays(ours: &Entries) -> Option<String> {
             strays.join(", ")
         )
     })
-}
-
-/// The tree in which files have moved and nothing else, where any move.
-pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<Option<Oid>> {
-    if moves.is_empty() {
-        return Ok(None);
-    }
-    let before = at.ours.entries();
-    let mut entries = before.clone();
-    for planned in moves {
-        if let Some(entry) = entries.remove(&planned.from) {
-            entries.insert(planned.to.clone(), entry);
-        }
-    }
-    steps::write_tree(scratch, before, &entries).map(Some)
-}
-
-pub fn messages(at: &Preflight, plan: &Plan, args: &Args) -> (String, String) {
-    let upstream = match &plan.upstream.commit {
-        Some(commit) => format!("{} at {commit}", plan.upstream.address),
-        None => plan.upstream.address.clone(),
-    };
-    let moves = format!(
-        "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that history follows \
-         each file.\n"
-    );
-    let subject = if args.adopt.is_some() {
-        "chore: record the upstream that this worker came from"
-    } else if at.lock.is_none() {
-        "feat: bring in the modern worker"
-    } else {
-        "feat: bring in upstream's changes"
-    };
-    let content = format!("{subject}\n\nUpstream: {upstream}\n");
-    (moves, content)
 }

@@ -14,12 +14,13 @@ use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::{Entries, Oid};
 
+#[derive(Clone)]
 pub struct Remote {
     git: Git,
+    /// The git directory, which is there as long as this or a tree that is read from it.
+    dir: Arc<ScratchFolder>,
     /// Whether what is not here yet can be fetched: it is no repository on this machine.
     can_fetch: bool,
-    /// A call in the git directory, which is there as long as this or a tree that is read from it.
-    in_dir: Arc<dyn Fn() -> Call + Send + Sync>,
     objects: Arc<Objects>,
 }
 
@@ -69,26 +70,26 @@ impl Remote {
     }
 
     fn new(git: &Git, dir: ScratchFolder, can_fetch: bool) -> Self {
-        let of_dir = git.clone();
-        let in_dir: Arc<dyn Fn() -> Call + Send + Sync> =
-            Arc::new(move || foreign::call(&of_dir, dir.path()));
-        let start = Arc::clone(&in_dir);
+        let (git, dir) = (git.clone(), Arc::new(dir));
+        let (of_git, of_dir) = (git.clone(), Arc::clone(&dir));
+        let start = move || reading(&of_git, of_dir.path(), can_fetch);
         Self {
-            git: git.clone(),
+            git,
+            dir,
             can_fetch,
-            in_dir,
-            objects: Arc::new(Objects::new(move || allow_lazy_fetch(start(), can_fetch))),
+            objects: Arc::new(Objects::new(start)),
         }
     }
 
     /// A call of git that reads what is here.
     fn call(&self) -> Call {
-        allow_lazy_fetch((self.in_dir)(), self.can_fetch)
+        reading(&self.git, self.dir.path(), self.can_fetch)
     }
 
     /// A fetch of no files, but those that are asked for. The other side does not fetch in turn.
     fn fetch(&self, option: &str) -> Call {
-        let call = (self.in_dir)().words("fetch --quiet --no-tags");
+        let call = foreign::call(&self.git, self.dir.path());
+        let call = call.words("fetch --quiet --no-tags");
         call.args([option, "--filter=blob:none"])
     }
 
@@ -97,7 +98,6 @@ impl Remote {
     }
 
     fn fetch_commit(&self, revision: &str) -> Result<()> {
-        check_revision_name(&self.git, revision)?;
         let call = self.fetch("--depth=1").args(["upstream", revision]);
         if anstream::stderr().is_terminal() {
             output::tell(&format!("fetching the upstream's {revision}\n"));
@@ -143,10 +143,11 @@ impl Remote {
     }
 
     pub fn has(&self, commit: &str) -> Result<bool> {
-        Ok(
-            self.resolve(commit)?.is_some()
-                || (self.can_fetch && self.fetch_commit(commit).is_ok()),
-        )
+        let can_fetch = || {
+            let checked = check_revision_name(&self.git, commit);
+            checked.is_ok() && self.fetch_commit(commit).is_ok()
+        };
+        Ok(self.resolve(commit)?.is_some() || self.can_fetch && can_fetch())
     }
 
     /// The commits before one, newest first: all of them, or fewer where they have to be fetched.
@@ -162,15 +163,12 @@ impl Remote {
         let call = self.call().arg("rev-list");
         let most = format!("--max-count={LOCAL}");
         let text = call.args([&most, commit]).text()?;
-        let commits = text.lines().map(ToOwned::to_owned).collect();
-        let count = text.lines().count();
+        let commits: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
+        let count = commits.len();
         let (is_part, more) = if self.can_fetch {
-            let call = self.call().args(["rev-parse", "--is-shallow-repository"]);
-            let is_shallow = call.text()?.trim() == "true";
-            (
-                is_shallow,
-                "; name a clone on this machine to have all looked at",
-            )
+            let call = self.call().words("rev-parse --is-shallow-repository");
+            let more = "; name a clone on this machine to have all looked at";
+            (call.line()? == "true", more)
         } else {
             (count >= LOCAL, "")
         };
@@ -206,7 +204,8 @@ fn check_revision_name(git: &Git, revision: &str) -> Result<()> {
     Ok(())
 }
 
-fn allow_lazy_fetch(call: Call, can_fetch: bool) -> Call {
+fn reading(git: &Git, dir: &Path, can_fetch: bool) -> Call {
+    let call = foreign::call(git, dir);
     if !can_fetch {
         return call;
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::official::is_official;
 use super::plan::{Arrival, MoveReason, Plan, What};
 use super::preflight::Preflight;
-use super::{TO_THIS_WORKER, WITH_OWN_CHANGES};
+use crate::args::{TO_THIS_WORKER, WITH_OWN_CHANGES};
 use compare::{ForkChange, few};
 use transaction::journal::JournalRecord;
 use transaction::steps::Conflict;

@@ -179,30 +179,23 @@ pub fn open_own(git: &Git, repository: &Path) -> Result<(Option<String>, Box<dyn
             "leave --embed out"
         ));
     }
-    if is_git(&path) {
-        let (commit, tree, _) = open_place(git, &UpstreamPlace::Path(path), None)?;
-        return Ok((commit, tree));
-    }
-    Ok((None, Box::new(directory(&path)?)))
+    let (commit, tree, _) = open_place(git, &UpstreamPlace::Path(path), None)?;
+    Ok((commit, tree))
 }
 
 /// Reads a directory without git, and of it only what a worker consists of.
 fn directory(path: &Path) -> Result<Directory> {
-    let wanted = |folder: &RepoPath| {
-        let optional = layout::CORE_OPTIONAL.iter();
-        let mut wanted = optional.chain([&layout::RUNPOD, &layout::KEPT]);
-        wanted.any(|wanted| folder.is_within(wanted))
-    };
-    let open = |extra: &[RepoPath]| {
-        let is_extra = |folder: &RepoPath| {
-            extra.iter().any(|extra| {
-                folder == extra
-                    || extra.ancestors().any(|above| above == *folder)
-                    || folder.ancestors().any(|above| above == *extra)
-            })
+    let wanted = layout::CORE_OPTIONAL.iter().copied();
+    let wanted: Vec<&str> = wanted.chain([layout::RUNPOD, layout::KEPT]).collect();
+    let open = |extra: &[String]| {
+        let is_read = |folder: &RepoPath| {
+            wanted.iter().any(|wanted| folder.is_within(wanted))
+                || extra.iter().any(|extra| {
+                    let leads_to = |folder| RepoPath::from(&**extra).is_within(folder);
+                    folder.is_within(extra) || folder.as_str().is_some_and(leads_to)
+                })
         };
-        let tree = Directory::open(path, |folder| !wanted(folder) && !is_extra(folder));
-        tree.map_err(|error| {
+        Directory::open(path, |folder| !is_read(folder)).map_err(|error| {
             UserError::new(
                 format!("the upstream can't be read: {error:#}"),
                 "remove it there, or name another upstream",
