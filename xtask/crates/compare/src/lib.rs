@@ -30,10 +30,10 @@ use anyhow::{Context, Result, bail};
 
 use self::accepted::Accepted;
 use self::facts::Facts;
-pub use self::judge::few;
+pub use self::judge::{env_assignment, few};
 use self::old::Old;
 pub use self::old::remade;
-pub use self::origin::{Exposed, ForkChange};
+pub use self::origin::{Exposed, ForkChange, Setting};
 use self::own_changes::judge_all;
 use self::pairs::{OldFiles, Pair};
 pub use self::reasons::commit_records;

@@ -14,6 +14,7 @@ use super::own_changes::{Code, OwnChanges, OwnCode, code_id, code_of, is_in, jud
 use worker_files::{Place, is_one_of};
 use xtask_core::layout::BASELINE;
 use xtask_core::records;
+use xtask_core::secret::{MASK, is_secret};
 use xtask_core::tree::{RepoPath, Tree};
 
 /// What a worker exposes: the input of a migration.
@@ -31,9 +32,24 @@ pub struct ForkChange {
     pub places: Vec<(RepoPath, usize)>,
     pub what: String,
     pub now: String,
+    /// Whether it is lost if nobody carries it.
+    #[serde(skip)]
+    pub is_open: bool,
+    /// What does it in the new worker, where that is one line.
+    #[serde(skip)]
+    pub set: Option<Setting>,
     /// The first of the changed lines that hold it, where they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+}
+
+/// What a fork set, as the new worker says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// A variable of the image, and its value.
+    Variable(String, String),
+    /// A member of the Hub's listing, `title` or `config.gpuIds`, and its value.
+    Listing(String, String),
 }
 
 impl ForkChange {
@@ -91,13 +107,20 @@ impl Exposed {
             let lines: Vec<(RepoPath, usize)> = places.iter().map(line_of).collect();
             let (path, line) = lines.first()?.clone();
             let beside = self.open_beside(id, places, &own.code, &open);
+            let set = after.and_then(|after| setting(id, before, after, item, &new.0));
+            let now = match &set {
+                Some(Setting::Variable(name, value)) => how_to_set(name, value, &new.0),
+                _ => now(id, after, item, &new.0),
+            };
             Some(ForkChange {
                 id: id.clone(),
                 path,
                 line,
                 places: lines,
                 what: what(before, after),
-                now: with_open(now(id, before, after, item, &new.0), &beside),
+                now: with_open(now, &beside),
+                is_open: item.is_some_and(|item| item.open || item.part_of.is_some()),
+                set,
                 text: None,
             })
         };
@@ -241,29 +264,28 @@ fn is_read_elsewhere(before: Side, after: &Fact) -> bool {
         && after.places.iter().any(is_new)
 }
 
-fn now(id: &str, before: Side, after: Side, item: Option<&Item>, new: &Facts) -> String {
+/// What does in one line what a fork added or changed.
+fn setting(
+    id: &str,
+    before: Side,
+    after: &Fact,
+    item: Option<&Item>,
+    new: &Facts,
+) -> Option<Setting> {
     let there = new.get(id);
-    let Some(after) = after else {
-        let has = there.map(|_| "the new worker has it all the same");
-        let lacks = "the new worker does not have it either";
-        return has.unwrap_or(lacks).to_owned();
-    };
     let is_kept = item.is_some_and(|item| item.verdict == Verdict::Kept);
     let set = |name: &str, value: &str| {
         let name = new.offered(name);
-        let line = set_again(new, name, value).filter(|_| !is_runpods(name))?;
-        Some(format!("set {name}={value} in the new worker: {line}"))
+        let is_open = !is_runpods(name) && !value.contains(MASK);
+        set_again(new, name, value).filter(|_| is_open)?;
+        Some(Setting::Variable(name.to_owned(), value.to_owned()))
     };
     let does = |new: &&Fact| new.is_reached() && (!after.has(PASSED) || new.has(PASSED));
     if let Some((name, there)) = id.strip_prefix("env:").zip(there.filter(does)) {
-        let flag = there.get("flag");
         if is_kept {
-            // A switch that is off by default, or what SGLang does by itself.
-            return match flag {
-                Some(flag) => format!("{NOTHING}the new worker's {name} sets {flag}"),
-                None => format!("{NOTHING}the new worker reads {name} too"),
-            };
+            return None;
         }
+        let flag = there.get("flag");
         let others = [Some(there), before].map(|fact| fact?.get("default"));
         let is_new = |value: &&str| !others.contains(&Some(*value));
         let default = after.get("default").filter(is_new);
@@ -271,9 +293,7 @@ fn now(id: &str, before: Side, after: Side, item: Option<&Item>, new: &Facts) ->
         let is_flags = after.has("flag") && !is_read_elsewhere(before, after);
         let is_own = !after.has("flag") && !is_read_outside(name);
         let default = default.filter(|_| if flag.is_some() { is_flags } else { is_own });
-        if let Some(set) = default.and_then(|default| set(name, default)) {
-            return set;
-        }
+        return default.and_then(|default| set(name, default));
     }
     // What a variable lets through is not for all endpoints.
     if let Some(flag) = id.strip_prefix("flag:")
@@ -284,9 +304,46 @@ fn now(id: &str, before: Side, after: Side, item: Option<&Item>, new: &Facts) ->
         let said = after.parts("from", " ").next();
         let driver = new.drivers(flag).min_by_key(|name| Some(*name) != said);
         let value = if value == ALONE { "true" } else { value };
-        if let Some(set) = driver.and_then(|name| set(name, value)) {
-            return set;
-        }
+        return driver.and_then(|name| set(name, value));
+    }
+    if let Some(path) = id.strip_prefix("hub:").filter(|path| {
+        let name = path.strip_prefix("config.").unwrap_or(path);
+        name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.contains('.')
+    }) {
+        let value = after.get("value").filter(|_| there.is_some() && !is_kept)?;
+        return Some(Setting::Listing(path.to_owned(), value.to_owned()));
+    }
+    // Paths are another image's.
+    const OTHERS: &str = "FROM WORKDIR USER ENTRYPOINT CMD HEALTHCHECK STOPSIGNAL SHELL PATH \
+                          PYTHONPATH LD_LIBRARY_PATH";
+    let name = id.strip_prefix("image:")?;
+    let is_variable = variable_of(id).is_some() && !is_one_of(OTHERS, name) && !id.contains('.');
+    let value = after.get("value").filter(|_| is_variable && !is_kept)?;
+    (!is_secret(name)).then(|| set(name, value)).flatten()
+}
+
+fn how_to_set(name: &str, value: &str, new: &Facts) -> String {
+    let line = set_again(new, name, value).unwrap_or_default();
+    format!("set {name}={value} in the new worker: {line}")
+}
+
+/// What a person has to know of a change that no variable does now.
+fn now(id: &str, after: Side, item: Option<&Item>, new: &Facts) -> String {
+    let there = new.get(id);
+    let Some(after) = after else {
+        let has = there.map(|_| "the new worker has it all the same");
+        let lacks = "the new worker does not have it either";
+        return has.unwrap_or(lacks).to_owned();
+    };
+    let is_kept = item.is_some_and(|item| item.verdict == Verdict::Kept);
+    let does = |new: &&Fact| new.is_reached() && (!after.has(PASSED) || new.has(PASSED));
+    let does = id.strip_prefix("env:").zip(there.filter(does));
+    if let Some((name, there)) = does.filter(|_| is_kept) {
+        // A switch that is off by default, or what SGLang does by itself.
+        return match there.get("flag") {
+            Some(flag) => format!("{NOTHING}the new worker's {name} sets {flag}"),
+            None => format!("{NOTHING}the new worker reads {name} too"),
+        };
     }
     let is_same = |new: &Fact| after.differing(new).next().is_none();
     match item {

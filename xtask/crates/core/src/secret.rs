@@ -68,7 +68,8 @@ fn token_word(word: &str) -> Option<&'static str> {
     (long && mixed && varied).then_some(*name)
 }
 
-const MASK: &str = "(secret)";
+/// What stands in the place of a secret.
+pub const MASK: &str = "(secret)";
 
 /// The text without tokens, URL credentials, and secrets in URL queries: output may reach people
 /// who can't read the files.

@@ -202,6 +202,8 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
             now: "decide whether the new worker needs it, and write it where that does this now"
                 .to_owned(),
             text: None,
+            set: None,
+            is_open: true,
             places: Vec::new(),
         };
         Some(Hunk {

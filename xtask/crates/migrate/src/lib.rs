@@ -13,6 +13,7 @@ mod fork;
 mod incoming;
 pub mod merge;
 mod official;
+mod own_settings;
 mod plan;
 mod planner;
 pub mod preflight;

@@ -101,13 +101,19 @@ impl Planner<'_> {
         }
         plan.moves = sides.moves;
         plan.notes = notes;
-        self.fill(&mut built, &bundle, &modules)?;
+        self.fill(&mut built, &bundle, &modules, fork_base.as_ref())?;
         Ok(built)
     }
 
     /// Puts into a plan what the merged result tells. `modules` are those that upstream does not
     /// give.
-    fn fill(&self, built: &mut Planned, bundle: &Bundle, modules: &[RepoPath]) -> Result<()> {
+    fn fill(
+        &self,
+        built: &mut Planned,
+        bundle: &Bundle,
+        modules: &[RepoPath],
+        base: Option<&OfficialBase>,
+    ) -> Result<()> {
         let (at, first) = (self.at, self.at.lock.is_none());
         let plan = &mut built.plan;
         plan.rewrites = follow_up::rewrites(bundle, |path| is_changed(plan, path));
@@ -115,6 +121,9 @@ impl Planner<'_> {
             self.drop_undeclared(built)?;
         }
         self.copy_modules(built, modules)?;
+        if let Some(base) = base {
+            self.write_settings(built, &base.tree)?;
+        }
         let moves = built.plan.moves.iter();
         let moved: Vec<_> = moves.map(|it| (it.from.clone(), it.to.clone())).collect();
         if !moved.is_empty() || is_changed(&built.plan, &"Dockerfile".into()) {

@@ -177,6 +177,9 @@ fn changes_in_conflict(plan: &Plan, conflict: &RepoPath) -> String {
         *conflict == change.path || layout::counterpart(&change.path).as_ref() == Some(conflict)
     };
     let all: Vec<&ForkChange> = changes.filter(is_held).collect();
+    if all.is_empty() && plan.own.is_some() {
+        return "    nothing of it is left to carry\n".to_owned();
+    }
     // An edit of a loop changes all that goes through it.
     let (mut settled, mut left): (Vec<&ForkChange>, Vec<_>) =
         all.iter().partition(|it| it.is_settled());

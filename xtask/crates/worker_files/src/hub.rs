@@ -1,7 +1,7 @@
 //! `.runpod/hub.json`: what the Hub offers people to set.
 
 use super::dockerfile::Text;
-use super::json::{self, JsonNode, Member};
+use super::json::{self, JsonKind, JsonNode, Member};
 use super::{Declared, Place, Source, Unread, is_one_of};
 
 /// A preset: a name with values for some of the variables.
@@ -43,6 +43,46 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
         cuda: texts(source, config.list("allowedCudaVersions")),
         settings: all,
     })
+}
+
+/// A listing in which a variable has another default, and the line of that; `None` where it has none
+/// now, or this one.
+pub fn with_default(text: &[u8], name: &str, value: &str) -> Option<(usize, String)> {
+    with_value(text, value, |root| {
+        let mut all = root.at("config").list("env").iter();
+        let entry = all.find(|entry| entry.text("key") == Some(name))?;
+        entry.at("input").get("default")
+    })
+}
+
+/// The same of a member: `title`, `config.gpuIds`.
+pub fn with_setting(text: &[u8], path: &str, value: &str) -> Option<(usize, String)> {
+    with_value(text, value, |root| match path.strip_prefix("config.") {
+        Some(name) => root.at("config").get(name),
+        None => root.get(path),
+    })
+}
+
+/// A listing with another value in one place. It stays of its type where that can say it.
+fn with_value(
+    text: &[u8],
+    value: &str,
+    find: impl FnOnce(&JsonNode) -> Option<&JsonNode>,
+) -> Option<(usize, String)> {
+    let text = std::str::from_utf8(text).ok()?;
+    let root = json::parse(text.as_bytes()).root?;
+    let node = find(&root)?;
+    let before = node.scalar()?;
+    let is_bare = match node.kind {
+        JsonKind::Bool(_) => matches!(value, "true" | "false"),
+        JsonKind::Number(_) => serde_json::from_str::<f64>(value).is_ok(),
+        _ => false,
+    };
+    let quoted = serde_json::Value::from(value).to_string();
+    let new = if is_bare { value } else { &quoted };
+    let line = text[..node.span.start].matches('\n').count() + 1;
+    let parts = [&text[..node.span.start], new, &text[node.span.end..]];
+    (before != value && !before.is_empty()).then(|| (line, parts.concat()))
 }
 
 fn declared(source: &Source, entry: &JsonNode) -> Option<Declared> {
@@ -121,6 +161,45 @@ pub fn texts(source: &Source, nodes: &[JsonNode]) -> Vec<Text> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_default_changes_in_its_type() {
+        let of = |name, value| {
+            let text = r#"{"config": {"env": [
+{"key": "A", "input": {"default": 0.9}}, {"key": "B", "input": {"default": false}},
+{"key": "C", "input": {"default": "x"}}, {"key": "D", "input": {}}]}}"#;
+            with_default(text.as_bytes(), name, value).map(|(line, text)| {
+                (
+                    line,
+                    text.lines().nth(line - 1).unwrap_or_default().to_owned(),
+                )
+            })
+        };
+        let second = |a: &str, b: &str| {
+            let line = format!(
+                r#"{{"key": "A", "input": {{"default": {a}}}}}, {{"key": "B", "input": {{"default": {b}}}}},"#
+            );
+            Some((2, line))
+        };
+        assert_eq!(of("A", "0.3"), second("0.3", "false"));
+        assert_eq!(of("A", "some"), second("\"some\"", "false"));
+        assert_eq!(of("B", "true"), second("0.9", "true"));
+        assert!(
+            of("C", "a \"b\"")
+                .unwrap()
+                .1
+                .contains(r#""default": "a \"b\"""#)
+        );
+        assert_eq!(of("A", "0.9"), None);
+        assert_eq!(of("D", "1"), None);
+        assert_eq!(of("E", "1"), None);
+        let text = br#"{"title": "A", "config": {"gpuCount": 1}}"#;
+        let title = with_setting(text, "title", "B").unwrap().1;
+        assert_eq!(title, r#"{"title": "B", "config": {"gpuCount": 1}}"#);
+        let count = with_setting(text, "config.gpuCount", "2").unwrap().1;
+        assert_eq!(count, r#"{"title": "A", "config": {"gpuCount": 2}}"#);
+        assert_eq!(with_setting(text, "config.none", "2"), None);
+    }
 
     #[test]
     fn a_listing_with_variables_presets_and_cuda() {

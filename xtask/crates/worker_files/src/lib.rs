@@ -10,7 +10,7 @@ pub mod dockerfile;
 #[cfg(test)]
 mod fuzz;
 pub mod glob;
-mod hub;
+pub mod hub;
 pub mod ignore;
 pub mod json;
 pub mod packages;

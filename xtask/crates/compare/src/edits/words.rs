@@ -142,7 +142,7 @@ pub fn is_weaker(old: &str, new: &str) -> bool {
     let is_other_test =
         is_condition && asks_none(old) != asks_none(new) && names(&was) == names(&is);
     let lost = |word: &&str| is_one_of(BESIDE, word) && !is.contains(word);
-    is_cut || is_other_test || are_swapped(&was, &is) || was.iter().any(|word| lost(&word))
+    is_cut || is_other_test || are_swapped(&was, &is) || was.iter().any(lost)
 }
 
 /// Whether two arguments, given by their places, changed them.

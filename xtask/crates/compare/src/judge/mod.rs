@@ -38,7 +38,7 @@ pub use image::own_build;
 pub use item::{Item, Side, Verdict, unsure};
 pub use runpod::is_runpods;
 pub use table::default_of;
-pub use values::{same_value, set_again};
+pub use values::{env_assignment, same_value, set_again};
 
 use super::facts::{AREAS, Fact, Facts, without_marks};
 use worker_files::IF;

@@ -50,17 +50,22 @@ pub fn is_worked_out(text: &str) -> bool {
         || parts.iter().any(|part| text.contains(part))
 }
 
-/// The line of a Dockerfile that sets a variable; nothing for what is worked out at the start.
-pub fn env_line(name: &str, value: &str) -> Option<String> {
+/// What ENV says to set a variable; nothing for what is worked out at the start.
+pub fn env_assignment(name: &str, value: &str) -> Option<String> {
     if is_worked_out(value) {
         return None;
     }
     let is_plain = |c: char| !c.is_whitespace() && !"\"'\\".contains(c);
-    let value = if value.chars().all(is_plain) {
-        value.to_owned()
-    } else {
-        format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
-    };
+    if value.chars().all(is_plain) {
+        return Some(format!("{name}={value}"));
+    }
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+    Some(format!("{name}=\"{value}\""))
+}
+
+/// The line of a Dockerfile that does that, in words.
+pub fn env_line(name: &str, value: &str) -> Option<String> {
+    let assignment = env_assignment(name, value)?;
     let place = match name {
         "MODEL_NAME" | "MODEL_PATH" => {
             " (below the step that downloads a model: set above it, the model is baked in)"
@@ -68,7 +73,7 @@ pub fn env_line(name: &str, value: &str) -> Option<String> {
         _ if is_one_of(BUILT_WITH, name) => " (below its own line for that)",
         _ => "",
     };
-    Some(format!("`ENV {name}={value}` in the Dockerfile{place}"))
+    Some(format!("`ENV {assignment}` in the Dockerfile{place}"))
 }
 
 /// The places that set a variable where no endpoint does: what the form gives new endpoints is
