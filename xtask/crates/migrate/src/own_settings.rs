@@ -15,11 +15,14 @@ use xtask_core::tree::{Entries, RepoPath, Tree};
 /// Puts a value into the Hub's listing: the line of that, and the text.
 type InListing = fn(&[u8], &str, &str) -> Option<(usize, String)>;
 
+/// Values by name, each with the changes that it settles.
+type Values = BTreeMap<String, (String, Vec<usize>)>;
+
 /// What can be written, each with the changes of the fork that it settles, by their number.
 #[derive(Default)]
 struct Settings {
-    variables: BTreeMap<String, (String, usize)>,
-    listing: BTreeMap<String, (String, usize)>,
+    variables: Values,
+    listing: Values,
     apt: BTreeMap<String, usize>,
     requirements: BTreeMap<String, usize>,
     steps: Vec<(String, Vec<usize>)>,
@@ -34,20 +37,20 @@ impl Planner<'_> {
             return Ok(());
         };
         let settings = Settings::of(&own.changes, base, &self.at.ours)?;
-        let mut settled = BTreeSet::new();
+        let mut settled: BTreeSet<usize> = BTreeSet::new();
         let lines = settings.instructions();
         if !lines.is_empty() {
             let change = |text: &[u8]| dockerfile::with_lines(text, &lines);
             let what = "what this fork sets and installs itself";
             if self.rewrite(built, "Dockerfile", what, change)? {
-                settled.extend(settings.variables.values().map(|(_, number)| *number));
+                settled.extend(settings.variables.values().flat_map(|(_, numbers)| numbers));
                 settled.extend(settings.apt.values());
                 settled.extend(settings.steps.iter().flat_map(|(_, numbers)| numbers));
             }
         }
         let change = |text: &[u8]| settings.in_listing(text);
         if self.rewrite(built, ".runpod/hub.json", "what this fork offers", change)? {
-            settled.extend(settings.listing.values().map(|(_, number)| *number));
+            settled.extend(settings.listing.values().flat_map(|(_, numbers)| numbers));
         }
         if !settings.requirements.is_empty() {
             let lines = settings.requirements.keys().map(String::as_str);
@@ -129,7 +132,10 @@ impl Settings {
                     Setting::Listing(name, value) => (&mut settings.listing, name, value),
                 };
                 let known = all.entry(name.clone());
-                known.or_insert_with(|| (value.clone(), number));
+                let (first, numbers) = known.or_insert_with(|| (value.clone(), Vec::new()));
+                if first == value {
+                    numbers.push(number);
+                }
             } else if let Some((name, "")) = change.id.strip_prefix("apt:").zip(added) {
                 settings.apt.insert(name.to_owned(), number);
             } else if let Some((name, version)) = change.id.strip_prefix("pip:").zip(added)
@@ -270,7 +276,7 @@ mod tests {
         let changes = own.changes(&old, &new);
         let settings = Settings::of(&changes, &base, &fork).unwrap();
         let numbers = settings.steps.iter().flat_map(|(_, numbers)| numbers);
-        let numbers = numbers.chain(settings.variables.values().map(|(_, number)| number));
+        let numbers = numbers.chain(settings.variables.values().flat_map(|(_, numbers)| numbers));
         let numbers = numbers.chain(settings.apt.values());
         let done: BTreeSet<usize> = numbers
             .chain(settings.requirements.values())

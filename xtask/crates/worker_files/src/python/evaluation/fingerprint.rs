@@ -33,7 +33,7 @@ impl<'t> Reader<'t> {
     /// The source text of code, without what says nothing of what it does: its format, comments,
     /// types, and how functions name what is theirs alone.
     fn canonical(&self, at: Node<'t>) -> String {
-        let mut names: Vec<&str> = Vec::new();
+        let mut names: Vec<(&str, String)> = Vec::new();
         let mut edits: Vec<(Range<usize>, String)> = Vec::new();
         for node in at.subtree() {
             let range = node.range();
@@ -47,12 +47,21 @@ impl<'t> Reader<'t> {
             } else if node.is("identifier")
                 && let Some(word) = self.local_name(node)
             {
-                let known = names.iter().position(|name| *name == node.text());
-                let index = known.unwrap_or(names.len());
+                let of_word = names.iter().filter(|(_, own)| *own == word);
+                let (known, count) = (
+                    of_word.clone().position(|(name, _)| *name == node.text()),
+                    of_word.count(),
+                );
                 if known.is_none() {
-                    names.push(node.text());
+                    names.push((node.text(), word.clone()));
                 }
-                edits.push((range, format!("{word}__{index}")));
+                // Several variables of one kind are told apart.
+                let number = known.unwrap_or(count);
+                let word = match number {
+                    0 => word,
+                    number => format!("{word}__{number}"),
+                };
+                edits.push((range, word));
             }
         }
         let mut text = at.text().to_owned();
