@@ -293,7 +293,12 @@ impl<'a> Judge<'a> {
             Verdict::Changed => {
                 let is_images = image.filter(|image| sglang::order(is, image).is_eq());
                 let by = is_images.map_or("", |_| ", which the base image needs");
-                item.why(format!("The lowest CUDA version was {was}, is {is}{by}."))
+                let help = is_images.map_or(item.help.clone(), |_| {
+                    "It comes with the base image: record why that is meant, or build on another."
+                        .to_owned()
+                });
+                let why = format!("The lowest CUDA version was {was}, is {is}{by}.");
+                item.why(why).help(help)
             }
             Verdict::Missing => {
                 item.why(format!("Nothing says any more that hosts need CUDA {was}."))

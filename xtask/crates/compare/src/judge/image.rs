@@ -191,6 +191,17 @@ impl Judge<'_> {
         }
         let [before, now] = [was, is].map(|value| Some(value).filter(|value| !value.is_empty()));
         let from_to = format!("{}.", difference("It", before, now));
+        let is_sglangs = |facts: &Facts| facts.has("image:sglang");
+        let changed = match name {
+            "FROM" if is_sglangs(self.new) && !is_sglangs(self.old) => changed.help(
+                "The new worker is made for SGLang's own image: record why it is meant, or name \
+                 another tag of it.",
+            ),
+            "cuda" => changed.help(
+                "It comes with the base image: record why that is meant, or build on another.",
+            ),
+            _ => changed,
+        };
         changed.why(match name {
             "cuda" if sglang::order(was, is).is_lt() => {
                 format!("{from_to} Hosts whose driver is older than CUDA {is} refuse the image.")
