@@ -107,7 +107,7 @@ impl Exposed {
             let lines: Vec<(RepoPath, usize)> = places.iter().map(line_of).collect();
             let (path, line) = lines.first()?.clone();
             let beside = self.open_beside(id, places, &own.code, &open);
-            let set = after.and_then(|after| setting(id, before, after, item, &new.0));
+            let set = after.and_then(|after| setting(id, before, after, item, [&self.0, &new.0]));
             let now = match &set {
                 Some(Setting::Variable(name, value)) => how_to_set(name, value, &new.0),
                 _ => now(id, after, item, &new.0),
@@ -270,13 +270,16 @@ fn setting(
     before: Side,
     after: &Fact,
     item: Option<&Item>,
-    new: &Facts,
+    [old, new]: [&Facts; 2],
 ) -> Option<Setting> {
     let there = new.get(id);
     let is_kept = item.is_some_and(|item| item.verdict == Verdict::Kept);
     let set = |name: &str, value: &str| {
         let name = new.offered(name);
-        let is_open = !is_runpods(name) && !value.contains(MASK);
+        // What the image sets is stronger than a default of the code.
+        let image = format!("image:{name}");
+        let is_weaker = id != image && old.has(&image);
+        let is_open = !is_runpods(name) && !is_weaker && !value.contains(MASK);
         set_again(new, name, value).filter(|_| is_open)?;
         Some(Setting::Variable(name.to_owned(), value.to_owned()))
     };

@@ -119,7 +119,7 @@ impl Settings {
                 let numbers = within(&lines, &changes);
                 if !numbers.is_empty() && !names_file(step, ours.entries()) {
                     done.extend(numbers.iter().copied());
-                    settings.steps.push((step.to_owned(), numbers));
+                    settings.steps.push((step.replace("\r\n", "\n"), numbers));
                 }
             }
         }
@@ -313,6 +313,15 @@ mod tests {
             ["ours @ git+https://a.example/ours@v1", "uvloop>=0.20"]
         );
         assert_eq!(left, [""; 0]);
+    }
+
+    #[test]
+    fn what_the_image_set_is_stronger_than_a_default() {
+        let engine = ENGINE.replace("_PARSER\")", "_PARSER\", \"qwen25\")");
+        let dockerfile = DOCKERFILE.replace("CMD", "ENV TOOL_CALL_PARSER=llama3\nCMD");
+        let (lines, ..) = written(&engine, &dockerfile, "runpod\n");
+        let expected = "# What this fork sets and installs itself.\nENV TOOL_CALL_PARSER=llama3\n";
+        assert_eq!(lines, expected);
     }
 
     #[test]
